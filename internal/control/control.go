@@ -1,0 +1,207 @@
+// Package control is the control schema, pgumbra, in production: the record of
+// runs, their phases, positions and events. Everything a resumed run knows, it
+// knows from here.
+//
+// Phases change by compare-and-set in the transaction of the work they stand
+// for. A leader's epoch is checked under a row lock, in the transaction that
+// writes, never by reading alone: an orphaned backend of a killed leader could
+// otherwise commit after its successor began.
+package control
+
+import (
+	"context"
+	"embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/golang-migrate/migrate/v4"
+	migratepgx "github.com/golang-migrate/migrate/v4/database/pgx/v5"
+	"github.com/golang-migrate/migrate/v4/source/iofs"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans"
+)
+
+// Schema is the control schema's name.
+const Schema = "pgumbra"
+
+// Phase of a run.
+type Phase string
+
+// The phases, in order.
+const (
+	Building   Phase = "building"
+	Capturing  Phase = "capturing"
+	Copying    Phase = "copying"
+	Following  Phase = "following"
+	Cutover    Phase = "cutover"
+	Watching   Phase = "watching"
+	Finished   Phase = "finished"
+	RolledBack Phase = "rolled_back"
+	Aborted    Phase = "aborted"
+)
+
+// Over reports whether a run in this phase has ended.
+func (p Phase) Over() bool { return p == Finished || p == RolledBack || p == Aborted }
+
+// Swapped reports whether clients' names lead to the shadow in this phase.
+func (p Phase) Swapped() bool { return p == Watching || p == Finished }
+
+// Sentinels.
+var (
+	// ErrNoRun: no run of that name. The caller starts one, or says so.
+	ErrNoRun = errors.New("no such run")
+	// ErrDeposed: another leader raised the epoch or moved the phase. The
+	// caller stops at once and writes nothing more.
+	ErrDeposed = errors.New("another process leads this run now")
+)
+
+// Run is a run as its row says, with the plan it was started with.
+type Run struct {
+	ID    int64
+	Name  string
+	Phase Phase
+	Epoch int64
+	Plan  *plans.Plan
+}
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// Migrate brings the control schema to this version's structure; it makes the
+// schema if it is absent. Takes no lock on any table of the user's.
+func Migrate(ctx context.Context, dsn string) error {
+	config, err := pg.Config(dsn, pg.Options{Component: "control", SearchPath: Schema})
+	if err != nil {
+		return err
+	}
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return err
+	}
+	_, err = conn.Exec(ctx, "CREATE SCHEMA IF NOT EXISTS "+Schema)
+	if err := errors.Join(err, conn.Close(ctx)); err != nil {
+		return fmt.Errorf("make the control schema: %w", err)
+	}
+	db := stdlib.OpenDB(*config)
+	defer db.Close()
+	target, err := migratepgx.WithInstance(db, &migratepgx.Config{SchemaName: Schema, MigrationsTable: "version"})
+	if err != nil {
+		return fmt.Errorf("control schema: %w", err)
+	}
+	source, err := iofs.New(migrations, "migrations")
+	if err != nil {
+		return err
+	}
+	m, err := migrate.NewWithInstance("embedded", source, "pgumbra", target)
+	if err != nil {
+		return err
+	}
+	if err := m.Up(); err != nil && !errors.Is(err, migrate.ErrNoChange) {
+		return fmt.Errorf("control schema: %w", err)
+	}
+	srcErr, dbErr := m.Close()
+	return errors.Join(srcErr, dbErr)
+}
+
+// Exists reports whether the control schema is there with its tables.
+func Exists(ctx context.Context, db pg.Querier) (bool, error) {
+	var there bool
+	err := db.QueryRow(ctx, `SELECT to_regclass('pgumbra.run') IS NOT NULL`).Scan(&there)
+	return there, err
+}
+
+// Create records a new run in phase building.
+func Create(ctx context.Context, db pg.Querier, plan *plans.Plan) (*Run, error) {
+	text, err := json.Marshal(plan)
+	if err != nil {
+		return nil, err
+	}
+	run := &Run{Name: plan.Run, Phase: Building, Plan: plan}
+	err = db.QueryRow(ctx, `INSERT INTO pgumbra.run (name, plan, from_version, to_version)
+		VALUES ($1, $2, $3, $4) RETURNING id`, plan.Run, text, plan.FromVersion, plan.ToVersion).Scan(&run.ID)
+	if err == nil {
+		_, err = db.Exec(ctx, `INSERT INTO pgumbra.leader (run_id) VALUES ($1)`, run.ID)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("record run %s: %w", plan.Run, err)
+	}
+	return run, nil
+}
+
+// Find reads the newest run of a name, over or not. [ErrNoRun] if there is none.
+func Find(ctx context.Context, db pg.Querier, name string) (*Run, error) {
+	there, err := Exists(ctx, db)
+	if err != nil {
+		return nil, err
+	}
+	if !there {
+		return nil, ErrNoRun
+	}
+	run := &Run{Name: name, Plan: new(plans.Plan)}
+	var plan []byte
+	err = db.QueryRow(ctx, `SELECT id, phase, epoch, plan FROM pgumbra.run WHERE name = $1
+		ORDER BY id DESC LIMIT 1`, name).Scan(&run.ID, &run.Phase, &run.Epoch, &plan)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, ErrNoRun
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read run %s: %w", name, err)
+	}
+	if err := json.Unmarshal(plan, run.Plan); err != nil {
+		return nil, fmt.Errorf("read the stored plan of run %s: %w", name, err)
+	}
+	return run, nil
+}
+
+// Advance moves the phase by compare-and-set on phase and epoch, in the
+// caller's transaction. [ErrDeposed] if somebody else moved it; run.Phase
+// changes only in memory once the caller has committed, by [Run.Entered].
+func Advance(ctx context.Context, tx pg.Querier, run *Run, to Phase) error {
+	tag, err := tx.Exec(ctx, `UPDATE pgumbra.run
+		SET phase = $4, ended_at = CASE WHEN $5 THEN clock_timestamp() END
+		WHERE id = $1 AND phase = $2 AND epoch = $3`, run.ID, run.Phase, run.Epoch, to, to.Over())
+	if err != nil {
+		return fmt.Errorf("enter phase %s: %w", to, err)
+	}
+	if tag.RowsAffected() != 1 {
+		return ErrDeposed
+	}
+	_, err = tx.Exec(ctx, `INSERT INTO pgumbra.event (run_id, epoch, phase, message)
+		VALUES ($1, $2, $3, 'phase')`, run.ID, run.Epoch, to)
+	return err
+}
+
+// Entered notes that a committed transaction moved the phase.
+func (r *Run) Entered(p Phase) { r.Phase = p }
+
+// CheckEpoch locks the run's row against a change of leader until the end of
+// the transaction and compares the epoch. For writes that lock no position row.
+func CheckEpoch(ctx context.Context, tx pg.Querier, run *Run) error {
+	var epoch int64
+	err := tx.QueryRow(ctx, `SELECT epoch FROM pgumbra.run WHERE id = $1 FOR SHARE`, run.ID).Scan(&epoch)
+	if err != nil {
+		return fmt.Errorf("check the epoch: %w", err)
+	}
+	if epoch != run.Epoch {
+		return ErrDeposed
+	}
+	return nil
+}
+
+// Event records what happened, for status and for people who read later.
+func Event(ctx context.Context, db pg.Querier, run *Run, message string, detail map[string]any) error {
+	text, err := json.Marshal(detail)
+	if err != nil {
+		return err
+	}
+	if detail == nil {
+		text = []byte("{}")
+	}
+	_, err = db.Exec(ctx, `INSERT INTO pgumbra.event (run_id, epoch, phase, message, detail)
+		VALUES ($1, $2, $3, $4, $5)`, run.ID, run.Epoch, run.Phase, message, text)
+	return err
+}

@@ -1,0 +1,199 @@
+// Package pg is the thin layer between pgumbra and pgx: connecting with pinned
+// settings, quoting names, telling errors apart, transactions that name their
+// isolation level. It knows nothing of runs, plans or shadows.
+package pg
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// Settings that each session of ours starts with, so that defaults of the role
+// or the database never reach us: text formats that hashes and boundaries
+// depend on, no row security (it would hide rows from copy and verification
+// alike), no timeouts but those a statement sets for itself, and an early end
+// for backends whose client died.
+var pinned = map[string]string{
+	"DateStyle":                           "ISO, YMD",
+	"IntervalStyle":                       "postgres",
+	"TimeZone":                            "UTC",
+	"extra_float_digits":                  "3",
+	"bytea_output":                        "hex",
+	"xmlbinary":                           "base64",
+	"client_encoding":                     "UTF8",
+	"standard_conforming_strings":         "on",
+	"row_security":                        "off",
+	"search_path":                         "pg_catalog",
+	"default_transaction_isolation":       "read committed",
+	"default_transaction_read_only":       "off",
+	"default_transaction_deferrable":      "off",
+	"statement_timeout":                   "0",
+	"lock_timeout":                        "0",
+	"idle_in_transaction_session_timeout": "0",
+	"client_connection_check_interval":    "1s",
+	"check_function_bodies":               "off",
+	"synchronous_commit":                  "on",
+	"jit":                                 "off",
+}
+
+// Options of a connection beyond its DSN.
+type Options struct {
+	// Component becomes application_name "pgumbra/<component>".
+	Component string
+	// SearchPath, where transforms of the user's are evaluated: production's
+	// own. Empty: pg_catalog only.
+	SearchPath string
+	// Settings override the pinned ones.
+	Settings map[string]string
+}
+
+func (o Options) apply(c *pgconn.Config) {
+	maps.Copy(c.RuntimeParams, pinned)
+	if o.SearchPath != "" {
+		c.RuntimeParams["search_path"] = o.SearchPath
+	}
+	maps.Copy(c.RuntimeParams, o.Settings)
+	c.RuntimeParams["application_name"] = "pgumbra/" + o.Component
+	if c.ConnectTimeout == 0 {
+		c.ConnectTimeout = 10 * time.Second
+	}
+}
+
+// Config parses a DSN (libpq URL or keyword/value; PG* variables and .pgpass
+// apply) and lays the pinned settings over it.
+func Config(dsn string, o Options) (*pgx.ConnConfig, error) {
+	c, err := pgx.ParseConfig(dsn)
+	if err != nil {
+		return nil, fmt.Errorf("read the connection string: %w", err)
+	}
+	o.apply(&c.Config)
+	return c, nil
+}
+
+// Connect opens one session.
+func Connect(ctx context.Context, dsn string, o Options) (*pgx.Conn, error) {
+	c, err := Config(dsn, o)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := pgx.ConnectConfig(ctx, c)
+	if err != nil {
+		return nil, err // pgx names host, user and database, never the password
+	}
+	return conn, nil
+}
+
+// NewPool opens a pool of at most max sessions and checks that one connects.
+func NewPool(ctx context.Context, dsn string, limit int, o Options) (*pgxpool.Pool, error) {
+	c, err := pgxpool.ParseConfig(dsn)
+	if err != nil {
+		return nil, fmt.Errorf("read the connection string: %w", err)
+	}
+	o.apply(&c.ConnConfig.Config)
+	c.MaxConns = int32(limit)
+	pool, err := pgxpool.NewWithConfig(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	if err := pool.Ping(ctx); err != nil {
+		pool.Close()
+		return nil, err
+	}
+	return pool, nil
+}
+
+// Querier is what a connection, a pool and a transaction have in common.
+type Querier interface {
+	Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+}
+
+// Beginner starts transactions: a connection or a pool.
+type Beginner interface {
+	BeginTx(ctx context.Context, o pgx.TxOptions) (pgx.Tx, error)
+}
+
+// ReadCommitted runs f in a READ COMMITTED transaction and commits if f
+// returns nil.
+func ReadCommitted(ctx context.Context, db Beginner, f func(pgx.Tx) error) error {
+	return inTx(ctx, db, pgx.TxOptions{IsoLevel: pgx.ReadCommitted, AccessMode: pgx.ReadWrite}, f)
+}
+
+// RepeatableRead runs f in a REPEATABLE READ transaction: one snapshot from
+// f's first query on. Commits if f returns nil. Not repeated on 40001: the
+// caller knows what may run twice.
+func RepeatableRead(ctx context.Context, db Beginner, f func(pgx.Tx) error) error {
+	return inTx(ctx, db, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadWrite}, f)
+}
+
+func inTx(ctx context.Context, db Beginner, o pgx.TxOptions, f func(pgx.Tx) error) (err error) {
+	tx, err := db.BeginTx(ctx, o)
+	if err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			cleanup, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+			defer cancel()
+			_ = tx.Rollback(cleanup)
+		}
+	}()
+	if err := f(tx); err != nil {
+		return err
+	}
+	if err := tx.Commit(ctx); err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	return nil
+}
+
+// ExecScript runs a text of several statements by the simple protocol: outside
+// a transaction it is one implicit transaction.
+func ExecScript(ctx context.Context, conn *pgx.Conn, script string) error {
+	return conn.PgConn().Exec(ctx, script).Close()
+}
+
+// SQLSTATEs that the code tells apart.
+const (
+	SerializationFailure = "40001"
+	DeadlockDetected     = "40P01"
+	LockNotAvailable     = "55P03"
+	QueryCanceled        = "57014"
+	UniqueViolation      = "23505"
+	ReadOnlyTransaction  = "25006"
+	UndefinedTable       = "42P01"
+	InsufficientPriv     = "42501"
+	AdminShutdown        = "57P01"
+)
+
+// State is the SQLSTATE in an error's chain, or "".
+func State(err error) string {
+	var e *pgconn.PgError
+	if errors.As(err, &e) {
+		return e.Code
+	}
+	return ""
+}
+
+// Unreachable reports whether an error says nothing of the statement's fate:
+// the connection broke, or the server shut down under it. The caller must look
+// at the server, never guess.
+func Unreachable(err error) bool {
+	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return false
+	}
+	var e *pgconn.PgError
+	if !errors.As(err, &e) {
+		var connect *pgconn.ConnectError
+		return errors.As(err, &connect) || pgconn.Timeout(err) || !errors.Is(err, pgx.ErrNoRows) && !errors.Is(err, pgx.ErrTxClosed) && isNetwork(err)
+	}
+	return e.Code[:2] == "08" || e.Code[:3] == "57P"
+}

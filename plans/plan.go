@@ -1,0 +1,378 @@
+package plans
+
+import (
+	"github.com/pgumbra/pgumbra/internal/pg"
+)
+
+// Plan is what will happen: what the plan file says and what was inferred from
+// the scratch database. It is made once, stored with the run as JSON, and never
+// inferred again: each later command reads the stored one.
+type Plan struct {
+	Run         string `json:"run"`
+	FromVersion *int64 `json:"from_version"` // nil: production has no version
+	ToVersion   *int64 `json:"to_version"`
+	Build       Build  `json:"build"`
+	Runnable    bool   `json:"runnable"`
+
+	// SearchPath is that of a session of production.dsn; the user's transforms
+	// are evaluated under it.
+	SearchPath string `json:"search_path"`
+	// StartedAt is the run's one value of now(), for columns whose default is
+	// the time of the migration. RFC 3339.
+	StartedAt string `json:"started_at"`
+
+	Schemas      []Schema      `json:"schemas"`
+	Sources      []Source      `json:"sources"`
+	Tables       []Table       `json:"shadow_tables"`
+	Shared       []Shared      `json:"shared"`
+	Sequences    []Sequence    `json:"sequences"`
+	Entries      []Entry       `json:"entries"`
+	VersionTable *VersionTable `json:"version_table"`
+
+	Findings  []Finding    `json:"findings"`
+	Estimates Estimates    `json:"estimates"`
+	Steps     []Step       `json:"steps"`
+	Settings  Settings     `json:"settings"`
+	Matviews  []pg.Name    `json:"matviews"` // populated ones, in shadow, in refresh order
+	NewFKs    []ForeignKey `json:"new_fks"`  // those without a valid twin in production: checked before the cutover
+}
+
+// Build is how the shadow's content comes about.
+type Build string
+
+// The ways to build.
+const (
+	Direct   Build = "direct"   // rows go through their transforms straight into the shadow
+	Migrated Build = "migrated" // the migrations run for real on a copy
+)
+
+// Swap is how a schema's names come to lead to the shadow.
+type Swap string
+
+// The swaps.
+const (
+	// Rename the schemas: no table lock, readers never wait. For a schema that
+	// holds only what moves.
+	Rename Swap = "rename"
+	// Move objects one by one with SET SCHEMA, behind ACCESS EXCLUSIVE locks:
+	// for a schema that also holds extensions or what is not in the plan.
+	Move Swap = "move"
+)
+
+// Schema is one schema that moves.
+type Schema struct {
+	Production string `json:"production"` // the true name, shop
+	Shadow     string `json:"shadow"`     // pgumbra_shop_v2_shop
+	Old        string `json:"old"`        // pgumbra_shop_v2_old_shop
+	Swap       Swap   `json:"swap"`
+}
+
+// Kind is how a production table's statements reach its rows.
+type Kind string
+
+// The kinds of table.
+const (
+	Plain       Kind = "plain"
+	Partitioned Kind = "partitioned" // captured on every member of the tree, journalled as the root
+	Inherited   Kind = "inherited"   // has parents or children by INHERITS: ONLY everywhere, record key
+)
+
+// Record is what a journal row holds besides the key.
+type Record string
+
+// The ways to record.
+const (
+	RecordRow   Record = "row"   // the whole row image; also the way of keyless tables, old images included
+	RecordKey   Record = "key"   // only the key: the row is read again at the batch's snapshot
+	RecordImage Record = "image" // keyless: OLD and NEW images, replayed as a multiset
+)
+
+// Source is a production table whose changes are captured, or which is frozen.
+type Source struct {
+	N       int            `json:"n"` // index in Plan.Sources
+	Name    pg.Name        `json:"name"`
+	OID     uint32         `json:"oid"`
+	Kind    Kind           `json:"kind"`
+	Members []Member       `json:"members"` // the partition tree, root first; of other kinds the table itself
+	Columns []SourceColumn `json:"columns"` // live columns in attnum order, generated ones included
+	Key     []KeyColumn    `json:"key"`     // empty: keyless, Record is image
+	Record  Record         `json:"record"`
+	// Tracked are further columns whose OLD and NEW values the journal holds,
+	// because a derived table is reached through them.
+	Tracked []string `json:"tracked,omitempty"`
+	// Ancestors by INHERITS: indexes of sources whose entries touch the same
+	// key in this table too.
+	Ancestors []int `json:"ancestors,omitempty"`
+	Frozen    bool  `json:"frozen,omitempty"`
+	Unlogged  bool  `json:"unlogged,omitempty"`
+	Rows      int64 `json:"rows"`  // estimate
+	Bytes     int64 `json:"bytes"` // heap and TOAST
+}
+
+// Member is one table of a partition tree.
+type Member struct {
+	Name pg.Name `json:"name"`
+	OID  uint32  `json:"oid"`
+	Leaf bool    `json:"leaf"` // holds rows itself
+}
+
+// SourceColumn is a column of a production table.
+type SourceColumn struct {
+	Name      string `json:"name"`
+	Type      string `json:"type"` // SQL text, schema-qualified, with typmod
+	Generated bool   `json:"generated,omitempty"`
+	NotNull   bool   `json:"not_null,omitempty"`
+}
+
+// KeyColumn is a column of the unique index that tells rows apart.
+type KeyColumn struct {
+	Name      string `json:"name"`
+	Type      string `json:"type"`
+	Collation string `json:"collation,omitempty"` // quoted, qualified; empty: the type has none
+	// Equals is the equality operator of the index's operator class as SQL
+	// text, OPERATOR(public.=): citext's own = is not text's.
+	Equals string `json:"equals"`
+}
+
+// Feed is where a shadow table's rows come from.
+type Feed string
+
+// The feeds.
+const (
+	Copied  Feed = "copied"  // from one production table, through transforms
+	Derived Feed = "derived" // from a query over several
+	Carried Feed = "carried" // rows that the migrations inserted in a new table, out of scratch
+	Skipped Feed = "skipped" // created empty, as the plan says
+	Version Feed = "version" // golang-migrate's version table: written in the swap
+)
+
+// Table is a table of the shadow that holds rows: a plain one, or the root of
+// a partition tree.
+type Table struct {
+	N      int     `json:"n"` // index in Plan.Tables
+	Shadow pg.Name `json:"shadow"`
+	Final  pg.Name `json:"final"` // the name after the swap
+	Feed   Feed    `json:"feed"`
+	Kind   Kind    `json:"kind"`
+	// Source is the index of the production table it is copied from; -1 if
+	// none. Production is its name, for people.
+	Source     int     `json:"source"`
+	Production pg.Name `json:"production"`
+	// Where filters the production rows; SQL over the production row. Empty: all.
+	Where   string   `json:"where,omitempty"`
+	Columns []Column `json:"columns"`
+	// Key pairs each of the source's key columns with the shadow column that
+	// holds it. Of a derived table: its own key, Production empty.
+	Key []Pair `json:"key"`
+	// Upsert: the key's is the only unique or exclusion index, so INSERT … ON
+	// CONFLICT serves. Otherwise touched keys are deleted, then inserted.
+	// KeyIndex is the TOC number of the entry that makes the key's index; 0: none.
+	Upsert   bool `json:"upsert"`
+	KeyIndex int  `json:"key_index"`
+	// Derived only: the query over production and how changes reach its rows.
+	From    string  `json:"from,omitempty"`
+	Watches []Watch `json:"watches,omitempty"`
+
+	Reverse  []Column `json:"reverse"` // how to go back: Shadow holds the production column, Expression is over the shadow row; "" if lost
+	Unlogged bool     `json:"unlogged,omitempty"`
+	// Rows holds a carried table's rows as COPY text, columns as in Columns.
+	CarriedRows string `json:"carried_rows,omitempty"`
+}
+
+// Column says what a shadow column is filled with.
+type Column struct {
+	Shadow     string       `json:"shadow"`
+	Type       string       `json:"type"`       // SQL text as in the shadow while it is built
+	Expression string       `json:"expression"` // SQL over the production row; cast to Type by assignment
+	Origin     ColumnOrigin `json:"source"`
+	// Volatile: made by the shadow's own default once per key, then kept by
+	// replay and left out of hashes. Expression is empty.
+	Volatile bool `json:"volatile,omitempty"`
+	// Generated columns are never written and left out of hashes.
+	Generated bool `json:"generated,omitempty"`
+	Identity  bool `json:"identity,omitempty"`
+}
+
+// ColumnOrigin is how an expression was found.
+type ColumnOrigin string
+
+// The origins.
+const (
+	FromLineage  ColumnOrigin = "lineage"
+	FromUsing    ColumnOrigin = "using"
+	FromBackfill ColumnOrigin = "backfill"
+	FromDefault  ColumnOrigin = "default"
+	FromPlan     ColumnOrigin = "plan"
+)
+
+// Pair is a key column on both sides: shadow.Shadow holds Expression of the
+// production key, cast to Type.
+type Pair struct {
+	Production string `json:"production"`
+	Shadow     string `json:"shadow"`
+	Expression string `json:"expression"`
+	Type       string `json:"type"`
+	Equals     string `json:"equals"` // of the shadow's type
+}
+
+// Watch says that a change of Source touches those rows of a derived table
+// whose columns Shadow equal the source's columns Column.
+type Watch struct {
+	Source  int         `json:"source"`
+	Columns []WatchPair `json:"columns"`
+}
+
+// WatchPair is a source column and the derived column it equals.
+type WatchPair struct {
+	Column string `json:"column"`
+	Shadow string `json:"shadow"`
+}
+
+// Shared is a type or sequence that the migrations left as it is: the shadow
+// uses production's own, and the swap moves it.
+type Shared struct {
+	Kind string  `json:"kind"` // TYPE, DOMAIN, SEQUENCE: the word after ALTER
+	Name pg.Name `json:"name"` // in production
+	// OwnedBy: a shared sequence's owner after the swap, by final name; empty: none.
+	OwnedByTable  pg.Name `json:"owned_by_table"`
+	OwnedByColumn string  `json:"owned_by_column,omitempty"`
+}
+
+// Sequence is one that the shadow has of its own and that must be set behind
+// the fence.
+type Sequence struct {
+	Shadow     pg.Name `json:"shadow"`
+	Production pg.Name `json:"production"` // whose last_value it continues; zero: only the shadow has it
+	Table      pg.Name `json:"table"`      // shadow table of the column it feeds; zero: free
+	Column     string  `json:"column,omitempty"`
+	Identity   bool    `json:"identity,omitempty"`
+	// LastValue and IsCalled as the migrations left it in scratch.
+	LastValue int64 `json:"last_value"`
+	IsCalled  bool  `json:"is_called"`
+}
+
+// Entry is one statement group of the shadow's structure as pg_dump wrote it
+// from scratch, in its order, under the shadow's schema names; shared types and
+// sequences appear under production's.
+type Entry struct {
+	TOC   int     `json:"toc"`
+	Class uint32  `json:"class"` // catalog's oid in scratch
+	OID   uint32  `json:"oid"`   // object's oid in scratch
+	Tag   string  `json:"tag"`   // pg_dump's: TABLE, INDEX, CONSTRAINT, FK CONSTRAINT, TRIGGER, …
+	Name  pg.Name `json:"name"`
+	Owner string  `json:"owner,omitempty"`
+	SQL   string  `json:"sql"`
+	Stage Stage   `json:"stage"`
+	// Table is the shadow relation that an index, constraint, trigger, rule or
+	// policy belongs to.
+	Table pg.Name `json:"table"`
+}
+
+// Stage is when an entry is run.
+type Stage string
+
+// The stages, in order.
+const (
+	// StageBuild: schemas, types, functions, tables without indexes, views.
+	StageBuild Stage = "build"
+	// StageKey: the index of the key, before the first replay.
+	StageKey Stage = "key"
+	// StageIndex: other indexes, unique and exclusion constraints, statistics,
+	// after the first catch-up.
+	StageIndex Stage = "index"
+	// StageLate: run before the cutover, after the indexes: what needs them
+	// (CLUSTER ON, REPLICA IDENTITY, comments on indexes, policies).
+	StageLate Stage = "late"
+	// StageSwap: inside the swap: triggers, rules, NOT VALID checks, foreign
+	// keys as NOT VALID. Before it they would act on our own writes.
+	StageSwap Stage = "swap"
+)
+
+// ForeignKey is a constraint of the shadow that production does not already
+// guarantee.
+type ForeignKey struct {
+	Name       string   `json:"name"`
+	Table      pg.Name  `json:"table"`
+	Columns    []string `json:"columns"`
+	References pg.Name  `json:"references"`
+	RefColumns []string `json:"ref_columns"`
+}
+
+// VersionTable is golang-migrate's.
+type VersionTable struct {
+	Name pg.Name `json:"name"` // final name
+	// Moves: it is in a schema that moves, so the row is written to the shadow's.
+	Moves  bool `json:"moves"`
+	Exists bool `json:"exists"` // in production; made in the swap otherwise
+}
+
+// Level of a finding.
+type Level string
+
+// The levels.
+const (
+	Blocker Level = "blocker"
+	Warning Level = "warning"
+	Info    Level = "info"
+)
+
+// Finding is something a human should know before the run. Codes are stable
+// and listed in docs/findings.md.
+type Finding struct {
+	Level   Level  `json:"level"`
+	Code    string `json:"code"`
+	Object  string `json:"object"`
+	Where   string `json:"where"` // file:line, or empty
+	Message string `json:"message"`
+	Fix     string `json:"fix"`
+}
+
+// Estimates of what a run will take.
+type Estimates struct {
+	Rows          int64   `json:"rows"`
+	Bytes         int64   `json:"bytes"`        // of the tables to copy
+	ShadowBytes   int64   `json:"shadow_bytes"` // with indexes
+	WALBytes      int64   `json:"wal_bytes"`
+	FreeDisk      *int64  `json:"free_disk"` // bytes; null: not known from here
+	SampleRate    float64 `json:"sample_bytes_per_second"`
+	CopySeconds   float64 `json:"copy_seconds"`
+	Locks         int     `json:"locks"` // that the swap takes
+	LocksCapacity int     `json:"locks_capacity"`
+}
+
+// Step is one thing the run does, for the dry-run report.
+type Step struct {
+	Phase string   `json:"phase"`
+	Title string   `json:"title"`
+	SQL   []string `json:"sql"`
+	Lock  string   `json:"lock"`  // strongest lock taken on production, or "none"
+	Waits string   `json:"waits"` // who waits for it, for how long
+}
+
+// SchemaFor finds the schema with a production name.
+func (p *Plan) SchemaFor(production string) (Schema, bool) {
+	for _, s := range p.Schemas {
+		if s.Production == production {
+			return s, true
+		}
+	}
+	return Schema{}, false
+}
+
+// Old is where a production object's name leads after the swap.
+func (p *Plan) Old(n pg.Name) pg.Name {
+	if s, ok := p.SchemaFor(n.Schema); ok {
+		return pg.Name{Schema: s.Old, Name: n.Name}
+	}
+	return n
+}
+
+// Moves reports whether some schema is swapped object by object.
+func (p *Plan) Moves() bool {
+	for _, s := range p.Schemas {
+		if s.Swap == Move {
+			return true
+		}
+	}
+	return false
+}

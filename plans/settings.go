@@ -1,0 +1,51 @@
+package plans
+
+import "time"
+
+// Settings are the plan file's knobs that a run needs after planning, with
+// their defaults. They are stored with the run.
+type Settings struct {
+	Copy    CopySettings    `json:"copy"`
+	Capture CaptureSettings `json:"capture"`
+	Cutover CutoverSettings `json:"cutover"`
+	Watch   WatchSettings   `json:"watch"`
+}
+
+// CopySettings bound what copying costs production.
+type CopySettings struct {
+	Workers        int           `json:"workers"`          // sessions that copy and build indexes at once; default 2
+	ChunkRows      int64         `json:"chunk_rows"`       // rows in one transaction, about; default 50,000
+	MaxReplicaLag  time.Duration `json:"max_replica_lag"`  // pause above it; default 10 s; 0: do not look
+	MaxRetainedWAL int64         `json:"max_retained_wal"` // bytes held by replication slots; pause above it; default 10 GB
+}
+
+// CaptureSettings bound what capturing costs production.
+type CaptureSettings struct {
+	MaxJournal int64 `json:"max_journal"` // bytes of all journals; above it capture ends and the run fails; default 20 GB
+}
+
+// CutoverSettings bound the stall.
+type CutoverSettings struct {
+	MaxStall        time.Duration `json:"max_stall"`        // first lock request to commit; default 1 s
+	LockTimeout     time.Duration `json:"lock_timeout"`     // one total budget for all locks of an attempt; default 200 ms
+	Attempts        int           `json:"attempts"`         // default 20
+	VerifyWithin    time.Duration `json:"verify_within"`    // each table was verified this recently; default 15 min
+	RecycleSessions string        `json:"recycle_sessions"` // none | idle
+}
+
+// WatchSettings say what follows the swap.
+type WatchSettings struct {
+	Enabled        bool `json:"enabled"`         // default true
+	RequireReverse bool `json:"require_reverse"` // a column that cannot be taken back is a blocker
+}
+
+// DefaultSettings are those of a plan file that says nothing.
+func DefaultSettings() Settings {
+	return Settings{
+		Copy:    CopySettings{Workers: 2, ChunkRows: 50_000, MaxReplicaLag: 10 * time.Second, MaxRetainedWAL: 10 << 30},
+		Capture: CaptureSettings{MaxJournal: 20 << 30},
+		Cutover: CutoverSettings{MaxStall: time.Second, LockTimeout: 200 * time.Millisecond, Attempts: 20,
+			VerifyWithin: 15 * time.Minute, RecycleSessions: "none"},
+		Watch: WatchSettings{Enabled: true},
+	}
+}
