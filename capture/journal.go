@@ -1,0 +1,185 @@
+package capture
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans"
+)
+
+// Direction of capture.
+type Direction string
+
+// The directions, as pgumbra.captured spells them.
+const (
+	ToShadow Direction = "forward" // production's changes, before the swap
+	ToOld    Direction = "reverse" // the new tables' changes, from the swap on
+)
+
+// The operations a journal row tells of. Op is stored as "char".
+const (
+	OpInsert   = "i" // the key exists after the statement; keyless: one such row more
+	OpUpdate   = "u" // the key exists after the statement
+	OpDelete   = "d" // the key is gone, by DELETE or by an UPDATE of the key; keyless: one such row less
+	OpTruncate = "t" // every row is gone, or every row of the partition Member
+	OpOld      = "o" // only old values of tracked columns; means nothing to the row itself
+)
+
+// Journal describes where the changes of one table are recorded. It is a pure
+// value: it is made from the plan and asks no server.
+//
+// A journal is a view over two tables of equal columns. Triggers write to one
+// of the two; the other one is emptied once every reader's position is past its
+// rows, so that no row is ever deleted one by one. Readers use the view.
+//
+// Columns: seq, xid, op, member, then k_<i> a key column, t_<i> a tracked
+// column, and img, the row as the table's own row type, where rows are recorded.
+type Journal struct {
+	Run       int64
+	N         int // of the source (forward) or of the shadow table (reverse)
+	Direction Direction
+	Table     pg.Name // the captured table; of a partition tree the root
+	Kind      plans.Kind
+	Record    plans.Record
+	Keys      []string // captured column behind k_<i>
+	Tracked   []string // captured column behind t_<i>
+	Image     []string // captured columns that img holds; the others of its type are NULL
+}
+
+// Forward is the journal of a production table.
+func Forward(run *control.Run, src *plans.Source) Journal {
+	j := Journal{Run: run.ID, N: src.N, Direction: ToShadow, Table: src.Name,
+		Kind: src.Kind, Record: src.Record, Tracked: src.Tracked}
+	for _, k := range src.Key {
+		j.Keys = append(j.Keys, k.Name)
+	}
+	if j.HasImage() {
+		for _, c := range src.Columns {
+			j.Image = append(j.Image, c.Name)
+		}
+	}
+	return j
+}
+
+// Reverse is the journal of a shadow table. Its table goes by its name while
+// the shadow is built; after the swap the same table has its final name.
+func Reverse(run *control.Run, t *plans.Table) Journal {
+	j := Journal{Run: run.ID, N: t.N, Direction: ToOld, Table: t.Shadow, Kind: t.Kind}
+	for _, k := range t.Key {
+		j.Keys = append(j.Keys, k.Shadow)
+	}
+	j.Record = reverseRecord(t)
+	if j.HasImage() {
+		for _, c := range t.Columns {
+			j.Image = append(j.Image, c.Shadow)
+		}
+	}
+	return j
+}
+
+func reverseRecord(t *plans.Table) plans.Record {
+	switch {
+	case len(t.Key) == 0:
+		return plans.RecordImage
+	case t.Kind == plans.Inherited:
+		return plans.RecordKey
+	}
+	return plans.RecordRow
+}
+
+// Name is the view that readers use: all rows of both tables, in no order.
+func (j Journal) Name() pg.Name { return own(j.base()) }
+
+// Tables are the two tables behind the view.
+func (j Journal) Tables() [2]pg.Name {
+	return [2]pg.Name{own(j.base() + "_a"), own(j.base() + "_b")}
+}
+
+func (j Journal) base() string {
+	if j.Direction == ToOld {
+		return fmt.Sprintf("reverse_%d_%d", j.Run, j.N)
+	}
+	return fmt.Sprintf("journal_%d_%d", j.Run, j.N)
+}
+
+// Sequence numbers the rows of all journals of a run, so that entries of one
+// transaction have an order across tables. Numbers are not commit order.
+func (j Journal) Sequence() pg.Name { return sequence(j.Run) }
+
+func sequence(run int64) pg.Name { return own(fmt.Sprintf("seq_%d", run)) }
+
+// own is the name of an object of ours in the control schema.
+func own(name string) pg.Name { return pg.Name{Schema: control.Schema, Name: name} }
+
+// HasImage reports whether rows carry img.
+func (j Journal) HasImage() bool { return j.Record != plans.RecordKey }
+
+// K is the journal column of the i-th key column.
+func (j Journal) K(i int) string { return fmt.Sprintf("k_%d", i) }
+
+// T is the journal column of the i-th tracked column.
+func (j Journal) T(i int) string { return fmt.Sprintf("t_%d", i) }
+
+// ColumnOf is the journal column that holds a key or tracked column's value in
+// every entry that tells of a row; "" if the journal has none.
+func (j Journal) ColumnOf(column string) string {
+	for i, k := range j.Keys {
+		if k == column {
+			return j.K(i)
+		}
+	}
+	for i, t := range j.Tracked {
+		if t == column {
+			return j.T(i)
+		}
+	}
+	return ""
+}
+
+// KeyColumns are the journal's key columns in the key's order.
+func (j Journal) KeyColumns() []string {
+	names := make([]string, len(j.Keys))
+	for i := range j.Keys {
+		names[i] = j.K(i)
+	}
+	return names
+}
+
+// Columns are all columns of the journal, in the order of the view and of both
+// tables.
+func (j Journal) Columns() []string {
+	names := append([]string{"seq", "xid", "op", "member"}, j.KeyColumns()...)
+	for i := range j.Tracked {
+		names = append(names, j.T(i))
+	}
+	if j.HasImage() {
+		names = append(names, "img")
+	}
+	return names
+}
+
+// Field is SQL text for one column of the recorded row, of a journal row that
+// goes by alias: (j.img)."total". Only where [Journal.HasImage].
+func (j Journal) Field(alias, column string) string {
+	return "(" + alias + ".img)." + pg.Ident(column)
+}
+
+// Unread is SQL text of a predicate over journal rows: those that a reader at
+// the given position has not applied. position is SQL text of a pg_snapshot,
+// usually a parameter with its cast. Numbers from a sequence are not commit
+// order, so the test is visibility; its first half lets the index on xid serve.
+// What the reader's own snapshot does not see yet, its query leaves out by itself.
+func Unread(position string) string { return UnreadOf("", position) }
+
+// UnreadOf is [Unread] for journal rows that go by an alias.
+func UnreadOf(alias, position string) string {
+	xid := "xid"
+	if alias != "" {
+		xid = alias + ".xid"
+	}
+	return strings.NewReplacer("{xid}", xid, "{position}", position).Replace(
+		"{xid} OPERATOR(pg_catalog.>=) pg_catalog.pg_snapshot_xmin({position})" +
+			" AND NOT pg_catalog.pg_visible_in_snapshot({xid}, {position})")
+}
