@@ -13,6 +13,8 @@ type Plan struct {
 	ToVersion   *int64 `json:"to_version"`
 	Build       Build  `json:"build"`
 	Runnable    bool   `json:"runnable"`
+	// NothingToDo: production is at the newest version; the plan is otherwise empty.
+	NothingToDo bool `json:"nothing_to_do,omitempty"`
 
 	// SearchPath is that of a session of production.dsn; the user's transforms
 	// are evaluated under it.
@@ -372,6 +374,33 @@ func (p *Plan) Moves() bool {
 	for _, s := range p.Schemas {
 		if s.Swap == Move {
 			return true
+		}
+	}
+	return false
+}
+
+// ReadsFrom reports whether changes of a source reach this table's rows.
+func (t *Table) ReadsFrom(source int) bool {
+	if t.Source == source {
+		return true
+	}
+	for _, w := range t.Watches {
+		if w.Source == source {
+			return true
+		}
+	}
+	return false
+}
+
+// Verifiable reports whether the table is fed from production, so that there is
+// something to compare it with.
+func (t *Table) Verifiable() bool { return t.Feed == Copied || t.Feed == Derived }
+
+// Verifiable is [Table.Verifiable] by the shadow table's name as text.
+func (p *Plan) Verifiable(shadow string) bool {
+	for i := range p.Tables {
+		if p.Tables[i].Shadow.String() == shadow {
+			return p.Tables[i].Verifiable()
 		}
 	}
 	return false

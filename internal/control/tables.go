@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -70,4 +71,72 @@ func SetPosition(ctx context.Context, tx pg.Querier, run *Run, n int, snapshot s
 		return fmt.Errorf("position of table %d: %w", n, err)
 	}
 	return nil
+}
+
+// Row is what the control schema says of a shadow table, for status and for
+// deciding what comes next.
+type Row struct {
+	N            int
+	Production   string
+	Shadow       string
+	State        State
+	RowsCopied   int64 // sum of finished chunks
+	RowsTotal    int64
+	RowsReplayed int64
+	VerifiedAt   *time.Time
+	VerifiedAgo  time.Duration // by the server's clock
+	Recopied     int
+}
+
+// Tables reads all shadow tables of a run, in the plan's order.
+func Tables(ctx context.Context, db pg.Querier, run *Run) ([]Row, error) {
+	rows, err := db.Query(ctx, `
+		SELECT t.n, t.production, t.shadow, t.state,
+		       greatest(t.rows_copied, (SELECT coalesce(sum(c.rows), 0)::bigint FROM pgumbra.chunk c WHERE c.run_id = t.run_id AND c.n = t.n)),
+		       t.rows_total, t.rows_replayed, t.verified_at,
+		       coalesce(extract(epoch FROM clock_timestamp() - t.verified_at), 0)::float8, t.recopied
+		FROM pgumbra.shadow_table t WHERE t.run_id = $1 ORDER BY t.n`, run.ID)
+	if err != nil {
+		return nil, fmt.Errorf("read the tables' states: %w", err)
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (Row, error) {
+		var r Row
+		var ago float64
+		err := row.Scan(&r.N, &r.Production, &r.Shadow, &r.State, &r.RowsCopied, &r.RowsTotal, &r.RowsReplayed,
+			&r.VerifiedAt, &ago, &r.Recopied)
+		r.VerifiedAgo = time.Duration(ago * float64(time.Second))
+		return r, err
+	})
+}
+
+// States reads each shadow table's state by its number in the plan.
+func States(ctx context.Context, db pg.Querier, run *Run) (map[int]State, error) {
+	rows, err := db.Query(ctx, `SELECT n, state FROM pgumbra.shadow_table WHERE run_id = $1`, run.ID)
+	if err != nil {
+		return nil, fmt.Errorf("read the tables' states: %w", err)
+	}
+	states := map[int]State{}
+	var n int
+	var s State
+	_, err = pgx.ForEachRow(rows, []any{&n, &s}, func() error {
+		states[n] = s
+		return nil
+	})
+	return states, err
+}
+
+// Purge removes a run's record; with the last record the control schema goes
+// too. Never while a run is live: its own rows are all that undoes it.
+func Purge(ctx context.Context, conn *pgx.Conn, run *Run) error {
+	return pg.ReadCommitted(ctx, conn, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `DELETE FROM pgumbra.run WHERE id = $1`, run.ID); err != nil {
+			return fmt.Errorf("remove the record of run %s: %w", run.Name, err)
+		}
+		var others bool
+		if err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pgumbra.run)`).Scan(&others); err != nil || others {
+			return err
+		}
+		_, err := tx.Exec(ctx, `DROP SCHEMA pgumbra CASCADE`)
+		return err
+	})
 }

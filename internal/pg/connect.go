@@ -90,14 +90,20 @@ func Connect(ctx context.Context, dsn string, o Options) (*pgx.Conn, error) {
 	return conn, nil
 }
 
-// NewPool opens a pool of at most max sessions and checks that one connects.
+// NewPool opens a pool of at most limit sessions and checks that one connects.
 func NewPool(ctx context.Context, dsn string, limit int, o Options) (*pgxpool.Pool, error) {
+	return NewPoolWith(ctx, dsn, limit, o, func(*pgxpool.Config) {})
+}
+
+// NewPoolWith is [NewPool] with a last word on the configuration.
+func NewPoolWith(ctx context.Context, dsn string, limit int, o Options, configure func(*pgxpool.Config)) (*pgxpool.Pool, error) {
 	c, err := pgxpool.ParseConfig(dsn)
 	if err != nil {
 		return nil, fmt.Errorf("read the connection string: %w", err)
 	}
 	o.apply(&c.ConnConfig.Config)
 	c.MaxConns = int32(limit)
+	configure(c)
 	pool, err := pgxpool.NewWithConfig(ctx, c)
 	if err != nil {
 		return nil, err
