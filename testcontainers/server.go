@@ -1,0 +1,215 @@
+package testcontainers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Options of a server of one's own. The zero value is what Database uses.
+type Options struct {
+	// BinDir is the folder of initdb and postgres. Empty: found as Bin does,
+	// else Docker.
+	BinDir string
+	// Image, if given, makes it a container of this image and no installed
+	// binaries are looked for.
+	Image string
+	// Settings override or add to postgresql.conf, as name → value without
+	// quotes.
+	Settings map[string]string
+	// Log gets a line per start, stop and repeated try. Empty: discarded.
+	Log *slog.Logger
+}
+
+// Settings of every server. Durability is off, since data ends with the
+// process. wal_level and the limits let a server play any part: a shadow fed by
+// a slot, a migration that locks a thousand tables, a forgotten prepared
+// transaction.
+var defaults = map[string]string{
+	"fsync":                      "off",
+	"full_page_writes":           "off",
+	"max_connections":            "200",
+	"max_locks_per_transaction":  "256",
+	"max_prepared_transactions":  "16",
+	"max_wal_size":               "4GB",
+	"checkpoint_timeout":         "30min",
+	"wal_level":                  "logical",
+	"log_line_prefix":            "%m [%p] %q%d %a ",
+	"log_timezone":               "UTC",
+	"timezone":                   "UTC",
+	"logging_collector":          "off",
+	"log_destination":            "stderr",
+	"unix_socket_permissions":    "0777",
+	"dynamic_shared_memory_type": "posix",
+}
+
+func (o Options) settings() map[string]string {
+	all := maps.Clone(defaults)
+	maps.Copy(all, o.Settings)
+	return all
+}
+
+func (o Options) log() *slog.Logger {
+	if o.Log == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return o.Log
+}
+
+// Server is a running PostgreSQL server that belongs to this process.
+type Server struct {
+	host string
+	port int
+	runs runner
+	log  *slog.Logger
+}
+
+// runner is what differs between a process of ours and a container.
+type runner interface {
+	start(ctx context.Context) error  // returns once the server process runs
+	ended() <-chan struct{}           // closed when what start started is gone
+	halt(ctx context.Context) error   // fast shutdown, waits
+	kill(ctx context.Context) error   // SIGKILL, waits
+	remove(ctx context.Context) error // everything on disk
+	output() string                   // the last lines of the server's log
+}
+
+// errPortTaken: another process got hold of the port between its choice and
+// the server's bind. Choose again.
+var errPortTaken = errors.New("the port was taken by another process")
+
+// Start makes a new cluster and starts a server on it. The caller stops it;
+// a caller that cannot (killed) has it stopped by the system.
+func Start(ctx context.Context, o Options) (*Server, error) {
+	for try := 1; ; try++ {
+		s, err := startOnce(ctx, o)
+		if err == nil {
+			o.log().Info("server started", "host", s.host, "port", s.port)
+			return s, nil
+		}
+		if !errors.Is(err, errPortTaken) || try == 5 {
+			return nil, fmt.Errorf("start PostgreSQL: %w", err)
+		}
+		o.log().Info("port taken, trying another", "try", try)
+	}
+}
+
+func startOnce(ctx context.Context, o Options) (*Server, error) {
+	s, err := prepare(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	s.log = o.log()
+	if err := s.up(ctx); err != nil {
+		cleanup, cancel := context.WithTimeout(context.WithoutCancel(ctx), 20*time.Second)
+		defer cancel()
+		return nil, errors.Join(err, s.runs.kill(cleanup), s.runs.remove(cleanup))
+	}
+	return s, nil
+}
+
+func prepare(ctx context.Context, o Options) (*Server, error) {
+	if o.Image != "" {
+		return newContainer(ctx, o)
+	}
+	dir, err := binaries(o.BinDir)
+	if errors.Is(err, errNoBinaries) {
+		s, dockerErr := newContainer(ctx, o)
+		if dockerErr != nil {
+			return nil, fmt.Errorf("%w\n  Docker: %w", err, dockerErr)
+		}
+		return s, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return newProcess(ctx, dir, o)
+}
+
+// up starts the prepared server and waits until it answers queries.
+func (s *Server) up(ctx context.Context) error {
+	if err := s.runs.start(ctx); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	poll := time.NewTicker(20 * time.Millisecond)
+	defer poll.Stop()
+	for {
+		err := s.ping(ctx)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-s.runs.ended():
+			return exitError(s.runs.output())
+		case <-ctx.Done():
+			return fmt.Errorf("wait for the server: %w (last: %w); its log ends:\n%s", ctx.Err(), err, s.runs.output())
+		case <-poll.C:
+		}
+	}
+}
+
+func (s *Server) ping(ctx context.Context) error {
+	conn, err := pgx.Connect(ctx, s.DSN("postgres"))
+	if err != nil {
+		return err
+	}
+	return conn.Close(ctx)
+}
+
+// DSN is a libpq URL for a database of the server, as superuser postgres over
+// loopback TCP.
+func (s *Server) DSN(database string) string {
+	u := url.URL{
+		Scheme:   "postgres",
+		User:     url.User("postgres"),
+		Host:     s.host + ":" + strconv.Itoa(s.port),
+		Path:     "/" + database,
+		RawQuery: "sslmode=disable",
+	}
+	return u.String()
+}
+
+// Port is the TCP port on loopback; it stays the same over Crash and Restart.
+func (s *Server) Port() int { return s.port }
+
+// Log returns the end of the server's log, for messages of failed tests.
+func (s *Server) Log() string { return s.runs.output() }
+
+// Stop ends the server by a fast shutdown (open transactions are rolled back)
+// and removes its data. A server that does not end in time is killed. A second
+// Stop does nothing.
+func (s *Server) Stop(ctx context.Context) error {
+	err := s.runs.halt(ctx)
+	s.log.Info("server stopped", "port", s.port)
+	return errors.Join(err, s.runs.remove(ctx))
+}
+
+// Crash kills the postmaster and its children with SIGKILL, as a machine that
+// dies does: no checkpoint, sessions broken off. Restart brings it back
+// through crash recovery. Committed transactions survive, since the kernel
+// keeps what was written.
+func (s *Server) Crash(ctx context.Context) error {
+	s.log.Info("server killed", "port", s.port)
+	return s.runs.kill(ctx)
+}
+
+// Restart starts the server again, on the same port and data, after a Crash;
+// a running server goes through a fast shutdown first.
+func (s *Server) Restart(ctx context.Context) error {
+	if err := s.runs.halt(ctx); err != nil {
+		return err
+	}
+	if err := s.up(ctx); err != nil {
+		return fmt.Errorf("restart PostgreSQL: %w", err)
+	}
+	return nil
+}
