@@ -1,0 +1,94 @@
+package plans
+
+import (
+	"net/url"
+	"regexp"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+const hidden = "***"
+
+var (
+	urlSecret     = regexp.MustCompile(`(?i)([?&](?:ssl)?password=)[^&]*`)
+	keywordSecret = regexp.MustCompile(`(?i)((?:^|\s)(?:ssl)?password\s*=\s*)('(?:[^'\\]|\\.)*(?:'|$)|(?:[^\s\\]|\\.)*)`)
+)
+
+// RedactDSN is a connection string as it may be shown: passwords replaced by
+// ***. Where it is malformed it rather hides too much.
+func RedactDSN(dsn string) string {
+	if scheme, rest, ok := cutScheme(dsn); ok {
+		return redactURL(scheme, rest)
+	}
+	return keywordSecret.ReplaceAllString(dsn, "${1}"+hidden)
+}
+
+func cutScheme(dsn string) (scheme, rest string, ok bool) {
+	scheme, rest, ok = strings.Cut(dsn, "://")
+	return scheme + "://", rest, ok && (scheme == "postgres" || scheme == "postgresql")
+}
+
+func redactURL(scheme, rest string) string {
+	at := endOfUser(rest)
+	after := urlSecret.ReplaceAllString(rest[at:], "${1}"+hidden)
+	name, _, password := strings.Cut(rest[:at], ":")
+	if password {
+		name += ":" + hidden
+	}
+	return scheme + name + after
+}
+
+var plainQuery = regexp.MustCompile(`^[a-z_]+=[^&]*(&[a-z_]+=[^&]*)*$`)
+
+// endOfUser is where user:password ends in what follows the scheme: at the @
+// before the host. A password that was not percent-encoded may hold @, / or ?,
+// so unless all the rest is sound it ends at the last @ there is.
+func endOfUser(rest string) int {
+	end := strings.IndexAny(rest, "/?#")
+	if end < 0 {
+		end = len(rest)
+	}
+	path, query, _ := strings.Cut(rest[end:], "?")
+	if !strings.ContainsAny(path, "@#") && (!strings.Contains(query, "@") || plainQuery.MatchString(query)) {
+		return max(0, strings.LastIndexByte(rest[:end], '@'))
+	}
+	return max(0, strings.LastIndexByte(rest, '@'))
+}
+
+// withoutPassword is a connection string with no password in it, for writing
+// down, and whether it had one.
+func withoutPassword(dsn string) (clean string, had bool, err error) {
+	redacted := RedactDSN(dsn)
+	if redacted == dsn {
+		return dsn, false, nil
+	}
+	if _, _, isURL := cutScheme(dsn); !isURL {
+		return strings.TrimSpace(keywordSecret.ReplaceAllString(dsn, "")), true, nil
+	}
+	u, err := url.Parse(dsn)
+	if err != nil {
+		return "", true, &badValue{"is not a libpq URL", "percent-encode the signs in its password"}
+	}
+	if u.User != nil {
+		u.User = url.User(u.User.Username())
+	}
+	query := u.Query()
+	query.Del("password")
+	query.Del("sslpassword")
+	u.RawQuery = query.Encode()
+	return u.String(), true, nil
+}
+
+// validDSN checks the form alone; what is wrong is not repeated, since it may
+// be a piece of the password.
+func validDSN(dsn string) error {
+	if dsn == "" {
+		return nil
+	}
+	if _, err := pgconn.ParseConfig(dsn); err != nil {
+		return &badValue{"is not a connection string that libpq would take",
+			"write postgres://user@host:5432/database or host=… dbname=…; percent-encode special signs in a URL's password"}
+	}
+	return nil
+}

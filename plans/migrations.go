@@ -1,0 +1,154 @@
+package plans
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/golang-migrate/migrate/v4/source"
+)
+
+// Migrations is a folder of golang-migrate's files.
+type Migrations struct {
+	Dir   string
+	Files []Migration // up files, by number
+	// Warnings are about files that golang-migrate would not see, or not as
+	// their names suggest.
+	Warnings []Finding
+
+	downOnly []int64
+}
+
+// Migration is one up file.
+type Migration struct {
+	Version int64
+	Name    string // the file's name, as findings show it
+	Path    string
+}
+
+// ReadMigrations lists a folder as golang-migrate does, by its own parser.
+// A folder that is absent or holds no up file, and two files of one number, are
+// [*FileError]s. Gaps between numbers are normal.
+func ReadMigrations(dir string) (*Migrations, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, noFolder(dir, err)
+	}
+	m := &Migrations{Dir: dir}
+	seen := map[source.Direction]map[int64]string{source.Up: {}, source.Down: {}}
+	for _, e := range entries {
+		if err := m.add(e, seen); err != nil {
+			return nil, err
+		}
+	}
+	if len(m.Files) == 0 {
+		return nil, &FileError{File: dir, Message: "the migrations folder holds no up files of golang-migrate",
+			Fix: "they are named like 000042_add_cents.up.sql; name the folder by migrations.path"}
+	}
+	slices.SortFunc(m.Files, func(a, b Migration) int { return compare(a.Version, b.Version) })
+	m.noteDownOnly(seen)
+	return m, nil
+}
+
+func compare(a, b int64) int {
+	switch {
+	case a < b:
+		return -1
+	case a > b:
+		return 1
+	}
+	return 0
+}
+
+func noFolder(dir string, err error) error {
+	message := "read the migrations folder: " + errors.Unwrap(err).Error()
+	if errors.Is(err, os.ErrNotExist) {
+		message = "the migrations folder does not exist"
+	}
+	return &FileError{File: dir, Message: message, Fix: "name it by migrations.path; a relative path starts at the plan file"}
+}
+
+func (m *Migrations) add(e os.DirEntry, seen map[source.Direction]map[int64]string) error {
+	if e.IsDir() {
+		m.noteFolder(e.Name())
+		return nil
+	}
+	parsed, err := source.DefaultParse(e.Name())
+	if err != nil {
+		m.noteUnseen(e.Name())
+		return nil
+	}
+	if uint64(parsed.Version) > math.MaxInt64 {
+		return &FileError{File: filepath.Join(m.Dir, e.Name()), Message: "the migration's number is beyond what a version table holds"}
+	}
+	version := int64(parsed.Version)
+	if first, twice := seen[parsed.Direction][version]; twice {
+		return &FileError{File: filepath.Join(m.Dir, e.Name()),
+			Message: fmt.Sprintf("number %d is that of %s too", version, first), Fix: "rename or remove one: golang-migrate runs neither"}
+	}
+	seen[parsed.Direction][version] = e.Name()
+	if parsed.Direction == source.Up {
+		m.Files = append(m.Files, Migration{Version: version, Name: e.Name(), Path: filepath.Join(m.Dir, e.Name())})
+	}
+	return nil
+}
+
+func (m *Migrations) noteUnseen(name string) {
+	if !strings.EqualFold(filepath.Ext(name), ".sql") {
+		return
+	}
+	m.Warnings = append(m.Warnings, Finding{Level: Warning, Code: "migration-file-unseen", Object: name, Where: name,
+		Message: "golang-migrate does not see this file: its name is not <number>_<title>.up.sql or .down.sql",
+		Fix:     "rename it if it is a migration"})
+}
+
+func (m *Migrations) noteFolder(name string) {
+	inside, err := filepath.Glob(filepath.Join(m.Dir, name, "*.sql"))
+	if err != nil || len(inside) == 0 {
+		return
+	}
+	m.Warnings = append(m.Warnings, Finding{Level: Warning, Code: "migration-file-unseen", Object: name, Where: name,
+		Message: fmt.Sprintf("golang-migrate does not look into folders: %d .sql files in %s are not seen", len(inside), name),
+		Fix:     "move them up if they are migrations"})
+}
+
+// noteDownOnly: golang-migrate counts a number that has only a down file as a
+// version, one that does nothing on the way up.
+func (m *Migrations) noteDownOnly(seen map[source.Direction]map[int64]string) {
+	for version, name := range seen[source.Down] {
+		if _, up := seen[source.Up][version]; up {
+			continue
+		}
+		m.downOnly = append(m.downOnly, version)
+		m.Warnings = append(m.Warnings, Finding{Level: Warning, Code: "migration-without-up", Object: name, Where: name,
+			Message: fmt.Sprintf("version %d has a down file but no up file; it is passed over", version),
+			Fix:     "add the up file if it is missing"})
+	}
+	slices.SortFunc(m.Warnings, func(a, b Finding) int { return strings.Compare(a.Object, b.Object) })
+}
+
+// Newest is the highest version that has an up file.
+func (m *Migrations) Newest() int64 { return m.Files[len(m.Files)-1].Version }
+
+// Has reports whether golang-migrate knows a version: production may stand
+// there, even where only its down file is left.
+func (m *Migrations) Has(version int64) bool {
+	return slices.ContainsFunc(m.Files, func(f Migration) bool { return f.Version == version }) ||
+		slices.Contains(m.downOnly, version)
+}
+
+// Between are the files to run on the way from a version, not included, to
+// another, included. From nil: from nothing.
+func (m *Migrations) Between(from *int64, to int64) []Migration {
+	var run []Migration
+	for _, f := range m.Files {
+		if (from == nil || f.Version > *from) && f.Version <= to {
+			run = append(run, f)
+		}
+	}
+	return run
+}
