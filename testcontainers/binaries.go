@@ -16,12 +16,15 @@ import (
 // binaries. Set, it is used or complained about, never passed over.
 const BinVariable = "PGUMBRA_PG_BIN"
 
-var errNoBinaries = errors.New("no PostgreSQL server to test with. One of these ways is needed:\n" +
-	"  " + BinVariable + ": set it to the folder of initdb and postgres\n" +
-	"  installed: a PostgreSQL server that pg_config or /usr/lib/postgresql/*/bin leads to (Debian: apt-get install postgresql)\n" +
-	"  Docker: a reachable engine that has or can pull the image in " + ImageVariable)
+// errNoBinaries comes when no folder was named and none was found; Docker is
+// next.
+var errNoBinaries = errors.New("no PostgreSQL server to start. One of these ways is needed:\n" +
+	"  " + BinVariable + ", set to the folder of initdb and postgres;\n" +
+	"  an installed server, found by pg_config or as " + debianPattern + " (Debian: apt-get install postgresql);\n" +
+	"  a Docker engine with the image that " + ImageVariable + " names (without it: " + officialImage + ")")
 
-// Where Debian and its kin install servers, one folder per major version.
+// debianPattern is where Debian and its kin install servers, one folder per
+// major version.
 const debianPattern = "/usr/lib/postgresql/*/bin"
 
 // Bin is the path of one of PostgreSQL's programs (pg_dump, pgbench, psql):

@@ -139,9 +139,7 @@ func babysit(cmd *exec.Cmd, started chan<- error, done chan<- struct{}) error {
 	return cmd.Wait()
 }
 
-func (p *process) ended() <-chan struct{} { return p.done }
-
-func (p *process) running() bool {
+func (p *process) alive(context.Context) bool {
 	if p.done == nil {
 		return false
 	}
@@ -149,12 +147,12 @@ func (p *process) running() bool {
 	case <-p.done:
 		return false
 	default:
-		return p.cmd.Process != nil
+		return true
 	}
 }
 
 func (p *process) halt(ctx context.Context) error {
-	if !p.running() {
+	if !p.alive(ctx) {
 		return nil
 	}
 	// Fast, then immediate, then by force: a backend stuck in a test's C code
@@ -171,7 +169,7 @@ func (p *process) halt(ctx context.Context) error {
 }
 
 func (p *process) kill(ctx context.Context) error {
-	if !p.running() {
+	if !p.alive(ctx) {
 		return nil
 	}
 	// The children first stop, then die with the postmaster: orphans would
@@ -206,20 +204,10 @@ func (p *process) wait(ctx context.Context, limit time.Duration) error {
 
 func (p *process) remove(context.Context) error { return p.dir.remove() }
 
-func (p *process) output() string { return tail(p.logFile(), 4096) }
-
-func tail(path string, limit int) string {
-	text, err := os.ReadFile(path)
+func (p *process) output() string {
+	text, err := os.ReadFile(p.logFile())
 	if err != nil {
 		return err.Error()
 	}
-	return string(text[max(0, len(text)-limit):])
-}
-
-// exitError tells why a server ended instead of starting.
-func exitError(log string) error {
-	if strings.Contains(log, "could not bind") || strings.Contains(log, "Address already in use") {
-		return errPortTaken
-	}
-	return fmt.Errorf("the server ended; its log:\n%s", log)
+	return lastPart(text)
 }

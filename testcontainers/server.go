@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -74,11 +75,11 @@ type Server struct {
 // runner is what differs between a process of ours and a container.
 type runner interface {
 	start(ctx context.Context) error  // returns once the server process runs
-	ended() <-chan struct{}           // closed when what start started is gone
-	halt(ctx context.Context) error   // fast shutdown, waits
-	kill(ctx context.Context) error   // SIGKILL, waits
-	remove(ctx context.Context) error // everything on disk
-	output() string                   // the last lines of the server's log
+	alive(ctx context.Context) bool   // whether what start started still runs
+	halt(ctx context.Context) error   // fast shutdown, waits; nothing to do is fine
+	kill(ctx context.Context) error   // SIGKILL, waits; nothing to do is fine
+	remove(ctx context.Context) error // all it has on disk
+	output() string                   // the end of the server's log
 }
 
 // errPortTaken: another process got hold of the port between its choice and
@@ -123,7 +124,7 @@ func prepare(ctx context.Context, o Options) (*Server, error) {
 	if errors.Is(err, errNoBinaries) {
 		s, dockerErr := newContainer(ctx, o)
 		if dockerErr != nil {
-			return nil, fmt.Errorf("%w\n  Docker: %w", err, dockerErr)
+			return nil, fmt.Errorf("%w (%w)", err, dockerErr)
 		}
 		return s, nil
 	}
@@ -147,9 +148,10 @@ func (s *Server) up(ctx context.Context) error {
 		if err == nil {
 			return nil
 		}
-		select {
-		case <-s.runs.ended():
+		if !s.runs.alive(ctx) && ctx.Err() == nil {
 			return exitError(s.runs.output())
+		}
+		select {
 		case <-ctx.Done():
 			return fmt.Errorf("wait for the server: %w (last: %w); its log ends:\n%s", ctx.Err(), err, s.runs.output())
 		case <-poll.C:
@@ -213,3 +215,22 @@ func (s *Server) Restart(ctx context.Context) error {
 	}
 	return nil
 }
+
+// exitError tells why a server ended instead of starting.
+func exitError(log string) error {
+	return portError(fmt.Errorf("the server ended; its log:\n%s", log), log)
+}
+
+// portError marks an error whose text tells of a port in use: the server's
+// own words, or those of Docker.
+func portError(err error, text string) error {
+	for _, words := range []string{"could not bind", "ddress already in use", "port is already allocated"} {
+		if strings.Contains(text, words) {
+			return fmt.Errorf("%w: %w", errPortTaken, err)
+		}
+	}
+	return err
+}
+
+// lastPart is enough of a log's end to explain a failure.
+func lastPart(log []byte) string { return string(log[max(0, len(log)-4096):]) }
