@@ -1,8 +1,8 @@
 package plans
 
 import (
-	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -57,27 +57,25 @@ func endOfUser(rest string) int {
 }
 
 // withoutPassword is a connection string with no password in it, for writing
-// down, and whether it had one.
-func withoutPassword(dsn string) (clean string, had bool, err error) {
-	redacted := RedactDSN(dsn)
-	if redacted == dsn {
-		return dsn, false, nil
+// down, and whether it had one. Meant for strings that did connect.
+func withoutPassword(dsn string) (clean string, had bool) {
+	if RedactDSN(dsn) == dsn {
+		return dsn, false
 	}
-	if _, _, isURL := cutScheme(dsn); !isURL {
-		return strings.TrimSpace(keywordSecret.ReplaceAllString(dsn, "")), true, nil
+	scheme, rest, isURL := cutScheme(dsn)
+	if !isURL {
+		return strings.TrimSpace(keywordSecret.ReplaceAllString(dsn, "")), true
 	}
-	u, err := url.Parse(dsn)
-	if err != nil {
-		return "", true, &badValue{"is not a libpq URL", "percent-encode the signs in its password"}
+	at := endOfUser(rest)
+	name, _, _ := strings.Cut(rest[:at], ":")
+	base, query, _ := strings.Cut(rest[at:], "?")
+	kept := slices.DeleteFunc(strings.Split(query, "&"), func(part string) bool {
+		return part == "" || urlSecret.MatchString("?"+part)
+	})
+	if len(kept) > 0 {
+		base += "?" + strings.Join(kept, "&")
 	}
-	if u.User != nil {
-		u.User = url.User(u.User.Username())
-	}
-	query := u.Query()
-	query.Del("password")
-	query.Del("sslpassword")
-	u.RawQuery = query.Encode()
-	return u.String(), true, nil
+	return scheme + name + base, true
 }
 
 // validDSN checks the form alone; what is wrong is not repeated, since it may

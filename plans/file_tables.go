@@ -161,7 +161,21 @@ func (l *loader) check() {
 	if v, from := f.Migrations.Version, f.Migrations.From; v != nil && from != nil && *v < *from {
 		d.fail(d.lines["migrations.version"], fmt.Sprintf("migrations.version %d is before migrations.from %d", *v, *from), "an upgrade only goes forward")
 	}
-	if f.Cutover.LockTimeout > f.Cutover.MaxStall {
-		d.fail(d.lines["cutover.lock_timeout"], fmt.Sprintf("cutover.lock_timeout %s is longer than cutover.max_stall %s", f.Cutover.LockTimeout, f.Cutover.MaxStall), "waiting for the locks is part of the stall")
+	l.checkBudget()
+}
+
+// checkBudget: waiting for the locks is part of the stall, so the default
+// budget gives way to a shorter stall; one that was written does not.
+func (l *loader) checkBudget() {
+	c := &l.file.Cutover
+	if c.MaxStall == 0 || c.LockTimeout <= c.MaxStall {
+		return
 	}
+	if c.LockTimeout == DefaultSettings().Cutover.LockTimeout {
+		c.LockTimeout = c.MaxStall
+		return
+	}
+	l.doc.fail(l.doc.lines["cutover.lock_timeout"],
+		fmt.Sprintf("cutover.lock_timeout %s is longer than cutover.max_stall %s", c.LockTimeout, c.MaxStall),
+		"waiting for the locks is part of the stall")
 }

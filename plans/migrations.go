@@ -65,7 +65,12 @@ func compare(a, b int64) int {
 }
 
 func noFolder(dir string, err error) error {
-	message := "read the migrations folder: " + errors.Unwrap(err).Error()
+	var p *os.PathError
+	cause := err
+	if errors.As(err, &p) {
+		cause = p.Err
+	}
+	message := "read the migrations folder: " + cause.Error()
 	if errors.Is(err, os.ErrNotExist) {
 		message = "the migrations folder does not exist"
 	}
