@@ -1,0 +1,254 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"github.com/jackc/pgx/v5"
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/pgumbra/pgumbra/examples/shop"
+	"github.com/pgumbra/pgumbra/testcontainers"
+	"github.com/pgumbra/pgumbra/upgrade"
+)
+
+func (a *app) demoCommand() *cobra.Command {
+	var clients int
+	c := &cobra.Command{
+		Use:   "demo",
+		Short: "Upgrade a small shop under live traffic on a disposable server",
+		Long: `Starts a PostgreSQL server, fills a shop with 200,000 orders, lets clients use it,
+and upgrades it with the commands an operator would type, while a ledger keeps
+every commit that was acknowledged to a client. Prints what happened and leaves
+nothing behind.`,
+		Example: `  pgumbra demo`,
+		RunE: func(c *cobra.Command, _ []string) error {
+			d := &demo{out: os.Stdout, clients: clients, json: a.json}
+			if a.json {
+				d.out = os.Stderr
+			}
+			return d.run(c.Context())
+		},
+	}
+	c.Flags().IntVar(&clients, "clients", 8, "clients that use the shop")
+	return c
+}
+
+// demo is one run of the demo.
+type demo struct {
+	out     io.Writer
+	json    bool
+	clients int
+	dir     string // plan file and migrations
+	dsn     string
+	traffic *shop.Traffic
+}
+
+// demoReport is what the demo found out.
+type demoReport struct {
+	Rows        int64    `json:"rows_copied"`
+	Replayed    int64    `json:"changes_replayed"`
+	StallMS     float64  `json:"stall_ms"`
+	LongestMS   float64  `json:"longest_client_wait_ms"`
+	Commits     int      `json:"commits_acknowledged"`
+	Failed      int      `json:"transactions_failed"`
+	LedgerWrong []string `json:"ledger_wrong"`
+	Verified    bool     `json:"verified"`
+	Seconds     float64  `json:"seconds"`
+}
+
+func (d *demo) run(ctx context.Context) error {
+	began := time.Now()
+	dir, err := os.MkdirTemp("", "pgumbra-demo-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	d.dir = dir
+	fmt.Fprintln(d.out, "Starting a PostgreSQL server and filling a shop …")
+	server, err := testcontainers.Start(ctx, testcontainers.Options{})
+	if err != nil {
+		return err
+	}
+	defer server.Stop(context.WithoutCancel(ctx)) //nolint:errcheck // the process ends with it
+	if err := d.fill(ctx, server.DSN("postgres")); err != nil {
+		return err
+	}
+	var report demoReport
+	if err := d.underTraffic(ctx, &report); err != nil {
+		return err
+	}
+	report.Seconds = time.Since(began).Seconds()
+	return d.print(&report)
+}
+
+func (d *demo) fill(ctx context.Context, dsn string) error {
+	d.dsn = dsn
+	conn, err := pgx.Connect(ctx, dsn)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	if err := shop.Load(ctx, conn); err != nil {
+		return err
+	}
+	migrations := filepath.Join(d.dir, "migrations")
+	if err := os.Mkdir(migrations, 0o755); err != nil {
+		return err
+	}
+	return shop.WriteMigrations(migrations)
+}
+
+// underTraffic types the commands while clients work, and stops the clients
+// once the new shop has served them for a while.
+func (d *demo) underTraffic(ctx context.Context, report *demoReport) error {
+	traffic, stop := context.WithCancel(ctx)
+	defer stop()
+	d.traffic = &shop.Traffic{DSN: d.dsn, Clients: d.clients, Seed: 1}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return d.traffic.Run(traffic) })
+	group.Go(func() error {
+		defer stop()
+		return d.commands(ctx, report)
+	})
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	return d.settle(ctx, report)
+}
+
+func (d *demo) commands(ctx context.Context, report *demoReport) error {
+	steps := [][]string{
+		{"init", "--production", d.dsn, "--schema", "shop", "--migrations", "migrations"},
+		{"plan"},
+		{"run", "--until", "following"},
+		{"verify"},
+		{"cutover"},
+	}
+	for _, step := range steps {
+		if err := d.command(ctx, step...); err != nil {
+			return err
+		}
+	}
+	s, err := d.status(ctx)
+	if err != nil {
+		return err
+	}
+	report.read(s)
+	fmt.Fprintln(d.out, "\nThe clients work on, in the new shop, for three seconds …")
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(3 * time.Second):
+	}
+	return nil
+}
+
+// command runs pgumbra itself, as an operator does.
+func (d *demo) command(ctx context.Context, args ...string) error {
+	fmt.Fprintf(d.out, "\n$ pgumbra %s\n", strings.Join(args, " "))
+	exe, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, exe, append(args, "--log-level", "warn")...)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = d.dir, d.out, os.Stderr
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("pgumbra %s: %w", args[0], err)
+	}
+	return nil
+}
+
+func (d *demo) status(ctx context.Context) (*upgrade.Status, error) {
+	exe, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.CommandContext(ctx, exe, "status", "--json")
+	cmd.Dir = d.dir
+	out, err := cmd.Output()
+	if err != nil {
+		return nil, fmt.Errorf("pgumbra status: %w", err)
+	}
+	s := new(upgrade.Status)
+	return s, json.Unmarshal(out, s)
+}
+
+func (r *demoReport) read(s *upgrade.Status) {
+	r.Verified = true
+	for _, t := range s.Tables {
+		r.Rows += t.RowsCopied
+		r.Replayed += t.RowsReplayed
+	}
+	var c struct {
+		StallMS float64 `json:"stall_ms"`
+	}
+	if json.Unmarshal(s.Cutover, &c) == nil {
+		r.StallMS = c.StallMS
+	}
+}
+
+// settle asks the new shop for every entry of the ledger, then finishes.
+func (d *demo) settle(ctx context.Context, report *demoReport) error {
+	ctx = context.WithoutCancel(ctx)
+	conn, err := pgx.Connect(ctx, d.dsn)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	l := &d.traffic.Ledger
+	if report.LedgerWrong, err = l.Check(ctx, conn); err != nil {
+		return err
+	}
+	report.Commits, report.Failed = l.Commits, len(l.Failures)
+	report.LongestMS = float64(l.Longest.Microseconds()) / 1000
+	for i, f := range l.Failures {
+		if i < 5 {
+			fmt.Fprintln(d.out, "a client saw:", f)
+		}
+	}
+	return d.command(ctx, "finish", "--drop-old", "--purge")
+}
+
+func (d *demo) print(r *demoReport) error {
+	if d.json {
+		if err := json.NewEncoder(os.Stdout).Encode(r); err != nil {
+			return err
+		}
+	} else {
+		verified := "every table equal under live writes before the cutover"
+		fmt.Fprintf(d.out, `
+Report
+  rows copied              %s
+  changes replayed         %s
+  stall                    %.1f ms
+  longest client wait      %.1f ms
+  commits acknowledged     %s
+  transactions failed      %d
+  ledger                   %s
+  verification             %s
+  all of it                %.0f s
+`, humanize.Comma(r.Rows), humanize.Comma(r.Replayed), r.StallMS, r.LongestMS, humanize.Comma(int64(r.Commits)),
+			r.Failed, ledgerText(r.LedgerWrong), verified, r.Seconds)
+	}
+	if len(r.LedgerWrong) > 0 || r.Failed > 0 {
+		return fmt.Errorf("the demo found %d wrong ledger entries and %d failed transactions", len(r.LedgerWrong), r.Failed)
+	}
+	return nil
+}
+
+func ledgerText(wrong []string) string {
+	if len(wrong) == 0 {
+		return "no commit lost, none doubled"
+	}
+	return fmt.Sprintf("%d WRONG: %s", len(wrong), strings.Join(wrong[:min(3, len(wrong))], "; "))
+}

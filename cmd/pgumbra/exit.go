@@ -1,0 +1,130 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/pgumbra/pgumbra/cutover"
+	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/upgrade"
+)
+
+const (
+	exitDone        = 0
+	exitError       = 1
+	exitUsage       = 2
+	exitFindings    = 3
+	exitLed         = 4
+	exitUnknown     = 5
+	exitNotNow      = 6
+	exitInterrupted = 130
+)
+
+// usageError is a command line that makes no sense.
+type usageError struct{ error }
+
+func (e *usageError) Unwrap() error { return e.error }
+
+// exitCode is the one place where an error becomes a number.
+func exitCode(err error) int {
+	var (
+		usage     *usageError
+		file      *plans.FileError
+		blocked   *upgrade.Blocked
+		different *upgrade.Different
+		led       *upgrade.ErrLed
+	)
+	switch {
+	case err == nil, errors.Is(err, upgrade.ErrNothingToDo):
+		return exitDone
+	case errors.Is(err, errInterrupted):
+		return exitInterrupted
+	case errors.As(err, &usage), errors.As(err, &file):
+		return exitUsage
+	case errors.As(err, &blocked), errors.As(err, &different):
+		return exitFindings
+	case errors.As(err, &led), errors.Is(err, control.ErrDeposed):
+		return exitLed
+	case errors.Is(err, cutover.ErrUnknown):
+		return exitUnknown
+	case errors.Is(err, upgrade.ErrNotNow):
+		return exitNotNow
+	}
+	return exitError
+}
+
+// report tells the user what happened, where the run stands and what to type
+// next, and returns the exit code.
+func (a *app) report(err error) int {
+	code := exitCode(err)
+	if err == nil {
+		return code
+	}
+	if code == exitDone {
+		fmt.Fprintln(os.Stderr, "pgumbra:", err)
+		return code
+	}
+	fmt.Fprintln(os.Stderr, "pgumbra:", plans.Redact(err.Error()))
+	if phase := a.whereItStands(code); phase != "" {
+		fmt.Fprintln(os.Stderr, phase)
+	}
+	if next := a.next(err, code); next != "" {
+		fmt.Fprintln(os.Stderr, "Next:", next)
+	}
+	return code
+}
+
+// whereItStands asks the control schema, briefly: the error may be that the
+// server is away.
+func (a *app) whereItStands(code int) string {
+	if a.file == nil || code == exitUsage {
+		return ""
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+	defer cancel()
+	s, err := upgrade.ReadStatus(ctx, a.file)
+	switch {
+	case err != nil:
+		return ""
+	case s.Phase == nil:
+		return fmt.Sprintf("Run %s has not begun; nothing was changed.", s.Run)
+	}
+	text := fmt.Sprintf("Run %s is in phase %s.", s.Run, *s.Phase)
+	if s.Failure != "" {
+		text += " It stopped: " + s.Failure
+	}
+	return text
+}
+
+func (a *app) next(err error, code int) string {
+	p := ""
+	if a.planPath != "pgumbra.yaml" {
+		p = " -p " + a.planPath
+	}
+	switch {
+	case code == exitUsage && a.file == nil:
+		return "pgumbra --help, or mend the plan file"
+	case code == exitFindings:
+		return "pgumbra plan" + p + ", and do what the findings say"
+	case code == exitLed:
+		return "pgumbra status" + p + ", or stop the other process first"
+	case code == exitUnknown:
+		return "pgumbra status" + p + ", once the server answers; docs/what-if.md says what to look at"
+	case code == exitNotNow:
+		return "pgumbra cutover" + p + ", when what stood in the way is gone"
+	case code == exitInterrupted:
+		return "pgumbra run" + p + " goes on from here; pgumbra abort" + p + " undoes it"
+	case errors.Is(err, upgrade.ErrStopped):
+		return "pgumbra abort" + p + ", then pgumbra run" + p + " begins anew"
+	case errors.Is(err, upgrade.ErrWrongPhase), errors.Is(err, control.ErrNoRun):
+		return "pgumbra status" + p
+	case pg.Unreachable(err):
+		return "pgumbra status" + p + ", once the server answers"
+	}
+	return ""
+}

@@ -1,0 +1,67 @@
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pgumbra/pgumbra/plans"
+)
+
+func (a *app) initCommand() *cobra.Command {
+	var o plans.InitOptions
+	var output string
+	c := &cobra.Command{
+		Use:   "init",
+		Short: "Write a plan file with what can be inferred",
+		Long: `Looks at production and at the migrations folder and writes a commented plan file.
+What needs a human's decision is marked DECIDE. Changes nothing in production; an
+existing file is not overwritten.`,
+		Example: `  pgumbra init --production postgres://app@db1/shop --schema shop --migrations ./migrations`,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if o.Production == "" || len(o.Schemas) == 0 {
+				return &usageError{fmt.Errorf("init needs --production and --schema")}
+			}
+			if output == "" {
+				output = a.planPath
+			}
+			o.Output = output
+			text, err := plans.Init(c.Context(), o)
+			if err != nil {
+				return err
+			}
+			return a.writePlanFile(output, text)
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&o.Production, "production", "", "production's `DSN`")
+	f.StringArrayVar(&o.Schemas, "schema", nil, "a `SCHEMA` that moves (repeatable)")
+	f.StringVar(&o.Migrations, "migrations", "", "golang-migrate's `DIR`")
+	f.StringVar(&o.Shadow, "shadow", "", "the shadow's `DSN`; empty: the same database")
+	f.StringVarP(&output, "output", "o", "", "`FILE` to write, or - for stdout; default: the plan file")
+	return c
+}
+
+func (a *app) writePlanFile(path string, text []byte) error {
+	if path == "-" {
+		_, err := os.Stdout.Write(text)
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return &usageError{err}
+	}
+	if _, err := f.Write(text); err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	if a.json {
+		_, err = fmt.Printf("{\"plan\":%q}\n", path)
+		return err
+	}
+	_, err = fmt.Printf("Wrote %s.\nNext: read it, then pgumbra plan\n", path)
+	return err
+}

@@ -1,0 +1,145 @@
+// Command pgumbra upgrades live PostgreSQL databases through a shadow.
+//
+// This package is the only place that talks to people: commands, progress,
+// exit codes, what to type next. Each command has a file of its own; what they
+// do is in package upgrade.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/plans/syntax"
+)
+
+func main() {
+	os.Exit(run(os.Args[1:]))
+}
+
+// run is main with an exit code. The first interrupt cancels the context: work
+// under way rolls back or is recorded, state is kept. The second one ends the
+// process at once; the next run finds out what happened.
+func run(args []string) int {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-signals
+		fmt.Fprintln(os.Stderr, "pgumbra: stopping; once more to stop at once")
+		cancel(errInterrupted)
+		<-signals
+		os.Exit(exitInterrupted)
+	}()
+	if exe, err := os.Executable(); err == nil {
+		syntax.Subprocess([]string{exe, parseCommand})
+	}
+	a := &app{}
+	root := a.root()
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if err != nil && errors.Is(context.Cause(ctx), errInterrupted) {
+		err = errInterrupted
+	}
+	return a.report(err)
+}
+
+var errInterrupted = errors.New("interrupted")
+
+// app is what all commands share: the global flags and what they lead to.
+type app struct {
+	planPath string
+	json     bool
+	logLevel string
+	set      []string
+
+	log  *slog.Logger
+	file *plans.File // once a command has loaded it
+}
+
+const exitCodes = `
+Exit codes:
+  0    done, or nothing to do
+  1    error: cannot connect, wrong phase, anything unforeseen
+  2    usage, plan file or migrations folder
+  3    blockers or differences were found
+  4    another live process leads this run
+  5    outcome unknown: a human must look
+  6    cutover not possible now, nothing changed
+  130  interrupted`
+
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "pgumbra",
+		Short: "Upgrade a live PostgreSQL database through a shadow, without downtime",
+		Long: `pgumbra builds an upgraded shadow of a live PostgreSQL database, fills it while
+production works, keeps it current, proves it equal, and puts it in production's
+place in one short, measured stall.
+
+In order: init, plan, run, cutover, finish. Before the cutover, abort undoes all.`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		PersistentPreRunE: func(*cobra.Command, []string) error {
+			return a.setUpLog()
+		},
+	}
+	flags := root.PersistentFlags()
+	flags.StringVarP(&a.planPath, "plan", "p", "pgumbra.yaml", "plan `FILE`")
+	flags.BoolVar(&a.json, "json", false, "print JSON on stdout")
+	flags.StringVar(&a.logLevel, "log-level", "info", "debug, info, warn or error")
+	flags.StringArrayVar(&a.set, "set", nil, "set a key of the plan file, `KEY=VALUE` (repeatable), over file and environment")
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
+	root.AddCommand(a.initCommand(), a.planCommand(), a.runCommand(), a.statusCommand(), a.verifyCommand(),
+		a.cutoverCommand(), a.abortCommand(), a.finishCommand(), a.demoCommand(), a.versionCommand(), parseSQLCommand())
+	root.CompletionOptions.HiddenDefaultCmd = true
+	for _, c := range root.Commands() {
+		c.Long = strings.TrimSpace(c.Long) + "\n" + exitCodes
+		if c.Args == nil {
+			c.Args = noArguments
+		}
+	}
+	return root
+}
+
+func noArguments(c *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return &usageError{fmt.Errorf("pgumbra %s takes no arguments, got %q", c.Name(), args[0])}
+	}
+	return nil
+}
+
+func (a *app) setUpLog() error {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(a.logLevel)); err != nil {
+		return &usageError{fmt.Errorf("--log-level %q: use debug, info, warn or error", a.logLevel)}
+	}
+	a.log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
+	return nil
+}
+
+// load reads the plan file with environment and flags laid over it.
+func (a *app) load() (*plans.File, error) {
+	over := map[string]any{}
+	for _, s := range a.set {
+		key, value, ok := strings.Cut(s, "=")
+		if !ok {
+			return nil, &usageError{fmt.Errorf("--set %q: write KEY=VALUE", s)}
+		}
+		over[key] = value
+	}
+	file, err := plans.Load(a.planPath, over)
+	if err != nil {
+		return nil, err
+	}
+	a.file = file
+	return file, nil
+}

@@ -1,0 +1,195 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"github.com/schollz/progressbar/v3"
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/term"
+
+	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/upgrade"
+)
+
+const (
+	// bars are redrawn this often on a terminal, a line is written this often
+	// elsewhere
+	redraw   = time.Second
+	lineTime = 10 * time.Second
+	// An ETA means nothing before this much was seen of the rate.
+	measuring = 5 * time.Second
+	// as many tables have a bar of their own; the rest is in the overall one
+	tableBars = 8
+)
+
+// withProgress runs f and shows meanwhile where the run stands, as status
+// reads it, so that what is shown is what is recorded.
+func (a *app) withProgress(ctx context.Context, file *plans.File, f func() error) error {
+	group, ctx := errgroup.WithContext(ctx)
+	done := make(chan struct{})
+	group.Go(func() error {
+		defer close(done)
+		return f()
+	})
+	group.Go(func() error {
+		a.show(ctx, file, done)
+		return nil
+	})
+	return group.Wait()
+}
+
+// show polls until done. A server that does not answer is not its problem: the
+// work says so.
+func (a *app) show(ctx context.Context, file *plans.File, done <-chan struct{}) {
+	bars := term.IsTerminal(int(os.Stderr.Fd())) && !a.json
+	every := lineTime
+	if bars || a.json {
+		every = redraw
+	}
+	display := &progress{out: os.Stderr}
+	defer display.clear()
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-done:
+			return
+		case <-ctx.Done():
+			return
+		case now := <-tick.C:
+			s, err := upgrade.ReadStatus(ctx, file)
+			if err != nil || s.Phase == nil {
+				continue
+			}
+			switch {
+			case a.json:
+				_ = json.NewEncoder(os.Stdout).Encode(s)
+			case bars:
+				display.draw(s, now)
+			default:
+				fmt.Fprintln(os.Stderr, display.line(s, now))
+			}
+		}
+	}
+}
+
+// progress remembers what a rate needs: when copying was first seen, and with
+// how many rows.
+type progress struct {
+	out   io.Writer
+	since time.Time
+	first int64
+	lines int
+}
+
+// eta is how long the copy will take at the rate seen so far.
+func (p *progress) eta(s *upgrade.Status, now time.Time) (rate float64, eta string) {
+	copied, total := copiedRows(s)
+	if p.since.IsZero() {
+		p.since, p.first = now, copied
+	}
+	seen := now.Sub(p.since)
+	if seen < measuring || copied <= p.first {
+		return 0, "measuring"
+	}
+	rate = float64(copied-p.first) / seen.Seconds()
+	left := time.Duration(float64(max(total-copied, 0))/rate) * time.Second
+	return rate, left.Round(time.Second).String()
+}
+
+func copiedRows(s *upgrade.Status) (copied, total int64) {
+	for _, t := range s.Tables {
+		copied += t.RowsCopied
+		total += max(t.RowsTotal, t.RowsCopied)
+	}
+	return copied, total
+}
+
+// line is the whole state in one line, for logs.
+func (p *progress) line(s *upgrade.Status, now time.Time) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: %s", s.Run, *s.Phase)
+	switch *s.Phase {
+	case control.Copying:
+		copied, total := copiedRows(s)
+		rate, eta := p.eta(s, now)
+		fmt.Fprintf(&b, ", %s of about %s rows", humanize.Comma(copied), humanize.Comma(total))
+		if rate > 0 {
+			fmt.Fprintf(&b, ", %s/s", humanize.Comma(int64(rate)))
+		}
+		fmt.Fprintf(&b, ", ETA %s", eta)
+	case control.Following, control.Cutover:
+		fmt.Fprintf(&b, ", %s, %s changes pending", tableStates(s), humanize.Comma(s.Journal.Pending))
+		if s.Ready {
+			b.WriteString(", ready")
+		}
+	}
+	if s.Throttled != "" {
+		fmt.Fprintf(&b, ", paused: %s", s.Throttled)
+	}
+	return b.String()
+}
+
+// tableStates counts tables by state, the furthest last.
+func tableStates(s *upgrade.Status) string {
+	counts := map[string]int{}
+	for _, t := range s.Tables {
+		counts[t.State]++
+	}
+	var parts []string
+	for _, state := range []control.State{control.Waiting, control.CopyingRow, control.Keying, control.CatchingUp, control.Indexing, control.InStep} {
+		if n := counts[string(state)]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, strings.ReplaceAll(string(state), "_", " ")))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+// draw writes the bars over the last ones.
+func (p *progress) draw(s *upgrade.Status, now time.Time) {
+	p.clear()
+	lines := []string{p.line(s, now)}
+	if *s.Phase == control.Copying {
+		lines = append(lines, p.bars(s)...)
+	}
+	fmt.Fprint(p.out, strings.Join(lines, "\n")+"\n")
+	p.lines = len(lines)
+}
+
+func (p *progress) clear() {
+	if p.lines > 0 {
+		fmt.Fprintf(p.out, "\x1b[%dA\x1b[J", p.lines)
+		p.lines = 0
+	}
+}
+
+func (p *progress) bars(s *upgrade.Status) []string {
+	copied, total := copiedRows(s)
+	lines := []string{bar("all tables", copied, total)}
+	for _, t := range s.Tables {
+		if t.State == string(control.CopyingRow) && len(lines) <= tableBars {
+			lines = append(lines, bar(t.Production, t.RowsCopied, max(t.RowsTotal, t.RowsCopied)))
+		}
+	}
+	return lines
+}
+
+func bar(name string, done, total int64) string {
+	b := progressbar.NewOptions64(max(total, 1),
+		progressbar.OptionSetWriter(io.Discard),
+		progressbar.OptionSetWidth(30),
+		progressbar.OptionSetPredictTime(false),
+		progressbar.OptionSetElapsedTime(false),
+		progressbar.OptionShowCount(),
+		progressbar.OptionSetDescription(fmt.Sprintf("  %-40s", name)))
+	_ = b.Set64(min(done, max(total, 1)))
+	return strings.TrimSpace(strings.Trim(b.String(), "\r"))
+}

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/upgrade"
+)
+
+func (a *app) runCommand() *cobra.Command {
+	var until string
+	var cutover bool
+	c := &cobra.Command{
+		Use:   "run",
+		Short: "Build, fill and follow the shadow; resumes after any stop",
+		Long: `Brings the run to following and keeps it current until it is stopped or somebody
+runs pgumbra cutover. What was stopped, crashed or was killed goes on where it
+was: typing the same command again is always right.
+
+--until PHASE ends once that phase is complete: building, capturing, copying or
+following. Following is complete once every table follows and is verified.
+--cutover goes through the cutover as soon as the run is ready, and ends.`,
+		Example: `  pgumbra run --until following
+  pgumbra run --cutover`,
+		RunE: func(c *cobra.Command, _ []string) error {
+			phase := control.Phase(until)
+			switch phase {
+			case "", control.Building, control.Capturing, control.Copying, control.Following:
+			default:
+				return &usageError{fmt.Errorf("--until %q: use building, capturing, copying or following", until)}
+			}
+			file, err := a.load()
+			if err != nil {
+				return err
+			}
+			o := upgrade.Options{Until: phase, Cutover: cutover, Log: a.log}
+			err = a.withProgress(c.Context(), file, func() error { return upgrade.Run(c.Context(), file, o) })
+			if err != nil {
+				return err
+			}
+			return a.sayWhereItEnded(c.Context(), file)
+		},
+	}
+	c.Flags().StringVar(&until, "until", "", "stop once this `PHASE` is complete")
+	c.Flags().BoolVar(&cutover, "cutover", false, "go through the cutover and end")
+	c.MarkFlagsMutuallyExclusive("until", "cutover")
+	return c
+}
+
+func (a *app) cutoverCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "cutover",
+		Short: "Put the shadow in production's place",
+		Long: `Locks production for milliseconds, replays what is left, and swaps the names. Where
+pgumbra run leads, it does the work and this command waits for it; otherwise
+this command catches up first. When it is not possible now, nothing has changed
+and the exit code is 6.`,
+		Example: `  pgumbra cutover`,
+		RunE: func(c *cobra.Command, _ []string) error {
+			file, err := a.load()
+			if err != nil {
+				return err
+			}
+			o := upgrade.Options{Log: a.log}
+			err = a.withProgress(c.Context(), file, func() error { return upgrade.Cutover(c.Context(), file, o) })
+			if err != nil {
+				return err
+			}
+			return a.sayWhereItEnded(c.Context(), file)
+		},
+	}
+}
+
+func (a *app) verifyCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "verify",
+		Short: "Prove the shadow equal to production, under live writes, now",
+		Long: `Compares every table's rows exactly, at one snapshot for each group of rows, while
+production takes writes. Columns whose values nothing can repeat (random
+defaults, sequences) are left out, by name. Exit code 3 when rows differ.`,
+		Example: `  pgumbra verify --json`,
+		RunE: func(c *cobra.Command, _ []string) error {
+			file, err := a.load()
+			if err != nil {
+				return err
+			}
+			verdicts, err := upgrade.Verify(c.Context(), file, a.log)
+			if err != nil {
+				return err
+			}
+			if err := a.printVerdicts(os.Stdout, verdicts); err != nil {
+				return err
+			}
+			for _, v := range verdicts {
+				if !v.Verdict.Equal {
+					return &upgrade.Different{Table: v.Table, Verdict: v.Verdict}
+				}
+			}
+			return nil
+		},
+	}
+}

@@ -1,0 +1,179 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"github.com/spf13/cobra"
+
+	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/upgrade"
+)
+
+func (a *app) statusCommand() *cobra.Command {
+	var watch bool
+	c := &cobra.Command{
+		Use:   "status",
+		Short: "Where the run stands",
+		Example: `  pgumbra status --watch
+  pgumbra status --json | jq .phase`,
+		RunE: func(c *cobra.Command, _ []string) error {
+			file, err := a.load()
+			if err != nil {
+				return err
+			}
+			for {
+				s, err := upgrade.ReadStatus(c.Context(), file)
+				if err != nil {
+					return err
+				}
+				if err := a.printStatus(os.Stdout, s); err != nil || !watch {
+					return err
+				}
+				select {
+				case <-c.Context().Done():
+					return c.Context().Err()
+				case <-time.After(2 * time.Second):
+				}
+			}
+		},
+	}
+	c.Flags().BoolVarP(&watch, "watch", "w", false, "again every two seconds")
+	return c
+}
+
+func (a *app) printStatus(w io.Writer, s *upgrade.Status) error {
+	if a.json {
+		return json.NewEncoder(w).Encode(s)
+	}
+	if s.Phase == nil {
+		_, err := fmt.Fprintf(w, "There is no run %s.\n", s.Run)
+		return err
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "run      %s\nphase    %s\nleader   %s\n", s.Run, *s.Phase, leaderText(s))
+	if s.Failure != "" {
+		fmt.Fprintf(&b, "stopped  %s\n", s.Failure)
+	}
+	fmt.Fprintf(&b, "journal  %s changes pending, %s; %.0f/s in, %.0f/s out\n",
+		humanize.Comma(s.Journal.Pending), humanize.IBytes(uint64(s.Journal.Bytes)), s.Rate.In, s.Rate.Out)
+	if s.Throttled != "" {
+		fmt.Fprintf(&b, "paused   %s\n", s.Throttled)
+	}
+	switch {
+	case s.Ready:
+		fmt.Fprintln(&b, "ready    yes: pgumbra cutover")
+	case len(s.Blockers) > 0:
+		fmt.Fprintf(&b, "ready    no: %s\n", strings.Join(s.Blockers, "; "))
+	}
+	if len(s.Cutover) > 0 {
+		fmt.Fprintf(&b, "cutover  %s\n", s.Cutover)
+	}
+	writeTables(&b, s)
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func leaderText(s *upgrade.Status) string {
+	if s.Leader == nil {
+		return "none"
+	}
+	return fmt.Sprintf("pid %d on %s, epoch %d", s.Leader.PID, s.Leader.Host, s.Leader.Epoch)
+}
+
+func writeTables(w io.Writer, s *upgrade.Status) {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "\nTABLE\tSTATE\tCOPIED\tREPLAYED\tPENDING\tVERIFIED")
+	for _, r := range s.Tables {
+		verified := "-"
+		if r.VerifiedAt != nil {
+			verified = r.VerifiedAt.UTC().Format(time.TimeOnly) + " UTC"
+		}
+		name := r.Production
+		if name == "" {
+			name = r.Shadow
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", name, r.State, humanize.Comma(r.RowsCopied),
+			humanize.Comma(r.RowsReplayed), humanize.Comma(r.Pending), verified)
+	}
+	t.Flush()
+}
+
+// sayWhereItEnded prints the outcome of run and cutover: what was reached, the
+// stall, and what to type next.
+func (a *app) sayWhereItEnded(ctx context.Context, file *plans.File) error {
+	s, err := upgrade.ReadStatus(ctx, file)
+	if err != nil {
+		return err
+	}
+	if a.json {
+		return json.NewEncoder(os.Stdout).Encode(s)
+	}
+	if s.Phase == nil {
+		return nil
+	}
+	var text string
+	switch *s.Phase {
+	case control.Watching:
+		text = cutoverText(s) + "Next: pgumbra finish ends the watch (--drop-old drops the old side)."
+	case control.Finished:
+		text = cutoverText(s) + "The run is finished."
+	case control.Following:
+		text = "Every table follows. Next: pgumbra cutover"
+		if !s.Ready {
+			text = "Following. Next: pgumbra run goes on"
+		}
+	default:
+		text = fmt.Sprintf("Run %s is in phase %s. Next: pgumbra run goes on", s.Run, *s.Phase)
+	}
+	_, err = fmt.Println(text)
+	return err
+}
+
+func cutoverText(s *upgrade.Status) string {
+	var c struct {
+		Attempts   int     `json:"attempts"`
+		LockWaitMS float64 `json:"lock_wait_ms"`
+		Drained    int64   `json:"drained"`
+		StallMS    float64 `json:"stall_ms"`
+	}
+	if json.Unmarshal(s.Cutover, &c) != nil {
+		return ""
+	}
+	return fmt.Sprintf("The shadow is production now: attempt %d, %.1f ms stall (%.1f ms for the locks), %d changes drained.\n",
+		c.Attempts, c.StallMS, c.LockWaitMS, c.Drained)
+}
+
+func (a *app) printVerdicts(w io.Writer, verdicts []upgrade.TableVerdict) error {
+	if a.json {
+		return json.NewEncoder(w).Encode(map[string]any{"run": a.file.Name, "equal": upgrade.AllEqual(verdicts), "tables": verdicts})
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "TABLE\tROWS\tRESULT")
+	for _, v := range verdicts {
+		result := "equal"
+		if !v.Verdict.Equal {
+			result = "DIFFERENT"
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\n", v.Name, humanize.Comma(v.Verdict.Rows), result)
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	for _, v := range verdicts {
+		for _, d := range v.Verdict.Differences {
+			if _, err := fmt.Fprintf(w, "%s %s\n  production %s\n  shadow     %s\n", v.Name, d.Key, d.Production, d.Shadow); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

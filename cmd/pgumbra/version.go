@@ -1,0 +1,39 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"runtime"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+)
+
+// version is set by the linker; a plain go build takes it from the build info.
+var version = ""
+
+const supported = "14 to 18"
+
+func (a *app) versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "version",
+		Short:   "Print version, Go, supported PostgreSQL versions",
+		Example: `  pgumbra version --json`,
+		RunE: func(*cobra.Command, []string) error {
+			v := version
+			if v == "" {
+				v = "devel"
+				if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+					v = info.Main.Version
+				}
+			}
+			if a.json {
+				return json.NewEncoder(os.Stdout).Encode(map[string]string{
+					"version": v, "go": runtime.Version(), "postgresql": supported})
+			}
+			_, err := fmt.Printf("pgumbra %s (%s), PostgreSQL %s\n", v, runtime.Version(), supported)
+			return err
+		},
+	}
+}

@@ -1,0 +1,198 @@
+// Package rehearsal compares what a run made with what the migrations make in
+// place: the oracle of tests and rehearsals. It works on disposable databases
+// only, never on production.
+package rehearsal
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/golang-migrate/migrate/v4"
+	migratepgx "github.com/golang-migrate/migrate/v4/database/pgx/v5"
+	_ "github.com/golang-migrate/migrate/v4/source/file" // migrations are read from a folder, as the user's own tool does
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/pgumbra/pgumbra/internal/pg"
+)
+
+// Oracle makes and reads the database that was migrated in place.
+type Oracle struct {
+	Bin     func(name string) (string, error) // where pg_dump, pg_restore and psql are
+	Schemas []string                          // those that moved
+}
+
+// Copy restores structure and rows of one database into another, empty one,
+// without anything of pgumbra's.
+func (o Oracle) Copy(ctx context.Context, from, to string) error {
+	dump, err := o.tool(ctx, "pg_dump", "-Fc", "--exclude-schema=pgumbra*", from)
+	if err != nil {
+		return err
+	}
+	path, err := o.Bin("pg_restore")
+	if err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, path, "-d", to)
+	cmd.Stdin = bytes.NewReader(dump)
+	out, err := cmd.CombinedOutput()
+	return explain(err, out)
+}
+
+// ours are the errors of a restore that concern only triggers of pgumbra's on
+// production's tables: their functions are in the schema that was left out.
+var ours = regexp.MustCompile(`(?s)pg_restore: error: could not execute query: ERROR:  schema "pgumbra" does not exist\nCommand was: [^\n]*pgumbra[^\n]*\n+`)
+
+func explain(err error, out []byte) error {
+	if err == nil {
+		return nil
+	}
+	rest := ours.ReplaceAll(out, nil)
+	if !bytes.Contains(rest, []byte("ERROR:")) {
+		return nil
+	}
+	return fmt.Errorf("restore: %w: %s", err, rest)
+}
+
+// MigrateInPlace runs the migrations as golang-migrate does, on the spot. table
+// is the version table, schema-qualified or not; empty: golang-migrate's own.
+func MigrateInPlace(ctx context.Context, dsn, folder, table string) error {
+	config, err := pgx.ParseConfig(dsn)
+	if err != nil {
+		return err
+	}
+	db := stdlib.OpenDB(*config)
+	defer db.Close()
+	settings := &migratepgx.Config{}
+	if table != "" {
+		settings.MigrationsTable = table
+		if schema, name, ok := strings.Cut(table, "."); ok {
+			settings.MigrationsTable, settings.MigrationsTableQuoted = fmt.Sprintf(`"%s"."%s"`, schema, name), true
+		}
+	}
+	driver, err := migratepgx.WithInstance(db, settings)
+	if err != nil {
+		return err
+	}
+	m, err := migrate.NewWithDatabaseInstance((&url.URL{Scheme: "file", Path: folder}).String(), "pgx5", driver)
+	if err != nil {
+		return err
+	}
+	err = m.Up()
+	if errors.Is(err, migrate.ErrNoChange) {
+		err = nil
+	}
+	source, database := m.Close()
+	return errors.Join(err, source, database)
+}
+
+// Structure is the schema dump in a form that can be compared: no comments, no
+// session settings, entries sorted, since their order follows object ids.
+func (o Oracle) Structure(ctx context.Context, dsn string) (string, error) {
+	out, err := o.tool(ctx, "pg_dump", "--schema-only", "--exclude-schema=pgumbra*", dsn)
+	if err != nil {
+		return "", err
+	}
+	entries := regexp.MustCompile(`(?m)^--\n-- Name: .*\n--\n`).Split(string(out), -1)
+	for i, e := range entries {
+		lines := slices.DeleteFunc(strings.Split(e, "\n"), func(l string) bool {
+			return strings.HasPrefix(l, "--") || strings.HasPrefix(l, "SET default_table") || strings.HasPrefix(l, "SET default_tablespace") ||
+				strings.HasPrefix(l, `\restrict`) || strings.HasPrefix(l, `\unrestrict`) || strings.TrimSpace(l) == ""
+		})
+		entries[i] = strings.Join(lines, "\n")
+	}
+	slices.Sort(entries)
+	return strings.Join(entries, "\n\n"), nil
+}
+
+// Rows is every table's content as sorted text, by table name. Columns that no
+// second run can repeat are left out: pass them as schema.table.column.
+func (o Oracle) Rows(ctx context.Context, dsn string, leaveOut ...string) (map[string][]string, error) {
+	conn, err := pg.Connect(ctx, dsn, pg.Options{Component: "oracle"})
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close(ctx)
+	tables, err := o.tables(ctx, conn, leaveOut)
+	if err != nil {
+		return nil, err
+	}
+	content := map[string][]string{}
+	for name, columns := range tables {
+		rows, err := conn.Query(ctx, fmt.Sprintf(`SELECT ROW(%s)::text FROM ONLY %s ORDER BY 1`, pg.Idents(columns), name.Quoted()))
+		if err != nil {
+			return nil, err
+		}
+		lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		if err != nil {
+			return nil, fmt.Errorf("read %s: %w", name, err)
+		}
+		content[name.String()] = lines
+	}
+	return content, nil
+}
+
+func (o Oracle) tables(ctx context.Context, conn *pgx.Conn, leaveOut []string) (map[pg.Name][]string, error) {
+	rows, err := conn.Query(ctx, `
+		SELECT n.nspname, c.relname, a.attname FROM pg_class c
+		JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid
+		WHERE n.nspname = ANY ($1) AND c.relkind IN ('r', 'm') AND a.attnum > 0 AND NOT a.attisdropped
+		  AND NOT n.nspname || '.' || c.relname || '.' || a.attname = ANY ($2)
+		ORDER BY 1, 2, a.attname`, o.Schemas, leaveOut)
+	if err != nil {
+		return nil, err
+	}
+	tables := map[pg.Name][]string{}
+	var name pg.Name
+	var column string
+	_, err = pgx.ForEachRow(rows, []any{&name.Schema, &name.Name, &column}, func() error {
+		tables[name] = append(tables[name], column)
+		return nil
+	})
+	return tables, err
+}
+
+// Sequences reads last values, which an upgrade may leave further on, never
+// behind.
+func (o Oracle) Sequences(ctx context.Context, dsn string) (map[string]int64, error) {
+	conn, err := pg.Connect(ctx, dsn, pg.Options{Component: "oracle"})
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close(ctx)
+	rows, err := conn.Query(ctx, `SELECT schemaname || '.' || sequencename, coalesce(last_value, 0) * sign(increment_by)::bigint
+		FROM pg_sequences WHERE schemaname = ANY ($1)`, o.Schemas)
+	if err != nil {
+		return nil, err
+	}
+	values := map[string]int64{}
+	var name string
+	var last int64
+	_, err = pgx.ForEachRow(rows, []any{&name, &last}, func() error {
+		values[name] = last
+		return nil
+	})
+	return values, err
+}
+
+func (o Oracle) tool(ctx context.Context, name string, args ...string) ([]byte, error) {
+	path, err := o.Bin(name)
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.CommandContext(ctx, path, args...)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w: %s", name, err, stderr.String())
+	}
+	return out, nil
+}

@@ -1,0 +1,185 @@
+package upgrade
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/pgumbra/pgumbra/capture"
+	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/replay"
+	"github.com/pgumbra/pgumbra/shadow"
+)
+
+const (
+	// pause between two rounds in which nothing was to be done.
+	idle = 200 * time.Millisecond
+	// how often structure, triggers and journal sizes are looked at.
+	inspectEvery = 2 * time.Second
+)
+
+// follow brings every table in step and keeps it there, until a stop is asked
+// for or the swap is done.
+func (w *worker) follow(ctx context.Context) error {
+	if err := w.bringInStep(ctx); err != nil {
+		return err
+	}
+	var inspected time.Time
+	for {
+		if time.Since(inspected) > inspectEvery {
+			if err := w.inspect(ctx); err != nil {
+				return err
+			}
+			inspected = time.Now()
+		}
+		changes, err := w.round(ctx)
+		if err != nil {
+			return err
+		}
+		done, err := w.act(ctx)
+		if err != nil || done {
+			return err
+		}
+		if changes > 0 {
+			continue
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(idle):
+		}
+	}
+}
+
+// bringInStep takes tables from whatever state they are in to following. After
+// a first copy that is all of them; after a table had to be copied again, that
+// one.
+func (w *worker) bringInStep(ctx context.Context) error {
+	if err := w.copier.Copy(ctx); err != nil {
+		return err
+	}
+	workers := w.run.Plan.Settings.Copy.Workers
+	if err := shadow.BuildKeys(ctx, w.pool, w.run, workers, w.replayer.DropJournalled); err != nil {
+		return err
+	}
+	err := w.eachTable(ctx, control.CatchingUp, func(ctx context.Context, t *plans.Table) error {
+		return w.replayer.CatchUp(ctx, t)
+	})
+	if errors.Is(err, replay.ErrRecopy) {
+		return w.recopyMarked(ctx, err)
+	}
+	if err != nil {
+		return err
+	}
+	return shadow.BuildIndexes(ctx, w.pool, w.run, workers)
+}
+
+// round replays one batch of each table. A table that must be copied again is
+// reset and brought in step at once; the others wait for it no longer than
+// their next round.
+func (w *worker) round(ctx context.Context) (int64, error) {
+	changes := make([]int64, len(w.run.Plan.Tables))
+	err := w.eachTable(ctx, control.InStep, func(ctx context.Context, t *plans.Table) error {
+		result, err := w.replayer.Batch(ctx, t)
+		changes[t.N] = result.Changes
+		return err
+	})
+	if errors.Is(err, replay.ErrRecopy) {
+		return 1, w.recopyMarked(ctx, err)
+	}
+	var sum int64
+	for _, n := range changes {
+		sum += n
+	}
+	return sum, err
+}
+
+func (w *worker) recopyMarked(ctx context.Context, cause error) error {
+	var again *replay.RecopyError
+	if !errors.As(cause, &again) {
+		return cause
+	}
+	if err := w.copier.Recopy(ctx, again.Table, again.Reason); err != nil {
+		return err
+	}
+	return w.bringInStep(ctx)
+}
+
+// eachTable runs f for the tables in a state, several at once.
+func (w *worker) eachTable(ctx context.Context, state control.State, f func(context.Context, *plans.Table) error) error {
+	states, err := control.States(ctx, w.pool, w.run)
+	if err != nil {
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(w.run.Plan.Settings.Copy.Workers)
+	for i := range w.run.Plan.Tables {
+		t := &w.run.Plan.Tables[i]
+		if states[t.N] != state {
+			continue
+		}
+		group.Go(func() error { return f(ctx, t) })
+	}
+	return group.Wait()
+}
+
+// inspect looks after production: structure and triggers as they were, journals
+// within their limit, drained ones given back.
+func (w *worker) inspect(ctx context.Context) error {
+	size, err := capture.Size(ctx, w.pool, w.run)
+	if err != nil {
+		return err
+	}
+	if limit := w.run.Plan.Settings.Capture.MaxJournal; limit > 0 && size > limit {
+		reason := fmt.Sprintf("the journals hold %d bytes, more than capture.max_journal (%d)", size, limit)
+		if err := capture.Break(ctx, w.pool, w.run, reason); err != nil {
+			return err
+		}
+		return fmt.Errorf("%w: %s", ErrStopped, reason)
+	}
+	for i := range w.run.Plan.Sources {
+		if err := w.inspectSource(ctx, &w.run.Plan.Sources[i]); err != nil {
+			return err
+		}
+	}
+	return capture.Rotate(ctx, w.pool, w.run)
+}
+
+func (w *worker) inspectSource(ctx context.Context, src *plans.Source) error {
+	changes, err := capture.Check(ctx, w.pool, w.run, src)
+	if err != nil {
+		return err
+	}
+	for _, c := range changes {
+		switch c.Kind {
+		case capture.Structure:
+			return fmt.Errorf("%w: the structure of %s changed: %s", ErrStopped, src.Name, c.Detail)
+		case capture.Triggers:
+			if err := w.recapture(ctx, src, c.Detail); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// recapture repairs triggers that were switched off for a while, and copies
+// again whatever the source feeds: what was written meanwhile is in no journal.
+func (w *worker) recapture(ctx context.Context, src *plans.Source, detail string) error {
+	w.log.Warn("capture was interrupted; copying again", "table", src.Name.String(), "detail", detail)
+	if err := capture.Repair(ctx, w.pool, w.run, src); err != nil {
+		return err
+	}
+	for i := range w.run.Plan.Tables {
+		if t := &w.run.Plan.Tables[i]; t.ReadsFrom(src.N) {
+			if err := w.copier.Recopy(ctx, t, detail); err != nil {
+				return err
+			}
+		}
+	}
+	return w.bringInStep(ctx)
+}

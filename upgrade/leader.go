@@ -1,0 +1,247 @@
+package upgrade
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/internal/pg"
+)
+
+const (
+	// lockClass is the first key of the advisory lock that a leader holds; the
+	// second is a hash of the run's name.
+	lockClass = 0x70676d62 // "pgmb"
+	heartbeat = time.Second
+	// A leader whose heartbeat has not moved for this long by the server's
+	// clock is dead: its sessions are ended. Ten beats, so that a machine that
+	// swaps or a slow commit is not taken for a death.
+	deadAfter = 10 * heartbeat
+	// How long a new leader waits for a dead one's sessions to go.
+	takeover = 15 * time.Second
+)
+
+// ErrLed says that another live process leads the run. The caller leaves it
+// alone, or asks it for something through the control schema.
+type ErrLed struct {
+	Host string
+	PID  int
+}
+
+func (e *ErrLed) Error() string {
+	if e.Host == "" {
+		return "another live process leads this run"
+	}
+	return fmt.Sprintf("another live process leads this run: pid %d on %s", e.PID, e.Host)
+}
+
+// leadership is a session-level advisory lock and what the leader says of
+// itself. The lock dies with its session; writes of orphaned backends are
+// fenced by the epoch.
+type leadership struct {
+	conn *pgx.Conn
+	mu   sync.Mutex
+	pids map[uint32]bool
+}
+
+// lead takes the leadership of a run's name, ending the sessions of a dead
+// predecessor. Returns [*ErrLed] while a live process holds it.
+func lead(ctx context.Context, dsn, name string) (*leadership, error) {
+	conn, err := pg.Connect(ctx, dsn, pg.Options{Component: "leader"})
+	if err != nil {
+		return nil, err
+	}
+	l := &leadership{conn: conn, pids: map[uint32]bool{}}
+	if err := l.acquire(ctx, name); err != nil {
+		l.release(ctx)
+		return nil, err
+	}
+	return l, nil
+}
+
+func (l *leadership) acquire(ctx context.Context, name string) error {
+	deadline := time.Now().Add(takeover)
+	var last time.Time
+	for {
+		var got bool
+		err := l.conn.QueryRow(ctx, `SELECT pg_try_advisory_lock($1, hashtext($2))`, lockClass, name).Scan(&got)
+		if err != nil {
+			return fmt.Errorf("take the leader's lock: %w", err)
+		}
+		if got {
+			return nil
+		}
+		other, err := l.predecessor(ctx, name)
+		if err != nil {
+			return err
+		}
+		switch {
+		case other.alive && !last.IsZero() && other.beat.After(last):
+			return &ErrLed{Host: other.host, PID: other.pid}
+		case other.stale:
+			if err := l.endSessions(ctx, name, other.backends); err != nil {
+				return err
+			}
+		}
+		last = other.beat
+		if time.Now().After(deadline) {
+			return &ErrLed{Host: other.host, PID: other.pid}
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(300 * time.Millisecond):
+		}
+	}
+}
+
+type predecessor struct {
+	host         string
+	pid          int
+	backends     []int32
+	beat         time.Time
+	alive, stale bool
+}
+
+func (l *leadership) predecessor(ctx context.Context, name string) (predecessor, error) {
+	var p predecessor
+	there, err := control.Exists(ctx, l.conn)
+	if err != nil || !there {
+		return p, err
+	}
+	err = l.conn.QueryRow(ctx, `
+		SELECT l.host, l.pid, l.backends, l.heartbeat,
+		       l.heartbeat < clock_timestamp() - make_interval(secs => $2)
+		FROM pgumbra.leader l JOIN pgumbra.run r ON r.id = l.run_id
+		WHERE r.name = $1 AND l.heartbeat IS NOT NULL ORDER BY r.id DESC LIMIT 1`,
+		name, deadAfter.Seconds()).Scan(&p.host, &p.pid, &p.backends, &p.beat, &p.stale)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return p, nil
+	}
+	p.alive = !p.stale
+	return p, err
+}
+
+// endSessions ends what a dead leader left: its recorded backends and the
+// holder of its lock, if they are still sessions of ours.
+func (l *leadership) endSessions(ctx context.Context, name string, recorded []int32) error {
+	_, err := l.conn.Exec(ctx, `
+		SELECT pg_terminate_backend(a.pid) FROM pg_stat_activity a
+		WHERE a.application_name LIKE 'pgumbra/%' AND a.datname = current_database() AND a.pid <> pg_backend_pid()
+		  AND (a.pid = ANY ($1::int[]) OR a.pid IN (
+		      SELECT k.pid FROM pg_locks k WHERE k.locktype = 'advisory' AND k.granted
+		         AND k.classid = $2 AND k.objid = hashtext($3)::int8 & 4294967295))`,
+		recorded, lockClass, name)
+	if err != nil {
+		return fmt.Errorf("end the sessions of a dead leader: %w", err)
+	}
+	return nil
+}
+
+// depose raises the epoch, so that whatever a predecessor's orphan still does
+// fails its check, and ends the orphans.
+func (l *leadership) depose(ctx context.Context, run *control.Run) error {
+	other, err := l.predecessor(ctx, run.Name)
+	if err != nil {
+		return err
+	}
+	if err := l.endSessions(ctx, run.Name, other.backends); err != nil {
+		return err
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	err = l.conn.QueryRow(ctx, `
+		WITH raised AS (UPDATE pgumbra.run SET epoch = epoch + 1, failure = '' WHERE id = $1 RETURNING epoch, phase),
+		     known AS (UPDATE pgumbra.leader SET host = $2, pid = $3, backends = '{}', throttled = '', heartbeat = clock_timestamp()
+		               WHERE run_id = $1)
+		SELECT epoch, phase FROM raised`, run.ID, host, os.Getpid()).Scan(&run.Epoch, &run.Phase)
+	if err != nil {
+		return fmt.Errorf("raise the epoch: %w", err)
+	}
+	return nil
+}
+
+// pool opens the sessions that do the work; their pids go into the heartbeat.
+func (l *leadership) pool(ctx context.Context, dsn string, limit int, o pg.Options) (*pgxpool.Pool, error) {
+	return pg.NewPoolWith(ctx, dsn, limit, o, func(c *pgxpool.Config) {
+		c.AfterConnect = func(_ context.Context, conn *pgx.Conn) error {
+			l.note(conn.PgConn().PID(), true)
+			return nil
+		}
+		c.BeforeClose = func(conn *pgx.Conn) { l.note(conn.PgConn().PID(), false) }
+	})
+}
+
+func (l *leadership) note(pid uint32, open bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if open {
+		l.pids[pid] = true
+	} else {
+		delete(l.pids, pid)
+	}
+}
+
+func (l *leadership) backends() []int32 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	pids := []int32{int32(l.conn.PgConn().PID())}
+	for pid := range l.pids {
+		pids = append(pids, int32(pid))
+	}
+	return pids
+}
+
+// whileBeating runs f with a heartbeat beside it on the lock's own session. If
+// the heartbeat fails the lock may be gone: f's context ends.
+func (l *leadership) whileBeating(ctx context.Context, run *control.Run, f func(context.Context) error) error {
+	group, ctx := errgroup.WithContext(ctx)
+	done := make(chan struct{})
+	group.Go(func() error {
+		defer close(done)
+		return f(ctx)
+	})
+	group.Go(func() error {
+		tick := time.NewTicker(heartbeat)
+		defer tick.Stop()
+		for {
+			if err := l.beat(ctx, run); err != nil {
+				return err
+			}
+			select {
+			case <-done:
+				return nil
+			case <-ctx.Done():
+				return nil
+			case <-tick.C:
+			}
+		}
+	})
+	return group.Wait()
+}
+
+func (l *leadership) beat(ctx context.Context, run *control.Run) error {
+	_, err := l.conn.Exec(ctx, `UPDATE pgumbra.leader SET heartbeat = clock_timestamp(), backends = $2
+		WHERE run_id = $1`, run.ID, l.backends())
+	if err != nil && ctx.Err() == nil {
+		return fmt.Errorf("heartbeat: %w", err)
+	}
+	return nil
+}
+
+// release gives the leadership up. Safe on a lost session.
+func (l *leadership) release(ctx context.Context) {
+	cleanup, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	_ = l.conn.Close(cleanup)
+}

@@ -1,0 +1,87 @@
+package upgrade
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgumbra/pgumbra/capture"
+	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/shadow"
+)
+
+// phase is one step of a run's life. Its work is resumable: after a crash the
+// next leader runs it again from the start, and it finds out what is done.
+type phase struct {
+	in   control.Phase
+	work func(*worker, context.Context) error
+	next control.Phase // entered when work returns nil
+}
+
+// life is a run from its first statement to its last.
+//
+//	phase      does                                          undone by
+//	building   shadow schemas and tables without indexes     dropping them
+//	capturing  journals, triggers                            dropping them
+//	copying    chunks of production's rows                   –
+//	following  key, first catch-up, indexes, then batches    –
+//	cutover    fence, drain, sequences, swap                 rolling back: one transaction
+//	watching   reverse capture keeps the way back open       finish
+//
+// Every phase before the swap is undone by [Abort].
+var life = []phase{
+	{control.Building, (*worker).build, control.Capturing},
+	{control.Capturing, (*worker).capture, control.Copying},
+	{control.Copying, (*worker).copy, control.Following},
+	{control.Following, (*worker).follow, control.Watching},
+	{control.Watching, (*worker).watch, control.Finished},
+}
+
+// live goes through the phases until one asks to stop ([errStop]), fails, or
+// the run is over.
+func (w *worker) live(ctx context.Context) error {
+	for _, p := range life {
+		if p.in != w.run.Phase {
+			continue
+		}
+		w.log.Info("phase", "phase", p.in)
+		if err := p.work(w, ctx); err != nil {
+			return err
+		}
+		if w.run.Phase != p.in { // the swap moves the phase in its own transaction
+			continue
+		}
+		if err := w.enter(ctx, p.next); err != nil {
+			return err
+		}
+		if w.until == p.in {
+			return errStop
+		}
+	}
+	return nil
+}
+
+// enter moves the phase in a transaction of its own.
+func (w *worker) enter(ctx context.Context, to control.Phase) error {
+	err := pg.ReadCommitted(ctx, w.pool, func(tx pgx.Tx) error {
+		return control.Advance(ctx, tx, w.run, to)
+	})
+	if err != nil {
+		return err
+	}
+	w.run.Entered(to)
+	return nil
+}
+
+func (w *worker) build(ctx context.Context) error {
+	return shadow.Build(ctx, w.pool, w.run)
+}
+
+func (w *worker) capture(ctx context.Context) error {
+	return capture.Install(ctx, w.pool, w.run, w.log)
+}
+
+func (w *worker) copy(ctx context.Context) error {
+	return w.copier.Copy(ctx)
+}

@@ -1,0 +1,225 @@
+package upgrade
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/pgumbra/pgumbra/capture"
+	"github.com/pgumbra/pgumbra/cutover"
+	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/replay"
+)
+
+// ErrNotNow: a series of attempts at the cutover came to nothing, and nothing
+// changed. The caller may try again.
+var ErrNotNow = errors.New("the cutover was not possible now; nothing changed")
+
+// Different says that verification found rows that differ. The run stays where
+// it is; a cutover is refused.
+type Different struct {
+	Table   *plans.Table
+	Verdict replay.Verdict
+}
+
+func (d *Different) Error() string {
+	return fmt.Sprintf("verification: %s differs from what production makes of it, %d keys shown", d.Table.Final, len(d.Verdict.Differences))
+}
+
+// act does what following has time for between two rounds: proving tables
+// equal, and the cutover if it is wanted. True once the swap is done.
+func (w *worker) act(ctx context.Context) (bool, error) {
+	wanted, err := w.cutoverWanted(ctx)
+	if err != nil {
+		return false, err
+	}
+	stale, err := w.nextToVerify(ctx, wanted)
+	if err != nil {
+		return false, err
+	}
+	if stale != nil {
+		return false, w.prove(ctx, stale)
+	}
+	if w.until == control.Following {
+		return false, errStop
+	}
+	if !wanted {
+		return false, nil
+	}
+	return w.cutOver(ctx)
+}
+
+func (w *worker) cutoverWanted(ctx context.Context) (bool, error) {
+	if w.cutover {
+		return true, nil
+	}
+	var requested bool
+	err := w.pool.QueryRow(ctx, `SELECT cutover_requested IS NOT NULL FROM pgumbra.leader WHERE run_id = $1`,
+		w.run.ID).Scan(&requested)
+	return requested, err
+}
+
+// nextToVerify is a table that was never proved equal or, when a cutover is
+// wanted, not within cutover.verify_within; nil if there is none. Tables that
+// are not in step are left to bringInStep.
+func (w *worker) nextToVerify(ctx context.Context, wanted bool) (*plans.Table, error) {
+	within := w.run.Plan.Settings.Cutover.VerifyWithin
+	rows, err := control.Tables(ctx, w.pool, w.run)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range rows {
+		if r.State != control.InStep || !w.run.Plan.Tables[r.N].Verifiable() {
+			continue
+		}
+		if r.VerifiedAt == nil || wanted && within > 0 && r.VerifiedAgo > within*3/4 {
+			return &w.run.Plan.Tables[r.N], nil
+		}
+	}
+	return nil, nil
+}
+
+func (w *worker) prove(ctx context.Context, t *plans.Table) error {
+	w.log.Info("verifying", "table", t.Final.String())
+	verdict, err := w.replayer.Verify(ctx, t)
+	if errors.Is(err, replay.ErrRecopy) {
+		return w.recopyMarked(ctx, err)
+	}
+	if err != nil {
+		return err
+	}
+	if !verdict.Equal {
+		return &Different{Table: t, Verdict: verdict}
+	}
+	return nil
+}
+
+// cutOver makes attempts until one succeeds. A cutover by command gives up
+// after cutover.attempts; `run --cutover` goes on following between two
+// series.
+func (w *worker) cutOver(ctx context.Context) (bool, error) {
+	c := w.newCutover()
+	if err := capture.PrepareReverse(ctx, w.pool, w.run); err != nil {
+		return false, err
+	}
+	outcome, err := c.Run(ctx)
+	if err != nil {
+		return false, err
+	}
+	if outcome.Swapped {
+		return true, w.afterSwap(ctx)
+	}
+	reason := strings.Join(outcome.Reasons, "; ")
+	w.log.Warn("cutover not possible now", "reason", reason)
+	if err := control.Event(ctx, w.pool, w.run, "cutover not possible now", map[string]any{"reason": reason}); err != nil {
+		return false, err
+	}
+	if _, err := w.pool.Exec(ctx, `UPDATE pgumbra.leader SET cutover_requested = NULL WHERE run_id = $1`, w.run.ID); err != nil {
+		return false, err
+	}
+	if w.once {
+		return false, fmt.Errorf("%w: %s", ErrNotNow, reason)
+	}
+	return false, nil
+}
+
+// watch finishes what a swap left to do. The reverse journals guard their own
+// size from then on, so no process has to stay.
+func (w *worker) watch(ctx context.Context) error {
+	if err := w.afterSwap(ctx); err != nil {
+		return err
+	}
+	return errStop
+}
+
+// Cutover swaps: through the leader if one runs, else by itself, catching up
+// first. Returns [ErrNotNow] if it was not possible.
+func Cutover(ctx context.Context, file *plans.File, o Options) error {
+	o.Cutover, o.Once = true, true
+	for {
+		served, err := requestCutover(ctx, file)
+		if err != nil || served {
+			return err
+		}
+		err = Run(ctx, file, o)
+		var led *ErrLed
+		if !errors.As(err, &led) {
+			return err
+		}
+	}
+}
+
+// requestCutover asks a live leader for a cutover and waits for its outcome.
+// False: there is no live leader (any more).
+func requestCutover(ctx context.Context, file *plans.File) (bool, error) {
+	conn, err := pg.Connect(ctx, file.Production.DSN, pg.Options{Component: "cutover"})
+	if err != nil {
+		return false, err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	run, err := control.Find(ctx, conn, file.Name)
+	if err != nil {
+		return false, err
+	}
+	if run.Phase.Swapped() {
+		return true, nil
+	}
+	if run.Phase.Over() {
+		return false, fmt.Errorf("%w: %s", ErrWrongPhase, run.Phase)
+	}
+	return waitForLeader(ctx, conn, run)
+}
+
+func waitForLeader(ctx context.Context, conn pg.Querier, run *control.Run) (bool, error) {
+	asked := false
+	for {
+		var phase control.Phase
+		var alive, pending bool
+		err := conn.QueryRow(ctx, `
+			SELECT r.phase, l.cutover_requested IS NOT NULL,
+			       coalesce(l.heartbeat > clock_timestamp() - make_interval(secs => $2), false)
+			FROM pgumbra.run r JOIN pgumbra.leader l ON l.run_id = r.id WHERE r.id = $1`,
+			run.ID, 4*heartbeat.Seconds()).Scan(&phase, &pending, &alive)
+		switch {
+		case err != nil:
+			return false, err
+		case phase.Swapped():
+			return true, nil
+		case phase.Over():
+			return false, fmt.Errorf("%w: %s", ErrWrongPhase, phase)
+		case !alive:
+			return false, nil
+		case asked && !pending:
+			return false, fmt.Errorf("%w: %s", ErrNotNow, lastReason(ctx, conn, run))
+		case !asked:
+			_, err := conn.Exec(ctx, `UPDATE pgumbra.leader SET cutover_requested = clock_timestamp() WHERE run_id = $1`, run.ID)
+			if err != nil {
+				return false, err
+			}
+			asked = true
+		}
+		select {
+		case <-ctx.Done():
+			return false, ctx.Err()
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+func lastReason(ctx context.Context, conn pg.Querier, run *control.Run) string {
+	var reason string
+	err := conn.QueryRow(ctx, `SELECT detail->>'reason' FROM pgumbra.event
+		WHERE run_id = $1 AND message = 'cutover not possible now' ORDER BY id DESC LIMIT 1`, run.ID).Scan(&reason)
+	if err != nil {
+		return "the leader's log says why"
+	}
+	return reason
+}
+
+func (w *worker) newCutover() *cutover.Cutover { return nil }
+
+func (w *worker) afterSwap(ctx context.Context) error { return nil }

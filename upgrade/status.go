@@ -1,0 +1,161 @@
+package upgrade
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgumbra/pgumbra/capture"
+	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/replay"
+)
+
+// Status is where a run stands, as `status --json` prints it.
+type Status struct {
+	Run        string          `json:"run"`
+	Phase      *control.Phase  `json:"phase"` // null: no run of that name
+	Leader     *Leader         `json:"leader"`
+	Tables     []TableStatus   `json:"tables"`
+	Journal    Journal         `json:"journal"`
+	Rate       Rate            `json:"rate"`
+	ETASeconds *float64        `json:"eta_seconds"` // null: measuring, or never
+	Throttled  string          `json:"throttled"`
+	Ready      bool            `json:"ready"`
+	Blockers   []string        `json:"blockers"`
+	Cutover    json.RawMessage `json:"cutover"`
+	Failure    string          `json:"failure,omitempty"`
+}
+
+// Leader is the process that leads the run; null where none is alive.
+type Leader struct {
+	Host  string `json:"host"`
+	PID   int    `json:"pid"`
+	Epoch int64  `json:"epoch"`
+}
+
+// TableStatus is one shadow table.
+type TableStatus struct {
+	Production   string     `json:"production"`
+	Shadow       string     `json:"shadow"`
+	State        string     `json:"state"`
+	RowsCopied   int64      `json:"rows_copied"`
+	RowsTotal    int64      `json:"rows_total"` // an estimate until the copy is complete
+	RowsReplayed int64      `json:"rows_replayed"`
+	Pending      int64      `json:"pending"` // journal rows not replayed yet
+	VerifiedAt   *time.Time `json:"verified_at"`
+	Recopied     int        `json:"recopied,omitempty"` // how often it had to be copied again
+}
+
+// Journal is what capture has recorded and replay has not given back.
+type Journal struct {
+	Pending int64 `json:"pending"`
+	Bytes   int64 `json:"bytes"`
+}
+
+// Rate is in journal rows a second.
+type Rate struct {
+	In  float64 `json:"in"`
+	Out float64 `json:"out"`
+}
+
+// ReadStatus asks the control schema where the run stands. It needs no
+// leadership and changes nothing. Phase is nil where there is no such run.
+func ReadStatus(ctx context.Context, file *plans.File) (*Status, error) {
+	conn, err := pg.Connect(ctx, file.Production.DSN, pg.Options{Component: "status"})
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	s := &Status{Run: file.Name, Tables: []TableStatus{}, Blockers: []string{}}
+	err = pg.RepeatableRead(ctx, conn, func(tx pgx.Tx) error {
+		run, err := control.Find(ctx, tx, file.Name)
+		if errors.Is(err, control.ErrNoRun) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		return s.read(ctx, tx, run)
+	})
+	return s, err
+}
+
+func (s *Status) read(ctx context.Context, tx pgx.Tx, run *control.Run) error {
+	s.Phase = &run.Phase
+	if err := s.readLeader(ctx, tx, run); err != nil {
+		return err
+	}
+	if err := s.readTables(ctx, tx, run); err != nil {
+		return err
+	}
+	s.judge(run)
+	return nil
+}
+
+func (s *Status) readLeader(ctx context.Context, tx pgx.Tx, run *control.Run) error {
+	var l Leader
+	var alive bool
+	err := tx.QueryRow(ctx, `
+		SELECT l.host, l.pid, r.epoch, coalesce(l.heartbeat > clock_timestamp() - make_interval(secs => $2), false),
+		       l.throttled, l.rate_in, l.rate_out, r.cutover, r.failure
+		FROM pgumbra.run r JOIN pgumbra.leader l ON l.run_id = r.id WHERE r.id = $1`, run.ID, 4*heartbeat.Seconds()).
+		Scan(&l.Host, &l.PID, &l.Epoch, &alive, &s.Throttled, &s.Rate.In, &s.Rate.Out, &s.Cutover, &s.Failure)
+	if err != nil {
+		return fmt.Errorf("read the leader: %w", err)
+	}
+	if alive && !run.Phase.Over() {
+		s.Leader = &l
+	}
+	return nil
+}
+
+func (s *Status) readTables(ctx context.Context, tx pgx.Tx, run *control.Run) error {
+	rows, err := control.Tables(ctx, tx, run)
+	if err != nil {
+		return err
+	}
+	pending := map[int]int64{}
+	if live := !run.Phase.Over() && !run.Phase.Swapped(); live && run.Phase != control.Building && run.Phase != control.Capturing {
+		if pending, err = (&replay.Replayer{Run: run}).PendingAll(ctx, tx); err != nil {
+			return err
+		}
+	}
+	for _, r := range rows {
+		s.Tables = append(s.Tables, TableStatus{
+			Production: r.Production, Shadow: r.Shadow, State: string(r.State), RowsCopied: r.RowsCopied, RowsTotal: r.RowsTotal,
+			RowsReplayed: r.RowsReplayed, Pending: pending[r.N], VerifiedAt: r.VerifiedAt, Recopied: r.Recopied,
+		})
+		s.Journal.Pending += pending[r.N]
+	}
+	if !run.Phase.Over() {
+		s.Journal.Bytes, err = capture.Size(ctx, tx, run)
+	}
+	return err
+}
+
+// judge says whether a cutover would be tried now, and when the run will be
+// there.
+func (s *Status) judge(run *control.Run) {
+	if run.Phase != control.Following && run.Phase != control.Cutover {
+		return
+	}
+	for _, t := range s.Tables {
+		switch {
+		case t.State != string(control.InStep):
+			s.Blockers = append(s.Blockers, fmt.Sprintf("%s is %s", t.Production, t.State))
+		case t.VerifiedAt == nil && run.Plan.Verifiable(t.Shadow):
+			s.Blockers = append(s.Blockers, t.Production+" is not verified yet")
+		}
+	}
+	if s.Failure != "" {
+		s.Blockers = append(s.Blockers, s.Failure)
+	}
+	s.Ready = len(s.Blockers) == 0
+	s.ETASeconds = replay.ETA(s.Journal.Pending, s.Rate.In, s.Rate.Out)
+}

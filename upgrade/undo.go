@@ -1,0 +1,111 @@
+package upgrade
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/pgumbra/pgumbra/capture"
+	"github.com/pgumbra/pgumbra/cutover"
+	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/shadow"
+)
+
+// Leftovers says what is done with the control schema at the end of a run.
+type Leftovers int
+
+// What is left of a run.
+const (
+	KeepRecord Leftovers = iota // the run's rows stay
+	Purge                       // they go, and the control schema with them if no other run needs it
+)
+
+// Abort undoes a run before its cutover: triggers and journals first, so that
+// production is free at once, then shadow and scratch. It may be repeated, and
+// deposes a leader that still lives: its sessions are ended and whatever it had
+// under way fails its epoch's check. False: there was no run.
+func Abort(ctx context.Context, file *plans.File, leftovers Leftovers, log *slog.Logger) (bool, error) {
+	l, err := seize(ctx, file)
+	if err != nil {
+		return false, err
+	}
+	defer l.release(ctx)
+	run, err := control.Find(ctx, l.conn, file.Name)
+	if errors.Is(err, control.ErrNoRun) {
+		return false, plans.DropScratch(ctx, file)
+	}
+	if err != nil {
+		return false, err
+	}
+	if run.Phase.Swapped() || run.Phase == control.RolledBack {
+		return true, fmt.Errorf("%w: %s: the swap is done, abort is for before it", ErrWrongPhase, run.Phase)
+	}
+	if run.Phase != control.Aborted {
+		if err := withWorker(ctx, l, run, file, Options{Log: log}, (*worker).abort); err != nil {
+			return true, err
+		}
+	}
+	if err := plans.DropScratch(ctx, file); err != nil {
+		return true, err
+	}
+	return true, purge(ctx, l, run, leftovers)
+}
+
+// seize takes the leadership even from a leader that lives.
+func seize(ctx context.Context, file *plans.File) (*leadership, error) {
+	l, err := lead(ctx, file.Production.DSN, file.Name)
+	var led *ErrLed
+	if !errors.As(err, &led) {
+		return l, err
+	}
+	if err := endLive(ctx, file); err != nil {
+		return nil, err
+	}
+	return lead(ctx, file.Production.DSN, file.Name)
+}
+
+func (w *worker) abort(ctx context.Context) error {
+	if err := capture.Remove(ctx, w.pool, w.run); err != nil {
+		return err
+	}
+	if err := shadow.Drop(ctx, w.pool, w.run); err != nil {
+		return err
+	}
+	return w.enter(ctx, control.Aborted)
+}
+
+// Finish ends the watch. The old side is dropped only when told.
+func Finish(ctx context.Context, file *plans.File, old cutover.OldSide, leftovers Leftovers, log *slog.Logger) error {
+	l, err := lead(ctx, file.Production.DSN, file.Name)
+	if err != nil {
+		return err
+	}
+	defer l.release(ctx)
+	run, err := control.Find(ctx, l.conn, file.Name)
+	if err != nil {
+		return err
+	}
+	if !run.Phase.Swapped() {
+		return fmt.Errorf("%w: %s: finish is for after the cutover", ErrWrongPhase, run.Phase)
+	}
+	err = withWorker(ctx, l, run, file, Options{Log: log}, func(w *worker, ctx context.Context) error {
+		if err := w.afterSwap(ctx); err != nil {
+			return err
+		}
+		return cutover.Finish(ctx, w.pool, w.run, old)
+	})
+	if err != nil {
+		return err
+	}
+	return purge(ctx, l, run, leftovers)
+}
+
+// purge removes the run's record, and the control schema with the last one.
+func purge(ctx context.Context, l *leadership, run *control.Run, leftovers Leftovers) error {
+	if leftovers == KeepRecord {
+		return nil
+	}
+	return control.Purge(ctx, l.conn, run)
+}

@@ -1,0 +1,177 @@
+// Package upgrade is the conductor: it leads a run through its phases, keeps
+// the leadership, resumes after crashes and answers where a run stands. What
+// each phase does is in the package that the phase names; [life] is the whole
+// of it on one screen.
+package upgrade
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/replay"
+	"github.com/pgumbra/pgumbra/shadow"
+)
+
+// Blocked says that findings stand against a run. The caller shows them.
+type Blocked struct{ Plan *plans.Plan }
+
+func (b *Blocked) Error() string {
+	var codes []string
+	for _, f := range b.Plan.Findings {
+		if f.Level == plans.Blocker {
+			codes = append(codes, fmt.Sprintf("%s (%s)", f.Code, f.Object))
+		}
+	}
+	return "the plan has blockers: " + strings.Join(codes, ", ")
+}
+
+// Sentinels for the caller.
+var (
+	// ErrNothingToDo: production is at the newest version already.
+	ErrNothingToDo = errors.New("production is at the newest version: nothing to do")
+	// ErrWrongPhase: the command does not fit where the run stands.
+	ErrWrongPhase = errors.New("the run is in another phase")
+	// ErrStopped: the run stopped for good and says why in its failure; abort
+	// or look at it.
+	ErrStopped = errors.New("the run has stopped")
+
+	errStop = errors.New("stop asked for")
+)
+
+// Options of [Run].
+type Options struct {
+	// Until ends the run once this phase is complete; empty: none. Following
+	// is complete once every table follows and is verified.
+	Until control.Phase
+	// Cutover goes through the cutover as soon as the run is ready for it, and
+	// ends after it.
+	Cutover bool
+	// Once gives a cutover one series of attempts instead of trying forever:
+	// what `pgumbra cutover` does where no leader runs.
+	Once bool
+	Log  *slog.Logger
+}
+
+// worker does the work of one leadership. It is not shared between goroutines
+// but for its pool.
+type worker struct {
+	lead     *leadership
+	pool     *pgxpool.Pool
+	run      *control.Run
+	log      *slog.Logger
+	until    control.Phase
+	cutover  bool
+	once     bool
+	dsn      string
+	copier   *shadow.Copier
+	replayer *replay.Replayer
+}
+
+// Run brings a run to where the options say, starting or resuming it. It ends
+// with nil when that is reached, or when somebody else's cutover command was
+// served. Lost connections are survived: the leadership is taken anew and the
+// servers are asked what happened.
+func Run(ctx context.Context, file *plans.File, o Options) error {
+	tries := backoff.NewExponentialBackOff()
+	tries.MaxInterval = 15 * time.Second
+	_, err := backoff.Retry(ctx, func() (struct{}, error) {
+		began := time.Now()
+		err := runOnce(ctx, file, o)
+		if !pg.Unreachable(err) {
+			return struct{}{}, backoff.Permanent(err)
+		}
+		if time.Since(began) > time.Minute {
+			tries.Reset()
+		}
+		o.Log.Warn("the connection was lost; looking again", "error", err)
+		return struct{}{}, err
+	}, backoff.WithBackOff(tries), backoff.WithMaxElapsedTime(10*time.Minute))
+	var permanent *backoff.PermanentError
+	if errors.As(err, &permanent) {
+		err = permanent.Unwrap()
+	}
+	if errors.Is(err, errStop) {
+		return nil
+	}
+	return err
+}
+
+func runOnce(ctx context.Context, file *plans.File, o Options) error {
+	l, err := lead(ctx, file.Production.DSN, file.Name)
+	if err != nil {
+		return err
+	}
+	defer l.release(ctx)
+	run, err := findOrCreate(ctx, l, file, o)
+	if err != nil {
+		return err
+	}
+	if run.Phase == control.Watching && o.Cutover {
+		return afterSwap(ctx, l, run, file, o)
+	}
+	return withWorker(ctx, l, run, file, o, (*worker).live)
+}
+
+// withWorker opens the sessions that work, deposes predecessors and runs f with
+// a heartbeat.
+func withWorker(ctx context.Context, l *leadership, run *control.Run, file *plans.File, o Options,
+	f func(*worker, context.Context) error) error {
+	if err := l.depose(ctx, run); err != nil {
+		return err
+	}
+	if run.Phase == control.Cutover { // died between two attempts: nothing was swapped, or the phase would say so
+		run.Phase = control.Following
+		if _, err := l.conn.Exec(ctx, `UPDATE pgumbra.run SET phase = $2 WHERE id = $1`, run.ID, run.Phase); err != nil {
+			return err
+		}
+	}
+	workers := run.Plan.Settings.Copy.Workers
+	pool, err := l.pool(ctx, file.Production.DSN, 2*workers+4, pg.Options{
+		Component: "work", SearchPath: run.Plan.SearchPath,
+		Settings: map[string]string{"pgumbra.leader": run.Name},
+	})
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	w := &worker{lead: l, pool: pool, run: run, log: o.Log, until: o.Until, cutover: o.Cutover, once: o.Once, dsn: file.Production.DSN}
+	w.copier = &shadow.Copier{Pool: pool, Run: run, Log: o.Log}
+	w.replayer = &replay.Replayer{Pool: pool, Run: run, Log: o.Log}
+	return l.whileBeating(ctx, run, func(ctx context.Context) error { return f(w, ctx) })
+}
+
+// findOrCreate reads the live run of the plan file's name, or plans a new one
+// and records it.
+func findOrCreate(ctx context.Context, l *leadership, file *plans.File, o Options) (*control.Run, error) {
+	run, err := control.Find(ctx, l.conn, file.Name)
+	if err == nil && !run.Phase.Over() {
+		return run, nil
+	}
+	if err != nil && !errors.Is(err, control.ErrNoRun) {
+		return nil, err
+	}
+	plan, err := plans.Make(ctx, file, o.Log)
+	if err != nil {
+		return nil, err
+	}
+	if plan.NothingToDo {
+		return nil, ErrNothingToDo
+	}
+	if !plan.Runnable {
+		return nil, &Blocked{Plan: plan}
+	}
+	if err := control.Migrate(ctx, file.Production.DSN); err != nil {
+		return nil, err
+	}
+	return control.Create(ctx, l.conn, plan)
+}

@@ -1,0 +1,66 @@
+package upgrade
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/replay"
+)
+
+// TableVerdict is what verification found of one table.
+type TableVerdict struct {
+	Name    string         `json:"table"`
+	Table   *plans.Table   `json:"-"`
+	Verdict replay.Verdict `json:"verdict"`
+}
+
+// AllEqual reports whether no table differs.
+func AllEqual(verdicts []TableVerdict) bool {
+	for _, v := range verdicts {
+		if !v.Verdict.Equal {
+			return false
+		}
+	}
+	return true
+}
+
+// Verify compares every table now, beside a leader that follows or without
+// one: each comparison first replays what is pending, under the position's row
+// lock, which is safe for any number of processes of one epoch.
+func Verify(ctx context.Context, file *plans.File, log *slog.Logger) ([]TableVerdict, error) {
+	conn, err := pg.Connect(ctx, file.Production.DSN, pg.Options{Component: "verify"})
+	if err != nil {
+		return nil, err
+	}
+	run, err := control.Find(ctx, conn, file.Name)
+	_ = conn.Close(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if run.Phase != control.Following {
+		return nil, fmt.Errorf("%w: %s: verify is for a run that follows", ErrWrongPhase, run.Phase)
+	}
+	pool, err := pg.NewPool(ctx, file.Production.DSN, 4, pg.Options{Component: "verify", SearchPath: run.Plan.SearchPath})
+	if err != nil {
+		return nil, err
+	}
+	defer pool.Close()
+	r := &replay.Replayer{Pool: pool, Run: run, Log: log}
+	var verdicts []TableVerdict
+	for i := range run.Plan.Tables {
+		t := &run.Plan.Tables[i]
+		if !t.Verifiable() {
+			continue
+		}
+		verdict, err := r.Verify(ctx, t)
+		if err != nil {
+			return nil, fmt.Errorf("verify %s: %w", t.Final, err)
+		}
+		verdicts = append(verdicts, TableVerdict{Name: t.Final.String(), Table: t, Verdict: verdict})
+	}
+	return verdicts, nil
+}
