@@ -1,0 +1,10 @@
+SELECT p.oid, n.nspname, p.proname, '(' || pg_get_function_identity_arguments(p.oid) || ')' AS arguments, p.prokind::text, l.lanname,
+       p.provolatile::text, coalesce(p.prosrc, '') AS body,
+       CASE WHEN p.prokind = 'a' THEN '' ELSE pg_get_functiondef(p.oid) END AS definition,
+       e.objid IS NOT NULL AS extension
+FROM pg_proc p
+JOIN pg_namespace n ON n.oid = p.pronamespace
+JOIN pg_language l ON l.oid = p.prolang
+LEFT JOIN pg_depend e ON e.classid = 'pg_proc'::regclass AND e.objid = p.oid AND e.deptype = 'e'
+WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND e.objid IS NULL
+ORDER BY n.nspname, p.proname, 4
