@@ -63,7 +63,11 @@ func binaries(explicit string) (string, error) {
 		}
 		return dir, nil
 	}
-	for _, dir := range installed() {
+	return first(installed())
+}
+
+func first(candidates []string) (string, error) {
+	for _, dir := range candidates {
 		if complete(dir) == nil {
 			return dir, nil
 		}
@@ -77,8 +81,12 @@ func installed() []string {
 		dirs = append(dirs, strings.TrimSpace(string(out)))
 	}
 	debian, _ := filepath.Glob(debianPattern) // fails on a bad pattern only
+	return append(dirs, newestFirst(debian)...)
+}
+
+func newestFirst(debian []string) []string {
 	slices.SortFunc(debian, func(a, b string) int { return cmp.Compare(major(b), major(a)) })
-	return append(dirs, debian...)
+	return debian
 }
 
 func major(binDir string) int {

@@ -2,8 +2,11 @@ package testcontainers
 
 import (
 	"bytes"
+	"context"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -18,12 +21,40 @@ func endOrphan(data string) bool {
 	if !ok {
 		return true
 	}
-	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
-		if syscall.Kill(pid, syscall.SIGQUIT) != nil {
-			return true
+	if syscall.Kill(pid, syscall.SIGQUIT) != nil {
+		return true
+	}
+	return waitGone(context.Background(), []int{pid}) == nil
+}
+
+// waitGone waits until none of the processes runs. They are not children of
+// ours, so nobody tells when they end. A backend that outlives its postmaster
+// keeps the shared memory, and the next start fails on it.
+func waitGone(ctx context.Context, pids []int) error {
+	ctx, cancel := context.WithTimeout(ctx, killLimit)
+	defer cancel()
+	poll := time.NewTicker(5 * time.Millisecond)
+	defer poll.Stop()
+	for slices.ContainsFunc(pids, runs) {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("processes %v: %w", slices.DeleteFunc(pids, gone), ctx.Err())
+		case <-poll.C:
 		}
 	}
-	return false
+	return nil
+}
+
+func gone(pid int) bool { return !runs(pid) }
+
+// runs reports whether a process exists and is not merely waiting for its
+// parent to read its exit code (a zombie).
+func runs(pid int) bool {
+	if syscall.Kill(pid, 0) != nil {
+		return false
+	}
+	stat, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
+	return err != nil || !slices.Contains([]string{"Z", "X"}, statField(string(stat), 0))
 }
 
 // postmaster reads the pid from a data directory's postmaster.pid, if that
@@ -70,13 +101,19 @@ func children(pid int) []int {
 	return pids
 }
 
-// parentOf reads the parent's pid from a line of /proc/<pid>/stat (proc_pid_stat(5)):
-// the second field after the command, which may itself hold spaces and brackets.
+// parentOf reads the parent's pid from a line of /proc/<pid>/stat.
 func parentOf(stat string) int {
-	fields := strings.Fields(stat[strings.LastIndexByte(stat, ')')+1:])
-	if len(fields) < 2 {
-		return 0
-	}
-	pid, _ := strconv.Atoi(fields[1])
+	pid, _ := strconv.Atoi(statField(stat, 1))
 	return pid
+}
+
+// statField is the nth field after the command in a line of /proc/<pid>/stat
+// (proc_pid_stat(5)): state, parent … The command is in brackets and may itself
+// hold spaces and brackets.
+func statField(stat string, n int) string {
+	fields := strings.Fields(stat[strings.LastIndexByte(stat, ')')+1:])
+	if len(fields) <= n {
+		return ""
+	}
+	return fields[n]
 }

@@ -172,17 +172,23 @@ func (p *process) kill(ctx context.Context) error {
 	if !p.alive(ctx) {
 		return nil
 	}
-	// The children first stop, then die with the postmaster: orphans would
-	// keep the shared memory and make a restart fail.
-	pids := append(children(p.cmd.Process.Pid), p.cmd.Process.Pid)
-	for _, pid := range slices.Backward(pids) {
+	// Stopped, it forks no child that the list would miss.
+	postmaster := p.cmd.Process.Pid
+	_ = syscall.Kill(postmaster, syscall.SIGSTOP)
+	pids := append([]int{postmaster}, children(postmaster)...)
+	for _, pid := range pids {
 		_ = syscall.Kill(pid, syscall.SIGKILL) // gone already is as good
 	}
-	if err := p.wait(context.WithoutCancel(ctx), 10*time.Second); err != nil {
+	ctx = context.WithoutCancel(ctx)
+	if err := errors.Join(p.wait(ctx, killLimit), waitGone(ctx, pids[1:])); err != nil {
 		return fmt.Errorf("kill the server: %w", err)
 	}
 	return nil
 }
+
+// killLimit is ample for the kernel to end processes; what survives it hangs
+// in a system call.
+const killLimit = 10 * time.Second
 
 func (p *process) signal(sig syscall.Signal) error {
 	if err := p.cmd.Process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
