@@ -29,11 +29,6 @@ const ImageVariable = "PGUMBRA_PG_IMAGE"
 
 const officialImage = "postgres:17"
 
-// NetworkVariable, set to "host", has containers use the host's network, for
-// an engine that runs without a bridge. Otherwise a port on the host's
-// loopback leads to the container.
-const NetworkVariable = "PGUMBRA_DOCKER_NETWORK"
-
 const serverPort = 5432
 
 // image is a server in Docker, made and removed by testcontainers-go, whose
@@ -88,28 +83,21 @@ func (i *image) start(ctx context.Context) error {
 }
 
 func (i *image) options() []docker.ContainerCustomizer {
-	settings, place := maps.Clone(i.settings), i.publish
-	if os.Getenv(NetworkVariable) == "host" {
-		settings["port"], settings["listen_addresses"] = strconv.Itoa(i.port), "127.0.0.1"
-		place = useHostNetwork
-	}
 	return []docker.ContainerCustomizer{
 		docker.WithLogger(printer{i.log}),
 		docker.WithEnv(map[string]string{
 			"POSTGRES_HOST_AUTH_METHOD": "trust",
 			"POSTGRES_INITDB_ARGS":      "--encoding=UTF8 --no-locale --no-sync",
 		}),
-		docker.WithCmd(append([]string{"postgres"}, arguments(settings)...)...),
+		docker.WithCmd(append([]string{"postgres"}, arguments(i.settings)...)...),
 		docker.WithConfigModifier(stopFast),
-		docker.WithHostConfigModifier(place),
+		docker.WithHostConfigModifier(i.publish),
 	}
 }
 
 // stopFast makes the container's stop a fast shutdown: Docker's own signal,
 // SIGTERM, would wait for every session to leave.
 func stopFast(c *container.Config) { c.StopSignal = "SIGINT" }
-
-func useHostNetwork(h *container.HostConfig) { h.NetworkMode = "host" }
 
 // publish binds the port on loopback only, since the server trusts everybody.
 // The number is chosen here and not by Docker, which would choose another at

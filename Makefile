@@ -1,0 +1,55 @@
+# What people and CI call. Where a PostgreSQL server is installed nothing here
+# needs root; where none is, installing one does.
+
+# By `go run`, so that its version is the same everywhere and go.mod stays
+# ours alone.
+GOLANGCI_LINT ?= github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+
+# Made of the installed server: no registry is asked for it.
+IMAGE := pgumbra-postgres:installed
+
+# git refuses to look into a clone that another user owns; such a build goes
+# without the commit in its version.
+BUILDVCS := $(shell git status >/dev/null 2>&1 && echo auto || echo false)
+
+export CGO_ENABLED ?= 0
+
+.PHONY: all build demo server test test-docker bench lint clean
+
+all: build
+
+build:
+	go build -trimpath -buildvcs=$(BUILDVCS) -ldflags '-s -w' -o bin/pgumbra ./cmd/pgumbra
+
+# A whole upgrade under live traffic, on a disposable server.
+demo: build server
+	bin/pgumbra demo
+
+# Installs a PostgreSQL server unless there is one.
+server:
+	@testcontainers/install-server
+
+test: server
+	go vet ./...
+	go test -timeout 14m -p 2 ./...
+
+# Servers in Docker: an image of the installed server, and testcontainers-go
+# without its reaper, whose image would have to be pulled.
+test-docker: server
+	testcontainers/image/with-engine $(MAKE) --no-print-directory in-docker
+
+.PHONY: in-docker
+in-docker:
+	testcontainers/image/build $(IMAGE)
+	TESTCONTAINERS_RYUK_DISABLED=true PGUMBRA_PG_IMAGE=$(IMAGE) \
+		go test -count=1 -timeout 5m -run Container -v ./testcontainers
+
+bench: server
+	go test -run '^$$' -bench . -benchtime 1x -timeout 60m -p 1 ./...
+
+lint:
+	go run $(GOLANGCI_LINT) run ./...
+
+clean:
+	rm -rf bin
+	go clean -testcache
