@@ -24,6 +24,18 @@ func RedactDSN(dsn string) string {
 	return keywordSecret.ReplaceAllString(dsn, "${1}"+hidden)
 }
 
+var (
+	urlInText     = regexp.MustCompile("postgres(?:ql)?://[^\\s\"'`<>]+")
+	keywordInText = regexp.MustCompile("(?i)([\\s\"'`(,](?:ssl)?password\\s*=\\s*)('(?:[^'\\\\]|\\\\.)*(?:'|$)|[^\\s\"'`),]*)")
+)
+
+// Redact hides the passwords of connection strings inside any text, for
+// messages that came from elsewhere.
+func Redact(text string) string {
+	text = urlInText.ReplaceAllStringFunc(text, RedactDSN)
+	return keywordInText.ReplaceAllString(" "+text, "${1}"+hidden)[1:]
+}
+
 func cutScheme(dsn string) (scheme, rest string, ok bool) {
 	scheme, rest, ok = strings.Cut(dsn, "://")
 	return scheme + "://", rest, ok && (scheme == "postgres" || scheme == "postgresql")

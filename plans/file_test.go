@@ -341,6 +341,22 @@ func TestRedactDSNHidesEveryPassword(t *testing.T) {
 	}
 }
 
+func TestRedactHidesPasswordsInsideText(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{
+		"": "",
+		`connect "postgres://a:geheim@db/x": refused; password authentication failed`: `connect "postgres://a:***@db/x": refused; password authentication failed`,
+		"password=geheim host=db":                          "password=*** host=db",
+		"cannot parse `host=db password='ge heim' user=x`": "cannot parse `host=db password=*** user=x`",
+		"two: postgresql://a:b@c/d, (password=geheim)":     "two: postgresql://a:***@c/d, (password=***)",
+		"the password = is wrong":                          "the password = *** wrong",
+	} {
+		if got := Redact(in); got != want {
+			t.Errorf("Redact(%q) = %q, want %q", in, got, want)
+		}
+	}
+}
+
 func TestWithoutPasswordKeepsTheRest(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string]string{

@@ -1,0 +1,297 @@
+package plans
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/pgumbra/pgumbra/internal/pg"
+)
+
+// report is the dry run as scripts read it. Its keys are public.
+type report struct {
+	Run         string        `json:"run"`
+	FromVersion *int64        `json:"from_version"`
+	ToVersion   *int64        `json:"to_version"`
+	Build       Build         `json:"build"`
+	Runnable    bool          `json:"runnable"`
+	NothingToDo bool          `json:"nothing_to_do"`
+	Findings    []Finding     `json:"findings"`
+	Tables      []reportTable `json:"tables"`
+	Estimates   Estimates     `json:"estimates"`
+	Steps       []Step        `json:"steps"`
+}
+
+// reportTable is how one shadow table comes about. Production is empty where
+// no single production table stands behind it.
+type reportTable struct {
+	Production string         `json:"production"`
+	Shadow     string         `json:"shadow"`
+	Feed       Feed           `json:"feed"`
+	Rows       int64          `json:"rows"`
+	Bytes      int64          `json:"bytes"`
+	Key        []string       `json:"key"`
+	Record     Record         `json:"record"`
+	Where      string         `json:"where"`
+	From       string         `json:"from"`
+	Columns    []reportColumn `json:"columns"`
+}
+
+type reportColumn struct {
+	Shadow     string       `json:"shadow"`
+	Expression string       `json:"expression"`
+	Source     ColumnOrigin `json:"source"`
+}
+
+// report gathers what the dry run shows. Lists are never nil, so that JSON has
+// [] and not null.
+func (p *Plan) report() report {
+	r := report{Run: p.Run, FromVersion: p.FromVersion, ToVersion: p.ToVersion, Build: cmp.Or(p.Build, Direct),
+		Runnable: p.Runnable, NothingToDo: p.NothingToDo, Estimates: p.Estimates.finite(),
+		Findings: byLevel(p.Findings), Tables: []reportTable{}, Steps: []Step{}}
+	for i := range p.Tables {
+		r.Tables = append(r.Tables, p.reportTable(&p.Tables[i]))
+	}
+	for _, s := range p.Steps {
+		s.SQL = slices.Concat([]string{}, s.SQL)
+		r.Steps = append(r.Steps, s)
+	}
+	return r
+}
+
+func byLevel(findings []Finding) []Finding {
+	order := []Level{Blocker, Warning, Info}
+	sorted := slices.Concat([]Finding{}, findings)
+	slices.SortStableFunc(sorted, func(a, b Finding) int {
+		return slices.Index(order, a.Level) - slices.Index(order, b.Level)
+	})
+	return sorted
+}
+
+// finite: JSON has no NaN and no infinity.
+func (e Estimates) finite() Estimates {
+	for _, f := range []*float64{&e.SampleRate, &e.CopySeconds} {
+		if math.IsNaN(*f) || math.IsInf(*f, 0) {
+			*f = 0
+		}
+	}
+	return e
+}
+
+func (p *Plan) reportTable(t *Table) reportTable {
+	r := reportTable{Shadow: t.Shadow.String(), Feed: t.Feed, Where: t.Where, From: t.From,
+		Key: []string{}, Columns: []reportColumn{}}
+	if !t.Production.IsZero() {
+		r.Production = t.Production.String()
+	}
+	if s := p.source(t); s != nil {
+		r.Rows, r.Bytes, r.Record = s.Rows, s.Bytes, s.Record
+	}
+	for _, k := range t.Key {
+		r.Key = append(r.Key, cmp.Or(k.Production, k.Shadow))
+	}
+	for _, c := range t.Columns {
+		r.Columns = append(r.Columns, reportColumn{Shadow: c.Shadow, Expression: c.Expression, Source: cmp.Or(c.Origin, FromDefault)})
+	}
+	return r
+}
+
+// source is the production table that a shadow table is copied from; nil: none.
+func (p *Plan) source(t *Table) *Source {
+	if t.Source < 0 || t.Source >= len(p.Sources) || t.Feed == Derived || t.Feed == Carried {
+		return nil
+	}
+	return &p.Sources[t.Source]
+}
+
+// WriteJSON writes the dry run as one JSON document for scripts.
+func (p *Plan) WriteJSON(w io.Writer) error {
+	encoder := json.NewEncoder(w)
+	encoder.SetIndent("", "  ")
+	encoder.SetEscapeHTML(false)
+	return encoder.Encode(p.report())
+}
+
+// view is the report with everything as people read it, for the three formats
+// that are for people.
+type view struct {
+	report
+	From, To string
+	Verdict  string
+	Counts   string // of findings
+	Facts    []fact
+	Listed   []tableView
+	Phases   []phaseView
+}
+
+type fact struct{ Name, Value string }
+
+type tableView struct {
+	reportTable
+	Origin        string // the production table, or what else rows come from
+	RowsText      string
+	BytesText     string
+	KeyText       string
+	Changed       []columnView // columns that are not simply copied
+	Same          int          // columns copied as they are
+	ColumnSummary string
+}
+
+type columnView struct{ Shadow, Expression, Source string }
+
+type phaseView struct {
+	Name  string
+	Steps []stepView
+}
+
+type stepView struct {
+	Step
+	Number int
+}
+
+func (p *Plan) view() view {
+	v := view{report: p.report(), From: versionText(p.FromVersion), To: versionText(p.ToVersion)}
+	v.Counts = countLevels(v.Findings)
+	v.Verdict = v.verdict()
+	v.Facts = v.Estimates.facts()
+	for i := range v.Tables {
+		v.Listed = append(v.Listed, viewTable(v.Tables[i], &p.Tables[i]))
+	}
+	v.Phases = viewPhases(v.Steps)
+	return v
+}
+
+func versionText(v *int64) string {
+	if v == nil {
+		return "none"
+	}
+	return fmt.Sprint(*v)
+}
+
+func countLevels(findings []Finding) string {
+	var parts []string
+	for _, level := range []Level{Blocker, Warning, Info} {
+		n := 0
+		for _, f := range findings {
+			if f.Level == level {
+				n++
+			}
+		}
+		if n > 0 {
+			parts = append(parts, plural(n, string(level)))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+func plural(n int, word string) string {
+	if n == 1 || word == string(Info) {
+		return fmt.Sprintf("%d %s", n, word)
+	}
+	return fmt.Sprintf("%d %ss", n, word)
+}
+
+func (v *view) verdict() string {
+	switch {
+	case v.NothingToDo:
+		return "Nothing to do: production is at the newest version."
+	case v.Runnable:
+		return "Can run."
+	}
+	return "Cannot run yet: the blockers come first."
+}
+
+func (e Estimates) facts() []fact {
+	free := "not known from here"
+	if e.FreeDisk != nil {
+		free = humanBytes(*e.FreeDisk)
+	}
+	rate := "not measured: nothing to copy"
+	if e.SampleRate > 0 {
+		rate = humanBytes(int64(e.SampleRate)) + "/s read and transformed by one worker"
+	}
+	return []fact{
+		{"rows to copy", humanCount(e.Rows)},
+		{"data to copy", humanBytes(e.Bytes)},
+		{"shadow with indexes", humanBytes(e.ShadowBytes)},
+		{"WAL written", humanBytes(e.WALBytes)},
+		{"free disk", free},
+		{"sample", rate},
+		{"copy and indexes", humanSeconds(e.CopySeconds)},
+		{"locks of the swap", fmt.Sprintf("%s of %s", humanCount(int64(e.Locks)), humanCount(int64(e.LocksCapacity)))},
+	}
+}
+
+func viewTable(r reportTable, t *Table) tableView {
+	v := tableView{reportTable: r, Origin: origin(r), RowsText: humanCount(r.Rows), BytesText: humanBytes(r.Bytes),
+		KeyText: strings.Join(r.Key, ", ")}
+	if len(r.Key) == 0 {
+		v.KeyText = "none"
+	}
+	if t.Feed != Copied && t.Feed != Derived {
+		v.KeyText = "–"
+	}
+	for i, c := range r.Columns {
+		if unchanged(t.Columns[i]) {
+			v.Same++
+			continue
+		}
+		v.Changed = append(v.Changed, columnView{Shadow: c.Shadow, Expression: describe(t.Columns[i]), Source: string(c.Source)})
+	}
+	v.ColumnSummary = summary(len(v.Changed), v.Same)
+	return v
+}
+
+func origin(r reportTable) string {
+	switch r.Feed {
+	case Derived:
+		return "(query)"
+	case Carried:
+		return "(rows of the migrations)"
+	case Version:
+		return "(version table)"
+	case Skipped:
+		return cmp.Or(r.Production, "–") + " (skipped)"
+	}
+	return cmp.Or(r.Production, "(new, empty)")
+}
+
+func unchanged(c Column) bool {
+	return c.Origin == FromLineage && (c.Expression == c.Shadow || c.Expression == pg.Ident(c.Shadow))
+}
+
+func describe(c Column) string {
+	switch {
+	case c.Generated:
+		return "(generated by the table itself)"
+	case c.Volatile:
+		return "(made once per row by the column's default, then kept)"
+	}
+	return c.Expression
+}
+
+func summary(changed, same int) string {
+	switch {
+	case changed == 0:
+		return fmt.Sprintf("%d", same)
+	case same == 0:
+		return fmt.Sprintf("%d, all by an expression", changed)
+	}
+	return fmt.Sprintf("%d, %d by an expression", changed+same, changed)
+}
+
+func viewPhases(steps []Step) []phaseView {
+	var phases []phaseView
+	for i, s := range steps {
+		if n := len(phases); n == 0 || phases[n-1].Name != s.Phase {
+			phases = append(phases, phaseView{Name: s.Phase})
+		}
+		last := &phases[len(phases)-1]
+		last.Steps = append(last.Steps, stepView{Step: s, Number: i + 1})
+	}
+	return phases
+}
