@@ -1,0 +1,125 @@
+package replay
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans"
+)
+
+// news is what unread journal rows come to.
+type news struct {
+	changes int64
+	whole   bool // a TRUNCATE of the table
+	member  bool // a TRUNCATE of one of its partitions
+}
+
+// readNews counts the unread rows of a table's journals.
+func (f *feed) readNews(ctx context.Context, db pg.Querier, position string) (news, error) {
+	var all news
+	for _, j := range f.journals() {
+		var one news
+		err := db.QueryRow(ctx, fmt.Sprintf(`SELECT count(*), COALESCE(bool_or(j.op = 't' AND j.member IS NULL), false),
+			COALESCE(bool_or(j.op = 't' AND j.member IS NOT NULL), false) FROM %s AS j WHERE %s`,
+			j.Name().Quoted(), unread("j")), position).Scan(&one.changes, &one.whole, &one.member)
+		if err != nil {
+			return news{}, fmt.Errorf("read %s: %w", j.Name(), err)
+		}
+		all.changes += one.changes
+		// A parent's TRUNCATE truncates this table by a statement trigger of
+		// its own, or with ONLY not at all.
+		if f.src == nil || j.N == f.src.N {
+			all.whole = all.whole || one.whole
+			all.member = all.member || one.member
+		}
+	}
+	return all, nil
+}
+
+// apply brings the table from position to the transaction's snapshot.
+func (f *feed) apply(ctx context.Context, tx pgx.Tx, s scope, n news) error {
+	if n.changes == 0 {
+		return nil
+	}
+	if n.whole || n.member && f.kind() != keyed {
+		return f.exec(ctx, tx, f.rebuild())
+	}
+	switch f.kind() {
+	case derived:
+		return f.applyDerived(ctx, tx, s)
+	case keyless:
+		return f.applyKeyless(ctx, tx, s)
+	}
+	if n.member {
+		s.reread = true
+		if err := f.exec(ctx, tx, []statement{f.deleteAbsent()}); err != nil {
+			return err
+		}
+	}
+	if err := f.preferIndexes(ctx, tx, n.changes); err != nil {
+		return err
+	}
+	return f.exec(ctx, tx, f.applyKeyed(s))
+}
+
+// fewChanges are looked up by the key's index whatever the planner thinks:
+// journals are new tables without statistics, and a hash join would read all
+// of production for them. Many of a small table are left to the planner.
+const fewChanges = 100_000
+
+func (f *feed) preferIndexes(ctx context.Context, tx pgx.Tx, changes int64) error {
+	if changes > fewChanges && changes > f.src.Rows/10 {
+		return nil
+	}
+	return plan(ctx, tx, "off", "on")
+}
+
+// plan sets which joins the planner may choose until the transaction ends.
+func plan(ctx context.Context, tx pgx.Tx, hash, loop string) error {
+	_, err := tx.Exec(ctx, `SELECT pg_catalog.set_config('enable_hashjoin', $1, true),
+		pg_catalog.set_config('enable_mergejoin', $1, true), pg_catalog.set_config('enable_nestloop', $2, true)`, hash, loop)
+	if err != nil {
+		return fmt.Errorf("set planner options: %w", err)
+	}
+	return nil
+}
+
+// DropJournalled deletes from a freshly copied table each key that a journal
+// names and that its position does not have: a row that moved between two
+// chunks was copied twice, or not at all, and the first catch-up writes it
+// again. In the caller's transaction, before the key has an index; the table's
+// row must be locked by [control.Lock]. Tables that are copied in one snapshot
+// have nothing to drop.
+func (r *Replayer) DropJournalled(ctx context.Context, tx pgx.Tx, t *plans.Table) error {
+	f, err := r.feed(ctx, tx, t)
+	if err != nil {
+		return err
+	}
+	if f.kind() != keyed || f.frozen {
+		return nil
+	}
+	position, err := positionOf(ctx, tx, r.Run.ID, t.N)
+	if err != nil || position == "" {
+		return err
+	}
+	if err := plan(ctx, tx, "on", "off"); err != nil {
+		return err
+	}
+	if err := f.exec(ctx, tx, []statement{f.deleteTouched(scope{position: position, reread: true})}); err != nil {
+		return err
+	}
+	return plan(ctx, tx, "on", "on")
+}
+
+func positionOf(ctx context.Context, db pg.Querier, run int64, n int) (string, error) {
+	var position string
+	err := db.QueryRow(ctx, `SELECT COALESCE(position::text, '') FROM pgumbra.shadow_table
+		WHERE run_id = $1 AND n = $2`, run, n).Scan(&position)
+	if err != nil {
+		return "", fmt.Errorf("read the position of table %d: %w", n, err)
+	}
+	return position, nil
+}

@@ -1,0 +1,155 @@
+package replay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans"
+)
+
+// Batch brings a table from its position to production as it is now, in one
+// REPEATABLE READ transaction, and records the new position in it. Without
+// changes it only looks, and moves the position on now and then so that
+// snapshots do not age and journals can be emptied.
+//
+// Locks: the table's row in the control schema, against other batches of the
+// same table; ACCESS SHARE on production where rows are read again. Returns
+// [ErrRecopy] for a table that is not copied yet, [ErrConflict], and
+// control.ErrDeposed.
+func (r *Replayer) Batch(ctx context.Context, t *plans.Table) (Result, error) {
+	f, err := r.feed(ctx, r.Pool, t)
+	if err != nil || f.kind() == still {
+		return Result{}, err
+	}
+	if time.Since(r.lastAdvance(t.N)) < r.idle() {
+		if news, err := r.hasNews(ctx, f); err != nil || !news {
+			return Result{}, err
+		}
+	}
+	return r.batch(ctx, f)
+}
+
+func (r *Replayer) batch(ctx context.Context, f *feed) (Result, error) {
+	var result Result
+	err := r.snapshot(ctx, f, func(tx pgx.Tx, at moment) error {
+		n, err := r.advance(ctx, tx, f, at)
+		result = Result{Changes: n.changes, Position: at.now}
+		return err
+	})
+	if err != nil {
+		return Result{}, err
+	}
+	r.noteAdvance(f.t.N)
+	return result, nil
+}
+
+// moment is where a transaction stands: the table's row, locked, and the
+// snapshot of production.
+type moment struct {
+	control.Position
+	now string
+}
+
+// advance applies what is unread and records the transaction's snapshot.
+func (r *Replayer) advance(ctx context.Context, tx pgx.Tx, f *feed, at moment) (news, error) {
+	if at.Snapshot == nil || at.State != control.InStep && at.State != control.Indexing {
+		return news{}, fmt.Errorf("%s is %s: %w", f.t.Shadow, at.State, ErrRecopy)
+	}
+	n, err := f.readNews(ctx, tx, *at.Snapshot)
+	if err != nil {
+		return n, err
+	}
+	if err := f.apply(ctx, tx, scope{position: *at.Snapshot}, n); err != nil {
+		return n, err
+	}
+	return n, control.SetPosition(ctx, tx, r.Run, f.t.N, at.now, n.changes)
+}
+
+// snapshot runs work in a REPEATABLE READ transaction that holds the table's
+// row and commits only if no production table that feeds it got other storage
+// meanwhile: TRUNCATE is not MVCC-safe, a reader with an older snapshot finds
+// the table empty. Repeated, a bounded number of times, after that and after
+// serialization failures.
+func (r *Replayer) snapshot(ctx context.Context, f *feed, work func(pgx.Tx, moment) error) error {
+	var err error
+	for attempt := range attempts {
+		if err = r.once(ctx, f, work); !repeatable(err) {
+			return err
+		}
+		r.Log.Debug("repeat a batch", "table", f.t.Shadow.String(), "attempt", attempt+1, "error", err.Error())
+		if !pause(ctx, time.Duration(attempt)*20*time.Millisecond) {
+			return ctx.Err()
+		}
+	}
+	return fmt.Errorf("%s: given up after %d attempts: %w", f.t.Shadow, attempts, err)
+}
+
+func (r *Replayer) once(ctx context.Context, f *feed, work func(pgx.Tx, moment) error) error {
+	// Read before the snapshot is taken: a TRUNCATE that commits between the
+	// two must be seen as a change.
+	before, err := filenodes(ctx, r.Pool, f.members)
+	if err != nil {
+		return err
+	}
+	return pg.RepeatableRead(ctx, r.Pool, func(tx pgx.Tx) error {
+		p, err := control.Lock(ctx, tx, r.Run, f.t.N)
+		if err != nil {
+			return err
+		}
+		at := moment{Position: p}
+		// Positions are constants to the planner, whatever was prepared.
+		err = tx.QueryRow(ctx, `SELECT pg_catalog.pg_current_snapshot()::text,
+			pg_catalog.set_config('plan_cache_mode', 'force_custom_plan', true)`).Scan(&at.now, nil)
+		if err != nil {
+			return fmt.Errorf("read the snapshot: %w", err)
+		}
+		if err := work(tx, at); err != nil {
+			return err
+		}
+		after, err := filenodes(ctx, tx, f.members)
+		if err == nil && after != before {
+			err = errMoved
+		}
+		return err
+	})
+}
+
+// filenodes of tables as they are now, whatever the transaction's snapshot
+// shows. Reading pg_class on the way makes the session notice the changes of
+// others.
+func filenodes(ctx context.Context, db pg.Querier, tables []uint32) (string, error) {
+	var all string
+	err := db.QueryRow(ctx, `SELECT COALESCE(string_agg(c.oid::text || ':' || COALESCE(pg_catalog.pg_relation_filenode(c.oid)::text, ''), ' ' ORDER BY c.oid), '')
+		FROM pg_catalog.pg_class AS c WHERE c.oid = ANY ($1)`, tables).Scan(&all)
+	if err != nil {
+		return "", fmt.Errorf("read filenodes: %w", err)
+	}
+	return all, nil
+}
+
+func repeatable(err error) bool {
+	if err == nil {
+		return false
+	}
+	state := pg.State(err)
+	return errors.Is(err, errMoved) || state == pg.SerializationFailure || state == pg.DeadlockDetected
+}
+
+// pause waits up to twice d, half of it by chance; false: ctx ended first.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d + time.Duration(rand.Int64N(int64(d)+1)))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}

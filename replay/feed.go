@@ -1,0 +1,346 @@
+package replay
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/pgumbra/pgumbra/capture"
+	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans"
+)
+
+// feed is all that the statements of one shadow table are built from. It is a
+// value: building text from it asks no server.
+type feed struct {
+	t       *plans.Table
+	src     *plans.Source // nil: derived
+	journal capture.Journal
+	// frozen: the source takes no writes and has no journal.
+	frozen    bool
+	ancestors []ancestor
+	watches   []watch
+	// members are the production relations whose storage must not change while
+	// a batch reads them.
+	members []uint32
+	// collations of the shadow's columns, quoted: comparisons with values that
+	// came from production name it, since two implicit collations conflict.
+	collations map[string]string
+	// own begins the names of ours that the user's expressions could see.
+	own string
+}
+
+// ancestor is a parent by INHERITS: its statements change rows of this table
+// but are journalled with the parent.
+type ancestor struct {
+	journal capture.Journal
+	keys    []string // this table's key columns as expressions over a row of that journal
+}
+
+// watch is one way in which changes of a source reach rows of a derived table.
+type watch struct {
+	journal capture.Journal
+	columns []watched
+}
+
+type watched struct {
+	entry  string // journal column
+	cast   string // type to compare in; empty: as it is
+	shadow string // column of the derived table
+	equals string
+}
+
+// kind of a feed: how its journal is replayed.
+type kind int
+
+const (
+	still   kind = iota // nothing to replay
+	keyed               // one state for each key
+	keyless             // a multiset of row images
+	derived             // rows of a query, by the values that reach them
+)
+
+func (f *feed) kind() kind {
+	switch {
+	case f.t.Feed == plans.Derived:
+		return derived
+	case f.t.Feed != plans.Copied:
+		return still
+	case f.src.Record == plans.RecordImage:
+		return keyless
+	}
+	return keyed
+}
+
+// feed of a table, made once: neither plan nor structure changes during a run.
+func (r *Replayer) feed(ctx context.Context, db pg.Querier, t *plans.Table) (*feed, error) {
+	r.mu.Lock()
+	f := r.feeds[t.N]
+	r.mu.Unlock()
+	if f != nil {
+		return f, nil
+	}
+	f, err := newFeed(r.Run, t)
+	if err != nil {
+		return nil, err
+	}
+	if f.collations, err = collations(ctx, db, t.Shadow); err != nil {
+		return nil, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.feeds == nil {
+		r.feeds = make(map[int]*feed)
+	}
+	r.feeds[t.N] = f
+	return f, nil
+}
+
+func newFeed(run *control.Run, t *plans.Table) (*feed, error) {
+	f := &feed{t: t}
+	var err error
+	switch t.Feed {
+	case plans.Copied:
+		err = f.copied(run)
+	case plans.Derived:
+		err = f.derived(run)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("follow %s: %w", t.Shadow, err)
+	}
+	f.own = unused(append(columnNames(f.src), f.base()))
+	return f, nil
+}
+
+func (f *feed) copied(run *control.Run) error {
+	sources := run.Plan.Sources
+	if f.t.Source < 0 || f.t.Source >= len(sources) {
+		return fmt.Errorf("the plan has no source %d", f.t.Source)
+	}
+	f.src = &sources[f.t.Source]
+	f.journal = capture.Forward(run, f.src)
+	f.frozen = f.src.Frozen
+	f.addMembers(f.src)
+	if f.src.Record == plans.RecordImage {
+		return nil
+	}
+	for _, k := range f.src.Key {
+		if _, ok := f.pair(k.Name); !ok {
+			return fmt.Errorf("no shadow column holds the key column %s", k.Name)
+		}
+	}
+	for _, n := range f.src.Ancestors {
+		if err := f.addAncestor(run, &sources[n]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f *feed) addAncestor(run *control.Run, src *plans.Source) error {
+	if src.Frozen {
+		return nil
+	}
+	a := ancestor{journal: capture.Forward(run, src)}
+	for _, k := range f.src.Key {
+		column := a.journal.ColumnOf(k.Name)
+		switch {
+		case column != "":
+			a.keys = append(a.keys, "j."+column)
+		case slices.Contains(a.journal.Image, k.Name):
+			a.keys = append(a.keys, "(j.img)."+pg.Ident(k.Name))
+		default:
+			return fmt.Errorf("the journal of %s does not hold the key column %s", src.Name, k.Name)
+		}
+	}
+	f.ancestors = append(f.ancestors, a)
+	return nil
+}
+
+func (f *feed) derived(run *control.Run) error {
+	for _, w := range f.t.Watches {
+		src := &run.Plan.Sources[w.Source]
+		f.addMembers(src)
+		if src.Frozen {
+			continue
+		}
+		made := watch{journal: capture.Forward(run, src)}
+		for _, c := range w.Columns {
+			one, err := f.watched(made.journal, src, c)
+			if err != nil {
+				return err
+			}
+			made.columns = append(made.columns, one)
+		}
+		f.watches = append(f.watches, made)
+	}
+	return nil
+}
+
+func (f *feed) watched(j capture.Journal, src *plans.Source, c plans.WatchPair) (watched, error) {
+	entry := j.ColumnOf(c.Column)
+	column, ok := f.column(c.Shadow)
+	if entry == "" || !ok {
+		return watched{}, fmt.Errorf("%s.%s does not reach column %s", src.Name, c.Column, c.Shadow)
+	}
+	one := watched{entry: entry, cast: column.Type, shadow: c.Shadow, equals: "="}
+	for _, k := range f.t.Key {
+		if k.Shadow == c.Shadow && k.Equals != "" {
+			one.equals = k.Equals
+		}
+	}
+	// A bigint that no row of the derived table holds must not fail on its way
+	// to integer; integers of all widths compare with each other.
+	if integer(column.Type) && integer(typeOf(src, c.Column)) {
+		one.cast, one.equals = "", "OPERATOR(pg_catalog.=)"
+	}
+	return one, nil
+}
+
+func (f *feed) addMembers(src *plans.Source) {
+	for _, m := range src.Members {
+		if m.Leaf || src.Kind != plans.Partitioned {
+			f.members = append(f.members, m.OID)
+		}
+	}
+	if len(src.Members) == 0 {
+		f.members = append(f.members, src.OID)
+	}
+}
+
+// journals that feed the table: a row in any of them may be news to it.
+func (f *feed) journals() []capture.Journal {
+	var all []capture.Journal
+	if f.src != nil && !f.frozen {
+		all = append(all, f.journal)
+	}
+	for _, a := range f.ancestors {
+		all = append(all, a.journal)
+	}
+	for _, w := range f.watches {
+		if !slices.ContainsFunc(all, func(j capture.Journal) bool { return j.N == w.journal.N }) {
+			all = append(all, w.journal)
+		}
+	}
+	return all
+}
+
+// base is the name under which the user's expressions know the row set they
+// are evaluated over.
+func (f *feed) base() string {
+	if f.src != nil {
+		return f.src.Name.Name
+	}
+	return f.t.Shadow.Name
+}
+
+// written are the columns that replay fills; the others fill themselves.
+func (f *feed) written() []plans.Column { return f.columns(plans.Column{}) }
+
+// volatile columns were made once for each key and keep their value.
+func (f *feed) volatile() []plans.Column { return f.columns(plans.Column{Volatile: true}) }
+
+func (f *feed) columns(like plans.Column) []plans.Column {
+	var some []plans.Column
+	for _, c := range f.t.Columns {
+		if !c.Generated && c.Volatile == like.Volatile {
+			some = append(some, c)
+		}
+	}
+	return some
+}
+
+func (f *feed) column(shadow string) (plans.Column, bool) {
+	for _, c := range f.t.Columns {
+		if c.Shadow == shadow {
+			return c, true
+		}
+	}
+	return plans.Column{}, false
+}
+
+// pair of a production key column.
+func (f *feed) pair(production string) (plans.Pair, bool) {
+	for _, p := range f.t.Key {
+		if p.Production == production {
+			return p, true
+		}
+	}
+	return plans.Pair{}, false
+}
+
+// pairs in the order of the key that replay goes by: the source's, or a
+// derived table's own.
+func (f *feed) pairs() []plans.Pair {
+	if f.src == nil {
+		return f.t.Key
+	}
+	var all []plans.Pair
+	for _, k := range f.src.Key {
+		if p, ok := f.pair(k.Name); ok {
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+func columnNames(src *plans.Source) []string {
+	if src == nil {
+		return nil
+	}
+	var names []string
+	for _, c := range src.Columns {
+		names = append(names, c.Name)
+	}
+	return names
+}
+
+func typeOf(src *plans.Source, column string) string {
+	for _, c := range src.Columns {
+		if c.Name == column {
+			return c.Type
+		}
+	}
+	return ""
+}
+
+func integer(sqlType string) bool {
+	switch strings.TrimPrefix(sqlType, "pg_catalog.") {
+	case "smallint", "integer", "bigint", "int2", "int4", "int8":
+		return true
+	}
+	return false
+}
+
+// unused is a beginning that none of the names has.
+func unused(names []string) string {
+	own := "umbra"
+	for slices.ContainsFunc(names, func(n string) bool { return strings.HasPrefix(n, own) }) {
+		own += "_"
+	}
+	return own
+}
+
+func collations(ctx context.Context, db pg.Querier, table pg.Name) (map[string]string, error) {
+	rows, err := db.Query(ctx, `SELECT a.attname::text, n.nspname::text, c.collname::text
+		FROM pg_catalog.pg_attribute AS a
+		JOIN pg_catalog.pg_collation AS c ON c.oid = a.attcollation
+		JOIN pg_catalog.pg_namespace AS n ON n.oid = c.collnamespace
+		WHERE a.attrelid = pg_catalog.to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped`, table.Quoted())
+	if err != nil {
+		return nil, fmt.Errorf("read the columns of %s: %w", table, err)
+	}
+	defer rows.Close()
+	all := make(map[string]string)
+	for rows.Next() {
+		var column string
+		var collation pg.Name
+		if err := rows.Scan(&column, &collation.Schema, &collation.Name); err != nil {
+			return nil, err
+		}
+		all[column] = collation.Quoted()
+	}
+	return all, rows.Err()
+}

@@ -1,0 +1,158 @@
+package replay
+
+import (
+	"fmt"
+
+	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans"
+)
+
+// applyKeyed brings the touched keys of a table to production's state.
+func (f *feed) applyKeyed(s scope) []statement {
+	switch {
+	case f.t.Upsert:
+		return []statement{f.deleteGone(s), f.upsert(s)}
+	case len(f.volatile()) > 0:
+		return []statement{f.keep(s), f.deleteTouched(s), f.insertKept(s), f.insertNew(s), f.forget()}
+	}
+	return []statement{f.deleteTouched(s), f.insert(s)}
+}
+
+// deleteGone deletes the keys that production does not have any more, or that
+// the filter leaves out now.
+func (f *feed) deleteGone(s scope) statement {
+	return statement{"delete the rows that are gone", fmt.Sprintf("%s, %s_gone AS (%s) DELETE FROM %s AS s USING %s WHERE %s",
+		f.touched(s), f.own, f.gone(s), f.shadow(), f.shadowKeys(f.own+"_gone"), f.sameShadowKey("s", f.own+"_g")), s.args()}
+}
+
+func (f *feed) gone(s scope) string {
+	keys := list(len(f.src.Key), func(i int) string { return f.own + "_t." + f.k(i) })
+	again := fmt.Sprintf("SELECT %s FROM %s_t WHERE ", keys, f.own)
+	absent := fmt.Sprintf("NOT EXISTS (SELECT FROM %s AS %s WHERE %s)",
+		f.production(), f.alias(), f.and(f.sameKey(f.alias(), f.own+"_t")))
+	if f.rereads(s) {
+		return again + absent
+	}
+	filtered := ""
+	if f.t.Where != "" {
+		filtered = fmt.Sprintf(" OR NOT EXISTS (SELECT FROM pg_catalog.unnest(ARRAY[%[1]s_j.img]) AS %[2]s WHERE (%[3]s))",
+			f.own, f.alias(), f.t.Where)
+	}
+	return fmt.Sprintf("SELECT %[2]s FROM %[1]s_t JOIN %[3]s AS %[1]s_j ON %[1]s_j.seq = %[1]s_t.last"+
+		" WHERE NOT %[1]s_t.again AND (%[1]s_j.op = 'd'%[4]s) UNION ALL %[5]s%[1]s_t.again AND %[6]s",
+		f.own, keys, f.journal.Name().Quoted(), filtered, again, absent)
+}
+
+// upsert writes the rows that are there, key columns included: an equal key
+// may now be spelt differently. Volatile columns of rows that were there stay.
+func (f *feed) upsert(s scope) statement {
+	columns := names(f.written())
+	pairs := f.pairs()
+	return statement{"upsert", fmt.Sprintf("%s %s ON CONFLICT (%s) DO UPDATE SET %s", f.touched(s), f.inserting(f.written(), f.current(s), ""),
+		list(len(pairs), func(i int) string { return pg.Ident(pairs[i].Shadow) }),
+		list(len(columns), func(i int) string {
+			c := pg.Ident(columns[i])
+			return c + " = EXCLUDED." + c
+		})), s.args()}
+}
+
+// inserting is INSERT … SELECT of transforms over a row set; their values are
+// cast by assignment, as in the copy.
+func (f *feed) inserting(columns []plans.Column, from, condition string) string {
+	return fmt.Sprintf("INSERT INTO %s (%s) OVERRIDING SYSTEM VALUE SELECT %s FROM %s%s",
+		f.t.Shadow.Quoted(), pg.Idents(names(columns)), values(columns), from, where(f.and(condition)))
+}
+
+// deleteTouched deletes every touched key, so that rows may swap values of
+// other unique columns.
+func (f *feed) deleteTouched(s scope) statement {
+	return statement{"delete the touched rows", fmt.Sprintf("%s DELETE FROM %s AS s USING %s WHERE %s",
+		f.touched(s), f.shadow(), f.shadowKeys(f.own+"_t"), f.sameShadowKey("s", f.own+"_g")), s.args()}
+}
+
+func (f *feed) insert(s scope) statement {
+	return statement{"insert", f.touched(s) + " " + f.inserting(f.written(), f.current(s), ""), s.args()}
+}
+
+// keep notes the volatile values of the touched rows before they are deleted.
+func (f *feed) keep(s scope) statement {
+	return statement{"keep volatile values", fmt.Sprintf("%s %s %s JOIN %s ON %s", f.createKept(), f.touched(s), f.selectKept(),
+		f.shadowKeys(f.own+"_t"), f.sameShadowKey("s", f.own+"_g")), s.args()}
+}
+
+func (f *feed) kept() string { return "pg_temp." + f.own + "_kept" }
+
+func (f *feed) createKept() string {
+	return fmt.Sprintf("CREATE TEMPORARY TABLE %s_kept ON COMMIT DROP AS", f.own)
+}
+
+func (f *feed) forget() statement {
+	return statement{"forget volatile values", "DROP TABLE " + f.kept(), nil}
+}
+
+func (f *feed) selectKept() string {
+	pairs, volatile := f.pairs(), f.volatile()
+	return fmt.Sprintf("SELECT %s, %s FROM %s AS s",
+		list(len(pairs), func(i int) string { return "s." + pg.Ident(pairs[i].Shadow) + " AS " + f.k(i) }),
+		list(len(volatile), func(i int) string { return "s." + pg.Ident(volatile[i].Shadow) + " AS " + f.v(i) }),
+		f.shadow())
+}
+
+// isKept compares the key of the row in sight with the kept ones.
+func (f *feed) isKept() string {
+	pairs := f.pairs()
+	return both(len(pairs), func(i int) string {
+		return fmt.Sprintf("%s_kept.%s %s %s", f.own, f.k(i), pairs[i].Equals, f.keyValue(i))
+	})
+}
+
+// insertKept inserts the rows whose volatile values were kept; insertNew the
+// others, for which the shadow makes them.
+func (f *feed) insertKept(s scope) statement {
+	return statement{"insert", f.touched(s) + " " + f.insertingKept(f.current(s)), s.args()}
+}
+
+func (f *feed) insertNew(s scope) statement {
+	return statement{"insert", f.touched(s) + " " + f.inserting(f.written(), f.current(s), f.notKept()), s.args()}
+}
+
+func (f *feed) insertingKept(from string) string {
+	volatile := f.volatile()
+	columns := append(f.written(), volatile...)
+	for i := range volatile {
+		columns[len(columns)-len(volatile)+i].Expression = f.own + "_kept." + f.v(i)
+	}
+	return f.inserting(columns, fmt.Sprintf("%s JOIN %s ON %s", from, f.kept(), f.isKept()), "")
+}
+
+func (f *feed) notKept() string {
+	return fmt.Sprintf("NOT EXISTS (SELECT FROM %s WHERE %s)", f.kept(), f.isKept())
+}
+
+// deleteAbsent deletes what production does not have any more, whole table
+// against whole table: after the TRUNCATE of one partition.
+func (f *feed) deleteAbsent() statement {
+	n := len(f.pairs())
+	return statement{"delete the rows of a truncated partition", fmt.Sprintf(
+		"DELETE FROM %s AS s WHERE NOT EXISTS (SELECT FROM (SELECT %s FROM %s%s) AS %s_g WHERE %s)",
+		f.shadow(), list(n, func(i int) string { return f.keyValue(i) + " AS " + f.k(i) }),
+		f.whole(), where(f.and("")), f.own, f.sameShadowKey("s", f.own+"_g")), nil}
+}
+
+// rebuild makes the table anew from production at the transaction's snapshot:
+// after a TRUNCATE, when entries say nothing about order within a transaction
+// that needs no trust in the order of triggers. It deletes rather than
+// truncates: readers of the shadow keep what their snapshot shows.
+func (f *feed) rebuild() []statement {
+	empty := statement{"empty the table", "DELETE FROM " + f.shadow(), nil}
+	if len(f.volatile()) == 0 || len(f.pairs()) == 0 {
+		return []statement{empty, {"fill the table again", f.inserting(f.written(), f.whole(), ""), nil}}
+	}
+	return []statement{
+		{"keep volatile values", f.createKept() + " " + f.selectKept(), nil},
+		empty,
+		{"fill the table again", f.insertingKept(f.whole()), nil},
+		{"fill the table again", f.inserting(f.written(), f.whole(), f.notKept()), nil},
+		f.forget(),
+	}
+}

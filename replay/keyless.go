@@ -1,0 +1,71 @@
+package replay
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans"
+)
+
+// Rows of a table without a key are told apart by their content: the text of
+// all columns that replay writes. Explicit casts shorten what is too long for
+// varchar(n) where assignment refuses it; such a value never gets here, since
+// the INSERT of it failed first.
+
+// image is the text of a production row after its transforms.
+func (f *feed) image() string {
+	columns := f.written()
+	return fmt.Sprintf("(ROW(%s)::text COLLATE \"C\")", list(len(columns), func(i int) string { return typed(columns[i]) }))
+}
+
+func typed(c plans.Column) string { return fmt.Sprintf("(%s)::%s", value(c), c.Type) }
+
+// shadowImage is the same text of a shadow row.
+func (f *feed) shadowImage(row string) string {
+	columns := f.written()
+	return fmt.Sprintf("(ROW(%s)::text COLLATE \"C\")", list(len(columns), func(i int) string { return row + "." + pg.Ident(columns[i].Shadow) }))
+}
+
+// applyKeyless adds and removes as many copies of each row as the unread
+// entries come to.
+func (f *feed) applyKeyless(ctx context.Context, tx pgx.Tx, s scope) error {
+	remove := f.removeCopies(s)
+	var removed, expected int64
+	if err := tx.QueryRow(ctx, remove.sql, remove.args...).Scan(&removed, &expected); err != nil {
+		return f.refused(remove, err)
+	}
+	if removed != expected {
+		return &Conflict{Table: f.t.Shadow, Action: remove.what, Statement: remove.sql,
+			Message: fmt.Sprintf("%d rows that production deleted, of %d, are not in the shadow", expected-removed, expected)}
+	}
+	return f.exec(ctx, tx, []statement{f.addCopies(s)})
+}
+
+// net begins a statement with each row image, how many copies of it there are
+// more than before, and the last entry that holds it.
+func (f *feed) net(s scope) string {
+	return fmt.Sprintf("WITH %[1]s_i AS (SELECT j.seq, j.op, (SELECT %[2]s FROM pg_catalog.unnest(ARRAY[j.img]) AS %[3]s%[4]s) AS image"+
+		" FROM %[5]s AS j WHERE %[6]s AND j.op IN ('i', 'u', 'd')),"+
+		" %[1]s_n AS (SELECT image, max(seq) AS last, sum(CASE j.op WHEN 'd' THEN -1 ELSE 1 END) AS n FROM %[1]s_i AS j"+
+		" WHERE image IS NOT NULL GROUP BY image)",
+		f.own, f.image(), f.alias(), where(f.and("")), f.journal.Name().Quoted(), unread("j"))
+}
+
+// removeCopies answers how many rows it deleted, and how many there should have
+// been: fewer means that the shadow was not what its position says.
+func (f *feed) removeCopies(s scope) statement {
+	return statement{"remove rows without a key", fmt.Sprintf("%[2]s, %[1]s_c AS (SELECT s.tableoid, s.ctid, n.n,"+
+		" row_number() OVER (PARTITION BY n.image) AS i FROM %[3]s AS s JOIN %[1]s_n AS n ON n.image = %[4]s WHERE n.n < 0),"+
+		" %[1]s_d AS (DELETE FROM %[3]s AS s USING %[1]s_c AS c WHERE s.tableoid = c.tableoid AND s.ctid = c.ctid AND c.i <= -c.n RETURNING 1)"+
+		" SELECT (SELECT count(*) FROM %[1]s_d), (SELECT COALESCE(sum(-n), 0)::bigint FROM %[1]s_n WHERE n < 0)",
+		f.own, f.net(s), f.shadow(), f.shadowImage("s")), s.args()}
+}
+
+func (f *feed) addCopies(s scope) statement {
+	rows := fmt.Sprintf("SELECT j.img AS %[1]s_row FROM %[1]s_n JOIN %[2]s AS j ON j.seq = %[1]s_n.last"+
+		" CROSS JOIN pg_catalog.generate_series(1, %[1]s_n.n::bigint) WHERE %[1]s_n.n > 0", f.own, f.journal.Name().Quoted())
+	return statement{"add rows without a key", f.net(s) + " " + f.inserting(f.written(), f.unpack(rows), ""), s.args()}
+}

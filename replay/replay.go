@@ -1,0 +1,113 @@
+// Package replay keeps shadow tables equal to transform(production): it reads
+// the journals that capture writes, in batches between two snapshots, reduces
+// them to one state for each key, and writes those states to the shadow in the
+// transaction that records the new position. It also proves the equality, by
+// comparing both sides at one snapshot.
+//
+// It never skips or ignores a change: what the shadow refuses ends the run with
+// [ErrConflict]. It never locks a production table beyond ACCESS SHARE, and it
+// never writes to production's tables.
+//
+// Order of calls for a table: [Replayer.DropJournalled] when its copy is
+// complete, [Replayer.CatchUp] once its key has an index, then
+// [Replayer.Batch] again and again, [Replayer.Verify] in between, and
+// [Replayer.Drain] behind the fence.
+package replay
+
+import (
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pgumbra/pgumbra/internal/control"
+)
+
+// Sentinels.
+var (
+	// ErrRecopy: the table's copy is not complete, or no longer: the caller
+	// copies the table, then goes on.
+	ErrRecopy = errors.New("the table must be copied first")
+	// ErrConflict: the shadow refuses what production holds. The caller stops
+	// the run and shows the error: it names table, statement and row. A
+	// [Conflict] is in the chain.
+	ErrConflict = errors.New("the shadow refuses a row of production's")
+	// errMoved: the storage of a production table changed under the
+	// transaction (TRUNCATE is not MVCC-safe), so what was read proves nothing.
+	errMoved = errors.New("storage of the production table changed during the transaction")
+)
+
+// Defaults of a [Replayer].
+const (
+	defaultIdle = 10 * time.Second
+	// Each piece of the first catch-up reads the whole journal, so small pieces
+	// cost quadratically; large ones keep a snapshot for long.
+	defaultPieceRows = 500_000
+	defaultWorkers   = 4
+	// Attempts of one batch: each repetition means that a leader changed or a
+	// production table was rewritten in those moments.
+	attempts = 8
+)
+
+// Replayer replays the journals of one run. Its methods may be called from
+// several goroutines, for the same table too: they wait for each other on the
+// table's row in the control schema.
+type Replayer struct {
+	// Pool of sessions in production's database under production's search_path
+	// (plans.Plan.SearchPath): the user's transforms are evaluated there.
+	Pool *pgxpool.Pool
+	Run  *control.Run
+	Log  *slog.Logger
+
+	Idle      time.Duration // how old the position of a table without changes may get; default 10 s
+	PieceRows int64         // journal rows in a piece of the first catch-up, about; default 500,000
+	Workers   int           // tables drained at once; default 4
+
+	mu       sync.Mutex
+	feeds    map[int]*feed
+	advanced map[int]time.Time // when a table's position was last written
+}
+
+// Result of a batch.
+type Result struct {
+	Changes  int64  // journal rows that were news to the table
+	Position string // snapshot that the table equals now; empty: not moved, nothing was new
+}
+
+func (r *Replayer) idle() time.Duration {
+	if r.Idle > 0 {
+		return r.Idle
+	}
+	return defaultIdle
+}
+
+func (r *Replayer) pieceRows() int64 {
+	if r.PieceRows > 0 {
+		return r.PieceRows
+	}
+	return defaultPieceRows
+}
+
+func (r *Replayer) workers() int {
+	if r.Workers > 0 {
+		return r.Workers
+	}
+	return defaultWorkers
+}
+
+func (r *Replayer) noteAdvance(n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.advanced == nil {
+		r.advanced = make(map[int]time.Time)
+	}
+	r.advanced[n] = time.Now()
+}
+
+func (r *Replayer) lastAdvance(n int) time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.advanced[n]
+}

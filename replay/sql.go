@@ -1,0 +1,244 @@
+package replay
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans"
+)
+
+// statement is SQL text with its parameters, and what it does, for errors.
+type statement struct {
+	what string
+	sql  string
+	args []any
+}
+
+// scope says which unread journal rows statements take, and how.
+type scope struct {
+	position string // $1: the snapshot that the table equals
+	pieces   int64  // take only keys whose hash leaves piece when divided by it; 0: all
+	piece    int64
+	// reread every key from production: images may be older than a TRUNCATE.
+	reread bool
+}
+
+func (s scope) args() []any {
+	if s.pieces > 1 {
+		return []any{s.position, s.pieces, s.piece}
+	}
+	return []any{s.position}
+}
+
+// unread is the condition that a journal row is news to a table at position
+// $1.
+func unread(alias string) string { return unreadAt(alias, "$1::pg_catalog.pg_snapshot") }
+
+// unreadAt is the same for a position given as an expression. Its first half
+// is for the index on xid; only the second half is exact: numbers of a sequence
+// are not commit order.
+func unreadAt(alias, position string) string {
+	return fmt.Sprintf("%[1]s.xid >= pg_catalog.pg_snapshot_xmin(%[2]s) AND NOT pg_catalog.pg_visible_in_snapshot(%[1]s.xid, %[2]s)",
+		alias, position)
+}
+
+// collate names the collation of an expression; collation "": its type has none.
+func collate(expr, collation string) string {
+	if collation == "" {
+		return expr
+	}
+	return expr + " COLLATE " + collation
+}
+
+// onlyOf: rows of a partition tree are reached through its root; elsewhere
+// children by INHERITS are tables of their own.
+func onlyOf(kind plans.Kind, table pg.Name) string {
+	if kind == plans.Partitioned {
+		return table.Quoted()
+	}
+	return "ONLY " + table.Quoted()
+}
+
+func (f *feed) production() string { return onlyOf(f.src.Kind, f.src.Name) }
+func (f *feed) shadow() string     { return onlyOf(f.t.Kind, f.t.Shadow) }
+func (f *feed) alias() string      { return pg.Ident(f.base()) }
+
+// and adds the table's filter to a condition.
+func (f *feed) and(condition string) string {
+	if f.t.Where == "" {
+		return condition
+	}
+	if condition == "" {
+		return "(" + f.t.Where + ")"
+	}
+	return condition + " AND (" + f.t.Where + ")"
+}
+
+func where(condition string) string {
+	if condition == "" {
+		return ""
+	}
+	return " WHERE " + condition
+}
+
+func list(n int, item func(i int) string) string { return joined(n, ", ", item) }
+func both(n int, item func(i int) string) string { return joined(n, " AND ", item) }
+
+func joined(n int, sep string, item func(i int) string) string {
+	parts := make([]string, n)
+	for i := range parts {
+		parts[i] = item(i)
+	}
+	return strings.Join(parts, sep)
+}
+
+// k is the i-th key column in row sets of ours.
+func (f *feed) k(i int) string { return fmt.Sprintf("%s_k%d", f.own, i) }
+
+// v is the i-th volatile column in row sets of ours.
+func (f *feed) v(i int) string { return fmt.Sprintf("%s_v%d", f.own, i) }
+
+// entryKey is the i-th key column of a journal row j.
+func (f *feed) entryKey(i int) string {
+	return collate("j."+f.journal.K(i), f.src.Key[i].Collation)
+}
+
+// touched begins a statement with the keys that unread entries name: the last
+// entry of each, and whether its image may be stale. It is where a key has two
+// entries of one transaction: a statement nested in a user's trigger is
+// journalled before the outer one, whose image is older.
+func (f *feed) touched(s scope) string {
+	keys := list(len(f.src.Key), f.k)
+	entries := f.entries(s)
+	if f.rereads(s) {
+		return fmt.Sprintf("WITH %[1]s_e AS (%[2]s), %[1]s_t AS (SELECT DISTINCT %[3]s FROM %[1]s_e)", f.own, entries, keys)
+	}
+	return fmt.Sprintf("WITH %[1]s_e AS (%[2]s), %[1]s_t AS (SELECT %[3]s, max(seq) AS last,"+
+		" count(*) <> count(DISTINCT xid) AS again FROM %[1]s_e GROUP BY %[3]s)", f.own, entries, keys)
+}
+
+// rereads reports whether every key is read again from production.
+func (f *feed) rereads(s scope) bool {
+	return s.reread || f.src.Record != plans.RecordRow || len(f.ancestors) > 0
+}
+
+func (f *feed) entries(s scope) string {
+	n := len(f.src.Key)
+	text := fmt.Sprintf("SELECT %s, j.seq, j.xid FROM %s AS j WHERE %s AND j.op IN ('i', 'u', 'd')%s",
+		list(n, func(i int) string { return f.entryKey(i) + " AS " + f.k(i) }),
+		f.journal.Name().Quoted(), unread("j"), f.inPiece(s, f.entryKey))
+	for _, a := range f.ancestors {
+		key := func(i int) string { return collate(a.keys[i], f.src.Key[i].Collation) }
+		text += fmt.Sprintf(" UNION ALL SELECT %s, j.seq, j.xid FROM %s AS j WHERE %s AND j.op <> 't'%s",
+			list(n, key), a.journal.Name().Quoted(), unread("j"), f.inPiece(s, key))
+	}
+	return text
+}
+
+// inPiece hashes keys so that equal ones fall into one piece, however they are
+// spelt: by the types' own hash functions, which know collations and 1.0 = 1.00.
+func (f *feed) inPiece(s scope, key func(i int) string) string {
+	if s.pieces <= 1 {
+		return ""
+	}
+	return fmt.Sprintf(" AND (%s & 9223372036854775807) %% $2::bigint = $3::bigint", f.hash(key))
+}
+
+func (f *feed) hash(key func(i int) string) string {
+	return fmt.Sprintf("pg_catalog.hash_record_extended(ROW(%s), 0)", list(len(f.src.Key), key))
+}
+
+// sameKey compares a production row with a touched key t.
+func (f *feed) sameKey(row, t string) string {
+	return both(len(f.src.Key), func(i int) string {
+		k := f.src.Key[i]
+		return fmt.Sprintf("%s.%s %s %s", row, pg.Ident(k.Name), k.Equals, collate(t+"."+f.k(i), k.Collation))
+	})
+}
+
+// current are the production rows behind the touched keys, as they are in the
+// transaction's snapshot: one column of the table's own row type, unpacked
+// under the name that transforms know. It stands after FROM.
+func (f *feed) current(s scope) string {
+	own := f.own
+	again := fmt.Sprintf("SELECT %[1]s_p AS %[1]s_row FROM %[1]s_t JOIN %[2]s AS %[1]s_p ON %[3]s",
+		own, f.production(), f.sameKey(own+"_p", own+"_t"))
+	if !f.rereads(s) {
+		again = fmt.Sprintf("SELECT j.img AS %[1]s_row FROM %[1]s_t JOIN %[2]s AS j ON j.seq = %[1]s_t.last"+
+			" WHERE NOT %[1]s_t.again AND j.op <> 'd' UNION ALL %[3]s WHERE %[1]s_t.again",
+			own, f.journal.Name().Quoted(), again)
+	}
+	return f.unpack(again)
+}
+
+// unpack a set of whole rows: as a row of the named type, so that transforms
+// may use the row itself, and with no other column in their sight than one
+// whose name the table does not have.
+func (f *feed) unpack(rows string) string {
+	return fmt.Sprintf("(%[1]s) AS %[2]s_rows CROSS JOIN LATERAL pg_catalog.unnest(ARRAY[%[2]s_rows.%[2]s_row]) AS %[3]s",
+		rows, f.own, f.alias())
+}
+
+// whole is production's rows, all of them. It stands after FROM.
+func (f *feed) whole() string {
+	if f.src == nil {
+		return fmt.Sprintf("(%s) AS %s", trimQuery(f.t.From), f.alias())
+	}
+	return f.production() + " AS " + f.alias()
+}
+
+// trimQuery takes the semicolon off a query that people wrote.
+func trimQuery(q string) string { return strings.TrimRight(strings.TrimSpace(q), "; \t\n") }
+
+// value of a column as an expression over the production row.
+func value(c plans.Column) string {
+	if c.Expression != "" {
+		return c.Expression
+	}
+	return pg.Ident(c.Shadow)
+}
+
+func names(columns []plans.Column) []string {
+	all := make([]string, len(columns))
+	for i, c := range columns {
+		all[i] = c.Shadow
+	}
+	return all
+}
+
+func values(columns []plans.Column) string {
+	return list(len(columns), func(i int) string { return value(columns[i]) })
+}
+
+// keyValue is the i-th key column of the shadow as an expression over the
+// production row, comparable with the shadow's column.
+func (f *feed) keyValue(i int) string {
+	p := f.pairs()[i]
+	expr := p.Expression
+	if expr == "" {
+		c, _ := f.column(p.Shadow)
+		c.Shadow = p.Shadow
+		expr = value(c)
+	}
+	return collate(fmt.Sprintf("(%s)::%s", expr, p.Type), f.collations[p.Shadow])
+}
+
+// sameShadowKey compares a shadow row with a row set that has columns k.
+func (f *feed) sameShadowKey(row, keys string) string {
+	pairs := f.pairs()
+	return both(len(pairs), func(i int) string {
+		return fmt.Sprintf("%s.%s %s %s", row, pg.Ident(pairs[i].Shadow), pairs[i].Equals,
+			collate(keys+"."+f.k(i), f.collations[pairs[i].Shadow]))
+	})
+}
+
+// shadowKeys maps a set of production keys to the shadow's. It stands after
+// FROM or USING; only the key columns are in the expressions' sight.
+func (f *feed) shadowKeys(keys string) string {
+	n := len(f.src.Key)
+	return fmt.Sprintf("(SELECT %s FROM (SELECT %s FROM %s) AS %s) AS %s_g",
+		list(n, func(i int) string { return f.keyValue(i) + " AS " + f.k(i) }),
+		list(n, func(i int) string { return f.k(i) + " AS " + pg.Ident(f.src.Key[i].Name) }),
+		keys, f.alias(), f.own)
+}

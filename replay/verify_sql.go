@@ -1,0 +1,147 @@
+package replay
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/pgumbra/pgumbra/internal/pg"
+)
+
+// group is a range of keys, lower < key <= upper, as text; nil: open.
+type group struct {
+	lower, upper []string
+	size         int64
+}
+
+// args of a group's statements: its bounds, in this order.
+func (g group) args() []any {
+	var all []any
+	for _, v := range append(append([]string{}, g.lower...), g.upper...) {
+		all = append(all, v)
+	}
+	return all
+}
+
+// ranged reports whether the shadow orders its keys as production does: each
+// key column carried as it is, or an integer as an integer of another width.
+func (f *feed) ranged() bool {
+	if f.kind() != keyed {
+		return false
+	}
+	for _, k := range f.src.Key {
+		p, _ := f.pair(k.Name)
+		sameType := p.Type == k.Type && plain(k.Collation) == plain(f.collations[p.Shadow])
+		if !f.carried(p.Expression, k.Name) || !sameType && !(integer(p.Type) && integer(k.Type)) {
+			return false
+		}
+	}
+	return len(f.src.Key) > 0
+}
+
+func plain(quoted string) string { return strings.ReplaceAll(quoted, `"`, "") }
+
+// carried reports whether an expression is a column as it is.
+func (f *feed) carried(expr, column string) bool {
+	for _, table := range []string{"", f.base() + ".", f.alias() + "."} {
+		if expr == table+pg.Ident(column) || expr == table+column && strings.ToLower(column) == column {
+			return true
+		}
+	}
+	return false
+}
+
+// within is the condition that a row's key is in the group.
+func (f *feed) within(g group, column func(i int) string, cast func(i int) string) string {
+	n := len(f.src.Key)
+	compare := func(op string, first int) string {
+		return fmt.Sprintf("ROW(%s) %s ROW(%s)", list(n, column), op,
+			list(n, func(i int) string { return fmt.Sprintf("$%d::text::%s", first+i, cast(i)) }))
+	}
+	var parts []string
+	if g.lower != nil {
+		parts = append(parts, compare(">", 1))
+	}
+	if g.upper != nil {
+		parts = append(parts, compare("<=", 1+len(g.lower)))
+	}
+	return strings.Join(parts, " AND ")
+}
+
+func (f *feed) productionWithin(g group) string {
+	if g.lower == nil && g.upper == nil {
+		return ""
+	}
+	return f.within(g, f.productionKey, func(i int) string {
+		return collate(f.src.Key[i].Type, f.src.Key[i].Collation)
+	})
+}
+
+func (f *feed) productionKey(i int) string { return f.alias() + "." + pg.Ident(f.src.Key[i].Name) }
+
+func (f *feed) shadowWithin(g group) string {
+	if g.lower == nil && g.upper == nil {
+		return ""
+	}
+	pairs := f.pairs()
+	return f.within(g, func(i int) string { return "s." + pg.Ident(pairs[i].Shadow) }, func(i int) string {
+		return collate(pairs[i].Type, f.collations[pairs[i].Shadow])
+	})
+}
+
+func (f *feed) boundSQL(g group) string {
+	n := len(f.src.Key)
+	return fmt.Sprintf("SELECT ARRAY[%s] FROM %s%s ORDER BY %s OFFSET %d LIMIT 1",
+		list(n, func(i int) string { return f.productionKey(i) + "::text" }),
+		f.whole(), where(f.productionWithin(group{lower: g.lower})), list(n, f.productionKey), g.size-1)
+}
+
+// sumsOf a set of images. OFFSET 0 in the set: each image is made once.
+func sumsOf(images string) string {
+	return "SELECT count(*)," +
+		" COALESCE(sum(pg_catalog.hashtextextended(i.image, 0)::numeric), 0)::text," +
+		" COALESCE(sum(pg_catalog.hashtextextended(i.image, 1)::numeric), 0)::text" +
+		" FROM (" + images + " OFFSET 0) AS i"
+}
+
+func (f *feed) productionSums(g group) string {
+	return sumsOf(fmt.Sprintf("SELECT %s AS image FROM %s%s", f.image(), f.whole(), where(f.and(f.productionWithin(g)))))
+}
+
+func (f *feed) shadowSums(g group) string {
+	return sumsOf(fmt.Sprintf("SELECT %s AS image FROM %s AS s%s", f.shadowImage("s"), f.shadow(), where(f.shadowWithin(g))))
+}
+
+// shown bounds the text of one row in a difference.
+const shown = 4000
+
+func (f *feed) differencesSQL(g group) string {
+	if len(f.pairs()) == 0 || f.kind() == keyless {
+		return f.multisetDifferences()
+	}
+	pairs := f.pairs()
+	n := len(pairs)
+	return fmt.Sprintf("SELECT pg_catalog.concat_ws(', ', %s), left(p.image, %d), left(s.image, %[2]d) FROM (SELECT %s, %s AS image FROM %s%s) AS p"+
+		" FULL JOIN (SELECT %s, %s AS image FROM %s AS s%s) AS s ON %s WHERE p.image IS DISTINCT FROM s.image ORDER BY %s LIMIT %d",
+		list(n, func(i int) string {
+			return fmt.Sprintf("%s || COALESCE(p.%s, s.%[2]s)::text", pg.Literal(pairs[i].Shadow+"="), f.k(i))
+		}), shown,
+		list(n, func(i int) string { return f.keyValue(i) + " AS " + f.k(i) }), f.image(), f.whole(), where(f.and(f.withinIfRanged(g))),
+		list(n, func(i int) string { return "s." + pg.Ident(pairs[i].Shadow) + " AS " + f.k(i) }), f.shadowImage("s"), f.shadow(), where(f.shadowWithin(g)),
+		both(n, func(i int) string { return fmt.Sprintf("p.%s %s s.%[1]s", f.k(i), pairs[i].Equals) }),
+		list(n, func(i int) string { return fmt.Sprintf("COALESCE(p.%s, s.%[1]s)", f.k(i)) }), differences)
+}
+
+func (f *feed) withinIfRanged(g group) string {
+	if f.src == nil {
+		return ""
+	}
+	return f.productionWithin(g)
+}
+
+func (f *feed) multisetDifferences() string {
+	return fmt.Sprintf("SELECT COALESCE(p.n, 0) || ' in production, ' || COALESCE(s.n, 0) || ' in the shadow', left(p.image, %d), left(s.image, %[1]d)"+
+		" FROM (SELECT i.image, count(*) AS n FROM (SELECT %s AS image FROM %s%s) AS i GROUP BY i.image) AS p"+
+		" FULL JOIN (SELECT i.image, count(*) AS n FROM (SELECT %s AS image FROM %s AS s) AS i GROUP BY i.image) AS s ON p.image = s.image"+
+		" WHERE p.n IS DISTINCT FROM s.n ORDER BY COALESCE(p.image, s.image) LIMIT %d",
+		shown, f.image(), f.whole(), where(f.and("")), f.shadowImage("s"), f.shadow(), differences)
+}
