@@ -97,11 +97,14 @@ func (j Journal) Tables() [2]pg.Name {
 	return [2]pg.Name{own(j.base() + "_a"), own(j.base() + "_b")}
 }
 
-func (j Journal) base() string {
+func (j Journal) base() string { return fmt.Sprintf("%s%d", j.viewPrefix(), j.N) }
+
+// viewPrefix is what the names of all journals of a run and direction begin with.
+func (j Journal) viewPrefix() string {
 	if j.Direction == ToOld {
-		return fmt.Sprintf("reverse_%d_%d", j.Run, j.N)
+		return fmt.Sprintf("reverse_%d_", j.Run)
 	}
-	return fmt.Sprintf("journal_%d_%d", j.Run, j.N)
+	return fmt.Sprintf("journal_%d_", j.Run)
 }
 
 // Sequence numbers the rows of all journals of a run, so that entries of one

@@ -1,0 +1,181 @@
+package capture
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pgumbra/pgumbra/internal/pg"
+)
+
+// locker runs transactions that need strong locks on tables of the user's. A
+// lock that is waited for makes everybody queue behind it, so each attempt
+// waits a moment only, for all its locks together, and gives way; there may be
+// many attempts.
+type locker struct {
+	pool *pgxpool.Pool
+	log  *slog.Logger
+	// wait is the total for all locks of one attempt: what a client may be
+	// delayed by. Below any sensible deadlock_timeout, so that no client of
+	// theirs ever becomes the victim of a deadlock with us.
+	wait time.Duration
+	// patience is the total for all attempts.
+	patience time.Duration
+}
+
+// Each attempt's wait, and for how long attempts go on. Transactions that hold
+// a table for longer than patience are for a human to end: they are named.
+const (
+	installWait     = 200 * time.Millisecond
+	installPatience = 15 * time.Minute
+	removeWait      = 100 * time.Millisecond
+	removePatience  = 5 * time.Minute
+)
+
+type lockMode string
+
+const (
+	shareRowExclusive lockMode = "SHARE ROW EXCLUSIVE"
+	accessExclusive   lockMode = "ACCESS EXCLUSIVE"
+)
+
+// run calls f in a READ COMMITTED transaction that has all tables locked.
+// It repeats it, tables unlocked in between, until the locks were got at once.
+func (l locker) run(ctx context.Context, mode lockMode, tables []pg.Name, f func(pgx.Tx) error) error {
+	attempt := func() (struct{}, error) {
+		err := pg.ReadCommitted(ctx, l.pool, func(tx pgx.Tx) error {
+			if err := l.lock(ctx, tx, mode, tables); err != nil {
+				return err
+			}
+			return f(tx)
+		})
+		if err != nil && !gaveWay(ctx, err) {
+			err = backoff.Permanent(err)
+		}
+		return struct{}{}, err
+	}
+	_, err := backoff.Retry(ctx, attempt, backoff.WithBackOff(pauses()),
+		backoff.WithMaxElapsedTime(l.patience), backoff.WithNotify(l.notify(ctx, mode, tables)))
+	if err != nil && gaveWay(ctx, err) {
+		return fmt.Errorf("wait for locks on %s: %w; held by: %s", names(tables), err, l.holders(ctx, mode, tables))
+	}
+	return err
+}
+
+func (l locker) lock(ctx context.Context, tx pgx.Tx, mode lockMode, tables []pg.Name) error {
+	ms := fmt.Sprintf("%dms", l.wait.Milliseconds())
+	// For what else the transaction may wait for: catalogs, journals.
+	if _, err := tx.Exec(ctx, `SELECT pg_catalog.set_config('lock_timeout', $1, true)`, ms); err != nil || len(tables) == 0 {
+		return err
+	}
+	if err := quickDeadlockCheck(ctx, tx, l.wait/4); err != nil {
+		return err
+	}
+	if _, err := tx.Exec(ctx, `SELECT pg_catalog.set_config('statement_timeout', $1, true)`, ms); err != nil {
+		return err
+	}
+	quoted := make([]string, len(tables))
+	for i, t := range tables {
+		quoted[i] = "ONLY " + t.Quoted()
+	}
+	if _, err := tx.Exec(ctx, "LOCK TABLE "+strings.Join(quoted, ", ")+" IN "+string(mode)+" MODE"); err != nil {
+		return fmt.Errorf("lock %s: %w", names(tables), err)
+	}
+	_, err := tx.Exec(ctx, `SELECT pg_catalog.set_config('statement_timeout', '0', true)`)
+	return err
+}
+
+// quickDeadlockCheck lets an autovacuum give way within our wait: it is told to
+// only when deadlock_timeout has passed. Needs a right that the role may lack.
+func quickDeadlockCheck(ctx context.Context, tx pgx.Tx, after time.Duration) error {
+	may, err := maySet(ctx, tx, "deadlock_timeout")
+	if err != nil || !may {
+		return err
+	}
+	_, err = tx.Exec(ctx, `SELECT pg_catalog.set_config('deadlock_timeout', $1, true)`, fmt.Sprintf("%dms", max(after.Milliseconds(), 1)))
+	return err
+}
+
+func maySet(ctx context.Context, tx pgx.Tx, parameter string) (may bool, err error) {
+	err = tx.QueryRow(ctx, `SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user`).Scan(&may)
+	if err != nil || may {
+		return may, err
+	}
+	var version int
+	if err := tx.QueryRow(ctx, `SELECT pg_catalog.current_setting('server_version_num')::int`).Scan(&version); err != nil || version < 150000 {
+		return false, err // before 15 the right to set one parameter could not be granted
+	}
+	err = tx.QueryRow(ctx, `SELECT pg_catalog.has_parameter_privilege($1, 'SET')`, parameter).Scan(&may)
+	return may, err
+}
+
+func gaveWay(ctx context.Context, err error) bool {
+	switch pg.State(err) {
+	case pg.LockNotAvailable, pg.DeadlockDetected:
+		return true
+	case pg.QueryCanceled: // by statement_timeout, unless we were told to stop
+		return ctx.Err() == nil
+	}
+	return false
+}
+
+// pauses between attempts, each random by half: two that wait for each other
+// must not stay in step.
+func pauses() *backoff.ExponentialBackOff {
+	b := backoff.NewExponentialBackOff()
+	b.InitialInterval = 100 * time.Millisecond
+	b.MaxInterval = 5 * time.Second
+	return b
+}
+
+func (l locker) notify(ctx context.Context, mode lockMode, tables []pg.Name) backoff.Notify {
+	return func(_ error, pause time.Duration) {
+		l.log.Info("waiting for locks", "tables", names(tables), "pause", pause.Round(time.Millisecond),
+			"held_by", l.holders(ctx, mode, tables))
+	}
+}
+
+// holders names the sessions that hold a conflicting lock now. Looked up after
+// we gave way, so it may miss one that has just ended.
+func (l locker) holders(ctx context.Context, mode lockMode, tables []pg.Name) string {
+	weak := []string{"AccessShareLock", "RowShareLock"} // do not conflict with SHARE ROW EXCLUSIVE
+	if mode == accessExclusive {
+		weak = nil
+	}
+	quoted := make([]string, len(tables))
+	for i, t := range tables {
+		quoted[i] = t.Quoted()
+	}
+	var text string
+	err := l.pool.QueryRow(ctx, `SELECT COALESCE(pg_catalog.string_agg(DISTINCT pg_catalog.format('pid %s %s %s, %s, transaction open for %s s',
+			a.pid, a.usename, NULLIF(a.application_name, ''), COALESCE(a.state, a.backend_type),
+			pg_catalog.round(pg_catalog.extract('epoch', pg_catalog.clock_timestamp() - a.xact_start)::numeric, 1)), '; '), 'nobody any more')
+		FROM pg_catalog.pg_locks k JOIN pg_catalog.pg_stat_activity a ON a.pid = k.pid
+		WHERE k.locktype = 'relation' AND k.granted AND a.pid <> pg_catalog.pg_backend_pid()
+		  AND k.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
+		  AND k.relation IN (SELECT pg_catalog.to_regclass(t)::oid FROM pg_catalog.unnest($1::text[]) t)
+		  AND NOT k.mode OPERATOR(pg_catalog.=) ANY ($2::text[])`, quoted, append([]string{}, weak...)).Scan(&text)
+	if err != nil {
+		return "unknown: " + err.Error()
+	}
+	return text
+}
+
+// names lists tables for people, shortened where there are many.
+func names(tables []pg.Name) string {
+	const most = 3
+	var all []string
+	for i, t := range tables {
+		if i == most {
+			return fmt.Sprintf("%s and %d more", strings.Join(all, ", "), len(tables)-most)
+		}
+		all = append(all, t.String())
+	}
+	return strings.Join(all, ", ")
+}

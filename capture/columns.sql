@@ -1,0 +1,18 @@
+-- Live columns of a table with the SQL text of their types, domains resolved.
+WITH RECURSIVE typed AS (
+    SELECT a.attnum, a.attname, a.attcollation, a.atttypid AS typ, a.atttypmod AS typmod
+    FROM pg_catalog.pg_attribute a
+    WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped
+  UNION ALL
+    SELECT d.attnum, d.attname, d.attcollation, t.typbasetype, t.typtypmod
+    FROM typed d JOIN pg_catalog.pg_type t ON t.oid = d.typ
+    WHERE t.typtype = 'd'
+)
+SELECT d.attname,
+       pg_catalog.format_type(d.typ, d.typmod)
+       || COALESCE(' COLLATE ' || pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(l.collname), '')
+FROM typed d
+JOIN pg_catalog.pg_type t ON t.oid = d.typ AND t.typtype <> 'd'
+LEFT JOIN pg_catalog.pg_collation l ON l.oid = d.attcollation
+LEFT JOIN pg_catalog.pg_namespace n ON n.oid = l.collnamespace
+ORDER BY d.attnum

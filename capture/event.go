@@ -1,0 +1,78 @@
+package capture
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/internal/pg"
+)
+
+// LeaderSetting is the setting by which a transaction of ours says, with the
+// run's id as its value, that the structure freeze does not apply to it.
+const LeaderSetting = "pgumbra.leader"
+
+// Lead says so, until the end of the transaction. Whatever changes production's
+// structure on the run's behalf (the swap above all) calls it first.
+func Lead(ctx context.Context, tx pg.Querier, run *control.Run) error {
+	_, err := tx.Exec(ctx, `SELECT pg_catalog.set_config($1, $2, true)`, LeaderSetting, fmt.Sprint(run.ID))
+	return err
+}
+
+//go:embed freeze.sql
+var freezeSQL string
+
+func freezeFunction(run int64) pg.Name { return own(fmt.Sprintf("freeze_%d", run)) }
+
+func eventTriggers(run int64) [2]string {
+	return [2]string{fmt.Sprintf("pgumbra_%d_end", run), fmt.Sprintf("pgumbra_%d_drop", run)}
+}
+
+func freezeScript(run *control.Run) string {
+	triggers := eventTriggers(run.ID)
+	return strings.NewReplacer(
+		"{function}", freezeFunction(run.ID).Quoted(),
+		"{fingerprint}", fingerprintFunction(run.ID).Quoted(),
+		"{setting}", LeaderSetting,
+		"{run}", fmt.Sprint(run.ID),
+		"{name}", pg.Literal(run.Name),
+		"{prefix}", pg.Literal(triggerPrefix(run.ID)),
+		"{hint}", pg.Literal("Change it after the upgrade, or abort the upgrade first: pgumbra abort."),
+		"{end_trigger}", pg.Ident(triggers[0]),
+		"{drop_trigger}", pg.Ident(triggers[1]),
+	).Replace(freezeSQL)
+}
+
+// eventTrigger makes the structure freeze, where the role is a superuser.
+// Without it a change is detected by [Check] all the same, only later.
+func (in *installer) eventTrigger(ctx context.Context) error {
+	var super bool
+	err := in.pool.QueryRow(ctx, `SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user`).Scan(&super)
+	if err != nil {
+		return fmt.Errorf("look up our role: %w", err)
+	}
+	if !super {
+		in.log.Info("structure changes are detected but not refused: only a superuser may make an event trigger")
+		return nil
+	}
+	err = in.tx(ctx, func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, dropEventTriggers(in.run.ID)+freezeScript(in.run))
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("freeze the structure: %w", err)
+	}
+	return nil
+}
+
+func dropEventTriggers(run int64) string {
+	var b strings.Builder
+	for _, name := range eventTriggers(run) {
+		fmt.Fprintf(&b, "DROP EVENT TRIGGER IF EXISTS %s;\n", pg.Ident(name))
+	}
+	return b.String()
+}

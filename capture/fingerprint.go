@@ -1,0 +1,179 @@
+package capture
+
+import (
+	"context"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans"
+)
+
+// Sentinels.
+var (
+	// ErrChanged: a table is not what the plan was made for, or what capture
+	// was installed on. The caller stops the run and says so; a new plan is needed.
+	ErrChanged = errors.New("the structure has changed")
+	// ErrNotInstalled: the table is not captured.
+	ErrNotInstalled = errors.New("capture is not installed")
+)
+
+// ChangeKind says how bad a change is.
+type ChangeKind string
+
+// The kinds of change.
+const (
+	// Structure: columns, constraints, indexes, partitions, rules, policies or
+	// the user's triggers differ. The shadow was built for another table: stop.
+	Structure ChangeKind = "structure"
+	// Triggers: ours were disabled, dropped or made anew, so changes may be
+	// missing from the journal. [Repair], then copy the table again.
+	Triggers ChangeKind = "triggers"
+	// Filenode: VACUUM FULL, CLUSTER, TRUNCATE or a rewrite gave the table a new
+	// file. Row addresses changed, the journal is complete: harmless once the
+	// copy is done. [Accept] records the new file.
+	Filenode ChangeKind = "filenode"
+)
+
+// Change is a difference between a captured table and the record of it.
+type Change struct {
+	Kind   ChangeKind
+	Detail string // lines of the fingerprint, - what was and + what is
+}
+
+//go:embed fingerprint.sql
+var fingerprintSQL string
+
+func fingerprintFunction(run int64) pg.Name { return own(fmt.Sprintf("fingerprint_%d", run)) }
+
+func fingerprintScript(run int64) string {
+	return strings.NewReplacer("{function}", fingerprintFunction(run).Quoted(),
+		"{prefix}", pg.Literal(triggerPrefix(run))).Replace(fingerprintSQL)
+}
+
+// fingerprint is what fingerprint.sql answers.
+type fingerprint struct {
+	Members   []uint32 `json:"members"`
+	Structure []string `json:"structure"`
+	States    []string `json:"states"`
+	Triggers  []string `json:"triggers"`
+	Filenodes []string `json:"filenodes"`
+}
+
+// Check compares a captured table with the record of it. Reads catalogs only,
+// at the current catalog state rather than at the caller's snapshot's where the
+// two differ for deparsed definitions; no lock on the table. No change: nil.
+func Check(ctx context.Context, db pg.Querier, run *control.Run, src *plans.Source) ([]Change, error) {
+	return check(ctx, db, Forward(run, src), src.OID)
+}
+
+func check(ctx context.Context, db pg.Querier, j Journal, oid uint32) ([]Change, error) {
+	was, err := recorded(ctx, db, j)
+	if err != nil {
+		return nil, err
+	}
+	is, err := current(ctx, db, j, oid)
+	if err != nil {
+		return nil, err
+	}
+	return differences(was, is), nil
+}
+
+func recorded(ctx context.Context, db pg.Querier, j Journal) (*fingerprint, error) {
+	f := new(fingerprint)
+	var text []byte
+	err := db.QueryRow(ctx, `SELECT fingerprint::text FROM pgumbra.captured
+		WHERE run_id = $1 AND direction = $2 AND n = $3`, j.Run, string(j.Direction), j.N).Scan(&text)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, fmt.Errorf("%w on %s", ErrNotInstalled, j.Table)
+	}
+	if err == nil {
+		err = json.Unmarshal(text, f)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the fingerprint of %s: %w", j.Table, err)
+	}
+	return f, nil
+}
+
+func current(ctx context.Context, db pg.Querier, j Journal, oid uint32) (*fingerprint, error) {
+	f := new(fingerprint)
+	var text []byte
+	err := db.QueryRow(ctx, "SELECT "+fingerprintFunction(j.Run).Quoted()+"($1)::text", oid).Scan(&text)
+	if err == nil {
+		err = json.Unmarshal(text, f)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("take the fingerprint of %s: %w", j.Table, err)
+	}
+	return f, nil
+}
+
+func differences(was, is *fingerprint) []Change {
+	var all []Change
+	add := func(kind ChangeKind, was, is []string) {
+		if d := diff(was, is); d != "" {
+			all = append(all, Change{kind, d})
+		}
+	}
+	add(Structure, append(slices.Clone(was.Structure), was.States...), append(slices.Clone(is.Structure), is.States...))
+	add(Triggers, was.Triggers, is.Triggers)
+	add(Filenode, was.Filenodes, is.Filenodes)
+	return all
+}
+
+// diff lists what only one side has, in order; "" if both are equal.
+func diff(was, is []string) string {
+	var lines []string
+	for _, l := range was {
+		if !slices.Contains(is, l) {
+			lines = append(lines, "- "+l)
+		}
+	}
+	for _, l := range is {
+		if !slices.Contains(was, l) {
+			lines = append(lines, "+ "+l)
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+// record stores the table's fingerprint as it is now, in the transaction that
+// made the triggers. A trigger's xmin is that transaction's own.
+func record(ctx context.Context, tx pg.Querier, j Journal, oid uint32) error {
+	_, err := tx.Exec(ctx, `INSERT INTO pgumbra.captured (run_id, n, production, direction, fingerprint)
+		VALUES ($1, $2, $3, $4, `+fingerprintFunction(j.Run).Quoted()+`($5)::json)
+		ON CONFLICT (run_id, direction, n) DO UPDATE SET fingerprint = EXCLUDED.fingerprint`,
+		j.Run, j.N, j.Table.String(), string(j.Direction), oid)
+	if err != nil {
+		return fmt.Errorf("record the capture of %s: %w", j.Table, err)
+	}
+	return nil
+}
+
+// Accept records a source's new files after the caller has dealt with them. A
+// change of structure or of our triggers is refused with [ErrChanged].
+func Accept(ctx context.Context, db pg.Beginner, run *control.Run, src *plans.Source) error {
+	return pg.ReadCommitted(ctx, db, func(tx pgx.Tx) error {
+		if err := control.CheckEpoch(ctx, tx, run); err != nil {
+			return err
+		}
+		changes, err := Check(ctx, tx, run, src)
+		if err != nil {
+			return err
+		}
+		for _, c := range changes {
+			if c.Kind != Filenode {
+				return fmt.Errorf("%w: %s\n%s", ErrChanged, src.Name, c.Detail)
+			}
+		}
+		return record(ctx, tx, Forward(run, src), src.OID)
+	})
+}

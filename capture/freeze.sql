@@ -1,0 +1,61 @@
+-- Refuses changes of the structure of captured tables. Runs after every DDL
+-- statement of the database, so it looks first whether a captured table was
+-- touched at all; then the fingerprint decides, not the statement: what changes
+-- no structure (enabling triggers, statistics, comments, grants) passes.
+CREATE OR REPLACE FUNCTION {function}() RETURNS event_trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $freeze$
+DECLARE
+    touched oid[];
+    changed text;
+BEGIN
+    IF current_setting('{setting}', true) = '{run}' THEN
+        RETURN;
+    END IF;
+    IF TG_EVENT = 'sql_drop' THEN
+        -- What was dropped cannot be looked up any more: all tables of its schema.
+        SELECT array_agg(DISTINCT c.oid) INTO touched
+        FROM pg_event_trigger_dropped_objects() d
+        JOIN pg_namespace n ON n.nspname = COALESCE(d.schema_name, d.address_names[1])
+        JOIN pg_class c ON c.relnamespace = n.oid
+        WHERE NOT d.is_temporary
+          AND d.object_type IN ('table', 'table column', 'table constraint', 'index', 'trigger', 'rule', 'policy', 'default value');
+        -- Our triggers go with their table, too.
+        IF EXISTS (SELECT FROM pg_event_trigger_dropped_objects() d
+                   WHERE d.object_type = 'trigger' AND starts_with(d.address_names[3], {prefix})) THEN
+            RAISE EXCEPTION USING ERRCODE = '55006', HINT = {hint},
+                MESSAGE = 'a table or trigger that the upgrade ' || {name} || ' needs would be dropped';
+        END IF;
+    ELSE
+        SELECT array_agg(DISTINCT r.relid) INTO touched
+        FROM pg_event_trigger_ddl_commands() d
+        CROSS JOIN LATERAL (
+            SELECT d.objid AS relid WHERE d.classid = 'pg_class'::regclass
+            UNION ALL SELECT i.inhparent FROM pg_inherits i WHERE d.classid = 'pg_class'::regclass AND i.inhrelid = d.objid
+            UNION ALL SELECT x.indrelid FROM pg_index x WHERE d.classid = 'pg_class'::regclass AND x.indexrelid = d.objid
+            UNION ALL SELECT t.tgrelid FROM pg_trigger t WHERE d.classid = 'pg_trigger'::regclass AND t.oid = d.objid
+            UNION ALL SELECT k.conrelid FROM pg_constraint k WHERE d.classid = 'pg_constraint'::regclass AND k.oid = d.objid
+            UNION ALL SELECT p.polrelid FROM pg_policy p WHERE d.classid = 'pg_policy'::regclass AND p.oid = d.objid
+            UNION ALL SELECT w.ev_class FROM pg_rewrite w WHERE d.classid = 'pg_rewrite'::regclass AND w.oid = d.objid
+            UNION ALL SELECT c.oid FROM pg_class c WHERE d.classid = 'pg_namespace'::regclass AND c.relnamespace = d.objid
+        ) r
+        WHERE d.schema_name IS DISTINCT FROM 'pg_temp';
+    END IF;
+    -- Most statements end here, by an index: only captured tables have our triggers.
+    IF NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = ANY (touched) AND starts_with(t.tgname::text, {prefix})) THEN
+        RETURN;
+    END IF;
+    SELECT k.production INTO changed
+    FROM pgumbra.captured k
+    WHERE k.run_id = {run} AND k.direction = 'forward'
+      AND EXISTS (SELECT FROM json_array_elements_text(k.fingerprint->'members') m WHERE m::oid = ANY (touched))
+      AND (k.fingerprint->'structure')::jsonb IS DISTINCT FROM {fingerprint}((k.fingerprint->>'root')::oid)->'structure'
+    LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION USING ERRCODE = '55006', HINT = {hint},
+            MESSAGE = format('the structure of %s is frozen while the upgrade %s is under way', changed, {name});
+    END IF;
+END
+$freeze$;
+REVOKE ALL ON FUNCTION {function}() FROM PUBLIC;
+CREATE EVENT TRIGGER {end_trigger} ON ddl_command_end EXECUTE FUNCTION {function}();
+CREATE EVENT TRIGGER {drop_trigger} ON sql_drop EXECUTE FUNCTION {function}();

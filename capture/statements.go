@@ -1,0 +1,213 @@
+package capture
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans"
+)
+
+// The ends of our function names: what each records.
+const (
+	fnInsert   = "insert"   // statement: rows of NEW
+	fnUpdate   = "update"   // statement: rows of NEW, OLD where needed
+	fnDelete   = "delete"   // statement: rows of OLD
+	fnTruncate = "truncate" // statement
+	fnGone     = "gone"     // row: OLD is gone, the key was changed or the row moved away
+	fnCame     = "came"     // row: NEW is there, moved from another partition
+	fnChanged  = "changed"  // row: both, for keyless partition trees
+	fnMoves    = "moves"    // statement: from here on rows of the tree may move
+	fnFreeze   = "freeze"   // refuses
+)
+
+// broken is the body of a function that records nothing any more; the
+// fingerprint looks for its words.
+const broken = "BEGIN RETURN NULL; END -- capture was broken off"
+
+func (j Journal) function(what string) pg.Name {
+	return own(fmt.Sprintf("%s_%d_%d_%s", j.Direction, j.Run, j.N, what))
+}
+
+// journalScript makes the two tables and their view. The sequence is there.
+func (t *target) journalScript() (string, error) {
+	definition, err := t.journalColumns()
+	if err != nil {
+		return "", err
+	}
+	var b strings.Builder
+	tables := t.Tables()
+	for _, name := range tables {
+		// Nothing is ever deleted from a journal, so a vacuum of it only costs.
+		fmt.Fprintf(&b, "CREATE TABLE %s (%s) WITH (autovacuum_vacuum_insert_threshold = -1);\n", name.Quoted(), definition)
+		fmt.Fprintf(&b, "CREATE INDEX %s ON %s (xid);\n", pg.Ident(name.Name+"_xid"), name.Quoted())
+	}
+	columns := pg.Idents(t.Columns())
+	fmt.Fprintf(&b, "CREATE VIEW %s AS SELECT %s FROM %s UNION ALL SELECT %s FROM %s;\n",
+		t.Name().Quoted(), columns, tables[0].Quoted(), columns, tables[1].Quoted())
+	return b.String(), nil
+}
+
+func (t *target) journalColumns() (string, error) {
+	lines := []string{
+		"seq bigint PRIMARY KEY DEFAULT pg_catalog.nextval(" + pg.Literal(t.Sequence().Quoted()) + "::pg_catalog.regclass)",
+		"xid pg_catalog.xid8 NOT NULL DEFAULT pg_catalog.pg_current_xact_id()",
+		`op "char" NOT NULL`,
+		"member pg_catalog.oid",
+	}
+	add := func(names []string, as func(int) string) error {
+		for i, name := range names {
+			typ, err := t.typeOf(name)
+			if err != nil {
+				return err
+			}
+			lines = append(lines, as(i)+" "+typ)
+		}
+		return nil
+	}
+	if err := add(t.Keys, t.K); err != nil {
+		return "", err
+	}
+	if err := add(t.Tracked, t.T); err != nil {
+		return "", err
+	}
+	if t.HasImage() {
+		lines = append(lines, "img "+t.rowType)
+	}
+	return strings.Join(lines, ", "), nil
+}
+
+// functionsScript makes or replaces the trigger functions, writing to one of
+// the journal's two tables. Replacing takes no lock on any table: a statement
+// under way ends with the body it began with.
+func (t *target) functionsScript(active pg.Name) string {
+	var b strings.Builder
+	for _, what := range t.functions() {
+		b.WriteString(functionText(t.function(what), t.body(what, active)))
+	}
+	return b.String()
+}
+
+// functionText fixes the search path, so that nothing a client sets reaches the
+// body, and runs it with our rights, so that clients need none on our schema.
+func functionText(name pg.Name, body string) string {
+	return fmt.Sprintf("CREATE OR REPLACE FUNCTION %s() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER"+
+		" SET search_path = pg_catalog, pg_temp AS %s;\nREVOKE ALL ON FUNCTION %s() FROM PUBLIC;\n",
+		name.Quoted(), pg.Literal(body), name.Quoted())
+}
+
+// functions that the table needs, by the ends of their names.
+func (t *target) functions() []string {
+	switch {
+	case t.frozen:
+		return []string{fnFreeze}
+	case t.byRow():
+		return []string{fnCame, fnGone, fnChanged, fnTruncate}
+	}
+	all := []string{fnInsert, fnUpdate, fnDelete, fnTruncate}
+	if t.Record != plans.RecordImage {
+		all = append(all, fnGone)
+	}
+	if t.isTree() {
+		all = append(all, fnMoves, fnCame)
+	}
+	return all
+}
+
+func (t *target) body(what string, active pg.Name) string {
+	switch what {
+	case fnFreeze:
+		return t.freezeBody()
+	case fnMoves:
+		return fmt.Sprintf("BEGIN PERFORM pg_catalog.set_config(%s, '1', true); RETURN NULL; END", pg.Literal(t.movesSetting()))
+	}
+	var entries []string
+	switch what {
+	case fnInsert:
+		entries = []string{t.fromTable(OpInsert, "pgumbra_new", active)}
+	case fnUpdate:
+		entries = t.updateEntries(active)
+	case fnDelete:
+		entries = []string{t.fromTable(OpDelete, "pgumbra_old", active)}
+	case fnTruncate:
+		entries = []string{t.truncateEntry(active)}
+	case fnGone:
+		entries = []string{t.fromRow(OpDelete, "OLD", active)}
+	case fnCame:
+		entries = []string{t.fromRow(OpInsert, "NEW", active)}
+	case fnChanged:
+		entries = []string{t.fromRow(OpDelete, "OLD", active), t.fromRow(OpInsert, "NEW", active)}
+	}
+	return "BEGIN " + strings.Join(entries, "; ") + "; RETURN NULL; END"
+}
+
+func (t *target) updateEntries(active pg.Name) []string {
+	if t.Record == plans.RecordImage {
+		return []string{t.fromTable(OpDelete, "pgumbra_old", active), t.fromTable(OpInsert, "pgumbra_new", active)}
+	}
+	entries := []string{t.fromTable(OpUpdate, "pgumbra_new", active)}
+	if len(t.Tracked) > 0 {
+		entries = append(entries, t.fromTable(OpOld, "pgumbra_old", active))
+	}
+	return entries
+}
+
+func (t *target) fromTable(op, transition string, active pg.Name) string {
+	into, values := t.entry(op, "n")
+	return fmt.Sprintf("INSERT INTO %s (%s) SELECT %s FROM %s AS n", active.Quoted(), into, values, transition)
+}
+
+func (t *target) fromRow(op, row string, active pg.Name) string {
+	into, values := t.entry(op, row)
+	return fmt.Sprintf("INSERT INTO %s (%s) VALUES (%s)", active.Quoted(), into, values)
+}
+
+// entry pairs journal columns with their values of one row. The image is
+// assigned field by field: that names no type (the type's schema is renamed in
+// the swap) and does not depend on the column order of a partition.
+func (t *target) entry(op, row string) (into, values string) {
+	columns, exprs := []string{"op"}, []string{pg.Literal(op)}
+	add := func(column, source string) {
+		columns = append(columns, column)
+		exprs = append(exprs, row+"."+pg.Ident(source))
+	}
+	for i, k := range t.Keys {
+		add(t.K(i), k)
+	}
+	for i, c := range t.Tracked {
+		add(t.T(i), c)
+	}
+	if t.carriesImage(op) {
+		for _, c := range t.Image {
+			add("img."+pg.Ident(c), c)
+		}
+	}
+	return strings.Join(columns, ", "), strings.Join(exprs, ", ")
+}
+
+func (t *target) carriesImage(op string) bool {
+	return t.Record == plans.RecordImage || t.Record == plans.RecordRow && (op == OpInsert || op == OpUpdate)
+}
+
+func (t *target) truncateEntry(active pg.Name) string {
+	if !t.isTree() {
+		return fmt.Sprintf("INSERT INTO %s (op) VALUES ('t')", active.Quoted())
+	}
+	return fmt.Sprintf("INSERT INTO %s (op, member) VALUES ('t', CASE WHEN TG_RELID <> %d THEN TG_RELID END)", active.Quoted(), t.oid)
+}
+
+func (t *target) freezeBody() string {
+	return fmt.Sprintf(`BEGIN
+  RAISE EXCEPTION USING ERRCODE = '25006',
+    MESSAGE = pg_catalog.format('table %%I.%%I is frozen while the upgrade %%s is under way', TG_TABLE_SCHEMA, TG_TABLE_NAME, %s),
+    HINT = 'Write to it after the cutover, or after the upgrade was aborted.';
+END`, pg.Literal(t.run))
+}
+
+// movesSetting is a setting that a transaction has at '1' from its first
+// UPDATE or MERGE of the tree on, so that the triggers on rows that leave or
+// enter a partition cost nothing in others.
+func (t *target) movesSetting() string {
+	return fmt.Sprintf("%s.moves_%s_%d_%d", control.Schema, t.Direction, t.Run, t.N)
+}

@@ -1,0 +1,163 @@
+package capture
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans"
+)
+
+// target is a table to capture as the server has it: what the text of journals,
+// functions and triggers is made of.
+type target struct {
+	Journal
+	run     string // the run's name, for messages
+	oid     uint32
+	rowType string // SQL text of the table's row type
+	columns []column
+	members []plans.Member
+	frozen  bool
+}
+
+// column is a live column. Its type is SQL text with the collation, a domain
+// resolved to what it stands for: a domain that is NOT NULL could not be left
+// empty in an entry that tells of no row.
+type column struct {
+	name string
+	typ  string
+}
+
+func (t *target) typeOf(name string) (string, error) {
+	for _, c := range t.columns {
+		if c.name == name {
+			return c.typ, nil
+		}
+	}
+	return "", fmt.Errorf("%s has no column %q", t.Table, name)
+}
+
+func (t *target) isTree() bool { return len(t.members) > 1 || t.Kind == plans.Partitioned }
+
+// byRow reports whether each change must be journalled exactly once, row by
+// row: a keyless partition tree, where a MERGE that moves a row to another
+// partition shows it in no transition table.
+func (t *target) byRow() bool { return t.isTree() && t.Record == plans.RecordImage }
+
+func (t *target) memberOIDs() []uint32 {
+	oids := make([]uint32, len(t.members))
+	for i, m := range t.members {
+		oids[i] = m.OID
+	}
+	return oids
+}
+
+//go:embed columns.sql
+var columnsSQL string
+
+// forwardTarget reads a source as production has it now and compares it with
+// the plan: another table of that name, or other columns or partitions, would
+// be captured wrongly.
+func forwardTarget(ctx context.Context, db pg.Querier, run *control.Run, src *plans.Source) (*target, error) {
+	t, err := readTarget(ctx, db, run, Forward(run, src), src.OID)
+	if err != nil {
+		return nil, err
+	}
+	t.frozen = src.Frozen
+	return t, t.agrees(src)
+}
+
+func (t *target) agrees(src *plans.Source) error {
+	planned := make([]string, len(src.Columns))
+	for i, c := range src.Columns {
+		planned[i] = c.Name
+	}
+	live := make([]string, len(t.columns))
+	for i, c := range t.columns {
+		live[i] = c.name
+	}
+	if strings.Join(planned, "\x00") != strings.Join(live, "\x00") {
+		return fmt.Errorf("%w: %s had columns %q when the plan was made and has %q", ErrChanged, t.Table, planned, live)
+	}
+	known := map[uint32]bool{src.OID: true}
+	for _, m := range src.Members {
+		known[m.OID] = true
+	}
+	for _, m := range t.members {
+		if !known[m.OID] {
+			return fmt.Errorf("%w: %s is a partition of %s now and was not when the plan was made", ErrChanged, m.Name, t.Table)
+		}
+	}
+	if len(known) != len(t.members) {
+		return fmt.Errorf("%w: %s has %d partitions fewer than when the plan was made", ErrChanged, t.Table, len(known)-len(t.members))
+	}
+	if t.Record == plans.RecordImage && t.Kind == plans.Inherited {
+		return fmt.Errorf("%s has parents or children and no key: its changes cannot be told apart", t.Table)
+	}
+	return nil
+}
+
+// reverseTarget reads a shadow table by its name while the shadow is built.
+func reverseTarget(ctx context.Context, db pg.Querier, run *control.Run, table *plans.Table) (*target, error) {
+	var oid uint32
+	err := db.QueryRow(ctx, `SELECT c.oid FROM pg_catalog.pg_class c
+		JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+		WHERE n.nspname = $1 AND c.relname = $2`, table.Shadow.Schema, table.Shadow.Name).Scan(&oid)
+	if err != nil {
+		return nil, fmt.Errorf("look up %s: %w", table.Shadow, err)
+	}
+	return readTarget(ctx, db, run, Reverse(run, table), oid)
+}
+
+func readTarget(ctx context.Context, db pg.Querier, run *control.Run, j Journal, oid uint32) (*target, error) {
+	t := &target{Journal: j, run: run.Name, oid: oid}
+	if err := t.readMembers(ctx, db); err != nil {
+		return nil, fmt.Errorf("read the partitions of %s: %w", j.Table, err)
+	}
+	if len(t.members) == 0 || t.members[0].Name != j.Table {
+		return nil, fmt.Errorf("%w: %s is not the table any more that the plan was made for", ErrChanged, j.Table)
+	}
+	if err := t.readColumns(ctx, db); err != nil {
+		return nil, fmt.Errorf("read the columns of %s: %w", j.Table, err)
+	}
+	return t, nil
+}
+
+// readMembers reads the partition tree, root first; of other tables the table.
+func (t *target) readMembers(ctx context.Context, db pg.Querier) error {
+	rows, err := db.Query(ctx, `SELECT c.oid, n.nspname, c.relname, c.relkind <> 'p', c.reltype::pg_catalog.regtype::text
+		FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+		WHERE c.oid = $1 OR c.oid IN (SELECT relid FROM pg_catalog.pg_partition_tree($1))
+		ORDER BY c.oid <> $1, c.oid`, t.oid)
+	if err != nil {
+		return err
+	}
+	var m plans.Member
+	var rowType string
+	_, err = pgx.ForEachRow(rows, []any{&m.OID, &m.Name.Schema, &m.Name.Name, &m.Leaf, &rowType}, func() error {
+		if len(t.members) == 0 {
+			t.rowType = rowType
+		}
+		t.members = append(t.members, m)
+		return nil
+	})
+	return err
+}
+
+func (t *target) readColumns(ctx context.Context, db pg.Querier) error {
+	rows, err := db.Query(ctx, columnsSQL, t.oid)
+	if err != nil {
+		return err
+	}
+	var c column
+	_, err = pgx.ForEachRow(rows, []any{&c.name, &c.typ}, func() error {
+		t.columns = append(t.columns, c)
+		return nil
+	})
+	return err
+}

@@ -1,0 +1,105 @@
+package capture
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgumbra/pgumbra/internal/pg"
+)
+
+// journalViews finds the journals of all runs, by the two tables behind each.
+func journalViews(ctx context.Context, db pg.Querier) ([]pg.Name, error) {
+	names, err := ownNames(ctx, db, `SELECT c.relname FROM pg_catalog.pg_class c
+		JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+		WHERE n.nspname = 'pgumbra' AND c.relkind = 'v' AND c.relname ~ $1
+		ORDER BY pg_catalog.length(c.relname), c.relname`, `^(journal|reverse)_[0-9]+_[0-9]+$`)
+	if err != nil {
+		return nil, fmt.Errorf("find the journals: %w", err)
+	}
+	return names, nil
+}
+
+// showAll makes the view pgumbra.journal over the journals that are there.
+func showAll(ctx context.Context, locks locker) error {
+	views, err := journalViews(ctx, locks.pool)
+	if err != nil {
+		return err
+	}
+	return renewView(ctx, locks, views)
+}
+
+// renewView makes the view pgumbra.journal anew, for people: all entries of the
+// given journals in order. None: no view. Waits for who reads the view, a
+// moment at a time.
+func renewView(ctx context.Context, locks locker, journals []pg.Name) error {
+	err := locks.run(ctx, accessExclusive, nil, func(tx pgx.Tx) error {
+		// One at a time: two runs may come and go at once.
+		if _, err := tx.Exec(ctx, `SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtext('pgumbra.journal'))`); err != nil {
+			return err
+		}
+		script := "DROP VIEW IF EXISTS pgumbra.journal;\n"
+		if len(journals) > 0 {
+			selects, err := entrySelects(ctx, tx, journals)
+			if err != nil {
+				return err
+			}
+			script += "CREATE VIEW pgumbra.journal AS " + strings.Join(selects, " UNION ALL ") + " ORDER BY seq"
+		}
+		_, err := tx.Exec(ctx, script)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("make the view pgumbra.journal: %w", err)
+	}
+	return nil
+}
+
+// entrySelects reads which columns each journal has: it may belong to another
+// run, whose plan is not at hand.
+func entrySelects(ctx context.Context, tx pgx.Tx, journals []pg.Name) ([]string, error) {
+	var wanted []string
+	for _, j := range journals {
+		wanted = append(wanted, j.Name)
+	}
+	rows, err := tx.Query(ctx, `SELECT c.relname, COALESCE(k.production, ''),
+			ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute a
+			      WHERE a.attrelid = c.oid AND (a.attname ~ '^k_' OR a.attname = 'img') ORDER BY a.attname LIKE 'k%' DESC, a.attnum)
+		FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+		LEFT JOIN pgumbra.captured k ON c.relname = pg_catalog.format('%s_%s_%s',
+			CASE k.direction WHEN 'forward' THEN 'journal' ELSE 'reverse' END, k.run_id, k.n)
+		WHERE n.nspname = 'pgumbra' AND c.relname = ANY ($1)
+		ORDER BY pg_catalog.length(c.relname), c.relname`, wanted)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (string, error) {
+		var name, table string
+		var columns []string
+		err := row.Scan(&name, &table, &columns)
+		return entrySelect(name, table, columns), err
+	})
+}
+
+// entrySelect shows one journal. The key is a text of one row; of a keyless
+// table it is the whole row.
+func entrySelect(journal, table string, columns []string) string {
+	key := "NULL::text"
+	switch {
+	case len(columns) > 0 && columns[0] != "img":
+		keys := columns
+		if columns[len(columns)-1] == "img" {
+			keys = columns[:len(columns)-1]
+		}
+		key = "ROW(" + pg.Idents(keys) + ")::text"
+	case len(columns) > 0:
+		key = "img::text"
+	}
+	if table == "" {
+		table = journal
+	}
+	return fmt.Sprintf("SELECT seq, %s AS table, op, xid, CASE WHEN op <> 't' THEN %s ELSE member::pg_catalog.regclass::text END AS key FROM %s",
+		pg.Literal(table)+"::text", key, own(journal).Quoted())
+}
