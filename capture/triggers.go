@@ -66,8 +66,9 @@ func (t *target) triggers(m plans.Member) []trigger {
 	if len(t.Keys) > 0 && m.Leaf {
 		// A key that is spelt differently is another key to the journal, even
 		// where its collation calls both equal: compared as images.
-		all = append(all, trigger{"key", "AFTER UPDATE", "FOR EACH ROW WHEN (ROW(" + rowOf("OLD", t.Keys) +
-			") OPERATOR(pg_catalog.*<>) ROW(" + rowOf("NEW", t.Keys) + "))", fnGone})
+		// (Operators would compare two ROWs field by field.)
+		all = append(all, trigger{"key", "AFTER UPDATE", "FOR EACH ROW WHEN (pg_catalog.record_image_ne(ROW(" +
+			rowOf("OLD", t.Keys) + "), ROW(" + rowOf("NEW", t.Keys) + ")))", fnGone})
 	}
 	return all
 }
