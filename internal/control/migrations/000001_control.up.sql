@@ -108,3 +108,12 @@ CREATE TABLE pgumbra.event (
     message           text NOT NULL,
     detail            json NOT NULL DEFAULT '{}'
 );
+
+-- Which shadow tables were begun that a crash empties, they or what they are
+-- copied from. UNLOGGED itself, so that a crash takes the row together with the
+-- contents: a table that was begun and has no row here must be copied again.
+CREATE UNLOGGED TABLE pgumbra.unlogged (
+    run_id            bigint NOT NULL,
+    n                 integer NOT NULL,
+    PRIMARY KEY (run_id, n)
+);

@@ -1,0 +1,209 @@
+package shadow
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans"
+)
+
+// piece is how many objects are made or dropped in one transaction. Each holds
+// a few locks until the commit, and the lock table is shared by all sessions:
+// 64 a connection by default.
+const piece = 100
+
+// TakenError says that a schema with a name of ours exists and was not made by
+// this run. The user renames or drops it, or gives the run another name.
+type TakenError struct{ Schema string }
+
+func (e *TakenError) Error() string {
+	return fmt.Sprintf("schema %s exists already and was not made by this run; rename or drop it, or choose another run name", e.Schema)
+}
+
+// Build makes the shadow: schemas, types, functions, tables without indexes,
+// views; then fills tables whose rows the migrations brought, and records each
+// fed table. What an interrupted Build left is dropped first.
+//
+// It locks nothing of production's: shared types and sequences are only referred
+// to. Privileges are those of the plan alone; production's default privileges do
+// not leak in. Returns [*TakenError] when a name is taken.
+func Build(ctx context.Context, pool *pgxpool.Pool, run *control.Run) error {
+	if err := refuseForeign(ctx, pool, run); err != nil {
+		return err
+	}
+	if err := Drop(ctx, pool, run); err != nil {
+		return err
+	}
+	return onSession(ctx, pool, func(conn *pgx.Conn) error {
+		rest, acl := split(entriesOf(run.Plan, inStage(plans.StageBuild)))
+		if err := makeObjects(ctx, conn, run, rest); err != nil {
+			return err
+		}
+		err := pg.ReadCommitted(ctx, conn, func(tx pgx.Tx) error {
+			if err := resetPrivileges(ctx, tx, run); err != nil {
+				return err
+			}
+			if err := runAll(ctx, tx, run, acl); err != nil {
+				return err
+			}
+			return register(ctx, tx, run)
+		})
+		if err != nil {
+			return fmt.Errorf("build the shadow: %w", err)
+		}
+		return nil
+	})
+}
+
+// refuseForeign: a schema of the shadow's name is ours only if this run has a
+// record of having built something: the first piece records what it makes in the
+// transaction that makes it.
+func refuseForeign(ctx context.Context, db pg.Querier, run *control.Run) error {
+	there, err := existing(ctx, db, run)
+	if err != nil || len(there) == 0 {
+		return err
+	}
+	mine, err := owned(ctx, db, run)
+	if err != nil || mine {
+		return err
+	}
+	return &TakenError{Schema: there[0]}
+}
+
+func existing(ctx context.Context, db pg.Querier, run *control.Run) ([]string, error) {
+	rows, err := db.Query(ctx, `SELECT nspname FROM pg_catalog.pg_namespace
+		WHERE nspname = ANY ($1) ORDER BY nspname`, shadowSchemas(run.Plan))
+	if err != nil {
+		return nil, fmt.Errorf("look for the shadow's schemas: %w", err)
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[string])
+}
+
+func owned(ctx context.Context, db pg.Querier, run *control.Run) (bool, error) {
+	var mine bool
+	err := db.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pgumbra.structure WHERE run_id = $1)`, run.ID).Scan(&mine)
+	if err != nil {
+		return false, fmt.Errorf("read what was built: %w", err)
+	}
+	return mine, nil
+}
+
+// split parts the entries that grant privileges from the others: they come
+// after every object had its default privileges taken back. DEFAULT ACL would
+// act on tables that are still to be made.
+func split(entries []*plans.Entry) (rest, acl []*plans.Entry) {
+	for _, e := range entries {
+		if e.Tag == "ACL" || e.Tag == "DEFAULT ACL" {
+			acl = append(acl, e)
+		} else {
+			rest = append(rest, e)
+		}
+	}
+	return rest, acl
+}
+
+func makeObjects(ctx context.Context, conn *pgx.Conn, run *control.Run, entries []*plans.Entry) error {
+	for len(entries) > 0 {
+		n := min(piece, len(entries))
+		err := pg.ReadCommitted(ctx, conn, func(tx pgx.Tx) error {
+			return runAll(ctx, tx, run, entries[:n])
+		})
+		if err != nil {
+			return fmt.Errorf("build the shadow: %w", err)
+		}
+		entries = entries[n:]
+	}
+	return nil
+}
+
+func runAll(ctx context.Context, tx pgx.Tx, run *control.Run, entries []*plans.Entry) error {
+	if err := control.CheckEpoch(ctx, tx, run); err != nil {
+		return err
+	}
+	// Names in pg_dump's text are qualified, and its function bodies are not to
+	// be checked: what they call may come later.
+	for _, p := range [][2]string{{"search_path", ""}, {"check_function_bodies", "off"}, {"lock_timeout", ddlBudget}} {
+		if err := set(ctx, tx, p[0], p[1]); err != nil {
+			return err
+		}
+	}
+	for _, e := range entries {
+		if err := runEntry(ctx, tx, e); err != nil {
+			return err
+		}
+	}
+	return record(ctx, tx, run, entries...)
+}
+
+// register makes the rows of fed tables. Skipped tables and golang-migrate's
+// version table have none: nothing is ever due for them, and a status line that
+// never moves would only worry its reader.
+func register(ctx context.Context, tx pgx.Tx, run *control.Run) error {
+	if _, err := tx.Exec(ctx, `DELETE FROM pgumbra.shadow_table WHERE run_id = $1`, run.ID); err != nil {
+		return fmt.Errorf("forget an earlier shadow: %w", err)
+	}
+	for i := range run.Plan.Tables {
+		t := &run.Plan.Tables[i]
+		var err error
+		switch t.Feed {
+		case plans.Copied, plans.Derived:
+			err = insertTable(ctx, tx, run, t, control.Waiting, 0)
+		case plans.Carried:
+			err = carry(ctx, tx, run, t)
+		case plans.Skipped, plans.Version:
+		}
+		if err != nil {
+			return fmt.Errorf("table %s: %w", t.Shadow, err)
+		}
+	}
+	return nil
+}
+
+func insertTable(ctx context.Context, tx pgx.Tx, run *control.Run, t *plans.Table, state control.State, copied int64) error {
+	total := copied
+	if t.Feed == plans.Copied {
+		total = run.Plan.Sources[t.Source].Rows
+	}
+	_, err := tx.Exec(ctx, `INSERT INTO pgumbra.shadow_table (run_id, n, production, shadow, state, rows_copied, rows_total)
+		VALUES ($1, $2, $3, $4, $5, $6, $7)`, run.ID, t.N, productionName(t), t.Shadow.String(), state, copied, max(total, 0))
+	return err
+}
+
+// productionName is the table's name for people: of a table that only the
+// shadow has, the name it will have.
+func productionName(t *plans.Table) string {
+	if t.Production.IsZero() {
+		return t.Final.String()
+	}
+	return t.Production.String()
+}
+
+// carry loads the rows that the migrations inserted into a new table. Nothing in
+// production changes them, so the table is in step at once.
+func carry(ctx context.Context, tx pgx.Tx, run *control.Run, t *plans.Table) error {
+	var rows int64
+	if t.CarriedRows != "" {
+		tag, err := tx.Conn().PgConn().CopyFrom(ctx, strings.NewReader(t.CarriedRows), carrySQL(t))
+		if err != nil {
+			return fmt.Errorf("load the rows that the migrations brought: %w", err)
+		}
+		rows = tag.RowsAffected()
+	}
+	return insertTable(ctx, tx, run, t, control.InStep, rows)
+}
+
+func carrySQL(t *plans.Table) string {
+	var columns []string
+	for _, c := range t.Columns {
+		if !c.Generated {
+			columns = append(columns, c.Shadow)
+		}
+	}
+	return "COPY " + t.Shadow.Quoted() + " (" + pg.Idents(columns) + ") FROM STDIN"
+}

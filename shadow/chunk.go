@@ -1,0 +1,330 @@
+package shadow
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans"
+)
+
+// chunk is a page range of one leaf.
+type chunk struct {
+	number      int32
+	member      plans.Member
+	filenode    uint32
+	first, last int64 // pages; last is exclusive
+	rows        int64 // once copied
+}
+
+// lower is the smallest ctid of a page.
+func lower(page int64) string { return fmt.Sprintf("(%d,0)", page) }
+
+// maxChunkBytes bounds what a chunk reads, TOAST included: rows of a megabyte
+// each would make a transaction of 50,000 of them run for minutes.
+const maxChunkBytes = 256 << 20
+
+// leaf is a table that holds rows, as it is when its table's copy begins.
+type leaf struct {
+	member   plans.Member
+	filenode uint32
+	pages    int64
+	step     int64 // pages a chunk
+	rows     int64 // estimate
+}
+
+// planChunks records a table's position and its chunks in one transaction. The
+// position is taken first: whatever the sizes read after it do not cover was
+// written after it too, and is in the journal. Of each leaf the filenode is read
+// before the size, so that a rewrite in between is noticed by the first chunk.
+func (c *Copier) planChunks(ctx context.Context, t *plans.Table) (*tableCopy, error) {
+	err := pg.ReadCommitted(ctx, c.Pool, func(tx pgx.Tx) error {
+		p, err := control.Lock(ctx, tx, c.Run, t.N)
+		if err != nil || p.State != control.Waiting && p.State != control.CopyingRow {
+			return err
+		}
+		var position string
+		if err := tx.QueryRow(ctx, `SELECT pg_catalog.pg_current_snapshot()::text`).Scan(&position); err != nil {
+			return err
+		}
+		leaves, err := c.leaves(ctx, tx, t)
+		if err != nil {
+			return err
+		}
+		chunks, rows, err := c.recordChunks(ctx, tx, t, leaves)
+		if err != nil {
+			return err
+		}
+		state := control.CopyingRow
+		if chunks == 0 {
+			state = control.Keying
+		}
+		return c.setBegun(ctx, tx, t, state, position, rows)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return loadChunks(ctx, c.Pool, c.Run, t)
+}
+
+// setBegun moves a table on from waiting. The position is its own.
+func (c *Copier) setBegun(ctx context.Context, tx pgx.Tx, t *plans.Table, state control.State, position string, rows int64) error {
+	if err := control.SetPosition(ctx, tx, c.Run, t.N, position, 0); err != nil {
+		return err
+	}
+	_, err := tx.Exec(ctx, `UPDATE pgumbra.shadow_table SET state = $3, rows_total = $4 WHERE run_id = $1 AND n = $2`,
+		c.Run.ID, t.N, state, rows)
+	if err != nil {
+		return err
+	}
+	return markUnlogged(ctx, tx, c.Run, t)
+}
+
+// leaves reads the members that hold rows, and refuses when they are not those
+// of the plan: rows of a partition that nobody captures would be lost.
+func (c *Copier) leaves(ctx context.Context, tx pgx.Tx, t *plans.Table) ([]leaf, error) {
+	source := &c.Run.Plan.Sources[t.Source]
+	members := map[uint32]plans.Member{}
+	for _, m := range source.Members {
+		if m.Leaf {
+			members[m.OID] = m
+		}
+	}
+	rows, err := tx.Query(ctx, `
+		SELECT c.oid, pg_catalog.pg_relation_filenode(c.oid),
+		       pg_catalog.pg_relation_size(c.oid) / pg_catalog.current_setting('block_size')::bigint,
+		       CASE WHEN c.reltoastrelid <> 0 THEN pg_catalog.pg_relation_size(c.reltoastrelid) ELSE 0 END,
+		       c.reltuples, c.relpages
+		FROM pg_catalog.pg_class c
+		WHERE c.relkind NOT IN ('p', 'f') AND c.oid IN (
+		      SELECT relid FROM pg_catalog.pg_partition_tree($1::oid) UNION SELECT $1::oid)
+		ORDER BY c.oid`, source.OID)
+	if err != nil {
+		return nil, err
+	}
+	var leaves []leaf
+	var l leaf
+	var oid uint32
+	var toast int64
+	var tuples float32
+	var pages int32
+	_, err = pgx.ForEachRow(rows, []any{&oid, &l.filenode, &l.pages, &toast, &tuples, &pages}, func() error {
+		m, known := members[oid]
+		if !known {
+			return fmt.Errorf("%s has a partition (oid %d) that the plan does not know", source.Name, oid)
+		}
+		delete(members, oid)
+		l.member, l.rows = m, -1
+		if tuples >= 0 && pages > 0 {
+			l.rows = int64(float64(tuples) / float64(pages) * float64(l.pages))
+		}
+		l.step = maxChunkBytes / pageBytes(l.pages, toast)
+		leaves = append(leaves, l)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range members {
+		return nil, fmt.Errorf("table %s is not there any more", m.Name)
+	}
+	return leaves, nil
+}
+
+// pageBytes is what reading a heap page brings with it.
+func pageBytes(pages, toast int64) int64 {
+	const heap = 8192
+	return heap + toast/max(1, pages)
+}
+
+// recordChunks writes the chunks of all leaves. The last one of a leaf ends at
+// the size seen now.
+func (c *Copier) recordChunks(ctx context.Context, tx pgx.Tx, t *plans.Table, leaves []leaf) (chunks, rows int64, err error) {
+	for _, l := range leaves {
+		if l.pages == 0 {
+			continue
+		}
+		if l.rows < 0 {
+			if l.rows, err = sample(ctx, tx, l); err != nil {
+				return 0, 0, err
+			}
+		}
+		tag, err := tx.Exec(ctx, `
+			INSERT INTO pgumbra.chunk (run_id, n, chunk, member, filenode, first_page, last_page)
+			SELECT $1, $2, $3::bigint + p / $7::bigint, $4, $5, p, least(p + $7::bigint, $6::bigint)
+			FROM pg_catalog.generate_series(0, $6::bigint - 1, $7::bigint) AS p`,
+			c.Run.ID, t.N, chunks, l.member.OID, l.filenode, l.pages, c.step(l))
+		if err != nil {
+			return 0, 0, err
+		}
+		chunks += tag.RowsAffected()
+		rows += l.rows
+	}
+	return chunks, rows, nil
+}
+
+// step is how many pages make a chunk of about chunk_rows rows.
+func (c *Copier) step(l leaf) int64 {
+	wanted := max(1, c.Run.Plan.Settings.Copy.ChunkRows)
+	pages := l.pages
+	if l.rows > 0 {
+		pages = int64(float64(wanted) / float64(l.rows) * float64(l.pages))
+	}
+	return max(1, min(pages, l.step))
+}
+
+// sample estimates the rows of a table that was never analyzed, from a few pages.
+func sample(ctx context.Context, tx pgx.Tx, l leaf) (int64, error) {
+	const few = 20
+	var rows int64
+	err := tx.QueryRow(ctx, "SELECT pg_catalog.count(*) FROM ONLY "+l.member.Name.Quoted()+" AS t WHERE t.ctid < $1::pg_catalog.tid",
+		lower(few)).Scan(&rows)
+	return rows * l.pages / min(few, l.pages), err
+}
+
+// loadChunks reads a table's unfinished chunks, and how far the others came.
+func loadChunks(ctx context.Context, db pg.Querier, run *control.Run, t *plans.Table) (*tableCopy, error) {
+	planned := &tableCopy{Table: t}
+	var left int
+	var rows, done int64
+	err := db.QueryRow(ctx, `
+		SELECT t.recopied, t.rows_total, pg_catalog.current_setting('block_size')::bigint,
+		       count(c.chunk), count(c.chunk) FILTER (WHERE c.done_at IS NULL), coalesce(sum(c.rows), 0)::bigint,
+		       coalesce(sum(c.last_page - c.first_page), 0)::bigint,
+		       coalesce(sum(c.last_page - c.first_page) FILTER (WHERE c.done_at IS NOT NULL), 0)::bigint
+		FROM pgumbra.shadow_table t LEFT JOIN pgumbra.chunk c USING (run_id, n)
+		WHERE t.run_id = $1 AND t.n = $2 GROUP BY t.run_id, t.n`, run.ID, t.N).
+		Scan(&planned.generation, &planned.rowsTotal, &planned.pageSize, &planned.total, &left, &rows, &planned.pagesTotal, &done)
+	if err != nil {
+		return nil, fmt.Errorf("read the chunks of %s: %w", productionName(t), err)
+	}
+	planned.left.Store(int64(left))
+	planned.rows.Store(rows)
+	planned.pages.Store(done)
+	if left > 0 {
+		planned.chunks, err = unfinished(ctx, db, run, t)
+	}
+	return planned, err
+}
+
+func unfinished(ctx context.Context, db pg.Querier, run *control.Run, t *plans.Table) ([]*chunk, error) {
+	members := map[uint32]plans.Member{}
+	for _, m := range run.Plan.Sources[t.Source].Members {
+		members[m.OID] = m
+	}
+	rows, err := db.Query(ctx, `SELECT chunk, member, filenode, first_page, last_page FROM pgumbra.chunk
+		WHERE run_id = $1 AND n = $2 AND done_at IS NULL ORDER BY chunk`, run.ID, t.N)
+	if err != nil {
+		return nil, fmt.Errorf("read the chunks of %s: %w", productionName(t), err)
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (*chunk, error) {
+		c := &chunk{}
+		var oid uint32
+		err := row.Scan(&c.number, &oid, &c.filenode, &c.first, &c.last)
+		c.member = members[oid]
+		return c, err
+	})
+}
+
+// copyChunk copies one chunk. Order of locks: the table's row FOR SHARE (a
+// recopy waits for chunks in flight, and chunks that come after it see that they
+// are stale), the leaf, the shadow, at last the run's row.
+func (c *Copier) copyChunk(ctx context.Context, j job) error {
+	return pg.ReadCommitted(ctx, c.Pool, func(tx pgx.Tx) error {
+		if err := c.prepare(ctx, tx); err != nil {
+			return err
+		}
+		if err := c.fresh(ctx, tx, j.table); err != nil {
+			return err
+		}
+		if err := lockLeaf(ctx, tx, j.chunk); err != nil {
+			return err
+		}
+		tag, err := tx.Exec(ctx, copySQL(c.Run.Plan, j.table.Table, j.chunk.member.Name, byPages),
+			pgx.QueryExecModeExec, lower(j.chunk.first), lower(j.chunk.last))
+		if err != nil {
+			return err
+		}
+		j.chunk.rows = tag.RowsAffected()
+		if err := c.recordDone(ctx, tx, j); err != nil {
+			return err
+		}
+		return control.CheckEpoch(ctx, tx, c.Run)
+	})
+}
+
+// prepare sets what a copying transaction needs. It may commit asynchronously:
+// its rows and the record of them are in the same transaction, so a crash takes
+// both or none; and it comes after every transaction whose rows it read in the
+// same WAL, so it can't survive one of those.
+func (c *Copier) prepare(ctx context.Context, tx pgx.Tx) error {
+	for _, p := range [][2]string{{"synchronous_commit", "off"}, {"lock_timeout", lockWait}} {
+		if err := set(ctx, tx, p[0], p[1]); err != nil {
+			return err
+		}
+	}
+	return setSearchPath(ctx, tx, c.Run)
+}
+
+func (c *Copier) fresh(ctx context.Context, tx pgx.Tx, t *tableCopy) error {
+	var state control.State
+	var generation int32
+	err := tx.QueryRow(ctx, `SELECT state, recopied FROM pgumbra.shadow_table WHERE run_id = $1 AND n = $2 FOR SHARE`,
+		c.Run.ID, t.N).Scan(&state, &generation)
+	if err != nil {
+		return err
+	}
+	if state != control.CopyingRow || generation != t.generation {
+		return errStale
+	}
+	return nil
+}
+
+// lockLeaf keeps the leaf's file as it is until the commit, and compares it.
+func lockLeaf(ctx context.Context, tx pgx.Tx, k *chunk) error {
+	if err := lockMember(ctx, tx, k.member); err != nil {
+		return err
+	}
+	var filenode uint32
+	err := tx.QueryRow(ctx, `SELECT pg_catalog.pg_relation_filenode($1::oid)`, k.member.OID).Scan(&filenode)
+	if err != nil {
+		return err
+	}
+	if filenode != k.filenode {
+		return errRewritten
+	}
+	return nil
+}
+
+// lockMember takes ACCESS SHARE and makes sure that the name still leads to the
+// table that is captured.
+func lockMember(ctx context.Context, tx pgx.Tx, m plans.Member) error {
+	if _, err := tx.Exec(ctx, "LOCK TABLE ONLY "+m.Name.Quoted()+" IN ACCESS SHARE MODE"); err != nil {
+		return err
+	}
+	return sameTable(ctx, tx, m)
+}
+
+func sameTable(ctx context.Context, tx pgx.Tx, m plans.Member) error {
+	var same bool
+	err := tx.QueryRow(ctx, `SELECT coalesce(pg_catalog.to_regclass($1)::oid = $2::oid, false)`, m.Name.Quoted(), m.OID).Scan(&same)
+	if err != nil {
+		return err
+	}
+	if !same {
+		return fmt.Errorf("%s is another table now than the one that is captured", m.Name)
+	}
+	return nil
+}
+
+func (c *Copier) recordDone(ctx context.Context, tx pgx.Tx, j job) error {
+	tag, err := tx.Exec(ctx, `UPDATE pgumbra.chunk SET rows = $4, done_at = pg_catalog.clock_timestamp()
+		WHERE run_id = $1 AND n = $2 AND chunk = $3 AND done_at IS NULL`, c.Run.ID, j.table.N, j.chunk.number, j.chunk.rows)
+	if err == nil && tag.RowsAffected() != 1 {
+		return errStale
+	}
+	return err
+}

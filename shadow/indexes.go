@@ -1,0 +1,232 @@
+package shadow
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans"
+)
+
+// BuildIndexes takes every table in state indexing to following: the indexes and
+// constraints that are left, several at once, each recorded in its own
+// transaction so that none is built twice; what needs them; VACUUM (ANALYZE),
+// without which index-only scans would read the whole heap right after the
+// swap; and the materialized views. Tables that nothing feeds get theirs too.
+//
+// CREATE INDEX keeps out writers of the shadow table, who are only we. Returns
+// [*DuplicateError] when rows collide under a new unique index.
+func BuildIndexes(ctx context.Context, pool *pgxpool.Pool, run *control.Run, workers int) error {
+	b, err := newIndexer(ctx, pool, run, workers)
+	if err != nil {
+		return err
+	}
+	units := b.units()
+	late := b.due(plans.StageLate)
+	ready := b.inState(control.Indexing)
+	if len(units) == 0 && len(late) == 0 && len(ready) == 0 {
+		return nil
+	}
+	if err := b.parallel(ctx, len(units), func(ctx context.Context, i int) error { return b.build(ctx, units[i]) }); err != nil {
+		return err
+	}
+	for _, e := range late {
+		if err := b.build(ctx, unit{entries: []*plans.Entry{e}}); err != nil {
+			return err
+		}
+	}
+	if err := b.vacuum(ctx, ready); err != nil {
+		return err
+	}
+	if err := b.refresh(ctx); err != nil {
+		return err
+	}
+	return b.inStep(ctx, ready)
+}
+
+type indexer struct {
+	pool    *pgxpool.Pool
+	run     *control.Run
+	workers int
+	states  map[int]control.State
+	roots   map[pg.Name]relation
+	done    map[int]bool
+}
+
+// unit is entries that must follow one another.
+type unit struct {
+	table   *plans.Table // for people; may be nil
+	entries []*plans.Entry
+}
+
+func newIndexer(ctx context.Context, pool *pgxpool.Pool, run *control.Run, workers int) (*indexer, error) {
+	b := &indexer{pool: pool, run: run, workers: max(1, workers)}
+	var err error
+	if b.states, err = control.States(ctx, pool, run); err != nil {
+		return nil, err
+	}
+	if b.roots, err = trees(ctx, pool, run.Plan); err != nil {
+		return nil, err
+	}
+	b.done, err = recorded(ctx, pool, run)
+	return b, err
+}
+
+// due are the entries of some stages that are still to be run, on tables whose
+// turn has come: those that are fed are past their first catch-up.
+func (b *indexer) due(stages ...plans.Stage) []*plans.Entry {
+	staged := inStage(stages...)
+	return entriesOf(b.run.Plan, func(e *plans.Entry) bool {
+		if !staged(e) || b.done[e.TOC] {
+			return false
+		}
+		t := tableByShadow(b.run.Plan, b.root(e).Name)
+		if t == nil {
+			return true
+		}
+		state, fed := b.states[t.N]
+		return !fed || state == control.Indexing || state == control.InStep
+	})
+}
+
+func (b *indexer) root(e *plans.Entry) relation {
+	if r, known := b.roots[e.Table]; known {
+		return r
+	}
+	return relation{Name: e.Table}
+}
+
+// units groups what must keep pg_dump's order: the indexes of a partition tree,
+// where a root's is made on ONLY it and its partitions' attached, and
+// constraints, which lock their table against each other anyway. Indexes of
+// plain tables are independent. Key entries are here for tables that nothing
+// feeds: the others have theirs.
+func (b *indexer) units() []unit {
+	var units []unit
+	groups := map[pg.Name]int{}
+	for _, e := range b.due(plans.StageKey, plans.StageIndex) {
+		root := b.root(e)
+		t := tableByShadow(b.run.Plan, root.Name)
+		if e.Tag == "INDEX" && (root.kind == "r" || root.kind == "m") {
+			units = append(units, unit{table: t, entries: []*plans.Entry{e}})
+			continue
+		}
+		i, known := groups[root.Name]
+		if !known {
+			i = len(units)
+			groups[root.Name] = i
+			units = append(units, unit{table: t})
+		}
+		units[i].entries = append(units[i].entries, e)
+	}
+	slices.SortStableFunc(units, func(x, y unit) int { return cmp.Compare(b.bytes(y), b.bytes(x)) })
+	return units
+}
+
+func (b *indexer) bytes(u unit) int64 {
+	if u.table == nil {
+		return 0
+	}
+	return bytesOf(b.run.Plan, u.table)
+}
+
+// parallel runs f for 0 … n-1 on as many goroutines as there are workers.
+func (b *indexer) parallel(ctx context.Context, n int, f func(context.Context, int) error) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(b.workers)
+	for i := range n {
+		group.Go(func() error { return f(ctx, i) })
+	}
+	return group.Wait()
+}
+
+// build runs a unit, each entry in a transaction of its own.
+func (b *indexer) build(ctx context.Context, u unit) error {
+	return onSession(ctx, b.pool, func(conn *pgx.Conn) error {
+		for _, e := range u.entries {
+			err := pg.ReadCommitted(ctx, conn, func(tx pgx.Tx) error {
+				if err := runIndexes(ctx, tx, b.run, []*plans.Entry{e}, b.workers); err != nil {
+					return err
+				}
+				return control.CheckEpoch(ctx, tx, b.run)
+			})
+			if err != nil {
+				return duplicate(b.run.Plan, u.table, err)
+			}
+		}
+		return nil
+	})
+}
+
+func (b *indexer) inState(s control.State) []*plans.Table {
+	var tables []*plans.Table
+	for _, t := range largestFirst(b.run.Plan) {
+		if state, fed := b.states[t.N]; fed && state == s {
+			tables = append(tables, t)
+		}
+	}
+	return tables
+}
+
+// vacuum sets visibility maps and statistics. Tables that were only filled once
+// are small and come along.
+func (b *indexer) vacuum(ctx context.Context, ready []*plans.Table) error {
+	tables := slices.Clone(ready)
+	for i := range b.run.Plan.Tables {
+		if t := &b.run.Plan.Tables[i]; t.Feed == plans.Carried {
+			tables = append(tables, t)
+		}
+	}
+	return b.parallel(ctx, len(tables), func(ctx context.Context, i int) error {
+		return onSession(ctx, b.pool, func(conn *pgx.Conn) error {
+			if _, err := conn.Exec(ctx, "VACUUM (ANALYZE) "+tables[i].Shadow.Quoted()); err != nil {
+				return fmt.Errorf("vacuum %s: %w", tables[i].Shadow, err)
+			}
+			return nil
+		})
+	})
+}
+
+// refresh fills the materialized views, each of which may read earlier ones. Not
+// CONCURRENTLY: before the swap nobody reads them.
+func (b *indexer) refresh(ctx context.Context) error {
+	for _, name := range b.run.Plan.Matviews {
+		err := pg.ReadCommitted(ctx, b.pool, func(tx pgx.Tx) error {
+			if err := setSearchPath(ctx, tx, b.run); err != nil {
+				return err
+			}
+			if _, err := tx.Exec(ctx, "REFRESH MATERIALIZED VIEW "+name.Quoted()); err != nil {
+				return err
+			}
+			return control.CheckEpoch(ctx, tx, b.run)
+		})
+		if err != nil {
+			return fmt.Errorf("refresh %s: %w", name, err)
+		}
+		if _, err := b.pool.Exec(ctx, "ANALYZE "+name.Quoted()); err != nil {
+			return fmt.Errorf("analyze %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+func (b *indexer) inStep(ctx context.Context, tables []*plans.Table) error {
+	return pg.ReadCommitted(ctx, b.pool, func(tx pgx.Tx) error {
+		for _, t := range tables {
+			if _, err := control.Lock(ctx, tx, b.run, t.N); err != nil {
+				return err
+			}
+			if err := control.SetState(ctx, tx, b.run, t.N, control.InStep); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}

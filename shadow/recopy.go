@@ -1,0 +1,182 @@
+package shadow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans"
+)
+
+// Recopy takes a table back to waiting, from any state before the swap: its
+// shadow is emptied, its indexes and the constraints on them are dropped where
+// nothing depends on them (they would slow the copy, and rows that are copied
+// twice would violate them), its chunks and position forgotten. The caller then
+// goes through [Copier.Copy], [BuildKeys], catch-up and [BuildIndexes] again.
+// Volatile values are made anew.
+func (c *Copier) Recopy(ctx context.Context, t *plans.Table, reason string) error {
+	_, err := c.recopy(ctx, t, reason, nil)
+	return err
+}
+
+// recopy does nothing if the table is not of the given generation any more.
+func (c *Copier) recopy(ctx context.Context, t *plans.Table, reason string, generation *int32) (begun bool, err error) {
+	err = pg.ReadCommitted(ctx, c.Pool, func(tx pgx.Tx) error {
+		if _, err := control.Lock(ctx, tx, c.Run, t.N); err != nil {
+			return err
+		}
+		var now int32
+		err := tx.QueryRow(ctx, `SELECT recopied FROM pgumbra.shadow_table WHERE run_id = $1 AND n = $2`, c.Run.ID, t.N).Scan(&now)
+		if err != nil || generation != nil && *generation != now {
+			return err
+		}
+		begun = true
+		if err := dropIndexes(ctx, tx, c.Run, t); err != nil {
+			return err
+		}
+		return c.empty(ctx, tx, t, reason)
+	})
+	if err != nil {
+		return false, fmt.Errorf("begin the copy of %s again: %w", productionName(t), err)
+	}
+	return begun, nil
+}
+
+func (c *Copier) empty(ctx context.Context, tx pgx.Tx, t *plans.Table, reason string) error {
+	only := ""
+	if t.Kind == plans.Inherited {
+		only = "ONLY "
+	}
+	if _, err := tx.Exec(ctx, "TRUNCATE "+only+t.Shadow.Quoted()); err != nil {
+		return err
+	}
+	for _, sql := range []string{
+		`DELETE FROM pgumbra.chunk WHERE run_id = $1 AND n = $2`,
+		`DELETE FROM pgumbra.unlogged WHERE run_id = $1 AND n = $2`,
+	} {
+		if _, err := tx.Exec(ctx, sql, c.Run.ID, t.N); err != nil {
+			return err
+		}
+	}
+	_, err := tx.Exec(ctx, `
+		UPDATE pgumbra.shadow_table SET state = $3, position = NULL, pieces = NULL, pieces_done = 0, pieces_position = NULL,
+		       rows_copied = 0, verified_at = NULL, recopied = recopied + 1, recopy_reason = $4
+		WHERE run_id = $1 AND n = $2`, c.Run.ID, t.N, control.Waiting, reason)
+	if err != nil {
+		return err
+	}
+	return control.Event(ctx, tx, c.Run, "recopy", map[string]any{"table": productionName(t), "reason": reason})
+}
+
+// dropIndexes in a savepoint: where something depends on one (a view that groups
+// by a primary key), all stay, and the copy is made in one snapshot.
+func dropIndexes(ctx context.Context, tx pgx.Tx, run *control.Run, t *plans.Table) error {
+	err := pgx.BeginFunc(ctx, tx, func(inner pgx.Tx) error {
+		rows, err := inner.Query(ctx, indexesSQL, t.Shadow.Quoted())
+		if err != nil {
+			return err
+		}
+		statements, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		if err != nil {
+			return err
+		}
+		for _, sql := range statements {
+			if _, err := inner.Exec(ctx, sql); err != nil {
+				return err
+			}
+		}
+		return forgetIndexes(ctx, inner, run, t)
+	})
+	var e *pgconn.PgError
+	if errors.As(err, &e) && e.Code == dependentObjects {
+		return nil
+	}
+	return err
+}
+
+const dependentObjects = "2BP01"
+
+// indexesSQL makes the statements that drop the indexes of a tree, and the
+// constraints that stand on them. What is attached to a parent's goes with it.
+const indexesSQL = `
+	WITH tree AS (
+		SELECT relid::oid AS oid FROM pg_catalog.pg_partition_tree($1::regclass) UNION SELECT $1::regclass::oid
+	)
+	SELECT CASE WHEN con.oid IS NOT NULL
+	       THEN pg_catalog.format('ALTER TABLE %I.%I DROP CONSTRAINT %I', tn.nspname, t.relname, con.conname)
+	       ELSE pg_catalog.format('DROP INDEX %I.%I', xn.nspname, x.relname) END
+	FROM pg_catalog.pg_index i
+	JOIN tree ON tree.oid = i.indrelid
+	JOIN pg_catalog.pg_class t ON t.oid = i.indrelid JOIN pg_catalog.pg_namespace tn ON tn.oid = t.relnamespace
+	JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid JOIN pg_catalog.pg_namespace xn ON xn.oid = x.relnamespace
+	LEFT JOIN pg_catalog.pg_constraint con ON con.conindid = i.indexrelid AND con.conrelid = i.indrelid AND con.contype IN ('p', 'u', 'x')
+	WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_inherits h WHERE h.inhrelid = i.indexrelid)
+	ORDER BY i.indexrelid`
+
+// forgetIndexes lets [BuildKeys] and [BuildIndexes] make them again, and what
+// hangs on them; what a TRUNCATE leaves (statistics, policies) stays recorded.
+func forgetIndexes(ctx context.Context, tx pgx.Tx, run *control.Run, t *plans.Table) error {
+	roots, err := trees(ctx, tx, run.Plan)
+	if err != nil {
+		return err
+	}
+	var numbers []int32
+	for _, e := range entriesOf(run.Plan, inStage(plans.StageKey, plans.StageIndex, plans.StageLate)) {
+		switch e.Tag {
+		case "INDEX", "INDEX ATTACH", "CONSTRAINT", "COMMENT":
+			if roots[e.Table].Name == t.Shadow {
+				numbers = append(numbers, int32(e.TOC))
+			}
+		}
+	}
+	_, err = tx.Exec(ctx, `DELETE FROM pgumbra.structure WHERE run_id = $1 AND toc = ANY ($2)`, run.ID, numbers)
+	return err
+}
+
+// crashable tells whether a crash empties the table or what it is copied from.
+func crashable(plan *plans.Plan, t *plans.Table) bool {
+	if t.Unlogged {
+		return true
+	}
+	for i := range plan.Sources {
+		if s := &plan.Sources[i]; s.Unlogged && t.ReadsFrom(s.N) {
+			return true
+		}
+	}
+	return false
+}
+
+func markUnlogged(ctx context.Context, tx pgx.Tx, run *control.Run, t *plans.Table) error {
+	if !crashable(run.Plan, t) {
+		return nil
+	}
+	_, err := tx.Exec(ctx, `INSERT INTO pgumbra.unlogged (run_id, n) VALUES ($1, $2) ON CONFLICT DO NOTHING`, run.ID, t.N)
+	return err
+}
+
+// Lost finds the unlogged tables whose contents a crash took, on either side,
+// since they were copied. Journals are logged and survive, and nothing in them
+// tells of it: the caller looks after each reconnection and calls
+// [Copier.Recopy]. ([Copier.Copy] looks by itself.)
+func Lost(ctx context.Context, db pg.Querier, run *control.Run) ([]*plans.Table, error) {
+	rows, err := db.Query(ctx, `
+		SELECT t.n FROM pgumbra.shadow_table t LEFT JOIN pgumbra.unlogged u USING (run_id, n)
+		WHERE t.run_id = $1 AND t.state <> 'waiting' AND u.n IS NULL ORDER BY t.n`, run.ID)
+	if err != nil {
+		return nil, fmt.Errorf("look for tables lost in a crash: %w", err)
+	}
+	var lost []*plans.Table
+	var n int
+	_, err = pgx.ForEachRow(rows, []any{&n}, func() error {
+		if t := &run.Plan.Tables[n]; t.Feed != plans.Carried && crashable(run.Plan, t) {
+			lost = append(lost, t)
+		}
+		return nil
+	})
+	return lost, err
+}

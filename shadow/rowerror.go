@@ -1,0 +1,228 @@
+package shadow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans"
+)
+
+// RowError says that a production row can't be written to the shadow: a
+// transform fails on it, or a constraint of the shadow refuses it. The user
+// changes the row or the transform.
+type RowError struct {
+	Table pg.Name // production's
+	// Key of the row, name = value; of a table without a key its ctid.
+	Key string
+	// Column of the shadow whose expression fails, with the expression; empty
+	// where the row as a whole is refused.
+	Column     string
+	Expression string
+	Err        error // PostgreSQL's
+}
+
+func (e *RowError) Error() string {
+	if e.Column == "" {
+		return fmt.Sprintf("%s: the row with %s can't be copied: %v", e.Table, e.Key, e.Err)
+	}
+	return fmt.Sprintf("%s: the row with %s can't be copied: column %s (%s): %v", e.Table, e.Key, e.Column, e.Expression, e.Err)
+}
+
+// Unwrap keeps the SQLSTATE.
+func (e *RowError) Unwrap() error { return e.Err }
+
+// ofData tells errors that a row's values cause: data exceptions, integrity
+// violations, and what PL/pgSQL functions raise.
+func ofData(err error) bool {
+	state := pg.State(err)
+	return len(state) == 5 && (state[:2] == "22" || state[:2] == "23" || state[:2] == "P0")
+}
+
+// explain turns an error of a chunk (or of a whole table, without one) into one
+// that names the row, where a single row causes it.
+func (c *Copier) explain(ctx context.Context, j job, cause error) error {
+	t := j.table.Table
+	plain := fmt.Errorf("copy %s: %w", productionName(t), cause)
+	if !ofData(cause) || t.Feed == plans.Derived {
+		return plain
+	}
+	var found error
+	err := pg.ReadCommitted(ctx, c.Pool, func(tx pgx.Tx) error {
+		if err := setSearchPath(ctx, tx, c.Run); err != nil {
+			return err
+		}
+		ranges, err := c.suspects(ctx, tx, j)
+		if err != nil {
+			return err
+		}
+		for _, r := range ranges {
+			s := &search{tx: tx, plan: c.Run.Plan, table: t, member: r.member}
+			if found, err = s.find(ctx, r.first, r.last); found != nil || err != nil {
+				break
+			}
+		}
+		return errors.Join(err, errUndo)
+	})
+	if found == nil || !errors.Is(err, errUndo) {
+		return plain // the row was changed meanwhile, or the search failed: the cause is what counts
+	}
+	return found
+}
+
+// errUndo rolls the search's transaction back.
+var errUndo = errors.New("rolled back on purpose")
+
+// suspects are the page ranges in which the row must be.
+func (c *Copier) suspects(ctx context.Context, tx pgx.Tx, j job) ([]chunk, error) {
+	if j.chunk != nil {
+		return []chunk{*j.chunk}, nil
+	}
+	leaves, err := c.leaves(ctx, tx, j.table.Table)
+	if err != nil {
+		return nil, err
+	}
+	ranges := make([]chunk, len(leaves))
+	for i, l := range leaves {
+		ranges[i] = chunk{member: l.member, last: l.pages}
+	}
+	return ranges, nil
+}
+
+// search narrows a failing range of pages down to one row by trying halves of
+// it, each in a savepoint that is rolled back.
+type search struct {
+	tx     pgx.Tx
+	plan   *plans.Plan
+	table  *plans.Table
+	member plans.Member
+}
+
+func (s *search) find(ctx context.Context, first, last int64) (error, error) {
+	for last-first > 1 {
+		middle := (first + last) / 2
+		failure, err := s.try(ctx, s.ranged(), lower(first), lower(middle))
+		if err != nil {
+			return nil, err
+		}
+		if failure != nil {
+			last = middle
+		} else {
+			first = middle
+		}
+	}
+	return s.inPage(ctx, first)
+}
+
+func (s *search) ranged() string { return copySQL(s.plan, s.table, s.member.Name, byPages) }
+
+// try runs an INSERT for its error alone. The second error is one of the search
+// itself.
+func (s *search) try(ctx context.Context, sql, from, to string) (failure, err error) {
+	err = pgx.BeginFunc(ctx, s.tx, func(inner pgx.Tx) error {
+		_, failure = inner.Exec(ctx, sql, pgx.QueryExecModeExec, from, to)
+		return errUndo
+	})
+	if !errors.Is(err, errUndo) {
+		return nil, err
+	}
+	if failure != nil && !ofData(failure) {
+		return nil, failure
+	}
+	return failure, nil
+}
+
+func (s *search) inPage(ctx context.Context, page int64) (error, error) {
+	rows, err := s.tx.Query(ctx, "SELECT t.ctid::text, ((t.ctid::text::pg_catalog.point)[1] + 1)::int FROM ONLY "+s.member.Name.Quoted()+
+		" AS t WHERE t.ctid >= $1::pg_catalog.tid AND t.ctid < $2::pg_catalog.tid ORDER BY t.ctid", lower(page), lower(page+1))
+	if err != nil {
+		return nil, err
+	}
+	type place struct {
+		ctid string
+		next int
+	}
+	places, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (p place, err error) {
+		err = row.Scan(&p.ctid, &p.next)
+		return p, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range places {
+		next := fmt.Sprintf("(%d,%d)", page, p.next)
+		failure, err := s.try(ctx, s.ranged(), p.ctid, next)
+		if err != nil {
+			return nil, err
+		}
+		if failure != nil {
+			return s.blame(ctx, p.ctid, next, failure)
+		}
+	}
+	return nil, nil
+}
+
+// blame names key and column of a row. The column is the one that fails in the
+// same way when it is written alone: values are computed and cast before any
+// constraint looks at the row.
+func (s *search) blame(ctx context.Context, ctid, next string, failure error) (error, error) {
+	e := &RowError{Table: s.plan.Sources[s.table.Source].Name, Err: failure}
+	var err error
+	if e.Key, err = s.key(ctx, ctid); err != nil {
+		return nil, err
+	}
+	var cause *pgconn.PgError
+	if !errors.As(failure, &cause) {
+		return e, nil
+	}
+	for _, column := range written(s.table) {
+		alone := *s.table
+		alone.Columns = []plans.Column{column}
+		other, err := s.try(ctx, copySQL(s.plan, &alone, s.member.Name, byPages), ctid, next)
+		if err != nil {
+			return nil, err
+		}
+		var same *pgconn.PgError
+		if column.Shadow == cause.ColumnName || errors.As(other, &same) && sameFailure(same, cause) {
+			e.Column, e.Expression = column.Shadow, column.Expression
+			return e, nil
+		}
+	}
+	return e, nil
+}
+
+// sameFailure leaves out failures of a row as a whole: a row of one column and
+// NULLs fails a table's CHECK or NOT NULL too, whatever the column.
+func sameFailure(a, b *pgconn.PgError) bool {
+	return a.Code == b.Code && a.Message == b.Message && b.TableName == ""
+}
+
+func (s *search) key(ctx context.Context, ctid string) (string, error) {
+	columns := s.plan.Sources[s.table.Source].Key
+	if len(columns) == 0 {
+		return "ctid = " + ctid, nil
+	}
+	parts := make([]string, len(columns))
+	for i, k := range columns {
+		parts[i] = "t." + pg.Ident(k.Name) + "::text"
+	}
+	values := make([]string, len(columns))
+	targets := make([]any, len(columns))
+	for i := range values {
+		targets[i] = &values[i]
+	}
+	err := s.tx.QueryRow(ctx, "SELECT "+strings.Join(parts, ", ")+" FROM ONLY "+s.member.Name.Quoted()+
+		" AS t WHERE t.ctid = $1::pg_catalog.tid", ctid).Scan(targets...)
+	if err != nil {
+		return "", err
+	}
+	for i, k := range columns {
+		values[i] = k.Name + " = " + values[i]
+	}
+	return strings.Join(values, ", "), nil
+}

@@ -1,0 +1,154 @@
+package shadow
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/internal/pg"
+)
+
+// lookEvery is how often the throttle asks the server, for all workers together.
+const lookEvery = time.Second
+
+// busyShare is the part of max_connections that may be active in clients' hands
+// before copying pauses. Above it the server is about to refuse connections, and
+// each further busy session makes all others slower.
+const busyShare = 0.75
+
+// NewThrottle makes a function that returns once production can bear more work:
+// standbys replay within max_replica_lag, slots retain no more WAL than
+// max_retained_wal, and not most of its connections are busy. Why it holds back
+// is in pgumbra.leader.throttled, for status, and in the log.
+//
+// Lag and activity of others are visible to members of pg_read_all_stats only;
+// without it only the slots count.
+func NewThrottle(pool *pgxpool.Pool, run *control.Run, log *slog.Logger) func(context.Context) error {
+	t := &throttle{pool: pool, run: run, log: log}
+	return t.wait
+}
+
+type throttle struct {
+	pool *pgxpool.Pool
+	run  *control.Run
+	log  *slog.Logger
+
+	mu     sync.Mutex
+	looked time.Time
+	reason string
+}
+
+func (t *throttle) wait(ctx context.Context) error {
+	for {
+		reason, err := t.look(ctx)
+		if err != nil || reason == "" {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(lookEvery):
+		}
+	}
+}
+
+// look asks the server if nobody did lately.
+func (t *throttle) look(ctx context.Context) (string, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if time.Since(t.looked) < lookEvery {
+		return t.reason, nil
+	}
+	reason, err := t.strain(ctx)
+	if err != nil {
+		return "", fmt.Errorf("look whether production can bear copying: %w", err)
+	}
+	if kind(reason) != kind(t.reason) {
+		if reason == "" {
+			t.log.Info("copying goes on")
+		} else {
+			t.log.Info("copying pauses", "reason", reason)
+		}
+	}
+	if reason != t.reason {
+		if _, err := t.pool.Exec(ctx, `UPDATE pgumbra.leader SET throttled = $2 WHERE run_id = $1`, t.run.ID, reason); err != nil {
+			return "", fmt.Errorf("say why copying pauses: %w", err)
+		}
+	}
+	t.looked, t.reason = time.Now(), reason
+	return reason, nil
+}
+
+// kind is a reason without its numbers: a log line a second would help nobody.
+func kind(reason string) string {
+	if len(reason) < 8 {
+		return reason
+	}
+	return reason[:8]
+}
+
+// strain is the first reason to hold back, or "".
+func (t *throttle) strain(ctx context.Context) (string, error) {
+	for _, look := range []func(context.Context) (string, error){t.lag, t.retained, t.activity} {
+		if reason, err := look(ctx); err != nil || reason != "" {
+			return reason, err
+		}
+	}
+	return "", nil
+}
+
+func (t *throttle) lag(ctx context.Context) (string, error) {
+	limit := t.run.Plan.Settings.Copy.MaxReplicaLag
+	if limit <= 0 {
+		return "", nil
+	}
+	return t.ask(ctx, `
+		SELECT pg_catalog.format('standby %s is %s s behind (copy.max_replica_lag: %s s)', application_name,
+		       pg_catalog.round(extract(epoch FROM replay_lag), 1), $1::numeric)
+		FROM pg_catalog.pg_stat_replication WHERE replay_lag > pg_catalog.make_interval(secs => $1::float8)
+		ORDER BY replay_lag DESC LIMIT 1`, limit.Seconds())
+}
+
+func (t *throttle) retained(ctx context.Context) (string, error) {
+	limit := t.run.Plan.Settings.Copy.MaxRetainedWAL
+	if limit <= 0 {
+		return "", nil
+	}
+	return t.ask(ctx, `
+		SELECT pg_catalog.format('slot %s retains %s of WAL (copy.max_retained_wal: %s)', s.slot_name,
+		       pg_catalog.pg_size_pretty(s.held), pg_catalog.pg_size_pretty($1::numeric))
+		FROM (SELECT slot_name, pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_insert_lsn(), restart_lsn) AS held
+		      FROM pg_catalog.pg_replication_slots WHERE restart_lsn IS NOT NULL AND wal_status IS DISTINCT FROM 'lost') s
+		WHERE s.held > $1::numeric ORDER BY s.held DESC LIMIT 1`, limit)
+}
+
+func (t *throttle) activity(ctx context.Context) (string, error) {
+	return t.ask(ctx, `
+		SELECT pg_catalog.format('backends: %s of %s connections are active', a.busy, a.limit)
+		FROM (SELECT count(*) AS busy, pg_catalog.current_setting('max_connections')::int AS limit
+		      FROM pg_catalog.pg_stat_activity
+		      WHERE backend_type = 'client backend' AND state = 'active' AND application_name NOT LIKE 'pgumbra/%') a
+		WHERE a.busy > a.limit * $1::float8`, busyShare)
+}
+
+func (t *throttle) ask(ctx context.Context, sql string, limit any) (string, error) {
+	return askOne(ctx, t.pool, sql, limit)
+}
+
+func askOne(ctx context.Context, db pg.Querier, sql string, args ...any) (string, error) {
+	rows, err := db.Query(ctx, sql, args...)
+	if err != nil {
+		return "", err
+	}
+	found, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil || len(found) == 0 {
+		return "", err
+	}
+	return found[0], nil
+}
