@@ -66,21 +66,13 @@ func (w *worker) bringInStep(ctx context.Context) error {
 	if err := shadow.BuildKeys(ctx, w.pool, w.run, workers, w.replayer.DropJournalled); err != nil {
 		return err
 	}
-	err := w.eachTable(ctx, control.CatchingUp, func(ctx context.Context, t *plans.Table) error {
-		return w.replayer.CatchUp(ctx, t)
-	})
-	if errors.Is(err, replay.ErrRecopy) {
-		return w.recopyMarked(ctx, err)
-	}
-	if err != nil {
+	if err := w.eachTable(ctx, control.CatchingUp, w.replayer.CatchUp); err != nil {
 		return err
 	}
 	return shadow.BuildIndexes(ctx, w.pool, w.run, workers)
 }
 
-// round replays one batch of each table. A table that must be copied again is
-// reset and brought in step at once; the others wait for it no longer than
-// their next round.
+// round replays one batch of each table.
 func (w *worker) round(ctx context.Context) (int64, error) {
 	changes := make([]int64, len(w.run.Plan.Tables))
 	err := w.eachTable(ctx, control.InStep, func(ctx context.Context, t *plans.Table) error {
@@ -89,24 +81,13 @@ func (w *worker) round(ctx context.Context) (int64, error) {
 		return err
 	})
 	if errors.Is(err, replay.ErrRecopy) {
-		return 1, w.recopyMarked(ctx, err)
+		return 1, w.bringInStep(ctx)
 	}
 	var sum int64
 	for _, n := range changes {
 		sum += n
 	}
 	return sum, err
-}
-
-func (w *worker) recopyMarked(ctx context.Context, cause error) error {
-	var again *replay.RecopyError
-	if !errors.As(cause, &again) {
-		return cause
-	}
-	if err := w.copier.Recopy(ctx, again.Table, again.Reason); err != nil {
-		return err
-	}
-	return w.bringInStep(ctx)
 }
 
 // eachTable runs f for the tables in a state, several at once.
@@ -146,7 +127,52 @@ func (w *worker) inspect(ctx context.Context) error {
 			return err
 		}
 	}
-	return capture.Rotate(ctx, w.pool, w.run)
+	if err := w.recopyLost(ctx); err != nil {
+		return err
+	}
+	if err := capture.Rotate(ctx, w.pool, w.run); err != nil {
+		return err
+	}
+	return w.count(ctx)
+}
+
+// recopyLost copies unlogged tables again that a crash has emptied.
+func (w *worker) recopyLost(ctx context.Context) error {
+	lost, err := shadow.Lost(ctx, w.pool, w.run)
+	if err != nil || len(lost) == 0 {
+		return err
+	}
+	for _, t := range lost {
+		if err := w.copier.Recopy(ctx, t, "a crash emptied the unlogged table"); err != nil {
+			return err
+		}
+	}
+	return w.bringInStep(ctx)
+}
+
+// count measures journal rows in and out for status, and says early when
+// following will never catch up.
+func (w *worker) count(ctx context.Context) error {
+	var journalled, replayed int64
+	err := w.pool.QueryRow(ctx, `SELECT
+		(SELECT coalesce(last_value, 0) FROM pg_sequences WHERE schemaname = 'pgumbra' AND sequencename = 'seq_' || $1::text),
+		(SELECT coalesce(sum(rows_replayed), 0)::bigint FROM pgumbra.shadow_table WHERE run_id = $1::text::bigint)`,
+		fmt.Sprint(w.run.ID)).Scan(&journalled, &replayed)
+	if err != nil {
+		return fmt.Errorf("count changes: %w", err)
+	}
+	pending, err := w.pending(ctx)
+	if err != nil {
+		return err
+	}
+	w.forecast.Observe(time.Now(), journalled, replayed, pending)
+	if _, outlook := w.forecast.ETA(); outlook == replay.Never && time.Since(w.counted) > time.Minute {
+		w.counted = time.Now()
+		w.log.Warn("production changes faster than replay follows; see docs/what-if.md", "pending", pending)
+	}
+	in, out := w.forecast.Rates()
+	_, err = w.pool.Exec(ctx, `UPDATE pgumbra.leader SET rate_in = $2, rate_out = $3 WHERE run_id = $1`, w.run.ID, in, out)
+	return err
 }
 
 func (w *worker) inspectSource(ctx context.Context, src *plans.Source) error {
@@ -171,7 +197,7 @@ func (w *worker) inspectSource(ctx context.Context, src *plans.Source) error {
 // again whatever the source feeds: what was written meanwhile is in no journal.
 func (w *worker) recapture(ctx context.Context, src *plans.Source, detail string) error {
 	w.log.Warn("capture was interrupted; copying again", "table", src.Name.String(), "detail", detail)
-	if err := capture.Repair(ctx, w.pool, w.run, src); err != nil {
+	if err := capture.Repair(ctx, w.pool, w.run, src, w.log); err != nil {
 		return err
 	}
 	for i := range w.run.Plan.Tables {

@@ -7,12 +7,15 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cenkalti/backoff/v5"
+
 	"github.com/pgumbra/pgumbra/capture"
 	"github.com/pgumbra/pgumbra/cutover"
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
 	"github.com/pgumbra/pgumbra/replay"
+	"github.com/pgumbra/pgumbra/shadow"
 )
 
 // ErrNotNow: a series of attempts at the cutover came to nothing, and nothing
@@ -87,7 +90,7 @@ func (w *worker) prove(ctx context.Context, t *plans.Table) error {
 	w.log.Info("verifying", "table", t.Final.String())
 	verdict, err := w.replayer.Verify(ctx, t)
 	if errors.Is(err, replay.ErrRecopy) {
-		return w.recopyMarked(ctx, err)
+		return w.bringInStep(ctx)
 	}
 	if err != nil {
 		return err
@@ -98,33 +101,124 @@ func (w *worker) prove(ctx context.Context, t *plans.Table) error {
 	return nil
 }
 
-// cutOver makes attempts until one succeeds. A cutover by command gives up
-// after cutover.attempts; `run --cutover` goes on following between two
-// series.
+// swapping is what following remembers between two attempts at the cutover.
+type swapping struct {
+	cutover *cutover.Cutover
+	pause   *backoff.ExponentialBackOff
+	next    time.Time
+	tried   int
+}
+
+// cutOver makes one attempt, if the pause after the last one is over; following
+// goes on between attempts. After cutover.attempts a cutover by command gives
+// up, while `run --cutover` begins another series.
 func (w *worker) cutOver(ctx context.Context) (bool, error) {
-	c := w.newCutover()
-	if err := capture.PrepareReverse(ctx, w.pool, w.run); err != nil {
+	if w.swapping.cutover == nil {
+		w.swapping = w.newSwapping()
+	}
+	if time.Now().Before(w.swapping.next) {
+		return false, nil
+	}
+	if err := w.enter(ctx, control.Cutover); err != nil {
 		return false, err
 	}
-	outcome, err := c.Run(ctx)
+	outcome, err := w.swapping.cutover.Attempt(ctx)
 	if err != nil {
 		return false, err
 	}
 	if outcome.Swapped {
-		return true, w.afterSwap(ctx)
+		w.run.Entered(control.Watching)
+		return true, nil
 	}
-	reason := strings.Join(outcome.Reasons, "; ")
-	w.log.Warn("cutover not possible now", "reason", reason)
+	if err := w.enter(ctx, control.Following); err != nil {
+		return false, err
+	}
+	return false, w.notNow(ctx, strings.Join(outcome.Reasons, "; "))
+}
+
+// notNow records why an attempt came to nothing and plans the next one, with a
+// growing, jittered pause so that production works off what waited.
+func (w *worker) notNow(ctx context.Context, reason string) error {
+	s := &w.swapping
+	s.tried++
+	s.next = time.Now().Add(s.pause.NextBackOff())
+	w.log.Warn("cutover not possible now", "attempt", s.tried, "reason", reason)
 	if err := control.Event(ctx, w.pool, w.run, "cutover not possible now", map[string]any{"reason": reason}); err != nil {
-		return false, err
+		return err
 	}
+	if s.tried < max(w.run.Plan.Settings.Cutover.Attempts, 1) {
+		return nil
+	}
+	w.swapping = w.newSwapping()
 	if _, err := w.pool.Exec(ctx, `UPDATE pgumbra.leader SET cutover_requested = NULL WHERE run_id = $1`, w.run.ID); err != nil {
-		return false, err
+		return err
 	}
 	if w.once {
-		return false, fmt.Errorf("%w: %s", ErrNotNow, reason)
+		return fmt.Errorf("%w: %s", ErrNotNow, reason)
 	}
-	return false, nil
+	return nil
+}
+
+func (w *worker) newSwapping() swapping {
+	pause := backoff.NewExponentialBackOff()
+	pause.InitialInterval = max(w.run.Plan.Settings.Cutover.MaxStall/4, 50*time.Millisecond)
+	pause.MaxInterval = 15 * time.Second
+	return swapping{cutover: w.newCutover(), pause: pause}
+}
+
+// newCutover gives the cutover what it needs of the packages around it.
+func (w *worker) newCutover() *cutover.Cutover {
+	return &cutover.Cutover{Pool: w.pool, DSN: w.dsn, Upgrade: w.run, Log: w.log, Parts: cutover.Parts{
+		Drain:           w.replayer.Drain,
+		Pending:         w.pending,
+		Changed:         w.changed,
+		SwapEntries:     func() []plans.Entry { return shadow.SwapEntries(w.run.Plan) },
+		PrepareReverse:  func(ctx context.Context) error { return capture.PrepareReverse(ctx, w.pool, w.run) },
+		ReverseTriggers: func() string { return capture.ReverseTriggers(w.run) },
+		StopCapture:     func(ctx context.Context) error { return capture.RemoveForward(ctx, w.pool, w.run) },
+		PostSwap:        func(ctx context.Context) error { return shadow.PostSwap(ctx, w.pool, w.run) },
+		RemoveCapture:   func(ctx context.Context) error { return capture.Remove(ctx, w.pool, w.run) },
+	}}
+}
+
+func (w *worker) pending(ctx context.Context) (int64, error) {
+	all, err := w.replayer.PendingAll(ctx, w.pool)
+	var sum int64
+	for _, n := range all {
+		sum += n
+	}
+	return sum, err
+}
+
+// changed names what is no longer as capture saw it.
+func (w *worker) changed(ctx context.Context) ([]string, error) {
+	var all []string
+	for i := range w.run.Plan.Sources {
+		src := &w.run.Plan.Sources[i]
+		changes, err := capture.Check(ctx, w.pool, w.run, src)
+		if err != nil {
+			return nil, err
+		}
+		for _, c := range changes {
+			if c.Kind != capture.Filenode {
+				all = append(all, fmt.Sprintf("%s: %s", src.Name, c.Detail))
+			}
+		}
+	}
+	return all, nil
+}
+
+// afterSwap does what the swap left to do; without a watch it ends the run. It
+// may be repeated.
+func (w *worker) afterSwap(ctx context.Context) error {
+	c := w.newCutover()
+	if err := c.After(ctx); err != nil {
+		return err
+	}
+	if w.run.Plan.Settings.Watch.Enabled || w.run.Phase == control.Finished {
+		return nil
+	}
+	return c.Finish(ctx, cutover.KeepOld)
 }
 
 // watch finishes what a swap left to do. The reverse journals guard their own
@@ -219,7 +313,3 @@ func lastReason(ctx context.Context, conn pg.Querier, run *control.Run) string {
 	}
 	return reason
 }
-
-func (w *worker) newCutover() *cutover.Cutover { return nil }
-
-func (w *worker) afterSwap(ctx context.Context) error { return nil }

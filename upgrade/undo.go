@@ -9,6 +9,7 @@ import (
 	"github.com/pgumbra/pgumbra/capture"
 	"github.com/pgumbra/pgumbra/cutover"
 	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
 	"github.com/pgumbra/pgumbra/shadow"
 )
@@ -66,6 +67,31 @@ func seize(ctx context.Context, file *plans.File) (*leadership, error) {
 	return lead(ctx, file.Production.DSN, file.Name)
 }
 
+// endLive ends the sessions of a leader that lives. Its process finds its
+// connections gone and its run aborted, and stops.
+func endLive(ctx context.Context, file *plans.File) error {
+	conn, err := pg.Connect(ctx, file.Production.DSN, pg.Options{Component: "abort"})
+	if err != nil {
+		return err
+	}
+	l := &leadership{conn: conn}
+	defer l.release(ctx)
+	run, err := control.Find(ctx, conn, file.Name)
+	if err != nil {
+		return err
+	}
+	if !run.Phase.Over() {
+		if _, err := conn.Exec(ctx, `UPDATE pgumbra.run SET epoch = epoch + 1 WHERE id = $1`, run.ID); err != nil {
+			return err
+		}
+	}
+	other, err := l.predecessor(ctx, file.Name)
+	if err != nil {
+		return err
+	}
+	return l.endSessions(ctx, file.Name, other.backends)
+}
+
 func (w *worker) abort(ctx context.Context) error {
 	if err := capture.Remove(ctx, w.pool, w.run); err != nil {
 		return err
@@ -94,7 +120,7 @@ func Finish(ctx context.Context, file *plans.File, old cutover.OldSide, leftover
 		if err := w.afterSwap(ctx); err != nil {
 			return err
 		}
-		return cutover.Finish(ctx, w.pool, w.run, old)
+		return w.newCutover().Finish(ctx, old)
 	})
 	if err != nil {
 		return err

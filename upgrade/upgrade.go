@@ -15,6 +15,7 @@ import (
 	"github.com/cenkalti/backoff/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/pgumbra/pgumbra/capture"
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
@@ -75,6 +76,9 @@ type worker struct {
 	dsn      string
 	copier   *shadow.Copier
 	replayer *replay.Replayer
+	swapping swapping
+	forecast replay.Forecast
+	counted  time.Time
 }
 
 // Run brings a run to where the options say, starting or resuming it. It ends
@@ -116,9 +120,6 @@ func runOnce(ctx context.Context, file *plans.File, o Options) error {
 	if err != nil {
 		return err
 	}
-	if run.Phase == control.Watching && o.Cutover {
-		return afterSwap(ctx, l, run, file, o)
-	}
 	return withWorker(ctx, l, run, file, o, (*worker).live)
 }
 
@@ -138,7 +139,7 @@ func withWorker(ctx context.Context, l *leadership, run *control.Run, file *plan
 	workers := run.Plan.Settings.Copy.Workers
 	pool, err := l.pool(ctx, file.Production.DSN, 2*workers+4, pg.Options{
 		Component: "work", SearchPath: run.Plan.SearchPath,
-		Settings: map[string]string{"pgumbra.leader": run.Name},
+		Settings: map[string]string{capture.LeaderSetting: fmt.Sprint(run.ID)},
 	})
 	if err != nil {
 		return err
