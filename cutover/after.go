@@ -1,0 +1,197 @@
+package cutover
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgumbra/pgumbra/internal/pg"
+)
+
+// Locks that work after the swap takes: short, and again after a pause, so that
+// nobody queues behind us for long.
+const (
+	lateLock  = 100 * time.Millisecond
+	latePause = 50 * time.Millisecond
+)
+
+// After does what the swap left: ends idle sessions if the plan says so, drops
+// the guard triggers once no snapshot from before the drain is left, removes
+// capture from the old tables and validates foreign keys. May be repeated, in
+// this process or another, until it returns nil. Takes ACCESS EXCLUSIVE on one
+// table at a time for the moment of a DROP TRIGGER, waiting at most 100 ms
+// each time. Where the plan has no watch, the run is finished at the end.
+func (c *Cutover) After(ctx context.Context) error {
+	swapped, err := c.swapped(ctx)
+	if err != nil {
+		return err
+	}
+	if c.settings().RecycleSessions == "idle" {
+		if err := c.recycle(ctx, swapped.at); err != nil {
+			return err
+		}
+	}
+	if err := c.outliveSnapshots(ctx, swapped); err != nil {
+		return err
+	}
+	if err := dropTriggers(ctx, c.Pool, guardTrigger, guardName(c.Upgrade)); err != nil {
+		return err
+	}
+	for _, part := range []struct {
+		name string
+		do   func(context.Context) error
+	}{
+		{"remove capture from the old side", c.Parts.StopCapture},
+		{"validate foreign keys", c.Parts.PostSwap},
+	} {
+		if part.do == nil {
+			continue
+		}
+		if err := part.do(ctx); err != nil {
+			return fmt.Errorf("%s: %w", part.name, err)
+		}
+	}
+	if !c.Upgrade.Plan.Settings.Watch.Enabled {
+		return c.Finish(ctx, KeepOld)
+	}
+	return nil
+}
+
+// swap as the run's row tells it.
+type swapRecord struct {
+	at    time.Time
+	guard string
+}
+
+func (c *Cutover) swapped(ctx context.Context) (swapRecord, error) {
+	var s swapRecord
+	err := c.Pool.QueryRow(ctx, `SELECT (cutover->>'at')::timestamptz, coalesce(cutover->>'guard', swap_xid::text)
+		FROM pgumbra.run WHERE id = $1`, c.Upgrade.ID).Scan(&s.at, &s.guard)
+	if err != nil {
+		return s, fmt.Errorf("read the swap's record: %w", err)
+	}
+	return s, nil
+}
+
+// outliveSnapshots waits until no session has a snapshot from before the drain.
+// The attempt has waited for all of them but those that waited for its fence,
+// so this is short. Times are the server's: a transaction that began after the
+// swap has no older snapshot, however old its xmin looks.
+func (c *Cutover) outliveSnapshots(ctx context.Context, s swapRecord) error {
+	var said time.Time
+	for {
+		found, err := sessions(ctx, c.Pool, holdersSQL, s.guard, s.guard, 0)
+		if err != nil {
+			return fmt.Errorf("look for old snapshots: %w", err)
+		}
+		found = slices.DeleteFunc(found, func(h session) bool { return h.Began == nil || h.Began.After(s.at) })
+		if len(found) == 0 {
+			return nil
+		}
+		if time.Since(said) > 10*time.Second {
+			c.Log.Info("the guard stays until this session's snapshot is gone", "session", found[0].String())
+			said = time.Now()
+		}
+		if err := pause(ctx, latePause); err != nil {
+			return err
+		}
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
+}
+
+// dropTriggers drops a trigger of ours wherever it is, each in a transaction of
+// its own.
+func dropTriggers(ctx context.Context, db pg.Beginner, trigger string, function pg.Name) error {
+	var tables []pg.Name
+	err := pg.ReadCommitted(ctx, db, func(tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, `SELECT n.nspname::text, c.relname::text
+			FROM pg_catalog.pg_trigger t
+			JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid
+			JOIN pg_catalog.pg_namespace f ON f.oid = p.pronamespace
+			JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid
+			JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+			WHERE t.tgname = $1 AND f.nspname = $2 AND p.proname = $3`, trigger, function.Schema, function.Name)
+		if err != nil {
+			return err
+		}
+		tables, err = pgx.CollectRows(rows, pgx.RowToStructByPos[pg.Name])
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("list triggers %s: %w", trigger, err)
+	}
+	for _, t := range tables {
+		err := patiently(ctx, db, "DROP TRIGGER IF EXISTS "+pg.Ident(trigger)+" ON "+t.Quoted())
+		if err != nil {
+			return fmt.Errorf("drop trigger %s of %s: %w", trigger, t, err)
+		}
+	}
+	return patiently(ctx, db, "DROP FUNCTION IF EXISTS "+function.Quoted()+"()")
+}
+
+// patiently runs statements in one transaction whose lock waits are short,
+// until the locks could be had.
+func patiently(ctx context.Context, db pg.Beginner, statements ...string) error {
+	for {
+		err := pg.ReadCommitted(ctx, db, func(tx pgx.Tx) error {
+			if _, err := tx.Exec(ctx, fmt.Sprintf("SET LOCAL lock_timeout = %d", lateLock.Milliseconds())); err != nil {
+				return err
+			}
+			for _, s := range statements {
+				if _, err := tx.Exec(ctx, s); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		switch pg.State(err) {
+		case pg.LockNotAvailable, pg.DeadlockDetected:
+		default:
+			return err
+		}
+		if err := pause(ctx, latePause); err != nil {
+			return err
+		}
+	}
+}
+
+// recycle ends the sessions that are idle, outside any transaction, and began
+// before the swap, so that pools make new ones without old prepared statements.
+// Sessions that this role may not end are left, and logged.
+func (c *Cutover) recycle(ctx context.Context, swapped time.Time) error {
+	rows, err := c.Pool.Query(ctx, `SELECT pid FROM pg_catalog.pg_stat_activity
+		WHERE datname = pg_catalog.current_database() AND backend_type = 'client backend' AND state = 'idle'
+		  AND backend_start < $1 AND pid <> pg_catalog.pg_backend_pid() AND application_name NOT LIKE 'pgumbra/%'`, swapped)
+	if err != nil {
+		return fmt.Errorf("list idle sessions: %w", err)
+	}
+	pids, err := pgx.CollectRows(rows, pgx.RowTo[int32])
+	if err != nil {
+		return fmt.Errorf("list idle sessions: %w", err)
+	}
+	for _, pid := range pids {
+		// Once more in the same statement: it may have begun to work meanwhile.
+		_, err := c.Pool.Exec(ctx, `SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
+			WHERE pid = $1 AND state = 'idle' AND backend_start < $2`, pid, swapped)
+		if pg.State(err) == pg.InsufficientPriv {
+			c.Log.Warn("an idle session may not be ended by this role", "pid", pid)
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("end idle session %d: %w", pid, err)
+		}
+	}
+	return nil
+}
+

@@ -1,0 +1,198 @@
+package cutover
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/internal/pg"
+)
+
+//go:embed sql/inway.sql
+var inWaySQL string
+
+// Rows a second that a drain replays where no rate was measured yet: the slow
+// end of what small rows reach.
+const assumedRate = 10_000
+
+// Locks that the swap takes for a table on both sides together, beyond one for
+// each: triggers' functions, constraints, indexes. Measured for plain tables.
+const locksPerTable = 6
+
+// Check names what stands against a cutover now. It takes no locks. An empty
+// list means that an attempt is worth making, not that it will succeed.
+func (c *Cutover) Check(ctx context.Context) ([]Blocker, error) {
+	var all []Blocker
+	for _, check := range []func(context.Context) ([]Blocker, error){
+		c.checkPrivileges, c.checkTables, c.checkLag, c.checkStructure, c.checkPrepared, c.checkIndexes,
+		c.checkLocks, c.checkSessions, c.checkDependents,
+	} {
+		found, err := check(ctx)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, found...)
+	}
+	return all, nil
+}
+
+// checkPrivileges: without pg_read_all_stats other sessions' state reads NULL,
+// and every look at them would find nothing.
+func (c *Cutover) checkPrivileges(ctx context.Context) ([]Blocker, error) {
+	var held bool
+	var user string
+	err := c.Pool.QueryRow(ctx, `SELECT pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE'), current_user::text`).Scan(&held, &user)
+	if err != nil {
+		return nil, fmt.Errorf("check privileges: %w", err)
+	}
+	if held {
+		return nil, nil
+	}
+	return []Blocker{{Code: "privilege", Message: "without pg_read_all_stats old snapshots of other sessions cannot be seen",
+		Fix: "GRANT pg_read_all_stats TO " + pg.Ident(user)}}, nil
+}
+
+func (c *Cutover) checkTables(ctx context.Context) ([]Blocker, error) {
+	rows, err := control.Tables(ctx, c.Pool, c.Upgrade)
+	if err != nil {
+		return nil, err
+	}
+	var all []Blocker
+	within := c.settings().VerifyWithin
+	for _, t := range rows {
+		if !c.Upgrade.Plan.Verifiable(t.Shadow) {
+			continue
+		}
+		switch {
+		case t.State != control.InStep:
+			all = append(all, Blocker{Code: "not-following", Message: fmt.Sprintf("%s does not follow yet: %s", t.Shadow, t.State), Fix: "let the run go on"})
+		case t.VerifiedAt == nil:
+			all = append(all, Blocker{Code: "not-verified", Message: t.Shadow + " is not verified", Fix: "let the run go on, or pgumbra verify"})
+		case within > 0 && t.VerifiedAgo > within:
+			all = append(all, Blocker{Code: "not-verified", Message: fmt.Sprintf("%s was verified %s ago, longer than cutover.verify_within",
+				t.Shadow, t.VerifiedAgo.Round(time.Second)), Fix: "pgumbra verify, or raise cutover.verify_within"})
+		}
+	}
+	return all, nil
+}
+
+// checkLag predicts the drain from the rate of the last batches.
+func (c *Cutover) checkLag(ctx context.Context) ([]Blocker, error) {
+	if c.Parts.Pending == nil {
+		return nil, nil
+	}
+	pending, err := c.Parts.Pending(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var rate float64
+	if err := c.Pool.QueryRow(ctx, `SELECT rate_out FROM pgumbra.leader WHERE run_id = $1`, c.Upgrade.ID).Scan(&rate); err != nil {
+		return nil, fmt.Errorf("read the rate: %w", err)
+	}
+	drain := time.Duration(float64(pending) / max(rate, assumedRate) * float64(time.Second))
+	if drain <= c.settings().MaxStall/2 {
+		return nil, nil
+	}
+	return []Blocker{{Code: "lag", Message: fmt.Sprintf("%d changes are not replayed; draining them would take %s, cutover.max_stall is %s",
+		pending, drain.Round(time.Millisecond), c.settings().MaxStall), Fix: "wait until the run has caught up"}}, nil
+}
+
+func (c *Cutover) checkStructure(ctx context.Context) ([]Blocker, error) {
+	if c.Parts.Changed == nil {
+		return nil, nil
+	}
+	changed, err := c.Parts.Changed(ctx)
+	return changedBlockers(changed), err
+}
+
+func (c *Cutover) checkPrepared(ctx context.Context) ([]Blocker, error) {
+	return c.named(ctx, "prepared-transaction", "prepared transaction %s may hold locks and changes", "COMMIT PREPARED or ROLLBACK PREPARED it",
+		`SELECT quote_literal(gid) FROM pg_catalog.pg_prepared_xacts WHERE database = pg_catalog.current_database() ORDER BY 1`)
+}
+
+func (c *Cutover) checkIndexes(ctx context.Context) ([]Blocker, error) {
+	_, shadow := schemaNames(c.Upgrade.Plan)
+	return c.named(ctx, "invalid-index", "index %s is not valid", "let the run build it; if it stays so, abort and run again",
+		`SELECT format('%I.%I', n.nspname, c.relname) FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
+		 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+		 WHERE n.nspname = ANY ($1) AND NOT (i.indisvalid AND i.indisready) ORDER BY 1`, shadow)
+}
+
+// named makes a blocker of each row of a query.
+func (c *Cutover) named(ctx context.Context, code, message, fix, sql string, args ...any) ([]Blocker, error) {
+	rows, err := c.Pool.Query(ctx, sql, args...)
+	if err != nil {
+		return nil, fmt.Errorf("check %s: %w", code, err)
+	}
+	found, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return nil, fmt.Errorf("check %s: %w", code, err)
+	}
+	var all []Blocker
+	for _, what := range found {
+		all = append(all, Blocker{Code: code, Message: fmt.Sprintf(message, what), Fix: fix})
+	}
+	return all, nil
+}
+
+// checkLocks compares what the swap will lock with what the lock table has
+// room for.
+func (c *Cutover) checkLocks(ctx context.Context) ([]Blocker, error) {
+	production, shadow := schemaNames(c.Upgrade.Plan)
+	old, err := relations(ctx, c.Pool, production)
+	if err != nil {
+		return nil, err
+	}
+	twins, err := relations(ctx, c.Pool, shadow)
+	if err != nil {
+		return nil, err
+	}
+	need := int64((len(old)+len(twins))*locksPerTable/2 + 100)
+	if c.Upgrade.Plan.Moves() {
+		need *= 2 // tables moved one by one take their indexes, sequences and TOAST along
+	}
+	var room int64
+	err = c.Pool.QueryRow(ctx, `SELECT current_setting('max_locks_per_transaction')::bigint *
+		(current_setting('max_connections')::bigint + current_setting('max_prepared_transactions')::bigint)
+		- (SELECT count(*) FROM pg_catalog.pg_locks WHERE NOT fastpath)`).Scan(&room)
+	if err != nil {
+		return nil, fmt.Errorf("count locks: %w", err)
+	}
+	if need <= room {
+		return nil, nil
+	}
+	return []Blocker{{Code: "locks", Message: fmt.Sprintf("the swap takes about %d locks; the lock table has room for %d", need, room),
+		Fix: "raise max_locks_per_transaction and restart the server"}}, nil
+}
+
+// checkSessions names whoever would make an attempt fail now: transactions that
+// hold a lock against the fence or a snapshot and have been open for longer
+// than an attempt waits. A base backup is none of them: it copies files and
+// replays WAL, whatever the names are.
+func (c *Cutover) checkSessions(ctx context.Context) ([]Blocker, error) {
+	production, _ := schemaNames(c.Upgrade.Plan)
+	found, err := sessions(ctx, c.Pool, inWaySQL, production, c.settings().MaxStall.Seconds())
+	if err != nil {
+		return nil, fmt.Errorf("look for open transactions: %w", err)
+	}
+	return blockersOf("lock or snapshot", found), nil
+}
+
+func (c *Cutover) checkDependents(ctx context.Context) ([]Blocker, error) {
+	production, shadow := schemaNames(c.Upgrade.Plan)
+	var shared []string
+	for _, s := range c.Upgrade.Plan.Shared {
+		shared = append(shared, s.Name.Quoted())
+	}
+	found, err := dependents(ctx, c.Pool, production, shadow, shared)
+	if err != nil || len(found) == 0 {
+		return nil, err
+	}
+	return []Blocker{{Code: "outside-dependents", Message: "after the swap these would go on using the old tables: " + strings.Join(found, ", "),
+		Fix: "drop them, or move them into a schema of the plan, and plan again"}}, nil
+}

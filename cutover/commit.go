@@ -1,0 +1,116 @@
+package cutover
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/internal/pg"
+)
+
+// How long an answer to COMMIT is waited for, and how long the server is asked
+// afterwards what became of it.
+const (
+	commitPatience = 10 * time.Second
+	lookPatience   = 60 * time.Second
+)
+
+// commit ends the stall. Once COMMIT is sent the caller's context no longer
+// counts: half a swap does not exist, and its outcome must be known.
+func (a *attempt) commit(ctx context.Context) error {
+	if a.c.beforeCommit != nil {
+		a.c.beforeCommit(a.pid)
+	}
+	sent, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitPatience)
+	defer cancel()
+	tag, err := a.swapper.Exec(sent, "COMMIT")
+	a.out.Stall = time.Since(a.began)
+	var answer *pgconn.PgError
+	switch {
+	case err == nil && tag.String() == "COMMIT":
+	case err == nil:
+		return fmt.Errorf("commit the swap: the server answered %s", tag)
+	case errors.As(err, &answer) && !pg.Unreachable(err) && answer.Code != pg.QueryCanceled:
+		return fmt.Errorf("commit the swap: %w", err)
+	default:
+		a.c.Log.Warn("no answer to the swap's commit; asking the server", "xid", a.xid, "error", err)
+		if err := a.c.learn(ctx, a.xid); err != nil {
+			return err
+		}
+	}
+	a.out.Swapped = true
+	a.c.Upgrade.Entered(control.Watching)
+	a.remember(ctx)
+	return nil
+}
+
+// remember corrects the recorded stall, which was measured just before the
+// commit. Not worth failing for.
+func (a *attempt) remember(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	_, err := a.onlook.Exec(ctx, `UPDATE pgumbra.run SET cutover = $2 WHERE id = $1`, a.c.Upgrade.ID, a.report(a.out.Stall))
+	if err != nil {
+		a.c.Log.Warn("the recorded stall lacks the commit", "error", err)
+	}
+}
+
+// learn asks the server how the swap's transaction ended, until it is no longer
+// in progress. Nil: committed, by its number and by the run's row. A notNow:
+// rolled back. [ErrUnknown]: neither can be told.
+func (c *Cutover) learn(ctx context.Context, xid string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookPatience)
+	defer cancel()
+	var last error
+	for ctx.Err() == nil {
+		status, swapped, err := c.look(ctx, xid)
+		switch {
+		case err != nil:
+			last = err
+		case status == "committed" && swapped:
+			return nil
+		case status == "aborted" && !swapped:
+			return refuse(Blocker{Code: "connection-lost", Message: "the connection was lost at the swap's commit, and the server rolled it back",
+				Fix: "nothing changed; it is tried again"})
+		case status != "in progress":
+			return fmt.Errorf("%w: transaction %s is %q, phase watching: %t (pgumbra.run of %s)", ErrUnknown, xid, status, swapped, c.Upgrade.Name)
+		default:
+			last = errors.New("it is still in progress")
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	return fmt.Errorf("%w: transaction %s (pgumbra.run of %s): %w", ErrUnknown, xid, c.Upgrade.Name, last)
+}
+
+// look reads the transaction's status first: when that is final, so is the
+// row that is read after it.
+func (c *Cutover) look(ctx context.Context, xid string) (status string, swapped bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	conn, err := pg.Connect(ctx, c.DSN, pg.Options{Component: "cutover"})
+	if err != nil {
+		return "", false, err
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	var known *string
+	if err := conn.QueryRow(ctx, `SELECT pg_xact_status($1::xid8)`, xid).Scan(&known); err != nil {
+		return "", false, err
+	}
+	if known != nil {
+		status = *known
+	}
+	err = conn.QueryRow(ctx, `SELECT phase = 'watching' AND coalesce(swap_xid = $2::xid8, false) FROM pgumbra.run WHERE id = $1`,
+		c.Upgrade.ID, xid).Scan(&swapped)
+	if errors.Is(err, pgx.ErrNoRows) {
+		err = nil
+	}
+	return status, swapped, err
+}

@@ -1,0 +1,210 @@
+// Package cutover puts the shadow in production's place: it checks that a swap
+// may be tried, stops writes with one LOCK TABLE (the fence), lets replay drain
+// the journals, waits until nobody holds a snapshot from before the drain,
+// and swaps the names, all in one transaction and within max_stall. What the
+// swap leaves to do is done after it, and at the end of the watch the rest.
+//
+// It never waits for a client without a budget, never keeps a client waiting
+// beyond max_stall, and never guesses how a transaction ended: what a lost
+// connection leaves open is looked up on the server.
+//
+// Order of calls: [Cutover.Check] at any time, [Cutover.Run] (several
+// [Cutover.Attempt]) once, [Cutover.After] again and again until it succeeds,
+// [Cutover.Finish] at the end.
+package cutover
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans"
+)
+
+// ErrUnknown: the connection was lost at the swap's COMMIT and the server does
+// not tell what became of the transaction. A human must look at the row of the
+// run in pgumbra.run; the caller changes nothing.
+var ErrUnknown = errors.New("the outcome of the swap is unknown")
+
+// Parts are what a cutover needs of the packages around it. A nil function is
+// skipped, but Drain and SwapEntries must be there.
+type Parts struct {
+	// Drain replays all journals behind the fence, in transactions of its own
+	// that are committed when it returns.
+	Drain func(ctx context.Context) (changes int64, err error)
+	// Pending counts the journal rows that are not replayed yet.
+	Pending func(ctx context.Context) (int64, error)
+	// Changed names what is no longer as capture's fingerprints have it.
+	// Asked before the fence and, at the same time as the drain, behind it.
+	Changed func(ctx context.Context) ([]string, error)
+	// SwapEntries are the structure entries that the swap runs, foreign keys
+	// as NOT VALID.
+	SwapEntries func() []plans.Entry
+	// PrepareReverse makes the reverse journals, before the fence.
+	PrepareReverse func(ctx context.Context) error
+	// ReverseTriggers is the text that makes the reverse triggers while tables
+	// still go by their shadow names.
+	ReverseTriggers func() string
+	// StopCapture removes forward capture from the old tables after the swap.
+	StopCapture func(ctx context.Context) error
+	// PostSwap validates what the swap made NOT VALID.
+	PostSwap func(ctx context.Context) error
+	// RemoveCapture removes whatever capture has left, both directions.
+	RemoveCapture func(ctx context.Context) error
+}
+
+// Cutover swaps one run. Not for use by several goroutines at once.
+type Cutover struct {
+	// Pool of sessions under production's search_path.
+	Pool *pgxpool.Pool
+	// DSN for the two sessions of an attempt's own: direct, no pooler between.
+	DSN     string
+	Upgrade *control.Run
+	Parts   Parts
+	Log     *slog.Logger
+
+	attempts int
+	// beforeCommit lets tests break the connection at the worst moment.
+	beforeCommit func(backend uint32)
+}
+
+// Blocker is something that stands against a swap now.
+type Blocker struct {
+	Code    string `json:"code"`
+	Message string `json:"message"`
+	Fix     string `json:"fix"`
+}
+
+func (b Blocker) String() string { return b.Message }
+
+// Outcome of an attempt, or of a series of them.
+type Outcome struct {
+	Swapped  bool
+	Attempts int
+	// Blockers are why it was not possible; empty after a swap.
+	Blockers []Blocker
+	// Reasons are the blockers' messages.
+	Reasons  []string
+	At       time.Time     // of the swap, by the server's clock
+	LockWait time.Duration // from the first lock request until the fence stood
+	Drained  int64         // journal rows replayed behind the fence
+	Stall    time.Duration // from the first lock request to the commit's answer
+}
+
+// notNow ends an attempt that changed nothing and may be repeated.
+type notNow struct{ blockers []Blocker }
+
+func (n *notNow) Error() string {
+	if len(n.blockers) == 0 {
+		return "not now"
+	}
+	return n.blockers[0].Message
+}
+
+func refuse(blockers ...Blocker) error { return &notNow{blockers} }
+
+// Run makes attempts, with a growing and jittered pause between them so that
+// production works off what waited, until one succeeds or cutover.attempts are
+// used up. An Outcome without Swapped means that nothing changed.
+func (c *Cutover) Run(ctx context.Context) (Outcome, error) {
+	pause := backoff.NewExponentialBackOff()
+	pause.InitialInterval = max(c.settings().MaxStall/4, 50*time.Millisecond)
+	pause.RandomizationFactor = 0.5
+	pause.MaxInterval = 15 * time.Second
+	for {
+		outcome, err := c.Attempt(ctx)
+		if err != nil || outcome.Swapped || outcome.Attempts >= max(c.settings().Attempts, 1) {
+			return outcome, err
+		}
+		c.Log.Info("cutover not possible now", "attempt", outcome.Attempts, "reasons", outcome.Reasons)
+		select {
+		case <-ctx.Done():
+			return outcome, ctx.Err()
+		case <-time.After(pause.NextBackOff()):
+		}
+	}
+}
+
+func (c *Cutover) settings() plans.CutoverSettings { return c.Upgrade.Plan.Settings.Cutover }
+
+// Attempt tries to swap once. From its first lock request production's writers
+// wait (in a schema whose tables are moved one by one, readers too), for
+// max_stall at the most. When the fence does not stand within lock_timeout,
+// the drain or old snapshots take too long, or anything else is in the way,
+// everything is rolled back and the Outcome names it. Returns [ErrUnknown]
+// when the fate of the commit cannot be learned, [control.ErrDeposed] when
+// another process leads.
+func (c *Cutover) Attempt(ctx context.Context) (Outcome, error) {
+	c.attempts++
+	out := Outcome{Attempts: c.attempts}
+	err := c.attempt(ctx, &out)
+	var no *notNow
+	if errors.As(err, &no) {
+		out.Blockers = no.blockers
+		for _, b := range no.blockers {
+			out.Reasons = append(out.Reasons, b.Message)
+		}
+		return out, nil
+	}
+	return out, err
+}
+
+func (c *Cutover) attempt(ctx context.Context, out *Outcome) error {
+	if err := c.prepare(ctx); err != nil {
+		return err
+	}
+	a, err := c.open(ctx, out)
+	if err != nil {
+		return err
+	}
+	defer a.close(ctx)
+	if err := a.calm(ctx); err != nil {
+		return a.judge(ctx, "keep autovacuum off the shadow", err)
+	}
+	if err := a.fence(ctx); err != nil {
+		return a.judge(ctx, "fence", err)
+	}
+	stall, cancel := context.WithDeadline(ctx, a.deadline)
+	defer cancel()
+	if err := a.behindFence(stall); err != nil {
+		return err
+	}
+	return a.commit(ctx)
+}
+
+// judge turns what a budget, a lock or a deadlock ended into a notNow: the
+// transaction is gone and nothing has changed. Other errors pass.
+func (a *attempt) judge(ctx context.Context, stage string, err error) error {
+	var no *notNow
+	if err == nil || errors.As(err, &no) || errors.Is(err, control.ErrDeposed) {
+		return err
+	}
+	over := errors.Is(err, context.DeadlineExceeded) && !expired(ctx, a.deadline)
+	switch pg.State(err) {
+	case pg.QueryCanceled, pg.LockNotAvailable, pg.DeadlockDetected, pg.SerializationFailure:
+		over = true
+	}
+	if !over || errors.Is(ctx.Err(), context.Canceled) {
+		return fmt.Errorf("%s: %w", stage, err)
+	}
+	blockers := a.blockers()
+	if len(blockers) == 0 {
+		blockers = []Blocker{{Code: "over-budget", Message: fmt.Sprintf("%s: over budget: %v", stage, err),
+			Fix: "try when production is quieter, or raise cutover.max_stall or cutover.lock_timeout"}}
+	}
+	return refuse(blockers...)
+}
+
+// expired reports whether ctx itself ended by a deadline of its owner's, other
+// than the attempt's.
+func expired(ctx context.Context, ours time.Time) bool {
+	d, ok := ctx.Deadline()
+	return ctx.Err() != nil && ok && !d.Equal(ours)
+}

@@ -1,0 +1,273 @@
+package cutover
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans"
+)
+
+// facts are what the catalogs say right before an attempt. What the swap's
+// text is made of, so that nothing has to be asked behind the fence but whether
+// it still holds.
+type facts struct {
+	production []relation
+	shadow     []relation
+	outside    []pg.Name // referenced by foreign keys of what moves, or golang-migrate's table elsewhere
+	captured   []capturedBy
+	moves      []move
+}
+
+// relation holds rows, or is the root or a middle level of a partition tree.
+type relation struct {
+	oid  uint32
+	name pg.Name
+}
+
+// capturedBy are the triggers of capture's on a table.
+type capturedBy struct {
+	table    pg.Name
+	triggers []string
+}
+
+// move is how one schema's names come to lead to the shadow.
+type move struct {
+	schema plans.Schema
+	way    way
+	// extensions that go along into the new schema; way relocate
+	extensions []string
+	// carry gives the shadow schema (relocate) or the old one (oneByOne) the
+	// owner, privileges and comment of production's.
+	carry []string
+	// statements that move objects one by one; way oneByOne
+	leave, enter []string
+}
+
+type way int
+
+const (
+	// rename both schemas.
+	rename way = iota
+	// relocate: rename both schemas and move the extensions that live in
+	// production's into the new one. No table is locked for it. Moving tables
+	// one by one instead would need ACCESS EXCLUSIVE on them from the fence
+	// on, behind which the drain could not read production either.
+	relocate
+	// oneByOne: SET SCHEMA for each object, where an extension must stay (not
+	// relocatable, or not ours to move).
+	oneByOne
+)
+
+//go:embed sql/relations.sql
+var relationsSQL string
+
+//go:embed sql/outside.sql
+var outsideSQL string
+
+//go:embed sql/captured.sql
+var capturedSQL string
+
+//go:embed sql/carry.sql
+var carrySQL string
+
+func gather(ctx context.Context, conn *pgx.Conn, plan *plans.Plan) (*facts, error) {
+	f := new(facts)
+	production, shadow := schemaNames(plan)
+	var err error
+	if f.production, err = relations(ctx, conn, production); err != nil {
+		return nil, err
+	}
+	if f.shadow, err = relations(ctx, conn, shadow); err != nil {
+		return nil, err
+	}
+	if f.outside, err = referenced(ctx, conn, plan, production, shadow); err != nil {
+		return nil, err
+	}
+	if f.captured, err = captured(ctx, conn, production); err != nil {
+		return nil, err
+	}
+	for _, s := range plan.Schemas {
+		m, err := planMove(ctx, conn, plan, s)
+		if err != nil {
+			return nil, fmt.Errorf("schema %s: %w", s.Production, err)
+		}
+		f.moves = append(f.moves, m)
+	}
+	return f, nil
+}
+
+func schemaNames(plan *plans.Plan) (production, shadow []string) {
+	for _, s := range plan.Schemas {
+		production = append(production, s.Production)
+		shadow = append(shadow, s.Shadow)
+	}
+	return production, shadow
+}
+
+// relations lists tables and partitioned tables of some schemas in the order
+// in which everybody of ours locks them. Members of extensions are left out.
+func relations(ctx context.Context, db pg.Querier, schemas []string) ([]relation, error) {
+	rows, err := db.Query(ctx, relationsSQL, schemas)
+	if err != nil {
+		return nil, fmt.Errorf("list the tables: %w", err)
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (relation, error) {
+		var r relation
+		err := row.Scan(&r.oid, &r.name.Schema, &r.name.Name)
+		return r, err
+	})
+}
+
+func referenced(ctx context.Context, db pg.Querier, plan *plans.Plan, production, shadow []string) ([]pg.Name, error) {
+	rows, err := db.Query(ctx, outsideSQL, production)
+	if err != nil {
+		return nil, fmt.Errorf("list referenced tables: %w", err)
+	}
+	names, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (pg.Name, error) {
+		var n pg.Name
+		err := row.Scan(&n.Schema, &n.Name)
+		return n, err
+	})
+	inside := map[string]bool{}
+	for _, s := range append(production, shadow...) {
+		inside[s] = true
+	}
+	seen := map[pg.Name]bool{}
+	for _, n := range names {
+		seen[n] = true
+	}
+	add := func(n pg.Name) {
+		if !inside[n.Schema] && !seen[n] {
+			seen[n] = true
+			names = append(names, n)
+		}
+	}
+	for _, fk := range plan.NewFKs {
+		add(fk.References)
+	}
+	if v := plan.VersionTable; v != nil && v.Exists && !v.Moves {
+		add(v.Name)
+	}
+	return names, err
+}
+
+func captured(ctx context.Context, db pg.Querier, production []string) ([]capturedBy, error) {
+	rows, err := db.Query(ctx, capturedSQL, production, control.Schema)
+	if err != nil {
+		return nil, fmt.Errorf("list capture's triggers: %w", err)
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (capturedBy, error) {
+		var c capturedBy
+		err := row.Scan(&c.table.Schema, &c.table.Name, &c.triggers)
+		return c, err
+	})
+}
+
+func planMove(ctx context.Context, conn *pgx.Conn, plan *plans.Plan, s plans.Schema) (move, error) {
+	m := move{schema: s}
+	if s.Swap == plans.Rename {
+		return m, nil
+	}
+	err := conn.QueryRow(ctx, `SELECT coalesce(array_agg(e.extname::text ORDER BY e.oid), '{}')
+		FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE n.nspname = $1`, s.Production).Scan(&m.extensions)
+	if err != nil {
+		return m, fmt.Errorf("list extensions: %w", err)
+	}
+	if m.way, err = probe(ctx, conn, s, m.extensions); err != nil {
+		return m, err
+	}
+	target := s.Shadow
+	if m.way == oneByOne {
+		target = s.Old
+		if err := m.objects(ctx, conn, plan); err != nil {
+			return m, err
+		}
+	}
+	rows, err := conn.Query(ctx, carrySQL, s.Production, target, m.way == relocate)
+	if err == nil {
+		m.carry, err = pgx.CollectRows(rows, pgx.RowTo[string])
+	}
+	if err != nil {
+		return m, fmt.Errorf("read owner and privileges: %w", err)
+	}
+	return m, nil
+}
+
+// probe tries in a transaction that is rolled back whether every extension can
+// be moved by this role, and whether anything but relocatable members would be
+// left behind.
+func probe(ctx context.Context, conn *pgx.Conn, s plans.Schema, extensions []string) (way, error) {
+	stays, err := strangers(ctx, conn, s.Production)
+	if err != nil || stays {
+		return oneByOne, err
+	}
+	tx, err := conn.Begin(ctx)
+	if err != nil {
+		return oneByOne, err
+	}
+	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
+	if _, err := tx.Exec(ctx, "SET LOCAL lock_timeout = '1s'"); err != nil {
+		return oneByOne, err
+	}
+	for _, e := range extensions {
+		_, err := tx.Exec(ctx, "ALTER EXTENSION "+pg.Ident(e)+" SET SCHEMA "+pg.Ident(s.Shadow))
+		if pg.Unreachable(err) || ctx.Err() != nil {
+			return oneByOne, err
+		}
+		if err != nil {
+			return oneByOne, nil
+		}
+	}
+	return relocate, nil
+}
+
+// strangers reports whether members of an extension that is installed in
+// another schema live in this one: they would not go along.
+func strangers(ctx context.Context, db pg.Querier, schema string) (bool, error) {
+	var there bool
+	err := db.QueryRow(ctx, `SELECT EXISTS (
+		SELECT FROM pg_depend d
+		JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND e.oid = d.refobjid
+		CROSS JOIN LATERAL pg_identify_object(d.classid, d.objid, d.objsubid) o
+		WHERE d.deptype = 'e' AND o.schema = quote_ident($1)
+		  AND e.extnamespace <> (SELECT oid FROM pg_namespace WHERE nspname = $1))`, schema).Scan(&there)
+	if err != nil {
+		return false, fmt.Errorf("look for extensions' members: %w", err)
+	}
+	return there, nil
+}
+
+// objects lists the statements that move everything but what is shared.
+func (m *move) objects(ctx context.Context, db pg.Querier, plan *plans.Plan) error {
+	shared := map[pg.Name]bool{}
+	for _, s := range plan.Shared {
+		shared[s.Name] = true
+	}
+	old, err := plans.Movables(ctx, db, m.schema.Production)
+	if err != nil {
+		return err
+	}
+	for _, o := range old {
+		if isType(o.Kind) && shared[o.Name] {
+			continue
+		}
+		m.leave = append(m.leave, o.SetSchema(m.schema.Old))
+	}
+	twins, err := plans.Movables(ctx, db, m.schema.Shadow)
+	if err != nil {
+		return err
+	}
+	for _, o := range twins {
+		m.enter = append(m.enter, o.SetSchema(m.schema.Production))
+	}
+	return nil
+}
+
+// isType tells the kinds that may be shared: a type and a function may have
+// the same name.
+func isType(kind string) bool { return kind == "TYPE" || kind == "DOMAIN" || kind == "SEQUENCE" }

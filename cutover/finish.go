@@ -1,0 +1,158 @@
+package cutover
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/internal/pg"
+)
+
+// OldSide says what becomes of the old schemas at the end of the watch.
+type OldSide int
+
+// What becomes of the old side.
+const (
+	KeepOld OldSide = iota // it stays, and still refuses writes
+	DropOld                // it goes, with all its data
+)
+
+// ErrDependents: something outside the old schemas depends on what is in them,
+// so they are not dropped. The caller shows the message, which names it.
+var ErrDependents = errors.New("objects outside depend on the old side")
+
+// How many tables are dropped in one transaction: each takes locks on itself,
+// its indexes, its TOAST table and what refers to it.
+const dropGroup = 25
+
+//go:embed sql/dependents.sql
+var dependentsSQL string
+
+// Finish ends the watch: capture is removed, then [Finish].
+func (c *Cutover) Finish(ctx context.Context, old OldSide) error {
+	if c.Parts.RemoveCapture != nil {
+		if err := c.Parts.RemoveCapture(ctx); err != nil {
+			return fmt.Errorf("remove capture: %w", err)
+		}
+	}
+	return Finish(ctx, c.Pool, c.Upgrade, old)
+}
+
+// Finish ends the watch once capture is removed: guards go, the old schemas are
+// dropped if told, and the phase becomes finished. May be repeated. Dropping
+// takes ACCESS EXCLUSIVE on old tables only, which nobody writes to; it refuses
+// with [ErrDependents] rather than drop anything outside.
+func Finish(ctx context.Context, pool *pgxpool.Pool, run *control.Run, old OldSide) error {
+	if err := dropTriggers(ctx, pool, guardTrigger, guardName(run)); err != nil {
+		return err
+	}
+	if old == DropOld {
+		if err := dropOld(ctx, pool, run); err != nil {
+			return err
+		}
+	}
+	if run.Phase == control.Finished {
+		return nil
+	}
+	err := pg.ReadCommitted(ctx, pool, func(tx pgx.Tx) error {
+		return control.Advance(ctx, tx, run, control.Finished)
+	})
+	if err != nil {
+		return err
+	}
+	run.Entered(control.Finished)
+	return nil
+}
+
+func dropOld(ctx context.Context, pool *pgxpool.Pool, run *control.Run) error {
+	var schemas []string
+	for _, s := range run.Plan.Schemas {
+		schemas = append(schemas, s.Old)
+	}
+	for {
+		tables, err := relations(ctx, pool, schemas)
+		if err != nil {
+			return err
+		}
+		if len(tables) == 0 {
+			break
+		}
+		if err := dropTables(ctx, pool, schemas, tables[:min(len(tables), dropGroup)]); err != nil {
+			return err
+		}
+	}
+	if err := dropSchemas(ctx, pool, schemas); err != nil {
+		return err
+	}
+	return patiently(ctx, pool, "DROP FUNCTION IF EXISTS "+fenceName(run).Quoted()+"()")
+}
+
+// dropTables locks a group of tables, looks for dependents outside and drops
+// the group. CASCADE reaches the old schemas alone: making a new dependent of a
+// table needs a lock that ours shuts out.
+func dropTables(ctx context.Context, pool *pgxpool.Pool, schemas []string, group []relation) error {
+	names := make([]string, len(group))
+	for i, t := range group {
+		names[i] = t.name.Quoted()
+	}
+	list := strings.Join(names, ", ")
+	return cleared(ctx, pool, schemas, "LOCK TABLE "+list+" IN ACCESS EXCLUSIVE MODE", "DROP TABLE "+list+" CASCADE")
+}
+
+func dropSchemas(ctx context.Context, pool *pgxpool.Pool, schemas []string) error {
+	return cleared(ctx, pool, schemas, "SELECT", "DROP SCHEMA IF EXISTS "+pg.Idents(schemas)+" CASCADE")
+}
+
+// cleared runs lock, then drop if nothing outside depends on the schemas.
+func cleared(ctx context.Context, pool *pgxpool.Pool, schemas []string, lock, drop string) error {
+	for {
+		err := pg.ReadCommitted(ctx, pool, func(tx pgx.Tx) error {
+			if _, err := tx.Exec(ctx, fmt.Sprintf("SET LOCAL lock_timeout = %d", lateLock.Milliseconds())); err != nil {
+				return err
+			}
+			if _, err := tx.Exec(ctx, lock); err != nil {
+				return fmt.Errorf("lock the old tables: %w", err)
+			}
+			outside, err := dependents(ctx, tx, schemas, nil, nil)
+			if err != nil {
+				return err
+			}
+			if len(outside) > 0 {
+				return fmt.Errorf("%w: %s", ErrDependents, strings.Join(outside, ", "))
+			}
+			if _, err := tx.Exec(ctx, drop); err != nil {
+				return fmt.Errorf("drop the old side: %w", err)
+			}
+			return nil
+		})
+		switch pg.State(err) {
+		case pg.LockNotAvailable, pg.DeadlockDetected:
+		default:
+			return err
+		}
+		if err := pause(ctx, latePause); err != nil {
+			return err
+		}
+	}
+}
+
+// dependents describes what outside the schemas depends on what is in them.
+// ignored are further schemas that count as inside, shared are quoted names of
+// types and sequences that are moved as they are.
+func dependents(ctx context.Context, db pg.Querier, schemas, ignored, shared []string) ([]string, error) {
+	rows, err := db.Query(ctx, dependentsSQL, schemas, append([]string{control.Schema}, ignored...), shared)
+	if err != nil {
+		return nil, fmt.Errorf("look for dependents outside: %w", err)
+	}
+	found, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return nil, fmt.Errorf("look for dependents outside: %w", err)
+	}
+	return found, nil
+}

@@ -1,0 +1,180 @@
+package cutover
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans"
+)
+
+// prepare does before the fence whatever needs no fence: functions of the
+// triggers, reverse journals, golang-migrate's row in the shadow. Idempotent.
+func (c *Cutover) prepare(ctx context.Context) error {
+	if c.Parts.PrepareReverse != nil && c.Upgrade.Plan.Settings.Watch.Enabled {
+		if err := c.Parts.PrepareReverse(ctx); err != nil {
+			return fmt.Errorf("prepare the reverse capture: %w", err)
+		}
+	}
+	if err := c.orphans(ctx); err != nil {
+		return err
+	}
+	return pg.ReadCommitted(ctx, c.Pool, func(tx pgx.Tx) error {
+		if err := control.CheckEpoch(ctx, tx, c.Upgrade); err != nil {
+			return err
+		}
+		for _, sql := range []string{guardFunction(c.Upgrade), fenceFunction(c.Upgrade)} {
+			if _, err := tx.Exec(ctx, sql); err != nil {
+				return fmt.Errorf("make the trigger functions: %w", err)
+			}
+		}
+		for _, f := range []pg.Name{guardName(c.Upgrade), fenceName(c.Upgrade)} {
+			if err := strip(ctx, tx, "FUNCTION", f.Quoted()+"()", functionACL, f); err != nil {
+				return err
+			}
+		}
+		return c.versionInShadow(ctx, tx)
+	})
+}
+
+func guardName(run *control.Run) pg.Name {
+	return pg.Name{Schema: control.Schema, Name: fmt.Sprintf("guard_%d", run.ID)}
+}
+
+func fenceName(run *control.Run) pg.Name {
+	return pg.Name{Schema: control.Schema, Name: fmt.Sprintf("fence_%d", run.ID)}
+}
+
+// guardFunction is VOLATILE, so that at READ COMMITTED it looks through a
+// snapshot of its own moment: COPY FROM and TRUNCATE take theirs before they
+// wait for a lock, read nothing through it, and need no refusal.
+func guardFunction(run *control.Run) string {
+	return fmt.Sprintf(`CREATE OR REPLACE FUNCTION %s() RETURNS trigger LANGUAGE plpgsql AS $pgumbra$
+BEGIN
+    IF NOT pg_catalog.pg_visible_in_snapshot(TG_ARGV[0]::pg_catalog.xid8, pg_catalog.pg_current_snapshot()) THEN
+        RAISE EXCEPTION 'could not serialize access: %%.%% was upgraded after this transaction took its snapshot', TG_TABLE_SCHEMA, TG_TABLE_NAME
+            USING ERRCODE = '40001', HINT = 'The transaction might succeed if retried.';
+    END IF;
+    RETURN NULL;
+END
+$pgumbra$`, guardName(run).Quoted())
+}
+
+// PassFence is what a session of ours sets, for a transaction, to write to the
+// old side of a run behind its triggers.
+func PassFence(run *control.Run) string {
+	return fmt.Sprintf("SELECT pg_catalog.set_config('pgumbra.replay', '%d', true)", run.ID)
+}
+
+func fenceFunction(run *control.Run) string {
+	return fmt.Sprintf(`CREATE OR REPLACE FUNCTION %s() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog AS $pgumbra$
+BEGIN
+    IF current_setting('pgumbra.replay', true) = '%d' THEN
+        RETURN NULL;
+    END IF;
+    RAISE EXCEPTION '%%.%% is the old side of upgrade %%: the data live in %% now', TG_TABLE_SCHEMA, TG_TABLE_NAME, %s, TG_ARGV[0]
+        USING ERRCODE = '25006', HINT = 'Write to the table by its name; a function or view that still leads here must be made again.';
+END
+$pgumbra$`, fenceName(run).Quoted(), run.ID, pg.Literal(run.Name))
+}
+
+const (
+	functionACL = `SELECT DISTINCT a.grantee FROM pg_catalog.pg_proc o JOIN pg_catalog.pg_namespace n ON n.oid = o.pronamespace
+		CROSS JOIN LATERAL pg_catalog.aclexplode(coalesce(o.proacl, pg_catalog.acldefault('f', o.proowner))) a
+		WHERE n.nspname = $1 AND o.proname = $2 AND a.grantee <> o.proowner`
+	tableACL = `SELECT DISTINCT a.grantee FROM pg_catalog.pg_class o JOIN pg_catalog.pg_namespace n ON n.oid = o.relnamespace
+		CROSS JOIN LATERAL pg_catalog.aclexplode(o.relacl) a
+		WHERE n.nspname = $1 AND o.relname = $2 AND a.grantee <> o.relowner`
+)
+
+// strip takes away what default privileges gave others on an object that we
+// made.
+func strip(ctx context.Context, tx pg.Querier, kind, identity, grantees string, name pg.Name) error {
+	rows, err := tx.Query(ctx, `SELECT CASE g.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(g.grantee)) END
+		FROM (`+grantees+`) g`, name.Schema, name.Name)
+	if err != nil {
+		return fmt.Errorf("read privileges on %s: %w", name, err)
+	}
+	others, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return fmt.Errorf("read privileges on %s: %w", name, err)
+	}
+	if len(others) == 0 {
+		return nil
+	}
+	if _, err := tx.Exec(ctx, "REVOKE ALL ON "+kind+" "+identity+" FROM "+strings.Join(others, ", ")); err != nil {
+		return fmt.Errorf("revoke default privileges on %s: %w", name, err)
+	}
+	return nil
+}
+
+// versionInShadow writes golang-migrate's row to the shadow's own version table
+// already now: nobody sees it before the swap, and from then on every snapshot
+// does.
+func (c *Cutover) versionInShadow(ctx context.Context, tx pgx.Tx) error {
+	plan := c.Upgrade.Plan
+	v := plan.VersionTable
+	if v == nil || !v.Moves || plan.ToVersion == nil {
+		return nil
+	}
+	name := v.Name
+	if s, ok := plan.SchemaFor(name.Schema); ok {
+		name.Schema = s.Shadow
+	}
+	var there bool
+	err := tx.QueryRow(ctx, `SELECT to_regclass($1) IS NOT NULL`, name.Quoted()).Scan(&there)
+	if err != nil {
+		return fmt.Errorf("look for the version table: %w", err)
+	}
+	for _, sql := range versionRow(name, *plan.ToVersion) {
+		if _, err := tx.Exec(ctx, sql); err != nil {
+			return fmt.Errorf("version table %s: %w", name, err)
+		}
+	}
+	if there {
+		return nil
+	}
+	return strip(ctx, tx, "TABLE", name.Quoted(), tableACL, name)
+}
+
+// versionRow leaves one row, as golang-migrate does. The table has its
+// structure where it must be made.
+func versionRow(name pg.Name, version int64) []string {
+	return []string{
+		"CREATE TABLE IF NOT EXISTS " + name.Quoted() + " (version bigint NOT NULL PRIMARY KEY, dirty boolean NOT NULL)",
+		"DELETE FROM " + name.Quoted(),
+		fmt.Sprintf("INSERT INTO %s (version, dirty) VALUES (%d, false)", name.Quoted(), version),
+	}
+}
+
+// orphans looks for rows of the shadow without the row they refer to, by
+// foreign keys that production does not already guarantee. Validating those
+// keys after the swap would fail.
+func (c *Cutover) orphans(ctx context.Context) error {
+	for _, fk := range c.Upgrade.Plan.NewFKs {
+		var orphan bool
+		if err := c.Pool.QueryRow(ctx, orphanQuery(fk)).Scan(&orphan); err != nil {
+			return fmt.Errorf("check foreign key %s of %s: %w", fk.Name, fk.Table, err)
+		}
+		if orphan {
+			return refuse(Blocker{Code: "foreign-key-violated",
+				Message: fmt.Sprintf("%s holds rows that foreign key %s to %s does not allow", fk.Table, fk.Name, fk.References),
+				Fix:     "correct the rows in production"})
+		}
+	}
+	return nil
+}
+
+func orphanQuery(fk plans.ForeignKey) string {
+	var set, match []string
+	for i, col := range fk.Columns {
+		set = append(set, "c."+pg.Ident(col)+" IS NOT NULL")
+		match = append(match, "r."+pg.Ident(fk.RefColumns[i])+" = c."+pg.Ident(col))
+	}
+	return fmt.Sprintf("SELECT EXISTS (SELECT FROM %s c WHERE %s AND NOT EXISTS (SELECT FROM %s r WHERE %s))",
+		fk.Table.Quoted(), strings.Join(set, " AND "), fk.References.Quoted(), strings.Join(match, " AND "))
+}

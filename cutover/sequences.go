@@ -1,0 +1,74 @@
+package cutover
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans"
+)
+
+// sequenceStatements set the sequences that the shadow has of its own. setval
+// is not undone by a rollback, which does no harm: they are the shadow's, and
+// each attempt computes them again.
+func sequenceStatements(plan *plans.Plan) []string {
+	var all []string
+	for _, s := range plan.Sequences {
+		if s.Production.IsZero() {
+			all = append(all, ownSequence(s))
+		} else {
+			all = append(all, continued(s))
+		}
+	}
+	return all
+}
+
+// Calls that the margin leaves room for: nextval by itself does not wait for
+// the fence, so a client may draw numbers from the old sequence until the swap
+// and use them after it. A call may take a cacheful.
+const marginCalls = 100
+
+// continued goes on where production's sequence stands, plus a margin in the
+// direction of the increment: at most a hundredth of what is left, never past
+// the limit. One that was never used stays so.
+func continued(s plans.Sequence) string {
+	return strings.NewReplacer("{shadow}", s.Shadow.Quoted(), "{production}", s.Production.Quoted(), "{margin}", fmt.Sprint(marginCalls)).Replace(
+		`SELECT pg_catalog.setval(seqrelid::regclass, target::bigint, called) FROM (
+    SELECT d.seqrelid, called,
+           CASE WHEN NOT called THEN least(greatest(p.last_value, d.seqmin), d.seqmax)
+                WHEN d.seqincrement > 0 THEN greatest(least(p.last_value + step, d.seqmax), CASE WHEN s.is_called THEN s.last_value END, d.seqmin)
+                ELSE least(greatest(p.last_value - step, d.seqmin), CASE WHEN s.is_called THEN s.last_value END, d.seqmax) END AS target
+    FROM {production} p
+    CROSS JOIN {shadow} s
+    CROSS JOIN LATERAL (SELECT p.is_called OR s.is_called) c (called)
+    CROSS JOIN (SELECT seqcache FROM pg_catalog.pg_sequence WHERE seqrelid = '{production}'::regclass) pc
+    CROSS JOIN (SELECT seqrelid, seqincrement, seqmin::numeric, seqmax::numeric FROM pg_catalog.pg_sequence WHERE seqrelid = '{shadow}'::regclass) d
+    CROSS JOIN LATERAL (SELECT CASE WHEN NOT p.is_called THEN 0 ELSE pg_catalog.abs(d.seqincrement::numeric) * least({margin} * pc.seqcache,
+        pg_catalog.div(CASE WHEN d.seqincrement > 0 THEN greatest(d.seqmax - p.last_value, 0) ELSE greatest(p.last_value - d.seqmin, 0) END,
+        100 * pg_catalog.abs(d.seqincrement::numeric))) END) m (step)
+) t`)
+}
+
+// ownSequence stands at the furthest of: where the migrations left it, where
+// the copy's own defaults drove it, and its column's values.
+func ownSequence(s plans.Sequence) string {
+	column := "SELECT NULL::numeric, NULL::numeric"
+	if !s.Table.IsZero() && s.Column != "" {
+		column = fmt.Sprintf("SELECT (SELECT max(%[1]s)::numeric FROM %[2]s), (SELECT min(%[1]s)::numeric FROM %[2]s)",
+			pg.Ident(s.Column), s.Table.Quoted())
+	}
+	left := "NULL::numeric"
+	if s.IsCalled {
+		left = fmt.Sprintf("%d::numeric", s.LastValue)
+	}
+	return strings.NewReplacer("{shadow}", s.Shadow.Quoted(), "{column}", column, "{left}", left, "{start}", fmt.Sprint(s.LastValue)).Replace(
+		`SELECT pg_catalog.setval(seqrelid::regclass, (CASE WHEN target IS NOT NULL THEN least(greatest(target, seqmin), seqmax)
+        WHEN {start} BETWEEN seqmin AND seqmax THEN {start} ELSE seqstart END)::bigint, target IS NOT NULL) FROM (
+    SELECT d.seqrelid, d.seqmin, d.seqmax, d.seqstart,
+           CASE WHEN d.seqincrement > 0 THEN greatest({left}, CASE WHEN s.is_called THEN s.last_value END, v.high)
+                ELSE least({left}, CASE WHEN s.is_called THEN s.last_value END, v.low) END AS target
+    FROM {shadow} s
+    CROSS JOIN (SELECT seqrelid, seqincrement, seqstart, seqmin, seqmax FROM pg_catalog.pg_sequence WHERE seqrelid = '{shadow}'::regclass) d
+    CROSS JOIN ({column}) v (high, low)
+) t`)
+}

@@ -1,0 +1,158 @@
+package cutover
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgumbra/pgumbra/internal/pg"
+)
+
+//go:embed sql/blocking.sql
+var blockingSQL string
+
+//go:embed sql/holders.sql
+var holdersSQL string
+
+// session is somebody else's session that is in the way.
+type session struct {
+	PID     int32
+	User    string
+	App     string
+	Kind    string // backend_type
+	State   string
+	Age     float64 // seconds since its transaction began
+	Query   string
+	Began   *time.Time // of its transaction
+	Exempt  bool       // waits for our own fence
+	Backup  bool       // pg_dump
+	Wrapper bool       // autovacuum that must not be interrupted
+}
+
+func sessions(ctx context.Context, db pg.Querier, sql string, args ...any) ([]session, error) {
+	rows, err := db.Query(ctx, sql, args...)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowToStructByPos[session])
+}
+
+func (s session) String() string {
+	user := s.User
+	if user == "" {
+		user = s.Kind
+	}
+	text := fmt.Sprintf("session %d (%s", s.PID, user)
+	if s.App != "" {
+		text += ", " + s.App
+	}
+	if s.State != "" {
+		text += ", " + s.State
+	}
+	text += fmt.Sprintf(", open for %.1f s)", s.Age)
+	if q := head(s.Query); q != "" {
+		text += ": " + q
+	}
+	return text
+}
+
+// head is a statement's beginning on one line. A statement that may hold a
+// password is not shown.
+func head(query string) string {
+	if strings.Contains(strings.ToLower(query), "password") {
+		return "(statement not shown)"
+	}
+	line := []rune(strings.Join(strings.Fields(query), " "))
+	if len(line) > 80 {
+		return string(line[:79]) + "…"
+	}
+	return string(line)
+}
+
+// blockersOf names sessions; how says what they hold: a lock or a snapshot.
+func blockersOf(how string, found []session) []Blocker {
+	var all []Blocker
+	for _, s := range found {
+		b := Blocker{Code: "open-transaction", Message: s.String() + " holds a " + how + " that the cutover waits for",
+			Fix: fmt.Sprintf("wait for it, or end it: SELECT pg_terminate_backend(%d)", s.PID)}
+		switch {
+		case s.Backup:
+			b.Code, b.Fix = "running-backup", "wait until the dump is done"
+		case s.Wrapper:
+			b.Code, b.Fix = "wraparound-vacuum", "wait until this vacuum is done: it must not be interrupted"
+		}
+		all = append(all, b)
+	}
+	return all
+}
+
+// outwait waits for every session of this database that had a snapshot when the
+// drain was committed, as CREATE INDEX CONCURRENTLY does: such a snapshot would
+// see the new tables without what the drain wrote. The list is made once;
+// snapshots that are taken later see all of it, however old their xmin looks.
+//
+// Sessions that wait for our own fence would be waited for in vain. A writer
+// among them either takes a new snapshot when it goes on or meets the guard. A
+// reader among them (SELECT FOR UPDATE, or anything where tables are moved one
+// by one) meets no guard, so where its snapshot is known to be old, or its
+// statement is of the kind that keeps it, the attempt ends.
+func (a *attempt) outwait(ctx context.Context) error {
+	first, err := a.holders(ctx)
+	if err != nil {
+		return err
+	}
+	left := first
+	for {
+		left = still(left, first)
+		if len(left) == 0 {
+			return nil
+		}
+		a.waitedOn = blockersOf("snapshot", left)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(2 * time.Millisecond):
+		}
+		if left, err = a.holders(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+func (a *attempt) holders(ctx context.Context) ([]session, error) {
+	found, err := sessions(ctx, a.onlook, holdersSQL, a.guard, a.horizon, a.pid)
+	if err != nil {
+		return nil, fmt.Errorf("look for old snapshots: %w", err)
+	}
+	return found, nil
+}
+
+// still are those of now that are not exempt and whose transaction was there
+// at first.
+func still(now, first []session) []session {
+	type id struct {
+		pid   int32
+		began time.Time
+	}
+	of := func(s session) id {
+		if s.Began == nil {
+			return id{pid: s.PID}
+		}
+		return id{s.PID, s.Began.UTC()}
+	}
+	there := map[id]bool{}
+	for _, s := range first {
+		there[of(s)] = true
+	}
+	var left []session
+	for _, s := range now {
+		if there[of(s)] && !s.Exempt {
+			left = append(left, s)
+		}
+	}
+	return left
+}

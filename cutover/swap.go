@@ -1,0 +1,210 @@
+package cutover
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+
+	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans"
+)
+
+// Triggers of the cutover's own. The guard is on the new tables until no older
+// snapshot is left, the fence on the old ones for as long as these exist.
+const (
+	guardTrigger = "pgumbra_guard"
+	fenceTrigger = "pgumbra_fence"
+)
+
+// stage is a part of the swap's text, sent in one round trip.
+type stage struct {
+	name string
+	sql  []string
+}
+
+// script is everything that the swap runs but its own record, in order. Names
+// are those that hold when a statement is reached.
+func (a *attempt) script() []stage {
+	reverse := []string{}
+	if a.c.Parts.ReverseTriggers != nil && a.plan.Settings.Watch.Enabled {
+		reverse = append(reverse, a.c.Parts.ReverseTriggers())
+	}
+	return []stage{
+		{"sequences", sequenceStatements(a.plan)},
+		{"structure", entryStatements(a.c.Parts.SwapEntries())},
+		{"reverse capture", reverse},
+		{"guard", guardTriggers(a.c.Upgrade, a.facts.shadow, a.guard)},
+		{"old side", oldSide(a.c.Upgrade, a.facts)},
+		{"version", outsideVersion(a.plan)},
+		{"names", names(a.plan, a.facts.moves)},
+	}
+}
+
+func entryStatements(entries []plans.Entry) []string {
+	all := make([]string, len(entries))
+	for i, e := range entries {
+		all[i] = e.SQL
+	}
+	return all
+}
+
+// guardTriggers refuse a write whose snapshot does not see the drain. The xid
+// is an argument: in a table it would be invisible to just those snapshots.
+func guardTriggers(run *control.Run, tables []relation, guard string) []string {
+	var all []string
+	for _, t := range tables {
+		all = append(all, statementTrigger(guardTrigger, t.name, guardName(run), guard),
+			"ALTER TABLE ONLY "+t.name.Quoted()+" ENABLE ALWAYS TRIGGER "+guardTrigger)
+	}
+	return all
+}
+
+func statementTrigger(trigger string, table, function pg.Name, argument string) string {
+	return fmt.Sprintf("CREATE TRIGGER %s BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON %s FOR EACH STATEMENT EXECUTE FUNCTION %s(%s)",
+		trigger, table.Quoted(), function.Quoted(), pg.Literal(argument))
+}
+
+// oldSide switches capture off on the old tables and refuses writes to them
+// from now on. DROP TRIGGER would need ACCESS EXCLUSIVE: that is for later.
+func oldSide(run *control.Run, f *facts) []string {
+	var all []string
+	for _, c := range f.captured {
+		parts := make([]string, len(c.triggers))
+		for i, t := range c.triggers {
+			parts[i] = "DISABLE TRIGGER " + pg.Ident(t)
+		}
+		all = append(all, "ALTER TABLE ONLY "+c.table.Quoted()+" "+strings.Join(parts, ", "))
+	}
+	for _, t := range f.production {
+		all = append(all, statementTrigger(fenceTrigger, t.name, fenceName(run), t.name.String()),
+			"ALTER TABLE ONLY "+t.name.Quoted()+" ENABLE ALWAYS TRIGGER "+fenceTrigger)
+	}
+	return all
+}
+
+// outsideVersion writes golang-migrate's row where its table does not move.
+func outsideVersion(plan *plans.Plan) []string {
+	v := plan.VersionTable
+	if v == nil || v.Moves || plan.ToVersion == nil {
+		return nil
+	}
+	statements := versionRow(v.Name, *plan.ToVersion)
+	if v.Exists {
+		return statements[1:]
+	}
+	return statements
+}
+
+// names swaps the names, shared types and sequences first: they go where the
+// new tables are, so that whoever uses them by oid goes on. A sequence that a
+// table owns cannot change its schema alone; it is bound to the new column at
+// the end, when both are in one schema.
+func names(plan *plans.Plan, moves []move) []string {
+	var before, after []string
+	for _, s := range plan.Shared {
+		m, ok := moveOf(moves, s.Name.Schema)
+		if !ok {
+			continue
+		}
+		if s.Kind == "SEQUENCE" {
+			before = append(before, "ALTER SEQUENCE "+s.Name.Quoted()+" OWNED BY NONE")
+			if !s.OwnedByTable.IsZero() {
+				after = append(after, fmt.Sprintf("ALTER SEQUENCE %s OWNED BY %s.%s", s.Name.Quoted(), s.OwnedByTable.Quoted(), pg.Ident(s.OwnedByColumn)))
+			}
+		}
+		if m.way != oneByOne {
+			before = append(before, fmt.Sprintf("ALTER %s %s SET SCHEMA %s", s.Kind, s.Name.Quoted(), pg.Ident(m.schema.Shadow)))
+		}
+	}
+	for _, m := range moves {
+		before = append(before, m.statements()...)
+	}
+	return append(before, after...)
+}
+
+func moveOf(moves []move, production string) (move, bool) {
+	for _, m := range moves {
+		if m.schema.Production == production {
+			return m, true
+		}
+	}
+	return move{}, false
+}
+
+func (m move) statements() []string {
+	s := m.schema
+	if m.way == oneByOne {
+		all := append([]string{"CREATE SCHEMA " + pg.Ident(s.Old)}, m.carry...)
+		all = append(append(all, m.leave...), m.enter...)
+		return append(all, "DROP SCHEMA "+pg.Ident(s.Shadow))
+	}
+	all := append([]string{}, m.carry...)
+	all = append(all,
+		fmt.Sprintf("ALTER SCHEMA %s RENAME TO %s", pg.Ident(s.Production), pg.Ident(s.Old)),
+		fmt.Sprintf("ALTER SCHEMA %s RENAME TO %s", pg.Ident(s.Shadow), pg.Ident(s.Production)))
+	for _, e := range m.extensions {
+		all = append(all, fmt.Sprintf("ALTER EXTENSION %s SET SCHEMA %s", pg.Ident(e), pg.Ident(s.Production)))
+	}
+	return all
+}
+
+// swap runs the script and records the swap in the same transaction: phase,
+// outcome, and the transaction's own number, by which a lost connection finds
+// out how it ended.
+func (a *attempt) swap(ctx context.Context) error {
+	for _, s := range a.script() {
+		if len(s.sql) == 0 {
+			continue
+		}
+		group := fmt.Sprintf("SET LOCAL statement_timeout = %d;\n%s", a.left(), strings.Join(s.sql, ";\n"))
+		err := a.watched(ctx, group)
+		if err != nil {
+			return fmt.Errorf("%s: %w", s.name, err)
+		}
+	}
+	return a.record(ctx)
+}
+
+// left is what is left of max_stall in milliseconds, at least one: zero would
+// be no limit at all.
+func (a *attempt) left() int64 { return max(time.Until(a.deadline).Milliseconds(), 1) }
+
+func (a *attempt) record(ctx context.Context) error {
+	if v := a.plan.VersionTable; v != nil && !v.Moves && !v.Exists && a.plan.ToVersion != nil {
+		if err := strip(ctx, a.swapper, "TABLE", v.Name.Quoted(), tableACL, v.Name); err != nil {
+			return err
+		}
+	}
+	if err := control.Advance(ctx, a.swapper, a.c.Upgrade, control.Watching); err != nil {
+		return err
+	}
+	err := a.swapper.QueryRow(ctx, `UPDATE pgumbra.run SET swap_xid = pg_current_xact_id(),
+		cutover = json_build_object('at', clock_timestamp(), 'guard', $2::text) WHERE id = $1
+		RETURNING swap_xid::text, (cutover->>'at')::timestamptz`, a.c.Upgrade.ID, a.guard).Scan(&a.xid, &a.out.At)
+	if err != nil {
+		return fmt.Errorf("record the swap: %w", err)
+	}
+	_, err = a.swapper.Exec(ctx, `UPDATE pgumbra.run SET cutover = $2 WHERE id = $1`, a.c.Upgrade.ID, a.report(time.Since(a.began)))
+	if err != nil {
+		return fmt.Errorf("record the swap: %w", err)
+	}
+	return nil
+}
+
+// report is the outcome as status shows it. guard is for [Cutover.After].
+func (a *attempt) report(stall time.Duration) []byte {
+	ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+	text, err := json.Marshal(map[string]any{
+		"at": a.out.At, "attempts": a.out.Attempts, "lock_wait_ms": ms(a.out.LockWait),
+		"drained": a.out.Drained, "stall_ms": ms(stall), "guard": a.guard,
+	})
+	if err != nil {
+		panic(err) // numbers, a time and a string
+	}
+	return text
+}
+
