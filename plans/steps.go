@@ -1,0 +1,194 @@
+package plans
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/pgumbra/pgumbra/internal/pg"
+)
+
+// The words of a step's lock where production's tables are not locked, or only
+// as a SELECT locks them.
+const (
+	noLock       = "none"
+	accessShare  = "ACCESS SHARE"
+	likeSelect   = "nobody but ALTER TABLE, VACUUM FULL and the like, as for a SELECT"
+	nobody       = "nobody"
+	shadowOnly   = "nobody: the shadow's tables have no other users"
+	runID        = "<run>" // stands for the number that a run gets when it begins
+	capturePause = "200 ms an attempt, one total for all locks of a table, repeated for up to 15 minutes"
+)
+
+// steps is everything a run does, in order, with its statements. Numbers that
+// only a run knows (its own, snapshots, page ranges) appear in angle brackets.
+func steps(p *Plan) []Step {
+	all := slices.Concat(p.buildingSteps(), p.capturingSteps(), p.copyingSteps(), p.followingSteps(),
+		p.cutoverSteps(), p.watchingSteps())
+	return slices.DeleteFunc(all, func(s Step) bool { return len(s.SQL) == 0 })
+}
+
+func (p *Plan) buildingSteps() []Step {
+	return []Step{
+		{Phase: "building", Title: "Make the control schema", Lock: noLock, Waits: nobody,
+			SQL: []string{"CREATE SCHEMA IF NOT EXISTS pgumbra"}},
+		{Phase: "building", Title: "Make the shadow's structure, tables without indexes", Lock: noLock, Waits: shadowOnly,
+			SQL: p.entrySQL(StageBuild)},
+		{Phase: "building", Title: "Put in the rows that the migrations inserted into new tables", Lock: noLock, Waits: shadowOnly,
+			SQL: p.carriedSQL()},
+	}
+}
+
+func (p *Plan) capturingSteps() []Step {
+	var journals, triggers, freezes []string
+	for i := range p.Sources {
+		s := &p.Sources[i]
+		if s.Frozen {
+			freezes = append(freezes, lockSQL(s), freezeSQL(s))
+			continue
+		}
+		journals = append(journals, journalSQL(s)...)
+		triggers = append(append(triggers, lockSQL(s)), triggerSQL(s)...)
+	}
+	return []Step{
+		{Phase: "capturing", Title: "Make a journal for each captured table", Lock: noLock, Waits: nobody, SQL: journals},
+		{Phase: "capturing", Title: "Make the triggers that record changes, a transaction for each table or partition tree",
+			Lock: "SHARE ROW EXCLUSIVE", SQL: triggers,
+			Waits: "we wait for transactions that wrote the table, and writers wait for us: " + capturePause},
+		{Phase: "capturing", Title: "Refuse writes to the frozen tables until the run is over", Lock: "SHARE ROW EXCLUSIVE", SQL: freezes,
+			Waits: "we wait for transactions that wrote the table, and writers wait for us: " + capturePause},
+	}
+}
+
+func (p *Plan) copyingSteps() []Step {
+	var copies, derived []string
+	for i := range p.Tables {
+		t := &p.Tables[i]
+		switch {
+		case t.Feed == Derived:
+			derived = append(derived, insertSQL(t, "(\n"+t.From+"\n) AS q"))
+		case t.Feed == Copied && t.Source >= 0 && t.Source < len(p.Sources):
+			copies = append(copies, p.copySQL(t))
+		}
+	}
+	return []Step{
+		{Phase: "copying", Title: fmt.Sprintf("Copy the rows, %d workers, a short transaction for each range of pages", p.Settings.Copy.Workers),
+			Lock: accessShare, Waits: likeSelect, SQL: copies},
+		{Phase: "copying", Title: "Fill the derived tables", Lock: accessShare, Waits: likeSelect, SQL: derived},
+		{Phase: "copying", Title: "Build the indexes of the keys", Lock: noLock, Waits: shadowOnly, SQL: p.entrySQL(StageKey)},
+	}
+}
+
+func (p *Plan) followingSteps() []Step {
+	var replay, refresh, analyze []string
+	for i := range p.Tables {
+		t := &p.Tables[i]
+		if t.Feed != Copied && t.Feed != Derived {
+			continue
+		}
+		replay = append(replay, p.replaySQL(t)...)
+		analyze = append(analyze, "VACUUM (ANALYZE) "+t.Shadow.Quoted())
+	}
+	for _, v := range p.Matviews {
+		refresh = append(refresh, "REFRESH MATERIALIZED VIEW "+v.Quoted())
+	}
+	return []Step{
+		{Phase: "following", Title: "Build the other indexes and constraints, after the first catch-up", Lock: noLock, Waits: shadowOnly,
+			SQL: slices.Concat(p.entrySQL(StageIndex), p.entrySQL(StageLate))},
+		{Phase: "following", Title: "Vacuum and analyze the shadow", Lock: noLock, Waits: shadowOnly, SQL: analyze},
+		{Phase: "following", Title: "Fill the materialized views", Lock: noLock, Waits: shadowOnly, SQL: refresh},
+		{Phase: "following", Title: "Replay what was recorded, batch after batch, and verify every table exactly",
+			Lock: accessShare, Waits: likeSelect, SQL: replay},
+	}
+}
+
+func (p *Plan) cutoverSteps() []Step {
+	c := p.Settings.Cutover
+	mode, waiters := p.fenceMode()
+	stall := fmt.Sprintf("%s from here to the commit wait for at most %s (cutover.max_stall); past it all is undone and tried again, up to %d times",
+		waiters, c.MaxStall, c.Attempts)
+	held := "as at the fence, which holds until the commit"
+	return []Step{
+		{Phase: "cutover", Title: "Fence: stop writes to production", Lock: mode, SQL: p.fenceSQL(mode),
+			Waits: fmt.Sprintf("we wait for open transactions that wrote, at most %s for all tables together (cutover.lock_timeout); %s", c.LockTimeout, stall)},
+		{Phase: "cutover", Title: "Drain: replay the last changes; wait until no older snapshot is left", Lock: mode, Waits: held,
+			SQL: []string{"SELECT pid, backend_xmin FROM pg_stat_activity WHERE backend_xmin IS NOT NULL AND datname = current_database()"}},
+		{Phase: "cutover", Title: "Set the sequences that only the shadow has", Lock: mode, Waits: held, SQL: p.sequenceSQL()},
+		{Phase: "cutover", Title: "Add foreign keys (not validated yet), triggers, rules and checks that would have acted on the copy", Lock: mode, Waits: held,
+			SQL: p.entrySQL(StageSwap)},
+		{Phase: "cutover", Title: "Guard the new tables against statements with an older snapshot; record changes for the way back; close the old tables",
+			Lock: mode, Waits: held, SQL: p.guardSQL()},
+		{Phase: "cutover", Title: "Swap the names and commit", Lock: p.swapLock(mode), Waits: held, SQL: p.swapSQL()},
+	}
+}
+
+// fenceMode is the lock of the fence and who waits for it.
+func (p *Plan) fenceMode() (mode, waiters string) {
+	if p.Moves() {
+		return "ACCESS EXCLUSIVE", "readers and writers (readers not where every extension of the schema can move along: then it is EXCLUSIVE and a rename)"
+	}
+	return "EXCLUSIVE", "writers and SELECT FOR UPDATE (plain readers never)"
+}
+
+func (p *Plan) swapLock(mode string) string {
+	if p.Moves() {
+		return mode
+	}
+	return mode + " from the fence; the rename itself locks no table"
+}
+
+func (p *Plan) watchingSteps() []Step {
+	guards := make([]string, 0, 2*len(p.Tables))
+	for i := range p.Tables {
+		guards = append(guards, "DROP TRIGGER pgumbra_guard ON "+p.Tables[i].Final.Quoted())
+	}
+	for i := range p.Sources {
+		for _, m := range p.Sources[i].Members {
+			guards = append(guards, "DROP TRIGGER … ON "+p.Old(m.Name).Quoted()+" -- those of capture")
+		}
+	}
+	return []Step{
+		{Phase: "watching", Title: "Drop the guard and the capture of the old tables", Lock: "ACCESS EXCLUSIVE",
+			Waits: "readers and writers of one table at a time, 100 ms an attempt, repeated until it was got at once", SQL: guards},
+		{Phase: "watching", Title: "Validate the foreign keys", Lock: "SHARE UPDATE EXCLUSIVE, ROW SHARE on the referenced table",
+			Waits: "nobody but DDL and VACUUM of that table", SQL: p.validateSQL()},
+		{Phase: "finished", Title: "End the watch; finish --drop-old drops the old side too", Lock: noLock,
+			Waits: "nobody: the old side has no users", SQL: p.dropSQL()},
+	}
+}
+
+func (p *Plan) entrySQL(stage Stage) []string {
+	var all []string
+	for _, e := range p.Entries {
+		if e.Stage == stage {
+			all = append(all, strings.TrimSpace(e.SQL))
+		}
+	}
+	return all
+}
+
+func (p *Plan) carriedSQL() []string {
+	var all []string
+	for i := range p.Tables {
+		t := &p.Tables[i]
+		if t.Feed != Carried || t.CarriedRows == "" {
+			continue
+		}
+		rows := strings.Count(t.CarriedRows, "\n")
+		all = append(all, fmt.Sprintf("COPY %s%s FROM STDIN -- %s rows", t.Shadow.Quoted(), columnList(t.Columns), humanCount(int64(rows))))
+	}
+	return all
+}
+
+func columnList(columns []Column) string {
+	var names []string
+	for _, c := range columns {
+		if !c.Generated {
+			names = append(names, c.Shadow)
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return " (" + pg.Idents(names) + ")"
+}

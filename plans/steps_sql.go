@@ -1,0 +1,263 @@
+package plans
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/pgumbra/pgumbra/internal/pg"
+)
+
+func (s *Source) lastOf(what string) string {
+	return fmt.Sprintf("pgumbra.forward_%s_%d_%s()", runID, s.N, what)
+}
+
+func onlyMembers(s *Source) string {
+	names := make([]string, len(s.Members))
+	for i, m := range s.Members {
+		names[i] = "ONLY " + m.Name.Quoted()
+	}
+	if len(names) == 0 {
+		return "ONLY " + s.Name.Quoted()
+	}
+	return strings.Join(names, ", ")
+}
+
+func lockSQL(s *Source) string {
+	return "LOCK TABLE " + onlyMembers(s) + " IN SHARE ROW EXCLUSIVE MODE"
+}
+
+func freezeSQL(s *Source) string {
+	return fmt.Sprintf(`CREATE TRIGGER "!pgumbra_%s_freeze" BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON %s FOR EACH STATEMENT EXECUTE FUNCTION %s`,
+		runID, s.Name.Quoted(), s.lastOf("freeze"))
+}
+
+// journalSQL are the two tables between which a journal alternates.
+func journalSQL(s *Source) []string {
+	columns := []string{"seq bigint PRIMARY KEY", "xid xid8 NOT NULL DEFAULT pg_current_xact_id()", `op "char" NOT NULL`, "member oid"}
+	for i, k := range s.Key {
+		columns = append(columns, fmt.Sprintf("k_%d %s", i, k.Type))
+	}
+	for i, name := range s.Tracked {
+		columns = append(columns, fmt.Sprintf("t_%d %s", i, s.typeOf(name)))
+	}
+	if s.Record != RecordKey {
+		columns = append(columns, "img "+s.Name.Quoted())
+	}
+	var all []string
+	for _, half := range []string{"a", "b"} {
+		all = append(all, fmt.Sprintf("CREATE TABLE pgumbra.journal_%s_%d_%s (%s)", runID, s.N, half, strings.Join(columns, ", ")))
+	}
+	return all
+}
+
+func (s *Source) typeOf(column string) string {
+	for _, c := range s.Columns {
+		if c.Name == column {
+			return c.Type
+		}
+	}
+	return "text"
+}
+
+// triggerSQL are the triggers of one table. Each member of a partition tree
+// has its own, since a statement fires those of the table it names only.
+func triggerSQL(s *Source) []string {
+	const referencing = " FOR EACH STATEMENT"
+	update := "REFERENCING NEW TABLE AS pgumbra_new" + referencing
+	if s.Record == RecordImage || len(s.Tracked) > 0 {
+		update = "REFERENCING OLD TABLE AS pgumbra_old NEW TABLE AS pgumbra_new" + referencing
+	}
+	all := []string{
+		s.trigger("insert", "AFTER INSERT", "REFERENCING NEW TABLE AS pgumbra_new"+referencing, "insert"),
+		s.trigger("update", "AFTER UPDATE", update, "update"),
+		s.trigger("delete", "AFTER DELETE", "REFERENCING OLD TABLE AS pgumbra_old"+referencing, "delete"),
+		s.trigger("truncate", "AFTER TRUNCATE", "FOR EACH STATEMENT", "truncate"),
+	}
+	if len(s.Key) > 0 {
+		all = append(all, s.trigger("key", "AFTER UPDATE", "FOR EACH ROW WHEN (ROW("+s.keyOf("OLD")+") OPERATOR(pg_catalog.*<>) ROW("+s.keyOf("NEW")+"))", "gone"))
+	}
+	if n := len(s.Members); n > 1 {
+		all = append(all, fmt.Sprintf("-- and likewise on each of the %d other members of the partition tree", n-1))
+	}
+	return all
+}
+
+func (s *Source) trigger(name, when, how, function string) string {
+	return fmt.Sprintf(`CREATE TRIGGER "!pgumbra_%s_%s" %s ON %s %s EXECUTE FUNCTION %s`,
+		runID, name, when, s.Name.Quoted(), how, s.lastOf(function))
+}
+
+func (s *Source) keyOf(row string) string {
+	names := make([]string, len(s.Key))
+	for i, k := range s.Key {
+		names[i] = row + "." + pg.Ident(k.Name)
+	}
+	return strings.Join(names, ", ")
+}
+
+// copySQL is the statement that fills a shadow table; <from> and <to> are the
+// chunk's pages.
+func (p *Plan) copySQL(t *Table) string {
+	s := &p.Sources[t.Source]
+	sql := insertSQL(t, "ONLY "+s.Name.Quoted()+" AS "+pg.Ident(s.Name.Name))
+	var where []string
+	if len(s.Key) > 0 {
+		where = append(where, "ctid >= '<from>' AND ctid < '<to>'")
+	}
+	if t.Where != "" {
+		where = append(where, "("+t.Where+"\n)")
+	}
+	if len(where) > 0 {
+		sql += "\nWHERE " + strings.Join(where, "\n  AND ")
+	}
+	if leaves := countLeaves(s); s.Kind == Partitioned {
+		sql = fmt.Sprintf("-- for each of the %d partitions that hold rows\n%s", leaves, sql)
+	}
+	return sql
+}
+
+func countLeaves(s *Source) int {
+	n := 0
+	for _, m := range s.Members {
+		if m.Leaf {
+			n++
+		}
+	}
+	return n
+}
+
+func insertSQL(t *Table, from string) string {
+	var names, expressions []string
+	overriding := ""
+	for _, c := range t.Columns {
+		if c.Generated || c.Volatile || c.Expression == "" {
+			continue
+		}
+		names, expressions = append(names, c.Shadow), append(expressions, c.Expression)
+		if c.Identity {
+			overriding = " OVERRIDING SYSTEM VALUE"
+		}
+	}
+	columns := ""
+	if len(names) > 0 {
+		columns = " (" + pg.Idents(names) + ")"
+	}
+	return fmt.Sprintf("INSERT INTO %s%s%s\nSELECT %s\nFROM %s", t.Shadow.Quoted(), columns, overriding,
+		strings.Join(expressions, "\n     , "), from)
+}
+
+// replaySQL is how a batch reaches a table, in outline.
+func (p *Plan) replaySQL(t *Table) []string {
+	if t.Feed == Derived {
+		return []string{fmt.Sprintf("-- rows of %s whose sources changed are deleted and derived again", t.Shadow.Quoted())}
+	}
+	key := make([]string, len(t.Key))
+	for i, k := range t.Key {
+		key[i] = k.Shadow
+	}
+	journal := fmt.Sprintf("pgumbra.journal_%s_%d", runID, t.Source)
+	switch {
+	case len(key) == 0:
+		return []string{fmt.Sprintf("-- rows of %s are added and taken away as images of whole rows, by count, out of %s", t.Shadow.Quoted(), journal)}
+	case t.Upsert:
+		return []string{fmt.Sprintf("DELETE FROM %s … USING %s -- keys that are gone", t.Shadow.Quoted(), journal),
+			fmt.Sprintf("INSERT INTO %s … ON CONFLICT (%s) DO UPDATE … -- keys that changed", t.Shadow.Quoted(), pg.Idents(key))}
+	}
+	return []string{fmt.Sprintf("DELETE FROM %s … USING %s -- all keys that changed", t.Shadow.Quoted(), journal),
+		fmt.Sprintf("INSERT INTO %s … -- as they are now", t.Shadow.Quoted())}
+}
+
+func (p *Plan) fenceSQL(mode string) []string {
+	var names []string
+	for i := range p.Sources {
+		names = append(names, onlyMembers(&p.Sources[i]))
+	}
+	if len(names) == 0 {
+		return []string{"BEGIN"}
+	}
+	return []string{"LOCK TABLE " + strings.Join(names, ", ") + " IN " + mode + " MODE"}
+}
+
+func (p *Plan) sequenceSQL() []string {
+	var all []string
+	for _, s := range p.Sequences {
+		from := "<furthest value in use>"
+		if !s.Production.IsZero() {
+			from = "<last value of " + s.Production.String() + " and a margin>"
+		}
+		all = append(all, fmt.Sprintf("SELECT setval(%s, %s)", pg.Literal(s.Shadow.Quoted()), from))
+	}
+	return all
+}
+
+func (p *Plan) guardSQL() []string {
+	var all []string
+	for i := range p.Tables {
+		t := &p.Tables[i]
+		all = append(all, fmt.Sprintf("CREATE TRIGGER pgumbra_guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON %s FOR EACH STATEMENT EXECUTE FUNCTION pgumbra.guard_%s('<xid of the drain>')",
+			t.Shadow.Quoted(), runID))
+	}
+	if p.Settings.Watch.Enabled {
+		all = append(all, fmt.Sprintf("SELECT pgumbra.arm_%s() -- triggers of the reverse capture on the new tables", runID))
+	}
+	for i := range p.Sources {
+		s := &p.Sources[i]
+		for _, m := range s.Members {
+			all = append(all, fmt.Sprintf("ALTER TABLE ONLY %s DISABLE TRIGGER … -- those of capture", m.Name.Quoted()),
+				fmt.Sprintf("CREATE TRIGGER pgumbra_fence BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON %s FOR EACH STATEMENT EXECUTE FUNCTION pgumbra.fence_%s(%s)",
+					m.Name.Quoted(), runID, pg.Literal(m.Name.String())))
+		}
+	}
+	return all
+}
+
+func (p *Plan) swapSQL() []string {
+	var all []string
+	for _, s := range p.Shared {
+		if schema, ok := p.SchemaFor(s.Name.Schema); ok {
+			all = append(all, s.SetSchema(schema.Production, schema.Shadow))
+		}
+	}
+	for _, s := range p.Schemas {
+		if s.Swap == Move {
+			all = append(all, fmt.Sprintf("-- %s holds more than what moves: what else is in it goes along, or each object of ours is moved by ALTER … SET SCHEMA %s", s.Production, pg.Ident(s.Old)))
+			continue
+		}
+		all = append(all, fmt.Sprintf("ALTER SCHEMA %s RENAME TO %s", pg.Ident(s.Production), pg.Ident(s.Old)),
+			fmt.Sprintf("ALTER SCHEMA %s RENAME TO %s", pg.Ident(s.Shadow), pg.Ident(s.Production)))
+	}
+	if v := p.VersionTable; v != nil && p.ToVersion != nil {
+		all = append(all, fmt.Sprintf("UPDATE %s SET version = %d, dirty = false", v.Name.Quoted(), *p.ToVersion))
+	}
+	return append(all, "UPDATE pgumbra.run SET phase = 'watching' …", "COMMIT")
+}
+
+func (p *Plan) validateSQL() []string {
+	var all []string
+	for _, e := range p.Entries {
+		if e.Stage != StageSwap || e.Tag != "FK CONSTRAINT" {
+			continue
+		}
+		table := e.Table
+		for _, s := range p.Schemas {
+			if s.Shadow == table.Schema {
+				table.Schema = s.Production
+			}
+		}
+		all = append(all, fmt.Sprintf("ALTER TABLE %s VALIDATE CONSTRAINT %s", table.Quoted(), pg.Ident(constraintName(e))))
+	}
+	return all
+}
+
+// constraintName: pg_dump tags a constraint's entry "table constraint".
+func constraintName(e Entry) string {
+	return strings.TrimPrefix(e.Name.Name, e.Table.Name+" ")
+}
+
+func (p *Plan) dropSQL() []string {
+	var all []string
+	for _, s := range p.Schemas {
+		all = append(all, fmt.Sprintf("DROP SCHEMA %s CASCADE -- only with --drop-old", pg.Ident(s.Old)))
+	}
+	return all
+}
