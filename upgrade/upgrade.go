@@ -88,9 +88,10 @@ type worker struct {
 func Run(ctx context.Context, file *plans.File, o Options) error {
 	tries := backoff.NewExponentialBackOff()
 	tries.MaxInterval = 15 * time.Second
+	var id int64 // of the run that this process leads, once it does
 	_, err := backoff.Retry(ctx, func() (struct{}, error) {
 		began := time.Now()
-		err := runOnce(ctx, file, o)
+		err := runOnce(ctx, file, o, &id)
 		if !pg.Unreachable(err) {
 			return struct{}{}, backoff.Permanent(err)
 		}
@@ -110,16 +111,17 @@ func Run(ctx context.Context, file *plans.File, o Options) error {
 	return err
 }
 
-func runOnce(ctx context.Context, file *plans.File, o Options) error {
+func runOnce(ctx context.Context, file *plans.File, o Options, id *int64) error {
 	l, err := lead(ctx, file.Production.DSN, file.Name)
 	if err != nil {
 		return err
 	}
 	defer l.release(ctx)
-	run, err := findOrCreate(ctx, l, file, o)
+	run, err := findOrCreate(ctx, l, file, o, *id)
 	if err != nil {
 		return err
 	}
+	*id = run.ID
 	return withWorker(ctx, l, run, file, o, (*worker).live)
 }
 
@@ -152,9 +154,13 @@ func withWorker(ctx context.Context, l *leadership, run *control.Run, file *plan
 }
 
 // findOrCreate reads the live run of the plan file's name, or plans a new one
-// and records it.
-func findOrCreate(ctx context.Context, l *leadership, file *plans.File, o Options) (*control.Run, error) {
+// and records it. A process that led a run already never begins another one:
+// its run was ended by somebody else.
+func findOrCreate(ctx context.Context, l *leadership, file *plans.File, o Options, led int64) (*control.Run, error) {
 	run, err := control.Find(ctx, l.conn, file.Name)
+	if led != 0 && (errors.Is(err, control.ErrNoRun) || err == nil && (run.ID != led || run.Phase.Over())) {
+		return nil, fmt.Errorf("%w, or somebody ended it", control.ErrDeposed)
+	}
 	if err == nil && !run.Phase.Over() {
 		return run, nil
 	}
