@@ -59,8 +59,11 @@ type moment struct {
 
 // advance applies what is unread and records the transaction's snapshot.
 func (r *Replayer) advance(ctx context.Context, tx pgx.Tx, f *feed, at moment) (news, error) {
-	if at.Snapshot == nil || at.State != control.InStep && at.State != control.Indexing {
+	if at.State != control.InStep && at.State != control.Indexing {
 		return news{}, fmt.Errorf("%s is %s: %w", f.t.Shadow, at.State, ErrRecopy)
+	}
+	if at.Snapshot == nil {
+		return news{}, &RecopyError{f.t, "it has no position"}
 	}
 	n, err := f.readNews(ctx, tx, *at.Snapshot)
 	if err != nil {
@@ -106,7 +109,9 @@ func (r *Replayer) once(ctx context.Context, f *feed, work func(pgx.Tx, moment) 
 		at := moment{Position: p}
 		// Positions are constants to the planner, whatever was prepared.
 		err = tx.QueryRow(ctx, `SELECT pg_catalog.pg_current_snapshot()::text,
-			pg_catalog.set_config('plan_cache_mode', 'force_custom_plan', true)`).Scan(&at.now, nil)
+			pg_catalog.set_config('plan_cache_mode', 'force_custom_plan', true),
+			pg_catalog.set_config('search_path', COALESCE(NULLIF($1, ''), pg_catalog.current_setting('search_path')), true)`,
+			r.Run.Plan.SearchPath).Scan(&at.now, nil, nil)
 		if err != nil {
 			return fmt.Errorf("read the snapshot: %w", err)
 		}

@@ -42,10 +42,12 @@ func (r *Replayer) piece(ctx context.Context, tx pgx.Tx, f *feed, at moment) (mo
 	switch {
 	case at.State == control.Indexing || at.State == control.InStep:
 		return false, nil
-	case at.State != control.CatchingUp || at.Snapshot == nil && f.kind() != still:
+	case at.State != control.CatchingUp:
 		return false, fmt.Errorf("%s is %s: %w", f.t.Shadow, at.State, ErrRecopy)
 	case f.kind() == still:
 		return false, control.SetState(ctx, tx, r.Run, f.t.N, control.Indexing)
+	case at.Snapshot == nil:
+		return false, &RecopyError{f.t, "it has no position"}
 	}
 	n, err := f.readNews(ctx, tx, *at.Snapshot)
 	if err != nil {

@@ -21,7 +21,7 @@ type reach struct {
 	nulls  bool
 }
 
-// values begins with the distinct values of a watch, named after it.
+// reached are the distinct values of a watch, named after it.
 func (f *feed) reached(w int) string {
 	columns := f.watches[w].columns
 	return fmt.Sprintf("%s AS (SELECT DISTINCT %s FROM %s AS j WHERE %s AND j.op <> 't')", f.reachedName(w),
@@ -64,10 +64,7 @@ func shadowColumn(column string) string { return "s." + pg.Ident(column) }
 // queried is a column of the derived table as an expression over its query.
 func (f *feed) queried(column string) string {
 	c, _ := f.column(column)
-	if c.Expression == "" {
-		return f.alias() + "." + pg.Ident(column)
-	}
-	return "(" + c.Expression + ")"
+	return "(" + c.Expression + "\n)"
 }
 
 // deleteReached deletes the rows that the touched values reach.

@@ -160,22 +160,37 @@ func (f *feed) addAncestor(run *control.Run, src *plans.Source) error {
 }
 
 func (f *feed) derived(run *control.Run) error {
+	sources := run.Plan.Sources
 	for _, w := range f.t.Watches {
-		src := &run.Plan.Sources[w.Source]
-		f.addMembers(src)
-		if src.Frozen {
-			continue
-		}
-		made := watch{journal: capture.Forward(run, src)}
-		for _, c := range w.Columns {
-			one, err := f.watched(made.journal, src, c)
-			if err != nil {
+		f.addMembers(&sources[w.Source])
+		// A statement on a parent by INHERITS is journalled with the parent.
+		for _, n := range append([]int{w.Source}, sources[w.Source].Ancestors...) {
+			if err := f.addWatch(run, &sources[n], w.Columns); err != nil {
 				return err
 			}
-			made.columns = append(made.columns, one)
 		}
-		f.watches = append(f.watches, made)
 	}
+	for i := range sources { // the query may read any frozen table
+		if sources[i].Frozen {
+			f.addMembers(&sources[i])
+		}
+	}
+	return nil
+}
+
+func (f *feed) addWatch(run *control.Run, src *plans.Source, columns []plans.WatchPair) error {
+	if src.Frozen {
+		return nil
+	}
+	made := watch{journal: capture.Forward(run, src)}
+	for _, c := range columns {
+		one, err := f.watched(made.journal, src, c)
+		if err != nil {
+			return err
+		}
+		made.columns = append(made.columns, one)
+	}
+	f.watches = append(f.watches, made)
 	return nil
 }
 
@@ -201,7 +216,7 @@ func (f *feed) watched(j capture.Journal, src *plans.Source, c plans.WatchPair) 
 
 func (f *feed) addMembers(src *plans.Source) {
 	for _, m := range src.Members {
-		if m.Leaf || src.Kind != plans.Partitioned {
+		if m.Leaf && !slices.Contains(f.members, m.OID) {
 			f.members = append(f.members, m.OID)
 		}
 	}
@@ -233,23 +248,19 @@ func (f *feed) base() string {
 	if f.src != nil {
 		return f.src.Name.Name
 	}
-	return f.t.Shadow.Name
+	return "q"
 }
 
-// written are the columns that replay fills; the others fill themselves.
-func (f *feed) written() []plans.Column { return f.columns(plans.Column{}) }
+// written are the columns that copy and replay fill; the others fill themselves.
+func (f *feed) written() []plans.Column {
+	return slices.DeleteFunc(slices.Clone(f.t.Columns), func(c plans.Column) bool {
+		return c.Generated || c.Volatile || c.Expression == ""
+	})
+}
 
 // volatile columns were made once for each key and keep their value.
-func (f *feed) volatile() []plans.Column { return f.columns(plans.Column{Volatile: true}) }
-
-func (f *feed) columns(like plans.Column) []plans.Column {
-	var some []plans.Column
-	for _, c := range f.t.Columns {
-		if !c.Generated && c.Volatile == like.Volatile {
-			some = append(some, c)
-		}
-	}
-	return some
+func (f *feed) volatile() []plans.Column {
+	return slices.DeleteFunc(slices.Clone(f.t.Columns), func(c plans.Column) bool { return c.Generated || !c.Volatile })
 }
 
 func (f *feed) column(shadow string) (plans.Column, bool) {

@@ -74,3 +74,16 @@ func (f *Forecast) ETA() (time.Duration, Outlook) {
 	}
 	return time.Duration(seconds * float64(time.Second)), Converging
 }
+
+// ETA is how many seconds the pending rows will take at these rates, rows a
+// second in and out; nil: nobody knows yet, or never.
+func ETA(pending int64, in, out float64) *float64 {
+	seconds := 0.0
+	if pending > 0 {
+		if out <= in {
+			return nil
+		}
+		seconds = float64(pending) / (out - in)
+	}
+	return &seconds
+}

@@ -35,7 +35,7 @@ func (f *feed) gone(s scope) string {
 	}
 	filtered := ""
 	if f.t.Where != "" {
-		filtered = fmt.Sprintf(" OR NOT EXISTS (SELECT FROM pg_catalog.unnest(ARRAY[%[1]s_j.img]) AS %[2]s WHERE (%[3]s))",
+		filtered = fmt.Sprintf(" OR NOT EXISTS (SELECT FROM pg_catalog.unnest(ARRAY[%[1]s_j.img]) AS %[2]s WHERE (%[3]s\n))",
 			f.own, f.alias(), f.t.Where)
 	}
 	return fmt.Sprintf("SELECT %[2]s FROM %[1]s_t JOIN %[3]s AS %[1]s_j ON %[1]s_j.seq = %[1]s_t.last"+
@@ -59,7 +59,7 @@ func (f *feed) upsert(s scope) statement {
 // inserting is INSERT … SELECT of transforms over a row set; their values are
 // cast by assignment, as in the copy.
 func (f *feed) inserting(columns []plans.Column, from, condition string) string {
-	return fmt.Sprintf("INSERT INTO %s (%s) OVERRIDING SYSTEM VALUE SELECT %s FROM %s%s",
+	return fmt.Sprintf("INSERT INTO %s (%s) OVERRIDING SYSTEM VALUE SELECT %s\nFROM %s%s",
 		f.t.Shadow.Quoted(), pg.Idents(names(columns)), values(columns), from, where(f.and(condition)))
 }
 

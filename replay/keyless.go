@@ -21,7 +21,7 @@ func (f *feed) image() string {
 	return fmt.Sprintf("(ROW(%s)::text COLLATE \"C\")", list(len(columns), func(i int) string { return typed(columns[i]) }))
 }
 
-func typed(c plans.Column) string { return fmt.Sprintf("(%s)::%s", value(c), c.Type) }
+func typed(c plans.Column) string { return fmt.Sprintf("(%s\n)::%s", c.Expression, c.Type) }
 
 // shadowImage is the same text of a shadow row.
 func (f *feed) shadowImage(row string) string {

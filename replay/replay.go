@@ -16,6 +16,7 @@ package replay
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -23,12 +24,14 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/plans"
 )
 
 // Sentinels.
 var (
-	// ErrRecopy: the table's copy is not complete, or no longer: the caller
-	// copies the table, then goes on.
+	// ErrRecopy: the table's copy is not complete: the caller copies the table,
+	// then goes on. Where a [*RecopyError] is in the chain, what was copied is
+	// worthless and the copy begins anew.
 	ErrRecopy = errors.New("the table must be copied first")
 	// ErrConflict: the shadow refuses what production holds. The caller stops
 	// the run and shows the error: it names table, statement and row. A
@@ -55,8 +58,8 @@ const (
 // several goroutines, for the same table too: they wait for each other on the
 // table's row in the control schema.
 type Replayer struct {
-	// Pool of sessions in production's database under production's search_path
-	// (plans.Plan.SearchPath): the user's transforms are evaluated there.
+	// Pool of sessions in production's database. The user's transforms are
+	// evaluated under production's search_path, plans.Plan.SearchPath.
 	Pool *pgxpool.Pool
 	Run  *control.Run
 	Log  *slog.Logger
@@ -69,6 +72,20 @@ type Replayer struct {
 	feeds    map[int]*feed
 	advanced map[int]time.Time // when a table's position was last written
 }
+
+// RecopyError says that a table must be copied again from scratch. It matches
+// [ErrRecopy].
+type RecopyError struct {
+	Table  *plans.Table
+	Reason string
+}
+
+func (e *RecopyError) Error() string {
+	return fmt.Sprintf("%s must be copied again: %s", e.Table.Shadow, e.Reason)
+}
+
+// Is lets errors.Is find [ErrRecopy].
+func (e *RecopyError) Is(target error) bool { return target == ErrRecopy }
 
 // Result of a batch.
 type Result struct {

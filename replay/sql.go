@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/pgumbra/pgumbra/capture"
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
 )
@@ -35,13 +36,8 @@ func (s scope) args() []any {
 // $1.
 func unread(alias string) string { return unreadAt(alias, "$1::pg_catalog.pg_snapshot") }
 
-// unreadAt is the same for a position given as an expression. Its first half
-// is for the index on xid; only the second half is exact: numbers of a sequence
-// are not commit order.
-func unreadAt(alias, position string) string {
-	return fmt.Sprintf("%[1]s.xid >= pg_catalog.pg_snapshot_xmin(%[2]s) AND NOT pg_catalog.pg_visible_in_snapshot(%[1]s.xid, %[2]s)",
-		alias, position)
-}
+// unreadAt is the same for a position given as an expression.
+func unreadAt(alias, position string) string { return capture.UnreadOf(alias, position) }
 
 // collate names the collation of an expression; collation "": its type has none.
 func collate(expr, collation string) string {
@@ -60,6 +56,8 @@ func onlyOf(kind plans.Kind, table pg.Name) string {
 	return "ONLY " + table.Quoted()
 }
 
+// Texts of the user's end with a line break: they may end in a comment.
+
 func (f *feed) production() string { return onlyOf(f.src.Kind, f.src.Name) }
 func (f *feed) shadow() string     { return onlyOf(f.t.Kind, f.t.Shadow) }
 func (f *feed) alias() string      { return pg.Ident(f.base()) }
@@ -70,9 +68,9 @@ func (f *feed) and(condition string) string {
 		return condition
 	}
 	if condition == "" {
-		return "(" + f.t.Where + ")"
+		return "(" + f.t.Where + "\n)"
 	}
-	return condition + " AND (" + f.t.Where + ")"
+	return condition + " AND (" + f.t.Where + "\n)"
 }
 
 func where(condition string) string {
@@ -183,20 +181,9 @@ func (f *feed) unpack(rows string) string {
 // whole is production's rows, all of them. It stands after FROM.
 func (f *feed) whole() string {
 	if f.src == nil {
-		return fmt.Sprintf("(%s) AS %s", trimQuery(f.t.From), f.alias())
+		return fmt.Sprintf("(%s\n) AS %s", f.t.From, f.alias())
 	}
 	return f.production() + " AS " + f.alias()
-}
-
-// trimQuery takes the semicolon off a query that people wrote.
-func trimQuery(q string) string { return strings.TrimRight(strings.TrimSpace(q), "; \t\n") }
-
-// value of a column as an expression over the production row.
-func value(c plans.Column) string {
-	if c.Expression != "" {
-		return c.Expression
-	}
-	return pg.Ident(c.Shadow)
 }
 
 func names(columns []plans.Column) []string {
@@ -208,7 +195,7 @@ func names(columns []plans.Column) []string {
 }
 
 func values(columns []plans.Column) string {
-	return list(len(columns), func(i int) string { return value(columns[i]) })
+	return joined(len(columns), "\n, ", func(i int) string { return columns[i].Expression })
 }
 
 // keyValue is the i-th key column of the shadow as an expression over the
@@ -216,12 +203,10 @@ func values(columns []plans.Column) string {
 func (f *feed) keyValue(i int) string {
 	p := f.pairs()[i]
 	expr := p.Expression
-	if expr == "" {
-		c, _ := f.column(p.Shadow)
-		c.Shadow = p.Shadow
-		expr = value(c)
+	if c, ok := f.column(p.Shadow); ok && expr == "" {
+		expr = c.Expression // of a derived table's own key
 	}
-	return collate(fmt.Sprintf("(%s)::%s", expr, p.Type), f.collations[p.Shadow])
+	return collate(fmt.Sprintf("(%s\n)::%s", expr, p.Type), f.collations[p.Shadow])
 }
 
 // sameShadowKey compares a shadow row with a row set that has columns k.
