@@ -84,6 +84,10 @@ func (r *Replayer) snapshot(ctx context.Context, f *feed, work func(pgx.Tx, mome
 	var err error
 	for attempt := range attempts {
 		if err = r.once(ctx, f, work); !repeatable(err) {
+			var conflict *Conflict
+			if errors.As(err, &conflict) {
+				r.locate(ctx, f, conflict)
+			}
 			return err
 		}
 		r.Log.Debug("repeat a batch", "table", f.t.Shadow.String(), "attempt", attempt+1, "error", err.Error())

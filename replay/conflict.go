@@ -15,17 +15,27 @@ import (
 // Conflict is a row that the shadow refuses, or that a transform fails on. It
 // matches [ErrConflict], and the server's error stays in the chain.
 type Conflict struct {
-	Table     pg.Name // in the shadow
-	Action    string  // what the statement does
-	State     string  // SQLSTATE; empty: found by ourselves
-	Message   string  // the server's
-	Detail    string  // the server's: the key, where it knows it
-	Statement string
-	cause     error
+	Table   pg.Name // in the shadow
+	Action  string  // what the statement does
+	State   string  // SQLSTATE; empty: found by ourselves
+	Message string  // the server's
+	Detail  string  // the server's: the key, where it knows it
+	Key     string  // of the production row, "id=7, line=2"; empty: not found, or several
+	// Column of the shadow whose expression fails; empty: none does alone.
+	Column     string
+	Expression string
+	Statement  string
+	cause      error
 }
 
 func (c *Conflict) Error() string {
 	text := fmt.Sprintf("%s: %s: %s", c.Table, c.Action, c.Message)
+	if c.Key != "" {
+		text += ", at the row with " + c.Key
+	}
+	if c.Column != "" {
+		text += fmt.Sprintf(", column %s (%s)", c.Column, c.Expression)
+	}
 	if c.Detail != "" {
 		text += " (" + c.Detail + ")"
 	}

@@ -2,6 +2,7 @@ package replay
 
 import (
 	"fmt"
+	"math"
 	"strings"
 
 	"github.com/pgumbra/pgumbra/internal/pg"
@@ -23,19 +24,42 @@ func (g group) args() []any {
 }
 
 // ranged reports whether the shadow orders its keys as production does: each
-// key column carried as it is, or an integer as an integer of another width.
+// key column carried as it is, in a type of the same order.
 func (f *feed) ranged() bool {
 	if f.kind() != keyed {
 		return false
 	}
 	for _, k := range f.src.Key {
 		p, _ := f.pair(k.Name)
-		sameType := p.Type == k.Type && plain(k.Collation) == plain(f.collations[p.Shadow])
-		if !f.carried(p.Expression, k.Name) || !sameType && !(integer(p.Type) && integer(k.Type)) {
+		if !f.carried(p.Expression, k.Name) || !sameOrder(k.Type, p.Type) ||
+			plain(k.Collation) != plain(f.collations[p.Shadow]) {
 			return false
 		}
 	}
 	return len(f.src.Key) > 0
+}
+
+// sameOrder reports whether a cast to another type keeps apart and in order
+// what it is given: integers of all widths, texts that are not shortened
+// (assignment to varchar(n) drops blanks that are too many).
+func sameOrder(from, to string) bool {
+	if from == to || integer(from) && integer(to) {
+		return true
+	}
+	wide, narrow := textLimit(to), textLimit(from)
+	return narrow > 0 && wide >= narrow
+}
+
+// textLimit is how many characters a text type holds; 0: it is none.
+func textLimit(sqlType string) int {
+	if sqlType == "text" || sqlType == "character varying" {
+		return math.MaxInt
+	}
+	var n int
+	if _, err := fmt.Sscanf(sqlType, "character varying(%d)", &n); err != nil {
+		return 0
+	}
+	return n
 }
 
 func plain(quoted string) string { return strings.ReplaceAll(quoted, `"`, "") }

@@ -1,0 +1,98 @@
+package replay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/internal/pg"
+)
+
+// errUndo rolls a transaction back that only looked.
+var errUndo = errors.New("rolled back on purpose")
+
+// locate finds the key at which replay of a table fails, and the expression, by
+// replaying half of the touched keys, then half of these, and so on, in
+// savepoints of a transaction that is rolled back. PostgreSQL names the key of
+// a violated constraint, but not the row on which an expression fails.
+func (r *Replayer) locate(ctx context.Context, f *feed, conflict *Conflict) {
+	if f.kind() != keyed || conflict.State == "" || strings.HasPrefix(conflict.State, "23") {
+		return
+	}
+	err := r.once(ctx, f, func(tx pgx.Tx, at moment) error {
+		if at.Snapshot == nil {
+			return errUndo
+		}
+		s := scope{position: *at.Snapshot, pieces: 1}
+		if at.State == control.CatchingUp || at.State == control.InStep || at.State == control.Indexing {
+			conflict.Key, conflict.Column, conflict.Expression = f.search(ctx, tx, s)
+		}
+		return errUndo
+	})
+	if !errors.Is(err, errUndo) {
+		r.Log.Warn("the row in conflict was not found", "table", f.t.Shadow.String(), "error", err)
+	}
+}
+
+// search halves until one key is left. Empty: nothing fails any more, or only
+// several rows together.
+func (f *feed) search(ctx context.Context, tx pgx.Tx, s scope) (key, column, expression string) {
+	for s.pieces < 1<<40 {
+		var keys int64
+		count := f.touched(s) + fmt.Sprintf(" SELECT count(*) FROM %s_t", f.own)
+		if err := tx.QueryRow(ctx, count, s.args()...).Scan(&keys); err != nil || keys == 0 {
+			return "", "", ""
+		}
+		if keys == 1 {
+			return f.describe(ctx, tx, s)
+		}
+		halves := [2]scope{s, s}
+		for i := range halves {
+			halves[i].pieces, halves[i].piece = 2*s.pieces, s.piece+int64(i)*s.pieces
+		}
+		switch {
+		case try(ctx, tx, f.applyKeyed(halves[0])) != nil:
+			s = halves[0]
+		case try(ctx, tx, f.applyKeyed(halves[1])) != nil:
+			s = halves[1]
+		default:
+			return "", "", ""
+		}
+	}
+	return "", "", ""
+}
+
+// describe names the one key in scope and the first expression that fails on it.
+func (f *feed) describe(ctx context.Context, tx pgx.Tx, s scope) (key, column, expression string) {
+	text := f.touched(s) + fmt.Sprintf(" SELECT pg_catalog.concat_ws(', ', %s) FROM %s_t", list(len(f.src.Key), func(i int) string {
+		return pg.Literal(f.src.Key[i].Name+"=") + " || " + f.k(i) + "::text"
+	}), f.own)
+	if err := tx.QueryRow(ctx, text, s.args()...).Scan(&key); err != nil {
+		return "", "", ""
+	}
+	for _, c := range f.written() {
+		one := statement{sql: fmt.Sprintf("%s SELECT %s FROM %s", f.touched(s), typed(c), f.current(s)), args: s.args()}
+		if try(ctx, tx, []statement{one}) != nil {
+			return key, c.Shadow, c.Expression
+		}
+	}
+	return key, "", ""
+}
+
+// try runs statements in a savepoint that is rolled back.
+func try(ctx context.Context, tx pgx.Tx, todo []statement) error {
+	probe, err := tx.Begin(ctx)
+	if err != nil {
+		return err
+	}
+	for _, s := range todo {
+		if _, err = probe.Exec(ctx, s.sql, s.args...); err != nil {
+			break
+		}
+	}
+	return errors.Join(err, probe.Rollback(ctx))
+}
