@@ -233,8 +233,11 @@ type WatchPair struct {
 // Shared is a type or sequence that the migrations left as it is: the shadow
 // uses production's own, and the swap moves it.
 type Shared struct {
-	Kind string  `json:"kind"` // TYPE, DOMAIN, SEQUENCE: the word after ALTER
+	Kind string  `json:"kind"` // TYPE, DOMAIN, SEQUENCE, FUNCTION: the word after ALTER
 	Name pg.Name `json:"name"` // in production
+	// Arguments of a FUNCTION in parentheses: a range type's constructors,
+	// which SET SCHEMA of the type leaves behind.
+	Arguments string `json:"arguments,omitempty"`
 	// OwnedBy: a shared sequence's owner after the swap, by final name; empty: none.
 	OwnedByTable  pg.Name `json:"owned_by_table"`
 	OwnedByColumn string  `json:"owned_by_column,omitempty"`
@@ -266,8 +269,10 @@ type Entry struct {
 	SQL   string  `json:"sql"`
 	Stage Stage   `json:"stage"`
 	// Table is the shadow relation that an index, constraint, trigger, rule or
-	// policy belongs to.
+	// policy belongs to. Root is the one of [Plan.Tables] that it is a part of:
+	// of a partition's index the root of the tree.
 	Table pg.Name `json:"table"`
+	Root  pg.Name `json:"root"`
 }
 
 // Stage is when an entry is run.
@@ -349,6 +354,13 @@ type Step struct {
 	SQL   []string `json:"sql"`
 	Lock  string   `json:"lock"`  // strongest lock taken on production, or "none"
 	Waits string   `json:"waits"` // who waits for it, for how long
+}
+
+// SetSchema is the statement that moves a shared object from one schema to
+// another. It takes ACCESS EXCLUSIVE on a sequence, no table lock for a type.
+func (s Shared) SetSchema(from, to string) string {
+	return "ALTER " + s.Kind + " " + pg.Name{Schema: from, Name: s.Name.Name}.Quoted() + s.Arguments +
+		" SET SCHEMA " + pg.Ident(to)
 }
 
 // SchemaFor finds the schema with a production name.

@@ -161,6 +161,7 @@ type Function struct {
 	Body       string
 	Definition string // everything that says what it does, as comparable text
 	Extension  bool
+	Owner      string
 }
 
 // Extension is an installed one.

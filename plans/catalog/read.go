@@ -122,7 +122,7 @@ func (c *Catalog) typ(rows pgx.Rows) error {
 func (c *Catalog) function(rows pgx.Rows) error {
 	f := new(Function)
 	err := rows.Scan(&f.OID, &f.Name.Schema, &f.Name.Name, &f.Arguments, &f.Kind, &f.Language, &f.Volatility,
-		&f.Body, &f.Definition, &f.Extension)
+		&f.Body, &f.Definition, &f.Extension, &f.Owner)
 	c.Functions = append(c.Functions, f)
 	return err
 }

@@ -1,7 +1,7 @@
 SELECT p.oid, n.nspname, p.proname, '(' || pg_get_function_identity_arguments(p.oid) || ')' AS arguments, p.prokind::text, l.lanname,
        p.provolatile::text, coalesce(p.prosrc, '') AS body,
        CASE WHEN p.prokind = 'a' THEN '' ELSE pg_get_functiondef(p.oid) END AS definition,
-       e.objid IS NOT NULL AS extension
+       e.objid IS NOT NULL AS extension, pg_get_userbyid(p.proowner) AS owner
 FROM pg_proc p
 JOIN pg_namespace n ON n.oid = p.pronamespace
 JOIN pg_language l ON l.oid = p.prolang

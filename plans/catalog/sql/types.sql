@@ -17,7 +17,8 @@ SELECT t.oid, n.nspname, t.typname, t.typtype::text,
        coalesce((SELECT string_agg(a.attname || col_description(a.attrelid, a.attnum), ',' ORDER BY a.attnum)
                  FROM pg_attribute a WHERE t.typtype = 'c' AND a.attrelid = t.typrelid), '') AS comment,
        e.objid IS NOT NULL AS extension,
-       (SELECT coalesce(array_agg(DISTINCT d.refobjid), '{}') FROM pg_depend d
+       (SELECT coalesce(array_agg(DISTINCT coalesce(nullif(a.typelem, 0), d.refobjid)), '{}')
+        FROM pg_depend d LEFT JOIN pg_type a ON a.oid = d.refobjid AND a.typcategory = 'A'
         WHERE d.refclassid = 'pg_type'::regclass AND d.deptype IN ('n', 'a')
           AND (d.classid = 'pg_type'::regclass AND d.objid = t.oid
             OR t.typtype = 'c' AND d.classid = 'pg_class'::regclass AND d.objid = t.typrelid

@@ -1,0 +1,127 @@
+package plans
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgumbra/pgumbra/internal/pg"
+)
+
+// checkProduction looks for what stands against a run whatever the migrations do.
+func (m *maker) checkProduction(ctx context.Context) error {
+	for _, check := range []func(context.Context) error{
+		m.checkPrivileges, m.checkNames, m.checkRuns, m.checkState, m.checkReplication,
+	} {
+		if err := check(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkNames: the shadow's and the old side's schemas are free, or ours.
+func (m *maker) checkNames(ctx context.Context) error {
+	live, err := m.runs(ctx, true)
+	if err != nil {
+		return err
+	}
+	if slices.Contains(live, m.file.Name) {
+		return nil
+	}
+	for _, s := range m.plan.Schemas {
+		for _, name := range []string{s.Shadow, s.Old} {
+			if _, taken := m.production.Schema(name); taken {
+				m.blocker("name-taken", name, fmt.Sprintf("a schema %s exists already", name),
+					"drop it if it is what an earlier run left behind (finish --drop-old), or choose another name: for the run")
+			}
+		}
+	}
+	return nil
+}
+
+// runs lists runs that are not over: all of them, or those that hold a schema
+// of ours.
+func (m *maker) runs(ctx context.Context, all bool) ([]string, error) {
+	var there bool
+	if err := m.db.QueryRow(ctx, `SELECT to_regclass('pgumbra.run') IS NOT NULL`).Scan(&there); err != nil || !there {
+		return nil, err
+	}
+	rows, err := m.db.Query(ctx, `SELECT r.name FROM pgumbra.run r
+		WHERE r.phase NOT IN ('finished', 'rolled_back', 'aborted')
+			AND ($1 OR EXISTS (SELECT FROM json_array_elements(r.plan -> 'schemas') s WHERE s ->> 'production' = ANY ($2)))`,
+		all, m.file.Production.Schemas)
+	if err != nil {
+		if pg.State(err) == pg.InsufficientPriv {
+			return nil, nil
+		}
+		return nil, fmt.Errorf("read the runs: %w", err)
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[string])
+}
+
+func (m *maker) checkRuns(ctx context.Context) error {
+	others, err := m.runs(ctx, false)
+	if err != nil {
+		return err
+	}
+	for _, name := range others {
+		if name != m.file.Name {
+			m.blocker("another-run", name, fmt.Sprintf("run %s is under way on the same schemas", name), "finish or abort it first")
+		}
+	}
+	return nil
+}
+
+// checkState: what production holds that a run cannot take along, or that would
+// act on it.
+func (m *maker) checkState(ctx context.Context) error {
+	var prepared, largeObjects int
+	var eventTriggers []string
+	err := m.db.QueryRow(ctx, `SELECT
+		(SELECT count(*) FROM pg_prepared_xacts WHERE database = current_database()),
+		(SELECT count(*) FROM (SELECT FROM pg_largeobject_metadata LIMIT 1000) l),
+		(SELECT coalesce(array_agg(e.evtname::text), '{}') FROM pg_event_trigger e JOIN pg_proc p ON p.oid = e.evtfoid
+			JOIN pg_namespace n ON n.oid = p.pronamespace
+			WHERE e.evtenabled <> 'D' AND n.nspname <> 'pgumbra'
+				AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_event_trigger'::regclass AND d.objid = e.oid AND d.deptype = 'e'))`).
+		Scan(&prepared, &largeObjects, &eventTriggers)
+	if err != nil {
+		return fmt.Errorf("read production's state: %w", err)
+	}
+	if prepared > 0 {
+		m.blocker("prepared-transactions", m.session.database, fmt.Sprintf("%d prepared transactions are open: they hold locks that the swap needs, and outlive every session", prepared),
+			"COMMIT PREPARED or ROLLBACK PREPARED those in pg_prepared_xacts")
+	}
+	if largeObjects > 0 {
+		m.warning("large-objects", m.session.database, "the database holds large objects: they stay as they are, and changes of theirs are not captured", "")
+	}
+	for _, name := range eventTriggers {
+		m.warning("event-trigger", name, "this event trigger fires for the statements that build the shadow and swap it in", "see that it neither refuses nor alters them")
+	}
+	return nil
+}
+
+// checkReplication: publications and subscriptions know tables by oid.
+func (m *maker) checkReplication(ctx context.Context) error {
+	var all, subscriptions []string
+	err := m.db.QueryRow(ctx, `SELECT
+		(SELECT coalesce(array_agg(pubname::text), '{}') FROM pg_publication WHERE puballtables),
+		(SELECT coalesce(array_agg(DISTINCT c.oid::regclass::text), '{}') FROM pg_subscription_rel r JOIN pg_class c ON c.oid = r.srrelid
+			JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = ANY ($1))`, m.file.Production.Schemas).
+		Scan(&all, &subscriptions)
+	if err != nil {
+		return fmt.Errorf("read publications and subscriptions: %w", err)
+	}
+	for _, name := range all {
+		m.blocker("publication-all-tables", name, "this publication is FOR ALL TABLES: it would publish the shadow and the journals too, and refuses updates of shadow tables without a replica identity",
+			"replace it by one with a table list, or drop it for the time of the run")
+	}
+	for _, name := range subscriptions {
+		m.blocker("subscription", name, "a subscription writes this table; its apply worker fires no statement triggers, and knows the table by its oid",
+			"drop or disable the subscription's part on this table before the run")
+	}
+	return nil
+}

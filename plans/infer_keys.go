@@ -1,0 +1,336 @@
+package plans
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans/catalog"
+)
+
+// numberSources chooses each source's key and record, and numbers them in the
+// order of their names.
+func (m *maker) numberSources() {
+	m.watchSources()
+	var all []*sourceDraft
+	for _, s := range m.sources {
+		all = append(all, s)
+	}
+	slices.SortFunc(all, func(a, b *sourceDraft) int {
+		return strings.Compare(a.production.Name.Quoted(), b.production.Name.Quoted())
+	})
+	for _, s := range all {
+		m.chooseKey(s)
+	}
+	m.matchInheritance(all)
+	for n, s := range all {
+		m.fillSource(s, n)
+	}
+	for _, s := range all {
+		s.plan.Ancestors = m.ancestors(s)
+		m.plan.Sources = append(m.plan.Sources, s.plan)
+		for _, d := range s.tables {
+			d.plan.Source = s.plan.N
+		}
+	}
+	m.fillWatches()
+}
+
+// chooseKey takes the unique index that all tables fed from the source carry,
+// the primary key first. Where only a deferrable one exists, the journal can
+// tell of a key twice, so the rows are read again.
+func (m *maker) chooseKey(s *sourceDraft) {
+	s.plan.Record = RecordRow
+	for _, d := range s.tables {
+		if d.rules.Record != "" {
+			s.plan.Record = d.rules.Record
+		}
+	}
+	usable := m.keyCandidates(s.production, (*catalog.Index).Usable)
+	deferrable := m.keyCandidates(s.production, (*catalog.Index).Deferrable)
+	for _, list := range [][]*catalog.Index{usable, deferrable} {
+		if i := m.bestKey(s, list); i != nil {
+			s.index = i
+			break
+		}
+	}
+	switch {
+	case s.index != nil && !s.index.Immediate:
+		s.plan.Record = RecordKey
+		m.info("deferrable-key", s.production.Name.String(), "its only key is deferrable: changed rows are read again from production", "")
+	case s.index == nil && len(usable)+len(deferrable) > 0:
+		m.keyNotCarried(s, append(usable, deferrable...)[0])
+	case s.index == nil:
+		m.keyless(s)
+	}
+}
+
+func (m *maker) keyNotCarried(s *sourceDraft, i *catalog.Index) {
+	s.index = i
+	for _, d := range s.tables {
+		if _, missing := m.pairs(d, s.production, i); missing != "" {
+			m.blocker("key-not-carried", d.after.Name.String(), fmt.Sprintf("no column of the upgraded table holds %s of %s's key one to one, so a changed row cannot be found again", missing, s.production.Name),
+				"keep the key column, or add a unique column to production that the upgraded table keeps")
+		}
+	}
+}
+
+// keyless: a multiset of rows tells no row from its twin, so each column must
+// be computed from the row alone.
+func (m *maker) keyless(s *sourceDraft) {
+	s.plan.Record = RecordImage
+	if s.frozen && len(s.tables) == 0 {
+		return
+	}
+	m.info("keyless", s.production.Name.String(), "the table has no usable key: it is copied in one snapshot and its changes are replayed as whole rows",
+		"a primary key makes copying and replay faster")
+	for _, d := range s.tables {
+		for _, c := range d.plan.Columns {
+			if c.Volatile {
+				m.blocker("keyless-volatile", d.after.Name.String()+"."+c.Shadow, "the table has no key by which a value made once could be kept",
+					"add a key to production's table, or write an expression for the column under tables:")
+			}
+		}
+	}
+	if s.before.Kind != "p" && m.kind(m.before, s.before) == Inherited {
+		m.blocker("inheritance-key", s.production.Name.String(), "a table with parents or children by INHERITS needs a key: a statement on the parent shows the children's rows without their columns", "add the parent's key to it")
+	}
+}
+
+func (m *maker) keyCandidates(t *catalog.Table, fit func(*catalog.Index, *catalog.Table) bool) []*catalog.Index {
+	var all []*catalog.Index
+	for _, i := range m.production.IndexesOf(t.OID) {
+		if fit(i, t) {
+			all = append(all, i)
+		}
+	}
+	slices.SortStableFunc(all, func(a, b *catalog.Index) int {
+		if a.Primary != b.Primary {
+			if a.Primary {
+				return -1
+			}
+			return 1
+		}
+		return len(a.Keys) - len(b.Keys)
+	})
+	return all
+}
+
+// bestKey: the first key that each table has a unique index for, else the
+// first whose columns are carried at all.
+func (m *maker) bestKey(s *sourceDraft, candidates []*catalog.Index) *catalog.Index {
+	var carried *catalog.Index
+	for _, i := range candidates {
+		served, all := true, true
+		for _, d := range s.tables {
+			pairs, missing := m.pairs(d, s.production, i)
+			all = all && missing == ""
+			_, unique := m.shadowIndex(d, pairs)
+			served = served && unique
+		}
+		if all && served {
+			return i
+		}
+		if all && carried == nil {
+			carried = i
+		}
+	}
+	return carried
+}
+
+// pairs finds for each key column the shadow column that holds it; missing is
+// the first that has none.
+func (m *maker) pairs(d *tableDraft, production *catalog.Table, i *catalog.Index) (pairs []Pair, missing string) {
+	for _, k := range i.Keys {
+		source, _ := production.Column(k.Num)
+		c, ok := carrier(d, production, source.Name)
+		if !ok {
+			return pairs, source.Name
+		}
+		pairs = append(pairs, Pair{Production: source.Name, Shadow: c.Shadow, Expression: c.Expression, Type: c.Type,
+			Equals: m.equality(d.final, c.Shadow)})
+	}
+	return pairs, ""
+}
+
+// carrier is the column that holds a production column: itself, cast at most,
+// or else computed from it alone; then a unique index must prove that no two
+// keys become one.
+func carrier(d *tableDraft, production *catalog.Table, name string) (Column, bool) {
+	for _, c := range d.plan.Columns {
+		if !c.Generated && !c.Volatile && plainReference(c.Expression) == name {
+			return c, true
+		}
+	}
+	for _, c := range d.plan.Columns {
+		if c.Generated || c.Volatile || c.Expression == "" {
+			continue
+		}
+		if read := columnsRead(c.Expression, production); len(read) == 1 && read[0] == name && hasUnique(d, c.Shadow) {
+			return c, true
+		}
+	}
+	return Column{}, false
+}
+
+func hasUnique(d *tableDraft, column string) bool {
+	return d.plan.Feed == Copied && d.final != nil && slices.ContainsFunc(d.final.Columns, func(c catalog.Column) bool { return c.Name == column && c.NotNull })
+}
+
+// equality is the equality of the column's own key index, else of its type.
+func (m *maker) equality(t *catalog.Table, column string) string {
+	c, _ := t.ColumnNamed(column)
+	for _, i := range m.final.IndexesOf(t.OID) {
+		for _, k := range i.Keys {
+			if i.Unique && k.Num == c.Num && k.Equals != "" {
+				return k.Equals
+			}
+		}
+	}
+	if e := m.typeEquals[c.TypeOID]; e != "" {
+		return e
+	}
+	return "OPERATOR(pg_catalog.=)"
+}
+
+// shadowIndex is the shadow's index that serves the key: the unique one on just
+// its columns, else one that begins with them.
+func (m *maker) shadowIndex(d *tableDraft, pairs []Pair) (best *catalog.Index, unique bool) {
+	if d.final == nil || len(pairs) == 0 {
+		return nil, false
+	}
+	var want []int16
+	for _, p := range pairs {
+		c, _ := d.final.ColumnNamed(p.Shadow)
+		want = append(want, c.Num)
+	}
+	slices.Sort(want)
+	for _, i := range m.final.IndexesOf(d.final.OID) {
+		if i.Partial || i.Expression || i.Exclusion || len(i.Keys) < len(want) || i.Keys[0].Equals == "" {
+			continue
+		}
+		var lead []int16
+		for _, k := range i.Keys[:len(want)] {
+			lead = append(lead, k.Num)
+		}
+		slices.Sort(lead)
+		if !slices.Equal(lead, want) {
+			continue
+		}
+		if exact := i.Unique && len(i.Keys) == len(want); exact && (!unique || i.Primary) {
+			best, unique = i, true
+		} else if !unique && (best == nil || i.Unique && !best.Unique) {
+			best = i
+		}
+	}
+	return best, unique
+}
+
+// pairKey writes a table's key, the index that serves it, and how rows go in.
+func (m *maker) pairKey(d *tableDraft) {
+	switch d.plan.Feed {
+	case Copied:
+		if d.source.index == nil {
+			return
+		}
+		pairs, missing := m.pairs(d, d.source.production, d.source.index)
+		if missing != "" {
+			return // a blocker says so
+		}
+		d.plan.Key = pairs
+	case Derived:
+		d.plan.Key = m.derivedKey(d)
+	default:
+		return
+	}
+	index, unique := m.shadowIndex(d, d.plan.Key)
+	d.index = index
+	if index == nil {
+		m.warning("no-key-index", d.after.Name.String(), "the upgraded table has no index on the columns of the key: each batch reads it whole",
+			"keep an index on "+strings.Join(shadowColumns(d.plan.Key), ", "))
+		return
+	}
+	d.plan.Upsert = unique && index.Immediate && m.onlyUnique(d, index) && !slices.ContainsFunc(d.final.Columns, func(c catalog.Column) bool { return c.Identity == "a" })
+}
+
+func shadowColumns(pairs []Pair) []string {
+	var all []string
+	for _, p := range pairs {
+		all = append(all, p.Shadow)
+	}
+	return all
+}
+
+// onlyUnique: no other unique or exclusion index can be violated between two
+// rows of one statement; of a partition tree, none of any member either.
+func (m *maker) onlyUnique(d *tableDraft, key *catalog.Index) bool {
+	family := map[uint32]bool{key.OID: true}
+	for grown := true; grown; {
+		grown = false
+		for _, i := range m.final.Indexes {
+			if family[i.Parent] && !family[i.OID] {
+				family[i.OID], grown = true, true
+			}
+		}
+	}
+	return !slices.ContainsFunc(m.final.Indexes, func(i *catalog.Index) bool {
+		t := m.final.ByOID(i.Table)
+		mine := i.Table == d.final.OID || t != nil && t.PartitionOf == d.final.OID
+		return mine && (i.Unique || i.Exclusion) && !family[i.OID]
+	})
+}
+
+// derivedKey is the derived table's own: its primary key, or a usable unique index.
+func (m *maker) derivedKey(d *tableDraft) []Pair {
+	var best *catalog.Index
+	for _, i := range m.final.IndexesOf(d.final.OID) {
+		if i.Usable(d.final) && (best == nil || i.Primary) {
+			best = i
+		}
+	}
+	if best == nil {
+		m.find(Finding{Level: Blocker, Code: "derived-keyless", Object: d.after.Name.String(), Where: m.file.WhereLine(d.rules.Line),
+			Message: "a derived table needs a primary key or a unique index on NOT NULL columns", Fix: "add one in a migration"})
+		return []Pair{}
+	}
+	pairs := []Pair{}
+	for _, k := range best.Keys {
+		c, _ := d.final.Column(k.Num)
+		pairs = append(pairs, Pair{Shadow: c.Name, Expression: pg.Ident(c.Name), Type: c.Type, Equals: k.Equals})
+	}
+	return pairs
+}
+
+// markKeyEntries puts the key's index, with those of all partitions, in the
+// stage of its own.
+func (m *maker) markKeyEntries() {
+	for _, d := range m.tables {
+		if d.index == nil {
+			continue
+		}
+		for _, i := range m.family(d.index) {
+			for n := range m.plan.Entries {
+				e := &m.plan.Entries[n]
+				makes := e.Class == pgClass && e.OID == i.OID || e.Class == pgConstraint && i.Constraint != 0 && e.OID == i.Constraint
+				if makes && i == d.index {
+					d.plan.KeyIndex = e.TOC
+				}
+				if makes || e.Tag == "INDEX ATTACH" && e.Name == i.Name {
+					e.Stage = StageKey
+				}
+			}
+		}
+	}
+}
+
+// family is an index with those of the partitions below it.
+func (m *maker) family(index *catalog.Index) []*catalog.Index {
+	all := []*catalog.Index{index}
+	for _, i := range m.final.Indexes {
+		if i.Parent == index.OID {
+			all = append(all, m.family(i)...)
+		}
+	}
+	return all
+}

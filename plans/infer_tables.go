@@ -1,0 +1,190 @@
+package plans
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans/catalog"
+	"github.com/pgumbra/pgumbra/plans/syntax"
+)
+
+// writeMapping fills the plan's tables and sources.
+func (m *maker) writeMapping(ctx context.Context) error {
+	if err := m.readTypeEquals(ctx); err != nil {
+		return err
+	}
+	for _, d := range m.tables {
+		d.final = m.final.ByOID(d.after.OID)
+		m.feedTable(d)
+	}
+	m.freezeTables()
+	for _, d := range m.tables {
+		if err := m.carry(ctx, d); err != nil {
+			return err
+		}
+		m.columns(d)
+	}
+	m.numberSources()
+	for _, d := range m.tables {
+		m.pairKey(d)
+		m.reverse(d)
+	}
+	m.markKeyEntries()
+	m.writeTables()
+	m.sequences()
+	m.views()
+	m.foreignKeys()
+	m.dropped()
+	m.resultTypes()
+	return nil
+}
+
+// feedTable decides which kind of feed a table has.
+func (m *maker) feedTable(d *tableDraft) {
+	p := &d.plan
+	p.Shadow, p.Final, p.Source = d.final.Name, d.after.Name, -1
+	p.Kind, p.Unlogged = m.kind(m.after, d.after), d.after.Persistence == "u"
+	p.Columns, p.Key, p.Reverse = []Column{}, []Pair{}, []Column{}
+	switch {
+	case d.after.Name == m.version.table:
+		p.Feed = Version
+	case d.ruled && d.rules.Skip:
+		p.Feed = Skipped
+	case d.ruled && d.rules.From.SQL != "":
+		p.Feed, p.From = Derived, strings.TrimRight(strings.TrimSpace(d.rules.From.SQL), ";")
+	case d.fed && d.feed.Source != 0 && !d.feed.Empty:
+		p.Feed, p.Where = Copied, d.feed.Where
+		if d.ruled && d.rules.Where.SQL != "" {
+			p.Where = d.rules.Where.SQL
+		}
+		d.source = m.source(d.feed.Source)
+		d.source.tables = append(d.source.tables, d)
+		p.Production = d.source.production.Name
+	default:
+		p.Feed = Carried
+	}
+}
+
+func (m *maker) kind(c *catalog.Catalog, t *catalog.Table) Kind {
+	switch {
+	case t.Kind == "p":
+		return Partitioned
+	case len(t.Parents) > 0 || slices.ContainsFunc(c.Tables, func(k *catalog.Table) bool { return slices.Contains(k.Parents, t.OID) }):
+		return Inherited
+	}
+	return Plain
+}
+
+// source finds or makes the draft of a production table, a partition's tree as
+// a whole.
+func (m *maker) source(oid uint32) *sourceDraft {
+	before := m.before.Root(m.before.ByOID(oid))
+	if s := m.sources[before.OID]; s != nil {
+		return s
+	}
+	s := &sourceDraft{before: before, production: m.production.ByName(before.Name)}
+	m.sources[before.OID] = s
+	return s
+}
+
+// freezeTables marks tables whose writes are refused; some feed nothing.
+func (m *maker) freezeTables() {
+	for _, r := range m.file.Tables {
+		if b := m.before.ByName(r.Name); r.Freeze && b != nil {
+			m.source(b.OID).frozen = true
+		}
+	}
+}
+
+// carry takes the rows that the migrations left in scratch along.
+func (m *maker) carry(ctx context.Context, d *tableDraft) error {
+	if d.plan.Feed == Skipped || d.plan.Feed == Version || d.plan.Feed == Derived {
+		return nil
+	}
+	var names []string
+	for _, c := range d.final.Columns {
+		if c.Generated == "" {
+			names = append(names, c.Name)
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	only := "ONLY "
+	if d.plan.Kind == Partitioned {
+		only = ""
+	}
+	var rows bytes.Buffer
+	tag, err := m.scratch.db.PgConn().CopyTo(ctx, &rows, "COPY (SELECT "+pg.Idents(names)+" FROM "+only+d.final.Name.Quoted()+") TO STDOUT")
+	if err != nil {
+		return fmt.Errorf("read rows of %s in scratch: %w", d.after.Name, err)
+	}
+	if tag.RowsAffected() == 0 {
+		return nil
+	}
+	if d.plan.Feed == Carried {
+		d.plan.CarriedRows = rows.String()
+		return nil
+	}
+	m.blocker("rows-inserted", d.after.Name.String(), fmt.Sprintf("the migrations insert %d rows into this table, which production has rows of", tag.RowsAffected()),
+		"derive the table: write under tables: "+d.after.Name.String()+" a from: that unites production's rows with the new ones, and key:")
+	return nil
+}
+
+// columns says what each column is filled with.
+func (m *maker) columns(d *tableDraft) {
+	for name, e := range d.rules.Columns {
+		if _, ok := d.final.ColumnNamed(name); !ok {
+			m.find(Finding{Level: Blocker, Code: "transform-invalid", Object: d.after.Name.String() + "." + name, Where: m.file.WhereLine(e.Line),
+				Message: "the upgraded table has no such column", Fix: "correct the name under columns:"})
+		}
+	}
+	for _, c := range d.final.Columns {
+		d.plan.Columns = append(d.plan.Columns, m.column(d, c))
+	}
+}
+
+func (m *maker) column(d *tableDraft, c catalog.Column) Column {
+	out := Column{Shadow: c.Name, Type: c.Type, Generated: c.Generated != "", Identity: c.Identity != "", Origin: FromLineage}
+	if out.Generated {
+		return out
+	}
+	switch d.plan.Feed {
+	case Derived:
+		out.Expression, out.Origin = pg.Ident(c.Name), FromPlan
+	case Copied:
+		if e, ok := d.rules.Columns[c.Name]; ok {
+			out.Expression, out.Origin = e.SQL, FromPlan
+			return out
+		}
+		e, ok := d.feed.Columns[c.Num]
+		if !ok {
+			out.Expression = "NULL" // a blocker concerns it
+			return out
+		}
+		out.Expression, out.Origin, out.Volatile = e.SQL, columnOrigin(e.Origin), e.Volatile
+		if out.Volatile {
+			out.Expression = ""
+		}
+	}
+	return out
+}
+
+func columnOrigin(o syntax.Origin) ColumnOrigin {
+	return map[syntax.Origin]ColumnOrigin{syntax.Using: FromUsing, syntax.Backfill: FromBackfill, syntax.Default: FromDefault, syntax.Lineage: FromLineage}[o]
+}
+
+// writeTables numbers the tables in the order of their names.
+func (m *maker) writeTables() {
+	slices.SortFunc(m.tables, func(a, b *tableDraft) int {
+		return strings.Compare(a.plan.Shadow.Quoted(), b.plan.Shadow.Quoted())
+	})
+	for i, d := range m.tables {
+		d.plan.N = i
+		m.plan.Tables = append(m.plan.Tables, d.plan)
+	}
+}

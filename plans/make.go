@@ -1,0 +1,186 @@
+package plans
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans/catalog"
+)
+
+// errBlocked: a blocker was found that leaves nothing to look at behind it. The
+// plan with its findings is the answer.
+var errBlocked = errors.New("blocked")
+
+// maker makes one plan. Each step of [Make] fills what the next ones read.
+type maker struct {
+	file       *File
+	log        *slog.Logger
+	plan       *Plan
+	migrations *Migrations
+
+	db         *pgx.Conn // production, search_path pg_catalog
+	session    session   // what a session of production.dsn has by itself
+	production *catalog.Catalog
+	version    standing
+	pgDump     string
+
+	scratch *scratch
+	before  *catalog.Catalog // scratch as production is
+	after   *catalog.Catalog // scratch after the migrations, true names
+	final   *catalog.Catalog // scratch under the shadow's names
+	trace   trace
+	tables  []*tableDraft
+	sources map[uint32]*sourceDraft // by oid in before
+	shared  map[uint32]bool         // types, sequences and constructors by oid in scratch
+
+	dump       []dumpEntry       // production's structure
+	typeEquals map[uint32]string // equality by type, in scratch
+}
+
+// Make makes the plan: it looks at production, runs the migrations in a scratch
+// database made from production's structure, and infers where each row and
+// column of the shadow comes from. It changes nothing in production; pg_dump
+// takes ACCESS SHARE locks on its tables for some seconds. The scratch database
+// is dropped again whatever happens.
+//
+// What stands against a run comes as findings of level [Blocker], all that can
+// be found. Errors are a [*FileError] for the migrations folder, or that
+// production or scratch cannot be reached.
+func Make(ctx context.Context, f *File, log *slog.Logger) (*Plan, error) {
+	m := &maker{file: f, log: log, plan: newPlan(f), sources: map[uint32]*sourceDraft{}, shared: map[uint32]bool{}}
+	if f.Migrations.Path != "" {
+		var err error
+		if m.migrations, err = ReadMigrations(f.Migrations.Path); err != nil {
+			return nil, err
+		}
+		m.plan.Findings = append(m.plan.Findings, m.migrations.Warnings...)
+	}
+	if err := m.connect(ctx); err != nil {
+		return nil, err
+	}
+	defer func() { _ = m.db.Close(context.WithoutCancel(ctx)) }()
+	err := m.steps(ctx)
+	if err != nil && !errors.Is(err, errBlocked) {
+		return nil, err
+	}
+	m.conclude()
+	return m.plan, nil
+}
+
+func newPlan(f *File) *Plan {
+	return &Plan{
+		Run: f.Name, Build: Direct, Settings: f.Settings,
+		StartedAt: time.Now().UTC().Format(time.RFC3339Nano),
+		Findings:  []Finding{}, Sources: []Source{}, Tables: []Table{}, Shared: []Shared{}, Sequences: []Sequence{},
+		Entries: []Entry{}, Matviews: []pg.Name{}, NewFKs: []ForeignKey{}, Steps: []Step{},
+	}
+}
+
+// steps is the whole way to a plan, on one screen.
+func (m *maker) steps(ctx context.Context) error {
+	for _, step := range []struct {
+		act string
+		do  func(context.Context) error
+	}{
+		{"look at production", m.lookAtProduction},
+		{"make the scratch database", m.makeScratch},
+	} {
+		m.log.Debug("plan", "step", step.act)
+		if err := step.do(ctx); err != nil {
+			return stepError(step.act, err)
+		}
+	}
+	defer m.scratch.drop(ctx, m.log)
+	for _, step := range []struct {
+		act string
+		do  func(context.Context) error
+	}{
+		{"run the migrations in scratch", m.migrate},
+		{"read what the migrations made", m.readAfter},
+		{"find what stays shared", m.findShared},
+		{"infer where rows come from", m.inferTables},
+		{"give scratch the shadow's names", m.rename},
+		{"read the shadow's structure", m.readStructure},
+		{"write the mapping", m.writeMapping},
+		{"check the transforms", m.validate},
+		{"look for what depends on production", m.lookForDependencies},
+		{"estimate", m.estimateAll},
+	} {
+		m.log.Debug("plan", "step", step.act)
+		started := time.Now()
+		if err := step.do(ctx); err != nil {
+			return stepError(step.act, err)
+		}
+		m.log.Debug("plan", "done", step.act, "seconds", time.Since(started).Seconds())
+	}
+	return nil
+}
+
+func stepError(act string, err error) error {
+	if errors.Is(err, errBlocked) {
+		return err
+	}
+	return fmt.Errorf("%s: %w", act, err)
+}
+
+// conclude sorts the findings, blockers first, and decides.
+func (m *maker) conclude() {
+	p := m.plan
+	p.Findings = distinct(p.Findings)
+	rank := map[Level]int{Blocker: 0, Warning: 1, Info: 2}
+	slices.SortStableFunc(p.Findings, func(a, b Finding) int { return rank[a.Level] - rank[b.Level] })
+	p.Runnable = !slices.ContainsFunc(p.Findings, func(f Finding) bool { return f.Level == Blocker })
+}
+
+func distinct(all []Finding) []Finding {
+	seen := map[Finding]bool{}
+	return slices.DeleteFunc(all, func(f Finding) bool {
+		twice := seen[f]
+		seen[f] = true
+		return twice
+	})
+}
+
+func (m *maker) find(f Finding) { m.plan.Findings = append(m.plan.Findings, f) }
+
+func (m *maker) blocker(code, object, message, fix string) {
+	m.find(Finding{Level: Blocker, Code: code, Object: object, Message: message, Fix: fix})
+}
+
+func (m *maker) warning(code, object, message, fix string) {
+	m.find(Finding{Level: Warning, Code: code, Object: object, Message: message, Fix: fix})
+}
+
+func (m *maker) info(code, object, message, fix string) {
+	m.find(Finding{Level: Info, Code: code, Object: object, Message: message, Fix: fix})
+}
+
+// moving reports whether a schema is one of those that move.
+func (m *maker) moving(schema string) bool {
+	return slices.Contains(m.file.Production.Schemas, schema)
+}
+
+// shadowName is an object's name while the shadow is built.
+func (m *maker) shadowName(n pg.Name) pg.Name {
+	if s, ok := m.plan.SchemaFor(n.Schema); ok {
+		return pg.Name{Schema: s.Shadow, Name: n.Name}
+	}
+	return n
+}
+
+// finalName is an object's name after the swap.
+func (m *maker) finalName(n pg.Name) pg.Name {
+	for _, s := range m.plan.Schemas {
+		if s.Shadow == n.Schema {
+			return pg.Name{Schema: s.Production, Name: n.Name}
+		}
+	}
+	return n
+}

@@ -1,0 +1,265 @@
+package plans
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans/catalog"
+)
+
+// Versions of PostgreSQL that a run works on, as server_version_num / 10000.
+const (
+	oldestServer = 14
+	newestServer = 18
+)
+
+// session is what a session of production.dsn has without our settings.
+type session struct {
+	user       string
+	database   string
+	superuser  bool
+	server     int // server_version_num
+	path       string
+	schemas    []string // of path, those that exist
+	parameters map[string]string
+}
+
+// standing is where production stands in the migrations.
+type standing struct {
+	table  pg.Name
+	exists bool // the table does
+	number *int64
+	dirty  bool
+}
+
+func (m *maker) connect(ctx context.Context) error {
+	var err error
+	if m.session, err = readSession(ctx, m.file.Production.DSN); err != nil {
+		return err
+	}
+	m.db, err = pg.Connect(ctx, m.file.Production.DSN, pg.Options{Component: "plan"})
+	return err
+}
+
+// readSession opens a session as a client of production would and reads what
+// migrations and transforms depend on.
+func readSession(ctx context.Context, dsn string) (session, error) {
+	s := session{parameters: map[string]string{}}
+	config, err := pgx.ParseConfig(dsn)
+	if err != nil {
+		return s, fmt.Errorf("read the connection string: %w", err)
+	}
+	config.RuntimeParams["application_name"] = "pgumbra/plan"
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return s, err
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	err = conn.QueryRow(ctx, `SELECT session_user, current_database(), current_schemas(false)::text[],
+		(SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user),
+		current_setting('server_version_num')::int, current_setting('search_path')`).
+		Scan(&s.user, &s.database, &s.schemas, &s.superuser, &s.server, &s.path)
+	if err != nil {
+		return s, fmt.Errorf("read the session's settings: %w", err)
+	}
+	s.path = withUser(s.path, s.user)
+	return s, s.readParameters(ctx, conn)
+}
+
+// ownParameters are settings of ours or of no meaning to the migrations.
+var ownParameters = regexp.MustCompile(`^(search_path|application_name|client_encoding|default_transaction_.*|statement_timeout|lock_timeout|idle_.*|transaction_timeout|log_.*|session_preload_libraries|local_preload_libraries)$`)
+
+// readParameters reads what the database, the role or the connection string
+// set, so that migrations in scratch run as they would in production.
+func (s *session) readParameters(ctx context.Context, conn *pgx.Conn) error {
+	rows, err := conn.Query(ctx, `SELECT name, setting FROM pg_catalog.pg_settings
+		WHERE context = 'user' AND source IN ('database', 'user', 'database user', 'client')`)
+	if err != nil {
+		return fmt.Errorf("read the session's settings: %w", err)
+	}
+	var name, setting string
+	_, err = pgx.ForEachRow(rows, []any{&name, &setting}, func() error {
+		if !ownParameters.MatchString(name) {
+			s.parameters[name] = setting
+		}
+		return nil
+	})
+	return err
+}
+
+// withUser writes the role's name for "$user": scratch may be reached by another.
+func withUser(path, user string) string {
+	parts := strings.Split(path, ",")
+	for i, p := range parts {
+		if p = strings.TrimSpace(p); p == `"$user"` || p == `$user` {
+			parts[i] = pg.Ident(user)
+		}
+	}
+	return strings.Join(parts, ",")
+}
+
+// lookAtProduction checks all that needs no scratch database.
+func (m *maker) lookAtProduction(ctx context.Context) error {
+	m.plan.SearchPath = m.session.path
+	for _, s := range m.file.Production.Schemas {
+		m.plan.Schemas = append(m.plan.Schemas, Schema{Production: s, Shadow: shadowSchema(m.file.Name, s),
+			Old: oldSchema(m.file.Name, s), Swap: Rename})
+	}
+	if major := m.session.server / 10000; major < oldestServer || major > newestServer {
+		m.blocker("server-version", m.session.database, fmt.Sprintf("the server is PostgreSQL %d; %d to %d are supported", major, oldestServer, newestServer), "upgrade the server first")
+		return errBlocked
+	}
+	if m.file.Build == string(Migrated) {
+		m.blocker("build-migrated", m.file.Name, "build: migrated is not available yet", "use build: auto or direct, and write transforms for what cannot be inferred")
+	}
+	if m.file.Shadow.DSN != "" {
+		m.blocker("other-server", m.file.Name, "a shadow on another server is not available yet", "leave shadow.dsn empty: the shadow is then built beside production")
+	}
+	if err := m.readProduction(ctx); err != nil {
+		return err
+	}
+	if m.schemasAbsent() {
+		return errBlocked
+	}
+	if err := m.readVersion(ctx); err != nil {
+		return err
+	}
+	if err := m.checkProduction(ctx); err != nil {
+		return err
+	}
+	return m.findPgDump(ctx)
+}
+
+func (m *maker) readProduction(ctx context.Context) error {
+	return pg.RepeatableRead(ctx, m.db, func(tx pgx.Tx) (err error) {
+		if m.production, err = catalog.Read(ctx, tx); err != nil {
+			return err
+		}
+		return m.production.ReadSizes(ctx, tx, m.file.Production.Schemas)
+	})
+}
+
+func (m *maker) schemasAbsent() bool {
+	absent := false
+	for _, s := range m.file.Production.Schemas {
+		if _, ok := m.production.Schema(s); !ok {
+			absent = true
+			m.find(Finding{Level: Blocker, Code: "schema-absent", Object: s, Where: m.file.Where("production.schemas"),
+				Message: fmt.Sprintf("database %s has no schema %s", m.session.database, s), Fix: "correct production.schemas"})
+		}
+	}
+	return absent
+}
+
+// readVersion finds golang-migrate's table and what it says, and how far to go.
+func (m *maker) readVersion(ctx context.Context) error {
+	if m.migrations == nil {
+		m.plan.NothingToDo = true
+		return errBlocked
+	}
+	if err := m.findVersionTable(); err != nil {
+		return err
+	}
+	if m.version.exists {
+		err := m.db.QueryRow(ctx, "SELECT version, dirty FROM "+m.version.table.Quoted()+" LIMIT 1").
+			Scan(&m.version.number, &m.version.dirty)
+		if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+			return m.versionUnreadable(err)
+		}
+	}
+	return m.judgeVersion()
+}
+
+func (m *maker) versionUnreadable(err error) error {
+	if pg.State(err) != pg.InsufficientPriv {
+		return fmt.Errorf("read %s: %w", m.version.table, err)
+	}
+	m.blocker("privileges", m.version.table.String(), "the version table cannot be read",
+		fmt.Sprintf("GRANT SELECT ON %s TO %s;", m.version.table.Quoted(), pg.Ident(m.session.user)))
+	return errBlocked
+}
+
+// findVersionTable looks along the session's search_path; golang-migrate
+// itself makes it in the first schema there.
+func (m *maker) findVersionTable() error {
+	name, schemas := m.file.Migrations.Table, m.session.schemas
+	if name == "" {
+		name = "schema_migrations"
+	}
+	if q, err := pg.ParseName(name); err == nil {
+		name, schemas = q.Name, []string{q.Schema}
+	}
+	if len(schemas) == 0 {
+		m.blocker("no-search-path", m.session.path, "no schema of the session's search_path exists, so golang-migrate could not make its version table",
+			"set search_path for the role or database, or in production.dsn")
+		return errBlocked
+	}
+	m.version.table = pg.Name{Schema: schemas[0], Name: name}
+	for _, s := range schemas {
+		if t := m.production.ByName(pg.Name{Schema: s, Name: name}); t != nil {
+			m.version.table, m.version.exists = t.Name, true
+			break
+		}
+	}
+	return nil
+}
+
+func (m *maker) judgeVersion() error {
+	v := &m.version
+	if v.number == nil && m.file.Migrations.From != nil {
+		v.number = m.file.Migrations.From
+	}
+	switch {
+	case v.dirty:
+		m.blocker("version-dirty", v.table.String(), fmt.Sprintf("the last migration failed: version %d is marked dirty", *v.number),
+			"repair production and mark the version clean: migrate force VERSION")
+		return errBlocked
+	case v.number == nil && !v.exists && !m.schemasEmpty():
+		m.find(Finding{Level: Blocker, Code: "version-absent", Object: v.table.String(), Where: m.file.Where("migrations.from"),
+			Message: "production has no version table, and its schemas are not empty",
+			Fix:     "write the version production is at as migrations.from, or name the table by migrations.table"})
+		return errBlocked
+	case v.number != nil && !m.migrations.Has(*v.number):
+		m.blocker("version-unknown", v.table.String(), fmt.Sprintf("production is at version %d, which the folder %s does not have", *v.number, m.migrations.Dir),
+			"name the folder that production was migrated with by migrations.path")
+		return errBlocked
+	}
+	return m.chooseTarget()
+}
+
+func (m *maker) chooseTarget() error {
+	from, to := m.version.number, m.migrations.Newest()
+	if want := m.file.Migrations.Version; want != nil {
+		to = *want
+		if !m.migrations.Has(to) {
+			m.find(Finding{Level: Blocker, Code: "version-unknown", Object: fmt.Sprint(to), Where: m.file.Where("migrations.version"),
+				Message: fmt.Sprintf("the folder %s has no version %d", m.migrations.Dir, to), Fix: "correct migrations.version"})
+			return errBlocked
+		}
+	}
+	m.plan.FromVersion, m.plan.ToVersion = from, &to
+	if from != nil && *from >= to {
+		if *from > to {
+			m.blocker("version-newer", m.version.table.String(), fmt.Sprintf("production is at version %d, beyond %d: there is no way down", *from, to), "raise migrations.version")
+			return errBlocked
+		}
+		m.plan.NothingToDo = true
+		return errBlocked
+	}
+	_, moves := m.plan.SchemaFor(m.version.table.Schema)
+	m.plan.VersionTable = &VersionTable{Name: m.version.table, Moves: moves, Exists: m.version.exists}
+	return nil
+}
+
+func (m *maker) schemasEmpty() bool {
+	return !slices.ContainsFunc(m.production.Tables, func(t *catalog.Table) bool {
+		return m.moving(t.Name.Schema) && !t.Extension
+	})
+}

@@ -1,0 +1,175 @@
+package plans
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgumbra/pgumbra/internal/pg"
+)
+
+// scratchMark begins the comment of a scratch database: by it a later plan
+// knows a leftover of ours from somebody else's database.
+const scratchMark = "pgumbra scratch database of run "
+
+// scratch is the throw-away database.
+type scratch struct {
+	dsn   string // of the server; its database is where CREATE DATABASE is sent from
+	name  string
+	admin *pgx.Conn
+	db    *pgx.Conn // search_path pg_catalog
+}
+
+// makeScratch creates the database with production's encoding and locale, and
+// restores production's structure in it.
+func (m *maker) makeScratch(ctx context.Context) (err error) {
+	s := &scratch{dsn: m.file.Scratch.DSN, name: scratchName(m.file.Name)}
+	if s.dsn == "" {
+		s.dsn = m.file.Production.DSN
+	}
+	if s.admin, err = pg.Connect(ctx, s.dsn, pg.Options{Component: "scratch"}); err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			s.drop(ctx, m.log)
+		}
+	}()
+	if err := m.createScratch(ctx, s); err != nil {
+		return err
+	}
+	if s.db, err = s.connect(ctx, "scratch"); err != nil {
+		return err
+	}
+	if err := m.restore(ctx, s); err != nil {
+		return err
+	}
+	m.scratch = s
+	return nil
+}
+
+func (m *maker) createScratch(ctx context.Context, s *scratch) error {
+	taken, err := s.clear(ctx)
+	if err != nil {
+		return err
+	}
+	if taken {
+		m.blocker("name-taken", s.name, fmt.Sprintf("a database %s exists and is not a scratch database of pgumbra", s.name),
+			"rename the run (name:), or the database")
+		s.name = ""
+		return errBlocked
+	}
+	options, err := databaseOptions(ctx, m.db)
+	if err != nil {
+		return err
+	}
+	if _, err := s.admin.Exec(ctx, "CREATE DATABASE "+pg.Ident(s.name)+" TEMPLATE template0 "+options); err != nil {
+		name := s.name
+		s.name = ""
+		if pg.State(err) == pg.InsufficientPriv {
+			m.blocker("privileges", m.session.user, "the scratch database cannot be created",
+				fmt.Sprintf("ALTER ROLE %s CREATEDB; or name another server by scratch.dsn", pg.Ident(m.session.user)))
+			return errBlocked
+		}
+		return fmt.Errorf("create database %s: %w", name, err)
+	}
+	_, err = s.admin.Exec(ctx, "COMMENT ON DATABASE "+pg.Ident(s.name)+" IS "+pg.Literal(scratchMark+m.file.Name))
+	return err
+}
+
+// clear drops a leftover of ours of that name; taken: it is somebody else's.
+func (s *scratch) clear(ctx context.Context) (taken bool, err error) {
+	var comment string
+	err = s.admin.QueryRow(ctx, `SELECT coalesce(shobj_description(oid, 'pg_database'), '')
+		FROM pg_database WHERE datname = $1`, s.name).Scan(&comment)
+	switch {
+	case err == pgx.ErrNoRows:
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("look for database %s: %w", s.name, err)
+	case len(comment) < len(scratchMark) || comment[:len(scratchMark)] != scratchMark:
+		return true, nil
+	}
+	_, err = s.admin.Exec(ctx, "DROP DATABASE "+pg.Ident(s.name)+" WITH (FORCE)")
+	return false, err
+}
+
+// databaseOptions are production's encoding and locale as CREATE DATABASE takes
+// them: collations decide what is unique.
+func databaseOptions(ctx context.Context, db pg.Querier) (string, error) {
+	var encoding, collate, ctype, provider, locale string
+	err := db.QueryRow(ctx, `SELECT pg_encoding_to_char(d.encoding), d.datcollate, d.datctype,
+			coalesce(to_jsonb(d) ->> 'datlocprovider', 'c'),
+			coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale', '')
+		FROM pg_database d WHERE d.datname = current_database()`).Scan(&encoding, &collate, &ctype, &provider, &locale)
+	if err != nil {
+		return "", fmt.Errorf("read the database's locale: %w", err)
+	}
+	options := "ENCODING " + pg.Literal(encoding) + " LC_COLLATE " + pg.Literal(collate) + " LC_CTYPE " + pg.Literal(ctype)
+	switch provider {
+	case "i":
+		options += " LOCALE_PROVIDER icu ICU_LOCALE " + pg.Literal(locale)
+	case "b":
+		options += " LOCALE_PROVIDER builtin BUILTIN_LOCALE " + pg.Literal(locale)
+	}
+	return options, nil
+}
+
+// config is a connection to the scratch database with our settings.
+func (s *scratch) config(component, path string) (*pgx.ConnConfig, error) {
+	config, err := pg.Config(s.dsn, pg.Options{Component: component, SearchPath: path,
+		Settings: map[string]string{"synchronous_commit": "off", "client_min_messages": "warning"}})
+	if err != nil {
+		return nil, err
+	}
+	config.Database = s.name
+	return config, nil
+}
+
+func (s *scratch) connect(ctx context.Context, component string) (*pgx.Conn, error) {
+	config, err := s.config(component, "")
+	if err != nil {
+		return nil, err
+	}
+	return pgx.ConnectConfig(ctx, config)
+}
+
+// clientConfig is a connection as production's own migrations have it: the
+// session's search_path and settings, none of ours.
+func (s *scratch) clientConfig(own session) (*pgx.ConnConfig, error) {
+	config, err := pgx.ParseConfig(s.dsn)
+	if err != nil {
+		return nil, err
+	}
+	config.Database = s.name
+	maps.Copy(config.RuntimeParams, own.parameters)
+	config.RuntimeParams["search_path"] = own.path
+	config.RuntimeParams["application_name"] = "pgumbra/migrations"
+	config.RuntimeParams["synchronous_commit"] = "off"
+	config.RuntimeParams["statement_timeout"] = "0"
+	return config, nil
+}
+
+// drop removes the database, whoever is still in it. It outlives a cancelled
+// context and may be called twice.
+func (s *scratch) drop(ctx context.Context, log *slog.Logger) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+	defer cancel()
+	if s.db != nil {
+		_ = s.db.Close(ctx)
+	}
+	if s.admin == nil {
+		return
+	}
+	if s.name != "" {
+		if _, err := s.admin.Exec(ctx, "DROP DATABASE IF EXISTS "+pg.Ident(s.name)+" WITH (FORCE)"); err != nil {
+			log.Warn("scratch database was left behind", "database", s.name, "error", err)
+		}
+	}
+	_ = s.admin.Close(ctx)
+	s.admin = nil
+}

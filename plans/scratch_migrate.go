@@ -1,0 +1,272 @@
+package plans
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/golang-migrate/migrate/v4"
+	"github.com/golang-migrate/migrate/v4/database"
+	migratepgx "github.com/golang-migrate/migrate/v4/database/pgx/v5"
+	"github.com/golang-migrate/migrate/v4/source"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans/catalog"
+	"github.com/pgumbra/pgumbra/plans/syntax"
+)
+
+// trace is what is known of the migrations' statements.
+type trace struct {
+	facts      []syntax.Fact
+	marks      []syntax.Mark
+	statements map[int64][]syntax.Statement // by migration
+}
+
+// migrate reads scratch as production is, then runs the migrations there.
+func (m *maker) migrate(ctx context.Context) (err error) {
+	if m.before, err = catalog.Read(ctx, m.scratch.db); err != nil {
+		return err
+	}
+	texts, err := m.instrument()
+	if err != nil {
+		return err
+	}
+	if err := pg.ExecScript(ctx, m.scratch.db, syntax.TraceSetup()); err != nil {
+		return fmt.Errorf("prepare the trace: %w", err)
+	}
+	config, err := m.scratch.clientConfig(m.session)
+	if err != nil {
+		return err
+	}
+	db := stdlib.OpenDB(*config)
+	defer db.Close()
+	return m.runMigrations(ctx, db, texts)
+}
+
+// instrument reads the files and lays marks around their statements.
+func (m *maker) instrument() (map[int64]string, error) {
+	texts := map[int64]string{}
+	m.trace.statements = map[int64][]syntax.Statement{}
+	for _, f := range m.migrations.Files {
+		text, err := os.ReadFile(f.Path)
+		if err != nil {
+			return nil, fmt.Errorf("read migration: %w", err)
+		}
+		texts[f.Version] = string(text)
+	}
+	for _, f := range m.migrations.Between(m.plan.FromVersion, *m.plan.ToVersion) {
+		marked, err := syntax.Instrument(f.Name, texts[f.Version], len(m.trace.facts)+1)
+		if err != nil {
+			return nil, fmt.Errorf("read migration %s: %w", f.Name, err)
+		}
+		texts[f.Version] = marked.SQL
+		m.trace.statements[f.Version] = marked.Statements
+		m.trace.facts = append(m.trace.facts, marked.Facts...)
+		for _, n := range marked.Notices {
+			m.find(finding(n))
+		}
+	}
+	return texts, nil
+}
+
+func finding(n syntax.Notice) Finding {
+	return Finding{Level: Level(n.Level), Code: n.Code, Object: n.Object, Where: n.Where, Message: n.Message, Fix: n.Fix}
+}
+
+// runMigrations lets golang-migrate itself run them: what it would do in
+// production is what happens.
+func (m *maker) runMigrations(ctx context.Context, db *sql.DB, texts map[int64]string) error {
+	target, err := migratepgx.WithInstance(db, &migratepgx.Config{
+		SchemaName: m.version.table.Schema, MigrationsTable: m.version.table.Name})
+	if err != nil {
+		return fmt.Errorf("prepare golang-migrate: %w", err)
+	}
+	if m.plan.FromVersion != nil {
+		if err := target.SetVersion(int(*m.plan.FromVersion), false); err != nil {
+			return fmt.Errorf("set the version in scratch: %w", err)
+		}
+	}
+	run, err := migrate.NewWithInstance("memory", newMemorySource(m.migrations, texts), m.scratch.name, target)
+	if err != nil {
+		return fmt.Errorf("prepare golang-migrate: %w", err)
+	}
+	defer context.AfterFunc(ctx, func() { m.scratch.interrupt(ctx) })()
+	err = run.Migrate(uint(*m.plan.ToVersion))
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err == nil || errors.Is(err, migrate.ErrNoChange) {
+		return nil
+	}
+	return m.migrationFailed(ctx, target, err)
+}
+
+// interrupt ends the migrations' session: golang-migrate takes no context.
+func (s *scratch) interrupt(ctx context.Context) {
+	config, err := pg.Config(s.dsn, pg.Options{Component: "scratch"})
+	if err != nil {
+		return
+	}
+	cleanup := context.WithoutCancel(ctx)
+	conn, err := pgx.ConnectConfig(cleanup, config)
+	if err != nil {
+		return
+	}
+	_, _ = conn.Exec(cleanup, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+		WHERE datname = $1 AND application_name = 'pgumbra/migrations'`, s.name)
+	_ = conn.Close(cleanup)
+}
+
+// migrationFailed tells which statement failed. The server gives a position for
+// errors of syntax and names only; for others the file is run again, statement
+// by statement, which its own transaction has rolled back.
+func (m *maker) migrationFailed(ctx context.Context, target database.Driver, cause error) error {
+	var failed database.Error
+	if !errors.As(cause, &failed) {
+		if p := new(database.Error); errors.As(cause, &p) {
+			failed = *p
+		}
+	}
+	reached, _, err := target.Version()
+	if err != nil || failed.OrigErr == nil {
+		return fmt.Errorf("run the migrations: %w", cause)
+	}
+	name := fmt.Sprint(reached)
+	for _, f := range m.migrations.Files {
+		if f.Version == int64(reached) {
+			name = f.Name
+		}
+	}
+	statement := m.failedStatement(ctx, m.trace.statements[int64(reached)], failed)
+	where := name
+	if statement.Line > 0 {
+		where = fmt.Sprintf("%s:%d", name, statement.Line)
+	}
+	m.find(Finding{Level: Blocker, Code: "migration-failed", Object: name, Where: where,
+		Message: fmt.Sprintf("the migration fails in scratch: %s (SQLSTATE %s)%s", serverMessage(failed.OrigErr), pg.State(failed.OrigErr), quoteStatement(statement.SQL)),
+		Fix:     "correct the migration, or production where it differs from what the migration expects"})
+	return errBlocked
+}
+
+// failedStatement finds a failed file's statement: by the position that the
+// server gave, or by running the file once more, one statement after the other,
+// until the same error comes. Nothing of it stays. Zero: not found.
+func (m *maker) failedStatement(ctx context.Context, all []syntax.Statement, failed database.Error) syntax.Statement {
+	var server *pgconn.PgError
+	if errors.As(failed.OrigErr, &server) && server.Position > 0 && failed.Line > 0 {
+		for _, s := range all {
+			if s.Line <= int(failed.Line) && int(failed.Line) <= s.EndLine {
+				return s
+			}
+		}
+		return syntax.Statement{Line: int(failed.Line)}
+	}
+	config, err := m.scratch.clientConfig(m.session)
+	if err != nil {
+		return syntax.Statement{}
+	}
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return syntax.Statement{}
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }() // and with it goes its transaction
+	if _, err := conn.Exec(ctx, "BEGIN"); err != nil {
+		return syntax.Statement{}
+	}
+	for _, s := range all {
+		if err := pg.ExecScript(ctx, conn, s.SQL); err == nil {
+			continue
+		} else if pg.State(err) == pg.State(failed.OrigErr) {
+			return s
+		}
+		break
+	}
+	return syntax.Statement{}
+}
+
+func serverMessage(err error) string {
+	var server *pgconn.PgError
+	if !errors.As(err, &server) {
+		return err.Error()
+	}
+	if server.Detail != "" {
+		return server.Message + " (" + server.Detail + ")"
+	}
+	return server.Message
+}
+
+func quoteStatement(sql string) string {
+	sql = strings.Join(strings.Fields(sql), " ")
+	if sql == "" {
+		return ""
+	}
+	if len(sql) > 200 {
+		sql = strings.ToValidUTF8(sql[:200], "") + "…"
+	}
+	return ", in: " + sql
+}
+
+// memorySource is golang-migrate's view of the instrumented files.
+type memorySource struct {
+	*source.Migrations
+	texts map[int64]string
+}
+
+func newMemorySource(m *Migrations, texts map[int64]string) *memorySource {
+	s := &memorySource{Migrations: source.NewMigrations(), texts: texts}
+	for _, f := range m.Files {
+		s.Append(&source.Migration{Version: uint(f.Version), Identifier: f.Name, Direction: source.Up, Raw: f.Name})
+	}
+	for _, v := range m.downOnly {
+		s.Append(&source.Migration{Version: uint(v), Direction: source.Down})
+	}
+	return s
+}
+
+func (s *memorySource) Open(string) (source.Driver, error) { return s, nil }
+func (s *memorySource) Close() error                       { return nil }
+
+func (s *memorySource) First() (uint, error) {
+	v, ok := s.Migrations.First()
+	return found(v, ok, "first")
+}
+
+func (s *memorySource) Prev(version uint) (uint, error) {
+	v, ok := s.Migrations.Prev(version)
+	return found(v, ok, "prev")
+}
+
+func (s *memorySource) Next(version uint) (uint, error) {
+	v, ok := s.Migrations.Next(version)
+	return found(v, ok, "next")
+}
+
+func found(v uint, ok bool, op string) (uint, error) {
+	if !ok {
+		return 0, &os.PathError{Op: op, Path: "migrations", Err: os.ErrNotExist}
+	}
+	return v, nil
+}
+
+func (s *memorySource) ReadUp(version uint) (io.ReadCloser, string, error) {
+	text, ok := s.texts[int64(version)]
+	if !ok {
+		return nil, "", &os.PathError{Op: "read up", Path: fmt.Sprint(version), Err: os.ErrNotExist}
+	}
+	return io.NopCloser(strings.NewReader(text)), fmt.Sprint(version), nil
+}
+
+// ReadDown only tells whether a version exists: an upgrade only goes up.
+func (s *memorySource) ReadDown(version uint) (io.ReadCloser, string, error) {
+	if _, ok := s.Down(version); ok {
+		return io.NopCloser(strings.NewReader("")), fmt.Sprint(version), nil
+	}
+	return nil, "", &os.PathError{Op: "read down", Path: fmt.Sprint(version), Err: os.ErrNotExist}
+}

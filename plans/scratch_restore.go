@@ -1,0 +1,156 @@
+package plans
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans/catalog"
+)
+
+// restore fills scratch with production's structure, under its true names.
+func (m *maker) restore(ctx context.Context, s *scratch) error {
+	text, err := runPgDump(ctx, m.pgDump, m.file.Production.DSN, "", "--exclude-schema=pgumbra", "--exclude-schema=pgumbra_*")
+	if err != nil {
+		return m.dumpFailed(err)
+	}
+	entries, err := parseDump(text)
+	if err != nil {
+		return err
+	}
+	entries = slices.DeleteFunc(entries, ours)
+	m.dump = entries
+	if err := m.dropPublic(ctx, s, entries); err != nil {
+		return err
+	}
+	if err := runEntries(ctx, s.db, entries); err != nil {
+		return m.restoreFailed(err)
+	}
+	return m.populate(ctx, s)
+}
+
+func (m *maker) dumpFailed(err error) error {
+	var dump *dumpError
+	if !errors.As(err, &dump) || !strings.Contains(dump.messages, "permission denied") {
+		return err
+	}
+	m.blocker("privileges", m.session.user, "pg_dump may not read the structure: "+dump.messages,
+		fmt.Sprintf("GRANT pg_read_all_data TO %s;", pg.Ident(m.session.user)))
+	return errBlocked
+}
+
+func (m *maker) restoreFailed(err error) error {
+	var failed *entryError
+	if !errors.As(err, &failed) {
+		return err
+	}
+	fix := "see the server's message; scratch.dsn may name a server where it works"
+	if pg.State(err) == pg.InsufficientPriv && failed.entry.owner != "" {
+		fix = fmt.Sprintf("GRANT %s TO %s;", pg.Ident(failed.entry.owner), pg.Ident(m.session.user))
+	}
+	m.blocker("scratch-restore", failed.entry.object(),
+		fmt.Sprintf("production's structure cannot be restored in scratch: %s", failed.Unwrap()), fix)
+	return errBlocked
+}
+
+// ours tells what another run left on production's tables: it calls functions
+// of the control schema, which scratch has not.
+func ours(e dumpEntry) bool {
+	return (e.tag == "TRIGGER" || e.tag == "EVENT TRIGGER") &&
+		regexp.MustCompile(`EXECUTE (FUNCTION|PROCEDURE) "?pgumbra`).MatchString(e.sql)
+}
+
+// dropPublic: template0 has a schema public; a production without one has not.
+func (m *maker) dropPublic(ctx context.Context, s *scratch, entries []dumpEntry) error {
+	if _, there := m.production.Schema("public"); there {
+		return m.matchPublic(ctx, s)
+	}
+	_, err := s.db.Exec(ctx, "DROP SCHEMA IF EXISTS public")
+	return err
+}
+
+// matchPublic gives scratch's schema public production's owner and privileges:
+// pg_dump leaves out what it takes for their default.
+func (m *maker) matchPublic(ctx context.Context, s *scratch) error {
+	public, _ := m.production.Schema("public")
+	var owner string
+	err := s.db.QueryRow(ctx, `SELECT pg_get_userbyid(nspowner) FROM pg_namespace WHERE nspname = 'public'`).Scan(&owner)
+	if err != nil || owner == public.Owner {
+		return err
+	}
+	_, err = s.db.Exec(ctx, "ALTER SCHEMA public OWNER TO "+pg.Ident(public.Owner))
+	return err
+}
+
+// object names an entry for people.
+func (e dumpEntry) object() string {
+	if e.schema == "-" || e.schema == "" {
+		return strings.ToLower(e.tag) + " " + e.name
+	}
+	return strings.ToLower(e.tag) + " " + e.schema + "." + e.name
+}
+
+// entryError is an entry that could not be run.
+type entryError struct {
+	entry dumpEntry
+	cause error
+}
+
+func (e *entryError) Error() string { return e.entry.object() + ": " + e.cause.Error() }
+func (e *entryError) Unwrap() error { return e.cause }
+
+// entriesAtOnce are run in one transaction: few enough for the lock table, many
+// enough to save round trips.
+const entriesAtOnce = 50
+
+// runEntries runs a dump's entries in order. What a group stumbles over is run
+// entry by entry. An entry may fail only where it says nothing of structure: the
+// comment on an extension needs a superuser.
+func runEntries(ctx context.Context, conn *pgx.Conn, entries []dumpEntry) error {
+	for group := range slices.Chunk(entries, entriesAtOnce) {
+		var script strings.Builder
+		for _, e := range group {
+			script.WriteString(e.sql + "\n;\n")
+		}
+		err := pg.ExecScript(ctx, conn, script.String())
+		if err == nil {
+			continue
+		}
+		if pg.State(err) == "" {
+			return err
+		}
+		for _, e := range group {
+			if err := pg.ExecScript(ctx, conn, e.sql); err != nil && !tolerable(e) {
+				return &entryError{entry: e, cause: err}
+			}
+		}
+	}
+	return nil
+}
+
+func tolerable(e dumpEntry) bool {
+	return e.tag == "COMMENT" && strings.HasPrefix(e.name, "EXTENSION ")
+}
+
+// populate refreshes the materialized views that hold rows in production:
+// migrations may refresh them CONCURRENTLY, which an unpopulated one refuses.
+// One that cannot be computed over no rows stays as it is.
+func (m *maker) populate(ctx context.Context, s *scratch) error {
+	views := slices.Clone(m.production.Tables)
+	views = slices.DeleteFunc(views, func(t *catalog.Table) bool { return t.Kind != "m" || !t.Populated })
+	for progress := true; progress && len(views) > 0; {
+		progress = false
+		views = slices.DeleteFunc(views, func(t *catalog.Table) bool {
+			_, err := s.db.Exec(ctx, "REFRESH MATERIALIZED VIEW "+t.Name.Quoted())
+			progress = progress || err == nil
+			return err == nil
+		})
+	}
+	return ctx.Err()
+}

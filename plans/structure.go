@@ -1,0 +1,149 @@
+package plans
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans/catalog"
+)
+
+// readStructure dumps scratch under the shadow's names and sorts the entries
+// into stages.
+func (m *maker) readStructure(ctx context.Context) error {
+	args := []string{}
+	for _, s := range m.plan.Schemas {
+		args = append(args, "--schema="+dumpPattern(s.Shadow))
+	}
+	text, err := runPgDump(ctx, m.pgDump, m.scratch.dsn, m.scratch.name, args...)
+	if err != nil {
+		return err
+	}
+	dump, err := parseDump(text)
+	if err != nil {
+		return err
+	}
+	m.plan.Entries = m.newExtensions()
+	stager := newStager(m, dump)
+	for _, e := range dump {
+		if m.leftOut(e) {
+			continue
+		}
+		m.plan.Entries = append(m.plan.Entries, stager.entry(e))
+	}
+	return m.publicEntries(ctx)
+}
+
+// dumpPattern quotes a name for pg_dump's --schema: patterns know wildcards and
+// fold case outside double quotes.
+func dumpPattern(name string) string {
+	return `"` + strings.ReplaceAll(name, `"`, `""`) + `"`
+}
+
+// newExtensions makes what the migrations install: before everything else, in
+// the place where they would be. A run that is given up drops them again.
+func (m *maker) newExtensions() []Entry {
+	entries := []Entry{}
+	for i, e := range m.after.Extensions {
+		if slices.ContainsFunc(m.production.Extensions, func(b catalog.Extension) bool { return b.Name == e.Name }) {
+			continue
+		}
+		entries = append(entries, Entry{TOC: -1 - i, Tag: "EXTENSION", Name: pg.Name{Schema: e.Schema, Name: e.Name}, Stage: StageBuild,
+			SQL: fmt.Sprintf("CREATE EXTENSION %s WITH SCHEMA %s VERSION %s CASCADE;", pg.Ident(e.Name), pg.Ident(e.Schema), pg.Literal(e.Version))})
+		m.warning("extension-new", e.Name, "the migrations install this extension; it is installed in production when the shadow is built",
+			"see that the role may: it needs CREATE on the database, or a superuser for extensions that are not trusted")
+	}
+	for _, e := range m.production.Extensions {
+		at := slices.IndexFunc(m.after.Extensions, func(a catalog.Extension) bool { return a.Name == e.Name })
+		switch {
+		case at < 0:
+			m.warning("extension-dropped", e.Name, "the migrations drop this extension; the upgrade leaves it installed", "after finish: DROP EXTENSION "+pg.Ident(e.Name)+";")
+		case m.after.Extensions[at].Schema != e.Schema:
+			m.blocker("extension-moved", e.Name, "the migrations move this extension to another schema", "move it in production beforehand")
+		}
+	}
+	return entries
+}
+
+// leftOut: entries that are made otherwise. The schema of a public that is
+// moved or copied is written by hand.
+func (m *maker) leftOut(e dumpEntry) bool {
+	i := slices.IndexFunc(m.plan.Schemas, func(s Schema) bool {
+		return s.Swap == Move || s.Production == "public"
+	})
+	if i < 0 {
+		return false
+	}
+	return e.class == pgNamespace && slices.ContainsFunc(m.plan.Schemas, func(s Schema) bool {
+		return s.Shadow == e.name && (s.Swap == Move || s.Production == "public")
+	}) || (e.tag == "COMMENT" || e.tag == "ACL") && strings.HasPrefix(e.name, "SCHEMA ") && m.handMade(strings.TrimPrefix(e.name, "SCHEMA "))
+}
+
+func (m *maker) handMade(schema string) bool {
+	return slices.ContainsFunc(m.plan.Schemas, func(s Schema) bool {
+		return s.Shadow == schema && (s.Swap == Move || s.Production == "public")
+	})
+}
+
+// publicEntries writes the schemas that pg_dump does not: an empty vessel where
+// objects are moved out of it, or a twin of public with its owner, privileges
+// and comment.
+func (m *maker) publicEntries(ctx context.Context) error {
+	var made []Entry
+	for i, s := range m.plan.Schemas {
+		if !m.handMade(s.Shadow) {
+			continue
+		}
+		sql := "CREATE SCHEMA " + pg.Ident(s.Shadow) + ";"
+		if s.Swap == Rename {
+			more, err := m.likeSchema(ctx, s)
+			if err != nil {
+				return err
+			}
+			sql += more
+		}
+		made = append(made, Entry{TOC: -1000 - i, Class: pgNamespace, Tag: "SCHEMA", Name: pg.Name{Name: s.Shadow}, SQL: sql, Stage: StageBuild})
+	}
+	m.plan.Entries = append(made, m.plan.Entries...)
+	return nil
+}
+
+// likeSchema gives the shadow's schema owner, privileges and comment of the
+// true one, as the migrations left it.
+func (m *maker) likeSchema(ctx context.Context, s Schema) (string, error) {
+	n, _ := m.after.Schema(s.Production)
+	name := pg.Ident(s.Shadow)
+	sql := "\nALTER SCHEMA " + name + " OWNER TO " + pg.Ident(n.Owner) + ";"
+	if n.Comment != "" {
+		sql += "\nCOMMENT ON SCHEMA " + name + " IS " + pg.Literal(n.Comment) + ";"
+	}
+	if n.ACL == "" {
+		return sql, nil
+	}
+	sql += "\nREVOKE ALL ON SCHEMA " + name + " FROM " + pg.Ident(n.Owner) + ";"
+	rows, err := m.scratch.db.Query(ctx, `SELECT coalesce(pg_get_userbyid(nullif(a.grantee, 0)), ''), a.privilege_type, a.is_grantable
+		FROM aclexplode($1::aclitem[]) a`, n.ACL)
+	if err != nil {
+		return "", fmt.Errorf("read privileges of schema %s: %w", s.Production, err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var grantee, privilege string
+		var grantable bool
+		if err := rows.Scan(&grantee, &privilege, &grantable); err != nil {
+			return "", err
+		}
+		to := "PUBLIC"
+		if grantee != "" {
+			to = pg.Ident(grantee)
+		}
+		sql += "\nGRANT " + privilege + " ON SCHEMA " + name + " TO " + to
+		if grantable {
+			sql += " WITH GRANT OPTION"
+		}
+		sql += ";"
+	}
+	return sql, rows.Err()
+}
