@@ -103,6 +103,26 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 }
 
 func startOnce(ctx context.Context, o Options) (*Server, error) {
+	if o.Image != "" {
+		return launch(ctx, o, newContainer)
+	}
+	dir, err := binaries(o.BinDir)
+	if errors.Is(err, errNoBinaries) {
+		s, dockerErr := launch(ctx, o, newContainer)
+		if dockerErr != nil {
+			return nil, fmt.Errorf("%w\nDocker was tried: %w", err, dockerErr)
+		}
+		return s, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return launch(ctx, o, func(ctx context.Context, o Options) (*Server, error) { return newProcess(ctx, dir, o) })
+}
+
+// launch prepares a server and brings it up; of one that does not come up
+// nothing remains.
+func launch(ctx context.Context, o Options, prepare func(context.Context, Options) (*Server, error)) (*Server, error) {
 	s, err := prepare(ctx, o)
 	if err != nil {
 		return nil, err
@@ -114,24 +134,6 @@ func startOnce(ctx context.Context, o Options) (*Server, error) {
 		return nil, errors.Join(err, s.runs.kill(cleanup), s.runs.remove(cleanup))
 	}
 	return s, nil
-}
-
-func prepare(ctx context.Context, o Options) (*Server, error) {
-	if o.Image != "" {
-		return newContainer(ctx, o)
-	}
-	dir, err := binaries(o.BinDir)
-	if errors.Is(err, errNoBinaries) {
-		s, dockerErr := newContainer(ctx, o)
-		if dockerErr != nil {
-			return nil, fmt.Errorf("%w (%w)", err, dockerErr)
-		}
-		return s, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	return newProcess(ctx, dir, o)
 }
 
 // up starts the prepared server and waits until it answers queries.
