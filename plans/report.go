@@ -57,7 +57,7 @@ func (p *Plan) report() report {
 		r.Tables = append(r.Tables, p.reportTable(&p.Tables[i]))
 	}
 	for _, s := range p.Steps {
-		s.SQL = slices.Concat([]string{}, s.SQL)
+		s.SQL = append([]string{}, s.SQL...)
 		r.Steps = append(r.Steps, s)
 	}
 	return r
@@ -65,7 +65,7 @@ func (p *Plan) report() report {
 
 func byLevel(findings []Finding) []Finding {
 	order := []Level{Blocker, Warning, Info}
-	sorted := slices.Concat([]Finding{}, findings)
+	sorted := append([]Finding{}, findings...)
 	slices.SortStableFunc(sorted, func(a, b Finding) int {
 		return slices.Index(order, a.Level) - slices.Index(order, b.Level)
 	})

@@ -1,0 +1,107 @@
+package plans
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func phasesOf(all []Step) []string {
+	var phases []string
+	for _, s := range all {
+		phases = append(phases, s.Phase)
+	}
+	return slices.Compact(phases)
+}
+
+func find(t testing.TB, all []Step, title string) Step {
+	t.Helper()
+	for _, s := range all {
+		if strings.HasPrefix(s.Title, title) {
+			return s
+		}
+	}
+	t.Fatalf("no step %q", title)
+	return Step{}
+}
+
+func TestStepsFollowTheRunAndNameTheirLocks(t *testing.T) {
+	t.Parallel()
+	all := samplePlan().Steps
+	if diff := cmp.Diff([]string{"building", "capturing", "copying", "following", "cutover", "watching", "finished"}, phasesOf(all)); diff != "" {
+		t.Error(diff)
+	}
+	for _, s := range all {
+		if s.Lock == "" || s.Waits == "" || len(s.SQL) == 0 {
+			t.Errorf("step %q: lock %q, waits %q, %d statements", s.Title, s.Lock, s.Waits, len(s.SQL))
+		}
+	}
+	fence := find(t, all, "Fence")
+	if fence.Lock != "EXCLUSIVE" || !strings.Contains(fence.Waits, "200ms") || !strings.Contains(fence.Waits, "1s") || !strings.Contains(fence.Waits, "plain readers never") {
+		t.Errorf("fence: %+v", fence)
+	}
+	if diff := cmp.Diff([]string{`LOCK TABLE ONLY "shop"."orders", ONLY "shop"."log|x", ONLY "shop"."tariffs" IN EXCLUSIVE MODE`}, fence.SQL); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestStepsShowTheStatementsOfThePlan(t *testing.T) {
+	t.Parallel()
+	all := samplePlan().Steps
+	want := `INSERT INTO "pgumbra_shop_v2_shop"."orders" ("id", "total_cents") OVERRIDING SYSTEM VALUE
+SELECT id
+     , (total * 100)::bigint
+FROM ONLY "shop"."orders" AS "orders"
+WHERE ctid >= '<from>' AND ctid < '<to>'
+  AND (NOT deleted
+)`
+	if got := find(t, all, "Copy the rows").SQL[0]; got != want {
+		t.Errorf("copy:\n%s", got)
+	}
+	triggers := strings.Join(find(t, all, "Make the triggers").SQL, "\n")
+	for _, part := range []string{`LOCK TABLE ONLY "shop"."orders" IN SHARE ROW EXCLUSIVE MODE`, "AFTER TRUNCATE",
+		`WHEN (ROW(OLD."id") OPERATOR(pg_catalog.*<>) ROW(NEW."id"))`, "OLD TABLE AS pgumbra_old NEW TABLE AS pgumbra_new"} {
+		if !strings.Contains(triggers, part) {
+			t.Errorf("triggers lack %q:\n%s", part, triggers)
+		}
+	}
+	swap := find(t, all, "Swap the names").SQL
+	if diff := cmp.Diff([]string{
+		`ALTER TYPE "shop"."status" SET SCHEMA "pgumbra_shop_v2_shop"`,
+		`ALTER SEQUENCE "shop"."free" SET SCHEMA "pgumbra_shop_v2_shop"`,
+		`ALTER SCHEMA "shop" RENAME TO "pgumbra_shop_v2_old_shop"`,
+		`ALTER SCHEMA "pgumbra_shop_v2_shop" RENAME TO "shop"`,
+		`UPDATE "shop"."schema_migrations" SET version = 42, dirty = false`,
+		"UPDATE pgumbra.run SET phase = 'watching' …", "COMMIT",
+	}, swap); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]string{`ALTER TABLE "shop"."orders" VALIDATE CONSTRAINT "orders_fkey"`}, find(t, all, "Validate").SQL); diff != "" {
+		t.Error(diff)
+	}
+	if got := find(t, all, "Put in the rows").SQL[0]; got != `COPY "pgumbra_shop_v2_shop"."states" ("id", "name") FROM STDIN -- 2 rows` {
+		t.Errorf("carried: %s", got)
+	}
+}
+
+func TestStepsOfAMoveTakeTheStrongLock(t *testing.T) {
+	t.Parallel()
+	p := samplePlan()
+	p.Schemas[0].Swap = Move
+	if fence := find(t, steps(p), "Fence"); fence.Lock != "ACCESS EXCLUSIVE" || !strings.HasSuffix(fence.SQL[0], "IN ACCESS EXCLUSIVE MODE") {
+		t.Errorf("fence: %+v", fence)
+	}
+}
+
+func TestStepsWithoutWorkAreLeftOut(t *testing.T) {
+	t.Parallel()
+	p := samplePlan()
+	p.Sources, p.Tables, p.Sequences = p.Sources[:1], p.Tables[:1], nil
+	for _, s := range steps(p) {
+		if strings.Contains(s.Title, "frozen") || strings.Contains(s.Title, "derived") || strings.Contains(s.Title, "sequences") {
+			t.Errorf("step %q", s.Title)
+		}
+	}
+}
