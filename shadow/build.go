@@ -184,18 +184,28 @@ func productionName(t *plans.Table) string {
 	return t.Production.String()
 }
 
-// carry loads the rows that the migrations inserted into a new table. Nothing in
-// production changes them, so the table is in step at once.
+// carry fills a new table with the rows that the migrations inserted in it.
+// Nothing in production changes them, so the table is in step at once.
 func carry(ctx context.Context, tx pgx.Tx, run *control.Run, t *plans.Table) error {
-	var rows int64
-	if t.CarriedRows != "" {
-		tag, err := tx.Conn().PgConn().CopyFrom(ctx, strings.NewReader(t.CarriedRows), carrySQL(t))
-		if err != nil {
-			return fmt.Errorf("load the rows that the migrations brought: %w", err)
-		}
-		rows = tag.RowsAffected()
+	rows, err := load(ctx, tx, run, t)
+	if err != nil {
+		return err
 	}
 	return insertTable(ctx, tx, run, t, control.InStep, rows)
+}
+
+func load(ctx context.Context, tx pgx.Tx, run *control.Run, t *plans.Table) (int64, error) {
+	if err := markUnlogged(ctx, tx, run, t); err != nil {
+		return 0, err
+	}
+	if t.CarriedRows == "" {
+		return 0, nil
+	}
+	tag, err := tx.Conn().PgConn().CopyFrom(ctx, strings.NewReader(t.CarriedRows), carrySQL(t))
+	if err != nil {
+		return 0, fmt.Errorf("load the rows that the migrations brought: %w", err)
+	}
+	return tag.RowsAffected(), nil
 }
 
 func carrySQL(t *plans.Table) string {

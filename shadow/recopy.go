@@ -18,7 +18,8 @@ import (
 // nothing depends on them (they would slow the copy, and rows that are copied
 // twice would violate them), its chunks and position forgotten. The caller then
 // goes through [Copier.Copy], [BuildKeys], catch-up and [BuildIndexes] again.
-// Volatile values are made anew.
+// Volatile values are made anew. A table that the migrations filled is filled
+// again at once and stays as it is otherwise.
 func (c *Copier) Recopy(ctx context.Context, t *plans.Table, reason string) error {
 	_, err := c.recopy(ctx, t, reason, nil)
 	return err
@@ -36,6 +37,9 @@ func (c *Copier) recopy(ctx context.Context, t *plans.Table, reason string, gene
 			return err
 		}
 		begun = true
+		if t.Feed == plans.Carried {
+			return reload(ctx, tx, c.Run, t)
+		}
 		if err := dropIndexes(ctx, tx, c.Run, t); err != nil {
 			return err
 		}
@@ -47,12 +51,25 @@ func (c *Copier) recopy(ctx context.Context, t *plans.Table, reason string, gene
 	return begun, nil
 }
 
-func (c *Copier) empty(ctx context.Context, tx pgx.Tx, t *plans.Table, reason string) error {
+func truncate(ctx context.Context, tx pgx.Tx, t *plans.Table) error {
 	only := ""
 	if t.Kind == plans.Inherited {
 		only = "ONLY "
 	}
-	if _, err := tx.Exec(ctx, "TRUNCATE "+only+t.Shadow.Quoted()); err != nil {
+	_, err := tx.Exec(ctx, "TRUNCATE "+only+t.Shadow.Quoted())
+	return err
+}
+
+func reload(ctx context.Context, tx pgx.Tx, run *control.Run, t *plans.Table) error {
+	if err := truncate(ctx, tx, t); err != nil {
+		return err
+	}
+	_, err := load(ctx, tx, run, t)
+	return err
+}
+
+func (c *Copier) empty(ctx context.Context, tx pgx.Tx, t *plans.Table, reason string) error {
+	if err := truncate(ctx, tx, t); err != nil {
 		return err
 	}
 	for _, sql := range []string{
@@ -173,7 +190,7 @@ func Lost(ctx context.Context, db pg.Querier, run *control.Run) ([]*plans.Table,
 	var lost []*plans.Table
 	var n int
 	_, err = pgx.ForEachRow(rows, []any{&n}, func() error {
-		if t := &run.Plan.Tables[n]; t.Feed != plans.Carried && crashable(run.Plan, t) {
+		if t := &run.Plan.Tables[n]; crashable(run.Plan, t) {
 			lost = append(lost, t)
 		}
 		return nil
