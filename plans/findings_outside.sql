@@ -57,7 +57,7 @@ CROSS JOIN LATERAL (SELECT CASE d.classid
     WHEN 'pg_conversion'::regclass THEN (SELECT connamespace FROM pg_conversion WHERE oid = d.objid)
     END AS oid) home
 LEFT JOIN pg_namespace n ON n.oid = home.oid
-WHERE home.oid IS DISTINCT FROM ALL (SELECT oid FROM schema)
+WHERE (home.oid IS NULL OR home.oid NOT IN (SELECT oid FROM schema))
   AND (n.nspname IS NULL OR n.nspname !~ '^(pgumbra|pg_toast)')
   AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = d.classid AND e.objid = d.objid AND e.deptype = 'e')
 ORDER BY 1, 2

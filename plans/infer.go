@@ -50,11 +50,8 @@ func (m *maker) inferTables(context.Context) error {
 	if err != nil {
 		return err
 	}
-	inference, err := syntax.Infer(m.before, m.after, m.trace.facts, m.trace.marks, syntax.Options{
+	inference := syntax.Infer(m.before, m.after, m.trace.facts, m.trace.marks, syntax.Options{
 		Now: now, Type: m.spellType, Changed: m.changedType, Function: m.spellFunction})
-	if err != nil {
-		return err
-	}
 	for _, t := range m.after.Tables {
 		if m.moving(t.Name.Schema) && t.HoldsRows() && !t.IsPartition() && !t.Extension {
 			d := &tableDraft{after: t}

@@ -124,7 +124,7 @@ func (v *validator) prepare(ctx context.Context, sql string) error {
 
 // copyText is the statement that copies the table whole.
 func copyText(t *Table) string {
-	names, values := written(t)
+	names, values := writtenColumns(t)
 	sql := "INSERT INTO " + t.Shadow.Quoted() + " (" + pg.Idents(names) + ") OVERRIDING SYSTEM VALUE SELECT " +
 		strings.Join(values, ", ") + fromText(t)
 	if len(names) == 0 {
@@ -136,7 +136,7 @@ func copyText(t *Table) string {
 	return sql
 }
 
-func written(t *Table) (names, values []string) {
+func writtenColumns(t *Table) (names, values []string) {
 	for _, c := range t.Columns {
 		if !c.Generated && !c.Volatile {
 			names, values = append(names, c.Shadow), append(values, c.Expression)
@@ -340,7 +340,7 @@ func (v *validator) derived(ctx context.Context, t *Table) error {
 		given = append(given, f.Name)
 	}
 	v.ownColumns(t, given)
-	names, values := written(t)
+	names, values := writtenColumns(t)
 	if err := v.prepare(ctx, "INSERT INTO "+t.Shadow.Quoted()+" ("+pg.Idents(names)+") OVERRIDING SYSTEM VALUE SELECT "+
 		strings.Join(values, ", ")+" FROM ("+t.From+") AS pgumbra_from"); err != nil {
 		v.invalid(t, "", t.From, err)

@@ -10,7 +10,7 @@ import (
 	"strings"
 
 	"github.com/golang-migrate/migrate/v4"
-	"github.com/golang-migrate/migrate/v4/database"
+	migratedb "github.com/golang-migrate/migrate/v4/database"
 	migratepgx "github.com/golang-migrate/migrate/v4/database/pgx/v5"
 	"github.com/golang-migrate/migrate/v4/source"
 	"github.com/jackc/pgx/v5"
@@ -127,10 +127,10 @@ func (s *scratch) interrupt(ctx context.Context) {
 // migrationFailed tells which statement failed. The server gives a position for
 // errors of syntax and names only; for others the file is run again, statement
 // by statement, which its own transaction has rolled back.
-func (m *maker) migrationFailed(ctx context.Context, target database.Driver, cause error) error {
-	var failed database.Error
+func (m *maker) migrationFailed(ctx context.Context, target migratedb.Driver, cause error) error {
+	var failed migratedb.Error
 	if !errors.As(cause, &failed) {
-		if p := new(database.Error); errors.As(cause, &p) {
+		if p := new(migratedb.Error); errors.As(cause, &p) {
 			failed = *p
 		}
 	}
@@ -158,7 +158,7 @@ func (m *maker) migrationFailed(ctx context.Context, target database.Driver, cau
 // failedStatement finds a failed file's statement: by the position that the
 // server gave, or by running the file once more, one statement after the other,
 // until the same error comes. Nothing of it stays. Zero: not found.
-func (m *maker) failedStatement(ctx context.Context, all []syntax.Statement, failed database.Error) syntax.Statement {
+func (m *maker) failedStatement(ctx context.Context, all []syntax.Statement, failed migratedb.Error) syntax.Statement {
 	var server *pgconn.PgError
 	if errors.As(failed.OrigErr, &server) && server.Position > 0 && failed.Line > 0 {
 		for _, s := range all {
