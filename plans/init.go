@@ -312,6 +312,14 @@ func (d *initData) UpToDate() bool {
 	return d.Newest != nil && d.Version.Number != nil && *d.Version.Number >= *d.Newest
 }
 
+// Size is rows and bytes for people.
+func (t initTable) Size() string {
+	if t.Rows < 0 {
+		return "rows not counted (never analyzed), " + humanBytes(t.Bytes)
+	}
+	return fmt.Sprintf("%s rows, %s", humanCount(t.Rows), humanBytes(t.Bytes))
+}
+
 // Name is the table's as the plan file's keys are written.
 func (t initTable) Name() string { return pg.Name{Schema: t.Schema, Name: t.Table}.String() }
 

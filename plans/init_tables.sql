@@ -1,5 +1,5 @@
 -- Tables of the schemas $1: of partition trees the root, with the sizes of all
--- members. A usable key: unique, immediate, valid, total, of plain NOT NULL columns.
+-- members. Rows -1: never analyzed. A usable key: unique, immediate, valid, total, of plain NOT NULL columns.
 SELECT n.nspname::text, c.relname::text, sizes.rows, sizes.bytes, sizes.toast,
        EXISTS (SELECT FROM pg_catalog.pg_index i
                WHERE i.indrelid = c.oid AND i.indisunique AND i.indimmediate AND i.indisvalid
@@ -10,7 +10,7 @@ SELECT n.nspname::text, c.relname::text, sizes.rows, sizes.bytes, sizes.toast,
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 CROSS JOIN LATERAL (
-    SELECT coalesce(sum(greatest(m.reltuples, 0)), 0)::bigint AS rows,
+    SELECT coalesce(CASE WHEN min(m.reltuples) < 0 THEN -1 ELSE sum(m.reltuples) END, 0)::bigint AS rows,
            coalesce(sum(pg_catalog.pg_table_size(m.oid)), 0)::bigint AS bytes,
            coalesce(sum(pg_catalog.pg_relation_size(nullif(m.reltoastrelid, 0))), 0)::bigint AS toast
     FROM pg_catalog.pg_class m

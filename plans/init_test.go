@@ -75,7 +75,7 @@ func TestInitWritesAPlanFileThatLoadAccepts(t *testing.T) {
 	if len(f.Tables) != 1 || f.Tables[0].Name != (pg.Name{Schema: "My Shop", Name: "Docs: {all}"}) || f.Tables[0].Record != RecordKey {
 		t.Errorf("tables %+v", f.Tables)
 	}
-	for _, want := range []string{"# Production is at version 1,", "now 42", "# DECIDE: oops.sql", "#   My Shop.log # x (", "in 4 tables"} {
+	for _, want := range []string{"# Production is at version 1,", "now 42", "# DECIDE: oops.sql", "#   My Shop.log # x (", "# 4 tables, "} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the text does not say %q:\n%s", want, text)
 		}

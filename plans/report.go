@@ -210,7 +210,7 @@ func (e Estimates) facts() []fact {
 	if e.FreeDisk != nil {
 		free = humanBytes(*e.FreeDisk)
 	}
-	rate := "not measured: nothing to copy"
+	rate := "not measured"
 	if e.SampleRate > 0 {
 		rate = humanBytes(int64(e.SampleRate)) + "/s read and transformed by one worker"
 	}
@@ -235,6 +235,11 @@ func viewTable(r reportTable, t *Table) tableView {
 	if t.Feed != Copied && t.Feed != Derived {
 		v.KeyText = "–"
 	}
+	if t.Feed == Carried || t.Feed == Version || t.Feed == Skipped {
+		v.Same = len(r.Columns)
+		v.ColumnSummary = summary(0, v.Same)
+		return v
+	}
 	for i, c := range r.Columns {
 		if unchanged(t.Columns[i]) {
 			v.Same++
@@ -258,6 +263,19 @@ func origin(r reportTable) string {
 		return cmp.Or(r.Production, "–") + " (skipped)"
 	}
 	return cmp.Or(r.Production, "(new, empty)")
+}
+
+// terminated ends statements with a semicolon, for reading one after the other.
+func terminated(statements []string) []string {
+	all := make([]string, len(statements))
+	for i, sql := range statements {
+		_, last, _ := strings.Cut(sql[strings.LastIndexByte(sql, '\n')+1:], "--")
+		if last == "" && !strings.HasSuffix(sql, ";") {
+			sql += ";"
+		}
+		all[i] = sql
+	}
+	return all
 }
 
 func unchanged(c Column) bool {
@@ -291,6 +309,7 @@ func viewPhases(steps []Step) []phaseView {
 			phases = append(phases, phaseView{Name: s.Phase})
 		}
 		last := &phases[len(phases)-1]
+		s.SQL = terminated(s.SQL)
 		last.Steps = append(last.Steps, stepView{Step: s, Number: i + 1})
 	}
 	return phases

@@ -157,7 +157,7 @@ func TestTextReportIsAligned(t *testing.T) {
   shop.orders               pgumbra_shop_v2_shop.orders     5,000,000  640 MB   id        row     4, 3 by an expression
   shop.log|x                pgumbra_shop_v2_shop.log|x      3          0 bytes  none      image   1
   (query)                   pgumbra_shop_v2_shop.addresses  0          0 bytes  order_id          1, all by an expression
-  (rows of the migrations)  pgumbra_shop_v2_shop.states     0          0 bytes  –                 2, all by an expression
+  (rows of the migrations)  pgumbra_shop_v2_shop.states     0          0 bytes  –                 2
   shop.audit (skipped)      pgumbra_shop_v2_shop.audit      0          0 bytes  –                 0
 `
 	if !strings.Contains(text, want) {
@@ -216,6 +216,14 @@ func TestReportsPassOnErrorsOfTheWriter(t *testing.T) {
 type brokenWriter struct{}
 
 func (brokenWriter) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
+
+func TestStatementsEndWithASemicolonForReaders(t *testing.T) {
+	t.Parallel()
+	got := terminated([]string{"SELECT 1", "SELECT 2;", "SELECT 3 -- three", "-- four\nSELECT 4", ""})
+	if diff := cmp.Diff([]string{"SELECT 1;", "SELECT 2;", "SELECT 3 -- three", "-- four\nSELECT 4;", ";"}, got); diff != "" {
+		t.Error(diff)
+	}
+}
 
 func TestHumanNumbers(t *testing.T) {
 	t.Parallel()

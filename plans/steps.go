@@ -113,7 +113,7 @@ func (p *Plan) cutoverSteps() []Step {
 			Waits: fmt.Sprintf("we wait for open transactions that wrote, at most %s for all tables together (cutover.lock_timeout); %s", c.LockTimeout, stall)},
 		{Phase: "cutover", Title: "Drain: replay the last changes; wait until no older snapshot is left", Lock: mode, Waits: held,
 			SQL: []string{"SELECT pid, backend_xmin FROM pg_stat_activity WHERE backend_xmin IS NOT NULL AND datname = current_database()"}},
-		{Phase: "cutover", Title: "Set the sequences that only the shadow has", Lock: mode, Waits: held, SQL: p.sequenceSQL()},
+		{Phase: "cutover", Title: "Set the shadow's own sequences", Lock: mode, Waits: held, SQL: p.sequenceSQL()},
 		{Phase: "cutover", Title: "Add foreign keys (not validated yet), triggers, rules and checks that would have acted on the copy", Lock: mode, Waits: held,
 			SQL: p.entrySQL(StageSwap)},
 		{Phase: "cutover", Title: "Guard the new tables against statements with an older snapshot; record changes for the way back; close the old tables",
@@ -138,9 +138,9 @@ func (p *Plan) swapLock(mode string) string {
 }
 
 func (p *Plan) watchingSteps() []Step {
-	guards := make([]string, 0, 2*len(p.Tables))
-	for i := range p.Tables {
-		guards = append(guards, "DROP TRIGGER pgumbra_guard ON "+p.Tables[i].Final.Quoted())
+	var guards []string
+	for _, n := range p.shadowRelations() {
+		guards = append(guards, "DROP TRIGGER pgumbra_guard ON "+p.final(n).Quoted())
 	}
 	for i := range p.Sources {
 		for _, m := range p.Sources[i].Members {
@@ -155,6 +155,27 @@ func (p *Plan) watchingSteps() []Step {
 		{Phase: "finished", Title: "End the watch; finish --drop-old drops the old side too", Lock: noLock,
 			Waits: "nobody: the old side has no users", SQL: p.dropSQL()},
 	}
+}
+
+// shadowRelations are the shadow's tables, members of partition trees too.
+func (p *Plan) shadowRelations() []pg.Name {
+	var names []pg.Name
+	for _, e := range p.Entries {
+		if e.Tag == "TABLE" {
+			names = append(names, e.Name)
+		}
+	}
+	return names
+}
+
+// final is where a shadow object's name leads after the swap.
+func (p *Plan) final(n pg.Name) pg.Name {
+	for _, s := range p.Schemas {
+		if s.Shadow == n.Schema {
+			n.Schema = s.Production
+		}
+	}
+	return n
 }
 
 func (p *Plan) entrySQL(stage Stage) []string {

@@ -172,6 +172,14 @@ func (p *Plan) fenceSQL(mode string) []string {
 	for i := range p.Sources {
 		names = append(names, onlyMembers(&p.Sources[i]))
 	}
+	for i := range p.Tables {
+		if t := &p.Tables[i]; t.Feed == Skipped && !t.Production.IsZero() {
+			names = append(names, "ONLY "+t.Production.Quoted())
+		}
+	}
+	if v := p.VersionTable; v != nil && v.Exists {
+		names = append(names, "ONLY "+v.Name.Quoted())
+	}
 	if len(names) == 0 {
 		return []string{"BEGIN"}
 	}
@@ -192,10 +200,9 @@ func (p *Plan) sequenceSQL() []string {
 
 func (p *Plan) guardSQL() []string {
 	var all []string
-	for i := range p.Tables {
-		t := &p.Tables[i]
+	for _, n := range p.shadowRelations() {
 		all = append(all, fmt.Sprintf("CREATE TRIGGER pgumbra_guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON %s FOR EACH STATEMENT EXECUTE FUNCTION pgumbra.guard_%s('<xid of the drain>')",
-			t.Shadow.Quoted(), runID))
+			n.Quoted(), runID))
 	}
 	if p.Settings.Watch.Enabled {
 		all = append(all, fmt.Sprintf("SELECT pgumbra.arm_%s() -- triggers of the reverse capture on the new tables", runID))
@@ -227,7 +234,10 @@ func (p *Plan) swapSQL() []string {
 			fmt.Sprintf("ALTER SCHEMA %s RENAME TO %s", pg.Ident(s.Shadow), pg.Ident(s.Production)))
 	}
 	if v := p.VersionTable; v != nil && p.ToVersion != nil {
-		all = append(all, fmt.Sprintf("UPDATE %s SET version = %d, dirty = false", v.Name.Quoted(), *p.ToVersion))
+		if !v.Exists {
+			all = append(all, fmt.Sprintf("CREATE TABLE %s (version bigint NOT NULL PRIMARY KEY, dirty boolean NOT NULL)", v.Name.Quoted()))
+		}
+		all = append(all, "TRUNCATE "+v.Name.Quoted(), fmt.Sprintf("INSERT INTO %s (version, dirty) VALUES (%d, false)", v.Name.Quoted(), *p.ToVersion))
 	}
 	return append(all, "UPDATE pgumbra.run SET phase = 'watching' …", "COMMIT")
 }
@@ -238,13 +248,7 @@ func (p *Plan) validateSQL() []string {
 		if e.Stage != StageSwap || e.Tag != "FK CONSTRAINT" {
 			continue
 		}
-		table := e.Table
-		for _, s := range p.Schemas {
-			if s.Shadow == table.Schema {
-				table.Schema = s.Production
-			}
-		}
-		all = append(all, fmt.Sprintf("ALTER TABLE %s VALIDATE CONSTRAINT %s", table.Quoted(), pg.Ident(constraintName(e))))
+		all = append(all, fmt.Sprintf("ALTER TABLE %s VALIDATE CONSTRAINT %s", p.final(e.Table).Quoted(), pg.Ident(constraintName(e))))
 	}
 	return all
 }

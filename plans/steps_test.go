@@ -42,7 +42,7 @@ func TestStepsFollowTheRunAndNameTheirLocks(t *testing.T) {
 	if fence.Lock != "EXCLUSIVE" || !strings.Contains(fence.Waits, "200ms") || !strings.Contains(fence.Waits, "1s") || !strings.Contains(fence.Waits, "plain readers never") {
 		t.Errorf("fence: %+v", fence)
 	}
-	if diff := cmp.Diff([]string{`LOCK TABLE ONLY "shop"."orders", ONLY "shop"."log|x", ONLY "shop"."tariffs" IN EXCLUSIVE MODE`}, fence.SQL); diff != "" {
+	if diff := cmp.Diff([]string{`LOCK TABLE ONLY "shop"."orders", ONLY "shop"."log|x", ONLY "shop"."tariffs", ONLY "shop"."audit", ONLY "shop"."schema_migrations" IN EXCLUSIVE MODE`}, fence.SQL); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -73,7 +73,7 @@ WHERE ctid >= '<from>' AND ctid < '<to>'
 		`ALTER SEQUENCE "shop"."free" SET SCHEMA "pgumbra_shop_v2_shop"`,
 		`ALTER SCHEMA "shop" RENAME TO "pgumbra_shop_v2_old_shop"`,
 		`ALTER SCHEMA "pgumbra_shop_v2_shop" RENAME TO "shop"`,
-		`UPDATE "shop"."schema_migrations" SET version = 42, dirty = false`,
+		`TRUNCATE "shop"."schema_migrations"`, `INSERT INTO "shop"."schema_migrations" (version, dirty) VALUES (42, false)`,
 		"UPDATE pgumbra.run SET phase = 'watching' …", "COMMIT",
 	}, swap); diff != "" {
 		t.Error(diff)
