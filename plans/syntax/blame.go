@@ -1,0 +1,244 @@
+package syntax
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	pgq "github.com/pganalyze/pg_query_go/v6"
+)
+
+// blame is a statement whose effect cannot be followed. It becomes a notice
+// for each part of the final structure that its effect reaches.
+type blame struct {
+	code, where, text string
+}
+
+func (in *inference) newBlame(where, text string) int {
+	return in.blameAs(CodeBackfill, where, text)
+}
+
+func (in *inference) blameAs(code, where, text string) int {
+	b := blame{code, where, text}
+	if i := slices.Index(in.blames, b); i >= 0 {
+		return i
+	}
+	in.blames = append(in.blames, b)
+	return len(in.blames) - 1
+}
+
+// blameFor turns a reason into blames: those that it comes from, else a new one.
+func (in *inference) blameFor(r *reason, where, what string) []int {
+	if r.blamed != nil {
+		return r.blamed
+	}
+	return []int{in.newBlame(where, what+" cannot be followed: "+r.text)}
+}
+
+// blameAlways reports a statement whose targets are not known.
+func (in *inference) blameAlways(f Fact, text string) {
+	in.notices = append(in.notices, Notice{Level: blocker, Code: CodeBackfill, Object: oneLine(shorten(f.SQL)), Where: where(f),
+		Message: text, Fix: "move its data changes to plain UPDATE, DELETE or INSERT … SELECT statements over one table, or write what they do in the plan file under tables"})
+}
+
+func shorten(s string) string {
+	if r := []rune(s); len(r) > 80 {
+		return string(r[:79]) + "…"
+	}
+	return s
+}
+
+// blameStatement blames everything that the step's statement writes.
+func (s *step) blameStatement(r *reason) {
+	var c code
+	c.tree(s.node)
+	s.blameCode(c, r)
+}
+
+// blameCode blames everything that code writes.
+func (s *step) blameCode(c code, r *reason) {
+	blamed := s.blameFor(r, where(s.fact), verb(s.node))
+	reads := c.unknown || c.dynamic || s.readsProduction(c)
+	found := false
+	for _, w := range c.writes {
+		found = s.blameWrite(w, blamed, reads) || found
+	}
+	if c.dynamic {
+		found = s.blameDynamic(c, blamed) || found
+	}
+	if !found {
+		s.blameAlways(s.fact, s.blames[blamed[0]].text)
+	}
+}
+
+// blameWrite blames what one statement writes. False: it is not known which
+// table that is.
+func (s *step) blameWrite(w write, blamed []int, reads bool) bool {
+	tables := s.resolve(w.table)
+	for _, t := range tables {
+		s.blameTable(t, w, blamed, reads)
+	}
+	return len(tables) > 0
+}
+
+func (s *step) blameTable(t *table, w write, blamed []int, reads bool) {
+	if t.memberOf != 0 && t.source == 0 && !t.emptied {
+		if root := s.tables[t.memberOf]; root != nil {
+			t = root
+		}
+	}
+	switch {
+	case t.source == 0 && !reads: // made of what the migrations hold
+		t.carried = true
+	case t.source == 0 || w.kind != update || w.columns == nil:
+		t.blamed = join(t.blamed, blamed)
+	default:
+		s.blameColumns(t, w.columns, blamed)
+	}
+}
+
+func (s *step) blameColumns(t *table, names []string, blamed []int) {
+	for _, name := range names {
+		if c := t.last.column(name); c != nil {
+			t.columns[c.Num] = blameValue(c.Type, blamed)
+		} else {
+			t.blamed = join(t.blamed, blamed)
+		}
+	}
+}
+
+// blameDynamic blames tables that code written at run time may change: those
+// it was seen to lock for writing, else all that its text names.
+func (s *step) blameDynamic(c code, blamed []int) bool {
+	found := false
+	words := wordSet(c.text)
+	for _, t := range s.tables {
+		locked := slices.Contains(s.after.Written, t.oid) && !slices.Contains(s.before.Written, t.oid)
+		if locked || t.last != nil && words[strings.ToLower(t.last.Name)] && s.exists(t) {
+			s.blameTable(t, write{kind: opaque}, blamed, true)
+			found = true
+		}
+	}
+	return found
+}
+
+// exists: still there at the end, or of use to something that is.
+func (s *step) exists(t *table) bool { return s.inference.after.ByOID(t.oid) != nil }
+
+var word = regexp.MustCompile(`[\pL_][\pL\pN_$]*`)
+
+func wordSet(text string) map[string]bool {
+	out := map[string]bool{}
+	for _, w := range word.FindAllString(strings.ToLower(text), -1) {
+		out[w] = true
+	}
+	return out
+}
+
+// resolve finds the tables that a name meant, with those that inherit from it.
+// Without a mark of that name: all known tables of that name.
+func (s *step) resolve(r *pgq.RangeVar) []*table {
+	for _, marked := range []*seen{s.before, s.after} {
+		oid, ok := marked.Tables[tableName(r)]
+		if !ok {
+			continue
+		}
+		if rel := marked.relation(oid); rel != nil && rel.Kind == "v" {
+			return s.lockedTables()
+		}
+		return s.family(marked, oid, r.GetInh())
+	}
+	if s.before.Tables != nil && slices.Contains(s.fact.names.Tables, tableName(r)) {
+		return nil // it was looked for: a CTE, or gone
+	}
+	var out []*table
+	for _, t := range s.tables {
+		if t.last != nil && t.last.Name == r.GetRelname() && (r.GetSchemaname() == "" || t.last.Schema == r.GetSchemaname()) {
+			out = append(out, t)
+		}
+	}
+	return out
+}
+
+// lockedTables are those behind a view that the statement wrote through.
+func (s *step) lockedTables() []*table {
+	var out []*table
+	for _, oid := range s.after.Written {
+		if t := s.tables[oid]; t != nil && !slices.Contains(s.before.Written, oid) {
+			out = append(out, t)
+		}
+	}
+	return out
+}
+
+// family is a table with all that inherit from it; members of production's
+// partition trees are left to their root.
+func (in *inference) family(s *seen, oid uint32, inherit bool) []*table {
+	all := map[uint32]bool{oid: true}
+	for grown := inherit; grown; {
+		grown = false
+		for i := range s.Relations {
+			r := &s.Relations[i]
+			if !all[r.OID] && slices.ContainsFunc(r.Parents, func(p uint32) bool { return all[p] }) {
+				all[r.OID], grown = true, true
+			}
+		}
+	}
+	var out []*table
+	for i := range s.Relations {
+		t := in.tables[s.Relations[i].OID]
+		if t != nil && all[t.oid] && (t.oid == oid || t.memberOf == 0 || !all[t.memberOf]) {
+			out = append(out, t)
+		}
+	}
+	return out
+}
+
+// readsProduction reports whether code reads a table that holds production's
+// rows.
+func (s *step) readsProduction(c code) bool {
+	for _, r := range c.reads {
+		for _, t := range s.resolve(r) {
+			if t.live() {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func verb(n *pgq.Node) string {
+	switch x := n.GetNode().(type) {
+	case *pgq.Node_UpdateStmt:
+		return "UPDATE"
+	case *pgq.Node_DeleteStmt:
+		return "DELETE"
+	case *pgq.Node_InsertStmt:
+		return "INSERT"
+	case *pgq.Node_TruncateStmt:
+		return "TRUNCATE"
+	case *pgq.Node_AlterTableStmt:
+		return "ALTER TABLE"
+	case *pgq.Node_MergeStmt:
+		return "MERGE"
+	case *pgq.Node_CopyStmt:
+		return "COPY"
+	case *pgq.Node_DoStmt:
+		return "a DO block"
+	case *pgq.Node_CallStmt:
+		return "CALL"
+	case *pgq.Node_ExecuteStmt:
+		return "EXECUTE"
+	case *pgq.Node_ExplainStmt:
+		return "EXPLAIN"
+	case *pgq.Node_CreateTableAsStmt:
+		return "CREATE TABLE AS"
+	case *pgq.Node_SelectStmt:
+		if x.SelectStmt.GetIntoClause() != nil {
+			return "SELECT INTO"
+		}
+		return "SELECT"
+	}
+	return fmt.Sprintf("%T", n.GetNode())
+}

@@ -1,0 +1,346 @@
+package syntax
+
+import (
+	"slices"
+
+	pgq "github.com/pganalyze/pg_query_go/v6"
+)
+
+// targets are the tables that a statement writes, with production's rows.
+// A reason: one of them cannot be followed. Tables that hold no rows of
+// production are left out, unless the statement reads production's.
+func (s *step) targets(r *pgq.RangeVar) ([]*table, *reason) {
+	oid, ok := s.before.Tables[tableName(r)]
+	rel := s.before.relation(oid)
+	if !ok || rel == nil {
+		return nil, because("which table it writes is not known")
+	}
+	if rel.Kind == "v" {
+		return nil, because("it writes through a view")
+	}
+	var out []*table
+	family := s.family(s.before, oid, r.GetInh())
+	for _, t := range family {
+		switch rel := s.before.relation(t.oid); {
+		case t.source == 0 && t.memberOf != 0 && !t.emptied:
+			return nil, because("it writes one partition of production only")
+		case t.source == 0:
+			if s.readsLive(family) {
+				return nil, because("what the migrations insert is changed by what production holds")
+			}
+		case rel.Rules:
+			return nil, because("the table has rules, which rewrite it")
+		default:
+			out = append(out, t)
+		}
+	}
+	return out, nil
+}
+
+// readsLive reports whether the statement reads production's rows in a table
+// beside those that it writes.
+func (s *step) readsLive(except []*table) bool {
+	var c code
+	c.tree(s.node)
+	for _, r := range c.reads {
+		for _, t := range s.resolve(r) {
+			if t.live() && !slices.Contains(except, t) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (s *step) scope(t *table, r *pgq.RangeVar) *scope {
+	alias := r.GetAlias().GetAliasname()
+	rel := s.before.relation(t.oid)
+	if alias == "" && rel.Name != r.GetRelname() { // a child, named by its parent's name
+		alias = r.GetRelname()
+	}
+	return &scope{in: s.inference, mark: s.before, rel: rel, tab: t, alias: alias}
+}
+
+// update follows UPDATE of one table by expressions over its own rows.
+func (s *step) update(u *pgq.UpdateStmt) *reason {
+	if u.GetWithClause() != nil {
+		return because("it has a WITH clause")
+	}
+	if len(u.GetFromClause()) > 0 {
+		return because("it reads other tables (FROM)")
+	}
+	assignments, r := assignmentsOf(u.GetTargetList())
+	if r != nil {
+		return r
+	}
+	tables, r := s.targets(u.GetRelation())
+	if r != nil {
+		return r
+	}
+	for _, t := range tables {
+		if r := s.updateTable(t, u, assignments); r != nil {
+			return r
+		}
+	}
+	return nil
+}
+
+// set is one column = expression; a nil expression is DEFAULT.
+type set struct {
+	column string
+	value  *pgq.Node
+}
+
+func assignmentsOf(list []*pgq.Node) ([]set, *reason) {
+	var out []set
+	for _, n := range list {
+		t := n.GetResTarget()
+		if len(t.GetIndirection()) > 0 {
+			return nil, because("it writes a part of column %s", t.GetName())
+		}
+		value := t.GetVal()
+		if m := value.GetMultiAssignRef(); m != nil {
+			row := m.GetSource().GetRowExpr().GetArgs()
+			if int(m.GetColno()) > len(row) {
+				return nil, because("it sets several columns from a subquery")
+			}
+			value = row[m.GetColno()-1]
+		}
+		if value.GetSetToDefault() != nil {
+			value = nil
+		}
+		out = append(out, set{t.GetName(), value})
+	}
+	return out, nil
+}
+
+func (s *step) updateTable(t *table, u *pgq.UpdateStmt, assignments []set) *reason {
+	scope := s.scope(t, u.GetRelation())
+	var when *pgq.Node
+	if u.GetWhereClause() != nil {
+		condition, r := scope.expr(u.GetWhereClause())
+		if r != nil {
+			return r
+		}
+		when = fold(condition)
+		switch truth(when) {
+		case isTrue:
+			when = nil
+		case isFalse, isNull:
+			return nil // no row
+		}
+	}
+	values := map[int16]*value{}
+	for _, a := range assignments {
+		c := scope.rel.column(a.column)
+		if c == nil {
+			return because("%s is not a column of %s", a.column, scope.rel.Name)
+		}
+		v, r := s.assigned(scope, t, c, a.value, when)
+		if r != nil {
+			return r
+		}
+		values[c.Num] = v
+	}
+	var columns []int16
+	for num, v := range values {
+		t.columns[num] = v
+		columns = append(columns, num)
+	}
+	s.cascadeUpdate(t, scope.rel, columns)
+	s.fires(t, scope.rel, triggerUpdate, columns)
+	return nil
+}
+
+// assigned is a column's value after the UPDATE.
+func (s *step) assigned(scope *scope, t *table, c *column, e, when *pgq.Node) (*value, *reason) {
+	if c.Generated != "" {
+		return t.columns[c.Num], nil // only DEFAULT is allowed, which is what it is
+	}
+	v := s.evaluated(scope, c, e)
+	if v.blamed != nil {
+		return v, nil
+	}
+	if when == nil {
+		return v, nil
+	}
+	old := t.columns[c.Num]
+	if v.volatile || old == nil || old.volatile {
+		return nil, because("it gives some rows values of %s that are new in each run", c.Name)
+	}
+	if old.blamed != nil {
+		return old, nil
+	}
+	then, r := s.embed(v)
+	if r != nil {
+		return nil, r
+	}
+	otherwise, r := s.embed(old)
+	if r != nil {
+		return nil, r
+	}
+	return &value{node: caseNode(clone(when), then, otherwise), origin: Backfill, typ: c.Type, cast: true,
+		functions: joinFunctions(joinFunctions(scope.functions, v.functions), old.functions)}, nil
+}
+
+// evaluated is the value of an assigned expression, nil for the default.
+func (s *step) evaluated(scope *scope, c *column, e *pgq.Node) *value {
+	if e == nil {
+		v := s.columnDefault(c)
+		v.origin = Backfill
+		return v
+	}
+	node, r := scope.expr(e)
+	switch {
+	case r == nil:
+		return &value{node: node, origin: Backfill, typ: c.Type, cast: true, functions: scope.functions}
+	case r.volatile:
+		return &value{origin: Backfill, typ: c.Type, volatile: true, made: e}
+	}
+	return blameValue(c.Type, s.blameFor(r, where(s.fact), verb(s.node)))
+}
+
+// columnDefault is what a row gets that is inserted without the column.
+func (s *step) columnDefault(c *column) *value {
+	switch {
+	case c.Generated != "":
+		return &value{typ: c.Type, origin: Default, generated: true}
+	case c.Identity != "":
+		return &value{typ: c.Type, origin: Default, volatile: true}
+	case c.Default != "":
+		return s.defaultValue(s.before, c.Default, *c, where(s.fact))
+	case c.DomainDefault != "":
+		return s.defaultValue(s.before, c.DomainDefault, *c, where(s.fact))
+	}
+	return nullValue(c.Type, Default)
+}
+
+// cascadeUpdate: foreign keys that carry a new key on to other tables.
+func (s *step) cascadeUpdate(t *table, rel *relation, columns []int16) {
+	for _, ref := range rel.References {
+		for i, num := range ref.RefColumns {
+			child := s.tables[ref.Table]
+			if child == nil || ref.OnUpdate == "a" || ref.OnUpdate == "r" || !contains(columns, num) || child.source == 0 {
+				continue
+			}
+			blamed := []int{s.newBlame(where(s.fact), "UPDATE of "+rel.Name+" is carried on to this column by a foreign key (ON UPDATE)")}
+			if c := child.columns[ref.Columns[i]]; c != nil {
+				child.columns[ref.Columns[i]] = blameValue(c.typ, blamed)
+			}
+		}
+	}
+}
+
+func contains(list []int16, n int16) bool {
+	for _, x := range list {
+		if x == n {
+			return true
+		}
+	}
+	return false
+}
+
+// remove follows DELETE: its condition becomes a filter.
+func (s *step) remove(d *pgq.DeleteStmt) *reason {
+	if d.GetWithClause() != nil {
+		return because("it has a WITH clause")
+	}
+	if len(d.GetUsingClause()) > 0 {
+		return because("it reads other tables (USING)")
+	}
+	tables, r := s.targets(d.GetRelation())
+	if r != nil {
+		return r
+	}
+	for _, t := range tables {
+		scope := s.scope(t, d.GetRelation())
+		condition := boolNode(true)
+		if d.GetWhereClause() != nil {
+			if condition, r = scope.expr(d.GetWhereClause()); r != nil {
+				return r
+			}
+			condition = fold(condition)
+		}
+		s.removed(t, scope, condition)
+	}
+	return nil
+}
+
+func (s *step) removed(t *table, scope *scope, condition *pgq.Node) {
+	switch truth(condition) {
+	case isFalse, isNull:
+		return
+	case isTrue:
+		s.fires(t, scope.rel, triggerDelete, nil)
+		s.cascadeDelete(scope.rel)
+		s.clear(t)
+		return
+	}
+	s.fires(t, scope.rel, triggerDelete, nil)
+	s.cascadeDelete(scope.rel)
+	t.where = append(t.where, notTrue(condition))
+}
+
+// cascadeDelete: foreign keys that take rows of other tables along.
+func (s *step) cascadeDelete(rel *relation) {
+	for _, ref := range rel.References {
+		child := s.tables[ref.Table]
+		if child == nil || ref.OnDelete == "a" || ref.OnDelete == "r" || child.source == 0 {
+			continue
+		}
+		blamed := []int{s.newBlame(where(s.fact), "DELETE from "+rel.Name+" changes rows of this table by a foreign key (ON DELETE)")}
+		if ref.OnDelete == "c" {
+			child.blamed = join(child.blamed, blamed)
+			continue
+		}
+		for _, num := range ref.Columns {
+			if c := child.columns[num]; c != nil {
+				child.columns[num] = blameValue(c.typ, blamed)
+			}
+		}
+	}
+}
+
+// clear takes all rows away, those of production's partitions too.
+func (in *inference) clear(t *table) {
+	for _, m := range in.tables {
+		m.emptied = m.emptied || m.memberOf == t.oid
+	}
+	t.emptied = t.emptied || t.live()
+	t.source, t.where, t.blamed, t.carried = 0, nil, nil, false
+	t.columns = map[int16]*value{}
+}
+
+// truncate empties tables, with CASCADE those that refer to them.
+func (s *step) truncate(n *pgq.TruncateStmt) {
+	done := map[uint32]bool{}
+	for _, r := range n.GetRelations() {
+		tables := s.resolve(r.GetRangeVar())
+		if len(tables) == 0 {
+			s.blameAlways(s.fact, "which table TRUNCATE empties is not known")
+		}
+		for _, t := range tables {
+			s.truncateTable(t, n.GetBehavior() == pgq.DropBehavior_DROP_CASCADE, done)
+		}
+	}
+}
+
+func (s *step) truncateTable(t *table, cascade bool, done map[uint32]bool) {
+	if done[t.oid] {
+		return
+	}
+	done[t.oid] = true
+	if root := s.tables[t.memberOf]; root != nil && t.source == 0 && !t.emptied {
+		root.blamed = join(root.blamed, []int{s.newBlame(where(s.fact), "TRUNCATE empties one partition only")})
+		return
+	}
+	s.clear(t)
+	if !cascade || t.last == nil {
+		return
+	}
+	for _, ref := range t.last.References {
+		if child := s.tables[ref.Table]; child != nil {
+			s.truncateTable(child, cascade, done)
+		}
+	}
+}

@@ -1,0 +1,282 @@
+package syntax
+
+import (
+	"errors"
+	"strings"
+
+	pgq "github.com/pganalyze/pg_query_go/v6"
+)
+
+// scope is where an expression of a migration is read: the one table whose
+// columns it may use, and what names meant at that moment.
+type scope struct {
+	in        *inference
+	mark      *seen
+	rel       *relation // names at that moment; nil: no columns
+	tab       *table
+	alias     string // hides the table's own name
+	functions []uint32
+	depth     int
+}
+
+// stop carries a reason through rewrite.
+type stop struct{ reason *reason }
+
+func (s stop) Error() string { return s.reason.text }
+
+// expr is an expression over the source's row.
+func (s *scope) expr(n *pgq.Node) (*pgq.Node, *reason) {
+	if s.depth > 50 {
+		return nil, because("it is nested too deeply")
+	}
+	s.depth++
+	defer func() { s.depth-- }()
+	out, err := rewrite(clone(n), s.replace)
+	if stopped := (stop{}); errors.As(err, &stopped) {
+		return nil, stopped.reason
+	}
+	return out, nil
+}
+
+func (s *scope) replace(n *pgq.Node) (*pgq.Node, error) {
+	var out *pgq.Node
+	var r *reason
+	switch x := n.GetNode().(type) {
+	case *pgq.Node_ColumnRef:
+		out, r = s.columnRef(x.ColumnRef)
+	case *pgq.Node_FuncCall:
+		out, r = s.call(n, x.FuncCall)
+	case *pgq.Node_TypeCast:
+		out, r = s.typeCast(x.TypeCast)
+	case *pgq.Node_SqlvalueFunction:
+		out, r = s.sqlValue(x.SqlvalueFunction)
+	case *pgq.Node_SubLink:
+		r = because("it holds a subquery")
+	case *pgq.Node_ParamRef, *pgq.Node_CurrentOfExpr, *pgq.Node_GroupingFunc, *pgq.Node_MultiAssignRef, *pgq.Node_SetToDefault:
+		r = because("it is no expression over one row")
+	}
+	if r != nil {
+		return nil, stop{r}
+	}
+	return out, nil
+}
+
+func (s *scope) columnRef(c *pgq.ColumnRef) (*pgq.Node, *reason) {
+	fields := parts(c.GetFields())
+	if s.rel == nil {
+		return nil, because("it refers to %s", strings.Join(fields, "."))
+	}
+	name := last(fields)
+	if c.GetFields()[len(c.GetFields())-1].GetAStar() != nil || !s.names(fields[:len(fields)-1]) {
+		return nil, because("it refers to a whole row (%s)", strings.Join(fields, "."))
+	}
+	col := s.rel.column(name)
+	if col == nil {
+		return nil, because("%s is not a column of %s", name, s.rel.Name)
+	}
+	return s.column(col)
+}
+
+// names reports whether a qualification means the scope's table.
+func (s *scope) names(path []string) bool {
+	switch {
+	case len(path) == 0:
+		return true
+	case s.alias != "":
+		return len(path) == 1 && path[0] == s.alias
+	case len(path) == 1:
+		return path[0] == s.rel.Name
+	}
+	return path[len(path)-1] == s.rel.Name && path[len(path)-2] == s.rel.Schema
+}
+
+func (s *scope) column(c *column) (*pgq.Node, *reason) {
+	v := s.tab.columns[c.Num]
+	switch {
+	case v == nil:
+		return nil, because("what %s holds is not known", c.Name)
+	case v.blamed != nil:
+		return nil, &reason{text: "it reads " + c.Name + ", which cannot be inferred itself", blamed: v.blamed}
+	case v.volatile:
+		return nil, because("it reads %s, whose values are new in each run", c.Name)
+	case v.generated:
+		node, r := s.generated(c)
+		if r != nil {
+			return nil, r
+		}
+		return s.in.castTo(node, c.Type)
+	}
+	s.functions = joinFunctions(s.functions, v.functions)
+	return s.in.embed(v)
+}
+
+// generated is a generated column's own expression over the row's values now.
+func (s *scope) generated(c *column) (*pgq.Node, *reason) {
+	tree, r := s.in.parse("SELECT " + c.Default)
+	if r != nil {
+		return nil, r
+	}
+	inner := &scope{in: s.in, mark: s.mark, rel: s.rel, tab: s.tab, depth: s.depth + 1}
+	node, r := inner.expr(target(tree))
+	s.functions = joinFunctions(s.functions, inner.functions)
+	return node, r
+}
+
+// embed is a value as an operand: of the column's type, as the shadow has it.
+func (in *inference) embed(v *value) (*pgq.Node, *reason) {
+	if v.cast {
+		return in.castTo(clone(v.node), v.typ)
+	}
+	if !in.changed(v.typ) {
+		return clone(v.node), nil
+	}
+	text, r := in.castTo(clone(v.node), typeRef{Name: "text"})
+	if r != nil {
+		return nil, r
+	}
+	return in.castTo(text, v.typ)
+}
+
+func (in *inference) changed(t typeRef) bool {
+	return t.User && in.o.Changed != nil && in.o.Changed(t.base())
+}
+
+// base is the type's oid, of an array its elements'.
+func (t typeRef) base() uint32 {
+	if t.Elem != 0 {
+		return t.Elem
+	}
+	return t.OID
+}
+
+func (in *inference) castTo(n *pgq.Node, t typeRef) (*pgq.Node, *reason) {
+	name, r := in.typeName(t)
+	if r != nil {
+		return nil, r
+	}
+	return castNode(n, name), nil
+}
+
+// typeName is a column's type for a cast inside an expression. An explicit
+// cast to varchar(n) would cut silently what an assignment refuses: so without
+// the length; the final assignment still checks it.
+func (in *inference) typeName(t typeRef) (*pgq.TypeName, *reason) {
+	text := t.Name
+	switch {
+	case !t.User && (strings.HasPrefix(text, "character varying") || strings.HasPrefix(text, "character(")):
+		text = strings.Replace(modifier.ReplaceAllString(text, ""), "character", "bpchar", 1)
+		text = strings.Replace(text, "bpchar varying", "character varying", 1)
+	case t.User && in.o.Type != nil:
+		name, ok := in.o.Type(t.base())
+		if !ok {
+			return nil, because("type %s is not there while the shadow is built", t.Name)
+		}
+		text = name + modifier.FindString(t.Name)
+		if t.Elem != 0 {
+			text += "[]"
+		}
+	}
+	return in.parseTypeName(text)
+}
+
+func (in *inference) parseTypeName(text string) (*pgq.TypeName, *reason) {
+	if t, ok := in.typeNames[text]; ok {
+		return t, nil
+	}
+	tree, r := in.parse("SELECT NULL::" + text)
+	if r != nil {
+		return nil, r
+	}
+	t := target(tree).GetTypeCast().GetTypeName()
+	if t == nil {
+		return nil, because("%s is no type", text)
+	}
+	in.typeNames[text] = t
+	return t, nil
+}
+
+// typeCast puts the right type's name into the user's own cast.
+func (s *scope) typeCast(c *pgq.TypeCast) (*pgq.Node, *reason) {
+	if movingTime(c) {
+		return nil, because("%q is another time in each run", c.GetArg().GetAConst().GetSval().GetSval())
+	}
+	arg, r := s.expr(c.GetArg())
+	if r != nil {
+		return nil, r
+	}
+	name, r := s.castType(c.GetTypeName())
+	if r != nil {
+		return nil, r
+	}
+	return castNode(arg, name), nil
+}
+
+func (s *scope) castType(t *pgq.TypeName) (*pgq.TypeName, *reason) {
+	if t.GetPctType() {
+		return nil, because("a type is taken from a column with %%TYPE")
+	}
+	key := typeKey(t)
+	ref, ok := s.mark.Types[key]
+	if !ok {
+		ref, ok = s.in.types[strings.Join(parts(t.GetNames()), ".")]
+	}
+	if key == "" || !ok || !ref.User {
+		return t, nil
+	}
+	if t.GetTypmods() != nil && s.in.o.Type == nil {
+		return t, nil
+	}
+	name, r := s.in.typeName(ref)
+	if r != nil {
+		return nil, r
+	}
+	name = clone(castNode(nil, name)).GetTypeCast().GetTypeName()
+	name.Typmods = t.GetTypmods()
+	if t.GetArrayBounds() != nil {
+		name.ArrayBounds = t.GetArrayBounds()
+	}
+	return name, nil
+}
+
+// movingTime: 'now'::timestamptz and its like.
+func movingTime(c *pgq.TypeCast) bool {
+	switch strings.ToLower(strings.TrimSpace(c.GetArg().GetAConst().GetSval().GetSval())) {
+	case "now", "today", "tomorrow", "yesterday":
+		name := last(parts(c.GetTypeName().GetNames()))
+		return strings.HasPrefix(name, "time") || name == "date"
+	}
+	return false
+}
+
+// now is the run's one value of now().
+func (s *scope) now() (*pgq.Node, *reason) {
+	text := s.in.o.Now.UTC().Format("2006-01-02 15:04:05.999999") + "+00"
+	return s.in.castTo(stringNode(text), typeRef{Name: "timestamp with time zone"})
+}
+
+func (s *scope) sqlValue(f *pgq.SQLValueFunction) (*pgq.Node, *reason) {
+	types := map[pgq.SQLValueFunctionOp]string{
+		pgq.SQLValueFunctionOp_SVFOP_CURRENT_DATE:        "date",
+		pgq.SQLValueFunctionOp_SVFOP_CURRENT_TIME:        "time with time zone",
+		pgq.SQLValueFunctionOp_SVFOP_CURRENT_TIME_N:      "time with time zone",
+		pgq.SQLValueFunctionOp_SVFOP_CURRENT_TIMESTAMP:   "timestamp with time zone",
+		pgq.SQLValueFunctionOp_SVFOP_CURRENT_TIMESTAMP_N: "timestamp with time zone",
+		pgq.SQLValueFunctionOp_SVFOP_LOCALTIME:           "time without time zone",
+		pgq.SQLValueFunctionOp_SVFOP_LOCALTIME_N:         "time without time zone",
+		pgq.SQLValueFunctionOp_SVFOP_LOCALTIMESTAMP:      "timestamp without time zone",
+		pgq.SQLValueFunctionOp_SVFOP_LOCALTIMESTAMP_N:    "timestamp without time zone",
+	}
+	name, ok := types[f.GetOp()]
+	if !ok {
+		return nil, because("it depends on the session's user or schema")
+	}
+	now, r := s.now()
+	if r != nil || f.GetOp() == pgq.SQLValueFunctionOp_SVFOP_CURRENT_TIMESTAMP {
+		return now, r
+	}
+	if f.GetTypmod() >= 0 {
+		kind, rest, _ := strings.Cut(name, " ")
+		name = kind + "(" + string('0'+rune(f.GetTypmod())) + ") " + rest
+	}
+	return s.in.castTo(now, typeRef{Name: name})
+}

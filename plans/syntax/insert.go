@@ -1,0 +1,279 @@
+package syntax
+
+import (
+	pgq "github.com/pganalyze/pg_query_go/v6"
+)
+
+// insert follows INSERT: rows that the migrations make up stay in scratch and
+// are carried; INSERT … SELECT from one table feeds a new one.
+func (s *step) insert(n *pgq.InsertStmt) *reason {
+	oid, ok := s.before.Tables[tableName(n.GetRelation())]
+	t, rel := s.tables[oid], s.before.relation(oid)
+	if !ok || t == nil || rel == nil {
+		return because("which table it writes is not known")
+	}
+	if t.live() {
+		return because("it inserts rows into a table of production, beside those that are there")
+	}
+	if !s.readsLive([]*table{t}) {
+		t.carried = true
+		return s.carries(n)
+	}
+	switch {
+	case n.GetWithClause() != nil:
+		return because("it has a WITH clause")
+	case n.GetOnConflictClause() != nil:
+		return because("it has an ON CONFLICT clause")
+	case t.carried:
+		return because("the table holds rows that the migrations inserted before")
+	case rel.Rules:
+		return because("the table has rules, which rewrite it")
+	}
+	source, values, r := s.selected(n.GetSelectStmt().GetSelectStmt())
+	if r != nil {
+		return r
+	}
+	columns, r := insertColumns(rel, n.GetCols())
+	if r != nil {
+		return r
+	}
+	if len(values) > len(columns) {
+		return because("it selects more columns than it inserts")
+	}
+	byNum := map[int16]*value{}
+	for i, v := range values {
+		byNum[columns[i].Num] = v
+	}
+	s.feed(t, rel, source, byNum, n.GetOverride() == pgq.OverridingKind_OVERRIDING_USER_VALUE)
+	s.fires(t, rel, triggerInsert, nil)
+	return nil
+}
+
+// carries checks that rows which scratch holds are those that production would
+// get: made up from constants and other made-up rows.
+func (s *step) carries(n *pgq.InsertStmt) *reason {
+	var c code
+	c.tree(s.node)
+	if len(c.writes) > 1 {
+		return because("it writes several tables (WITH)")
+	}
+	for _, call := range c.calls {
+		for _, f := range s.before.Functions[qualified(parts(call.GetFuncname()))] {
+			body, r := s.codeOf(f)
+			if r != nil {
+				return r
+			}
+			if f.own() && (body.changesData() || s.readsProduction(body)) {
+				return because("it calls %s(), which reads or writes tables", f.Name)
+			}
+		}
+	}
+	return nil
+}
+
+func insertColumns(rel *relation, list []*pgq.Node) ([]column, *reason) {
+	if len(list) == 0 {
+		return rel.Columns, nil
+	}
+	var out []column
+	for _, n := range list {
+		c := rel.column(n.GetResTarget().GetName())
+		if c == nil || len(n.GetResTarget().GetIndirection()) > 0 {
+			return nil, because("it writes a part of column %s", n.GetResTarget().GetName())
+		}
+		out = append(out, *c)
+	}
+	return out, nil
+}
+
+// source of a SELECT: the one table that it reads.
+type source struct {
+	table *table
+	where []*pgq.Node
+}
+
+// selected are the values of a plain SELECT from one table.
+func (s *step) selected(q *pgq.SelectStmt) (source, []*value, *reason) {
+	if r := plainSelect(q); r != nil {
+		return source{}, nil, r
+	}
+	from := q.GetFromClause()[0].GetRangeVar()
+	t := s.tables[s.before.Tables[tableName(from)]]
+	switch {
+	case t == nil || s.before.relation(t.oid) == nil:
+		return source{}, nil, because("it reads something else than a table")
+	case t.source == 0:
+		return source{}, nil, because("it reads one partition, or rows that the migrations inserted")
+	case t.carried:
+		return source{}, nil, because("it reads a table that holds both production's rows and others")
+	case from.GetInh() && s.before.relation(t.oid).Kind == "r" && len(s.family(s.before, t.oid, true)) > 1:
+		return source{}, nil, because("it reads a table and those that inherit from it")
+	case t.blamed != nil:
+		return source{}, nil, &reason{text: "it reads rows that cannot be inferred themselves", blamed: t.blamed}
+	}
+	scope := s.scope(t, from)
+	values, r := s.selectedValues(scope, q.GetTargetList())
+	if r != nil {
+		return source{}, nil, r
+	}
+	out := source{table: t, where: t.where}
+	if q.GetWhereClause() == nil {
+		return out, values, nil
+	}
+	condition, r := scope.expr(q.GetWhereClause())
+	if r != nil {
+		return source{}, nil, r
+	}
+	if condition = fold(condition); truth(condition) != isTrue {
+		out.where = append(append([]*pgq.Node{}, t.where...), condition)
+	}
+	return out, values, nil
+}
+
+func plainSelect(q *pgq.SelectStmt) *reason {
+	switch {
+	case q == nil:
+		return because("it is no plain SELECT")
+	case q.GetOp() != pgq.SetOperation_SETOP_NONE:
+		return because("it is a UNION of several")
+	case q.GetWithClause() != nil:
+		return because("it has a WITH clause")
+	case q.GetDistinctClause() != nil:
+		return because("it has DISTINCT")
+	case q.GetGroupClause() != nil || q.GetHavingClause() != nil:
+		return because("it has GROUP BY")
+	case q.GetWindowClause() != nil:
+		return because("it has window functions")
+	case q.GetLimitCount() != nil || q.GetLimitOffset() != nil:
+		return because("it has LIMIT")
+	case len(q.GetFromClause()) != 1 || q.GetFromClause()[0].GetRangeVar() == nil:
+		return because("it reads more than one table")
+	case len(q.GetFromClause()[0].GetRangeVar().GetAlias().GetColnames()) > 0:
+		return because("it renames the table's columns")
+	}
+	return nil
+}
+
+func (s *step) selectedValues(scope *scope, list []*pgq.Node) ([]*value, *reason) {
+	var out []*value
+	for _, n := range list {
+		e := n.GetResTarget().GetVal()
+		if isStar(scope, e) {
+			for i := range scope.rel.Columns {
+				out = append(out, s.copied(scope, &scope.rel.Columns[i]))
+			}
+			continue
+		}
+		if ref := e.GetColumnRef(); ref != nil {
+			path := parts(ref.GetFields())
+			if c := scope.rel.column(last(path)); c != nil && scope.names(path[:len(path)-1]) {
+				out = append(out, s.copied(scope, c))
+				continue
+			}
+		}
+		inner := *scope
+		inner.functions = nil
+		node, r := inner.expr(e)
+		switch {
+		case r == nil:
+			out = append(out, &value{node: node, origin: Backfill, cast: true, functions: inner.functions})
+		case r.volatile:
+			out = append(out, &value{origin: Backfill, volatile: true, made: e})
+		case r.rows:
+			return nil, r
+		default:
+			out = append(out, blameValue(typeRef{}, s.blameFor(r, where(s.fact), verb(s.node))))
+		}
+	}
+	return out, nil
+}
+
+func isStar(scope *scope, e *pgq.Node) bool {
+	fields := e.GetColumnRef().GetFields()
+	if len(fields) == 0 || fields[len(fields)-1].GetAStar() == nil {
+		return false
+	}
+	return scope.names(parts(fields[:len(fields)-1]))
+}
+
+// copied is a column's value as another column takes it over.
+func (s *step) copied(scope *scope, c *column) *value {
+	v := scope.tab.columns[c.Num]
+	if v == nil || v.blamed != nil || v.volatile {
+		r := &reason{text: "it reads " + c.Name + ", whose values are new in each run"}
+		if v != nil && v.blamed != nil {
+			r.blamed = v.blamed
+		}
+		return blameValue(c.Type, s.blameFor(r, where(s.fact), verb(s.node)))
+	}
+	inner := *scope
+	inner.functions = nil
+	node, r := inner.column(c)
+	if r != nil {
+		return blameValue(c.Type, s.blameFor(r, where(s.fact), verb(s.node)))
+	}
+	if v.generated {
+		return &value{node: node, origin: Backfill, cast: true, functions: inner.functions}
+	}
+	copied := *v
+	return &copied
+}
+
+// feed gives a new table its rows: the source's.
+func (s *step) feed(t *table, rel *relation, from source, values map[int16]*value, overrideUser bool) {
+	t.source, t.where = from.table.source, from.where
+	t.columns = map[int16]*value{}
+	for i := range rel.Columns {
+		c := &rel.Columns[i]
+		v := values[c.Num]
+		if v == nil || c.Generated != "" || overrideUser && c.Identity != "" {
+			v = s.columnDefault(c)
+		}
+		t.columns[c.Num] = s.assign(v, c.Type)
+	}
+}
+
+// assign is a selected value in a column of some type: one that was copied from
+// a column passes through that one's type.
+func (in *inference) assign(v *value, typ typeRef) *value {
+	if v.typ.Name != "" && !sameType(v.typ, typ) && v.node != nil {
+		node, r := in.embed(v)
+		if r != nil {
+			return blameValue(typ, in.blameFor(r, "", "the value"))
+		}
+		v.node, v.cast = node, true
+	}
+	v.typ = typ
+	return v
+}
+
+// create follows CREATE TABLE … AS and SELECT INTO.
+func (s *step) create(q *pgq.SelectStmt, into *pgq.IntoClause) *reason {
+	oid, ok := s.after.Tables[tableName(into.GetRel())]
+	rel := s.after.relation(oid)
+	if !ok || rel == nil {
+		return because("which table it makes is not known")
+	}
+	if s.before.Tables[tableName(into.GetRel())] == oid {
+		return nil // IF NOT EXISTS: it was there
+	}
+	t := &table{oid: oid, last: rel, columns: map[int16]*value{}}
+	s.tables[oid] = t
+	if !s.readsLive([]*table{t}) {
+		t.carried = true
+		return nil
+	}
+	source, values, r := s.selected(q)
+	if r != nil {
+		return r
+	}
+	if len(values) != len(rel.Columns) {
+		return because("its columns cannot be told apart")
+	}
+	byNum := map[int16]*value{}
+	for i, v := range values {
+		byNum[rel.Columns[i].Num] = v
+	}
+	s.feed(t, rel, source, byNum, false)
+	return nil
+}

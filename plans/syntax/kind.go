@@ -1,0 +1,89 @@
+package syntax
+
+import (
+	pgq "github.com/pganalyze/pg_query_go/v6"
+	"google.golang.org/protobuf/proto"
+)
+
+// kindOf tells what a statement may do to rows; "" is nothing of interest.
+func kindOf(n *pgq.Node) Kind {
+	switch s := n.GetNode().(type) {
+	case *pgq.Node_AlterTableStmt:
+		return alter
+	case *pgq.Node_UpdateStmt:
+		return update
+	case *pgq.Node_DeleteStmt:
+		return remove
+	case *pgq.Node_InsertStmt:
+		return insert
+	case *pgq.Node_TruncateStmt:
+		return truncate
+	case *pgq.Node_CreateTableAsStmt:
+		if s.CreateTableAsStmt.GetObjtype() == pgq.ObjectType_OBJECT_TABLE && !s.CreateTableAsStmt.GetInto().GetSkipData() {
+			return create
+		}
+	case *pgq.Node_SelectStmt:
+		return selectKind(s.SelectStmt)
+	case *pgq.Node_DoStmt, *pgq.Node_CallStmt, *pgq.Node_MergeStmt, *pgq.Node_ExecuteStmt, *pgq.Node_ExplainStmt:
+		return opaque
+	case *pgq.Node_CopyStmt:
+		return opaque
+	}
+	return ""
+}
+
+// selectKind: SELECT INTO makes a table; one that calls functions or holds
+// data-changing CTEs may do anything.
+func selectKind(s *pgq.SelectStmt) Kind {
+	if s.GetIntoClause() != nil {
+		return create
+	}
+	found := Kind("")
+	visit(s, func(m proto.Message) bool {
+		switch m.(type) {
+		case *pgq.FuncCall, *pgq.InsertStmt, *pgq.UpdateStmt, *pgq.DeleteStmt, *pgq.MergeStmt:
+			found = opaque
+		}
+		return found == ""
+	})
+	return found
+}
+
+// isConcurrent: statements with the word CONCURRENTLY that refuse transactions.
+func isConcurrent(n *pgq.Node) bool {
+	switch s := n.GetNode().(type) {
+	case *pgq.Node_IndexStmt:
+		return s.IndexStmt.GetConcurrent()
+	case *pgq.Node_DropStmt:
+		return s.DropStmt.GetConcurrent()
+	case *pgq.Node_ReindexStmt:
+		for _, p := range s.ReindexStmt.GetParams() {
+			if p.GetDefElem().GetDefname() == "concurrently" {
+				return true
+			}
+		}
+	case *pgq.Node_AlterTableStmt:
+		for _, c := range s.AlterTableStmt.GetCmds() {
+			if c.GetAlterTableCmd().GetDef().GetPartitionCmd().GetConcurrent() {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// needsNoTransaction: maintenance that refuses transactions and changes no
+// structure.
+func needsNoTransaction(n *pgq.Node) bool {
+	switch s := n.GetNode().(type) {
+	case *pgq.Node_VacuumStmt:
+		return s.VacuumStmt.GetIsVacuumcmd()
+	case *pgq.Node_ReindexStmt:
+		k := s.ReindexStmt.GetKind()
+		return k == pgq.ReindexObjectType_REINDEX_OBJECT_DATABASE || k == pgq.ReindexObjectType_REINDEX_OBJECT_SYSTEM ||
+			k == pgq.ReindexObjectType_REINDEX_OBJECT_SCHEMA
+	case *pgq.Node_ClusterStmt:
+		return s.ClusterStmt.GetRelation() == nil
+	}
+	return false
+}

@@ -1,0 +1,130 @@
+package syntax
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+
+	pgq "github.com/pganalyze/pg_query_go/v6"
+	pgquery "github.com/wasilibs/go-pgquery"
+	"google.golang.org/protobuf/proto"
+)
+
+// Requests to a parser and the answers: protobuf of a parse result, of a scan
+// result, JSON of a PL/pgSQL body, SQL text.
+type request byte
+
+const (
+	parseRequest   request = 'p'
+	scanRequest    request = 's'
+	plpgsqlRequest request = 'l'
+	deparseRequest request = 'd'
+)
+
+// backend answers requests: in this process or in a child.
+type backend interface {
+	answer(r request, payload []byte) ([]byte, error)
+	close() error
+}
+
+// The parser of this process. Only its place can be chosen, by Subprocess.
+var current = struct {
+	sync.Mutex
+	backend backend
+}{backend: inProcess{}}
+
+// ask is the one way to the parser. Errors of the parser are *refusal.
+func ask(r request, payload []byte) ([]byte, error) {
+	current.Lock()
+	defer current.Unlock()
+	return current.backend.answer(r, payload)
+}
+
+// refusal is the parser's own error: the text is not what it reads.
+type refusal struct{ message string }
+
+func (r *refusal) Error() string { return r.message }
+
+func parse(sql string) (*pgq.ParseResult, error) {
+	if strings.IndexByte(sql, 0) >= 0 {
+		return nil, &refusal{"the text holds a zero byte"}
+	}
+	raw, err := ask(parseRequest, []byte(sql))
+	if err != nil {
+		return nil, err
+	}
+	tree := new(pgq.ParseResult)
+	if err := proto.Unmarshal(raw, tree); err != nil {
+		return nil, &refusal{err.Error()}
+	}
+	return tree, nil
+}
+
+func scan(sql string) ([]*pgq.ScanToken, error) {
+	raw, err := ask(scanRequest, []byte(sql))
+	if err != nil {
+		return nil, err
+	}
+	result := new(pgq.ScanResult)
+	if err := proto.Unmarshal(raw, result); err != nil {
+		return nil, &refusal{err.Error()}
+	}
+	return result.GetTokens(), nil
+}
+
+func parsePLpgSQL(sql string) ([]byte, error) { return ask(plpgsqlRequest, []byte(sql)) }
+
+func deparse(tree *pgq.ParseResult) (string, error) {
+	raw, err := proto.Marshal(tree)
+	if err != nil {
+		return "", fmt.Errorf("encode a syntax tree: %w", err)
+	}
+	text, err := ask(deparseRequest, raw)
+	return string(text), err
+}
+
+// inProcess runs libpg_query in this process: 250 MB from the first parse on.
+type inProcess struct{}
+
+func (inProcess) close() error { return nil }
+
+// answer survives a parser that gives up (a tree too deep for its stack): that
+// text is not readable, no more.
+func (inProcess) answer(r request, payload []byte) (out []byte, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			out, err = nil, &refusal{fmt.Sprintf("the parser gave up: %v", p)}
+		}
+	}()
+	switch r {
+	case parseRequest:
+		tree, err := pgquery.Parse(string(payload))
+		if err != nil {
+			return nil, &refusal{err.Error()}
+		}
+		return proto.Marshal(tree)
+	case scanRequest:
+		tokens, err := pgquery.Scan(string(payload))
+		if err != nil {
+			return nil, &refusal{err.Error()}
+		}
+		return proto.Marshal(tokens)
+	case plpgsqlRequest:
+		text, err := pgquery.ParsePlPgSqlToJSON(string(payload))
+		if err != nil {
+			return nil, &refusal{err.Error()}
+		}
+		return []byte(text), nil
+	case deparseRequest:
+		tree := new(pgq.ParseResult)
+		if err := proto.Unmarshal(payload, tree); err != nil {
+			return nil, fmt.Errorf("decode a syntax tree: %w", err)
+		}
+		text, err := pgquery.Deparse(tree)
+		if err != nil {
+			return nil, &refusal{err.Error()}
+		}
+		return []byte(text), nil
+	}
+	return nil, fmt.Errorf("the parser knows no request %q", r)
+}

@@ -1,0 +1,193 @@
+package syntax
+
+import (
+	"context"
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/pgumbra/pgumbra/internal/pg"
+)
+
+//go:embed trace.sql
+var traceSetup string
+
+// TraceSetup is SQL (several statements) that makes [TraceSchema] in scratch
+// and records the structure as it is: to be run when production's structure
+// stands there, before the migrations. Run again it changes nothing.
+func TraceSetup() string { return traceSetup }
+
+// Mark is what names meant at one moment of the migrations.
+type Mark struct {
+	Fact  int
+	Phase string // start, before, after, end
+	what  seen
+}
+
+// seen is a mark's content, as trace.sql writes it.
+type seen struct {
+	Tables       map[string]uint32     `json:"tables"` // by the name asked for
+	Types        map[string]typeRef    `json:"types"`
+	Functions    map[string][]function `json:"functions"`
+	Relations    []relation            `json:"relations"`
+	Written      []uint32              `json:"written"`
+	Replica      bool                  `json:"replica"` // session_replication_role
+	AllFunctions []function            `json:"all_functions"`
+	AllTypes     []typeRef             `json:"all_types"`
+}
+
+// typeRef is a type as a column or an expression uses it.
+type typeRef struct {
+	OID  uint32 `json:"oid"`
+	Elem uint32 `json:"elem"` // of an array
+	Name string `json:"name"` // format_type, qualified; of a column with its modifier
+	User bool   `json:"user"` // not the system's; of an array: its elements
+}
+
+type function struct {
+	OID        uint32 `json:"oid"`
+	Schema     string `json:"schema"`
+	Name       string `json:"name"`
+	Language   string `json:"language"`
+	Kind       string `json:"kind"` // pg_proc.prokind
+	Set        bool   `json:"set"`
+	Volatile   bool   `json:"volatile"`
+	Args       int    `json:"args"`
+	Defaults   int    `json:"defaults"`
+	Variadic   bool   `json:"variadic"`
+	Extension  bool   `json:"extension"`
+	Source     string `json:"source"`
+	Definition string `json:"definition"`
+}
+
+// own reports whether the user wrote it, so that its body counts.
+func (f function) own() bool {
+	return f.Schema != "pg_catalog" && !f.Extension && f.Language != "c" && f.Language != "internal"
+}
+
+func (f function) takes(n int) bool {
+	return n >= f.Args-f.Defaults && (n <= f.Args || f.Variadic) || f.Variadic && n >= f.Args-1
+}
+
+type column struct {
+	Num           int16   `json:"num"`
+	Name          string  `json:"name"`
+	Type          typeRef `json:"type"`
+	Default       string  `json:"default"`
+	DomainDefault string  `json:"domain_default"`
+	Missing       *string `json:"missing"` // what ADD COLUMN gave existing rows
+	Identity      string  `json:"identity"`
+	Generated     string  `json:"generated"`
+}
+
+type trigger struct {
+	Name     string   `json:"name"`
+	Type     int      `json:"type"` // pg_trigger.tgtype
+	Enabled  string   `json:"enabled"`
+	Columns  []int16  `json:"columns"` // UPDATE OF
+	Function function `json:"function"`
+}
+
+type reference struct {
+	Table      uint32  `json:"table"`
+	Columns    []int16 `json:"columns"`
+	RefColumns []int16 `json:"ref_columns"`
+	OnDelete   string  `json:"on_delete"`
+	OnUpdate   string  `json:"on_update"`
+}
+
+// relation is a table at the moment of a mark.
+type relation struct {
+	OID        uint32      `json:"oid"`
+	Schema     string      `json:"schema"`
+	Name       string      `json:"name"`
+	Kind       string      `json:"kind"`
+	Partition  bool        `json:"partition"`
+	Parents    []uint32    `json:"parents"`
+	Rules      bool        `json:"rules"`
+	Columns    []column    `json:"columns"`
+	Triggers   []trigger   `json:"triggers"`
+	References []reference `json:"references"`
+}
+
+func (r *relation) column(name string) *column {
+	for i := range r.Columns {
+		if r.Columns[i].Name == name {
+			return &r.Columns[i]
+		}
+	}
+	return nil
+}
+
+func (r *relation) columnNum(num int16) *column {
+	for i := range r.Columns {
+		if r.Columns[i].Num == num {
+			return &r.Columns[i]
+		}
+	}
+	return nil
+}
+
+// relation finds a table in the mark; nil: not there.
+func (s *seen) relation(oid uint32) *relation {
+	for i := range s.Relations {
+		if s.Relations[i].OID == oid {
+			return &s.Relations[i]
+		}
+	}
+	return nil
+}
+
+// ReadMarks reads what was recorded, in order, and how things stand now, after
+// the migrations. It reads only.
+func ReadMarks(ctx context.Context, db pg.Querier) ([]Mark, error) {
+	rows, err := db.Query(ctx, `
+		SELECT fact, phase, what FROM (
+			SELECT seq, fact, phase, what::text FROM pgumbra_trace.seen
+			UNION ALL
+			SELECT 9223372036854775807, 0, 'end', pgumbra_trace.everything()::text
+		) AS m (seq, fact, phase, what) ORDER BY seq`)
+	if err != nil {
+		return nil, fmt.Errorf("read the migrations' trace: %w", err)
+	}
+	defer rows.Close()
+	var marks []Mark
+	for rows.Next() {
+		var m Mark
+		var what string
+		if err := rows.Scan(&m.Fact, &m.Phase, &what); err != nil {
+			return nil, fmt.Errorf("read the migrations' trace: %w", err)
+		}
+		if err := json.Unmarshal([]byte(what), &m.what); err != nil {
+			return nil, fmt.Errorf("read the migrations' trace: %w", err)
+		}
+		marks = append(marks, m)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("read the migrations' trace: %w", err)
+	}
+	return marks, nil
+}
+
+// markCall is the statement that records a mark. It never spans lines.
+func markCall(f Fact, phase string) string {
+	return fmt.Sprintf("SELECT %s.mark(%d, %s, %s, %s, %s)", TraceSchema, f.ID, literal(phase),
+		array(f.names.Tables), array(f.names.Functions), array(f.names.Types))
+}
+
+func array(names []string) string {
+	quoted := make([]string, len(names))
+	for i, n := range names {
+		quoted[i] = literal(n)
+	}
+	return "ARRAY[" + strings.Join(quoted, ", ") + "]::pg_catalog.text[]"
+}
+
+func literal(s string) string {
+	if !strings.ContainsAny(s, "\n\r") {
+		return pg.Literal(s)
+	}
+	quoted := strings.ReplaceAll(strings.ReplaceAll(s, `\`, `\\`), "'", "''")
+	return "E'" + strings.NewReplacer("\n", `\n`, "\r", `\r`).Replace(quoted) + "'"
+}
