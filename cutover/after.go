@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
 )
 
@@ -37,7 +39,7 @@ func (c *Cutover) After(ctx context.Context) error {
 	if err := c.outliveSnapshots(ctx, swapped); err != nil {
 		return err
 	}
-	if err := dropTriggers(ctx, c.Pool, guardTrigger, guardName(c.Upgrade)); err != nil {
+	if err := dropGuards(ctx, c.Pool, c.Upgrade); err != nil {
 		return err
 	}
 	for _, part := range []struct {
@@ -83,7 +85,7 @@ func (c *Cutover) swapped(ctx context.Context) (swapRecord, error) {
 func (c *Cutover) outliveSnapshots(ctx context.Context, s swapRecord) error {
 	var said time.Time
 	for {
-		found, err := sessions(ctx, c.Pool, holdersSQL, s.guard, s.guard, 0)
+		found, err := sessions(ctx, c.Pool, holdersSQL, s.guard, 0)
 		if err != nil {
 			return fmt.Errorf("look for old snapshots: %w", err)
 		}
@@ -108,6 +110,34 @@ func pause(ctx context.Context, d time.Duration) error {
 	case <-time.After(d):
 		return nil
 	}
+}
+
+// dropGuards drops both guards from the new tables, whatever their schema is
+// called now.
+func dropGuards(ctx context.Context, db pg.Beginner, run *control.Run) error {
+	var objects []string
+	err := pg.ReadCommitted(ctx, db, func(tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, `SELECT pg_catalog.format('%I.%I', n.nspname, s.stxname)
+			FROM pg_catalog.pg_statistic_ext s JOIN pg_catalog.pg_namespace n ON n.oid = s.stxnamespace
+			WHERE n.nspname = $1 AND s.stxname LIKE $2`, control.Schema, strings.ReplaceAll(readGuardName(run, -1).Name, "_", `\_`))
+		if err != nil {
+			return err
+		}
+		objects, err = pgx.CollectRows(rows, pgx.RowTo[string])
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("list the read guards: %w", err)
+	}
+	for _, o := range objects {
+		if err := patiently(ctx, db, "DROP STATISTICS IF EXISTS "+o); err != nil {
+			return fmt.Errorf("drop read guard %s: %w", o, err)
+		}
+	}
+	if err := patiently(ctx, db, "DROP FUNCTION IF EXISTS "+readFunctionName(run).Quoted()+"(text)"); err != nil {
+		return err
+	}
+	return dropTriggers(ctx, db, guardTrigger, guardName(run))
 }
 
 // dropTriggers drops a trigger of ours wherever it is, each in a transaction of
@@ -194,4 +224,3 @@ func (c *Cutover) recycle(ctx context.Context, swapped time.Time) error {
 	}
 	return nil
 }
-

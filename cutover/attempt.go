@@ -32,7 +32,6 @@ type attempt struct {
 
 	began    time.Time // first lock request
 	deadline time.Time // began + max_stall
-	horizon  string    // oldest transaction any snapshot could miss when the attempt began
 	guard    string    // xid8: who does not see it has a snapshot from before the drain
 	xid      string    // xid8 of the swap
 	waitedOn []Blocker // last sample of who stood in the fence's way
@@ -116,9 +115,6 @@ SET LOCAL idle_in_transaction_session_timeout = %d`, max(budget.Milliseconds(), 
 // is ACCESS EXCLUSIVE from the start: raising the lock later deadlocks with a
 // client that reads, then writes.
 func (a *attempt) fence(ctx context.Context) error {
-	if err := a.onlook.QueryRow(ctx, `SELECT pg_snapshot_xmin(pg_current_snapshot())::text`).Scan(&a.horizon); err != nil {
-		return err
-	}
 	a.began = time.Now()
 	a.deadline = a.began.Add(a.c.settings().MaxStall)
 	err := a.watched(ctx, fmt.Sprintf("SET LOCAL statement_timeout = %d;\n%s;\nSET LOCAL statement_timeout = %d",

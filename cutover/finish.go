@@ -49,7 +49,7 @@ func (c *Cutover) Finish(ctx context.Context, old OldSide) error {
 // takes ACCESS EXCLUSIVE on old tables only, which nobody writes to; it refuses
 // with [ErrDependents] rather than drop anything outside.
 func Finish(ctx context.Context, pool *pgxpool.Pool, run *control.Run, old OldSide) error {
-	if err := dropTriggers(ctx, pool, guardTrigger, guardName(run)); err != nil {
+	if err := dropGuards(ctx, pool, run); err != nil {
 		return err
 	}
 	if old == DropOld {

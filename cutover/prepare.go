@@ -3,6 +3,7 @@ package cutover
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -27,7 +28,8 @@ func (c *Cutover) prepare(ctx context.Context) error {
 		if err := control.CheckEpoch(ctx, tx, c.Upgrade); err != nil {
 			return err
 		}
-		for _, sql := range []string{guardFunction(c.Upgrade), fenceFunction(c.Upgrade)} {
+		for _, sql := range []string{guardFunction(c.Upgrade), readFunction(c.Upgrade), fenceFunction(c.Upgrade),
+			"GRANT EXECUTE ON FUNCTION " + readFunctionName(c.Upgrade).Quoted() + "(text) TO PUBLIC"} {
 			if _, err := tx.Exec(ctx, sql); err != nil {
 				return fmt.Errorf("make the trigger functions: %w", err)
 			}
@@ -62,6 +64,35 @@ BEGIN
     RETURN NULL;
 END
 $pgumbra$`, guardName(run).Quoted())
+}
+
+func readFunctionName(run *control.Run) pg.Name {
+	return pg.Name{Schema: control.Schema, Name: fmt.Sprintf("read_guard_%d", run.ID)}
+}
+
+// readGuardName is the statistics object on the i-th table; of -1 a pattern for
+// all of them.
+func readGuardName(run *control.Run, i int) pg.Name {
+	n := strconv.Itoa(i)
+	if i < 0 {
+		n = "%"
+	}
+	return pg.Name{Schema: control.Schema, Name: fmt.Sprintf("read_guard_%d_%s", run.ID, n)}
+}
+
+// readFunction is called while a query is planned, by whoever queries: the
+// label IMMUTABLE makes the planner do so, and users need EXECUTE. At READ
+// COMMITTED the snapshot of planning is not the one that the query will use.
+func readFunction(run *control.Run) string {
+	return fmt.Sprintf(`CREATE OR REPLACE FUNCTION %s(text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog AS $pgumbra$
+BEGIN
+    IF current_setting('transaction_isolation') NOT LIKE 'read %%' AND NOT pg_visible_in_snapshot($1::xid8, pg_current_snapshot()) THEN
+        RAISE EXCEPTION 'could not serialize access: a table was upgraded after this transaction took its snapshot'
+            USING ERRCODE = '40001', HINT = 'The transaction might succeed if retried.';
+    END IF;
+    RETURN true;
+END
+$pgumbra$`, readFunctionName(run).Quoted())
 }
 
 // PassFence is what a session of ours sets, for a transaction, to write to the

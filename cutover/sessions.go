@@ -95,11 +95,11 @@ func blockersOf(how string, found []session) []Blocker {
 // see the new tables without what the drain wrote. The list is made once;
 // snapshots that are taken later see all of it, however old their xmin looks.
 //
-// Sessions that wait for our own fence would be waited for in vain. A writer
-// among them either takes a new snapshot when it goes on or meets the guard. A
-// reader among them (SELECT FOR UPDATE, or anything where tables are moved one
-// by one) meets no guard, so where its snapshot is known to be old, or its
-// statement is of the kind that keeps it, the attempt ends.
+// Sessions that wait for our own fence would be waited for in vain. At READ
+// COMMITTED they take a new snapshot when they go on; others meet a guard. But
+// utility statements that read (COPY TO, DECLARE CURSOR, CREATE TABLE AS) keep
+// the snapshot that they took before they waited, at any isolation level, and
+// end the attempt.
 func (a *attempt) outwait(ctx context.Context) error {
 	first, err := a.holders(ctx)
 	if err != nil {
@@ -124,7 +124,7 @@ func (a *attempt) outwait(ctx context.Context) error {
 }
 
 func (a *attempt) holders(ctx context.Context) ([]session, error) {
-	found, err := sessions(ctx, a.onlook, holdersSQL, a.guard, a.horizon, a.pid)
+	found, err := sessions(ctx, a.onlook, holdersSQL, a.guard, a.pid)
 	if err != nil {
 		return nil, fmt.Errorf("look for old snapshots: %w", err)
 	}

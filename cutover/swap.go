@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
@@ -38,6 +37,7 @@ func (a *attempt) script() []stage {
 		{"structure", entryStatements(a.c.Parts.SwapEntries())},
 		{"reverse capture", reverse},
 		{"guard", guardTriggers(a.c.Upgrade, a.facts.shadow, a.guard)},
+		{"read guard", readGuards(a.c.Upgrade, a.facts.shadow, a.guard)},
 		{"old side", oldSide(a.c.Upgrade, a.facts)},
 		{"version", outsideVersion(a.plan)},
 		{"names", names(a.plan, a.facts.moves)},
@@ -59,6 +59,21 @@ func guardTriggers(run *control.Run, tables []relation, guard string) []string {
 	for _, t := range tables {
 		all = append(all, statementTrigger(guardTrigger, t.name, guardName(run), guard),
 			"ALTER TABLE ONLY "+t.name.Quoted()+" ENABLE ALWAYS TRIGGER "+guardTrigger)
+	}
+	return all
+}
+
+// readGuards refuse a query whose snapshot does not see the drain: at REPEATABLE
+// READ a SELECT FOR UPDATE that waited for the fence found no row of those that
+// the drain had inserted, and no trigger fires for it. What does run before
+// every query of a table is the planner's folding of constants, also in
+// expressions of extended statistics. Making and dropping those locks a table
+// against VACUUM and DDL only.
+func readGuards(run *control.Run, tables []relation, guard string) []string {
+	var all []string
+	for i, t := range tables {
+		all = append(all, fmt.Sprintf("CREATE STATISTICS %s ON (%s(%s)) FROM %s",
+			readGuardName(run, i).Quoted(), readFunctionName(run).Quoted(), pg.Literal(guard), t.name.Quoted()))
 	}
 	return all
 }
@@ -207,4 +222,3 @@ func (a *attempt) report(stall time.Duration) []byte {
 	}
 	return text
 }
-

@@ -1,13 +1,12 @@
 -- Sessions of this database whose snapshot may be older than transaction $1.
--- $2: no snapshot taken since the attempt began has an older xmin. $3: the
--- backend that holds the fence. VACUUM looks at no rows through its snapshot.
+-- $2: the backend that holds the fence. VACUUM looks at no rows through its
+-- snapshot. Utility statements keep theirs while they wait for a lock.
 SELECT a.pid, coalesce(a.usename::text, ''), coalesce(a.application_name, ''), coalesce(a.backend_type, ''), coalesce(a.state, ''),
        coalesce(extract(epoch FROM clock_timestamp() - a.xact_start), 0)::float8, left(coalesce(a.query, ''), 400), a.xact_start,
-       CASE WHEN a.wait_event_type = 'Lock' AND $3 = ANY (pg_blocking_pids(a.pid)) THEN
-            EXISTS (SELECT FROM pg_locks l WHERE l.pid = a.pid AND NOT l.granted
-                    AND l.mode NOT IN ('AccessShareLock', 'RowShareLock'))
-            OR age(a.backend_xmin) <= age($2::xid8::xid)
-               AND a.query !~* '^\s*(copy|declare|create|explain|refresh|select\s.*\sinto\s)'
+       CASE WHEN a.wait_event_type = 'Lock' AND $2 = ANY (pg_blocking_pids(a.pid)) THEN
+            a.query !~* '^\s*(copy|declare|create|explain|refresh|select\s.*\sinto\s)'
+            OR EXISTS (SELECT FROM pg_locks l WHERE l.pid = a.pid AND NOT l.granted
+                       AND l.mode NOT IN ('AccessShareLock', 'RowShareLock'))
        ELSE false END,
        a.application_name IN ('pg_dump', 'pg_dumpall'), false
 FROM pg_stat_activity a

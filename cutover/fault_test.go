@@ -1,0 +1,394 @@
+package cutover
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/url"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans"
+)
+
+func TestFenceOverBudgetLeavesProductionAsItWas(t *testing.T) {
+	t.Parallel()
+	f := shop(t, plans.Rename, "")
+	f.settle(time.Second, 150*time.Millisecond)
+	before := f.dump()
+	holder := f.client()
+	run(t, holder, "SET application_name = 'till'")
+	run(t, holder, "BEGIN")
+	run(t, holder, f.fill("SELECT FROM {schema}.account WHERE id = 1 FOR UPDATE"))
+	out := f.refuses("open-transaction", "till, idle in transaction")
+	if out.LockWait > 500*time.Millisecond {
+		t.Errorf("waited %s", out.LockWait)
+	}
+	run(t, f.client(), f.fill("SET lock_timeout = 1000; INSERT INTO {schema}.entry (account, delta, client, n) VALUES (1, 0, 0, 0); DELETE FROM {schema}.entry"))
+	run(t, holder, f.fill("UPDATE {schema}.account SET balance = 5 WHERE id = 1"))
+	run(t, holder, f.fill("UPDATE {schema}.account SET balance = 0 WHERE id = 1"))
+	run(t, holder, "COMMIT")
+	f.exec("SELECT setval('shop.entry_id_seq', 1, false)")
+	if diff := cmp.Diff(sorted(before), sorted(f.dump())); diff != "" {
+		t.Error(diff)
+	}
+	f.swaps()
+}
+
+func TestAttemptEndsAtOldSnapshotAndSwapsWithoutIt(t *testing.T) {
+	t.Parallel()
+	f := shop(t, plans.Rename, "")
+	f.settle(300*time.Millisecond, 200*time.Millisecond)
+	reader := f.client()
+	run(t, reader, "BEGIN ISOLATION LEVEL REPEATABLE READ")
+	run(t, reader, "SELECT 1")
+	began := time.Now()
+	f.refuses("open-transaction", "holds a snapshot")
+	if d := time.Since(began); d > time.Second {
+		t.Errorf("the attempt took %s", d)
+	}
+	if n := value[int](t, reader, f.fill("SELECT count(*) FROM {schema}.account")); n != 50 {
+		t.Errorf("the reader sees %d rows", n)
+	}
+	run(t, reader, "COMMIT")
+	f.swaps()
+}
+
+func TestAttemptWaitsForSnapshotThatEnds(t *testing.T) {
+	t.Parallel()
+	f := shop(t, plans.Rename, "")
+	f.settle(5*time.Second, time.Second)
+	reader, drain := f.client(), f.Parts.Drain
+	run(t, reader, "BEGIN ISOLATION LEVEL REPEATABLE READ")
+	run(t, reader, "SELECT 1")
+	rows := make(chan int, 1)
+	f.Parts.Drain = func(ctx context.Context) (int64, error) {
+		n, err := drain(ctx)
+		go func() { // ends while the attempt waits
+			var count int
+			_ = reader.QueryRow(context.Background(), f.fill("SELECT count(*) FROM {schema}.account, pg_sleep(0.2) WHERE id > 0")).Scan(&count)
+			_, _ = reader.Exec(context.Background(), "COMMIT")
+			rows <- count
+		}()
+		return n, err
+	}
+	f.swaps()
+	if n := <-rows; n != 50 {
+		t.Errorf("the reader saw %d rows", n)
+	}
+}
+
+// blockedBy starts a client that waits for the fence while the drain runs.
+func (f *fixture) blockedBy(isolation, sql string) <-chan error {
+	f.t.Helper()
+	conn, drain, done := f.client(), f.Parts.Drain, make(chan error, 1)
+	run(f.t, conn, "BEGIN ISOLATION LEVEL "+isolation)
+	pid := conn.PgConn().PID()
+	f.Parts.Drain = func(ctx context.Context) (int64, error) {
+		go func() {
+			_, err := conn.Exec(context.Background(), f.fill(sql))
+			if err == nil {
+				_, err = conn.Exec(context.Background(), "COMMIT")
+			}
+			done <- err
+		}()
+		waitFor(f.t, f.pool, "SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = $1", pid)
+		return drain(ctx)
+	}
+	return done
+}
+
+func TestBlockedWriterGoesOnAfterTheSwap(t *testing.T) {
+	t.Parallel()
+	for _, swap := range []plans.Swap{plans.Rename, plans.Move} {
+		t.Run(string(swap), func(t *testing.T) {
+			t.Parallel()
+			f := shop(t, swap, "")
+			done := f.blockedBy("READ COMMITTED", "UPDATE {schema}.account SET balance = balance + 7 WHERE id = 1")
+			f.swaps()
+			if err := <-done; err != nil {
+				t.Fatal(err)
+			}
+			if b := get[int](f, "SELECT balance FROM {schema}.account WHERE id = 1"); b != 7 {
+				t.Errorf("balance %d", b)
+			}
+		})
+	}
+}
+
+func TestCopyAndTruncateThatWaitedGoOnAfterTheSwap(t *testing.T) {
+	t.Parallel()
+	for _, sql := range []string{"TRUNCATE {schema}.account", "COPY {schema}.entry (account, delta, client, n) FROM PROGRAM 'echo 1,2,3,4' (FORMAT csv)"} {
+		f := shop(t, plans.Rename, "")
+		// A drain that reads production would queue behind the TRUNCATE.
+		f.Parts.Drain = func(context.Context) (int64, error) { return 0, nil }
+		done := f.blockedBy("READ COMMITTED", sql)
+		f.swaps()
+		if err := <-done; err != nil {
+			t.Errorf("%s: %v", sql, err)
+		}
+	}
+}
+
+func TestGuardRefusesWriterWithOlderSnapshot(t *testing.T) {
+	t.Parallel()
+	for _, isolation := range []string{"REPEATABLE READ", "SERIALIZABLE"} {
+		f := shop(t, plans.Rename, "")
+		done := f.blockedBy(isolation, "UPDATE {schema}.account SET balance = balance + 7")
+		f.swaps()
+		sqlState(t, <-done, pg.SerializationFailure)
+		if err := f.Cutover.After(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		if get[bool](f, "SELECT EXISTS (SELECT FROM pg_trigger WHERE tgname = 'pgumbra_guard')") {
+			t.Error("the guard is left")
+		}
+		run(t, f.client(), f.fill("BEGIN ISOLATION LEVEL REPEATABLE READ; UPDATE {schema}.account SET balance = 1; COMMIT"))
+	}
+}
+
+func TestGuardRefusesReaderWithOlderSnapshot(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		swap plans.Swap
+		sql  string
+	}{
+		{plans.Rename, "SELECT FROM {schema}.account WHERE id = 1 FOR UPDATE"},
+		{plans.Move, "SELECT FROM {schema}.account WHERE id = 1"},
+	} {
+		// Moved one by one, so that plain readers wait too.
+		f := shop(t, c.swap, "CREATE EXTENSION citext; UPDATE pg_extension SET extrelocatable = false;")
+		f.exec("INSERT INTO {shadow}.account SELECT * FROM {schema}.account; CREATE ROLE pgumbra_reader; " +
+			"GRANT USAGE ON SCHEMA {schema}, {shadow} TO pgumbra_reader; GRANT ALL ON {shadow}.account, {schema}.account TO pgumbra_reader")
+		f.Parts.Drain = func(context.Context) (int64, error) { return 0, nil }
+		stale := f.blockedBy("REPEATABLE READ", c.sql)
+		fresh := f.blockedBy("READ COMMITTED", "SET LOCAL ROLE pgumbra_reader; "+c.sql)
+		f.swaps()
+		sqlState(t, <-stale, pg.SerializationFailure)
+		if err := <-fresh; err != nil {
+			t.Error(err)
+		}
+		run(t, f.client(), f.fill("BEGIN ISOLATION LEVEL REPEATABLE READ; "+c.sql+"; COMMIT"))
+		run(t, f.client(), f.fill("ANALYZE {schema}.account"))
+		if err := f.Cutover.After(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		if n := get[int](f, "SELECT count(*) FROM pg_statistic_ext"); n != 0 {
+			t.Errorf("%d read guards are left", n)
+		}
+		f.exec("DROP OWNED BY pgumbra_reader; DROP ROLE pgumbra_reader")
+	}
+}
+
+func TestReaderThatKeepsItsSnapshotIsNotPassedOver(t *testing.T) {
+	t.Parallel()
+	// Not relocatable: readers wait for the fence too. COPY TO takes its
+	// snapshot before it waits, and would read the new table through it.
+	f := shop(t, plans.Move, "CREATE EXTENSION citext; UPDATE pg_extension SET extrelocatable = false;")
+	f.settle(300*time.Millisecond, 200*time.Millisecond)
+	f.exec("INSERT INTO {shadow}.account SELECT * FROM {schema}.account")
+	f.Parts.Drain = func(context.Context) (int64, error) { return 0, nil }
+	done := f.blockedBy("READ COMMITTED", "COPY {schema}.account TO '/dev/null'")
+	f.refuses("open-transaction", "COPY public.account TO")
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestBackendEndedBeforeCommitIsRolledBack(t *testing.T) {
+	t.Parallel()
+	f := shop(t, plans.Rename, "")
+	f.beforeCommit = func(pid uint32) {
+		get[bool](f, "SELECT pg_terminate_backend($1, 5000)", pid)
+	}
+	f.refuses("connection-lost", "rolled it back")
+	if f.Upgrade.Phase != control.Building || get[bool](f, "SELECT to_regnamespace('{old}') IS NOT NULL") {
+		t.Error("something changed")
+	}
+	f.beforeCommit = nil
+	f.swaps()
+}
+
+// proxy hands bytes on between client and server. Armed, it lets one COMMIT
+// through and swallows the answer.
+type proxy struct {
+	listener net.Listener
+	server   string
+	armed    atomic.Bool
+}
+
+func (f *fixture) throughProxy() *proxy {
+	f.t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	f.t.Cleanup(func() { _ = listener.Close() })
+	u, err := url.Parse(f.dsn)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	p := &proxy{listener: listener, server: u.Host}
+	u.Host = listener.Addr().String()
+	f.Cutover.DSN = u.String()
+	go p.serve()
+	return p
+}
+
+func (p *proxy) serve() {
+	for {
+		client, err := p.listener.Accept()
+		if err != nil {
+			return
+		}
+		server, err := net.Dial("tcp", p.server)
+		if err != nil {
+			_ = client.Close()
+			continue
+		}
+		mute := new(atomic.Bool)
+		go p.up(client, server, mute)
+		go p.down(client, server, mute)
+	}
+}
+
+func (p *proxy) up(client, server net.Conn, mute *atomic.Bool) {
+	buffer := make([]byte, 64<<10)
+	for {
+		n, err := client.Read(buffer)
+		if n > 0 {
+			if bytes.Contains(buffer[:n], []byte("COMMIT\x00")) && p.armed.CompareAndSwap(true, false) {
+				mute.Store(true)
+			}
+			if _, err := server.Write(buffer[:n]); err != nil {
+				return
+			}
+		}
+		if err != nil {
+			_ = server.Close()
+			return
+		}
+	}
+}
+
+func (p *proxy) down(client, server net.Conn, mute *atomic.Bool) {
+	buffer := make([]byte, 64<<10)
+	for {
+		n, err := server.Read(buffer)
+		if n > 0 && mute.Load() { // the server has committed: the client never learns
+			_ = client.Close()
+			_, _ = io.Copy(io.Discard, server)
+			return
+		}
+		if n > 0 {
+			if _, err := client.Write(buffer[:n]); err != nil {
+				return
+			}
+		}
+		if err != nil {
+			_ = client.Close()
+			return
+		}
+	}
+}
+
+func TestLostAnswerToCommitIsLookedUp(t *testing.T) {
+	t.Parallel()
+	f := shop(t, plans.Rename, "")
+	p := f.throughProxy()
+	f.beforeCommit = func(uint32) { p.armed.Store(true) }
+	f.swaps()
+	if f.Upgrade.Phase != control.Watching || get[string](f, "SELECT phase FROM pgumbra.run") != "watching" {
+		t.Error("the swap was not noticed")
+	}
+}
+
+func TestUnknownOutcomeIsSaid(t *testing.T) {
+	t.Parallel()
+	f := shop(t, plans.Rename, "")
+	// As after a failover that lost the swap and used its number again.
+	xid := get[string](f, "SELECT pg_current_xact_id()::text")
+	err := f.learn(context.Background(), xid)
+	if !errors.Is(err, ErrUnknown) {
+		t.Fatal(err)
+	}
+}
+
+func TestSecondLeaderDeposesTheSwap(t *testing.T) {
+	t.Parallel()
+	f := shop(t, plans.Rename, "")
+	drain := f.Parts.Drain
+	f.Parts.Drain = func(ctx context.Context) (int64, error) {
+		f.exec("UPDATE pgumbra.run SET epoch = epoch + 1")
+		return drain(ctx)
+	}
+	_, err := f.Attempt(context.Background())
+	if !errors.Is(err, control.ErrDeposed) {
+		t.Fatal(err)
+	}
+}
+
+func TestStructureChangeBehindTheFenceIsSeen(t *testing.T) {
+	t.Parallel()
+	f := shop(t, plans.Rename, "")
+	f.Parts.Changed = func(context.Context) ([]string, error) { return []string{"shop.account has another filenode"}, nil }
+	f.refuses("structure-changed", "another filenode")
+	f.Parts.Changed = nil
+	f.Parts.PrepareReverse = nil
+	f.swaps()
+}
+
+func TestBrokenSwapEntryIsAnErrorAndChangesNothing(t *testing.T) {
+	t.Parallel()
+	f := shop(t, plans.Rename, "")
+	before := f.dump()
+	f.Parts.SwapEntries = func() []plans.Entry {
+		return []plans.Entry{{SQL: f.fill("ALTER TABLE {shadow}.account ADD CHECK (nothing > 0) NOT VALID")}}
+	}
+	_, err := f.Attempt(context.Background())
+	sqlState(t, err, "42703")
+	if diff := cmp.Diff(before, f.dump()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestRunGivesUpAfterItsAttempts(t *testing.T) {
+	t.Parallel()
+	f := shop(t, plans.Rename, "")
+	f.settle(100*time.Millisecond, 50*time.Millisecond)
+	f.Upgrade.Plan.Settings.Cutover.Attempts = 2
+	holder := f.client()
+	run(t, holder, "BEGIN")
+	run(t, holder, f.fill("SELECT FROM {schema}.account WHERE id = 1 FOR UPDATE"))
+	out, err := f.Run(context.Background())
+	if err != nil || out.Swapped || out.Attempts != 2 {
+		t.Fatalf("%+v %v", out, err)
+	}
+}
+
+func TestClientCancelEndsTheAttemptAtOnce(t *testing.T) {
+	t.Parallel()
+	f := shop(t, plans.Rename, "")
+	ctx, cancel := context.WithCancel(context.Background())
+	f.Parts.Drain = func(ctx context.Context) (int64, error) { cancel(); <-ctx.Done(); return 0, ctx.Err() }
+	_, err := f.Attempt(ctx)
+	if !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	var tx pgx.Tx
+	if tx, err = f.pool.Begin(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback(context.Background()) }()
+	if _, err := tx.Exec(context.Background(), f.fill("LOCK TABLE {schema}.account IN ROW EXCLUSIVE MODE NOWAIT")); err != nil {
+		t.Error("the fence still stands:", err)
+	}
+}
