@@ -197,7 +197,7 @@ func (w *worker) inspectSource(ctx context.Context, src *plans.Source) error {
 // again whatever the source feeds: what was written meanwhile is in no journal.
 func (w *worker) recapture(ctx context.Context, src *plans.Source, detail string) error {
 	w.log.Warn("capture was interrupted; copying again", "table", src.Name.String(), "detail", detail)
-	if err := capture.Repair(ctx, w.pool, w.run, src, w.log); err != nil {
+	if err := capture.Repair(ctx, w.pool, w.run, src); err != nil {
 		return err
 	}
 	for i := range w.run.Plan.Tables {

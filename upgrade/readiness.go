@@ -119,6 +119,13 @@ func (w *worker) cutOver(ctx context.Context) (bool, error) {
 	if time.Now().Before(w.swapping.next) {
 		return false, nil
 	}
+	against, err := w.swapping.cutover.Check(ctx)
+	if err != nil {
+		return false, err
+	}
+	if len(against) > 0 {
+		return false, w.notNow(ctx, messages(against))
+	}
 	if err := w.enter(ctx, control.Cutover); err != nil {
 		return false, err
 	}
@@ -133,7 +140,15 @@ func (w *worker) cutOver(ctx context.Context) (bool, error) {
 	if err := w.enter(ctx, control.Following); err != nil {
 		return false, err
 	}
-	return false, w.notNow(ctx, strings.Join(outcome.Reasons, "; "))
+	return false, w.notNow(ctx, messages(outcome.Blockers))
+}
+
+func messages(blockers []cutover.Blocker) string {
+	var all []string
+	for _, b := range blockers {
+		all = append(all, b.Message+" ("+b.Fix+")")
+	}
+	return strings.Join(all, "; ")
 }
 
 // notNow records why an attempt came to nothing and plans the next one, with a
@@ -210,16 +225,7 @@ func (w *worker) changed(ctx context.Context) ([]string, error) {
 
 // afterSwap does what the swap left to do; without a watch it ends the run. It
 // may be repeated.
-func (w *worker) afterSwap(ctx context.Context) error {
-	c := w.newCutover()
-	if err := c.After(ctx); err != nil {
-		return err
-	}
-	if w.run.Plan.Settings.Watch.Enabled || w.run.Phase == control.Finished {
-		return nil
-	}
-	return c.Finish(ctx, cutover.KeepOld)
-}
+func (w *worker) afterSwap(ctx context.Context) error { return w.newCutover().After(ctx) }
 
 // watch finishes what a swap left to do. The reverse journals guard their own
 // size from then on, so no process has to stay.

@@ -15,7 +15,6 @@ import (
 	"github.com/cenkalti/backoff/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/pgumbra/pgumbra/capture"
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
@@ -141,7 +140,6 @@ func withWorker(ctx context.Context, l *leadership, run *control.Run, file *plan
 	workers := run.Plan.Settings.Copy.Workers
 	pool, err := l.pool(ctx, file.Production.DSN, 2*workers+4, pg.Options{
 		Component: "work", SearchPath: run.Plan.SearchPath,
-		Settings: map[string]string{capture.LeaderSetting: fmt.Sprint(run.ID)},
 	})
 	if err != nil {
 		return err

@@ -170,10 +170,17 @@ func (a *app) printVerdicts(w io.Writer, verdicts []upgrade.TableVerdict) error 
 	}
 	for _, v := range verdicts {
 		for _, d := range v.Verdict.Differences {
-			if _, err := fmt.Fprintf(w, "%s %s\n  production %s\n  shadow     %s\n", v.Name, d.Key, d.Production, d.Shadow); err != nil {
+			if _, err := fmt.Fprintf(w, "%s %s\n  production %s\n  shadow     %s\n", v.Name, d.Key, orNoRow(d.Production), orNoRow(d.Shadow)); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+func orNoRow(image *string) string {
+	if image == nil {
+		return "(no such row)"
+	}
+	return *image
 }

@@ -1,0 +1,23 @@
+package plans
+
+import (
+	"context"
+
+	"github.com/pgumbra/pgumbra/internal/pg"
+)
+
+// DropScratch drops the scratch database that a killed plan left behind; one
+// that is not ours by its comment stays. Nothing there is no error.
+func DropScratch(ctx context.Context, f *File) error {
+	s := &scratch{dsn: f.Scratch.DSN, name: scratchName(f.Name)}
+	if s.dsn == "" {
+		s.dsn = f.Production.DSN
+	}
+	var err error
+	if s.admin, err = pg.Connect(ctx, s.dsn, pg.Options{Component: "scratch"}); err != nil {
+		return err
+	}
+	defer s.admin.Close(context.WithoutCancel(ctx))
+	_, err = s.clear(ctx)
+	return err
+}
