@@ -85,7 +85,11 @@ func (c *Cutover) swapped(ctx context.Context) (swapRecord, error) {
 func (c *Cutover) outliveSnapshots(ctx context.Context, s swapRecord) error {
 	var said time.Time
 	for {
-		found, err := sessions(ctx, c.Pool, holdersSQL, s.guard, 0)
+		var found []session
+		err := pinned(ctx, c.Pool, func(tx pgx.Tx) (err error) {
+			found, err = sessions(ctx, tx, holdersSQL, s.guard, 0)
+			return err
+		})
 		if err != nil {
 			return fmt.Errorf("look for old snapshots: %w", err)
 		}

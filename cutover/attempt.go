@@ -101,8 +101,9 @@ func (a *attempt) calm(ctx context.Context) error {
 	budget := a.c.settings().LockTimeout
 	script := fmt.Sprintf(`BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
 SET LOCAL statement_timeout = %d;
-SET LOCAL idle_in_transaction_session_timeout = %d`, max(budget.Milliseconds(), 200),
-		(a.c.settings().MaxStall + 10*time.Second).Milliseconds())
+SET LOCAL idle_in_transaction_session_timeout = %d`, // should the network swallow us
+		max(budget.Milliseconds(), 200),
+		(a.c.settings().MaxStall + time.Second).Milliseconds())
 	if len(a.facts.shadow) > 0 {
 		script += ";\nLOCK TABLE " + only(a.facts.shadow) + " IN SHARE UPDATE EXCLUSIVE MODE"
 	}

@@ -28,10 +28,22 @@ const locksPerTable = 6
 // list means that an attempt is worth making, not that it will succeed.
 func (c *Cutover) Check(ctx context.Context) ([]Blocker, error) {
 	var all []Blocker
-	for _, check := range []func(context.Context) ([]Blocker, error){
-		c.checkPrivileges, c.checkTables, c.checkLag, c.checkStructure, c.checkPrepared, c.checkIndexes,
-		c.checkLocks, c.checkSessions, c.checkDependents,
-	} {
+	err := pinned(ctx, c.Pool, func(tx pgx.Tx) error {
+		for _, check := range []func(context.Context, pg.Querier) ([]Blocker, error){
+			c.checkPrivileges, c.checkTables, c.checkPrepared, c.checkIndexes, c.checkLocks, c.checkSessions, c.checkDependents,
+		} {
+			found, err := check(ctx, tx)
+			if err != nil {
+				return err
+			}
+			all = append(all, found...)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, check := range []func(context.Context) ([]Blocker, error){c.checkLag, c.checkStructure} {
 		found, err := check(ctx)
 		if err != nil {
 			return nil, err
@@ -43,10 +55,10 @@ func (c *Cutover) Check(ctx context.Context) ([]Blocker, error) {
 
 // checkPrivileges: without pg_read_all_stats other sessions' state reads NULL,
 // and every look at them would find nothing.
-func (c *Cutover) checkPrivileges(ctx context.Context) ([]Blocker, error) {
+func (c *Cutover) checkPrivileges(ctx context.Context, db pg.Querier) ([]Blocker, error) {
 	var held bool
 	var user string
-	err := c.Pool.QueryRow(ctx, `SELECT pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE'), current_user::text`).Scan(&held, &user)
+	err := db.QueryRow(ctx, `SELECT pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE'), current_user::text`).Scan(&held, &user)
 	if err != nil {
 		return nil, fmt.Errorf("check privileges: %w", err)
 	}
@@ -57,8 +69,8 @@ func (c *Cutover) checkPrivileges(ctx context.Context) ([]Blocker, error) {
 		Fix: "GRANT pg_read_all_stats TO " + pg.Ident(user)}}, nil
 }
 
-func (c *Cutover) checkTables(ctx context.Context) ([]Blocker, error) {
-	rows, err := control.Tables(ctx, c.Pool, c.Upgrade)
+func (c *Cutover) checkTables(ctx context.Context, db pg.Querier) ([]Blocker, error) {
+	rows, err := control.Tables(ctx, db, c.Upgrade)
 	if err != nil {
 		return nil, err
 	}
@@ -110,22 +122,22 @@ func (c *Cutover) checkStructure(ctx context.Context) ([]Blocker, error) {
 	return changedBlockers(changed), err
 }
 
-func (c *Cutover) checkPrepared(ctx context.Context) ([]Blocker, error) {
-	return c.named(ctx, "prepared-transaction", "prepared transaction %s may hold locks and changes", "COMMIT PREPARED or ROLLBACK PREPARED it",
+func (c *Cutover) checkPrepared(ctx context.Context, db pg.Querier) ([]Blocker, error) {
+	return named(ctx, db, "prepared-transaction", "prepared transaction %s may hold locks and changes", "COMMIT PREPARED or ROLLBACK PREPARED it",
 		`SELECT quote_literal(gid) FROM pg_catalog.pg_prepared_xacts WHERE database = pg_catalog.current_database() ORDER BY 1`)
 }
 
-func (c *Cutover) checkIndexes(ctx context.Context) ([]Blocker, error) {
+func (c *Cutover) checkIndexes(ctx context.Context, db pg.Querier) ([]Blocker, error) {
 	_, shadow := schemaNames(c.Upgrade.Plan)
-	return c.named(ctx, "invalid-index", "index %s is not valid", "let the run build it; if it stays so, abort and run again",
+	return named(ctx, db, "invalid-index", "index %s is not valid", "let the run build it; if it stays so, abort and run again",
 		`SELECT format('%I.%I', n.nspname, c.relname) FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
 		 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 		 WHERE n.nspname = ANY ($1) AND NOT (i.indisvalid AND i.indisready) ORDER BY 1`, shadow)
 }
 
 // named makes a blocker of each row of a query.
-func (c *Cutover) named(ctx context.Context, code, message, fix, sql string, args ...any) ([]Blocker, error) {
-	rows, err := c.Pool.Query(ctx, sql, args...)
+func named(ctx context.Context, db pg.Querier, code, message, fix, sql string, args ...any) ([]Blocker, error) {
+	rows, err := db.Query(ctx, sql, args...)
 	if err != nil {
 		return nil, fmt.Errorf("check %s: %w", code, err)
 	}
@@ -142,13 +154,13 @@ func (c *Cutover) named(ctx context.Context, code, message, fix, sql string, arg
 
 // checkLocks compares what the swap will lock with what the lock table has
 // room for.
-func (c *Cutover) checkLocks(ctx context.Context) ([]Blocker, error) {
+func (c *Cutover) checkLocks(ctx context.Context, db pg.Querier) ([]Blocker, error) {
 	production, shadow := schemaNames(c.Upgrade.Plan)
-	old, err := relations(ctx, c.Pool, production)
+	old, err := relations(ctx, db, production)
 	if err != nil {
 		return nil, err
 	}
-	twins, err := relations(ctx, c.Pool, shadow)
+	twins, err := relations(ctx, db, shadow)
 	if err != nil {
 		return nil, err
 	}
@@ -157,7 +169,7 @@ func (c *Cutover) checkLocks(ctx context.Context) ([]Blocker, error) {
 		need *= 2 // tables moved one by one take their indexes, sequences and TOAST along
 	}
 	var room int64
-	err = c.Pool.QueryRow(ctx, `SELECT current_setting('max_locks_per_transaction')::bigint *
+	err = db.QueryRow(ctx, `SELECT current_setting('max_locks_per_transaction')::bigint *
 		(current_setting('max_connections')::bigint + current_setting('max_prepared_transactions')::bigint)
 		- (SELECT count(*) FROM pg_catalog.pg_locks WHERE NOT fastpath)`).Scan(&room)
 	if err != nil {
@@ -174,22 +186,22 @@ func (c *Cutover) checkLocks(ctx context.Context) ([]Blocker, error) {
 // hold a lock against the fence or a snapshot and have been open for longer
 // than an attempt waits. A base backup is none of them: it copies files and
 // replays WAL, whatever the names are.
-func (c *Cutover) checkSessions(ctx context.Context) ([]Blocker, error) {
+func (c *Cutover) checkSessions(ctx context.Context, db pg.Querier) ([]Blocker, error) {
 	production, _ := schemaNames(c.Upgrade.Plan)
-	found, err := sessions(ctx, c.Pool, inWaySQL, production, c.settings().MaxStall.Seconds())
+	found, err := sessions(ctx, db, inWaySQL, production, c.settings().MaxStall.Seconds())
 	if err != nil {
 		return nil, fmt.Errorf("look for open transactions: %w", err)
 	}
 	return blockersOf("lock or snapshot", found), nil
 }
 
-func (c *Cutover) checkDependents(ctx context.Context) ([]Blocker, error) {
+func (c *Cutover) checkDependents(ctx context.Context, db pg.Querier) ([]Blocker, error) {
 	production, shadow := schemaNames(c.Upgrade.Plan)
 	var shared []string
 	for _, s := range c.Upgrade.Plan.Shared {
 		shared = append(shared, s.Name.Quoted())
 	}
-	found, err := dependents(ctx, c.Pool, production, shadow, shared)
+	found, err := dependents(ctx, db, production, shadow, shared)
 	if err != nil || len(found) == 0 {
 		return nil, err
 	}

@@ -15,9 +15,12 @@ import (
 
 // How long an answer to COMMIT is waited for, and how long the server is asked
 // afterwards what became of it.
+// A transaction that is in progress for longer than endAfter is ended: its
+// backend waits for a COMMIT that was lost on the way, and holds the fence.
 const (
 	commitPatience = 10 * time.Second
 	lookPatience   = 60 * time.Second
+	endAfter       = time.Second
 )
 
 // commit ends the stall. Once COMMIT is sent the caller's context no longer
@@ -39,7 +42,7 @@ func (a *attempt) commit(ctx context.Context) error {
 		return fmt.Errorf("commit the swap: %w", err)
 	default:
 		a.c.Log.Warn("no answer to the swap's commit; asking the server", "xid", a.xid, "error", err)
-		if err := a.c.learn(ctx, a.xid); err != nil {
+		if err := a.c.learn(ctx, a.xid, a.pid); err != nil {
 			return err
 		}
 	}
@@ -63,9 +66,10 @@ func (a *attempt) remember(ctx context.Context) {
 // learn asks the server how the swap's transaction ended, until it is no longer
 // in progress. Nil: committed, by its number and by the run's row. A notNow:
 // rolled back. [ErrUnknown]: neither can be told.
-func (c *Cutover) learn(ctx context.Context, xid string) error {
+func (c *Cutover) learn(ctx context.Context, xid string, backend uint32) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookPatience)
 	defer cancel()
+	began := time.Now()
 	var last error
 	for ctx.Err() == nil {
 		status, swapped, err := c.look(ctx, xid)
@@ -81,6 +85,9 @@ func (c *Cutover) learn(ctx context.Context, xid string) error {
 			return fmt.Errorf("%w: transaction %s is %q, phase watching: %t (pgumbra.run of %s)", ErrUnknown, xid, status, swapped, c.Upgrade.Name)
 		default:
 			last = errors.New("it is still in progress")
+			if time.Since(began) > endAfter {
+				last = errors.Join(last, c.end(ctx, xid, backend))
+			}
 		}
 		select {
 		case <-ctx.Done():
@@ -113,4 +120,13 @@ func (c *Cutover) look(ctx context.Context, xid string) (status string, swapped 
 		err = nil
 	}
 	return status, swapped, err
+}
+
+// end ends the swap's backend if it still is in that transaction.
+func (c *Cutover) end(ctx context.Context, xid string, backend uint32) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	_, err := c.Pool.Exec(ctx, `SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
+		WHERE pid = $1 AND backend_xid = $2::xid8::xid AND application_name = 'pgumbra/cutover'`, backend, xid)
+	return err
 }

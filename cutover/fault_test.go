@@ -223,6 +223,7 @@ type proxy struct {
 	listener net.Listener
 	server   string
 	armed    atomic.Bool
+	lose     bool // the COMMIT itself
 }
 
 func (f *fixture) throughProxy() *proxy {
@@ -267,6 +268,10 @@ func (p *proxy) up(client, server net.Conn, mute *atomic.Bool) {
 		if n > 0 {
 			if bytes.Contains(buffer[:n], []byte("COMMIT\x00")) && p.armed.CompareAndSwap(true, false) {
 				mute.Store(true)
+				if p.lose {
+					_ = client.Close() // and the server is not told
+					return
+				}
 			}
 			if _, err := server.Write(buffer[:n]); err != nil {
 				return
@@ -311,12 +316,23 @@ func TestLostAnswerToCommitIsLookedUp(t *testing.T) {
 	}
 }
 
+func TestLostCommitIsRolledBackAndFreesProduction(t *testing.T) {
+	t.Parallel()
+	f := shop(t, plans.Rename, "")
+	f.settle(10*time.Second, time.Second) // the server's own timeout comes later
+	p := f.throughProxy()
+	p.lose = true
+	f.beforeCommit = func(uint32) { p.armed.Store(true) }
+	f.refuses("connection-lost", "rolled it back")
+	run(t, f.client(), f.fill("SET lock_timeout = 1000; UPDATE {schema}.account SET balance = 0"))
+}
+
 func TestUnknownOutcomeIsSaid(t *testing.T) {
 	t.Parallel()
 	f := shop(t, plans.Rename, "")
 	// As after a failover that lost the swap and used its number again.
 	xid := get[string](f, "SELECT pg_current_xact_id()::text")
-	err := f.learn(context.Background(), xid)
+	err := f.learn(context.Background(), xid, 0)
 	if !errors.Is(err, ErrUnknown) {
 		t.Fatal(err)
 	}

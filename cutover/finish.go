@@ -76,7 +76,11 @@ func dropOld(ctx context.Context, pool *pgxpool.Pool, run *control.Run) error {
 		schemas = append(schemas, s.Old)
 	}
 	for {
-		tables, err := relations(ctx, pool, schemas)
+		var tables []relation
+		err := pinned(ctx, pool, func(tx pgx.Tx) (err error) {
+			tables, err = relations(ctx, tx, schemas)
+			return err
+		})
 		if err != nil {
 			return err
 		}
@@ -112,7 +116,7 @@ func dropSchemas(ctx context.Context, pool *pgxpool.Pool, schemas []string) erro
 // cleared runs lock, then drop if nothing outside depends on the schemas.
 func cleared(ctx context.Context, pool *pgxpool.Pool, schemas []string, lock, drop string) error {
 	for {
-		err := pg.ReadCommitted(ctx, pool, func(tx pgx.Tx) error {
+		err := pinned(ctx, pool, func(tx pgx.Tx) error {
 			if _, err := tx.Exec(ctx, fmt.Sprintf("SET LOCAL lock_timeout = %d", lateLock.Milliseconds())); err != nil {
 				return err
 			}
