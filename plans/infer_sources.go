@@ -198,7 +198,7 @@ func (m *maker) reverse(d *tableDraft) {
 		if e, ok := d.rules.Reverse[c.Name]; ok {
 			out.Expression, out.Origin = e.SQL, FromPlan
 		} else if s, ok := carrier(d, d.source.production, c.Name); ok && plainReference(s.Expression) == c.Name {
-			out.Expression = m.wayBack(d, s, c)
+			out.Expression = wayBack(s, c)
 		}
 		d.plan.Reverse = append(d.plan.Reverse, out)
 		if out.Expression == "" && !out.Generated {
@@ -207,14 +207,11 @@ func (m *maker) reverse(d *tableDraft) {
 	}
 }
 
-// wayBack casts explicitly where the type changed: int8 to int4 is assigned, but
-// a renewed enum needs text between.
-func (m *maker) wayBack(d *tableDraft, shadow Column, production catalog.Column) string {
+// wayBack casts explicitly where the type changed. Where no such cast exists
+// (between two copies of an enum), the check of the transforms goes through text.
+func wayBack(shadow Column, production catalog.Column) string {
 	if shadow.Type == production.Type {
 		return pg.Ident(shadow.Shadow)
-	}
-	if c, _ := d.final.ColumnNamed(shadow.Shadow); strings.Contains(c.Type, m.plan.Schemas[0].Shadow) || strings.Contains(shadow.Expression, "::text::") {
-		return pg.Ident(shadow.Shadow) + "::text::" + production.Type
 	}
 	return pg.Ident(shadow.Shadow) + "::" + production.Type
 }

@@ -108,7 +108,19 @@ func (v *validator) copied(ctx context.Context, t *Table) error {
 			return err
 		}
 	}
+	t.syncKey()
 	return v.reversed(ctx, t)
+}
+
+// syncKey: an expression that was spelt anew is the key's too.
+func (t *Table) syncKey() {
+	for i := range t.Key {
+		for _, c := range t.Columns {
+			if c.Shadow == t.Key[i].Shadow {
+				t.Key[i].Expression = c.Expression
+			}
+		}
+	}
 }
 
 var constant = regexp.MustCompile(`^(NULL|-?[0-9.]+|true|false|'([^'\\]|'')*')(::[a-z0-9_." ]+)?$`)
@@ -164,7 +176,7 @@ func (v *validator) blame(ctx context.Context, t *Table, cause error) error {
 		one := *t
 		one.Where, one.Columns = "", []Column{*c}
 		err := v.prepare(ctx, copyText(&one))
-		if err == nil || v.respell(ctx, t, c) {
+		if err == nil || v.throughText(ctx, t, c, err) || v.respell(ctx, t, c) {
 			continue
 		}
 		if pg.State(err) == "" {
@@ -178,6 +190,38 @@ func (v *validator) blame(ctx context.Context, t *Table, cause error) error {
 	}
 	return nil
 }
+
+// throughText: production's type and the shadow's of the same name are not the
+// same type, and no cast leads from one to the other but the text of the value.
+func (v *validator) throughText(ctx context.Context, t *Table, c *Column, cause error) bool {
+	if pg.State(cause) != datatypeMismatch || !v.ofShadow(c.Type) {
+		return false
+	}
+	one := *t
+	one.Where, one.Columns = "", []Column{*c}
+	one.Columns[0].Expression = "(" + c.Expression + ")::text::" + c.Type
+	if plainReference(c.Expression) != "" {
+		one.Columns[0].Expression = c.Expression + "::text::" + c.Type
+	}
+	if v.prepare(ctx, copyText(&one)) != nil {
+		return false
+	}
+	c.Expression = one.Columns[0].Expression
+	return true
+}
+
+// ofShadow reports whether a type's text names a schema of the shadow.
+func (v *validator) ofShadow(text string) bool {
+	return slices.ContainsFunc(v.plan.Schemas, func(s Schema) bool {
+		return strings.HasPrefix(text, s.Shadow+".") || strings.HasPrefix(text, pg.Ident(s.Shadow)+".")
+	})
+}
+
+// SQLSTATEs of casts that do not exist, by assignment and explicit.
+const (
+	datatypeMismatch = "42804"
+	cannotCoerce     = "42846"
+)
 
 // respell tries an expression of the plan file under the shadow's names, and
 // keeps it as the server writes it, with every name qualified.
@@ -255,8 +299,7 @@ func (v *validator) judge(ctx context.Context, t *Table, object, expression stri
 		return err
 	}
 	column := strings.TrimPrefix(strings.TrimPrefix(object, t.Final.String()), ".")
-	own := v.before.ByName(t.Production)
-	others := slices.DeleteFunc(found.relations, func(n pg.Name) bool { return own != nil && n == own.Name })
+	others := slices.DeleteFunc(found.relations, func(n pg.Name) bool { return n == t.Production && !found.repeated })
 	if len(others) > 0 {
 		v.find(Finding{Level: Blocker, Code: "transform-reads-tables", Object: object, Where: v.where(t, column),
 			Message: fmt.Sprintf("the expression reads %s: a change there would not reach this row", others[0]),
@@ -277,6 +320,7 @@ func (v *validator) unsteady(object, where string, found *analysis) {
 // analysis is what a query depends on.
 type analysis struct {
 	relations []pg.Name
+	repeated  bool // some table is read twice
 	unsteady  []string
 }
 
@@ -302,6 +346,9 @@ func (v *validator) analyse(ctx context.Context, query string) (*analysis, error
 	if out.relations, err = pgx.CollectRows(rows, pgx.RowToStructByPos[pg.Name]); err != nil {
 		return nil, err
 	}
+	if err := v.db.QueryRow(ctx, repeatedSQL).Scan(&out.repeated); err != nil {
+		return nil, err
+	}
 	rows, err = v.db.Query(ctx, unsteadySQL)
 	if err != nil {
 		return nil, err
@@ -309,6 +356,12 @@ func (v *validator) analyse(ctx context.Context, query string) (*analysis, error
 	out.unsteady, err = pgx.CollectRows(rows, pgx.RowTo[string])
 	return out, err
 }
+
+// repeatedSQL: some table has two entries in the range tables of the stored tree.
+const repeatedSQL = `SELECT EXISTS (SELECT FROM pg_catalog.pg_rewrite r,
+		pg_catalog.regexp_matches(r.ev_action::text, ':rtekind 0 :relid (\d+)', 'g') f
+	WHERE r.ev_class = 'pg_temp.pgumbra_analysed'::regclass AND f[1]::oid <> r.ev_class
+	GROUP BY f[1] HAVING count(*) > 1)`
 
 // unsteadySQL finds, in the stored tree of the view, functions that are
 // volatile, tell the time, or are the user's own and not immutable.
@@ -395,15 +448,22 @@ func (v *validator) watches(w Watch, t *catalog.Table) bool {
 
 // reversed checks the way back: expressions over the shadow's row.
 func (v *validator) reversed(ctx context.Context, t *Table) error {
-	for _, c := range t.Reverse {
-		if c.Expression == "" || plainReference(c.Expression) == c.Expression {
+	for i := range t.Reverse {
+		c := &t.Reverse[i]
+		if c.Expression == "" || c.Expression == pg.Ident(plainReference(c.Expression)) {
 			continue
 		}
-		err := v.prepare(ctx, "SELECT ("+c.Expression+")::"+c.Type+" FROM ONLY "+t.Shadow.Quoted()+" AS "+pg.Ident(t.Final.Name))
-		if err == nil {
-			continue
+		err := v.prepare(ctx, reverseText(t, *c, c.Expression))
+		if pg.State(err) == cannotCoerce && c.Origin == FromLineage {
+			if text := strings.Replace(c.Expression, "::", "::text::", 1); v.prepare(ctx, reverseText(t, *c, text)) == nil {
+				c.Expression = text
+				continue
+			}
 		}
-		if pg.State(err) == "" {
+		switch {
+		case err == nil:
+			continue
+		case pg.State(err) == "":
 			return err
 		}
 		v.find(Finding{Level: Blocker, Code: "transform-invalid", Object: t.Production.String() + "." + c.Shadow,
@@ -411,4 +471,8 @@ func (v *validator) reversed(ctx context.Context, t *Table) error {
 			Fix:     "correct it under tables: " + t.Production.String() + " reverse:"})
 	}
 	return nil
+}
+
+func reverseText(t *Table, c Column, expression string) string {
+	return "SELECT (" + expression + ")::" + c.Type + " FROM ONLY " + t.Shadow.Quoted() + " AS " + pg.Ident(t.Final.Name)
 }

@@ -200,3 +200,222 @@ func TestMakeFollowsRenamedAndRetypedColumns(t *testing.T) {
 		t.Errorf("shared: %+v", p.Shared)
 	}
 }
+
+func TestMakeSplitsColumnsAndSharesAnUnchangedEnum(t *testing.T) {
+	t.Parallel()
+	s := newShop(t, `CREATE TYPE mood AS ENUM ('sad', 'ok'); CREATE TYPE state AS ENUM ('new', 'old');
+		CREATE TABLE people (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text NOT NULL, mood mood NOT NULL DEFAULT 'ok', state state);
+		INSERT INTO people (name, state) VALUES ('Ann Lee', 'new'), ('Bob Ray', 'old')`,
+		`ALTER TABLE people ADD COLUMN first text, ADD COLUMN last text;
+		 UPDATE people SET first = split_part(name, ' ', 1), last = split_part(name, ' ', 2);
+		 ALTER TABLE people DROP COLUMN name`,
+		`ALTER TYPE state ADD VALUE 'gone'`)
+	p := s.runnable(t)
+	people := p.tableNamed(t, "shop.people")
+	if c := people.column("first"); c.Origin != FromBackfill || !strings.Contains(c.Expression, "split_part") {
+		t.Errorf("first: %+v", c)
+	}
+	if c := people.column("mood"); c.Type != "shop.mood" {
+		t.Errorf("mood is not shared: %+v", c)
+	}
+	if c := people.column("state"); !strings.Contains(c.Type, "pgumbra_") || !strings.Contains(c.Expression, "text") {
+		t.Errorf("state: %+v", c)
+	}
+	if people.Upsert {
+		t.Error("a table with identity ALWAYS is upserted")
+	}
+	if !p.has(Warning, "result-type-changes", "shop.people.state") || p.has(Warning, "result-type-changes", "shop.people.mood") {
+		t.Errorf("findings: %+v", p.Findings)
+	}
+	if !p.has(Warning, "not-reversible", "shop.people.name") {
+		t.Errorf("name is said to be reversible: %+v", people.Reverse)
+	}
+	if len(p.Sequences) != 1 || !p.Sequences[0].Identity || p.Sequences[0].Production.Name != "people_id_seq" {
+		t.Errorf("sequences: %+v", p.Sequences)
+	}
+}
+
+func TestMakeFollowsATableIntoPartitions(t *testing.T) {
+	t.Parallel()
+	s := newShop(t, `CREATE TABLE events (id bigint NOT NULL, day date NOT NULL, what text, PRIMARY KEY (id, day));
+		INSERT INTO events SELECT i, '2024-01-01'::date + i, 'x' FROM generate_series(1, 100) i`,
+		`ALTER TABLE events RENAME TO events_old;
+		 CREATE TABLE events (id bigint NOT NULL, day date NOT NULL, what text, PRIMARY KEY (id, day)) PARTITION BY RANGE (day);
+		 CREATE TABLE events_2024 PARTITION OF events FOR VALUES FROM ('2024-01-01') TO ('2025-01-01');
+		 CREATE TABLE events_rest PARTITION OF events DEFAULT;
+		 INSERT INTO events SELECT id, day, what FROM events_old;
+		 DROP TABLE events_old`)
+	p := s.runnable(t)
+	events := p.tableNamed(t, "shop.events")
+	if events.Kind != Partitioned || events.Feed != Copied || events.Production.Name != "events" || !events.Upsert {
+		t.Errorf("%+v", events)
+	}
+	keys := 0
+	for _, e := range p.Entries {
+		if e.Stage == StageKey && e.Root == events.Shadow {
+			keys++
+		}
+	}
+	if keys != 5 {
+		t.Errorf("%d entries make the key, want one for each of three tables and two that attach them", keys)
+	}
+}
+
+func TestMakeKeepsExtensionsInPublic(t *testing.T) {
+	t.Parallel()
+	s := newShop(t, `CREATE EXTENSION citext SCHEMA shop; CREATE EXTENSION pg_trgm SCHEMA public;
+		CREATE TYPE span AS RANGE (subtype = int);
+		CREATE FUNCTION twice(span) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 2 * upper($1)';
+		CREATE TABLE users (email citext PRIMARY KEY, ages span, price numeric DEFAULT 1.5);
+		CREATE INDEX ON users USING gin ((email::text) public.gin_trgm_ops);
+		INSERT INTO users VALUES ('A@b', '[1,2)')`,
+		`ALTER TABLE users ADD COLUMN seen timestamptz DEFAULT now()`)
+	p := s.runnable(t)
+	if p.Schemas[0].Swap != Move {
+		t.Errorf("schema shop holds citext and is swapped by %s", p.Schemas[0].Swap)
+	}
+	users := p.tableNamed(t, "shop.users")
+	if c := users.column("email"); c.Type != "shop.citext" {
+		t.Errorf("email: %+v", c)
+	}
+	if users.Key[0].Equals != "OPERATOR(shop.=)" {
+		t.Errorf("key: %+v", users.Key)
+	}
+	if c := users.column("ages"); c.Type != "shop.span" {
+		t.Errorf("ages: %+v", c)
+	}
+	if c := users.column("seen"); !strings.Contains(c.Expression, p.StartedAt[:10]) {
+		t.Errorf("seen is not the run's one time: %+v", c)
+	}
+	kinds := ""
+	for _, o := range p.Shared {
+		kinds += o.Kind + o.Arguments + " "
+	}
+	if !strings.Contains(kinds, "FUNCTION(integer, integer)") {
+		t.Errorf("shared: %s", kinds)
+	}
+}
+
+func TestMakeTakesPublicWithItsPrivileges(t *testing.T) {
+	t.Parallel()
+	s := newShop(t, `CREATE TABLE public.notes (id int PRIMARY KEY, body text); CREATE TABLE keep (id int)`,
+		`ALTER TABLE public.notes ADD COLUMN at timestamptz`)
+	s.file.Production.Schemas = []string{"shop", "public"}
+	p := s.runnable(t)
+	var made string
+	for _, e := range p.Entries {
+		if e.Tag == "SCHEMA" {
+			made += e.SQL + "\n"
+		}
+	}
+	if !strings.Contains(made, "pg_database_owner") && !strings.Contains(made, "PUBLIC") {
+		t.Errorf("schemas: %s", made)
+	}
+	if p.VersionTable == nil || !p.VersionTable.Moves || p.tableNamed(t, "shop.schema_migrations").Feed != Version {
+		t.Errorf("version table: %+v", p.VersionTable)
+	}
+}
+
+func TestMakeSortsTablesByFeed(t *testing.T) {
+	t.Parallel()
+	s := newShop(t, `CREATE TABLE old (id int PRIMARY KEY); CREATE TABLE audit (line text); CREATE TABLE empty_log (id int PRIMARY KEY);
+		INSERT INTO audit VALUES ('a')`,
+		`DROP TABLE old; CREATE TABLE colours (id int PRIMARY KEY, name text, up text GENERATED ALWAYS AS (upper(name)) STORED);
+		 INSERT INTO colours VALUES (1, 'red'), (2, E'tab\there'); CREATE TABLE bare (id int)`)
+	s.file.Tables = []TableRules{{Name: pg.Name{Schema: "shop", Name: "empty_log"}, Skip: true}}
+	p := s.runnable(t)
+	if c := p.tableNamed(t, "shop.colours"); c.Feed != Carried || c.CarriedRows != "1\tred\n2\ttab\\there\n" {
+		t.Errorf("colours: %+v", c)
+	}
+	if c := p.tableNamed(t, "shop.bare"); c.Feed != Carried || c.CarriedRows != "" {
+		t.Errorf("bare: %+v", c)
+	}
+	if c := p.tableNamed(t, "shop.empty_log"); c.Feed != Skipped {
+		t.Errorf("empty_log: %+v", c)
+	}
+	if c := p.tableNamed(t, "shop.audit"); c.Feed != Copied || p.Sources[c.Source].Record != RecordImage {
+		t.Errorf("audit: %+v", c)
+	}
+	if !p.has(Info, "table-dropped", "shop.old") || !p.has(Info, "keyless", "shop.audit") {
+		t.Errorf("findings: %+v", p.Findings)
+	}
+}
+
+func TestMakeNamesTheFailingStatement(t *testing.T) {
+	t.Parallel()
+	s := newShop(t, `CREATE TABLE a (id int PRIMARY KEY)`, "CREATE TABLE b (id int);\n\nCREATE TABLE\n  a (id int);\nSELECT 1")
+	p := s.plan(t)
+	if len(p.Findings) == 0 || p.Runnable {
+		t.Fatalf("findings: %+v", p.Findings)
+	}
+	f := p.Findings[0]
+	if f.Code != "migration-failed" || f.Where != "000002_step.up.sql:3" || !strings.Contains(f.Message, "42P07") {
+		t.Errorf("%+v", f)
+	}
+}
+
+func TestMakeRefusesWhatItCannotFollow(t *testing.T) {
+	t.Parallel()
+	s := newShop(t, `CREATE TABLE a (id int PRIMARY KEY, v int); CREATE TABLE rates (id int PRIMARY KEY, r int);
+		CREATE VIEW public.outside AS SELECT v FROM shop.a; CREATE PUBLICATION listed FOR TABLE shop.rates`,
+		`ALTER TABLE a ADD COLUMN w int; UPDATE a SET w = r FROM rates WHERE rates.id = a.v`,
+		`INSERT INTO rates VALUES (1, 1)`)
+	p := s.plan(t)
+	for _, want := range []string{"unmapped-backfill", "outside-dependency"} {
+		if !p.has(Blocker, want, "") {
+			t.Errorf("no %s in %+v", want, p.Findings)
+		}
+	}
+	if p.Runnable {
+		t.Error("the plan is runnable")
+	}
+}
+
+func TestMakeChecksTransformsOfThePlanFile(t *testing.T) {
+	t.Parallel()
+	s := newShop(t, `CREATE TABLE a (id int PRIMARY KEY, v int, kind text)`,
+		`CREATE TYPE sort AS ENUM ('x'); ALTER TABLE a ADD COLUMN w int, ADD COLUMN s sort, ADD COLUMN z int, ADD COLUMN u int, ADD COLUMN r int`)
+	s.file.Tables = []TableRules{{Name: pg.Name{Schema: "shop", Name: "a"}, Line: 10, Columns: map[string]Expression{
+		"w": {SQL: "vv + 1", Line: 11}, "s": {SQL: "kind::sort", Line: 12}, "z": {SQL: "(SELECT count(*) FROM a x)::int", Line: 13},
+		"u": {SQL: "(random() * v)::int", Line: 14}, "r": {SQL: "'abc'::text", Line: 15}, "nope": {SQL: "1", Line: 16}}}}
+	p := s.plan(t)
+	want := map[string]string{"shop.a.w": "transform-invalid", "shop.a.z": "transform-reads-tables", "shop.a.u": "transform-volatile",
+		"shop.a.r": "transform-invalid", "shop.a.nope": "transform-invalid"}
+	for object, code := range want {
+		if !p.has(Blocker, code, object) {
+			t.Errorf("no %s on %s in %+v", code, object, p.Findings)
+		}
+	}
+	if c := p.tableNamed(t, "shop.a").column("s"); !strings.Contains(c.Expression, "pgumbra_") {
+		t.Errorf("s: %+v, findings %+v", c, p.Findings)
+	}
+}
+
+func TestMakeDoesNothingAtTheNewestVersion(t *testing.T) {
+	t.Parallel()
+	s := newShop(t, `CREATE TABLE a (id int)`)
+	p := s.plan(t)
+	if !p.NothingToDo || !p.Runnable || *p.ToVersion != 1 || *p.FromVersion != 1 {
+		t.Errorf("%+v", p)
+	}
+}
+
+func TestMakeLeavesNoScratchDatabase(t *testing.T) {
+	t.Parallel()
+	s := newShop(t, `CREATE TABLE a (id int PRIMARY KEY)`, `ALTER TABLE a ADD COLUMN b int`)
+	s.exec(t, `CREATE DATABASE `+pg.Ident(scratchName(s.file.Name)))
+	if p := s.plan(t); !p.has(Blocker, "name-taken", scratchName(s.file.Name)) {
+		t.Errorf("somebody else's database was used: %+v", p.Findings)
+	}
+	s.exec(t, `COMMENT ON DATABASE `+pg.Ident(scratchName(s.file.Name))+` IS 'pgumbra scratch database of run x'`)
+	s.runnable(t)
+	conn, err := pgx.Connect(t.Context(), s.dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(context.Background()) }()
+	var left int
+	if err := conn.QueryRow(t.Context(), `SELECT count(*) FROM pg_database WHERE datname = $1`, scratchName(s.file.Name)).Scan(&left); err != nil || left != 0 {
+		t.Errorf("%d scratch databases are left (%v)", left, err)
+	}
+}

@@ -175,7 +175,7 @@ func (m *maker) listShared() {
 func (m *maker) constructor(f *catalog.Function) bool {
 	return slices.ContainsFunc(m.after.Types, func(t *catalog.Type) bool {
 		return m.shared[t.OID] && t.Name == f.Name &&
-			slices.Contains(t.Constructors, pg.Ident(f.Name.Name)+f.Arguments)
+			slices.Contains(t.Constructors, f.Arguments)
 	})
 }
 

@@ -145,7 +145,8 @@ type Type struct {
 	// to other objects (functions, operators) by oid.
 	Refers  []uint32
 	Objects []uint32
-	// Range types: the multirange's oid and the signatures of their constructors.
+	// Range and multirange types: the multirange's oid, and the arguments of the
+	// constructors, functions of the type's own name, in parentheses.
 	Multirange   uint32
 	Constructors []string
 }
