@@ -78,9 +78,9 @@ type comparison struct{ operator, collation string }
 func comparisonsOf(ctx context.Context, db pg.Querier, k plans.ForeignKey) (map[string]comparison, error) {
 	rows, err := db.Query(ctx, `
 		SELECT a.attname, pg_catalog.format('OPERATOR(%I.%s)', opn.nspname, op.oprname),
-		       coalesce(pg_catalog.format('%I.%I', cn.nspname, col.collname), '')
+		       coalesce(pg_catalog.quote_ident(cn.nspname) || '.' || pg_catalog.quote_ident(col.collname), '')
 		FROM pg_catalog.pg_index i
-		CROSS JOIN LATERAL pg_catalog.unnest(i.indkey::int2[], i.indclass::oid[]) WITH ORDINALITY AS x (attnum, opclass, place)
+		CROSS JOIN LATERAL ROWS FROM (pg_catalog.unnest(i.indkey::int2[]), pg_catalog.unnest(i.indclass::oid[])) WITH ORDINALITY AS x (attnum, opclass, place)
 		JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = x.attnum
 		JOIN pg_catalog.pg_opclass oc ON oc.oid = x.opclass
 		JOIN pg_catalog.pg_amop am ON am.amopfamily = oc.opcfamily AND am.amopstrategy = 3
