@@ -12,17 +12,6 @@ import (
 	"github.com/pgumbra/pgumbra/internal/pg"
 )
 
-// LeaderSetting is the setting by which a transaction of ours says, with the
-// run's id as its value, that the structure freeze does not apply to it.
-const LeaderSetting = "pgumbra.leader"
-
-// Lead says so, until the end of the transaction. Whatever changes production's
-// structure on the run's behalf (the swap above all) calls it first.
-func Lead(ctx context.Context, tx pg.Querier, run *control.Run) error {
-	_, err := tx.Exec(ctx, `SELECT pg_catalog.set_config($1, $2, true)`, LeaderSetting, fmt.Sprint(run.ID))
-	return err
-}
-
 //go:embed freeze.sql
 var freezeSQL string
 
@@ -37,7 +26,6 @@ func freezeScript(run *control.Run) string {
 	return strings.NewReplacer(
 		"{function}", freezeFunction(run.ID).Quoted(),
 		"{fingerprint}", fingerprintFunction(run.ID).Quoted(),
-		"{setting}", LeaderSetting,
 		"{run}", fmt.Sprint(run.ID),
 		"{name}", pg.Literal(run.Name),
 		"{prefix}", pg.Literal(triggerPrefix(run.ID)),

@@ -33,6 +33,10 @@ const (
 	// Structure: columns, constraints, indexes, partitions, rules, policies or
 	// the user's triggers differ. The shadow was built for another table: stop.
 	Structure ChangeKind = "structure"
+	// States: the user's triggers are enabled otherwise than they were. No change
+	// is lost; but a cutover now would put tables in place whose triggers are as
+	// they were.
+	States ChangeKind = "states"
 	// Triggers: ours were disabled, dropped or made anew, so changes may be
 	// missing from the journal. [Repair], then copy the table again.
 	Triggers ChangeKind = "triggers"
@@ -74,47 +78,25 @@ func Check(ctx context.Context, db pg.Querier, run *control.Run, src *plans.Sour
 	return check(ctx, db, Forward(run, src), src.OID)
 }
 
+// check asks for both sides at once: it is called for each table again and again.
 func check(ctx context.Context, db pg.Querier, j Journal, oid uint32) ([]Change, error) {
-	was, err := recorded(ctx, db, j)
-	if err != nil {
-		return nil, err
-	}
-	is, err := current(ctx, db, j, oid)
-	if err != nil {
-		return nil, err
-	}
-	return differences(was, is), nil
-}
-
-func recorded(ctx context.Context, db pg.Querier, j Journal) (*fingerprint, error) {
-	f := new(fingerprint)
-	var text []byte
-	err := db.QueryRow(ctx, `SELECT fingerprint::text FROM pgumbra.captured
-		WHERE run_id = $1 AND direction = $2 AND n = $3`, j.Run, string(j.Direction), j.N).Scan(&text)
-	if errors.Is(err, pgx.ErrNoRows) {
+	var was, is []byte
+	err := db.QueryRow(ctx, `SELECT fingerprint::text, `+fingerprintFunction(j.Run).Quoted()+`($4)::text FROM pgumbra.captured
+		WHERE run_id = $1 AND direction = $2 AND n = $3`, j.Run, string(j.Direction), j.N, oid).Scan(&was, &is)
+	if errors.Is(err, pgx.ErrNoRows) || pg.State(err) == undefinedFunction {
 		return nil, fmt.Errorf("%w on %s", ErrNotInstalled, j.Table)
 	}
+	var before, now fingerprint
 	if err == nil {
-		err = json.Unmarshal(text, f)
+		err = errors.Join(json.Unmarshal(was, &before), json.Unmarshal(is, &now))
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read the fingerprint of %s: %w", j.Table, err)
+		return nil, fmt.Errorf("compare the fingerprint of %s: %w", j.Table, err)
 	}
-	return f, nil
+	return differences(&before, &now), nil
 }
 
-func current(ctx context.Context, db pg.Querier, j Journal, oid uint32) (*fingerprint, error) {
-	f := new(fingerprint)
-	var text []byte
-	err := db.QueryRow(ctx, "SELECT "+fingerprintFunction(j.Run).Quoted()+"($1)::text", oid).Scan(&text)
-	if err == nil {
-		err = json.Unmarshal(text, f)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("take the fingerprint of %s: %w", j.Table, err)
-	}
-	return f, nil
-}
+const undefinedFunction = "42883" // capture was never installed, or is removed
 
 func differences(was, is *fingerprint) []Change {
 	var all []Change
@@ -123,7 +105,8 @@ func differences(was, is *fingerprint) []Change {
 			all = append(all, Change{kind, d})
 		}
 	}
-	add(Structure, append(slices.Clone(was.Structure), was.States...), append(slices.Clone(is.Structure), is.States...))
+	add(Structure, was.Structure, is.Structure)
+	add(States, was.States, is.States)
 	add(Triggers, was.Triggers, is.Triggers)
 	add(Filenode, was.Filenodes, is.Filenodes)
 	return all
@@ -146,11 +129,13 @@ func diff(was, is []string) string {
 }
 
 // record stores the table's fingerprint as it is now, in the transaction that
-// made the triggers. A trigger's xmin is that transaction's own.
+// made the triggers. A trigger's xmin is that transaction's own. The state of
+// the user's triggers stays recorded as it was first: the shadow was built then.
 func record(ctx context.Context, tx pg.Querier, j Journal, oid uint32) error {
 	_, err := tx.Exec(ctx, `INSERT INTO pgumbra.captured (run_id, n, production, direction, fingerprint)
 		VALUES ($1, $2, $3, $4, `+fingerprintFunction(j.Run).Quoted()+`($5)::json)
-		ON CONFLICT (run_id, direction, n) DO UPDATE SET fingerprint = EXCLUDED.fingerprint`,
+		ON CONFLICT (run_id, direction, n) DO UPDATE
+		SET fingerprint = (EXCLUDED.fingerprint::jsonb || jsonb_build_object('states', captured.fingerprint->'states'))::json`,
 		j.Run, j.N, j.Table.String(), string(j.Direction), oid)
 	if err != nil {
 		return fmt.Errorf("record the capture of %s: %w", j.Table, err)
@@ -170,7 +155,7 @@ func Accept(ctx context.Context, db pg.Beginner, run *control.Run, src *plans.So
 			return err
 		}
 		for _, c := range changes {
-			if c.Kind != Filenode {
+			if c.Kind != Filenode && c.Kind != States {
 				return fmt.Errorf("%w: %s\n%s", ErrChanged, src.Name, c.Detail)
 			}
 		}

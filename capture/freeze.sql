@@ -8,8 +8,8 @@ DECLARE
     touched oid[];
     changed text;
 BEGIN
-    IF current_setting('{setting}', true) = '{run}' THEN
-        RETURN;
+    IF starts_with(current_setting('application_name'), 'pgumbra/') THEN
+        RETURN; -- ourselves: the swap above all
     END IF;
     IF TG_EVENT = 'sql_drop' THEN
         -- What was dropped cannot be looked up any more: all tables of its schema.

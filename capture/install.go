@@ -97,20 +97,11 @@ func (in *installer) base(ctx context.Context) error {
 
 func (in *installer) tx(ctx context.Context, f func(pgx.Tx) error) error {
 	return pg.ReadCommitted(ctx, in.pool, func(tx pgx.Tx) error {
-		if err := in.enter(ctx, tx); err != nil {
+		if err := control.CheckEpoch(ctx, tx, in.run); err != nil {
 			return err
 		}
 		return f(tx)
 	})
-}
-
-// enter checks that we still lead and tells the structure freeze that the
-// transaction is ours.
-func (in *installer) enter(ctx context.Context, tx pgx.Tx) error {
-	if err := control.CheckEpoch(ctx, tx, in.run); err != nil {
-		return err
-	}
-	return Lead(ctx, tx, in.run)
 }
 
 func (in *installer) source(ctx context.Context, src *plans.Source) error {
@@ -143,7 +134,7 @@ func (in *installer) keeps(ctx context.Context, src *plans.Source) (bool, error)
 		return false, err
 	}
 	for _, c := range changes {
-		if c.Kind == Filenode {
+		if c.Kind == Filenode || c.Kind == States {
 			continue
 		}
 		if in.run.Phase != control.Building && in.run.Phase != control.Capturing {
@@ -175,7 +166,7 @@ func (in *installer) prepare(ctx context.Context, t *target) error {
 // arm makes the triggers and records them, all members in one transaction.
 func (in *installer) arm(ctx context.Context, t *target) error {
 	return in.locks.run(ctx, shareRowExclusive, t.memberNames(), func(tx pgx.Tx) error {
-		if err := in.enter(ctx, tx); err != nil {
+		if err := control.CheckEpoch(ctx, tx, in.run); err != nil {
 			return err
 		}
 		if _, err := tx.Exec(ctx, t.triggersScript()); err != nil {
@@ -198,18 +189,20 @@ func (t *target) memberNames() []pg.Name {
 // record renewed. What was written in between is in no journal: the caller
 // copies the table again, from a snapshot taken after Repair. A change of the
 // structure is [ErrChanged].
-func Repair(ctx context.Context, pool *pgxpool.Pool, run *control.Run, src *plans.Source, log *slog.Logger) error {
-	in := newInstaller(pool, run, log)
+func Repair(ctx context.Context, pool *pgxpool.Pool, run *control.Run, src *plans.Source) error {
+	in := newInstaller(pool, run, slog.New(slog.DiscardHandler))
 	t, err := forwardTarget(ctx, pool, run, src)
 	if err != nil {
 		return err
 	}
-	active, err := activeTable(ctx, pool, t.Journal)
-	if err != nil {
-		return err
+	var active pg.Name
+	if !t.frozen {
+		if active, err = activeTable(ctx, pool, t.Journal); err != nil {
+			return err
+		}
 	}
 	err = in.locks.run(ctx, accessExclusive, t.memberNames(), func(tx pgx.Tx) error {
-		if err := in.enter(ctx, tx); err != nil {
+		if err := control.CheckEpoch(ctx, tx, in.run); err != nil {
 			return err
 		}
 		if err := unchangedStructure(ctx, tx, run, src); err != nil {

@@ -318,3 +318,12 @@ func (w *follower) ops() string {
 	})
 	return strings.Join(all, " ")
 }
+
+// ours is a session by whose name the structure freeze knows us.
+func (f *fixture) ours() *pgx.Conn {
+	f.Helper()
+	conn, err := pg.Connect(f.ctx, f.dsn, pg.Options{Component: "test"})
+	f.must(err)
+	f.Cleanup(func() { conn.Close(f.ctx) })
+	return conn
+}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -153,9 +152,6 @@ func dropAllTriggers(ctx context.Context, locks locker, run *control.Run, prefix
 // own: a table that is busy holds up no other.
 func dropTriggersOf(ctx context.Context, locks locker, run *control.Run, t triggeredTable) error {
 	return locks.run(ctx, accessExclusive, []pg.Name{t.name}, func(tx pgx.Tx) error {
-		if err := Lead(ctx, tx, run); err != nil {
-			return err
-		}
 		return dropTriggers(ctx, tx, run.ID, []uint32{t.oid})
 	})
 }
@@ -197,10 +193,6 @@ func dropJournals(ctx context.Context, locks locker, run *control.Run, d Directi
 		return err
 	}
 	prefix := Journal{Run: run.ID, Direction: d}.viewPrefix()
-	keep := slices.DeleteFunc(slices.Clone(views), func(v pg.Name) bool { return strings.HasPrefix(v.Name, prefix) })
-	if err := renewView(ctx, locks, keep); err != nil {
-		return err
-	}
 	for _, v := range views {
 		if !strings.HasPrefix(v.Name, prefix) {
 			continue
@@ -214,12 +206,16 @@ func dropJournals(ctx context.Context, locks locker, run *control.Run, d Directi
 			return fmt.Errorf("drop %s: %w", v, err)
 		}
 	}
-	return dropFunctions(ctx, locks.pool, run, d)
+	if err := dropFunctions(ctx, locks.pool, run, d); err != nil {
+		return err
+	}
+	return showAll(ctx, locks)
 }
 
-// dropJournalScript drops a journal's view and its two tables.
+// dropJournalScript drops a journal's view and its two tables. CASCADE takes
+// the view pgumbra.journal along, which the caller makes anew.
 func dropJournalScript(view string) string {
-	return fmt.Sprintf("DROP VIEW IF EXISTS %s; DROP TABLE IF EXISTS %s; DROP TABLE IF EXISTS %s;\n",
+	return fmt.Sprintf("DROP VIEW IF EXISTS %s CASCADE; DROP TABLE IF EXISTS %s; DROP TABLE IF EXISTS %s;\n",
 		own(view).Quoted(), own(view+"_a").Quoted(), own(view+"_b").Quoted())
 }
 

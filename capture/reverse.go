@@ -31,7 +31,7 @@ func PrepareReverse(ctx context.Context, pool *pgxpool.Pool, run *control.Run) e
 	if !run.Plan.Settings.Watch.Enabled {
 		return nil
 	}
-	in := newInstaller(pool, run, slog.New(slog.DiscardHandler))
+	var targets []*target
 	var arm strings.Builder
 	for i := range run.Plan.Tables {
 		table := &run.Plan.Tables[i]
@@ -42,19 +42,44 @@ func PrepareReverse(ctx context.Context, pool *pgxpool.Pool, run *control.Run) e
 		if err != nil {
 			return err
 		}
+		targets = append(targets, t)
+		arm.WriteString(t.armScript())
+	}
+	ready, err := armed(ctx, pool, run.ID, arm.String())
+	if err != nil || ready {
+		return err
+	}
+	return prepareReverse(ctx, newInstaller(pool, run, slog.New(slog.DiscardHandler)), targets, arm.String())
+}
+
+// armed reports whether all is prepared already: the function that arms comes
+// last, and its text holds each table's oid.
+func armed(ctx context.Context, db pg.Querier, run int64, script string) (ready bool, err error) {
+	err = db.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_catalog.pg_proc WHERE oid = pg_catalog.to_regprocedure($1) AND prosrc = $2)`,
+		armFunction(run).Quoted()+"()", armBody(script)).Scan(&ready)
+	if err != nil {
+		return false, fmt.Errorf("look for the reverse triggers: %w", err)
+	}
+	return ready, nil
+}
+
+func prepareReverse(ctx context.Context, in *installer, targets []*target, arm string) error {
+	for _, t := range targets {
 		if err := in.prepare(ctx, t); err != nil {
 			return fmt.Errorf("make the reverse journal of %s: %w", t.Table, err)
 		}
-		arm.WriteString(t.armScript())
+	}
+	if err := showAll(ctx, in.locks); err != nil {
+		return err
 	}
 	err := in.tx(ctx, func(tx pgx.Tx) error {
-		_, err := tx.Exec(ctx, armText(run.ID, arm.String()))
+		_, err := tx.Exec(ctx, armText(in.run.ID, arm))
 		return err
 	})
 	if err != nil {
 		return fmt.Errorf("prepare the reverse triggers: %w", err)
 	}
-	return showAll(ctx, in.locks)
+	return nil
 }
 
 // armScript makes a table's triggers and records it, without a fingerprint: the
@@ -64,11 +89,12 @@ func (t *target) armScript() string {
 		VALUES (%d, %d, %s, 'reverse', '{"root": %d}');`+"\n", t.Run, t.N, pg.Literal(t.Table.String()), t.oid)
 }
 
+func armBody(script string) string { return "BEGIN\n" + script + "END" }
+
 func armText(run int64, script string) string {
 	name := armFunction(run).Quoted()
-	body := "BEGIN\n" + script + "END"
 	return fmt.Sprintf("CREATE OR REPLACE FUNCTION %s() RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS %s;\n"+
-		"REVOKE ALL ON FUNCTION %s() FROM PUBLIC", name, pg.Literal(body), name)
+		"REVOKE ALL ON FUNCTION %s() FROM PUBLIC", name, pg.Literal(armBody(script)), name)
 }
 
 // ReverseTriggers is one statement that makes the reverse triggers, to be run

@@ -43,45 +43,59 @@ func Size(ctx context.Context, db pg.Querier, run *control.Run) (bytes int64, er
 // visible. A writer that began with the old function body waits and then writes
 // to the drained table: readers see both, so nothing is lost.
 func Rotate(ctx context.Context, pool *pgxpool.Pool, run *control.Run) error {
+	sizes, err := heapSizes(ctx, pool, run)
+	if err != nil {
+		return fmt.Errorf("measure the journals: %w", err)
+	}
 	for i := range run.Plan.Sources {
 		src := &run.Plan.Sources[i]
-		if src.Frozen {
+		tables := Forward(run, src).Tables()
+		a, b := sizes[tables[0].Name], sizes[tables[1].Name]
+		if min(a, b) == 0 && max(a, b) < rotateAt {
 			continue
 		}
-		if err := rotate(ctx, pool, run, src); err != nil {
+		if err := rotate(ctx, pool, run, src, sizes); err != nil {
 			return fmt.Errorf("rotate the journal of %s: %w", src.Name, err)
 		}
 	}
 	return nil
 }
 
-func rotate(ctx context.Context, pool *pgxpool.Pool, run *control.Run, src *plans.Source) error {
+func rotate(ctx context.Context, pool *pgxpool.Pool, run *control.Run, src *plans.Source, sizes map[string]int64) error {
 	j := Forward(run, src)
 	active, err := activeTable(ctx, pool, j)
 	if err != nil {
 		return err
 	}
-	drained := j.Tables()[0]
-	if active == drained {
-		drained = j.Tables()[1]
+	other := j.Tables()[0]
+	if active == other {
+		other = j.Tables()[1]
 	}
-	drainedSize, err := heapSize(ctx, pool, drained)
-	if err != nil {
-		return err
+	if sizes[other.Name] > 0 {
+		return drain(ctx, pool, run, j, other)
 	}
-	if drainedSize > 0 {
-		return drain(ctx, pool, run, j, drained)
+	if sizes[active.Name] < rotateAt {
+		return nil
 	}
-	activeSize, err := heapSize(ctx, pool, active)
-	if err != nil || activeSize < rotateAt {
-		return err
-	}
-	return lead(ctx, pool, run, src, drained)
+	return lead(ctx, pool, run, src, other)
 }
 
-func heapSize(ctx context.Context, db pg.Querier, table pg.Name) (bytes int64, err error) {
-	err = db.QueryRow(ctx, `SELECT pg_catalog.pg_relation_size($1::pg_catalog.regclass)`, table.Quoted()).Scan(&bytes)
-	return bytes, err
+// heapSizes are the sizes of the forward journals' tables in bytes, by name.
+func heapSizes(ctx context.Context, db pg.Querier, run *control.Run) (map[string]int64, error) {
+	rows, err := db.Query(ctx, `SELECT c.relname, COALESCE(pg_catalog.pg_relation_size(c.oid), 0)
+		FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+		WHERE n.nspname = 'pgumbra' AND c.relkind = 'r' AND c.relname ~ $1`, fmt.Sprintf(`^journal_%d_[0-9]+_[ab]$`, run.ID))
+	if err != nil {
+		return nil, err
+	}
+	sizes := map[string]int64{}
+	var name string
+	var size int64
+	_, err = pgx.ForEachRow(rows, []any{&name, &size}, func() error {
+		sizes[name] = size
+		return nil
+	})
+	return sizes, err
 }
 
 // activeTable reads from a trigger function which table it writes to.

@@ -69,6 +69,9 @@ func forwardTarget(ctx context.Context, db pg.Querier, run *control.Run, src *pl
 		return nil, err
 	}
 	t.frozen = src.Frozen
+	if t.Record == plans.RecordImage && t.Kind == plans.Inherited && !t.frozen {
+		return nil, fmt.Errorf("%s has parents or children and no key: its changes cannot be told apart", t.Table)
+	}
 	return t, t.agrees(src)
 }
 
@@ -95,9 +98,6 @@ func (t *target) agrees(src *plans.Source) error {
 	}
 	if len(known) != len(t.members) {
 		return fmt.Errorf("%w: %s has %d partitions fewer than when the plan was made", ErrChanged, t.Table, len(known)-len(t.members))
-	}
-	if t.Record == plans.RecordImage && t.Kind == plans.Inherited {
-		return fmt.Errorf("%s has parents or children and no key: its changes cannot be told apart", t.Table)
 	}
 	return nil
 }

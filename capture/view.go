@@ -22,22 +22,17 @@ func journalViews(ctx context.Context, db pg.Querier) ([]pg.Name, error) {
 	return names, nil
 }
 
-// showAll makes the view pgumbra.journal over the journals that are there.
+// showAll makes the view pgumbra.journal anew, for people: all entries of the
+// journals that are there, in order. No journals: no view. Waits for who reads
+// the view, a moment at a time.
 func showAll(ctx context.Context, locks locker) error {
-	views, err := journalViews(ctx, locks.pool)
-	if err != nil {
-		return err
-	}
-	return renewView(ctx, locks, views)
-}
-
-// renewView makes the view pgumbra.journal anew, for people: all entries of the
-// given journals in order. None: no view. Waits for who reads the view, a
-// moment at a time.
-func renewView(ctx context.Context, locks locker, journals []pg.Name) error {
 	err := locks.run(ctx, accessExclusive, nil, func(tx pgx.Tx) error {
 		// One at a time: two runs may come and go at once.
 		if _, err := tx.Exec(ctx, `SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtext('pgumbra.journal'))`); err != nil {
+			return err
+		}
+		journals, err := journalViews(ctx, tx)
+		if err != nil {
 			return err
 		}
 		script := "DROP VIEW IF EXISTS pgumbra.journal;\n"
@@ -48,7 +43,7 @@ func renewView(ctx context.Context, locks locker, journals []pg.Name) error {
 			}
 			script += "CREATE VIEW pgumbra.journal AS " + strings.Join(selects, " UNION ALL ") + " ORDER BY seq"
 		}
-		_, err := tx.Exec(ctx, script)
+		_, err = tx.Exec(ctx, script)
 		return err
 	})
 	if err != nil {
