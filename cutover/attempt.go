@@ -112,24 +112,30 @@ SET LOCAL idle_in_transaction_session_timeout = %d`, // should the network swall
 
 // fence stops writes: one LOCK TABLE statement over everything that moves, in
 // one order, with one budget for all of it. EXCLUSIVE also waits for SELECT
-// FOR UPDATE and lets plain readers pass. Where tables are moved one by one it
-// is ACCESS EXCLUSIVE from the start: raising the lock later deadlocks with a
-// client that reads, then writes.
+// FOR UPDATE and lets plain readers pass, the drain's among them.
 func (a *attempt) fence(ctx context.Context) error {
 	a.began = time.Now()
 	a.deadline = a.began.Add(a.c.settings().MaxStall)
 	err := a.watched(ctx, fmt.Sprintf("SET LOCAL statement_timeout = %d;\n%s;\nSET LOCAL statement_timeout = %d",
-		max(min(a.c.settings().LockTimeout, a.c.settings().MaxStall).Milliseconds(), 1), a.lockStatement(),
+		max(min(a.c.settings().LockTimeout, a.c.settings().MaxStall).Milliseconds(), 1), a.lockStatement("EXCLUSIVE"),
 		max(a.c.settings().MaxStall.Milliseconds(), 1)))
 	a.out.LockWait = time.Since(a.began)
 	return err
 }
 
-func (a *attempt) lockStatement() string {
-	mode := "EXCLUSIVE"
-	if a.facts.oneByOne() {
-		mode = "ACCESS EXCLUSIVE"
+// shut keeps readers out too, where tables are moved one by one. It comes after
+// the drain, which reads production on other sessions. A client that has read
+// within its transaction and waits to write cannot be waited for: then we are
+// the deadlock's victim or out of budget, and the attempt is repeated.
+func (a *attempt) shut(ctx context.Context) error {
+	if !a.facts.oneByOne() {
+		return nil
 	}
+	return a.watched(ctx, fmt.Sprintf("SET LOCAL statement_timeout = %d;\n%s",
+		max(min(a.c.settings().LockTimeout.Milliseconds(), a.left()), 1), a.lockStatement("ACCESS EXCLUSIVE")))
+}
+
+func (a *attempt) lockStatement(mode string) string {
 	names := slices.Clone(a.facts.outside)
 	for _, r := range a.facts.production {
 		names = append(names, r.name)
@@ -205,6 +211,7 @@ func (a *attempt) behindFence(ctx context.Context) error {
 		{"compare the tables behind the fence", a.compare},
 		{"drain", a.drain},
 		{"wait for old snapshots", a.outwait},
+		{"keep readers out", a.shut},
 		{"swap", a.swap},
 	}
 	for _, s := range steps {

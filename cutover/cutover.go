@@ -47,6 +47,10 @@ type Parts struct {
 	// SwapEntries are the structure entries that the swap runs, foreign keys
 	// as NOT VALID.
 	SwapEntries func() []plans.Entry
+	// NewForeignKeys describes rows that violate foreign keys which production
+	// does not guarantee. It may read whole tables, so a clean answer counts
+	// for verify_within.
+	NewForeignKeys func(ctx context.Context) ([]string, error)
 	// PrepareReverse makes the reverse journals, before the fence.
 	PrepareReverse func(ctx context.Context) error
 	// ReverseTriggers is the text that makes the reverse triggers while tables
@@ -70,7 +74,8 @@ type Cutover struct {
 	Parts   Parts
 	Log     *slog.Logger
 
-	attempts int
+	attempts  int
+	keysClean time.Time // when NewForeignKeys last had nothing to say
 	// beforeCommit lets tests break the connection at the worst moment.
 	beforeCommit func(backend uint32)
 }

@@ -54,12 +54,11 @@ const (
 	// rename both schemas.
 	rename way = iota
 	// relocate: rename both schemas and move the extensions that live in
-	// production's into the new one. No table is locked for it. Moving tables
-	// one by one instead would need ACCESS EXCLUSIVE on them from the fence
-	// on, behind which the drain could not read production either.
+	// production's into the new one. No table is locked for it, and readers
+	// never wait.
 	relocate
-	// oneByOne: SET SCHEMA for each object, where an extension must stay (not
-	// relocatable, or not ours to move).
+	// oneByOne: SET SCHEMA for each object, behind ACCESS EXCLUSIVE, where an
+	// extension must stay (not relocatable, or not ours to move).
 	oneByOne
 )
 

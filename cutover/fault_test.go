@@ -157,50 +157,80 @@ func TestGuardRefusesWriterWithOlderSnapshot(t *testing.T) {
 
 func TestGuardRefusesReaderWithOlderSnapshot(t *testing.T) {
 	t.Parallel()
-	for _, c := range []struct {
-		swap plans.Swap
-		sql  string
-	}{
-		{plans.Rename, "SELECT FROM {schema}.account WHERE id = 1 FOR UPDATE"},
-		{plans.Move, "SELECT FROM {schema}.account WHERE id = 1"},
-	} {
-		// Moved one by one, so that plain readers wait too.
-		f := shop(t, c.swap, "CREATE EXTENSION citext; UPDATE pg_extension SET extrelocatable = false;")
-		f.exec("INSERT INTO {shadow}.account SELECT * FROM {schema}.account; CREATE ROLE pgumbra_reader; " +
-			"GRANT USAGE ON SCHEMA {schema}, {shadow} TO pgumbra_reader; GRANT ALL ON {shadow}.account, {schema}.account TO pgumbra_reader")
-		f.Parts.Drain = func(context.Context) (int64, error) { return 0, nil }
-		stale := f.blockedBy("REPEATABLE READ", c.sql)
-		fresh := f.blockedBy("READ COMMITTED", "SET LOCAL ROLE pgumbra_reader; "+c.sql)
-		f.swaps()
-		sqlState(t, <-stale, pg.SerializationFailure)
-		if err := <-fresh; err != nil {
-			t.Error(err)
-		}
-		run(t, f.client(), f.fill("BEGIN ISOLATION LEVEL REPEATABLE READ; "+c.sql+"; COMMIT"))
-		run(t, f.client(), f.fill("ANALYZE {schema}.account"))
-		if err := f.Cutover.After(context.Background()); err != nil {
-			t.Fatal(err)
-		}
-		if n := get[int](f, "SELECT count(*) FROM pg_statistic_ext"); n != 0 {
-			t.Errorf("%d read guards are left", n)
-		}
-		f.exec("DROP OWNED BY pgumbra_reader; DROP ROLE pgumbra_reader")
+	f := shop(t, plans.Rename, "")
+	sql := "SELECT FROM {schema}.account WHERE id = 1 FOR UPDATE"
+	f.exec("CREATE ROLE pgumbra_reader; GRANT USAGE ON SCHEMA {schema}, {shadow} TO pgumbra_reader; " +
+		"GRANT ALL ON {shadow}.account, {schema}.account TO pgumbra_reader")
+	stale := f.blockedBy("REPEATABLE READ", sql)
+	fresh := f.blockedBy("READ COMMITTED", "SET LOCAL ROLE pgumbra_reader; "+sql)
+	f.swaps()
+	sqlState(t, <-stale, pg.SerializationFailure)
+	if err := <-fresh; err != nil {
+		t.Error(err)
 	}
+	run(t, f.client(), f.fill("BEGIN ISOLATION LEVEL REPEATABLE READ; "+sql+"; COMMIT"))
+	run(t, f.client(), f.fill("ANALYZE {schema}.account"))
+	if err := f.Cutover.After(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if n := get[int](f, "SELECT count(*) FROM pg_statistic_ext"); n != 0 {
+		t.Errorf("%d read guards are left", n)
+	}
+	f.exec("DROP OWNED BY pgumbra_reader; DROP ROLE pgumbra_reader")
 }
 
 func TestReaderThatKeepsItsSnapshotIsNotPassedOver(t *testing.T) {
 	t.Parallel()
-	// Not relocatable: readers wait for the fence too. COPY TO takes its
-	// snapshot before it waits, and would read the new table through it.
-	f := shop(t, plans.Move, "CREATE EXTENSION citext; UPDATE pg_extension SET extrelocatable = false;")
+	// DECLARE takes its snapshot before it waits, and would read the new table
+	// through it.
+	f := shop(t, plans.Rename, "")
 	f.settle(300*time.Millisecond, 200*time.Millisecond)
-	f.exec("INSERT INTO {shadow}.account SELECT * FROM {schema}.account")
-	f.Parts.Drain = func(context.Context) (int64, error) { return 0, nil }
-	done := f.blockedBy("READ COMMITTED", "COPY {schema}.account TO '/dev/null'")
-	f.refuses("open-transaction", "COPY public.account TO")
+	done := f.blockedBy("READ COMMITTED", "DECLARE c CURSOR FOR SELECT FROM {schema}.account FOR UPDATE")
+	f.refuses("open-transaction", "DECLARE c CURSOR")
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
+}
+
+func TestTablesMovedOneByOneUnderReadersAndWriters(t *testing.T) {
+	t.Parallel()
+	f := shop(t, plans.Move, "CREATE EXTENSION citext; UPDATE pg_extension SET extrelocatable = false;")
+	f.settle(2*time.Second, 300*time.Millisecond)
+	f.Upgrade.Plan.Settings.Cutover.Attempts = 50
+	// Read, then write, in one transaction: raising the lock meets it.
+	conn, drain, first := f.client(), f.Parts.Drain, true
+	done := make(chan error, 1)
+	f.Parts.Drain = func(ctx context.Context) (int64, error) {
+		if first {
+			first = false
+			run(t, conn, f.fill("BEGIN; SELECT FROM {schema}.account"))
+			go func() {
+				_, err := conn.Exec(context.Background(), f.fill("UPDATE {schema}.account SET balance = balance + 1 WHERE id = 1; COMMIT"))
+				done <- err
+			}()
+			waitFor(t, f.pool, "SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = $1", conn.PgConn().PID())
+		}
+		return drain(ctx)
+	}
+	out, err := f.Run(context.Background())
+	if err != nil || !out.Swapped || out.Attempts < 2 {
+		t.Errorf("%+v %v", out, err)
+	}
+	if err := <-done; err != nil {
+		t.Error("the client was the victim:", err)
+	}
+	if b := get[int](f, "SELECT balance FROM {schema}.account WHERE id = 1 AND currency = 'EUR'"); b != 1 {
+		t.Errorf("balance %d", b)
+	}
+}
+
+func TestViolatedForeignKeyRefusesTheSwap(t *testing.T) {
+	t.Parallel()
+	f := shop(t, plans.Rename, "")
+	asked := 0
+	f.Parts.NewForeignKeys = func(context.Context) ([]string, error) { asked++; return []string{"3 rows"}[min(asked-1, 1):], nil }
+	f.refuses("foreign-key-violated", "3 rows")
+	f.swaps()
 }
 
 func TestBackendEndedBeforeCommitIsRolledBack(t *testing.T) {

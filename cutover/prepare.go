@@ -5,12 +5,12 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
-	"github.com/pgumbra/pgumbra/plans"
 )
 
 // prepare does before the fence whatever needs no fence: functions of the
@@ -182,30 +182,24 @@ func versionRow(name pg.Name, version int64) []string {
 	}
 }
 
-// orphans looks for rows of the shadow without the row they refer to, by
-// foreign keys that production does not already guarantee. Validating those
-// keys after the swap would fail.
+// orphans asks for rows without the row they refer to: validating their
+// foreign keys after the swap would fail.
 func (c *Cutover) orphans(ctx context.Context) error {
-	for _, fk := range c.Upgrade.Plan.NewFKs {
-		var orphan bool
-		if err := c.Pool.QueryRow(ctx, orphanQuery(fk)).Scan(&orphan); err != nil {
-			return fmt.Errorf("check foreign key %s of %s: %w", fk.Name, fk.Table, err)
-		}
-		if orphan {
-			return refuse(Blocker{Code: "foreign-key-violated",
-				Message: fmt.Sprintf("%s holds rows that foreign key %s to %s does not allow", fk.Table, fk.Name, fk.References),
-				Fix:     "correct the rows in production"})
-		}
+	within := max(c.settings().VerifyWithin, time.Minute)
+	if c.Parts.NewForeignKeys == nil || time.Since(c.keysClean) < within {
+		return nil
 	}
+	violated, err := c.Parts.NewForeignKeys(ctx)
+	if err != nil {
+		return err
+	}
+	var all []Blocker
+	for _, v := range violated {
+		all = append(all, Blocker{Code: "foreign-key-violated", Message: v, Fix: "correct the rows in production"})
+	}
+	if len(all) > 0 {
+		return refuse(all...)
+	}
+	c.keysClean = time.Now()
 	return nil
-}
-
-func orphanQuery(fk plans.ForeignKey) string {
-	var set, match []string
-	for i, col := range fk.Columns {
-		set = append(set, "c."+pg.Ident(col)+" IS NOT NULL")
-		match = append(match, "r."+pg.Ident(fk.RefColumns[i])+" = c."+pg.Ident(col))
-	}
-	return fmt.Sprintf("SELECT EXISTS (SELECT FROM %s c WHERE %s AND NOT EXISTS (SELECT FROM %s r WHERE %s))",
-		fk.Table.Quoted(), strings.Join(set, " AND "), fk.References.Quoted(), strings.Join(match, " AND "))
 }
