@@ -106,28 +106,41 @@ func (r *Replayer) once(ctx context.Context, f *feed, work func(pgx.Tx, moment) 
 		return err
 	}
 	return pg.RepeatableRead(ctx, r.Pool, func(tx pgx.Tx) error {
-		p, err := control.Lock(ctx, tx, r.Run, f.t.N)
+		at, err := r.enter(ctx, tx, f)
 		if err != nil {
 			return err
-		}
-		at := moment{Position: p}
-		// Positions are constants to the planner, whatever was prepared.
-		err = tx.QueryRow(ctx, `SELECT pg_catalog.pg_current_snapshot()::text,
-			pg_catalog.set_config('plan_cache_mode', 'force_custom_plan', true),
-			pg_catalog.set_config('search_path', COALESCE(NULLIF($1, ''), pg_catalog.current_setting('search_path')), true)`,
-			r.Run.Plan.SearchPath).Scan(&at.now, nil, nil)
-		if err != nil {
-			return fmt.Errorf("read the snapshot: %w", err)
 		}
 		if err := work(tx, at); err != nil {
 			return err
 		}
-		after, err := filenodes(ctx, tx, f.members)
-		if err == nil && after != before {
-			err = errMoved
-		}
-		return err
+		return unmoved(ctx, tx, f.members, before)
 	})
+}
+
+// enter locks the table's row and reads where the transaction stands.
+func (r *Replayer) enter(ctx context.Context, tx pgx.Tx, f *feed) (moment, error) {
+	p, err := control.Lock(ctx, tx, r.Run, f.t.N)
+	if err != nil {
+		return moment{}, err
+	}
+	at := moment{Position: p}
+	// Positions are constants to the planner, whatever was prepared.
+	err = tx.QueryRow(ctx, `SELECT pg_catalog.pg_current_snapshot()::text,
+		pg_catalog.set_config('plan_cache_mode', 'force_custom_plan', true),
+		pg_catalog.set_config('search_path', COALESCE(NULLIF($1, ''), pg_catalog.current_setting('search_path')), true)`,
+		r.Run.Plan.SearchPath).Scan(&at.now, nil, nil)
+	if err != nil {
+		return moment{}, fmt.Errorf("read the snapshot: %w", err)
+	}
+	return at, nil
+}
+
+func unmoved(ctx context.Context, tx pgx.Tx, members []uint32, before string) error {
+	after, err := filenodes(ctx, tx, members)
+	if err == nil && after != before {
+		err = errMoved
+	}
+	return err
 }
 
 // filenodes of tables as they are now, whatever the transaction's snapshot

@@ -39,8 +39,11 @@ const (
 // that first brings the table to its own snapshot of production, by count and
 // two hashes of the rows' text. Tables without a key, and those whose keys are
 // not carried as they are, are one group. Generated and volatile columns are
-// left out. When all is equal the table's verified_at is set. Locks and errors
-// as of [Replayer.Batch]; a difference is no error.
+// left out. When all is equal the table's verified_at is set.
+//
+// Locks and errors as of [Replayer.Batch]: a client that truncates or alters
+// the production table waits for the group under way, one or two seconds as a
+// rule, and others behind that client. A difference is no error.
 func (r *Replayer) Verify(ctx context.Context, t *plans.Table) (Verdict, error) {
 	f, err := r.feed(ctx, r.Pool, t)
 	if err != nil {

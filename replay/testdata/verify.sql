@@ -1,0 +1,18 @@
+SELECT ARRAY["Order"."id"::text, "Order"."who"::text] FROM ONLY "shop"."Order" AS "Order" WHERE ROW("Order"."id", "Order"."who") > ROW($1::text::integer, $2::text::text COLLATE shop."ci") ORDER BY "Order"."id", "Order"."who" OFFSET 999 LIMIT 1;
+
+SELECT count(*), COALESCE(sum(pg_catalog.hashtextextended(i.image, 0)::numeric), 0)::text, COALESCE(sum(pg_catalog.hashtextextended(i.image, 1)::numeric), 0)::text FROM (SELECT (ROW((id
+)::bigint, (who
+)::text)::text COLLATE "C") AS image FROM ONLY "shop"."Order" AS "Order" WHERE ROW("Order"."id", "Order"."who") > ROW($1::text::integer, $2::text::text COLLATE shop."ci") AND ROW("Order"."id", "Order"."who") <= ROW($3::text::integer, $4::text::text COLLATE shop."ci") AND (id > 0 -- all
+) OFFSET 0) AS i;
+
+SELECT count(*), COALESCE(sum(pg_catalog.hashtextextended(i.image, 0)::numeric), 0)::text, COALESCE(sum(pg_catalog.hashtextextended(i.image, 1)::numeric), 0)::text FROM (SELECT (ROW(s."id", s."Who")::text COLLATE "C") AS image FROM "twin"."Order" AS s WHERE ROW(s."id", s."Who") > ROW($1::text::bigint, $2::text::text COLLATE "pg_catalog"."C") AND ROW(s."id", s."Who") <= ROW($3::text::bigint, $4::text::text COLLATE "pg_catalog"."C") OFFSET 0) AS i;
+
+SELECT pg_catalog.concat_ws(', ', 'id=' || COALESCE(p.umbra___k0, s.umbra___k0)::text, 'Who=' || COALESCE(p.umbra___k1, s.umbra___k1)::text), left(p.image, 4000), left(s.image, 4000) FROM (SELECT (id
+)::bigint AS umbra___k0, (who
+)::text COLLATE "pg_catalog"."C" AS umbra___k1, (ROW((id
+)::bigint, (who
+)::text)::text COLLATE "C") AS image FROM ONLY "shop"."Order" AS "Order" WHERE ROW("Order"."id", "Order"."who") > ROW($1::text::integer, $2::text::text COLLATE shop."ci") AND ROW("Order"."id", "Order"."who") <= ROW($3::text::integer, $4::text::text COLLATE shop."ci") AND (id > 0 -- all
+)) AS p FULL JOIN (SELECT s."id" AS umbra___k0, s."Who" AS umbra___k1, (ROW(s."id", s."Who")::text COLLATE "C") AS image FROM "twin"."Order" AS s WHERE ROW(s."id", s."Who") > ROW($1::text::bigint, $2::text::text COLLATE "pg_catalog"."C") AND ROW(s."id", s."Who") <= ROW($3::text::bigint, $4::text::text COLLATE "pg_catalog"."C")) AS s ON p.umbra___k0 OPERATOR(pg_catalog.=) s.umbra___k0 AND p.umbra___k1 OPERATOR(pg_catalog.=) s.umbra___k1 WHERE p.image IS DISTINCT FROM s.image ORDER BY COALESCE(p.umbra___k0, s.umbra___k0), COALESCE(p.umbra___k1, s.umbra___k1) LIMIT 20;
+
+SELECT COALESCE(p.n, 0) || ' in production, ' || COALESCE(s.n, 0) || ' in the shadow', left(p.image, 4000), left(s.image, 4000) FROM (SELECT i.image, count(*) AS n FROM (SELECT (ROW((at::timestamptz
+)::timestamptz)::text COLLATE "C") AS image FROM "shop"."log" AS "log") AS i GROUP BY i.image) AS p FULL JOIN (SELECT i.image, count(*) AS n FROM (SELECT (ROW(s."at")::text COLLATE "C") AS image FROM ONLY "twin"."log" AS s) AS i GROUP BY i.image) AS s ON p.image = s.image WHERE p.n IS DISTINCT FROM s.n ORDER BY COALESCE(p.image, s.image) LIMIT 20;
