@@ -79,16 +79,15 @@ func (m *maker) foreignKeys() {
 	}
 }
 
-// guaranteed: production has the same constraint, valid, and the values on both
-// sides are production's own.
+// guaranteed: production has the same constraint, valid, by whatever name and
+// oid (a change of a column's type makes it anew), and the values on both sides
+// are production's own.
 func (m *maker) guaranteed(k *catalog.Constraint) bool {
-	i := slices.IndexFunc(m.before.Constraints, func(b *catalog.Constraint) bool { return b.OID == k.OID && b.Validated })
-	if i < 0 {
-		return false
+	same := func(b *catalog.Constraint) bool {
+		return b.Kind == "f" && b.Validated && b.Table == k.Table && b.References == k.References &&
+			slices.Equal(b.Columns, k.Columns) && slices.Equal(b.RefColumns, k.RefColumns)
 	}
-	b := m.before.Constraints[i]
-	return b.Table == k.Table && b.References == k.References &&
-		slices.Equal(b.Columns, k.Columns) && slices.Equal(b.RefColumns, k.RefColumns) &&
+	return slices.ContainsFunc(m.before.Constraints, same) &&
 		m.asItWas(k.Table, k.Columns) && m.asItWas(k.References, k.RefColumns) && m.whole(k.References)
 }
 
@@ -109,11 +108,19 @@ func (m *maker) asItWas(table uint32, columns []int16) bool {
 		b, _ := before.Column(num)
 		a, _ := after.Column(num)
 		i := slices.IndexFunc(d.plan.Columns, func(c Column) bool { return c.Shadow == a.Name })
-		if i < 0 || plainReference(d.plan.Columns[i].Expression) != b.Name || a.Type != b.Type {
+		if i < 0 || plainReference(d.plan.Columns[i].Expression) != b.Name || !sameValues(b.Type, a.Type) {
 			return false
 		}
 	}
 	return true
+}
+
+// sameValues: what was equal before the change of type is equal after it, also
+// with a column that keeps its type. Integers of all widths compare with each
+// other.
+func sameValues(before, after string) bool {
+	integers := []string{"smallint", "integer", "bigint"}
+	return before == after || slices.Contains(integers, before) && slices.Contains(integers, after)
 }
 
 func (m *maker) whole(table uint32) bool {

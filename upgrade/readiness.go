@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
+	"github.com/jackc/pgx/v5"
 
 	"github.com/pgumbra/pgumbra/capture"
 	"github.com/pgumbra/pgumbra/cutover"
@@ -221,6 +222,35 @@ func (w *worker) changed(ctx context.Context) ([]string, error) {
 		}
 	}
 	return all, nil
+}
+
+// newForeignKeys checks the foreign keys that the migrations bring while the
+// tables of each stand at one snapshot: between two batches a row may refer to
+// one that is still to be replayed.
+func (w *worker) newForeignKeys(ctx context.Context) ([]string, error) {
+	if len(w.run.Plan.NewFKs) == 0 {
+		return nil, nil
+	}
+	ends := map[pg.Name]bool{}
+	for _, k := range w.run.Plan.NewFKs {
+		ends[k.Table], ends[k.References] = true, true
+	}
+	var tables []*plans.Table
+	for i := range w.run.Plan.Tables {
+		if t := &w.run.Plan.Tables[i]; ends[t.Shadow] {
+			tables = append(tables, t)
+		}
+	}
+	var found []string
+	err := w.replayer.Aligned(ctx, tables, func(tx pgx.Tx) error {
+		violations, err := shadow.CheckNewForeignKeys(ctx, tx, w.run)
+		found = nil
+		for _, v := range violations {
+			found = append(found, v.String())
+		}
+		return err
+	})
+	return found, err
 }
 
 // afterSwap does what the swap left to do; without a watch it ends the run. It
