@@ -115,7 +115,7 @@ func (p *Plan) cutoverSteps() []Step {
 			SQL: []string{"SELECT pid, backend_xmin FROM pg_stat_activity WHERE backend_xmin IS NOT NULL AND datname = current_database()"}},
 		{Phase: "cutover", Title: "Set the shadow's own sequences", Lock: mode, Waits: held, SQL: p.sequenceSQL()},
 		{Phase: "cutover", Title: "Add foreign keys (not validated yet), triggers, rules and checks that would have acted on the copy", Lock: mode, Waits: held,
-			SQL: p.entrySQL(StageSwap)},
+			SQL: p.swapEntrySQL()},
 		{Phase: "cutover", Title: "Guard the new tables against statements with an older snapshot; record changes for the way back; close the old tables",
 			Lock: mode, Waits: held, SQL: p.guardSQL()},
 		{Phase: "cutover", Title: "Swap the names and commit", Lock: p.swapLock(mode), Waits: held, SQL: p.swapSQL()},
@@ -134,7 +134,7 @@ func (p *Plan) swapLock(mode string) string {
 	if p.Moves() {
 		return mode
 	}
-	return mode + " from the fence; the rename itself locks no table"
+	return mode + " from the fence; the rename itself locks no table. Shared sequences: ACCESS EXCLUSIVE, nextval waits for the commit"
 }
 
 func (p *Plan) watchingSteps() []Step {
@@ -182,10 +182,41 @@ func (p *Plan) entrySQL(stage Stage) []string {
 	var all []string
 	for _, e := range p.Entries {
 		if e.Stage == stage {
-			all = append(all, strings.TrimSpace(e.SQL))
+			all = append(all, statementText(e.SQL))
 		}
 	}
 	return all
+}
+
+// statementText is without the blank lines that pg_dump puts between statements.
+func statementText(sql string) string {
+	return strings.TrimSpace(strings.ReplaceAll(sql, ";\n\n\n", ";\n"))
+}
+
+// swapEntrySQL: foreign keys come as NOT VALID, so that the stall holds no scan.
+// Of a partitioned table each leaf gets the key, as the table itself cannot.
+func (p *Plan) swapEntrySQL() []string {
+	var all []string
+	for _, e := range p.Entries {
+		if e.Stage != StageSwap {
+			continue
+		}
+		sql := statementText(e.SQL)
+		if e.Tag == "FK CONSTRAINT" && !strings.Contains(sql, "NOT VALID") {
+			sql = strings.TrimSuffix(sql, ";") + " NOT VALID;"
+		}
+		if e.Tag == "FK CONSTRAINT" && p.isPartitioned(e.Table) {
+			sql = "-- on each partition that holds rows\n" + sql
+		}
+		all = append(all, sql)
+	}
+	return all
+}
+
+func (p *Plan) isPartitioned(shadow pg.Name) bool {
+	return slices.ContainsFunc(p.Entries, func(e Entry) bool {
+		return e.Tag == "TABLE" && e.Name == shadow && strings.Contains(e.SQL, "\nPARTITION BY ")
+	})
 }
 
 func (p *Plan) carriedSQL() []string {

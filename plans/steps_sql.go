@@ -218,13 +218,25 @@ func (p *Plan) guardSQL() []string {
 	return all
 }
 
-func (p *Plan) swapSQL() []string {
-	var all []string
+// sharedSQL moves what both sides share. A sequence that a column owns is let
+// go before and bound to the new column after.
+func (p *Plan) sharedSQL() (before, after []string) {
 	for _, s := range p.Shared {
-		if schema, ok := p.SchemaFor(s.Name.Schema); ok {
-			all = append(all, s.SetSchema(schema.Production, schema.Shadow))
+		schema, ok := p.SchemaFor(s.Name.Schema)
+		if !ok {
+			continue
 		}
+		if s.Kind == "SEQUENCE" && !s.OwnedByTable.IsZero() {
+			before = append(before, "ALTER SEQUENCE "+s.Name.Quoted()+" OWNED BY NONE")
+			after = append(after, fmt.Sprintf("ALTER SEQUENCE %s OWNED BY %s.%s", s.Name.Quoted(), s.OwnedByTable.Quoted(), pg.Ident(s.OwnedByColumn)))
+		}
+		before = append(before, s.SetSchema(schema.Production, schema.Shadow))
 	}
+	return before, after
+}
+
+func (p *Plan) swapSQL() []string {
+	all, after := p.sharedSQL()
 	for _, s := range p.Schemas {
 		if s.Swap == Move {
 			all = append(all, fmt.Sprintf("-- %s holds more than what moves: what else is in it goes along, or each object of ours is moved by ALTER … SET SCHEMA %s", s.Production, pg.Ident(s.Old)))
@@ -233,6 +245,7 @@ func (p *Plan) swapSQL() []string {
 		all = append(all, fmt.Sprintf("ALTER SCHEMA %s RENAME TO %s", pg.Ident(s.Production), pg.Ident(s.Old)),
 			fmt.Sprintf("ALTER SCHEMA %s RENAME TO %s", pg.Ident(s.Shadow), pg.Ident(s.Production)))
 	}
+	all = append(all, after...)
 	if v := p.VersionTable; v != nil && p.ToVersion != nil {
 		if !v.Exists {
 			all = append(all, fmt.Sprintf("CREATE TABLE %s (version bigint NOT NULL PRIMARY KEY, dirty boolean NOT NULL)", v.Name.Quoted()))

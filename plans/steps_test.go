@@ -70,13 +70,18 @@ WHERE ctid >= '<from>' AND ctid < '<to>'
 	swap := find(t, all, "Swap the names").SQL
 	if diff := cmp.Diff([]string{
 		`ALTER TYPE "shop"."status" SET SCHEMA "pgumbra_shop_v2_shop"`,
+		`ALTER SEQUENCE "shop"."free" OWNED BY NONE`,
 		`ALTER SEQUENCE "shop"."free" SET SCHEMA "pgumbra_shop_v2_shop"`,
 		`ALTER SCHEMA "shop" RENAME TO "pgumbra_shop_v2_old_shop"`,
 		`ALTER SCHEMA "pgumbra_shop_v2_shop" RENAME TO "shop"`,
+		`ALTER SEQUENCE "shop"."free" OWNED BY "shop"."orders"."id"`,
 		`TRUNCATE "shop"."schema_migrations"`, `INSERT INTO "shop"."schema_migrations" (version, dirty) VALUES (42, false)`,
 		"UPDATE pgumbra.run SET phase = 'watching' …", "COMMIT",
 	}, swap); diff != "" {
 		t.Error(diff)
+	}
+	if got := find(t, all, "Add foreign keys").SQL[0]; got != "ALTER TABLE … ADD FOREIGN KEY (a) REFERENCES b NOT VALID;" {
+		t.Errorf("foreign key: %s", got)
 	}
 	if diff := cmp.Diff([]string{`ALTER TABLE "shop"."orders" VALIDATE CONSTRAINT "orders_fkey"`}, find(t, all, "Validate").SQL); diff != "" {
 		t.Error(diff)
