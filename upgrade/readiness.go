@@ -120,12 +120,18 @@ func (w *worker) cutOver(ctx context.Context) (bool, error) {
 	if time.Now().Before(w.swapping.next) {
 		return false, nil
 	}
+	if err := w.settle(ctx); err != nil {
+		return false, err
+	}
 	against, err := w.swapping.cutover.Check(ctx)
 	if err != nil {
 		return false, err
 	}
 	if len(against) > 0 {
 		return false, w.notNow(ctx, messages(against))
+	}
+	if err := w.settle(ctx); err != nil {
+		return false, err
 	}
 	if err := w.enter(ctx, control.Cutover); err != nil {
 		return false, err
@@ -142,6 +148,19 @@ func (w *worker) cutOver(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	return false, w.notNow(ctx, messages(outcome.Blockers))
+}
+
+// settle replays rounds in quick succession, so that little is left for the
+// drain: each is shorter than the one before, as less has come meanwhile.
+func (w *worker) settle(ctx context.Context) error {
+	const rounds, little = 5, 200
+	for range rounds {
+		changes, err := w.round(ctx)
+		if err != nil || changes <= little {
+			return err
+		}
+	}
+	return nil
 }
 
 func messages(blockers []cutover.Blocker) string {
