@@ -62,7 +62,10 @@ func (f *feed) apply(ctx context.Context, tx pgx.Tx, s scope, n news) error {
 	if err := f.preferIndexes(ctx, tx, n.changes); err != nil {
 		return err
 	}
-	return f.exec(ctx, tx, f.applyKeyed(s))
+	if err := f.exec(ctx, tx, f.applyKeyed(s)); err != nil {
+		return err
+	}
+	return plan(ctx, tx, "on", "on") // for whatever else the transaction reads
 }
 
 // fewChanges are looked up by the key's index whatever the planner thinks:

@@ -113,14 +113,9 @@ func adapted(size int64, took time.Duration) int64 {
 func (r *Replayer) verifyGroup(ctx context.Context, f *feed, g group) (Verdict, []string, error) {
 	var verdict Verdict
 	err := r.snapshot(ctx, f, func(tx pgx.Tx, at moment) error {
-		n, err := r.advance(ctx, tx, f, at)
+		_, err := r.advance(ctx, tx, f, at)
 		if err != nil {
 			return err
-		}
-		if n.changes > 0 { // applying chose joins for few rows
-			if err := plan(ctx, tx, "on", "on"); err != nil {
-				return err
-			}
 		}
 		if g.upper, err = f.bound(ctx, tx, g); err != nil {
 			return err
