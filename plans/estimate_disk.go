@@ -22,10 +22,10 @@ func freeDisk(ctx context.Context, conn *pgx.Conn) (*int64, error) {
 	var started time.Time
 	err := conn.QueryRow(ctx, `SELECT pg_catalog.current_setting('data_directory'), pg_catalog.pg_tablespace_location(dattablespace),
 		pg_catalog.pg_postmaster_start_time() FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()`).Scan(&dir, &tablespace, &started)
-	if pg.State(err) == pg.InsufficientPriv {
+	switch {
+	case pg.State(err) == pg.InsufficientPriv:
 		return nil, nil // data_directory is for superusers and pg_read_all_settings
-	}
-	if err != nil {
+	case err != nil:
 		return nil, fmt.Errorf("ask for the data directory: %w", err)
 	}
 	if !isDataDirectory(dir, started) {
@@ -34,11 +34,10 @@ func freeDisk(ctx context.Context, conn *pgx.Conn) (*int64, error) {
 	if tablespace != "" {
 		dir = tablespace
 	}
-	free, err := freeBytes(dir)
-	if err != nil {
-		return nil, nil // not known; nothing depends on it
+	if free, err := freeBytes(dir); err == nil {
+		return &free, nil
 	}
-	return &free, nil
+	return nil, nil // not known; nothing depends on it
 }
 
 // isDataDirectory compares the lock file in a directory of this machine with

@@ -230,9 +230,9 @@ func (l *loader) applyKeys() {
 // complain names where a bad value came from: a flag, a variable, or a line.
 // Values from the file are shown as they are written, before ${…} was expanded.
 func (l *loader) complain(k key, err error) {
-	var bad *badValue
+	var bad *valueError
 	if !errors.As(err, &bad) {
-		bad = &badValue{message: err.Error()}
+		bad = &valueError{message: err.Error()}
 	}
 	name, shown, line := k.path, l.doc.written[k.path], l.doc.lines[k.path]
 	if _, flag := l.overrides[k.path]; flag {

@@ -97,7 +97,7 @@ func validDSN(dsn string) error {
 		return nil
 	}
 	if _, err := pgconn.ParseConfig(dsn); err != nil {
-		return &badValue{"is not a connection string that libpq would take",
+		return &valueError{"is not a connection string that libpq would take",
 			"write postgres://user@host:5432/database or host=… dbname=…; percent-encode special signs in a URL's password"}
 	}
 	return nil

@@ -76,11 +76,11 @@ func allPaths() []string {
 
 func known(path string) bool { return slices.Contains(allPaths(), path) }
 
-// badValue is a value that its key does not take; key and place are added by
+// valueError is a value that its key does not take; key and place are added by
 // the caller.
-type badValue struct{ message, fix string }
+type valueError struct{ message, fix string }
 
-func (b *badValue) Error() string { return b.message }
+func (e *valueError) Error() string { return e.message }
 
 var runName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$`)
 
@@ -88,9 +88,9 @@ func setName(f *File, value string) error {
 	f.Name = value
 	switch {
 	case value == "":
-		return &badValue{"a run needs a name", "write for instance: name: shop-v2"}
+		return &valueError{"a run needs a name", "write for instance: name: shop-v2"}
 	case !runName.MatchString(value):
-		return &badValue{"is not a run's name", "use up to 63 letters, digits, - and _, a letter or digit first"}
+		return &valueError{"is not a run's name", "use up to 63 letters, digits, - and _, a letter or digit first"}
 	}
 	return nil
 }
@@ -112,7 +112,7 @@ func oneOf(values ...string) func(string) error {
 		if slices.Contains(values, value) {
 			return nil
 		}
-		return &badValue{"is none of " + strings.Join(values, ", "), nearestFix(value, values)}
+		return &valueError{"is none of " + strings.Join(values, ", "), nearestFix(value, values)}
 	}
 }
 
@@ -123,7 +123,7 @@ func whole[T int | int64](field func(*File) *T, low, high T) func(*File, string)
 			return err
 		}
 		if n < int64(low) || n > int64(high) {
-			return &badValue{"is out of range", fmt.Sprintf("from %d to %d", low, high)}
+			return &valueError{"is out of range", fmt.Sprintf("from %d to %d", low, high)}
 		}
 		*field(f) = T(n)
 		return nil
@@ -135,7 +135,7 @@ func whole[T int | int64](field func(*File) *T, low, high T) func(*File, string)
 func parseWhole(value string) (int64, error) {
 	n, err := strconv.ParseInt(strings.ReplaceAll(value, "_", ""), 10, 64)
 	if err != nil {
-		return 0, &badValue{"is not a whole number", ""}
+		return 0, &valueError{"is not a whole number", ""}
 	}
 	return n, nil
 }
@@ -147,7 +147,7 @@ func version(field func(*File) **int64) func(*File, string) error {
 		}
 		n, err := parseWhole(value)
 		if err != nil || n < 0 {
-			return &badValue{"is not a migration's number", "write the digits its file name begins with, or null"}
+			return &valueError{"is not a migration's number", "write the digits its file name begins with, or null"}
 		}
 		*field(f) = &n
 		return nil
@@ -169,7 +169,7 @@ func parseBool(value string) (bool, error) {
 	case "false", "no", "off", "0":
 		return false, nil
 	}
-	return false, &badValue{"is neither true nor false", ""}
+	return false, &valueError{"is neither true nor false", ""}
 }
 
 func duration(field func(*File) *time.Duration, low time.Duration) func(*File, string) error {
@@ -177,9 +177,9 @@ func duration(field func(*File) *time.Duration, low time.Duration) func(*File, s
 		d, err := time.ParseDuration(strings.ReplaceAll(value, " ", ""))
 		switch {
 		case err != nil:
-			return &badValue{"is not a duration", "write a number with its unit: 200ms, 10s, 15m, 2h"}
+			return &valueError{"is not a duration", "write a number with its unit: 200ms, 10s, 15m, 2h"}
 		case d < low:
-			return &badValue{"is too short", fmt.Sprintf("at least %s", low)}
+			return &valueError{"is too short", fmt.Sprintf("at least %s", low)}
 		}
 		*field(f) = d
 		return nil
@@ -193,7 +193,7 @@ func size(field func(*File) *int64, low int64) func(*File, string) error {
 		case err != nil:
 			return err
 		case n < low:
-			return &badValue{"is too small", "at least " + humanBytes(low)}
+			return &valueError{"is too small", "at least " + humanBytes(low)}
 		}
 		*field(f) = n
 		return nil
@@ -207,7 +207,7 @@ var sizePattern = regexp.MustCompile(`^([0-9]+(?:\.[0-9]+)?) *([kKMGTPmgtp]?)(?:
 func parseSize(value string) (int64, error) {
 	m := sizePattern.FindStringSubmatch(strings.ReplaceAll(strings.TrimSpace(value), "_", ""))
 	if m == nil {
-		return 0, &badValue{"is not a size", "write for instance 512MB or 10GB"}
+		return 0, &valueError{"is not a size", "write for instance 512MB or 10GB"}
 	}
 	number, err := strconv.ParseFloat(m[1], 64)
 	bytes := number * float64(int64(1)<<(10*strings.Index("kmgtp", strings.ToLower(m[2]))+10))
@@ -215,7 +215,7 @@ func parseSize(value string) (int64, error) {
 		bytes = number
 	}
 	if err != nil || bytes >= 1<<62 {
-		return 0, &badValue{"is too large", ""}
+		return 0, &valueError{"is too large", ""}
 	}
 	return int64(bytes), nil
 }

@@ -284,7 +284,7 @@ var variable = regexp.MustCompile(`^\$\{([A-Za-z_][A-Za-z0-9_]*)\}`)
 
 // expand replaces ${NAME} by the environment's value, which is not read again:
 // a value with ${ or YAML's signs in it stays one value. $${ stands for ${.
-func expand(s string) (string, *badValue) {
+func expand(s string) (string, *valueError) {
 	var b strings.Builder
 	for s != "" {
 		i := strings.Index(s, "${")
@@ -298,11 +298,11 @@ func expand(s string) (string, *badValue) {
 		}
 		m := variable.FindStringSubmatch(s[i:])
 		if m == nil {
-			return "", &badValue{"${ is not followed by a variable's name and }", "write $${ for a literal ${"}
+			return "", &valueError{"${ is not followed by a variable's name and }", "write $${ for a literal ${"}
 		}
 		value, set := os.LookupEnv(m[1])
 		if !set {
-			return "", &badValue{"the variable " + m[1] + " is not set", "export " + m[1] + "=…, or write $${ for a literal ${"}
+			return "", &valueError{"the variable " + m[1] + " is not set", "export " + m[1] + "=…, or write $${ for a literal ${"}
 		}
 		b.WriteString(s[:i] + value)
 		s = s[i+len(m[0]):]

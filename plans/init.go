@@ -28,12 +28,12 @@ type InitOptions struct {
 	Output     string   // where the file will be: relative paths start there. "" or "-": the working directory
 }
 
-// Refused is what a look into a database showed: it cannot be worked with
+// RefusedError is what a look into a database showed: it cannot be worked with
 // until the findings are dealt with. The caller shows them and exits 3.
-type Refused struct{ Findings []Finding }
+type RefusedError struct{ Findings []Finding }
 
 // Error lists the findings, each with what to do about it.
-func (r *Refused) Error() string {
+func (r *RefusedError) Error() string {
 	lines := make([]string, len(r.Findings))
 	for i, f := range r.Findings {
 		lines[i] = fmt.Sprintf("%s (%s): %s; %s", f.Code, f.Object, f.Message, f.Fix)
@@ -44,7 +44,7 @@ func (r *Refused) Error() string {
 // Init looks at production and at the migrations and returns the text of a
 // plan file: what could be inferred, and what a human must decide marked
 // DECIDE. It writes nothing anywhere. Errors: [*FileError] for what is wrong
-// without a server, [*Refused] for absent schemas, else the connection's.
+// without a server, [*RefusedError] for absent schemas, else the connection's.
 func Init(ctx context.Context, o InitOptions) ([]byte, error) {
 	d := &initData{now: time.Now()}
 	if err := d.fromOptions(o); err != nil {
@@ -107,7 +107,7 @@ func (d *initData) fromOptions(o InitOptions) error {
 	}
 	d.Schemas = slices.Compact(slices.Clone(o.Schemas))
 	for flag, dsn := range map[string]string{"--production": o.Production, "--shadow": o.Shadow} {
-		var bad *badValue
+		var bad *valueError
 		if errors.As(validDSN(dsn), &bad) {
 			return &FileError{Message: flag + " " + bad.message, Fix: bad.fix}
 		}
@@ -191,7 +191,7 @@ func checkSchemas(ctx context.Context, db pg.Querier, wanted []string, database 
 		}
 	}
 	if len(absent) > 0 {
-		return &Refused{Findings: absent}
+		return &RefusedError{Findings: absent}
 	}
 	return nil
 }

@@ -150,7 +150,7 @@ func TestInitRefusesWithTheRightKindOfError(t *testing.T) {
 	t.Parallel()
 	dsn, _ := database(t, "CREATE SCHEMA shop")
 	migrations := folder(t, "1_a.up.sql")
-	var refused *Refused
+	var refused *RefusedError
 	_, err := Init(context.Background(), InitOptions{Production: dsn, Schemas: []string{"shop", "shap"}, Migrations: migrations})
 	if !errors.As(err, &refused) || len(refused.Findings) != 1 || !strings.Contains(err.Error(), "has no schema shap; there are: public, shop") {
 		t.Errorf("absent schema: %v", err)
