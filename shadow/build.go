@@ -46,7 +46,7 @@ func Build(ctx context.Context, pool *pgxpool.Pool, run *control.Run) error {
 			return err
 		}
 		err := pg.ReadCommitted(ctx, conn, func(tx pgx.Tx) error {
-			if err := resetPrivileges(ctx, tx, run); err != nil {
+			if err := resetPrivileges(ctx, tx, run, nil); err != nil {
 				return err
 			}
 			if err := runAll(ctx, tx, run, acl); err != nil {

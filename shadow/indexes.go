@@ -29,7 +29,7 @@ func BuildIndexes(ctx context.Context, pool *pgxpool.Pool, run *control.Run, wor
 		return err
 	}
 	units := b.units()
-	late := b.due(plans.StageLate)
+	late := b.late()
 	ready := b.inState(control.Indexing)
 	if len(units) == 0 && len(late) == 0 && len(ready) == 0 {
 		return nil
@@ -38,7 +38,7 @@ func BuildIndexes(ctx context.Context, pool *pgxpool.Pool, run *control.Run, wor
 		return err
 	}
 	for _, e := range late {
-		if err := b.build(ctx, unit{entries: []*plans.Entry{e}}); err != nil {
+		if err := b.makeLate(ctx, e); err != nil {
 			return err
 		}
 	}
@@ -112,6 +112,9 @@ func (b *indexer) units() []unit {
 	var units []unit
 	groups := map[pg.Name]int{}
 	for _, e := range b.due(plans.StageKey, plans.StageIndex) {
+		if b.early(e) {
+			continue
+		}
 		root := b.root(e)
 		t := tableByShadow(b.run.Plan, root.Name)
 		if e.Tag == "INDEX" && (root.kind == "r" || root.kind == "m") {
@@ -128,6 +131,23 @@ func (b *indexer) units() []unit {
 	}
 	slices.SortStableFunc(units, func(x, y unit) int { return cmp.Compare(b.bytes(y), b.bytes(x)) })
 	return units
+}
+
+// early: the relation is still to be made. A materialized view that groups by a
+// primary key needs it, so pg_dump makes it, and its indexes, after that.
+func (b *indexer) early(e *plans.Entry) bool {
+	_, known := b.roots[e.Table]
+	return !known && !e.Table.IsZero()
+}
+
+func (b *indexer) late() []*plans.Entry {
+	var late []*plans.Entry
+	for _, e := range b.due(plans.StageIndex, plans.StageLate) {
+		if e.Stage == plans.StageLate || b.early(e) {
+			late = append(late, e)
+		}
+	}
+	return late
 }
 
 func (b *indexer) bytes(u unit) int64 {
@@ -162,6 +182,25 @@ func (b *indexer) build(ctx context.Context, u unit) error {
 			}
 		}
 		return nil
+	})
+}
+
+// makeLate runs one entry. What it makes anew gets no default privileges.
+func (b *indexer) makeLate(ctx context.Context, e *plans.Entry) error {
+	return onSession(ctx, b.pool, func(conn *pgx.Conn) error {
+		return pg.ReadCommitted(ctx, conn, func(tx pgx.Tx) error {
+			known, err := objects(ctx, tx, b.run)
+			if err != nil {
+				return err
+			}
+			if err := runIndexes(ctx, tx, b.run, []*plans.Entry{e}, b.workers); err != nil {
+				return err
+			}
+			if err := resetPrivileges(ctx, tx, b.run, known); err != nil {
+				return err
+			}
+			return control.CheckEpoch(ctx, tx, b.run)
+		})
 	})
 }
 

@@ -171,3 +171,25 @@ func TestSettingsOfStructureDoNotStayInThePool(t *testing.T) {
 		w.wants("shop, public notice", "SELECT current_setting('search_path') || ' ' || current_setting('client_min_messages')")
 	}
 }
+
+func TestWhatNeedsAKeyIsMadeLateAndWithoutDefaultPrivileges(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, items)
+	role := "reader_" + w.text("SELECT oid FROM pg_database WHERE datname = current_database()")
+	w.exec("CREATE ROLE " + role + "; ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO " + role)
+	w.plain("items")
+	w.build("ACL", "items", "GRANT SELECT ON @.items TO "+role+";")
+	w.on(plans.StageLate, "MATERIALIZED VIEW", "grouped", "grouped", "CREATE MATERIALIZED VIEW @.grouped AS SELECT id, v FROM @.items GROUP BY id WITH NO DATA;")
+	w.on(plans.StageIndex, "INDEX", "grouped_v", "grouped", "CREATE INDEX grouped_v ON @.grouped USING btree (v);")
+	w.on(plans.StageLate, "COMMENT", "grouped", "grouped", "COMMENT ON INDEX @.grouped_v IS 'x';")
+	w.on(plans.StageLate, "VIEW", "v", "v", "CREATE VIEW @.v AS SELECT 1;")
+	w.on(plans.StageLate, "ACL", "v", "v", "GRANT UPDATE ON @.v TO "+role+";")
+	w.plan.Matviews = []pg.Name{in("grouped")}
+	w.start()
+	w.copy()
+	w.settle()
+	w.wants("3000", "SELECT count(*) FROM "+shopShadow+".grouped")
+	w.wants("items=r,v=w", `SELECT string_agg(relname || '=' || substring(relacl::text FROM '`+role+`=(\w+)/'), ',' ORDER BY relname)
+		FROM pg_class WHERE relnamespace = '`+shopShadow+`'::regnamespace`)
+	w.exec("DROP OWNED BY " + role + "; DROP ROLE " + role)
+}

@@ -1,6 +1,7 @@
 -- Statements that take an object's privileges back to what PostgreSQL itself
 -- gives a new object, for each object of some schemas whose privileges differ
--- from that: default privileges of the role that made it did so.
+-- from that: default privileges of the role that made it did so. $1 the schemas,
+-- $2 oids of objects that are left alone.
 WITH object AS (
     SELECT 'pg_catalog.pg_namespace'::regclass AS class, n.oid, 'SCHEMA' AS word, 'n'::"char" AS kind, n.nspowner AS owner, n.nspacl AS acl
     FROM pg_catalog.pg_namespace n WHERE n.nspname = ANY ($1)
@@ -21,7 +22,7 @@ WITH object AS (
 ), differing AS (
     SELECT o.word, (pg_catalog.pg_identify_object(o.class, o.oid, 0)).identity, o.acl, pg_catalog.acldefault(o.kind, o.owner) AS wanted
     FROM object o
-    WHERE o.acl IS NOT NULL
+    WHERE o.acl IS NOT NULL AND o.oid <> ALL ($2)
       AND EXISTS ((SELECT grantee, privilege_type, is_grantable FROM pg_catalog.aclexplode(o.acl)
                    EXCEPT SELECT grantee, privilege_type, is_grantable FROM pg_catalog.aclexplode(pg_catalog.acldefault(o.kind, o.owner)))
                   UNION ALL
