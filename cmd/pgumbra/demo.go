@@ -113,7 +113,7 @@ func (d *demo) fill(ctx context.Context, dsn string) error {
 func (d *demo) underTraffic(ctx context.Context, report *demoReport) error {
 	traffic, stop := context.WithCancel(ctx)
 	defer stop()
-	d.traffic = &shop.Traffic{DSN: d.dsn, Clients: d.clients, Seed: 1}
+	d.traffic = &shop.Traffic{DSN: d.dsn, Clients: d.clients, Seed: 1, Think: 5 * time.Millisecond}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return d.traffic.Run(traffic) })
 	group.Go(func() error {

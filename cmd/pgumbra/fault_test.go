@@ -39,7 +39,7 @@ func TestKilledAtEveryMomentItLosesNothing(t *testing.T) {
 	o := shopOwner(t)
 	traffic, stop := context.WithCancel(ctx)
 	defer stop()
-	clients := &shop.Traffic{DSN: o.dsn, Clients: 3, Seed: 7}
+	clients := &shop.Traffic{DSN: o.dsn, Clients: 3, Seed: 7, Think: 5 * time.Millisecond}
 	ended := make(chan error, 1)
 	go func() { ended <- clients.Run(traffic) }()
 

@@ -35,6 +35,7 @@ type Traffic struct {
 	DSN     string
 	Clients int
 	Seed    uint64
+	Think   time.Duration // pause of a client between two transactions
 	Ledger  Ledger
 }
 
@@ -62,6 +63,9 @@ func (t *Traffic) client(ctx context.Context, n uint64) error {
 		t.Ledger.enter(note, err, time.Since(began))
 		if err != nil && conn.IsClosed() {
 			return fmt.Errorf("client %d lost its connection: %w", n, err)
+		}
+		if t.Think > 0 {
+			time.Sleep(t.Think)
 		}
 	}
 	return nil
