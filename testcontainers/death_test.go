@@ -84,7 +84,7 @@ func startHolder(t *testing.T, how string) (helper *exec.Cmd, dsn, data string) 
 
 func waitRefused(t *testing.T, dsn string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	for poll := time.NewTicker(10 * time.Millisecond); ; {
 		conn, err := pgx.Connect(ctx, dsn)

@@ -141,7 +141,8 @@ func (s *Server) up(ctx context.Context) error {
 	if err := s.runs.start(ctx); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	// Seconds as a rule; a machine that compiles meanwhile takes far longer.
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
 	poll := time.NewTicker(20 * time.Millisecond)
 	defer poll.Stop()

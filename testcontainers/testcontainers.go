@@ -79,7 +79,7 @@ func Shared(t testing.TB) *Server {
 		t.Fatal("testcontainers: no TestMain of this package calls testcontainers.Run(m)")
 	}
 	if shared.server == nil && shared.err == nil {
-		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+		ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 		defer cancel()
 		shared.server, shared.err = Start(ctx, Options{})
 	}
