@@ -179,7 +179,7 @@ func (m *maker) changesOutside() {
 		b := m.before.ByOID(t.OID)
 		switch {
 		case m.moving(t.Name.Schema) || t.Name == m.version.table || t.Extension:
-			if b != nil && !m.moving(b.Name.Schema) {
+			if b != nil && b.Name.Schema != t.Name.Schema && !m.moving(b.Name.Schema) {
 				m.outsideChange(b.Name, "move it into "+t.Name.Schema)
 			}
 		case b == nil:

@@ -37,6 +37,11 @@ func runWord(run string) string {
 	}, run)
 }
 
-func scratchName(run string) string        { return fitName("pgumbra_" + runWord(run) + "_scratch") }
+// scratchName holds production's database too: run names are unique in a
+// database, scratch databases in a whole server.
+func scratchName(run, database string) string {
+	return fitName("pgumbra_" + runWord(run) + "_" + database + "_scratch")
+}
+
 func shadowSchema(run, name string) string { return fitName("pgumbra_" + runWord(run) + "_" + name) }
 func oldSchema(run, name string) string    { return fitName("pgumbra_" + runWord(run) + "_old_" + name) }

@@ -27,7 +27,7 @@ type scratch struct {
 // makeScratch creates the database with production's encoding and locale, and
 // restores production's structure in it.
 func (m *maker) makeScratch(ctx context.Context) (err error) {
-	s := &scratch{dsn: m.file.Scratch.DSN, name: scratchName(m.file.Name)}
+	s := &scratch{dsn: m.file.Scratch.DSN, name: scratchName(m.file.Name, m.session.database)}
 	if s.dsn == "" {
 		s.dsn = m.file.Production.DSN
 	}

@@ -3,13 +3,15 @@ package plans
 import (
 	"context"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/pgumbra/pgumbra/internal/pg"
 )
 
 // DropScratch drops the scratch database that a killed plan left behind; one
 // that is not ours by its comment stays. Nothing there is no error.
 func DropScratch(ctx context.Context, f *File) error {
-	s := &scratch{dsn: f.Scratch.DSN, name: scratchName(f.Name)}
+	s := &scratch{dsn: f.Scratch.DSN, name: scratchName(f.Name, databaseOf(f.Production.DSN))}
 	if s.dsn == "" {
 		s.dsn = f.Production.DSN
 	}
@@ -20,4 +22,17 @@ func DropScratch(ctx context.Context, f *File) error {
 	defer s.admin.Close(context.WithoutCancel(ctx))
 	_, err = s.clear(ctx)
 	return err
+}
+
+// databaseOf a connection string, by libpq's rules: the user's own where it
+// names none.
+func databaseOf(dsn string) string {
+	c, err := pgx.ParseConfig(dsn)
+	if err != nil {
+		return ""
+	}
+	if c.Database == "" {
+		return c.User
+	}
+	return c.Database
 }
