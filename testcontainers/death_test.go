@@ -53,11 +53,23 @@ func TestServerEndsWithItsProcess(t *testing.T) {
 			}
 			_ = helper.Wait() // its exit code is its own business
 			waitRefused(t, dsn)
-			start(t, Options{}) // sweeps
+			sweepNow(t)
 			if _, err := os.Stat(filepath.Dir(data)); !errors.Is(err, os.ErrNotExist) {
 				t.Errorf("%s is still there (%v)", filepath.Dir(data), err)
 			}
 		})
+	}
+}
+
+// sweepNow is the beginning of each start.
+func sweepNow(t *testing.T) {
+	t.Helper()
+	f, err := newFolder()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.remove(); err != nil {
+		t.Fatal(err)
 	}
 }
 
