@@ -56,11 +56,6 @@ func (m *maker) sharedInProduction(ctx context.Context) (classes, oids []uint32,
 				add(pgClass, q.OID)
 			}
 		}
-		for _, f := range m.production.Functions {
-			if f.Name == s.Name && s.Kind == "FUNCTION" && f.Arguments == s.Arguments {
-				add(pgProc, f.OID)
-			}
-		}
 	}
 	// A shared composite type is two objects: its row in pg_class counts too.
 	rows, err := m.db.Query(ctx, `SELECT typrelid FROM pg_type WHERE typrelid <> 0 AND oid = ANY ($1)`, oids)

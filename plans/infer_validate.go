@@ -62,7 +62,7 @@ func (m *maker) putBack(ctx context.Context) error {
 
 func (m *maker) sharedNamed(e dumpEntry) bool {
 	return slices.ContainsFunc(m.plan.Shared, func(s Shared) bool {
-		return s.Name == pg.Name{Schema: e.schema, Name: e.name} && s.Kind != "FUNCTION"
+		return s.Name == pg.Name{Schema: e.schema, Name: e.name}
 	})
 }
 

@@ -38,7 +38,7 @@ type maker struct {
 	trace   trace
 	tables  []*tableDraft
 	sources map[uint32]*sourceDraft // by oid in before
-	shared  map[uint32]bool         // types, sequences and constructors by oid in scratch
+	shared  map[uint32]bool         // types and sequences by oid in scratch
 
 	dump       []dumpEntry       // production's structure
 	typeEquals map[uint32]string // equality by type, in scratch

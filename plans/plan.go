@@ -233,11 +233,8 @@ type WatchPair struct {
 // Shared is a type or sequence that the migrations left as it is: the shadow
 // uses production's own, and the swap moves it.
 type Shared struct {
-	Kind string  `json:"kind"` // TYPE, DOMAIN, SEQUENCE, FUNCTION: the word after ALTER
+	Kind string  `json:"kind"` // TYPE, DOMAIN, SEQUENCE: the word after ALTER
 	Name pg.Name `json:"name"` // in production
-	// Arguments of a FUNCTION in parentheses: a range type's constructors,
-	// which SET SCHEMA of the type leaves behind.
-	Arguments string `json:"arguments,omitempty"`
 	// OwnedBy: a shared sequence's owner after the swap, by final name; empty: none.
 	OwnedByTable  pg.Name `json:"owned_by_table"`
 	OwnedByColumn string  `json:"owned_by_column,omitempty"`
@@ -359,7 +356,7 @@ type Step struct {
 // SetSchema is the statement that moves a shared object from one schema to
 // another. It takes ACCESS EXCLUSIVE on a sequence, no table lock for a type.
 func (s Shared) SetSchema(from, to string) string {
-	return "ALTER " + s.Kind + " " + pg.Name{Schema: from, Name: s.Name.Name}.Quoted() + s.Arguments +
+	return "ALTER " + s.Kind + " " + pg.Name{Schema: from, Name: s.Name.Name}.Quoted() +
 		" SET SCHEMA " + pg.Ident(to)
 }
 

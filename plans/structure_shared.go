@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans/catalog"
@@ -100,20 +101,17 @@ func (m *maker) shareTypes(inside map[uint32]bool) {
 	}
 }
 
+// unchangedType: range types are never shared. SET SCHEMA of one leaves its
+// constructor functions behind, and dropping the schema these are in would drop
+// the type with them.
 func unchangedType(before, after *catalog.Type) bool {
-	return before != nil && after.Kind != "b" && before.Name == after.Name && before.Kind == after.Kind &&
+	return before != nil && strings.Contains("cde", after.Kind) && before.Name == after.Name && before.Kind == after.Kind &&
 		before.Definition == after.Definition && before.Owner == after.Owner && before.ACL == after.ACL &&
 		before.Comment == after.Comment
 }
 
 // selfContained: everything the type is made of stays what it is too.
 func (m *maker) selfContained(t *catalog.Type, kept map[uint32]*catalog.Type, inside map[uint32]bool) bool {
-	if t.Kind == "m" {
-		return slices.ContainsFunc(m.after.Types, func(r *catalog.Type) bool { return r.Multirange == t.OID && kept[r.OID] != nil })
-	}
-	if t.Multirange != 0 && kept[t.Multirange] == nil {
-		return false
-	}
 	for _, oid := range t.Refers {
 		if inside[oid] && kept[oid] == nil {
 			return false
@@ -152,12 +150,6 @@ func (m *maker) listShared() {
 		}
 		m.plan.Shared = append(m.plan.Shared, Shared{Kind: kind, Name: t.Name})
 	}
-	for _, f := range m.after.Functions {
-		if m.constructor(f) {
-			m.shared[f.OID] = true
-			m.plan.Shared = append(m.plan.Shared, Shared{Kind: "FUNCTION", Name: f.Name, Arguments: f.Arguments})
-		}
-	}
 	for _, s := range m.after.Sequences {
 		if !m.shared[s.OID] {
 			continue
@@ -169,14 +161,6 @@ func (m *maker) listShared() {
 		}
 		m.plan.Shared = append(m.plan.Shared, shared)
 	}
-}
-
-// constructor reports whether a function is a shared range type's constructor.
-func (m *maker) constructor(f *catalog.Function) bool {
-	return slices.ContainsFunc(m.after.Types, func(t *catalog.Type) bool {
-		return m.shared[t.OID] && t.Name == f.Name &&
-			slices.Contains(t.Constructors, f.Arguments)
-	})
 }
 
 // rename brings scratch to where the second dump is taken: everything of the
@@ -242,7 +226,7 @@ func (m *maker) moveAway(ctx context.Context, s Schema) error {
 	for group := range slices.Chunk(all, entriesAtOnce) {
 		script := ""
 		for _, o := range group {
-			if !m.shared[o.OID] {
+			if !m.plan.IsShared(o) {
 				script += o.SetSchema(s.Shadow) + ";\n"
 			}
 		}

@@ -145,10 +145,6 @@ type Type struct {
 	// to other objects (functions, operators) by oid.
 	Refers  []uint32
 	Objects []uint32
-	// Range and multirange types: the multirange's oid, and the arguments of the
-	// constructors, functions of the type's own name, in parentheses.
-	Multirange   uint32
-	Constructors []string
 }
 
 // Function is a function, procedure or aggregate.

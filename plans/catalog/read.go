@@ -114,7 +114,7 @@ func (c *Catalog) sequence(rows pgx.Rows) error {
 func (c *Catalog) typ(rows pgx.Rows) error {
 	t := new(Type)
 	err := rows.Scan(&t.OID, &t.Name.Schema, &t.Name.Name, &t.Kind, &t.Definition, &t.Owner, &t.ACL, &t.Comment,
-		&t.Extension, &t.Refers, &t.Objects, &t.Multirange, &t.Constructors)
+		&t.Extension, &t.Refers, &t.Objects)
 	c.Types = append(c.Types, t)
 	return err
 }

@@ -29,11 +29,7 @@ SELECT t.oid, n.nspname, t.typname, t.typtype::text,
           AND (d.classid = 'pg_type'::regclass AND d.objid = t.oid
             OR t.typtype = 'c' AND d.classid = 'pg_class'::regclass AND d.objid = t.typrelid
             OR t.typtype = 'd' AND d.classid = 'pg_constraint'::regclass
-               AND d.objid IN (SELECT k.oid FROM pg_constraint k WHERE k.contypid = t.oid))) AS objects,
-       coalesce((SELECT r.rngmultitypid FROM pg_range r WHERE r.rngtypid = t.oid), 0)::oid AS multirange,
-       (SELECT coalesce(array_agg('(' || pg_get_function_identity_arguments(p.oid) || ')'), '{}')
-        FROM pg_proc p JOIN pg_range r ON t.oid IN (r.rngtypid, r.rngmultitypid)
-        WHERE p.prorettype = t.oid AND p.pronamespace = t.typnamespace AND p.proname = t.typname) AS constructors
+               AND d.objid IN (SELECT k.oid FROM pg_constraint k WHERE k.contypid = t.oid))) AS objects
 FROM pg_type t
 JOIN pg_namespace n ON n.oid = t.typnamespace
 LEFT JOIN pg_class c ON c.oid = t.typrelid
