@@ -198,14 +198,28 @@ func (in *inference) family(s *seen, oid uint32, inherit bool) []*table {
 // readsProduction reports whether code reads a table that holds production's
 // rows.
 func (s *step) readsProduction(c code) bool {
-	for _, r := range c.reads {
-		for _, t := range s.resolve(r) {
-			if t.live() {
-				return true
-			}
+	return slices.ContainsFunc(c.reads, func(r *pgq.RangeVar) bool { return s.isLive(r, nil) })
+}
+
+// isLive reports whether a name leads to production's rows, in other tables
+// than the excepted ones. What a view, a materialized view or a foreign table
+// shows is taken for production's.
+func (s *step) isLive(r *pgq.RangeVar, except []*table) bool {
+	for _, marked := range []*seen{s.before, s.after} {
+		if rel := marked.relation(marked.Tables[tableName(r)]); rel != nil && rel.Kind != "r" && rel.Kind != "p" {
+			return !isSystem(rel.Schema)
 		}
 	}
-	return false
+	for _, t := range s.resolve(r) {
+		if t.live() && !slices.Contains(except, t) {
+			return true
+		}
+	}
+	return !slices.Contains(s.fact.names.Tables, tableName(r)) && s.views[r.GetRelname()] && !isSystem(r.GetSchemaname())
+}
+
+func isSystem(schema string) bool {
+	return schema == "information_schema" || strings.HasPrefix(schema, "pg_") && !strings.HasPrefix(schema, "pg_temp")
 }
 
 func verb(n *pgq.Node) string {

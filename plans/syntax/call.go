@@ -105,7 +105,11 @@ func (s *scope) rename(c *pgq.FuncCall, candidates []function) *reason {
 	}
 	f := candidates[0]
 	for _, other := range candidates {
-		if other.Schema != f.Schema {
+		switch {
+		case other.Schema == f.Schema:
+		case !anyOwn(candidates): // an extension's beside the system's (citext): left to the search_path
+			return nil
+		default:
 			return because("which function %s means cannot be told: there are some in %s and %s", f.Name, f.Schema, other.Schema)
 		}
 	}

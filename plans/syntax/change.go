@@ -18,6 +18,9 @@ func (s *step) targets(r *pgq.RangeVar) ([]*table, *reason) {
 	if rel.Kind == "v" {
 		return nil, because("it writes through a view")
 	}
+	if rel.Kind == "p" && !r.GetInh() {
+		return nil, nil // ONLY the root: no row
+	}
 	var out []*table
 	family := s.family(s.before, oid, r.GetInh())
 	for _, t := range family {
@@ -42,14 +45,7 @@ func (s *step) targets(r *pgq.RangeVar) ([]*table, *reason) {
 func (s *step) readsLive(except []*table) bool {
 	var c code
 	c.tree(s.node)
-	for _, r := range c.reads {
-		for _, t := range s.resolve(r) {
-			if t.live() && !slices.Contains(except, t) {
-				return true
-			}
-		}
-	}
-	return false
+	return slices.ContainsFunc(c.reads, func(r *pgq.RangeVar) bool { return s.isLive(r, except) })
 }
 
 func (s *step) scope(t *table, r *pgq.RangeVar) *scope {
@@ -195,7 +191,7 @@ func (s *step) evaluated(scope *scope, c *column, e *pgq.Node) *value {
 	case r == nil:
 		return &value{node: node, origin: Backfill, typ: c.Type, cast: true, functions: scope.functions}
 	case r.volatile:
-		return &value{origin: Backfill, typ: c.Type, volatile: true, made: e}
+		return &value{origin: Backfill, typ: c.Type, volatile: true, made: e, where: where(s.fact)}
 	}
 	return blameValue(c.Type, s.blameFor(r, where(s.fact), verb(s.node)))
 }
@@ -272,17 +268,19 @@ func (s *step) removed(t *table, scope *scope, condition *pgq.Node) {
 		return
 	case isTrue:
 		s.fires(t, scope.rel, triggerDelete, nil)
-		s.cascadeDelete(scope.rel)
+		s.cascadeDelete(scope.rel, map[uint32]bool{})
 		s.clear(t)
 		return
 	}
 	s.fires(t, scope.rel, triggerDelete, nil)
-	s.cascadeDelete(scope.rel)
+	s.cascadeDelete(scope.rel, map[uint32]bool{})
 	t.where = append(t.where, notTrue(condition))
 }
 
-// cascadeDelete: foreign keys that take rows of other tables along.
-func (s *step) cascadeDelete(rel *relation) {
+// cascadeDelete: foreign keys that take rows of other tables along, and these
+// others.
+func (s *step) cascadeDelete(rel *relation, done map[uint32]bool) {
+	done[rel.OID] = true
 	for _, ref := range rel.References {
 		child := s.tables[ref.Table]
 		if child == nil || ref.OnDelete == "a" || ref.OnDelete == "r" || child.source == 0 {
@@ -291,6 +289,9 @@ func (s *step) cascadeDelete(rel *relation) {
 		blamed := []int{s.newBlame(where(s.fact), "DELETE from "+rel.Name+" changes rows of this table by a foreign key (ON DELETE)")}
 		if ref.OnDelete == "c" {
 			child.blamed = join(child.blamed, blamed)
+			if !done[child.oid] {
+				s.cascadeDelete(child.last, done)
+			}
 			continue
 		}
 		for _, num := range ref.Columns {

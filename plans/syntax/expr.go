@@ -154,6 +154,9 @@ func (in *inference) castTo(n *pgq.Node, t typeRef) (*pgq.Node, *reason) {
 	if r != nil {
 		return nil, r
 	}
+	if c := n.GetTypeCast(); c != nil && sameTree(castNode(nil, c.GetTypeName()), castNode(nil, name)) {
+		return n, nil
+	}
 	return castNode(n, name), nil
 }
 

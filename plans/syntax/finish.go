@@ -153,7 +153,7 @@ func (in *inference) exprOf(c *catalog.Column, v *value) (Expr, []int) {
 		return Expr{}, v.blamed
 	case v.volatile:
 		if !in.makesAgain(c, v) {
-			return Expr{}, []int{in.newBlame("", "its values are new in each run (random, sequence), and the column has no default in the end that makes such")}
+			return Expr{}, []int{in.newBlame(v.where, "its values are new in each run (random, sequence), and the column has no default in the end that makes such")}
 		}
 		return Expr{Origin: v.origin, Volatile: true}, nil
 	}

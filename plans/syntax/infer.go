@@ -18,7 +18,7 @@ func Infer(before, after *catalog.Catalog, facts []Fact, marks []Mark, o Options
 		o.Now = time.Now()
 	}
 	in := &inference{o: o, before: before, after: after, tables: map[uint32]*table{}, types: map[string]typeRef{},
-		functions: map[uint32]function{}, bodies: map[uint32]*reason{}, typeNames: map[string]*pgq.TypeName{}}
+		functions: map[uint32]function{}, views: map[string]bool{}, bodies: map[uint32]*reason{}, typeNames: map[string]*pgq.TypeName{}}
 	for _, m := range marks {
 		in.learn(&m.what)
 	}
@@ -41,12 +41,13 @@ type inference struct {
 	tables        map[uint32]*table
 	functions     map[uint32]function // the user's own, as last seen
 	types         map[string]typeRef  // the user's own, by qualified name
+	views         map[string]bool     // names of relations that show other tables' rows
 	bodies        map[uint32]*reason  // why a function's body keeps it out of transforms
 	typeNames     map[string]*pgq.TypeName
 	blames        []blame
 	notices       []Notice
 	using         string // where code stands that may change types with USING, unseen
-	err           error // the parser process broke
+	err           error  // the parser process broke
 }
 
 // reason is why something cannot be inferred.
@@ -93,6 +94,11 @@ func (in *inference) learn(s *seen) {
 	}
 	for _, f := range s.AllFunctions {
 		in.functions[f.OID] = f
+	}
+	for _, r := range s.Relations {
+		if r.Kind == "v" || r.Kind == "m" || r.Kind == "f" {
+			in.views[r.Name] = true
+		}
 	}
 	for _, t := range s.AllTypes {
 		in.types[t.Name] = t

@@ -17,7 +17,7 @@ func (s *step) insert(n *pgq.InsertStmt) *reason {
 	}
 	if !s.readsLive([]*table{t}) {
 		t.carried = true
-		return s.carries(n)
+		return s.carries(rel)
 	}
 	switch {
 	case n.GetWithClause() != nil:
@@ -50,23 +50,27 @@ func (s *step) insert(n *pgq.InsertStmt) *reason {
 }
 
 // carries checks that rows which scratch holds are those that production would
-// get: made up from constants and other made-up rows.
-func (s *step) carries(n *pgq.InsertStmt) *reason {
+// get: made up from constants and other made-up rows, also by what the
+// statement calls and fires.
+func (s *step) carries(rel *relation) *reason {
 	var c code
 	c.tree(s.node)
 	if len(c.writes) > 1 {
 		return because("it writes several tables (WITH)")
 	}
-	for _, call := range c.calls {
-		for _, f := range s.before.Functions[qualified(parts(call.GetFuncname()))] {
-			body, r := s.codeOf(f)
-			if r != nil {
-				return r
-			}
-			if f.own() && (body.changesData() || s.readsProduction(body)) {
-				return because("it calls %s(), which reads or writes tables", f.Name)
-			}
+	for _, g := range rel.Triggers {
+		if g.Type&triggerInsert == 0 || !enabled(g, s.before.Replica) || !g.Function.own() {
+			continue
 		}
+		body, r := s.codeOf(g.Function)
+		if r != nil {
+			return r
+		}
+		c.include(body)
+	}
+	s.followCalls(&c, map[uint32]bool{})
+	if c.dynamic || s.readsProduction(c) {
+		s.blameCode(c, because("it calls or fires code that reads or writes tables of production"))
 	}
 	return nil
 }
@@ -102,6 +106,8 @@ func (s *step) selected(q *pgq.SelectStmt) (source, []*value, *reason) {
 	switch {
 	case t == nil || s.before.relation(t.oid) == nil:
 		return source{}, nil, because("it reads something else than a table")
+	case !from.GetInh() && s.before.relation(t.oid).Kind == "p":
+		return source{}, nil, because("it reads ONLY the root of a partition tree")
 	case t.source == 0:
 		return source{}, nil, because("it reads one partition, or rows that the migrations inserted")
 	case t.carried:
@@ -178,7 +184,7 @@ func (s *step) selectedValues(scope *scope, list []*pgq.Node) ([]*value, *reason
 		case r == nil:
 			out = append(out, &value{node: node, origin: Backfill, cast: true, functions: inner.functions})
 		case r.volatile:
-			out = append(out, &value{origin: Backfill, volatile: true, made: e})
+			out = append(out, &value{origin: Backfill, volatile: true, made: e, where: where(s.fact)})
 		case r.rows:
 			return nil, r
 		default:

@@ -59,14 +59,19 @@ func (s *step) followCalls(c *code, done map[uint32]bool) {
 				c.unknown = true
 				continue
 			}
-			c.writes = append(c.writes, body.writes...)
-			c.reads = append(c.reads, body.reads...)
-			c.calls = append(c.calls, body.calls...)
-			c.dynamic = c.dynamic || body.dynamic
-			c.unknown = c.unknown || body.unknown
-			c.text += " " + body.text
+			c.include(body)
 		}
 	}
+}
+
+// include adds what other code does that this one calls.
+func (c *code) include(body code) {
+	c.writes = append(c.writes, body.writes...)
+	c.reads = append(c.reads, body.reads...)
+	c.calls = append(c.calls, body.calls...)
+	c.dynamic = c.dynamic || body.dynamic
+	c.unknown = c.unknown || body.unknown
+	c.text += " " + body.text
 }
 
 // functionsOf are the functions that a call may mean: as marked, else all of

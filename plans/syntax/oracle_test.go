@@ -36,6 +36,39 @@ type outcome struct {
 	t             *testing.T
 }
 
+// bench is the databases of one case. Cases of a test take turns on a few of
+// them, emptied in between: a hundred cases would make three hundred databases.
+type bench struct{ scratch, production, inPlace *pgx.Conn }
+
+type benches chan bench
+
+func newBenches(t *testing.T, n int) benches {
+	t.Helper()
+	out := make(benches, n)
+	for range n {
+		out <- bench{connect(t), connect(t), connect(t)}
+	}
+	return out
+}
+
+func (b benches) take(t *testing.T) bench {
+	t.Helper()
+	taken := <-b
+	t.Cleanup(func() { b <- taken })
+	for _, conn := range []*pgx.Conn{taken.scratch, taken.production, taken.inPlace} {
+		for _, sql := range []string{"ROLLBACK", "RESET ALL; RESET SESSION AUTHORIZATION", "DISCARD TEMP", empty} {
+			script(t, conn, sql)
+		}
+	}
+	return taken
+}
+
+const empty = `
+	DO $$ DECLARE s text; BEGIN
+		FOR s IN SELECT nspname FROM pg_namespace WHERE nspname !~ '^pg_|^information_schema$' LOOP EXECUTE format('DROP SCHEMA %I CASCADE', s); END LOOP;
+	END $$;
+	CREATE SCHEMA public; SET search_path = public; SET client_min_messages = error`
+
 func connect(t *testing.T) *pgx.Conn {
 	t.Helper()
 	conn, err := pg.Connect(t.Context(), testcontainers.Database(t), pg.Options{Component: "test", SearchPath: "public"})
@@ -63,9 +96,9 @@ func readCatalog(t *testing.T, conn *pgx.Conn) *catalog.Catalog {
 }
 
 // infer runs the instrumented migrations on the empty structure.
-func (h history) infer(t *testing.T) *outcome {
+func (h history) infer(t *testing.T, b bench) *outcome {
 	t.Helper()
-	out := &outcome{t: t, scratch: connect(t)}
+	out := &outcome{t: t, scratch: b.scratch}
 	script(t, out.scratch, h.structure)
 	out.before = readCatalog(t, out.scratch)
 	script(t, out.scratch, syntax.TraceSetup())
@@ -139,13 +172,13 @@ func (o *outcome) blockers() []string {
 
 // wantEqual evaluates what was inferred over production's rows and compares
 // with the migrations run in place.
-func (h history) wantEqual(t *testing.T) *outcome {
+func (h history) wantEqual(t *testing.T, b bench) *outcome {
 	t.Helper()
-	out := h.infer(t)
+	out := h.infer(t, b)
 	if b := out.blockers(); len(b) > 0 {
 		t.Fatalf("blockers: %+v", out.Notices)
 	}
-	production, inPlace := connect(t), connect(t)
+	production, inPlace := b.production, b.inPlace
 	for _, conn := range []*pgx.Conn{production, inPlace} {
 		script(t, conn, h.structure)
 		script(t, conn, h.rows)

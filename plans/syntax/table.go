@@ -38,6 +38,7 @@ type value struct {
 	generated bool
 	volatile  bool
 	made      *pgq.Node // volatile by a statement: what made it
+	where     string    // volatile: file and line
 	functions []uint32
 	blamed    []int
 }
@@ -172,7 +173,7 @@ func (in *inference) added(s *seen, c column, a absorption) *value {
 	case c.Missing != nil:
 		return constant(*c.Missing, c.Type)
 	case c.Identity != "" || hint != nil && isSerial(hint):
-		return &value{typ: c.Type, origin: Default, volatile: true}
+		return &value{typ: c.Type, origin: Default, volatile: true, where: a.where}
 	case hint != nil:
 		if def := defaultOf(hint); def != nil {
 			return in.made(s, def, c, a.where)
@@ -205,7 +206,7 @@ func (in *inference) made(s *seen, def *pgq.Node, c column, where string) *value
 	case r == nil:
 		return &value{node: node, origin: Default, typ: c.Type, cast: true, functions: scope.functions}
 	case r.volatile:
-		return &value{typ: c.Type, origin: Default, volatile: true}
+		return &value{typ: c.Type, origin: Default, volatile: true, where: where}
 	}
 	return blameValue(c.Type, in.blameFor(r, where, "the default"))
 }

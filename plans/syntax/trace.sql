@@ -116,7 +116,7 @@ LANGUAGE sql VOLATILE SET search_path = pg_catalog AS $$
 	)
 	SELECT jsonb_build_object(
 		'relations', (SELECT coalesce(jsonb_agg(pgumbra_trace.relation_of(c.oid)), '[]') FROM pg_class c
-			WHERE c.relkind IN ('r', 'p', 'f', 'v') AND c.relnamespace IN (SELECT oid FROM own)),
+			WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm') AND c.relnamespace IN (SELECT oid FROM own)),
 		'all_functions', (SELECT coalesce(jsonb_agg(pgumbra_trace.function_of(p.oid)), '[]') FROM pg_proc p
 			WHERE p.pronamespace IN (SELECT oid FROM own) AND p.prokind NOT IN ('a', 'w')),
 		'all_types', (SELECT coalesce(jsonb_agg(pgumbra_trace.type_of(t.oid)), '[]') FROM pg_type t
