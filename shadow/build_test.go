@@ -45,13 +45,13 @@ func TestBuildRefusesASchemaOfSomebodyElse(t *testing.T) {
 	w := newWorld(t, items)
 	w.plain("items")
 	w.start()
-	must(t, Drop(w.ctx, w.pool, w.run))
+	must(t, Drop(w.t.Context(), w.pool, w.run))
 	w.exec("CREATE SCHEMA " + shopShadow + "; CREATE TABLE " + shopShadow + ".mine ()")
 	var taken *TakenError
-	if err := Build(w.ctx, w.pool, w.run); !errors.As(err, &taken) || taken.Schema != shopShadow {
+	if err := Build(w.t.Context(), w.pool, w.run); !errors.As(err, &taken) || taken.Schema != shopShadow {
 		t.Fatalf("got %v", err)
 	}
-	must(t, Drop(w.ctx, w.pool, w.run)) // does nothing to it either
+	must(t, Drop(w.t.Context(), w.pool, w.run)) // does nothing to it either
 	w.wants("1", "SELECT count(*) FROM pg_class WHERE relname = 'mine'")
 }
 
@@ -65,13 +65,13 @@ func TestBuildAgainDropsWhatAnInterruptedBuildLeft(t *testing.T) {
 	}
 	w.build("TABLE", "broken", "CREATE TABLE @.broken (x nosuchtype);")
 	run := w.create()
-	if err := Build(w.ctx, w.pool, run); pg.State(err) != "42704" {
+	if err := Build(w.t.Context(), w.pool, run); pg.State(err) != "42704" {
 		t.Fatalf("got %v", err)
 	}
 	w.wants("1", "SELECT count(*) FROM pg_namespace WHERE nspname = '"+shopShadow+"'")
 	w.plan.Entries = w.plan.Entries[:len(w.plan.Entries)-1]
-	must(t, Build(w.ctx, w.pool, run))
-	must(t, Build(w.ctx, w.pool, run))
+	must(t, Build(w.t.Context(), w.pool, run))
+	must(t, Build(w.t.Context(), w.pool, run))
 	w.wants("201", "SELECT count(*) FROM pg_class WHERE relnamespace = '"+shopShadow+"'::regnamespace AND relkind = 'r'")
 	w.wants("waiting", "SELECT state FROM pgumbra.shadow_table")
 }
@@ -102,8 +102,8 @@ func TestDropLeavesSharedObjectsAndProduction(t *testing.T) {
 	w.build("FUNCTION", "f", "CREATE FUNCTION @.f(shop.mood) RETURNS int LANGUAGE sql AS 'SELECT 1';")
 	before := w.rows("SELECT classid::regclass, objid, refobjid FROM pg_depend")
 	w.start()
-	must(t, Drop(w.ctx, w.pool, w.run))
-	must(t, Drop(w.ctx, w.pool, w.run))
+	must(t, Drop(w.t.Context(), w.pool, w.run))
+	must(t, Drop(w.t.Context(), w.pool, w.run))
 	if after := w.rows("SELECT classid::regclass, objid, refobjid FROM pg_depend"); len(after) != len(before) {
 		t.Errorf("%d dependencies before, %d after", len(before), len(after))
 	}
@@ -119,9 +119,9 @@ func TestDropRefusesWhenATableOfTheUsersDependsOnTheShadow(t *testing.T) {
 	w.start()
 	w.exec("CREATE TABLE shop.other (id int, x " + shopShadow + ".d); CREATE VIEW shop.peek AS SELECT id FROM " + shopShadow + ".items")
 	var e *DependedOnError
-	if err := Drop(w.ctx, w.pool, w.run); !errors.As(err, &e) || len(e.Objects) != 2 {
+	if err := Drop(w.t.Context(), w.pool, w.run); !errors.As(err, &e) || len(e.Objects) != 2 {
 		t.Fatalf("got %v", err)
 	}
 	w.exec("DROP TABLE shop.other; DROP VIEW shop.peek")
-	must(t, Drop(w.ctx, w.pool, w.run))
+	must(t, Drop(w.t.Context(), w.pool, w.run))
 }

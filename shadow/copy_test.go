@@ -56,7 +56,7 @@ func TestCopyPartitionsIdentityGeneratedAndTOAST(t *testing.T) {
 	c := w.copier()
 	var last Progress
 	c.Progress = func(p Progress) { last = p }
-	must(t, c.Copy(w.ctx))
+	must(t, c.Copy(w.t.Context()))
 	w.equal(ordersThen, ordersNow)
 	w.wants("3600", "SELECT count(DISTINCT token) FROM "+shopShadow+".orders")
 	w.wants("keying 3600", "SELECT state || ' ' || rows_copied FROM pgumbra.shadow_table WHERE position IS NOT NULL")
@@ -71,7 +71,7 @@ func TestCopyIsATIDRangeScan(t *testing.T) {
 	w := newWorld(t, items)
 	w.plain("items")
 	w.start()
-	rows, err := w.pool.Query(w.ctx, "EXPLAIN "+copySQL(w.plan, &w.plan.Tables[0], w.plan.Sources[0].Name, byPages),
+	rows, err := w.pool.Query(w.t.Context(), "EXPLAIN "+copySQL(w.plan, &w.plan.Tables[0], w.plan.Sources[0].Name, byPages),
 		pgx.QueryExecModeExec, "(0,0)", "(2,0)")
 	must(t, err)
 	plan, err := pgx.CollectRows(rows, pgx.RowTo[string])
@@ -86,7 +86,7 @@ func TestCopyGoesOnWithUnfinishedChunks(t *testing.T) {
 	w := newWorld(t, items)
 	w.plain("items")
 	w.start()
-	ctx, cancel := context.WithCancel(w.ctx)
+	ctx, cancel := context.WithCancel(w.t.Context())
 	c := w.copier()
 	c.Run.Plan.Settings.Copy.Workers = 1
 	chunks := 0
@@ -129,7 +129,7 @@ func (w *world) waitsForLock() int {
 	deadline := time.Now().Add(20 * time.Second)
 	for time.Now().Before(deadline) {
 		var pid int
-		err := w.pool.QueryRow(w.ctx, `SELECT pid FROM pg_stat_activity WHERE datname = current_database()
+		err := w.pool.QueryRow(w.t.Context(), `SELECT pid FROM pg_stat_activity WHERE datname = current_database()
 			AND wait_event_type = 'Lock' AND application_name = 'pgumbra/test' LIMIT 1`).Scan(&pid)
 		if err == nil {
 			return pid
@@ -144,18 +144,18 @@ func TestChunkOfATerminatedBackendIsCopiedOnce(t *testing.T) {
 	w := newWorld(t, items)
 	w.plain("items")
 	w.start()
-	tx, err := w.pool.Begin(w.ctx)
+	tx, err := w.pool.Begin(w.t.Context())
 	must(t, err)
-	_, err = tx.Exec(w.ctx, "LOCK TABLE "+shopShadow+".items IN SHARE MODE")
+	_, err = tx.Exec(w.t.Context(), "LOCK TABLE "+shopShadow+".items IN SHARE MODE")
 	must(t, err)
 	done := make(chan error, 1)
-	go func() { done <- w.copier().Copy(w.ctx) }()
+	go func() { done <- w.copier().Copy(w.t.Context()) }()
 	pid := w.waitsForLock()
 	w.wants("true", "SELECT pg_terminate_backend($1)", pid)
 	if err := <-done; pg.State(err) != pg.AdminShutdown {
 		t.Fatalf("got %v", err)
 	}
-	must(t, tx.Rollback(w.ctx))
+	must(t, tx.Rollback(w.t.Context()))
 	w.copy()
 	w.equal("SELECT * FROM shop.items", "SELECT * FROM "+shopShadow+".items")
 }
@@ -180,7 +180,7 @@ func TestRewriteBetweenChunksCopiesTheTableAgain(t *testing.T) {
 					}
 				}
 			}
-			must(t, c.Copy(w.ctx))
+			must(t, c.Copy(w.t.Context()))
 			w.equal("SELECT * FROM shop.items", "SELECT * FROM "+shopShadow+".items")
 			w.wants("1 true", "SELECT recopied || ' ' || (recopy_reason <> '') FROM pgumbra.shadow_table")
 			w.wants("recopy", "SELECT message FROM pgumbra.event")
@@ -214,9 +214,9 @@ func TestRowsThatMoveOrGoDuringTheCopyAreNeitherDoubledNorKept(t *testing.T) {
 			w.exec("UPDATE shop.items SET id = -id WHERE id IN (70, 2800)")
 		}
 	}
-	must(t, c.Copy(w.ctx))
+	must(t, c.Copy(w.t.Context()))
 	w.wants("true", "SELECT count(*) > count(DISTINCT id) FROM "+shopShadow+".items") // or this proves nothing
-	must(t, BuildKeys(w.ctx, w.pool, w.run, 2, func(ctx context.Context, tx pgx.Tx, _ *plans.Table) error {
+	must(t, BuildKeys(w.t.Context(), w.pool, w.run, 2, func(ctx context.Context, tx pgx.Tx, _ *plans.Table) error {
 		_, err := tx.Exec(ctx, dropChanged)
 		return err
 	}))
@@ -241,7 +241,7 @@ func TestKeylessTableIsCopiedInOneSnapshot(t *testing.T) {
 	w.wants("1", "SELECT count(*) FROM "+shopShadow+".nothing")
 	w.wants("0", "SELECT count(*) FROM pgumbra.chunk")
 	w.wants("2", "SELECT count(*) FROM pgumbra.shadow_table WHERE state = 'keying' AND position IS NOT NULL AND rows_copied > 0")
-	must(t, BuildKeys(w.ctx, w.pool, w.run, 1, nil))
+	must(t, BuildKeys(w.t.Context(), w.pool, w.run, 1, nil))
 	w.wants("2", "SELECT count(*) FROM pgumbra.shadow_table WHERE state = 'catching_up'")
 }
 
@@ -251,14 +251,14 @@ func TestSnapshotOfAWholeCopyComesAfterItsLocks(t *testing.T) {
 	w.build("TABLE", "log", "CREATE TABLE @.log (a int);")
 	w.copied(w.source("log", plans.Plain), nil, "a = a")
 	w.start()
-	tx, err := w.pool.Begin(w.ctx)
+	tx, err := w.pool.Begin(w.t.Context())
 	must(t, err)
-	_, err = tx.Exec(w.ctx, "TRUNCATE shop.log; INSERT INTO shop.log VALUES (2)")
+	_, err = tx.Exec(w.t.Context(), "TRUNCATE shop.log; INSERT INTO shop.log VALUES (2)")
 	must(t, err)
 	done := make(chan error, 1)
-	go func() { done <- w.copier().Copy(w.ctx) }()
+	go func() { done <- w.copier().Copy(w.t.Context()) }()
 	w.waitsForLock()
-	must(t, tx.Commit(w.ctx))
+	must(t, tx.Commit(w.t.Context()))
 	must(t, <-done)
 	w.wants("2", "SELECT string_agg(a::text, ',') FROM "+shopShadow+".log")
 }
@@ -296,11 +296,11 @@ func TestCopyStopsAtAPartitionThatThePlanDoesNotKnow(t *testing.T) {
 	w := orders(t)
 	w.start()
 	w.exec("CREATE TABLE shop.orders_3 PARTITION OF shop.orders FOR VALUES FROM (5000) TO (6000)")
-	if err := w.copier().Copy(w.ctx); err == nil || !strings.Contains(err.Error(), "partition") {
+	if err := w.copier().Copy(w.t.Context()); err == nil || !strings.Contains(err.Error(), "partition") {
 		t.Fatalf("got %v", err)
 	}
 	w.exec("DROP TABLE shop.orders_3, shop.orders_1")
-	if err := w.copier().Copy(w.ctx); err == nil || !strings.Contains(err.Error(), "shop.orders_1 is not there") {
+	if err := w.copier().Copy(w.t.Context()); err == nil || !strings.Contains(err.Error(), "shop.orders_1 is not there") {
 		t.Fatalf("got %v", err)
 	}
 }
@@ -319,7 +319,7 @@ func TestDeposedLeaderCopiesNothing(t *testing.T) {
 			once.Do(func() { w.exec("UPDATE pgumbra.run SET epoch = epoch + 1") })
 		}
 	}
-	if err := c.Copy(w.ctx); err == nil || !strings.Contains(err.Error(), control.ErrDeposed.Error()) {
+	if err := c.Copy(w.t.Context()); err == nil || !strings.Contains(err.Error(), control.ErrDeposed.Error()) {
 		t.Fatalf("got %v", err)
 	}
 	w.wants("true", "SELECT count(*) < 300 FROM "+shopShadow+".items")
@@ -376,14 +376,14 @@ func TestThrottleHoldsBackWhileASlotRetainsTooMuch(t *testing.T) {
 	}
 	w.exec("CREATE TABLE shop.noise AS SELECT generate_series(1, 1000)")
 	throttle := &throttle{pool: w.pool, run: w.run, log: slog.New(slog.DiscardHandler)}
-	reason, err := throttle.look(w.ctx)
+	reason, err := throttle.look(w.t.Context())
 	if err != nil || !strings.HasPrefix(reason, "slot "+slot+" retains") {
 		drop()
 		t.Fatalf("%q, %v", reason, err)
 	}
 	w.wants(reason, "SELECT throttled FROM pgumbra.leader")
 	drop()
-	must(t, throttle.wait(w.ctx))
+	must(t, throttle.wait(w.t.Context()))
 	w.wants("", "SELECT throttled FROM pgumbra.leader")
 }
 
@@ -393,7 +393,7 @@ func TestThrottleAsksOfStandbysAndBackends(t *testing.T) {
 	w.start()
 	throttle := &throttle{pool: w.pool, run: w.run, log: slog.New(slog.DiscardHandler)}
 	for _, ask := range []func(context.Context) (string, error){throttle.lag, throttle.activity} {
-		if reason, err := ask(w.ctx); err != nil || reason != "" {
+		if reason, err := ask(w.t.Context()); err != nil || reason != "" {
 			t.Errorf("%q, %v", reason, err)
 		}
 	}

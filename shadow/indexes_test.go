@@ -57,27 +57,27 @@ func TestIndexesOfTreesTablesAndViewsAreBuiltOnce(t *testing.T) {
 	w := indexed(t)
 	w.start()
 	w.copy()
-	must(t, BuildKeys(w.ctx, w.pool, w.run, 2, nothingJournalled))
+	must(t, BuildKeys(w.t.Context(), w.pool, w.run, 2, nothingJournalled))
 	w.wants("catching_up,catching_up", "SELECT string_agg(state, ',') FROM pgumbra.shadow_table")
 	w.wants("5 of 5", indexesNow)
 	w.exec("UPDATE pgumbra.shadow_table SET state = 'indexing'")
 
 	// an index that fails leaves the others standing
 	w.exec("UPDATE " + shopShadow + ".items SET v = 'V8' WHERE id = 7")
-	err := BuildIndexes(w.ctx, w.pool, w.run, 2)
+	err := BuildIndexes(w.t.Context(), w.pool, w.run, 2)
 	var e *DuplicateError
 	if !errors.As(err, &e) || e.Table.String() != "shop.items" || e.Object != "items_lower" || !strings.Contains(e.Detail, "(lower(v))=(v8)") {
 		t.Fatalf("got %v", err)
 	}
 	w.wants("indexing,indexing", "SELECT string_agg(state, ',') FROM pgumbra.shadow_table")
 	w.exec("UPDATE " + shopShadow + ".items SET v = 'v7' WHERE id = 7")
-	must(t, BuildIndexes(w.ctx, w.pool, w.run, 2))
+	must(t, BuildIndexes(w.t.Context(), w.pool, w.run, 2))
 	w.wants("following,following", "SELECT string_agg(state, ',') FROM pgumbra.shadow_table")
 	w.wants("13 of 13", indexesNow)
 	w.wants("3000", "SELECT n FROM "+shopShadow+".totals")
 	w.wants("fast", "SELECT obj_description('"+shopShadow+".items_v'::regclass)")
 	w.wants("true", "SELECT relallvisible > 0 AND reltuples = 3000 FROM pg_class WHERE oid = '"+shopShadow+".items'::regclass")
-	must(t, BuildIndexes(w.ctx, w.pool, w.run, 2)) // nothing is left to do
+	must(t, BuildIndexes(w.t.Context(), w.pool, w.run, 2)) // nothing is left to do
 }
 
 func TestIndexBuildGoesOnAfterItWasCancelled(t *testing.T) {
@@ -85,13 +85,13 @@ func TestIndexBuildGoesOnAfterItWasCancelled(t *testing.T) {
 	w := indexed(t)
 	w.start()
 	w.copy()
-	must(t, BuildKeys(w.ctx, w.pool, w.run, 2, nothingJournalled))
+	must(t, BuildKeys(w.t.Context(), w.pool, w.run, 2, nothingJournalled))
 	w.exec("UPDATE pgumbra.shadow_table SET state = 'indexing'")
-	tx, err := w.pool.Begin(w.ctx)
+	tx, err := w.pool.Begin(w.t.Context())
 	must(t, err)
-	_, err = tx.Exec(w.ctx, "LOCK TABLE "+shopShadow+".orders_1 IN ROW EXCLUSIVE MODE")
+	_, err = tx.Exec(w.t.Context(), "LOCK TABLE "+shopShadow+".orders_1 IN ROW EXCLUSIVE MODE")
 	must(t, err)
-	ctx, cancel := context.WithCancel(w.ctx)
+	ctx, cancel := context.WithCancel(w.t.Context())
 	done := make(chan error, 1)
 	go func() { done <- BuildIndexes(ctx, w.pool, w.run, 2) }()
 	w.waitsForLock()
@@ -99,8 +99,8 @@ func TestIndexBuildGoesOnAfterItWasCancelled(t *testing.T) {
 	if err := <-done; err == nil {
 		t.Fatal("was not cancelled")
 	}
-	must(t, tx.Rollback(w.ctx))
-	must(t, BuildIndexes(w.ctx, w.pool, w.run, 2))
+	must(t, tx.Rollback(w.t.Context()))
+	must(t, BuildIndexes(w.t.Context(), w.pool, w.run, 2))
 	w.wants("13 of 13", indexesNow)
 }
 
@@ -112,7 +112,7 @@ func TestRecopyOfAFollowingTableBuildsItsIndexesAgain(t *testing.T) {
 	w.settle()
 	w.exec("UPDATE shop.orders SET m = m + 1 WHERE id < 100; UPDATE shop.items SET v = v || 'x'")
 	for i := range 2 {
-		must(t, w.copier().Recopy(w.ctx, &w.plan.Tables[i], "test"))
+		must(t, w.copier().Recopy(w.t.Context(), &w.plan.Tables[i], "test"))
 	}
 	w.wants("2 of 2", indexesNow) // kept's and the view's
 	w.wants("waiting1waiting1", "SELECT string_agg(concat(state, position, recopied), '') FROM pgumbra.shadow_table")
@@ -133,7 +133,7 @@ func TestRecopyKeepsIndexesThatAViewNeeds(t *testing.T) {
 	w.start()
 	w.copy()
 	w.settle()
-	must(t, w.copier().Recopy(w.ctx, tab, "test"))
+	must(t, w.copier().Recopy(w.t.Context(), tab, "test"))
 	w.exec("UPDATE shop.items SET v = 'again'")
 	w.copy()
 	w.wants("0", "SELECT count(*) FROM pgumbra.chunk") // in one snapshot
@@ -148,7 +148,7 @@ func TestKeyIsNotBuiltByADeposedLeader(t *testing.T) {
 	tab := w.plain("items")
 	w.start()
 	w.copy()
-	err := BuildKeys(w.ctx, w.pool, w.run, 1, func(context.Context, pgx.Tx, *plans.Table) error {
+	err := BuildKeys(w.t.Context(), w.pool, w.run, 1, func(context.Context, pgx.Tx, *plans.Table) error {
 		w.exec("UPDATE pgumbra.run SET epoch = epoch + 1") // does not wait for the transaction that calls
 		return nil
 	})

@@ -38,7 +38,7 @@ func TestRowThatCannotBeCopiedIsNamed(t *testing.T) {
 			w.build("TABLE", "items", "CREATE TABLE @.items (id bigint NOT NULL, "+c.columns+");")
 			w.copied(w.source("items", plans.Plain, c.key...), c.key, "id = id", "v = "+c.v)
 			w.start()
-			err := w.copier().Copy(w.ctx)
+			err := w.copier().Copy(w.t.Context())
 			var e *RowError
 			if !errors.As(err, &e) {
 				t.Fatalf("got %v", err)
@@ -61,7 +61,7 @@ func TestErrorOfNoRowIsNotBlamedOnOne(t *testing.T) {
 	tab := w.plain("items")
 	tab.Columns[1].Expression = "nosuchcolumn"
 	w.start()
-	err := w.copier().Copy(w.ctx)
+	err := w.copier().Copy(w.t.Context())
 	var e *RowError
 	if errors.As(err, &e) || pg.State(err) != "42703" {
 		t.Errorf("got %v", err)
@@ -75,7 +75,7 @@ func TestDuplicateKeyNamesProductionsTableAndTheKey(t *testing.T) {
 	tab.Columns[0].Expression = "CASE id WHEN 7 THEN 8 ELSE id END"
 	w.start()
 	w.copy()
-	err := BuildKeys(w.ctx, w.pool, w.run, 1, func(context.Context, pgx.Tx, *plans.Table) error { return nil })
+	err := BuildKeys(w.t.Context(), w.pool, w.run, 1, func(context.Context, pgx.Tx, *plans.Table) error { return nil })
 	var e *DuplicateError
 	if !errors.As(err, &e) || e.Table.String() != "shop.items" || e.Object != "items_pkey" || e.Detail != "Key (id)=(8) is duplicated." {
 		t.Errorf("got %v", err)

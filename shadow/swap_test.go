@@ -72,13 +72,13 @@ const constraintsOf = `SELECT replace(c.conrelid::regclass::text, $1, '') AS rel
 func (w *world) constraints(schema string) []string {
 	w.t.Helper()
 	sql := strings.ReplaceAll(strings.ReplaceAll(constraintsOf, "$1", pg.Literal(schema+".")), "$2", pg.Literal(schema))
-	conn, err := w.pool.Acquire(w.ctx)
+	conn, err := w.pool.Acquire(w.t.Context())
 	must(w.t, err)
 	defer conn.Release()
-	_, err = conn.Exec(w.ctx, "SET search_path = pg_catalog")
+	_, err = conn.Exec(w.t.Context(), "SET search_path = pg_catalog")
 	must(w.t, err)
-	defer func() { _, _ = conn.Exec(w.ctx, "RESET search_path") }()
-	rows, err := conn.Query(w.ctx, "SELECT q::text FROM ("+sql+") q ORDER BY 1")
+	defer func() { _, _ = conn.Exec(w.t.Context(), "RESET search_path") }()
+	rows, err := conn.Query(w.t.Context(), "SELECT q::text FROM ("+sql+") q ORDER BY 1")
 	must(w.t, err)
 	var found []string
 	for rows.Next() {
@@ -100,13 +100,13 @@ func TestForeignKeysEndAsInPlace(t *testing.T) {
 	if got := w.text("SELECT count(*) FROM pg_constraint WHERE contype = 'f' AND conrelid IN ('shop.e1h'::regclass, 'shop.e2'::regclass) AND confrelid = 'shop.people'::regclass"); got != "2" {
 		t.Errorf("%s leaves are guarded after the swap", got)
 	}
-	must(t, PostSwap(w.ctx, w.pool, w.run))
+	must(t, PostSwap(w.t.Context(), w.pool, w.run))
 	if diff := cmp.Diff(w.constraints("twin"), w.constraints("shop")); diff != "" {
 		t.Error(diff)
 	}
-	must(t, PostSwap(w.ctx, w.pool, w.run))
+	must(t, PostSwap(w.t.Context(), w.pool, w.run))
 	w.exec("ALTER TABLE shop.e DROP CONSTRAINT e_fk; ALTER TABLE shop.\"Old \"\"x\"\"\" DROP CONSTRAINT \"A \"\"b\"\"\"")
-	must(t, PostSwap(w.ctx, w.pool, w.run)) // what somebody dropped is left alone
+	must(t, PostSwap(w.t.Context(), w.pool, w.run)) // what somebody dropped is left alone
 	w.wants("0", "SELECT count(*) FROM pg_constraint WHERE conname = 'e_fk' AND connamespace = 'shop'::regnamespace")
 }
 
@@ -116,15 +116,15 @@ func TestPostSwapWaitsForLocksInTurns(t *testing.T) {
 	w.plan.Settings.Cutover.LockTimeout = 20 * time.Millisecond
 	w.exec("CREATE SCHEMA " + shopShadow + "; " + strings.ReplaceAll(parents, "@", shopShadow))
 	w.swap()
-	tx, err := w.pool.Begin(w.ctx)
+	tx, err := w.pool.Begin(w.t.Context())
 	must(t, err)
-	_, err = tx.Exec(w.ctx, "UPDATE shop.e SET person = person; LOCK TABLE shop.people IN SHARE MODE")
+	_, err = tx.Exec(w.t.Context(), "UPDATE shop.e SET person = person; LOCK TABLE shop.people IN SHARE MODE")
 	must(t, err)
 	done := make(chan error, 1)
-	go func() { done <- PostSwap(w.ctx, w.pool, w.run) }()
+	go func() { done <- PostSwap(w.t.Context(), w.pool, w.run) }()
 	w.waitsForLock()
 	w.waitsForLock()
-	must(t, tx.Commit(w.ctx))
+	must(t, tx.Commit(w.t.Context()))
 	must(t, <-done)
 	if diff := cmp.Diff(w.constraints("twin"), w.constraints("shop")); diff != "" {
 		t.Error(diff)
@@ -136,7 +136,7 @@ func TestPostSwapNamesTheKeyThatRowsViolate(t *testing.T) {
 	w := swapWorld(t)
 	w.exec("CREATE SCHEMA " + shopShadow + "; " + strings.ReplaceAll(parents, "@", shopShadow) + "; INSERT INTO " + shopShadow + ".e VALUES (95, 999, 1)")
 	w.swap()
-	err := PostSwap(w.ctx, w.pool, w.run)
+	err := PostSwap(w.t.Context(), w.pool, w.run)
 	if pg.State(err) != "23503" || !strings.Contains(err.Error(), "e_fk of shop.e2") {
 		t.Errorf("got %v", err)
 	}
@@ -192,17 +192,17 @@ func TestNewForeignKeysAreCheckedByTheirIndexsEquality(t *testing.T) {
 		{Name: "two", Table: in("c"), Columns: []string{"y", "x"}, References: in("p"), RefColumns: []string{"a", "b"}},
 		{Name: "one", Table: in("c"), Columns: []string{"n"}, References: in("p"), RefColumns: []string{"n"}},
 	}
-	found, err := CheckNewForeignKeys(w.ctx, w.pool, w.run)
+	found, err := CheckNewForeignKeys(w.t.Context(), w.pool, w.run)
 	if err != nil || len(found) != 0 {
 		t.Fatalf("%v, %v", found, err)
 	}
 	w.exec("INSERT INTO " + shopShadow + ".c VALUES (1, 'two', 'Bob'), (3, 'x', 'bob')")
-	found, err = CheckNewForeignKeys(w.ctx, w.pool, w.run)
+	found, err = CheckNewForeignKeys(w.t.Context(), w.pool, w.run)
 	if err != nil || len(found) != 1 || found[0].Key.Name != "two" || found[0].Rows != 2 || found[0].Example != "y = two, x = 1" {
 		t.Fatalf("%v, %v", found, err)
 	}
 	w.exec("ALTER TABLE " + shopShadow + ".p DROP CONSTRAINT p_n_key")
-	if _, err = CheckNewForeignKeys(w.ctx, w.pool, w.run); err == nil || !strings.Contains(err.Error(), "no unique index on n") {
+	if _, err = CheckNewForeignKeys(w.t.Context(), w.pool, w.run); err == nil || !strings.Contains(err.Error(), "no unique index on n") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -22,7 +22,6 @@ const shopShadow = "pgumbra_r_shop"
 // construction for it.
 type world struct {
 	t    testing.TB
-	ctx  context.Context
 	dsn  string
 	pool *pgxpool.Pool
 	plan *plans.Plan
@@ -41,7 +40,7 @@ func worldAt(t testing.TB, dsn, production string) *world {
 	if err := control.Migrate(ctx, dsn); err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, ctx: ctx, dsn: dsn}
+	w := &world{t: t, dsn: dsn}
 	w.connect()
 	w.exec("CREATE SCHEMA shop")
 	w.exec("SET search_path = shop, public; " + production + "; RESET ALL")
@@ -54,7 +53,7 @@ func worldAt(t testing.TB, dsn, production string) *world {
 
 func (w *world) connect() {
 	w.t.Helper()
-	pool, err := pg.NewPool(w.ctx, w.dsn, 6, pg.Options{Component: "test", SearchPath: "shop, public"})
+	pool, err := pg.NewPool(w.t.Context(), w.dsn, 6, pg.Options{Component: "test", SearchPath: "shop, public"})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -65,12 +64,12 @@ func (w *world) connect() {
 // exec runs a script on a session of its own.
 func (w *world) exec(script string) {
 	w.t.Helper()
-	conn, err := pgx.Connect(w.ctx, w.dsn)
+	conn, err := pgx.Connect(w.t.Context(), w.dsn)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	defer func() { _ = conn.Close(context.WithoutCancel(w.ctx)) }()
-	if err := pg.ExecScript(w.ctx, conn, script); err != nil {
+	defer func() { _ = conn.Close(context.WithoutCancel(w.t.Context())) }()
+	if err := pg.ExecScript(w.t.Context(), conn, script); err != nil {
 		w.t.Fatalf("%s: %v", script, err)
 	}
 }
@@ -79,7 +78,7 @@ func (w *world) exec(script string) {
 func (w *world) text(sql string, args ...any) string {
 	w.t.Helper()
 	var s string
-	if err := w.pool.QueryRow(w.ctx, "SELECT coalesce((SELECT x::text FROM ("+sql+") AS q (x)), 'NULL')", args...).Scan(&s); err != nil {
+	if err := w.pool.QueryRow(w.t.Context(), "SELECT coalesce((SELECT x::text FROM ("+sql+") AS q (x)), 'NULL')", args...).Scan(&s); err != nil {
 		w.t.Fatalf("%s: %v", sql, err)
 	}
 	return s
@@ -120,7 +119,7 @@ func (w *world) source(table string, kind plans.Kind, key ...string) *plans.Sour
 	for _, k := range key {
 		s.Key = append(s.Key, plans.KeyColumn{Name: k, Type: "bigint", Equals: "OPERATOR(pg_catalog.=)"})
 	}
-	rows, err := w.pool.Query(w.ctx, `
+	rows, err := w.pool.Query(w.t.Context(), `
 		SELECT n.nspname, c.relname, c.oid, c.relkind <> 'p'
 		FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 		WHERE c.oid IN (SELECT relid FROM pg_partition_tree($1::regclass) UNION SELECT $1::regclass)
@@ -167,7 +166,7 @@ func (w *world) plain(table string) *plans.Table {
 // create records the run.
 func (w *world) create() *control.Run {
 	w.t.Helper()
-	run, err := control.Create(w.ctx, w.pool, w.plan)
+	run, err := control.Create(w.t.Context(), w.pool, w.plan)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -179,7 +178,7 @@ func (w *world) create() *control.Run {
 func (w *world) start() {
 	w.t.Helper()
 	w.create()
-	if err := Build(w.ctx, w.pool, w.run); err != nil {
+	if err := Build(w.t.Context(), w.pool, w.run); err != nil {
 		w.t.Fatal(err)
 	}
 }
@@ -190,7 +189,7 @@ func (w *world) copier() *Copier {
 
 func (w *world) copy() {
 	w.t.Helper()
-	if err := w.copier().Copy(w.ctx); err != nil {
+	if err := w.copier().Copy(w.t.Context()); err != nil {
 		w.t.Fatal(err)
 	}
 }
@@ -198,11 +197,11 @@ func (w *world) copy() {
 // settle goes from keying to following; nothing was written meanwhile.
 func (w *world) settle() {
 	w.t.Helper()
-	if err := BuildKeys(w.ctx, w.pool, w.run, 2, nothingJournalled); err != nil {
+	if err := BuildKeys(w.t.Context(), w.pool, w.run, 2, nothingJournalled); err != nil {
 		w.t.Fatal(err)
 	}
 	w.exec("UPDATE pgumbra.shadow_table SET state = 'indexing' WHERE state = 'catching_up'")
-	if err := BuildIndexes(w.ctx, w.pool, w.run, 2); err != nil {
+	if err := BuildIndexes(w.t.Context(), w.pool, w.run, 2); err != nil {
 		w.t.Fatal(err)
 	}
 }
@@ -219,7 +218,7 @@ func (w *world) equal(a, b string) {
 
 func (w *world) rows(sql string) []string {
 	w.t.Helper()
-	rows, err := w.pool.Query(w.ctx, "SELECT q::text FROM ("+sql+") AS q ORDER BY 1")
+	rows, err := w.pool.Query(w.t.Context(), "SELECT q::text FROM ("+sql+") AS q ORDER BY 1")
 	if err != nil {
 		w.t.Fatalf("%s: %v", sql, err)
 	}
