@@ -9,7 +9,9 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -36,29 +38,27 @@ func (o Oracle) Copy(ctx context.Context, from, to string) error {
 	if err != nil {
 		return err
 	}
-	path, err := o.Bin("pg_restore")
+	dir, err := os.MkdirTemp("", "pgumbra-oracle-")
 	if err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(ctx, path, "-d", to)
-	cmd.Stdin = bytes.NewReader(dump)
-	out, err := cmd.CombinedOutput()
-	return explain(err, out)
-}
-
-// ours are the errors of a restore that concern only triggers of pgumbra's on
-// production's tables: their functions are in the schema that was left out.
-var ours = regexp.MustCompile(`(?s)pg_restore: error: could not execute query: ERROR:  schema "pgumbra" does not exist\nCommand was: [^\n]*pgumbra[^\n]*\n+`)
-
-func explain(err error, out []byte) error {
-	if err == nil {
-		return nil
+	defer os.RemoveAll(dir)
+	archive, list := filepath.Join(dir, "archive"), filepath.Join(dir, "list")
+	if err := os.WriteFile(archive, dump, 0o600); err != nil {
+		return err
 	}
-	rest := ours.ReplaceAll(out, nil)
-	if !bytes.Contains(rest, []byte("ERROR:")) {
-		return nil
+	contents, err := o.tool(ctx, "pg_restore", "-l", archive)
+	if err != nil {
+		return err
 	}
-	return fmt.Errorf("restore: %w: %s", err, rest)
+	// Triggers of pgumbra's are entries of their own; their functions are in
+	// the schema that was left out.
+	lines := slices.DeleteFunc(strings.SplitAfter(string(contents), "\n"), func(l string) bool { return strings.Contains(l, "pgumbra") })
+	if err := os.WriteFile(list, []byte(strings.Join(lines, "")), 0o600); err != nil {
+		return err
+	}
+	_, err = o.tool(ctx, "pg_restore", "--exit-on-error", "-L", list, "-d", to, archive)
+	return err
 }
 
 // MigrateInPlace runs the migrations as golang-migrate does, on the spot. table
@@ -143,7 +143,7 @@ func (o Oracle) tables(ctx context.Context, conn *pgx.Conn, leaveOut []string) (
 	rows, err := conn.Query(ctx, `
 		SELECT n.nspname, c.relname, a.attname FROM pg_class c
 		JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid
-		WHERE n.nspname = ANY ($1) AND c.relkind IN ('r', 'm') AND a.attnum > 0 AND NOT a.attisdropped
+		WHERE n.nspname = ANY ($1) AND (c.relkind = 'r' OR c.relkind = 'm' AND c.relispopulated) AND a.attnum > 0 AND NOT a.attisdropped
 		  AND NOT n.nspname || '.' || c.relname || '.' || a.attname = ANY ($2)
 		ORDER BY 1, 2, a.attname`, o.Schemas, leaveOut)
 	if err != nil {
