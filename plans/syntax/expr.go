@@ -154,6 +154,9 @@ func (in *inference) castTo(n *pgq.Node, t typeRef) (*pgq.Node, *reason) {
 	if r != nil {
 		return nil, r
 	}
+	if b := truthLiteral(n, name); b != nil {
+		return b, nil
+	}
 	if c := n.GetTypeCast(); c != nil && sameTree(castNode(nil, c.GetTypeName()), castNode(nil, name)) {
 		return n, nil
 	}
@@ -198,6 +201,20 @@ func (in *inference) parseTypeName(text string) (*pgq.TypeName, *reason) {
 	return t, nil
 }
 
+// truthLiteral is 't'::boolean as true: the deparser writes it so.
+func truthLiteral(n *pgq.Node, t *pgq.TypeName) *pgq.Node {
+	if last(parts(t.GetNames())) != "bool" || t.GetArrayBounds() != nil || n.GetAConst().GetSval() == nil {
+		return nil
+	}
+	switch n.GetAConst().GetSval().GetSval() {
+	case "t", "true":
+		return boolNode(true)
+	case "f", "false":
+		return boolNode(false)
+	}
+	return nil
+}
+
 // typeCast puts the right type's name into the user's own cast.
 func (s *scope) typeCast(c *pgq.TypeCast) (*pgq.Node, *reason) {
 	if movingTime(c) {
@@ -210,6 +227,9 @@ func (s *scope) typeCast(c *pgq.TypeCast) (*pgq.Node, *reason) {
 	name, r := s.castType(c.GetTypeName())
 	if r != nil {
 		return nil, r
+	}
+	if b := truthLiteral(arg, name); b != nil {
+		return b, nil
 	}
 	return castNode(arg, name), nil
 }
