@@ -111,6 +111,8 @@ type predecessor struct {
 	alive, stale bool
 }
 
+// predecessor reads the last leader of the live run of a name. An earlier run of
+// that name says nothing: whoever holds the lock then is planning a new one.
 func (l *leadership) predecessor(ctx context.Context, name string) (predecessor, error) {
 	var p predecessor
 	there, err := control.Exists(ctx, l.conn)
@@ -121,7 +123,8 @@ func (l *leadership) predecessor(ctx context.Context, name string) (predecessor,
 		SELECT l.host, l.pid, l.backends, l.heartbeat,
 		       l.heartbeat < clock_timestamp() - make_interval(secs => $2)
 		FROM pgumbra.leader l JOIN pgumbra.run r ON r.id = l.run_id
-		WHERE r.name = $1 AND l.heartbeat IS NOT NULL ORDER BY r.id DESC LIMIT 1`,
+		WHERE r.name = $1 AND l.heartbeat IS NOT NULL AND r.phase NOT IN ('finished', 'rolled_back', 'aborted')
+		ORDER BY r.id DESC LIMIT 1`,
 		name, deadAfter.Seconds()).Scan(&p.host, &p.pid, &p.backends, &p.beat, &p.stale)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return p, nil
@@ -147,7 +150,10 @@ func (l *leadership) endSessions(ctx context.Context, name string, recorded []in
 }
 
 // depose raises the epoch, so that whatever a predecessor's orphan still does
-// fails its check, and ends the orphans.
+// fails its check, and ends the orphans. What was asked of the predecessor is
+// forgotten: who still waits for a cutover asks again. A failure stays only
+// where the run is past repair: after the swap it says that the way back is
+// closed.
 func (l *leadership) depose(ctx context.Context, run *control.Run) error {
 	other, err := l.predecessor(ctx, run.Name)
 	if err != nil {
@@ -161,8 +167,9 @@ func (l *leadership) depose(ctx context.Context, run *control.Run) error {
 		host = "unknown"
 	}
 	err = l.conn.QueryRow(ctx, `
-		WITH raised AS (UPDATE pgumbra.run SET epoch = epoch + 1, failure = '' WHERE id = $1 RETURNING epoch, phase),
-		     known AS (UPDATE pgumbra.leader SET host = $2, pid = $3, backends = '{}', throttled = '', heartbeat = clock_timestamp()
+		WITH raised AS (UPDATE pgumbra.run SET epoch = epoch + 1,
+		                    failure = CASE WHEN phase = 'watching' THEN failure ELSE '' END WHERE id = $1 RETURNING epoch, phase),
+		     known AS (UPDATE pgumbra.leader SET host = $2, pid = $3, backends = '{}', throttled = '', cutover_requested = NULL, heartbeat = clock_timestamp()
 		               WHERE run_id = $1)
 		SELECT epoch, phase FROM raised`, run.ID, host, os.Getpid()).Scan(&run.Epoch, &run.Phase)
 	if err != nil {

@@ -320,19 +320,39 @@ func requestCutover(ctx context.Context, file *plans.File) (bool, error) {
 	if run.Phase.Over() {
 		return false, fmt.Errorf("%w: %s", ErrWrongPhase, run.Phase)
 	}
-	return waitForLeader(ctx, conn, run)
+	served, err := waitForLeader(ctx, conn, run)
+	if ctx.Err() != nil {
+		takeBack(ctx, file, run)
+	}
+	return served, err
 }
 
+// takeBack withdraws a request for a cutover that nobody waits for any more. On
+// a session of its own: a cancelled statement has closed the other one.
+func takeBack(ctx context.Context, file *plans.File, run *control.Run) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	conn, err := pg.Connect(ctx, file.Production.DSN, pg.Options{Component: "cutover"})
+	if err != nil {
+		return
+	}
+	_, _ = conn.Exec(ctx, `UPDATE pgumbra.leader SET cutover_requested = NULL WHERE run_id = $1`, run.ID)
+	_ = conn.Close(ctx)
+}
+
+// waitForLeader asks once of each leader: one that took over has forgotten what
+// its predecessor was asked.
 func waitForLeader(ctx context.Context, conn pg.Querier, run *control.Run) (bool, error) {
-	asked := false
+	var asked int64 // the epoch that was asked
 	for {
 		var phase control.Phase
 		var alive, pending bool
+		var epoch int64
 		err := conn.QueryRow(ctx, `
-			SELECT r.phase, l.cutover_requested IS NOT NULL,
+			SELECT r.phase, r.epoch, l.cutover_requested IS NOT NULL,
 			       coalesce(l.heartbeat > clock_timestamp() - make_interval(secs => $2), false)
 			FROM pgumbra.run r JOIN pgumbra.leader l ON l.run_id = r.id WHERE r.id = $1`,
-			run.ID, 4*heartbeat.Seconds()).Scan(&phase, &pending, &alive)
+			run.ID, 4*heartbeat.Seconds()).Scan(&phase, &epoch, &pending, &alive)
 		switch {
 		case err != nil:
 			return false, err
@@ -342,14 +362,14 @@ func waitForLeader(ctx context.Context, conn pg.Querier, run *control.Run) (bool
 			return false, fmt.Errorf("%w: %s", ErrWrongPhase, phase)
 		case !alive:
 			return false, nil
-		case asked && !pending:
+		case asked == epoch && !pending:
 			return false, fmt.Errorf("%w: %s", ErrNotNow, lastReason(ctx, conn, run))
-		case !asked:
+		case asked != epoch:
 			_, err := conn.Exec(ctx, `UPDATE pgumbra.leader SET cutover_requested = clock_timestamp() WHERE run_id = $1`, run.ID)
 			if err != nil {
 				return false, err
 			}
-			asked = true
+			asked = epoch
 		}
 		select {
 		case <-ctx.Done():

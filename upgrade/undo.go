@@ -35,12 +35,15 @@ func Abort(ctx context.Context, file *plans.File, leftovers Leftovers, log *slog
 	defer l.release(ctx)
 	run, err := control.Find(ctx, l.conn, file.Name)
 	if errors.Is(err, control.ErrNoRun) {
-		return false, plans.DropScratch(ctx, file)
+		if err := plans.DropScratch(ctx, file); err != nil {
+			return false, err
+		}
+		return false, purge(ctx, l, nil, leftovers)
 	}
 	if err != nil {
 		return false, err
 	}
-	if run.Phase.Swapped() || run.Phase == control.RolledBack {
+	if run.Phase.Swapped() { // meanwhile
 		return true, fmt.Errorf("%w: %s: the swap is done, abort is for before it", ErrWrongPhase, run.Phase)
 	}
 	if run.Phase != control.Aborted {
@@ -54,21 +57,23 @@ func Abort(ctx context.Context, file *plans.File, leftovers Leftovers, log *slog
 	return true, purge(ctx, l, run, leftovers)
 }
 
-// seize takes the leadership even from a leader that lives.
+// seize takes the leadership even from a leader that lives. Its process may
+// take it back before we have it, or be planning a run that has no row yet.
 func seize(ctx context.Context, file *plans.File) (*leadership, error) {
-	l, err := lead(ctx, file.Production.DSN, file.Name)
-	var led *ErrLed
-	if !errors.As(err, &led) {
-		return l, err
+	for tries := 0; ; tries++ {
+		if err := endLive(ctx, file); err != nil {
+			return nil, err
+		}
+		l, err := lead(ctx, file.Production.DSN, file.Name)
+		var led *ErrLed
+		if !errors.As(err, &led) || tries == 5 {
+			return l, err
+		}
 	}
-	if err := endLive(ctx, file); err != nil {
-		return nil, err
-	}
-	return lead(ctx, file.Production.DSN, file.Name)
 }
 
-// endLive ends the sessions of a leader that lives. Its process finds its
-// connections gone and its run aborted, and stops.
+// endLive ends the sessions of a leader, dead or alive. A live process finds its
+// connections gone and, once they are, its run aborted, and stops.
 func endLive(ctx context.Context, file *plans.File) error {
 	conn, err := pg.Connect(ctx, file.Production.DSN, pg.Options{Component: "abort"})
 	if err != nil {
@@ -77,10 +82,13 @@ func endLive(ctx context.Context, file *plans.File) error {
 	l := &leadership{conn: conn}
 	defer l.release(ctx)
 	run, err := control.Find(ctx, conn, file.Name)
-	if err != nil {
+	if err != nil && !errors.Is(err, control.ErrNoRun) {
 		return err
 	}
-	if !run.Phase.Over() {
+	if err == nil && (run.Phase.Swapped() || run.Phase == control.RolledBack) {
+		return fmt.Errorf("%w: %s: the swap is done, abort is for before it", ErrWrongPhase, run.Phase)
+	}
+	if err == nil && !run.Phase.Over() {
 		if _, err := conn.Exec(ctx, `UPDATE pgumbra.run SET epoch = epoch + 1 WHERE id = $1`, run.ID); err != nil {
 			return err
 		}
@@ -128,7 +136,7 @@ func Finish(ctx context.Context, file *plans.File, old cutover.OldSide, leftover
 	return purge(ctx, l, run, leftovers)
 }
 
-// purge removes the run's record, and the control schema with the last one.
+// purge removes the run's record (nil: there is none), and the control schema with the last one.
 func purge(ctx context.Context, l *leadership, run *control.Run, leftovers Leftovers) error {
 	if leftovers == KeepRecord {
 		return nil

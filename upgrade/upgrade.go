@@ -15,6 +15,7 @@ import (
 	"github.com/cenkalti/backoff/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/pgumbra/pgumbra/cutover"
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
@@ -82,8 +83,8 @@ type worker struct {
 
 // Run brings a run to where the options say, starting or resuming it. It ends
 // with nil when that is reached, or when somebody else's cutover command was
-// served. Lost connections are survived: the leadership is taken anew and the
-// servers are asked what happened.
+// served. Once it leads, lost connections are survived: the leadership is taken
+// anew and the servers are asked what happened.
 func Run(ctx context.Context, file *plans.File, o Options) error {
 	tries := backoff.NewExponentialBackOff()
 	tries.MaxInterval = 15 * time.Second
@@ -91,7 +92,7 @@ func Run(ctx context.Context, file *plans.File, o Options) error {
 	_, err := backoff.Retry(ctx, func() (struct{}, error) {
 		began := time.Now()
 		err := runOnce(ctx, file, o, &id)
-		if !pg.Unreachable(err) {
+		if id == 0 || !pg.Unreachable(err) { // a server that was never reached is a mistake, not a fault
 			return struct{}{}, backoff.Permanent(err)
 		}
 		if time.Since(began) > time.Minute {
@@ -121,7 +122,26 @@ func runOnce(ctx context.Context, file *plans.File, o Options, id *int64) error 
 		return err
 	}
 	*id = run.ID
-	return withWorker(ctx, l, run, file, o, (*worker).live)
+	err = withWorker(ctx, l, run, file, o, (*worker).live)
+	l.recordFailure(ctx, run, err)
+	return err
+}
+
+// recordFailure notes in the run's row what ended it, for status. Nothing is
+// noted of what is no failure of the run: a stop that was asked for, a lost
+// connection, a lost leadership, a cutover that was not possible.
+func (l *leadership) recordFailure(ctx context.Context, run *control.Run, err error) {
+	if err == nil || ctx.Err() != nil || pg.Unreachable(err) {
+		return
+	}
+	for _, other := range []error{errStop, control.ErrDeposed, ErrNotNow, cutover.ErrUnknown} {
+		if errors.Is(err, other) {
+			return
+		}
+	}
+	// Not worth an error of its own: the caller says why the run ended.
+	_, _ = l.conn.Exec(ctx, `UPDATE pgumbra.run SET failure = $3 WHERE id = $1 AND epoch = $2 AND failure = ''`,
+		run.ID, run.Epoch, plans.Redact(err.Error()))
 }
 
 // withWorker opens the sessions that work, deposes predecessors and runs f with

@@ -38,20 +38,21 @@ func exitCode(err error) int {
 		blocked   *upgrade.Blocked
 		different *upgrade.Different
 		led       *upgrade.ErrLed
+		refused   *plans.RefusedError
 	)
 	switch {
 	case err == nil, errors.Is(err, upgrade.ErrNothingToDo):
 		return exitDone
+	case errors.Is(err, cutover.ErrUnknown):
+		return exitUnknown
 	case errors.Is(err, errInterrupted):
 		return exitInterrupted
 	case errors.As(err, &usage), errors.As(err, &file):
 		return exitUsage
-	case errors.As(err, &blocked), errors.As(err, &different):
+	case errors.As(err, &blocked), errors.As(err, &different), errors.As(err, &refused):
 		return exitFindings
 	case errors.As(err, &led), errors.Is(err, control.ErrDeposed):
 		return exitLed
-	case errors.Is(err, cutover.ErrUnknown):
-		return exitUnknown
 	case errors.Is(err, upgrade.ErrNotNow):
 		return exitNotNow
 	}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/pgumbra/pgumbra/cutover"
 	"github.com/pgumbra/pgumbra/plans"
 	"github.com/pgumbra/pgumbra/plans/syntax"
 )
@@ -47,7 +48,7 @@ func run(args []string) int {
 	root := a.root()
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
-	if err != nil && errors.Is(context.Cause(ctx), errInterrupted) {
+	if err != nil && !errors.Is(err, cutover.ErrUnknown) && errors.Is(context.Cause(ctx), errInterrupted) {
 		err = errInterrupted
 	}
 	return a.report(err)

@@ -126,17 +126,37 @@ func States(ctx context.Context, db pg.Querier, run *Run) (map[int]State, error)
 }
 
 // Purge removes a run's record; with the last record the control schema goes
-// too. Never while a run is live: its own rows are all that undoes it.
+// too. Never while a run is live: its own rows are all that undoes it. Run nil:
+// only a control schema that holds no run, as a process leaves it that died
+// before it recorded one.
 func Purge(ctx context.Context, conn *pgx.Conn, run *Run) error {
 	return pg.ReadCommitted(ctx, conn, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, `DELETE FROM pgumbra.run WHERE id = $1`, run.ID); err != nil {
-			return fmt.Errorf("remove the record of run %s: %w", run.Name, err)
+		if run != nil {
+			if _, err := tx.Exec(ctx, `DELETE FROM pgumbra.run WHERE id = $1`, run.ID); err != nil {
+				return fmt.Errorf("remove the record of run %s: %w", run.Name, err)
+			}
 		}
-		var others bool
-		if err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pgumbra.run)`).Scan(&others); err != nil || others {
+		needed, err := needed(ctx, tx)
+		if err != nil || needed {
 			return err
 		}
-		_, err := tx.Exec(ctx, `DROP SCHEMA pgumbra CASCADE`)
+		_, err = tx.Exec(ctx, `DROP SCHEMA IF EXISTS pgumbra CASCADE`)
 		return err
 	})
+}
+
+// needed reports whether the control schema holds a run, or anything that is
+// not ours.
+func needed(ctx context.Context, tx pgx.Tx) (needed bool, err error) {
+	there, err := Exists(ctx, tx)
+	if err != nil {
+		return false, err
+	}
+	sql := `SELECT EXISTS (SELECT FROM pg_class c WHERE c.relnamespace = to_regnamespace('pgumbra')
+		AND c.relname NOT IN ('version', 'version_pkey'))`
+	if there {
+		sql = `SELECT EXISTS (SELECT FROM pgumbra.run)`
+	}
+	err = tx.QueryRow(ctx, sql).Scan(&needed)
+	return needed, err
 }

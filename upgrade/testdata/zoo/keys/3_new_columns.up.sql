@@ -1,0 +1,10 @@
+ALTER TABLE keys.by_text ADD COLUMN length int;
+UPDATE keys.by_text SET length = length(id);
+ALTER TABLE keys.by_numeric ADD COLUMN w int NOT NULL DEFAULT 3;
+ALTER TABLE keys.by_time ADD COLUMN day date;
+UPDATE keys.by_time SET day = (id AT TIME ZONE 'UTC')::date;
+ALTER TABLE keys.by_several RENAME COLUMN code TO part;
+ALTER TABLE keys.by_several DROP COLUMN bought;
+ALTER TABLE keys.by_composite ADD COLUMN w text DEFAULT 'd';
+ALTER TABLE keys.by_deferrable ADD COLUMN w text DEFAULT 'd';
+ALTER TABLE keys.by_always ADD COLUMN w text DEFAULT 'd';

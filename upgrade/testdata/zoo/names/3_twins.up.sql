@@ -1,0 +1,6 @@
+ALTER TABLE "My Shop"."twin" RENAME TO swapped;
+ALTER TABLE "My Shop"."Twin" RENAME TO "twin";
+ALTER TABLE "My Shop".swapped RENAME TO "Twin";
+ALTER TABLE "My Shop"."TWIN" RENAME COLUMN v TO w;
+ALTER TABLE "My Shop"."TWIN" RENAME COLUMN "V" TO v;
+ALTER TABLE "My Shop"."TWIN" RENAME COLUMN w TO "V";

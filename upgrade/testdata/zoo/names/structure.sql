@@ -1,0 +1,25 @@
+-- Names that must be quoted, are reserved, or have 63 bytes.
+CREATE SCHEMA "My Shop";
+CREATE TYPE "My Shop"."Order State" AS ENUM ('New', 'it''s "done"', 'select');
+CREATE DOMAIN "My Shop"."table" AS text;
+CREATE TABLE "My Shop"."Orders" ("Id" serial PRIMARY KEY, "select" int, "from" text, "User Name" text, "State" "My Shop"."Order State" DEFAULT 'New', "quote""inside" text, "percent%s" text, "semi;colon" text, "$1" text, "back\slash" text);
+CREATE TABLE "My Shop"."order" ("order" int PRIMARY KEY, "group" text, "table" "My Shop"."table", "Order" int REFERENCES "My Shop"."Orders");
+CREATE TABLE "My Shop"."user" ("user" text PRIMARY KEY, "current_user" text, "default" int DEFAULT 3);
+CREATE TABLE "My Shop"."twin" (id int PRIMARY KEY, v text);
+CREATE TABLE "My Shop"."Twin" (id int PRIMARY KEY, v text);
+CREATE TABLE "My Shop"."TWIN" (id int PRIMARY KEY, v text, "V" text);
+CREATE TABLE "My Shop".a_table_whose_name_is_as_long_as_names_can_be_sixty_three_bytes (a_column_whose_name_is_as_long_as_names_can_be_sixtythree_bytes int PRIMARY KEY, v text);
+CREATE TABLE "My Shop".a_table_whose_name_is_as_long_as_names_can_be_sixty_three_bytez (a_column_whose_name_is_as_long_as_names_can_be_sixtythree_bytes int, v text, s serial, UNIQUE (a_column_whose_name_is_as_long_as_names_can_be_sixtythree_bytes));
+CREATE TABLE "My Shop"."größe ☃" ("schlüssel" int PRIMARY KEY, "wert ☃" text);
+CREATE TABLE "My Shop"."new" ("old" int PRIMARY KEY, "new" text, t text, n text, p text);
+CREATE TABLE "My Shop"."a.b" ("c.d" int PRIMARY KEY, v text);
+CREATE TABLE "My Shop".new_rows (old_rows int PRIMARY KEY, seq bigint, xid bigint, op text, img text, member oid, k_0 int, t_0 int);
+CREATE TABLE "My Shop"."with'quote" ("it's" int PRIMARY KEY, v text);
+CREATE VIEW "My Shop"."View" AS SELECT "Id", "select", "State" FROM "My Shop"."Orders" WHERE "from" <> 'from';
+CREATE VIEW "My Shop"."View of View" AS SELECT "Id" FROM "My Shop"."View";
+CREATE FUNCTION "My Shop"."Fun ction"("In" int) RETURNS int LANGUAGE sql IMMUTABLE AS $$ SELECT "In" + 1 $$;
+CREATE INDEX "An Index" ON "My Shop"."Orders" ("My Shop"."Fun ction"("select")) WHERE "from" IS NOT NULL;
+CREATE SEQUENCE "My Shop"."Seq";
+CREATE FUNCTION "My Shop"."Trig"() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$;
+CREATE TRIGGER "Zoo Trigger" BEFORE INSERT ON "My Shop"."order" FOR EACH ROW EXECUTE FUNCTION "My Shop"."Trig"();
+COMMENT ON COLUMN "My Shop"."Orders"."quote""inside" IS 'quotes''inside';

@@ -1,0 +1,5 @@
+ALTER TABLE sales.items ALTER COLUMN id TYPE bigint;
+ALTER TABLE base.last_sale ALTER COLUMN sale TYPE bigint;
+ALTER TABLE base.items ADD COLUMN gross numeric;
+UPDATE base.items SET gross = base.vat(price);
+ALTER TABLE sales.items RENAME COLUMN unit TO sold_by;

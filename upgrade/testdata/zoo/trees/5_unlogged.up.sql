@@ -1,0 +1,2 @@
+ALTER TABLE trees.cache ADD COLUMN hits bigint NOT NULL DEFAULT 0;
+CREATE UNLOGGED TABLE trees.fresh (id int PRIMARY KEY);

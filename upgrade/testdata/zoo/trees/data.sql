@@ -1,0 +1,12 @@
+INSERT INTO trees.events SELECT n, date '2023-06-01' + n, nullif(chr(97 + n % 3), 'c'), 'body ' || n FROM generate_series(1, 900) n;
+INSERT INTO trees.hashed SELECT n, 'v' || n FROM generate_series(1, 300) n;
+INSERT INTO trees.keyless SELECT CASE WHEN n % 9 > 0 THEN date '2024-01-01' + n % 5 END, 'v' || n % 3 FROM generate_series(1, 200) n;
+INSERT INTO trees.refers SELECT n, n FROM generate_series(1, 200) n;
+INSERT INTO trees.things SELECT n, 'thing ' || n FROM generate_series(1, 100) n;
+INSERT INTO trees.cars SELECT n, 'car ' || n, 3 + n % 3 FROM generate_series(50, 150) n;
+INSERT INTO trees.trucks SELECT n, 'truck ' || n, 6, n * 1.5 FROM generate_series(90, 190) n;
+INSERT INTO trees.painted VALUES ('red'), ('red'), (NULL);
+INSERT INTO trees.painted_cars (id, name, wheels, colour, extra) SELECT n, 'painted ' || n, 4, 'blue', n FROM generate_series(1, 30) n;
+INSERT INTO trees.cache SELECT 'k' || n, n FROM generate_series(1, 100) n;
+INSERT INTO trees.plain SELECT n, date '2024-01-01' + n, 'v' || n FROM generate_series(1, 600) n;
+INSERT INTO trees.plain_list SELECT n, CASE n % 3 WHEN 0 THEN 'x' WHEN 1 THEN 'y' ELSE 'z' END, n FROM generate_series(1, 300) n;

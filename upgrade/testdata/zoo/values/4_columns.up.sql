@@ -1,0 +1,12 @@
+ALTER TABLE vals.made RENAME COLUMN w TO width;
+ALTER TABLE vals.made ADD COLUMN volume int GENERATED ALWAYS AS (width * h * 2) STORED;
+ALTER TABLE vals.made ADD COLUMN label text;
+UPDATE vals.made SET label = coalesce(name, 'none') || ' ' || width;
+ALTER TABLE vals.made ALTER COLUMN label SET NOT NULL;
+ALTER TABLE vals.defaults ADD COLUMN kind text DEFAULT 'existing';
+ALTER TABLE vals.defaults ALTER COLUMN kind SET DEFAULT 'new';
+ALTER TABLE vals.dropped ADD COLUMN quiet int;
+ALTER TABLE vals.dropped ALTER COLUMN quiet SET DEFAULT 7;
+ALTER TABLE vals.all_kinds ALTER COLUMN vc TYPE text, ALTER COLUMN i2 TYPE int, ALTER COLUMN f4 TYPE double precision, DROP COLUMN m;
+ALTER TABLE vals.large ADD COLUMN size int;
+UPDATE vals.large SET size = length(body);
