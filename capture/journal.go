@@ -172,7 +172,8 @@ func (j Journal) Field(alias, column string) string {
 // Unread is SQL text of a predicate over journal rows: those that a reader at
 // the given position has not applied. position is SQL text of a pg_snapshot,
 // usually a parameter with its cast. Numbers from a sequence are not commit
-// order, so the test is visibility; its first half lets the index on xid serve.
+// order, so the test is visibility; its first half lets the block range index
+// on xid serve, whose expression it repeats.
 // What the reader's own snapshot does not see yet, its query leaves out by itself.
 func Unread(position string) string { return UnreadOf("", position) }
 
@@ -183,6 +184,7 @@ func UnreadOf(alias, position string) string {
 		xid = alias + ".xid"
 	}
 	return strings.NewReplacer("{xid}", xid, "{position}", position).Replace(
-		"{xid} OPERATOR(pg_catalog.>=) pg_catalog.pg_snapshot_xmin({position})" +
+		"({xid}::pg_catalog.text::pg_catalog.int8) OPERATOR(pg_catalog.>=)" +
+			" (pg_catalog.pg_snapshot_xmin({position})::pg_catalog.text::pg_catalog.int8)" +
 			" AND NOT pg_catalog.pg_visible_in_snapshot({xid}, {position})")
 }

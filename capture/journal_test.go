@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pgumbra/pgumbra/internal/control"
@@ -220,5 +221,21 @@ func TestCheckSeesSilencedFunctions(t *testing.T) {
 	rotateAt := f.source(0)
 	if err := lead(f.ctx, f.pool, f.run, rotateAt, Forward(f.run, rotateAt).Tables()[1]); err == nil {
 		t.Error("rotation brought silenced functions back to life")
+	}
+}
+
+func TestUnreadEntriesAreFoundByIndex(t *testing.T) {
+	t.Parallel()
+	f := ordersFixture(t)
+	f.install()
+	conn := f.ours()
+	_, err := conn.Exec(f.ctx, `SET enable_seqscan = off`)
+	f.must(err)
+	rows, err := conn.Query(f.ctx, "EXPLAIN SELECT seq FROM "+Forward(f.run, f.source(0)).Name().Quoted()+" WHERE "+Unread("'5:5:'::pg_snapshot"))
+	f.must(err)
+	plan, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	f.must(err)
+	if got := strings.Count(strings.Join(plan, "\n"), "Bitmap Index Scan"); got != 2 {
+		t.Errorf("plan:\n%s", strings.Join(plan, "\n"))
 	}
 }

@@ -16,9 +16,9 @@ import (
 )
 
 // rotateAt is the size in bytes from which a journal's active table is
-// exchanged. Small enough that scanning one costs a batch little, large enough
-// that functions are replaced seldom.
-var rotateAt int64 = 64 << 20
+// exchanged. Small enough that scanning one costs a batch milliseconds, large
+// enough that functions are replaced seldom.
+var rotateAt int64 = 16 << 20
 
 // Size is what all journals of the run take on disk, in bytes, indexes and
 // TOAST included. It locks no table: one that is dropped meanwhile counts 0.
