@@ -193,6 +193,44 @@ func (m *maker) changesOutside() {
 			m.outsideChange(b.Name, "drop it")
 		}
 	}
+	m.compareOutside(m.describeOutside(m.before), m.describeOutside(m.after))
+}
+
+// describeOutside lists functions, types and sequences of schemas that do not
+// move.
+func (m *maker) describeOutside(c *catalog.Catalog) map[pg.Name]string {
+	all := map[pg.Name]string{}
+	for _, f := range c.Functions {
+		if !m.moving(f.Name.Schema) {
+			all[pg.Name{Schema: f.Name.Schema, Name: f.Name.Name + f.Arguments}] = f.Definition
+		}
+	}
+	for _, t := range c.Types {
+		if !m.moving(t.Name.Schema) && !t.Extension {
+			all[t.Name] = t.Kind + t.Definition
+		}
+	}
+	for _, s := range c.Sequences {
+		if !m.moving(s.Name.Schema) && !s.Extension {
+			all[s.Name] = s.Definition
+		}
+	}
+	return all
+}
+
+func (m *maker) compareOutside(before, after map[pg.Name]string) {
+	for n, definition := range after {
+		if was, there := before[n]; !there {
+			m.outsideChange(n, "make it")
+		} else if was != definition {
+			m.outsideChange(n, "change it")
+		}
+	}
+	for n := range before {
+		if _, there := after[n]; !there {
+			m.outsideChange(n, "drop it")
+		}
+	}
 }
 
 func (m *maker) outsideChange(n pg.Name, what string) {

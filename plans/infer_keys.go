@@ -69,9 +69,15 @@ func (m *maker) chooseKey(s *sourceDraft) {
 func (m *maker) keyNotCarried(s *sourceDraft, i *catalog.Index) {
 	s.index = i
 	for _, d := range s.tables {
-		if _, missing := m.pairs(d, s.production, i); missing != "" {
-			m.blocker("key-not-carried", d.after.Name.String(), fmt.Sprintf("no column of the upgraded table holds %s of %s's key one to one, so a changed row cannot be found again", missing, s.production.Name),
+		pairs, missing := m.pairs(d, s.production, i)
+		_, unique := m.shadowIndex(d, pairs)
+		switch {
+		case missing != "":
+			m.blocker("key-not-carried", d.after.Name.String(), fmt.Sprintf("no column of the upgraded table holds %s of %s's key, so a changed row cannot be found again", missing, s.production.Name),
 				"keep the key column, or add a unique column to production that the upgraded table keeps")
+		case !unique && !m.oneToOne(d, s.production, pairs):
+			m.blocker("key-not-carried", d.after.Name.String(), fmt.Sprintf("the expressions over %s's key may make one of two, and no unique index of the upgraded table forbids it", s.production.Name),
+				"add a unique index on "+strings.Join(shadowColumns(pairs), ", ")+" in a migration")
 		}
 	}
 }
@@ -125,8 +131,8 @@ func (m *maker) bestKey(s *sourceDraft, candidates []*catalog.Index) *catalog.In
 		served, all := true, true
 		for _, d := range s.tables {
 			pairs, missing := m.pairs(d, s.production, i)
-			all = all && missing == ""
 			_, unique := m.shadowIndex(d, pairs)
+			all = all && missing == "" && (unique || m.oneToOne(d, s.production, pairs))
 			served = served && unique
 		}
 		if all && served {
@@ -155,8 +161,7 @@ func (m *maker) pairs(d *tableDraft, production *catalog.Table, i *catalog.Index
 }
 
 // carrier is the column that holds a production column: itself, cast at most,
-// or else computed from it alone; then a unique index must prove that no two
-// keys become one.
+// or else one that is computed from it alone.
 func carrier(d *tableDraft, production *catalog.Table, name string) (Column, bool) {
 	for _, c := range d.plan.Columns {
 		if !c.Generated && !c.Volatile && plainReference(c.Expression) == name {
@@ -167,15 +172,28 @@ func carrier(d *tableDraft, production *catalog.Table, name string) (Column, boo
 		if c.Generated || c.Volatile || c.Expression == "" {
 			continue
 		}
-		if read := columnsRead(c.Expression, production); len(read) == 1 && read[0] == name && hasUnique(d, c.Shadow) {
+		if read := columnsRead(c.Expression, production); len(read) == 1 && read[0] == name {
 			return c, true
 		}
 	}
 	return Column{}, false
 }
 
-func hasUnique(d *tableDraft, column string) bool {
-	return d.plan.Feed == Copied && d.final != nil && slices.ContainsFunc(d.final.Columns, func(c catalog.Column) bool { return c.Name == column && c.NotNull })
+// oneToOne: no two keys of production can become one in the shadow, by what the
+// expressions are. Where that is not known, a unique index must prove it.
+func (m *maker) oneToOne(d *tableDraft, production *catalog.Table, pairs []Pair) bool {
+	return !slices.ContainsFunc(pairs, func(p Pair) bool {
+		from, _ := production.ColumnNamed(p.Production)
+		to, _ := d.after.ColumnNamed(p.Shadow)
+		return plainReference(p.Expression) == "" || !injective(from.Type, to.Type)
+	})
+}
+
+// injective: a cast that keeps different values different.
+func injective(from, to string) bool {
+	whole := []string{"smallint", "integer", "bigint", "numeric"}
+	f, t := slices.Index(whole, from), slices.Index(whole, to)
+	return from == to || f >= 0 && f < t || to == "text" || to == "character varying"
 }
 
 // equality is the equality of the column's own key index, else of its type.

@@ -128,10 +128,13 @@ func (m *maker) lookAtProduction(ctx context.Context) error {
 	if m.schemasAbsent() {
 		return errBlocked
 	}
-	if err := m.readVersion(ctx); err != nil {
+	if err := m.checkProduction(ctx); err != nil {
 		return err
 	}
-	if err := m.checkProduction(ctx); err != nil {
+	if slices.ContainsFunc(m.plan.Findings, func(f Finding) bool { return f.Code == "privileges" }) {
+		return errBlocked // what follows would stumble over them, and say something else
+	}
+	if err := m.readVersion(ctx); err != nil {
 		return err
 	}
 	return m.findPgDump(ctx)
@@ -161,7 +164,7 @@ func (m *maker) schemasAbsent() bool {
 // readVersion finds golang-migrate's table and what it says, and how far to go.
 func (m *maker) readVersion(ctx context.Context) error {
 	if m.migrations == nil {
-		m.plan.NothingToDo = true
+		m.blocker("no-migrations", m.file.Name, "without migrations only a move to another server makes sense, which is not available yet", "name the folder by migrations.path")
 		return errBlocked
 	}
 	if err := m.findVersionTable(); err != nil {

@@ -70,15 +70,8 @@ func (m *maker) newExtensions() []Entry {
 // leftOut: entries that are made otherwise. The schema of a public that is
 // moved or copied is written by hand.
 func (m *maker) leftOut(e dumpEntry) bool {
-	i := slices.IndexFunc(m.plan.Schemas, func(s Schema) bool {
-		return s.Swap == Move || s.Production == "public"
-	})
-	if i < 0 {
-		return false
-	}
-	return e.class == pgNamespace && slices.ContainsFunc(m.plan.Schemas, func(s Schema) bool {
-		return s.Shadow == e.name && (s.Swap == Move || s.Production == "public")
-	}) || (e.tag == "COMMENT" || e.tag == "ACL") && strings.HasPrefix(e.name, "SCHEMA ") && m.handMade(strings.TrimPrefix(e.name, "SCHEMA "))
+	schema := strings.TrimPrefix(e.name, "SCHEMA ")
+	return m.handMade(schema) && (e.class == pgNamespace || e.schema == "-" && (e.tag == "COMMENT" || e.tag == "ACL") && schema != e.name)
 }
 
 func (m *maker) handMade(schema string) bool {
@@ -87,24 +80,22 @@ func (m *maker) handMade(schema string) bool {
 	})
 }
 
-// publicEntries writes the schemas that pg_dump does not: an empty vessel where
-// objects are moved out of it, or a twin of public with its owner, privileges
-// and comment.
+// publicEntries writes the schemas that pg_dump does not, with owner, privileges
+// and comment of the true one: public, and those out of which objects are moved.
+// The owner matters from the start: only who may create in a schema can be made
+// the owner of a table there.
 func (m *maker) publicEntries(ctx context.Context) error {
 	var made []Entry
 	for i, s := range m.plan.Schemas {
 		if !m.handMade(s.Shadow) {
 			continue
 		}
-		sql := "CREATE SCHEMA " + pg.Ident(s.Shadow) + ";"
-		if s.Swap == Rename {
-			more, err := m.likeSchema(ctx, s)
-			if err != nil {
-				return err
-			}
-			sql += more
+		more, err := m.likeSchema(ctx, s)
+		if err != nil {
+			return err
 		}
-		made = append(made, Entry{TOC: -1000 - i, Class: pgNamespace, Tag: "SCHEMA", Name: pg.Name{Name: s.Shadow}, SQL: sql, Stage: StageBuild})
+		made = append(made, Entry{TOC: -1000 - i, Class: pgNamespace, Tag: "SCHEMA", Name: pg.Name{Name: s.Shadow},
+			SQL: "CREATE SCHEMA " + pg.Ident(s.Shadow) + ";" + more, Stage: StageBuild})
 	}
 	m.plan.Entries = append(made, m.plan.Entries...)
 	return nil

@@ -205,8 +205,10 @@ func (m *maker) renameSchema(ctx context.Context, s Schema) error {
 	if s.Swap == Move || s.Production == "public" {
 		return m.moveAway(ctx, s)
 	}
+	n, _ := m.after.Schema(s.Production)
 	script := "ALTER SCHEMA " + pg.Ident(s.Production) + " RENAME TO " + pg.Ident(s.Shadow) +
-		";\nCREATE SCHEMA " + pg.Ident(s.Production) + ";\n"
+		";\nCREATE SCHEMA " + pg.Ident(s.Production) +
+		";\nALTER SCHEMA " + pg.Ident(s.Production) + " OWNER TO " + pg.Ident(n.Owner) + ";\n"
 	for _, o := range m.plan.Shared {
 		if o.Name.Schema == s.Production {
 			script += o.SetSchema(s.Shadow, s.Production) + ";\n"

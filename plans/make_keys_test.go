@@ -1,0 +1,145 @@
+package plans
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/pgumbra/pgumbra/internal/pg"
+)
+
+func TestMakeChoosesKeysThatTheShadowCarries(t *testing.T) {
+	t.Parallel()
+	s := newShop(t, `CREATE TABLE moved (email text PRIMARY KEY, no int NOT NULL UNIQUE);
+		CREATE TABLE late (id int NOT NULL, CONSTRAINT late_key UNIQUE (id) DEFERRABLE);
+		ALTER TABLE late ALTER id SET NOT NULL;
+		CREATE TABLE hashed (id uuid PRIMARY KEY, v int);
+		CREATE TABLE none (v int, w int);
+		CREATE TABLE wide (a int, b int, v text, PRIMARY KEY (a, b));
+		CREATE TABLE swapped (id int PRIMARY KEY, code text NOT NULL UNIQUE)`,
+		`ALTER TABLE moved DROP CONSTRAINT moved_pkey; ALTER TABLE moved DROP COLUMN email; ALTER TABLE moved ADD PRIMARY KEY (no);
+		 ALTER TABLE hashed ALTER COLUMN id TYPE text;
+		 ALTER TABLE wide DROP CONSTRAINT wide_pkey; CREATE INDEX ON wide (b, a);
+		 ALTER TABLE none ADD COLUMN x int DEFAULT 4`)
+	s.file.Tables = []TableRules{{Name: pg.Name{Schema: "shop", Name: "swapped"}, Freeze: true, Record: RecordKey}}
+	p := s.runnable(t)
+	source := func(name string) Source { return p.Sources[p.tableNamed(t, name).Source] }
+	if k := source("shop.moved").Key; len(k) != 1 || k[0].Name != "no" {
+		t.Errorf("moved: %+v", k)
+	}
+	if l := source("shop.late"); l.Record != RecordKey || l.Key[0].Name != "id" || p.tableNamed(t, "shop.late").Upsert {
+		t.Errorf("late: %+v", l)
+	}
+	if h := p.tableNamed(t, "shop.hashed"); h.Key[0].Type != "text" || !h.Upsert {
+		t.Errorf("hashed: %+v", h)
+	}
+	if n := source("shop.none"); n.Record != RecordImage || len(n.Key) != 0 {
+		t.Errorf("none: %+v", n)
+	}
+	if w := p.tableNamed(t, "shop.wide"); w.KeyIndex == 0 || w.Upsert || len(w.Key) != 2 {
+		t.Errorf("wide: %+v", w)
+	}
+	if f := source("shop.swapped"); !f.Frozen || f.Record != RecordKey || p.tableNamed(t, "shop.swapped").Upsert {
+		t.Errorf("swapped: %+v", f)
+	}
+}
+
+func TestMakeBlocksAKeyThatIsLost(t *testing.T) {
+	t.Parallel()
+	s := newShop(t, `CREATE TABLE a (id int PRIMARY KEY, v int)`, `ALTER TABLE a DROP COLUMN id; ALTER TABLE a ADD COLUMN id bigserial PRIMARY KEY`)
+	if p := s.plan(t); !p.has(Blocker, "key-not-carried", "shop.a") {
+		t.Errorf("findings: %+v", p.Findings)
+	}
+}
+
+func TestMakeKeepsInheritanceFamiliesOnOneKey(t *testing.T) {
+	t.Parallel()
+	s := newShop(t, `CREATE TABLE parent (id int PRIMARY KEY, x text); CREATE TABLE child (y int, PRIMARY KEY (id)) INHERITS (parent);
+		CREATE TABLE grandchild (PRIMARY KEY (id)) INHERITS (child)`, `ALTER TABLE parent ADD COLUMN z int`)
+	p := s.runnable(t)
+	g := p.Sources[p.tableNamed(t, "shop.grandchild").Source]
+	if g.Kind != Inherited || g.Record != RecordKey || len(g.Ancestors) != 2 {
+		t.Errorf("%+v", g)
+	}
+	orphan := newShop(t, `CREATE TABLE parent (id int PRIMARY KEY); CREATE TABLE child () INHERITS (parent)`, `ALTER TABLE parent ADD COLUMN z int`)
+	if p := orphan.plan(t); !p.has(Blocker, "inheritance-key", "shop.child") {
+		t.Errorf("findings: %+v", p.Findings)
+	}
+}
+
+func TestMakeDerivesTables(t *testing.T) {
+	t.Parallel()
+	structure := `CREATE TABLE orders (id int PRIMARY KEY, street text, buyer int NOT NULL); CREATE TABLE buyers (id int PRIMARY KEY, name text)`
+	migration := `CREATE TABLE sent (order_id int PRIMARY KEY, street text, name text, no bigserial);
+		INSERT INTO sent (order_id, street, name) SELECT o.id, o.street, b.name FROM orders o JOIN buyers b ON b.id = o.buyer`
+	from := "SELECT o.id AS order_id, street, b.name FROM shop.orders o JOIN shop.buyers b ON b.id = o.buyer"
+	orders := KeyRule{Source: pg.Name{Schema: "shop", Name: "orders"}, Pairs: []WatchPair{{"id", "order_id"}}}
+	s := newShop(t, structure, migration)
+	s.file.Tables = []TableRules{{Name: pg.Name{Schema: "shop", Name: "sent"}, From: Expression{SQL: from}, Key: []KeyRule{orders}}}
+	if p := s.plan(t); !p.has(Blocker, "transform-reads-tables", "shop.sent") || p.has(Blocker, "unmapped-backfill", "") {
+		t.Errorf("findings: %+v", p.Findings)
+	}
+	s.file.Tables[0].Key = append(s.file.Tables[0].Key, KeyRule{Source: pg.Name{Schema: "shop", Name: "buyers"}, Pairs: []WatchPair{{"name", "name"}}})
+	p := s.runnable(t)
+	sent := p.tableNamed(t, "shop.sent")
+	if sent.Feed != Derived || len(sent.Watches) != 2 || sent.Key[0].Shadow != "order_id" || !sent.column("no").Volatile {
+		t.Errorf("%+v", sent)
+	}
+	if b := p.Sources[sent.Watches[1].Source]; len(b.Tracked) != 1 || b.Tracked[0] != "name" {
+		t.Errorf("%+v", b)
+	}
+}
+
+// TestMakeNamesTheGrantsThatSuffice types each GRANT that the plan asks for, and
+// nothing else.
+func TestMakeNamesTheGrantsThatSuffice(t *testing.T) {
+	t.Parallel()
+	s := newShop(t, `CREATE TYPE mood AS ENUM ('sad'); CREATE TABLE a (id serial PRIMARY KEY, m mood); CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1';
+		ALTER TABLE a ENABLE ROW LEVEL SECURITY; ALTER TABLE a FORCE ROW LEVEL SECURITY; CREATE EXTENSION pg_trgm SCHEMA public`, `ALTER TABLE a ADD COLUMN b int`)
+	owner, role := "owner_of_"+s.file.Name, "role_of_"+s.file.Name
+	s.exec(t, strings.NewReplacer("OWNR_", pg.Ident(owner), "ROLE_", pg.Ident(role)).Replace(`CREATE ROLE OWNR_; CREATE ROLE ROLE_ LOGIN;
+		ALTER SCHEMA shop OWNER TO OWNR_; ALTER TABLE shop.a OWNER TO OWNR_; ALTER TYPE shop.mood OWNER TO OWNR_; ALTER FUNCTION shop.f() OWNER TO OWNR_;
+		ALTER TABLE shop.schema_migrations OWNER TO OWNR_`))
+	t.Cleanup(func() {
+		for _, r := range []string{role, owner} {
+			s.exec(t, "DROP OWNED BY "+pg.Ident(r)+" CASCADE")
+			s.exec(t, "DROP ROLE "+pg.Ident(r))
+		}
+	})
+	s.file.Production.DSN = asUser(s.file.Production.DSN, role)
+	typed := map[string]bool{}
+	for range 5 {
+		p := s.plan(t)
+		if p.Runnable {
+			break
+		}
+		for _, f := range p.Findings {
+			if f.Level != Blocker {
+				continue
+			}
+			if f.Code != "privileges" {
+				t.Fatalf("%+v", f)
+			}
+			statement, _, _ := strings.Cut(f.Fix, ";")
+			if typed[statement] {
+				t.Fatalf("%s was typed already: %+v", statement, f)
+			}
+			typed[statement] = true
+			s.exec(t, statement)
+		}
+	}
+	if p := s.plan(t); !p.Runnable {
+		t.Errorf("findings after %v: %+v", typed, p.Findings)
+	}
+	t.Log(typed)
+}
+
+func asUser(dsn, user string) string {
+	if scheme, rest, ok := strings.Cut(dsn, "://"); ok {
+		_, host, found := strings.Cut(rest, "@")
+		if !found {
+			host = rest
+		}
+		return scheme + "://" + user + "@" + host
+	}
+	return dsn + " user=" + user
+}
