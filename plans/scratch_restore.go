@@ -32,9 +32,6 @@ func (m *maker) restore(ctx context.Context, s *scratch) error {
 	if err := runEntries(ctx, s.db, entries); err != nil {
 		return m.restoreFailed(err)
 	}
-	if err := m.matchPublic(ctx, s); err != nil {
-		return err
-	}
 	return m.populate(ctx, s)
 }
 
@@ -70,52 +67,25 @@ func ours(e dumpEntry) bool {
 }
 
 // dropPublic: template0 has a schema public; a production without one has not.
-// Where it has one, scratch gets a new one: the old one's privileges are
-// initial ones (pg_init_privs), which pg_dump leaves out of the shadow's dump
-// although the shadow's schema, made by CREATE SCHEMA, has none.
 func (m *maker) dropPublic(ctx context.Context, s *scratch) error {
-	public, there := m.production.Schema("public")
-	if !there {
-		_, err := s.db.Exec(ctx, "DROP SCHEMA IF EXISTS public")
-		return err
+	if _, there := m.production.Schema("public"); there {
+		return m.matchPublic(ctx, s)
 	}
-	_, err := s.db.Exec(ctx, "DROP SCHEMA public")
-	switch pg.State(err) {
-	case "":
-		_, err = s.db.Exec(ctx, "CREATE SCHEMA public")
-	case pg.InsufficientPriv: // PostgreSQL 14: it belongs to the superuser
-		err = nil
-	}
-	if err != nil {
-		return fmt.Errorf("make scratch's schema public: %w", err)
-	}
-	_, err = s.db.Exec(ctx, "ALTER SCHEMA public OWNER TO "+pg.Ident(public.Owner))
-	if pg.State(err) == pg.InsufficientPriv {
-		return nil
-	}
+	_, err := s.db.Exec(ctx, "DROP SCHEMA IF EXISTS public")
 	return err
 }
 
-// matchPublic gives scratch's schema public production's privileges: pg_dump
-// leaves out what it takes for their default.
+// matchPublic gives scratch's schema public production's owner: pg_dump leaves
+// out what it takes for its default.
 func (m *maker) matchPublic(ctx context.Context, s *scratch) error {
-	if _, there := m.production.Schema("public"); !there {
-		return nil
+	public, _ := m.production.Schema("public")
+	var owner string
+	err := s.db.QueryRow(ctx, `SELECT pg_get_userbyid(nspowner) FROM pg_namespace WHERE nspname = 'public'`).Scan(&owner)
+	if err != nil || owner == public.Owner {
+		return err
 	}
-	rows, err := m.db.Query(ctx, `
-		SELECT pg_catalog.format('GRANT %s ON SCHEMA public TO %s%s', a.privilege_type,
-		       CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(a.grantee)) END,
-		       CASE WHEN a.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END)
-		FROM pg_catalog.pg_namespace n, pg_catalog.aclexplode(n.nspacl) a
-		WHERE n.nspname = 'public' AND a.grantee <> n.nspowner`)
-	if err != nil {
-		return fmt.Errorf("read the privileges on schema public: %w", err)
-	}
-	grants, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err != nil {
-		return fmt.Errorf("read the privileges on schema public: %w", err)
-	}
-	return pg.ExecScript(ctx, s.db, strings.Join(append([]string{"REVOKE ALL ON SCHEMA public FROM PUBLIC"}, grants...), ";\n"))
+	_, err = s.db.Exec(ctx, "ALTER SCHEMA public OWNER TO "+pg.Ident(public.Owner))
+	return err
 }
 
 // object names an entry for people.

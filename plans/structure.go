@@ -90,12 +90,16 @@ func (m *maker) publicEntries(ctx context.Context) error {
 		if !m.handMade(s.Shadow) {
 			continue
 		}
-		more, err := m.likeSchema(ctx, s)
+		attributes, privileges, err := m.likeSchema(ctx, s)
 		if err != nil {
 			return err
 		}
-		made = append(made, Entry{TOC: -1000 - i, Class: pgNamespace, Tag: "SCHEMA", Name: pg.Name{Name: s.Shadow},
-			SQL: "CREATE SCHEMA " + pg.Ident(s.Shadow) + ";" + more, Stage: StageBuild})
+		made = append(made, Entry{TOC: -1000 - 2*i, Class: pgNamespace, Tag: "SCHEMA", Name: pg.Name{Name: s.Shadow},
+			SQL: "CREATE SCHEMA " + pg.Ident(s.Shadow) + ";" + attributes, Stage: StageBuild})
+		if privileges != "" {
+			made = append(made, Entry{TOC: -1001 - 2*i, Class: pgNamespace, Tag: "ACL", Name: pg.Name{Name: s.Shadow},
+				SQL: privileges, Stage: StageBuild})
+		}
 	}
 	m.plan.Entries = append(made, m.plan.Entries...)
 	return nil
@@ -103,38 +107,38 @@ func (m *maker) publicEntries(ctx context.Context) error {
 
 // likeSchema gives the shadow's schema owner, privileges and comment of the
 // true one, as the migrations left it.
-func (m *maker) likeSchema(ctx context.Context, s Schema) (string, error) {
+func (m *maker) likeSchema(ctx context.Context, s Schema) (attributes, privileges string, err error) {
 	n, _ := m.after.Schema(s.Production)
 	name := pg.Ident(s.Shadow)
-	sql := "\nALTER SCHEMA " + name + " OWNER TO " + pg.Ident(n.Owner) + ";"
+	attributes = "\nALTER SCHEMA " + name + " OWNER TO " + pg.Ident(n.Owner) + ";"
 	if n.Comment != "" {
-		sql += "\nCOMMENT ON SCHEMA " + name + " IS " + pg.Literal(n.Comment) + ";"
+		attributes += "\nCOMMENT ON SCHEMA " + name + " IS " + pg.Literal(n.Comment) + ";"
 	}
 	if n.ACL == "" {
-		return sql, nil
+		return attributes, "", nil
 	}
-	sql += "\nREVOKE ALL ON SCHEMA " + name + " FROM " + pg.Ident(n.Owner) + ";"
+	privileges = "REVOKE ALL ON SCHEMA " + name + " FROM " + pg.Ident(n.Owner) + ";"
 	rows, err := m.scratch.db.Query(ctx, `SELECT coalesce(pg_get_userbyid(nullif(a.grantee, 0)), ''), a.privilege_type, a.is_grantable
 		FROM aclexplode($1::aclitem[]) a`, n.ACL)
 	if err != nil {
-		return "", fmt.Errorf("read privileges of schema %s: %w", s.Production, err)
+		return "", "", fmt.Errorf("read privileges of schema %s: %w", s.Production, err)
 	}
 	defer rows.Close()
 	for rows.Next() {
 		var grantee, privilege string
 		var grantable bool
 		if err := rows.Scan(&grantee, &privilege, &grantable); err != nil {
-			return "", err
+			return "", "", err
 		}
 		to := "PUBLIC"
 		if grantee != "" {
 			to = pg.Ident(grantee)
 		}
-		sql += "\nGRANT " + privilege + " ON SCHEMA " + name + " TO " + to
+		privileges += "\nGRANT " + privilege + " ON SCHEMA " + name + " TO " + to
 		if grantable {
-			sql += " WITH GRANT OPTION"
+			privileges += " WITH GRANT OPTION"
 		}
-		sql += ";"
+		privileges += ";"
 	}
-	return sql, rows.Err()
+	return attributes, privileges, rows.Err()
 }
