@@ -112,8 +112,9 @@ func (o Oracle) Structure(ctx context.Context, dsn string) (string, error) {
 	return strings.Join(entries, "\n\n"), nil
 }
 
-// Rows is every table's content as sorted text, by table name. Columns that no
-// second run can repeat are left out: pass them as schema.table.column.
+// Rows is every table's content as sorted text, by table name; one line says
+// that a materialized view was never refreshed. Columns that no second run can
+// repeat are left out: pass them as schema.table.column.
 func (o Oracle) Rows(ctx context.Context, dsn string, leaveOut ...string) (map[string][]string, error) {
 	conn, err := pg.Connect(ctx, dsn, pg.Options{Component: "oracle"})
 	if err != nil {
@@ -126,17 +127,25 @@ func (o Oracle) Rows(ctx context.Context, dsn string, leaveOut ...string) (map[s
 	}
 	content := map[string][]string{}
 	for name, columns := range tables {
-		rows, err := conn.Query(ctx, fmt.Sprintf(`SELECT ROW(%s)::text FROM ONLY %s ORDER BY 1`, pg.Idents(columns), name.Quoted()))
-		if err != nil {
-			return nil, err
-		}
-		lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		lines, err := read(ctx, conn, name, columns)
 		if err != nil {
 			return nil, fmt.Errorf("read %s: %w", name, err)
 		}
 		content[name.String()] = lines
 	}
 	return content, nil
+}
+
+func read(ctx context.Context, conn *pgx.Conn, name pg.Name, columns []string) ([]string, error) {
+	rows, err := conn.Query(ctx, fmt.Sprintf(`SELECT ROW(%s)::text FROM ONLY %s ORDER BY 1`, pg.Idents(columns), name.Quoted()))
+	if err != nil {
+		return nil, err
+	}
+	lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if pg.State(err) == "55000" {
+		return []string{"not populated"}, nil
+	}
+	return lines, err
 }
 
 func (o Oracle) tables(ctx context.Context, conn *pgx.Conn, leaveOut []string) (map[pg.Name][]string, error) {
@@ -151,9 +160,13 @@ func (o Oracle) tables(ctx context.Context, conn *pgx.Conn, leaveOut []string) (
 	}
 	tables := map[pg.Name][]string{}
 	var name pg.Name
-	var column string
+	var column *string // nil: a table without columns
 	_, err = pgx.ForEachRow(rows, []any{&name.Schema, &name.Name, &column}, func() error {
-		tables[name] = append(tables[name], column)
+		if column == nil {
+			tables[name] = nil
+			return nil
+		}
+		tables[name] = append(tables[name], *column)
 		return nil
 	})
 	return tables, err

@@ -2,6 +2,7 @@ package upgrade_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -78,7 +79,14 @@ func (w *world) file() *plans.File {
 func (w *world) run(ctx context.Context, o upgrade.Options) {
 	w.t.Helper()
 	o.Log = w.log
-	must(w.t, upgrade.Run(ctx, w.file(), o))
+	err := upgrade.Run(ctx, w.file(), o)
+	var blocked *upgrade.Blocked
+	if errors.As(err, &blocked) {
+		for _, f := range blocked.Plan.Findings {
+			w.t.Logf("%s %s %s %s: %s", f.Level, f.Code, f.Object, f.Where, f.Message)
+		}
+	}
+	must(w.t, err)
 }
 
 // upgraded checks that production is what the migrations make in place.

@@ -20,7 +20,8 @@ import (
 )
 
 // zoo are the folders under testdata/zoo: structure.sql and data.sql make
-// production at version 1, the numbered files are the migrations that follow.
+// production at version 1, the numbered files are the migrations that follow,
+// and plan.yaml, where there is one, holds what the plan file must say.
 // Together they hold every kind of object and value that must come through.
 var zoo = map[string][]string{
 	"keys":        {"keys"},
@@ -77,6 +78,9 @@ func zooHistory(t *testing.T, name string, schemas []string) history {
 	slices.SortFunc(files, func(a, b string) int { return number(t, a) - number(t, b) })
 	for _, f := range files {
 		h.migrations = append(h.migrations, read(t, f))
+	}
+	if lines, err := os.ReadFile(filepath.Join(dir, "plan.yaml")); err == nil {
+		h.planFile = string(lines)
 	}
 	return h
 }

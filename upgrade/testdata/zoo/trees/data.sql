@@ -5,7 +5,7 @@ INSERT INTO trees.refers SELECT n, n FROM generate_series(1, 200) n;
 INSERT INTO trees.things SELECT n, 'thing ' || n FROM generate_series(1, 100) n;
 INSERT INTO trees.cars SELECT n, 'car ' || n, 3 + n % 3 FROM generate_series(50, 150) n;
 INSERT INTO trees.trucks SELECT n, 'truck ' || n, 6, n * 1.5 FROM generate_series(90, 190) n;
-INSERT INTO trees.painted VALUES ('red'), ('red'), (NULL);
+INSERT INTO trees.painted VALUES (1, 'red'), (2, '');
 INSERT INTO trees.painted_cars (id, name, wheels, colour, extra) SELECT n, 'painted ' || n, 4, 'blue', n FROM generate_series(1, 30) n;
 INSERT INTO trees.cache SELECT 'k' || n, n FROM generate_series(1, 100) n;
 INSERT INTO trees.plain SELECT n, date '2024-01-01' + n, 'v' || n FROM generate_series(1, 600) n;

@@ -2,8 +2,8 @@
 CREATE SCHEMA trees;
 CREATE TABLE trees.events (id bigint NOT NULL, at date NOT NULL, kind text, body text, PRIMARY KEY (id, at)) PARTITION BY RANGE (at);
 CREATE TABLE trees.events_2023 PARTITION OF trees.events FOR VALUES FROM ('2023-01-01') TO ('2024-01-01') WITH (fillfactor = 90);
-CREATE TABLE trees.events_2024 PARTITION OF trees.events FOR VALUES FROM ('2024-01-01') TO ('2025-01-01') PARTITION BY LIST (kind);
-CREATE TABLE trees.events_2024_a PARTITION OF trees.events_2024 FOR VALUES IN ('a', NULL);
+CREATE TABLE trees.events_2024 PARTITION OF trees.events FOR VALUES FROM ('2024-01-01') TO ('2025-01-01') PARTITION BY RANGE (id);
+CREATE TABLE trees.events_2024_low PARTITION OF trees.events_2024 FOR VALUES FROM (MINVALUE) TO (400);
 -- columns in another order, attached
 CREATE TABLE trees.events_2024_rest (body text, kind text, gone int, at date NOT NULL, id bigint NOT NULL);
 ALTER TABLE trees.events_2024_rest DROP COLUMN gone;
@@ -25,8 +25,8 @@ CREATE TABLE trees.empty_tree (id int) PARTITION BY LIST (id);
 CREATE TABLE trees.things (id int PRIMARY KEY, name text DEFAULT 'thing', CHECK (id > 0));
 CREATE TABLE trees.cars (wheels int NOT NULL DEFAULT 4, PRIMARY KEY (id)) INHERITS (trees.things);
 CREATE TABLE trees.trucks (load numeric) INHERITS (trees.cars);
-CREATE TABLE trees.painted (colour text);
-CREATE TABLE trees.painted_cars (extra int) INHERITS (trees.cars, trees.painted);
+CREATE TABLE trees.painted (id int PRIMARY KEY, colour text);
+CREATE TABLE trees.painted_cars (extra int, PRIMARY KEY (id)) INHERITS (trees.cars, trees.painted);
 ALTER TABLE trees.trucks ALTER COLUMN wheels SET DEFAULT 6;
 ALTER TABLE trees.trucks ADD PRIMARY KEY (id);
 
