@@ -79,7 +79,16 @@ func (s *step) blameWrite(w write, blamed []int, reads bool) bool {
 	for _, t := range tables {
 		s.blameTable(t, w, blamed, reads)
 	}
-	return len(tables) > 0
+	return len(tables) > 0 || s.absent(w.table)
+}
+
+// absent: there is no such table before or after the statement, so nothing of
+// it is left.
+func (s *step) absent(r *pgq.RangeVar) bool {
+	name := tableName(r)
+	_, before := s.before.Tables[name]
+	_, after := s.after.Tables[name]
+	return s.fact.Marked && !before && !after && slices.Contains(s.fact.names.Tables, name)
 }
 
 func (s *step) blameTable(t *table, w write, blamed []int, reads bool) {

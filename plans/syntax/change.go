@@ -186,10 +186,12 @@ func (s *step) evaluated(scope *scope, c *column, e *pgq.Node) *value {
 		v.origin = Backfill
 		return v
 	}
-	node, r := scope.expr(e)
+	inner := *scope
+	inner.functions = nil
+	node, r := inner.expr(e)
 	switch {
 	case r == nil:
-		return &value{node: node, origin: Backfill, typ: c.Type, cast: true, functions: scope.functions}
+		return &value{node: node, origin: Backfill, typ: c.Type, cast: true, functions: inner.functions}
 	case r.volatile:
 		return &value{origin: Backfill, typ: c.Type, volatile: true, made: e, where: where(s.fact)}
 	}
@@ -274,7 +276,8 @@ func (s *step) removed(t *table, scope *scope, condition *pgq.Node) {
 	}
 	s.fires(t, scope.rel, triggerDelete, nil)
 	s.cascadeDelete(scope.rel, map[uint32]bool{})
-	t.where = append(t.where, notTrue(condition))
+	t.where = append(slices.Clone(t.where), notTrue(condition)) // others may have been fed by it
+	t.functions = joinFunctions(t.functions, scope.functions)
 }
 
 // cascadeDelete: foreign keys that take rows of other tables along, and these
@@ -308,7 +311,7 @@ func (in *inference) clear(t *table) {
 		m.emptied = m.emptied || m.memberOf == t.oid
 	}
 	t.emptied = t.emptied || t.live()
-	t.source, t.where, t.blamed, t.carried = 0, nil, nil, false
+	t.source, t.where, t.functions, t.blamed, t.carried = 0, nil, nil, nil, false
 	t.columns = map[int16]*value{}
 }
 

@@ -124,6 +124,8 @@ type TableFeed struct {
 	Source uint32
 	// Where is SQL over the production row that must be true; empty: all rows.
 	Where string
+	// Functions are the user's own functions that Where calls, by oid in scratch.
+	Functions []uint32
 	// Columns by attnum. Those that a blocker concerns are absent.
 	Columns map[int16]Expr
 	// Empty: the migrations took all production rows away.

@@ -54,7 +54,7 @@ func (in *inference) gather(root *catalog.Table, t *table) {
 	switch {
 	case len(members) == 0:
 	case len(members) == 1 && t.source == 0 && !t.carried:
-		t.source, t.where = members[0].source, members[0].where
+		t.source, t.where, t.functions = members[0].source, members[0].where, members[0].functions
 		for _, c := range root.Columns {
 			if from := members[0].last.column(c.Name); from != nil {
 				t.columns[c.Num] = members[0].columns[from.Num]
@@ -119,7 +119,7 @@ func (in *inference) note(level string, i int, final *catalog.Table, t *table, c
 }
 
 func (in *inference) feedOf(final *catalog.Table, t *table) TableFeed {
-	feed := TableFeed{Source: t.source, Columns: map[int16]Expr{}, Carried: t.carried}
+	feed := TableFeed{Source: t.source, Columns: map[int16]Expr{}, Carried: t.carried, Functions: t.functions}
 	if condition := and(t.where); condition != nil {
 		text, r := in.render(condition)
 		if r != nil {

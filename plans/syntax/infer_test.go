@@ -93,6 +93,7 @@ func TestInferredEqualsInPlace(t *testing.T) {
 		"function that alters":    {"CREATE FUNCTION add_audit(t regclass) RETURNS void LANGUAGE plpgsql AS $$ BEGIN EXECUTE format('ALTER TABLE %s ADD audited_by text DEFAULT ''me''', t); END $$; SELECT add_audit('orders'); SELECT setval('customers_id_seq', (SELECT max(id) FROM customers));"},
 		"other search path":       {"CREATE SCHEMA app; SET search_path = app, public; CREATE TABLE orders (id int); INSERT INTO orders VALUES (1); UPDATE orders SET id = 2; RESET search_path;", "SET search_path = public; UPDATE orders SET note = 'x' WHERE note IS NULL;"},
 		"moved schema":            {"CREATE SCHEMA app; ALTER TABLE orders SET SCHEMA app; UPDATE app.orders SET note = app.orders.note || 'x';"},
+		"as another role":         {"CREATE SCHEMA secret; GRANT USAGE ON SCHEMA public TO pg_monitor; GRANT ALL ON orders TO pg_monitor; SET ROLE pg_monitor; UPDATE public.orders SET note = 'x' WHERE deleted; DO $$ BEGIN IF false THEN DELETE FROM secret.t; END IF; EXCEPTION WHEN others THEN NULL; END $$; RESET ROLE; DROP SCHEMA secret"},
 		"rolled back":             {"BEGIN; UPDATE orders SET note = 'x'; ROLLBACK;"},
 		"concurrently":            {"CREATE INDEX CONCURRENTLY i ON orders (note);", "DROP INDEX CONCURRENTLY i"},
 		"function of migrations":  {"CREATE FUNCTION cents(n numeric) RETURNS bigint LANGUAGE sql AS 'SELECT (n * 100)::bigint'; ALTER TABLE orders ADD c bigint; UPDATE orders SET c = cents(total) + length(slug(note)); "},

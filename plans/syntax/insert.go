@@ -92,8 +92,9 @@ func insertColumns(rel *relation, list []*pgq.Node) ([]column, *reason) {
 
 // source of a SELECT: the one table that it reads.
 type source struct {
-	table *table
-	where []*pgq.Node
+	table     *table
+	where     []*pgq.Node
+	functions []uint32
 }
 
 // selected are the values of a plain SELECT from one table.
@@ -122,7 +123,7 @@ func (s *step) selected(q *pgq.SelectStmt) (source, []*value, *reason) {
 	if r != nil {
 		return source{}, nil, r
 	}
-	out := source{table: t, where: t.where}
+	out := source{table: t, where: t.where, functions: t.functions}
 	if q.GetWhereClause() == nil {
 		return out, values, nil
 	}
@@ -132,6 +133,7 @@ func (s *step) selected(q *pgq.SelectStmt) (source, []*value, *reason) {
 	}
 	if condition = fold(condition); truth(condition) != isTrue {
 		out.where = append(append([]*pgq.Node{}, t.where...), condition)
+		out.functions = joinFunctions(t.functions, scope.functions)
 	}
 	return out, values, nil
 }
@@ -227,7 +229,7 @@ func (s *step) copied(scope *scope, c *column) *value {
 
 // feed gives a new table its rows: the source's.
 func (s *step) feed(t *table, rel *relation, from source, values map[int16]*value, overrideUser bool) {
-	t.source, t.where = from.table.source, from.where
+	t.source, t.where, t.functions = from.table.source, from.where, from.functions
 	t.columns = map[int16]*value{}
 	for i := range rel.Columns {
 		c := &rel.Columns[i]

@@ -16,13 +16,14 @@ type table struct {
 	source uint32
 	// memberOf is the root of production's partition tree it belonged to: the
 	// root stands for its rows.
-	memberOf uint32
-	columns  map[int16]*value // only where source is set
-	where    []*pgq.Node      // over the source's row, all must be true
-	carried  bool             // holds rows that the migrations made up
-	emptied  bool             // production's rows were taken away
-	blamed   []int            // which rows there are cannot be told
-	warned   []int
+	memberOf  uint32
+	columns   map[int16]*value // only where source is set
+	where     []*pgq.Node      // over the source's row, all must be true
+	functions []uint32         // that where calls
+	carried   bool             // holds rows that the migrations made up
+	emptied   bool             // production's rows were taken away
+	blamed    []int            // which rows there are cannot be told
+	warned    []int
 }
 
 // live reports whether production has rows that this table now holds.

@@ -51,12 +51,16 @@ $$;
 CREATE OR REPLACE FUNCTION pgumbra_trace.columns_of(id oid) RETURNS jsonb
 LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
 	SELECT coalesce(jsonb_agg(jsonb_build_object('num', a.attnum, 'name', a.attname,
-		'type', pgumbra_trace.type_of(a.atttypid) || jsonb_build_object('name', format_type(a.atttypid, a.atttypmod)),
+		'type', jsonb_build_object('oid', t.oid::bigint, 'name', format_type(a.atttypid, a.atttypmod),
+			'elem', CASE WHEN t.typcategory = 'A' THEN t.typelem::bigint ELSE 0 END, 'user', n.nspname <> 'pg_catalog'),
 		'default', coalesce(pg_get_expr(d.adbin, d.adrelid), ''),
-		'domain_default', coalesce(pgumbra_trace.domain_default(a.atttypid), ''),
+		'domain_default', coalesce(CASE WHEN t.typtype = 'd' THEN pgumbra_trace.domain_default(t.oid) END, ''),
 		'missing', CASE WHEN a.atthasmissing THEN (a.attmissingval::text::text[])[1] END,
 		'identity', a.attidentity, 'generated', a.attgenerated) ORDER BY a.attnum), '[]')
 	FROM pg_attribute a
+	JOIN pg_type t ON t.oid = a.atttypid
+	JOIN pg_type base ON base.oid = CASE WHEN t.typcategory = 'A' AND t.typelem <> 0 THEN t.typelem ELSE t.oid END
+	JOIN pg_namespace n ON n.oid = base.typnamespace
 	LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
 	WHERE a.attrelid = id AND a.attnum > 0 AND NOT a.attisdropped
 $$;
@@ -125,6 +129,17 @@ LANGUAGE sql VOLATILE SET search_path = pg_catalog AS $$
 				OR t.typtype = 'b' AND t.typelem = 0)))
 $$;
 
+-- A name in a schema that the role of the moment may not use is no name, not an
+-- error: the statement may never come to it.
+CREATE OR REPLACE FUNCTION pgumbra_trace.lookup(name text) RETURNS oid
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+	RETURN pg_catalog.to_regclass(name);
+EXCEPTION WHEN insufficient_privilege THEN
+	RETURN NULL;
+END
+$$;
+
 CREATE OR REPLACE FUNCTION pgumbra_trace.mark(fact integer, phase text, tables text[], functions text[], types text[]) RETURNS void
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
@@ -137,7 +152,7 @@ DECLARE
 	seen_types jsonb := '{}';
 BEGIN
 	FOREACH name IN ARRAY tables LOOP
-		id := pg_catalog.to_regclass(name);
+		id := pgumbra_trace.lookup(name);
 		CONTINUE WHEN id IS NULL;
 		ids := ids || id;
 		seen_tables := seen_tables || pg_catalog.jsonb_build_object(name, id::bigint);
@@ -161,6 +176,9 @@ BEGIN
 		'replica', pg_catalog.current_setting('session_replication_role') = 'replica'));
 END
 $$;
+
+-- Default privileges may have taken it away.
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA pgumbra_trace TO PUBLIC;
 
 INSERT INTO pgumbra_trace.seen (fact, phase, what)
 SELECT 0, 'start', pgumbra_trace.everything()
