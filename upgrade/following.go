@@ -122,10 +122,8 @@ func (w *worker) inspect(ctx context.Context) error {
 		}
 		return fmt.Errorf("%w: %s", ErrStopped, reason)
 	}
-	for i := range w.run.Plan.Sources {
-		if err := w.inspectSource(ctx, &w.run.Plan.Sources[i]); err != nil {
-			return err
-		}
+	if err := w.inspectSources(ctx); err != nil {
+		return err
 	}
 	if err := w.recopyLost(ctx); err != nil {
 		return err
@@ -173,6 +171,21 @@ func (w *worker) count(ctx context.Context) error {
 	in, out := w.forecast.Rates()
 	_, err = w.pool.Exec(ctx, `UPDATE pgumbra.leader SET rate_in = $2, rate_out = $3 WHERE run_id = $1`, w.run.ID, in, out)
 	return err
+}
+
+// inspectSources looks at structure and triggers, if anything in the catalogs
+// is another than at the last clean look.
+func (w *worker) inspectSources(ctx context.Context) error {
+	changed, err := w.changed(ctx)
+	if err != nil || len(changed) == 0 {
+		return err
+	}
+	for i := range w.run.Plan.Sources {
+		if err := w.inspectSource(ctx, &w.run.Plan.Sources[i]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (w *worker) inspectSource(ctx context.Context, src *plans.Source) error {

@@ -50,6 +50,8 @@ type leadership struct {
 	conn *pgx.Conn
 	mu   sync.Mutex
 	pids map[uint32]bool
+
+	led, epoch int64 // the run that is led, once its epoch is raised
 }
 
 // lead takes the leadership of a run's name, ending the sessions of a dead
@@ -175,6 +177,7 @@ func (l *leadership) depose(ctx context.Context, run *control.Run) error {
 	if err != nil {
 		return fmt.Errorf("raise the epoch: %w", err)
 	}
+	l.led, l.epoch = run.ID, run.Epoch
 	return nil
 }
 
@@ -246,9 +249,14 @@ func (l *leadership) beat(ctx context.Context, run *control.Run) error {
 	return nil
 }
 
-// release gives the leadership up. Safe on a lost session.
+// release gives the leadership up, and says so: nobody has to wait for the
+// heartbeat to grow old. Safe on a lost session.
 func (l *leadership) release(ctx context.Context) {
 	cleanup, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
+	if l.led != 0 {
+		_, _ = l.conn.Exec(cleanup, `UPDATE pgumbra.leader l SET heartbeat = NULL FROM pgumbra.run r
+			WHERE l.run_id = $1 AND r.id = l.run_id AND r.epoch = $2`, l.led, l.epoch)
+	}
 	_ = l.conn.Close(cleanup)
 }

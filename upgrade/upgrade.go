@@ -79,6 +79,7 @@ type worker struct {
 	swapping swapping
 	forecast replay.Forecast
 	counted  time.Time
+	intact   string // the catalogs' signature at the last clean look at structure and triggers
 }
 
 // Run brings a run to where the options say, starting or resuming it. It ends
@@ -86,42 +87,53 @@ type worker struct {
 // served. Once it leads, lost connections are survived: the leadership is taken
 // anew and the servers are asked what happened.
 func Run(ctx context.Context, file *plans.File, o Options) error {
-	tries := backoff.NewExponentialBackOff()
-	tries.MaxInterval = 15 * time.Second
-	var id int64 // of the run that this process leads, once it does
-	_, err := backoff.Retry(ctx, func() (struct{}, error) {
-		began := time.Now()
-		err := runOnce(ctx, file, o, &id)
-		if id == 0 || !pg.Unreachable(err) { // a server that was never reached is a mistake, not a fault
-			return struct{}{}, backoff.Permanent(err)
-		}
-		if time.Since(began) > time.Minute {
-			tries.Reset()
+	pause := backoff.NewExponentialBackOff()
+	pause.MaxInterval = 15 * time.Second
+	var s seat
+	lost := time.Now()
+	for {
+		s.taken = false
+		err := s.runOnce(ctx, file, o)
+		switch {
+		case errors.Is(err, errStop):
+			return nil
+		case s.id == 0 || !pg.Unreachable(err): // a server that was never reached is a mistake, not a fault
+			return err
+		case s.taken: // an outage begins now, however long the run lasts already
+			lost = time.Now()
+			pause.Reset()
+		case time.Since(lost) > patience:
+			return err
 		}
 		o.Log.Warn("the connection was lost; looking again", "error", err)
-		return struct{}{}, err
-	}, backoff.WithBackOff(tries), backoff.WithMaxElapsedTime(10*time.Minute))
-	var permanent *backoff.PermanentError
-	if errors.As(err, &permanent) {
-		err = permanent.Unwrap()
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(pause.NextBackOff()):
+		}
 	}
-	if errors.Is(err, errStop) {
-		return nil
-	}
-	return err
 }
 
-func runOnce(ctx context.Context, file *plans.File, o Options, id *int64) error {
+// patience is how long a run looks for a server that went away.
+const patience = 10 * time.Minute
+
+// seat is what a process remembers of its leaderships.
+type seat struct {
+	id    int64 // of the run that it leads, once it does
+	taken bool  // this time
+}
+
+func (s *seat) runOnce(ctx context.Context, file *plans.File, o Options) error {
 	l, err := lead(ctx, file.Production.DSN, file.Name)
 	if err != nil {
 		return err
 	}
 	defer l.release(ctx)
-	run, err := findOrCreate(ctx, l, file, o, *id)
+	run, err := findOrCreate(ctx, l, file, o, s.id)
 	if err != nil {
 		return err
 	}
-	*id = run.ID
+	s.id, s.taken = run.ID, true
 	err = withWorker(ctx, l, run, file, o, (*worker).live)
 	l.recordFailure(ctx, run, err)
 	return err

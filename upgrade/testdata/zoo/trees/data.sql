@@ -1,4 +1,5 @@
-INSERT INTO trees.events SELECT n, date '2023-06-01' + n, nullif(chr(97 + n % 3), 'c'), 'body ' || n FROM generate_series(1, 900) n;
+INSERT INTO trees.events SELECT n, date '2023-06-01' + n, nullif(chr(97 + n % 3), 'c'), 'body ' || n FROM generate_series(1, 500) n;
+INSERT INTO trees.events SELECT n, date '2026-01-01' + n, 'd', 'later' FROM generate_series(1, 50) n;
 INSERT INTO trees.hashed SELECT n, 'v' || n FROM generate_series(1, 300) n;
 INSERT INTO trees.keyless SELECT CASE WHEN n % 9 > 0 THEN date '2024-01-01' + n % 5 END, 'v' || n % 3 FROM generate_series(1, 200) n;
 INSERT INTO trees.refers SELECT n, n FROM generate_series(1, 200) n;
