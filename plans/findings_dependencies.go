@@ -92,6 +92,16 @@ func (m *maker) changedFunctions(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read which functions indexes and constraints call: %w", err)
 	}
+	for _, d := range m.tables {
+		for num, e := range d.feed.Columns {
+			c, _ := d.after.Column(num)
+			for _, oid := range e.Functions {
+				if f := function(m.after, oid); f != nil && m.moving(f.Name.Schema) {
+					m.judgeFunction(f, "the transform of "+d.after.Name.String()+"."+c.Name)
+				}
+			}
+		}
+	}
 	var oid uint32
 	var user string
 	_, err = pgx.ForEachRow(rows, []any{&oid, &user}, func() error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -191,10 +192,29 @@ func (m *maker) resultTypes() {
 		for _, c := range d.final.Columns {
 			p, ok := production.ColumnNamed(c.Name)
 			if ok && p.Type != c.Type {
+				change := fmt.Sprintf("the type changes from %s to %s", p.Type, m.trueType(c))
+				if m.trueType(c) == p.Type {
+					change = fmt.Sprintf("the type %s becomes another one of that name", p.Type)
+				}
 				m.warning("result-type-changes", d.after.Name.String()+"."+c.Name,
-					fmt.Sprintf("the type changes from %s to %s: a prepared statement that selects the column, or compares it with a parameter, fails once in each session", p.Type, m.trueType(c)),
+					change+": a prepared statement that selects the column, or compares it with a parameter, fails once in each session",
 					"have clients prepare again, or set cutover.recycle_sessions: idle")
 			}
+		}
+	}
+}
+
+// leftOutOfHashes tells which columns verification does not compare.
+func (m *maker) leftOutOfHashes() {
+	for _, d := range m.tables {
+		var names []string
+		for _, c := range d.plan.Columns {
+			if (c.Volatile || c.Generated) && (d.plan.Feed == Copied || d.plan.Feed == Derived) {
+				names = append(names, c.Shadow)
+			}
+		}
+		if len(names) > 0 {
+			m.info("not-compared", d.after.Name.String(), "verification does not compare "+strings.Join(names, ", ")+": the server computes generated columns, and values made by a default exist only in the upgraded table", "")
 		}
 	}
 }

@@ -23,9 +23,7 @@ func (m *maker) writeMapping(ctx context.Context) error {
 	}
 	m.freezeTables()
 	for _, d := range m.tables {
-		if err := m.carry(ctx, d); err != nil {
-			return err
-		}
+		m.carry(d)
 		m.columns(d)
 	}
 	m.numberSources()
@@ -40,6 +38,7 @@ func (m *maker) writeMapping(ctx context.Context) error {
 	m.foreignKeys()
 	m.dropped()
 	m.resultTypes()
+	m.leftOutOfHashes()
 	return nil
 }
 
@@ -100,39 +99,60 @@ func (m *maker) freezeTables() {
 	}
 }
 
-// carry takes the rows that the migrations left in scratch along.
-func (m *maker) carry(ctx context.Context, d *tableDraft) error {
-	if d.plan.Feed == Skipped || d.plan.Feed == Version || d.plan.Feed == Derived {
-		return nil
-	}
-	var names []string
-	for _, c := range d.final.Columns {
-		if c.Generated == "" {
-			names = append(names, c.Name)
+// leftRows are the rows that the migrations left of a table in scratch.
+type leftRows struct {
+	text  string // as COPY writes them, generated columns left out
+	count int64
+}
+
+// readRows reads them under the true names: planning a query may call functions
+// that an index's expressions name, and these call others by name.
+func (m *maker) readRows(ctx context.Context) error {
+	m.rows = map[uint32]leftRows{}
+	for _, t := range m.after.Tables {
+		if !m.moving(t.Name.Schema) || !t.HoldsRows() || t.IsPartition() || t.Extension || t.Name == m.version.table {
+			continue
+		}
+		var names []string
+		for _, c := range t.Columns {
+			if c.Generated == "" {
+				names = append(names, c.Name)
+			}
+		}
+		only := "ONLY "
+		if t.Kind == "p" {
+			only = ""
+		}
+		var rows bytes.Buffer
+		tag, err := m.scratch.db.PgConn().CopyTo(ctx, &rows, "COPY (SELECT "+pg.Idents(names)+" FROM "+only+t.Name.Quoted()+") TO STDOUT")
+		if err != nil {
+			return fmt.Errorf("read rows of %s in scratch: %w", t.Name, err)
+		}
+		if tag.RowsAffected() > 0 {
+			m.rows[t.OID] = leftRows{text: rows.String(), count: tag.RowsAffected()}
 		}
 	}
-	if len(names) == 0 {
-		return nil
-	}
-	only := "ONLY "
-	if d.plan.Kind == Partitioned {
-		only = ""
-	}
-	var rows bytes.Buffer
-	tag, err := m.scratch.db.PgConn().CopyTo(ctx, &rows, "COPY (SELECT "+pg.Idents(names)+" FROM "+only+d.final.Name.Quoted()+") TO STDOUT")
-	if err != nil {
-		return fmt.Errorf("read rows of %s in scratch: %w", d.after.Name, err)
-	}
-	if tag.RowsAffected() == 0 {
-		return nil
-	}
-	if d.plan.Feed == Carried {
-		d.plan.CarriedRows = rows.String()
-		return nil
-	}
-	m.blocker("rows-inserted", d.after.Name.String(), fmt.Sprintf("the migrations insert %d rows into this table, which production has rows of", tag.RowsAffected()),
-		"derive the table: write under tables: "+d.after.Name.String()+" a from: that unites production's rows with the new ones, and key:")
 	return nil
+}
+
+// carry takes the rows that the migrations left in scratch along.
+func (m *maker) carry(d *tableDraft) {
+	left := m.rows[d.after.OID]
+	switch {
+	case left.count == 0:
+	case d.plan.Feed == Carried:
+		d.plan.CarriedRows = left.text
+	case d.plan.Feed == Copied && !m.blamed(d.after.Name):
+		m.blocker("rows-inserted", d.after.Name.String(), fmt.Sprintf("the migrations insert %d rows into this table, which production has rows of", left.count),
+			"derive the table: write under tables: "+d.after.Name.String()+" a from: that unites production's rows with the new ones, and key:")
+	}
+}
+
+// blamed: some statement was named already that changes the table's rows.
+func (m *maker) blamed(n pg.Name) bool {
+	return slices.ContainsFunc(m.plan.Findings, func(f Finding) bool {
+		return f.Code == syntax.CodeBackfill && (f.Object == n.String() || strings.HasPrefix(f.Object, n.String()+"."))
+	})
 }
 
 // columns says what each column is filled with.

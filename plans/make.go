@@ -40,7 +40,8 @@ type maker struct {
 	sources map[uint32]*sourceDraft // by oid in before
 	shared  map[uint32]bool         // types and sequences by oid in scratch
 
-	dump       []dumpEntry       // production's structure
+	dump       []dumpEntry // production's structure
+	rows       map[uint32]leftRows
 	typeEquals map[uint32]string // equality by type, in scratch
 }
 

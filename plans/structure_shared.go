@@ -22,12 +22,15 @@ func (m *maker) readAfter(ctx context.Context) error {
 	if err := m.after.ReadValues(ctx, m.scratch.db, m.file.Production.Schemas); err != nil {
 		return err
 	}
-	return m.chooseSwaps(ctx)
+	if err := m.readRows(ctx); err != nil {
+		return err
+	}
+	return m.chooseSwaps()
 }
 
 // chooseSwaps: a schema with members of extensions cannot be renamed, or names
 // like public.citext would go along.
-func (m *maker) chooseSwaps(context.Context) error {
+func (m *maker) chooseSwaps() error {
 	for i, s := range m.plan.Schemas {
 		before, _ := m.production.Schema(s.Production)
 		after, there := m.after.Schema(s.Production)
