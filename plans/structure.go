@@ -51,7 +51,7 @@ func (m *maker) newExtensions() []Entry {
 			continue
 		}
 		entries = append(entries, Entry{TOC: -1 - i, Tag: "EXTENSION", Name: pg.Name{Schema: e.Schema, Name: e.Name}, Stage: StageBuild,
-			SQL: fmt.Sprintf("CREATE EXTENSION %s WITH SCHEMA %s VERSION %s CASCADE;", pg.Ident(e.Name), pg.Ident(e.Schema), pg.Literal(e.Version))})
+			SQL: fmt.Sprintf("CREATE EXTENSION IF NOT EXISTS %s WITH SCHEMA %s VERSION %s CASCADE;", pg.Ident(e.Name), pg.Ident(e.Schema), pg.Literal(e.Version))})
 		m.warning("extension-new", e.Name, "the migrations install this extension; it is installed in production when the shadow is built",
 			"see that the role may: it needs CREATE on the database, or a superuser for extensions that are not trusted")
 	}
