@@ -207,8 +207,26 @@ func findOrCreate(ctx context.Context, l *leadership, file *plans.File, o Option
 	if !plan.Runnable {
 		return nil, &Blocked{Plan: plan}
 	}
+	if err := l.conn.Ping(ctx); err != nil { // an abort ended it while we planned
+		return nil, err
+	}
 	if err := control.Migrate(ctx, file.Production.DSN); err != nil {
 		return nil, err
 	}
-	return control.Create(ctx, l.conn, plan)
+	if run, err = control.Create(ctx, l.conn, plan); err != nil {
+		return nil, errors.Join(err, tidy(ctx, file))
+	}
+	return run, nil
+}
+
+// tidy takes a control schema away again in which no run could be recorded.
+func tidy(ctx context.Context, file *plans.File) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	conn, err := pg.Connect(ctx, file.Production.DSN, pg.Options{Component: "control"})
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	return control.Purge(ctx, conn, nil)
 }

@@ -2,7 +2,8 @@ package main
 
 import (
 	"context"
-	"os"
+	"fmt"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -12,8 +13,10 @@ import (
 	"github.com/pgumbra/pgumbra/examples/shop"
 )
 
+type moment struct{ name, when string }
+
 // Each moment is a condition on the control schema at which a run is killed.
-var moments = []struct{ name, when string }{
+var moments = []moment{
 	{"building", `SELECT 'x' FROM pgumbra.run WHERE phase = 'building'`},
 	{"capturing", `SELECT 'x' FROM pgumbra.run WHERE phase = 'capturing'`},
 	{"first journal", `SELECT 'x' FROM pgumbra.captured`},
@@ -27,59 +30,103 @@ var moments = []struct{ name, when string }{
 	{"following", `SELECT 'x' FROM pgumbra.shadow_table HAVING count(*) = count(*) FILTER (WHERE state = 'following')`},
 	{"verified", `SELECT 'x' FROM pgumbra.shadow_table WHERE verified_at IS NOT NULL`},
 	{"cutover", `SELECT 'x' FROM pgumbra.run WHERE phase = 'cutover'`},
+	{"fence", `SELECT 'x' FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+		WHERE l.locktype = 'relation' AND l.mode = 'ExclusiveLock' AND l.granted AND a.application_name = 'pgumbra/cutover' AND a.datname = current_database()`},
 	{"watching", `SELECT 'x' FROM pgumbra.run WHERE phase = 'watching'`},
 }
 
 // TestKilledAtEveryMomentItLosesNothing kills -9 a run at each moment of its
 // life, under traffic, and starts it again. At the end every acknowledged
-// commit is in the new tables, once.
+// commit is in the new tables, once, and no chunk was copied twice.
 func TestKilledAtEveryMomentItLosesNothing(t *testing.T) {
-	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Minute)
-	defer cancel()
+	ctx := limited(t, 4*time.Minute)
 	o := shopOwner(t)
-	traffic, stop := context.WithCancel(ctx)
-	defer stop()
-	clients := &shop.Traffic{DSN: o.dsn, Clients: 3, Seed: 7, Think: 5 * time.Millisecond}
-	ended := make(chan error, 1)
-	go func() { ended <- clients.Run(traffic) }()
-
+	settle := o.traffic(ctx)
+	done, missed := map[string]string{}, 0
 	for _, m := range moments {
-		if o.killWhen(ctx, m.when) {
-			t.Log("killed at", m.name)
-		} else {
+		if !o.killWhen(ctx, m.when, "--cutover", "--set", "copy.chunk_rows=2000") {
 			t.Log("not met:", m.name)
+			missed++
+			continue
 		}
+		o.keptChunks(ctx, m.name, done)
 	}
-	o.do(ctx, exitDone, "run", "--cutover", "--set", "copy.chunk_rows=2000")
-	stop()
-	must(t, <-ended)
-	conn, err := pgx.Connect(ctx, o.dsn)
-	must(t, err)
-	defer conn.Close(ctx)
-	wrong, err := clients.Ledger.Check(ctx, conn)
-	must(t, err)
-	if len(wrong) > 0 || len(clients.Ledger.Failures) > 0 {
-		t.Errorf("ledger: %v; clients saw %v", wrong, clients.Ledger.Failures)
+	o.do(ctx, exitDone, "run", "--cutover")
+	o.keptChunks(ctx, "the end", done)
+	settle()
+	if missed > 4 || len(done) < 20 {
+		t.Errorf("%d moments were not met, %d chunks seen", missed, len(done))
 	}
 	o.do(ctx, exitDone, "finish", "--drop-old", "--purge")
 }
 
+// traffic lets clients use the shop until settle is called, which wants the
+// ledger exact.
+func (o *operator) traffic(ctx context.Context) (settle func()) {
+	traffic, stop := context.WithCancel(ctx)
+	o.t.Cleanup(stop)
+	clients := &shop.Traffic{DSN: o.dsn, Clients: 3, Seed: 7, Think: 5 * time.Millisecond}
+	ended := make(chan error, 1)
+	go func() { ended <- clients.Run(traffic) }()
+	return func() {
+		o.t.Helper()
+		stop()
+		must(o.t, <-ended)
+		conn := o.connect(ctx)
+		defer conn.Close(ctx)
+		wrong, err := clients.Ledger.Check(ctx, conn)
+		must(o.t, err)
+		if len(wrong) > 0 || len(clients.Ledger.Failures) > 0 {
+			o.t.Errorf("ledger: %v; clients saw %v", wrong, clients.Ledger.Failures)
+		}
+	}
+}
+
+// keptChunks notes the chunks that are done, and wants those noted before
+// untouched since.
+func (o *operator) keptChunks(ctx context.Context, moment string, done map[string]string) {
+	o.t.Helper()
+	conn := o.connect(ctx)
+	defer conn.Close(ctx)
+	now := map[string]string{}
+	var chunk, at string
+	rows, err := conn.Query(ctx, `SELECT format('%s/%s', n, chunk), done_at::text FROM pgumbra.chunk WHERE done_at IS NOT NULL`)
+	must(o.t, err)
+	_, err = pgx.ForEachRow(rows, []any{&chunk, &at}, func() error { now[chunk] = at; return nil })
+	must(o.t, err)
+	for chunk, before := range done {
+		if now[chunk] != before {
+			o.t.Errorf("killed at %s: chunk %s was done at %s, now at %q", moment, chunk, before, now[chunk])
+		}
+	}
+	for chunk, at := range now {
+		done[chunk] = at
+	}
+}
+
 // killWhen runs until a condition holds, and kills the run there. False: the
 // run ended before.
-func (o *operator) killWhen(ctx context.Context, when string) bool {
+func (o *operator) killWhen(ctx context.Context, when string, args ...string) bool {
 	o.t.Helper()
-	conn, err := pgx.Connect(ctx, o.dsn)
-	must(o.t, err)
+	conn := o.connect(ctx)
 	defer conn.Close(ctx)
-	p := o.start(ctx, "run", "--cutover", "--set", "copy.chunk_rows=2000")
-	over := make(chan int, 1)
-	go func() { over <- p.code() }()
+	p := o.start(ctx, append([]string{"run"}, args...)...)
+	return o.hitWhen(ctx, p, conn, when, func() {
+		must(o.t, p.Process.Signal(syscall.SIGKILL))
+		p.code()
+	})
+}
+
+// hitWhen does something the moment a condition holds. False: the process was
+// over before, with success.
+func (o *operator) hitWhen(ctx context.Context, p *process, conn *pgx.Conn, when string, hit func()) bool {
+	o.t.Helper()
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		select {
-		case code := <-over:
-			if code != exitDone {
+		case <-p.over:
+			if code := p.code(); code != exitDone {
 				o.t.Fatalf("run ended with %d\n%s", code, &p.err)
 			}
 			return false
@@ -87,34 +134,93 @@ func (o *operator) killWhen(ctx context.Context, when string) bool {
 		}
 		var met string
 		if conn.QueryRow(ctx, when).Scan(&met) == nil {
-			must(o.t, p.Process.Signal(syscall.SIGKILL))
-			<-over
+			hit()
 			return true
 		}
 	}
 }
 
-// TestSecondRunIsRefusedWhileOneLeads: exit code 4 while a leader lives, and
-// takeover once it was killed.
-func TestSecondRunIsRefusedWhileOneLeads(t *testing.T) {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
-	defer cancel()
-	o := shopOwner(t)
-	before := o.dump()
-	first := o.start(ctx, "run")
-	for o.query(ctx, `SELECT 'x' FROM pgumbra.leader WHERE heartbeat IS NOT NULL`) == "" {
-		if ctx.Err() != nil {
-			t.Fatal("the first run never led")
+// TestAbortAfterAKillLeavesProductionAsItWas kills a run at each moment before
+// the swap; the whole dump is the same after abort --purge.
+func TestAbortAfterAKillLeavesProductionAsItWas(t *testing.T) {
+	t.Parallel()
+	ctx := limited(t, 3*time.Minute)
+	o := operatorOf(t, small.with("", nil, "copy: {chunk_rows: 300}\n"))
+	before := o.dumpAll()
+	all := append([]moment{
+		{"scratch", fmt.Sprintf(`SELECT 'x' FROM pg_stat_activity WHERE application_name LIKE 'pgumbra/%%' AND datname LIKE '%%%s%%scratch'`, o.database())},
+		{"control schema", `SELECT 'x' FROM pg_namespace WHERE nspname = 'pgumbra'`},
+	}, moments...)
+	missed := 0
+	for _, m := range all {
+		if slices.Contains([]string{"cutover", "fence", "watching"}, m.name) {
+			continue
 		}
+		if !o.killWhen(ctx, m.when, "--until", "following") {
+			t.Log("not met:", m.name)
+			missed++
+		}
+		o.do(ctx, exitDone, "abort", "--purge")
+		if after := o.dumpAll(); after != before {
+			t.Errorf("abort --purge after a kill at %s left production changed", m.name)
+		}
+		o.noScratch(ctx)
 	}
-	o.do(ctx, exitLed, "run", "--until", "following")
-	must(t, first.Process.Signal(os.Interrupt))
-	if got := first.code(); got != exitInterrupted {
-		t.Errorf("interrupted run: exit code %d, want %d\n%s", got, exitInterrupted, &first.err)
+	if missed > 4 {
+		t.Errorf("%d moments were not met", missed)
 	}
-	o.do(ctx, exitDone, "run", "--until", "following")
+	o.do(ctx, exitDone, "run", "--cutover") // and it still can be done
+}
+
+// TestAbortAfterAKillAtTheFence: either the swap is done, or nothing of it.
+func TestAbortAfterAKillAtTheFence(t *testing.T) {
+	t.Parallel()
+	ctx := limited(t, 2*time.Minute)
+	o := operatorOf(t, small)
+	before := o.dumpAll()
+	if !o.killWhen(ctx, moments[len(moments)-2].when, "--cutover") {
+		t.Skip("the fence was not seen")
+	}
+	if o.query(ctx, `SELECT phase FROM pgumbra.run WHERE phase = 'watching'`) != "" {
+		o.do(ctx, exitError, "abort")
+		o.do(ctx, exitDone, "finish", "--drop-old", "--purge")
+		return
+	}
 	o.do(ctx, exitDone, "abort", "--purge")
-	if after := o.dump(); after != before {
+	if o.dumpAll() != before {
 		t.Error("abort --purge left production changed")
 	}
+}
+
+// TestCutConnectionsAreSurvived ends all sessions of a run at each moment of
+// its life, under traffic: the process itself goes on to the end.
+func TestCutConnectionsAreSurvived(t *testing.T) {
+	ctx := limited(t, 3*time.Minute)
+	o := shopOwner(t)
+	settle := o.traffic(ctx)
+	conn := o.connect(ctx)
+	defer conn.Close(ctx)
+	p := o.start(ctx, "run", "--cutover", "--set", "copy.chunk_rows=2000")
+	missed := 0
+	for _, m := range moments {
+		if !o.hitWhen(ctx, p, conn, m.when, func() { o.cut(ctx, conn) }) {
+			t.Log("not met:", m.name)
+			missed++
+		}
+	}
+	if got := p.code(); got != exitDone {
+		t.Fatalf("exit code %d\n%s", got, &p.err)
+	}
+	settle()
+	if missed > 4 {
+		t.Errorf("%d moments were not met", missed)
+	}
+	o.do(ctx, exitDone, "finish", "--drop-old", "--purge")
+}
+
+func (o *operator) cut(ctx context.Context, conn *pgx.Conn) {
+	o.t.Helper()
+	_, err := conn.Exec(ctx, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+		WHERE application_name LIKE 'pgumbra/%' AND datname = current_database()`)
+	must(o.t, err)
 }

@@ -44,7 +44,7 @@ func run(args []string) int {
 	if exe, err := os.Executable(); err == nil {
 		syntax.Subprocess([]string{exe, parseCommand})
 	}
-	a := &app{}
+	a := &app{screen: &screen{file: os.Stderr}}
 	root := a.root()
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
@@ -63,8 +63,9 @@ type app struct {
 	logLevel string
 	set      []string
 
-	log  *slog.Logger
-	file *plans.File // once a command has loaded it
+	log    *slog.Logger
+	screen *screen
+	file   *plans.File // once a command has loaded it
 }
 
 const exitCodes = `
@@ -123,7 +124,7 @@ func (a *app) setUpLog() error {
 	if err := level.UnmarshalText([]byte(a.logLevel)); err != nil {
 		return &usageError{fmt.Errorf("--log-level %q: use debug, info, warn or error", a.logLevel)}
 	}
-	a.log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
+	a.log = slog.New(slog.NewTextHandler(a.screen, &slog.HandlerOptions{Level: level}))
 	return nil
 }
 

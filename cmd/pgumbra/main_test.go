@@ -33,26 +33,34 @@ type operator struct {
 	t   *testing.T
 	dir string
 	dsn string
+	env []string // more of it
 }
 
 func (o *operator) start(ctx context.Context, args ...string) *process {
 	o.t.Helper()
 	exe, err := os.Executable()
 	must(o.t, err)
-	p := &process{Cmd: exec.CommandContext(ctx, exe, args...)}
+	p := &process{Cmd: exec.CommandContext(ctx, exe, args...), over: make(chan struct{})}
 	p.Dir, p.Env = o.dir, append(os.Environ(), asProgram+"=1")
+	p.Env = append(p.Env, o.env...)
 	p.Stdout, p.Stderr = &p.out, &p.err
 	must(o.t, p.Start())
+	go func() {
+		_ = p.Wait() // the exit code says it
+		close(p.over)
+	}()
 	return p
 }
 
 type process struct {
 	*exec.Cmd
 	out, err strings.Builder
+	over     chan struct{} // closed at its end
 }
 
+// code waits for the end of a process.
 func (p *process) code() int {
-	_ = p.Wait()
+	<-p.over
 	return p.ProcessState.ExitCode()
 }
 

@@ -54,8 +54,8 @@ func (a *app) show(ctx context.Context, file *plans.File, done <-chan struct{}) 
 	if bars || a.json {
 		every = redraw
 	}
-	display := &progress{out: os.Stderr}
-	defer display.clear()
+	display := &progress{screen: a.screen}
+	defer a.screen.show(nil)
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
@@ -75,7 +75,7 @@ func (a *app) show(ctx context.Context, file *plans.File, done <-chan struct{}) 
 			case bars:
 				display.draw(s, now)
 			default:
-				fmt.Fprintln(os.Stderr, display.line(s, now))
+				fmt.Fprintln(a.screen, display.line(s, now))
 			}
 		}
 	}
@@ -84,10 +84,9 @@ func (a *app) show(ctx context.Context, file *plans.File, done <-chan struct{}) 
 // progress remembers what a rate needs: when copying was first seen, and with
 // how many rows.
 type progress struct {
-	out   io.Writer
-	since time.Time
-	first int64
-	lines int
+	screen *screen
+	since  time.Time
+	first  int64
 }
 
 // eta is how long the copy will take at the rate seen so far.
@@ -153,22 +152,13 @@ func tableStates(s *upgrade.Status) string {
 	return strings.Join(parts, ", ")
 }
 
-// draw writes the bars over the last ones.
+// draw shows the bars in place of the last ones.
 func (p *progress) draw(s *upgrade.Status, now time.Time) {
-	p.clear()
 	lines := []string{p.line(s, now)}
 	if *s.Phase == control.Copying {
 		lines = append(lines, p.bars(s)...)
 	}
-	fmt.Fprint(p.out, strings.Join(lines, "\n")+"\n")
-	p.lines = len(lines)
-}
-
-func (p *progress) clear() {
-	if p.lines > 0 {
-		fmt.Fprintf(p.out, "\x1b[%dA\x1b[J", p.lines)
-		p.lines = 0
-	}
+	p.screen.show(lines)
 }
 
 func (p *progress) bars(s *upgrade.Status) []string {

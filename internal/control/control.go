@@ -121,11 +121,11 @@ func Create(ctx context.Context, db pg.Querier, plan *plans.Plan) (*Run, error) 
 		return nil, err
 	}
 	run := &Run{Name: plan.Run, Phase: Building, Plan: plan}
-	err = db.QueryRow(ctx, `INSERT INTO pgumbra.run (name, plan, from_version, to_version)
-		VALUES ($1, $2, $3, $4) RETURNING id`, plan.Run, text, plan.FromVersion, plan.ToVersion).Scan(&run.ID)
-	if err == nil {
-		_, err = db.Exec(ctx, `INSERT INTO pgumbra.leader (run_id) VALUES ($1)`, run.ID)
-	}
+	// One statement: a run without its leader's row could neither go on nor be read.
+	err = db.QueryRow(ctx, `
+		WITH run AS (INSERT INTO pgumbra.run (name, plan, from_version, to_version) VALUES ($1, $2, $3, $4) RETURNING id)
+		INSERT INTO pgumbra.leader (run_id) SELECT id FROM run RETURNING run_id`,
+		plan.Run, text, plan.FromVersion, plan.ToVersion).Scan(&run.ID)
 	if err != nil {
 		return nil, fmt.Errorf("record run %s: %w", plan.Run, err)
 	}
