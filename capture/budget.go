@@ -68,52 +68,34 @@ func (l locker) run(ctx context.Context, mode lockMode, tables []pg.Name, f func
 	return err
 }
 
+// lock takes all tables' locks by one statement, so that statement_timeout is
+// their total budget (lock_timeout counts for each). lock_timeout is for what
+// else the transaction may wait for: catalogs, journals.
 func (l locker) lock(ctx context.Context, tx pgx.Tx, mode lockMode, tables []pg.Name) error {
-	ms := fmt.Sprintf("%dms", l.wait.Milliseconds())
-	// For what else the transaction may wait for: catalogs, journals.
-	if _, err := tx.Exec(ctx, `SELECT pg_catalog.set_config('lock_timeout', $1, true)`, ms); err != nil || len(tables) == 0 {
-		return err
-	}
-	if err := quickDeadlockCheck(ctx, tx, l.wait/4); err != nil {
-		return err
-	}
-	if _, err := tx.Exec(ctx, `SELECT pg_catalog.set_config('statement_timeout', $1, true)`, ms); err != nil {
+	_, err := tx.Exec(ctx, lockSettingsSQL, fmt.Sprintf("%dms", l.wait.Milliseconds()), fmt.Sprintf("%dms", max(l.wait.Milliseconds()/4, 1)))
+	if err != nil || len(tables) == 0 {
 		return err
 	}
 	quoted := make([]string, len(tables))
 	for i, t := range tables {
 		quoted[i] = "ONLY " + t.Quoted()
 	}
+	if _, err := tx.Exec(ctx, "SET LOCAL statement_timeout = "+fmt.Sprint(l.wait.Milliseconds())); err != nil {
+		return err
+	}
 	if _, err := tx.Exec(ctx, "LOCK TABLE "+strings.Join(quoted, ", ")+" IN "+string(mode)+" MODE"); err != nil {
 		return fmt.Errorf("lock %s: %w", names(tables), err)
 	}
-	_, err := tx.Exec(ctx, `SELECT pg_catalog.set_config('statement_timeout', '0', true)`)
+	_, err = tx.Exec(ctx, "SET LOCAL statement_timeout = 0")
 	return err
 }
 
-// quickDeadlockCheck lets an autovacuum give way within our wait: it is told to
-// only when deadlock_timeout has passed. Needs a right that the role may lack.
-func quickDeadlockCheck(ctx context.Context, tx pgx.Tx, after time.Duration) error {
-	may, err := maySet(ctx, tx, "deadlock_timeout")
-	if err != nil || !may {
-		return err
-	}
-	_, err = tx.Exec(ctx, `SELECT pg_catalog.set_config('deadlock_timeout', $1, true)`, fmt.Sprintf("%dms", max(after.Milliseconds(), 1)))
-	return err
-}
-
-func maySet(ctx context.Context, tx pgx.Tx, parameter string) (may bool, err error) {
-	err = tx.QueryRow(ctx, `SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user`).Scan(&may)
-	if err != nil || may {
-		return may, err
-	}
-	var version int
-	if err := tx.QueryRow(ctx, `SELECT pg_catalog.current_setting('server_version_num')::int`).Scan(&version); err != nil || version < 150000 {
-		return false, err // before 15 the right to set one parameter could not be granted
-	}
-	err = tx.QueryRow(ctx, `SELECT pg_catalog.has_parameter_privilege($1, 'SET')`, parameter).Scan(&may)
-	return may, err
-}
+// A short deadlock_timeout lets an autovacuum give way within our wait: it is
+// told to only when that has passed. It takes a right that the role may lack,
+// and that could not be granted before 15.
+const lockSettingsSQL = `SELECT pg_catalog.set_config('lock_timeout', $1, true),
+	CASE WHEN (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user)
+	THEN pg_catalog.set_config('deadlock_timeout', $2, true) END`
 
 func gaveWay(ctx context.Context, err error) bool {
 	switch pg.State(err) {

@@ -12,13 +12,21 @@ BEGIN
         RETURN; -- ourselves: the swap above all
     END IF;
     IF TG_EVENT = 'sql_drop' THEN
-        -- What was dropped cannot be looked up any more: all tables of its schema.
-        SELECT array_agg(DISTINCT c.oid) INTO touched
+        -- What was dropped is known by name only: parts of a table by their table's,
+        -- an index by its definition in the record.
+        SELECT array_agg(DISTINCT r.relid) INTO touched
         FROM pg_event_trigger_dropped_objects() d
-        JOIN pg_namespace n ON n.nspname = COALESCE(d.schema_name, d.address_names[1])
-        JOIN pg_class c ON c.relnamespace = n.oid
-        WHERE NOT d.is_temporary
-          AND d.object_type IN ('table', 'table column', 'table constraint', 'index', 'trigger', 'rule', 'policy', 'default value');
+        CROSS JOIN LATERAL (
+            SELECT c.oid AS relid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+            WHERE d.object_type IN ('table column', 'table constraint', 'trigger', 'rule', 'policy', 'default value')
+              AND n.nspname = d.address_names[1] AND c.relname = d.address_names[2]
+            UNION ALL
+            SELECT (k.fingerprint->>'root')::oid FROM pgumbra.captured k
+            WHERE d.object_type = 'index' AND k.run_id = {run} AND k.direction = 'forward'
+              AND EXISTS (SELECT FROM json_array_elements_text(k.fingerprint->'structure') line
+                          WHERE strpos(line, format(' INDEX %I ON ', d.object_name)) > 0)
+        ) r
+        WHERE NOT d.is_temporary;
         -- Our triggers go with their table, too.
         IF EXISTS (SELECT FROM pg_event_trigger_dropped_objects() d
                    WHERE d.object_type = 'trigger' AND starts_with(d.address_names[3], {prefix})) THEN

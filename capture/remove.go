@@ -228,9 +228,6 @@ func dropFunctions(ctx context.Context, db pg.Querier, run *control.Run, d Direc
 	for _, f := range functions {
 		fmt.Fprintf(&b, "DROP FUNCTION IF EXISTS %s();\n", f.Quoted())
 	}
-	if d == ToOld {
-		fmt.Fprintf(&b, "DROP FUNCTION IF EXISTS %s();\n", armFunction(run.ID).Quoted())
-	}
 	fmt.Fprintf(&b, "DELETE FROM pgumbra.captured WHERE run_id = %d AND direction = %s", run.ID, pg.Literal(string(d)))
 	_, err = db.Exec(ctx, b.String())
 	return err

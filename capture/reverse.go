@@ -2,9 +2,12 @@ package capture
 
 import (
 	"context"
+	_ "embed" // reverse.sql
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -19,100 +22,83 @@ import (
 // have nowhere to go back to.
 func reversed(t *plans.Table) bool { return t.Feed == plans.Copied || t.Feed == plans.Derived }
 
-// armFunction makes the reverse triggers, inside the swap.
-func armFunction(run int64) pg.Name { return own(fmt.Sprintf("arm_%d", run)) }
-
-// PrepareReverse makes the reverse journals with their functions on the shadow
-// tables, under their names while the shadow is built, and all that the swap
-// then needs to call. No trigger is made yet: our own replay writes these
-// tables. Does nothing where the plan wants no watch. May be called again, until
-// the swap.
+// PrepareReverse makes the reverse journals, functions and triggers on the
+// shadow tables, under their names while the shadow is built. The triggers stay
+// silent for sessions of ours (application_name pgumbra/…), and nobody else
+// writes these tables before the swap. SHARE ROW EXCLUSIVE on each shadow table
+// for a moment, for which our own batches wait. Does nothing where the plan wants
+// no watch; what is there already is kept, so it may be called before each
+// attempt of a cutover.
 func PrepareReverse(ctx context.Context, pool *pgxpool.Pool, run *control.Run) error {
 	if !run.Plan.Settings.Watch.Enabled {
 		return nil
 	}
-	var targets []*target
-	var arm strings.Builder
-	for i := range run.Plan.Tables {
-		table := &run.Plan.Tables[i]
-		if !reversed(table) {
-			continue
-		}
+	in := newInstaller(pool, run, slog.New(slog.DiscardHandler))
+	in.locks.wait = reverseWait
+	missing, err := in.unprepared(ctx)
+	if err != nil || len(missing) == 0 {
+		return err
+	}
+	for _, table := range missing {
 		t, err := reverseTarget(ctx, pool, run, table)
 		if err != nil {
 			return err
 		}
-		targets = append(targets, t)
-		arm.WriteString(t.armScript())
-	}
-	ready, err := armed(ctx, pool, run.ID, arm.String())
-	if err != nil || ready {
-		return err
-	}
-	return prepareReverse(ctx, newInstaller(pool, run, slog.New(slog.DiscardHandler)), targets, arm.String())
-}
-
-// armed reports whether all is prepared already: the function that arms comes
-// last, and its text holds each table's oid.
-func armed(ctx context.Context, db pg.Querier, run int64, script string) (ready bool, err error) {
-	err = db.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_catalog.pg_proc WHERE oid = pg_catalog.to_regprocedure($1) AND prosrc = $2)`,
-		armFunction(run).Quoted()+"()", armBody(script)).Scan(&ready)
-	if err != nil {
-		return false, fmt.Errorf("look for the reverse triggers: %w", err)
-	}
-	return ready, nil
-}
-
-func prepareReverse(ctx context.Context, in *installer, targets []*target, arm string) error {
-	for _, t := range targets {
 		if err := in.prepare(ctx, t); err != nil {
 			return fmt.Errorf("make the reverse journal of %s: %w", t.Table, err)
 		}
+		if err := in.arm(ctx, t); err != nil {
+			return fmt.Errorf("prepare the reverse capture of %s: %w", t.Table, err)
+		}
 	}
-	if err := showAll(ctx, in.locks); err != nil {
-		return err
-	}
-	err := in.tx(ctx, func(tx pgx.Tx) error {
-		_, err := tx.Exec(ctx, armText(in.run.ID, arm))
-		return err
-	})
+	return showAll(ctx, in.locks)
+}
+
+// reverseWait is long: only batches of ours hold locks on shadow tables, or a
+// vacuum, and nobody queues behind us.
+const reverseWait = 30 * time.Second
+
+// unprepared are the shadow tables that have no reverse capture yet.
+func (in *installer) unprepared(ctx context.Context) ([]*plans.Table, error) {
+	rows, err := in.pool.Query(ctx, `SELECT k.n FROM pgumbra.captured k
+		WHERE k.run_id = $1 AND k.direction = 'reverse'
+		  AND EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = (k.fingerprint->>'root')::oid AND pg_catalog.starts_with(t.tgname::text, $2))`,
+		in.run.ID, triggerPrefix(in.run.ID))
 	if err != nil {
-		return fmt.Errorf("prepare the reverse triggers: %w", err)
+		return nil, fmt.Errorf("look for the reverse capture: %w", err)
 	}
-	return nil
+	ready, err := pgx.CollectRows(rows, pgx.RowTo[int])
+	if err != nil {
+		return nil, fmt.Errorf("look for the reverse capture: %w", err)
+	}
+	var missing []*plans.Table
+	for i := range in.run.Plan.Tables {
+		if t := &in.run.Plan.Tables[i]; reversed(t) && !slices.Contains(ready, t.N) {
+			missing = append(missing, t)
+		}
+	}
+	return missing, nil
 }
 
-// armScript makes a table's triggers and records it, without a fingerprint: the
-// swap renames what it would hold. [RecordReverse] adds it.
-func (t *target) armScript() string {
-	return t.triggersScript() + fmt.Sprintf(`INSERT INTO pgumbra.captured (run_id, n, production, direction, fingerprint)
-		VALUES (%d, %d, %s, 'reverse', '{"root": %d}');`+"\n", t.Run, t.N, pg.Literal(t.Table.String()), t.oid)
-}
+//go:embed reverse.sql
+var reverseSQL string
 
-func armBody(script string) string { return "BEGIN\n" + script + "END" }
-
-func armText(run int64, script string) string {
-	name := armFunction(run).Quoted()
-	return fmt.Sprintf("CREATE OR REPLACE FUNCTION %s() RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS %s;\n"+
-		"REVOKE ALL ON FUNCTION %s() FROM PUBLIC", name, pg.Literal(armBody(script)), name)
-}
-
-// ReverseTriggers is one statement that makes the reverse triggers, to be run
-// inside the swap while the shadow tables still go by their shadow names; ""
-// where there is no watch. SHARE ROW EXCLUSIVE on tables that nobody else knows.
+// ReverseTriggers is one statement to be run inside the swap: it fails it if a
+// trigger that [PrepareReverse] made is not there or not enabled. "" where there
+// is no watch. Reads catalogs only.
 func ReverseTriggers(run *control.Run) string {
 	if !run.Plan.Settings.Watch.Enabled {
 		return ""
 	}
-	return "SELECT " + armFunction(run.ID).Quoted() + "()"
+	return strings.ReplaceAll(reverseSQL, "{run}", fmt.Sprint(run.ID))
 }
 
-// RecordReverse records the fingerprints of the new tables after the swap. May
-// be called again: what is recorded stays.
+// RecordReverse records the fingerprints of the new tables after the swap, under
+// their final names.
 func RecordReverse(ctx context.Context, pool *pgxpool.Pool, run *control.Run) error {
 	_, err := pool.Exec(ctx, `UPDATE pgumbra.captured
 		SET fingerprint = `+fingerprintFunction(run.ID).Quoted()+`((fingerprint->>'root')::oid)::json
-		WHERE run_id = $1 AND direction = 'reverse' AND fingerprint->'structure' IS NULL`, run.ID)
+		WHERE run_id = $1 AND direction = 'reverse'`, run.ID)
 	if err != nil {
 		return fmt.Errorf("record the new tables: %w", err)
 	}

@@ -42,6 +42,7 @@ func (t *target) memberTriggers(m plans.Member) string {
 	var b strings.Builder
 	var always []string
 	for _, g := range t.triggers(m) {
+		g = t.gated(g)
 		name := pg.Ident(t.trigger(g.name))
 		fmt.Fprintf(&b, "CREATE TRIGGER %s %s ON %s %s EXECUTE FUNCTION %s();\n",
 			name, g.on, m.Name.Quoted(), g.how, t.function(g.call).Quoted())
@@ -50,6 +51,22 @@ func (t *target) memberTriggers(m plans.Member) string {
 	// ONLY: on a partitioned table it would descend to partitions.
 	fmt.Fprintf(&b, "ALTER TABLE ONLY %s %s;\n", m.Name.Quoted(), strings.Join(always, ", "))
 	return b.String()
+}
+
+// gated leaves out what sessions of ours do: reverse triggers are there before
+// the swap, while replay still writes the shadow, because making them inside
+// the swap took ten milliseconds a table. The condition costs no function call.
+func (t *target) gated(g trigger) trigger {
+	if t.Direction != ToOld {
+		return g
+	}
+	const notOurs = "NOT pg_catalog.starts_with(pg_catalog.current_setting('application_name'), 'pgumbra/')"
+	if head, condition, found := strings.Cut(g.how, " WHEN ("); found {
+		g.how = head + " WHEN (" + notOurs + " AND " + condition
+	} else {
+		g.how += " WHEN (" + notOurs + ")"
+	}
+	return g
 }
 
 func (t *target) triggers(m plans.Member) []trigger {
