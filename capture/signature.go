@@ -29,7 +29,7 @@ func Signature(ctx context.Context, db pg.Querier, run *control.Run) (string, er
 			UNION ALL SELECT 'a' || a.attrelid || '.' || pg_catalog.count(*) || '.' || pg_catalog.max(a.xmin::text::bigint) || '.' || pg_catalog.sum(a.xmin::text::bigint)
 				FROM pg_catalog.pg_attribute a JOIN member m ON m.oid = a.attrelid WHERE a.attnum > 0 GROUP BY a.attrelid
 			UNION ALL SELECT 'd' || d.adrelid || '.' || d.oid || '.' || d.xmin FROM pg_catalog.pg_attrdef d JOIN member m ON m.oid = d.adrelid
-			UNION ALL SELECT 't' || t.oid || '.' || t.xmin || t.tgenabled FROM pg_catalog.pg_trigger t JOIN member m ON m.oid = t.tgrelid
+			UNION ALL SELECT 't' || t.oid || '.' || t.xmin || '.' || t.tgenabled::text FROM pg_catalog.pg_trigger t JOIN member m ON m.oid = t.tgrelid
 			UNION ALL SELECT 'k' || k.oid || '.' || k.xmin FROM pg_catalog.pg_constraint k JOIN member m ON m.oid = k.conrelid
 			UNION ALL SELECT 'i' || i.indexrelid || '.' || i.xmin FROM pg_catalog.pg_index i JOIN member m ON m.oid = i.indrelid
 			UNION ALL SELECT 'h' || h.inhrelid || '.' || h.inhparent || '.' || h.xmin FROM pg_catalog.pg_inherits h
