@@ -145,6 +145,10 @@ type Type struct {
 	// to other objects (functions, operators) by oid.
 	Refers  []uint32
 	Objects []uint32
+
+	Array      uint32            // pg_type oid of its arrays; 0: none
+	Labels     map[uint32]string // enums: by pg_enum oid, which RENAME VALUE keeps
+	Attributes []int16           // composite types: attnums, which renames and type changes keep
 }
 
 // Function is a function, procedure or aggregate.

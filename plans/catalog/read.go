@@ -112,9 +112,14 @@ func (c *Catalog) sequence(rows pgx.Rows) error {
 }
 
 func (c *Catalog) typ(rows pgx.Rows) error {
-	t := new(Type)
+	t := &Type{Labels: map[uint32]string{}}
+	var oids []uint32
+	var labels []string
 	err := rows.Scan(&t.OID, &t.Name.Schema, &t.Name.Name, &t.Kind, &t.Definition, &t.Owner, &t.ACL, &t.Comment,
-		&t.Extension, &t.Refers, &t.Objects)
+		&t.Extension, &t.Refers, &t.Objects, &t.Array, &oids, &labels, &t.Attributes)
+	for i := range labels {
+		t.Labels[oids[i]] = labels[i]
+	}
 	c.Types = append(c.Types, t)
 	return err
 }

@@ -29,7 +29,12 @@ SELECT t.oid, n.nspname, t.typname, t.typtype::text,
           AND (d.classid = 'pg_type'::regclass AND d.objid = t.oid
             OR t.typtype = 'c' AND d.classid = 'pg_class'::regclass AND d.objid = t.typrelid
             OR t.typtype = 'd' AND d.classid = 'pg_constraint'::regclass
-               AND d.objid IN (SELECT k.oid FROM pg_constraint k WHERE k.contypid = t.oid))) AS objects
+               AND d.objid IN (SELECT k.oid FROM pg_constraint k WHERE k.contypid = t.oid))) AS objects,
+       t.typarray,
+       (SELECT coalesce(array_agg(oid ORDER BY enumsortorder), '{}') FROM pg_enum WHERE enumtypid = t.oid) AS label_oids,
+       (SELECT coalesce(array_agg(enumlabel::text ORDER BY enumsortorder), '{}') FROM pg_enum WHERE enumtypid = t.oid) AS labels,
+       (SELECT coalesce(array_agg(attnum ORDER BY attnum), '{}') FROM pg_attribute
+        WHERE t.typtype = 'c' AND attrelid = t.typrelid AND attnum > 0 AND NOT attisdropped) AS attributes
 FROM pg_type t
 JOIN pg_namespace n ON n.oid = t.typnamespace
 LEFT JOIN pg_class c ON c.oid = t.typrelid
