@@ -19,6 +19,9 @@ type Plan struct {
 	// SearchPath is that of a session of production.dsn; the user's transforms
 	// are evaluated under it.
 	SearchPath string `json:"search_path"`
+	// Session are further settings of such a session that decide what a
+	// transform gives: its time zone, and whether day or month comes first.
+	Session map[string]string `json:"session"`
 	// StartedAt is the run's one value of now(), for columns whose default is
 	// the time of the migration. RFC 3339.
 	StartedAt string `json:"started_at"`

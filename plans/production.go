@@ -27,6 +27,8 @@ type session struct {
 	superuser  bool
 	server     int // server_version_num
 	path       string
+	timeZone   string
+	dateStyle  string
 	schemas    []string // of path, those that exist
 	parameters map[string]string
 }
@@ -64,8 +66,9 @@ func readSession(ctx context.Context, dsn string) (session, error) {
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
 	err = conn.QueryRow(ctx, `SELECT session_user, current_database(), current_schemas(false)::text[],
 		(SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user),
-		current_setting('server_version_num')::int, current_setting('search_path')`).
-		Scan(&s.user, &s.database, &s.schemas, &s.superuser, &s.server, &s.path)
+		current_setting('server_version_num')::int, current_setting('search_path'),
+		current_setting('TimeZone'), current_setting('DateStyle')`).
+		Scan(&s.user, &s.database, &s.schemas, &s.superuser, &s.server, &s.path, &s.timeZone, &s.dateStyle)
 	if err != nil {
 		return s, fmt.Errorf("read the session's settings: %w", err)
 	}
@@ -108,6 +111,8 @@ func withUser(path, user string) string {
 // lookAtProduction checks all that needs no scratch database.
 func (m *maker) lookAtProduction(ctx context.Context) error {
 	m.plan.SearchPath = m.session.path
+	_, order, _ := strings.Cut(m.session.dateStyle, ", ")
+	m.plan.Session = map[string]string{"TimeZone": m.session.timeZone, "DateStyle": "ISO, " + order}
 	for _, s := range m.file.Production.Schemas {
 		m.plan.Schemas = append(m.plan.Schemas, Schema{Production: s, Shadow: shadowSchema(m.file.Name, s),
 			Old: oldSchema(m.file.Name, s), Swap: Rename})

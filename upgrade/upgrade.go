@@ -19,6 +19,7 @@ import (
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/plans/syntax"
 	"github.com/pgumbra/pgumbra/replay"
 	"github.com/pgumbra/pgumbra/shadow"
 )
@@ -171,7 +172,7 @@ func withWorker(ctx context.Context, l *leadership, run *control.Run, file *plan
 	}
 	workers := run.Plan.Settings.Copy.Workers
 	pool, err := l.pool(ctx, file.Production.DSN, 2*workers+4, pg.Options{
-		Component: "work", SearchPath: run.Plan.SearchPath,
+		Component: "work", SearchPath: run.Plan.SearchPath, Settings: run.Plan.Session,
 	})
 	if err != nil {
 		return err
@@ -198,7 +199,7 @@ func findOrCreate(ctx context.Context, l *leadership, file *plans.File, o Option
 		return nil, err
 	}
 	plan, err := plans.Make(ctx, file, o.Log)
-	if err != nil {
+	if err := errors.Join(err, syntax.Close()); err != nil { // the parser's 250 MB are not for days
 		return nil, err
 	}
 	if plan.NothingToDo {

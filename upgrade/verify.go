@@ -44,7 +44,7 @@ func Verify(ctx context.Context, file *plans.File, log *slog.Logger) ([]TableVer
 	if run.Phase != control.Following {
 		return nil, fmt.Errorf("%w: %s: verify is for a run that follows", ErrWrongPhase, run.Phase)
 	}
-	pool, err := pg.NewPool(ctx, file.Production.DSN, 4, pg.Options{Component: "verify", SearchPath: run.Plan.SearchPath})
+	pool, err := pg.NewPool(ctx, file.Production.DSN, 4, pg.Options{Component: "verify", SearchPath: run.Plan.SearchPath, Settings: run.Plan.Session})
 	if err != nil {
 		return nil, err
 	}

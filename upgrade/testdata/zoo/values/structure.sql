@@ -3,7 +3,9 @@ CREATE SCHEMA vals;
 CREATE TYPE vals.mood AS ENUM ('sad', 'ok', 'happy');
 CREATE TYPE vals.status AS ENUM ('new', 'paid', 'gone');
 CREATE TYPE vals.address AS (street text, zip varchar(5));
-CREATE TYPE vals.person AS (name text, home vals.address, moods vals.mood[]);
+CREATE TYPE vals.parcel AS (w int, h int);
+CREATE TYPE vals.level AS ENUM ('a', 'b');
+CREATE TYPE vals.person AS (name text, home vals.address, levels vals.level[]);
 CREATE DOMAIN vals.positive AS int CHECK (VALUE > 0);
 CREATE DOMAIN vals.email AS text NOT NULL DEFAULT 'nobody@x' CONSTRAINT has_at CHECK (VALUE LIKE '%@%');
 CREATE TYPE vals.price AS RANGE (subtype = numeric);
@@ -26,6 +28,7 @@ CREATE TABLE vals.all_kinds (
 	ip inet, net cidr, mac macaddr, bits bit(5), vbits bit varying,
 	p point, bx box, pa path, po polygon, ci circle,
 	tsv tsvector, tsq tsquery, cls regclass, ty regtype, o oid, lsn pg_lsn);
+CREATE TABLE vals.parcels (id int PRIMARY KEY, size vals.parcel, moods vals.mood[][]);
 CREATE TABLE vals.large (id int PRIMARY KEY, body text, raw bytea, doc jsonb, outside text);
 ALTER TABLE vals.large ALTER COLUMN outside SET STORAGE EXTERNAL, ALTER COLUMN body SET STATISTICS 500, ALTER COLUMN doc SET COMPRESSION pglz;
 CREATE TABLE vals.made (
