@@ -202,6 +202,8 @@ func TestCheckTellsChangesApart(t *testing.T) {
 		{`CREATE TABLE shop.child () INHERITS (shop.orders)`, "structure"},
 		{`ALTER TABLE shop.orders RENAME TO old_orders`, "filenode states structure triggers"},
 	}
+	stamp, err := Stamp(f.ctx, f.pool, f.run)
+	f.must(err)
 	for _, c := range cases {
 		tx, err := f.pool.Begin(f.ctx)
 		f.must(err)
@@ -212,11 +214,14 @@ func TestCheckTellsChangesApart(t *testing.T) {
 		if got := kinds(changes); got != c.want {
 			t.Errorf("%s: got %v, want %s", c.script, changes, c.want)
 		}
+		if now, err := Stamp(f.ctx, tx, f.run); err != nil || now == stamp && c.want != "" {
+			t.Errorf("%s leaves the stamp as it was: %v", c.script, err)
+		}
 		f.must(tx.Rollback(f.ctx))
 	}
 	f.exec(`VACUUM (ANALYZE) shop.orders`)
-	if got := f.changes(0); len(got) != 0 {
-		t.Errorf("after VACUUM: %v", got)
+	if now, err := Stamp(f.ctx, f.pool, f.run); err != nil || now != stamp || len(f.changes(0)) != 0 {
+		t.Errorf("after VACUUM: %v, %v", f.changes(0), err)
 	}
 	f.exec(`VACUUM FULL shop.orders`)
 	if got := f.changes(0); len(got) != 1 || got[Filenode] == "" {
