@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -163,32 +164,77 @@ func (in *installer) prepare(ctx context.Context, t *target) error {
 	})
 }
 
-// arm makes the triggers and records them, all members in one transaction.
+// membersAtOnce bounds for how long writers of a partition wait while triggers
+// are made on others: about a millisecond a trigger.
+const membersAtOnce = 16
+
+// arm makes the triggers and records them. A large partition tree takes several
+// transactions; it is captured once the last has committed, and a crash in
+// between leaves no record, so that the next Install begins anew.
 func (in *installer) arm(ctx context.Context, t *target) error {
-	return in.locks.run(ctx, shareRowExclusive, t.memberNames(), func(tx pgx.Tx) error {
-		if err := control.CheckEpoch(ctx, tx, in.run); err != nil {
-			return err
-		}
-		if _, err := tx.Exec(ctx, t.triggersScript()); err != nil {
-			return err
-		}
-		return record(ctx, tx, t.Journal, t.oid)
+	left := fmt.Sprintf("%s%d_", prefixOf(in.run, t.Direction), t.N)
+	if err := dropAllTriggers(ctx, in.locks, in.run, left); err != nil {
+		return err
+	}
+	err := in.eachMember(ctx, shareRowExclusive, t, func(tx pgx.Tx, members []plans.Member) error {
+		_, err := tx.Exec(ctx, t.triggersScript(members))
+		return err
 	})
+	if err != nil {
+		return err
+	}
+	return in.tx(ctx, func(tx pgx.Tx) error { return recordWhole(ctx, tx, t) })
 }
 
-func (t *target) memberNames() []pg.Name {
-	all := make([]pg.Name, len(t.members))
-	for i, m := range t.members {
+// eachMember runs f in transactions that hold a few members locked each.
+func (in *installer) eachMember(ctx context.Context, mode lockMode, t *target, f func(pgx.Tx, []plans.Member) error) error {
+	for members := range slices.Chunk(t.members, membersAtOnce) {
+		err := in.locks.run(ctx, mode, memberNames(members), func(tx pgx.Tx) error {
+			if err := control.CheckEpoch(ctx, tx, in.run); err != nil {
+				return err
+			}
+			return f(tx, members)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// recordWhole records a table if every trigger of ours is there and enabled:
+// somebody may have disabled one before it was recorded.
+func recordWhole(ctx context.Context, tx pgx.Tx, t *target) error {
+	if err := record(ctx, tx, t.Journal, t.oid); err != nil {
+		return err
+	}
+	want := 0
+	for _, m := range t.members {
+		want += len(t.triggers(m))
+	}
+	var got int
+	err := tx.QueryRow(ctx, `SELECT pg_catalog.count(*) FROM pg_catalog.pg_trigger
+		WHERE tgrelid = ANY ($1) AND tgenabled = 'A' AND pg_catalog.starts_with(tgname::text, $2)`,
+		t.memberOIDs(), triggerPrefix(t.Run)).Scan(&got)
+	if err == nil && got != want {
+		return fmt.Errorf("%s has %d of %d triggers: somebody drops or disables them", t.Table, got, want)
+	}
+	return err
+}
+
+func memberNames(members []plans.Member) []pg.Name {
+	all := make([]pg.Name, len(members))
+	for i, m := range members {
 		all[i] = m.Name
 	}
 	return all
 }
 
 // Repair makes a source's triggers whole again after they were disabled or
-// dropped: in one transaction under the lock budget of [Install], with the
-// record renewed. What was written in between is in no journal: the caller
-// copies the table again, from a snapshot taken after Repair. A change of the
-// structure is [ErrChanged].
+// dropped, under the lock budget of [Install] but behind ACCESS EXCLUSIVE locks,
+// and renews the record. What was written in between is in no journal: the
+// caller copies the table again, from a snapshot taken after Repair. A change of
+// the structure is [ErrChanged].
 func Repair(ctx context.Context, pool *pgxpool.Pool, run *control.Run, src *plans.Source) error {
 	in := newInstaller(pool, run, slog.New(slog.DiscardHandler))
 	t, err := forwardTarget(ctx, pool, run, src)
@@ -201,29 +247,30 @@ func Repair(ctx context.Context, pool *pgxpool.Pool, run *control.Run, src *plan
 			return err
 		}
 	}
-	err = in.locks.run(ctx, accessExclusive, t.memberNames(), func(tx pgx.Tx) error {
-		if err := control.CheckEpoch(ctx, tx, in.run); err != nil {
+	if err := unchangedStructure(ctx, pool, run, src); err != nil {
+		return err
+	}
+	if _, err := pool.Exec(ctx, t.functionsScript(active)); err != nil {
+		return fmt.Errorf("repair the capture of %s: %w", src.Name, err)
+	}
+	err = in.eachMember(ctx, accessExclusive, t, func(tx pgx.Tx, members []plans.Member) error {
+		if err := dropTriggers(ctx, tx, run.ID, oidsOf(members)); err != nil {
 			return err
 		}
-		if err := unchangedStructure(ctx, tx, run, src); err != nil {
-			return err
-		}
-		if err := dropTriggers(ctx, tx, run.ID, t.memberOIDs()); err != nil {
-			return err
-		}
-		if _, err := tx.Exec(ctx, t.functionsScript(active)+t.triggersScript()); err != nil {
-			return err
-		}
-		return record(ctx, tx, t.Journal, t.oid)
+		_, err := tx.Exec(ctx, t.triggersScript(members))
+		return err
 	})
+	if err == nil {
+		err = in.tx(ctx, func(tx pgx.Tx) error { return recordWhole(ctx, tx, t) })
+	}
 	if err != nil {
 		return fmt.Errorf("repair the capture of %s: %w", src.Name, err)
 	}
 	return nil
 }
 
-func unchangedStructure(ctx context.Context, tx pgx.Tx, run *control.Run, src *plans.Source) error {
-	changes, err := Check(ctx, tx, run, src)
+func unchangedStructure(ctx context.Context, db pg.Querier, run *control.Run, src *plans.Source) error {
+	changes, err := Check(ctx, db, run, src)
 	if err != nil {
 		return err
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
 )
 
@@ -391,4 +392,53 @@ func TestRemoveForwardLeavesOtherRunsAndReverseAlone(t *testing.T) {
 	if got := f.one(`SELECT string_agg(concat_ws(' ', "table", op, key), ',') FROM pgumbra.journal`); got != "pgumbra_shop_v2_shop.orders i (5)" {
 		t.Errorf("journal %s", got)
 	}
+}
+
+func TestInstallTakesLargeTreesInPieces(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, `CREATE SCHEMA p; CREATE TABLE p.root (id int PRIMARY KEY, x int) PARTITION BY HASH (id);
+		DO $$ BEGIN FOR i IN 0..39 LOOP EXECUTE format('CREATE TABLE p.h%s PARTITION OF p.root FOR VALUES WITH (MODULUS 40, REMAINDER %s)', i, i); END LOOP; END $$;
+		INSERT INTO p.root SELECT generate_series(1, 500)`, plans.Source{Name: named("p", "root"), Kind: plans.Partitioned})
+	in := newInstaller(f.pool, f.run, quiet())
+	f.must(in.base(f.ctx))
+	half, err := forwardTarget(f.ctx, f.pool, f.run, f.source(0))
+	f.must(err)
+	f.must(in.prepare(f.ctx, half))
+	half.members = half.members[:20]
+	f.must(in.eachMember(f.ctx, shareRowExclusive, half, func(tx pgx.Tx, m []plans.Member) error {
+		_, err := tx.Exec(f.ctx, half.triggersScript(m))
+		return err
+	})) // and killed
+	f.install()
+	f.follow(0).through([]string{`UPDATE p.root SET x = id`, `UPDATE p.root SET id = id + 1000 WHERE id % 7 = 0`, `DELETE FROM p.root WHERE id % 5 = 0`})
+}
+
+func TestOwnerWithoutSuperuserCaptures(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, orders+`DO $$ BEGIN CREATE ROLE capture_owner LOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$;
+		DO $$ BEGIN EXECUTE format('GRANT CREATE ON DATABASE %I TO capture_owner', current_database()); END $$;
+		ALTER SCHEMA shop OWNER TO capture_owner; ALTER TABLE shop.orders OWNER TO capture_owner`)
+	f.exec(`DROP SCHEMA pgumbra CASCADE`)
+	f.dsn = strings.Replace(f.dsn, "//"+f.one(`SELECT current_user`), "//capture_owner", 1)
+	f.must(control.Migrate(f.ctx, f.dsn))
+	pool, err := pg.NewPool(f.ctx, f.dsn, 4, pg.Options{Component: "test"})
+	f.must(err)
+	t.Cleanup(pool.Close)
+	if f.pool = pool; f.one(`SELECT current_user`) != "capture_owner" {
+		t.Fatal("not the owner's session")
+	}
+	src := plans.Source{Name: named("shop", "orders")}
+	f.complete(&src)
+	f.run.Plan.Sources = []plans.Source{src}
+	f.run, err = control.Create(f.ctx, pool, f.run.Plan)
+	f.must(err)
+	f.enter(control.Capturing)
+	f.install()
+	f.follow(0).through(dml)
+	f.exec(`ALTER TABLE shop.orders DISABLE TRIGGER USER; CREATE INDEX ON shop.orders (note)`)
+	if got := f.changes(0); got[Triggers] == "" || got[Structure] == "" {
+		t.Errorf("changes %v", got)
+	}
+	f.must(Break(f.ctx, f.pool, f.run, "why not"))
+	f.must(Remove(f.ctx, f.pool, f.run))
 }

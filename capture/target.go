@@ -49,9 +49,11 @@ func (t *target) isTree() bool { return len(t.members) > 1 || t.Kind == plans.Pa
 // partition shows it in no transition table.
 func (t *target) byRow() bool { return t.isTree() && t.Record == plans.RecordImage }
 
-func (t *target) memberOIDs() []uint32 {
-	oids := make([]uint32, len(t.members))
-	for i, m := range t.members {
+func (t *target) memberOIDs() []uint32 { return oidsOf(t.members) }
+
+func oidsOf(members []plans.Member) []uint32 {
+	oids := make([]uint32, len(members))
+	for i, m := range members {
 		oids[i] = m.OID
 	}
 	return oids

@@ -28,11 +28,11 @@ type trigger struct {
 // Of a partition tree each member has the statement triggers, since a statement
 // fires those of the table it names only; leaves have the row triggers.
 
-// triggersScript makes all triggers of the table. It takes SHARE ROW EXCLUSIVE
-// on every member, which waits for all writers: the caller has locked them.
-func (t *target) triggersScript() string {
+// triggersScript makes all triggers of some members. It takes SHARE ROW
+// EXCLUSIVE on each, which waits for all writers: the caller has locked them.
+func (t *target) triggersScript(members []plans.Member) string {
 	var b strings.Builder
-	for _, m := range t.members {
+	for _, m := range members {
 		b.WriteString(t.memberTriggers(m))
 	}
 	return b.String()
