@@ -201,9 +201,11 @@ func TestCheckTellsChangesApart(t *testing.T) {
 		{`ALTER TABLE shop.orders ENABLE ROW LEVEL SECURITY`, "structure"},
 		{`CREATE RULE r AS ON INSERT TO shop.orders DO ALSO NOTHING`, "structure"},
 		{`CREATE TABLE shop.child () INHERITS (shop.orders)`, "structure"},
+		{`ALTER INDEX shop.orders_pkey RENAME TO pk`, "structure"},
+		{`ALTER SCHEMA shop RENAME TO s`, "filenode states structure triggers"},
 		{`ALTER TABLE shop.orders RENAME TO old_orders`, "filenode states structure triggers"},
 	}
-	stamp, err := Stamp(f.ctx, f.pool, f.run)
+	signature, err := Signature(f.ctx, f.pool, f.run)
 	f.must(err)
 	for _, c := range cases {
 		tx, err := f.pool.Begin(f.ctx)
@@ -215,13 +217,13 @@ func TestCheckTellsChangesApart(t *testing.T) {
 		if got := kinds(changes); got != c.want {
 			t.Errorf("%s: got %v, want %s", c.script, changes, c.want)
 		}
-		if now, err := Stamp(f.ctx, tx, f.run); err != nil || now == stamp && c.want != "" {
-			t.Errorf("%s leaves the stamp as it was: %v", c.script, err)
+		if now, err := Signature(f.ctx, tx, f.run); err != nil || now == signature && c.want != "" {
+			t.Errorf("%s leaves the signature as it was: %v", c.script, err)
 		}
 		f.must(tx.Rollback(f.ctx))
 	}
 	f.exec(`VACUUM (ANALYZE) shop.orders`)
-	if now, err := Stamp(f.ctx, f.pool, f.run); err != nil || now != stamp || len(f.changes(0)) != 0 {
+	if now, err := Signature(f.ctx, f.pool, f.run); err != nil || now != signature || len(f.changes(0)) != 0 {
 		t.Errorf("after VACUUM: %v, %v", f.changes(0), err)
 	}
 	f.exec(`VACUUM FULL shop.orders`)

@@ -32,6 +32,10 @@ func Signature(ctx context.Context, db pg.Querier, run *control.Run) (string, er
 			UNION ALL SELECT 't' || t.oid || '.' || t.xmin || '.' || t.tgenabled::text FROM pg_catalog.pg_trigger t JOIN member m ON m.oid = t.tgrelid
 			UNION ALL SELECT 'k' || k.oid || '.' || k.xmin FROM pg_catalog.pg_constraint k JOIN member m ON m.oid = k.conrelid
 			UNION ALL SELECT 'i' || i.indexrelid || '.' || i.xmin FROM pg_catalog.pg_index i JOIN member m ON m.oid = i.indrelid
+			UNION ALL SELECT 'j' || c.oid || '.' || c.xmin FROM pg_catalog.pg_index i JOIN member m ON m.oid = i.indrelid
+				JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
+			UNION ALL SELECT 'n' || n.oid || '.' || n.xmin FROM pg_catalog.pg_namespace n
+				WHERE n.oid IN (SELECT c.relnamespace FROM pg_catalog.pg_class c JOIN member m ON m.oid = c.oid)
 			UNION ALL SELECT 'h' || h.inhrelid || '.' || h.inhparent || '.' || h.xmin FROM pg_catalog.pg_inherits h
 				WHERE h.inhparent IN (SELECT oid FROM member) OR h.inhrelid IN (SELECT oid FROM member)
 			UNION ALL SELECT 'p' || p.oid || '.' || p.xmin FROM pg_catalog.pg_policy p JOIN member m ON m.oid = p.polrelid
