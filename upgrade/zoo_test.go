@@ -71,7 +71,11 @@ func TestAbortLeavesZooAsItWas(t *testing.T) {
 func zooHistory(t *testing.T, name string, schemas []string) history {
 	t.Helper()
 	zooRoles(t)
-	dir := filepath.Join("testdata", "zoo", name)
+	return readHistory(t, filepath.Join("testdata", "zoo", name), schemas)
+}
+
+func readHistory(t *testing.T, dir string, schemas []string) history {
+	t.Helper()
 	h := history{structure: read(t, filepath.Join(dir, "structure.sql")) + read(t, filepath.Join(dir, "data.sql")), schemas: schemas}
 	files, err := filepath.Glob(filepath.Join(dir, "*.up.sql"))
 	must(t, err)

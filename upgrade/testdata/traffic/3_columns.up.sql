@@ -1,0 +1,13 @@
+ALTER TABLE shop.account RENAME COLUMN holder TO owner;
+ALTER TABLE shop.item ADD COLUMN cents bigint;
+ALTER TABLE shop.item DISABLE TRIGGER USER;
+UPDATE shop.item SET cents = price * 100;
+ALTER TABLE shop.item ENABLE TRIGGER USER;
+ALTER TABLE shop.log ADD COLUMN label text;
+UPDATE shop.log SET label = what || n;
+ALTER TABLE shop.log DROP COLUMN extra;
+ALTER TABLE shop.thing ADD COLUMN note text DEFAULT 'old';
+ALTER TABLE shop.person ADD COLUMN initial text;
+UPDATE shop.person SET initial = left(name, 1);
+ALTER TABLE shop.part ADD COLUMN w int NOT NULL DEFAULT 1;
+ALTER TABLE shop.late ADD COLUMN w int DEFAULT 2;

@@ -1,0 +1,15 @@
+INSERT INTO shop.account (id) SELECT n FROM generate_series(1, 400) n;
+INSERT INTO shop.item SELECT n, 'item ' || n, n * 385 + 1 FROM generate_series(1, 15000) n ON CONFLICT DO NOTHING;
+INSERT INTO shop.log SELECT 'old', n % 4, repeat('x', n % 50) FROM generate_series(1, 500) n;
+INSERT INTO shop.parent SELECT n, n FROM generate_series(1, 200) n;
+INSERT INTO shop.child SELECT n, 1 + n % 200, n FROM generate_series(1, 600) n;
+INSERT INTO shop.grandchild SELECT n, n FROM generate_series(1, 600) n;
+INSERT INTO shop.rank SELECT n, n, n FROM generate_series(1, 300) n;
+INSERT INTO shop.late SELECT n, n FROM generate_series(1, 300) n;
+INSERT INTO shop.person SELECT 'Person ' || n, n FROM generate_series(1, 3000) n;
+INSERT INTO shop.wide SELECT n, repeat(md5(n::text), 200), jsonb_build_object('n', n) FROM generate_series(1, 400) n;
+INSERT INTO shop.booking SELECT n, int4range(n * 10, n * 10 + 5) FROM generate_series(1, 200) n;
+INSERT INTO shop.part SELECT CASE n % 3 WHEN 0 THEN 'us' ELSE 'eu' END, n, n FROM generate_series(1, 600) n;
+INSERT INTO shop.thing SELECT n, n FROM generate_series(1, 200) n;
+INSERT INTO shop.car SELECT n, n, 4 FROM generate_series(150, 350) n;
+INSERT INTO shop.truck SELECT n, n, 6, n FROM generate_series(300, 500) n;

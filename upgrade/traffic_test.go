@@ -1,0 +1,457 @@
+package upgrade_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/pgumbra/pgumbra/cutover"
+	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/rehearsal"
+	"github.com/pgumbra/pgumbra/testcontainers"
+	"github.com/pgumbra/pgumbra/upgrade"
+)
+
+// Clients change everything at random while production is upgraded. They stop
+// before the cutover, production is copied and migrated in place, and the
+// upgraded one must equal that row for row.
+func TestUpgradeUnderTrafficEqualsMigrationInPlace(t *testing.T) {
+	t.Parallel()
+	ctx := limited(t, 3*time.Minute)
+	w := build(t, trafficHistory(t))
+	f := newFleet(t, w)
+	f.start(ctx)
+	w.run(ctx, upgrade.Options{Until: control.Following})
+	following, enough := context.WithTimeout(ctx, 3*time.Second)
+	defer enough()
+	if err := upgrade.Run(following, w.file(), upgrade.Options{Log: w.log}); ctx.Err() != nil || following.Err() == nil {
+		t.Fatal(err)
+	}
+	f.stop()
+	w.oracleDSN = testcontainers.Database(t)
+	must(t, w.oracle.Copy(ctx, w.production, w.oracleDSN))
+	w.run(ctx, upgrade.Options{Cutover: true})
+	must(t, rehearsal.MigrateInPlace(ctx, w.oracleDSN, w.folder, ""))
+	w.sameRows(ctx)
+	must(t, upgrade.Finish(ctx, w.file(), cutover.DropOld, upgrade.Purge, w.log))
+	w.same(ctx)
+	f.balanced(ctx)
+}
+
+// Clients go on through the cutover. None at READ COMMITTED sees an error that
+// its own statement did not earn, and what was acknowledged is there.
+func TestCutoverUnderTrafficLosesNothingAndFailsNobody(t *testing.T) {
+	t.Parallel()
+	ctx := limited(t, 3*time.Minute)
+	w := build(t, trafficHistory(t))
+	f := newFleet(t, w)
+	f.start(ctx)
+	w.run(ctx, upgrade.Options{Cutover: true})
+	f.more(200)
+	f.stop()
+	must(t, upgrade.Finish(ctx, w.file(), cutover.DropOld, upgrade.Purge, w.log))
+	must(t, rehearsal.MigrateInPlace(ctx, w.oracleDSN, w.folder, ""))
+	w.sameStructure(ctx)
+	f.balanced(ctx)
+}
+
+func trafficHistory(t *testing.T) history {
+	t.Helper()
+	h := readHistory(t, filepath.Join("testdata", "traffic"), []string{"shop"})
+	// chunks of a few pages, so that the copy takes long enough to be disturbed
+	h.planFile = "copy: {chunk_rows: 20, workers: 2}\ncutover: {max_stall: 3s, lock_timeout: 500ms, attempts: 100}\n"
+	return h
+}
+
+// seed of a test's clients: PGUMBRA_SEED repeats a run, as far as several
+// sessions can be repeated.
+func seed(t *testing.T) uint64 {
+	t.Helper()
+	n := rand.Uint64() >> 32
+	if text := os.Getenv("PGUMBRA_SEED"); text != "" {
+		var err error
+		n, err = strconv.ParseUint(text, 10, 64)
+		must(t, err)
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("to repeat: PGUMBRA_SEED=%d", n)
+		}
+	})
+	return n
+}
+
+// fleet is all clients, and the ledger of what they were told is committed.
+type fleet struct {
+	w     *world
+	seed  uint64
+	merge bool
+	halt  chan struct{}
+	group *errgroup.Group
+
+	mu      sync.Mutex
+	acked   map[[2]int]int64 // client, number: delta
+	pids    map[uint32]bool
+	errors  map[string]int // by SQLSTATE
+	commits atomic.Int64
+}
+
+func newFleet(t *testing.T, w *world) *fleet {
+	t.Helper()
+	f := &fleet{w: w, seed: seed(t), halt: make(chan struct{}), acked: map[[2]int]int64{}, pids: map[uint32]bool{}, errors: map[string]int{}}
+	f.merge = w.version() >= 150000
+	return f
+}
+
+func (w *world) version() (n int) {
+	w.t.Helper()
+	must(w.t, w.one(w.production, `SELECT current_setting('server_version_num')::int`, &n))
+	return n
+}
+
+// one reads one row of a database.
+func (w *world) one(dsn, query string, to ...any) error {
+	conn, err := pgx.Connect(context.Background(), dsn)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close(context.Background()) }()
+	return conn.QueryRow(context.Background(), query).Scan(to...)
+}
+
+// start begins the traffic.
+func (f *fleet) start(ctx context.Context) {
+	f.w.t.Helper()
+	f.group, ctx = errgroup.WithContext(ctx)
+	kinds := []client{
+		{mode: pgx.QueryExecModeSimpleProtocol, isolation: pgx.ReadCommitted},
+		{mode: pgx.QueryExecModeExec, isolation: pgx.ReadCommitted},
+		{mode: pgx.QueryExecModeCacheStatement, isolation: pgx.ReadCommitted},
+		{mode: pgx.QueryExecModeCacheDescribe, isolation: pgx.ReadCommitted},
+		{mode: pgx.QueryExecModeCacheStatement, isolation: pgx.RepeatableRead},
+		{mode: pgx.QueryExecModeExec, isolation: pgx.Serializable},
+	}
+	for i, c := range kinds {
+		c.fleet, c.id, c.random = f, i, rand.New(rand.NewPCG(f.seed, uint64(i)))
+		f.group.Go(func() error { return c.work(ctx) })
+	}
+	long := client{fleet: f, id: 100, mode: pgx.QueryExecModeCacheStatement, random: rand.New(rand.NewPCG(f.seed, 100)), isolation: pgx.ReadCommitted}
+	f.group.Go(func() error { return long.longTransaction(ctx) })
+	heavy := client{fleet: f, id: 101, random: rand.New(rand.NewPCG(f.seed, 101)), isolation: pgx.ReadCommitted, mode: pgx.QueryExecModeSimpleProtocol}
+	f.group.Go(func() error { return heavy.coarse(ctx) })
+	f.more(20)
+}
+
+// more waits until so many transactions more were committed.
+func (f *fleet) more(n int64) {
+	for target := f.commits.Load() + n; f.commits.Load() < target && f.group != nil; {
+		select {
+		case <-f.halt:
+			return
+		case <-time.After(5 * time.Millisecond):
+		}
+		if f.failed() {
+			return
+		}
+	}
+}
+
+func (f *fleet) failed() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.errors["fatal"] > 0
+}
+
+// stop ends the traffic: each client finishes its transaction.
+func (f *fleet) stop() {
+	f.w.t.Helper()
+	close(f.halt)
+	if err := f.group.Wait(); err != nil {
+		f.w.t.Error(err)
+	}
+	f.w.t.Logf("%d commits, errors %v", f.commits.Load(), f.errors)
+}
+
+func (f *fleet) halted() bool {
+	select {
+	case <-f.halt:
+		return true
+	default:
+		return false
+	}
+}
+
+// client is one session.
+type client struct {
+	fleet     *fleet
+	id        int
+	mode      pgx.QueryExecMode
+	isolation pgx.TxIsoLevel
+	random    *rand.Rand
+	n         int
+}
+
+func (c *client) connect(ctx context.Context) (*pgx.Conn, error) {
+	config, err := pgx.ParseConfig(c.fleet.w.production)
+	if err != nil {
+		return nil, err
+	}
+	config.DefaultQueryExecMode = c.mode
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err == nil {
+		c.fleet.mu.Lock()
+		c.fleet.pids[conn.PgConn().PID()] = true
+		c.fleet.mu.Unlock()
+	}
+	return conn, err
+}
+
+func (c *client) work(ctx context.Context) error {
+	conn, err := c.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	for ; !c.fleet.halted() && ctx.Err() == nil; c.n++ {
+		if err := c.transaction(ctx, conn); err != nil {
+			return c.fatal(err)
+		}
+		time.Sleep(time.Duration(c.random.IntN(8)) * time.Millisecond) // users think
+	}
+	return nil
+}
+
+func (c *client) fatal(err error) error {
+	c.fleet.mu.Lock()
+	defer c.fleet.mu.Unlock()
+	c.fleet.errors["fatal"]++
+	return fmt.Errorf("client %d, number %d (%s, %s): %w", c.id, c.n, c.mode, c.isolation, err)
+}
+
+var errOnPurpose = errors.New("rolled back on purpose")
+
+// transaction does some steps and one entry in the ledger, or rolls back.
+func (c *client) transaction(ctx context.Context, conn *pgx.Conn) error {
+	account, delta := 1+c.random.IntN(400), c.random.Int64N(1000)
+	todo := []step{}
+	for range c.random.IntN(5) {
+		todo = append(todo, randomStep(c.random, c.fleet.merge))
+	}
+	todo = append(todo, c.entry(account, delta))
+	rollback := c.random.IntN(7) == 0
+	err := pgx.BeginTxFunc(ctx, conn, pgx.TxOptions{IsoLevel: c.isolation}, func(tx pgx.Tx) error {
+		if err := steps(todo...)(ctx, tx); err != nil {
+			return err
+		}
+		if rollback {
+			return errOnPurpose
+		}
+		return nil
+	})
+	switch {
+	case err == nil:
+		c.acknowledged(delta)
+		return nil
+	case errors.Is(err, errOnPurpose) || c.earned(err):
+		return nil
+	}
+	return err
+}
+
+func (c *client) entry(account int, delta int64) step {
+	return func(ctx context.Context, tx pgx.Tx) error {
+		var before, after int64
+		if err := tx.QueryRow(ctx, `SELECT balance FROM shop.account WHERE id = $1::int FOR UPDATE`, account).Scan(&before); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, `UPDATE shop.account SET balance = balance + $2::bigint WHERE id = $1::int`, account, delta); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, `INSERT INTO shop.entry (account, delta, client, n) VALUES ($1::int, $2::bigint, $3::int, $4::int)`, account, delta, c.id, c.n)
+		if err != nil {
+			return err
+		}
+		if err := tx.QueryRow(ctx, `SELECT balance FROM shop.account WHERE id = $1::int`, account).Scan(&after); err != nil {
+			return err
+		}
+		if after != before+delta {
+			return fmt.Errorf("account %d: %d, then %d + %d", account, after, before, delta)
+		}
+		return nil
+	}
+}
+
+func (c *client) acknowledged(delta int64) {
+	c.fleet.mu.Lock()
+	defer c.fleet.mu.Unlock()
+	c.fleet.acked[[2]int{c.id, c.n}] = delta
+	c.fleet.commits.Add(1)
+}
+
+func state(err error) string {
+	var e *pgconn.PgError
+	if errors.As(err, &e) {
+		return e.Code
+	}
+	return ""
+}
+
+var process = regexp.MustCompile(`[Pp]rocess (\d+)`)
+
+// earned reports whether an error is one that the client's own statements, or
+// those of other clients, make without any upgrade.
+func (c *client) earned(err error) bool {
+	var e *pgconn.PgError
+	if !errors.As(err, &e) {
+		return false
+	}
+	c.fleet.mu.Lock()
+	defer c.fleet.mu.Unlock()
+	c.fleet.errors[string(c.isolation)+" "+e.Code]++
+	switch e.Code {
+	case "23505", "23503", "23P01", "27000", "21000": // unique, foreign key, exclusion; a row the command's own trigger changed; MERGE or upsert of a row twice
+		return true
+	case "40P01":
+		return c.isolation != pgx.ReadCommitted || c.amongClients(e)
+	case "40001":
+		return c.isolation != pgx.ReadCommitted || e.Message == "tuple to be locked was already moved to another partition due to concurrent update" ||
+			e.Message == "tuple to be updated was already moved to another partition due to concurrent update"
+	}
+	return false
+}
+
+// amongClients: only clients were in the deadlock, not the upgrade.
+func (c *client) amongClients(e *pgconn.PgError) bool {
+	found := process.FindAllStringSubmatch(e.Detail, -1)
+	return len(found) > 0 && !slices.ContainsFunc(found, func(m []string) bool {
+		pid, _ := strconv.ParseUint(m[1], 10, 32)
+		return !c.fleet.pids[uint32(pid)]
+	})
+}
+
+// longTransaction is open from before the first trigger until every table
+// follows, and writes while tables are copied.
+func (c *client) longTransaction(ctx context.Context) error {
+	conn, err := c.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	err = pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `SELECT pg_current_xact_id()`); err != nil {
+			return err
+		}
+		c.await(ctx, control.Copying)
+		account, delta := 1, int64(1)
+		write := steps(sql(`INSERT INTO shop.item (id, name, price) VALUES ($1::int, 'long', 4)`, 900_001), sql(`UPDATE shop.wide SET doc = '"long"' WHERE id = $1::int`, 199),
+			sql(`INSERT INTO shop.log (what, n) VALUES ('long', $1::int)`, 900_001), sql(`INSERT INTO shop.part (region, id, v) VALUES ('long', $1::int, 1)`, 900_001), c.entry(account, delta))
+		if err := write(ctx, tx); err != nil {
+			return err
+		}
+		c.await(ctx, control.Following)
+		return nil
+	})
+	if err == nil {
+		c.acknowledged(1)
+	}
+	if err == nil || c.earned(err) {
+		return nil
+	}
+	return c.fatal(err)
+}
+
+// await polls until the run is in a phase or past it; the traffic's end ends
+// it too.
+func (c *client) await(ctx context.Context, phase control.Phase) {
+	order := []control.Phase{control.Building, control.Capturing, control.Copying, control.Following, control.Cutover, control.Watching}
+	for !c.fleet.halted() && ctx.Err() == nil {
+		var now control.Phase
+		err := c.fleet.w.one(c.fleet.w.production, `SELECT phase FROM pgumbra.run`, &now)
+		if err == nil && slices.Index(order, now) >= slices.Index(order, phase) {
+			return
+		}
+		select {
+		case <-ctx.Done():
+		case <-c.fleet.halt:
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// coarse rewrites, empties and switches the triggers of whole tables now and then.
+func (c *client) coarse(ctx context.Context) error {
+	conn, err := c.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	for ; !c.fleet.halted() && ctx.Err() == nil; c.n++ {
+		for _, statement := range coarse(c.random) {
+			if _, err := conn.Exec(ctx, statement); err != nil && !c.earned(err) {
+				return c.fatal(fmt.Errorf("%s: %w", statement, err))
+			} else if err != nil {
+				_, _ = conn.Exec(ctx, "ROLLBACK")
+				_, _ = conn.Exec(ctx, "ALTER TABLE shop.wide ENABLE TRIGGER ALL")
+				break
+			}
+		}
+		select {
+		case <-c.fleet.halt:
+		case <-time.After(time.Duration(100+c.random.IntN(300)) * time.Millisecond):
+		}
+	}
+	return nil
+}
+
+// balanced checks the ledger and what the constraints promise.
+func (f *fleet) balanced(ctx context.Context) {
+	t := f.w.t
+	t.Helper()
+	conn, err := pgx.Connect(ctx, f.w.production)
+	must(t, err)
+	defer func() { _ = conn.Close(ctx) }()
+	rows, err := conn.Query(ctx, `SELECT client, n, delta FROM shop.entry`)
+	must(t, err)
+	found := map[[2]int]int64{}
+	var client, n int
+	var delta int64
+	_, err = pgx.ForEachRow(rows, []any{&client, &n, &delta}, func() error {
+		found[[2]int{client, n}] = delta
+		return nil
+	})
+	must(t, err)
+	for k, delta := range f.acked {
+		if found[k] != delta {
+			t.Errorf("client %d was told that number %d, %d, is committed: there is %d", k[0], k[1], delta, found[k])
+		}
+	}
+	if len(found) != len(f.acked) {
+		t.Errorf("%d commits acknowledged, %d entries", len(f.acked), len(found))
+	}
+	for _, wrong := range []string{
+		`SELECT count(*) FROM shop.account a WHERE balance <> (SELECT coalesce(sum(delta), 0) FROM shop.entry e WHERE e.account = a.id)`,
+		`SELECT count(*) FROM shop.child c WHERE parent IS NOT NULL AND NOT EXISTS (SELECT FROM shop.parent p WHERE p.id = c.parent)`,
+		`SELECT count(*) FROM shop.grandchild g WHERE child IS NOT NULL AND NOT EXISTS (SELECT FROM shop.child c WHERE c.id = g.child)`,
+		`SELECT count(*) FROM pg_constraint WHERE NOT convalidated AND connamespace = 'shop'::regnamespace`,
+	} {
+		var n int
+		must(t, conn.QueryRow(ctx, wrong).Scan(&n))
+		if n != 0 {
+			t.Errorf("%d: %s", n, wrong)
+		}
+	}
+}
