@@ -133,12 +133,22 @@ func runAll(ctx context.Context, tx pgx.Tx, run *control.Run, entries []*plans.E
 			return err
 		}
 	}
+	var done []*plans.Entry
 	for _, e := range entries {
+		if e.Tag == extensionTag {
+			if todo, err := absent(ctx, tx, e); err != nil || !todo {
+				if err != nil {
+					return err
+				}
+				continue
+			}
+		}
 		if err := runEntry(ctx, tx, e); err != nil {
 			return err
 		}
+		done = append(done, e)
 	}
-	return record(ctx, tx, run, entries...)
+	return record(ctx, tx, run, done...)
 }
 
 // register makes the rows of fed tables. Skipped tables and golang-migrate's

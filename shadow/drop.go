@@ -126,6 +126,9 @@ func dropSchemas(ctx context.Context, pool *pgxpool.Pool, run *control.Run) erro
 				return err
 			}
 		}
+		if err := dropExtensions(ctx, tx, run); err != nil {
+			return err
+		}
 		for _, sql := range []string{
 			`DELETE FROM pgumbra.structure WHERE run_id = $1`,
 			`DELETE FROM pgumbra.chunk WHERE run_id = $1`,
