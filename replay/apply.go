@@ -65,7 +65,7 @@ func (f *feed) apply(ctx context.Context, tx pgx.Tx, s scope, n news) error {
 	if err := f.exec(ctx, tx, f.applyKeyed(s)); err != nil {
 		return err
 	}
-	return plan(ctx, tx, "on", "on") // for whatever else the transaction reads
+	return anyWay.set(ctx, tx) // for whatever else the transaction reads
 }
 
 // fewChanges are looked up by the key's index whatever the planner thinks:
@@ -77,13 +77,26 @@ func (f *feed) preferIndexes(ctx context.Context, tx pgx.Tx, changes int64) erro
 	if changes > fewChanges && changes > f.src.Rows/10 {
 		return nil
 	}
-	return plan(ctx, tx, "off", "on")
+	return byIndex.set(ctx, tx)
 }
 
-// plan sets which joins the planner may choose until the transaction ends.
-func plan(ctx context.Context, tx pgx.Tx, hash, loop string) error {
-	_, err := tx.Exec(ctx, `SELECT pg_catalog.set_config('enable_hashjoin', $1, true),
-		pg_catalog.set_config('enable_mergejoin', $1, true), pg_catalog.set_config('enable_nestloop', $2, true)`, hash, loop)
+// planner says which ways the planner may go until the transaction ends.
+type planner struct{ seqScan, hashJoin, mergeJoin, nestLoop string }
+
+var (
+	anyWay = planner{"on", "on", "on", "on"}
+	// byIndex makes reading a table from end to end the last resort. Hash joins
+	// stay: entries are found again by number, which has no index, and nested
+	// loops over 12,000 of them took 12 seconds.
+	byIndex = planner{"off", "on", "off", "on"}
+	// atOnce reads a table once, as one without its key's index must be.
+	atOnce = planner{"on", "on", "on", "off"}
+)
+
+func (p planner) set(ctx context.Context, tx pgx.Tx) error {
+	_, err := tx.Exec(ctx, `SELECT pg_catalog.set_config('enable_seqscan', $1, true), pg_catalog.set_config('enable_hashjoin', $2, true),
+		pg_catalog.set_config('enable_mergejoin', $3, true), pg_catalog.set_config('enable_nestloop', $4, true)`,
+		p.seqScan, p.hashJoin, p.mergeJoin, p.nestLoop)
 	if err != nil {
 		return fmt.Errorf("set planner options: %w", err)
 	}
@@ -108,13 +121,13 @@ func (r *Replayer) DropJournalled(ctx context.Context, tx pgx.Tx, t *plans.Table
 	if err != nil || position == "" {
 		return err
 	}
-	if err := plan(ctx, tx, "on", "off"); err != nil {
+	if err := atOnce.set(ctx, tx); err != nil {
 		return err
 	}
 	if err := f.exec(ctx, tx, []statement{f.deleteTouched(scope{position: position, reread: true})}); err != nil {
 		return err
 	}
-	return plan(ctx, tx, "on", "on")
+	return anyWay.set(ctx, tx)
 }
 
 func positionOf(ctx context.Context, db pg.Querier, run int64, n int) (string, error) {
