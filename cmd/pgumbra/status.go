@@ -75,7 +75,7 @@ func (a *app) printStatus(w io.Writer, s *upgrade.Status) error {
 		fmt.Fprintf(&b, "ready    no: %s\n", strings.Join(s.Blockers, "; "))
 	}
 	if len(s.Cutover) > 0 {
-		fmt.Fprintf(&b, "cutover  %s\n", s.Cutover)
+		fmt.Fprintf(&b, "cutover  %s", cutoverText(s))
 	}
 	writeTables(&b, s)
 	_, err := io.WriteString(w, b.String())
