@@ -208,6 +208,7 @@ func (w *worker) newCutover() *cutover.Cutover {
 		Pending:         w.pending,
 		Changed:         w.changed,
 		SwapEntries:     func() []plans.Entry { return shadow.SwapEntries(w.run.Plan) },
+		NewForeignKeys:  w.newForeignKeys,
 		PrepareReverse:  func(ctx context.Context) error { return capture.PrepareReverse(ctx, w.pool, w.run) },
 		ReverseTriggers: func() string { return capture.ReverseTriggers(w.run) },
 		StopCapture:     func(ctx context.Context) error { return capture.RemoveForward(ctx, w.pool, w.run) },
