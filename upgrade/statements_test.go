@@ -164,7 +164,10 @@ func coarse(r *rand.Rand) []string {
 		{"TRUNCATE shop.log"}, {"TRUNCATE shop.part_eu_low"}, {"TRUNCATE shop.part_eu"}, {"TRUNCATE shop.wide"}, {"TRUNCATE shop.parent CASCADE"}, {"TRUNCATE ONLY shop.thing"},
 		{"BEGIN", "TRUNCATE shop.person", "INSERT INTO shop.person (name, v) VALUES ('Person 1', 1), ('b', 2)", "COMMIT"},
 		{"BEGIN", "TRUNCATE shop.late", "ROLLBACK"},
-		{"ALTER TABLE shop.wide DISABLE TRIGGER ALL", "UPDATE shop.wide SET body = 'unseen' WHERE id < 20", "DELETE FROM shop.wide WHERE id = 77", "ALTER TABLE shop.wide ENABLE TRIGGER ALL"},
 		{"REINDEX TABLE shop." + table},
-	}[r.IntN(14)]
+	}[r.IntN(13)]
 }
+
+// unseen changes a table behind the triggers' back: it must be copied again.
+var unseen = []string{"ALTER TABLE shop.wide DISABLE TRIGGER ALL", "UPDATE shop.wide SET body = 'unseen' WHERE id < 20",
+	"DELETE FROM shop.wide WHERE id = 77", "ALTER TABLE shop.wide ENABLE TRIGGER ALL"}

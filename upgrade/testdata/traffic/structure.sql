@@ -30,6 +30,7 @@ CREATE TABLE shop.parent (id int PRIMARY KEY, v int);
 CREATE TABLE shop.child (id int PRIMARY KEY, parent int REFERENCES shop.parent ON DELETE CASCADE ON UPDATE CASCADE, v int);
 CREATE TABLE shop.grandchild (child int REFERENCES shop.child ON DELETE SET NULL, no int PRIMARY KEY);
 CREATE TABLE shop.rank (id int PRIMARY KEY, place int NOT NULL UNIQUE DEFERRABLE INITIALLY DEFERRED, seat int UNIQUE);
+ALTER TABLE shop.rank CLUSTER ON rank_pkey;
 CREATE TABLE shop.late (id int PRIMARY KEY DEFERRABLE INITIALLY DEFERRED, v int);
 CREATE TABLE shop.person (name text COLLATE shop.blind PRIMARY KEY, v int);
 CREATE TABLE shop.wide (id int PRIMARY KEY, body text, doc jsonb);
