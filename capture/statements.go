@@ -141,7 +141,19 @@ func (t *target) body(what string, active pg.Name) string {
 	case fnChanged:
 		entries = []string{t.fromRow(OpDelete, "OLD", active), t.fromRow(OpInsert, "NEW", active)}
 	}
-	return "BEGIN " + strings.Join(entries, "; ") + "; RETURN NULL; END"
+	return "BEGIN " + t.valve(active) + strings.Join(entries, "; ") + "; RETURN NULL; END"
+}
+
+// valve ends the recording of a reverse journal that reached its limit: after
+// the swap no process of ours has to be there to look after its size. Such a
+// journal never shrinks, so its size is also the record of the gap: there is no
+// way back over it.
+func (t *target) valve(active pg.Name) string {
+	if t.limit <= 0 {
+		return ""
+	}
+	return fmt.Sprintf("IF pg_catalog.pg_relation_size(%s::pg_catalog.regclass) >= %d THEN RETURN NULL; END IF; ",
+		pg.Literal(active.Quoted()), t.limit)
 }
 
 func (t *target) updateEntries(active pg.Name) []string {

@@ -23,6 +23,7 @@ type target struct {
 	columns []column
 	members []plans.Member
 	frozen  bool
+	limit   int64 // bytes of a journal that guards its own size; 0: a leader does
 }
 
 // column is a live column. Its type is SQL text with the collation, a domain
@@ -113,7 +114,11 @@ func reverseTarget(ctx context.Context, db pg.Querier, run *control.Run, table *
 	if err != nil {
 		return nil, fmt.Errorf("look up %s: %w", table.Shadow, err)
 	}
-	return readTarget(ctx, db, run, Reverse(run, table), oid)
+	t, err := readTarget(ctx, db, run, Reverse(run, table), oid)
+	if err == nil {
+		t.limit = run.Plan.Settings.Capture.MaxJournal
+	}
+	return t, err
 }
 
 func readTarget(ctx context.Context, db pg.Querier, run *control.Run, j Journal, oid uint32) (*target, error) {

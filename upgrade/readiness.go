@@ -284,7 +284,15 @@ func (w *worker) newForeignKeys(ctx context.Context) ([]string, error) {
 
 // afterSwap does what the swap left to do; without a watch it ends the run. It
 // may be repeated.
-func (w *worker) afterSwap(ctx context.Context) error { return w.newCutover().After(ctx) }
+func (w *worker) afterSwap(ctx context.Context) error {
+	if err := w.newCutover().After(ctx); err != nil {
+		return err
+	}
+	if w.run.Phase != control.Watching {
+		return nil
+	}
+	return capture.RecordReverse(ctx, w.pool, w.run)
+}
 
 // watch finishes what a swap left to do. The reverse journals guard their own
 // size from then on, so no process has to stay.
