@@ -103,7 +103,10 @@ func shadowCopy(ctx context.Context, w *world) float64 {
 				finished <- time.Now()
 				return
 			}
-			time.Sleep(20 * time.Millisecond)
+			select {
+			case <-done.Done():
+			case <-time.After(20 * time.Millisecond):
+			}
 		}
 	}()
 	w.run(ctx, upgrade.Options{Until: control.Following})

@@ -19,8 +19,8 @@ import (
 	"github.com/pgumbra/pgumbra/shadow"
 )
 
-// ErrNotNow: a series of attempts at the cutover came to nothing, and nothing
-// changed. The caller may try again.
+// ErrNotNow says that a series of attempts at the cutover came to nothing, and
+// nothing changed. The caller may try again.
 var ErrNotNow = errors.New("the cutover was not possible now; nothing changed")
 
 // Different says that verification found rows that differ. The run stays where
@@ -327,7 +327,7 @@ func requestCutover(ctx context.Context, file *plans.File) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	defer conn.Close(context.WithoutCancel(ctx))
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
 	run, err := control.Find(ctx, conn, file.Name)
 	if err != nil {
 		return false, err

@@ -71,7 +71,7 @@ func ReadStatus(ctx context.Context, file *plans.File) (*Status, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer conn.Close(context.WithoutCancel(ctx))
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
 	s := &Status{Run: file.Name, Tables: []TableStatus{}, Blockers: []string{}}
 	err = pg.RepeatableRead(ctx, conn, func(tx pgx.Tx) error {
 		run, err := control.Find(ctx, tx, file.Name)

@@ -228,6 +228,6 @@ func tidy(ctx context.Context, file *plans.File) error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close(ctx)
+	defer func() { _ = conn.Close(ctx) }()
 	return control.Purge(ctx, conn, nil)
 }

@@ -30,7 +30,6 @@ type history struct {
 	migrations []string
 	planFile   string // lines added to the plan file
 	schemas    []string
-	leaveOut   []string // columns that no second run can repeat
 }
 
 // world is a production database and its twin that is migrated in place.
