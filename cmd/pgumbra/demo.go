@@ -72,7 +72,7 @@ func (d *demo) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	d.dir = dir
 	fmt.Fprintln(d.out, "Starting a PostgreSQL server and filling a shop …")
 	server, err := testcontainers.Start(ctx, testcontainers.Options{})
@@ -97,7 +97,7 @@ func (d *demo) fill(ctx context.Context, dsn string) error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close(ctx)
+	defer func() { _ = conn.Close(ctx) }()
 	if err := shop.Load(ctx, conn); err != nil {
 		return err
 	}
@@ -204,7 +204,7 @@ func (d *demo) settle(ctx context.Context, report *demoReport) error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close(ctx)
+	defer func() { _ = conn.Close(ctx) }()
 	l := &d.traffic.Ledger
 	if report.LedgerWrong, err = l.Check(ctx, conn); err != nil {
 		return err

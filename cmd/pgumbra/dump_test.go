@@ -1,22 +1,6 @@
 package main
 
-import (
-	"os/exec"
-	"regexp"
+import "regexp"
 
-	"github.com/pgumbra/pgumbra/testcontainers"
-)
-
+// restrict are lines of pg_dump that differ each time.
 var restrict = regexp.MustCompile(`(?m)^\\(un)?restrict .*$`)
-
-// dump is the structure of the whole database.
-func (o *operator) dump() string {
-	o.t.Helper()
-	path, err := testcontainers.Bin("pg_dump")
-	must(o.t, err)
-	out, err := exec.Command(path, "--schema-only", o.dsn).CombinedOutput()
-	if err != nil {
-		o.t.Fatalf("pg_dump: %v\n%s", err, out)
-	}
-	return restrict.ReplaceAllString(string(out), "")
-}

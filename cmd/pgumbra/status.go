@@ -104,7 +104,7 @@ func writeTables(w io.Writer, s *upgrade.Status) {
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", name, r.State, humanize.Comma(r.RowsCopied),
 			humanize.Comma(r.RowsReplayed), humanize.Comma(r.Pending), verified)
 	}
-	t.Flush()
+	_ = t.Flush() // like Fprintf above: nobody to tell
 }
 
 // sayWhereItEnded prints the outcome of run and cutover: what was reached, the
