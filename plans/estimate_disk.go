@@ -47,7 +47,7 @@ func isDataDirectory(dir string, started time.Time) bool {
 	if err != nil {
 		return false
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	scanner := bufio.NewScanner(f)
 	for range 3 {
 		if !scanner.Scan() {

@@ -130,23 +130,8 @@ func (a alteration) replaced(value string) string {
 	return text
 }
 
-// reversed is the way back.
-func (a alteration) reversed() alteration {
-	back := alteration{array: a.array, labels: map[string]string{}, inside: a.inside}
-	for was, label := range a.labels {
-		back.labels[label] = was
-	}
-	return back
-}
-
 // shadowColumn is a column of the shadow's table as the catalog has it.
 func (m *maker) shadowColumn(t *Table, name string) catalog.Column {
 	c, _ := m.after.ByName(t.Final).ColumnNamed(name)
 	return c
-}
-
-// reverseThroughText casts a copied column back by way of its text.
-func (m *maker) reverseThroughText(t *Table, c Column) string {
-	name := plainReference(c.Expression)
-	return m.alteration(m.shadowColumn(t, name).TypeOID).reversed().text(pg.Ident(name), c.Type)
 }

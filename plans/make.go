@@ -175,13 +175,3 @@ func (m *maker) shadowName(n pg.Name) pg.Name {
 	}
 	return n
 }
-
-// finalName is an object's name after the swap.
-func (m *maker) finalName(n pg.Name) pg.Name {
-	for _, s := range m.plan.Schemas {
-		if s.Shadow == n.Schema {
-			return pg.Name{Schema: s.Production, Name: n.Name}
-		}
-	}
-	return n
-}

@@ -85,7 +85,7 @@ func (m *Migrations) add(e os.DirEntry, seen map[source.Direction]map[int64]stri
 	parsed, err := source.DefaultParse(e.Name())
 	if err != nil {
 		m.noteUnseen(e.Name())
-		return nil
+		return nil //nolint:nilerr // golang-migrate passes such a file over too
 	}
 	if uint64(parsed.Version) > math.MaxInt64 {
 		return &FileError{File: filepath.Join(m.Dir, e.Name()), Message: "the migration's number is beyond what a version table holds"}

@@ -1,3 +1,13 @@
+// Package plans says what an upgrade will do before anything is done: it reads
+// the plan file, the migrations and production's catalogs, infers what each
+// column of the shadow comes from, and reports steps, locks, estimates and
+// findings.
+//
+// It only reads production. What it makes is the scratch database, in which the
+// migrations are tried, and it drops that again.
+//
+// Order of calls: [Load], then [Make]; [Plan.WriteText] and its like show the
+// plan to people. A run stores it and never makes it again.
 package plans
 
 import (

@@ -2,6 +2,7 @@ package plans
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -87,7 +88,7 @@ func (s *scratch) clear(ctx context.Context) (taken bool, err error) {
 	err = s.admin.QueryRow(ctx, `SELECT coalesce(shobj_description(oid, 'pg_database'), '')
 		FROM pg_database WHERE datname = $1`, s.name).Scan(&comment)
 	switch {
-	case err == pgx.ErrNoRows:
+	case errors.Is(err, pgx.ErrNoRows):
 		return false, nil
 	case err != nil:
 		return false, fmt.Errorf("look for database %s: %w", s.name, err)

@@ -19,7 +19,7 @@ func DropScratch(ctx context.Context, f *File) error {
 	if s.admin, err = pg.Connect(ctx, s.dsn, pg.Options{Component: "scratch"}); err != nil {
 		return err
 	}
-	defer s.admin.Close(context.WithoutCancel(ctx))
+	defer func() { _ = s.admin.Close(context.WithoutCancel(ctx)) }()
 	_, err = s.clear(ctx)
 	return err
 }

@@ -26,7 +26,7 @@ func (m *maker) readStructure(ctx context.Context) error {
 		return err
 	}
 	m.plan.Entries = m.newExtensions()
-	stager := newStager(m, dump)
+	stager := newStager(m)
 	for _, e := range dump {
 		if m.leftOut(e) {
 			continue

@@ -34,7 +34,7 @@ type stager struct {
 	postData bool            // an index, constraint or the like has come
 }
 
-func newStager(m *maker, dump []dumpEntry) *stager {
+func newStager(m *maker) *stager {
 	s := &stager{m: m, relation: map[pg.Name]uint32{}, indexes: map[uint32]*catalog.Index{},
 		cons: map[uint32]*catalog.Constraint{}, stages: map[int]Stage{}, tables: map[int]pg.Name{}}
 	for _, t := range m.final.Tables {

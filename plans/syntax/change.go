@@ -143,7 +143,7 @@ func (s *step) updateTable(t *table, u *pgq.UpdateStmt, assignments []set) *reas
 		t.columns[num] = v
 		columns = append(columns, num)
 	}
-	s.cascadeUpdate(t, scope.rel, columns)
+	s.cascadeUpdate(scope.rel, columns)
 	s.fires(t, scope.rel, triggerUpdate, columns)
 	return nil
 }
@@ -214,7 +214,7 @@ func (s *step) columnDefault(c *column) *value {
 }
 
 // cascadeUpdate: foreign keys that carry a new key on to other tables.
-func (s *step) cascadeUpdate(t *table, rel *relation, columns []int16) {
+func (s *step) cascadeUpdate(rel *relation, columns []int16) {
 	for _, ref := range rel.References {
 		for i, num := range ref.RefColumns {
 			child := s.tables[ref.Table]

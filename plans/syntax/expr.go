@@ -2,6 +2,7 @@ package syntax
 
 import (
 	"errors"
+	"strconv"
 	"strings"
 
 	pgq "github.com/pganalyze/pg_query_go/v6"
@@ -299,7 +300,7 @@ func (s *scope) sqlValue(f *pgq.SQLValueFunction) (*pgq.Node, *reason) {
 	}
 	if f.GetTypmod() >= 0 {
 		kind, rest, _ := strings.Cut(name, " ")
-		name = kind + "(" + string('0'+rune(f.GetTypmod())) + ") " + rest
+		name = kind + "(" + strconv.Itoa(int(f.GetTypmod())) + ") " + rest
 	}
 	return s.in.castTo(now, typeRef{Name: name})
 }

@@ -190,7 +190,7 @@ func (f *instrumentation) fact(p piece, alone bool) error {
 		for _, c := range block.calls {
 			fact.names.add(c)
 		}
-		fact.Marked = !(alone && block.commits)
+		fact.Marked = !alone || !block.commits
 	}
 	if p.node.GetCallStmt() != nil && alone {
 		fact.Marked = false // a procedure that commits must be alone

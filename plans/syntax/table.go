@@ -104,14 +104,14 @@ func (in *inference) absorb(s *seen, a absorption) {
 		}
 		if t.source != 0 {
 			for _, c := range r.Columns {
-				in.absorbColumn(s, t, r, c, a)
+				in.absorbColumn(s, t, c, a)
 			}
 		}
 		t.last = r
 	}
 }
 
-func (in *inference) absorbColumn(s *seen, t *table, r *relation, c column, a absorption) {
+func (in *inference) absorbColumn(s *seen, t *table, c column, a absorption) {
 	v := t.columns[c.Num]
 	switch {
 	case v == nil:
