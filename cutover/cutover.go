@@ -28,9 +28,9 @@ import (
 	"github.com/pgumbra/pgumbra/plans"
 )
 
-// ErrUnknown: the connection was lost at the swap's COMMIT and the server does
-// not tell what became of the transaction. A human must look at the row of the
-// run in pgumbra.run; the caller changes nothing.
+// ErrUnknown says that the connection was lost at the swap's COMMIT and that the
+// server does not tell what became of the transaction. A human must look at the
+// row of the run in pgumbra.run; the caller changes nothing.
 var ErrUnknown = errors.New("the outcome of the swap is unknown")
 
 // Parts are what a cutover needs of the packages around it. A nil function is

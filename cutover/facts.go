@@ -51,12 +51,10 @@ type move struct {
 type way int
 
 const (
-	// rename both schemas.
-	rename way = iota
 	// relocate: rename both schemas and move the extensions that live in
 	// production's into the new one. No table is locked for it, and readers
 	// never wait.
-	relocate
+	relocate way = iota
 	// oneByOne: SET SCHEMA for each object, behind ACCESS EXCLUSIVE, where an
 	// extension must stay (not relocatable, or not ours to move).
 	oneByOne

@@ -23,8 +23,8 @@ const (
 	DropOld                // it goes, with all its data
 )
 
-// ErrDependents: something outside the old schemas depends on what is in them,
-// so they are not dropped. The caller shows the message, which names it.
+// ErrDependents says that something outside the old schemas depends on what is
+// in them, so they are not dropped. The caller shows the message, which names it.
 var ErrDependents = errors.New("objects outside depend on the old side")
 
 // How many tables are dropped in one transaction: each takes locks on itself,
