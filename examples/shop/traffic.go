@@ -54,7 +54,7 @@ func (t *Traffic) client(ctx context.Context, n uint64) error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close(context.WithoutCancel(ctx))
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
 	random := rand.New(rand.NewPCG(t.Seed, n))
 	mine := []string{} // tokens of this client's orders
 	for ctx.Err() == nil {
@@ -64,8 +64,9 @@ func (t *Traffic) client(ctx context.Context, n uint64) error {
 		if err != nil && conn.IsClosed() {
 			return fmt.Errorf("client %d lost its connection: %w", n, err)
 		}
-		if t.Think > 0 {
-			time.Sleep(t.Think)
+		select {
+		case <-ctx.Done():
+		case <-time.After(t.Think):
 		}
 	}
 	return nil
