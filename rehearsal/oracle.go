@@ -42,7 +42,7 @@ func (o Oracle) Copy(ctx context.Context, from, to string) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	archive, list := filepath.Join(dir, "archive"), filepath.Join(dir, "list")
 	if err := os.WriteFile(archive, dump, 0o600); err != nil {
 		return err
@@ -61,15 +61,16 @@ func (o Oracle) Copy(ctx context.Context, from, to string) error {
 	return err
 }
 
-// MigrateInPlace runs the migrations as golang-migrate does, on the spot. table
-// is the version table, schema-qualified or not; empty: golang-migrate's own.
-func MigrateInPlace(ctx context.Context, dsn, folder, table string) error {
+// MigrateInPlace runs the migrations as golang-migrate does, on the spot, which
+// no context interrupts. table is the version table, schema-qualified or not;
+// empty: golang-migrate's own.
+func MigrateInPlace(_ context.Context, dsn, folder, table string) error {
 	config, err := pgx.ParseConfig(dsn)
 	if err != nil {
 		return err
 	}
 	db := stdlib.OpenDB(*config)
-	defer db.Close()
+	defer func() { _ = db.Close() }()
 	settings := &migratepgx.Config{}
 	if table != "" {
 		settings.MigrationsTable = table
@@ -120,7 +121,7 @@ func (o Oracle) Rows(ctx context.Context, dsn string, leaveOut ...string) (map[s
 	if err != nil {
 		return nil, err
 	}
-	defer conn.Close(ctx)
+	defer func() { _ = conn.Close(ctx) }()
 	tables, err := o.tables(ctx, conn, leaveOut)
 	if err != nil {
 		return nil, err
@@ -179,7 +180,7 @@ func (o Oracle) Sequences(ctx context.Context, dsn string) (map[string]int64, er
 	if err != nil {
 		return nil, err
 	}
-	defer conn.Close(ctx)
+	defer func() { _ = conn.Close(ctx) }()
 	rows, err := conn.Query(ctx, `SELECT schemaname || '.' || sequencename, coalesce(last_value, 0) * sign(increment_by)::bigint
 		FROM pg_sequences WHERE schemaname = ANY ($1)`, o.Schemas)
 	if err != nil {

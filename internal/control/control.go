@@ -87,7 +87,7 @@ func Migrate(ctx context.Context, dsn string) error {
 		return fmt.Errorf("make the control schema: %w", err)
 	}
 	db := stdlib.OpenDB(*config)
-	defer db.Close()
+	defer func() { _ = db.Close() }()
 	target, err := migratepgx.WithInstance(db, &migratepgx.Config{SchemaName: Schema, MigrationsTable: "version"})
 	if err != nil {
 		return fmt.Errorf("control schema: %w", err)
