@@ -46,7 +46,7 @@ func (f *feed) applyKeyless(ctx context.Context, tx pgx.Tx, s scope) error {
 
 // net begins a statement with each row image, how many copies of it there are
 // more than before, and the last entry that holds it.
-func (f *feed) net(s scope) string {
+func (f *feed) net() string {
 	return fmt.Sprintf("WITH %[1]s_i AS (SELECT j.seq, j.op, (SELECT %[2]s FROM pg_catalog.unnest(ARRAY[j.img]) AS %[3]s%[4]s) AS image"+
 		" FROM %[5]s AS j WHERE %[6]s AND j.op IN ('i', 'u', 'd')),"+
 		" %[1]s_n AS (SELECT image, max(seq) AS last, sum(CASE j.op WHEN 'd' THEN -1 ELSE 1 END) AS n FROM %[1]s_i AS j"+
@@ -61,11 +61,11 @@ func (f *feed) removeCopies(s scope) statement {
 		" row_number() OVER (PARTITION BY n.image) AS i FROM %[3]s AS s JOIN %[1]s_n AS n ON n.image = %[4]s WHERE n.n < 0),"+
 		" %[1]s_d AS (DELETE FROM %[3]s AS s USING %[1]s_c AS c WHERE s.tableoid = c.tableoid AND s.ctid = c.ctid AND c.i <= -c.n RETURNING 1)"+
 		" SELECT (SELECT count(*) FROM %[1]s_d), (SELECT COALESCE(sum(-n), 0)::bigint FROM %[1]s_n WHERE n < 0)",
-		f.own, f.net(s), f.shadow(), f.shadowImage("s")), s.args()}
+		f.own, f.net(), f.shadow(), f.shadowImage("s")), s.args()}
 }
 
 func (f *feed) addCopies(s scope) statement {
 	rows := fmt.Sprintf("SELECT j.img AS %[1]s_row FROM %[1]s_n JOIN %[2]s AS j ON j.seq = %[1]s_n.last"+
 		" CROSS JOIN pg_catalog.generate_series(1, %[1]s_n.n::bigint) WHERE %[1]s_n.n > 0", f.own, f.journal.Name().Quoted())
-	return statement{"add rows without a key", f.net(s) + " " + f.inserting(f.written(), f.unpack(rows), ""), s.args()}
+	return statement{"add rows without a key", f.net() + " " + f.inserting(f.written(), f.unpack(rows), ""), s.args()}
 }

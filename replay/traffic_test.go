@@ -138,7 +138,7 @@ func randomStatement(random *rand.Rand) string {
 	case 9:
 		return fmt.Sprintf(`INSERT INTO shop.log SELECT %d, generate_series(1, 3)`, n%4)
 	case 10:
-		return fmt.Sprintf(`UPDATE shop.log SET what = what + 1 WHERE ctid IN (SELECT ctid FROM shop.log WHERE what < 5 ORDER BY random() LIMIT 2)`)
+		return `UPDATE shop.log SET what = what + 1 WHERE ctid IN (SELECT ctid FROM shop.log WHERE what < 5 ORDER BY random() LIMIT 2)`
 	case 11:
 		return fmt.Sprintf(`DELETE FROM shop.log WHERE ctid IN (SELECT ctid FROM shop.log WHERE n = %d LIMIT 3)`, 1+n%3)
 	case 12, 13:

@@ -115,7 +115,7 @@ func (p partitionTree) leaves(table pg.Name) []pg.Name {
 
 // parseQualified reads a name that matched qualified.
 func parseQualified(text string) pg.Name {
-	end := 0
+	var end int
 	if strings.HasPrefix(text, `"`) {
 		end = 1
 		for end < len(text) && (text[end] != '"' || strings.HasPrefix(text[end:], `""`)) {

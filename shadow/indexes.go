@@ -178,7 +178,7 @@ func (b *indexer) build(ctx context.Context, u unit) error {
 				return control.CheckEpoch(ctx, tx, b.run)
 			})
 			if err != nil {
-				return duplicate(b.run.Plan, u.table, err)
+				return duplicate(u.table, err)
 			}
 		}
 		return nil

@@ -106,7 +106,7 @@ func buildKey(ctx context.Context, pool *pgxpool.Pool, run *control.Run, t *plan
 		})
 	})
 	if err != nil {
-		return fmt.Errorf("build the key of %s: %w", productionName(t), duplicate(run.Plan, t, err))
+		return fmt.Errorf("build the key of %s: %w", productionName(t), duplicate(t, err))
 	}
 	return nil
 }
@@ -140,7 +140,7 @@ func runIndexes(ctx context.Context, tx pgx.Tx, run *control.Run, entries []*pla
 	return record(ctx, tx, run, entries...)
 }
 
-func duplicate(plan *plans.Plan, t *plans.Table, err error) error {
+func duplicate(t *plans.Table, err error) error {
 	var e *pgconn.PgError
 	const exclusion = "23P01"
 	if t == nil || !errors.As(err, &e) || e.Code != pg.UniqueViolation && e.Code != exclusion {
