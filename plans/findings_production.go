@@ -24,6 +24,9 @@ func (m *maker) checkProduction(ctx context.Context) error {
 
 // checkNames: the shadow's and the old side's schemas are free, or ours.
 func (m *maker) checkNames(ctx context.Context) error {
+	if err := m.checkControl(ctx); err != nil {
+		return err
+	}
 	live, err := m.runs(ctx, true)
 	if err != nil {
 		return err
@@ -38,6 +41,24 @@ func (m *maker) checkNames(ctx context.Context) error {
 					"drop it if it is what an earlier run left behind (finish --drop-old), or choose another name: for the run")
 			}
 		}
+	}
+	return nil
+}
+
+// checkControl: a schema of the control schema's name is ours, by its version
+// table, or empty.
+func (m *maker) checkControl(ctx context.Context) error {
+	var foreign bool
+	err := m.db.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_class WHERE relnamespace = n.oid)
+			AND NOT EXISTS (SELECT FROM pg_class WHERE relnamespace = n.oid AND relname = 'version')
+		FROM (SELECT to_regnamespace('pgumbra') AS oid) n`).Scan(&foreign)
+	if err != nil {
+		return fmt.Errorf("look at the control schema: %w", err)
+	}
+	if foreign {
+		m.blocker("name-taken", "pgumbra", "a schema pgumbra exists, and it is not the control schema of pgumbra",
+			"rename it: ALTER SCHEMA pgumbra RENAME TO another_name;")
+		return errBlocked
 	}
 	return nil
 }

@@ -46,7 +46,7 @@ func (m *maker) migrate(ctx context.Context) (err error) {
 		return err
 	}
 	db := stdlib.OpenDB(*config)
-	defer db.Close()
+	defer func() { _ = db.Close() }()
 	return m.runMigrations(ctx, db, texts)
 }
 
@@ -163,6 +163,7 @@ func (m *maker) failedStatement(ctx context.Context, all []syntax.Statement, fai
 	if errors.As(failed.OrigErr, &server) && server.Position > 0 && failed.Line > 0 {
 		for _, s := range all {
 			if s.Line <= int(failed.Line) && int(failed.Line) <= s.EndLine {
+				s.Line = int(failed.Line) // a file that the parser cannot read is one statement
 				return s
 			}
 		}

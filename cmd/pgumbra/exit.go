@@ -110,6 +110,8 @@ func (a *app) next(err error, code int) string {
 	switch {
 	case code == exitUsage && a.file == nil:
 		return "pgumbra --help, or mend the plan file"
+	case code == exitUsage:
+		return "mend the plan file or the migrations folder, then the same command again"
 	case code == exitFindings:
 		return "pgumbra plan" + p + ", and do what the findings say"
 	case code == exitLed:
@@ -127,5 +129,5 @@ func (a *app) next(err error, code int) string {
 	case pg.Unreachable(err):
 		return "pgumbra status" + p + ", once the server answers"
 	}
-	return ""
+	return "mend what it says, then the same command again; pgumbra status" + p + " shows where the run stands"
 }

@@ -90,6 +90,13 @@ place in one short, measured stall.
 In order: init, plan, run, cutover, finish. Before the cutover, abort undoes all.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
+		Args:          cobra.ArbitraryArgs,
+		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return c.Help()
+			}
+			return unknownCommand(c, args[0])
+		},
 		PersistentPreRunE: func(*cobra.Command, []string) error {
 			return a.setUpLog()
 		},
@@ -110,6 +117,14 @@ In order: init, plan, run, cutover, finish. Before the cutover, abort undoes all
 		}
 	}
 	return root
+}
+
+func unknownCommand(root *cobra.Command, name string) error {
+	text := fmt.Sprintf("there is no command %q", name)
+	if near := root.SuggestionsFor(name); len(near) > 0 {
+		text += "; did you mean " + strings.Join(near, " or ") + "?"
+	}
+	return &usageError{errors.New(text)}
 }
 
 func noArguments(c *cobra.Command, args []string) error {

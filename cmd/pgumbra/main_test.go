@@ -34,6 +34,7 @@ type operator struct {
 	dir string
 	dsn string
 	env []string // more of it
+	run string   // its name, where operatorOf made the plan file
 }
 
 func (o *operator) start(ctx context.Context, args ...string) *process {

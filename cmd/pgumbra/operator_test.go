@@ -45,14 +45,20 @@ type setting struct {
 // operatorOf makes a database and a folder as a setting says.
 func operatorOf(t *testing.T, s setting) *operator {
 	t.Helper()
-	o := &operator{t: t, dir: t.TempDir(), dsn: testcontainers.Database(t)}
+	o := &operator{t: t, dir: t.TempDir(), dsn: testcontainers.Database(t), run: "up"}
 	o.sql(s.sql)
-	must(t, os.Mkdir(filepath.Join(o.dir, "migrations"), 0o755))
+	o.settle(s)
+	return o
+}
+
+// settle writes the files of a setting.
+func (o *operator) settle(s setting) {
+	o.t.Helper()
+	must(o.t, os.Mkdir(filepath.Join(o.dir, "migrations"), 0o755))
 	for name, text := range s.migrations {
 		o.write("migrations/"+name, text)
 	}
 	o.plan(s)
-	return o
 }
 
 func (o *operator) plan(s setting) {
@@ -60,7 +66,7 @@ func (o *operator) plan(s setting) {
 	if s.schema == "" {
 		s.schema = "shop"
 	}
-	text := fmt.Sprintf("name: up\nproduction: {dsn: %q, schemas: [%s]}\nmigrations: {path: migrations}\n%s", o.dsn, s.schema, s.extra)
+	text := fmt.Sprintf("name: %s\nproduction: {dsn: %q, schemas: [%s]}\nmigrations: {path: migrations}\n%s", o.run, o.dsn, s.schema, s.extra)
 	if s.plan != "" {
 		text = strings.ReplaceAll(s.plan, "%q", fmt.Sprintf("%q", o.dsn))
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
@@ -32,6 +33,9 @@ following. Following is complete once every table follows and is verified.
 			default:
 				return &usageError{fmt.Errorf("--until %q: use building, capturing, copying or following", until)}
 			}
+			if until != "" && cutover {
+				return &usageError{errors.New("--until stops before the cutover: use it or --cutover")}
+			}
 			file, err := a.load()
 			if err != nil {
 				return err
@@ -46,7 +50,6 @@ following. Following is complete once every table follows and is verified.
 	}
 	c.Flags().StringVar(&until, "until", "", "stop once this `PHASE` is complete")
 	c.Flags().BoolVar(&cutover, "cutover", false, "go through the cutover and end")
-	c.MarkFlagsMutuallyExclusive("until", "cutover")
 	return c
 }
 
