@@ -25,7 +25,12 @@ const (
 // follow brings every table in step and keeps it there, until a stop is asked
 // for or the swap is done.
 func (w *worker) follow(ctx context.Context) error {
-	if err := w.bringInStep(ctx); err != nil {
+	var conflict *shadow.DuplicateError
+	err := w.bringInStep(ctx)
+	if errors.Is(err, replay.ErrConflict) || errors.As(err, &conflict) {
+		err = w.unlessRecaptured(ctx, err)
+	}
+	if err != nil {
 		return err
 	}
 	var inspected time.Time
@@ -80,8 +85,11 @@ func (w *worker) round(ctx context.Context) (int64, error) {
 		changes[t.N] = result.Changes
 		return err
 	})
-	if errors.Is(err, replay.ErrRecopy) {
+	switch {
+	case errors.Is(err, replay.ErrRecopy):
 		return 1, w.bringInStep(ctx)
+	case errors.Is(err, replay.ErrConflict):
+		return 1, w.unlessRecaptured(ctx, err)
 	}
 	var sum int64
 	for _, n := range changes {
@@ -132,6 +140,18 @@ func (w *worker) inspect(ctx context.Context) error {
 		return err
 	}
 	return w.count(ctx)
+}
+
+// unlessRecaptured is the cause, unless capture was interrupted meanwhile
+// (DISABLE TRIGGER ALL): then the tables concerned are copied again, and what
+// the cause says of them is explained.
+func (w *worker) unlessRecaptured(ctx context.Context, cause error) error {
+	changed, err := w.changed(ctx)
+	if err != nil || len(changed) == 0 {
+		return errors.Join(cause, err)
+	}
+	w.log.Warn("capture was interrupted, which explains this", "error", cause)
+	return w.inspectSources(ctx)
 }
 
 // recopyLost copies unlogged tables again that a crash has emptied.

@@ -97,7 +97,7 @@ func (w *worker) prove(ctx context.Context, t *plans.Table) error {
 		return err
 	}
 	if !verdict.Equal {
-		return &Different{Table: t, Verdict: verdict}
+		return w.unlessRecaptured(ctx, &Different{Table: t, Verdict: verdict})
 	}
 	return nil
 }
