@@ -30,6 +30,7 @@ type history struct {
 	migrations []string
 	planFile   string // lines added to the plan file
 	schemas    []string
+	server     *testcontainers.Server // production is its database postgres; nil: one on the shared server
 }
 
 // world is a production database and its twin that is migrated in place.
@@ -51,6 +52,9 @@ func build(t *testing.T, h history) *world {
 	w := &world{t: t, production: testcontainers.Database(t), oracleDSN: testcontainers.Database(t),
 		oracle: rehearsal.Oracle{Bin: testcontainers.Bin, Schemas: h.schemas},
 		log:    slog.New(slog.NewTextHandler(testWriter{t}, nil))}
+	if h.server != nil {
+		w.production = h.server.DSN("postgres")
+	}
 	dir := t.TempDir()
 	w.folder = filepath.Join(dir, "migrations")
 	must(t, os.Mkdir(w.folder, 0o755))
