@@ -76,7 +76,8 @@ func (m *maker) dropPublic(ctx context.Context, s *scratch) error {
 }
 
 // matchPublic gives scratch's schema public production's owner: pg_dump leaves
-// out what it takes for its default.
+// out what it takes for its default. Where public stays, its owner matters to
+// nobody, and need not be one whom we may give it to.
 func (m *maker) matchPublic(ctx context.Context, s *scratch) error {
 	public, _ := m.production.Schema("public")
 	var owner string
@@ -85,6 +86,9 @@ func (m *maker) matchPublic(ctx context.Context, s *scratch) error {
 		return err
 	}
 	_, err = s.db.Exec(ctx, "ALTER SCHEMA public OWNER TO "+pg.Ident(public.Owner))
+	if pg.State(err) == pg.InsufficientPriv && !m.moving("public") {
+		return nil
+	}
 	return err
 }
 
@@ -126,10 +130,27 @@ func runEntries(ctx context.Context, conn *pgx.Conn, entries []dumpEntry) error 
 			return err
 		}
 		for _, e := range group {
-			if err := pg.ExecScript(ctx, conn, e.sql); err != nil && !tolerable(e) {
+			if err := runEntry(ctx, conn, e); err != nil && !tolerable(e) {
 				return &entryError{entry: e, cause: err}
 			}
 		}
+	}
+	return nil
+}
+
+// runEntry runs one entry. Where we are no superuser an object can be given to
+// its owner only while that role may create in the schema, which in production
+// it may have been allowed later, by an entry that comes last, or never: it may
+// for the moment.
+func runEntry(ctx context.Context, conn *pgx.Conn, e dumpEntry) error {
+	err := pg.ExecScript(ctx, conn, e.sql)
+	if pg.State(err) != pg.InsufficientPriv || e.owner == "" || e.schema == "" || e.schema == "-" {
+		return err
+	}
+	onSchema := "CREATE ON SCHEMA " + pg.Ident(e.schema)
+	again := pg.ExecScript(ctx, conn, "GRANT "+onSchema+" TO "+pg.Ident(e.owner)+";\n"+e.sql+"\n;\nREVOKE "+onSchema+" FROM "+pg.Ident(e.owner))
+	if again != nil {
+		return err
 	}
 	return nil
 }

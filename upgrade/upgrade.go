@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -28,13 +27,13 @@ import (
 type Blocked struct{ Plan *plans.Plan }
 
 func (b *Blocked) Error() string {
-	var codes []string
+	text := "the plan has blockers:"
 	for _, f := range b.Plan.Findings {
 		if f.Level == plans.Blocker {
-			codes = append(codes, fmt.Sprintf("%s (%s)", f.Code, f.Object))
+			text += fmt.Sprintf("\n  %s (%s): %s", f.Code, f.Object, f.Message)
 		}
 	}
-	return "the plan has blockers: " + strings.Join(codes, ", ")
+	return text
 }
 
 // Sentinels for the caller.

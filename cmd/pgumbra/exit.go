@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/pgumbra/pgumbra/cutover"
@@ -71,7 +72,7 @@ func (a *app) report(err error) int {
 		return code
 	}
 	fmt.Fprintln(os.Stderr, "pgumbra:", plans.Redact(err.Error()))
-	if phase := a.whereItStands(code); phase != "" {
+	if phase := a.whereItStands(code, err); phase != "" {
 		fmt.Fprintln(os.Stderr, phase)
 	}
 	if next := a.next(err, code); next != "" {
@@ -82,7 +83,7 @@ func (a *app) report(err error) int {
 
 // whereItStands asks the control schema, briefly: the error may be that the
 // server is away.
-func (a *app) whereItStands(code int) string {
+func (a *app) whereItStands(code int, cause error) string {
 	if a.file == nil || code == exitUsage {
 		return ""
 	}
@@ -96,7 +97,7 @@ func (a *app) whereItStands(code int) string {
 		return fmt.Sprintf("Run %s has not begun; nothing was changed.", s.Run)
 	}
 	text := fmt.Sprintf("Run %s is in phase %s.", s.Run, *s.Phase)
-	if s.Failure != "" {
+	if s.Failure != "" && !strings.Contains(cause.Error(), s.Failure) {
 		text += " It stopped: " + s.Failure
 	}
 	return text

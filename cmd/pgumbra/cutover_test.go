@@ -1,0 +1,193 @@
+package main
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// TestCutoverByCommand: through the leader that runs, and once more when all is
+// over; then the same name runs again with newer migrations, without a watch.
+func TestCutoverByCommand(t *testing.T) {
+	t.Parallel()
+	ctx := limited(t, 3*time.Minute)
+	o := operatorOf(t, small)
+	leader := o.start(ctx, "run")
+	o.wait(ctx, following)
+	o.do(ctx, exitDone, "verify")
+	done := o.do(ctx, exitDone, "cutover")
+	if text := done.out.String(); !strings.Contains(text, "The shadow is production now") || !strings.Contains(text, "Next: pgumbra finish") {
+		t.Errorf("cutover says:\n%s", text)
+	}
+	if got := leader.code(); got != exitDone {
+		t.Errorf("the leader: exit code %d\n%s", got, &leader.err)
+	}
+	status := o.status(t)
+	if status.Phase != "watching" || status.Cutover.StallMS <= 0 || status.Cutover.Attempts < 1 {
+		t.Errorf("status after the cutover: %+v", status)
+	}
+	for _, args := range [][]string{{"cutover"}, {"run", "--cutover"}, {"finish", "--drop-old"}, {"cutover"}, {"run", "--cutover"}} {
+		o.do(ctx, exitDone, args...)
+	}
+	o.do(ctx, exitError, "abort")
+	o.do(ctx, exitError, "verify")
+
+	o.write("migrations/3_more.up.sql", "ALTER TABLE shop.a ADD COLUMN more int NOT NULL DEFAULT 5;")
+	o.do(ctx, exitDone, "run", "--cutover", "--set", "watch.enabled=false")
+	if status := o.status(t); status.Phase != "finished" {
+		t.Errorf("without a watch the run is %s after the cutover", status.Phase)
+	}
+	if got := o.query(ctx, `SELECT version || ' ' || (SELECT sum(more) FROM shop.a) FROM public.schema_migrations`); got != "3 25000" {
+		t.Errorf("after the second run: %s", got)
+	}
+	for _, format := range []string{"text", "json", "markdown", "html"} {
+		p := o.do(ctx, exitDone, "plan", "--format", format)
+		if text := p.out.String(); !strings.Contains(text, "othing to do") && !strings.Contains(text, "nothing_to_do") {
+			t.Errorf("plan --format %s with nothing newer says:\n%s", format, text)
+		}
+	}
+	var answer map[string]any
+	must(t, json.Unmarshal([]byte(o.do(ctx, exitDone, "plan", "--json").out.String()), &answer))
+	for _, key := range []string{"run", "from_version", "to_version", "build", "runnable", "findings", "tables", "estimates", "steps"} {
+		if _, there := answer[key]; !there {
+			t.Errorf("plan --json has no %s", key)
+		}
+	}
+}
+
+// statusAnswer is what scripts read of status --json.
+type statusAnswer struct {
+	Run, Phase string
+	Ready      bool
+	Blockers   []string
+	Tables     []struct{ Production, State string }
+	Cutover    struct {
+		Attempts int
+		StallMS  float64 `json:"stall_ms"`
+	}
+}
+
+func (o *operator) status(t *testing.T) (s statusAnswer) {
+	t.Helper()
+	p := o.do(limited(t, time.Minute), exitDone, "status", "--json")
+	must(t, json.Unmarshal([]byte(p.out.String()), &s))
+	return s
+}
+
+// TestCutoverThatIsNotPossibleChangesNothing: a session keeps a snapshot; the
+// command gives up with 6, the run follows on, and the swap succeeds later.
+func TestCutoverThatIsNotPossibleChangesNothing(t *testing.T) {
+	t.Parallel()
+	ctx := limited(t, 2*time.Minute)
+	o := operatorOf(t, small.with("", nil, "cutover: {attempts: 2, max_stall: 300ms}\n"))
+	o.do(ctx, exitDone, "run", "--until", "following")
+	holder := o.connect(ctx)
+	defer holder.Close(ctx)
+	tx, err := holder.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead})
+	must(t, err)
+	_, err = tx.Exec(ctx, "SELECT count(*) FROM shop.a")
+	must(t, err)
+
+	alone := o.do(ctx, exitNotNow, "cutover")
+	if text := alone.err.String(); !strings.Contains(text, "nothing changed") || !strings.Contains(text, "Next: pgumbra cutover") ||
+		!strings.Contains(text, "snapshot") {
+		t.Errorf("cutover says:\n%s", text)
+	}
+	if s := o.status(t); s.Phase != "following" {
+		t.Errorf("phase %s after a cutover that was not possible", s.Phase)
+	}
+	leader := o.start(ctx, "run")
+	o.wait(ctx, `SELECT 'x' FROM pgumbra.leader WHERE heartbeat > clock_timestamp() - interval '2 seconds' AND pid > 0`)
+	o.do(ctx, exitNotNow, "cutover")
+	must(t, tx.Rollback(ctx))
+	o.do(ctx, exitDone, "cutover")
+	if got := leader.code(); got != exitDone {
+		t.Errorf("the leader: exit code %d\n%s", got, &leader.err)
+	}
+}
+
+// TestRunStopsAtWhatItCannotRepair: what production's structure or the shadow's
+// rows became in mid-run is found and named, and abort undoes all.
+func TestRunStopsAtWhatItCannotRepair(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name, sql string
+		code      int
+		says      []string
+	}{
+		{"a column more", `SET session_replication_role = replica; ALTER EVENT TRIGGER %E DISABLE; ALTER TABLE shop.a ADD COLUMN z int`, exitError, []string{"shop.a", "structure"}},
+		{"a row of the shadow altered", `UPDATE pgumbra_up_shop.a SET n = -1 WHERE id = 77`, exitFindings, []string{"shop.a", "77"}},
+		{"a row of the shadow deleted", `DELETE FROM pgumbra_up_shop.a WHERE id = 78`, exitFindings, []string{"shop.a", "78"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			ctx := limited(t, 2*time.Minute)
+			o := operatorOf(t, small)
+			o.do(ctx, exitDone, "run", "--until", "following")
+			event := o.query(ctx, `SELECT quote_ident(evtname) FROM pg_event_trigger ORDER BY 1 LIMIT 1`)
+			if event == "" {
+				t.Fatal("no event trigger")
+			}
+			o.sql(strings.ReplaceAll(c.sql, "%E", event))
+			args := []string{"verify"}
+			if c.code == exitError {
+				args = []string{"run", "--cutover"}
+			}
+			p := o.do(ctx, c.code, args...)
+			for _, want := range c.says {
+				if text := p.out.String() + p.err.String(); !strings.Contains(text, want) {
+					t.Errorf("%q is not said:\n%s", want, text)
+				}
+			}
+			o.do(ctx, exitDone, "abort", "--purge")
+			if left := o.query(ctx, `SELECT nspname FROM pg_namespace WHERE nspname LIKE 'pgumbra%'`); left != "" {
+				t.Errorf("schema %s is left", left)
+			}
+		})
+	}
+}
+
+// TestStructureIsFrozenWhileARunFollows: the event trigger refuses a change of
+// a captured table, and says who.
+func TestStructureIsFrozenWhileARunFollows(t *testing.T) {
+	t.Parallel()
+	ctx := limited(t, time.Minute)
+	o := operatorOf(t, tiny)
+	o.do(ctx, exitDone, "run", "--until", "following")
+	conn := o.connect(ctx)
+	defer conn.Close(ctx)
+	if _, err := conn.Exec(ctx, "ALTER TABLE shop.a ADD COLUMN z int"); err == nil || !strings.Contains(err.Error(), "structure of shop.a is frozen while the upgrade up is under way") {
+		t.Errorf("a change of structure in mid-run: %v", err)
+	}
+}
+
+// TestTransformThatFailsOnOneRowNamesIt: where plan sees it, nothing begins;
+// where it comes later, the copy stops.
+func TestTransformThatFailsOnOneRowNamesIt(t *testing.T) {
+	t.Parallel()
+	ctx := limited(t, 2*time.Minute)
+	o := operatorOf(t, tiny.with(`INSERT INTO shop.a SELECT n, n FROM generate_series(3001, 60000) n;`, nil,
+		"tables:\n  shop.a:\n    columns: {c: \"b::int\"}\n"))
+	bad := `UPDATE shop.a SET b = 'none' WHERE id = 45678`
+	wants := func(p *process, all ...string) {
+		t.Helper()
+		for _, want := range all {
+			if text := p.out.String() + p.err.String(); !strings.Contains(text, want) {
+				t.Errorf("%q is not said:\n%s", want, text)
+			}
+		}
+	}
+	o.do(ctx, exitDone, "run", "--until", "capturing")
+	o.sql(bad)
+	wants(o.do(ctx, exitError, "run", "--until", "following"), "shop.a", "45678", "b::int", "is in phase copying", "Next: ")
+	wants(o.do(ctx, exitDone, "status"), "copying", "45678")
+	o.do(ctx, exitDone, "abort", "--purge")
+	before := o.dumpAll()
+	wants(o.do(ctx, exitFindings, "run"), "transform-fails", "shop.a.c", "invalid input syntax", "Next: pgumbra plan")
+	if o.dumpAll() != before {
+		t.Error("production was changed")
+	}
+}

@@ -1,0 +1,55 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// TestRoleWithoutSuperuser types the statements that docs/privileges.md lists,
+// one after the other, as the plan asks for them; with them the whole upgrade
+// succeeds, and leaves owners and everything else as a superuser's.
+func TestRoleWithoutSuperuser(t *testing.T) {
+	t.Parallel()
+	ctx := limited(t, 3*time.Minute)
+	o := operatorOf(t, small)
+	role := "deploy_" + o.database()
+	owner := "owner_" + o.database()
+	o.sql(fmt.Sprintf(`CREATE ROLE %[1]s LOGIN; CREATE ROLE %[2]s;
+		ALTER SCHEMA shop OWNER TO %[2]s; ALTER TABLE shop.a OWNER TO %[2]s; ALTER TABLE shop.c OWNER TO %[2]s;
+		ALTER TABLE public.schema_migrations OWNER TO %[2]s`, role, owner))
+	admin := o.dsn
+	t.Cleanup(func() {
+		o.dsn = admin
+		o.sql(fmt.Sprintf("REASSIGN OWNED BY %[1]s, %[2]s TO postgres; DROP OWNED BY %[1]s, %[2]s; DROP ROLE %[1]s, %[2]s", role, owner))
+	})
+	as := strings.Replace(admin, "postgres@", role+"@", 1)
+	o.plan(setting{plan: strings.ReplaceAll("name: up\nproduction: {dsn: \"DSN\", schemas: [shop]}\nmigrations: {path: migrations}\n", "DSN", as)})
+
+	grants := []string{
+		fmt.Sprintf(`GRANT %s TO %s;`, pgx.Identifier{owner}.Sanitize(), pgx.Identifier{role}.Sanitize()),
+		fmt.Sprintf(`GRANT CREATE ON DATABASE %s TO %s;`, pgx.Identifier{o.database()}.Sanitize(), pgx.Identifier{role}.Sanitize()),
+		fmt.Sprintf(`GRANT pg_read_all_stats TO %s;`, pgx.Identifier{role}.Sanitize()),
+		fmt.Sprintf(`ALTER ROLE %s CREATEDB`, pgx.Identifier{role}.Sanitize()),
+	}
+	for _, grant := range grants {
+		p := o.do(ctx, exitFindings, "plan")
+		if !strings.Contains(p.out.String(), grant) {
+			t.Errorf("the plan does not ask for %q:\n%s", grant, &p.out)
+		}
+		o.sql(grant)
+	}
+	o.do(ctx, exitDone, "plan")
+	o.do(ctx, exitDone, "run", "--until", "copying")
+	o.do(ctx, exitDone, "abort", "--purge")
+	o.do(ctx, exitDone, "run", "--until", "following")
+	o.do(ctx, exitDone, "verify")
+	o.do(ctx, exitDone, "cutover")
+	o.do(ctx, exitDone, "finish", "--drop-old", "--purge")
+	if got := o.query(ctx, `SELECT string_agg(tableowner, ' ' ORDER BY tablename) FROM pg_tables WHERE schemaname = 'shop'`); got != owner+" "+owner {
+		t.Errorf("owners after the upgrade: %s", got)
+	}
+}
