@@ -1,0 +1,116 @@
+package upgrade
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans"
+)
+
+// Cutover swaps: through the leader if one runs, else by itself, catching up
+// first. Returns [ErrNotNow] if it was not possible.
+func Cutover(ctx context.Context, file *plans.File, o Options) error {
+	o.Cutover, o.Once = true, true
+	for {
+		served, err := requestCutover(ctx, file)
+		if err != nil || served {
+			return err
+		}
+		err = Run(ctx, file, o)
+		var led *ErrLed
+		if !errors.As(err, &led) {
+			return err
+		}
+	}
+}
+
+// requestCutover asks a live leader for a cutover and waits for its outcome.
+// False: there is no live leader (any more).
+func requestCutover(ctx context.Context, file *plans.File) (bool, error) {
+	conn, err := pg.Connect(ctx, file.Production.DSN, pg.Options{Component: "cutover"})
+	if err != nil {
+		return false, err
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	run, err := control.Find(ctx, conn, file.Name)
+	if err != nil {
+		return false, err
+	}
+	if run.Phase.Swapped() {
+		return true, nil
+	}
+	if run.Phase.Over() {
+		return false, fmt.Errorf("%w: %s", ErrWrongPhase, run.Phase)
+	}
+	served, err := waitForLeader(ctx, conn, run)
+	if ctx.Err() != nil {
+		takeBack(ctx, file, run)
+	}
+	return served, err
+}
+
+// takeBack withdraws a request for a cutover that nobody waits for any more. On
+// a session of its own: a cancelled statement has closed the other one.
+func takeBack(ctx context.Context, file *plans.File, run *control.Run) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	conn, err := pg.Connect(ctx, file.Production.DSN, pg.Options{Component: "cutover"})
+	if err != nil {
+		return
+	}
+	_, _ = conn.Exec(ctx, `UPDATE pgumbra.leader SET cutover_requested = NULL WHERE run_id = $1`, run.ID)
+	_ = conn.Close(ctx)
+}
+
+// waitForLeader asks once of each leader: one that took over has forgotten what
+// its predecessor was asked.
+func waitForLeader(ctx context.Context, conn pg.Querier, run *control.Run) (bool, error) {
+	var asked int64 // the epoch that was asked
+	for {
+		var phase control.Phase
+		var alive, pending bool
+		var epoch int64
+		err := conn.QueryRow(ctx, `
+			SELECT r.phase, r.epoch, l.cutover_requested IS NOT NULL,
+			       coalesce(l.heartbeat > clock_timestamp() - make_interval(secs => $2), false)
+			FROM pgumbra.run r JOIN pgumbra.leader l ON l.run_id = r.id WHERE r.id = $1`,
+			run.ID, 4*heartbeat.Seconds()).Scan(&phase, &epoch, &pending, &alive)
+		switch {
+		case err != nil:
+			return false, err
+		case phase.Swapped():
+			return true, nil
+		case phase.Over():
+			return false, fmt.Errorf("%w: %s", ErrWrongPhase, phase)
+		case !alive:
+			return false, nil
+		case asked == epoch && !pending:
+			return false, fmt.Errorf("%w: %s", ErrNotNow, lastReason(ctx, conn, run))
+		case asked != epoch:
+			_, err := conn.Exec(ctx, `UPDATE pgumbra.leader SET cutover_requested = clock_timestamp() WHERE run_id = $1`, run.ID)
+			if err != nil {
+				return false, err
+			}
+			asked = epoch
+		}
+		select {
+		case <-ctx.Done():
+			return false, ctx.Err()
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+func lastReason(ctx context.Context, conn pg.Querier, run *control.Run) string {
+	var reason string
+	err := conn.QueryRow(ctx, `SELECT detail->>'reason' FROM pgumbra.event
+		WHERE run_id = $1 AND message = 'cutover not possible now' ORDER BY id DESC LIMIT 1`, run.ID).Scan(&reason)
+	if err != nil {
+		return "the leader's log says why"
+	}
+	return reason
+}

@@ -1,0 +1,219 @@
+package upgrade
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgumbra/pgumbra/capture"
+	"github.com/pgumbra/pgumbra/cutover"
+	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/shadow"
+)
+
+// swapping is what following remembers between two attempts at the cutover.
+type swapping struct {
+	cutover *cutover.Cutover
+	pause   *backoff.ExponentialBackOff
+	next    time.Time
+	tried   int
+}
+
+// cutOver makes one attempt, if the pause after the last one is over; following
+// goes on between attempts. After cutover.attempts a cutover by command gives
+// up, while `run --cutover` begins another series.
+func (w *worker) cutOver(ctx context.Context) (bool, error) {
+	if w.swapping.cutover == nil {
+		w.swapping = w.newSwapping()
+	}
+	if time.Now().Before(w.swapping.next) {
+		return false, nil
+	}
+	if err := w.settle(ctx); err != nil {
+		return false, err
+	}
+	against, err := w.swapping.cutover.Check(ctx)
+	if err != nil {
+		return false, err
+	}
+	if len(against) > 0 {
+		return false, w.notNow(ctx, messages(against))
+	}
+	if err := w.settle(ctx); err != nil {
+		return false, err
+	}
+	if err := w.enter(ctx, control.Cutover); err != nil {
+		return false, err
+	}
+	outcome, err := w.swapping.cutover.Attempt(ctx)
+	if err != nil {
+		return false, err
+	}
+	if outcome.Swapped {
+		w.run.Entered(control.Watching)
+		return true, nil
+	}
+	if err := w.enter(ctx, control.Following); err != nil {
+		return false, err
+	}
+	return false, w.notNow(ctx, messages(outcome.Blockers))
+}
+
+// settle replays rounds in quick succession, so that little is left for the
+// drain: each is shorter than the one before, as less has come meanwhile.
+func (w *worker) settle(ctx context.Context) error {
+	const rounds, little = 5, 200
+	for range rounds {
+		changes, err := w.round(ctx)
+		if err != nil || changes <= little {
+			return err
+		}
+	}
+	return nil
+}
+
+func messages(blockers []cutover.Blocker) string {
+	var all []string
+	for _, b := range blockers {
+		all = append(all, b.Message+" ("+b.Fix+")")
+	}
+	return strings.Join(all, "; ")
+}
+
+// notNow records why an attempt came to nothing and plans the next one, with a
+// growing, jittered pause so that production works off what waited.
+func (w *worker) notNow(ctx context.Context, reason string) error {
+	s := &w.swapping
+	s.tried++
+	s.next = time.Now().Add(s.pause.NextBackOff())
+	w.log.Warn("cutover not possible now", "attempt", s.tried, "reason", reason)
+	if err := control.Event(ctx, w.pool, w.run, "cutover not possible now", map[string]any{"reason": reason}); err != nil {
+		return err
+	}
+	if s.tried < max(w.run.Plan.Settings.Cutover.Attempts, 1) {
+		return nil
+	}
+	w.swapping = w.newSwapping()
+	if _, err := w.pool.Exec(ctx, `UPDATE pgumbra.leader SET cutover_requested = NULL WHERE run_id = $1`, w.run.ID); err != nil {
+		return err
+	}
+	if w.once {
+		return fmt.Errorf("%w: %s", ErrNotNow, reason)
+	}
+	return nil
+}
+
+func (w *worker) newSwapping() swapping {
+	pause := backoff.NewExponentialBackOff()
+	pause.InitialInterval = max(w.run.Plan.Settings.Cutover.MaxStall/4, 50*time.Millisecond)
+	pause.MaxInterval = 15 * time.Second
+	return swapping{cutover: w.newCutover(), pause: pause}
+}
+
+// newCutover gives the cutover what it needs of the packages around it.
+func (w *worker) newCutover() *cutover.Cutover {
+	return &cutover.Cutover{Pool: w.pool, DSN: w.dsn, Upgrade: w.run, Log: w.log, Parts: cutover.Parts{
+		Drain:           w.replayer.Drain,
+		Pending:         w.pending,
+		Changed:         w.changed,
+		SwapEntries:     func() []plans.Entry { return shadow.SwapEntries(w.run.Plan) },
+		NewForeignKeys:  w.newForeignKeys,
+		PrepareReverse:  func(ctx context.Context) error { return capture.PrepareReverse(ctx, w.pool, w.run) },
+		ReverseTriggers: func() string { return capture.ReverseTriggers(w.run) },
+		StopCapture:     func(ctx context.Context) error { return capture.RemoveForward(ctx, w.pool, w.run) },
+		PostSwap:        func(ctx context.Context) error { return shadow.PostSwap(ctx, w.pool, w.run) },
+		RemoveCapture:   func(ctx context.Context) error { return capture.Remove(ctx, w.pool, w.run) },
+	}}
+}
+
+func (w *worker) pending(ctx context.Context) (int64, error) {
+	all, err := w.replayer.PendingAll(ctx, w.pool)
+	var sum int64
+	for _, n := range all {
+		sum += n
+	}
+	return sum, err
+}
+
+// changed names what is no longer as capture saw it. Looking at each table in
+// full takes milliseconds a table, so a clean look counts until the catalogs'
+// signature is another one: behind the fence that is one query.
+func (w *worker) changed(ctx context.Context) ([]string, error) {
+	signature, err := capture.Signature(ctx, w.pool, w.run)
+	if err != nil || signature == w.intact {
+		return nil, err
+	}
+	var all []string
+	for i := range w.run.Plan.Sources {
+		src := &w.run.Plan.Sources[i]
+		changes, err := capture.Check(ctx, w.pool, w.run, src)
+		if err != nil {
+			return nil, err
+		}
+		for _, c := range changes {
+			if c.Kind != capture.Filenode {
+				all = append(all, fmt.Sprintf("%s: %s", src.Name, c.Detail))
+			}
+		}
+	}
+	if len(all) == 0 {
+		w.intact = signature
+	}
+	return all, nil
+}
+
+// newForeignKeys checks the foreign keys that the migrations bring while the
+// tables of each stand at one snapshot: between two batches a row may refer to
+// one that is still to be replayed.
+func (w *worker) newForeignKeys(ctx context.Context) ([]string, error) {
+	if len(w.run.Plan.NewFKs) == 0 {
+		return nil, nil
+	}
+	ends := map[pg.Name]bool{}
+	for _, k := range w.run.Plan.NewFKs {
+		ends[k.Table], ends[k.References] = true, true
+	}
+	var tables []*plans.Table
+	for i := range w.run.Plan.Tables {
+		if t := &w.run.Plan.Tables[i]; ends[t.Shadow] {
+			tables = append(tables, t)
+		}
+	}
+	var found []string
+	err := w.replayer.Aligned(ctx, tables, func(tx pgx.Tx) error {
+		violations, err := shadow.CheckNewForeignKeys(ctx, tx, w.run)
+		found = nil
+		for _, v := range violations {
+			found = append(found, v.String())
+		}
+		return err
+	})
+	return found, err
+}
+
+// afterSwap does what the swap left to do; without a watch it ends the run. It
+// may be repeated.
+func (w *worker) afterSwap(ctx context.Context) error {
+	if err := w.newCutover().After(ctx); err != nil {
+		return err
+	}
+	if w.run.Phase != control.Watching {
+		return nil
+	}
+	return capture.RecordReverse(ctx, w.pool, w.run)
+}
+
+// watch finishes what a swap left to do. The reverse journals guard their own
+// size from then on, so no process has to stay.
+func (w *worker) watch(ctx context.Context) error {
+	if err := w.afterSwap(ctx); err != nil {
+		return err
+	}
+	return errStop
+}
