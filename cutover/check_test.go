@@ -163,7 +163,7 @@ func TestRecycleEndsIdleSessionsOnly(t *testing.T) {
 	}
 }
 
-func TestThousandTablesSwapWithinASecond(t *testing.T) {
+func TestThousandTablesSwapInOneAttempt(t *testing.T) {
 	if testing.Short() {
 		t.Skip("makes 2,000 tables")
 	}

@@ -211,13 +211,11 @@ var restrict = regexp.MustCompile(`(?m)^\\(un)?restrict .*$`)
 
 func pgDump(t *testing.T) string {
 	t.Helper()
-	for _, p := range []string{"/usr/lib/postgresql/17/bin/pg_dump", "/usr/lib/postgresql/16/bin/pg_dump", "/usr/lib/postgresql/15/bin/pg_dump", "pg_dump"} {
-		if found, err := exec.LookPath(p); err == nil {
-			return found
-		}
+	path, err := testcontainers.Bin("pg_dump")
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Skip("no pg_dump")
-	return ""
+	return path
 }
 
 func sqlState(t *testing.T, err error, want string) {

@@ -179,7 +179,7 @@ func TestAbortAfterAKillAtTheFence(t *testing.T) {
 	o := operatorOf(t, small)
 	before := o.dumpAll()
 	if !o.killWhen(ctx, moments[len(moments)-2].when, "--cutover") {
-		t.Skip("the fence was not seen")
+		t.Log("the fence was not seen: the swap was done before") // what follows checks that
 	}
 	if o.query(ctx, `SELECT phase FROM pgumbra.run WHERE phase = 'watching'`) != "" {
 		o.do(ctx, exitError, "abort")
