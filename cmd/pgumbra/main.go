@@ -109,6 +109,7 @@ In order: init, plan, run, cutover, finish. Before the cutover, abort undoes all
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
 	root.AddCommand(a.initCommand(), a.planCommand(), a.runCommand(), a.statusCommand(), a.verifyCommand(),
 		a.cutoverCommand(), a.abortCommand(), a.finishCommand(), a.demoCommand(), a.versionCommand(), parseSQLCommand())
+	root.SuggestionsMinimumDistance = 2
 	root.CompletionOptions.HiddenDefaultCmd = true
 	for _, c := range root.Commands() {
 		c.Long = strings.TrimSpace(c.Long) + "\n" + exitCodes
