@@ -33,7 +33,7 @@ func freezeSQL(s *Source) string {
 
 // journalSQL are the two tables between which a journal alternates.
 func journalSQL(s *Source) []string {
-	columns := []string{"seq bigint PRIMARY KEY", "xid xid8 NOT NULL DEFAULT pg_current_xact_id()", `op "char" NOT NULL`, "member oid"}
+	columns := []string{fmt.Sprintf("seq bigint NOT NULL DEFAULT nextval('pgumbra.seq_%s')", runID), "xid xid8 NOT NULL DEFAULT pg_current_xact_id()", `op "char" NOT NULL`, "member oid"}
 	for i, k := range s.Key {
 		columns = append(columns, fmt.Sprintf("k_%d %s", i, k.Type))
 	}
@@ -45,7 +45,9 @@ func journalSQL(s *Source) []string {
 	}
 	var all []string
 	for _, half := range []string{"a", "b"} {
-		all = append(all, fmt.Sprintf("CREATE TABLE pgumbra.journal_%s_%d_%s (%s)", runID, s.N, half, strings.Join(columns, ", ")))
+		name := fmt.Sprintf("journal_%s_%d_%s", runID, s.N, half)
+		all = append(all, fmt.Sprintf("CREATE TABLE pgumbra.%s (%s)", name, strings.Join(columns, ", ")),
+			fmt.Sprintf("CREATE INDEX %s_xid ON pgumbra.%s USING brin ((xid::text::bigint))", name, name))
 	}
 	return all
 }
@@ -205,7 +207,7 @@ func (p *Plan) guardSQL() []string {
 			n.Quoted(), runID))
 	}
 	if p.Settings.Watch.Enabled {
-		all = append(all, fmt.Sprintf("SELECT pgumbra.arm_%s() -- triggers of the reverse capture on the new tables", runID))
+		all = append(all, "SELECT … -- looks that the triggers of the reverse capture, made before the fence, are on the new tables")
 	}
 	for i := range p.Sources {
 		s := &p.Sources[i]
