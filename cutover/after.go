@@ -177,9 +177,9 @@ func dropTriggers(ctx context.Context, db pg.Beginner, trigger string, function 
 // patiently runs statements in one transaction whose lock waits are short,
 // until the locks could be had.
 func patiently(ctx context.Context, db pg.Beginner, statements ...string) error {
-	for {
-		err := pg.ReadCommitted(ctx, db, func(tx pgx.Tx) error {
-			if _, err := tx.Exec(ctx, fmt.Sprintf("SET LOCAL lock_timeout = %d", lateLock.Milliseconds())); err != nil {
+	return untilLocked(ctx, func() error {
+		return pg.ReadCommitted(ctx, db, func(tx pgx.Tx) error {
+			if err := waitBriefly(ctx, tx); err != nil {
 				return err
 			}
 			for _, s := range statements {
@@ -189,6 +189,20 @@ func patiently(ctx context.Context, db pg.Beginner, statements ...string) error 
 			}
 			return nil
 		})
+	})
+}
+
+// waitBriefly bounds each lock wait of a transaction.
+func waitBriefly(ctx context.Context, tx pgx.Tx) error {
+	_, err := tx.Exec(ctx, fmt.Sprintf("SET LOCAL lock_timeout = %d", lateLock.Milliseconds()))
+	return err
+}
+
+// untilLocked repeats a transaction, after a pause, until it does not end for
+// want of a lock.
+func untilLocked(ctx context.Context, transaction func() error) error {
+	for {
+		err := transaction()
 		switch pg.State(err) {
 		case pg.LockNotAvailable, pg.DeadlockDetected:
 		default:

@@ -8,9 +8,9 @@
 // beyond max_stall, and never guesses how a transaction ended: what a lost
 // connection leaves open is looked up on the server.
 //
-// Order of calls: [Cutover.Check] at any time, [Cutover.Run] (several
-// [Cutover.Attempt]) once, [Cutover.After] again and again until it succeeds,
-// [Cutover.Finish] at the end.
+// Order of calls: [Cutover.Check] at any time, [Cutover.Attempt] until one
+// swaps, with pauses that are the caller's, [Cutover.After] again and again
+// until it succeeds, [Cutover.Finish] at the end.
 package cutover
 
 import (
@@ -20,7 +20,6 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/cenkalti/backoff/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/pgumbra/pgumbra/internal/control"
@@ -114,28 +113,6 @@ func (n *notNow) Error() string {
 }
 
 func refuse(blockers ...Blocker) error { return &notNow{blockers} }
-
-// Run makes attempts, with a growing and jittered pause between them so that
-// production works off what waited, until one succeeds or cutover.attempts are
-// used up. An Outcome without Swapped means that nothing changed.
-func (c *Cutover) Run(ctx context.Context) (Outcome, error) {
-	pause := backoff.NewExponentialBackOff()
-	pause.InitialInterval = max(c.settings().MaxStall/4, 50*time.Millisecond)
-	pause.RandomizationFactor = 0.5
-	pause.MaxInterval = 15 * time.Second
-	for {
-		outcome, err := c.Attempt(ctx)
-		if err != nil || outcome.Swapped || outcome.Attempts >= max(c.settings().Attempts, 1) {
-			return outcome, err
-		}
-		c.Log.Info("cutover not possible now", "attempt", outcome.Attempts, "reasons", outcome.Reasons)
-		select {
-		case <-ctx.Done():
-			return outcome, ctx.Err()
-		case <-time.After(pause.NextBackOff()):
-		}
-	}
-}
 
 func (c *Cutover) settings() plans.CutoverSettings { return c.Upgrade.Plan.Settings.Cutover }
 

@@ -115,9 +115,9 @@ func dropSchemas(ctx context.Context, pool *pgxpool.Pool, schemas []string) erro
 
 // cleared runs lock, then drop if nothing outside depends on the schemas.
 func cleared(ctx context.Context, pool *pgxpool.Pool, schemas []string, lock, drop string) error {
-	for {
-		err := pinned(ctx, pool, func(tx pgx.Tx) error {
-			if _, err := tx.Exec(ctx, fmt.Sprintf("SET LOCAL lock_timeout = %d", lateLock.Milliseconds())); err != nil {
+	return untilLocked(ctx, func() error {
+		return pinned(ctx, pool, func(tx pgx.Tx) error {
+			if err := waitBriefly(ctx, tx); err != nil {
 				return err
 			}
 			if _, err := tx.Exec(ctx, lock); err != nil {
@@ -135,15 +135,7 @@ func cleared(ctx context.Context, pool *pgxpool.Pool, schemas []string, lock, dr
 			}
 			return nil
 		})
-		switch pg.State(err) {
-		case pg.LockNotAvailable, pg.DeadlockDetected:
-		default:
-			return err
-		}
-		if err := pause(ctx, latePause); err != nil {
-			return err
-		}
-	}
+	})
 }
 
 // dependents describes what outside the schemas depends on what is in them.

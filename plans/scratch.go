@@ -25,13 +25,19 @@ type scratch struct {
 	db    *pgx.Conn // search_path pg_catalog
 }
 
+// newScratch says where scratch is made, and by which name. It connects nowhere.
+func newScratch(f *File, database string) *scratch {
+	dsn := f.Scratch.DSN
+	if dsn == "" {
+		dsn = f.Production.DSN
+	}
+	return &scratch{dsn: dsn, name: scratchName(f.Name, database)}
+}
+
 // makeScratch creates the database with production's encoding and locale, and
 // restores production's structure in it.
 func (m *maker) makeScratch(ctx context.Context) (err error) {
-	s := &scratch{dsn: m.file.Scratch.DSN, name: scratchName(m.file.Name, m.session.database)}
-	if s.dsn == "" {
-		s.dsn = m.file.Production.DSN
-	}
+	s := newScratch(m.file, m.session.database)
 	if s.admin, err = pg.Connect(ctx, s.dsn, pg.Options{Component: "scratch"}); err != nil {
 		return err
 	}

@@ -11,10 +11,7 @@ import (
 // DropScratch drops the scratch database that a killed plan left behind; one
 // that is not ours by its comment stays. Nothing there is no error.
 func DropScratch(ctx context.Context, f *File) error {
-	s := &scratch{dsn: f.Scratch.DSN, name: scratchName(f.Name, databaseOf(f.Production.DSN))}
-	if s.dsn == "" {
-		s.dsn = f.Production.DSN
-	}
+	s := newScratch(f, databaseOf(f.Production.DSN))
 	var err error
 	if s.admin, err = pg.Connect(ctx, s.dsn, pg.Options{Component: "scratch"}); err != nil {
 		return err

@@ -199,7 +199,7 @@ func Unreachable(err error) bool {
 	var e *pgconn.PgError
 	if !errors.As(err, &e) {
 		var connect *pgconn.ConnectError
-		return errors.As(err, &connect) || pgconn.Timeout(err) || !errors.Is(err, pgx.ErrNoRows) && !errors.Is(err, pgx.ErrTxClosed) && isNetwork(err)
+		return errors.As(err, &connect) || pgconn.Timeout(err) || isNetwork(err)
 	}
 	return e.Code[:2] == "08" || e.Code[:3] == "57P"
 }
