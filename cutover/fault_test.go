@@ -100,7 +100,7 @@ func (f *fixture) blockedBy(isolation, sql string) <-chan error {
 			}
 			done <- err
 		}()
-		waitFor(f.t, f.pool, "SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = $1", pid)
+		waitFor(f.t, f.pool, "SELECT wait_event_type IS NOT DISTINCT FROM 'Lock' FROM pg_stat_activity WHERE pid = $1", pid)
 		return drain(ctx)
 	}
 	return done
@@ -208,7 +208,7 @@ func TestTablesMovedOneByOneUnderReadersAndWriters(t *testing.T) {
 				_, err := conn.Exec(context.Background(), f.fill("UPDATE {schema}.account SET balance = balance + 1 WHERE id = 1; COMMIT"))
 				done <- err
 			}()
-			waitFor(t, f.pool, "SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = $1", conn.PgConn().PID())
+			waitFor(t, f.pool, "SELECT wait_event_type IS NOT DISTINCT FROM 'Lock' FROM pg_stat_activity WHERE pid = $1", conn.PgConn().PID())
 		}
 		return drain(ctx)
 	}
