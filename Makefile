@@ -14,7 +14,7 @@ BUILDVCS := $(shell git status >/dev/null 2>&1 && echo auto || echo false)
 
 export CGO_ENABLED ?= 0
 
-.PHONY: all build demo server test test-docker bench lint clean
+.PHONY: all build demo server versions test test-matrix test-docker bench lint clean
 
 all: build
 
@@ -29,9 +29,18 @@ demo: build server
 server:
 	@testcontainers/install-server
 
+# Servers of the other major versions, into a cache folder.
+versions:
+	@testcontainers/install-versions all
+
 test: server
+	@testcontainers/install-versions 17
 	go vet ./...
 	go test -timeout 14m -p 2 ./...
+
+# Upgrades between all pairs of major versions; make test goes through one.
+test-matrix: server versions
+	PGUMBRA_TEST_PAIRS=all go test -timeout 60m -run Matrix ./upgrade
 
 # Servers in Docker: an image of the installed server, and testcontainers-go
 # without its reaper, whose image would have to be pulled.

@@ -19,6 +19,9 @@ type Options struct {
 	// BinDir is the folder of initdb and postgres. Empty: found as Bin does,
 	// else Docker.
 	BinDir string
+	// Major asks for an installed server of this major version, found as
+	// versions.go says. 0: whichever is found. BinDir and Image go before it.
+	Major int
 	// Image, if given, makes it a container of this image and no installed
 	// binaries are looked for.
 	Image string
@@ -106,7 +109,7 @@ func startOnce(ctx context.Context, o Options) (*Server, error) {
 	if o.Image != "" {
 		return launch(ctx, o, newContainer)
 	}
-	dir, err := binaries(o.BinDir)
+	dir, err := o.binaries()
 	if errors.Is(err, errNoBinaries) {
 		s, dockerErr := launch(ctx, o, newContainer)
 		if dockerErr != nil {
