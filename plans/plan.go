@@ -26,6 +26,10 @@ type Plan struct {
 	// NothingToDo: production is at the newest version; the plan is otherwise empty.
 	NothingToDo bool `json:"nothing_to_do,omitempty"`
 
+	// Elsewhere: the shadow is another database than production's. Nothing is
+	// shared with production then.
+	Elsewhere bool `json:"elsewhere,omitempty"`
+
 	// SearchPath is that of a session of production.dsn; the user's transforms
 	// are evaluated under it.
 	SearchPath string `json:"search_path"`

@@ -1,0 +1,162 @@
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pgumbra/pgumbra/internal/pg"
+)
+
+// Sides are the two databases of a run. Where the shadow lives in production's
+// database both are the same pool, and one transaction does the work of two.
+//
+// Each side has a control schema. Production's holds the run, its phase, the
+// leader, the events and what is captured there; the shadow's holds what must
+// change together with the shadow's rows: states and positions of its tables,
+// chunks, structure. Production then keeps a copy of the positions, [Mirror],
+// which is never ahead of them.
+type Sides struct {
+	Production *pgxpool.Pool
+	Shadow     *pgxpool.Pool
+}
+
+// Together are both sides in one database.
+func Together(pool *pgxpool.Pool) Sides { return Sides{Production: pool, Shadow: pool} }
+
+// Apart reports whether the shadow is another database.
+func (s Sides) Apart() bool { return s.Production != s.Shadow }
+
+// Origin is which history a position belongs to. A snapshot's numbers mean
+// something in it alone: a standby that was promoted gives them out again.
+type Origin struct {
+	System   string `json:"system"`   // system identifier of production's cluster
+	Timeline string `json:"timeline"` // as in the names of WAL files, eight hex digits
+	Database uint32 `json:"database"` // oid
+}
+
+// ErrOrigin says that production is not the server, or not on the timeline,
+// that the shadow's positions are of: it was exchanged, restored or failed over.
+// The shadow may hold what production lost; the caller stops the run.
+var ErrOrigin = errors.New("production is not the server that the shadow was copied from")
+
+// ReadOrigin asks production who it is.
+func ReadOrigin(ctx context.Context, db pg.Querier) (Origin, error) {
+	var o Origin
+	err := db.QueryRow(ctx, `SELECT (SELECT system_identifier::text FROM pg_catalog.pg_control_system()),
+		pg_catalog.left(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 8),
+		(SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())`).
+		Scan(&o.System, &o.Timeline, &o.Database)
+	if err != nil {
+		return o, fmt.Errorf("ask production who it is: %w", err)
+	}
+	return o, nil
+}
+
+// Adopt records the run in the control schema of the shadow's own database,
+// which [Migrate] made there, under the same number and epoch. Repeated by every
+// leader: under the lock of the run's row it raises the epoch there too. Returns
+// [ErrOrigin] when the record there belongs to another production.
+func Adopt(ctx context.Context, shadow *pgxpool.Pool, run *Run, origin Origin) error {
+	text, err := json.Marshal(origin)
+	if err != nil {
+		return err
+	}
+	return pg.ReadCommitted(ctx, shadow, func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, `INSERT INTO pgumbra.run (id, name, plan, from_version, to_version, epoch, phase, origin)
+			OVERRIDING SYSTEM VALUE VALUES ($1, $2, '{}', $3, $4, $5, $6, $7) ON CONFLICT (id) DO NOTHING`,
+			run.ID, run.Name, run.Plan.FromVersion, run.Plan.ToVersion, run.Epoch, run.Phase, text)
+		if err != nil {
+			return fmt.Errorf("record run %s on the shadow: %w", run.Name, err)
+		}
+		var name string
+		var known Origin
+		err = tx.QueryRow(ctx, `SELECT name, coalesce(origin, '{}') FROM pgumbra.run WHERE id = $1 FOR UPDATE`, run.ID).Scan(&name, &known)
+		if err != nil {
+			return fmt.Errorf("read run %s on the shadow: %w", run.Name, err)
+		}
+		if name != run.Name || known != origin {
+			return fmt.Errorf("%w: the shadow's control schema belongs to run %s of system %s, timeline %s; production is system %s, timeline %s",
+				ErrOrigin, name, known.System, known.Timeline, origin.System, origin.Timeline)
+		}
+		// A later upgrade of what is the shadow now counts on from here.
+		_, err = tx.Exec(ctx, `WITH raised AS (UPDATE pgumbra.run SET epoch = greatest(epoch, $2) WHERE id = $1)
+			SELECT pg_catalog.setval(pg_catalog.pg_get_serial_sequence('pgumbra.run', 'id'), (SELECT max(id) FROM pgumbra.run))`, run.ID, run.Epoch)
+		if err != nil {
+			return fmt.Errorf("raise the epoch on the shadow: %w", err)
+		}
+		return nil
+	})
+}
+
+// CheckOrigin compares production, as the transaction sees it, with what the
+// shadow's positions are of.
+func CheckOrigin(ctx context.Context, production, shadow pg.Querier, run *Run) error {
+	now, err := ReadOrigin(ctx, production)
+	if err != nil {
+		return err
+	}
+	var known Origin
+	if err := shadow.QueryRow(ctx, `SELECT coalesce(origin, '{}') FROM pgumbra.run WHERE id = $1`, run.ID).Scan(&known); err != nil {
+		return fmt.Errorf("read what the shadow was copied from: %w", err)
+	}
+	if now != known {
+		return fmt.Errorf("%w: it was copied from system %s on timeline %s; production is system %s on timeline %s",
+			ErrOrigin, known.System, known.Timeline, now.System, now.Timeline)
+	}
+	return nil
+}
+
+// Flush returns once production's WAL, as far as it is written now, is on disk,
+// and pushes it there if it is not: a transaction that committed
+// asynchronously must not reach another server before it is sure to survive a
+// crash, since its number would be given out again. To be called after the last
+// read and before the shadow's commit.
+func Flush(ctx context.Context, production *pgxpool.Pool) error {
+	var flushed bool
+	err := production.QueryRow(ctx, `SELECT pg_catalog.pg_current_wal_flush_lsn() >= pg_catalog.pg_current_wal_insert_lsn()`).Scan(&flushed)
+	if err == nil && !flushed {
+		// The commit of a transaction that wrote something waits for all before it.
+		_, err = production.Exec(ctx, `SELECT pg_catalog.pg_logical_emit_message(true, 'pgumbra', '')`)
+	}
+	if err != nil {
+		return fmt.Errorf("wait for production's WAL: %w", err)
+	}
+	return nil
+}
+
+// Mirror copies the states and positions of the shadow's tables to production's
+// control schema: status reads them there, and journals are emptied by them.
+// What is mirrored was committed on the shadow before. Does nothing where both
+// sides are one.
+func Mirror(ctx context.Context, sides Sides, run *Run) error {
+	if !sides.Apart() {
+		return nil
+	}
+	var tables []byte
+	err := sides.Shadow.QueryRow(ctx, `
+		SELECT coalesce(pg_catalog.json_agg(t), '[]') FROM (
+		SELECT t.*, greatest(t.rows_copied, (SELECT coalesce(sum(c.rows), 0)::bigint FROM pgumbra.chunk c WHERE c.run_id = t.run_id AND c.n = t.n)) AS copied
+		FROM pgumbra.shadow_table t WHERE t.run_id = $1) t`, run.ID).Scan(&tables)
+	if err != nil {
+		return fmt.Errorf("read the shadow's positions: %w", err)
+	}
+	_, err = sides.Production.Exec(ctx, `
+		INSERT INTO pgumbra.shadow_table (run_id, n, production, shadow, state, position, rows_copied, rows_total, rows_replayed,
+		       verified_at, recopied, recopy_reason)
+		SELECT $1, n, production, shadow, state, position, copied, rows_total, rows_replayed, verified_at, recopied, recopy_reason
+		FROM pg_catalog.json_to_recordset($2) AS t (n integer, production text, shadow text, state text, position pg_snapshot, copied bigint,
+		       rows_total bigint, rows_replayed bigint, verified_at timestamptz, recopied integer, recopy_reason text)
+		ON CONFLICT (run_id, n) DO UPDATE SET (production, shadow, state, position, rows_copied, rows_total, rows_replayed, verified_at, recopied, recopy_reason) =
+		       (EXCLUDED.production, EXCLUDED.shadow, EXCLUDED.state, EXCLUDED.position, EXCLUDED.rows_copied, EXCLUDED.rows_total,
+		        EXCLUDED.rows_replayed, EXCLUDED.verified_at, EXCLUDED.recopied, EXCLUDED.recopy_reason)
+		WHERE pgumbra.shadow_table IS DISTINCT FROM EXCLUDED`, run.ID, tables)
+	if err != nil {
+		return fmt.Errorf("mirror the shadow's positions: %w", err)
+	}
+	return nil
+}
