@@ -146,7 +146,7 @@ func Mirror(ctx context.Context, sides Sides, run *Run) error {
 		return fmt.Errorf("read the shadow's positions: %w", err)
 	}
 	_, err = sides.Production.Exec(ctx, `
-		INSERT INTO pgumbra.shadow_table (run_id, n, production, shadow, state, position, rows_copied, rows_total, rows_replayed,
+		INSERT INTO pgumbra.shadow_table AS old (run_id, n, production, shadow, state, position, rows_copied, rows_total, rows_replayed,
 		       verified_at, recopied, recopy_reason)
 		SELECT $1, n, production, shadow, state, position, copied, rows_total, rows_replayed, verified_at, recopied, recopy_reason
 		FROM pg_catalog.json_to_recordset($2) AS t (n integer, production text, shadow text, state text, position pg_snapshot, copied bigint,
@@ -154,7 +154,7 @@ func Mirror(ctx context.Context, sides Sides, run *Run) error {
 		ON CONFLICT (run_id, n) DO UPDATE SET (production, shadow, state, position, rows_copied, rows_total, rows_replayed, verified_at, recopied, recopy_reason) =
 		       (EXCLUDED.production, EXCLUDED.shadow, EXCLUDED.state, EXCLUDED.position, EXCLUDED.rows_copied, EXCLUDED.rows_total,
 		        EXCLUDED.rows_replayed, EXCLUDED.verified_at, EXCLUDED.recopied, EXCLUDED.recopy_reason)
-		WHERE pgumbra.shadow_table IS DISTINCT FROM EXCLUDED`, run.ID, tables)
+		WHERE old::text IS DISTINCT FROM EXCLUDED::text`, run.ID, tables)
 	if err != nil {
 		return fmt.Errorf("mirror the shadow's positions: %w", err)
 	}
