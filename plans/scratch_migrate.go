@@ -105,7 +105,7 @@ func (m *maker) runMigrations(ctx context.Context, db *sql.DB, texts map[int64]s
 	if err == nil || errors.Is(err, migrate.ErrNoChange) {
 		return nil
 	}
-	return m.migrationFailed(ctx, target, err)
+	return m.migrationFailed(ctx, err)
 }
 
 // interrupt ends the migrations' session: golang-migrate takes no context.
@@ -127,24 +127,24 @@ func (s *scratch) interrupt(ctx context.Context) {
 // migrationFailed tells which statement failed. The server gives a position for
 // errors of syntax and names only; for others the file is run again, statement
 // by statement, which its own transaction has rolled back.
-func (m *maker) migrationFailed(ctx context.Context, target migratedb.Driver, cause error) error {
+func (m *maker) migrationFailed(ctx context.Context, cause error) error {
 	var failed migratedb.Error
 	if !errors.As(cause, &failed) {
 		if p := new(migratedb.Error); errors.As(cause, &p) {
 			failed = *p
 		}
 	}
-	reached, _, err := target.Version()
+	reached, err := m.versionReached(ctx)
 	if err != nil || failed.OrigErr == nil {
 		return fmt.Errorf("run the migrations: %w", cause)
 	}
 	name := fmt.Sprint(reached)
 	for _, f := range m.migrations.Files {
-		if f.Version == int64(reached) {
+		if f.Version == reached {
 			name = f.Name
 		}
 	}
-	statement := m.failedStatement(ctx, m.trace.statements[int64(reached)], failed)
+	statement := m.failedStatement(ctx, m.trace.statements[reached], failed)
 	where := name
 	if statement.Line > 0 {
 		where = fmt.Sprintf("%s:%d", name, statement.Line)
@@ -153,6 +153,14 @@ func (m *maker) migrationFailed(ctx context.Context, target migratedb.Driver, ca
 		Message: fmt.Sprintf("the migration fails in scratch: %s (SQLSTATE %s)%s", serverMessage(failed.OrigErr), pg.State(failed.OrigErr), quoteStatement(statement.SQL)),
 		Fix:     "correct the migration, or production where it differs from what the migration expects"})
 	return errBlocked
+}
+
+// versionReached is the version that golang-migrate noted before it ran the
+// file that failed. Its own session cannot be asked: a file with BEGIN leaves
+// it in an aborted transaction.
+func (m *maker) versionReached(ctx context.Context) (version int64, err error) {
+	err = m.scratch.db.QueryRow(ctx, "SELECT version FROM "+m.version.table.Quoted()).Scan(&version)
+	return version, err
 }
 
 // failedStatement finds a failed file's statement: by the position that the

@@ -82,6 +82,8 @@ var badInputs = []badInput{
 		says: []string{"migration-failed", "3_bad.up.sql:2", "42P01", "ALTER TABLE shop.nowhere"}},
 	{name: "migration with a syntax error", migrations: map[string]string{"3_bad.up.sql": "SELECT 1;\n\nALTER TABEL shop.a ADD x int;"}, code: exitFindings,
 		says: []string{"migration-failed", "3_bad.up.sql:3", "42601"}},
+	{name: "migration that fails within its own transaction", migrations: map[string]string{"3_bad.up.sql": "BEGIN;\nSELECT 1;\nALTER TABLE shop.a DROP COLUMN nowhere;\nCOMMIT;"}, code: exitFindings,
+		says: []string{"migration-failed", "3_bad.up.sql:3", "42703", "DROP COLUMN nowhere"}},
 	{name: "run with a migration that fails", migrations: map[string]string{"3_bad.up.sql": "DROP TABLE shop.nowhere;"}, args: []string{"run"}, code: exitFindings, says: []string{"migration-failed", "3_bad.up.sql", "Next: pgumbra plan"}},
 	{name: "an index made concurrently", migrations: map[string]string{"3_index.up.sql": "CREATE INDEX CONCURRENTLY a_b ON shop.a (b);"}, code: exitDone},
 	{name: "two indexes made concurrently in a file", migrations: map[string]string{"3_index.up.sql": "CREATE INDEX CONCURRENTLY a_b ON shop.a (b);\nCREATE INDEX CONCURRENTLY a_c ON shop.a (c);"},
