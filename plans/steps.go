@@ -96,7 +96,7 @@ func (p *Plan) followingSteps() []Step {
 		{Phase: "following", Title: "Build the other indexes and constraints, after the first catch-up", Lock: noLock, Waits: shadowOnly,
 			SQL: slices.Concat(p.entrySQL(StageIndex), p.entrySQL(StageLate))},
 		{Phase: "following", Title: "Vacuum and analyze the shadow", Lock: noLock, Waits: shadowOnly, SQL: analyze},
-		{Phase: "following", Title: "Fill the materialized views", Lock: noLock, Waits: shadowOnly, SQL: refresh},
+		{Phase: "following", Title: "Fill the materialized views, and again before the cutover", Lock: noLock, Waits: shadowOnly, SQL: refresh},
 		{Phase: "following", Title: "Replay what was recorded, batch after batch, and verify every table exactly",
 			Lock: accessShare, Waits: likeSelect, SQL: replay},
 	}

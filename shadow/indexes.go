@@ -45,7 +45,7 @@ func BuildIndexes(ctx context.Context, pool *pgxpool.Pool, run *control.Run, wor
 	if err := b.vacuum(ctx, ready); err != nil {
 		return err
 	}
-	if err := b.refresh(ctx); err != nil {
+	if err := RefreshViews(ctx, b.pool, b.run); err != nil {
 		return err
 	}
 	return b.inStep(ctx, ready)
@@ -233,23 +233,23 @@ func (b *indexer) vacuum(ctx context.Context, ready []*plans.Table) error {
 	})
 }
 
-// refresh fills the materialized views, each of which may read earlier ones. Not
-// CONCURRENTLY: before the swap nobody reads them.
-func (b *indexer) refresh(ctx context.Context) error {
-	for _, name := range b.run.Plan.Matviews {
-		err := pg.ReadCommitted(ctx, b.pool, func(tx pgx.Tx) error {
-			if err := setSearchPath(ctx, tx, b.run); err != nil {
+// RefreshViews fills the materialized views, each of which may read earlier
+// ones. Not CONCURRENTLY: before the swap nobody reads them.
+func RefreshViews(ctx context.Context, pool *pgxpool.Pool, run *control.Run) error {
+	for _, name := range run.Plan.Matviews {
+		err := pg.ReadCommitted(ctx, pool, func(tx pgx.Tx) error {
+			if err := setSearchPath(ctx, tx, run); err != nil {
 				return err
 			}
 			if _, err := tx.Exec(ctx, "REFRESH MATERIALIZED VIEW "+name.Quoted()); err != nil {
 				return err
 			}
-			return control.CheckEpoch(ctx, tx, b.run)
+			return control.CheckEpoch(ctx, tx, run)
 		})
 		if err != nil {
 			return fmt.Errorf("refresh %s: %w", name, err)
 		}
-		if _, err := b.pool.Exec(ctx, "ANALYZE "+name.Quoted()); err != nil {
+		if _, err := pool.Exec(ctx, "ANALYZE "+name.Quoted()); err != nil {
 			return fmt.Errorf("analyze %s: %w", name, err)
 		}
 	}

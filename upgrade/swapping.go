@@ -23,7 +23,13 @@ type swapping struct {
 	pause   *backoff.ExponentialBackOff
 	next    time.Time
 	tried   int
+	// when the materialized views were last filled
+	refreshed time.Time
 }
+
+// refreshEvery bounds how far behind its tables a materialized view is at the
+// swap, and how often attempts fill it again.
+const refreshEvery = time.Minute
 
 // cutOver makes one attempt, if the pause after the last one is over; following
 // goes on between attempts. After cutover.attempts a cutover by command gives
@@ -45,6 +51,9 @@ func (w *worker) cutOver(ctx context.Context) (bool, error) {
 	if len(against) > 0 {
 		return false, w.notNow(ctx, messages(against))
 	}
+	if err := w.refreshViews(ctx); err != nil {
+		return false, err
+	}
 	if err := w.settle(ctx); err != nil {
 		return false, err
 	}
@@ -63,6 +72,19 @@ func (w *worker) cutOver(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	return false, w.notNow(ctx, messages(outcome.Blockers))
+}
+
+// refreshViews fills the materialized views again: since the shadow's indexes
+// were built, production may have been followed for days.
+func (w *worker) refreshViews(ctx context.Context) error {
+	if time.Since(w.swapping.refreshed) < refreshEvery {
+		return nil
+	}
+	if err := shadow.RefreshViews(ctx, w.pool, w.run); err != nil {
+		return err
+	}
+	w.swapping.refreshed = time.Now()
+	return nil
 }
 
 // settle replays rounds in quick succession, so that little is left for the
@@ -118,7 +140,7 @@ func (w *worker) newSwapping() swapping {
 
 // newCutover gives the cutover what it needs of the packages around it.
 func (w *worker) newCutover() *cutover.Cutover {
-	return &cutover.Cutover{Pool: w.pool, DSN: w.dsn, Upgrade: w.run, Log: w.log, Parts: cutover.Parts{
+	return &cutover.Cutover{Pool: w.pool, DSN: w.file.Production.DSN, Upgrade: w.run, Log: w.log, Parts: cutover.Parts{
 		Drain:           w.replayer.Drain,
 		Pending:         w.pending,
 		Changed:         w.changed,
