@@ -1,0 +1,198 @@
+package upgrade
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/pgumbra/pgumbra/capture"
+	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/replay"
+	"github.com/pgumbra/pgumbra/shadow"
+)
+
+// How often a shadow that is away is looked for, and how often production's
+// copy of its positions is renewed.
+const (
+	lookForShadow = time.Second
+	mirrorEvery   = time.Second
+)
+
+// patience with a shadow that is away: how long its side is waited for.
+type waiting int
+
+const (
+	asLongAsItTakes waiting = iota // production goes on, its journals grow, the valve is looked after
+	once                           // for commands that somebody waits for
+)
+
+// meet opens the shadow's side and makes ready what works on both.
+func (w *worker) meet(ctx context.Context, how waiting) error {
+	w.sides = control.Together(w.pool)
+	for w.run.Plan.Elsewhere {
+		err := w.openShadow(ctx)
+		if err == nil {
+			break
+		}
+		if !pg.Unreachable(err) || how == once {
+			return fmt.Errorf("the shadow: %w", err)
+		}
+		if err := w.sitOut(ctx, err); err != nil {
+			return err
+		}
+	}
+	w.copier = &shadow.Copier{Pool: w.pool, Run: w.run, Log: w.log}
+	w.replayer = &replay.Replayer{Pool: w.pool, Run: w.run, Log: w.log}
+	return nil
+}
+
+// part closes what meet opened.
+func (w *worker) part() {
+	if w.sides.Shadow != nil && w.sides.Apart() {
+		w.sides.Shadow.Close()
+	}
+}
+
+// openShadow takes the lead in the shadow's database: what a dead leader left
+// there is ended, the epoch is raised, and production must be the server that
+// the shadow was copied from.
+func (w *worker) openShadow(ctx context.Context) error {
+	dsn := w.file.Shadow.DSN
+	if dsn == "" {
+		return errors.New("shadow.dsn is not in the plan file, and run " + w.run.Name + " has its shadow in another database")
+	}
+	if err := control.Migrate(ctx, dsn); err != nil {
+		return err
+	}
+	conn, err := pg.Connect(ctx, dsn, pg.Options{Component: "leader"})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	if err := w.deposeOnShadow(ctx, conn); err != nil {
+		return err
+	}
+	pool, err := w.shadowPool(ctx, dsn)
+	if err != nil {
+		return err
+	}
+	w.sides.Shadow = pool
+	return nil
+}
+
+// deposeOnShadow does there what [leadership.depose] does in production.
+func (w *worker) deposeOnShadow(ctx context.Context, conn *pgx.Conn) error {
+	_, err := conn.Exec(ctx, `SELECT pg_catalog.pg_terminate_backend(a.pid)
+		FROM pg_catalog.pg_stat_activity a JOIN pgumbra.leader l ON a.pid = ANY (l.backends)
+		WHERE l.run_id = $1 AND a.datname = pg_catalog.current_database() AND a.application_name LIKE 'pgumbra/%'`, w.run.ID)
+	if err != nil {
+		return fmt.Errorf("end the sessions of a dead leader: %w", err)
+	}
+	origin, err := control.ReadOrigin(ctx, w.pool)
+	if err != nil {
+		return err
+	}
+	if err := control.Adopt(ctx, conn, w.run, origin); err != nil {
+		return err
+	}
+	if err := control.CheckMirror(ctx, w.pool, conn, w.run); err != nil {
+		return err
+	}
+	_, err = conn.Exec(ctx, `INSERT INTO pgumbra.leader (run_id) VALUES ($1) ON CONFLICT (run_id) DO UPDATE SET backends = '{}'`, w.run.ID)
+	return err
+}
+
+// shadowPool opens sessions whose pids are noted where they are, for the next
+// leader.
+func (w *worker) shadowPool(ctx context.Context, dsn string) (*pgxpool.Pool, error) {
+	return pg.NewPoolWith(ctx, dsn, w.sessions(), w.options(), func(c *pgxpool.Config) {
+		c.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
+			_, err := conn.Exec(ctx, `UPDATE pgumbra.leader SET backends = pg_catalog.array_append(backends, pg_catalog.pg_backend_pid())
+				WHERE run_id = $1`, w.run.ID)
+			return err
+		}
+	})
+}
+
+// sitOut passes a moment in which the shadow is away. Production works on; its
+// journals are the only thing that grows.
+func (w *worker) sitOut(ctx context.Context, cause error) error {
+	if !w.away {
+		w.away = true
+		w.log.Warn("the shadow cannot be reached; waiting for it", "error", cause)
+		_, err := w.pool.Exec(ctx, `UPDATE pgumbra.leader SET throttled = 'the shadow cannot be reached' WHERE run_id = $1`, w.run.ID)
+		if err != nil {
+			return err
+		}
+	}
+	if err := w.guardSize(ctx); err != nil {
+		return err
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(lookForShadow):
+		return nil
+	}
+}
+
+// guardSize is the valve: journals over their limit end the capture. Production
+// comes first.
+func (w *worker) guardSize(ctx context.Context) error {
+	size, err := capture.Size(ctx, w.pool, w.run)
+	if err != nil {
+		return err
+	}
+	limit := w.run.Plan.Settings.Capture.MaxJournal
+	if limit <= 0 || size <= limit {
+		return nil
+	}
+	reason := fmt.Sprintf("the journals hold %d bytes, more than capture.max_journal (%d)", size, limit)
+	if err := capture.Break(ctx, w.pool, w.run, reason); err != nil {
+		return err
+	}
+	return fmt.Errorf("%w: %s", ErrStopped, reason)
+}
+
+// mirrored runs f while production's copy of the shadow's positions is kept.
+func (w *worker) mirrored(ctx context.Context, f func(context.Context) error) error {
+	if !w.sides.Apart() {
+		return f(ctx)
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	done := make(chan struct{})
+	group.Go(func() error {
+		defer close(done)
+		err := f(ctx)
+		return errors.Join(err, w.mirrorLast(ctx, err))
+	})
+	group.Go(func() error {
+		for {
+			select {
+			case <-done:
+				return nil
+			case <-ctx.Done():
+				return nil
+			case <-time.After(mirrorEvery):
+			}
+			if err := control.Mirror(ctx, w.sides, w.run); err != nil && ctx.Err() == nil {
+				return err
+			}
+		}
+	})
+	return group.Wait()
+}
+
+// mirrorLast leaves a true copy behind when work ended as it should.
+func (w *worker) mirrorLast(ctx context.Context, err error) error {
+	if err != nil && !errors.Is(err, errStop) || w.run.Phase.Over() {
+		return nil
+	}
+	return control.Mirror(ctx, w.sides, w.run)
+}
