@@ -21,9 +21,14 @@ all: build
 build:
 	go build -trimpath -buildvcs=$(BUILDVCS) -ldflags '-s -w' -o bin/pgumbra ./cmd/pgumbra
 
-# A whole upgrade under live traffic, on a disposable server.
+# A whole upgrade under live traffic, on a disposable server; with SHADOW=17 to
+# another one of that version, clients led over by PgBouncer.
 demo: build server
-	bin/pgumbra demo
+ifdef SHADOW
+	@testcontainers/install-versions $(SHADOW)
+	@testcontainers/install-pgbouncer
+endif
+	bin/pgumbra demo $(if $(SHADOW),--shadow $(SHADOW))
 
 # Installs a PostgreSQL server unless there is one.
 server:
@@ -35,6 +40,7 @@ versions:
 
 test: server
 	@testcontainers/install-versions 17
+	@testcontainers/install-pgbouncer
 	go vet ./...
 	go test -timeout 14m -p 2 ./...
 

@@ -2,8 +2,11 @@
 
 package testcontainers
 
-import "os/exec"
+import (
+	"os/exec"
+	"syscall"
+)
 
-// dieWithParent: no such signal here. A server whose starter was killed is
+// dieWithParent: no such signal here. A program whose starter was killed is
 // ended by the next Start.
-func dieWithParent(*exec.Cmd) {}
+func dieWithParent(*exec.Cmd, syscall.Signal) {}

@@ -19,13 +19,18 @@ import (
 const hold = "PGUMBRA_TEST_HOLD"
 
 // TestHold is no test of its own but what TestServerEndsWithItsProcess runs in
-// another process: it starts a server, tells where it is, and waits to be ended.
+// another process: it starts a server (or PgBouncer in front of one), tells where
+// it is, and waits to be ended.
 func TestHold(t *testing.T) {
 	how := os.Getenv(hold)
 	if how == "" {
 		t.Skip("run by TestServerEndsWithItsProcess")
 	}
 	dsn := Database(t)
+	if how == "pgbouncer" {
+		b := startPgBouncer(t, PgBouncerOptions{Databases: map[string]string{"shop": dsn}})
+		fmt.Println("SERVER", b.AdminDSN(), b.ConfigPath())
+	}
 	fmt.Println("SERVER", dsn, query[string](t, connect(t, dsn), "SHOW data_directory"))
 	switch how {
 	case "panic":
@@ -42,7 +47,9 @@ func TestServerEndsWithItsProcess(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("without a parent-death signal, a killed process's server ends at the next start")
 	}
-	for how, sig := range map[string]syscall.Signal{"kill": syscall.SIGKILL, "interrupt": syscall.SIGINT, "panic": 0, "fatal": 0} {
+	for how, sig := range map[string]syscall.Signal{
+		"kill": syscall.SIGKILL, "interrupt": syscall.SIGINT, "panic": 0, "fatal": 0, "pgbouncer": syscall.SIGKILL,
+	} {
 		t.Run(how, func(t *testing.T) {
 			t.Parallel()
 			helper, dsn, data := startHolder(t, how)

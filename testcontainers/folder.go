@@ -103,7 +103,7 @@ func sweep(base string) {
 		if err != nil {
 			continue
 		}
-		if endOrphan(filepath.Join(path, "data")) {
+		if endOrphans(path) {
 			_ = os.RemoveAll(path)
 		}
 		_ = lock.Close()

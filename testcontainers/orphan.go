@@ -13,18 +13,20 @@ import (
 	"time"
 )
 
-// endOrphan ends the server of a data directory whose starter died without
-// taking it along (only where the system has no parent-death signal, or its
-// thread's end was missed). It reports whether no server is left.
-func endOrphan(data string) bool {
-	pid, ok := postmaster(data)
-	if !ok {
-		return true
+// pidFiles are where that which runs in a folder writes its process id.
+var pidFiles = []string{filepath.Join("data", "postmaster.pid"), bouncerPidFile}
+
+// endOrphans ends what runs in a folder whose starter died without taking it
+// along (only where the system has no parent-death signal, or its thread's end
+// was missed). It reports whether nothing is left.
+func endOrphans(dir string) bool {
+	var pids []int
+	for _, name := range pidFiles {
+		if pid, ok := orphan(dir, name); ok && syscall.Kill(pid, syscall.SIGQUIT) == nil {
+			pids = append(pids, pid)
+		}
 	}
-	if syscall.Kill(pid, syscall.SIGQUIT) != nil {
-		return true
-	}
-	return waitGone(context.Background(), []int{pid}) == nil
+	return waitGone(context.Background(), pids) == nil
 }
 
 // waitGone waits until none of the processes runs. They are not children of
@@ -57,10 +59,10 @@ func runs(pid int) bool {
 	return err != nil || !slices.Contains([]string{"Z", "X"}, statField(string(stat), 0))
 }
 
-// postmaster reads the pid from a data directory's postmaster.pid, if that
-// process still is a server: after a kill the pid may be somebody else's.
-func postmaster(data string) (int, bool) {
-	text, err := os.ReadFile(filepath.Join(data, "postmaster.pid"))
+// orphan reads the pid from a file in a folder, if that process still is one
+// that was started there: after a kill the pid may be somebody else's.
+func orphan(dir, pidFile string) (int, bool) {
+	text, err := os.ReadFile(filepath.Join(dir, pidFile))
 	if err != nil {
 		return 0, false
 	}
@@ -69,18 +71,18 @@ func postmaster(data string) (int, bool) {
 	if err != nil || pid <= 1 || syscall.Kill(pid, 0) != nil {
 		return 0, false
 	}
-	return pid, commandNames(pid, data)
+	return pid, commandNames(pid, dir)
 }
 
-// commandNames reports whether a process was started on the data directory.
+// commandNames reports whether a process was started with files of the folder.
 // Where there is no /proc it says yes: the pid file of a folder only we use is
 // the best there is.
-func commandNames(pid int, data string) bool {
+func commandNames(pid int, dir string) bool {
 	if _, err := os.Stat("/proc/self/cmdline"); err != nil {
 		return true
 	}
 	line, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "cmdline"))
-	return err == nil && bytes.Contains(line, []byte(data))
+	return err == nil && bytes.Contains(line, []byte(dir))
 }
 
 // children lists the processes whose parent is pid; none where there is no

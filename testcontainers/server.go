@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net"
 	"net/url"
 	"strconv"
 	"strings"
@@ -77,12 +78,10 @@ type Server struct {
 
 // runner is what differs between a process of ours and a container.
 type runner interface {
-	start(ctx context.Context) error  // returns once the server process runs
-	alive(ctx context.Context) bool   // whether what start started still runs
+	starter
 	halt(ctx context.Context) error   // fast shutdown, waits; nothing to do is fine
 	kill(ctx context.Context) error   // SIGKILL, waits; nothing to do is fine
 	remove(ctx context.Context) error // all it has on disk
-	output() string                   // the end of the server's log
 }
 
 // errPortTaken: another process got hold of the port between its choice and
@@ -92,16 +91,23 @@ var errPortTaken = errors.New("the port was taken by another process")
 // Start makes a new cluster and starts a server on it. The caller stops it;
 // a caller that cannot (killed) has it stopped by the system.
 func Start(ctx context.Context, o Options) (*Server, error) {
+	s, err := onFreePort(o.log(), func() (*Server, error) { return startOnce(ctx, o) })
+	if err != nil {
+		return nil, fmt.Errorf("start PostgreSQL: %w", err)
+	}
+	o.log().Info("server started", "host", s.host, "port", s.port)
+	return s, nil
+}
+
+// onFreePort starts something that chooses a port, again where another process
+// was faster.
+func onFreePort[T any](log *slog.Logger, start func() (T, error)) (T, error) {
 	for try := 1; ; try++ {
-		s, err := startOnce(ctx, o)
-		if err == nil {
-			o.log().Info("server started", "host", s.host, "port", s.port)
-			return s, nil
-		}
+		started, err := start()
 		if !errors.Is(err, errPortTaken) || try == 5 {
-			return nil, fmt.Errorf("start PostgreSQL: %w", err)
+			return started, err
 		}
-		o.log().Info("port taken, trying another", "try", try)
+		log.Info("port taken, trying another", "try", try)
 	}
 }
 
@@ -140,8 +146,18 @@ func launch(ctx context.Context, o Options, prepare func(context.Context, Option
 }
 
 // up starts the prepared server and waits until it answers queries.
-func (s *Server) up(ctx context.Context) error {
-	if err := s.runs.start(ctx); err != nil {
+func (s *Server) up(ctx context.Context) error { return bringUp(ctx, s.runs, s.ping) }
+
+// starter is the part of a runner that bringing it up takes.
+type starter interface {
+	start(ctx context.Context) error // returns once the program runs
+	alive(ctx context.Context) bool  // whether what start started still runs
+	output() string                  // the end of its log
+}
+
+// bringUp starts a program and waits until it answers.
+func bringUp(ctx context.Context, program starter, ping func(context.Context) error) error {
+	if err := program.start(ctx); err != nil {
 		return err
 	}
 	// Seconds as a rule; a machine that compiles meanwhile takes far longer.
@@ -150,23 +166,25 @@ func (s *Server) up(ctx context.Context) error {
 	poll := time.NewTicker(20 * time.Millisecond)
 	defer poll.Stop()
 	for {
-		err := s.ping(ctx)
+		err := ping(ctx)
 		if err == nil {
 			return nil
 		}
-		if !s.runs.alive(ctx) && ctx.Err() == nil {
-			return exitError(s.runs.output())
+		if !program.alive(ctx) && ctx.Err() == nil {
+			return exitError(program.output())
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("wait for the server: %w (last: %w); its log ends:\n%s", ctx.Err(), err, s.runs.output())
+			return fmt.Errorf("wait for it to answer: %w (last: %w); its log ends:\n%s", ctx.Err(), err, program.output())
 		case <-poll.C:
 		}
 	}
 }
 
-func (s *Server) ping(ctx context.Context) error {
-	conn, err := pgx.Connect(ctx, s.DSN("postgres"))
+func (s *Server) ping(ctx context.Context) error { return ping(ctx, s.DSN("postgres")) }
+
+func ping(ctx context.Context, dsn string) error {
+	conn, err := pgx.Connect(ctx, dsn)
 	if err != nil {
 		return err
 	}
@@ -176,15 +194,19 @@ func (s *Server) ping(ctx context.Context) error {
 // DSN is a libpq URL for a database of the server, as superuser postgres over
 // loopback TCP.
 func (s *Server) DSN(database string) string {
-	u := url.URL{
-		Scheme:   "postgres",
-		User:     url.User("postgres"),
-		Host:     s.host + ":" + strconv.Itoa(s.port),
-		Path:     "/" + database,
-		RawQuery: "sslmode=disable",
-	}
+	return dsn(url.User(superuser), s.Addr(), database)
+}
+
+// superuser of every server, and of every way to it.
+const superuser = "postgres"
+
+func dsn(user *url.Userinfo, address, database string) string {
+	u := url.URL{Scheme: "postgres", User: user, Host: address, Path: "/" + database, RawQuery: "sslmode=disable"}
 	return u.String()
 }
+
+// Addr is host:port, to be put behind a [Proxy].
+func (s *Server) Addr() string { return net.JoinHostPort(s.host, strconv.Itoa(s.port)) }
 
 // Port is the TCP port on loopback; it stays the same over Crash and Restart.
 func (s *Server) Port() int { return s.port }
@@ -222,9 +244,9 @@ func (s *Server) Restart(ctx context.Context) error {
 	return nil
 }
 
-// exitError tells why a server ended instead of starting.
+// exitError tells why a program ended instead of starting.
 func exitError(log string) error {
-	return portError(fmt.Errorf("the server ended; its log:\n%s", log), log)
+	return portError(fmt.Errorf("it ended; its log:\n%s", log), log)
 }
 
 // portError marks an error whose text tells of a port in use: the server's
