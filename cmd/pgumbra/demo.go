@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -17,28 +18,33 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pgumbra/pgumbra/examples/shop"
-	"github.com/pgumbra/pgumbra/testcontainers"
 	"github.com/pgumbra/pgumbra/upgrade"
 )
 
 func (a *app) demoCommand() *cobra.Command {
-	var clients int
+	var clients, shadow int
 	c := &cobra.Command{
 		Use:   "demo",
 		Short: "Upgrade a small shop under live traffic on a disposable server",
 		Long: `Starts a PostgreSQL server, fills a shop with 200,000 orders, lets clients use it,
 and upgrades it with the commands an operator would type, while a ledger keeps
 every commit that was acknowledged to a client. Prints what happened and leaves
-nothing behind.`,
-		Example: `  pgumbra demo`,
+nothing behind.
+
+--shadow MAJOR upgrades to another server of that PostgreSQL version instead,
+with the clients behind a PgBouncer; PgBouncer and a server of that version must
+be installed (make demo SHADOW=17 sees to it).`,
+		Example: `  pgumbra demo
+  pgumbra demo --shadow 17`,
 		RunE: func(c *cobra.Command, _ []string) error {
-			d := &demo{out: os.Stdout, clients: clients, json: a.json}
+			d := &demo{out: os.Stdout, clients: clients, shadow: shadow, json: a.json}
 			if a.json {
 				d.out = os.Stderr
 			}
 			return d.run(c.Context())
 		},
 	}
+	c.Flags().IntVar(&shadow, "shadow", 0, "PostgreSQL version of another server for the shadow; 0: in production's database")
 	c.Flags().IntVar(&clients, "clients", 8, "clients that use the shop")
 	return c
 }
@@ -48,8 +54,9 @@ type demo struct {
 	out     io.Writer
 	json    bool
 	clients int
+	shadow  int    // version of the shadow's server; 0: the same database
 	dir     string // plan file and migrations
-	dsn     string
+	stage   *stage
 	traffic *shop.Traffic
 }
 
@@ -74,13 +81,16 @@ func (d *demo) run(ctx context.Context) error {
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	d.dir = dir
-	fmt.Fprintln(d.out, "Starting a PostgreSQL server and filling a shop …")
-	server, err := testcontainers.Start(ctx, testcontainers.Options{})
-	if err != nil {
+	if d.shadow == 0 {
+		fmt.Fprintln(d.out, "Starting a PostgreSQL server and filling a shop …")
+	} else {
+		fmt.Fprintln(d.out, "Starting two PostgreSQL servers and a PgBouncer, and filling a shop …")
+	}
+	if d.stage, err = newStage(ctx, d.shadow); err != nil {
 		return err
 	}
-	defer server.Stop(context.WithoutCancel(ctx)) //nolint:errcheck // the process ends with it
-	if err := d.fill(ctx, server.DSN("postgres")); err != nil {
+	defer d.stage.close(ctx)
+	if err := d.fill(ctx); err != nil {
 		return err
 	}
 	var report demoReport
@@ -91,9 +101,8 @@ func (d *demo) run(ctx context.Context) error {
 	return d.print(&report)
 }
 
-func (d *demo) fill(ctx context.Context, dsn string) error {
-	d.dsn = dsn
-	conn, err := pgx.Connect(ctx, dsn)
+func (d *demo) fill(ctx context.Context) error {
+	conn, err := pgx.Connect(ctx, d.stage.production)
 	if err != nil {
 		return err
 	}
@@ -113,7 +122,7 @@ func (d *demo) fill(ctx context.Context, dsn string) error {
 func (d *demo) underTraffic(ctx context.Context, report *demoReport) error {
 	traffic, stop := context.WithCancel(ctx)
 	defer stop()
-	d.traffic = &shop.Traffic{DSN: d.dsn, Clients: d.clients, Seed: 1, Think: 5 * time.Millisecond}
+	d.traffic = &shop.Traffic{DSN: d.stage.clients, Clients: d.clients, Seed: 1, Think: 5 * time.Millisecond}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return d.traffic.Run(traffic) })
 	group.Go(func() error {
@@ -127,8 +136,10 @@ func (d *demo) underTraffic(ctx context.Context, report *demoReport) error {
 }
 
 func (d *demo) commands(ctx context.Context, report *demoReport) error {
+	if err := d.init(ctx); err != nil {
+		return err
+	}
 	steps := [][]string{
-		{"init", "--production", d.dsn, "--schema", "shop", "--migrations", "migrations"},
 		{"plan"},
 		{"run", "--until", "following"},
 		{"verify"},
@@ -151,6 +162,25 @@ func (d *demo) commands(ctx context.Context, report *demoReport) error {
 	case <-time.After(3 * time.Second):
 	}
 	return nil
+}
+
+// init writes the plan file. How clients reach the servers nobody but the
+// operator knows.
+func (d *demo) init(ctx context.Context) error {
+	args := []string{"init", "--production", d.stage.production, "--schema", "shop", "--migrations", "migrations"}
+	if d.stage.shadow != "" {
+		args = append(args, "--shadow", d.stage.shadow)
+	}
+	if err := d.command(ctx, args...); err != nil || d.stage.planLines == "" {
+		return err
+	}
+	file, err := os.OpenFile(filepath.Join(d.dir, "pgumbra.yaml"), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	fmt.Fprint(d.out, "\n$ cat >> pgumbra.yaml", d.stage.planLines)
+	_, err = file.WriteString(d.stage.planLines)
+	return errors.Join(err, file.Close())
 }
 
 // command runs pgumbra itself, as an operator does.
@@ -200,7 +230,7 @@ func (r *demoReport) read(s *upgrade.Status) {
 // settle asks the new shop for every entry of the ledger, then finishes.
 func (d *demo) settle(ctx context.Context, report *demoReport) error {
 	ctx = context.WithoutCancel(ctx)
-	conn, err := pgx.Connect(ctx, d.dsn)
+	conn, err := pgx.Connect(ctx, d.stage.served)
 	if err != nil {
 		return err
 	}
