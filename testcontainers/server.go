@@ -21,7 +21,7 @@ type Options struct {
 	// else Docker.
 	BinDir string
 	// Major asks for an installed server of this major version, found as
-	// versions.go says. 0: whichever is found. BinDir and Image go before it.
+	// BinDirOf does, never in Docker. 0: whichever is found. BinDir and Image go before it.
 	Major int
 	// Image, if given, makes it a container of this image and no installed
 	// binaries are looked for.

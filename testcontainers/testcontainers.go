@@ -1,12 +1,16 @@
 // Package testcontainers gives tests, the demo and benchmarks disposable
-// PostgreSQL servers: from binaries that are installed, or else in Docker.
+// PostgreSQL servers: from binaries that are installed, or else in Docker. Also
+// PgBouncer in front of them, and a proxy that breaks connections.
 //
 // A test binary calls [Run] from TestMain and then [Database] in each test;
-// whoever must configure, crash or restart a server calls [Start]. Everything
-// listens on loopback only, trusts everybody there, forgets durability
-// (fsync=off) and leaves nothing behind: a server ends with the process that
-// started it, however that ends, and what a killed process left on disk is
-// removed by the next Start.
+// whoever must configure, crash or restart a server, or wants one of a certain
+// major version, calls [Start]. [StartPgBouncer] and [StartProxy] take what these
+// return as their target.
+//
+// Everything listens on loopback only, trusts everybody there, forgets
+// durability (fsync=off) and leaves nothing behind: a server ends with the
+// process that started it, however that ends, and what a killed process left on
+// disk is removed by the next Start.
 //
 // It never touches a server it did not start.
 package testcontainers
