@@ -24,15 +24,12 @@ func (m *maker) checkProduction(ctx context.Context) error {
 
 // checkNames: the shadow's and the old side's schemas are free, or ours.
 func (m *maker) checkNames(ctx context.Context) error {
-	if err := m.checkControl(ctx); err != nil {
+	if err := m.checkControl(ctx, m.db); err != nil {
 		return err
 	}
-	live, err := m.runs(ctx, true)
-	if err != nil {
+	live, err := m.live(ctx)
+	if err != nil || live {
 		return err
-	}
-	if slices.Contains(live, m.file.Name) {
-		return nil
 	}
 	for _, s := range m.plan.Schemas {
 		for _, name := range []string{s.Shadow, s.Old} {
@@ -47,9 +44,9 @@ func (m *maker) checkNames(ctx context.Context) error {
 
 // checkControl: a schema of the control schema's name is ours, by its version
 // table, or empty.
-func (m *maker) checkControl(ctx context.Context) error {
+func (m *maker) checkControl(ctx context.Context, db pg.Querier) error {
 	var foreign bool
-	err := m.db.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_class WHERE relnamespace = n.oid)
+	err := db.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_class WHERE relnamespace = n.oid)
 			AND NOT EXISTS (SELECT FROM pg_class WHERE relnamespace = n.oid AND relname = 'version')
 		FROM (SELECT to_regnamespace('pgumbra') AS oid) n`).Scan(&foreign)
 	if err != nil {
@@ -61,6 +58,12 @@ func (m *maker) checkControl(ctx context.Context) error {
 		return errBlocked
 	}
 	return nil
+}
+
+// live reports whether the run of the plan file is under way.
+func (m *maker) live(ctx context.Context) (bool, error) {
+	all, err := m.runs(ctx, true)
+	return slices.Contains(all, m.file.Name), err
 }
 
 // runs lists runs that are not over: all of them, or those that hold a schema

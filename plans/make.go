@@ -30,6 +30,7 @@ type maker struct {
 	production *catalog.Catalog
 	version    standing
 	pgDump     string
+	side       *shadowSide // nil: the shadow is built in production's database
 
 	scratch *scratch
 	before  *catalog.Catalog // scratch as production is
@@ -67,6 +68,10 @@ func Make(ctx context.Context, f *File, log *slog.Logger) (*Plan, error) {
 		return nil, err
 	}
 	defer func() { _ = m.db.Close(context.WithoutCancel(ctx)) }()
+	if err := m.connectShadow(ctx); err != nil {
+		return nil, err
+	}
+	defer m.side.close(ctx)
 	err := m.steps(ctx)
 	if err != nil && !errors.Is(err, errBlocked) {
 		return nil, err

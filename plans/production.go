@@ -124,9 +124,6 @@ func (m *maker) lookAtProduction(ctx context.Context) error {
 	if m.file.Build == string(Migrated) {
 		m.blocker("build-migrated", m.file.Name, "build: migrated is not available yet", "use build: auto or direct, and write transforms for what cannot be inferred")
 	}
-	if m.file.Shadow.DSN != "" {
-		m.blocker("other-server", m.file.Name, "a shadow on another server is not available yet", "leave shadow.dsn empty: the shadow is then built beside production")
-	}
 	if err := m.readProduction(ctx); err != nil {
 		return err
 	}
@@ -134,6 +131,9 @@ func (m *maker) lookAtProduction(ctx context.Context) error {
 		return errBlocked
 	}
 	if err := m.checkProduction(ctx); err != nil {
+		return err
+	}
+	if err := m.lookAtShadow(ctx); err != nil {
 		return err
 	}
 	if slices.ContainsFunc(m.plan.Findings, func(f Finding) bool { return f.Code == "privileges" }) {
@@ -169,8 +169,7 @@ func (m *maker) schemasAbsent() bool {
 // readVersion finds golang-migrate's table and what it says, and how far to go.
 func (m *maker) readVersion(ctx context.Context) error {
 	if m.migrations == nil {
-		m.blocker("no-migrations", m.file.Name, "without migrations only a move to another server makes sense, which is not available yet", "name the folder by migrations.path")
-		return errBlocked
+		return m.readVersionAsIs(ctx)
 	}
 	if err := m.findVersionTable(); err != nil {
 		return err
@@ -253,11 +252,11 @@ func (m *maker) chooseTarget() error {
 		}
 	}
 	m.plan.FromVersion, m.plan.ToVersion = from, &to
-	if from != nil && *from >= to {
-		if *from > to {
-			m.blocker("version-newer", m.version.table.String(), fmt.Sprintf("production is at version %d, beyond %d: there is no way down", *from, to), "raise migrations.version")
-			return errBlocked
-		}
+	switch {
+	case from != nil && *from > to:
+		m.blocker("version-newer", m.version.table.String(), fmt.Sprintf("production is at version %d, beyond %d: there is no way down", *from, to), "raise migrations.version")
+		return errBlocked
+	case from != nil && *from == to && !m.plan.Elsewhere:
 		m.plan.NothingToDo = true
 		return errBlocked
 	}

@@ -34,12 +34,15 @@ func (m *maker) migrate(ctx context.Context) (err error) {
 	if m.before, err = catalog.Read(ctx, m.scratch.db); err != nil {
 		return err
 	}
+	if err := pg.ExecScript(ctx, m.scratch.db, syntax.TraceSetup()); err != nil {
+		return fmt.Errorf("prepare the trace: %w", err)
+	}
+	if m.migrations == nil {
+		return nil
+	}
 	texts, err := m.instrument()
 	if err != nil {
 		return err
-	}
-	if err := pg.ExecScript(ctx, m.scratch.db, syntax.TraceSetup()); err != nil {
-		return fmt.Errorf("prepare the trace: %w", err)
 	}
 	config, err := m.scratch.clientConfig(m.session)
 	if err != nil {

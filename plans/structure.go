@@ -25,7 +25,8 @@ func (m *maker) readStructure(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	m.plan.Entries = m.newExtensions()
+	m.judgeExtensions()
+	m.plan.Entries = m.extensions()
 	stager := newStager(m)
 	for _, e := range dump {
 		if m.leftOut(e) {
@@ -42,26 +43,41 @@ func dumpPattern(name string) string {
 	return `"` + strings.ReplaceAll(name, `"`, `""`) + `"`
 }
 
-// newExtensions makes what the migrations install: before everything else, in
-// the place where they would be. A run that is given up drops them again.
-func (m *maker) newExtensions() []Entry {
-	entries := []Entry{}
-	for i, e := range m.after.Extensions {
-		if slices.ContainsFunc(m.production.Extensions, func(b catalog.Extension) bool { return b.Name == e.Name }) {
-			continue
+// judgeExtensions says what the migrations do with extensions.
+func (m *maker) judgeExtensions() {
+	for _, e := range m.after.Extensions {
+		if !installed(m.production, e.Name) {
+			m.warning("extension-new", e.Name, "the migrations install this extension; it is installed in production when the shadow is built",
+				"see that the role may: it needs CREATE on the database, or a superuser for extensions that are not trusted")
 		}
-		entries = append(entries, Entry{TOC: -1 - i, Tag: "EXTENSION", Name: pg.Name{Schema: e.Schema, Name: e.Name}, Stage: StageBuild,
-			SQL: fmt.Sprintf("CREATE EXTENSION IF NOT EXISTS %s WITH SCHEMA %s VERSION %s CASCADE;", pg.Ident(e.Name), pg.Ident(e.Schema), pg.Literal(e.Version))})
-		m.warning("extension-new", e.Name, "the migrations install this extension; it is installed in production when the shadow is built",
-			"see that the role may: it needs CREATE on the database, or a superuser for extensions that are not trusted")
 	}
 	for _, e := range m.production.Extensions {
 		at := slices.IndexFunc(m.after.Extensions, func(a catalog.Extension) bool { return a.Name == e.Name })
 		switch {
-		case at < 0:
-			m.warning("extension-dropped", e.Name, "the migrations drop this extension; the upgrade leaves it installed", "after finish: DROP EXTENSION "+pg.Ident(e.Name)+";")
-		case m.after.Extensions[at].Schema != e.Schema:
+		case at >= 0 && m.after.Extensions[at].Schema != e.Schema:
 			m.blocker("extension-moved", e.Name, "the migrations move this extension to another schema", "move it in production beforehand")
+		case at < 0 && !m.plan.Elsewhere:
+			m.warning("extension-dropped", e.Name, "the migrations drop this extension; the upgrade leaves it installed", "after finish: DROP EXTENSION "+pg.Ident(e.Name)+";")
+		}
+	}
+}
+
+func installed(c *catalog.Catalog, extension string) bool {
+	return slices.ContainsFunc(c.Extensions, func(e catalog.Extension) bool { return e.Name == extension })
+}
+
+// extensions are made before everything else, in the place where they would be:
+// those that the migrations install, and in another database all of them. A run
+// that is given up drops them again.
+func (m *maker) extensions() []Entry {
+	if m.plan.Elsewhere {
+		return m.allExtensions()
+	}
+	entries := []Entry{}
+	for i, e := range m.after.Extensions {
+		if !installed(m.production, e.Name) {
+			entries = append(entries, Entry{TOC: -1 - i, Tag: "EXTENSION", Name: pg.Name{Schema: e.Schema, Name: e.Name}, Stage: StageBuild,
+				SQL: fmt.Sprintf("CREATE EXTENSION IF NOT EXISTS %s WITH SCHEMA %s VERSION %s CASCADE;", pg.Ident(e.Name), pg.Ident(e.Schema), pg.Literal(e.Version))})
 		}
 	}
 	return entries

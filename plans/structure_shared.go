@@ -38,9 +38,12 @@ func (m *maker) chooseSwaps() error {
 			m.blocker("schema-dropped", s.Production, "the migrations drop or rename this schema", "leave it out of production.schemas, or drop it by hand after the upgrade")
 			return errBlocked
 		}
-		if before.HasMembers || after.HasMembers {
+		if !m.plan.Elsewhere && (before.HasMembers || after.HasMembers) {
 			m.plan.Schemas[i].Swap = Move
 		}
+	}
+	if m.plan.Elsewhere {
+		m.chooseSwapsElsewhere()
 	}
 	return nil
 }
@@ -49,6 +52,9 @@ func (m *maker) chooseSwaps() error {
 // production's own serve the shadow too, and the swap moves them, so that
 // prepared statements and currval() go on.
 func (m *maker) findShared(ctx context.Context) error {
+	if m.plan.Elsewhere {
+		return nil // what is in another database cannot be shared
+	}
 	inside, err := m.movingObjects(ctx)
 	if err != nil {
 		return err

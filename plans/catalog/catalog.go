@@ -18,7 +18,7 @@ type Catalog struct {
 	Sequences   []*Sequence
 	Types       []*Type
 	Functions   []*Function
-	Extensions  []Extension
+	Extensions  []Extension // in the order in which they were made
 
 	byOID  map[uint32]*Table
 	byName map[pg.Name]*Table

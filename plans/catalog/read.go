@@ -134,7 +134,7 @@ func (c *Catalog) function(rows pgx.Rows) error {
 
 func (c *Catalog) extensions(ctx context.Context, db pg.Querier) error {
 	rows, err := db.Query(ctx, `SELECT e.extname, n.nspname, e.extversion FROM pg_extension e
-		JOIN pg_namespace n ON n.oid = e.extnamespace ORDER BY e.extname`)
+		JOIN pg_namespace n ON n.oid = e.extnamespace ORDER BY e.oid`)
 	if err != nil {
 		return fmt.Errorf("read the extensions: %w", err)
 	}
