@@ -100,8 +100,10 @@ func TestPipeOfLostSourceWritesNothing(t *testing.T) {
 func TestColumnTypesTellWhatIsAlikeOnAllServers(t *testing.T) {
 	t.Parallel()
 	conn := session(t)
-	script(t, conn, `CREATE TYPE mood AS ENUM ('a'); CREATE DOMAIN small AS int; CREATE TYPE pair AS (a int);
-		CREATE TABLE a (i int, v varchar(10), c char(3), n numeric(10, 2)[], b bit(4), gone int, e mood, es mood[], d small, p pair, r regclass, x xml, ir int4range);
+	script(t, conn, `CREATE TYPE mood AS ENUM ('a'); CREATE DOMAIN small AS int; CREATE DOMAIN short AS varchar(3); CREATE DOMAIN shorter AS short;
+		CREATE TYPE pair AS (a varchar(3)); CREATE DOMAIN pairs AS pair[]; CREATE DOMAIN shorts AS short[];
+		CREATE TABLE a (i int, v varchar(10), c char(3), n numeric(10, 2)[], b bit(4), gone int, e mood, es mood[], d small, r regclass, x xml, ir int4range,
+			s shorter, ss shorter[], p pair, pp pair[], dp pairs, sss shorts, ssss shorts[]);
 		ALTER TABLE a DROP COLUMN gone`)
 	types, err := pg.ColumnTypes(t.Context(), conn, pg.Name{Schema: "public", Name: "a"})
 	if err != nil {
@@ -109,12 +111,16 @@ func TestColumnTypesTellWhatIsAlikeOnAllServers(t *testing.T) {
 	}
 	var text []string
 	for _, c := range types {
+		if c.Sent != c.SQL {
+			c.SQL += " as " + c.Sent
+		}
 		if c.Binary {
 			c.SQL += "!"
 		}
 		text = append(text, c.Column+" "+c.SQL)
 	}
-	want := `i integer!, v character varying!, c bpchar!, n numeric[]!, b "bit"!, e mood, es mood[], d small, p pair, r regclass, x xml, ir int4range!`
+	want := `i integer!, v character varying!, c bpchar!, n numeric[]!, b "bit"!, e mood!, es mood[], d small as integer!, r regclass, x xml, ir int4range!, ` +
+		`s shorter as character varying!, ss shorter[] as character varying[]!, p pair as text, pp pair[] as text, dp pairs as text, sss shorts as text, ssss shorts[] as text`
 	if got := strings.Join(text, ", "); got != want {
 		t.Errorf("got %s\nwant %s", got, want)
 	}
