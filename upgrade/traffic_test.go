@@ -196,7 +196,7 @@ func (f *fleet) halted() bool {
 func (f *fleet) balanced(ctx context.Context) {
 	t := f.w.t
 	t.Helper()
-	conn, err := pgx.Connect(ctx, f.w.production)
+	conn, err := pgx.Connect(ctx, f.w.served)
 	must(t, err)
 	defer func() { _ = conn.Close(ctx) }()
 	rows, err := conn.Query(ctx, `SELECT client, n, delta FROM shop.entry`)

@@ -31,12 +31,14 @@ type history struct {
 	planFile   string // lines added to the plan file
 	schemas    []string
 	server     *testcontainers.Server // production is its database postgres; nil: one on the shared server
+	apart      string                 // DSN of the shadow's database; empty: production's
 }
 
 // world is a production database and its twin that is migrated in place.
 type world struct {
 	t          *testing.T
 	production string
+	served     string // where the data are after the cutover
 	oracleDSN  string
 	folder     string
 	planPath   string
@@ -54,6 +56,11 @@ func build(t *testing.T, h history) *world {
 		log:    slog.New(slog.NewTextHandler(testWriter{t}, nil))}
 	if h.server != nil {
 		w.production = h.server.DSN("postgres")
+	}
+	w.served = w.production
+	if h.apart != "" {
+		w.served = h.apart
+		h.planFile += fmt.Sprintf("shadow: {dsn: %q}\n", h.apart)
 	}
 	dir := t.TempDir()
 	w.folder = filepath.Join(dir, "migrations")
@@ -109,7 +116,7 @@ func (w *world) sameStructure(ctx context.Context) {
 	w.t.Helper()
 	want, err := w.oracle.Structure(ctx, w.oracleDSN)
 	must(w.t, err)
-	got, err := w.oracle.Structure(ctx, w.production)
+	got, err := w.oracle.Structure(ctx, w.served)
 	must(w.t, err)
 	if diff := cmp.Diff(want, got); diff != "" {
 		w.t.Errorf("structure (-in place +upgraded):\n%s", diff)
@@ -120,7 +127,7 @@ func (w *world) sameRows(ctx context.Context, leaveOut ...string) {
 	w.t.Helper()
 	wantRows, err := w.oracle.Rows(ctx, w.oracleDSN, leaveOut...)
 	must(w.t, err)
-	gotRows, err := w.oracle.Rows(ctx, w.production, leaveOut...)
+	gotRows, err := w.oracle.Rows(ctx, w.served, leaveOut...)
 	must(w.t, err)
 	if diff := cmp.Diff(wantRows, gotRows); diff != "" {
 		w.t.Errorf("rows (-in place +upgraded):\n%s", diff)

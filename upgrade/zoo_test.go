@@ -121,7 +121,7 @@ func (w *world) sequencesGoOn(ctx context.Context) {
 	w.t.Helper()
 	want, err := w.oracle.Sequences(ctx, w.oracleDSN)
 	must(w.t, err)
-	got, err := w.oracle.Sequences(ctx, w.production)
+	got, err := w.oracle.Sequences(ctx, w.served)
 	must(w.t, err)
 	for name, last := range want {
 		if got[name] < last {

@@ -1,0 +1,54 @@
+package upgrade_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pgumbra/pgumbra/cutover"
+	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/testcontainers"
+	"github.com/pgumbra/pgumbra/upgrade"
+)
+
+// The zoo again, with the shadow in another database.
+func TestZooInAnotherDatabaseEqualsMigrationInPlace(t *testing.T) {
+	t.Parallel()
+	for name, schemas := range zoo {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ctx := limited(t, 2*time.Minute)
+			h := zooHistory(t, name, schemas)
+			h.apart = testcontainers.Database(t)
+			w := build(t, h)
+			w.run(ctx, upgrade.Options{Cutover: true})
+			must(t, upgrade.Finish(ctx, w.file(), cutover.KeepOld, upgrade.Purge, w.log))
+			w.upgraded(ctx)
+			w.sequencesGoOn(ctx)
+		})
+	}
+}
+
+func TestAbortLeavesBothDatabasesAsTheyWere(t *testing.T) {
+	t.Parallel()
+	for name, schemas := range zoo {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ctx := limited(t, 2*time.Minute)
+			h := zooHistory(t, name, schemas)
+			h.apart = testcontainers.Database(t)
+			w := build(t, h)
+			production, shadow := dump(t, w.production), dump(t, h.apart)
+			w.run(ctx, upgrade.Options{Until: control.Following})
+			_, err := upgrade.Abort(ctx, w.file(), upgrade.Purge, w.log)
+			must(t, err)
+			if diff := cmp.Diff(production, dump(t, w.production)); diff != "" {
+				t.Errorf("production after abort (-before +after):\n%s", diff)
+			}
+			if diff := cmp.Diff(shadow, dump(t, h.apart)); diff != "" {
+				t.Errorf("the shadow's database after abort (-before +after):\n%s", diff)
+			}
+		})
+	}
+}
