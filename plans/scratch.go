@@ -2,10 +2,10 @@ package plans
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
+	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -74,7 +74,7 @@ func (m *maker) createScratch(ctx context.Context, s *scratch) error {
 	if err != nil {
 		return err
 	}
-	if _, err := s.admin.Exec(ctx, "CREATE DATABASE "+pg.Ident(s.name)+" TEMPLATE template0 "+options); err != nil {
+	if _, err := s.admin.Exec(ctx, "CREATE DATABASE "+pg.Ident(s.name)+" TEMPLATE template0 CONNECTION LIMIT "+strconv.Itoa(scratchLimit)+" "+options); err != nil {
 		name := s.name
 		s.name = ""
 		if pg.State(err) == pg.InsufficientPriv {
@@ -86,23 +86,6 @@ func (m *maker) createScratch(ctx context.Context, s *scratch) error {
 	}
 	_, err = s.admin.Exec(ctx, "COMMENT ON DATABASE "+pg.Ident(s.name)+" IS "+pg.Literal(scratchMark+m.file.Name))
 	return err
-}
-
-// clear drops a leftover of ours of that name; taken: it is somebody else's.
-func (s *scratch) clear(ctx context.Context) (taken bool, err error) {
-	var comment string
-	err = s.admin.QueryRow(ctx, `SELECT coalesce(shobj_description(oid, 'pg_database'), '')
-		FROM pg_database WHERE datname = $1`, s.name).Scan(&comment)
-	switch {
-	case errors.Is(err, pgx.ErrNoRows):
-		return false, nil
-	case err != nil:
-		return false, fmt.Errorf("look for database %s: %w", s.name, err)
-	case len(comment) < len(scratchMark) || comment[:len(scratchMark)] != scratchMark:
-		return true, nil
-	}
-	_, err = s.admin.Exec(ctx, "DROP DATABASE "+pg.Ident(s.name)+" WITH (FORCE)")
-	return false, err
 }
 
 // databaseOptions are production's encoding and locale as CREATE DATABASE takes
