@@ -2,7 +2,6 @@ package traffic
 
 import (
 	"fmt"
-	"net"
 	"strconv"
 	"strings"
 
@@ -72,9 +71,4 @@ func (a Address) check() error {
 		return fmt.Errorf("the shadow's host is not known: set traffic.pgbouncer.target")
 	}
 	return nil
-}
-
-// hostPort is for messages.
-func hostPort(host string, port uint16) string {
-	return net.JoinHostPort(host, strconv.Itoa(int(port)))
 }

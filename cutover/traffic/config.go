@@ -99,3 +99,18 @@ func (c *config) find(name string) (entry, bool) {
 func (c *config) replace(e entry, value string) string {
 	return apply(c.texts[e.path], []edit{{e.start, e.end, value}})
 }
+
+// readKept reads one file alone, which may hold a part of a configuration: what
+// is no entry is passed over.
+func readKept(path, text string) (*config, error) {
+	c := &config{main: path, texts: map[string]string{path: text}, pgb: map[string]string{}}
+	section := "databases" // an included file goes on in the section around it
+	return c, scan(path, text, visitor{
+		section: func(name string) { section = name },
+		include: func(string) error { return nil },
+		item: func(key string, start, end, line int) error {
+			_ = c.item(section, entry{name: key, path: path, line: line, start: start, end: end, value: text[start:end]})
+			return nil
+		},
+	})
+}

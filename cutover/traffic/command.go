@@ -1,0 +1,125 @@
+package traffic
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/pgumbra/pgumbra/plans"
+)
+
+// command is a program of the user's that leads clients over; see the package
+// comment for what it is told.
+type command struct {
+	run                string
+	argv               []string
+	production, shadow Address
+	log                *slog.Logger
+}
+
+// commandLimit is how long the command may run; writers wait meanwhile. The
+// caller's deadline comes first.
+const commandLimit = 30 * time.Second
+
+func (c *command) inspect(context.Context) (findings, error) {
+	if _, err := exec.LookPath(c.argv[0]); err != nil {
+		return findings{{Level: plans.Blocker, Code: "traffic-command", Object: c.argv[0],
+			Message: "traffic.command cannot be started: " + err.Error(), Fix: "install it, or write its full path"}}, nil
+	}
+	return nil, nil
+}
+
+func (c *command) steps() []string {
+	words := make([]string, len(c.argv))
+	for i, word := range c.argv {
+		words[i] = strconv.Quote(word)
+	}
+	return []string{"run " + strings.Join(words, " ") + " with PGUMBRA_STEP=switch PGUMBRA_TO_HOST=" + c.shadow.Host}
+}
+
+func (c *command) pause(context.Context) error  { return nil }
+func (c *command) resume(context.Context) error { return nil }
+func (c *command) finish() error                { return nil }
+
+// side cannot be known of a program.
+func (c *command) side(context.Context) (Side, error) {
+	return Side{}, nil
+}
+
+// lead runs the command. What a failed one did is not known, so it is told to
+// lead back.
+func (c *command) lead(ctx context.Context, to Place) error {
+	err := c.execute(ctx, to)
+	if err == nil {
+		return nil
+	}
+	undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), commandLimit)
+	defer cancel()
+	other := Shadow
+	if to == Shadow {
+		other = Production
+	}
+	if back := c.execute(undo, other); back != nil {
+		return fmt.Errorf("%w: %w; then: %w", ErrUnknown, err, back)
+	}
+	return err
+}
+
+func (c *command) execute(ctx context.Context, to Place) error {
+	ctx, cancel := context.WithTimeout(ctx, commandLimit)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, c.argv[0], c.argv[1:]...)
+	cmd.Env = append(os.Environ(), c.environment(to)...)
+	// A group of its own: a terminal's ctrl-C is ours to answer, and what the
+	// command started ends with it.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.WaitDelay = time.Second
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	err := cmd.Run()
+	said := c.report(to, out.String())
+	if ctx.Err() != nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		return fmt.Errorf("traffic.command %s, to lead clients to the %s: %w%s", c.argv[0], to, err, said)
+	}
+	return nil
+}
+
+func (c *command) environment(to Place) []string {
+	step, from, dest := "switch", c.production, c.shadow
+	if to == Production {
+		step, from, dest = "back", c.shadow, c.production
+	}
+	env := []string{"PGUMBRA_RUN=" + c.run, "PGUMBRA_STEP=" + step}
+	for _, side := range []struct {
+		name string
+		Address
+	}{{"FROM", from}, {"TO", dest}} {
+		env = append(env, "PGUMBRA_"+side.name+"_HOST="+side.Host, "PGUMBRA_"+side.name+"_PORT="+strconv.Itoa(side.Port),
+			"PGUMBRA_"+side.name+"_DBNAME="+side.Database)
+	}
+	return env
+}
+
+// report logs what the command printed, without the passwords of connection
+// strings, and gives its last line for an error.
+func (c *command) report(to Place, output string) string {
+	last := ""
+	for line := range strings.Lines(output) {
+		if line = strings.TrimSpace(plans.Redact(line)); line != "" {
+			c.log.Info("traffic command", "to", string(to), "line", line)
+			last = ": " + line
+		}
+	}
+	return last
+}

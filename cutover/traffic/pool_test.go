@@ -1,0 +1,489 @@
+package traffic
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/url"
+	"os"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/testcontainers"
+)
+
+func TestMain(m *testing.M) { testcontainers.Run(m) }
+
+// fixture is a PgBouncer in front of production, and a shadow.
+type fixture struct {
+	t       *testing.T
+	bouncer *testcontainers.PgBouncer
+	file    *plans.File
+	traffic *Traffic
+}
+
+func start(t *testing.T, o testcontainers.PgBouncerOptions) *fixture {
+	t.Helper()
+	f := &fixture{t: t, file: &plans.File{Name: "shop-v2", Settings: plans.DefaultSettings()}}
+	f.file.Production.DSN, f.file.Shadow.DSN = testcontainers.Database(t), testcontainers.Database(t)
+	if o.Databases == nil {
+		o.Databases = map[string]string{"shop": f.file.Production.DSN}
+	}
+	f.bouncer = startBouncer(t, o)
+	f.serve(f.bouncer)
+	return f
+}
+
+func startBouncer(t *testing.T, o testcontainers.PgBouncerOptions) *testcontainers.PgBouncer {
+	t.Helper()
+	b, err := testcontainers.StartPgBouncer(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log(b.Log())
+		}
+		if err := b.Stop(context.Background()); err != nil {
+			t.Errorf("stop: %v", err)
+		}
+	})
+	return b
+}
+
+// serve adds a PgBouncer to the plan and opens it anew.
+func (f *fixture) serve(b *testcontainers.PgBouncer) {
+	f.t.Helper()
+	f.file.Traffic.PgBouncer = append(f.file.Traffic.PgBouncer,
+		plans.PgBouncerFile{AdminDSN: b.AdminDSN(), Database: "shop", Config: b.ConfigPath()})
+	f.traffic = open(f.t, f.file)
+}
+
+func open(t *testing.T, f *plans.File) *Traffic {
+	t.Helper()
+	traffic, err := Open(f, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return traffic
+}
+
+func (f *fixture) must(step func(context.Context) error) {
+	f.t.Helper()
+	ctx, cancel := context.WithTimeout(f.t.Context(), 20*time.Second)
+	defer cancel()
+	if err := step(ctx); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+func (f *fixture) wantSide(want Side) {
+	f.t.Helper()
+	side, err := f.traffic.Side(f.t.Context())
+	if err != nil || side != want {
+		f.t.Errorf("side %+v (%v), want %+v", side, err, want)
+	}
+}
+
+func (f *fixture) config() string {
+	f.t.Helper()
+	text, err := os.ReadFile(f.bouncer.ConfigPath())
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return string(text)
+}
+
+// change edits the configuration as a person would; PgBouncer does not know yet.
+func (f *fixture) change(old, text string) {
+	f.t.Helper()
+	before := f.config()
+	if !strings.Contains(before, old) {
+		f.t.Fatalf("no %q in %s", old, before)
+	}
+	if err := os.WriteFile(f.bouncer.ConfigPath(), []byte(strings.Replace(before, old, text, 1)), 0o600); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+func (f *fixture) admin(command string) {
+	f.t.Helper()
+	c, err := dial(f.t.Context(), f.bouncer.AdminDSN())
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	defer c.close()
+	if _, err := c.send(f.t.Context(), command); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+func client(t *testing.T, dsn string) *pgx.Conn {
+	t.Helper()
+	c, err := pgx.ParseConfig(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.DefaultQueryExecMode = pgx.QueryExecModeSimpleProtocol
+	conn, err := pgx.ConnectConfig(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close(context.Background()) })
+	return conn
+}
+
+func run(t *testing.T, conn *pgx.Conn, sql string) {
+	t.Helper()
+	if _, err := conn.Exec(t.Context(), sql); err != nil {
+		t.Fatalf("%s: %v", sql, err)
+	}
+}
+
+// currentDatabase is where a client is led.
+func currentDatabase(t *testing.T, conn *pgx.Conn) string {
+	t.Helper()
+	var name string
+	if err := conn.QueryRow(t.Context(), "SELECT current_database()").Scan(&name); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+func databaseOf(t *testing.T, dsn string) string {
+	t.Helper()
+	u, err := url.Parse(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimPrefix(u.Path, "/")
+}
+
+// clients write transactions through PgBouncer until stopped; each tells where
+// it was led.
+type clients struct {
+	group  errgroup.Group
+	stop   chan struct{}
+	shadow atomic.Int64 // transactions that were done there
+	total  atomic.Int64
+}
+
+func (f *fixture) clients(n int) *clients {
+	f.t.Helper()
+	c := &clients{stop: make(chan struct{})}
+	shadow := databaseOf(f.t, f.file.Shadow.DSN)
+	for range n {
+		conn := client(f.t, f.bouncer.DSN("shop"))
+		c.group.Go(func() error {
+			for {
+				select {
+				case <-c.stop:
+					return nil
+				default:
+				}
+				if err := c.transaction(f.t.Context(), conn, shadow); err != nil {
+					return err
+				}
+			}
+		})
+	}
+	return c
+}
+
+func (c *clients) transaction(ctx context.Context, conn *pgx.Conn, shadow string) error {
+	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+		var at string
+		if err := tx.QueryRow(ctx, "SELECT current_database()").Scan(&at); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, "INSERT INTO ledger DEFAULT VALUES"); err != nil {
+			return err
+		}
+		c.total.Add(1)
+		if at == shadow {
+			c.shadow.Add(1)
+		}
+		return nil
+	})
+}
+
+func await(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if err := poll(ctx, 2*time.Millisecond, func() (bool, error) { return done(), nil }); err != nil {
+		t.Fatalf("%s: %v", what, err)
+	}
+}
+
+func TestClientsAreLedToTheShadowAndBackWithoutAFailure(t *testing.T) {
+	t.Parallel()
+	f := start(t, testcontainers.PgBouncerOptions{})
+	for _, dsn := range []string{f.file.Production.DSN, f.file.Shadow.DSN} {
+		run(t, client(t, dsn), "CREATE TABLE ledger (id bigserial PRIMARY KEY)")
+	}
+	f.change("shop = ", "; shop = host=comment\nother = host=nowhere password='it''s'\nshop\t=   pool_size=3  ")
+	f.admin("RELOAD")
+	original := f.config()
+	before, _ := os.Stat(f.bouncer.ConfigPath())
+	c := f.clients(4)
+	await(t, "first transactions", func() bool { return c.total.Load() > 100 })
+
+	f.must(f.traffic.Pause)
+	f.wantSide(Side{Leads: Production, File: Production, Paused: true})
+	f.must(f.traffic.Switch)
+	f.wantSide(Side{Leads: Shadow, File: Shadow, Paused: true})
+	if c.shadow.Load() != 0 {
+		t.Error("a client reached the shadow before Resume")
+	}
+	f.must(f.traffic.Resume)
+	await(t, "transactions in the shadow", func() bool { return c.shadow.Load() > 100 })
+	f.wantSide(Side{Leads: Shadow, File: Shadow})
+	f.must(f.traffic.Pause)
+	f.must(f.traffic.Back)
+	f.must(f.traffic.Resume)
+	total := c.total.Load()
+	await(t, "transactions in production again", func() bool { return c.total.Load() > total+100 })
+	close(c.stop)
+	if err := c.group.Wait(); err != nil {
+		t.Errorf("a client failed: %v", err)
+	}
+	if diff := cmp.Diff(original, f.config()); diff != "" {
+		t.Errorf("the configuration is not as it was: %s", diff)
+	}
+	after, _ := os.Stat(f.bouncer.ConfigPath())
+	if diff := cmp.Diff(owner(before), owner(after)); diff != "" {
+		t.Errorf("owner or mode changed: %s", diff)
+	}
+	f.finish()
+}
+
+// finish wants nothing left beside the configuration.
+func (f *fixture) finish() {
+	f.t.Helper()
+	if _, err := os.Stat(f.bouncer.ConfigPath() + ".pgumbra-shop-v2"); err != nil {
+		f.t.Errorf("the old configuration was not kept: %v", err)
+	}
+	if err := f.traffic.Finish(); err != nil {
+		f.t.Error(err)
+	}
+	left, _ := os.ReadDir(strings.TrimSuffix(f.bouncer.ConfigPath(), "pgbouncer.ini"))
+	for _, file := range left {
+		if strings.Contains(file.Name(), "pgumbra") {
+			f.t.Errorf("%s is left", file.Name())
+		}
+	}
+}
+
+func TestPauseThatDoesNotEndLetsClientsGoOn(t *testing.T) {
+	t.Parallel()
+	f := start(t, testcontainers.PgBouncerOptions{})
+	holder, other := client(t, f.bouncer.DSN("shop")), client(t, f.bouncer.DSN("shop"))
+	run(t, holder, "BEGIN")
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	err := f.traffic.Pause(ctx)
+	if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrUnknown) {
+		t.Errorf("%v", err)
+	}
+	if err == nil || !strings.Contains(err.Error(), "1 transactions are still open") {
+		t.Errorf("%v does not say what it waited for", err)
+	}
+	f.wantSide(Side{Leads: Production, File: Production})
+	run(t, other, "SELECT 1")
+	run(t, holder, "COMMIT")
+	f.must(f.traffic.Pause)
+	f.must(f.traffic.Pause)
+	f.must(f.traffic.Resume)
+	f.must(f.traffic.Resume)
+}
+
+// PgBouncer answers a PAUSE at once, and wrongly, once it was told WAIT_CLOSE.
+func TestPauseIsNotBelievedWhileTransactionsAreOpen(t *testing.T) {
+	t.Parallel()
+	f := start(t, testcontainers.PgBouncerOptions{})
+	holder := client(t, f.bouncer.DSN("shop"))
+	f.admin("WAIT_CLOSE shop")
+	run(t, holder, "BEGIN")
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	if err := f.traffic.Pause(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("%v", err)
+	}
+	run(t, holder, "COMMIT")
+	f.must(f.traffic.Pause)
+	f.must(f.traffic.Resume)
+}
+
+func TestSwitchWantsClientsHeld(t *testing.T) {
+	t.Parallel()
+	f := start(t, testcontainers.PgBouncerOptions{})
+	original := f.config()
+	if err := f.traffic.Switch(t.Context()); !errors.Is(err, ErrNotPaused) || errors.Is(err, ErrUnknown) {
+		t.Errorf("%v", err)
+	}
+	f.must(f.traffic.Pause)
+	if err := f.bouncer.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	f.wantSide(Side{Leads: Production, File: Production})
+	if err := f.traffic.Switch(t.Context()); !errors.Is(err, ErrNotPaused) || errors.Is(err, ErrUnknown) {
+		t.Errorf("after a restart: %v", err)
+	}
+	if diff := cmp.Diff(original, f.config()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// 1.18 answers RELOAD with success whatever it could read.
+func TestSwitchIsTakenBackWhenPgBouncerDoesNotLoadIt(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ old, bad, says string }{
+		"a syntax error, seen before": {"[databases]\n", "[databases]\nbroken\n", "pgbouncer.ini:2"},
+		"an error before the entry":   {"[databases]\n", "[databases]\nbroken = nonsense=1\n", "RELOAD"},
+		"settings loaded half":        {"pool_mode = transaction", "pool_mode = nonsense", "RELOAD"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := start(t, testcontainers.PgBouncerOptions{})
+			f.must(f.traffic.Pause)
+			f.change(c.old, c.bad)
+			bad := f.config()
+			err := f.traffic.Switch(t.Context())
+			if err == nil || errors.Is(err, ErrUnknown) || !strings.Contains(err.Error(), c.says) && !strings.Contains(err.Error(), "did not take") {
+				t.Errorf("%v", err)
+			}
+			if diff := cmp.Diff(bad, f.config()); diff != "" {
+				t.Errorf("the file was not taken back: %s", diff)
+			}
+			f.change(c.bad, c.old)
+			f.wantSide(Side{Leads: Production, File: Production, Paused: true})
+			f.admin("RELOAD")
+			f.must(f.traffic.Switch)
+			f.wantSide(Side{Leads: Shadow, File: Shadow, Paused: true})
+		})
+	}
+}
+
+func TestARestartKeepsWhereTheSwitchLed(t *testing.T) {
+	t.Parallel()
+	f := start(t, testcontainers.PgBouncerOptions{})
+	f.must(f.traffic.Pause)
+	f.must(f.traffic.Switch)
+	if err := f.bouncer.Kill(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	side, err := f.traffic.Side(t.Context())
+	if err == nil || side != (Side{Leads: Unknown, File: Shadow}) {
+		t.Errorf("PgBouncer is down: %+v (%v)", side, err)
+	}
+	if err := f.bouncer.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	f.wantSide(Side{Leads: Shadow, File: Shadow})
+	f.must(f.traffic.Resume)
+	if got := currentDatabase(t, client(t, f.bouncer.DSN("shop"))); got != databaseOf(t, f.file.Shadow.DSN) {
+		t.Errorf("led to %s", got)
+	}
+}
+
+// Between the new file and RELOAD a process can die.
+func TestTheNextProcessGoesOnWhereOneDied(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		step func(*Traffic, context.Context) error
+		want Place
+	}{"forward": {(*Traffic).Switch, Shadow}, "back": {(*Traffic).Back, Production}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := start(t, testcontainers.PgBouncerOptions{})
+			original := f.config()
+			f.must(f.traffic.Pause)
+			if _, err := f.traffic.members[0].(*pool).edit(Shadow); err != nil {
+				t.Fatal(err)
+			}
+			f.traffic = open(t, f.file)
+			f.wantSide(Side{Leads: Production, File: Shadow, Paused: true})
+			f.must(func(ctx context.Context) error { return c.step(f.traffic, ctx) })
+			f.wantSide(Side{Leads: c.want, File: c.want, Paused: true})
+			f.must(f.traffic.Back)
+			if diff := cmp.Diff(original, f.config()); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestSomebodyElsesEntryIsElsewhere(t *testing.T) {
+	t.Parallel()
+	f := start(t, testcontainers.PgBouncerOptions{})
+	f.must(f.traffic.Pause)
+	f.must(f.traffic.Switch)
+	f.change("dbname="+databaseOf(t, f.file.Shadow.DSN), "dbname=third")
+	f.wantSide(Side{Leads: Shadow, File: Elsewhere, Paused: true})
+}
+
+func TestOnePgBouncersFailureIsAllOnes(t *testing.T) {
+	t.Parallel()
+	f := start(t, testcontainers.PgBouncerOptions{})
+	second := startBouncer(t, testcontainers.PgBouncerOptions{Databases: map[string]string{"shop": f.file.Production.DSN}})
+	f.serve(second)
+	f.must(f.traffic.Pause)
+	if err := second.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.traffic.Switch(t.Context()); !errors.Is(err, ErrNotPaused) || errors.Is(err, ErrUnknown) {
+		t.Errorf("switch: %v", err)
+	}
+	f.wantSide(Side{Leads: Production, File: Production, Paused: true})
+	f.must(f.traffic.Pause)
+	f.must(f.traffic.Switch)
+	f.wantSide(Side{Leads: Shadow, File: Shadow, Paused: true})
+	f.must(f.traffic.Resume)
+	if err := second.Kill(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.traffic.Pause(t.Context()); err == nil || errors.Is(err, ErrUnknown) {
+		t.Errorf("pause: %v", err)
+	}
+	run(t, client(t, f.bouncer.DSN("shop")), "SELECT 1")
+}
+
+func TestTwoEntriesOfOneFileAreLedTogether(t *testing.T) {
+	t.Parallel()
+	production := testcontainers.Database(t)
+	f := start(t, testcontainers.PgBouncerOptions{Databases: map[string]string{"shop": production, "reports": production}})
+	f.file.Traffic.PgBouncer = append(f.file.Traffic.PgBouncer, f.file.Traffic.PgBouncer[0])
+	f.file.Traffic.PgBouncer[1].Database = "reports"
+	f.traffic = open(t, f.file)
+	original := f.config()
+	f.must(f.traffic.Pause)
+	f.must(f.traffic.Switch)
+	f.wantSide(Side{Leads: Shadow, File: Shadow, Paused: true})
+	f.must(f.traffic.Back)
+	if diff := cmp.Diff(original, f.config()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func owner(info os.FileInfo) [3]uint32 {
+	stat := info.Sys().(*syscall.Stat_t)
+	return [3]uint32{stat.Uid, stat.Gid, stat.Mode}
+}
+
+// write makes a file of PgBouncer's, with the owner of its configuration.
+func (f *fixture) write(path, text string) {
+	f.t.Helper()
+	if err := keepFile(f.bouncer.ConfigPath(), path, text); err != nil {
+		f.t.Fatal(err)
+	}
+}
