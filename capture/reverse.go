@@ -22,8 +22,8 @@ import (
 // have nowhere to go back to.
 func reversed(t *plans.Table) bool { return t.Feed == plans.Copied || t.Feed == plans.Derived }
 
-// PrepareReverse makes the reverse journals, functions and triggers on the
-// shadow tables, under their names while the shadow is built. The triggers stay
+// PrepareReverse makes the reverse journals, functions and triggers in the
+// shadow's database (pool), on the shadow tables, under their names while the shadow is built. The triggers stay
 // silent for sessions of ours (application_name pgumbra/…), and nobody else
 // writes these tables before the swap. SHARE ROW EXCLUSIVE on each shadow table
 // for a moment, for which our own batches wait. Does nothing where the plan wants
@@ -39,6 +39,9 @@ func PrepareReverse(ctx context.Context, pool *pgxpool.Pool, run *control.Run) e
 	if err != nil || len(missing) == 0 {
 		return err
 	}
+	if err := in.baseOnce(ctx); err != nil {
+		return err
+	}
 	for _, table := range missing {
 		t, err := reverseTarget(ctx, pool, run, table)
 		if err != nil {
@@ -52,6 +55,22 @@ func PrepareReverse(ctx context.Context, pool *pgxpool.Pool, run *control.Run) e
 		}
 	}
 	return showAll(ctx, in.locks)
+}
+
+// baseOnce makes the run's sequence and fingerprint where they are not: in the
+// database of a shadow of its own. Made anew beside production they would look
+// like a change to [Signature].
+func (in *installer) baseOnce(ctx context.Context) error {
+	var there bool
+	err := in.pool.QueryRow(ctx, `SELECT pg_catalog.to_regclass($1) IS NOT NULL AND pg_catalog.to_regprocedure($2) IS NOT NULL`,
+		sequence(in.run.ID).Quoted(), fingerprintFunction(in.run.ID).Quoted()+"(pg_catalog.oid)").Scan(&there)
+	if err != nil {
+		return fmt.Errorf("look for the journals' sequence: %w", err)
+	}
+	if there {
+		return nil
+	}
+	return in.base(ctx)
 }
 
 // reverseWait is long: only batches of ours hold locks on shadow tables, or a
