@@ -27,6 +27,9 @@ const (
 // table at a time for the moment of a DROP TRIGGER, waiting at most 100 ms
 // each time. Where the plan has no watch, the run is finished at the end.
 func (c *Cutover) After(ctx context.Context) error {
+	if c.Sides.Apart() {
+		return c.afterApart(ctx)
+	}
 	swapped, err := c.swapped(ctx)
 	if err != nil {
 		return err
@@ -39,16 +42,22 @@ func (c *Cutover) After(ctx context.Context) error {
 	if err := c.outliveSnapshots(ctx, swapped); err != nil {
 		return err
 	}
-	if err := dropGuards(ctx, c.Pool, c.Upgrade); err != nil {
+	if err := dropGuards(ctx, c.Sides.Production, c.Upgrade); err != nil {
 		return err
 	}
-	for _, part := range []struct {
-		name string
-		do   func(context.Context) error
-	}{
-		{"remove capture from the old side", c.Parts.StopCapture},
-		{"validate foreign keys", c.Parts.PostSwap},
-	} {
+	err = c.parts(ctx, []step{{"remove capture from the old side", c.Parts.StopCapture}, {"validate foreign keys", c.Parts.PostSwap}})
+	if err != nil {
+		return err
+	}
+	if !c.Upgrade.Plan.Settings.Watch.Enabled {
+		return c.Finish(ctx, KeepOld)
+	}
+	return nil
+}
+
+// parts does one after the other of those that are there.
+func (c *Cutover) parts(ctx context.Context, all []step) error {
+	for _, part := range all {
 		if part.do == nil {
 			continue
 		}
@@ -56,10 +65,24 @@ func (c *Cutover) After(ctx context.Context) error {
 			return fmt.Errorf("%s: %w", part.name, err)
 		}
 	}
-	if !c.Upgrade.Plan.Settings.Watch.Enabled {
-		return c.Finish(ctx, KeepOld)
-	}
 	return nil
+}
+
+// afterApart: the shadow has no names of production's to drop, and no session
+// there is old enough to need a guard or to be recycled. The fence stays.
+func (c *Cutover) afterApart(ctx context.Context) error {
+	if err := c.dropGate(ctx); err != nil {
+		return err
+	}
+	err := c.parts(ctx, []step{
+		{"remove capture from the old side", c.Parts.StopCapture},
+		{"drop the shadow's structure from production", c.Parts.DropSkeleton},
+		{"validate foreign keys", c.Parts.PostSwap},
+	})
+	if err != nil || c.Upgrade.Plan.Settings.Watch.Enabled {
+		return err
+	}
+	return c.Finish(ctx, KeepOld)
 }
 
 // swap as the run's row tells it.
@@ -70,7 +93,7 @@ type swapRecord struct {
 
 func (c *Cutover) swapped(ctx context.Context) (swapRecord, error) {
 	var s swapRecord
-	err := c.Pool.QueryRow(ctx, `SELECT (cutover->>'at')::timestamptz, coalesce(cutover->>'guard', swap_xid::text)
+	err := c.Sides.Production.QueryRow(ctx, `SELECT (cutover->>'at')::timestamptz, coalesce(cutover->>'guard', swap_xid::text)
 		FROM pgumbra.run WHERE id = $1`, c.Upgrade.ID).Scan(&s.at, &s.guard)
 	if err != nil {
 		return s, fmt.Errorf("read the swap's record: %w", err)
@@ -86,7 +109,7 @@ func (c *Cutover) outliveSnapshots(ctx context.Context, s swapRecord) error {
 	var said time.Time
 	for {
 		var found []session
-		err := pinned(ctx, c.Pool, func(tx pgx.Tx) (err error) {
+		err := pinned(ctx, c.Sides.Production, func(tx pgx.Tx) (err error) {
 			found, err = sessions(ctx, tx, holdersSQL, s.guard, 0)
 			return err
 		})
@@ -218,7 +241,7 @@ func untilLocked(ctx context.Context, transaction func() error) error {
 // before the swap, so that pools make new ones without old prepared statements.
 // Sessions that this role may not end are left, and logged.
 func (c *Cutover) recycle(ctx context.Context, swapped time.Time) error {
-	rows, err := c.Pool.Query(ctx, `SELECT pid FROM pg_catalog.pg_stat_activity
+	rows, err := c.Sides.Production.Query(ctx, `SELECT pid FROM pg_catalog.pg_stat_activity
 		WHERE datname = pg_catalog.current_database() AND backend_type = 'client backend' AND state = 'idle'
 		  AND backend_start < $1 AND pid <> pg_catalog.pg_backend_pid() AND application_name NOT LIKE 'pgumbra/%'`, swapped)
 	if err != nil {
@@ -230,7 +253,7 @@ func (c *Cutover) recycle(ctx context.Context, swapped time.Time) error {
 	}
 	for _, pid := range pids {
 		// Once more in the same statement: it may have begun to work meanwhile.
-		_, err := c.Pool.Exec(ctx, `SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
+		_, err := c.Sides.Production.Exec(ctx, `SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
 			WHERE pid = $1 AND state = 'idle' AND backend_start < $2`, pid, swapped)
 		if pg.State(err) == pg.InsufficientPriv {
 			c.Log.Warn("an idle session may not be ended by this role", "pid", pid)

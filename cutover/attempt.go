@@ -2,112 +2,48 @@ package cutover
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/pgconn/ctxwatch"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
 )
 
-// attempt is one try, with two sessions of its own: one holds the fence and
-// swaps, the other looks on.
+// attempt is one try. It holds the fence in production; the swap is in the same
+// transaction, or in the shadow's own database.
 type attempt struct {
+	*pair // in production
 	c     *Cutover
 	plan  *plans.Plan
 	out   *Outcome
 	facts *facts
 
-	swapper *pgx.Conn
-	onlook  *pgx.Conn
-	pid     uint32 // swapper's backend
-
 	began    time.Time // first lock request
 	deadline time.Time // began + max_stall
 	guard    string    // xid8: who does not see it has a snapshot from before the drain
 	xid      string    // xid8 of the swap
-	waitedOn []Blocker // last sample of who stood in the fence's way
 }
 
 func (c *Cutover) open(ctx context.Context, out *Outcome) (*attempt, error) {
 	a := &attempt{c: c, plan: c.Upgrade.Plan, out: out}
 	var err error
-	if a.swapper, err = c.connect(ctx); err != nil {
+	if a.pair, err = openPair(ctx, c.DSN); err != nil {
 		return nil, err
 	}
-	if a.onlook, err = c.connect(ctx); err != nil {
-		a.close(ctx)
-		return nil, err
-	}
-	a.pid = a.swapper.PgConn().PID()
 	if a.facts, err = gather(ctx, a.onlook, a.plan); err != nil {
 		a.close(ctx)
 		return nil, err
 	}
-	a.giveWayFirst(ctx)
+	a.giveWayFirst(ctx, c.settings().LockTimeout, c.Log)
 	return a, nil
 }
 
-// connect opens a session whose statements are cancelled on the server when
-// their context ends, so that a lock never outlives the budget it was given.
-func (c *Cutover) connect(ctx context.Context) (*pgx.Conn, error) {
-	config, err := pg.Config(c.DSN, pg.Options{Component: "cutover"})
-	if err != nil {
-		return nil, err
-	}
-	config.BuildContextWatcherHandler = func(conn *pgconn.PgConn) ctxwatch.Handler {
-		return &pgconn.CancelRequestContextWatcherHandler{Conn: conn, DeadlineDelay: 2 * time.Second}
-	}
-	return pgx.ConnectConfig(ctx, config)
-}
-
-// giveWayFirst makes us, not a client, the victim of a deadlock, and autovacuum
-// give way within the fence's budget: both happen when the waiter's
-// deadlock_timeout is over. Without the right to set it the budget alone keeps
-// clients safe, and autovacuum is a blocker by name.
-func (a *attempt) giveWayFirst(ctx context.Context) {
-	ms := max(a.c.settings().LockTimeout.Milliseconds()/4, 1)
-	_, err := a.swapper.Exec(ctx, `SELECT pg_catalog.set_config('deadlock_timeout', $1, false)`, strconv.FormatInt(ms, 10)+"ms")
-	if err != nil {
-		a.c.Log.Debug("deadlock_timeout not set", "error", err)
-	}
-}
-
-// close ends both sessions. Whatever was not committed is rolled back and the
-// fence is gone, at the latest when the server notices that we are.
-func (a *attempt) close(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-	defer cancel()
-	for _, conn := range []*pgx.Conn{a.swapper, a.onlook} {
-		if conn != nil {
-			_, _ = conn.Exec(ctx, "ROLLBACK")
-			_ = conn.Close(ctx)
-		}
-	}
-}
-
-// calm begins the transaction and keeps VACUUM, ANALYZE and their automatic
-// workers off the shadow's tables, which the swap must lock: nobody else uses
-// them, so this costs no stall.
+// calm begins the transaction.
 func (a *attempt) calm(ctx context.Context) error {
-	budget := a.c.settings().LockTimeout
-	script := fmt.Sprintf(`BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
-SET LOCAL statement_timeout = %d;
-SET LOCAL idle_in_transaction_session_timeout = %d`, // should the network swallow us
-		max(budget.Milliseconds(), 200),
-		(a.c.settings().MaxStall + time.Second).Milliseconds())
-	if len(a.facts.shadow) > 0 {
-		script += ";\nLOCK TABLE " + only(a.facts.shadow) + " IN SHARE UPDATE EXCLUSIVE MODE"
-	}
-	return a.watched(ctx, script)
+	return a.begin(ctx, a.c.settings().LockTimeout, a.c.settings().MaxStall+time.Second, a.facts.shadow)
 }
 
 // fence stops writes: one LOCK TABLE statement over everything that moves, in
@@ -162,61 +98,29 @@ func only(relations []relation) string {
 	return strings.Join(quoted, ", ")
 }
 
-// watched runs a script that waits for locks while the other session notes
-// who is in the way.
-func (a *attempt) watched(ctx context.Context, script string) error {
-	group, groupCtx := errgroup.WithContext(ctx)
-	done := make(chan struct{})
-	group.Go(func() error {
-		defer close(done)
-		return pg.ExecScript(groupCtx, a.swapper, script)
-	})
-	group.Go(func() error { return a.sample(groupCtx, done) })
-	return group.Wait()
+// step is a part of an attempt that takes of its time.
+type step struct {
+	name string
+	do   func(context.Context) error
 }
-
-// sample notes who blocks the swapping session until done is closed. The first
-// look is late enough to cost nothing where the fence stands at once.
-func (a *attempt) sample(ctx context.Context, done <-chan struct{}) error {
-	for {
-		select {
-		case <-done:
-			return nil
-		case <-ctx.Done():
-			return nil
-		case <-time.After(15 * time.Millisecond):
-		}
-		found, err := sessions(ctx, a.onlook, blockingSQL, a.pid)
-		if errors.Is(err, context.Canceled) {
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("look who blocks: %w", err)
-		}
-		if len(found) > 0 {
-			a.waitedOn = blockersOf("lock", found)
-		}
-	}
-}
-
-func (a *attempt) blockers() []Blocker { return a.waitedOn }
 
 // behindFence does what has to be done while writers wait. Each step has what
 // is left of max_stall.
 func (a *attempt) behindFence(ctx context.Context) error {
-	steps := []struct {
-		name string
-		do   func(context.Context) error
-	}{
+	return a.steps(ctx, []step{
 		{"compare the tables behind the fence", a.compare},
 		{"drain", a.drain},
 		{"wait for old snapshots", a.outwait},
 		{"keep readers out", a.shut},
 		{"swap", a.swap},
-	}
-	for _, s := range steps {
+	})
+}
+
+// steps does one after the other, as long as max_stall is not used up.
+func (a *attempt) steps(ctx context.Context, all []step) error {
+	for _, s := range all {
 		a.waitedOn = nil
-		if err := s.do(ctx); err != nil {
+		if err := a.c.hooked(ctx, s); err != nil {
 			return a.judge(ctx, s.name, err)
 		}
 		if time.Now().After(a.deadline) {
@@ -225,6 +129,20 @@ func (a *attempt) behindFence(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// hooked does a step, with a test's failures before and after it.
+func (c *Cutover) hooked(ctx context.Context, s step) error {
+	if c.hook == nil {
+		return s.do(ctx)
+	}
+	if err := c.hook("before " + s.name); err != nil {
+		return err
+	}
+	if err := s.do(ctx); err != nil {
+		return err
+	}
+	return c.hook("after " + s.name)
 }
 
 // compare looks whether tables came or went between the attempt's facts and
@@ -242,9 +160,19 @@ func (a *attempt) compare(ctx context.Context) error {
 	return nil
 }
 
-// drain replays what the journals still hold, on other sessions, and in the
-// meantime asks whether the structure is what capture saw.
+// drain replays the rest and makes the mark by which snapshots are told apart.
 func (a *attempt) drain(ctx context.Context) error {
+	if err := a.replayRest(ctx); err != nil {
+		return err
+	}
+	// Committed by itself and after every transaction of the drain's: a
+	// snapshot that sees it as done sees those too.
+	return a.onlook.QueryRow(ctx, `SELECT pg_current_xact_id()::text`).Scan(&a.guard)
+}
+
+// replayRest replays what the journals still hold, on other sessions, and in the
+// meantime asks whether the structure is what capture saw.
+func (a *attempt) replayRest(ctx context.Context) error {
 	group, both := errgroup.WithContext(ctx)
 	group.Go(func() (err error) {
 		a.out.Drained, err = a.c.Parts.Drain(both)
@@ -259,12 +187,7 @@ func (a *attempt) drain(ctx context.Context) error {
 			return refuse(changedBlockers(changed)...)
 		})
 	}
-	if err := group.Wait(); err != nil {
-		return err
-	}
-	// Committed by itself and after every transaction of the drain's: a
-	// snapshot that sees it as done sees those too.
-	return a.onlook.QueryRow(ctx, `SELECT pg_current_xact_id()::text`).Scan(&a.guard)
+	return group.Wait()
 }
 
 func changedBlockers(changed []string) []Blocker {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
@@ -27,19 +28,11 @@ const locksPerTable = 6
 // Check names what stands against a cutover now. It takes no locks. An empty
 // list means that an attempt is worth making, not that it will succeed.
 func (c *Cutover) Check(ctx context.Context) ([]Blocker, error) {
-	var all []Blocker
-	err := pinned(ctx, c.Pool, func(tx pgx.Tx) error {
-		for _, check := range []func(context.Context, pg.Querier) ([]Blocker, error){
-			c.checkPrivileges, c.checkTables, c.checkPrepared, c.checkIndexes, c.checkLocks, c.checkSessions, c.checkDependents,
-		} {
-			found, err := check(ctx, tx)
-			if err != nil {
-				return err
-			}
-			all = append(all, found...)
-		}
-		return nil
-	})
+	if c.Sides.Apart() {
+		return c.checkApart(ctx)
+	}
+	all, err := checked(ctx, c.Sides.Production,
+		c.checkPrivileges, c.checkTables, c.checkPrepared, c.checkIndexes, c.checkLocks, c.checkSessions, c.checkDependents)
 	if err != nil {
 		return nil, err
 	}
@@ -51,6 +44,22 @@ func (c *Cutover) Check(ctx context.Context) ([]Blocker, error) {
 		all = append(all, found...)
 	}
 	return all, nil
+}
+
+// checked puts several questions to one side.
+func checked(ctx context.Context, pool *pgxpool.Pool, checks ...func(context.Context, pg.Querier) ([]Blocker, error)) ([]Blocker, error) {
+	var all []Blocker
+	err := pinned(ctx, pool, func(tx pgx.Tx) error {
+		for _, check := range checks {
+			found, err := check(ctx, tx)
+			if err != nil {
+				return err
+			}
+			all = append(all, found...)
+		}
+		return nil
+	})
+	return all, err
 }
 
 // checkPrivileges: without pg_read_all_stats other sessions' state reads NULL,
@@ -103,7 +112,7 @@ func (c *Cutover) checkLag(ctx context.Context) ([]Blocker, error) {
 		return nil, err
 	}
 	var rate float64
-	if err := c.Pool.QueryRow(ctx, `SELECT rate_out FROM pgumbra.leader WHERE run_id = $1`, c.Upgrade.ID).Scan(&rate); err != nil {
+	if err := c.Sides.Production.QueryRow(ctx, `SELECT rate_out FROM pgumbra.leader WHERE run_id = $1`, c.Upgrade.ID).Scan(&rate); err != nil {
 		return nil, fmt.Errorf("read the rate: %w", err)
 	}
 	drain := time.Duration(float64(pending) / max(rate, assumedRate) * float64(time.Second))
@@ -156,20 +165,27 @@ func named(ctx context.Context, db pg.Querier, code, message, fix, sql string, a
 // room for.
 func (c *Cutover) checkLocks(ctx context.Context, db pg.Querier) ([]Blocker, error) {
 	production, shadow := schemaNames(c.Upgrade.Plan)
-	old, err := relations(ctx, db, production)
-	if err != nil {
-		return nil, err
+	return c.checkLocksOf(append(production, shadow...))(ctx, db)
+}
+
+// checkLocksOf counts the tables of some schemas of one database.
+func (c *Cutover) checkLocksOf(schemas []string) func(context.Context, pg.Querier) ([]Blocker, error) {
+	return func(ctx context.Context, db pg.Querier) ([]Blocker, error) {
+		tables, err := relations(ctx, db, schemas)
+		if err != nil {
+			return nil, err
+		}
+		need := int64(len(tables)*locksPerTable/2 + 100)
+		if c.Upgrade.Plan.Moves() {
+			need *= 2 // tables moved one by one take their indexes, sequences and TOAST along
+		}
+		return roomForLocks(ctx, db, need)
 	}
-	twins, err := relations(ctx, db, shadow)
-	if err != nil {
-		return nil, err
-	}
-	need := int64((len(old)+len(twins))*locksPerTable/2 + 100)
-	if c.Upgrade.Plan.Moves() {
-		need *= 2 // tables moved one by one take their indexes, sequences and TOAST along
-	}
+}
+
+func roomForLocks(ctx context.Context, db pg.Querier, need int64) ([]Blocker, error) {
 	var room int64
-	err = db.QueryRow(ctx, `SELECT current_setting('max_locks_per_transaction')::bigint *
+	err := db.QueryRow(ctx, `SELECT current_setting('max_locks_per_transaction')::bigint *
 		(current_setting('max_connections')::bigint + current_setting('max_prepared_transactions')::bigint)
 		- (SELECT count(*) FROM pg_catalog.pg_locks WHERE NOT fastpath)`).Scan(&room)
 	if err != nil {
@@ -188,7 +204,7 @@ func (c *Cutover) checkLocks(ctx context.Context, db pg.Querier) ([]Blocker, err
 // replays WAL, whatever the names are.
 func (c *Cutover) checkSessions(ctx context.Context, db pg.Querier) ([]Blocker, error) {
 	production, _ := schemaNames(c.Upgrade.Plan)
-	found, err := sessions(ctx, db, inWaySQL, production, c.settings().MaxStall.Seconds())
+	found, err := sessions(ctx, db, inWaySQL, production, c.settings().MaxStall.Seconds(), true)
 	if err != nil {
 		return nil, fmt.Errorf("look for open transactions: %w", err)
 	}

@@ -1,6 +1,7 @@
 package cutover
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,33 +24,48 @@ const (
 	endAfter       = time.Second
 )
 
-// commit ends the stall. Once COMMIT is sent the caller's context no longer
-// counts: half a swap does not exist, and its outcome must be known.
+// errNoAnswer says that COMMIT was sent and that nobody knows yet what became
+// of it. The caller asks the server.
+var errNoAnswer = errors.New("no answer to COMMIT")
+
+// commit ends the stall.
 func (a *attempt) commit(ctx context.Context) error {
 	if a.c.beforeCommit != nil {
 		a.c.beforeCommit(a.pid)
 	}
-	sent, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitPatience)
-	defer cancel()
-	tag, err := a.swapper.Exec(sent, "COMMIT")
+	err := sendCommit(ctx, a.swapper)
 	a.out.Stall = time.Since(a.began)
-	var answer *pgconn.PgError
-	switch {
-	case err == nil && tag.String() == "COMMIT":
-	case err == nil:
-		return fmt.Errorf("commit the swap: the server answered %s", tag)
-	case errors.As(err, &answer) && !pg.Unreachable(err) && answer.Code != pg.QueryCanceled:
-		return fmt.Errorf("commit the swap: %w", err)
-	default:
+	if errors.Is(err, errNoAnswer) {
 		a.c.Log.Warn("no answer to the swap's commit; asking the server", "xid", a.xid, "error", err)
-		if err := a.c.learn(ctx, a.xid, a.pid); err != nil {
-			return err
-		}
+		err = a.c.learn(ctx, a.c.DSN, a.xid, a.pid)
+	}
+	if err != nil {
+		return err
 	}
 	a.out.Swapped = true
 	a.c.Upgrade.Entered(control.Watching)
 	a.remember(ctx)
 	return nil
+}
+
+// sendCommit returns nil when the transaction is committed, [errNoAnswer], or
+// an error that says that it was rolled back. Once COMMIT is sent the caller's
+// context no longer counts: half a swap does not exist, and its outcome must be
+// known.
+func sendCommit(ctx context.Context, conn *pgx.Conn) error {
+	sent, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitPatience)
+	defer cancel()
+	tag, err := conn.Exec(sent, "COMMIT")
+	var answer *pgconn.PgError
+	switch {
+	case err == nil && tag.String() == "COMMIT":
+		return nil
+	case err == nil:
+		return fmt.Errorf("commit the swap: the server answered %s", tag)
+	case errors.As(err, &answer) && !pg.Unreachable(err) && answer.Code != pg.QueryCanceled:
+		return fmt.Errorf("commit the swap: %w", err)
+	}
+	return fmt.Errorf("%w: %w", errNoAnswer, err)
 }
 
 // remember corrects the recorded stall, which was measured just before the
@@ -63,16 +79,16 @@ func (a *attempt) remember(ctx context.Context) {
 	}
 }
 
-// learn asks the server how the swap's transaction ended, until it is no longer
+// learn asks a server how the swap's transaction ended, until it is no longer
 // in progress. Nil: committed, by its number and by the run's row. A notNow:
 // rolled back. [ErrUnknown]: neither can be told.
-func (c *Cutover) learn(ctx context.Context, xid string, backend uint32) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookPatience)
+func (c *Cutover) learn(ctx context.Context, dsn, xid string, backend uint32) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cmp.Or(c.lookFor, lookPatience))
 	defer cancel()
 	began := time.Now()
 	var last error
 	for ctx.Err() == nil {
-		status, swapped, err := c.look(ctx, xid)
+		status, swapped, err := c.look(ctx, dsn, xid)
 		switch {
 		case err != nil:
 			last = err
@@ -82,11 +98,11 @@ func (c *Cutover) learn(ctx context.Context, xid string, backend uint32) error {
 			return refuse(Blocker{Code: "connection-lost", Message: "the connection was lost at the swap's commit, and the server rolled it back",
 				Fix: "nothing changed; it is tried again"})
 		case status != "in progress":
-			return fmt.Errorf("%w: transaction %s is %q, phase watching: %t (pgumbra.run of %s)", ErrUnknown, xid, status, swapped, c.Upgrade.Name)
+			return fmt.Errorf("%w: transaction %s on %s is %q, phase watching: %t (pgumbra.run of %s)", ErrUnknown, xid, placeOf(dsn), status, swapped, c.Upgrade.Name)
 		default:
 			last = errors.New("it is still in progress")
 			if time.Since(began) > endAfter {
-				last = errors.Join(last, c.end(ctx, xid, backend))
+				last = errors.Join(last, end(ctx, dsn, xid, backend))
 			}
 		}
 		select {
@@ -94,15 +110,15 @@ func (c *Cutover) learn(ctx context.Context, xid string, backend uint32) error {
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
-	return fmt.Errorf("%w: transaction %s (pgumbra.run of %s): %w", ErrUnknown, xid, c.Upgrade.Name, last)
+	return fmt.Errorf("%w: transaction %s on %s (pgumbra.run of %s): %w", ErrUnknown, xid, placeOf(dsn), c.Upgrade.Name, last)
 }
 
 // look reads the transaction's status first: when that is final, so is the
 // row that is read after it.
-func (c *Cutover) look(ctx context.Context, xid string) (status string, swapped bool, err error) {
+func (c *Cutover) look(ctx context.Context, dsn, xid string) (status string, swapped bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	conn, err := pg.Connect(ctx, c.DSN, pg.Options{Component: "cutover"})
+	conn, err := pg.Connect(ctx, dsn, pg.Options{Component: "cutover"})
 	if err != nil {
 		return "", false, err
 	}
@@ -122,11 +138,16 @@ func (c *Cutover) look(ctx context.Context, xid string) (status string, swapped 
 	return status, swapped, err
 }
 
-// end ends the swap's backend if it still is in that transaction.
-func (c *Cutover) end(ctx context.Context, xid string, backend uint32) error {
+// end ends a backend of a cutover's if it still is in that transaction.
+func end(ctx context.Context, dsn, xid string, backend uint32) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	_, err := c.Pool.Exec(ctx, `SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
+	conn, err := pg.Connect(ctx, dsn, pg.Options{Component: "cutover"})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	_, err = conn.Exec(ctx, `SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
 		WHERE pid = $1 AND backend_xid = $2::xid8::xid AND application_name = 'pgumbra/cutover'`, backend, xid)
 	return err
 }

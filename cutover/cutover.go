@@ -18,9 +18,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"time"
-
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
@@ -59,24 +58,39 @@ type Parts struct {
 	StopCapture func(ctx context.Context) error
 	// PostSwap validates what the swap made NOT VALID.
 	PostSwap func(ctx context.Context) error
-	// RemoveCapture removes whatever capture has left, both directions.
+	// RemoveCapture removes whatever capture has left, both directions, on both
+	// sides.
 	RemoveCapture func(ctx context.Context) error
+	// DropSkeleton drops the shadow's structure that stood in production's
+	// database for a shadow in another one.
+	DropSkeleton func(ctx context.Context) error
+	// Pooled are the sessions of production's that clients' poolers hold, by
+	// client address and port as production sees them.
+	Pooled func(ctx context.Context) ([]netip.AddrPort, error)
 }
 
 // Cutover swaps one run. Not for use by several goroutines at once.
 type Cutover struct {
-	// Pool of sessions under production's search_path.
-	Pool *pgxpool.Pool
-	// DSN for the two sessions of an attempt's own: direct, no pooler between.
-	DSN     string
+	// Sides are pools of sessions under production's search_path.
+	Sides control.Sides
+	// DSN and ShadowDSN are for an attempt's own sessions: direct, no pooler
+	// between. ShadowDSN counts only where the shadow is another database; host,
+	// port and database name of it are told to clients that come too late.
+	DSN       string
+	ShadowDSN string
+	// Traffic leads clients to another database; nil: people do.
+	Traffic Traffic
 	Upgrade *control.Run
 	Parts   Parts
 	Log     *slog.Logger
 
 	attempts  int
 	keysClean time.Time // when NewForeignKeys last had nothing to say
-	// beforeCommit lets tests break the connection at the worst moment.
+	// beforeCommit lets tests break the connection at the worst moment, hook
+	// fail before or after each step of an attempt.
 	beforeCommit func(backend uint32)
+	hook         func(moment string) error
+	lookFor      time.Duration // instead of lookPatience
 }
 
 // Blocker is something that stands against a swap now.
@@ -139,6 +153,9 @@ func (c *Cutover) Attempt(ctx context.Context) (Outcome, error) {
 }
 
 func (c *Cutover) attempt(ctx context.Context, out *Outcome) error {
+	if c.Sides.Apart() {
+		return c.attemptApart(ctx, out)
+	}
 	if err := c.prepare(ctx); err != nil {
 		return err
 	}
@@ -176,7 +193,7 @@ func (a *attempt) judge(ctx context.Context, stage string, err error) error {
 	if !over || errors.Is(ctx.Err(), context.Canceled) {
 		return fmt.Errorf("%s: %w", stage, err)
 	}
-	blockers := a.blockers()
+	blockers := a.waitedOn
 	if len(blockers) == 0 {
 		blockers = []Blocker{{Code: "over-budget", Message: fmt.Sprintf("%s: over budget: %v", stage, err),
 			Fix: "try when production is quieter, or raise cutover.max_stall or cutover.lock_timeout"}}

@@ -362,7 +362,7 @@ func TestUnknownOutcomeIsSaid(t *testing.T) {
 	f := shop(t, plans.Rename, "")
 	// As after a failover that lost the swap and used its number again.
 	xid := get[string](f, "SELECT pg_current_xact_id()::text")
-	err := f.learn(context.Background(), xid, 0)
+	err := f.learn(context.Background(), f.dsn, xid, 0)
 	if !errors.Is(err, ErrUnknown) {
 		t.Fatal(err)
 	}

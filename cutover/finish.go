@@ -34,21 +34,27 @@ const dropGroup = 25
 //go:embed sql/dependents.sql
 var dependentsSQL string
 
-// Finish ends the watch: capture is removed, then [Finish].
+// Finish ends the watch: capture is removed, guards go, the old schemas are
+// dropped if told, and the phase becomes finished. May be repeated. Dropping
+// takes ACCESS EXCLUSIVE on old tables only, which nobody writes to; it refuses
+// with [ErrDependents] rather than drop anything outside. Old schemas in a
+// database of their own that stay refuse writes for as long as the control
+// schema is there.
 func (c *Cutover) Finish(ctx context.Context, old OldSide) error {
 	if c.Parts.RemoveCapture != nil {
 		if err := c.Parts.RemoveCapture(ctx); err != nil {
 			return fmt.Errorf("remove capture: %w", err)
 		}
 	}
-	return Finish(ctx, c.Pool, c.Upgrade, old)
+	if c.Sides.Apart() {
+		return c.finishApart(ctx, old)
+	}
+	return finish(ctx, c.Sides.Production, c.Upgrade, old)
 }
 
-// Finish ends the watch once capture is removed: guards go, the old schemas are
-// dropped if told, and the phase becomes finished. May be repeated. Dropping
-// takes ACCESS EXCLUSIVE on old tables only, which nobody writes to; it refuses
-// with [ErrDependents] rather than drop anything outside.
-func Finish(ctx context.Context, pool *pgxpool.Pool, run *control.Run, old OldSide) error {
+// finish ends the watch once capture is removed: guards go, the old schemas are
+// dropped if told, and the phase becomes finished.
+func finish(ctx context.Context, pool *pgxpool.Pool, run *control.Run, old OldSide) error {
 	if err := dropGuards(ctx, pool, run); err != nil {
 		return err
 	}
@@ -57,6 +63,11 @@ func Finish(ctx context.Context, pool *pgxpool.Pool, run *control.Run, old OldSi
 			return err
 		}
 	}
+	return finished(ctx, pool, run)
+}
+
+// finished moves the phase.
+func finished(ctx context.Context, pool *pgxpool.Pool, run *control.Run) error {
 	if run.Phase == control.Finished {
 		return nil
 	}
@@ -75,6 +86,17 @@ func dropOld(ctx context.Context, pool *pgxpool.Pool, run *control.Run) error {
 	for _, s := range run.Plan.Schemas {
 		schemas = append(schemas, s.Old)
 	}
+	if err := dropAllTables(ctx, pool, schemas); err != nil {
+		return err
+	}
+	if err := dropSchemas(ctx, pool, schemas); err != nil {
+		return err
+	}
+	return patiently(ctx, pool, "DROP FUNCTION IF EXISTS "+fenceName(run).Quoted()+"()")
+}
+
+// dropAllTables drops them a group at a time.
+func dropAllTables(ctx context.Context, pool *pgxpool.Pool, schemas []string) error {
 	for {
 		var tables []relation
 		err := pinned(ctx, pool, func(tx pgx.Tx) (err error) {
@@ -85,16 +107,12 @@ func dropOld(ctx context.Context, pool *pgxpool.Pool, run *control.Run) error {
 			return err
 		}
 		if len(tables) == 0 {
-			break
+			return nil
 		}
 		if err := dropTables(ctx, pool, schemas, tables[:min(len(tables), dropGroup)]); err != nil {
 			return err
 		}
 	}
-	if err := dropSchemas(ctx, pool, schemas); err != nil {
-		return err
-	}
-	return patiently(ctx, pool, "DROP FUNCTION IF EXISTS "+fenceName(run).Quoted()+"()")
 }
 
 // dropTables locks a group of tables, looks for dependents outside and drops

@@ -101,7 +101,7 @@ func upgradeOf(t *testing.T, dsn string, pool *pgxpool.Pool, schema string, swap
 		t.Fatal(err)
 	}
 	f := &fixture{t: t, dsn: dsn, pool: pool, schema: s}
-	f.Cutover = &Cutover{Pool: pool, DSN: dsn, Upgrade: run, Log: slog.New(slog.DiscardHandler), Parts: Parts{
+	f.Cutover = &Cutover{Sides: control.Together(pool), DSN: dsn, Upgrade: run, Log: slog.New(slog.DiscardHandler), Parts: Parts{
 		Drain: func(ctx context.Context) (int64, error) {
 			return 1, pg.ReadCommitted(ctx, pool, func(tx pgx.Tx) error {
 				for _, sql := range strings.Split(strings.TrimSpace(f.fill(replayAll)), ";\n") {

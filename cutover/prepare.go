@@ -24,7 +24,7 @@ func (c *Cutover) prepare(ctx context.Context) error {
 	if err := c.orphans(ctx); err != nil {
 		return err
 	}
-	return pg.ReadCommitted(ctx, c.Pool, func(tx pgx.Tx) error {
+	return pg.ReadCommitted(ctx, c.Sides.Production, func(tx pgx.Tx) error {
 		if err := control.CheckEpoch(ctx, tx, c.Upgrade); err != nil {
 			return err
 		}

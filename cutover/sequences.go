@@ -1,8 +1,11 @@
 package cutover
 
 import (
+	"context"
 	"fmt"
 	"strings"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
@@ -11,16 +14,57 @@ import (
 // sequenceStatements set the sequences that the shadow has of its own. setval
 // is not undone by a rollback, which does no harm: they are the shadow's, and
 // each attempt computes them again.
-func sequenceStatements(plan *plans.Plan) []string {
+func sequenceStatements(plan *plans.Plan, production func(plans.Sequence) drawn) []string {
 	var all []string
 	for _, s := range plan.Sequences {
 		if s.Production.IsZero() {
 			all = append(all, ownSequence(s))
 		} else {
-			all = append(all, continued(s))
+			all = append(all, continued(s, production(s)))
 		}
 	}
 	return all
+}
+
+// drawn is where a sequence of production's stands, as SQL text: values is a
+// relation with last_value and is_called, cache one with seqcache.
+type drawn struct{ values, cache string }
+
+// drawnHere is read in the statement itself.
+func drawnHere(s plans.Sequence) drawn {
+	return drawn{values: s.Production.Quoted(),
+		cache: "(SELECT seqcache FROM pg_catalog.pg_sequence WHERE seqrelid = " + pg.Literal(s.Production.Quoted()) + "::regclass)"}
+}
+
+// drawnElsewhere reads all of them in production, for a shadow in another
+// database.
+func drawnElsewhere(ctx context.Context, db pg.Querier, plan *plans.Plan) (map[pg.Name]drawn, error) {
+	var selects []string
+	for i, s := range plan.Sequences {
+		if !s.Production.IsZero() {
+			selects = append(selects, fmt.Sprintf(`SELECT %d, s.last_value, s.is_called, c.seqcache FROM %s s CROSS JOIN %s c`,
+				i, s.Production.Quoted(), drawnHere(s).cache))
+		}
+	}
+	all := map[pg.Name]drawn{}
+	if len(selects) == 0 {
+		return all, nil
+	}
+	rows, err := db.Query(ctx, strings.Join(selects, " UNION ALL "))
+	if err != nil {
+		return nil, fmt.Errorf("read production's sequences: %w", err)
+	}
+	var i, last, cache int64
+	var called bool
+	_, err = pgx.ForEachRow(rows, []any{&i, &last, &called, &cache}, func() error {
+		all[plan.Sequences[i].Production] = drawn{values: fmt.Sprintf("(SELECT %d::bigint AS last_value, %t AS is_called)", last, called),
+			cache: fmt.Sprintf("(SELECT %d::bigint AS seqcache)", cache)}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read production's sequences: %w", err)
+	}
+	return all, nil
 }
 
 // Calls that the margin leaves room for: nextval by itself does not wait for
@@ -31,8 +75,8 @@ const marginCalls = 100
 // continued goes on where production's sequence stands, plus a margin in the
 // direction of the increment: at most a hundredth of what is left, never past
 // the limit. One that was never used stays so.
-func continued(s plans.Sequence) string {
-	return strings.NewReplacer("{shadow}", s.Shadow.Quoted(), "{production}", s.Production.Quoted(), "{margin}", fmt.Sprint(marginCalls)).Replace(
+func continued(s plans.Sequence, production drawn) string {
+	return strings.NewReplacer("'{shadow}'", pg.Literal(s.Shadow.Quoted()), "{shadow}", s.Shadow.Quoted(), "{production}", production.values, "{cache}", production.cache, "{margin}", fmt.Sprint(marginCalls)).Replace(
 		`SELECT pg_catalog.setval(seqrelid::regclass, target::bigint, called) FROM (
     SELECT d.seqrelid, called,
            CASE WHEN NOT called THEN least(greatest(p.last_value, d.seqmin), d.seqmax)
@@ -41,7 +85,7 @@ func continued(s plans.Sequence) string {
     FROM {production} p
     CROSS JOIN {shadow} s
     CROSS JOIN LATERAL (SELECT p.is_called OR s.is_called) c (called)
-    CROSS JOIN (SELECT seqcache FROM pg_catalog.pg_sequence WHERE seqrelid = '{production}'::regclass) pc
+    CROSS JOIN {cache} pc
     CROSS JOIN (SELECT seqrelid, seqincrement, seqmin::numeric, seqmax::numeric FROM pg_catalog.pg_sequence WHERE seqrelid = '{shadow}'::regclass) d
     CROSS JOIN LATERAL (SELECT CASE WHEN NOT p.is_called THEN 0 ELSE pg_catalog.abs(d.seqincrement::numeric) * least({margin} * pc.seqcache,
         pg_catalog.div(CASE WHEN d.seqincrement > 0 THEN greatest(d.seqmax - p.last_value, 0) ELSE greatest(p.last_value - d.seqmin, 0) END,
@@ -61,7 +105,7 @@ func ownSequence(s plans.Sequence) string {
 	if s.IsCalled {
 		left = fmt.Sprintf("%d::numeric", s.LastValue)
 	}
-	return strings.NewReplacer("{shadow}", s.Shadow.Quoted(), "{column}", column, "{left}", left, "{start}", fmt.Sprint(s.LastValue)).Replace(
+	return strings.NewReplacer("'{shadow}'", pg.Literal(s.Shadow.Quoted()), "{shadow}", s.Shadow.Quoted(), "{column}", column, "{left}", left, "{start}", fmt.Sprint(s.LastValue)).Replace(
 		`SELECT pg_catalog.setval(seqrelid::regclass, (CASE WHEN target IS NOT NULL THEN least(greatest(target, seqmin), seqmax)
         WHEN {start} BETWEEN seqmin AND seqmax THEN {start} ELSE seqstart END)::bigint, target IS NOT NULL) FROM (
     SELECT d.seqrelid, d.seqmin, d.seqmax, d.seqstart,

@@ -33,7 +33,7 @@ func (a *attempt) script() []stage {
 		reverse = append(reverse, a.c.Parts.ReverseTriggers())
 	}
 	return []stage{
-		{"sequences", sequenceStatements(a.plan)},
+		{"sequences", sequenceStatements(a.plan, drawnHere)},
 		{"structure", entryStatements(a.c.Parts.SwapEntries())},
 		{"reverse capture", reverse},
 		{"guard", guardTriggers(a.c.Upgrade, a.facts.shadow, a.guard)},
@@ -171,17 +171,25 @@ func (m move) statements() []string {
 // outcome, and the transaction's own number, by which a lost connection finds
 // out how it ended.
 func (a *attempt) swap(ctx context.Context) error {
-	for _, s := range a.script() {
+	if err := a.play(ctx, a.pair, a.script()); err != nil {
+		return err
+	}
+	return a.record(ctx)
+}
+
+// play runs stages one after the other.
+func (a *attempt) play(ctx context.Context, where *pair, stages []stage) error {
+	for _, s := range stages {
 		if len(s.sql) == 0 {
 			continue
 		}
 		group := fmt.Sprintf("SET LOCAL statement_timeout = %d;\n%s", a.left(), strings.Join(s.sql, ";\n"))
-		err := a.watched(ctx, group)
-		if err != nil {
+		if err := where.watched(ctx, group); err != nil {
+			a.waitedOn = where.waitedOn
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
 	}
-	return a.record(ctx)
+	return nil
 }
 
 // left is what is left of max_stall in milliseconds, at least one: zero would
@@ -213,10 +221,14 @@ func (a *attempt) record(ctx context.Context) error {
 // report is the outcome as status shows it. guard is for [Cutover.After].
 func (a *attempt) report(stall time.Duration) []byte {
 	ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
-	text, err := json.Marshal(map[string]any{
+	told := map[string]any{
 		"at": a.out.At, "attempts": a.out.Attempts, "lock_wait_ms": ms(a.out.LockWait),
-		"drained": a.out.Drained, "stall_ms": ms(stall), "guard": a.guard,
-	})
+		"drained": a.out.Drained, "stall_ms": ms(stall),
+	}
+	if a.guard != "" {
+		told["guard"] = a.guard
+	}
+	text, err := json.Marshal(told)
 	if err != nil {
 		panic(err) // numbers, a time and a string
 	}

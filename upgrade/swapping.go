@@ -140,7 +140,7 @@ func (w *worker) newSwapping() swapping {
 
 // newCutover gives the cutover what it needs of the packages around it.
 func (w *worker) newCutover() *cutover.Cutover {
-	return &cutover.Cutover{Pool: w.pool, DSN: w.file.Production.DSN, Upgrade: w.run, Log: w.log, Parts: cutover.Parts{
+	return &cutover.Cutover{Sides: w.sides, DSN: w.file.Production.DSN, Upgrade: w.run, Log: w.log, Parts: cutover.Parts{
 		Drain:           w.replayer.Drain,
 		Pending:         w.pending,
 		Changed:         w.changed,

@@ -1,6 +1,6 @@
 -- Sessions that have been in a transaction for longer than $2 seconds and hold
--- a snapshot, or a lock on a table of schemas $1 that the fence must wait for;
--- and vacuums of these tables that must not be interrupted.
+-- a snapshot (with $3), or a lock on a table of schemas $1 that the fence must
+-- wait for; and vacuums of these tables that must not be interrupted.
 WITH tables AS (
     SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = ANY ($1) AND c.relkind IN ('r', 'p')
 ),
@@ -19,6 +19,6 @@ FROM session
 WHERE wraparound AND locks
    OR backend_type NOT IN ('walsender', 'autovacuum worker', 'autovacuum launcher')
       AND clock_timestamp() - xact_start > make_interval(secs => $2)
-      AND (backend_xmin IS NOT NULL OR locks)
+      AND ($3 AND backend_xmin IS NOT NULL OR locks)
       AND NOT EXISTS (SELECT FROM pg_stat_progress_vacuum v WHERE v.pid = session.pid AND NOT session.locks)
 ORDER BY xact_start

@@ -1,0 +1,299 @@
+package cutover
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans"
+)
+
+// apart is an attempt at a swap between two databases: production is fenced
+// here, and the swap is a transaction of the shadow's own. No two commits on two
+// servers are one, so the shadow's decides: it is sent when production refuses
+// writes for certain and clients are led over, still held.
+//
+// Snapshots from before the drain need no guard here: who has one on production
+// reads production, which stays as it is, and the fence refuses his writes at
+// any isolation level. Nobody has one on the shadow, where no client belongs
+// before this.
+type apart struct {
+	*attempt // in production
+	shadow   *pair
+	twins    []relation // the shadow's tables
+	entrance []string   // statements that lead names to them
+	version  []string   // golang-migrate's row, where its table does not move
+	drawn    map[pg.Name]drawn
+	progress progress
+}
+
+//go:embed sql/open.sql
+var openSQL string
+
+// attemptApart tries once to swap to another database.
+func (c *Cutover) attemptApart(ctx context.Context, out *Outcome) error {
+	if was, err := c.Resolve(ctx); err != nil || was == WentForward {
+		out.Swapped = err == nil
+		return err
+	}
+	if err := c.prepareApart(ctx); err != nil {
+		return err
+	}
+	a, err := c.openApart(ctx, out)
+	if err != nil {
+		return err
+	}
+	defer a.closeBoth(ctx)
+	err = a.run(ctx)
+	switch {
+	case err == nil:
+		return a.goOn(ctx)
+	case errors.Is(err, ErrUnknown), errors.Is(err, control.ErrDeposed):
+		return err // clients are held and production is fenced: whoever learns more decides
+	}
+	a.closeBoth(ctx)
+	if undo := c.back(ctx, &a.progress); undo != nil {
+		return fmt.Errorf("undo the cutover: %w (it was given up: %v)", undo, err)
+	}
+	return err
+}
+
+func (c *Cutover) openApart(ctx context.Context, out *Outcome) (*apart, error) {
+	production, err := openPair(ctx, c.DSN)
+	if err != nil {
+		return nil, err
+	}
+	a := &apart{attempt: &attempt{pair: production, c: c, plan: c.Upgrade.Plan, out: out}, progress: progress{Place: placeOf(c.ShadowDSN)}}
+	if a.shadow, err = openPair(ctx, c.ShadowDSN); err != nil {
+		production.close(ctx)
+		return nil, fmt.Errorf("the shadow: %w", err)
+	}
+	if err := a.look(ctx); err != nil {
+		a.closeBoth(ctx)
+		return nil, err
+	}
+	a.giveWayFirst(ctx, c.settings().LockTimeout, c.Log)
+	a.shadow.giveWayFirst(ctx, c.settings().LockTimeout, c.Log)
+	return a, nil
+}
+
+func (a *apart) closeBoth(ctx context.Context) {
+	a.close(ctx)
+	a.shadow.close(ctx)
+}
+
+// look gathers the facts of both sides.
+func (a *apart) look(ctx context.Context) error {
+	production, shadow := schemaNames(a.plan)
+	a.facts = new(facts)
+	var err error
+	if a.facts.production, err = relations(ctx, a.onlook, production); err != nil {
+		return err
+	}
+	if v := a.plan.VersionTable; v != nil && v.Exists && !v.Moves { // against migrations meanwhile
+		a.facts.outside = []pg.Name{v.Name}
+	}
+	if a.twins, err = relations(ctx, a.shadow.onlook, shadow); err != nil {
+		return err
+	}
+	a.entrance, err = a.c.entrances(ctx, a.shadow.onlook)
+	if err == nil {
+		a.version, err = versionThere(ctx, a.shadow.onlook, a.plan)
+	}
+	return err
+}
+
+// stands is what was read of a sequence of production's.
+func (a *apart) stands(s plans.Sequence) drawn { return a.drawn[s.Production] }
+
+// run goes as far as the shadow's commit. After an error nothing is committed
+// there.
+func (a *apart) run(ctx context.Context) error {
+	for _, s := range []step{{"begin", a.begin}, {"hold clients", a.pause}, {"fence", a.fence}} {
+		if err := a.c.hooked(ctx, s); err != nil {
+			return a.judge(ctx, s.name, err)
+		}
+	}
+	stall, cancel := context.WithDeadline(ctx, a.deadline)
+	defer cancel()
+	err := a.steps(stall, []step{
+		{"compare the tables behind the fence", a.compare},
+		{"drain", a.replayRest},
+		{"read sequences", a.readSequences},
+		{"swap on the shadow", a.swapThere},
+		{"refuse writes to production", a.refuseWrites},
+		{"lead clients over", a.lead},
+	})
+	if err != nil {
+		return err
+	}
+	if err := a.c.hooked(ctx, step{"decide", a.decide}); err != nil && !a.out.Swapped {
+		return err
+	}
+	return nil
+}
+
+// begin begins both transactions, which outlive the wait for clients.
+func (a *apart) begin(ctx context.Context) error {
+	s := a.c.settings()
+	idle := s.MaxStall + a.c.pausePatience() + time.Second
+	if err := a.pair.begin(ctx, s.LockTimeout, idle, nil); err != nil {
+		return err
+	}
+	if err := a.shadow.begin(ctx, s.LockTimeout, idle, a.twins); err != nil {
+		a.waitedOn = a.shadow.waitedOn
+		return err
+	}
+	return nil
+}
+
+// pause holds clients: what they have begun ends, what comes waits. Clients that
+// do not end their transactions in time are named, and all go on.
+func (a *apart) pause(ctx context.Context) error {
+	if err := a.c.note(ctx, a.c.Sides.Production, &a.progress, pausing); err != nil {
+		return err
+	}
+	if a.c.Traffic != nil {
+		began := time.Now()
+		if err := a.c.hold(ctx); err != nil {
+			return a.whyNotHeld(ctx, began, err)
+		}
+	}
+	return a.c.note(ctx, a.c.Sides.Production, &a.progress, fencing)
+}
+
+func (a *apart) whyNotHeld(ctx context.Context, since time.Time, cause error) error {
+	if ctx.Err() != nil {
+		return cause
+	}
+	found, err := sessions(ctx, a.onlook, openSQL, time.Since(since).Seconds())
+	if err != nil {
+		return fmt.Errorf("look who keeps clients from being held: %w", err)
+	}
+	if len(found) == 0 || !errors.Is(cause, context.DeadlineExceeded) {
+		return refuse(trafficBlocker(cause))
+	}
+	return refuse(blockersOf("transaction", found)...)
+}
+
+func trafficBlocker(cause error) Blocker {
+	return Blocker{Code: "traffic", Message: cause.Error(), Fix: "see that clients can be led over: pgumbra plan checks it"}
+}
+
+func (a *apart) readSequences(ctx context.Context) (err error) {
+	a.drawn, err = drawnElsewhere(ctx, a.swapper, a.plan)
+	return err
+}
+
+// swapThere is the whole swap on the shadow but for its COMMIT.
+func (a *apart) swapThere(ctx context.Context) error {
+	if err := a.play(ctx, a.shadow, a.scriptThere()); err != nil {
+		return err
+	}
+	return a.recordThere(ctx)
+}
+
+func (a *apart) scriptThere() []stage {
+	var reverse, locks []string
+	if a.c.Parts.ReverseTriggers != nil && a.plan.Settings.Watch.Enabled {
+		reverse = append(reverse, a.c.Parts.ReverseTriggers())
+	}
+	if len(a.twins) > 0 {
+		locks = append(locks, "LOCK TABLE "+only(a.twins)+" IN EXCLUSIVE MODE")
+	}
+	return []stage{
+		{"locks", locks},
+		{"sequences", sequenceStatements(a.plan, a.stands)},
+		{"structure", entryStatements(a.c.Parts.SwapEntries())},
+		{"reverse capture", reverse},
+		{"gate", []string{opened(gateName(a.c.Upgrade))}},
+		{"version", a.version},
+		{"names", a.entrance},
+	}
+}
+
+// recordThere notes the swap in the shadow's own record: by that row, and by
+// its transaction's number, everybody learns later whether it happened.
+func (a *apart) recordThere(ctx context.Context) error {
+	run := a.c.Upgrade
+	err := a.shadow.swapper.QueryRow(ctx, `UPDATE pgumbra.run SET phase = 'watching', swap_xid = pg_current_xact_id(),
+		cutover = json_build_object('at', clock_timestamp()) WHERE id = $1 AND epoch = $2
+		RETURNING swap_xid::text, (cutover->>'at')::timestamptz`, run.ID, run.Epoch).Scan(&a.xid, &a.out.At)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return control.ErrDeposed
+	}
+	if err != nil {
+		return fmt.Errorf("record the swap on the shadow: %w", err)
+	}
+	_, err = a.shadow.swapper.Exec(ctx, `UPDATE pgumbra.run SET cutover = $2 WHERE id = $1`, run.ID, a.report(time.Since(a.began)))
+	if err != nil {
+		return fmt.Errorf("record the swap on the shadow: %w", err)
+	}
+	a.progress.XID, a.progress.Backend = a.xid, a.shadow.pid
+	return nil
+}
+
+// refuseWrites fences production for good: until then the locks do it. Capture
+// goes on, so that there is no gap in it should this be undone; nothing comes.
+func (a *apart) refuseWrites(ctx context.Context) error {
+	err := a.play(ctx, a.pair, []stage{{"fence", append([]string{closedFence(a.c.Upgrade, a.progress.Place)},
+		farFence(a.c.Upgrade, a.facts.production)...)}})
+	if err != nil {
+		return err
+	}
+	a.progress.FenceBackend = a.pid
+	if err := a.swapper.QueryRow(ctx, `SELECT pg_current_xact_id()::text`).Scan(&a.progress.Fence); err != nil {
+		return err
+	}
+	if err := a.c.note(ctx, a.swapper, &a.progress, switching); err != nil {
+		return err
+	}
+	err = sendCommit(ctx, a.swapper)
+	if errors.Is(err, errNoAnswer) { // whatever became of it, the shadow is not committed
+		return refuse(Blocker{Code: "connection-lost", Message: "the connection to production was lost: " + err.Error(),
+			Fix: "nothing changed; it is tried again"})
+	}
+	return err
+}
+
+// lead leads clients over, who wait on.
+func (a *apart) lead(ctx context.Context) error {
+	if a.c.Traffic != nil {
+		if err := a.c.Traffic.Switch(ctx); err != nil && ctx.Err() == nil {
+			return refuse(trafficBlocker(err))
+		} else if err != nil {
+			return err
+		}
+	}
+	return a.c.note(ctx, a.c.Sides.Production, &a.progress, deciding)
+}
+
+// decide commits on the shadow.
+func (a *apart) decide(ctx context.Context) error {
+	if a.c.beforeCommit != nil {
+		a.c.beforeCommit(a.shadow.pid)
+	}
+	err := sendCommit(ctx, a.shadow.swapper)
+	if errors.Is(err, errNoAnswer) {
+		a.c.Log.Warn("no answer to the swap's commit; asking the shadow", "xid", a.xid, "error", err)
+		err = a.c.learn(ctx, a.c.ShadowDSN, a.xid, a.shadow.pid)
+	}
+	if err == nil {
+		a.out.Swapped = true
+	}
+	return err
+}
+
+// goOn ends the stall: clients go on at the shadow.
+func (a *apart) goOn(ctx context.Context) error {
+	return a.c.forward(ctx, &a.progress, func() []byte {
+		a.out.Stall = time.Since(a.began)
+		return a.report(a.out.Stall)
+	})
+}

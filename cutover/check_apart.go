@@ -1,0 +1,162 @@
+package cutover
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans"
+)
+
+//go:embed sql/clients.sql
+var clientsSQL string
+
+// checkApart asks each side for what the cutover needs there. Old snapshots are
+// no hindrance to it, and what depends on production's tables stays with them.
+func (c *Cutover) checkApart(ctx context.Context) ([]Blocker, error) {
+	production, shadow := schemaNames(c.Upgrade.Plan)
+	here, err := checked(ctx, c.Sides.Production, c.checkPrivileges, c.checkPrepared, c.checkLocksOf(production), c.checkLockers)
+	if err != nil {
+		return nil, err
+	}
+	there, err := checked(ctx, c.Sides.Shadow, c.checkPrivileges, c.checkCreate, c.checkTables, c.checkIndexes, c.checkLocksOf(shadow))
+	if err != nil {
+		return nil, fmt.Errorf("the shadow: %w", err)
+	}
+	for i := range there {
+		there[i].Message = "on the shadow: " + there[i].Message
+	}
+	if err := control.CheckOrigin(ctx, c.Sides.Production, c.Sides.Shadow, c.Upgrade); err != nil {
+		return nil, err
+	}
+	all := append(here, there...)
+	for _, check := range []func(context.Context) ([]Blocker, error){c.checkLag, c.checkStructure, c.checkTraffic} {
+		found, err := check(ctx)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, found...)
+	}
+	return all, nil
+}
+
+// checkCreate: renaming a schema takes CREATE on the database.
+func (c *Cutover) checkCreate(ctx context.Context, db pg.Querier) ([]Blocker, error) {
+	var may bool
+	var database, user string
+	err := db.QueryRow(ctx, `SELECT has_database_privilege(current_database(), 'CREATE'), current_database()::text, current_user::text`).
+		Scan(&may, &database, &user)
+	if err != nil {
+		return nil, fmt.Errorf("check privileges: %w", err)
+	}
+	if may {
+		return nil, nil
+	}
+	return []Blocker{{Code: "privilege", Message: "without CREATE on database " + database + " its schemas cannot be renamed",
+		Fix: "GRANT CREATE ON DATABASE " + pg.Ident(database) + " TO " + pg.Ident(user)}}, nil
+}
+
+// checkTraffic looks whether clients can be led over.
+func (c *Cutover) checkTraffic(ctx context.Context) ([]Blocker, error) {
+	if c.Traffic == nil {
+		return nil, nil
+	}
+	findings, err := c.Traffic.Inspect(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("look at the way that clients are led: %w", err)
+	}
+	var all []Blocker
+	for _, f := range findings {
+		if f.Level == plans.Blocker {
+			all = append(all, Blocker{Code: f.Code, Message: f.Object + ": " + f.Message, Fix: f.Fix})
+		}
+	}
+	return all, nil
+}
+
+// Client is a session that a cutover does not lead over.
+type Client struct {
+	Address     string // empty: a socket on production's machine
+	User        string
+	Application string
+	Sessions    int // that have all of these in common
+}
+
+func (c Client) String() string {
+	address, application := c.Address, c.Application
+	if address == "" {
+		address = "a local socket"
+	}
+	if application == "" {
+		application = "an application without a name"
+	}
+	return fmt.Sprintf("%s from %s as %s (%d sessions)", application, address, c.User, c.Sessions)
+}
+
+// Bypassing lists who is connected to production past the poolers: the cutover
+// does not lead these over, and their writes will be refused. Without
+// [Parts.Pooled] that is everybody but ourselves.
+func (c *Cutover) Bypassing(ctx context.Context) ([]Client, error) {
+	var pooled []netip.AddrPort
+	if c.Parts.Pooled != nil {
+		var err error
+		if pooled, err = c.Parts.Pooled(ctx); err != nil {
+			return nil, fmt.Errorf("ask which sessions are the pool's: %w", err)
+		}
+	}
+	var all []Client
+	err := pinned(ctx, c.Sides.Production, func(tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, clientsSQL)
+		if err != nil {
+			return err
+		}
+		var address, user, application string
+		var port int
+		_, err = pgx.ForEachRow(rows, []any{&address, &port, &user, &application}, func() error {
+			if !isPooled(pooled, address, port) {
+				all = counted(all, Client{Address: address, User: user, Application: application})
+			}
+			return nil
+		})
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list production's clients: %w", err)
+	}
+	return all, nil
+}
+
+func isPooled(pooled []netip.AddrPort, address string, port int) bool {
+	ip, err := netip.ParseAddr(address)
+	return err == nil && slices.ContainsFunc(pooled, func(p netip.AddrPort) bool {
+		return p.Addr().Unmap() == ip.Unmap() && int(p.Port()) == port
+	})
+}
+
+// counted adds a session to those that are like it.
+func counted(all []Client, one Client) []Client {
+	for i := range all {
+		if other := all[i]; other.Address == one.Address && other.User == one.User && other.Application == one.Application {
+			all[i].Sessions++
+			return all
+		}
+	}
+	one.Sessions = 1
+	return append(all, one)
+}
+
+// checkLockers names sessions that would keep the fence from standing.
+func (c *Cutover) checkLockers(ctx context.Context, db pg.Querier) ([]Blocker, error) {
+	production, _ := schemaNames(c.Upgrade.Plan)
+	found, err := sessions(ctx, db, inWaySQL, production, c.settings().MaxStall.Seconds(), false)
+	if err != nil {
+		return nil, fmt.Errorf("look for open transactions: %w", err)
+	}
+	return blockersOf("lock", found), nil
+}

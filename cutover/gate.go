@@ -1,0 +1,142 @@
+package cutover
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/internal/pg"
+)
+
+// Triggers of a cutover to another database. Both stand while capture compares
+// fingerprints, which leave names out that begin like this; and they fire before
+// all others of their kind.
+const (
+	// farFenceTrigger refuses writes to production, once its function is closed.
+	farFenceTrigger = "!pgumbra_fence"
+	// gateTrigger refuses writes to the shadow until its function is opened in
+	// the swap. Sessions of ours pass.
+	gateTrigger = "!pgumbra_gate"
+)
+
+func gateName(run *control.Run) pg.Name {
+	return pg.Name{Schema: control.Schema, Name: fmt.Sprintf("gate_%d", run.ID)}
+}
+
+// The functions of fence and gate are closed and opened by replacing them: that
+// takes no lock on any table. Who gets a lock for writing after the commit that
+// did it sees the new body, since waiting for a lock ends with a look at what
+// changed in the catalogs.
+const (
+	closedText = `CREATE OR REPLACE FUNCTION %s() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog AS $pgumbra$
+BEGIN
+    IF current_setting('pgumbra.replay', true) = '%d' THEN
+        RETURN NULL;
+    END IF;
+    RAISE EXCEPTION '%%', TG_TABLE_SCHEMA || '.' || TG_TABLE_NAME || %s USING ERRCODE = '25006', HINT = %s;
+END
+$pgumbra$`
+	openText = `CREATE OR REPLACE FUNCTION %s() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'`
+)
+
+// closedFence names the place where clients belong from now on.
+func closedFence(run *control.Run, place string) string {
+	return fmt.Sprintf(closedText, fenceName(run).Quoted(), run.ID,
+		pg.Literal(" is the old side of upgrade "+run.Name+": the data live at "+place+" now"),
+		pg.Literal("Connect to "+place+"; this server answers queries of old data only."))
+}
+
+func closedGate(run *control.Run) string {
+	return fmt.Sprintf(closedText, gateName(run).Quoted(), run.ID,
+		pg.Literal(" belongs to upgrade "+run.Name+", which has not got here yet"),
+		pg.Literal("Go on writing to the database that is upgraded."))
+}
+
+func opened(function pg.Name) string { return fmt.Sprintf(openText, function.Quoted()) }
+
+// farFence puts the fence's triggers on tables. The caller holds locks that
+// keep writers out.
+func farFence(run *control.Run, tables []relation) []string {
+	return always(farFenceTrigger, tables, fenceName(run), "")
+}
+
+// gates puts the gate on tables. The condition costs our batches no call.
+func gates(run *control.Run, tables []relation) []string {
+	return always(gateTrigger, tables, gateName(run),
+		" WHEN (NOT pg_catalog.starts_with(pg_catalog.current_setting('application_name'), 'pgumbra/'))")
+}
+
+// always makes a statement trigger that fires at any session_replication_role.
+func always(trigger string, tables []relation, function pg.Name, when string) []string {
+	var all []string
+	for _, t := range tables {
+		all = append(all,
+			fmt.Sprintf("CREATE OR REPLACE TRIGGER %s BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON %s FOR EACH STATEMENT%s EXECUTE FUNCTION %s()",
+				pg.Ident(trigger), t.name.Quoted(), when, function.Quoted()),
+			fmt.Sprintf("ALTER TABLE ONLY %s ENABLE ALWAYS TRIGGER %s", t.name.Quoted(), pg.Ident(trigger)))
+	}
+	return all
+}
+
+// makeFunction makes a trigger function and takes from it what default
+// privileges gave others.
+func makeFunction(ctx context.Context, tx pgx.Tx, text string, name pg.Name) error {
+	if _, err := tx.Exec(ctx, text); err != nil {
+		return fmt.Errorf("make function %s: %w", name, err)
+	}
+	return strip(ctx, tx, "FUNCTION", name.Quoted()+"()", functionACL, name)
+}
+
+// closeGate makes the gate's function, golang-migrate's row and the gate on
+// every table of the shadow that has none yet. SHARE ROW EXCLUSIVE on these
+// waits for batches of ours and for autovacuum, which gives way.
+func (c *Cutover) closeGate(ctx context.Context, tx pgx.Tx) error {
+	if err := makeFunction(ctx, tx, closedGate(c.Upgrade), gateName(c.Upgrade)); err != nil {
+		return err
+	}
+	if err := c.versionInShadow(ctx, tx); err != nil {
+		return err
+	}
+	_, shadow := schemaNames(c.Upgrade.Plan)
+	tables, err := relations(ctx, tx, shadow)
+	if err != nil {
+		return err
+	}
+	open, err := without(ctx, tx, gateTrigger, tables)
+	if err != nil || len(open) == 0 {
+		return err
+	}
+	if _, err := tx.Exec(ctx, "SET LOCAL lock_timeout = '10s'"); err != nil {
+		return err
+	}
+	if err := pg.ExecScript(ctx, tx.Conn(), strings.Join(gates(c.Upgrade, open), ";\n")); err != nil {
+		return fmt.Errorf("put the gate on the shadow's tables: %w", err)
+	}
+	return nil
+}
+
+// without are those of some tables that lack an enabled trigger.
+func without(ctx context.Context, db pg.Querier, trigger string, tables []relation) ([]relation, error) {
+	rows, err := db.Query(ctx, `SELECT tgrelid FROM pg_catalog.pg_trigger WHERE tgname = $1 AND tgenabled = 'A'`, trigger)
+	if err != nil {
+		return nil, fmt.Errorf("look for triggers %s: %w", trigger, err)
+	}
+	oids, err := pgx.CollectRows(rows, pgx.RowTo[uint32])
+	if err != nil {
+		return nil, fmt.Errorf("look for triggers %s: %w", trigger, err)
+	}
+	has := map[uint32]bool{}
+	for _, oid := range oids {
+		has[oid] = true
+	}
+	var left []relation
+	for _, t := range tables {
+		if !has[t.oid] {
+			left = append(left, t)
+		}
+	}
+	return left, nil
+}

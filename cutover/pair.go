@@ -1,0 +1,129 @@
+package cutover
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgconn/ctxwatch"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/pgumbra/pgumbra/internal/pg"
+)
+
+// pair is two sessions on one server: one locks and swaps, the other looks on.
+type pair struct {
+	swapper *pgx.Conn
+	onlook  *pgx.Conn
+	pid     uint32 // swapper's backend
+
+	waitedOn []Blocker // last sample of who stood in swapper's way
+}
+
+func openPair(ctx context.Context, dsn string) (*pair, error) {
+	p := new(pair)
+	var err error
+	if p.swapper, err = openSession(ctx, dsn); err != nil {
+		return nil, err
+	}
+	if p.onlook, err = openSession(ctx, dsn); err != nil {
+		p.close(ctx)
+		return nil, err
+	}
+	p.pid = p.swapper.PgConn().PID()
+	return p, nil
+}
+
+// openSession opens a session whose statements are cancelled on the server when
+// their context ends, so that a lock never outlives the budget it was given.
+func openSession(ctx context.Context, dsn string) (*pgx.Conn, error) {
+	config, err := pg.Config(dsn, pg.Options{Component: "cutover"})
+	if err != nil {
+		return nil, err
+	}
+	config.BuildContextWatcherHandler = func(conn *pgconn.PgConn) ctxwatch.Handler {
+		return &pgconn.CancelRequestContextWatcherHandler{Conn: conn, DeadlineDelay: 2 * time.Second}
+	}
+	return pgx.ConnectConfig(ctx, config)
+}
+
+// giveWayFirst makes us, not a client, the victim of a deadlock, and autovacuum
+// give way within the budget for locks: both happen when the waiter's
+// deadlock_timeout is over. Without the right to set it the budget alone keeps
+// clients safe, and autovacuum is a blocker by name.
+func (p *pair) giveWayFirst(ctx context.Context, budget time.Duration, log *slog.Logger) {
+	ms := max(budget.Milliseconds()/4, 1)
+	_, err := p.swapper.Exec(ctx, `SELECT pg_catalog.set_config('deadlock_timeout', $1, false)`, strconv.FormatInt(ms, 10)+"ms")
+	if err != nil {
+		log.Debug("deadlock_timeout not set", "error", err)
+	}
+}
+
+// close ends both sessions. Whatever was not committed is rolled back and the
+// locks are gone, at the latest when the server notices that we are.
+func (p *pair) close(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	for _, conn := range []*pgx.Conn{p.swapper, p.onlook} {
+		if conn != nil {
+			_, _ = conn.Exec(ctx, "ROLLBACK")
+			_ = conn.Close(ctx)
+		}
+	}
+}
+
+// begin begins the swapper's transaction, which ends by itself when it idles
+// for longer than idle (should the network swallow us), and keeps VACUUM,
+// ANALYZE and their automatic workers off tables that it will lock: nobody else
+// uses these, so that costs no stall.
+func (p *pair) begin(ctx context.Context, budget, idle time.Duration, calm []relation) error {
+	script := fmt.Sprintf(`BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
+SET LOCAL statement_timeout = %d;
+SET LOCAL idle_in_transaction_session_timeout = %d`, max(budget.Milliseconds(), 200), idle.Milliseconds())
+	if len(calm) > 0 {
+		script += ";\nLOCK TABLE " + only(calm) + " IN SHARE UPDATE EXCLUSIVE MODE"
+	}
+	return p.watched(ctx, script)
+}
+
+// watched runs a script that waits for locks while the other session notes
+// who is in the way.
+func (p *pair) watched(ctx context.Context, script string) error {
+	group, groupCtx := errgroup.WithContext(ctx)
+	done := make(chan struct{})
+	group.Go(func() error {
+		defer close(done)
+		return pg.ExecScript(groupCtx, p.swapper, script)
+	})
+	group.Go(func() error { return p.sample(groupCtx, done) })
+	return group.Wait()
+}
+
+// sample notes who blocks the swapping session until done is closed. The first
+// look is late enough to cost nothing where the locks are had at once.
+func (p *pair) sample(ctx context.Context, done <-chan struct{}) error {
+	for {
+		select {
+		case <-done:
+			return nil
+		case <-ctx.Done():
+			return nil
+		case <-time.After(15 * time.Millisecond):
+		}
+		found, err := sessions(ctx, p.onlook, blockingSQL, p.pid)
+		if errors.Is(err, context.Canceled) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("look who blocks: %w", err)
+		}
+		if len(found) > 0 {
+			p.waitedOn = blockersOf("lock", found)
+		}
+	}
+}

@@ -1,0 +1,90 @@
+package cutover
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans"
+)
+
+// prepareApart does before the fence whatever needs none: reverse journals and
+// gate on the shadow, golang-migrate's row there, the fence's function in
+// production, still open. Idempotent.
+func (c *Cutover) prepareApart(ctx context.Context) error {
+	if c.Parts.PrepareReverse != nil && c.Upgrade.Plan.Settings.Watch.Enabled {
+		if err := c.Parts.PrepareReverse(ctx); err != nil {
+			return fmt.Errorf("prepare the reverse capture: %w", err)
+		}
+	}
+	if err := c.orphans(ctx); err != nil {
+		return err
+	}
+	err := pinned(ctx, c.Sides.Production, func(tx pgx.Tx) error {
+		if err := c.undecided(ctx, tx); err != nil {
+			return err
+		}
+		return makeFunction(ctx, tx, opened(fenceName(c.Upgrade)), fenceName(c.Upgrade))
+	})
+	if err != nil {
+		return err
+	}
+	err = pinned(ctx, c.Sides.Shadow, func(tx pgx.Tx) error {
+		if err := c.undecided(ctx, tx); err != nil {
+			return err
+		}
+		return c.closeGate(ctx, tx)
+	})
+	if err != nil {
+		return fmt.Errorf("the shadow: %w", err)
+	}
+	return nil
+}
+
+// errDecided says that a swap is under way or done: opening the fence now, or
+// closing the gate, could leave two databases that take writes, or none.
+var errDecided = errors.New("a cutover of this run is under way or done")
+
+// undecided locks the run's row on one side until the transaction's end, and
+// makes sure that nothing has been decided.
+func (c *Cutover) undecided(ctx context.Context, tx pgx.Tx) error {
+	if err := control.CheckEpoch(ctx, tx, c.Upgrade); err != nil {
+		return err
+	}
+	var decided bool
+	err := tx.QueryRow(ctx, `SELECT switch IS NOT NULL OR phase IN ('watching', 'finished', 'rolled_back') FROM pgumbra.run WHERE id = $1`,
+		c.Upgrade.ID).Scan(&decided)
+	if err == nil && decided {
+		err = errDecided
+	}
+	return err
+}
+
+// versionThere writes golang-migrate's row on the shadow where its table does
+// not move with a schema. It is made there with the structure that
+// golang-migrate gives it, and as much access as the role's tables have.
+func versionThere(ctx context.Context, db pg.Querier, plan *plans.Plan) ([]string, error) {
+	v := plan.VersionTable
+	if v == nil || v.Moves || plan.ToVersion == nil {
+		return nil, nil
+	}
+	var schema, table bool
+	err := db.QueryRow(ctx, `SELECT to_regnamespace($1) IS NOT NULL, to_regclass($2) IS NOT NULL`, pg.Ident(v.Name.Schema), v.Name.Quoted()).
+		Scan(&schema, &table)
+	if err != nil {
+		return nil, fmt.Errorf("look for the version table on the shadow: %w", err)
+	}
+	var all []string
+	if !schema {
+		all = append(all, "CREATE SCHEMA "+pg.Ident(v.Name.Schema))
+	}
+	row := versionRow(v.Name, *plan.ToVersion)
+	if table {
+		row = row[1:]
+	}
+	return append(all, row...), nil
+}

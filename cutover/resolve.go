@@ -1,0 +1,138 @@
+package cutover
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgumbra/pgumbra/internal/control"
+)
+
+// Resolution says what became of a cutover that a process left unfinished.
+type Resolution int
+
+// The resolutions.
+const (
+	Settled     Resolution = iota // none was unfinished
+	WentBack                      // it did not happen: production takes writes, the run follows
+	WentForward                   // it happened: clients are led to the shadow, the run watches
+)
+
+// Resolve ends a cutover to another database that a process left unfinished:
+// run.switch is not null. To be called by each new leader, on both sides, before
+// anything else, and again until it returns nil: repeating it does no harm. The
+// transaction on the shadow decides: committed, it goes forward; not committed,
+// it goes back. Which it was is asked of the shadow alone, never guessed;
+// clients and fence are then brought to where they belong, wherever they are.
+//
+// It changes the run's phase to watching, or from cutover to following. Returns
+// [ErrUnknown] when the shadow cannot be asked or contradicts itself: then
+// production stays fenced and clients stay held, as they were found. Other
+// errors leave something to do to the next call, with the direction known.
+func (c *Cutover) Resolve(ctx context.Context) (Resolution, error) {
+	if !c.Sides.Apart() {
+		return Settled, nil
+	}
+	p, err := c.underWay(ctx, c.Sides.Production)
+	if err != nil || p == nil {
+		return Settled, err
+	}
+	c.Log.Info("a cutover was left unfinished", "step", p.Step, "since", p.At)
+	err = c.decided(ctx, p)
+	var no *notNow
+	switch {
+	case err == nil:
+		return WentForward, c.goOn(ctx, p)
+	case errors.As(err, &no):
+		return WentBack, c.giveUp(ctx, p)
+	}
+	return Settled, fmt.Errorf("%w; production refuses writes until this is known; once %s answers, type: pgumbra run", err, p.Place)
+}
+
+// decided is nil when the swap is committed on the shadow, a notNow when it is
+// not and never will be.
+func (c *Cutover) decided(ctx context.Context, p *progress) error {
+	if p.XID == "" { // COMMIT is sent after it is noted
+		return refuse(Blocker{Code: "interrupted", Message: "the cutover was interrupted", Fix: "it is tried again"})
+	}
+	return c.learn(ctx, c.ShadowDSN, p.XID, p.Backend)
+}
+
+// goOn is forward for a process that has not measured anything: the shadow
+// holds the report that its swap was committed with.
+func (c *Cutover) goOn(ctx context.Context, p *progress) error {
+	var report []byte
+	err := c.Sides.Shadow.QueryRow(ctx, `SELECT coalesce(cutover, '{}') FROM pgumbra.run WHERE id = $1`, c.Upgrade.ID).Scan(&report)
+	if err != nil {
+		return fmt.Errorf("read the swap's record: %w", err)
+	}
+	if err := c.fenceStands(ctx, p); err != nil {
+		return err
+	}
+	return c.forward(ctx, p, func() []byte { return report })
+}
+
+// fenceStands makes sure that production refuses writes. It does, unless it
+// lost the last commits before a crash, or is a standby that was promoted.
+func (c *Cutover) fenceStands(ctx context.Context, p *progress) error {
+	production, _ := schemaNames(c.Upgrade.Plan)
+	var open []relation
+	err := pinned(ctx, c.Sides.Production, func(tx pgx.Tx) error {
+		tables, err := relations(ctx, tx, production)
+		if err == nil {
+			open, err = without(ctx, tx, farFenceTrigger, tables)
+		}
+		return err
+	})
+	if err != nil || len(open) == 0 {
+		return err
+	}
+	c.Log.Error("production had lost its fence; what was written there since the swap is not on the shadow", "table", open[0].name.String())
+	for _, t := range open {
+		err := patiently(ctx, c.Sides.Production, append([]string{"LOCK TABLE ONLY " + t.name.Quoted() + " IN EXCLUSIVE MODE",
+			closedFence(c.Upgrade, p.Place)}, farFence(c.Upgrade, []relation{t})...)...)
+		if err != nil {
+			return fmt.Errorf("fence %s: %w", t.name, err)
+		}
+	}
+	return nil
+}
+
+func (c *Cutover) giveUp(ctx context.Context, p *progress) error {
+	if err := c.back(ctx, p); err != nil {
+		return fmt.Errorf("undo the cutover: %w", err)
+	}
+	if c.Upgrade.Phase != control.Cutover {
+		return nil
+	}
+	if err := control.Advance(ctx, c.Sides.Production, c.Upgrade, control.Following); err != nil {
+		return err
+	}
+	c.Upgrade.Entered(control.Following)
+	return nil
+}
+
+// Clear takes away what attempts at a cutover to another database have made on
+// both sides: fence and gate. For abort, and only after [Cutover.Resolve].
+// ACCESS EXCLUSIVE on one table at a time, waiting at most 100 ms each time.
+func (c *Cutover) Clear(ctx context.Context) error {
+	if !c.Sides.Apart() {
+		return nil
+	}
+	left, err := c.underWay(ctx, c.Sides.Production)
+	if err != nil {
+		return err
+	}
+	if left != nil || c.Upgrade.Phase.Swapped() {
+		return fmt.Errorf("the cutover is not undone: %s", c.Upgrade.Phase)
+	}
+	return errors.Join(
+		dropTriggers(ctx, c.Sides.Production, farFenceTrigger, fenceName(c.Upgrade)),
+		c.dropGate(ctx))
+}
+
+func (c *Cutover) dropGate(ctx context.Context) error {
+	return dropTriggers(ctx, c.Sides.Shadow, gateTrigger, gateName(c.Upgrade))
+}

@@ -1,0 +1,247 @@
+package cutover
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgumbra/pgumbra/cutover/traffic"
+	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans"
+)
+
+// Traffic leads clients from one database to the other, as package traffic does
+// it: with all pools at once, and repeating a step does no harm. Switch and Back
+// return [traffic.ErrNotPaused] for clients that are not held.
+type Traffic interface {
+	Inspect(ctx context.Context) ([]plans.Finding, error)
+	Pause(ctx context.Context) error
+	Switch(ctx context.Context) error
+	Back(ctx context.Context) error
+	Resume(ctx context.Context) error
+}
+
+// How far a cutover came, in production's pgumbra.run.switch. Each is noted
+// before what it stands for is begun.
+const (
+	pausing   = "pausing"   // clients are held, or about to be
+	fencing   = "fencing"   // they are; locks, drain, and the swap on the shadow, not committed
+	switching = "switching" // production refuses writes; clients are led over
+	deciding  = "deciding"  // they are led; COMMIT is sent to the shadow
+	swapped   = "swapped"   // it is committed there; clients go on
+	undoing   = "undoing"   // it is not; all that was done is undone
+)
+
+// progress is what pgumbra.run.switch holds while a cutover to another database
+// is under way.
+type progress struct {
+	Step string `json:"step"`
+	// XID and Backend are the swap's transaction on the shadow: whether it
+	// committed decides which side is production. Empty before it is ready.
+	XID     string `json:"xid,omitempty"`
+	Backend uint32 `json:"backend,omitempty"`
+	// Fence and FenceBackend are the transaction that fences production.
+	Fence        string    `json:"fence,omitempty"`
+	FenceBackend uint32    `json:"fence_backend,omitempty"`
+	Place        string    `json:"place"` // of the shadow, as clients are told
+	At           time.Time `json:"at"`
+}
+
+// note records how far the cutover came. [control.ErrDeposed] when another
+// leader took over: then it decides.
+func (c *Cutover) note(ctx context.Context, db pg.Querier, p *progress, step string) error {
+	p.Step, p.At = step, time.Now().UTC()
+	text, err := json.Marshal(p)
+	if err != nil {
+		return err
+	}
+	return c.setSwitch(ctx, db, text)
+}
+
+func (c *Cutover) setSwitch(ctx context.Context, db pg.Querier, text []byte) error {
+	tag, err := db.Exec(ctx, `UPDATE pgumbra.run SET switch = $3 WHERE id = $1 AND epoch = $2`, c.Upgrade.ID, c.Upgrade.Epoch, text)
+	if err != nil {
+		return fmt.Errorf("note how far the cutover came: %w", err)
+	}
+	if tag.RowsAffected() != 1 {
+		return control.ErrDeposed
+	}
+	return nil
+}
+
+// underWay reads the note; nil if no cutover is under way.
+func (c *Cutover) underWay(ctx context.Context, db pg.Querier) (*progress, error) {
+	var text []byte
+	err := db.QueryRow(ctx, `SELECT switch FROM pgumbra.run WHERE id = $1`, c.Upgrade.ID).Scan(&text)
+	if err != nil {
+		return nil, fmt.Errorf("read how far the cutover came: %w", err)
+	}
+	if text == nil {
+		return nil, nil
+	}
+	p := new(progress)
+	if err := json.Unmarshal(text, p); err != nil {
+		return nil, fmt.Errorf("read how far the cutover came: %w", err)
+	}
+	return p, nil
+}
+
+// What is done after the decision takes its time, whatever became of the
+// caller's context: clients are held.
+const (
+	// notePatience is for production to be reached: then clients go on without.
+	notePatience = 10 * time.Second
+	leadPatience = 30 * time.Second
+	// dropPatience is for the triggers of an opened fence, which do no harm.
+	dropPatience = 5 * time.Second
+)
+
+// pausePatience is how long clients' open transactions are waited for while
+// those that come queue.
+func (c *Cutover) pausePatience() time.Duration {
+	return max(c.settings().MaxStall, 5*time.Second)
+}
+
+// forward completes a swap that is committed on the shadow: clients are led
+// there and go on, whatever else fails; the next leader does the rest. report
+// is the outcome for status, made anew once clients go on.
+func (c *Cutover) forward(ctx context.Context, p *progress, report func() []byte) error {
+	ctx = context.WithoutCancel(ctx)
+	noted := c.noteSwapped(ctx, p, report())
+	if errors.Is(noted, control.ErrDeposed) {
+		return noted
+	}
+	if err := errors.Join(noted, c.leadOn(ctx, Traffic.Switch)); err != nil {
+		return fmt.Errorf("the shadow is production now, but not everything is done that leads there: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, notePatience)
+	defer cancel()
+	_, err := c.Sides.Production.Exec(ctx, `UPDATE pgumbra.run SET cutover = $3, switch = NULL WHERE id = $1 AND epoch = $2`,
+		c.Upgrade.ID, c.Upgrade.Epoch, report())
+	if err != nil {
+		return fmt.Errorf("record the swap: %w", err)
+	}
+	return nil
+}
+
+// noteSwapped moves the phase in production, unless a commit whose answer was
+// lost has done so.
+func (c *Cutover) noteSwapped(ctx context.Context, p *progress, report []byte) error {
+	ctx, cancel := context.WithTimeout(ctx, notePatience)
+	defer cancel()
+	err := onceReachable(ctx, func() error {
+		return pg.ReadCommitted(ctx, c.Sides.Production, func(tx pgx.Tx) error {
+			var phase control.Phase
+			err := tx.QueryRow(ctx, `SELECT phase FROM pgumbra.run WHERE id = $1 FOR UPDATE`, c.Upgrade.ID).Scan(&phase)
+			if err == nil && phase != control.Watching {
+				err = control.Advance(ctx, tx, c.Upgrade, control.Watching)
+			}
+			if err != nil {
+				return err
+			}
+			if _, err := tx.Exec(ctx, `UPDATE pgumbra.run SET cutover = $2 WHERE id = $1`, c.Upgrade.ID, report); err != nil {
+				return fmt.Errorf("record the swap: %w", err)
+			}
+			return c.note(ctx, tx, p, swapped)
+		})
+	})
+	if err == nil {
+		c.Upgrade.Entered(control.Watching)
+	}
+	return err
+}
+
+// leadOn makes sure of where clients are led, and lets them go on. A PgBouncer
+// that was started again holds nobody any more and reads where to lead in its
+// file; only what leads elsewhere must be held to be changed.
+func (c *Cutover) leadOn(ctx context.Context, lead func(Traffic, context.Context) error) error {
+	if c.Traffic == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, leadPatience)
+	defer cancel()
+	err := lead(c.Traffic, ctx)
+	if errors.Is(err, traffic.ErrNotPaused) {
+		if err = c.hold(ctx); err == nil {
+			err = lead(c.Traffic, ctx)
+		}
+	}
+	return errors.Join(err, c.Traffic.Resume(ctx))
+}
+
+// hold pauses clients within its own deadline.
+func (c *Cutover) hold(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, c.pausePatience())
+	defer cancel()
+	return c.Traffic.Pause(ctx)
+}
+
+// back undoes a cutover that did not commit on the shadow: production takes
+// writes again, captured as before. Clients go on even if production cannot be
+// reached from here: the shadow is closed to them for certain.
+func (c *Cutover) back(ctx context.Context, p *progress) error {
+	ctx = context.WithoutCancel(ctx)
+	led := p.Step == switching || p.Step == deciding || p.Step == undoing
+	reopened := c.openFence(ctx, p)
+	if errors.Is(reopened, control.ErrDeposed) {
+		return reopened
+	}
+	lead := Traffic.Back
+	if !led { // a command would be told to undo what it was not told to do
+		lead = func(Traffic, context.Context) error { return nil }
+	}
+	if err := errors.Join(reopened, c.leadOn(ctx, lead)); err != nil {
+		return err
+	}
+	if err := c.dropFarFence(ctx); err != nil {
+		c.Log.Warn("triggers of the fence are left; they let everything pass", "error", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, notePatience)
+	defer cancel()
+	return c.setSwitch(ctx, c.Sides.Production, nil)
+}
+
+// openFence lets production's tables be written again. Noting it first waits
+// for the transaction that fences: its fate must not come after.
+func (c *Cutover) openFence(ctx context.Context, p *progress) error {
+	ctx, cancel := context.WithTimeout(ctx, notePatience)
+	defer cancel()
+	return onceReachable(ctx, func() error {
+		if p.Fence != "" {
+			if err := end(ctx, c.DSN, p.Fence, p.FenceBackend); err != nil {
+				return err
+			}
+		}
+		return pg.ReadCommitted(ctx, c.Sides.Production, func(tx pgx.Tx) error {
+			if err := c.note(ctx, tx, p, undoing); err != nil {
+				return err
+			}
+			return makeFunction(ctx, tx, opened(fenceName(c.Upgrade)), fenceName(c.Upgrade))
+		})
+	})
+}
+
+func (c *Cutover) dropFarFence(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, dropPatience)
+	defer cancel()
+	return dropTriggers(ctx, c.Sides.Production, farFenceTrigger, fenceName(c.Upgrade))
+}
+
+// onceReachable repeats what a lost connection ended, until ctx ends. For what
+// may be done twice.
+func onceReachable(ctx context.Context, do func() error) error {
+	for {
+		err := do()
+		if err == nil || !pg.Unreachable(err) {
+			return err
+		}
+		if pause(ctx, latePause) != nil {
+			return err
+		}
+	}
+}
