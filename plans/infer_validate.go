@@ -53,7 +53,7 @@ func (m *maker) putBack(ctx context.Context) error {
 			continue
 		}
 		for _, e := range group {
-			_ = pg.ExecScript(ctx, m.scratch.db, e.sql)
+			_ = runEntry(ctx, m.scratch.db, e)
 		}
 	}
 	return ctx.Err()

@@ -46,7 +46,11 @@ func onSession(ctx context.Context, pool *pgxpool.Pool, f func(*pgx.Conn) error)
 // runEntry runs one entry's statements in the caller's transaction, by the
 // simple protocol: an entry may hold several.
 func runEntry(ctx context.Context, tx pgx.Tx, e *plans.Entry) error {
-	if err := tx.Conn().PgConn().Exec(ctx, e.SQL).Close(); err != nil {
+	takeBack, err := lend(ctx, tx, e)
+	if err != nil {
+		return err
+	}
+	if err := tx.Conn().PgConn().Exec(ctx, e.SQL+takeBack).Close(); err != nil {
 		return fmt.Errorf("make %s: %w", describe(e), err)
 	}
 	return nil

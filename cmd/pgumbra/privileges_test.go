@@ -18,19 +18,23 @@ func TestRoleWithoutSuperuser(t *testing.T) {
 	o := operatorOf(t, small)
 	role := "deploy_" + o.database()
 	owner := "owner_" + o.database()
-	o.sql(fmt.Sprintf(`CREATE ROLE %[1]s LOGIN; CREATE ROLE %[2]s;
-		ALTER SCHEMA shop OWNER TO %[2]s; ALTER TABLE shop.a OWNER TO %[2]s; ALTER TABLE shop.c OWNER TO %[2]s;
-		ALTER TABLE public.schema_migrations OWNER TO %[2]s`, role, owner))
+	third := "third_" + o.database() // may not create in the schema
+	o.sql(fmt.Sprintf(`CREATE ROLE %[1]s LOGIN; CREATE ROLE %[2]s; CREATE ROLE %[3]s;
+		CREATE VIEW shop.grouped AS SELECT id, t FROM shop.c GROUP BY id; ALTER VIEW shop.grouped OWNER TO %[3]s;
+		CREATE FUNCTION shop.one() RETURNS int LANGUAGE sql AS 'SELECT 1'; ALTER FUNCTION shop.one() OWNER TO %[3]s;
+		ALTER SCHEMA shop OWNER TO %[2]s; ALTER TABLE shop.a OWNER TO %[2]s; ALTER TABLE shop.c OWNER TO %[3]s;
+		ALTER TABLE public.schema_migrations OWNER TO %[2]s`, role, owner, third))
 	admin := o.dsn
 	t.Cleanup(func() {
 		o.dsn = admin
-		o.sql(fmt.Sprintf("REASSIGN OWNED BY %[1]s, %[2]s TO postgres; DROP OWNED BY %[1]s, %[2]s; DROP ROLE %[1]s, %[2]s", role, owner))
+		o.sql(fmt.Sprintf("REASSIGN OWNED BY %[1]s, %[2]s, %[3]s TO postgres; DROP OWNED BY %[1]s, %[2]s, %[3]s; DROP ROLE %[1]s, %[2]s, %[3]s", role, owner, third))
 	})
 	as := strings.Replace(admin, "postgres@", role+"@", 1)
 	o.plan(setting{plan: strings.ReplaceAll("name: up\nproduction: {dsn: \"DSN\", schemas: [shop]}\nmigrations: {path: migrations}\n", "DSN", as)})
 
 	grants := []string{
 		fmt.Sprintf(`GRANT %s TO %s;`, pgx.Identifier{owner}.Sanitize(), pgx.Identifier{role}.Sanitize()),
+		fmt.Sprintf(`GRANT %s TO %s;`, pgx.Identifier{third}.Sanitize(), pgx.Identifier{role}.Sanitize()),
 		fmt.Sprintf(`GRANT CREATE ON DATABASE %s TO %s;`, pgx.Identifier{o.database()}.Sanitize(), pgx.Identifier{role}.Sanitize()),
 		fmt.Sprintf(`GRANT pg_read_all_stats TO %s;`, pgx.Identifier{role}.Sanitize()),
 		fmt.Sprintf(`ALTER ROLE %s CREATEDB`, pgx.Identifier{role}.Sanitize()),
@@ -49,7 +53,11 @@ func TestRoleWithoutSuperuser(t *testing.T) {
 	o.do(ctx, exitDone, "verify")
 	o.do(ctx, exitDone, "cutover")
 	o.do(ctx, exitDone, "finish", "--drop-old", "--purge")
-	if got := o.query(ctx, `SELECT string_agg(tableowner, ' ' ORDER BY tablename) FROM pg_tables WHERE schemaname = 'shop'`); got != owner+" "+owner {
+	if got := o.query(ctx, `SELECT string_agg(relname || ' ' || relowner::regrole, ', ' ORDER BY relname) FROM pg_class
+		WHERE relnamespace = 'shop'::regnamespace AND relkind IN ('r', 'v')`); got != fmt.Sprintf("a %s, c %s, grouped %[2]s", owner, third) {
 		t.Errorf("owners after the upgrade: %s", got)
+	}
+	if got := o.query(ctx, `SELECT coalesce(array_to_string(nspacl, ' '), '') FROM pg_namespace WHERE nspname = 'shop'`); strings.Contains(got, third) {
+		t.Errorf("a right that was lent is left: %s", got)
 	}
 }
