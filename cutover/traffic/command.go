@@ -29,11 +29,20 @@ type command struct {
 const commandLimit = 30 * time.Second
 
 func (c *command) inspect(context.Context) (findings, error) {
-	if _, err := exec.LookPath(c.argv[0]); err != nil {
-		return findings{{Level: plans.Blocker, Code: "traffic-command", Object: c.argv[0],
-			Message: "traffic.command cannot be started: " + err.Error(), Fix: "install it, or write its full path"}}, nil
+	why := c.missing()
+	if why == "" {
+		return nil, nil
 	}
-	return nil, nil
+	return findings{{Level: plans.Blocker, Code: "traffic-command", Object: c.argv[0],
+		Message: "traffic.command cannot be started: " + why, Fix: "install it, or write its full path"}}, nil
+}
+
+// missing is why the command cannot be started, or nothing.
+func (c *command) missing() string {
+	if _, err := exec.LookPath(c.argv[0]); err != nil {
+		return err.Error()
+	}
+	return ""
 }
 
 func (c *command) steps() []string {

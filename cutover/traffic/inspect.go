@@ -72,7 +72,7 @@ func (i *inspection) unreachable(err error) {
 // rights: a stats user may look, but neither pause nor reload. Only an
 // administrator is told that this database does not exist.
 func (i *inspection) rights(ctx context.Context) error {
-	_, err := i.console.send(ctx, `RESUME "pgumbra: may I?"`)
+	_, err := i.console.send(ctx, `RESUME "pgumbra_asks_for_rights"`)
 	var refused *pgconn.PgError
 	if !errors.As(err, &refused) {
 		return err

@@ -73,7 +73,7 @@ func TestInspectFindsWhatStandsAgainstTheSwitch(t *testing.T) {
 				f.admin("RELOAD")
 				run(f.t, client(f.t, f.bouncer.DSN("shop")), "SELECT 1")
 			},
-			want: []string{"user-pool-mode!", "user-pool-mode"}},
+			want: []string{"user-pool-mode", "user-pool-mode!"}},
 		"impatient": {settings: map[string]string{"query_wait_timeout": "1"}, want: []string{"wait-timeout!"}},
 		"no entry": {
 			setup: func(f *fixture) { f.file.Traffic.PgBouncer[0].Database = "shoppe" },

@@ -178,7 +178,7 @@ func (p *pool) resume(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), resumeLimit)
 	defer cancel()
 	var last error
-	err := poll(ctx, 50*time.Millisecond, func() (bool, error) {
+	err := poll(ctx, 20*time.Millisecond, func() (bool, error) {
 		var done bool
 		done, last = p.tryResume(ctx)
 		return done, nil
@@ -203,11 +203,13 @@ func (p *pool) tryResume(ctx context.Context) (done bool, err error) {
 		return false, err
 	}
 	now, err := p.state(ctx, c)
-	if err != nil || !now.paused {
-		return !waiting, err
+	if err != nil {
+		return false, err
 	}
-	// "is not paused" is as good: the next look decides.
-	return false, c.do(ctx, p.command("RESUME"), "RESUME")
+	if now.paused {
+		err = c.do(ctx, p.command("RESUME"), "RESUME")
+	}
+	return err == nil && !waiting, err
 }
 
 // pauseUnderway looks for the session that sent the last PAUSE. Before 1.18,

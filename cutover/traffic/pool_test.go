@@ -3,7 +3,6 @@ package traffic
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"net/url"
 	"os"
@@ -70,7 +69,7 @@ func (f *fixture) serve(b *testcontainers.PgBouncer) {
 
 func open(t *testing.T, f *plans.File) *Traffic {
 	t.Helper()
-	traffic, err := Open(f, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	traffic, err := Open(f, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,106 @@
+package traffic
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgumbra/pgumbra/internal/pg"
+)
+
+// Session is one of a client that reaches production past PgBouncer.
+type Session struct {
+	PID         uint32
+	User        string
+	Application string
+	Address     string // empty: by a local socket
+}
+
+// String is the session as a finding names it.
+func (s Session) String() string {
+	address := s.Address
+	if address == "" {
+		address = "a local socket"
+	}
+	return fmt.Sprintf("%s from %s as %s (pid %d)", quote(s.Application), address, s.User, s.PID)
+}
+
+// Bypassing are the sessions in production's database that are neither
+// PgBouncer's nor pgumbra's: nothing leads them over, and after the cutover
+// production refuses their writes. db is a session there that may read others'
+// (pg_read_all_stats). PgBouncer does not know the process behind a local
+// socket, so where it uses one, sessions by local sockets are left out.
+func (t *Traffic) Bypassing(ctx context.Context, db pg.Querier) ([]Session, error) {
+	ours, err := t.servers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	sessions, err := clientSessions(ctx, db)
+	if err != nil {
+		return nil, err
+	}
+	newer, err := t.servers(ctx) // those opened meanwhile
+	if err != nil {
+		return nil, err
+	}
+	maps.Copy(ours, newer)
+	return slices.DeleteFunc(sessions, func(s Session) bool {
+		return ours[s.PID] || s.Address == "" && ours[localSocket]
+	}), nil
+}
+
+// localSocket among process ids says that PgBouncer reaches production by one.
+const localSocket = 0
+
+// servers are the process ids of all PgBouncers' sessions in production.
+func (t *Traffic) servers(ctx context.Context) (map[uint32]bool, error) {
+	pids := map[uint32]bool{}
+	for _, m := range t.members {
+		if p, ok := m.(*pool); ok {
+			if err := p.servers(ctx, pids); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return pids, nil
+}
+
+func (p *pool) servers(ctx context.Context, pids map[uint32]bool) error {
+	c, err := p.dial(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	rows, err := c.show(ctx, "SERVERS")
+	if err != nil {
+		return err
+	}
+	for _, r := range rows {
+		pid, _ := strconv.ParseUint(r["remote_pid"], 10, 32)
+		if r["addr"] == "unix" {
+			pid = localSocket
+		}
+		pids[uint32(pid)] = true
+	}
+	return nil
+}
+
+func clientSessions(ctx context.Context, db pg.Querier) ([]Session, error) {
+	rows, err := db.Query(ctx, `SELECT pid::bigint, coalesce(usename, ''), coalesce(application_name, ''), coalesce(host(client_addr), '')
+		FROM pg_stat_activity
+		WHERE datname = current_database() AND backend_type = 'client backend'
+		  AND pid <> pg_backend_pid() AND application_name NOT LIKE 'pgumbra/%'
+		ORDER BY backend_start`)
+	if err != nil {
+		return nil, fmt.Errorf("list production's sessions: %w", err)
+	}
+	all, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Session])
+	if err != nil {
+		return nil, fmt.Errorf("list production's sessions: %w", err)
+	}
+	return all, nil
+}
