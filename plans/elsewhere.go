@@ -20,6 +20,8 @@ type shadowSide struct {
 	superuser bool
 	server    int // server_version_num
 	catalog   *catalog.Catalog
+	// settingRoles are those that production's database has settings for, quoted.
+	settingRoles []string
 }
 
 // connectShadow opens a session in the shadow's database. Only reads; what is
@@ -86,7 +88,7 @@ func (m *maker) allExtensions() []Entry {
 
 // schemaFor makes the schema of an extension where the shadow lacks it.
 func (m *maker) schemaFor(e catalog.Extension, number int, made []Entry) (Entry, bool) {
-	entry := Entry{TOC: number, Tag: "EXTENSION SCHEMA", Name: pg.Name{Name: e.Schema}, Stage: StageBuild,
+	entry := Entry{TOC: number, Tag: tagSchemaOf, Name: pg.Name{Name: e.Schema}, Stage: StageBuild,
 		SQL: "CREATE SCHEMA IF NOT EXISTS " + pg.Ident(e.Schema) + ";"}
 	_, ordinary := m.after.Schema(e.Schema) // pg_catalog is none
 	twice := slices.ContainsFunc(made, func(other Entry) bool { return other.Tag == entry.Tag && other.Name == entry.Name })

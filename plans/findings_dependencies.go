@@ -18,6 +18,10 @@ var outsideSQL string
 // lookForDependencies finds what outside the schemas that move knows their
 // objects by oid: after the swap it would go on using the old ones, silently.
 func (m *maker) lookForDependencies(ctx context.Context) error {
+	m.structureFreeze()
+	if m.plan.Elsewhere {
+		return m.changedFunctions(ctx) // what is outside stays with what it knows, on the old server
+	}
 	classes, oids, err := m.sharedInProduction(ctx)
 	if err != nil {
 		return err
@@ -35,7 +39,6 @@ func (m *maker) lookForDependencies(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read what depends on the schemas: %w", err)
 	}
-	m.structureFreeze()
 	return m.changedFunctions(ctx)
 }
 

@@ -119,7 +119,10 @@ func (m *maker) checkState(ctx context.Context) error {
 		m.blocker("prepared-transactions", m.session.database, fmt.Sprintf("%d prepared transactions are open: they hold locks that the swap needs, and outlive every session", prepared),
 			"COMMIT PREPARED or ROLLBACK PREPARED those in pg_prepared_xacts")
 	}
-	if largeObjects > 0 {
+	if largeObjects > 0 && m.plan.Elsewhere {
+		m.blocker("large-objects", m.session.database, "the database holds large objects, which cannot be carried to another one: no trigger fires for them",
+			"move their content into bytea columns beforehand, or take them away: SELECT lo_unlink(oid) FROM pg_largeobject_metadata;")
+	} else if largeObjects > 0 {
 		m.warning("large-objects", m.session.database, "the database holds large objects: they stay as they are, and changes of theirs are not captured", "")
 	}
 	for _, name := range eventTriggers {

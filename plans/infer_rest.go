@@ -184,6 +184,9 @@ func (m *maker) columnKept(s *sourceDraft, c catalog.Column) bool {
 // resultTypes lists the columns by which a prepared statement fails once after
 // the swap: "cached plan must not change result type".
 func (m *maker) resultTypes() {
+	if m.plan.Elsewhere {
+		return // sessions there are new ones
+	}
 	for _, d := range m.tables {
 		production := m.production.ByName(d.after.Name)
 		if production == nil {

@@ -117,6 +117,8 @@ func (m *maker) steps(ctx context.Context) error {
 		{"write the mapping", m.writeMapping},
 		{"check the transforms", m.validate},
 		{"look for what depends on production", m.lookForDependencies},
+		{"look at what the shadow's database lacks", m.judgeApart},
+		{"try the structure on the shadow", m.tryOnShadow},
 		{"estimate", m.estimateAll},
 	} {
 		m.log.Debug("plan", "step", step.act)

@@ -136,7 +136,7 @@ func (m *maker) lookAtProduction(ctx context.Context) error {
 	if err := m.lookAtShadow(ctx); err != nil {
 		return err
 	}
-	if slices.ContainsFunc(m.plan.Findings, func(f Finding) bool { return f.Code == "privileges" }) {
+	if slices.ContainsFunc(m.plan.Findings, func(f Finding) bool { return f.Code == "privileges" || f.Code == "shadow-privileges" }) {
 		return errBlocked // what follows would stumble over them, and say something else
 	}
 	if err := m.readVersion(ctx); err != nil {

@@ -13,7 +13,7 @@ import (
 // readStructure dumps scratch under the shadow's names and sorts the entries
 // into stages.
 func (m *maker) readStructure(ctx context.Context) error {
-	args := []string{}
+	args := m.quoting()
 	for _, s := range m.plan.Schemas {
 		args = append(args, "--schema="+dumpPattern(s.Shadow))
 	}
@@ -34,7 +34,19 @@ func (m *maker) readStructure(ctx context.Context) error {
 		}
 		m.plan.Entries = append(m.plan.Entries, stager.entry(e))
 	}
-	return m.publicEntries(ctx)
+	if err := m.publicEntries(ctx); err != nil {
+		return err
+	}
+	return m.elsewhereEntries(ctx)
+}
+
+// quoting: a newer server has words that an older one takes for names
+// (system_user since 16), so there every name is written in quotes.
+func (m *maker) quoting() []string {
+	if m.plan.Elsewhere && m.side.server/10000 > m.session.server/10000 {
+		return []string{"--quote-all-identifiers"}
+	}
+	return []string{}
 }
 
 // dumpPattern quotes a name for pg_dump's --schema: patterns know wildcards and
@@ -106,7 +118,7 @@ func (m *maker) publicEntries(ctx context.Context) error {
 		if !m.handMade(s.Shadow) {
 			continue
 		}
-		attributes, privileges, err := m.likeSchema(ctx, s)
+		attributes, privileges, err := m.likeSchema(ctx, m.schemaNamed(s.Production), s.Shadow)
 		if err != nil {
 			return err
 		}
@@ -121,40 +133,24 @@ func (m *maker) publicEntries(ctx context.Context) error {
 	return nil
 }
 
-// likeSchema gives the shadow's schema owner, privileges and comment of the
-// true one, as the migrations left it.
-func (m *maker) likeSchema(ctx context.Context, s Schema) (attributes, privileges string, err error) {
-	n, _ := m.after.Schema(s.Production)
-	name := pg.Ident(s.Shadow)
-	attributes = "\nALTER SCHEMA " + name + " OWNER TO " + pg.Ident(n.Owner) + ";"
-	if n.Comment != "" {
-		attributes += "\nCOMMENT ON SCHEMA " + name + " IS " + pg.Literal(n.Comment) + ";"
+// likeSchema gives a schema owner, privileges and comment of another one, as the
+// migrations left it.
+func (m *maker) likeSchema(ctx context.Context, like catalog.Namespace, schema string) (attributes, privileges string, err error) {
+	name := pg.Ident(schema)
+	attributes = "\nALTER SCHEMA " + name + " OWNER TO " + pg.Ident(like.Owner) + ";"
+	if like.Comment != "" {
+		attributes += "\nCOMMENT ON SCHEMA " + name + " IS " + pg.Literal(like.Comment) + ";"
 	}
-	if n.ACL == "" {
+	if like.ACL == "" {
 		return attributes, "", nil
 	}
-	privileges = "REVOKE ALL ON SCHEMA " + name + " FROM " + pg.Ident(n.Owner) + ";"
-	rows, err := m.scratch.db.Query(ctx, `SELECT coalesce(pg_get_userbyid(nullif(a.grantee, 0)), ''), a.privilege_type, a.is_grantable
-		FROM aclexplode($1::aclitem[]) a`, n.ACL)
+	grants, err := explode(ctx, m.scratch.db, like.ACL)
 	if err != nil {
-		return "", "", fmt.Errorf("read privileges of schema %s: %w", s.Production, err)
+		return "", "", fmt.Errorf("read privileges of schema %s: %w", like.Name, err)
 	}
-	defer rows.Close()
-	for rows.Next() {
-		var grantee, privilege string
-		var grantable bool
-		if err := rows.Scan(&grantee, &privilege, &grantable); err != nil {
-			return "", "", err
-		}
-		to := "PUBLIC"
-		if grantee != "" {
-			to = pg.Ident(grantee)
-		}
-		privileges += "\nGRANT " + privilege + " ON SCHEMA " + name + " TO " + to
-		if grantable {
-			privileges += " WITH GRANT OPTION"
-		}
-		privileges += ";"
+	privileges = "REVOKE ALL ON SCHEMA " + name + " FROM " + pg.Ident(like.Owner) + ";"
+	for _, g := range grants {
+		privileges += "\nGRANT " + g.Privilege + " ON SCHEMA " + name + " TO " + g.Grantee + g.option() + ";"
 	}
-	return attributes, privileges, rows.Err()
+	return attributes, privileges, nil
 }

@@ -1,0 +1,139 @@
+package plans
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgumbra/pgumbra/internal/pg"
+)
+
+// tryOnShadow makes the whole structure in the shadow's database and takes it
+// back: what a newer server refuses of an older one's structure (functions and
+// views of the catalogs that are gone, settings that were removed), what we may
+// not do there and what its server lacks shows now, not in the middle of a run.
+// One transaction, rolled back; nobody waits for it, since nothing that it locks
+// is anybody else's.
+func (m *maker) tryOnShadow(ctx context.Context) error {
+	if !m.plan.Elsewhere || m.found(Blocker) {
+		return nil // what follows from a blocker would only hide it
+	}
+	tx, err := m.side.db.Begin(ctx)
+	if err != nil {
+		return fmt.Errorf("try the structure on the shadow: %w", err)
+	}
+	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
+	if _, err := tx.Exec(ctx, `SELECT set_config('search_path', '', true), set_config('lock_timeout', '10s', true)`); err != nil {
+		return fmt.Errorf("try the structure on the shadow: %w", err)
+	}
+	var failed []*entryError
+	for _, stage := range []Stage{StageBuild, StageKey, StageIndex, StageLate, StageSwap} {
+		more, err := tryEntries(ctx, tx, m.inStage(stage))
+		if err != nil {
+			return fmt.Errorf("try the structure on the shadow: %w", err)
+		}
+		failed = append(failed, more...)
+		if slices.ContainsFunc(failed, outOfLocks) {
+			break
+		}
+	}
+	m.judgeTrial(failed)
+	return nil
+}
+
+func (m *maker) found(level Level) bool {
+	return slices.ContainsFunc(m.plan.Findings, func(f Finding) bool { return f.Level == level })
+}
+
+func (m *maker) inStage(stage Stage) []Entry {
+	return slices.DeleteFunc(slices.Clone(m.plan.Entries), func(e Entry) bool { return e.Stage != stage })
+}
+
+// tryEntries runs a group at once, and entry by entry where it fails.
+func tryEntries(ctx context.Context, tx pgx.Tx, entries []Entry) ([]*entryError, error) {
+	var failed []*entryError
+	for group := range slices.Chunk(entries, entriesAtOnce) {
+		err := try(ctx, tx, group...)
+		if err == nil {
+			continue
+		}
+		for _, e := range group {
+			err := try(ctx, tx, e)
+			if err != nil && pg.State(err) == "" {
+				return nil, err
+			}
+			if err != nil {
+				failed = append(failed, &entryError{entry: dumpEntry{name: e.Name.Name, schema: e.Name.Schema, tag: e.Tag, owner: e.Owner, sql: e.SQL}, cause: err})
+			}
+		}
+	}
+	return failed, nil
+}
+
+func try(ctx context.Context, tx pgx.Tx, entries ...Entry) error {
+	return pgx.BeginFunc(ctx, tx, func(inner pgx.Tx) error {
+		for _, e := range entries {
+			if err := inner.Conn().PgConn().Exec(ctx, e.SQL).Close(); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// outOfMemory is also what a full lock table is told as.
+const outOfMemory = "53200"
+
+func outOfLocks(e *entryError) bool { return pg.State(e.cause) == outOfMemory }
+
+// follows: the object that the server misses is one that failed before.
+func follows(e *entryError, before []*entryError) bool {
+	return slices.ContainsFunc(before, func(b *entryError) bool {
+		name, _, _ := strings.Cut(b.entry.name, "(")
+		return b != e && strings.Contains(e.cause.Error(), name)
+	})
+}
+
+// judgeTrial names what failed by itself, not what follows from it.
+func (m *maker) judgeTrial(failed []*entryError) {
+	for i, e := range failed {
+		switch {
+		case outOfLocks(e):
+			m.warning("shadow-untried", m.side.database, "the shadow's server has too little room for locks to try the whole structure in one transaction: what it may refuse is not known",
+				"raise max_locks_per_transaction there")
+			return
+		case e.entry.tag == tagDatabase:
+			m.databaseRefused(e)
+		case follows(e, failed[:i]):
+		default:
+			final := m.plan.final(pg.Name{Schema: e.entry.schema, Name: e.entry.name})
+			e.entry.schema = final.Schema
+			m.blocker("shadow-restore", e.entry.object(), fmt.Sprintf("the shadow's server refuses this: %s (SQLSTATE %s)", serverMessage(e.cause), pg.State(e.cause)),
+				m.refusedFix(e))
+		}
+	}
+}
+
+func (m *maker) refusedFix(e *entryError) string {
+	us := pg.Ident(m.side.user)
+	switch {
+	case pg.State(e.cause) != pg.InsufficientPriv:
+		return "change it in production, or in a migration, so that both servers take it"
+	case e.entry.tag == "EXTENSION":
+		return "install it on the shadow's server as a superuser: " + strings.TrimSpace(e.entry.sql)
+	case e.entry.owner != "" && e.entry.owner != m.side.user:
+		return fmt.Sprintf("on the shadow's server: GRANT %s TO %s;", pg.Ident(e.entry.owner), us)
+	}
+	return "see the server's message; connect as a role that may, by shadow.dsn"
+}
+
+// databaseRefused leaves to a human what we may not do, or the newer server does
+// not know.
+func (m *maker) databaseRefused(e *entryError) {
+	m.plan.Entries = slices.DeleteFunc(m.plan.Entries, func(other Entry) bool { return other.Tag == tagDatabase && other.SQL == e.entry.sql })
+	m.warning("database-setting", e.entry.name, fmt.Sprintf("production's database has this, and it cannot be carried over: %s", serverMessage(e.cause)),
+		"type it on the shadow's server, as far as it still means something there: "+e.entry.sql)
+}

@@ -1,0 +1,22 @@
+SELECT o.kind, o.name
+FROM (
+    SELECT 'pg_event_trigger'::regclass AS class, oid, 'event trigger' AS kind, evtname::text AS name FROM pg_event_trigger
+    WHERE evtname !~ '^pgumbra'
+    UNION ALL
+    SELECT 'pg_publication'::regclass, oid, 'publication', pubname::text FROM pg_publication
+    UNION ALL
+    SELECT 'pg_subscription'::regclass, oid, 'subscription', subname::text FROM pg_subscription
+    WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())
+    UNION ALL
+    SELECT 'pg_foreign_server'::regclass, oid, 'foreign server', srvname::text FROM pg_foreign_server
+    UNION ALL
+    SELECT 'pg_foreign_data_wrapper'::regclass, oid, 'foreign-data wrapper', fdwname::text FROM pg_foreign_data_wrapper
+    UNION ALL
+    SELECT 'pg_language'::regclass, oid, 'language', lanname::text FROM pg_language WHERE oid >= 16384
+    UNION ALL
+    SELECT 'pg_cast'::regclass, oid, 'cast', format_type(castsource, NULL) || ' AS ' || format_type(casttarget, NULL) FROM pg_cast WHERE oid >= 16384
+    UNION ALL
+    SELECT 'pg_am'::regclass, oid, 'access method', amname::text FROM pg_am WHERE oid >= 16384
+) o
+WHERE NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = o.class AND e.objid = o.oid AND e.deptype = 'e')
+ORDER BY o.kind, o.name

@@ -1,0 +1,203 @@
+package plans
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgumbra/pgumbra/internal/pg"
+)
+
+//go:embed findings_roles.sql
+var rolesSQL string
+
+// role is one of a server's, with what makes it what it is.
+type role struct {
+	Name        string
+	Attributes  string   // as CREATE ROLE takes them, sorted
+	Login       bool     // clients may come in as it
+	MemberOf    []string // GRANT … TO it, without the GRANT
+	Settings    []string // name=value, for every database
+	HasPassword *bool    // nil: not readable
+}
+
+// checkRoles compares the roles that the shadow needs, and those that clients
+// come in as, with what its server has.
+func (m *maker) checkRoles(ctx context.Context) error {
+	if !m.plan.Elsewhere {
+		return nil
+	}
+	needed, err := m.rolesNeeded(ctx)
+	if err != nil {
+		return fmt.Errorf("read which roles the structure names: %w", err)
+	}
+	ours, err := readRoles(ctx, m.db, m.session.superuser)
+	if err != nil {
+		return fmt.Errorf("read production's roles: %w", err)
+	}
+	theirs, err := readRoles(ctx, m.side.db, m.side.superuser)
+	if err != nil {
+		return fmt.Errorf("read the shadow's roles: %w", err)
+	}
+	for _, r := range ours {
+		needs := slices.Contains(needed, r.Name)
+		at := slices.IndexFunc(theirs, func(t role) bool { return t.Name == r.Name })
+		switch {
+		case at < 0 && needs:
+			m.blocker("role-absent", r.Name, "the shadow's server has no role of this name, which owns or is granted something", r.create())
+		case at < 0 && r.Login:
+			m.warning("role-absent", r.Name, "the shadow's server has no role of this name: clients that come in as it will not get in", r.create())
+		case at >= 0 && (needs || r.Login):
+			m.compareRole(r, theirs[at])
+		}
+	}
+	return nil
+}
+
+// rolesNeeded are the owners and grantees of what is made on the shadow.
+func (m *maker) rolesNeeded(ctx context.Context) ([]string, error) {
+	var names []string
+	classes, oids := []uint32{}, []uint32{}
+	for _, e := range m.plan.Entries {
+		if e.Owner != "" && !slices.Contains(names, e.Owner) {
+			names = append(names, e.Owner)
+		}
+		if e.Class != 0 && e.OID != 0 {
+			classes, oids = append(classes, e.Class), append(oids, e.OID)
+		}
+	}
+	rows, err := m.scratch.db.Query(ctx, `SELECT DISTINCT r.rolname::text FROM pg_shdepend d JOIN pg_roles r ON r.oid = d.refobjid
+		WHERE d.dbid = (SELECT oid FROM pg_database WHERE datname = current_database()) AND d.refclassid = 'pg_authid'::regclass
+			AND ((d.classid, d.objid) IN (SELECT * FROM unnest($1::oid[], $2::oid[])) OR d.classid = 'pg_default_acl'::regclass)
+		UNION SELECT nspowner::regrole::text FROM pg_namespace WHERE nspname = ANY ($3)`, classes, oids, m.file.Production.Schemas)
+	if err != nil {
+		return nil, err
+	}
+	more, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	return append(names, more...), err
+}
+
+func readRoles(ctx context.Context, db pg.Querier, superuser bool) ([]role, error) {
+	password := "NULL::boolean" // pg_authid is for superusers
+	from := "pg_roles"
+	if superuser {
+		password, from = "r.rolpassword IS NOT NULL", "pg_authid"
+	}
+	rows, err := db.Query(ctx, strings.NewReplacer("{{password}}", password, "{{from}}", from).Replace(rolesSQL))
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowToStructByPos[role])
+}
+
+// create is what to type, on the shadow's server.
+func (r role) create() string {
+	all := []string{strings.TrimSpace("CREATE ROLE "+pg.Ident(r.Name)+" "+r.Attributes) + ";"}
+	all = append(append(all, r.grants(r.MemberOf)...), r.set(r.Settings)...)
+	text := strings.Join(all, " ")
+	if r.Login && (r.HasPassword == nil || *r.HasPassword) {
+		text += passwordHint
+	}
+	return text
+}
+
+const passwordHint = " -- and its password, which a superuser can carry over unread: pg_dumpall --roles-only writes it as ALTER ROLE … PASSWORD '<hash>'"
+
+func (r role) grants(groups []string) []string {
+	all := make([]string, len(groups))
+	for i, g := range groups {
+		all[i] = "GRANT " + g + ";"
+	}
+	return all
+}
+
+func (r role) set(settings []string) []string {
+	all := make([]string, len(settings))
+	for i, s := range settings {
+		name, value, _ := strings.Cut(s, "=")
+		all[i] = "ALTER ROLE " + pg.Ident(r.Name) + " " + setText(name, value) + ";"
+	}
+	return all
+}
+
+// compareRole: what a client could do, or would find set, before and cannot after.
+func (m *maker) compareRole(ours, theirs role) {
+	var differs []string
+	if ours.Attributes != theirs.Attributes {
+		differs = append(differs, "ALTER ROLE "+pg.Ident(ours.Name)+" "+ours.Attributes+";")
+	}
+	missing := func(all, there []string) []string {
+		return slices.DeleteFunc(slices.Clone(all), func(s string) bool { return slices.Contains(there, s) })
+	}
+	differs = append(differs, ours.grants(missing(ours.MemberOf, theirs.MemberOf))...)
+	differs = append(differs, ours.set(missing(ours.Settings, theirs.Settings))...)
+	if len(differs) > 0 {
+		m.warning("role-differs", ours.Name, "this role can or finds something in production that it does not on the shadow's server", strings.Join(differs, " "))
+	}
+	if ours.Login && ours.HasPassword != nil && theirs.HasPassword != nil && *ours.HasPassword && !*theirs.HasPassword {
+		m.warning("role-password", ours.Name, "this role has a password in production and none on the shadow's server",
+			"carry it over unread, as a superuser: pg_dumpall --roles-only writes it as ALTER ROLE … PASSWORD '<hash>'; a PgBouncer that passes SCRAM through needs the very same hash on both")
+	}
+}
+
+// checkShadowRights names each right that is missing in the shadow's database,
+// with the statement that gives it.
+func (m *maker) checkShadowRights(ctx context.Context) error {
+	if m.side.superuser {
+		return nil
+	}
+	var create, temporary, trusted bool
+	err := m.side.db.QueryRow(ctx, `SELECT has_database_privilege(current_database(), 'CREATE'), has_database_privilege(current_database(), 'TEMPORARY'),
+		pg_has_role('pg_read_all_stats', 'USAGE')`).Scan(&create, &temporary, &trusted)
+	if err != nil {
+		return err
+	}
+	database, us := pg.Ident(m.side.database), pg.Ident(m.side.user)
+	if !create {
+		m.missingThere("the control schema and the shadow's schemas cannot be made in the shadow's database", "GRANT CREATE ON DATABASE "+database+" TO "+us+";")
+	}
+	if !temporary {
+		m.missingThere("the shadow's database allows no temporary tables, through which changes are replayed", "GRANT TEMPORARY ON DATABASE "+database+" TO "+us+";")
+	}
+	if !trusted {
+		m.missingThere("the state of other sessions in the shadow's database cannot be seen", "GRANT pg_read_all_stats TO "+us+";")
+	}
+	return nil
+}
+
+func (m *maker) missingThere(message, grant string) {
+	m.blocker("shadow-privileges", m.side.user, message, "on the shadow's server: "+grant)
+}
+
+// checkShadowOwners: what the shadow's objects are to belong to must be a role
+// that we can give them to.
+func (m *maker) checkShadowOwners(ctx context.Context) error {
+	if !m.plan.Elsewhere || m.side.superuser {
+		return nil
+	}
+	var owners []string
+	for _, e := range m.plan.Entries {
+		if e.Owner != "" && e.Owner != "pg_database_owner" && !slices.Contains(owners, e.Owner) {
+			owners = append(owners, e.Owner)
+		}
+	}
+	right := "USAGE"
+	if m.side.server >= 160000 {
+		right = "SET" // a membership may be without it since
+	}
+	for _, owner := range owners {
+		var member bool
+		err := m.side.db.QueryRow(ctx, `SELECT coalesce((SELECT pg_has_role(oid, $2) FROM pg_roles WHERE rolname = $1), true)`, owner, right).Scan(&member)
+		if err != nil {
+			return fmt.Errorf("read our memberships on the shadow: %w", err)
+		}
+		if !member {
+			m.missingThere("objects cannot be given to "+owner, "GRANT "+pg.Ident(owner)+" TO "+pg.Ident(m.side.user)+";")
+		}
+	}
+	return nil
+}
