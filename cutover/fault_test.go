@@ -258,18 +258,24 @@ type proxy struct {
 
 func (f *fixture) throughProxy() *proxy {
 	f.t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	f.t.Cleanup(func() { _ = listener.Close() })
 	u, err := url.Parse(f.dsn)
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	p := &proxy{listener: listener, server: u.Host}
-	u.Host = listener.Addr().String()
+	p := proxyTo(f.t, u.Host)
+	u.Host = p.listener.Addr().String()
 	f.Cutover.DSN = u.String()
+	return p
+}
+
+func proxyTo(t *testing.T, server string) *proxy {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	p := &proxy{listener: listener, server: server}
 	go p.serve()
 	return p
 }

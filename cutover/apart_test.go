@@ -1,0 +1,379 @@
+package cutover
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/pgumbra/pgumbra/cutover/traffic"
+	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/testcontainers"
+)
+
+func TestClientsQueueAndGoOnAtTheShadow(t *testing.T) {
+	t.Parallel()
+	f := farShop(t).behindBouncer()
+	f.Upgrade.Plan.Settings.Cutover.Attempts = 50
+	clients := *f.there
+	clients.dsn = f.through
+	l := &ledger{acked: map[[2]int]int64{}}
+	ctx, stop := context.WithCancel(context.Background())
+	group, ctx := errgroup.WithContext(ctx)
+	for i, mode := range []pgx.QueryExecMode{pgx.QueryExecModeSimpleProtocol, pgx.QueryExecModeExec, pgx.QueryExecModeSimpleProtocol} {
+		group.Go(func() error { return l.traffic(ctx, &clients, i, mode, pgx.ReadCommitted) })
+	}
+	out, err := f.Run(ctx)
+	if err != nil || !out.Swapped {
+		t.Errorf("%+v %v", out, err)
+	}
+	waitFor(t, f.there.pool, "SELECT count(*) > 300 FROM shop.entry")
+	stop()
+	if err := group.Wait(); err != nil {
+		t.Error(err)
+	}
+	l.check(t, &clients)
+	t.Logf("%d commits, stall %s", len(l.acked), out.Stall)
+	f.livesIn(traffic.Shadow)
+	if !get[bool](f.fixture, "SELECT (cutover->>'stall_ms')::float8 > 0 AND cutover->>'drained' = '1' FROM pgumbra.run") {
+		t.Error(get[string](f.fixture, "SELECT cutover::text FROM pgumbra.run"))
+	}
+}
+
+func TestSwapToAnotherDatabaseTakesAllAlong(t *testing.T) {
+	t.Parallel()
+	f := farShop(t)
+	f.there.exec("CREATE SCHEMA shop") // empty
+	f.exec("SELECT setval('shop.ticket', 1001)")
+	f.swaps()
+	f.livesIn(traffic.Shadow)
+	if v := get[int](f.there, "SELECT version FROM shop.schema_migrations WHERE NOT dirty"); v != 7 {
+		t.Errorf("version %d", v)
+	}
+	if n := get[int](f.there, "SELECT nextval('shop.ticket')::int"); n != 1001+5*3*marginCalls+5 {
+		t.Errorf("ticket %d", n)
+	}
+	if n := get[int](f.there, "SELECT count(*)::int FROM shop.account WHERE currency = 'EUR'"); n != 50 {
+		t.Errorf("%d accounts", n)
+	}
+	if n := get[int](f.fixture, "SELECT count(*)::int FROM shop.account"); n != 50 { // reads go on
+		t.Errorf("%d accounts on the old server", n)
+	}
+	err := f.writes(f.dsn, "TRUNCATE shop.entry")
+	if !strings.Contains(err.Error(), "the data live at "+placeOf(f.there.dsn)) || strings.Contains(err.Error(), "postgres:") {
+		t.Error(err)
+	}
+	run(t, f.client(), "BEGIN; "+PassFence(f.Upgrade)+"; DELETE FROM shop.entry; ROLLBACK")
+}
+
+// moments are all before and after a step, in order.
+func moments() []string {
+	var all []string
+	for _, s := range []string{"begin", "hold clients", "fence", "compare the tables behind the fence", "drain", "read sequences",
+		"swap on the shadow", "refuse writes to production", "lead clients over", "decide"} {
+		all = append(all, "before "+s, "after "+s)
+	}
+	return all
+}
+
+func TestFailureAtEachStepIsUndone(t *testing.T) {
+	t.Parallel()
+	f := farShop(t).behindBouncer()
+	for _, at := range moments()[:len(moments())-1] {
+		f.fails(at, func() error { return errInjected })
+		out, err := f.Attempt(context.Background())
+		if !errors.Is(err, errInjected) || out.Swapped {
+			t.Errorf("%s: %+v, %v", at, out, err)
+		}
+		f.livesIn(traffic.Production)
+		if t.Failed() {
+			t.Fatal(at)
+		}
+	}
+	if get[bool](f.fixture, "SELECT EXISTS (SELECT FROM pg_trigger WHERE tgname = $1)", farFenceTrigger) {
+		t.Error("the fence is left")
+	}
+	f.hook = nil
+	f.swaps()
+	f.livesIn(traffic.Shadow)
+}
+
+func TestDeathAtEachStepIsResolved(t *testing.T) {
+	t.Parallel()
+	f := farShop(t).behindBouncer()
+	all := moments()
+	for _, at := range all[:len(all)-1] {
+		f.dies(at)
+		want := WentBack
+		if at == "before begin" || at == "after begin" || at == "before hold clients" {
+			want = Settled
+		}
+		f.resolves(want)
+		f.livesIn(traffic.Production)
+		if t.Failed() {
+			t.Fatal(at)
+		}
+	}
+	f.dies(all[len(all)-1])
+	f.resolves(WentForward)
+	f.livesIn(traffic.Shadow)
+	if !get[bool](f.fixture, "SELECT (cutover->>'stall_ms')::float8 > 0 FROM pgumbra.run") {
+		t.Error(get[string](f.fixture, "SELECT cutover::text FROM pgumbra.run"))
+	}
+}
+
+func TestConnectionLostAtEitherCommit(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		at   string
+		lose bool // COMMIT itself, not its answer
+		side traffic.Place
+	}{
+		"production, answer": {"before refuse writes to production", false, traffic.Production},
+		"production, commit": {"before refuse writes to production", true, traffic.Production},
+		"shadow, answer":     {"before decide", false, traffic.Shadow},
+		"shadow, commit":     {"before decide", true, traffic.Production},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := farShop(t).behindBouncer()
+			f.settle(10*time.Second, time.Second) // the server's own timeout comes later
+			var p *proxy
+			if c.at == "before decide" {
+				p, f.ShadowDSN = f.proxied(f.there.dsn)
+			} else {
+				p, f.Cutover.DSN = f.proxied(f.dsn)
+			}
+			p.lose = c.lose
+			f.fails(c.at, func() error { p.armed.Store(true); return nil })
+			if c.side == traffic.Shadow {
+				f.swaps()
+			} else {
+				f.refuses("connection-lost", "")
+			}
+			f.livesIn(c.side)
+		})
+	}
+}
+
+func TestShadowGoneAtItsCommitKeepsFenceAndClientsUntilItAnswers(t *testing.T) {
+	t.Parallel()
+	f := farShop(t).behindBouncer()
+	p, dsn := f.proxied(f.there.dsn)
+	f.ShadowDSN, f.lookFor = dsn, 300*time.Millisecond
+	f.fails("before decide", func() error {
+		p.armed.Store(true)
+		return p.listener.Close()
+	})
+	_, err := f.Attempt(context.Background())
+	if !errors.Is(err, ErrUnknown) {
+		t.Fatal(err)
+	}
+	if err := f.writes(f.dsn, write); pg.State(err) != pg.ReadOnlyTransaction {
+		t.Error("production:", err)
+	}
+	f.lookFor = 100 * time.Millisecond
+	if _, err := f.Resolve(context.Background()); !errors.Is(err, ErrUnknown) || !strings.Contains(err.Error(), "pgumbra run") {
+		t.Error(err)
+	}
+	if side, err := f.Traffic.(*traffic.Traffic).Side(context.Background()); err != nil || !side.Paused {
+		t.Error("clients are not held:", side, err)
+	}
+	f.succeeded()
+	f.resolves(WentForward)
+	f.livesIn(traffic.Shadow)
+}
+
+func TestDeposedLeaderLeavesAllToItsSuccessor(t *testing.T) {
+	t.Parallel()
+	f := farShop(t).behindBouncer()
+	f.fails("before lead clients over", func() error { f.exec("UPDATE pgumbra.run SET epoch = epoch + 1"); return nil })
+	if _, err := f.Attempt(context.Background()); !errors.Is(err, control.ErrDeposed) {
+		t.Fatal(err)
+	}
+	f.Upgrade.Epoch++
+	f.there.exec("UPDATE pgumbra.run SET epoch = epoch + 1")
+	f.resolves(WentBack)
+	f.livesIn(traffic.Production)
+}
+
+func TestPauseThatDoesNotReturnIsUndone(t *testing.T) {
+	t.Parallel()
+	f := farShop(t).behindBouncer()
+	config, err := pgx.ParseConfig(f.through)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.DefaultQueryExecMode = pgx.QueryExecModeSimpleProtocol
+	config.RuntimeParams["application_name"] = "till"
+	holder, err := pgx.ConnectConfig(context.Background(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = holder.Close(context.Background()) }()
+	run(t, holder, "BEGIN; SELECT 1")
+	began := time.Now()
+	f.refuses("open-transaction", "till, idle in transaction")
+	if d := time.Since(began); d > 8*time.Second {
+		t.Errorf("it took %s", d)
+	}
+	run(t, holder, "COMMIT")
+	f.livesIn(traffic.Production)
+	f.swaps()
+	f.livesIn(traffic.Shadow)
+}
+
+func TestPgBouncerStartedAgainDuringTheCutover(t *testing.T) {
+	t.Parallel()
+	f := farShop(t).behindBouncer()
+	again := func() error { return f.bouncer.Restart(context.Background()) }
+	for _, at := range []string{"after hold clients", "after drain", "before lead clients over"} {
+		f.fails(at, again)
+		f.refuses("traffic", "not held")
+		f.livesIn(traffic.Production)
+	}
+	f.fails("before decide", again)
+	f.swaps()
+	f.livesIn(traffic.Shadow)
+}
+
+func TestPgBouncerThatDiesAfterTheDecisionIsLedLater(t *testing.T) {
+	t.Parallel()
+	f := farShop(t).behindBouncer()
+	f.fails("before decide", func() error { return f.bouncer.Kill(context.Background()) })
+	out, err := f.Attempt(context.Background())
+	if err == nil || !out.Swapped {
+		t.Fatalf("%+v %v", out, err)
+	}
+	if err := f.bouncer.Restart(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	f.resolves(WentForward)
+	f.livesIn(traffic.Shadow)
+}
+
+func TestFenceThatStandsInTheWayIsNamedAndClientsGoOn(t *testing.T) {
+	t.Parallel()
+	f := farShop(t).behindBouncer()
+	holder := f.client() // past PgBouncer
+	run(t, holder, "SET application_name = 'nightly'; BEGIN; LOCK TABLE shop.account IN ROW EXCLUSIVE MODE")
+	f.refuses("open-transaction", "nightly, idle in transaction")
+	clients, err := f.Bypassing(context.Background())
+	if err != nil || len(clients) == 0 || clients[len(clients)-1].Application != "nightly" {
+		t.Error(clients, err)
+	}
+	run(t, holder, "COMMIT")
+	f.livesIn(traffic.Production)
+}
+
+func TestCheckApartAsksBothSides(t *testing.T) {
+	t.Parallel()
+	f := farShop(t).behindBouncer()
+	if found, err := f.Check(context.Background()); err != nil || len(found) != 0 {
+		t.Fatal(found, err)
+	}
+	reader := f.client() // a snapshot that never hinders: production stays
+	run(t, reader, "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1")
+	f.settle(0, time.Second)
+	f.there.exec("UPDATE pg_index SET indisvalid = false WHERE indexrelid = '{shadow}.account_pkey'::regclass")
+	found, err := f.Check(context.Background())
+	if err != nil || len(found) != 1 || found[0].Code != "invalid-index" || !strings.HasPrefix(found[0].Message, "on the shadow: ") {
+		t.Error(found, err)
+	}
+	f.there.exec("UPDATE pgumbra.run SET origin = '{}'")
+	if _, err := f.Check(context.Background()); !errors.Is(err, control.ErrOrigin) {
+		t.Error(err)
+	}
+}
+
+func TestEndsApart(t *testing.T) {
+	t.Parallel()
+	for name, old := range map[string]OldSide{"keep": KeepOld, "drop": DropOld} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := farShop(t)
+			f.exec("CREATE SCHEMA {shadow}; CREATE VIEW shop.sums AS SELECT sum(balance) FROM shop.account")
+			f.Parts.DropSkeleton = func(context.Context) error { f.exec("DROP SCHEMA IF EXISTS {shadow} CASCADE"); return nil }
+			f.swaps()
+			for range 2 {
+				if err := f.After(context.Background()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if get[bool](f.there, "SELECT EXISTS (SELECT FROM pg_trigger WHERE tgname LIKE '%pgumbra%')") {
+				t.Error("a trigger of ours is left")
+			}
+			f.livesIn(traffic.Shadow)
+			for range 2 {
+				if err := f.Finish(context.Background(), old); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if p := get[string](f.there, "SELECT phase FROM pgumbra.run"); p != "finished" || f.Upgrade.Phase != control.Finished {
+				t.Error(p, f.Upgrade.Phase)
+			}
+			if there := get[bool](f.fixture, "SELECT to_regnamespace('shop') IS NOT NULL"); there == (old == DropOld) {
+				t.Error("old schema there:", there)
+			}
+			if err := f.writes(f.dsn, write); err == nil {
+				t.Error("the old side takes writes")
+			}
+		})
+	}
+}
+
+func TestPublicWithExtensionsApart(t *testing.T) {
+	t.Parallel()
+	dsn, pool := database(t, "public", extensions)
+	there := &fixture{t: t, dsn: testcontainers.Database(t)}
+	there.exec("CREATE EXTENSION citext; CREATE EXTENSION pg_trgm;")
+	f := farFrom(t, &fixture{t: t, dsn: dsn, pool: pool, schema: plans.Schema{Production: "public", Swap: plans.Move}}, there)
+	there.exec(`CREATE TABLE {shadow}.word (w citext PRIMARY KEY); CREATE INDEX word_trgm ON {shadow}.word USING gin ((w::text) gin_trgm_ops);
+		GRANT CREATE ON SCHEMA {shadow} TO pg_monitor; COMMENT ON SCHEMA {shadow} IS 'as production''s'`)
+	f.swaps()
+	f.livesIn(traffic.Shadow)
+	if !get[bool](there, `SELECT has_schema_privilege('pg_monitor', 'public', 'CREATE') AND obj_description('public'::regnamespace) = 'as production''s'
+		AND to_regnamespace('{shadow}') IS NULL`) {
+		t.Error("public is not as the shadow's schema was")
+	}
+	run(t, connect(t, there.dsn), "INSERT INTO public.word VALUES ('Abc')")
+	if err := f.After(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Finish(context.Background(), DropOld); err != nil {
+		t.Fatal(err)
+	}
+	if n := get[int](f.fixture, "SELECT count(*)::int FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'S')"); n != 0 {
+		t.Errorf("%d relations are left", n)
+	}
+	if get[int](f.fixture, "SELECT count(*)::int FROM pg_extension WHERE extname IN ('citext', 'pg_trgm')") != 2 {
+		t.Error("an extension is gone")
+	}
+}
+
+func TestClearLeavesNothingOnEitherSide(t *testing.T) {
+	t.Parallel()
+	f := farShop(t)
+	before := f.dump()
+	f.fails("before decide", func() error { return errInjected })
+	if _, err := f.Attempt(context.Background()); !errors.Is(err, errInjected) {
+		t.Fatal(err)
+	}
+	if err := f.Clear(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if f.dump() != before {
+		t.Error("production is not as it was")
+	}
+	for _, side := range []*fixture{f.fixture, f.there} {
+		if n := get[int](side, "SELECT count(*)::int FROM pg_proc WHERE pronamespace = 'pgumbra'::regnamespace AND proname ~ '^(fence|gate)_'"); n != 0 {
+			t.Errorf("%d functions are left", n)
+		}
+	}
+}
