@@ -27,11 +27,14 @@ type client struct {
 }
 
 func (c *client) connect(ctx context.Context) (*pgx.Conn, error) {
-	config, err := pgx.ParseConfig(c.fleet.w.production)
+	config, err := pgx.ParseConfig(c.fleet.w.clients)
 	if err != nil {
 		return nil, err
 	}
 	config.DefaultQueryExecMode = c.mode
+	if c.fleet.pooled() && c.mode != pgx.QueryExecModeSimpleProtocol { // a pool of transactions keeps no statements
+		config.DefaultQueryExecMode = pgx.QueryExecModeExec
+	}
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err == nil {
 		c.fleet.mu.Lock()
@@ -149,7 +152,7 @@ func (c *client) earned(err error) bool {
 	case "23505", "23503", "23P01", "27000", "21000": // unique, foreign key, exclusion; a row the command's own trigger changed; MERGE or upsert of a row twice
 		return true
 	case "40P01":
-		return c.isolation != pgx.ReadCommitted || c.amongClients(e)
+		return c.isolation != pgx.ReadCommitted || c.fleet.pooled() || c.amongClients(e)
 	case "40001":
 		return c.isolation != pgx.ReadCommitted || e.Message == "tuple to be locked was already moved to another partition due to concurrent update" ||
 			e.Message == "tuple to be updated was already moved to another partition due to concurrent update"

@@ -68,13 +68,13 @@ func (w *worker) bringInStep(ctx context.Context) error {
 		return err
 	}
 	workers := w.run.Plan.Settings.Copy.Workers
-	if err := shadow.BuildKeys(ctx, w.pool, w.run, workers, w.replayer.DropJournalled); err != nil {
+	if err := shadow.BuildKeys(ctx, w.sides, w.run, workers, w.replayer.DropJournalled); err != nil {
 		return err
 	}
 	if err := w.eachTable(ctx, control.CatchingUp, w.replayer.CatchUp); err != nil {
 		return err
 	}
-	return shadow.BuildIndexes(ctx, w.pool, w.run, workers)
+	return shadow.BuildIndexes(ctx, w.sides, w.run, workers)
 }
 
 // round replays one batch of each table.
@@ -100,7 +100,7 @@ func (w *worker) round(ctx context.Context) (int64, error) {
 
 // eachTable runs f for the tables in a state, several at once.
 func (w *worker) eachTable(ctx context.Context, state control.State, f func(context.Context, *plans.Table) error) error {
-	states, err := control.States(ctx, w.pool, w.run)
+	states, err := control.States(ctx, w.sides.Shadow, w.run)
 	if err != nil {
 		return err
 	}
@@ -119,16 +119,8 @@ func (w *worker) eachTable(ctx context.Context, state control.State, f func(cont
 // inspect looks after production: structure and triggers as they were, journals
 // within their limit, drained ones given back.
 func (w *worker) inspect(ctx context.Context) error {
-	size, err := capture.Size(ctx, w.pool, w.run)
-	if err != nil {
+	if err := w.guardSize(ctx); err != nil {
 		return err
-	}
-	if limit := w.run.Plan.Settings.Capture.MaxJournal; limit > 0 && size > limit {
-		reason := fmt.Sprintf("the journals hold %d bytes, more than capture.max_journal (%d)", size, limit)
-		if err := capture.Break(ctx, w.pool, w.run, reason); err != nil {
-			return err
-		}
-		return fmt.Errorf("%w: %s", ErrStopped, reason)
 	}
 	if err := w.inspectSources(ctx); err != nil {
 		return err
@@ -156,7 +148,7 @@ func (w *worker) unlessRecaptured(ctx context.Context, cause error) error {
 
 // recopyLost copies unlogged tables again that a crash has emptied.
 func (w *worker) recopyLost(ctx context.Context) error {
-	lost, err := shadow.Lost(ctx, w.pool, w.run)
+	lost, err := shadow.Lost(ctx, w.sides, w.run)
 	if err != nil || len(lost) == 0 {
 		return err
 	}

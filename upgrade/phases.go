@@ -38,9 +38,13 @@ var life = []phase{
 	{control.Watching, (*worker).watch, control.Finished},
 }
 
-// live goes through the phases until one asks to stop ([errStop]), fails, or
+// live goes through [life] until one asks to stop ([errStop]), fails, or
 // the run is over.
 func (w *worker) live(ctx context.Context) error {
+	return w.mirrored(ctx, w.phases)
+}
+
+func (w *worker) phases(ctx context.Context) error {
 	for _, p := range life {
 		if p.in != w.run.Phase {
 			continue
@@ -75,7 +79,7 @@ func (w *worker) enter(ctx context.Context, to control.Phase) error {
 }
 
 func (w *worker) build(ctx context.Context) error {
-	return shadow.Build(ctx, w.pool, w.run)
+	return shadow.Build(ctx, w.sides, w.run, w.log)
 }
 
 func (w *worker) capture(ctx context.Context) error {

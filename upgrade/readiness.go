@@ -63,7 +63,7 @@ func (w *worker) cutoverWanted(ctx context.Context) (bool, error) {
 // are not in step are left to bringInStep.
 func (w *worker) nextToVerify(ctx context.Context, wanted bool) (*plans.Table, error) {
 	within := w.run.Plan.Settings.Cutover.VerifyWithin
-	rows, err := control.Tables(ctx, w.pool, w.run)
+	rows, err := control.Tables(ctx, w.sides.Shadow, w.run)
 	if err != nil {
 		return nil, err
 	}

@@ -24,12 +24,13 @@ const (
 	mirrorEvery   = time.Second
 )
 
-// patience with a shadow that is away: how long its side is waited for.
+// waiting is how long a shadow that is away is waited for.
 type waiting int
 
 const (
 	asLongAsItTakes waiting = iota // production goes on, its journals grow, the valve is looked after
 	once                           // for commands that somebody waits for
+	ifThere                        // for those that can do without
 )
 
 // meet opens the shadow's side and makes ready what works on both.
@@ -40,6 +41,10 @@ func (w *worker) meet(ctx context.Context, how waiting) error {
 		if err == nil {
 			break
 		}
+		if pg.Unreachable(err) && how == ifThere {
+			w.sides.Shadow = nil
+			return nil
+		}
 		if !pg.Unreachable(err) || how == once {
 			return fmt.Errorf("the shadow: %w", err)
 		}
@@ -47,8 +52,8 @@ func (w *worker) meet(ctx context.Context, how waiting) error {
 			return err
 		}
 	}
-	w.copier = &shadow.Copier{Pool: w.pool, Run: w.run, Log: w.log}
-	w.replayer = &replay.Replayer{Pool: w.pool, Run: w.run, Log: w.log}
+	w.copier = &shadow.Copier{Sides: w.sides, Run: w.run, Log: w.log}
+	w.replayer = &replay.Replayer{Sides: w.sides, Run: w.run, Log: w.log}
 	return nil
 }
 

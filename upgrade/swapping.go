@@ -80,7 +80,7 @@ func (w *worker) refreshViews(ctx context.Context) error {
 	if time.Since(w.swapping.refreshed) < refreshEvery {
 		return nil
 	}
-	if err := shadow.RefreshViews(ctx, w.pool, w.run); err != nil {
+	if err := shadow.RefreshViews(ctx, w.sides, w.run); err != nil {
 		return err
 	}
 	w.swapping.refreshed = time.Now()
@@ -149,7 +149,7 @@ func (w *worker) newCutover() *cutover.Cutover {
 		PrepareReverse:  func(ctx context.Context) error { return capture.PrepareReverse(ctx, w.pool, w.run) },
 		ReverseTriggers: func() string { return capture.ReverseTriggers(w.run) },
 		StopCapture:     func(ctx context.Context) error { return capture.RemoveForward(ctx, w.pool, w.run) },
-		PostSwap:        func(ctx context.Context) error { return shadow.PostSwap(ctx, w.pool, w.run) },
+		PostSwap:        func(ctx context.Context) error { return shadow.PostSwap(ctx, w.sides, w.run) },
 		RemoveCapture:   func(ctx context.Context) error { return capture.Remove(ctx, w.pool, w.run) },
 	}}
 }

@@ -149,9 +149,15 @@ func (f *fleet) start(ctx context.Context) {
 	long := client{fleet: f, id: 100, mode: pgx.QueryExecModeCacheStatement, random: rand.New(rand.NewPCG(f.seed, 100)), isolation: pgx.ReadCommitted}
 	f.group.Go(func() error { return long.longTransaction(ctx) })
 	heavy := client{fleet: f, id: coarseClient, random: rand.New(rand.NewPCG(f.seed, coarseClient)), isolation: pgx.ReadCommitted, mode: pgx.QueryExecModeSimpleProtocol}
-	f.group.Go(func() error { return heavy.coarse(ctx) })
+	if !f.pooled() { // its settings are a session's
+		f.group.Go(func() error { return heavy.coarse(ctx) })
+	}
 	f.more(20)
 }
+
+// pooled reports whether clients come through a pool, which gives a session to
+// each transaction.
+func (f *fleet) pooled() bool { return f.w.clients != f.w.production }
 
 // more waits until so many transactions more were committed.
 func (f *fleet) more(n int64) {

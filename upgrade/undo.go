@@ -47,7 +47,7 @@ func Abort(ctx context.Context, file *plans.File, leftovers Leftovers, log *slog
 		return true, fmt.Errorf("%w: %s: the swap is done, abort is for before it", ErrWrongPhase, run.Phase)
 	}
 	if run.Phase != control.Aborted {
-		if err := withWorker(ctx, l, run, file, Options{Log: log}, (*worker).abort); err != nil {
+		if err := withWorker(ctx, l, run, file, Options{Log: log}, ifThere, (*worker).abort); err != nil {
 			return true, err
 		}
 	}
@@ -104,10 +104,46 @@ func (w *worker) abort(ctx context.Context) error {
 	if err := capture.Remove(ctx, w.pool, w.run); err != nil {
 		return err
 	}
-	if err := shadow.Drop(ctx, w.pool, w.run); err != nil {
+	if err := w.dropShadow(ctx); err != nil {
 		return err
 	}
 	return w.enter(ctx, control.Aborted)
+}
+
+// dropShadow leaves nothing of the run in the shadow's database, and in
+// production nothing of the shadow. A server that is away cannot keep production
+// from being freed: what stands there is named.
+func (w *worker) dropShadow(ctx context.Context) error {
+	switch {
+	case w.sides.Shadow == nil:
+		for _, s := range w.run.Plan.Schemas {
+			w.log.Warn("the shadow cannot be reached, and is left as it is; drop it there when it is back",
+				"type", "DROP SCHEMA IF EXISTS "+pg.Ident(s.Shadow)+", pgumbra CASCADE")
+		}
+		return shadow.DropSkeleton(ctx, w.sides, w.run)
+	case w.sides.Apart():
+		if err := capture.Remove(ctx, w.sides.Shadow, w.run); err != nil {
+			return err
+		}
+	}
+	if err := shadow.Drop(ctx, w.sides, w.run); err != nil {
+		return err
+	}
+	return w.forgetOnShadow(ctx)
+}
+
+// forgetOnShadow removes the run's record from the shadow's own database: it is
+// kept in production's control schema.
+func (w *worker) forgetOnShadow(ctx context.Context) error {
+	if !w.sides.Apart() {
+		return nil
+	}
+	conn, err := w.sides.Shadow.Acquire(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Release()
+	return control.Purge(ctx, conn.Conn(), w.run)
 }
 
 // Finish ends the watch. The old side is dropped only when told.
@@ -124,11 +160,14 @@ func Finish(ctx context.Context, file *plans.File, old cutover.OldSide, leftover
 	if !run.Phase.Swapped() {
 		return fmt.Errorf("%w: %s: finish is for after the cutover", ErrWrongPhase, run.Phase)
 	}
-	err = withWorker(ctx, l, run, file, Options{Log: log}, func(w *worker, ctx context.Context) error {
+	err = withWorker(ctx, l, run, file, Options{Log: log}, once, func(w *worker, ctx context.Context) error {
 		if err := w.afterSwap(ctx); err != nil {
 			return err
 		}
-		return w.newCutover().Finish(ctx, old)
+		if err := w.newCutover().Finish(ctx, old); err != nil {
+			return err
+		}
+		return w.forgetOnShadow(ctx)
 	})
 	if err != nil {
 		return err

@@ -67,13 +67,15 @@ type Options struct {
 // but for its pool.
 type worker struct {
 	lead     *leadership
-	pool     *pgxpool.Pool
+	file     *plans.File
+	pool     *pgxpool.Pool // production
+	sides    control.Sides
+	away     bool // the shadow cannot be reached, which was said
 	run      *control.Run
 	log      *slog.Logger
 	until    control.Phase
 	cutover  bool
 	once     bool
-	dsn      string
 	copier   *shadow.Copier
 	replayer *replay.Replayer
 	swapping swapping
@@ -134,7 +136,7 @@ func (s *seat) runOnce(ctx context.Context, file *plans.File, o Options) error {
 		return err
 	}
 	s.id, s.taken = run.ID, true
-	err = withWorker(ctx, l, run, file, o, (*worker).live)
+	err = withWorker(ctx, l, run, file, o, asLongAsItTakes, (*worker).live)
 	l.recordFailure(ctx, run, err)
 	return err
 }
@@ -158,7 +160,7 @@ func (l *leadership) recordFailure(ctx context.Context, run *control.Run, err er
 
 // withWorker opens the sessions that work, deposes predecessors and runs f with
 // a heartbeat.
-func withWorker(ctx context.Context, l *leadership, run *control.Run, file *plans.File, o Options,
+func withWorker(ctx context.Context, l *leadership, run *control.Run, file *plans.File, o Options, how waiting,
 	f func(*worker, context.Context) error) error {
 	if err := l.depose(ctx, run); err != nil {
 		return err
@@ -169,18 +171,26 @@ func withWorker(ctx context.Context, l *leadership, run *control.Run, file *plan
 			return err
 		}
 	}
-	workers := run.Plan.Settings.Copy.Workers
-	pool, err := l.pool(ctx, file.Production.DSN, 2*workers+4, pg.Options{
-		Component: "work", SearchPath: run.Plan.SearchPath, Settings: run.Plan.Session,
-	})
-	if err != nil {
+	w := &worker{lead: l, file: file, run: run, log: o.Log, until: o.Until, cutover: o.Cutover, once: o.Once}
+	var err error
+	if w.pool, err = l.pool(ctx, file.Production.DSN, w.sessions(), w.options()); err != nil {
 		return err
 	}
-	defer pool.Close()
-	w := &worker{lead: l, pool: pool, run: run, log: o.Log, until: o.Until, cutover: o.Cutover, once: o.Once, dsn: file.Production.DSN}
-	w.copier = &shadow.Copier{Pool: pool, Run: run, Log: o.Log}
-	w.replayer = &replay.Replayer{Pool: pool, Run: run, Log: o.Log}
-	return l.whileBeating(ctx, run, func(ctx context.Context) error { return f(w, ctx) })
+	defer w.pool.Close()
+	return l.whileBeating(ctx, run, func(ctx context.Context) error {
+		defer w.part()
+		if err := w.meet(ctx, how); err != nil {
+			return err
+		}
+		return f(w, ctx)
+	})
+}
+
+// sessions are what each side is opened with.
+func (w *worker) sessions() int { return 2*w.run.Plan.Settings.Copy.Workers + 4 }
+
+func (w *worker) options() pg.Options {
+	return pg.Options{Component: "work", SearchPath: w.run.Plan.SearchPath, Settings: w.run.Plan.Session}
 }
 
 // findOrCreate reads the live run of the plan file's name, or plans a new one

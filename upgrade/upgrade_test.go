@@ -38,6 +38,7 @@ type history struct {
 type world struct {
 	t          *testing.T
 	production string
+	clients    string // as clients reach it: by a pool, or production itself
 	served     string // where the data are after the cutover
 	oracleDSN  string
 	folder     string
@@ -57,7 +58,7 @@ func build(t *testing.T, h history) *world {
 	if h.server != nil {
 		w.production = h.server.DSN("postgres")
 	}
-	w.served = w.production
+	w.served, w.clients = w.production, w.production
 	if h.apart != "" {
 		w.served = h.apart
 		h.planFile += fmt.Sprintf("shadow: {dsn: %q}\n", h.apart)

@@ -44,12 +44,12 @@ func Verify(ctx context.Context, file *plans.File, log *slog.Logger) ([]TableVer
 	if run.Phase != control.Following {
 		return nil, fmt.Errorf("%w: %s: verify is for a run that follows", ErrWrongPhase, run.Phase)
 	}
-	pool, err := pg.NewPool(ctx, file.Production.DSN, 4, pg.Options{Component: "verify", SearchPath: run.Plan.SearchPath, Settings: run.Plan.Session})
+	sides, err := look(ctx, file, run)
 	if err != nil {
 		return nil, err
 	}
-	defer pool.Close()
-	r := &replay.Replayer{Pool: pool, Run: run, Log: log}
+	defer sides.Close()
+	r := &replay.Replayer{Sides: sides, Run: run, Log: log}
 	var verdicts []TableVerdict
 	for i := range run.Plan.Tables {
 		t := &run.Plan.Tables[i]
@@ -63,4 +63,19 @@ func Verify(ctx context.Context, file *plans.File, log *slog.Logger) ([]TableVer
 		verdicts = append(verdicts, TableVerdict{Name: t.Final.String(), Table: t, Verdict: verdict})
 	}
 	return verdicts, nil
+}
+
+// look opens both sides beside a leader, if there is one: it takes nothing over.
+func look(ctx context.Context, file *plans.File, run *control.Run) (control.Sides, error) {
+	o := pg.Options{Component: "verify", SearchPath: run.Plan.SearchPath, Settings: run.Plan.Session}
+	pool, err := pg.NewPool(ctx, file.Production.DSN, 4, o)
+	if err != nil || !run.Plan.Elsewhere {
+		return control.Together(pool), err
+	}
+	shadow, err := pg.NewPool(ctx, file.Shadow.DSN, 4, o)
+	if err != nil {
+		pool.Close()
+		return control.Sides{}, fmt.Errorf("the shadow: %w", err)
+	}
+	return control.Sides{Production: pool, Shadow: shadow}, nil
 }

@@ -31,6 +31,14 @@ func Together(pool *pgxpool.Pool) Sides { return Sides{Production: pool, Shadow:
 // Apart reports whether the shadow is another database.
 func (s Sides) Apart() bool { return s.Production != s.Shadow }
 
+// Close closes both pools.
+func (s Sides) Close() {
+	s.Production.Close()
+	if s.Apart() {
+		s.Shadow.Close()
+	}
+}
+
 // Origin is which history a position belongs to. A snapshot's numbers mean
 // something in it alone: a standby that was promoted gives them out again.
 type Origin struct {
@@ -61,7 +69,7 @@ func ReadOrigin(ctx context.Context, db pg.Querier) (Origin, error) {
 // which [Migrate] made there, under the same number and epoch. Repeated by every
 // leader: under the lock of the run's row it raises the epoch there too. Returns
 // [ErrOrigin] when the record there belongs to another production.
-func Adopt(ctx context.Context, shadow *pgxpool.Pool, run *Run, origin Origin) error {
+func Adopt(ctx context.Context, shadow pg.Beginner, run *Run, origin Origin) error {
 	text, err := json.Marshal(origin)
 	if err != nil {
 		return err
@@ -125,6 +133,31 @@ func Flush(ctx context.Context, production *pgxpool.Pool) error {
 	}
 	if err != nil {
 		return fmt.Errorf("wait for production's WAL: %w", err)
+	}
+	return nil
+}
+
+// ErrShadowLost says that the shadow lost what it had committed: it was restored
+// from a backup or failed over to a standby that was behind. Journals may have
+// been emptied of what is missing, so the caller stops the run.
+var ErrShadowLost = errors.New("the shadow is behind what it had committed")
+
+// CheckMirror compares the shadow's positions with production's copy of them,
+// which can never be ahead.
+func CheckMirror(ctx context.Context, production, shadow pg.Querier, run *Run) error {
+	const positions = `SELECT coalesce(pg_catalog.json_object_agg(n, pg_catalog.pg_snapshot_xmax(position)::text::bigint), '{}')
+		FROM pgumbra.shadow_table WHERE run_id = $1 AND position IS NOT NULL AND state NOT IN ('waiting', 'copying')`
+	var mirrored, real map[string]int64
+	if err := production.QueryRow(ctx, positions, run.ID).Scan(&mirrored); err != nil {
+		return fmt.Errorf("read production's copy of the positions: %w", err)
+	}
+	if err := shadow.QueryRow(ctx, positions, run.ID).Scan(&real); err != nil {
+		return fmt.Errorf("read the shadow's positions: %w", err)
+	}
+	for n, there := range real {
+		if copied, ok := mirrored[n]; ok && copied > there {
+			return fmt.Errorf("%w: table %s stands at %d, and had reached %d", ErrShadowLost, n, there, copied)
+		}
 	}
 	return nil
 }

@@ -1,0 +1,160 @@
+package upgrade_test
+
+import (
+	"context"
+	"fmt"
+	osexec "os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgumbra/pgumbra/cutover"
+	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/rehearsal"
+	"github.com/pgumbra/pgumbra/testcontainers"
+	"github.com/pgumbra/pgumbra/upgrade"
+)
+
+// pair is two servers of their own, production's and the shadow's, and a
+// PgBouncer through which clients reach whichever is production.
+type pair struct {
+	production, shadow *testcontainers.Server
+	bouncer            *testcontainers.PgBouncer
+}
+
+// newPair starts servers of two versions; from 0 is the installed one.
+func newPair(ctx context.Context, t *testing.T, from, to int) *pair {
+	t.Helper()
+	p := &pair{production: startServer(ctx, t, from), shadow: startServer(ctx, t, to)}
+	var err error
+	p.bouncer, err = testcontainers.StartPgBouncer(ctx, testcontainers.PgBouncerOptions{
+		Databases: map[string]string{"app": p.production.DSN("postgres")}})
+	must(t, err)
+	t.Cleanup(func() { _ = p.bouncer.Stop(context.WithoutCancel(ctx)) })
+	return p
+}
+
+func startServer(ctx context.Context, t *testing.T, major int) *testcontainers.Server {
+	t.Helper()
+	s, err := testcontainers.Start(ctx, testcontainers.Options{Major: major})
+	must(t, err)
+	t.Cleanup(func() { _ = s.Stop(context.WithoutCancel(ctx)) })
+	return s
+}
+
+// history lets a run go from one server of the pair to the other.
+func (p *pair) history(h history) history {
+	h.server, h.apart = p.production, p.shadow.DSN("postgres")
+	h.planFile += fmt.Sprintf("traffic: {pgbouncer: {admin_dsn: %q, database: app, config: %q}}\n", p.bouncer.AdminDSN(), p.bouncer.ConfigPath())
+	return h
+}
+
+// version of the server that clients reach.
+func (p *pair) version(ctx context.Context, t *testing.T) (major int) {
+	t.Helper()
+	conn, err := pgx.Connect(ctx, p.bouncer.DSN("app")+"?default_query_exec_mode=simple_protocol")
+	must(t, err)
+	defer func() { _ = conn.Close(ctx) }()
+	must(t, conn.QueryRow(ctx, `SELECT current_setting('server_version_num')::int / 10000`).Scan(&major))
+	return major
+}
+
+// TestPgbenchThroughPgBouncerToANewerServer: no failed transaction, balances
+// equal on the new server, and the old one refuses writes.
+func TestPgbenchThroughPgBouncerToANewerServer(t *testing.T) {
+	t.Parallel()
+	for _, protocol := range []string{"simple", "extended"} {
+		t.Run(protocol, func(t *testing.T) {
+			t.Parallel()
+			ctx := limited(t, 3*time.Minute)
+			p := newPair(ctx, t, 0, 17)
+			w := build(t, p.history(history{structure: "SELECT 1", schemas: []string{"public"},
+				migrations: []string{"ALTER TABLE pgbench_accounts ALTER COLUMN aid TYPE bigint, ADD COLUMN note text;"}}))
+			pgbench(t, w.production, "-i", "-q", "-s", "2")
+			p.upgradeUnderPgbench(ctx, t, w, protocol)
+		})
+	}
+}
+
+func (p *pair) upgradeUnderPgbench(ctx context.Context, t *testing.T, w *world, protocol string) {
+	t.Helper()
+	path, err := testcontainers.Bin("pgbench")
+	must(t, err)
+	bench := osexec.CommandContext(ctx, path, "-n", "-c", "8", "-j", "2", "-M", protocol, "-R", "300", "-T", "20", "-l", "--log-prefix", t.TempDir()+"/log", p.bouncer.DSN("app"))
+	var out strings.Builder
+	bench.Stdout, bench.Stderr = &out, &out
+	must(t, bench.Start())
+	w.run(ctx, upgrade.Options{Cutover: true})
+	if err := bench.Wait(); err != nil || !strings.Contains(out.String(), "number of failed transactions: 0 ") {
+		t.Errorf("pgbench: %v\n%s", err, &out)
+	}
+	if now := p.version(ctx, t); now != 17 {
+		t.Errorf("clients reach PostgreSQL %d", now)
+	}
+	p.balancesEqual(ctx, t)
+	_, err = osexec.CommandContext(ctx, path, "-n", "-t", "1", w.production).CombinedOutput()
+	if err == nil {
+		t.Error("the old server takes writes")
+	}
+	must(t, upgrade.Finish(ctx, w.file(), cutover.KeepOld, upgrade.Purge, w.log))
+}
+
+func (p *pair) balancesEqual(ctx context.Context, t *testing.T) {
+	t.Helper()
+	conn, err := pgx.Connect(ctx, p.shadow.DSN("postgres"))
+	must(t, err)
+	defer conn.Close(ctx)
+	var equal bool
+	var written int
+	must(t, conn.QueryRow(ctx, `SELECT (SELECT sum(abalance) FROM pgbench_accounts) = (SELECT sum(bbalance) FROM pgbench_branches)
+		AND (SELECT sum(tbalance) FROM pgbench_tellers) = (SELECT sum(delta) FROM pgbench_history)
+		AND (SELECT sum(abalance) FROM pgbench_accounts) = (SELECT sum(delta) FROM pgbench_history), (SELECT count(*) FROM pgbench_history)`).Scan(&equal, &written))
+	if !equal || written == 0 {
+		t.Errorf("balances equal: %t after %d transactions", equal, written)
+	}
+}
+
+// TestTrafficThroughPgBouncerLosesNothing: the random clients of the upgrade in
+// one database, behind a pool, through the cutover to another server.
+func TestTrafficThroughPgBouncerLosesNothing(t *testing.T) {
+	t.Parallel()
+	ctx := limited(t, 3*time.Minute)
+	p := newPair(ctx, t, 0, 17)
+	w := build(t, p.history(trafficHistory(t)))
+	w.clients = p.bouncer.DSN("app")
+	f := newFleet(t, w)
+	f.start(ctx)
+	w.run(ctx, upgrade.Options{Cutover: true})
+	f.more(200)
+	f.stop()
+	must(t, upgrade.Finish(ctx, w.file(), cutover.KeepOld, upgrade.Purge, w.log))
+	f.balanced(ctx)
+}
+
+// TestTrafficToAnotherServerEqualsMigrationInPlace: at a barrier production is
+// copied and migrated in place, and the other server must hold the same rows.
+func TestTrafficToAnotherServerEqualsMigrationInPlace(t *testing.T) {
+	t.Parallel()
+	ctx := limited(t, 3*time.Minute)
+	h := trafficHistory(t)
+	h.apart = testcontainers.Database(t)
+	w := build(t, h)
+	f := newFleet(t, w)
+	f.start(ctx)
+	w.run(ctx, upgrade.Options{Until: control.Following})
+	following, enough := context.WithTimeout(ctx, 3*time.Second)
+	defer enough()
+	if err := upgrade.Run(following, w.file(), upgrade.Options{Log: w.log}); ctx.Err() != nil || following.Err() == nil {
+		t.Fatal(err)
+	}
+	f.stop()
+	w.oracleDSN = testcontainers.Database(t)
+	must(t, w.oracle.Copy(ctx, w.production, w.oracleDSN))
+	w.run(ctx, upgrade.Options{Cutover: true})
+	must(t, rehearsal.MigrateInPlace(ctx, w.oracleDSN, w.folder, ""))
+	w.sameRows(ctx)
+	must(t, upgrade.Finish(ctx, w.file(), cutover.KeepOld, upgrade.Purge, w.log))
+	f.balanced(ctx)
+}
