@@ -25,9 +25,9 @@ const (
 // fills in each source's rows and bytes, and adds what does not fit
 // (locks-too-few, disk-too-small, transform-fails) to the plan's findings.
 //
-// conn is a session in production's database. Only reads, with ACCESS SHARE
-// locks of a second at most.
-func estimate(ctx context.Context, conn *pgx.Conn, p *Plan) (Estimates, error) {
+// conn is a session in production's database, shadow one in the shadow's, or the
+// same. Only reads, with ACCESS SHARE locks of a second at most.
+func estimate(ctx context.Context, conn, shadow *pgx.Conn, p *Plan) (Estimates, error) {
 	sizes, err := readSizes(ctx, conn, p)
 	if err != nil {
 		return Estimates{}, fmt.Errorf("read the sizes of production's tables: %w", err)
@@ -50,10 +50,10 @@ func estimate(ctx context.Context, conn *pgx.Conn, p *Plan) (Estimates, error) {
 	}
 	e.SampleRate = rate
 	e.CopySeconds = copySeconds(e, p.Settings.Copy.Workers)
-	if e.LocksCapacity, err = locksCapacity(ctx, conn); err != nil {
+	if e.LocksCapacity, err = locksCapacity(ctx, shadow); err != nil {
 		return Estimates{}, err
 	}
-	if e.FreeDisk, err = freeDisk(ctx, conn); err != nil {
+	if e.FreeDisk, err = freeDisk(ctx, shadow); err != nil {
 		return Estimates{}, err
 	}
 	p.Findings = append(append(p.Findings, findings...), capacityFindings(e, p.Settings)...)

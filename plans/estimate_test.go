@@ -60,7 +60,7 @@ func TestEstimateCountsRowsBytesAndTime(t *testing.T) {
 			t.Parallel()
 			_, conn := database(t, estimateShop+analyze)
 			p := planOf(t, conn, "orders", "parts", "Empty")
-			e, err := estimate(context.Background(), conn, p)
+			e, err := estimate(context.Background(), conn, conn, p)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -89,7 +89,7 @@ func TestEstimateChangesNothing(t *testing.T) {
 	if _, err := conn.Exec(ctx, "SET default_transaction_read_only = on"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := estimate(ctx, conn, p); err != nil {
+	if _, err := estimate(ctx, conn, conn, p); err != nil {
 		t.Fatalf("in a read-only session: %v", err)
 	}
 	_ = conn.QueryRow(ctx, "SHOW search_path").Scan(&after)
@@ -103,7 +103,7 @@ func TestEstimateFindsATransformThatFails(t *testing.T) {
 	_, conn := database(t, estimateShop)
 	p := planOf(t, conn, "orders")
 	p.Tables[0].Columns = append(p.Tables[0].Columns, Column{Shadow: "share", Expression: "1 / (id - 17) -- of all", Origin: FromPlan})
-	if _, err := estimate(context.Background(), conn, p); err != nil {
+	if _, err := estimate(context.Background(), conn, conn, p); err != nil {
 		t.Fatal(err)
 	}
 	if len(p.Findings) != 1 || p.Findings[0].Code != "transform-fails" || p.Findings[0].Object != "shop.orders.share" ||
@@ -117,7 +117,7 @@ func TestEstimateGoesOnWithoutASample(t *testing.T) {
 	_, conn := database(t, estimateShop)
 	p := planOf(t, conn, "orders")
 	p.Tables[0].Columns[1].Expression = "twin.only_in_the_shadow(note)"
-	e, err := estimate(context.Background(), conn, p)
+	e, err := estimate(context.Background(), conn, conn, p)
 	if err != nil || e.SampleRate != 0 || e.CopySeconds <= 0 || len(p.Findings) != 0 {
 		t.Errorf("%+v, %v, %v", e, err, p.Findings)
 	}

@@ -161,7 +161,14 @@ func (l *loader) check() {
 	if v, from := f.Migrations.Version, f.Migrations.From; v != nil && from != nil && *v < *from {
 		d.fail(d.lines["migrations.version"], fmt.Sprintf("migrations.version %d is before migrations.from %d", *v, *from), "an upgrade only goes forward")
 	}
+	if l.leads() && f.Shadow.DSN == "" {
+		d.fail(d.lines["traffic"], "traffic is for a shadow in another database, and shadow.dsn is empty", "leave traffic out: in one database clients stay where they are")
+	}
 	l.checkBudget()
+}
+
+func (l *loader) leads() bool {
+	return len(l.file.Traffic.PgBouncer) > 0 || len(l.file.Traffic.Command) > 0
 }
 
 // checkBudget: waiting for the locks is part of the stall, so the default

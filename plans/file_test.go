@@ -51,7 +51,7 @@ const full = `name: shop-v2
 production:
   dsn: postgres://app@db1/shop
   schemas: [shop, "My.Schema"]
-shadow: {dsn: ""}
+shadow: {dsn: host=db2 dbname=shop}
 scratch: {dsn: host=scratch dbname=postgres}
 migrations: {path: /srv/migrations, table: meta.versions, version: 000042, from: null}
 build: migrated
@@ -82,6 +82,7 @@ func TestLoadReadsEveryKey(t *testing.T) {
 	want := &File{
 		Path: f.Path, Name: "shop-v2",
 		Production: ProductionFile{DSN: "postgres://app@db1/shop", Schemas: []string{"shop", "My.Schema"}},
+		Shadow:     DatabaseFile{DSN: "host=db2 dbname=shop"},
 		Scratch:    DatabaseFile{DSN: "host=scratch dbname=postgres"},
 		Migrations: MigrationsFile{Path: "/srv/migrations", Table: "meta.versions", Version: &v},
 		Build:      "migrated",
@@ -135,6 +136,9 @@ func TestEveryScalarKeyCanComeFromTheEnvironment(t *testing.T) {
 		"scratch.dsn": "host=x", "traffic.pgbouncer.admin_dsn": "host=x"}
 	for _, k := range keys {
 		t.Run(k.path, func(t *testing.T) {
+			if strings.HasPrefix(k.path, "traffic.") {
+				t.Setenv("PGUMBRA_SHADOW_DSN", "host=db2")
+			}
 			before := load(t, minimal, nil)
 			sample, ok := samples[k.path]
 			if !ok {
@@ -152,18 +156,19 @@ func TestEveryScalarKeyCanComeFromTheEnvironment(t *testing.T) {
 }
 
 func TestPgBouncersMayBeAList(t *testing.T) {
-	text := minimal + "traffic:\n  pgbouncer:\n    - {admin_dsn: host=b1, config: one.ini}\n    - {admin_dsn: host=b2, config: /two.ini}\n"
+	const elsewhere = minimal + "shadow: {dsn: host=db2}\n"
+	text := elsewhere + "traffic:\n  pgbouncer:\n    - {admin_dsn: host=b1, config: one.ini}\n    - {admin_dsn: host=b2, config: /two.ini}\n"
 	f := load(t, text, nil)
 	if len(f.Traffic.PgBouncer) != 2 || f.Traffic.PgBouncer[1].Config != "/two.ini" ||
 		f.Traffic.PgBouncer[0].Config != filepath.Join(filepath.Dir(f.Path), "one.ini") {
 		t.Errorf("pgbouncers: %+v", f.Traffic.PgBouncer)
 	}
-	one := load(t, minimal+"traffic: {pgbouncer: [{database: shop}]}\n", nil)
+	one := load(t, elsewhere+"traffic: {pgbouncer: [{database: shop}]}\n", nil)
 	if diff := cmp.Diff([]PgBouncerFile{{Database: "shop"}}, one.Traffic.PgBouncer); diff != "" {
 		t.Error(diff)
 	}
 	t.Setenv("PGUMBRA_TRAFFIC_PGBOUNCER_DATABASE", "other")
-	wantFailure(t, text, 5, "PGUMBRA_TRAFFIC_PGBOUNCER_DATABASE is set")
+	wantFailure(t, text, 6, "PGUMBRA_TRAFFIC_PGBOUNCER_DATABASE is set")
 }
 
 func TestVariablesAreExpandedAfterParsing(t *testing.T) {
@@ -223,6 +228,7 @@ func TestLoadRefusesMistakesWithTheirLine(t *testing.T) {
 		"section twice":           {"migrations: {version: latest}", 4, []string{"stands on line 3 already"}},
 		"list for a value":        {"build: [auto]", 4, []string{"single value"}},
 		"value for a section":     {"copy: 3", 4, []string{"copy is not a list of keys and values"}},
+		"traffic without shadow":  {"traffic: {command: [./switch.sh]}", 4, []string{"shadow.dsn is empty"}},
 		"value for a list":        {"traffic: {command: switch}", 4, []string{"[a, b]"}},
 		"unset variable":          {"scratch:\n  dsn: host=${NOT_SET_IN_ANY_TEST}", 5, []string{"NOT_SET_IN_ANY_TEST is not set"}},
 		"variable without end":    {"scratch: {dsn: 'host=${X'}", 4, []string{"$${"}},

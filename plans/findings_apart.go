@@ -18,6 +18,10 @@ func (m *maker) judgeApart(ctx context.Context) error {
 	}
 	m.leftBehind()
 	m.otherOIDs()
+	if len(m.file.Traffic.PgBouncer) == 0 && len(m.file.Traffic.Command) == 0 {
+		m.warning("no-traffic", m.file.Name, "nothing leads the clients over: at the cutover production refuses writes, and says where the data are",
+			"set traffic.pgbouncer or traffic.command, or be ready to lead them by hand")
+	}
 	for _, check := range []func(context.Context) error{m.withoutTablespaces, m.checkExtensions, m.checkRoles, m.checkShadowOwners,
 		m.checkCollations, m.needsOutside, m.notCarried, m.functionsThere} {
 		if err := check(ctx); err != nil {

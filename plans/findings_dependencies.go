@@ -166,8 +166,12 @@ func (m *maker) estimateAll(ctx context.Context) error {
 		m.plan.Steps = steps(m.plan)
 		return nil // the sample would run the same expressions
 	}
+	shadow := m.db
+	if m.plan.Elsewhere {
+		shadow = m.side.db
+	}
 	var err error
-	if m.plan.Estimates, err = estimate(ctx, m.db, m.plan); err != nil {
+	if m.plan.Estimates, err = estimate(ctx, m.db, shadow, m.plan); err != nil {
 		return err
 	}
 	m.plan.Steps = steps(m.plan)

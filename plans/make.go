@@ -76,7 +76,7 @@ func Make(ctx context.Context, f *File, log *slog.Logger) (*Plan, error) {
 	if err != nil && !errors.Is(err, errBlocked) {
 		return nil, err
 	}
-	m.conclude()
+	m.plan.conclude()
 	return m.plan, nil
 }
 
@@ -138,9 +138,40 @@ func stepError(act string, err error) error {
 	return fmt.Errorf("%s: %w", act, err)
 }
 
+// AddFindings adds what was found elsewhere, of a package that this one knows
+// nothing of. A blocker makes the plan one that cannot run.
+func (p *Plan) AddFindings(more ...Finding) {
+	p.Findings = append(p.Findings, more...)
+	p.conclude()
+}
+
+// Clients is who leads clients to the shadow's database.
+type Clients interface {
+	// Inspect looks whether the way can be gone. It changes nothing.
+	Inspect(ctx context.Context) ([]Finding, error)
+	// Steps are what will be typed, in order.
+	Steps() []string
+}
+
+// Lead adds what leading the clients takes, and what stands against it. It does
+// nothing where they stay in their database.
+func (p *Plan) Lead(ctx context.Context, clients Clients) error {
+	if !p.Elsewhere {
+		return nil
+	}
+	found, err := clients.Inspect(ctx)
+	if err != nil {
+		return fmt.Errorf("look how clients are led: %w", err)
+	}
+	if commands := clients.Steps(); len(commands) > 0 {
+		p.setTraffic(commands)
+	}
+	p.AddFindings(found...)
+	return nil
+}
+
 // conclude sorts the findings, blockers first, and decides.
-func (m *maker) conclude() {
-	p := m.plan
+func (p *Plan) conclude() {
 	p.Findings = distinct(p.Findings)
 	rank := map[Level]int{Blocker: 0, Warning: 1, Info: 2}
 	slices.SortStableFunc(p.Findings, func(a, b Finding) int { return rank[a.Level] - rank[b.Level] })

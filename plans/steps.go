@@ -23,8 +23,11 @@ const (
 // steps is everything a run does, in order, with its statements. Numbers that
 // only a run knows (its own, snapshots, page ranges) appear in angle brackets.
 func steps(p *Plan) []Step {
-	all := slices.Concat(p.buildingSteps(), p.capturingSteps(), p.copyingSteps(), p.followingSteps(),
-		p.cutoverSteps(), p.watchingSteps())
+	building, cutover, watching := p.buildingSteps, p.cutoverSteps, p.watchingSteps
+	if p.Elsewhere {
+		building, cutover, watching = p.buildingApart, p.cutoverApart, p.watchingApart
+	}
+	all := slices.Concat(building(), p.capturingSteps(), p.copyingSteps(), p.followingSteps(), cutover(), watching())
 	return slices.DeleteFunc(all, func(s Step) bool { return len(s.SQL) == 0 })
 }
 
@@ -66,7 +69,7 @@ func (p *Plan) copyingSteps() []Step {
 		t := &p.Tables[i]
 		switch {
 		case t.Feed == Derived:
-			derived = append(derived, insertSQL(t, "(\n"+t.From+"\n) AS q"))
+			derived = append(derived, p.intoShadow(t, "(\n"+t.From+"\n) AS q"))
 		case t.Feed == Copied && t.Source >= 0 && t.Source < len(p.Sources):
 			copies = append(copies, p.copySQL(t))
 		}

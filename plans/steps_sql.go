@@ -101,7 +101,17 @@ func (s *Source) keyOf(row string) string {
 // chunk's pages.
 func (p *Plan) copySQL(t *Table) string {
 	s := &p.Sources[t.Source]
-	sql := insertSQL(t, "ONLY "+s.Name.Quoted()+" AS "+pg.Ident(s.Name.Name))
+	sql := p.intoShadow(t, p.rowsOf(t))
+	if leaves := countLeaves(s); s.Kind == Partitioned {
+		sql = fmt.Sprintf("-- for each of the %d partitions that hold rows\n%s", leaves, sql)
+	}
+	return sql
+}
+
+// rowsOf is what a chunk reads, from FROM on.
+func (p *Plan) rowsOf(t *Table) string {
+	s := &p.Sources[t.Source]
+	sql := "ONLY " + s.Name.Quoted() + " AS " + pg.Ident(s.Name.Name)
 	var where []string
 	if len(s.Key) > 0 {
 		where = append(where, "ctid >= '<from>' AND ctid < '<to>'")
@@ -111,9 +121,6 @@ func (p *Plan) copySQL(t *Table) string {
 	}
 	if len(where) > 0 {
 		sql += "\nWHERE " + strings.Join(where, "\n  AND ")
-	}
-	if leaves := countLeaves(s); s.Kind == Partitioned {
-		sql = fmt.Sprintf("-- for each of the %d partitions that hold rows\n%s", leaves, sql)
 	}
 	return sql
 }
@@ -128,9 +135,23 @@ func countLeaves(s *Source) int {
 	return n
 }
 
-func insertSQL(t *Table, from string) string {
-	var names, expressions []string
-	overriding := ""
+// intoShadow fills a shadow table out of production's rows: by one statement, or
+// by a pipe between two databases.
+func (p *Plan) intoShadow(t *Table, from string) string {
+	names, expressions, overriding := filled(t)
+	columns := ""
+	if len(names) > 0 {
+		columns = " (" + pg.Idents(names) + ")"
+	}
+	query := fmt.Sprintf("SELECT %s\nFROM %s", strings.Join(expressions, "\n     , "), from)
+	if p.Elsewhere {
+		return fmt.Sprintf("COPY (%s) TO STDOUT -- in production, each value as the shadow column's type\nCOPY %s%s FROM STDIN -- on the shadow", query, t.Shadow.Quoted(), columns)
+	}
+	return fmt.Sprintf("INSERT INTO %s%s%s\n%s", t.Shadow.Quoted(), columns, overriding, query)
+}
+
+// filled are the columns that a copy writes, and what with.
+func filled(t *Table) (names, expressions []string, overriding string) {
 	for _, c := range t.Columns {
 		if c.Generated || c.Volatile || c.Expression == "" {
 			continue
@@ -140,12 +161,7 @@ func insertSQL(t *Table, from string) string {
 			overriding = " OVERRIDING SYSTEM VALUE"
 		}
 	}
-	columns := ""
-	if len(names) > 0 {
-		columns = " (" + pg.Idents(names) + ")"
-	}
-	return fmt.Sprintf("INSERT INTO %s%s%s\nSELECT %s\nFROM %s", t.Shadow.Quoted(), columns, overriding,
-		strings.Join(expressions, "\n     , "), from)
+	return names, expressions, overriding
 }
 
 // replaySQL is how a batch reaches a table, in outline.
@@ -209,15 +225,7 @@ func (p *Plan) guardSQL() []string {
 	if p.Settings.Watch.Enabled {
 		all = append(all, "SELECT … -- looks that the triggers of the reverse capture, made before the fence, are on the new tables")
 	}
-	for i := range p.Sources {
-		s := &p.Sources[i]
-		for _, m := range s.Members {
-			all = append(all, fmt.Sprintf("ALTER TABLE ONLY %s DISABLE TRIGGER … -- those of capture", m.Name.Quoted()),
-				fmt.Sprintf("CREATE TRIGGER pgumbra_fence BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON %s FOR EACH STATEMENT EXECUTE FUNCTION pgumbra.fence_%s(%s)",
-					m.Name.Quoted(), runID, pg.Literal(m.Name.String())))
-		}
-	}
-	return all
+	return append(all, p.closeSQL()...)
 }
 
 // sharedSQL moves what both sides share. A sequence that a column owns is let
@@ -247,14 +255,20 @@ func (p *Plan) swapSQL() []string {
 		all = append(all, fmt.Sprintf("ALTER SCHEMA %s RENAME TO %s", pg.Ident(s.Production), pg.Ident(s.Old)),
 			fmt.Sprintf("ALTER SCHEMA %s RENAME TO %s", pg.Ident(s.Shadow), pg.Ident(s.Production)))
 	}
-	all = append(all, after...)
-	if v := p.VersionTable; v != nil && p.ToVersion != nil {
-		if !v.Exists {
-			all = append(all, fmt.Sprintf("CREATE TABLE %s (version bigint NOT NULL PRIMARY KEY, dirty boolean NOT NULL)", v.Name.Quoted()))
-		}
-		all = append(all, "TRUNCATE "+v.Name.Quoted(), fmt.Sprintf("INSERT INTO %s (version, dirty) VALUES (%d, false)", v.Name.Quoted(), *p.ToVersion))
-	}
+	all = append(append(all, after...), p.versionSQL()...)
 	return append(all, "UPDATE pgumbra.run SET phase = 'watching' …", "COMMIT")
+}
+
+func (p *Plan) versionSQL() []string {
+	v := p.VersionTable
+	if v == nil || p.ToVersion == nil {
+		return nil
+	}
+	all := []string{"TRUNCATE " + v.Name.Quoted(), fmt.Sprintf("INSERT INTO %s (version, dirty) VALUES (%d, false)", v.Name.Quoted(), *p.ToVersion)}
+	if v.Exists {
+		return all
+	}
+	return append([]string{fmt.Sprintf("CREATE TABLE %s (version bigint NOT NULL PRIMARY KEY, dirty boolean NOT NULL)", v.Name.Quoted())}, all...)
 }
 
 func (p *Plan) validateSQL() []string {

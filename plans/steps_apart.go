@@ -1,0 +1,117 @@
+package plans
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/pgumbra/pgumbra/internal/pg"
+)
+
+// Titles of the steps that hold clients and lead them on; [Plan.Lead] writes
+// what is typed.
+const (
+	holdTitle = "Hold the clients: they finish their transactions and queue"
+	leadTitle = "Lead the clients to the shadow"
+)
+
+func (p *Plan) buildingApart() []Step {
+	return []Step{
+		{Phase: "building", Title: "Make the control schema, in production and in the shadow's database", Lock: noLock, Waits: nobody,
+			SQL: []string{"CREATE SCHEMA IF NOT EXISTS pgumbra"}},
+		{Phase: "building", Title: "Make the shadow's structure in its database, tables without indexes", Lock: noLock, Waits: shadowOnly,
+			SQL: p.entrySQL(StageBuild)},
+		{Phase: "building", Title: "Make its skeleton in production, where transforms are evaluated: the same tables, empty", Lock: noLock, Waits: shadowOnly,
+			SQL: []string{"-- the statements of the step before"}},
+		{Phase: "building", Title: "Put in the rows that the migrations inserted into new tables", Lock: noLock, Waits: shadowOnly,
+			SQL: p.carriedSQL()},
+	}
+}
+
+// cutoverApart: what one commit does in one database takes two here. The commit
+// on the shadow decides; until then everything is undone if anything fails.
+func (p *Plan) cutoverApart() []Step {
+	const mode = "EXCLUSIVE"
+	c := p.Settings.Cutover
+	stall := fmt.Sprintf("writers and SELECT FOR UPDATE (plain readers never) wait for at most %s from here on (cutover.max_stall); past it all is undone and tried again, up to %d times",
+		c.MaxStall, c.Attempts)
+	queued := "clients that come through the pool queue; others that write wait, and are refused later"
+	return []Step{
+		{Phase: "cutover", Title: holdTitle, Lock: noLock, Waits: queued, SQL: []string{"-- by hand: neither traffic.pgbouncer nor traffic.command is given"}},
+		{Phase: "cutover", Title: "Fence: stop writes to production", Lock: mode, SQL: p.fenceSQL(mode),
+			Waits: fmt.Sprintf("we wait for open transactions that wrote, at most %s for all tables together (cutover.lock_timeout); %s", c.LockTimeout, stall)},
+		{Phase: "cutover", Title: "Drain: replay the last changes", Lock: mode, Waits: queued, SQL: []string{"-- the last batches, as while following"}},
+		{Phase: "cutover", Title: "On the shadow, in a transaction that stays open: sequences, foreign keys (not validated yet), triggers, rules, what the database itself has, and the names",
+			Lock: mode, Waits: queued, SQL: p.preparedSQL()},
+		{Phase: "cutover", Title: "Close production: its tables refuse writes (SQLSTATE 25006) and name the new place", Lock: mode, Waits: queued, SQL: append(p.closeSQL(), "COMMIT -- in production")},
+		{Phase: "cutover", Title: leadTitle, Lock: noLock, Waits: queued, SQL: []string{"-- by hand: to the database of shadow.dsn"}},
+		{Phase: "cutover", Title: "Commit on the shadow: this decides; then the clients go on", Lock: noLock, Waits: "nobody from here on", SQL: []string{"COMMIT -- on the shadow"}},
+	}
+}
+
+func (p *Plan) preparedSQL() []string {
+	all := append(p.sequenceSQL(), p.swapEntrySQL()...)
+	for _, s := range p.Schemas {
+		if s.Swap == Move {
+			all = append(all, fmt.Sprintf("-- each object of %s: ALTER … SET SCHEMA %s, which is there already", s.Shadow, pg.Ident(s.Production)))
+			continue
+		}
+		all = append(all, fmt.Sprintf("ALTER SCHEMA %s RENAME TO %s", pg.Ident(s.Shadow), pg.Ident(s.Production)))
+	}
+	return append(all, p.versionSQL()...)
+}
+
+// closeSQL ends the capture and refuses writes.
+func (p *Plan) closeSQL() []string {
+	var all []string
+	for i := range p.Sources {
+		for _, m := range p.Sources[i].Members {
+			all = append(all, fmt.Sprintf("ALTER TABLE ONLY %s DISABLE TRIGGER … -- those of capture", m.Name.Quoted()),
+				fmt.Sprintf("CREATE TRIGGER pgumbra_fence BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON %s FOR EACH STATEMENT EXECUTE FUNCTION pgumbra.fence_%s(%s)",
+					m.Name.Quoted(), runID, pg.Literal(m.Name.String())))
+		}
+	}
+	return all
+}
+
+func (p *Plan) watchingApart() []Step {
+	var triggers, drops []string
+	for i := range p.Sources {
+		for _, m := range p.Sources[i].Members {
+			triggers = append(triggers, "DROP TRIGGER … ON "+m.Name.Quoted()+" -- those of capture")
+		}
+	}
+	for _, s := range p.Schemas {
+		triggers = append(triggers, fmt.Sprintf("DROP SCHEMA %s CASCADE -- the skeleton", pg.Ident(s.Shadow)))
+		drops = append(drops, fmt.Sprintf("DROP SCHEMA %s CASCADE -- in production, only with --drop-old", pg.Ident(s.Production)))
+	}
+	return []Step{
+		{Phase: "watching", Title: "Drop the skeleton and the capture of the old tables", Lock: "ACCESS EXCLUSIVE",
+			Waits: "readers of one table at a time, 100 ms an attempt, repeated until it was got at once", SQL: triggers},
+		{Phase: "watching", Title: "Validate the foreign keys on the shadow", Lock: noLock, Waits: "nobody but DDL and VACUUM of that table", SQL: p.validateSQL()},
+		{Phase: "finished", Title: "End the watch; finish --drop-old drops the old side too", Lock: noLock, Waits: "nobody: the old side refuses writes", SQL: drops},
+	}
+}
+
+// setTraffic writes what leads the clients: what holds them first, the rest in
+// its place.
+func (p *Plan) setTraffic(commands []string) {
+	var hold, lead []string
+	for _, c := range commands {
+		if strings.Contains(c, ": PAUSE") {
+			hold = append(hold, c)
+		} else {
+			lead = append(lead, c)
+		}
+	}
+	for i := range p.Steps {
+		switch s := &p.Steps[i]; s.Title {
+		case holdTitle:
+			s.SQL = hold
+			if len(hold) == 0 {
+				s.SQL = []string{"-- nothing holds them: writers wait at the fence"}
+			}
+		case leadTitle:
+			s.SQL = lead
+		}
+	}
+}
