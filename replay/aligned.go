@@ -6,7 +6,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
 )
 
@@ -15,7 +14,7 @@ import (
 // production holds at that snapshot, across tables too, which two batches one
 // after the other cannot give. Locks as [Replayer.Batch], for all tables at
 // once, in the plan's order; repeated after the same failures, so work must
-// only read.
+// only read. Where the shadow is another database, work reads there.
 func (r *Replayer) Aligned(ctx context.Context, tables []*plans.Table, work func(pgx.Tx) error) error {
 	var err error
 	for range attempts {
@@ -28,33 +27,38 @@ func (r *Replayer) Aligned(ctx context.Context, tables []*plans.Table, work func
 
 func (r *Replayer) align(ctx context.Context, tables []*plans.Table, work func(pgx.Tx) error) error {
 	var feeds []*feed
+	var followed []*plans.Table
 	var members []uint32
 	for _, t := range tables {
-		f, err := r.feed(ctx, r.Pool, t)
+		f, err := r.feed(ctx, t)
 		if err != nil {
 			return err
 		}
 		if f.kind() != still {
-			feeds, members = append(feeds, f), append(members, f.members...)
+			feeds, followed, members = append(feeds, f), append(followed, t), append(members, f.members...)
 		}
 	}
-	before, err := filenodes(ctx, r.Pool, members)
+	before, err := filenodes(ctx, r.Sides.Production, members)
 	if err != nil {
 		return err
 	}
-	return pg.RepeatableRead(ctx, r.Pool, func(tx pgx.Tx) error {
-		for _, f := range feeds {
-			at, err := r.enter(ctx, tx, f)
-			if err != nil {
-				return err
-			}
-			if _, err := r.advance(ctx, tx, f, at); err != nil {
-				return err
-			}
-		}
-		if err := work(tx); err != nil {
+	err = r.begin(ctx, func(e ends) error {
+		at, err := r.enter(ctx, e, feeds...)
+		if err != nil {
 			return err
 		}
-		return unmoved(ctx, tx, members, before)
+		for i, f := range feeds {
+			if _, err := r.advance(ctx, e, f, at[i]); err != nil {
+				return err
+			}
+		}
+		if err := work(e.shadow); err != nil {
+			return err
+		}
+		return unmoved(ctx, e.production, members, before)
 	})
+	if err != nil {
+		return err
+	}
+	return r.mirror(ctx, followed...)
 }

@@ -24,7 +24,7 @@ func (f *feed) readNews(ctx context.Context, db pg.Querier, position string) (ne
 		var one news
 		err := db.QueryRow(ctx, fmt.Sprintf(`SELECT count(*), COALESCE(bool_or(j.op = 't' AND j.member IS NULL), false),
 			COALESCE(bool_or(j.op = 't' AND j.member IS NOT NULL), false) FROM %s AS j WHERE %s`,
-			j.Name().Quoted(), unread("j")), position).Scan(&one.changes, &one.whole, &one.member)
+			j.Name().Quoted(), unread("j", scope{})), position).Scan(&one.changes, &one.whole, &one.member)
 		if err != nil {
 			return news{}, fmt.Errorf("read %s: %w", j.Name(), err)
 		}
@@ -40,32 +40,41 @@ func (f *feed) readNews(ctx context.Context, db pg.Querier, position string) (ne
 }
 
 // apply brings the table from position to the transaction's snapshot.
-func (f *feed) apply(ctx context.Context, tx pgx.Tx, s scope, n news) error {
+func (f *feed) apply(ctx context.Context, e ends, s scope, n news) error {
 	if n.changes == 0 {
 		return nil
 	}
+	w := f.writer(e)
 	if n.whole || n.member && f.kind() != keyed {
-		return f.exec(ctx, tx, f.rebuild())
+		return f.bring(ctx, e, []set{f.wholeSet()}, w.rebuild())
 	}
 	switch f.kind() {
 	case derived:
-		return f.applyDerived(ctx, tx, s)
+		return f.applyDerived(ctx, e, s)
 	case keyless:
-		return f.applyKeyless(ctx, tx, s)
+		return f.applyKeyless(ctx, e, s)
 	}
 	if n.member {
 		s.reread = true
-		if err := f.exec(ctx, tx, []statement{f.deleteAbsent()}); err != nil {
+		if err := f.bring(ctx, e, []set{f.allKeysSet()}, []statement{w.deleteAbsent()}); err != nil {
 			return err
 		}
 	}
-	if err := f.preferIndexes(ctx, tx, n.changes); err != nil {
+	if err := f.preferIndexes(ctx, e, n.changes); err != nil {
 		return err
 	}
-	if err := f.exec(ctx, tx, f.applyKeyed(s)); err != nil {
+	if err := f.bring(ctx, e, f.keyedSets(s), w.applyKeyed(s.on(e))); err != nil {
 		return err
 	}
-	return anyWay.set(ctx, tx) // for whatever else the transaction reads
+	return e.each(func(tx pgx.Tx) error { return anyWay.set(ctx, tx) }) // for whatever else it reads
+}
+
+// bring stages sets, where it must, and runs the statements that read them.
+func (f *feed) bring(ctx context.Context, e ends, sets []set, todo []statement) error {
+	if err := f.stage(ctx, e, sets...); err != nil {
+		return err
+	}
+	return f.exec(ctx, e.shadow, todo)
 }
 
 // fewChanges are looked up by the key's index whatever the planner thinks:
@@ -73,11 +82,11 @@ func (f *feed) apply(ctx context.Context, tx pgx.Tx, s scope, n news) error {
 // of production for them. Many of a small table are left to the planner.
 const fewChanges = 100_000
 
-func (f *feed) preferIndexes(ctx context.Context, tx pgx.Tx, changes int64) error {
+func (f *feed) preferIndexes(ctx context.Context, e ends, changes int64) error {
 	if changes > fewChanges && changes > f.src.Rows/10 {
 		return nil
 	}
-	return byIndex.set(ctx, tx)
+	return e.each(func(tx pgx.Tx) error { return byIndex.set(ctx, tx) })
 }
 
 // planner says which ways the planner may go until the transaction ends.
@@ -106,11 +115,12 @@ func (p planner) set(ctx context.Context, tx pgx.Tx) error {
 // DropJournalled deletes from a freshly copied table each key that a journal
 // names and that its position does not have: a row that moved between two
 // chunks was copied twice, or not at all, and the first catch-up writes it
-// again. In the caller's transaction, before the key has an index; the table's
-// row must be locked by [control.Lock]. Tables that are copied in one snapshot
-// have nothing to drop.
+// again. In the caller's transaction on the shadow, before the key has an index;
+// the table's row must be locked by [control.Lock]. Where the shadow is another
+// database it reads the journals in a transaction of its own. Tables that are
+// copied in one snapshot have nothing to drop.
 func (r *Replayer) DropJournalled(ctx context.Context, tx pgx.Tx, t *plans.Table) error {
-	f, err := r.feed(ctx, tx, t)
+	f, err := r.feed(ctx, t)
 	if err != nil {
 		return err
 	}
@@ -121,13 +131,26 @@ func (r *Replayer) DropJournalled(ctx context.Context, tx pgx.Tx, t *plans.Table
 	if err != nil || position == "" {
 		return err
 	}
-	if err := atOnce.set(ctx, tx); err != nil {
+	drop := func(e ends) error { return f.dropTouched(ctx, e, scope{position: position, reread: true}) }
+	if !r.Sides.Apart() {
+		return drop(ends{tx, tx})
+	}
+	return r.reading(ctx, tx, func(e ends) error {
+		if _, err := r.look(ctx, e); err != nil {
+			return err
+		}
+		return drop(e)
+	})
+}
+
+func (f *feed) dropTouched(ctx context.Context, e ends, s scope) error {
+	if err := atOnce.set(ctx, e.shadow); err != nil {
 		return err
 	}
-	if err := f.exec(ctx, tx, []statement{f.deleteTouched(scope{position: position, reread: true})}); err != nil {
+	if err := f.bring(ctx, e, []set{f.touchedSet(s)}, []statement{f.writer(e).deleteTouched(s.on(e))}); err != nil {
 		return err
 	}
-	return anyWay.set(ctx, tx)
+	return anyWay.set(ctx, e.shadow)
 }
 
 func positionOf(ctx context.Context, db pg.Querier, run int64, n int) (string, error) {

@@ -8,23 +8,25 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
 )
 
 // Batch brings a table from its position to production as it is now, in one
-// REPEATABLE READ transaction, and records the new position in it. Without
+// snapshot of it, and records the new position in the transaction that writes
+// the shadow. Without
 // changes it only looks, and moves the position on now and then so that
 // snapshots do not age and journals can be emptied.
 //
 // Locks: the table's row in the control schema, against other batches of the
 // same table; ACCESS SHARE on production where rows are read again. Returns
-// [ErrRecopy] for a table that is not copied yet, [ErrConflict], and
-// control.ErrDeposed.
+// [ErrRecopy] for a table that is not copied yet, [ErrConflict],
+// control.ErrDeposed, and control.ErrOrigin. After an error for which
+// pg.Unreachable is true the same call again is right: the position says what
+// happened.
 func (r *Replayer) Batch(ctx context.Context, t *plans.Table) (Result, error) {
-	f, err := r.feed(ctx, r.Pool, t)
+	f, err := r.feed(ctx, t)
 	if err != nil || f.kind() == still {
 		return Result{}, err
 	}
@@ -38,8 +40,8 @@ func (r *Replayer) Batch(ctx context.Context, t *plans.Table) (Result, error) {
 
 func (r *Replayer) batch(ctx context.Context, f *feed) (Result, error) {
 	var result Result
-	err := r.snapshot(ctx, f, func(tx pgx.Tx, at moment) error {
-		n, err := r.advance(ctx, tx, f, at)
+	err := r.snapshot(ctx, f, func(e ends, at moment) error {
+		n, err := r.advance(ctx, e, f, at)
 		result = Result{Changes: n.changes, Position: at.now}
 		return err
 	})
@@ -58,21 +60,21 @@ type moment struct {
 }
 
 // advance applies what is unread and records the transaction's snapshot.
-func (r *Replayer) advance(ctx context.Context, tx pgx.Tx, f *feed, at moment) (news, error) {
+func (r *Replayer) advance(ctx context.Context, e ends, f *feed, at moment) (news, error) {
 	if at.State != control.InStep && at.State != control.Indexing {
 		return news{}, fmt.Errorf("%s is %s: %w", f.t.Shadow, at.State, ErrRecopy)
 	}
 	if at.Snapshot == nil {
 		return news{}, &RecopyError{f.t, "it has no position"}
 	}
-	n, err := f.readNews(ctx, tx, *at.Snapshot)
+	n, err := f.readNews(ctx, e.production, *at.Snapshot)
 	if err != nil {
 		return n, err
 	}
-	if err := f.apply(ctx, tx, scope{position: *at.Snapshot}, n); err != nil {
+	if err := f.apply(ctx, e, scope{position: *at.Snapshot}, n); err != nil {
 		return n, err
 	}
-	return n, control.SetPosition(ctx, tx, r.Run, f.t.N, at.now, n.changes)
+	return n, control.SetPosition(ctx, e.shadow, r.Run, f.t.N, at.now, n.changes)
 }
 
 // snapshot runs work in a REPEATABLE READ transaction that holds the table's
@@ -80,7 +82,7 @@ func (r *Replayer) advance(ctx context.Context, tx pgx.Tx, f *feed, at moment) (
 // meanwhile: TRUNCATE is not MVCC-safe, a reader with an older snapshot finds
 // the table empty. Repeated, a bounded number of times, after that and after
 // serialization failures.
-func (r *Replayer) snapshot(ctx context.Context, f *feed, work func(pgx.Tx, moment) error) error {
+func (r *Replayer) snapshot(ctx context.Context, f *feed, work func(ends, moment) error) error {
 	var err error
 	for attempt := range attempts {
 		if err = r.once(ctx, f, work); !repeatable(err) {
@@ -98,41 +100,27 @@ func (r *Replayer) snapshot(ctx context.Context, f *feed, work func(pgx.Tx, mome
 	return fmt.Errorf("%s: given up after %d attempts: %w", f.t.Shadow, attempts, err)
 }
 
-func (r *Replayer) once(ctx context.Context, f *feed, work func(pgx.Tx, moment) error) error {
+func (r *Replayer) once(ctx context.Context, f *feed, work func(ends, moment) error) error {
 	// Read before the snapshot is taken: a TRUNCATE that commits between the
 	// two must be seen as a change.
-	before, err := filenodes(ctx, r.Pool, f.members)
+	before, err := filenodes(ctx, r.Sides.Production, f.members)
 	if err != nil {
 		return err
 	}
-	return pg.RepeatableRead(ctx, r.Pool, func(tx pgx.Tx) error {
-		at, err := r.enter(ctx, tx, f)
+	err = r.begin(ctx, func(e ends) error {
+		at, err := r.enter(ctx, e, f)
 		if err != nil {
 			return err
 		}
-		if err := work(tx, at); err != nil {
+		if err := work(e, at[0]); err != nil {
 			return err
 		}
-		return unmoved(ctx, tx, f.members, before)
+		return unmoved(ctx, e.production, f.members, before)
 	})
-}
-
-// enter locks the table's row and reads where the transaction stands.
-func (r *Replayer) enter(ctx context.Context, tx pgx.Tx, f *feed) (moment, error) {
-	p, err := control.Lock(ctx, tx, r.Run, f.t.N)
 	if err != nil {
-		return moment{}, err
+		return err
 	}
-	at := moment{Position: p}
-	// Positions are constants to the planner, whatever was prepared.
-	err = tx.QueryRow(ctx, `SELECT pg_catalog.pg_current_snapshot()::text,
-		pg_catalog.set_config('plan_cache_mode', 'force_custom_plan', true),
-		pg_catalog.set_config('search_path', COALESCE(NULLIF($1, ''), pg_catalog.current_setting('search_path')), true)`,
-		r.Run.Plan.SearchPath).Scan(&at.now, nil, nil)
-	if err != nil {
-		return moment{}, fmt.Errorf("read the snapshot: %w", err)
-	}
-	return at, nil
+	return r.mirror(ctx, f.t)
 }
 
 func unmoved(ctx context.Context, tx pgx.Tx, members []uint32, before string) error {

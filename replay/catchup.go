@@ -21,14 +21,14 @@ import (
 // its stride, since it writes states and not differences. Errors as of
 // [Replayer.Batch].
 func (r *Replayer) CatchUp(ctx context.Context, t *plans.Table) error {
-	f, err := r.feed(ctx, r.Pool, t)
+	f, err := r.feed(ctx, t)
 	if err != nil {
 		return err
 	}
 	for {
 		var more bool
-		err := r.snapshot(ctx, f, func(tx pgx.Tx, at moment) (err error) {
-			more, err = r.piece(ctx, tx, f, at)
+		err := r.snapshot(ctx, f, func(e ends, at moment) (err error) {
+			more, err = r.piece(ctx, e, f, at)
 			return err
 		})
 		if err != nil || !more {
@@ -38,27 +38,27 @@ func (r *Replayer) CatchUp(ctx context.Context, t *plans.Table) error {
 }
 
 // piece replays the next piece; false: it was the last one.
-func (r *Replayer) piece(ctx context.Context, tx pgx.Tx, f *feed, at moment) (more bool, err error) {
+func (r *Replayer) piece(ctx context.Context, e ends, f *feed, at moment) (more bool, err error) {
 	switch {
 	case at.State == control.Indexing || at.State == control.InStep:
 		return false, nil
 	case at.State != control.CatchingUp:
 		return false, fmt.Errorf("%s is %s: %w", f.t.Shadow, at.State, ErrRecopy)
 	case f.kind() == still:
-		return false, control.SetState(ctx, tx, r.Run, f.t.N, control.Indexing)
+		return false, control.SetState(ctx, e.shadow, r.Run, f.t.N, control.Indexing)
 	case at.Snapshot == nil:
 		return false, &RecopyError{f.t, "it has no position"}
 	}
-	n, err := f.readNews(ctx, tx, *at.Snapshot)
+	n, err := f.readNews(ctx, e.production, *at.Snapshot)
 	if err != nil {
 		return false, err
 	}
-	pieces, err := r.pieces(ctx, tx, f, at, n)
+	pieces, err := r.pieces(ctx, e.production, f, at, n)
 	if err != nil {
 		return false, err
 	}
 	s := scope{position: *at.Snapshot, pieces: pieces, piece: int64(at.PiecesDone)}
-	if err := f.apply(ctx, tx, s, n); err != nil {
+	if err := f.apply(ctx, e, s, n); err != nil {
 		return false, err
 	}
 	done, first := int64(at.PiecesDone)+1, at.now
@@ -66,9 +66,9 @@ func (r *Replayer) piece(ctx context.Context, tx pgx.Tx, f *feed, at moment) (mo
 		first = *at.PiecesPosition
 	}
 	if done < pieces {
-		return true, r.recordPiece(ctx, tx, f, pieces, done, first, n.changes/pieces)
+		return true, r.recordPiece(ctx, e.shadow, f, pieces, done, first, n.changes/pieces)
 	}
-	return false, r.caughtUp(ctx, tx, f, first, n.changes/pieces)
+	return false, r.caughtUp(ctx, e.shadow, f, first, n.changes/pieces)
 }
 
 // pieces in which the catch-up is done. A TRUNCATE among the entries concerns

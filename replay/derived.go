@@ -3,9 +3,8 @@ package replay
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
-
-	"github.com/jackc/pgx/v5"
 
 	"github.com/pgumbra/pgumbra/internal/pg"
 )
@@ -22,7 +21,10 @@ type reach struct {
 }
 
 // reached are the distinct values of a watch, named after it.
-func (f *feed) reached(w int) string {
+func (f *feed) reached(s scope, w int) string {
+	if f.landing {
+		return fmt.Sprintf("%s AS (TABLE %s)", f.reachedName(w), f.staged(reachedSet(w)))
+	}
 	columns := f.watches[w].columns
 	return fmt.Sprintf("%s AS (SELECT DISTINCT %s FROM %s AS j WHERE %s AND j.op <> 't')", f.reachedName(w),
 		list(len(columns), func(i int) string {
@@ -32,7 +34,7 @@ func (f *feed) reached(w int) string {
 				expr = fmt.Sprintf("(%s)::%s", expr, c.cast)
 			}
 			return collate(expr, f.collations[c.shadow]) + " AS " + f.k(i)
-		}), f.watches[w].journal.Name().Quoted(), unread("j"))
+		}), f.watches[w].journal.Name().Quoted(), unread("j", s))
 }
 
 func (f *feed) reachedName(w int) string { return fmt.Sprintf("%s_w%d", f.own, w) }
@@ -40,7 +42,7 @@ func (f *feed) reachedName(w int) string { return fmt.Sprintf("%s_w%d", f.own, w
 func (f *feed) countReached(s scope, w int) statement {
 	columns := f.watches[w].columns
 	return statement{"count the values that were touched", fmt.Sprintf("WITH %s SELECT count(*), COALESCE(bool_or(%s), false) FROM %s",
-		f.reached(w), joined(len(columns), " OR ", func(i int) string { return f.k(i) + " IS NULL" }), f.reachedName(w)), s.args()}
+		f.reached(s, w), joined(len(columns), " OR ", func(i int) string { return f.k(i) + " IS NULL" }), f.reachedName(w)), s.args()}
 }
 
 // matches compares a row of the derived table, or of its query, with the
@@ -70,14 +72,14 @@ func (f *feed) queried(column string) string {
 // deleteReached deletes the rows that the touched values reach.
 func (f *feed) deleteReached(s scope, w int, rc reach) statement {
 	return statement{"delete the touched rows", fmt.Sprintf("WITH %s DELETE FROM %s AS s USING %s WHERE %s",
-		f.reached(w), f.shadow(), f.reachedName(w), f.matches(w, rc, shadowColumn)), s.args()}
+		f.reached(s, w), f.shadow(), f.reachedName(w), f.matches(w, rc, shadowColumn)), s.args()}
 }
 
 // keepReached notes the volatile values of all rows that will be deleted.
 func (f *feed) keepReached(s scope, rcs []reach) statement {
 	var ctes, hits []string
 	for w := range f.watches {
-		ctes = append(ctes, f.reached(w))
+		ctes = append(ctes, f.reached(s, w))
 		hits = append(hits, fmt.Sprintf("EXISTS (SELECT FROM %s WHERE %s)", f.reachedName(w), f.matches(w, rcs[w], shadowColumn)))
 	}
 	return statement{"keep volatile values", fmt.Sprintf("%s WITH %s %s WHERE %s", f.createKept(),
@@ -87,15 +89,9 @@ func (f *feed) keepReached(s scope, rcs []reach) statement {
 // insertReached inserts what the query holds for the touched values of watch
 // w, without what an earlier watch inserted.
 func (f *feed) insertReached(s scope, w int, rcs []reach) []statement {
-	ctes, condition := []string{f.reached(w)}, ""
-	for earlier := range w {
-		ctes = append(ctes, f.reached(earlier))
-		condition = strings.TrimPrefix(condition+fmt.Sprintf(" AND NOT EXISTS (SELECT FROM %s WHERE %s)",
-			f.reachedName(earlier), f.matches(earlier, rcs[earlier], f.queried)), " AND ")
-	}
-	with := "WITH " + strings.Join(ctes, ", ") + " "
+	with, condition := f.withReached(s, w, rcs)
 	from := f.reachedRows(w, rcs[w])
-	if len(f.volatile()) == 0 || len(f.pairs()) == 0 {
+	if !f.keeps() {
 		return []statement{{"insert", with + f.inserting(f.written(), from, condition), s.args()}}
 	}
 	fresh := f.notKept()
@@ -106,6 +102,35 @@ func (f *feed) insertReached(s scope, w int, rcs []reach) []statement {
 		{"insert", with + f.insertingKept(from) + where(condition), s.args()},
 		{"insert", with + f.inserting(f.written(), from, fresh), s.args()},
 	}
+}
+
+// withReached begins a statement about the rows of watch w, with the condition
+// that no earlier watch reaches them too.
+func (f *feed) withReached(s scope, w int, rcs []reach) (with, condition string) {
+	ctes := []string{f.reached(s, w)}
+	for earlier := range w {
+		ctes = append(ctes, f.reached(s, earlier))
+		condition = strings.TrimPrefix(condition+fmt.Sprintf(" AND NOT EXISTS (SELECT FROM %s WHERE %s)",
+			f.reachedName(earlier), f.matches(earlier, rcs[earlier], f.queried)), " AND ")
+	}
+	return "WITH " + strings.Join(ctes, ", ") + " ", condition
+}
+
+// insertsReached are the inserts of all watches.
+func (f *feed) insertsReached(s scope, rcs []reach) []statement {
+	if !slices.ContainsFunc(rcs, func(rc reach) bool { return rc.values > 0 }) {
+		return nil
+	}
+	if f.landing { // all of them were staged in one table
+		return f.fill("insert")
+	}
+	var todo []statement
+	for w := range f.watches {
+		if rcs[w].values > 0 {
+			todo = append(todo, f.insertReached(s, w, rcs)...)
+		}
+	}
+	return todo
 }
 
 // reachedRows are the query's rows for the touched values. OFFSET 0 keeps the
@@ -122,29 +147,28 @@ func (f *feed) reachedRows(w int, rc reach) string {
 
 // applyDerived refreshes the rows that touched values reach: all of them are
 // deleted before any is inserted.
-func (f *feed) applyDerived(ctx context.Context, tx pgx.Tx, s scope) error {
+func (f *feed) applyDerived(ctx context.Context, e ends, s scope) error {
 	rcs := make([]reach, len(f.watches))
-	for w := range f.watches {
-		count := f.countReached(s, w)
-		if err := tx.QueryRow(ctx, count.sql, count.args...).Scan(&rcs[w].values, &rcs[w].nulls); err != nil {
+	for i := range f.watches {
+		count := f.countReached(s, i)
+		if err := e.production.QueryRow(ctx, count.sql, count.args...).Scan(&rcs[i].values, &rcs[i].nulls); err != nil {
 			return f.refused(count, err)
 		}
 	}
-	keeps := len(f.volatile()) > 0 && len(f.pairs()) > 0
+	if err := f.stage(ctx, e, f.reachedSets(s, rcs)...); err != nil {
+		return err
+	}
+	w, s := f.writer(e), s.on(e)
 	var todo []statement
-	if keeps {
-		todo = append(todo, f.keepReached(s, rcs))
+	if w.keeps() {
+		todo = append(todo, w.keepReached(s, rcs))
 	}
-	for w := range f.watches {
-		todo = append(todo, f.deleteReached(s, w, rcs[w]))
+	for i := range w.watches {
+		todo = append(todo, w.deleteReached(s, i, rcs[i]))
 	}
-	for w := range f.watches {
-		if rcs[w].values > 0 {
-			todo = append(todo, f.insertReached(s, w, rcs)...)
-		}
+	todo = append(todo, w.insertsReached(s, rcs)...)
+	if w.keeps() {
+		todo = append(todo, w.forget())
 	}
-	if keeps {
-		todo = append(todo, f.forget())
-	}
-	return f.exec(ctx, tx, todo)
+	return f.exec(ctx, e.shadow, todo)
 }

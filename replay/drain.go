@@ -17,9 +17,9 @@ import (
 // thousand tables without changes cost a few queries.
 func (r *Replayer) Drain(ctx context.Context) (changes int64, err error) {
 	for {
-		busy, err := r.withEntries(ctx, r.Pool)
+		busy, err := r.withEntries(ctx, r.Sides.Production)
 		if err == nil {
-			busy, err = r.withNews(ctx, r.Pool, busy)
+			busy, err = r.withNews(ctx, r.Sides.Production, busy)
 		}
 		if err != nil || len(busy) == 0 {
 			return changes, drainError(err)
@@ -45,6 +45,10 @@ func (r *Replayer) drain(ctx context.Context, feeds []*feed) (int64, error) {
 	g.SetLimit(r.workers())
 	for i, f := range feeds {
 		g.Go(func() error {
+			f, err := r.feed(ctx, f.t)
+			if err != nil {
+				return err
+			}
 			result, err := r.batch(ctx, f)
 			changes[i] = result.Changes
 			return err

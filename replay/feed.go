@@ -15,6 +15,7 @@ import (
 // feed is all that the statements of one shadow table are built from. It is a
 // value: building text from it asks no server.
 type feed struct {
+	run     int64
 	t       *plans.Table
 	src     *plans.Source // nil: derived
 	journal capture.Journal
@@ -28,6 +29,10 @@ type feed struct {
 	// collations of the shadow's columns, quoted: comparisons with values that
 	// came from production name it, since two implicit collations conflict.
 	collations map[string]string
+	// types of the shadow's columns by name, where rows go there from elsewhere.
+	types map[string]pg.ColumnType
+	// landing: seen from the shadow, when that is another database; see landed.
+	landing bool
 	// own begins the names of ours that the user's expressions could see.
 	own string
 }
@@ -46,10 +51,12 @@ type watch struct {
 }
 
 type watched struct {
-	entry  string // journal column
-	cast   string // type to compare in; empty: as it is
-	shadow string // column of the derived table
-	equals string
+	entry string // journal column
+	cast  string // type to compare in; empty: as it is
+	// integer is the type of an entry that is not cast.
+	integer string
+	shadow  string // column of the derived table
+	equals  string
 }
 
 // kind of a feed: how its journal is replayed.
@@ -75,7 +82,7 @@ func (f *feed) kind() kind {
 }
 
 // feed of a table, made once: neither plan nor structure changes during a run.
-func (r *Replayer) feed(ctx context.Context, db pg.Querier, t *plans.Table) (*feed, error) {
+func (r *Replayer) feed(ctx context.Context, t *plans.Table) (*feed, error) {
 	r.mu.Lock()
 	f := r.feeds[t.N]
 	r.mu.Unlock()
@@ -86,7 +93,7 @@ func (r *Replayer) feed(ctx context.Context, db pg.Querier, t *plans.Table) (*fe
 	if err != nil {
 		return nil, err
 	}
-	if f.collations, err = collations(ctx, db, t.Shadow); err != nil {
+	if err := f.readShadow(ctx, r.Sides); err != nil {
 		return nil, err
 	}
 	r.mu.Lock()
@@ -98,8 +105,21 @@ func (r *Replayer) feed(ctx context.Context, db pg.Querier, t *plans.Table) (*fe
 	return f, nil
 }
 
+// readShadow asks the shadow for what the plan does not hold.
+func (f *feed) readShadow(ctx context.Context, sides control.Sides) (err error) {
+	if f.collations, err = collations(ctx, sides.Shadow, f.t.Shadow); err != nil || !sides.Apart() {
+		return err
+	}
+	columns, err := pg.ColumnTypes(ctx, sides.Shadow, f.t.Shadow)
+	f.types = make(map[string]pg.ColumnType)
+	for _, c := range columns {
+		f.types[c.Column] = c
+	}
+	return err
+}
+
 func newFeed(run *control.Run, t *plans.Table) (*feed, error) {
-	f := &feed{t: t}
+	f := &feed{run: run.ID, t: t}
 	var err error
 	switch t.Feed {
 	case plans.Copied:
@@ -209,7 +229,7 @@ func (f *feed) watched(j capture.Journal, src *plans.Source, c plans.WatchPair) 
 	// A bigint that no row of the derived table holds must not fail on its way
 	// to integer; integers of all widths compare with each other.
 	if integer(column.Type) && integer(typeOf(src, c.Column)) {
-		one.cast, one.equals = "", "OPERATOR(pg_catalog.=)"
+		one.cast, one.equals, one.integer = "", "OPERATOR(pg_catalog.=)", typeOf(src, c.Column)
 	}
 	return one, nil
 }

@@ -34,8 +34,8 @@ type Forecast struct {
 	pending             int64
 }
 
-// Observe takes in what was counted at a moment: rows journalled so far (the
-// journals' sequence), rows replayed so far, rows pending. Totals that shrink
+// Observe takes in what was counted at a moment: rows journalled so far,
+// rows replayed so far, rows pending. Totals that shrink
 // (a table copied again) begin anew.
 func (f *Forecast) Observe(at time.Time, journalled, applied, pending int64) {
 	elapsed := at.Sub(f.last).Seconds()

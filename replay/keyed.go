@@ -12,7 +12,7 @@ func (f *feed) applyKeyed(s scope) []statement {
 	switch {
 	case f.t.Upsert:
 		return []statement{f.deleteGone(s), f.upsert(s)}
-	case len(f.volatile()) > 0:
+	case f.keeps():
 		return []statement{f.keep(s), f.deleteTouched(s), f.insertKept(s), f.insertNew(s), f.forget()}
 	}
 	return []statement{f.deleteTouched(s), f.insert(s)}
@@ -21,8 +21,16 @@ func (f *feed) applyKeyed(s scope) []statement {
 // deleteGone deletes the keys that production does not have any more, or that
 // the filter leaves out now.
 func (f *feed) deleteGone(s scope) statement {
-	return statement{"delete the rows that are gone", fmt.Sprintf("%s, %s_gone AS (%s) DELETE FROM %s AS s USING %s WHERE %s",
-		f.touched(s), f.own, f.gone(s), f.shadow(), f.shadowKeys(f.own+"_gone"), f.sameShadowKey("s", f.own+"_g")), s.args()}
+	return statement{"delete the rows that are gone", fmt.Sprintf("%s DELETE FROM %s AS s USING %s WHERE %s",
+		f.withGone(s), f.shadow(), f.shadowKeys(f.own+"_gone"), f.sameShadowKey("s", f.own+"_g")), s.args()}
+}
+
+// withGone begins a statement like touched, and names those that are gone.
+func (f *feed) withGone(s scope) string {
+	if f.landing {
+		return ""
+	}
+	return fmt.Sprintf("%s, %s_gone AS (%s)", f.touched(s), f.own, f.gone(s))
 }
 
 func (f *feed) gone(s scope) string {
@@ -80,6 +88,10 @@ func (f *feed) keep(s scope) statement {
 		f.shadowKeys(f.own+"_t"), f.sameShadowKey("s", f.own+"_g")), s.args()}
 }
 
+// keeps reports whether values of the shadow's own outlive the rows that hold
+// them: there are some, and a key to find them by.
+func (f *feed) keeps() bool { return len(f.volatile()) > 0 && len(f.pairs()) > 0 }
+
 func (f *feed) kept() string { return "pg_temp." + f.own + "_kept" }
 
 func (f *feed) createKept() string {
@@ -132,11 +144,22 @@ func (f *feed) notKept() string {
 // deleteAbsent deletes what production does not have any more, whole table
 // against whole table: after the TRUNCATE of one partition.
 func (f *feed) deleteAbsent() statement {
-	n := len(f.pairs())
 	return statement{"delete the rows of a truncated partition", fmt.Sprintf(
-		"DELETE FROM %s AS s WHERE NOT EXISTS (SELECT FROM (SELECT %s FROM %s%s) AS %s_g WHERE %s)",
-		f.shadow(), list(n, func(i int) string { return f.keyValue(i) + " AS " + f.k(i) }),
-		f.whole(), where(f.and("")), f.own, f.sameShadowKey("s", f.own+"_g")), nil}
+		"DELETE FROM %s AS s WHERE NOT EXISTS (SELECT FROM %s WHERE %s)",
+		f.shadow(), f.allKeys(), f.sameShadowKey("s", f.own+"_g")), nil}
+}
+
+// allKeys are the shadow's keys of all rows of production. It stands after FROM.
+func (f *feed) allKeys() string {
+	if f.landing {
+		return f.staged("all") + " AS " + f.own + "_g"
+	}
+	return fmt.Sprintf("(%s) AS %s_g", f.selectKeys(), f.own)
+}
+
+func (f *feed) selectKeys() string {
+	return fmt.Sprintf("SELECT %s FROM %s%s",
+		list(len(f.pairs()), func(i int) string { return f.keyValue(i) + " AS " + f.k(i) }), f.whole(), where(f.and("")))
 }
 
 // rebuild makes the table anew from production at the transaction's snapshot:
@@ -144,15 +167,22 @@ func (f *feed) deleteAbsent() statement {
 // that needs no trust in the order of triggers. It deletes rather than
 // truncates: readers of the shadow keep what their snapshot shows.
 func (f *feed) rebuild() []statement {
+	const fill = "fill the table again"
 	empty := statement{"empty the table", "DELETE FROM " + f.shadow(), nil}
-	if len(f.volatile()) == 0 || len(f.pairs()) == 0 {
-		return []statement{empty, {"fill the table again", f.inserting(f.written(), f.whole(), ""), nil}}
+	if !f.keeps() {
+		return append([]statement{empty}, f.fill(fill)...)
+	}
+	todo := []statement{{"keep volatile values", f.createKept() + " " + f.selectKept(), nil}, empty}
+	return append(append(todo, f.fill(fill)...), f.forget())
+}
+
+// fill inserts all of production's rows, or all that were staged.
+func (f *feed) fill(what string) []statement {
+	if !f.keeps() {
+		return []statement{{what, f.inserting(f.written(), f.whole(), ""), nil}}
 	}
 	return []statement{
-		{"keep volatile values", f.createKept() + " " + f.selectKept(), nil},
-		empty,
-		{"fill the table again", f.insertingKept(f.whole()), nil},
-		{"fill the table again", f.inserting(f.written(), f.whole(), f.notKept()), nil},
-		f.forget(),
+		{what, f.insertingKept(f.whole()), nil},
+		{what, f.inserting(f.written(), f.whole(), f.notKept()), nil},
 	}
 }

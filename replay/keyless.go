@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
 )
@@ -31,27 +29,34 @@ func (f *feed) shadowImage(row string) string {
 
 // applyKeyless adds and removes as many copies of each row as the unread
 // entries come to.
-func (f *feed) applyKeyless(ctx context.Context, tx pgx.Tx, s scope) error {
-	remove := f.removeCopies(s)
+func (f *feed) applyKeyless(ctx context.Context, e ends, s scope) error {
+	if err := f.stage(ctx, e, f.netSet(s), f.copiesSet(s)); err != nil {
+		return err
+	}
+	w, s := f.writer(e), s.on(e)
+	remove := w.removeCopies(s)
 	var removed, expected int64
-	if err := tx.QueryRow(ctx, remove.sql, remove.args...).Scan(&removed, &expected); err != nil {
+	if err := e.shadow.QueryRow(ctx, remove.sql, remove.args...).Scan(&removed, &expected); err != nil {
 		return f.refused(remove, err)
 	}
 	if removed != expected {
 		return &Conflict{Table: f.t.Shadow, Action: remove.what, Statement: remove.sql,
 			Message: fmt.Sprintf("%d rows that production deleted, of %d, are not in the shadow", expected-removed, expected)}
 	}
-	return f.exec(ctx, tx, []statement{f.addCopies(s)})
+	return f.exec(ctx, e.shadow, []statement{w.addCopies(s)})
 }
 
 // net begins a statement with each row image, how many copies of it there are
 // more than before, and the last entry that holds it.
-func (f *feed) net() string {
+func (f *feed) net(s scope) string {
+	if f.landing {
+		return fmt.Sprintf("WITH %s_n AS (TABLE %s)", f.own, f.staged("net"))
+	}
 	return fmt.Sprintf("WITH %[1]s_i AS (SELECT j.seq, j.op, (SELECT %[2]s FROM pg_catalog.unnest(ARRAY[j.img]) AS %[3]s%[4]s) AS image"+
 		" FROM %[5]s AS j WHERE %[6]s AND j.op IN ('i', 'u', 'd')),"+
 		" %[1]s_n AS (SELECT image, max(seq) AS last, sum(CASE j.op WHEN 'd' THEN -1 ELSE 1 END) AS n FROM %[1]s_i AS j"+
 		" WHERE image IS NOT NULL GROUP BY image)",
-		f.own, f.image(), f.alias(), where(f.and("")), f.journal.Name().Quoted(), unread("j"))
+		f.own, f.image(), f.alias(), where(f.and("")), f.journal.Name().Quoted(), unread("j", s))
 }
 
 // removeCopies answers how many rows it deleted, and how many there should have
@@ -61,11 +66,18 @@ func (f *feed) removeCopies(s scope) statement {
 		" row_number() OVER (PARTITION BY n.image) AS i FROM %[3]s AS s JOIN %[1]s_n AS n ON n.image = %[4]s WHERE n.n < 0),"+
 		" %[1]s_d AS (DELETE FROM %[3]s AS s USING %[1]s_c AS c WHERE s.tableoid = c.tableoid AND s.ctid = c.ctid AND c.i <= -c.n RETURNING 1)"+
 		" SELECT (SELECT count(*) FROM %[1]s_d), (SELECT COALESCE(sum(-n), 0)::bigint FROM %[1]s_n WHERE n < 0)",
-		f.own, f.net(), f.shadow(), f.shadowImage("s")), s.args()}
+		f.own, f.net(s), f.shadow(), f.shadowImage("s")), s.args()}
 }
 
 func (f *feed) addCopies(s scope) statement {
-	rows := fmt.Sprintf("SELECT j.img AS %[1]s_row FROM %[1]s_n JOIN %[2]s AS j ON j.seq = %[1]s_n.last"+
-		" CROSS JOIN pg_catalog.generate_series(1, %[1]s_n.n::bigint) WHERE %[1]s_n.n > 0", f.own, f.journal.Name().Quoted())
-	return statement{"add rows without a key", f.net() + " " + f.inserting(f.written(), f.unpack(rows), ""), s.args()}
+	return statement{"add rows without a key", f.net(s) + " " + f.inserting(f.written(), f.copies(), ""), s.args()}
+}
+
+// copies are the rows to add, each as often as it is to be added.
+func (f *feed) copies() string {
+	if f.landing {
+		return f.stagedRows()
+	}
+	return f.unpack(fmt.Sprintf("SELECT j.img AS %[1]s_row FROM %[1]s_n JOIN %[2]s AS j ON j.seq = %[1]s_n.last"+
+		" CROSS JOIN pg_catalog.generate_series(1, %[1]s_n.n::bigint) WHERE %[1]s_n.n > 0", f.own, f.journal.Name().Quoted()))
 }

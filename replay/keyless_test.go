@@ -19,48 +19,58 @@ const logRows = `SELECT format('%s %s %s', at, what IS NULL, what) FROM twin.log
 
 func TestBatchCountsCopiesOfRowsWithoutKey(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, withoutKey, defineKeyless)
-	w.exec(`DELETE FROM shop.log WHERE ctid = '(0,1)'; INSERT INTO shop.log VALUES (2, ''), (2, ''), (3, 'c'); DELETE FROM shop.log WHERE what IS NULL;
+	eachWay(t, func(t *testing.T, newWorld maker) {
+		w := newWorld(t, withoutKey, defineKeyless)
+		w.exec(`DELETE FROM shop.log WHERE ctid = '(0,1)'; INSERT INTO shop.log VALUES (2, ''), (2, ''), (3, 'c'); DELETE FROM shop.log WHERE what IS NULL;
 		BEGIN; UPDATE shop.log SET at = at + 1 WHERE at = 3; INSERT INTO shop.log VALUES (9, 'brief'); DELETE FROM shop.log WHERE at = 9; COMMIT`)
-	w.batch(0)
-	w.want(logRows, "1 f a\n1 f a\n2 f \n2 f \n2 f \n4 f c")
-	if rows := w.verified(0).Rows; rows != 6 {
-		t.Errorf("verified %d rows", rows)
-	}
+		w.batch(0)
+		w.want(logRows, "1 f a\n1 f a\n2 f \n2 f \n2 f \n4 f c")
+		if rows := w.verified(0).Rows; rows != 6 {
+			t.Errorf("verified %d rows", rows)
+		}
+	})
 }
 
 func TestBatchTruncatesTableWithoutKey(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, withoutKey, defineKeyless)
-	w.exec(`INSERT INTO shop.log VALUES (5, 'x'); TRUNCATE shop.log; INSERT INTO shop.log VALUES (6, 'y'), (6, 'y')`)
-	w.equal()
-	w.want(logRows, "6 f y\n6 f y")
+	eachWay(t, func(t *testing.T, newWorld maker) {
+		w := newWorld(t, withoutKey, defineKeyless)
+		w.exec(`INSERT INTO shop.log VALUES (5, 'x'); TRUNCATE shop.log; INSERT INTO shop.log VALUES (6, 'y'), (6, 'y')`)
+		w.equal()
+		w.want(logRows, "6 f y\n6 f y")
+	})
 }
 
 func TestBatchWithoutKeyWhere(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, withoutKey, func(w *world, p *plans.Plan) { defineKeyless(w, p); p.Tables[0].Where = "at < 2" })
-	w.exec(`UPDATE shop.log SET at = 5 WHERE ctid = '(0,2)'; UPDATE shop.log SET at = 0 WHERE what = ''`)
-	w.equal()
-	w.want(logRows, "0 f \n1 f a\n1 f a")
+	eachWay(t, func(t *testing.T, newWorld maker) {
+		w := newWorld(t, withoutKey, func(w *world, p *plans.Plan) { defineKeyless(w, p); p.Tables[0].Where = "at < 2" })
+		w.exec(`UPDATE shop.log SET at = 5 WHERE ctid = '(0,2)'; UPDATE shop.log SET at = 0 WHERE what = ''`)
+		w.equal()
+		w.want(logRows, "0 f \n1 f a\n1 f a")
+	})
 }
 
 func TestBatchStopsWhenRowToRemoveIsNotThere(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, withoutKey, defineKeyless)
-	w.exec(`DELETE FROM twin.log WHERE at = 1; DELETE FROM shop.log WHERE at = 1`)
-	if _, err := w.r.Batch(w.ctx, w.table(0)); !errors.Is(err, ErrConflict) {
-		t.Errorf("got %v", err)
-	}
+	eachWay(t, func(t *testing.T, newWorld maker) {
+		w := newWorld(t, withoutKey, defineKeyless)
+		w.exec(`DELETE FROM twin.log WHERE at = 1; DELETE FROM shop.log WHERE at = 1`)
+		if _, err := w.r.Batch(w.ctx, w.table(0)); !errors.Is(err, ErrConflict) {
+			t.Errorf("got %v", err)
+		}
+	})
 }
 
 func TestVerifyWithoutKeyShowsCopies(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, withoutKey, defineKeyless)
-	w.exec(`DELETE FROM twin.log WHERE ctid = '(0,1)'`)
-	verdict, err := w.r.Verify(w.ctx, w.table(0))
-	w.must(err)
-	if verdict.Equal || len(verdict.Differences) != 1 || verdict.Differences[0].Key != "3 in production, 2 in the shadow" {
-		t.Errorf("verdict %+v", verdict)
-	}
+	eachWay(t, func(t *testing.T, newWorld maker) {
+		w := newWorld(t, withoutKey, defineKeyless)
+		w.exec(`DELETE FROM twin.log WHERE ctid = '(0,1)'`)
+		verdict, err := w.r.Verify(w.ctx, w.table(0))
+		w.must(err)
+		if verdict.Equal || len(verdict.Differences) != 1 || verdict.Differences[0].Key != "3 in production, 2 in the shadow" {
+			t.Errorf("verdict %+v", verdict)
+		}
+	})
 }

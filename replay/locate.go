@@ -23,13 +23,13 @@ func (r *Replayer) locate(ctx context.Context, f *feed, conflict *Conflict) {
 	if f.kind() != keyed || conflict.State == "" || strings.HasPrefix(conflict.State, "23") {
 		return
 	}
-	err := r.once(ctx, f, func(tx pgx.Tx, at moment) error {
+	err := r.once(ctx, f, func(e ends, at moment) error {
 		if at.Snapshot == nil {
 			return errUndo
 		}
 		s := scope{position: *at.Snapshot, pieces: 1}
 		if at.State == control.CatchingUp || at.State == control.InStep || at.State == control.Indexing {
-			conflict.Key, conflict.Column, conflict.Expression = f.search(ctx, tx, s)
+			conflict.Key, conflict.Column, conflict.Expression = f.search(ctx, e, s)
 		}
 		return errUndo
 	})
@@ -40,24 +40,24 @@ func (r *Replayer) locate(ctx context.Context, f *feed, conflict *Conflict) {
 
 // search halves until one key is left. Empty: nothing fails any more, or only
 // several rows together.
-func (f *feed) search(ctx context.Context, tx pgx.Tx, s scope) (key, column, expression string) {
+func (f *feed) search(ctx context.Context, e ends, s scope) (key, column, expression string) {
 	for s.pieces < 1<<40 {
 		var keys int64
 		count := f.touched(s) + fmt.Sprintf(" SELECT count(*) FROM %s_t", f.own)
-		if err := tx.QueryRow(ctx, count, s.args()...).Scan(&keys); err != nil || keys == 0 {
+		if err := e.production.QueryRow(ctx, count, s.args()...).Scan(&keys); err != nil || keys == 0 {
 			return "", "", ""
 		}
 		if keys == 1 {
-			return f.describe(ctx, tx, s)
+			return f.describe(ctx, e.production, s)
 		}
 		halves := [2]scope{s, s}
 		for i := range halves {
 			halves[i].pieces, halves[i].piece = 2*s.pieces, s.piece+int64(i)*s.pieces
 		}
 		switch {
-		case try(ctx, tx, f.applyKeyed(halves[0])) != nil:
+		case f.try(ctx, e, halves[0]) != nil:
 			s = halves[0]
-		case try(ctx, tx, f.applyKeyed(halves[1])) != nil:
+		case f.try(ctx, e, halves[1]) != nil:
 			s = halves[1]
 		default:
 			return "", "", ""
@@ -76,23 +76,34 @@ func (f *feed) describe(ctx context.Context, tx pgx.Tx, s scope) (key, column, e
 	}
 	for _, c := range f.written() {
 		one := statement{sql: fmt.Sprintf("%s SELECT %s FROM %s", f.touched(s), typed(c), f.current(s)), args: s.args()}
-		if try(ctx, tx, []statement{one}) != nil {
+		if undone(ctx, tx, func(tx pgx.Tx) error { return f.exec(ctx, tx, []statement{one}) }) != nil {
 			return key, c.Shadow, c.Expression
 		}
 	}
 	return key, "", ""
 }
 
-// try runs statements in a savepoint that is rolled back.
-func try(ctx context.Context, tx pgx.Tx, todo []statement) error {
+// try replays the keys in scope in savepoints that are rolled back.
+func (f *feed) try(ctx context.Context, e ends, s scope) error {
+	replay := func(e ends) error {
+		if err := f.stage(ctx, e, f.keyedSets(s)...); err != nil {
+			return err
+		}
+		return f.exec(ctx, e.shadow, f.writer(e).applyKeyed(s.on(e)))
+	}
+	return undone(ctx, e.production, func(production pgx.Tx) error {
+		if !e.apart() {
+			return replay(ends{production, production})
+		}
+		return undone(ctx, e.shadow, func(shadow pgx.Tx) error { return replay(ends{production, shadow}) })
+	})
+}
+
+// undone runs work in a savepoint that is rolled back.
+func undone(ctx context.Context, tx pgx.Tx, work func(pgx.Tx) error) error {
 	probe, err := tx.Begin(ctx)
 	if err != nil {
 		return err
 	}
-	for _, s := range todo {
-		if _, err = probe.Exec(ctx, s.sql, s.args...); err != nil {
-			break
-		}
-	}
-	return errors.Join(err, probe.Rollback(ctx))
+	return errors.Join(work(probe), probe.Rollback(ctx))
 }

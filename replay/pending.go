@@ -19,9 +19,10 @@ const (
 )
 
 // Pending counts the journal rows that are news to a table, up to 1,000,000.
-// Zero for a table without a position: it is copied first.
+// Zero for a table without a position: it is copied first. db is production:
+// positions are read there.
 func (r *Replayer) Pending(ctx context.Context, db pg.Querier, t *plans.Table) (int64, error) {
-	f, err := r.feed(ctx, db, t)
+	f, err := newFeed(r.Run, t)
 	if err != nil {
 		return 0, err
 	}
@@ -49,7 +50,7 @@ func (r *Replayer) count(ctx context.Context, db pg.Querier, feeds []*feed) (map
 
 // hasNews reports whether any journal row is news to the table.
 func (r *Replayer) hasNews(ctx context.Context, f *feed) (bool, error) {
-	some, err := r.withNews(ctx, r.Pool, []*feed{f})
+	some, err := r.withNews(ctx, r.Sides.Production, []*feed{f})
 	return len(some) > 0, err
 }
 
@@ -106,7 +107,7 @@ func (r *Replayer) withEntries(ctx context.Context, db pg.Querier) ([]*feed, err
 	var feeds []*feed
 	var tables []string
 	for i := range r.Run.Plan.Tables {
-		f, err := r.feed(ctx, db, &r.Run.Plan.Tables[i])
+		f, err := newFeed(r.Run, &r.Run.Plan.Tables[i])
 		if err != nil {
 			return nil, err
 		}

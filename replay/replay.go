@@ -4,6 +4,11 @@
 // transaction that records the new position. It also proves the equality, by
 // comparing both sides at one snapshot.
 //
+// Where the shadow is another database, what a batch needs is computed in
+// production, in one snapshot, and staged in temporary tables on the shadow,
+// which the same statements then read. Its transaction commits only after
+// production's WAL is on disk.
+//
 // It never skips or ignores a change: what the shadow refuses ends the run with
 // [ErrConflict]. It never locks a production table beyond ACCESS SHARE, and it
 // never writes to production's tables.
@@ -20,8 +25,6 @@ import (
 	"log/slog"
 	"sync"
 	"time"
-
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/plans"
@@ -58,11 +61,12 @@ const (
 // several goroutines, for the same table too: they wait for each other on the
 // table's row in the control schema.
 type Replayer struct {
-	// Pool of sessions in production's database. The user's transforms are
-	// evaluated under production's search_path, plans.Plan.SearchPath.
-	Pool *pgxpool.Pool
-	Run  *control.Run
-	Log  *slog.Logger
+	// Sides: sessions in production's database and in the shadow's, of the same
+	// settings, since rows are compared as text. The user's transforms are
+	// evaluated in production, under its search_path, plans.Plan.SearchPath.
+	Sides control.Sides
+	Run   *control.Run
+	Log   *slog.Logger
 
 	Idle      time.Duration // how old the position of a table without changes may get; default 10 s
 	PieceRows int64         // journal rows in a piece of the first catch-up, about; default 500,000

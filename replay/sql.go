@@ -23,18 +23,45 @@ type scope struct {
 	piece    int64
 	// reread every key from production: images may be older than a TRUNCATE.
 	reread bool
+	// inline: values stand in the text, since COPY takes no parameters.
+	inline bool
+}
+
+func (s scope) inlined() scope {
+	s.inline = true
+	return s
+}
+
+// on is the scope as statements on the shadow take it: those that read what was
+// staged have no parameters.
+func (s scope) on(e ends) scope {
+	s.inline = e.apart()
+	return s
 }
 
 func (s scope) args() []any {
+	if s.inline {
+		return nil
+	}
 	if s.pieces > 1 {
 		return []any{s.position, s.pieces, s.piece}
 	}
 	return []any{s.position}
 }
 
-// unread is the condition that a journal row is news to a table at position
-// $1.
-func unread(alias string) string { return unreadAt(alias, "$1::pg_catalog.pg_snapshot") }
+// value is the i-th of args as it stands in the text.
+func (s scope) value(i int) string {
+	if !s.inline {
+		return fmt.Sprintf("$%d", i)
+	}
+	return pg.Literal(fmt.Sprint(scope{position: s.position, pieces: s.pieces, piece: s.piece}.args()[i-1]))
+}
+
+// unread is the condition that a journal row is news to a table at the scope's
+// position.
+func unread(alias string, s scope) string {
+	return unreadAt(alias, s.value(1)+"::pg_catalog.pg_snapshot")
+}
 
 // unreadAt is the same for a position given as an expression.
 func unreadAt(alias, position string) string { return capture.UnreadOf(alias, position) }
@@ -105,15 +132,19 @@ func (f *feed) entryKey(i int) string {
 // touched begins a statement with the keys that unread entries name: the last
 // entry of each, and whether its image may be stale. It is where a key has two
 // entries of one transaction: a statement nested in a user's trigger is
-// journalled before the outer one, whose image is older.
+// journalled before the outer one, whose image is older; or where an entry has
+// no image.
 func (f *feed) touched(s scope) string {
+	if f.landing {
+		return ""
+	}
 	keys := list(len(f.src.Key), f.k)
 	entries := f.entries(s)
 	if f.rereads(s) {
 		return fmt.Sprintf("WITH %[1]s_e AS (%[2]s), %[1]s_t AS (SELECT DISTINCT %[3]s FROM %[1]s_e)", f.own, entries, keys)
 	}
 	return fmt.Sprintf("WITH %[1]s_e AS (%[2]s), %[1]s_t AS (SELECT %[3]s, max(seq) AS last,"+
-		" count(*) <> count(DISTINCT xid) AS again FROM %[1]s_e GROUP BY %[3]s)", f.own, entries, keys)
+		" count(*) <> count(DISTINCT xid) OR bool_or(bare) AS again FROM %[1]s_e GROUP BY %[3]s)", f.own, entries, keys)
 }
 
 // rereads reports whether every key is read again from production.
@@ -123,15 +154,24 @@ func (f *feed) rereads(s scope) bool {
 
 func (f *feed) entries(s scope) string {
 	n := len(f.src.Key)
-	text := fmt.Sprintf("SELECT %s, j.seq, j.xid FROM %s AS j WHERE %s AND j.op IN ('i', 'u', 'd')%s",
-		list(n, func(i int) string { return f.entryKey(i) + " AS " + f.k(i) }),
-		f.journal.Name().Quoted(), unread("j"), f.inPiece(s, f.entryKey))
+	text := fmt.Sprintf("SELECT %s, j.seq, j.xid%s FROM %s AS j WHERE %s AND j.op IN ('i', 'u', 'd')%s",
+		list(n, func(i int) string { return f.entryKey(i) + " AS " + f.k(i) }), f.bare(s),
+		f.journal.Name().Quoted(), unread("j", s), f.inPiece(s, f.entryKey))
 	for _, a := range f.ancestors {
 		key := func(i int) string { return collate(a.keys[i], f.src.Key[i].Collation) }
 		text += fmt.Sprintf(" UNION ALL SELECT %s, j.seq, j.xid FROM %s AS j WHERE %s AND j.op <> 't'%s",
-			list(n, key), a.journal.Name().Quoted(), unread("j"), f.inPiece(s, key))
+			list(n, key), a.journal.Name().Quoted(), unread("j", s), f.inPiece(s, key))
 	}
 	return text
+}
+
+// bare tells of an entry that has no image though it might: bulk statements leave
+// it out. (IS NULL would unpack the image, and be true for a row of NULLs.)
+func (f *feed) bare(s scope) string {
+	if f.rereads(s) {
+		return ""
+	}
+	return ", j.op <> 'd' AND j.img IS NOT DISTINCT FROM NULL AS bare"
 }
 
 // inPiece hashes keys so that equal ones fall into one piece, however they are
@@ -140,7 +180,7 @@ func (f *feed) inPiece(s scope, key func(i int) string) string {
 	if s.pieces <= 1 {
 		return ""
 	}
-	return fmt.Sprintf(" AND (%s & 9223372036854775807) %% $2::bigint = $3::bigint", f.hash(key))
+	return fmt.Sprintf(" AND (%s & 9223372036854775807) %% %s::bigint = %s::bigint", f.hash(key), s.value(2), s.value(3))
 }
 
 func (f *feed) hash(key func(i int) string) string {
@@ -159,6 +199,9 @@ func (f *feed) sameKey(row, t string) string {
 // transaction's snapshot: one column of the table's own row type, unpacked
 // under the name that transforms know. It stands after FROM.
 func (f *feed) current(s scope) string {
+	if f.landing {
+		return f.stagedRows()
+	}
 	own := f.own
 	again := fmt.Sprintf("SELECT %[1]s_p AS %[1]s_row FROM %[1]s_t JOIN %[2]s AS %[1]s_p ON %[3]s",
 		own, f.production(), f.sameKey(own+"_p", own+"_t"))
@@ -180,6 +223,9 @@ func (f *feed) unpack(rows string) string {
 
 // whole is production's rows, all of them. It stands after FROM.
 func (f *feed) whole() string {
+	if f.landing {
+		return f.stagedRows()
+	}
 	if f.src == nil {
 		return fmt.Sprintf("(%s\n) AS %s", f.t.From, f.alias())
 	}
@@ -221,6 +267,9 @@ func (f *feed) sameShadowKey(row, keys string) string {
 // shadowKeys maps a set of production keys to the shadow's. It stands after
 // FROM or USING; only the key columns are in the expressions' sight.
 func (f *feed) shadowKeys(keys string) string {
+	if f.landing {
+		return f.stagedKeys()
+	}
 	n := len(f.src.Key)
 	return fmt.Sprintf("(SELECT %s FROM (SELECT %s FROM %s) AS %s) AS %s_g",
 		list(n, func(i int) string { return f.keyValue(i) + " AS " + f.k(i) }),

@@ -21,8 +21,9 @@ import (
 // verification must find both sides equal.
 func TestReplayEqualsProductionUnderTraffic(t *testing.T) {
 	t.Parallel()
-	const seed, clients, length = 20261122, 4, 4 * time.Second
-	w := newWorld(t, `
+	eachWay(t, func(t *testing.T, newWorld maker) {
+		const seed, clients, length = 20261122, 4, 4 * time.Second
+		w := newWorld(t, `
 		CREATE TABLE items (id int PRIMARY KEY, name text UNIQUE, price int);
 		CREATE TABLE wide (id int PRIMARY KEY, v text);
 		CREATE TABLE log (what int, n int);
@@ -38,42 +39,43 @@ func TestReplayEqualsProductionUnderTraffic(t *testing.T) {
 		CREATE TABLE twin.log (n bigint, what text);
 		CREATE TABLE twin.parts (id bigint, part int, v int, PRIMARY KEY (id, part));
 		CREATE TABLE twin.sums (part int PRIMARY KEY, total bigint)`,
-		func(w *world, p *plans.Plan) {
-			w.add(p, w.source("items", plans.RecordRow, "id"), "id bigint = id", "title text = name", "cents bigint = price * 100", "token uuid = volatile").Upsert = false
-			w.add(p, w.source("wide", plans.RecordKey, "id"), "id bigint = id", "v text = upper(v)").Where = "v NOT LIKE 'x%'"
-			w.add(p, w.source("log", plans.RecordImage), "n bigint = n", "what text = what")
-			s := w.source("parts", plans.RecordRow, "id", "part")
-			w.add(p, s, "id bigint = id", "part int = part", "v int = v")
-			p.Tables = append(p.Tables, plans.Table{Shadow: pg.Name{Schema: "twin", Name: "sums"}, Feed: plans.Derived, Kind: plans.Plain, Source: -1,
-				Columns: transforms([]string{"part int = part", "total bigint = total"}),
-				Key:     []plans.Pair{{Shadow: "part", Expression: "part", Type: "integer", Equals: "OPERATOR(pg_catalog.=)"}},
-				From:    "SELECT part, sum(v) AS total FROM parts GROUP BY part",
-				Watches: []plans.Watch{{Source: 3, Columns: []plans.WatchPair{{Column: "part", Shadow: "part"}}}}})
-		})
-	ctx, cancel := context.WithTimeout(w.ctx, length)
-	defer cancel()
-	g, _ := errgroup.WithContext(w.ctx)
-	for c := range clients {
-		random := rand.New(rand.NewPCG(seed, uint64(c)))
-		g.Go(func() error {
-			for ctx.Err() == nil {
-				if err := w.randomTransaction(random); err != nil {
-					return err
+			func(w *world, p *plans.Plan) {
+				w.add(p, w.source("items", plans.RecordRow, "id"), "id bigint = id", "title text = name", "cents bigint = price * 100", "token uuid = volatile").Upsert = false
+				w.add(p, w.source("wide", plans.RecordKey, "id"), "id bigint = id", "v text = upper(v)").Where = "v NOT LIKE 'x%'"
+				w.add(p, w.source("log", plans.RecordImage), "n bigint = n", "what text = what")
+				s := w.source("parts", plans.RecordRow, "id", "part")
+				w.add(p, s, "id bigint = id", "part int = part", "v int = v")
+				p.Tables = append(p.Tables, plans.Table{Shadow: pg.Name{Schema: "twin", Name: "sums"}, Feed: plans.Derived, Kind: plans.Plain, Source: -1,
+					Columns: transforms([]string{"part int = part", "total bigint = total"}),
+					Key:     []plans.Pair{{Shadow: "part", Expression: "part", Type: "integer", Equals: "OPERATOR(pg_catalog.=)"}},
+					From:    "SELECT part, sum(v) AS total FROM parts GROUP BY part",
+					Watches: []plans.Watch{{Source: 3, Columns: []plans.WatchPair{{Column: "part", Shadow: "part"}}}}})
+			})
+		ctx, cancel := context.WithTimeout(w.ctx, length)
+		defer cancel()
+		g, _ := errgroup.WithContext(w.ctx)
+		for c := range clients {
+			random := rand.New(rand.NewPCG(seed, uint64(c)))
+			g.Go(func() error {
+				for ctx.Err() == nil {
+					if err := w.randomTransaction(random); err != nil {
+						return err
+					}
 				}
-			}
-			return nil
-		})
-	}
-	for i := range w.run.Plan.Tables {
-		g.Go(func() error { return w.follow(ctx, i) })
-	}
-	w.must(g.Wait())
-	w.equal()
-	for _, table := range []string{"items", "wide", "log", "parts", "sums"} {
-		t.Logf("%s: %s rows", table, w.text(`SELECT count(*)::text FROM twin.`+table))
-	}
-	t.Logf("replayed: %s", w.text(`SELECT string_agg(rows_replayed::text, ' ' ORDER BY n) FROM pgumbra.shadow_table`))
-	w.want(`SELECT (min(rows_replayed) > 50)::text FROM pgumbra.shadow_table`, "true")
+				return nil
+			})
+		}
+		for i := range w.run.Plan.Tables {
+			g.Go(func() error { return w.follow(ctx, i) })
+		}
+		w.must(g.Wait())
+		w.equal()
+		for _, table := range []string{"items", "wide", "log", "parts", "sums"} {
+			t.Logf("%s: %s rows", table, w.text(`SELECT count(*)::text FROM twin.`+table))
+		}
+		t.Logf("replayed: %s", w.text(`SELECT string_agg(rows_replayed::text, ' ' ORDER BY n) FROM pgumbra.shadow_table`))
+		w.want(`SELECT (min(rows_replayed) > 50)::text FROM pgumbra.shadow_table`, "true")
+	})
 }
 
 // follow replays a table, and verifies it now and then, until ctx ends.

@@ -45,7 +45,7 @@ const (
 // the production table waits for the group under way, one or two seconds as a
 // rule, and others behind that client. A difference is no error.
 func (r *Replayer) Verify(ctx context.Context, t *plans.Table) (Verdict, error) {
-	f, err := r.feed(ctx, r.Pool, t)
+	f, err := r.feed(ctx, t)
 	if err != nil {
 		return Verdict{}, err
 	}
@@ -62,7 +62,7 @@ func (r *Replayer) Verify(ctx context.Context, t *plans.Table) (Verdict, error) 
 }
 
 func (r *Replayer) noteVerified(ctx context.Context, t *plans.Table) error {
-	return pg.ReadCommitted(ctx, r.Pool, func(tx pgx.Tx) error {
+	err := pg.ReadCommitted(ctx, r.Sides.Shadow, func(tx pgx.Tx) error {
 		if _, err := control.Lock(ctx, tx, r.Run, t.N); err != nil {
 			return err
 		}
@@ -73,6 +73,10 @@ func (r *Replayer) noteVerified(ctx context.Context, t *plans.Table) error {
 		}
 		return nil
 	})
+	if err != nil {
+		return err
+	}
+	return r.mirror(ctx, t)
 }
 
 func (r *Replayer) verifyGroups(ctx context.Context, f *feed) (Verdict, error) {
@@ -112,15 +116,15 @@ func adapted(size int64, took time.Duration) int64 {
 // returns the last; nil: there are no more.
 func (r *Replayer) verifyGroup(ctx context.Context, f *feed, g group) (Verdict, []string, error) {
 	var verdict Verdict
-	err := r.snapshot(ctx, f, func(tx pgx.Tx, at moment) error {
-		_, err := r.advance(ctx, tx, f, at)
+	err := r.snapshot(ctx, f, func(e ends, at moment) error {
+		_, err := r.advance(ctx, e, f, at)
 		if err != nil {
 			return err
 		}
-		if g.upper, err = f.bound(ctx, tx, g); err != nil {
+		if g.upper, err = f.bound(ctx, e.production, g); err != nil {
 			return err
 		}
-		verdict, err = f.compare(ctx, tx, g)
+		verdict, err = f.compare(ctx, e, g)
 		return err
 	})
 	r.noteAdvance(f.t.N)
@@ -152,25 +156,38 @@ type sums struct {
 	hashes [2]string
 }
 
-func (f *feed) compare(ctx context.Context, tx pgx.Tx, g group) (Verdict, error) {
-	var sides [2]sums
-	for i, text := range []string{f.productionSums(g), f.shadowSums(g)} {
-		s := &sides[i]
-		if err := tx.QueryRow(ctx, text, g.args()...).Scan(&s.rows, &s.hashes[0], &s.hashes[1]); err != nil {
-			return Verdict{}, f.refused(statement{"compare", text, nil}, err)
-		}
+func (f *feed) compare(ctx context.Context, e ends, g group) (Verdict, error) {
+	var production, shadow sums
+	err := e.both(
+		func() error { return f.sum(ctx, e.production, f.productionSums(g), g, &production) },
+		func() error { return f.sum(ctx, e.shadow, f.shadowSums(g), g, &shadow) })
+	if err != nil {
+		return Verdict{}, err
 	}
-	verdict := Verdict{Rows: sides[0].rows, Equal: sides[0] == sides[1]}
+	verdict := Verdict{Rows: production.rows, Equal: production == shadow}
 	if verdict.Equal {
 		return verdict, nil
 	}
-	rows, err := tx.Query(ctx, f.differencesSQL(g), g.args()...)
-	if err != nil {
-		return verdict, fmt.Errorf("show the differences: %w", err)
-	}
-	verdict.Differences, err = pgx.CollectRows(rows, pgx.RowToStructByPos[Difference])
-	if err != nil {
+	if verdict.Differences, err = f.differences(ctx, e, g); err != nil {
 		return verdict, fmt.Errorf("show the differences: %w", err)
 	}
 	return verdict, nil
+}
+
+func (f *feed) sum(ctx context.Context, tx pgx.Tx, text string, g group, s *sums) error {
+	if err := tx.QueryRow(ctx, text, g.args()...).Scan(&s.rows, &s.hashes[0], &s.hashes[1]); err != nil {
+		return f.refused(statement{"compare", text, nil}, err)
+	}
+	return nil
+}
+
+func (f *feed) differences(ctx context.Context, e ends, g group) ([]Difference, error) {
+	if err := f.stage(ctx, e, f.imageSet(g)); err != nil {
+		return nil, err
+	}
+	rows, err := e.shadow.Query(ctx, f.writer(e).differencesSQL(g), g.args()...)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowToStructByPos[Difference])
 }

@@ -12,6 +12,15 @@ import (
 type group struct {
 	lower, upper []string
 	size         int64
+	inline       bool // bounds stand in the text, since COPY takes no parameters
+}
+
+// bound is the i-th of args as it stands in the text.
+func (g group) bound(i int) string {
+	if !g.inline {
+		return fmt.Sprintf("$%d", i)
+	}
+	return pg.Literal(append(append([]string{}, g.lower...), g.upper...)[i-1])
 }
 
 // args of a group's statements: its bounds, in this order.
@@ -79,7 +88,7 @@ func (f *feed) within(g group, column func(i int) string, cast func(i int) strin
 	n := len(f.src.Key)
 	compare := func(op string, first int) string {
 		return fmt.Sprintf("ROW(%s) %s ROW(%s)", list(n, column), op,
-			list(n, func(i int) string { return fmt.Sprintf("$%d::text::%s", first+i, cast(i)) }))
+			list(n, func(i int) string { return g.bound(first+i) + "::text::" + cast(i) }))
 	}
 	var parts []string
 	if g.lower != nil {
@@ -139,20 +148,49 @@ func (f *feed) shadowSums(g group) string {
 const shown = 4000
 
 func (f *feed) differencesSQL(g group) string {
-	if len(f.pairs()) == 0 || f.kind() == keyless {
+	if f.byImage() {
 		return f.multisetDifferences()
 	}
 	pairs := f.pairs()
 	n := len(pairs)
-	return fmt.Sprintf("SELECT pg_catalog.concat_ws(', ', %s), left(p.image, %d), left(s.image, %[2]d) FROM (SELECT %s, %s AS image FROM %s%s) AS p"+
+	return fmt.Sprintf("SELECT pg_catalog.concat_ws(', ', %s), left(p.image, %d), left(s.image, %[2]d) FROM %s AS p"+
 		" FULL JOIN (SELECT %s, %s AS image FROM %s AS s%s) AS s ON %s WHERE p.image IS DISTINCT FROM s.image ORDER BY %s LIMIT %d",
 		list(n, func(i int) string {
 			return fmt.Sprintf("%s || COALESCE(p.%s, s.%[2]s)::text", pg.Literal(pairs[i].Shadow+"="), f.k(i))
-		}), shown,
-		list(n, func(i int) string { return f.keyValue(i) + " AS " + f.k(i) }), f.image(), f.whole(), where(f.and(f.withinIfRanged(g))),
+		}), shown, f.images(g),
 		list(n, func(i int) string { return "s." + pg.Ident(pairs[i].Shadow) + " AS " + f.k(i) }), f.shadowImage("s"), f.shadow(), where(f.shadowWithin(g)),
 		both(n, func(i int) string { return fmt.Sprintf("p.%s %s s.%[1]s", f.k(i), pairs[i].Equals) }),
 		list(n, func(i int) string { return fmt.Sprintf("COALESCE(p.%s, s.%[1]s)", f.k(i)) }), differences)
+}
+
+// byImage reports whether rows are told apart by their content alone.
+func (f *feed) byImage() bool { return len(f.pairs()) == 0 || f.kind() == keyless }
+
+// images of production's rows of a group: by key, or how many there are of each.
+// It stands after FROM.
+func (f *feed) images(g group) string {
+	if f.landing {
+		return f.staged("images")
+	}
+	return "(" + f.selectImages(g) + ")"
+}
+
+func (f *feed) selectImages(g group) string {
+	if f.byImage() {
+		return fmt.Sprintf("SELECT i.image, count(*) AS n FROM (SELECT %s AS image FROM %s%s) AS i GROUP BY i.image",
+			f.image(), f.whole(), where(f.and("")))
+	}
+	return fmt.Sprintf("SELECT %s, %s AS image FROM %s%s",
+		list(len(f.pairs()), func(i int) string { return f.keyValue(i) + " AS " + f.k(i) }), f.image(), f.whole(), where(f.and(f.withinIfRanged(g))))
+}
+
+// imageSet is what differencesSQL reads.
+func (f *feed) imageSet(g group) set {
+	g.inline = true
+	if f.byImage() {
+		return set{"images", []pg.ColumnType{textColumn("image"), countColumn("n")}, f.selectImages(g)}
+	}
+	return set{"images", append(f.keyTypes(f.k), textColumn("image")), f.selectImages(g)}
 }
 
 func (f *feed) withinIfRanged(g group) string {
@@ -164,8 +202,8 @@ func (f *feed) withinIfRanged(g group) string {
 
 func (f *feed) multisetDifferences() string {
 	return fmt.Sprintf("SELECT COALESCE(p.n, 0) || ' in production, ' || COALESCE(s.n, 0) || ' in the shadow', left(p.image, %d), left(s.image, %[1]d)"+
-		" FROM (SELECT i.image, count(*) AS n FROM (SELECT %s AS image FROM %s%s) AS i GROUP BY i.image) AS p"+
+		" FROM %s AS p"+
 		" FULL JOIN (SELECT i.image, count(*) AS n FROM (SELECT %s AS image FROM %s AS s) AS i GROUP BY i.image) AS s ON p.image = s.image"+
 		" WHERE p.n IS DISTINCT FROM s.n ORDER BY COALESCE(p.image, s.image) LIMIT %d",
-		shown, f.image(), f.whole(), where(f.and("")), f.shadowImage("s"), f.shadow(), differences)
+		shown, f.images(group{}), f.shadowImage("s"), f.shadow(), differences)
 }

@@ -19,29 +19,51 @@ import (
 
 func TestMain(m *testing.M) { testcontainers.Run(m) }
 
-// world is a database with production in schema shop, a shadow in schema twin,
-// a run, and capture.
+// world is production in schema shop, a shadow in schema twin, a run, and
+// capture: in one database, or in two, which then have the structure of both.
 type world struct {
-	t    testing.TB
-	ctx  context.Context
-	dsn  string
-	pool *pgxpool.Pool
-	run  *control.Run
-	r    *Replayer
+	t     testing.TB
+	ctx   context.Context
+	dsn   string
+	pool  *pgxpool.Pool // production
+	sides control.Sides
+	run   *control.Run
+	r     *Replayer
 }
 
-// newWorld makes the structure, lets define fill in the plan, and installs
+// maker makes the structure, lets define fill in the plan, and installs
 // capture. Tables stand copied, as of before anything happens.
-func newWorld(t testing.TB, structure string, define func(w *world, p *plans.Plan)) *world {
+type maker func(t testing.TB, structure string, define func(w *world, p *plans.Plan)) *world
+
+// eachWay runs a test with the shadow in production's database, and in another.
+func eachWay(t *testing.T, test func(t *testing.T, newWorld maker)) {
 	t.Helper()
-	w := &world{t: t, ctx: context.Background(), dsn: testcontainers.Database(t)}
-	w.must(control.Migrate(w.ctx, w.dsn))
-	pool, err := pg.NewPool(w.ctx, w.dsn, 16, pg.Options{Component: "test", SearchPath: "shop"})
-	w.must(err)
-	t.Cleanup(pool.Close)
-	w.pool = pool
-	w.exec("CREATE SCHEMA shop; CREATE SCHEMA twin; SET search_path = shop; " + structure + "; RESET search_path")
-	plan := &plans.Plan{Run: "test", SearchPath: "shop", Settings: plans.DefaultSettings()}
+	for name, newWorld := range map[string]maker{"together": together, "apart": apart} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, newWorld)
+		})
+	}
+}
+
+func together(t testing.TB, structure string, define func(w *world, p *plans.Plan)) *world {
+	dsn := testcontainers.Database(t)
+	return worldIn(t, dsn, dsn, structure, define)
+}
+
+func apart(t testing.TB, structure string, define func(w *world, p *plans.Plan)) *world {
+	return worldIn(t, testcontainers.Database(t), testcontainers.Database(t), structure, define)
+}
+
+func worldIn(t testing.TB, production, shadow, structure string, define func(w *world, p *plans.Plan)) *world {
+	t.Helper()
+	w := &world{t: t, ctx: context.Background(), dsn: production}
+	w.pool = w.open(production, structure)
+	w.sides = control.Together(w.pool)
+	if shadow != production {
+		w.sides.Shadow = w.open(shadow, structure)
+	}
+	plan := &plans.Plan{Run: "test", SearchPath: "shop", Settings: plans.DefaultSettings(), Elsewhere: w.sides.Apart()}
 	define(w, plan)
 	for i := range plan.Sources {
 		plan.Sources[i].N = i
@@ -49,14 +71,43 @@ func newWorld(t testing.TB, structure string, define func(w *world, p *plans.Pla
 	for i := range plan.Tables {
 		plan.Tables[i].N = i
 	}
-	w.run, err = control.Create(w.ctx, pool, plan)
+	var err error
+	w.run, err = control.Create(w.ctx, w.pool, plan)
 	w.must(err)
-	w.must(capture.Install(w.ctx, pool, w.run, slog.New(slog.DiscardHandler)))
-	w.r = &Replayer{Pool: pool, Run: w.run, Log: slog.New(slog.DiscardHandler), Idle: 1}
+	w.adopt()
+	w.must(capture.Install(w.ctx, w.pool, w.run, slog.New(slog.DiscardHandler)))
+	w.r = w.replayer()
 	for i := range plan.Tables {
 		w.copy(&plan.Tables[i], control.InStep)
 	}
+	w.must(control.Mirror(w.ctx, w.sides, w.run))
 	return w
+}
+
+func (w *world) open(dsn, structure string) *pgxpool.Pool {
+	w.t.Helper()
+	w.must(control.Migrate(w.ctx, dsn))
+	pool, err := pg.NewPool(w.ctx, dsn, 16, pg.Options{Component: "test", SearchPath: "shop"})
+	w.must(err)
+	w.t.Cleanup(pool.Close)
+	w.script(pool, "CREATE SCHEMA shop; CREATE SCHEMA twin; SET search_path = shop; "+structure+"; RESET search_path")
+	return pool
+}
+
+// adopt records the run on the shadow too.
+func (w *world) adopt() {
+	w.t.Helper()
+	if !w.sides.Apart() {
+		return
+	}
+	origin, err := control.ReadOrigin(w.ctx, w.pool)
+	w.must(err)
+	w.must(control.Adopt(w.ctx, w.sides.Shadow, w.run, origin))
+}
+
+// replayer is one that remembers nothing.
+func (w *world) replayer() *Replayer {
+	return &Replayer{Sides: w.sides, Run: w.run, Log: slog.New(slog.DiscardHandler), Idle: 1}
 }
 
 func (w *world) must(err error) {
@@ -66,18 +117,43 @@ func (w *world) must(err error) {
 	}
 }
 
-// exec runs a script by the simple protocol.
+// exec runs a script by the simple protocol. Apart, statements that name the
+// shadow's tables go there.
 func (w *world) exec(script string) {
 	w.t.Helper()
-	conn, err := w.pool.Acquire(w.ctx)
+	var part []string
+	at := w.pool
+	for statement := range strings.SplitSeq(script, ";") {
+		if side := w.side(statement); side != at && strings.TrimSpace(statement) != "" {
+			w.script(at, strings.Join(part, ";"))
+			at, part = side, nil
+		}
+		part = append(part, statement)
+	}
+	w.script(at, strings.Join(part, ";"))
+}
+
+// side is where what a statement names lives.
+func (w *world) side(statement string) *pgxpool.Pool {
+	for _, name := range []string{"twin.", "pgumbra.shadow_table", "pgumbra.run"} {
+		if strings.Contains(statement, name) {
+			return w.sides.Shadow
+		}
+	}
+	return w.pool
+}
+
+func (w *world) script(pool *pgxpool.Pool, text string) {
+	w.t.Helper()
+	conn, err := pool.Acquire(w.ctx)
 	w.must(err)
 	defer conn.Release()
-	w.must(pg.ExecScript(w.ctx, conn.Conn(), script))
+	w.must(pg.ExecScript(w.ctx, conn.Conn(), text))
 }
 
 func (w *world) text(query string, args ...any) string {
 	w.t.Helper()
-	rows, err := w.pool.Query(w.ctx, query, args...)
+	rows, err := w.side(query).Query(w.ctx, query, args...)
 	w.must(err)
 	all, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	w.must(err)
@@ -87,18 +163,21 @@ func (w *world) text(query string, args ...any) string {
 // copy fills a shadow table in one snapshot, which becomes its position.
 func (w *world) copy(t *plans.Table, state control.State) {
 	w.t.Helper()
-	f, err := newFeed(w.run, t)
+	f, err := w.r.feed(w.ctx, t)
 	w.must(err)
-	w.must(pg.RepeatableRead(w.ctx, w.pool, func(tx pgx.Tx) error {
-		if t.Feed == plans.Copied || t.Feed == plans.Derived {
-			if _, err := tx.Exec(w.ctx, f.inserting(f.written(), f.whole(), "")); err != nil {
-				return err
-			}
+	w.must(w.r.begin(w.ctx, func(e ends) error {
+		position, err := w.r.look(w.ctx, e)
+		if err == nil && (t.Feed == plans.Copied || t.Feed == plans.Derived) {
+			to := f.writer(e)
+			err = f.bring(w.ctx, e, []set{f.wholeSet()}, []statement{{"copy", to.inserting(to.written(), to.whole(), ""), nil}})
 		}
-		_, err := tx.Exec(w.ctx, `INSERT INTO pgumbra.shadow_table (run_id, n, production, shadow, state, position)
-			VALUES ($1, $2, $3, $4, $5, pg_current_snapshot())
+		if err != nil {
+			return err
+		}
+		_, err = e.shadow.Exec(w.ctx, `INSERT INTO pgumbra.shadow_table (run_id, n, production, shadow, state, position)
+			VALUES ($1, $2, $3, $4, $5, $6::text::pg_snapshot)
 			ON CONFLICT (run_id, n) DO UPDATE SET state = excluded.state, position = excluded.position`,
-			w.run.ID, t.N, t.Production.String(), t.Shadow.String(), state)
+			w.run.ID, t.N, t.Production.String(), t.Shadow.String(), state, position)
 		return err
 	}))
 }

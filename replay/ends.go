@@ -1,0 +1,143 @@
+package replay
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/internal/pg"
+)
+
+// ends are the transactions that a batch reads production and writes the shadow
+// with: the same one where both are one database.
+type ends struct {
+	production, shadow pgx.Tx
+}
+
+func (e ends) apart() bool { return e.production != e.shadow }
+
+// each runs f in the transaction, or in both of them.
+func (e ends) each(f func(pgx.Tx) error) error {
+	if err := f(e.production); err != nil || !e.apart() {
+		return err
+	}
+	return f(e.shadow)
+}
+
+// both runs something on each side at once, or one after the other in the one
+// transaction there is.
+func (e ends) both(production, shadow func() error) error {
+	if !e.apart() {
+		if err := production(); err != nil {
+			return err
+		}
+		return shadow()
+	}
+	var g errgroup.Group
+	g.Go(production)
+	g.Go(shadow)
+	return g.Wait()
+}
+
+// begin runs work in a REPEATABLE READ transaction of production in which the
+// shadow is written, and commits. Apart that is a transaction of the shadow's,
+// READ COMMITTED, and it commits when all that was read in production's is on
+// disk there: a crash must not take back what the shadow has.
+//
+// Production's ends first. An error of the shadow's COMMIT for which
+// pg.Unreachable is true leaves open whether it happened: the position there
+// says it, to whoever locks it next.
+func (r *Replayer) begin(ctx context.Context, work func(ends) error) error {
+	if !r.Sides.Apart() {
+		return pg.RepeatableRead(ctx, r.Sides.Production, func(tx pgx.Tx) error { return work(ends{tx, tx}) })
+	}
+	return pg.ReadCommitted(ctx, r.Sides.Shadow, func(shadow pgx.Tx) error {
+		return r.reading(ctx, shadow, work)
+	})
+}
+
+// reading runs work with a snapshot of production, for a transaction of the
+// shadow's that commits after it.
+func (r *Replayer) reading(ctx context.Context, shadow pgx.Tx, work func(ends) error) error {
+	err := pg.RepeatableRead(ctx, r.Sides.Production, func(production pgx.Tx) error {
+		return work(ends{production, shadow})
+	})
+	if err != nil {
+		return err
+	}
+	return control.Flush(ctx, r.Sides.Production)
+}
+
+const checkedOrigin = "pgumbra.origin"
+
+// sameOrigin makes sure, once a session, that production is the server that the
+// positions are of: a session never leads to another one, nor to another
+// timeline, as a standby has none that it writes.
+func (r *Replayer) sameOrigin(ctx context.Context, e ends) error {
+	known := e.production.Conn().PgConn().CustomData()
+	if known[checkedOrigin] == r.Run.ID {
+		return nil
+	}
+	if err := control.CheckOrigin(ctx, e.production, e.shadow, r.Run); err != nil {
+		return err
+	}
+	known[checkedOrigin] = r.Run.ID
+	return nil
+}
+
+// enter locks the rows of tables and reads where the transactions stand. All
+// locks come before the snapshot: it must not be older than a position.
+func (r *Replayer) enter(ctx context.Context, e ends, feeds ...*feed) ([]moment, error) {
+	all := make([]moment, len(feeds))
+	for i, f := range feeds {
+		p, err := control.Lock(ctx, e.shadow, r.Run, f.t.N)
+		if err != nil {
+			return nil, err
+		}
+		all[i].Position = p
+	}
+	now, err := r.look(ctx, e)
+	for i := range all {
+		all[i].now = now
+		if err == nil && e.apart() && all[i].Snapshot != nil {
+			err = notOlder(ctx, e.production, now, *all[i].Snapshot)
+		}
+	}
+	return all, err
+}
+
+// look takes the snapshot of production.
+func (r *Replayer) look(ctx context.Context, e ends) (now string, err error) {
+	// Positions are constants to the planner, whatever was prepared.
+	err = e.production.QueryRow(ctx, `SELECT pg_catalog.pg_current_snapshot()::text,
+		pg_catalog.set_config('plan_cache_mode', 'force_custom_plan', true),
+		pg_catalog.set_config('search_path', COALESCE(NULLIF($1, ''), pg_catalog.current_setting('search_path')), true)`,
+		r.Run.Plan.SearchPath).Scan(&now, nil, nil)
+	if err != nil {
+		return "", fmt.Errorf("read the snapshot: %w", err)
+	}
+	if e.apart() {
+		err = r.sameOrigin(ctx, e)
+	}
+	return now, err
+}
+
+// notOlder refuses a snapshot that does not see what the position saw: that
+// production went back in time, and gives out the same numbers again.
+func notOlder(ctx context.Context, db pg.Querier, now, position string) error {
+	var older bool
+	err := db.QueryRow(ctx, `SELECT pg_snapshot_xmin(s) < pg_snapshot_xmin(p) OR pg_snapshot_xmax(s) < pg_snapshot_xmax(p)
+		OR EXISTS (SELECT FROM pg_snapshot_xip(s) AS x WHERE pg_visible_in_snapshot(x, p))
+		FROM (SELECT $1::text::pg_snapshot AS s, $2::text::pg_snapshot AS p) AS both_of`, now, position).Scan(&older)
+	if err != nil {
+		return fmt.Errorf("compare with the position: %w", err)
+	}
+	if older {
+		return fmt.Errorf("%w: the shadow stands at snapshot %s, and production only at %s: it lost transactions",
+			control.ErrOrigin, position, now)
+	}
+	return nil
+}
