@@ -265,9 +265,11 @@ func (a *apart) refuseWrites(ctx context.Context) error {
 // lead leads clients over, who wait on.
 func (a *apart) lead(ctx context.Context) error {
 	if a.c.Traffic != nil {
-		if err := a.c.Traffic.Switch(ctx); err != nil && ctx.Err() == nil {
-			return refuse(trafficBlocker(err))
-		} else if err != nil {
+		err := a.c.Traffic.Switch(ctx)
+		if err != nil && ctx.Err() == nil {
+			err = refuse(trafficBlocker(err))
+		}
+		if err != nil {
 			return err
 		}
 	}

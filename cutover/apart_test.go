@@ -3,6 +3,7 @@ package cutover
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -121,6 +122,7 @@ func TestDeathAtEachStepIsResolved(t *testing.T) {
 		}
 	}
 	f.dies(all[len(all)-1])
+	f.exec(`DROP TRIGGER "` + farFenceTrigger + `" ON shop.entry`) // as after a failover that lost it
 	f.resolves(WentForward)
 	f.livesIn(traffic.Shadow)
 	if !get[bool](f.fixture, "SELECT (cutover->>'stall_ms')::float8 > 0 FROM pgumbra.run") {
@@ -188,6 +190,47 @@ func TestShadowGoneAtItsCommitKeepsFenceAndClientsUntilItAnswers(t *testing.T) {
 	f.succeeded()
 	f.resolves(WentForward)
 	f.livesIn(traffic.Shadow)
+}
+
+func TestSwapThatProductionForgotIsNotGuessedAbout(t *testing.T) {
+	t.Parallel()
+	f := farShop(t)
+	f.swaps()
+	f.exec("UPDATE pgumbra.run SET phase = 'following'")
+	f.Upgrade.Phase = control.Following
+	if _, err := f.Resolve(context.Background()); !errors.Is(err, ErrUnknown) {
+		t.Error(err)
+	}
+	if _, err := f.Attempt(context.Background()); !errors.Is(err, ErrUnknown) {
+		t.Error(err)
+	}
+}
+
+func TestPoolsSessionsDoNotBypass(t *testing.T) {
+	t.Parallel()
+	f := farShop(t).behindBouncer()
+	ctx := context.Background()
+	config, err := pgx.ParseConfig(f.through)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.DefaultQueryExecMode = pgx.QueryExecModeSimpleProtocol
+	client, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = client.Close(ctx) }()
+	run(t, client, "BEGIN; SELECT 1")
+	direct := f.client()
+	f.Parts.Pooled = func(context.Context) ([]netip.AddrPort, error) {
+		port := value[int](t, f.pool, "SELECT client_port FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle in transaction'")
+		return []netip.AddrPort{netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), uint16(port))}, nil
+	}
+	clients, err := f.Bypassing(ctx)
+	if err != nil || len(clients) != 1 || clients[0].Sessions != 1 || clients[0].Address != "127.0.0.1" {
+		t.Error(clients, err)
+	}
+	run(t, direct, "SELECT 1")
 }
 
 func TestDeposedLeaderLeavesAllToItsSuccessor(t *testing.T) {

@@ -25,7 +25,7 @@ func (c *Cutover) checkApart(ctx context.Context) ([]Blocker, error) {
 	if err != nil {
 		return nil, err
 	}
-	there, err := checked(ctx, c.Sides.Shadow, c.checkPrivileges, c.checkCreate, c.checkTables, c.checkIndexes, c.checkLocksOf(shadow))
+	there, err := checked(ctx, c.Sides.Shadow, c.checkCreate, c.checkTables, c.checkIndexes, c.checkLocksOf(shadow))
 	if err != nil {
 		return nil, fmt.Errorf("the shadow: %w", err)
 	}

@@ -8,7 +8,10 @@
 // beyond max_stall, and never guesses how a transaction ended: what a lost
 // connection leaves open is looked up on the server.
 //
-// Order of calls: [Cutover.Check] at any time, [Cutover.Attempt] until one
+// With the shadow in another database, clients are held and led over too, and
+// the commit on the shadow decides: see [Cutover.Resolve].
+//
+// Order of calls: [Cutover.Resolve] first, [Cutover.Check] at any time, [Cutover.Attempt] until one
 // swaps, with pauses that are the caller's, [Cutover.After] again and again
 // until it succeeds, [Cutover.Finish] at the end.
 package cutover
@@ -134,7 +137,10 @@ func (c *Cutover) settings() plans.CutoverSettings { return c.Upgrade.Plan.Setti
 // wait (in a schema whose tables are moved one by one, readers too), for
 // max_stall at the most. When the fence does not stand within lock_timeout,
 // the drain or old snapshots take too long, or anything else is in the way,
-// everything is rolled back and the Outcome names it. Returns [ErrUnknown]
+// everything is rolled back and the Outcome names it. To another database,
+// clients are held before that, for max_stall or five seconds at the most until
+// their open transactions end; an error after the swap (Outcome.Swapped) leaves
+// the rest to [Cutover.Resolve]. Returns [ErrUnknown]
 // when the fate of the commit cannot be learned, [control.ErrDeposed] when
 // another process leads.
 func (c *Cutover) Attempt(ctx context.Context) (Outcome, error) {

@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/internal/pg"
 )
 
 // Resolution says what became of a cutover that a process left unfinished.
@@ -36,8 +37,11 @@ func (c *Cutover) Resolve(ctx context.Context) (Resolution, error) {
 		return Settled, nil
 	}
 	p, err := c.underWay(ctx, c.Sides.Production)
-	if err != nil || p == nil {
+	if err != nil {
 		return Settled, err
+	}
+	if p == nil {
+		return Settled, c.agreed(ctx)
 	}
 	c.Log.Info("a cutover was left unfinished", "step", p.Step, "since", p.At)
 	err = c.decided(ctx, p)
@@ -49,6 +53,24 @@ func (c *Cutover) Resolve(ctx context.Context) (Resolution, error) {
 		return WentBack, c.giveUp(ctx, p)
 	}
 	return Settled, fmt.Errorf("%w; production refuses writes until this is known; once %s answers, type: pgumbra run", err, p.Place)
+}
+
+// agreed makes sure that the shadow knows of no swap that production has
+// forgotten: a standby that was promoted may lack the last commits.
+func (c *Cutover) agreed(ctx context.Context) error {
+	if c.Upgrade.Phase.Swapped() || c.Upgrade.Phase.Over() {
+		return nil
+	}
+	var done bool
+	err := c.Sides.Shadow.QueryRow(ctx, `SELECT phase IN ('watching', 'finished') FROM pgumbra.run WHERE id = $1`, c.Upgrade.ID).Scan(&done)
+	if err != nil {
+		return fmt.Errorf("ask the shadow whether the swap is done: %w", err)
+	}
+	if done {
+		return fmt.Errorf("%w: it is committed on %s, and production's record lacks it: was production restored, or a standby promoted?",
+			ErrUnknown, placeOf(c.ShadowDSN))
+	}
+	return nil
 }
 
 // decided is nil when the swap is committed on the shadow, a notNow when it is
@@ -107,7 +129,10 @@ func (c *Cutover) giveUp(ctx context.Context, p *progress) error {
 	if c.Upgrade.Phase != control.Cutover {
 		return nil
 	}
-	if err := control.Advance(ctx, c.Sides.Production, c.Upgrade, control.Following); err != nil {
+	err := pg.ReadCommitted(ctx, c.Sides.Production, func(tx pgx.Tx) error {
+		return control.Advance(ctx, tx, c.Upgrade, control.Following)
+	})
+	if err != nil {
 		return err
 	}
 	c.Upgrade.Entered(control.Following)
