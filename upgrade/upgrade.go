@@ -207,7 +207,7 @@ func findOrCreate(ctx context.Context, l *leadership, file *plans.File, o Option
 	if err != nil && !errors.Is(err, control.ErrNoRun) {
 		return nil, err
 	}
-	plan, err := plans.Make(ctx, file, o.Log)
+	plan, err := Plan(ctx, file, o.Log)
 	if err := errors.Join(err, syntax.Close()); err != nil { // the parser's 250 MB are not for days
 		return nil, err
 	}

@@ -33,7 +33,7 @@ production.`,
 			if err != nil {
 				return err
 			}
-			plan, err := plans.Make(c.Context(), file, a.log)
+			plan, err := upgrade.Plan(c.Context(), file, a.log)
 			if err != nil {
 				return err
 			}
