@@ -1,4 +1,6 @@
--- Live columns of a table with the SQL text of their types, domains resolved.
+-- Live columns of a table with the SQL text of their types, domains resolved,
+-- and whether equal values are always the same bytes: not where 1.0 = 1.00,
+-- -0 = 0 or, in some collations, a = A.
 WITH RECURSIVE typed AS (
     SELECT a.attnum, a.attname, a.attcollation, a.atttypid AS typ, a.atttypmod AS typmod
     FROM pg_catalog.pg_attribute a
@@ -10,7 +12,9 @@ WITH RECURSIVE typed AS (
 )
 SELECT d.attname,
        pg_catalog.format_type(d.typ, d.typmod)
-       || COALESCE(' COLLATE ' || pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(l.collname), '')
+       || COALESCE(' COLLATE ' || pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(l.collname), ''),
+       COALESCE(l.collisdeterministic, true) AND (t.typtype = 'e' OR d.typ = ANY ('{int2,int4,int8,oid,bool,uuid,date,
+           time,timestamp,timestamptz,bytea,text,varchar}'::pg_catalog.regtype[]))
 FROM typed d
 JOIN pg_catalog.pg_type t ON t.oid = d.typ AND t.typtype <> 'd'
 LEFT JOIN pg_catalog.pg_collation l ON l.oid = d.attcollation

@@ -18,7 +18,7 @@ import (
 // rotateAt is the size in bytes from which a journal's active table is
 // exchanged. Small enough that scanning one costs a batch milliseconds, large
 // enough that functions are replaced seldom.
-var rotateAt int64 = 16 << 20
+var rotateAt int64 = 4 << 20
 
 // Size is what all journals of the run take on disk, in bytes, indexes and
 // TOAST included. It locks no table: one that is dropped meanwhile counts 0.
@@ -120,16 +120,40 @@ func lead(ctx context.Context, pool *pgxpool.Pool, run *control.Run, src *plans.
 	if err != nil {
 		return err
 	}
-	return pg.ReadCommitted(ctx, pool, func(tx pgx.Tx) error {
+	err = pg.ReadCommitted(ctx, pool, func(tx pgx.Tx) error {
 		if err := control.CheckEpoch(ctx, tx, run); err != nil {
 			return err
 		}
 		if err := unbroken(ctx, tx, t.Journal); err != nil {
 			return err
 		}
+		if err := indexForLaggard(ctx, tx, run, t, to); err != nil {
+			return err
+		}
 		_, err := tx.Exec(ctx, t.functionsScript(to))
 		return err
 	})
+	return unlessBusy(ctx, err)
+}
+
+// indexForLaggard gives an empty table an index if some reader is not in step:
+// until it is, the table cannot be emptied again, and the readers that are in
+// step would read all of it, each time. [drain] drops the index. Takes SHARE on
+// the table, which nobody writes to.
+func indexForLaggard(ctx context.Context, tx pgx.Tx, run *control.Run, t *target, table pg.Name) error {
+	var lags bool
+	err := tx.QueryRow(ctx, `SELECT pg_catalog.count(*) < pg_catalog.cardinality($2::integer[]) FROM pgumbra.shadow_table
+		WHERE run_id = $1 AND n = ANY ($2) AND position IS NOT NULL AND state = $3`,
+		run.ID, readersOf(run.Plan, t.N), control.InStep).Scan(&lags)
+	if err != nil || !lags {
+		return err
+	}
+	l := locker{wait: removeWait}
+	if err := l.lock(ctx, tx, shareRowExclusive, []pg.Name{table}); err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, indexScript(table))
+	return err
 }
 
 // unbroken refuses to bring functions back to life that [Break] has silenced:
@@ -160,9 +184,14 @@ func drain(ctx context.Context, pool *pgxpool.Pool, run *control.Run, j Journal,
 		if err != nil || !past {
 			return err
 		}
-		_, err = tx.Exec(ctx, "TRUNCATE ONLY "+drained.Quoted())
+		_, err = tx.Exec(ctx, "TRUNCATE ONLY "+drained.Quoted()+"; DROP INDEX IF EXISTS "+indexName(drained).Quoted())
 		return err
 	})
+	return unlessBusy(ctx, err)
+}
+
+// unlessBusy leaves a journal that is in use for next time.
+func unlessBusy(ctx context.Context, err error) error {
 	if err != nil && gaveWay(ctx, err) {
 		return nil
 	}

@@ -40,10 +40,10 @@ func (t *target) journalScript() (string, error) {
 	tables := t.Tables()
 	for _, name := range tables {
 		// Nothing is ever deleted from a journal, so a vacuum of it only costs.
-		// A block range index, since every entry pays for an index: two B-trees
-		// took a third of what a captured UPDATE takes.
 		fmt.Fprintf(&b, "CREATE TABLE %s (%s) WITH (autovacuum_vacuum_insert_threshold = -1);\n", name.Quoted(), definition)
-		fmt.Fprintf(&b, "CREATE INDEX %s ON %s USING brin ((xid::pg_catalog.text::pg_catalog.int8)) WITH (autosummarize = on);\n", pg.Ident(name.Name+"_xid"), name.Quoted())
+		if t.Direction == ToOld { // never exchanged, so it may grow large
+			b.WriteString(indexScript(name))
+		}
 	}
 	columns := pg.Idents(t.Columns())
 	fmt.Fprintf(&b, "CREATE VIEW %s AS SELECT %s FROM %s UNION ALL SELECT %s FROM %s;\n",
@@ -51,11 +51,23 @@ func (t *target) journalScript() (string, error) {
 	return b.String(), nil
 }
 
+// indexScript indexes a journal's empty table by transaction, for readers that
+// have applied most of it. A block range index: each entry pays for it, a B-tree
+// costs thrice as much.
+func indexScript(table pg.Name) string {
+	return fmt.Sprintf("CREATE INDEX IF NOT EXISTS %s ON %s USING brin ((xid::pg_catalog.text::pg_catalog.int8)) WITH (autosummarize = on);\n",
+		pg.Ident(indexName(table).Name), table.Quoted())
+}
+
+func indexName(table pg.Name) pg.Name { return own(table.Name + "_xid") }
+
+// journalColumns: no NOT NULL, which would be checked for every entry that
+// functions of ours write.
 func (t *target) journalColumns() (string, error) {
 	lines := []string{
-		"seq bigint NOT NULL DEFAULT pg_catalog.nextval(" + pg.Literal(t.Sequence().Quoted()) + "::pg_catalog.regclass)",
-		"xid pg_catalog.xid8 NOT NULL DEFAULT pg_catalog.pg_current_xact_id()",
-		`op "char" NOT NULL`,
+		"seq bigint DEFAULT " + t.nextval(),
+		"xid pg_catalog.xid8 DEFAULT pg_catalog.pg_current_xact_id()",
+		`op "char"`,
 		"member pg_catalog.oid",
 	}
 	add := func(names []string, as func(int) string) error {
@@ -78,6 +90,10 @@ func (t *target) journalColumns() (string, error) {
 		lines = append(lines, "img "+t.rowType)
 	}
 	return strings.Join(lines, ", "), nil
+}
+
+func (t *target) nextval() string {
+	return "pg_catalog.nextval(" + pg.Literal(t.Sequence().Quoted()) + "::pg_catalog.regclass)"
 }
 
 // functionsScript makes or replaces the trigger functions, writing to one of
@@ -141,8 +157,16 @@ func (t *target) body(what string, active pg.Name) string {
 	case fnChanged:
 		entries = []string{t.fromRow(OpDelete, "OLD", active), t.fromRow(OpInsert, "NEW", active)}
 	}
-	return "BEGIN " + t.valve(active) + strings.Join(entries, "; ") + "; RETURN NULL; END"
+	text := "BEGIN " + t.valve(active) + strings.Join(entries, "; ") + "; RETURN NULL; END"
+	if strings.Contains(text, "own.xid") {
+		text = declarations + text
+	}
+	return text
 }
+
+// declarations of a body. Its variables go by the block's label, so that they
+// are never taken for columns of the same name.
+const declarations = "<<own>> DECLARE xid pg_catalog.xid8 := pg_catalog.pg_current_xact_id(); seq bigint; entries bigint; "
 
 // valve ends the recording of a reverse journal that reached its limit: after
 // the swap no process of ours has to be there to look after its size. Such a
@@ -167,9 +191,31 @@ func (t *target) updateEntries(active pg.Name) []string {
 	return entries
 }
 
+// imagesAtOnce is how many rows of one statement are journalled with their
+// image. Of the others only the key is, and they share one number: that halves
+// what a bulk UPDATE pays, and replay reads them from production.
+const imagesAtOnce = 1000
+
+// fromTable records the rows of a transition table. The transaction's number is
+// asked for once, not for each entry.
 func (t *target) fromTable(op, transition string, active pg.Name) string {
 	into, values := t.entry(op, "n")
-	return fmt.Sprintf("INSERT INTO %s (%s) SELECT %s FROM %s AS n", active.Quoted(), into, values, transition)
+	text := fmt.Sprintf("INSERT INTO %s (xid, %s) SELECT own.xid, %s FROM %s AS n", active.Quoted(), into, values, transition)
+	if !t.rereadable(op) {
+		return text
+	}
+	into, values = t.keyEntry(op, "n")
+	return fmt.Sprintf("%[1]s LIMIT %[2]d; GET DIAGNOSTICS own.entries = ROW_COUNT; IF own.entries = %[2]d THEN own.seq := %[3]s;"+
+		" INSERT INTO %[4]s (seq, xid, %[5]s) SELECT own.seq, own.xid, %[6]s FROM %[7]s AS n OFFSET %[2]d; END IF",
+		text, imagesAtOnce, t.nextval(), active.Quoted(), into, values, transition)
+}
+
+// rereadable reports whether an entry without an image and without a number of
+// its own says enough: replay finds the row in production by the key. Children
+// by INHERITS may have to find theirs in a parent's image, and a reverse journal
+// says all by itself.
+func (t *target) rereadable(op string) bool {
+	return t.Direction == ToShadow && t.Kind != plans.Inherited && t.Record != plans.RecordImage && (op == OpInsert || op == OpUpdate)
 }
 
 func (t *target) fromRow(op, row string, active pg.Name) string {
@@ -181,23 +227,28 @@ func (t *target) fromRow(op, row string, active pg.Name) string {
 // assigned field by field: that names no type (the type's schema is renamed in
 // the swap) and does not depend on the column order of a partition.
 func (t *target) entry(op, row string) (into, values string) {
-	columns, exprs := []string{"op"}, []string{pg.Literal(op)}
-	add := func(column, source string) {
-		columns = append(columns, column)
-		exprs = append(exprs, row+"."+pg.Ident(source))
-	}
-	for i, k := range t.Keys {
-		add(t.K(i), k)
-	}
-	for i, c := range t.Tracked {
-		add(t.T(i), c)
-	}
+	into, values = t.keyEntry(op, row)
 	if t.carriesImage(op) {
 		for _, c := range t.Image {
-			add("img."+pg.Ident(c), c)
+			into += ", img." + pg.Ident(c)
+			values += ", " + row + "." + pg.Ident(c)
 		}
 	}
-	return strings.Join(columns, ", "), strings.Join(exprs, ", ")
+	return into, values
+}
+
+// keyEntry is an entry without an image.
+func (t *target) keyEntry(op, row string) (into, values string) {
+	into, values = "op", pg.Literal(op)
+	for i, k := range t.Keys {
+		into += ", " + t.K(i)
+		values += ", " + row + "." + pg.Ident(k)
+	}
+	for i, c := range t.Tracked {
+		into += ", " + t.T(i)
+		values += ", " + row + "." + pg.Ident(c)
+	}
+	return into, values
 }
 
 func (t *target) carriesImage(op string) bool {

@@ -4,6 +4,7 @@ import (
 	"context"
 	_ "embed"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -30,8 +31,9 @@ type target struct {
 // resolved to what it stands for: a domain that is NOT NULL could not be left
 // empty in an entry that tells of no row.
 type column struct {
-	name string
-	typ  string
+	name  string
+	typ   string
+	exact bool // equal values are the same bytes
 }
 
 func (t *target) typeOf(name string) (string, error) {
@@ -41,6 +43,10 @@ func (t *target) typeOf(name string) (string, error) {
 		}
 	}
 	return "", fmt.Errorf("%s has no column %q", t.Table, name)
+}
+
+func (t *target) isExact(name string) bool {
+	return slices.ContainsFunc(t.columns, func(c column) bool { return c.name == name && c.exact })
 }
 
 func (t *target) isTree() bool { return len(t.members) > 1 || t.Kind == plans.Partitioned }
@@ -162,7 +168,7 @@ func (t *target) readColumns(ctx context.Context, db pg.Querier) error {
 		return err
 	}
 	var c column
-	_, err = pgx.ForEachRow(rows, []any{&c.name, &c.typ}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&c.name, &c.typ, &c.exact}, func() error {
 		t.columns = append(t.columns, c)
 		return nil
 	})

@@ -81,13 +81,30 @@ func (t *target) triggers(m plans.Member) []trigger {
 		all = append(all, t.moveTriggers(m)...)
 	}
 	if len(t.Keys) > 0 && m.Leaf {
-		// A key that is spelt differently is another key to the journal, even
-		// where its collation calls both equal: compared as images.
-		// (Operators would compare two ROWs field by field.)
-		all = append(all, trigger{"key", "AFTER UPDATE", "FOR EACH ROW WHEN (pg_catalog.record_image_ne(ROW(" +
-			rowOf("OLD", t.Keys) + "), ROW(" + rowOf("NEW", t.Keys) + ")))", fnGone})
+		all = append(all, trigger{"key", "AFTER UPDATE", "FOR EACH ROW WHEN (" + t.keyChanged() + ")", fnGone})
 	}
 	return all
+}
+
+// keyChanged is a condition over OLD and NEW, in parentheses. A key that is
+// spelt differently is another key to the journal, even where its collation or
+// its type calls both equal: such are compared as images. That costs thrice what
+// an operator does, for each row of an UPDATE.
+// (Operators would compare two ROWs field by field.)
+func (t *target) keyChanged() string {
+	var exact, spelt []string
+	for _, k := range t.Keys {
+		if t.isExact(k) {
+			k = pg.Ident(k)
+			exact = append(exact, "(OLD."+k+" OPERATOR(pg_catalog.=) NEW."+k+") IS NOT TRUE")
+		} else {
+			spelt = append(spelt, k)
+		}
+	}
+	if len(spelt) > 0 {
+		exact = append(exact, "pg_catalog.record_image_ne(ROW("+rowOf("OLD", spelt)+"), ROW("+rowOf("NEW", spelt)+"))")
+	}
+	return "(" + strings.Join(exact, " OR ") + ")"
 }
 
 func (t *target) statementTriggers() []trigger {

@@ -34,9 +34,9 @@ type Forecast struct {
 	pending             int64
 }
 
-// Observe takes in what was counted at a moment: rows journalled so far,
-// rows replayed so far, rows pending. Totals that shrink
-// (a table copied again) begin anew.
+// Observe takes in what was counted at a moment: rows journalled so far, rows
+// replayed so far, rows pending. Totals that shrink (a table copied again) begin
+// anew.
 func (f *Forecast) Observe(at time.Time, journalled, applied, pending int64) {
 	elapsed := at.Sub(f.last).Seconds()
 	switch {

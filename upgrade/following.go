@@ -161,11 +161,13 @@ func (w *worker) recopyLost(ctx context.Context) error {
 }
 
 // count measures journal rows in and out for status, and says early when
-// following will never catch up.
+// following will never catch up. The sequence does not count them: entries of a
+// bulk statement share a number.
 func (w *worker) count(ctx context.Context) error {
 	var journalled, replayed int64
 	err := w.pool.QueryRow(ctx, `SELECT
-		(SELECT coalesce(last_value, 0) FROM pg_sequences WHERE schemaname = 'pgumbra' AND sequencename = 'seq_' || $1::text),
+		(SELECT coalesce(sum(pg_stat_get_tuples_inserted(oid)), 0)::bigint FROM pg_class
+		 WHERE relnamespace = 'pgumbra'::regnamespace AND relkind = 'r' AND relname ~ ('^journal_' || $1::text || '_[0-9]+_[ab]$')),
 		(SELECT coalesce(sum(rows_replayed), 0)::bigint FROM pgumbra.shadow_table WHERE run_id = $1::text::bigint)`,
 		fmt.Sprint(w.run.ID)).Scan(&journalled, &replayed)
 	if err != nil {
