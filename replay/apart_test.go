@@ -1,0 +1,193 @@
+package replay
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/testcontainers"
+)
+
+// same compares items of both sides.
+func (w *world) same() {
+	w.t.Helper()
+	w.want(itemRows, w.text(`SELECT format('%s %s %s', id, name, price * 100) FROM shop.items ORDER BY id`))
+}
+
+// The shadow commits a batch and the network breaks before it can say so.
+func TestBatchWhoseCommitWasNotHeardIsNotAppliedAgain(t *testing.T) {
+	t.Parallel()
+	server := testcontainers.Shared(t)
+	proxy := testcontainers.StartProxy(t, server.Addr())
+	w := worldIn(t, testcontainers.Database(t), proxy.Through(testcontainers.Database(t)), withoutKey, defineKeyless)
+	for range 3 {
+		w.exec(`INSERT INTO shop.log VALUES (7, 'once')`)
+		before := w.position()
+		sprung := proxy.HideAnswer([]byte("commit\x00"))
+		if _, err := w.r.Batch(w.ctx, w.table(0)); !pg.Unreachable(err) {
+			t.Fatalf("got %v", err)
+		}
+		<-sprung
+		if w.position() == before {
+			t.Error("the batch was not committed")
+		}
+		w.batch(0)
+		w.verified(0)
+	}
+	w.want(`SELECT count(*)::text FROM twin.log WHERE what = 'once'`, "3")
+}
+
+// A batch that broke off before it was committed is done again.
+func TestBatchGoesOnWhenTheShadowIsBack(t *testing.T) {
+	t.Parallel()
+	server := testcontainers.Shared(t)
+	proxy := testcontainers.StartProxy(t, server.Addr())
+	w := worldIn(t, testcontainers.Database(t), proxy.Through(testcontainers.Database(t)), withoutKey, defineKeyless)
+	f, err := w.r.feed(w.ctx, w.table(0))
+	w.must(err)
+	w.exec(`INSERT INTO shop.log VALUES (7, 'once')`)
+	err = w.r.snapshot(w.ctx, f, func(e ends, at moment) error {
+		_, err := w.r.advance(w.ctx, e, f, at)
+		proxy.Cut()
+		return err
+	})
+	if !pg.Unreachable(err) {
+		t.Fatalf("got %v", err)
+	}
+	if _, err := w.r.Batch(w.ctx, w.table(0)); !pg.Unreachable(err) {
+		t.Fatalf("got %v", err)
+	}
+	proxy.Heal()
+	w.batch(0)
+	w.verified(0)
+	w.want(`SELECT count(*)::text FROM twin.log WHERE what = 'once'`, "1")
+}
+
+func (w *world) position() string {
+	w.t.Helper()
+	return w.text(`SELECT position::text FROM pgumbra.shadow_table WHERE n = 0`)
+}
+
+// Production forgets in a crash what it had committed asynchronously, and gives
+// its transaction numbers out again.
+func TestShadowIsNotAheadOfProductionAfterCrash(t *testing.T) {
+	t.Parallel()
+	server, err := testcontainers.Start(t.Context(), testcontainers.Options{Settings: map[string]string{
+		"synchronous_commit": "off", "wal_writer_delay": "10s", "autovacuum": "off", "shared_buffers": "32MB"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Stop(context.WithoutCancel(t.Context())) })
+	w := worldIn(t, server.DSN("postgres"), testcontainers.Database(t), itemsStructure(""), items)
+	crash := func() {
+		w.must(server.Crash(w.ctx))
+		w.must(server.Restart(w.ctx))
+		w.pool.Reset()
+	}
+	for i := range 3 {
+		w.hastily(server, `INSERT INTO shop.items VALUES ($1, 'kept', $1)`, i)
+		w.batch(0)
+		crash()
+		w.same()
+		w.hastily(server, `INSERT INTO shop.items VALUES ($1, 'lost', 1)`, 100+i)
+		crash()
+		w.same()
+		w.hastily(server, `INSERT INTO shop.items VALUES ($1, 'with the same number', 2)`, 200+i)
+		w.equal()
+		w.same()
+	}
+	w.want(`SELECT string_agg(id::text, ' ' ORDER BY id) FROM twin.items`, "0 1 2 200 201 202")
+}
+
+// hastily commits asynchronously.
+func (w *world) hastily(server *testcontainers.Server, query string, args ...any) {
+	w.t.Helper()
+	conn, err := pgx.Connect(w.ctx, server.DSN("postgres"))
+	w.must(err)
+	_, err = conn.Exec(w.ctx, query, args...)
+	w.must(errors.Join(err, conn.Close(w.ctx)))
+}
+
+func TestBatchOfAnotherProductionIsRefused(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]string{
+		"another system":        `UPDATE pgumbra.run SET origin = '{"system": "1", "timeline": "00000001", "database": 1}'`,
+		"another timeline":      `UPDATE pgumbra.run SET origin = jsonb_set(origin::jsonb, '{timeline}', '"00000009"')`,
+		"lost transactions":     `UPDATE pgumbra.shadow_table SET position = '4000000000:4000000000:'`,
+		"lost a transaction":    `UPDATE pgumbra.shadow_table SET position = format('%s:%s:', pg_snapshot_xmin(position)::text::bigint - 5, pg_snapshot_xmax(position)::text::bigint + 5000000)::pg_snapshot`,
+		"in progress once more": `UPDATE pgumbra.shadow_table SET position = format('%s:%s:', held, held::bigint + 1)::pg_snapshot FROM (SELECT '%held%' AS held) h`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := apart(t, itemsStructure(""), items)
+			open := w.begin()
+			var held string
+			w.must(open.tx.QueryRow(w.ctx, `INSERT INTO shop.items VALUES (1, 'a', 1) RETURNING pg_current_xact_id()::text`).Scan(&held))
+			w.exec(strings.ReplaceAll(change, "%held%", held))
+			w.sides.Production.Reset()
+			if _, err := w.replayer().Batch(w.ctx, w.table(0)); !errors.Is(err, control.ErrOrigin) {
+				t.Errorf("got %v", err)
+			}
+			w.must(open.tx.Rollback(w.ctx))
+			w.want(itemRows, "")
+		})
+	}
+}
+
+// Status and the emptying of journals read production's copy of the positions.
+func TestBatchLeavesItsPositionInProduction(t *testing.T) {
+	t.Parallel()
+	w := apart(t, itemsStructure(""), items)
+	w.exec(`INSERT INTO shop.items VALUES (1, 'a', 1), (2, 'b', 2)`)
+	w.batch(0)
+	const columns = `state || ' ' || position::text || ' ' || rows_replayed || ' ' || (verified_at IS NOT NULL)`
+	mirrored := func() (text string) {
+		w.must(w.pool.QueryRow(w.ctx, `SELECT `+columns+` FROM pgumbra.shadow_table`).Scan(&text))
+		return text
+	}
+	w.want(`SELECT `+columns+` FROM pgumbra.shadow_table`, mirrored())
+	w.script(w.pool, `DELETE FROM pgumbra.shadow_table`)
+	w.verified(0)
+	w.want(`SELECT `+columns+` FROM pgumbra.shadow_table`, mirrored())
+	pending, err := w.r.Pending(w.ctx, w.pool, w.table(0))
+	w.must(err)
+	if pending != 0 {
+		t.Errorf("%d pending", pending)
+	}
+}
+
+// A wait that ends is no sign of trouble: a batch that waits for another of the
+// same table takes its snapshot after it.
+func TestBatchThatWaitedForAnotherIsNotBehindIt(t *testing.T) {
+	t.Parallel()
+	w := apart(t, itemsStructure(""), items)
+	f, err := w.r.feed(w.ctx, w.table(0))
+	w.must(err)
+	done := make(chan error, 1)
+	err = w.r.snapshot(w.ctx, f, func(e ends, at moment) error {
+		go func() { _, err := w.r.Batch(w.ctx, w.table(0)); done <- err }()
+		w.waitFor(`SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database())`)
+		w.exec(`INSERT INTO shop.items VALUES (1, 'a', 1)`)
+		_, err := w.r.advance(w.ctx, e, f, at)
+		return err
+	})
+	w.must(err)
+	w.must(<-done)
+	w.same()
+}
+
+// waitFor asks the shadow until the answer is yes.
+func (w *world) waitFor(query string) {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(w.ctx, 20*time.Second)
+	defer cancel()
+	for yes := false; !yes; {
+		w.must(w.sides.Shadow.QueryRow(ctx, query).Scan(&yes))
+	}
+}
