@@ -59,7 +59,7 @@ func (c *Cutover) attemptApart(ctx context.Context, out *Outcome) error {
 	}
 	a.closeBoth(ctx)
 	if undo := c.back(ctx, &a.progress); undo != nil {
-		return fmt.Errorf("undo the cutover: %w (it was given up: %v)", undo, err)
+		return fmt.Errorf("undo the cutover, given up because of %q: %w", err.Error(), undo) // not the refusal that it was
 	}
 	return err
 }

@@ -286,19 +286,29 @@ func TestPgBouncerStartedAgainDuringTheCutover(t *testing.T) {
 	f.livesIn(traffic.Shadow)
 }
 
-func TestPgBouncerThatDiesAfterTheDecisionIsLedLater(t *testing.T) {
+func TestPgBouncerThatDiesIsLedOnceItAnswers(t *testing.T) {
 	t.Parallel()
-	f := farShop(t).behindBouncer()
-	f.fails("before decide", func() error { return f.bouncer.Kill(context.Background()) })
-	out, err := f.Attempt(context.Background())
-	if err == nil || !out.Swapped {
-		t.Fatalf("%+v %v", out, err)
+	for at, swapped := range map[string]bool{"before lead clients over": false, "before decide": true} {
+		t.Run(at, func(t *testing.T) {
+			t.Parallel()
+			f := farShop(t).behindBouncer()
+			f.fails(at, func() error { return f.bouncer.Kill(context.Background()) })
+			out, err := f.Attempt(context.Background())
+			if err == nil || out.Swapped != swapped {
+				t.Fatalf("%+v %v", out, err)
+			}
+			if err := f.bouncer.Restart(context.Background()); err != nil {
+				t.Fatal(err)
+			}
+			f.hook = nil
+			if swapped {
+				f.resolves(WentForward)
+			} else {
+				f.swaps() // after it has undone the first
+			}
+			f.livesIn(traffic.Shadow)
+		})
 	}
-	if err := f.bouncer.Restart(context.Background()); err != nil {
-		t.Fatal(err)
-	}
-	f.resolves(WentForward)
-	f.livesIn(traffic.Shadow)
 }
 
 func TestFenceThatStandsInTheWayIsNamedAndClientsGoOn(t *testing.T) {
