@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pgumbra/pgumbra/capture"
+	"github.com/pgumbra/pgumbra/cutover"
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/replay"
@@ -43,7 +44,7 @@ func (w *worker) meet(ctx context.Context, how waiting) error {
 		}
 		if pg.Unreachable(err) && how == ifThere {
 			w.sides.Shadow = nil
-			return nil
+			return w.refuseUnfinished(ctx)
 		}
 		if !pg.Unreachable(err) || how == once {
 			return fmt.Errorf("the shadow: %w", err)
@@ -54,7 +55,19 @@ func (w *worker) meet(ctx context.Context, how waiting) error {
 	}
 	w.copier = &shadow.Copier{Sides: w.sides, Run: w.run, Log: w.log}
 	w.replayer = &replay.Replayer{Sides: w.sides, Run: w.run, Log: w.log}
-	return nil
+	_, err := w.newCutover().Resolve(ctx)
+	return err
+}
+
+// refuseUnfinished keeps a run from being undone while a cutover is under way
+// whose outcome only the shadow knows.
+func (w *worker) refuseUnfinished(ctx context.Context) error {
+	var unfinished bool
+	err := w.pool.QueryRow(ctx, `SELECT switch IS NOT NULL FROM pgumbra.run WHERE id = $1`, w.run.ID).Scan(&unfinished)
+	if err == nil && unfinished {
+		err = fmt.Errorf("%w: a cutover was left unfinished, and the shadow, which knows, cannot be reached", cutover.ErrUnknown)
+	}
+	return err
 }
 
 // part closes what meet opened.

@@ -138,20 +138,34 @@ func (w *worker) newSwapping() swapping {
 	return swapping{cutover: w.newCutover(), pause: pause}
 }
 
-// newCutover gives the cutover what it needs of the packages around it.
+// newCutover gives the cutover what it needs of the packages around it. Reverse
+// capture is where the shadow is, forward capture where production is.
 func (w *worker) newCutover() *cutover.Cutover {
-	return &cutover.Cutover{Sides: w.sides, DSN: w.file.Production.DSN, Upgrade: w.run, Log: w.log, Parts: cutover.Parts{
+	c := &cutover.Cutover{Sides: w.sides, DSN: w.file.Production.DSN, ShadowDSN: w.file.Shadow.DSN, Upgrade: w.run, Log: w.log, Parts: cutover.Parts{
 		Drain:           w.replayer.Drain,
 		Pending:         w.pending,
 		Changed:         w.changed,
 		SwapEntries:     func() []plans.Entry { return shadow.SwapEntries(w.run.Plan) },
 		NewForeignKeys:  w.newForeignKeys,
-		PrepareReverse:  func(ctx context.Context) error { return capture.PrepareReverse(ctx, w.pool, w.run) },
+		PrepareReverse:  func(ctx context.Context) error { return capture.PrepareReverse(ctx, w.sides.Shadow, w.run) },
 		ReverseTriggers: func() string { return capture.ReverseTriggers(w.run) },
 		StopCapture:     func(ctx context.Context) error { return capture.RemoveForward(ctx, w.pool, w.run) },
 		PostSwap:        func(ctx context.Context) error { return shadow.PostSwap(ctx, w.sides, w.run) },
-		RemoveCapture:   func(ctx context.Context) error { return capture.Remove(ctx, w.pool, w.run) },
+		RemoveCapture:   w.removeCapture,
+		DropSkeleton:    func(ctx context.Context) error { return shadow.DropSkeleton(ctx, w.sides, w.run) },
 	}}
+	if w.sides.Apart() && !w.traffic.ByHand() {
+		c.Traffic = w.traffic
+	}
+	return c
+}
+
+// removeCapture removes what there is of it on both sides.
+func (w *worker) removeCapture(ctx context.Context) error {
+	if err := capture.Remove(ctx, w.pool, w.run); err != nil || !w.sides.Apart() {
+		return err
+	}
+	return capture.Remove(ctx, w.sides.Shadow, w.run)
 }
 
 func (w *worker) pending(ctx context.Context) (int64, error) {
@@ -228,7 +242,7 @@ func (w *worker) afterSwap(ctx context.Context) error {
 	if w.run.Phase != control.Watching {
 		return nil
 	}
-	return capture.RecordReverse(ctx, w.pool, w.run)
+	return capture.RecordReverse(ctx, w.sides.Shadow, w.run)
 }
 
 // watch finishes what a swap left to do. The reverse journals guard their own

@@ -101,6 +101,9 @@ func endLive(ctx context.Context, file *plans.File) error {
 }
 
 func (w *worker) abort(ctx context.Context) error {
+	if w.run.Phase.Swapped() { // it was under way, and turned out to be done
+		return fmt.Errorf("%w: %s: the swap is done, abort is for before it", ErrWrongPhase, w.run.Phase)
+	}
 	if err := capture.Remove(ctx, w.pool, w.run); err != nil {
 		return err
 	}
@@ -167,7 +170,7 @@ func Finish(ctx context.Context, file *plans.File, old cutover.OldSide, leftover
 		if err := w.newCutover().Finish(ctx, old); err != nil {
 			return err
 		}
-		return w.forgetOnShadow(ctx)
+		return errors.Join(w.forgetOnShadow(ctx), w.traffic.Finish())
 	})
 	if err != nil {
 		return err

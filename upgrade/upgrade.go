@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/pgumbra/pgumbra/cutover"
+	"github.com/pgumbra/pgumbra/cutover/traffic"
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
@@ -70,6 +71,7 @@ type worker struct {
 	file     *plans.File
 	pool     *pgxpool.Pool // production
 	sides    control.Sides
+	traffic  *traffic.Traffic
 	away     bool // the shadow cannot be reached, which was said
 	run      *control.Run
 	log      *slog.Logger
@@ -165,7 +167,7 @@ func withWorker(ctx context.Context, l *leadership, run *control.Run, file *plan
 	if err := l.depose(ctx, run); err != nil {
 		return err
 	}
-	if run.Phase == control.Cutover { // died between two attempts: nothing was swapped, or the phase would say so
+	if run.Phase == control.Cutover && !run.Plan.Elsewhere { // died between two attempts: nothing was swapped, or the phase would say so
 		run.Phase = control.Following
 		if _, err := l.conn.Exec(ctx, `UPDATE pgumbra.run SET phase = $2 WHERE id = $1`, run.ID, run.Phase); err != nil {
 			return err
@@ -173,6 +175,9 @@ func withWorker(ctx context.Context, l *leadership, run *control.Run, file *plan
 	}
 	w := &worker{lead: l, file: file, run: run, log: o.Log, until: o.Until, cutover: o.Cutover, once: o.Once}
 	var err error
+	if w.traffic, err = traffic.Open(file, o.Log); err != nil {
+		return err
+	}
 	if w.pool, err = l.pool(ctx, file.Production.DSN, w.sessions(), w.options()); err != nil {
 		return err
 	}
