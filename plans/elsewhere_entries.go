@@ -189,15 +189,23 @@ func (m *maker) versionEntry(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	sql := ""
-	if !m.side.has(v.Name.Schema) {
-		sql = "CREATE SCHEMA IF NOT EXISTS " + pg.Ident(v.Name.Schema) + ";\n"
+	if !m.side.has(v.Name.Schema) && !m.made(v.Name.Schema) {
+		m.atSwap(tagVersion, pg.Name{Name: v.Name.Schema}, "CREATE SCHEMA "+pg.Ident(v.Name.Schema)+";")
+		if err := m.likeProduction(ctx, v.Name.Schema); err != nil {
+			return err
+		}
 	}
+	sql := ""
 	for _, e := range dump {
 		sql += e.sql + "\n"
 	}
 	m.atSwap(tagVersion, v.Name, strings.TrimSpace(sql))
 	return nil
+}
+
+// made reports whether a schema is one that an extension was given.
+func (m *maker) made(schema string) bool {
+	return slices.ContainsFunc(m.plan.Entries, func(e Entry) bool { return e.Tag == tagSchemaOf && e.Name.Name == schema })
 }
 
 // withoutTablespaces leaves the choice of a tablespace that the shadow's server

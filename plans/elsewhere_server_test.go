@@ -51,3 +51,60 @@ func TestNewerServersRefusalsAreFound(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+func TestRolesRightsAndRoomOfAnotherServer(t *testing.T) {
+	t.Parallel()
+	role := "owner_" + strings.ToLower(t.Name())[:12]
+	s := newShop(t, `CREATE TABLE a (id int PRIMARY KEY)`)
+	s.exec(t, `CREATE ROLE `+role+` LOGIN NOINHERIT PASSWORD 'secret-of-mine'; GRANT pg_monitor TO `+role+`; ALTER ROLE `+role+` SET work_mem = '5MB';
+		ALTER TABLE shop.a OWNER TO `+role+`; ALTER TABLE shop.a OWNER TO CURRENT_USER; GRANT SELECT ON shop.a TO `+role)
+	t.Cleanup(func() { s.exec(t, `DROP OWNED BY `+role+`; DROP ROLE `+role) })
+	shadow := newer(t, s, 17)
+	p := s.plan(t)
+	var fix string
+	for _, f := range p.Findings {
+		if f.Code == "role-absent" && f.Object == role && f.Level == Blocker {
+			fix = f.Fix
+		}
+	}
+	want := `CREATE ROLE "` + role + `" NOSUPERUSER NOINHERIT NOCREATEROLE NOCREATEDB LOGIN NOREPLICATION NOBYPASSRLS CONNECTION LIMIT -1; GRANT pg_monitor TO ` + role +
+		`; ALTER ROLE "` + role + `" SET "work_mem" TO '5MB';`
+	statements, _, _ := strings.Cut(fix, " -- ")
+	if statements != want || !strings.Contains(fix, "pg_dumpall") || strings.Contains(fix, "SCRAM") || strings.Contains(fix, "secret") {
+		t.Errorf("fix %q", fix)
+	}
+	shadow.exec(t, statements)
+	s.exec(t, `ALTER ROLE `+role+` CREATEDB`)
+	p = s.plan(t)
+	if !p.Runnable || !p.has(Warning, "role-differs", role) || !p.has(Warning, "role-password", role) {
+		t.Errorf("%+v", p.Findings)
+	}
+	shadow.exec(t, `CREATE ROLE plain LOGIN; GRANT CONNECT ON DATABASE postgres TO plain; REVOKE TEMPORARY ON DATABASE postgres FROM PUBLIC`)
+	s.file.Shadow.DSN = strings.Replace(shadow.dsn, "postgres://postgres@", "postgres://plain@", 1)
+	if s.file.Shadow.DSN == shadow.dsn {
+		t.Fatalf("no user in %s", shadow.dsn)
+	}
+	p = s.plan(t)
+	if got := p.fixes("shadow-privileges"); len(got) != 3 || !strings.Contains(got[0], `GRANT CREATE ON DATABASE "postgres" TO "plain"`) {
+		t.Errorf("%q", got)
+	}
+}
+
+func (p *Plan) fixes(code string) []string {
+	var all []string
+	for _, f := range p.Findings {
+		if f.Code == code {
+			all = append(all, f.Fix)
+		}
+	}
+	return all
+}
+
+func TestOlderShadowIsRefused(t *testing.T) {
+	t.Parallel()
+	s := newShop(t, `CREATE TABLE a (id int PRIMARY KEY)`)
+	newer(t, s, 14)
+	if p := s.plan(t); !p.has(Blocker, "shadow-older", "") || p.Runnable {
+		t.Errorf("%+v", p.Findings)
+	}
+}

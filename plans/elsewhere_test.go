@@ -152,3 +152,99 @@ func TestPlanTriesNothingThatStays(t *testing.T) {
 		t.Errorf("%d objects are left on the shadow (%v)", left, err)
 	}
 }
+
+func TestWhatDoesNotComeAlongIsNamed(t *testing.T) {
+	t.Parallel()
+	s := newShop(t, `CREATE TABLE public.people (id int PRIMARY KEY); CREATE TYPE public.mood AS ENUM ('ok'); CREATE SCHEMA lib;
+		CREATE FUNCTION lib.touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+		CREATE TABLE a (id int PRIMARY KEY REFERENCES public.people, m public.mood); CREATE TRIGGER t BEFORE UPDATE ON a FOR EACH ROW EXECUTE FUNCTION lib.touch();
+		CREATE VIEW public.outside AS SELECT id FROM a; CREATE PUBLICATION listed FOR TABLE a;
+		CREATE FUNCTION inner_one(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1';
+		CREATE FUNCTION outer_one(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT shop.inner_one($1)'; CREATE INDEX ON a (outer_one(id))`)
+	s.exec(t, `SELECT lo_create(0)`)
+	elsewhere(t, s)
+	p := s.plan(t)
+	for _, want := range []struct {
+		level        Level
+		code, object string
+	}{
+		{Blocker, "needs-outside", "constraint a_id_fkey on table shop.a"}, {Blocker, "needs-outside", "table shop.a"},
+		{Blocker, "needs-outside", "trigger t on table shop.a"}, {Blocker, "large-objects", ""}, {Blocker, "function-names-schema", "shop.outer_one(integer)"},
+		{Warning, "left-behind", "public"}, {Warning, "left-behind", "lib"}, {Warning, "not-carried", "listed"}, {Warning, "no-traffic", ""},
+	} {
+		if !p.has(want.level, want.code, want.object) {
+			t.Errorf("no %+v", want)
+		}
+	}
+	if t.Failed() || p.has(Blocker, "outside-dependency", "") {
+		t.Errorf("%+v", p.Findings)
+	}
+}
+
+func TestDatabaseItselfIsCarriedInTheSwap(t *testing.T) {
+	t.Parallel()
+	s := newShop(t, `CREATE TABLE a (id int PRIMARY KEY); CREATE EXTENSION hstore SCHEMA shop`)
+	database := pg.Ident(s.database(t))
+	s.exec(t, `ALTER DATABASE `+database+` SET search_path = "$user", shop; ALTER DATABASE `+database+` SET app.tenant = 'x''y';
+		CREATE ROLE setter_of_settings; ALTER ROLE setter_of_settings IN DATABASE `+database+` SET work_mem = '7MB'; GRANT CREATE ON DATABASE `+database+` TO pg_monitor;
+		REVOKE CONNECT ON DATABASE `+database+` FROM PUBLIC; COMMENT ON DATABASE `+database+` IS 'the shop''s';
+		GRANT USAGE ON SCHEMA shop TO pg_monitor; ALTER DEFAULT PRIVILEGES IN SCHEMA shop GRANT SELECT ON TABLES TO pg_monitor;
+		ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
+		CREATE SCHEMA meta; CREATE TABLE meta.schema_migrations (version bigint PRIMARY KEY, dirty boolean NOT NULL, note text); GRANT SELECT ON meta.schema_migrations TO pg_monitor;
+		INSERT INTO meta.schema_migrations VALUES (1, false, 'n'); DROP TABLE shop.schema_migrations`)
+	t.Cleanup(func() { s.exec(t, `DROP ROLE setter_of_settings`) })
+	s.file.Migrations.Table = "meta.schema_migrations"
+	shadow := elsewhere(t, s)
+	p := s.runnableElsewhere(t, shadow)
+	name := pg.Ident(shadow.database(t))
+	var got strings.Builder
+	for _, e := range p.Entries {
+		if e.Stage == StageSwap && e.TOC < 0 {
+			got.WriteString(e.SQL + "\n")
+		}
+	}
+	for _, want := range []string{
+		"ALTER DATABASE " + name + ` SET search_path TO "$user", shop;`, "ALTER DATABASE " + name + ` SET "app"."tenant" TO 'x''y';`,
+		"ALTER ROLE setter_of_settings IN DATABASE " + name + ` SET "work_mem" TO '7MB';`, "REVOKE ALL ON DATABASE " + name + " FROM PUBLIC;",
+		"GRANT CREATE ON DATABASE " + name + " TO pg_monitor;", "COMMENT ON DATABASE " + name + " IS 'the shop''s';",
+		`GRANT USAGE ON SCHEMA "shop" TO pg_monitor;`, `IN SCHEMA "shop" GRANT SELECT ON TABLES TO pg_monitor;`, "REVOKE ALL ON FUNCTIONS FROM PUBLIC",
+		`CREATE SCHEMA "meta";`, `ALTER SCHEMA "meta" OWNER TO`, "note text", "GRANT SELECT ON TABLE meta.schema_migrations TO pg_monitor;",
+	} {
+		if !strings.Contains(got.String(), want) {
+			t.Errorf("no %s in\n%s", want, got.String())
+		}
+	}
+	if v := p.VersionTable; v == nil || v.Moves || !v.Exists {
+		t.Errorf("version table %+v", v)
+	}
+}
+
+func TestStepsApartShowPipesAndWhoLeads(t *testing.T) {
+	t.Parallel()
+	p := samplePlan()
+	p.Elsewhere = true
+	p.Steps = steps(p)
+	p.setTraffic([]string{"PgBouncer b1: PAUSE shop", "entry shop in f: host=db2", "PgBouncer b1: RESUME shop"})
+	if got := find(t, p.Steps, "Copy the rows").SQL[0]; !strings.HasPrefix(got, "COPY (SELECT") || !strings.Contains(got, "FROM STDIN -- on the shadow") {
+		t.Errorf("copy: %s", got)
+	}
+	if hold, lead := find(t, p.Steps, "Hold").SQL, find(t, p.Steps, "Lead the").SQL; len(hold) != 1 || len(lead) != 2 {
+		t.Errorf("hold %q, lead %q", hold, lead)
+	}
+	for _, s := range p.Steps {
+		if strings.Contains(strings.Join(s.SQL, "\n"), `"shop" RENAME`) {
+			t.Errorf("production is renamed: %+v", s)
+		}
+	}
+}
+
+func TestEncodingOfTheShadowIsProductions(t *testing.T) {
+	t.Parallel()
+	s := newShop(t, `CREATE TABLE a (id int PRIMARY KEY)`)
+	s.exec(t, `CREATE DATABASE latin_shadow TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'`)
+	t.Cleanup(func() { s.exec(t, `DROP DATABASE latin_shadow`) })
+	s.file.Shadow.DSN = strings.Replace(s.dsn, s.database(t), "latin_shadow", 1)
+	if p := s.plan(t); !p.has(Blocker, "shadow-encoding", "latin_shadow") {
+		t.Errorf("%+v", p.Findings)
+	}
+}
