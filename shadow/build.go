@@ -3,6 +3,7 @@ package shadow
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -30,34 +31,66 @@ func (e *TakenError) Error() string {
 // views; then fills tables whose rows the migrations brought, and records each
 // fed table. What an interrupted Build left is dropped first.
 //
+// Where the shadow is another database, the same structure is made in production
+// too, and stays empty there: the skeleton, in whose types and functions
+// transforms are evaluated where the rows are. Then what belongs to the database
+// itself is carried over, see [CarryDatabase].
+//
 // It locks nothing of production's: shared types and sequences are only referred
-// to. Privileges are those of the plan alone; production's default privileges do
-// not leak in. Returns [*TakenError] when a name is taken.
-func Build(ctx context.Context, pool *pgxpool.Pool, run *control.Run) error {
-	if err := refuseForeign(ctx, pool, run); err != nil {
+// to. Privileges are those of the plan alone; default privileges of the database
+// do not leak in. Returns [*TakenError] when a name is taken.
+func Build(ctx context.Context, sides control.Sides, run *control.Run, log *slog.Logger) error {
+	if err := refuseForeign(ctx, sides.Production, run); err != nil {
 		return err
 	}
-	if err := Drop(ctx, pool, run); err != nil {
+	if sides.Apart() {
+		if err := refuseForeign(ctx, sides.Shadow, run); err != nil {
+			return inShadow(err)
+		}
+	}
+	if err := Drop(ctx, sides, run); err != nil {
 		return err
 	}
+	if err := makeStructure(ctx, sides.Shadow, run, register); err != nil {
+		return fmt.Errorf("build the shadow: %w", err)
+	}
+	if !sides.Apart() {
+		return nil
+	}
+	nothing := func(context.Context, pgx.Tx, *control.Run) error { return nil }
+	if err := makeStructure(ctx, sides.Production, run, nothing); err != nil {
+		return fmt.Errorf("build the skeleton in production: %w", err)
+	}
+	if err := CarryDatabase(ctx, sides, run, log); err != nil {
+		return err
+	}
+	return control.Mirror(ctx, sides, run)
+}
+
+// inShadow tells people on which side it was.
+func inShadow(err error) error {
+	return fmt.Errorf("in the shadow's database: %w", err)
+}
+
+// makeStructure makes what the plan has for StageBuild, and at last, in the
+// transaction that completes it, what complete does.
+func makeStructure(ctx context.Context, pool *pgxpool.Pool, run *control.Run,
+	complete func(context.Context, pgx.Tx, *control.Run) error,
+) error {
 	return onSession(ctx, pool, func(conn *pgx.Conn) error {
 		rest, acl := split(entriesOf(run.Plan, inStage(plans.StageBuild)))
 		if err := makeObjects(ctx, conn, run, rest); err != nil {
 			return err
 		}
-		err := pg.ReadCommitted(ctx, conn, func(tx pgx.Tx) error {
+		return pg.ReadCommitted(ctx, conn, func(tx pgx.Tx) error {
 			if err := resetPrivileges(ctx, tx, run, nil); err != nil {
 				return err
 			}
 			if err := runAll(ctx, tx, run, acl); err != nil {
 				return err
 			}
-			return register(ctx, tx, run)
+			return complete(ctx, tx, run)
 		})
-		if err != nil {
-			return fmt.Errorf("build the shadow: %w", err)
-		}
-		return nil
 	})
 }
 
@@ -115,7 +148,7 @@ func makeObjects(ctx context.Context, conn *pgx.Conn, run *control.Run, entries 
 			return runAll(ctx, tx, run, entries[:n])
 		})
 		if err != nil {
-			return fmt.Errorf("build the shadow: %w", err)
+			return err
 		}
 		entries = entries[n:]
 	}
@@ -133,22 +166,20 @@ func runAll(ctx context.Context, tx pgx.Tx, run *control.Run, entries []*plans.E
 			return err
 		}
 	}
-	var done []*plans.Entry
+	entries, err := withoutPresent(ctx, tx, entries)
+	if err != nil {
+		return err
+	}
 	for _, e := range entries {
+		act := runEntry
 		if e.Tag == extensionTag {
-			if todo, err := absent(ctx, tx, e); err != nil || !todo {
-				if err != nil {
-					return err
-				}
-				continue
-			}
+			act = installExtension
 		}
-		if err := runEntry(ctx, tx, e); err != nil {
+		if err := act(ctx, tx, e); err != nil {
 			return err
 		}
-		done = append(done, e)
 	}
-	return record(ctx, tx, run, done...)
+	return record(ctx, tx, run, entries...)
 }
 
 // register makes the rows of fed tables. Skipped tables and golang-migrate's
@@ -205,7 +236,7 @@ func carry(ctx context.Context, tx pgx.Tx, run *control.Run, t *plans.Table) err
 }
 
 func load(ctx context.Context, tx pgx.Tx, run *control.Run, t *plans.Table) (int64, error) {
-	if err := markUnlogged(ctx, tx, run, t); err != nil {
+	if err := markIf(ctx, tx, run, t, t.Unlogged); err != nil {
 		return 0, err
 	}
 	if t.CarriedRows == "" {

@@ -45,50 +45,52 @@ func TestBuildRefusesASchemaOfSomebodyElse(t *testing.T) {
 	w := newWorld(t, items)
 	w.plain("items")
 	w.start()
-	must(t, Drop(w.t.Context(), w.pool, w.run))
+	must(t, Drop(w.t.Context(), w.sides, w.run))
 	w.exec("CREATE SCHEMA " + shopShadow + "; CREATE TABLE " + shopShadow + ".mine ()")
 	var taken *TakenError
-	if err := Build(w.t.Context(), w.pool, w.run); !errors.As(err, &taken) || taken.Schema != shopShadow {
+	if err := Build(w.t.Context(), w.sides, w.run, discard); !errors.As(err, &taken) || taken.Schema != shopShadow {
 		t.Fatalf("got %v", err)
 	}
-	must(t, Drop(w.t.Context(), w.pool, w.run)) // does nothing to it either
+	must(t, Drop(w.t.Context(), w.sides, w.run)) // does nothing to it either
 	w.wants("1", "SELECT count(*) FROM pg_class WHERE relname = 'mine'")
 }
 
 func TestBuildAgainDropsWhatAnInterruptedBuildLeft(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, items)
-	w.plain("items")
-	for i := range 2 * piece { // so that the failure below comes in a later transaction
-		name := fmt.Sprintf("t%d", i)
-		w.build("TABLE", name, "SET default_tablespace = '';\nCREATE TABLE @."+pg.Ident(name)+" ();")
-	}
-	w.build("TABLE", "broken", "CREATE TABLE @.broken (x nosuchtype);")
-	run := w.create()
-	if err := Build(w.t.Context(), w.pool, run); pg.State(err) != "42704" {
-		t.Fatalf("got %v", err)
-	}
-	w.wants("1", "SELECT count(*) FROM pg_namespace WHERE nspname = '"+shopShadow+"'")
-	w.plan.Entries = w.plan.Entries[:len(w.plan.Entries)-1]
-	must(t, Build(w.t.Context(), w.pool, run))
-	must(t, Build(w.t.Context(), w.pool, run))
-	w.wants("201", "SELECT count(*) FROM pg_class WHERE relnamespace = '"+shopShadow+"'::regnamespace AND relkind = 'r'")
-	w.wants("waiting", "SELECT state FROM pgumbra.shadow_table")
+	bothWays(t, func(t *testing.T, how way) {
+		w := how.world(t, items)
+		w.plain("items")
+		for i := range 2 * piece { // so that the failure below comes in a later transaction
+			name := fmt.Sprintf("t%d", i)
+			w.build("TABLE", name, "SET default_tablespace = '';\nCREATE TABLE @."+pg.Ident(name)+" ();")
+		}
+		w.build("TABLE", "broken", "CREATE TABLE @.broken (x nosuchtype);")
+		run := w.create()
+		if err := Build(w.t.Context(), w.sides, run, discard); pg.State(err) != "42704" {
+			t.Fatalf("got %v", err)
+		}
+		w.wants("1", "SELECT count(*) FROM pg_namespace WHERE nspname = '"+shopShadow+"'")
+		w.plan.Entries = w.plan.Entries[:len(w.plan.Entries)-1]
+		must(t, Build(w.t.Context(), w.sides, run, discard))
+		must(t, Build(w.t.Context(), w.sides, run, discard))
+		w.wants("201", "SELECT count(*) FROM pg_class WHERE relnamespace = '"+shopShadow+"'::regnamespace AND relkind = 'r'")
+		w.wants("waiting", "SELECT state FROM pgumbra.shadow_table")
+	})
 }
 
 func TestBuildCarriesRowsOfTheMigrations(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, "SELECT 1")
-	w.build("TABLE", "kinds", "CREATE TABLE @.kinds (id bigint GENERATED ALWAYS AS IDENTITY, n text, l int GENERATED ALWAYS AS (length(n)) STORED);")
-	w.plan.Tables = []plans.Table{
-		{N: 0, Shadow: in("kinds"), Final: pg.Name{Schema: "shop", Name: "kinds"}, Feed: plans.Carried, Source: -1,
-			Columns:     []plans.Column{{Shadow: "id", Identity: true}, {Shadow: "n"}, {Shadow: "l", Generated: true}},
-			CarriedRows: "7\tö\\n\n8\t\\N\n"},
-		{N: 1, Shadow: in("log"), Feed: plans.Skipped, Source: -1},
-	}
-	w.start()
-	w.wants("7:1=ö\n:2,8:0=", "SELECT string_agg(id || ':' || (n IS NOT NULL)::int || '=' || coalesce(n || ':' || l, ''), ',' ORDER BY id) FROM "+shopShadow+".kinds")
-	w.wants("0 following shop.kinds 2", "SELECT concat_ws(' ', n, state, position, production, rows_copied) FROM pgumbra.shadow_table")
+	bothWays(t, func(t *testing.T, how way) {
+		w := how.world(t, "SELECT 1")
+		w.build("TABLE", "kinds", "CREATE TABLE @.kinds (id bigint GENERATED ALWAYS AS IDENTITY, n text, l int GENERATED ALWAYS AS (length(n)) STORED);")
+		w.plan.Tables = []plans.Table{
+			{N: 0, Shadow: in("kinds"), Final: pg.Name{Schema: "shop", Name: "kinds"}, Feed: plans.Carried, Source: -1,
+				Columns:     []plans.Column{{Shadow: "id", Identity: true}, {Shadow: "n"}, {Shadow: "l", Generated: true}},
+				CarriedRows: "7\tö\\n\n8\t\\N\n"},
+			{N: 1, Shadow: in("log"), Feed: plans.Skipped, Source: -1},
+		}
+		w.start()
+		w.wants("7:1=ö\n:2,8:0=", "SELECT string_agg(id || ':' || (n IS NOT NULL)::int || '=' || coalesce(n || ':' || l, ''), ',' ORDER BY id) FROM "+shopShadow+".kinds")
+		w.wants("0 following shop.kinds 2", "SELECT concat_ws(' ', n, state, position, production, rows_copied) FROM pgumbra.shadow_table")
+	})
 }
 
 func TestDropLeavesSharedObjectsAndProduction(t *testing.T) {
@@ -102,8 +104,8 @@ func TestDropLeavesSharedObjectsAndProduction(t *testing.T) {
 	w.build("FUNCTION", "f", "CREATE FUNCTION @.f(shop.mood) RETURNS int LANGUAGE sql AS 'SELECT 1';")
 	before := w.rows("SELECT classid::regclass, objid, refobjid FROM pg_depend")
 	w.start()
-	must(t, Drop(w.t.Context(), w.pool, w.run))
-	must(t, Drop(w.t.Context(), w.pool, w.run))
+	must(t, Drop(w.t.Context(), w.sides, w.run))
+	must(t, Drop(w.t.Context(), w.sides, w.run))
 	if after := w.rows("SELECT classid::regclass, objid, refobjid FROM pg_depend"); len(after) != len(before) {
 		t.Errorf("%d dependencies before, %d after", len(before), len(after))
 	}
@@ -119,9 +121,9 @@ func TestDropRefusesWhenATableOfTheUsersDependsOnTheShadow(t *testing.T) {
 	w.start()
 	w.exec("CREATE TABLE shop.other (id int, x " + shopShadow + ".d); CREATE VIEW shop.peek AS SELECT id FROM " + shopShadow + ".items")
 	var e *DependedOnError
-	if err := Drop(w.t.Context(), w.pool, w.run); !errors.As(err, &e) || len(e.Objects) != 2 {
+	if err := Drop(w.t.Context(), w.sides, w.run); !errors.As(err, &e) || len(e.Objects) != 2 {
 		t.Fatalf("got %v", err)
 	}
 	w.exec("DROP TABLE shop.other; DROP VIEW shop.peek")
-	must(t, Drop(w.t.Context(), w.pool, w.run))
+	must(t, Drop(w.t.Context(), w.sides, w.run))
 }

@@ -41,20 +41,20 @@ type leaf struct {
 // written after it too, and is in the journal. Of each leaf the filenode is read
 // before the size, so that a rewrite in between is noticed by the first chunk.
 func (c *Copier) planChunks(ctx context.Context, t *plans.Table) (*tableCopy, error) {
-	err := pg.ReadCommitted(ctx, c.Pool, func(tx pgx.Tx) error {
-		p, err := control.Lock(ctx, tx, c.Run, t.N)
+	err := across(ctx, c.Sides, c.Run, pg.ReadCommitted, func(e ends) error {
+		p, err := control.Lock(ctx, e.shadow, c.Run, t.N)
 		if err != nil || p.State != control.Waiting && p.State != control.CopyingRow {
 			return err
 		}
 		var position string
-		if err := tx.QueryRow(ctx, `SELECT pg_catalog.pg_current_snapshot()::text`).Scan(&position); err != nil {
+		if err := e.production.QueryRow(ctx, `SELECT pg_catalog.pg_current_snapshot()::text`).Scan(&position); err != nil {
 			return err
 		}
-		leaves, err := c.leaves(ctx, tx, t)
+		leaves, err := c.leaves(ctx, e.production, t)
 		if err != nil {
 			return err
 		}
-		chunks, rows, err := c.recordChunks(ctx, tx, t, leaves)
+		chunks, rows, err := c.recordChunks(ctx, e, t, leaves)
 		if err != nil {
 			return err
 		}
@@ -62,30 +62,30 @@ func (c *Copier) planChunks(ctx context.Context, t *plans.Table) (*tableCopy, er
 		if chunks == 0 {
 			state = control.Keying
 		}
-		return c.setBegun(ctx, tx, t, state, position, rows)
+		return c.setBegun(ctx, e, t, state, position, rows)
 	})
 	if err != nil {
 		return nil, err
 	}
-	return loadChunks(ctx, c.Pool, c.Run, t)
+	return loadChunks(ctx, c.Sides.Shadow, c.Run, t)
 }
 
 // setBegun moves a table on from waiting. The position is its own.
-func (c *Copier) setBegun(ctx context.Context, tx pgx.Tx, t *plans.Table, state control.State, position string, rows int64) error {
-	if err := control.SetPosition(ctx, tx, c.Run, t.N, position, 0); err != nil {
+func (c *Copier) setBegun(ctx context.Context, e ends, t *plans.Table, state control.State, position string, rows int64) error {
+	if err := control.SetPosition(ctx, e.shadow, c.Run, t.N, position, 0); err != nil {
 		return err
 	}
-	_, err := tx.Exec(ctx, `UPDATE pgumbra.shadow_table SET state = $3, rows_total = $4 WHERE run_id = $1 AND n = $2`,
+	_, err := e.shadow.Exec(ctx, `UPDATE pgumbra.shadow_table SET state = $3, rows_total = $4 WHERE run_id = $1 AND n = $2`,
 		c.Run.ID, t.N, state, rows)
 	if err != nil {
 		return err
 	}
-	return markUnlogged(ctx, tx, c.Run, t)
+	return markUnlogged(ctx, e, c.Run, t)
 }
 
 // leaves reads the members that hold rows, and refuses when they are not those
 // of the plan: rows of a partition that nobody captures would be lost.
-func (c *Copier) leaves(ctx context.Context, tx pgx.Tx, t *plans.Table) ([]leaf, error) {
+func (c *Copier) leaves(ctx context.Context, db pg.Querier, t *plans.Table) ([]leaf, error) {
 	source := &c.Run.Plan.Sources[t.Source]
 	members := map[uint32]plans.Member{}
 	for _, m := range source.Members {
@@ -93,7 +93,7 @@ func (c *Copier) leaves(ctx context.Context, tx pgx.Tx, t *plans.Table) ([]leaf,
 			members[m.OID] = m
 		}
 	}
-	rows, err := tx.Query(ctx, `
+	rows, err := db.Query(ctx, `
 		SELECT c.oid, pg_catalog.pg_relation_filenode(c.oid),
 		       pg_catalog.pg_relation_size(c.oid) / pg_catalog.current_setting('block_size')::bigint,
 		       CASE WHEN c.reltoastrelid <> 0 THEN pg_catalog.pg_relation_size(c.reltoastrelid) ELSE 0 END,
@@ -142,17 +142,17 @@ func pageBytes(pages, toast int64) int64 {
 
 // recordChunks writes the chunks of all leaves. The last one of a leaf ends at
 // the size seen now.
-func (c *Copier) recordChunks(ctx context.Context, tx pgx.Tx, t *plans.Table, leaves []leaf) (chunks, rows int64, err error) {
+func (c *Copier) recordChunks(ctx context.Context, e ends, t *plans.Table, leaves []leaf) (chunks, rows int64, err error) {
 	for _, l := range leaves {
 		if l.pages == 0 {
 			continue
 		}
 		if l.rows < 0 {
-			if l.rows, err = sample(ctx, tx, l); err != nil {
+			if l.rows, err = sample(ctx, e.production, l); err != nil {
 				return 0, 0, err
 			}
 		}
-		tag, err := tx.Exec(ctx, `
+		tag, err := e.shadow.Exec(ctx, `
 			INSERT INTO pgumbra.chunk (run_id, n, chunk, member, filenode, first_page, last_page)
 			SELECT $1, $2, $3::bigint + p / $7::bigint, $4, $5, p, least(p + $7::bigint, $6::bigint)
 			FROM pg_catalog.generate_series(0, $6::bigint - 1, $7::bigint) AS p`,
@@ -233,40 +233,47 @@ func unfinished(ctx context.Context, db pg.Querier, run *control.Run, t *plans.T
 // recopy waits for chunks in flight, and chunks that come after it see that they
 // are stale), the leaf, the shadow, at last the run's row.
 func (c *Copier) copyChunk(ctx context.Context, j job) error {
-	return pg.ReadCommitted(ctx, c.Pool, func(tx pgx.Tx) error {
-		if err := c.prepare(ctx, tx); err != nil {
+	return across(ctx, c.Sides, c.Run, pg.ReadCommitted, func(e ends) error {
+		if err := c.prepare(ctx, e); err != nil {
 			return err
 		}
-		if err := c.fresh(ctx, tx, j.table); err != nil {
+		if err := c.fresh(ctx, e.shadow, j.table); err != nil {
 			return err
 		}
-		if err := lockLeaf(ctx, tx, j.chunk); err != nil {
+		if err := lockLeaf(ctx, e.production, j.chunk); err != nil {
 			return err
 		}
-		tag, err := tx.Exec(ctx, copySQL(c.Run.Plan, j.table.Table, j.chunk.member.Name, byPages),
-			pgx.QueryExecModeExec, lower(j.chunk.first), lower(j.chunk.last))
+		k := j.chunk
+		var err error
+		k.rows, err = c.transfer(ctx, e, j.table.Table, k.member.Name, &pageRange{lower(k.first), lower(k.last)})
 		if err != nil {
 			return err
 		}
-		j.chunk.rows = tag.RowsAffected()
-		if err := c.recordDone(ctx, tx, j); err != nil {
+		if err := c.recordDone(ctx, e.shadow, j); err != nil {
 			return err
 		}
-		return control.CheckEpoch(ctx, tx, c.Run)
+		return control.CheckEpoch(ctx, e.shadow, c.Run)
 	})
 }
 
-// prepare sets what a copying transaction needs. It may commit asynchronously:
-// its rows and the record of them are in the same transaction, so a crash takes
-// both or none; and it comes after every transaction whose rows it read in the
-// same WAL, so it can't survive one of those.
-func (c *Copier) prepare(ctx context.Context, tx pgx.Tx) error {
+// prepare sets what copying transactions need. The shadow's may commit
+// asynchronously: its rows and the record of them are in the same transaction, so
+// a crash takes both or none; and in one database it comes after every
+// transaction whose rows it read in the same WAL, so it can't survive one of
+// those.
+func (c *Copier) prepare(ctx context.Context, e ends) error {
 	for _, p := range [][2]string{{"synchronous_commit", "off"}, {"lock_timeout", lockWait}} {
-		if err := set(ctx, tx, p[0], p[1]); err != nil {
+		if err := set(ctx, e.shadow, p[0], p[1]); err != nil {
 			return err
 		}
 	}
-	return setSearchPath(ctx, tx, c.Run)
+	if err := setShadowPath(ctx, e.shadow, c.Run); err != nil || !e.apart() {
+		return err
+	}
+	if err := set(ctx, e.production, "lock_timeout", lockWait); err != nil {
+		return err
+	}
+	return setSearchPath(ctx, e.production, c.Run)
 }
 
 func (c *Copier) fresh(ctx context.Context, tx pgx.Tx, t *tableCopy) error {

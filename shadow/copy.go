@@ -8,7 +8,6 @@ import (
 	"sync"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pgumbra/pgumbra/internal/control"
@@ -25,10 +24,15 @@ import (
 // position may be in the shadow never, once or twice, and all of them are in the
 // journal. [BuildKeys] takes them out, the first catch-up brings them right.
 // Other tables are copied in one snapshot, which is their position.
+//
+// To another database a chunk takes two transactions. What COPY sends in
+// production goes into a COPY of the shadow's as it is, and the shadow's commit,
+// with the chunk's record in it, decides: a chunk whose session was lost on
+// either side is copied again, one that is recorded never.
 type Copier struct {
-	Pool *pgxpool.Pool // at least as many sessions as the plan's workers
-	Run  *control.Run
-	Log  *slog.Logger
+	Sides control.Sides // on each at least one session more than the plan's workers
+	Run   *control.Run
+	Log   *slog.Logger
 	// Progress, where not nil, is told after each chunk. Never called by two
 	// goroutines at once.
 	Progress func(Progress)
@@ -71,7 +75,7 @@ const lockWait = "5s"
 func (c *Copier) Copy(ctx context.Context) error {
 	c.begin.Do(func() {
 		if c.Throttle == nil {
-			c.Throttle = NewThrottle(c.Pool, c.Run, c.Log)
+			c.Throttle = NewThrottle(c.Sides.Production, c.Run, c.Log)
 		}
 	})
 	if err := c.recopyLost(ctx); err != nil {
@@ -90,7 +94,7 @@ func (c *Copier) Copy(ctx context.Context) error {
 
 // recopyLost begins again what a crash took.
 func (c *Copier) recopyLost(ctx context.Context) error {
-	lost, err := Lost(ctx, c.Pool, c.Run)
+	lost, err := Lost(ctx, c.Sides, c.Run)
 	if err != nil {
 		return err
 	}
@@ -104,7 +108,7 @@ func (c *Copier) recopyLost(ctx context.Context) error {
 
 // load queues the tables that wait and the unfinished chunks of the others.
 func (c *Copier) load(ctx context.Context, q *queue) error {
-	states, err := control.States(ctx, c.Pool, c.Run)
+	states, err := control.States(ctx, c.Sides.Shadow, c.Run)
 	if err != nil {
 		return err
 	}
@@ -113,7 +117,7 @@ func (c *Copier) load(ctx context.Context, q *queue) error {
 		if s, fed := states[t.N]; !fed || s != control.Waiting && s != control.CopyingRow {
 			continue
 		}
-		planned, err := loadChunks(ctx, c.Pool, c.Run, t)
+		planned, err := loadChunks(ctx, c.Sides.Shadow, c.Run, t)
 		if err != nil {
 			return err
 		}
@@ -236,7 +240,7 @@ func (c *Copier) chunkDone(ctx context.Context, j job) error {
 
 // finish moves a table on once all its chunks are recorded.
 func (c *Copier) finish(ctx context.Context, t *tableCopy) error {
-	return pg.ReadCommitted(ctx, c.Pool, func(tx pgx.Tx) error {
+	return pg.ReadCommitted(ctx, c.Sides.Shadow, func(tx pgx.Tx) error {
 		p, err := control.Lock(ctx, tx, c.Run, t.N)
 		if err != nil || p.State != control.CopyingRow {
 			return err

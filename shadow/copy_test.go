@@ -3,13 +3,13 @@ package shadow
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
@@ -18,8 +18,8 @@ import (
 )
 
 // orders is a partition tree of two levels that becomes another one.
-func orders(t *testing.T) *world {
-	w := newWorld(t, `
+func orders(t *testing.T, how way) *world {
+	w := how.world(t, `
 		CREATE TYPE old AS ENUM ('a', 'b');
 		CREATE TABLE orders (id bigint GENERATED ALWAYS AS IDENTITY, m int, name text, kind old, big text, twice int GENERATED ALWAYS AS (m * 2) STORED, gone bool) PARTITION BY RANGE (m);
 		CREATE TABLE orders_1 PARTITION OF orders FOR VALUES FROM (0) TO (500);
@@ -50,20 +50,21 @@ const ordersThen = "SELECT id, coalesce(name, 'none'), kind::text, big, m, m * 3
 const ordersNow = "SELECT id, label, kind::text, big, m, thrice FROM " + shopShadow + ".orders"
 
 func TestCopyPartitionsIdentityGeneratedAndTOAST(t *testing.T) {
-	t.Parallel()
-	w := orders(t)
-	w.start()
-	c := w.copier()
-	var last Progress
-	c.Progress = func(p Progress) { last = p }
-	must(t, c.Copy(w.t.Context()))
-	w.equal(ordersThen, ordersNow)
-	w.wants("3600", "SELECT count(DISTINCT token) FROM "+shopShadow+".orders")
-	w.wants("keying 3600", "SELECT state || ' ' || rows_copied FROM pgumbra.shadow_table WHERE position IS NOT NULL")
-	w.wants("true", "SELECT count(*) > 10 AND count(DISTINCT member) = 3 FROM pgumbra.chunk WHERE done_at IS NOT NULL")
-	if !last.Done || last.Rows != 3600 || last.Bytes != last.BytesTotal || last.Bytes == 0 {
-		t.Errorf("progress: %+v", last)
-	}
+	bothWays(t, func(t *testing.T, how way) {
+		w := orders(t, how)
+		w.start()
+		c := w.copier()
+		var last Progress
+		c.Progress = func(p Progress) { last = p }
+		must(t, c.Copy(w.t.Context()))
+		w.equal(ordersThen, ordersNow)
+		w.wants("3600", "SELECT count(DISTINCT token) FROM "+shopShadow+".orders")
+		w.wants("keying 3600", "SELECT state || ' ' || rows_copied FROM pgumbra.shadow_table WHERE position IS NOT NULL")
+		w.wants("true", "SELECT count(*) > 10 AND count(DISTINCT member) = 3 FROM pgumbra.chunk WHERE done_at IS NOT NULL")
+		if !last.Done || last.Rows != 3600 || last.Bytes != last.BytesTotal || last.Bytes == 0 {
+			t.Errorf("progress: %+v", last)
+		}
+	})
 }
 
 func TestCopyIsATIDRangeScan(t *testing.T) {
@@ -82,54 +83,56 @@ func TestCopyIsATIDRangeScan(t *testing.T) {
 }
 
 func TestCopyGoesOnWithUnfinishedChunks(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, items)
-	w.plain("items")
-	w.start()
-	ctx, cancel := context.WithCancel(w.t.Context())
-	c := w.copier()
-	c.Run.Plan.Settings.Copy.Workers = 1
-	chunks := 0
-	c.Progress = func(Progress) {
-		if chunks++; chunks == 3 {
-			cancel()
+	bothWays(t, func(t *testing.T, how way) {
+		w := how.world(t, items)
+		w.plain("items")
+		w.start()
+		ctx, cancel := context.WithCancel(w.t.Context())
+		c := w.copier()
+		c.Run.Plan.Settings.Copy.Workers = 1
+		chunks := 0
+		c.Progress = func(Progress) {
+			if chunks++; chunks == 3 {
+				cancel()
+			}
 		}
-	}
-	if err := c.Copy(ctx); ctx.Err() == nil || err == nil {
-		t.Fatalf("got %v", err)
-	}
-	w.wants("3", "SELECT count(*) FROM pgumbra.chunk WHERE done_at IS NOT NULL")
-	position := w.text("SELECT position FROM pgumbra.shadow_table")
-	first := w.text("SELECT array_agg(done_at ORDER BY chunk) FROM pgumbra.chunk WHERE chunk < 3")
-	w.copy()
-	w.wants(first, "SELECT array_agg(done_at ORDER BY chunk) FROM pgumbra.chunk WHERE chunk < 3")
-	w.wants(position, "SELECT position FROM pgumbra.shadow_table")
-	w.equal("SELECT * FROM shop.items", "SELECT * FROM "+shopShadow+".items")
-	w.wants("3000", "SELECT rows_copied FROM pgumbra.shadow_table")
-	w.copy() // nothing is left to do
+		if err := c.Copy(ctx); ctx.Err() == nil || err == nil {
+			t.Fatalf("got %v", err)
+		}
+		w.wants("3", "SELECT count(*) FROM pgumbra.chunk WHERE done_at IS NOT NULL")
+		position := w.text("SELECT position FROM pgumbra.shadow_table")
+		first := w.text("SELECT array_agg(done_at ORDER BY chunk) FROM pgumbra.chunk WHERE chunk < 3")
+		w.copy()
+		w.wants(first, "SELECT array_agg(done_at ORDER BY chunk) FROM pgumbra.chunk WHERE chunk < 3")
+		w.wants(position, "SELECT position FROM pgumbra.shadow_table")
+		w.equal("SELECT * FROM shop.items", "SELECT * FROM "+shopShadow+".items")
+		w.wants("3000", "SELECT rows_copied FROM pgumbra.shadow_table")
+		w.copy() // nothing is left to do
+	})
 }
 
 func TestCopyEndsATableWhoseLastChunkWasItsLastAct(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, items)
-	tab := w.plain("items")
-	w.start()
-	w.copy()
-	w.exec("UPDATE pgumbra.shadow_table SET state = 'copying', rows_copied = 0")
-	w.copy()
-	if got := w.state(tab); got != "keying" {
-		t.Error(got)
-	}
-	w.wants("3000", "SELECT rows_copied FROM pgumbra.shadow_table")
+	bothWays(t, func(t *testing.T, how way) {
+		w := how.world(t, items)
+		tab := w.plain("items")
+		w.start()
+		w.copy()
+		w.exec("UPDATE pgumbra.shadow_table SET state = 'copying', rows_copied = 0")
+		w.copy()
+		if got := w.state(tab); got != "keying" {
+			t.Error(got)
+		}
+		w.wants("3000", "SELECT rows_copied FROM pgumbra.shadow_table")
+	})
 }
 
 // waitsForLock polls until a session of the pool waits for a lock.
-func (w *world) waitsForLock() int {
+func (w *world) waitsForLock(side *pgxpool.Pool) int {
 	w.t.Helper()
 	deadline := time.Now().Add(20 * time.Second)
 	for time.Now().Before(deadline) {
 		var pid int
-		err := w.pool.QueryRow(w.t.Context(), `SELECT pid FROM pg_stat_activity WHERE datname = current_database()
+		err := side.QueryRow(w.t.Context(), `SELECT pid FROM pg_stat_activity WHERE datname = current_database()
 			AND wait_event_type = 'Lock' AND application_name = 'pgumbra/test' LIMIT 1`).Scan(&pid)
 		if err == nil {
 			return pid
@@ -140,24 +143,26 @@ func (w *world) waitsForLock() int {
 }
 
 func TestChunkOfATerminatedBackendIsCopiedOnce(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, items)
-	w.plain("items")
-	w.start()
-	tx, err := w.pool.Begin(w.t.Context())
-	must(t, err)
-	_, err = tx.Exec(w.t.Context(), "LOCK TABLE "+shopShadow+".items IN SHARE MODE")
-	must(t, err)
-	done := make(chan error, 1)
-	go func() { done <- w.copier().Copy(w.t.Context()) }()
-	pid := w.waitsForLock()
-	w.wants("true", "SELECT pg_terminate_backend($1)", pid)
-	if err := <-done; pg.State(err) != pg.AdminShutdown {
-		t.Fatalf("got %v", err)
-	}
-	must(t, tx.Rollback(w.t.Context()))
-	w.copy()
-	w.equal("SELECT * FROM shop.items", "SELECT * FROM "+shopShadow+".items")
+	bothWays(t, func(t *testing.T, how way) {
+		w := how.world(t, items)
+		w.plain("items")
+		w.start()
+		tx, err := w.sides.Shadow.Begin(w.t.Context())
+		must(t, err)
+		_, err = tx.Exec(w.t.Context(), "LOCK TABLE "+shopShadow+".items IN SHARE MODE")
+		must(t, err)
+		done := make(chan error, 1)
+		go func() { done <- w.copier().Copy(w.t.Context()) }()
+		pid := w.waitsForLock(w.sides.Shadow)
+		_, err = tx.Exec(w.t.Context(), "SELECT pg_terminate_backend($1)", pid)
+		must(t, err)
+		if err := <-done; pg.State(err) != pg.AdminShutdown {
+			t.Fatalf("got %v", err)
+		}
+		must(t, tx.Rollback(w.t.Context()))
+		w.copy()
+		w.equal("SELECT * FROM shop.items", "SELECT * FROM "+shopShadow+".items")
+	})
 }
 
 func TestRewriteBetweenChunksCopiesTheTableAgain(t *testing.T) {
@@ -194,136 +199,153 @@ const journal = `CREATE TABLE changed (id bigint, xid xid8 DEFAULT pg_current_xa
 		INSERT INTO shop.changed SELECT x.id FROM (SELECT OLD.id UNION SELECT NEW.id) x WHERE x.id IS NOT NULL; RETURN NULL; END $$;
 	CREATE TRIGGER note AFTER INSERT OR UPDATE OR DELETE ON items FOR EACH ROW EXECUTE FUNCTION note()`
 
-const dropChanged = `DELETE FROM ` + shopShadow + `.items s USING shop.changed c, pgumbra.shadow_table t
-	WHERE c.id = s.id AND NOT pg_visible_in_snapshot(c.xid, t.position)`
+const keysChanged = `SELECT c.id FROM shop.changed c, pgumbra.shadow_table t WHERE NOT pg_visible_in_snapshot(c.xid, t.position)`
+
+// dropChanged is a stand-in for replay's.
+func (w *world) dropChanged(ctx context.Context, tx pgx.Tx, _ *plans.Table) error {
+	rows, err := w.side(keysChanged).Query(ctx, keysChanged)
+	if err != nil {
+		return err
+	}
+	keys, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, "DELETE FROM "+shopShadow+".items WHERE id = ANY ($1)", keys)
+	return err
+}
 
 func TestRowsThatMoveOrGoDuringTheCopyAreNeitherDoubledNorKept(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, items+";"+journal)
-	tab := w.plain("items")
-	w.exec("INSERT INTO shop.items VALUES (-1, 'before the position'); DELETE FROM shop.items WHERE id = 5")
-	w.start()
-	c := w.copier()
-	chunks := 0
-	c.Progress = func(Progress) {
-		switch chunks++; chunks {
-		case 2: // copied ones move to the end, deleted ones stay in the shadow, later ones are never seen
-			w.exec("UPDATE shop.items SET v = v || repeat('x', 500) WHERE id BETWEEN 1 AND 50")
-			w.exec("DELETE FROM shop.items WHERE id IN (60, 2900)")
-			w.exec("INSERT INTO shop.items SELECT i, 'late' FROM generate_series(4000, 4500) i")
-			w.exec("UPDATE shop.items SET id = -id WHERE id IN (70, 2800)")
+	bothWays(t, func(t *testing.T, how way) {
+		w := how.world(t, items+";"+journal)
+		tab := w.plain("items")
+		w.exec("INSERT INTO shop.items VALUES (-1, 'before the position'); DELETE FROM shop.items WHERE id = 5")
+		w.start()
+		c := w.copier()
+		chunks := 0
+		c.Progress = func(Progress) {
+			switch chunks++; chunks {
+			case 2: // copied ones move to the end, deleted ones stay in the shadow, later ones are never seen
+				w.exec("UPDATE shop.items SET v = v || repeat('x', 500) WHERE id BETWEEN 1 AND 50")
+				w.exec("DELETE FROM shop.items WHERE id IN (60, 2900)")
+				w.exec("INSERT INTO shop.items SELECT i, 'late' FROM generate_series(4000, 4500) i")
+				w.exec("UPDATE shop.items SET id = -id WHERE id IN (70, 2800)")
+			}
 		}
-	}
-	must(t, c.Copy(w.t.Context()))
-	w.wants("true", "SELECT count(*) > count(DISTINCT id) FROM "+shopShadow+".items") // or this proves nothing
-	must(t, BuildKeys(w.t.Context(), w.pool, w.run, 2, func(ctx context.Context, tx pgx.Tx, _ *plans.Table) error {
-		_, err := tx.Exec(ctx, dropChanged)
-		return err
-	}))
-	if got := w.state(tab); got != "catching_up" {
-		t.Error(got)
-	}
-	w.equal("SELECT * FROM shop.items i WHERE NOT EXISTS (SELECT FROM shop.changed c, pgumbra.shadow_table t WHERE c.id = i.id AND NOT pg_visible_in_snapshot(c.xid, t.position))",
-		"SELECT * FROM "+shopShadow+".items")
-	w.wants("1", "SELECT count(*) FROM "+shopShadow+".items WHERE id = -1")
+		must(t, c.Copy(w.t.Context()))
+		w.wants("true", "SELECT count(*) > count(DISTINCT id) FROM "+shopShadow+".items") // or this proves nothing
+		must(t, BuildKeys(w.t.Context(), w.sides, w.run, 2, w.dropChanged))
+		if got := w.state(tab); got != "catching_up" {
+			t.Error(got)
+		}
+		w.equal("SELECT * FROM shop.items i WHERE NOT EXISTS (SELECT FROM shop.changed c, pgumbra.shadow_table t WHERE c.id = i.id AND NOT pg_visible_in_snapshot(c.xid, t.position))",
+			"SELECT * FROM "+shopShadow+".items")
+		w.wants("1", "SELECT count(*) FROM "+shopShadow+".items WHERE id = -1")
+	})
 }
 
 func TestKeylessTableIsCopiedInOneSnapshot(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, "CREATE TABLE log (a int, b text); INSERT INTO log SELECT i % 10, 'x' FROM generate_series(1, 1000) i; CREATE TABLE nothing (); INSERT INTO nothing DEFAULT VALUES")
-	w.build("TABLE", "log", "CREATE TABLE @.log (b text, a int);")
-	w.build("TABLE", "nothing", "CREATE TABLE @.nothing ();")
-	w.copied(w.source("log", plans.Plain), nil, "a = a", "b = b")
-	w.copied(w.source("nothing", plans.Plain), nil)
-	w.start()
-	w.copy()
-	w.equal("SELECT a, b FROM shop.log", "SELECT a, b FROM "+shopShadow+".log")
-	w.wants("1", "SELECT count(*) FROM "+shopShadow+".nothing")
-	w.wants("0", "SELECT count(*) FROM pgumbra.chunk")
-	w.wants("2", "SELECT count(*) FROM pgumbra.shadow_table WHERE state = 'keying' AND position IS NOT NULL AND rows_copied > 0")
-	must(t, BuildKeys(w.t.Context(), w.pool, w.run, 1, nil))
-	w.wants("2", "SELECT count(*) FROM pgumbra.shadow_table WHERE state = 'catching_up'")
+	bothWays(t, func(t *testing.T, how way) {
+		w := how.world(t, "CREATE TABLE log (a int, b text); INSERT INTO log SELECT i % 10, 'x' FROM generate_series(1, 1000) i; CREATE TABLE nothing (); INSERT INTO nothing DEFAULT VALUES")
+		w.build("TABLE", "log", "CREATE TABLE @.log (b text, a int);")
+		w.build("TABLE", "nothing", "CREATE TABLE @.nothing ();")
+		w.copied(w.source("log", plans.Plain), nil, "a = a", "b = b")
+		w.copied(w.source("nothing", plans.Plain), nil)
+		w.start()
+		w.copy()
+		w.equal("SELECT a, b FROM shop.log", "SELECT a, b FROM "+shopShadow+".log")
+		w.wants("1", "SELECT count(*) FROM "+shopShadow+".nothing")
+		w.wants("0", "SELECT count(*) FROM pgumbra.chunk")
+		w.wants("2", "SELECT count(*) FROM pgumbra.shadow_table WHERE state = 'keying' AND position IS NOT NULL AND rows_copied > 0")
+		must(t, BuildKeys(w.t.Context(), w.sides, w.run, 1, nil))
+		w.wants("2", "SELECT count(*) FROM pgumbra.shadow_table WHERE state = 'catching_up'")
+	})
 }
 
 func TestSnapshotOfAWholeCopyComesAfterItsLocks(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, "CREATE TABLE log (a int); INSERT INTO log VALUES (1)")
-	w.build("TABLE", "log", "CREATE TABLE @.log (a int);")
-	w.copied(w.source("log", plans.Plain), nil, "a = a")
-	w.start()
-	tx, err := w.pool.Begin(w.t.Context())
-	must(t, err)
-	_, err = tx.Exec(w.t.Context(), "TRUNCATE shop.log; INSERT INTO shop.log VALUES (2)")
-	must(t, err)
-	done := make(chan error, 1)
-	go func() { done <- w.copier().Copy(w.t.Context()) }()
-	w.waitsForLock()
-	must(t, tx.Commit(w.t.Context()))
-	must(t, <-done)
-	w.wants("2", "SELECT string_agg(a::text, ',') FROM "+shopShadow+".log")
+	bothWays(t, func(t *testing.T, how way) {
+		w := how.world(t, "CREATE TABLE log (a int); INSERT INTO log VALUES (1)")
+		w.build("TABLE", "log", "CREATE TABLE @.log (a int);")
+		w.copied(w.source("log", plans.Plain), nil, "a = a")
+		w.start()
+		tx, err := w.pool.Begin(w.t.Context())
+		must(t, err)
+		_, err = tx.Exec(w.t.Context(), "TRUNCATE shop.log; INSERT INTO shop.log VALUES (2)")
+		must(t, err)
+		done := make(chan error, 1)
+		go func() { done <- w.copier().Copy(w.t.Context()) }()
+		w.waitsForLock(w.pool)
+		must(t, tx.Commit(w.t.Context()))
+		must(t, <-done)
+		w.wants("2", "SELECT string_agg(a::text, ',') FROM "+shopShadow+".log")
+	})
 }
 
 func TestDerivedTableIsFilledFromItsQuery(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, items+"; CREATE TABLE rates (f int); INSERT INTO rates VALUES (3)")
-	w.build("TABLE", "sums", "CREATE TABLE @.sums (tens bigint, n bigint);")
-	s := w.source("items", plans.Plain, "id")
-	w.source("rates", plans.Plain)
-	w.plan.Sources[1].Frozen = true
-	w.plan.Tables = []plans.Table{{Shadow: in("sums"), Final: pg.Name{Schema: "shop", Name: "sums"}, Feed: plans.Derived, Source: -1,
-		From:    "SELECT id % 10 AS tens, count(*) * (SELECT f FROM shop.rates) AS n FROM items GROUP BY 1 -- all",
-		Columns: []plans.Column{{Shadow: "tens", Expression: `"tens"`}, {Shadow: "n", Expression: "q.n"}},
-		Watches: []plans.Watch{{Source: s.N, Columns: []plans.WatchPair{{Column: "id", Shadow: "tens"}}}}}}
-	w.start()
-	w.copy()
-	w.equal("SELECT g::bigint, 900::bigint FROM generate_series(0, 9) g", "SELECT tens, n FROM "+shopShadow+".sums")
+	bothWays(t, func(t *testing.T, how way) {
+		w := how.world(t, items+"; CREATE TABLE rates (f int); INSERT INTO rates VALUES (3)")
+		w.build("TABLE", "sums", "CREATE TABLE @.sums (tens bigint, n bigint);")
+		s := w.source("items", plans.Plain, "id")
+		w.source("rates", plans.Plain)
+		w.plan.Sources[1].Frozen = true
+		w.plan.Tables = []plans.Table{{Shadow: in("sums"), Final: pg.Name{Schema: "shop", Name: "sums"}, Feed: plans.Derived, Source: -1,
+			From:    "SELECT id % 10 AS tens, count(*) * (SELECT f FROM shop.rates) AS n FROM items GROUP BY 1 -- all",
+			Columns: []plans.Column{{Shadow: "tens", Expression: `"tens"`}, {Shadow: "n", Expression: "q.n"}},
+			Watches: []plans.Watch{{Source: s.N, Columns: []plans.WatchPair{{Column: "id", Shadow: "tens"}}}}}}
+		w.start()
+		w.copy()
+		w.equal("SELECT g::bigint, 900::bigint FROM generate_series(0, 9) g", "SELECT tens, n FROM "+shopShadow+".sums")
+	})
 }
 
 func TestEmptyTableIsCopiedAtOnce(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, "CREATE TABLE items (id bigint PRIMARY KEY, v text)")
-	tab := w.plain("items")
-	w.start()
-	w.copy()
-	if got := w.state(tab); got != "keying" {
-		t.Error(got)
-	}
-	w.wants("true", "SELECT position IS NOT NULL FROM pgumbra.shadow_table")
+	bothWays(t, func(t *testing.T, how way) {
+		w := how.world(t, "CREATE TABLE items (id bigint PRIMARY KEY, v text)")
+		tab := w.plain("items")
+		w.start()
+		w.copy()
+		if got := w.state(tab); got != "keying" {
+			t.Error(got)
+		}
+		w.wants("true", "SELECT position IS NOT NULL FROM pgumbra.shadow_table")
+	})
 }
 
 func TestCopyStopsAtAPartitionThatThePlanDoesNotKnow(t *testing.T) {
-	t.Parallel()
-	w := orders(t)
-	w.start()
-	w.exec("CREATE TABLE shop.orders_3 PARTITION OF shop.orders FOR VALUES FROM (5000) TO (6000)")
-	if err := w.copier().Copy(w.t.Context()); err == nil || !strings.Contains(err.Error(), "partition") {
-		t.Fatalf("got %v", err)
-	}
-	w.exec("DROP TABLE shop.orders_3, shop.orders_1")
-	if err := w.copier().Copy(w.t.Context()); err == nil || !strings.Contains(err.Error(), "shop.orders_1 is not there") {
-		t.Fatalf("got %v", err)
-	}
+	bothWays(t, func(t *testing.T, how way) {
+		w := orders(t, how)
+		w.start()
+		w.exec("CREATE TABLE shop.orders_3 PARTITION OF shop.orders FOR VALUES FROM (5000) TO (6000)")
+		if err := w.copier().Copy(w.t.Context()); err == nil || !strings.Contains(err.Error(), "partition") {
+			t.Fatalf("got %v", err)
+		}
+		w.exec("DROP TABLE shop.orders_3, shop.orders_1")
+		if err := w.copier().Copy(w.t.Context()); err == nil || !strings.Contains(err.Error(), "shop.orders_1 is not there") {
+			t.Fatalf("got %v", err)
+		}
+	})
 }
 
 func TestDeposedLeaderCopiesNothing(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, items+"; CREATE TABLE log (a int); INSERT INTO log VALUES (1)")
-	w.plain("items")
-	w.build("TABLE", "log", "CREATE TABLE @.log (a int);")
-	w.copied(w.source("log", plans.Plain), nil, "a = a")
-	w.start()
-	c := w.copier()
-	var once sync.Once
-	c.Progress = func(p Progress) {
-		if p.Rows > 1 {
-			once.Do(func() { w.exec("UPDATE pgumbra.run SET epoch = epoch + 1") })
+	bothWays(t, func(t *testing.T, how way) {
+		w := how.world(t, items+"; CREATE TABLE log (a int); INSERT INTO log VALUES (1)")
+		w.plain("items")
+		w.build("TABLE", "log", "CREATE TABLE @.log (a int);")
+		w.copied(w.source("log", plans.Plain), nil, "a = a")
+		w.start()
+		c := w.copier()
+		var once sync.Once
+		c.Progress = func(p Progress) {
+			if p.Rows > 1 {
+				once.Do(func() { w.exec("UPDATE pgumbra.run SET epoch = epoch + 1") })
+			}
 		}
-	}
-	if err := c.Copy(w.t.Context()); err == nil || !strings.Contains(err.Error(), control.ErrDeposed.Error()) {
-		t.Fatalf("got %v", err)
-	}
-	w.wants("true", "SELECT count(*) < 300 FROM "+shopShadow+".items")
-	w.wants("true", "SELECT (SELECT count(*) FROM "+shopShadow+".items) = (SELECT sum(rows) FROM pgumbra.chunk)")
+		if err := c.Copy(w.t.Context()); err == nil || !strings.Contains(err.Error(), control.ErrDeposed.Error()) {
+			t.Fatalf("got %v", err)
+		}
+		w.wants("true", "SELECT count(*) < 1500 FROM "+shopShadow+".items")
+		w.wants("true", "SELECT (SELECT count(*) FROM "+shopShadow+".items) = (SELECT sum(rows) FROM pgumbra.chunk)")
+	})
 }
 
 func TestUnloggedTablesAreCopiedAgainAfterACrash(t *testing.T) {
@@ -332,7 +354,7 @@ func TestUnloggedTablesAreCopiedAgainAfterACrash(t *testing.T) {
 	server, err := testcontainers.Start(ctx, testcontainers.Options{})
 	must(t, err)
 	t.Cleanup(func() { _ = server.Stop(context.Background()) })
-	w := worldAt(t, server.DSN("postgres"), items+"; "+itemsNamed("logged")+"; ALTER TABLE items SET UNLOGGED")
+	w := worldAt(t, server.DSN("postgres"), "", items+"; "+itemsNamed("logged")+"; ALTER TABLE items SET UNLOGGED")
 	w.build("TABLE", "items", "CREATE UNLOGGED TABLE @.items (id bigint NOT NULL, v text);")
 	lost := w.copied(w.source("items", plans.Plain, "id"), []string{"id"}, "id = id", "v = v")
 	lost.Unlogged, w.plan.Sources[0].Unlogged = true, true
@@ -340,7 +362,7 @@ func TestUnloggedTablesAreCopiedAgainAfterACrash(t *testing.T) {
 	w.start()
 	w.copy()
 	w.exec("CHECKPOINT")
-	found, err := Lost(ctx, w.pool, w.run)
+	found, err := Lost(ctx, w.sides, w.run)
 	if err != nil || len(found) != 0 {
 		t.Fatalf("before the crash: %v, %v", found, err)
 	}
@@ -349,7 +371,7 @@ func TestUnloggedTablesAreCopiedAgainAfterACrash(t *testing.T) {
 	w.pool.Close()
 	w.connect()
 	w.exec("INSERT INTO shop.items VALUES (1, 'after')")
-	found, err = Lost(ctx, w.pool, w.run)
+	found, err = Lost(ctx, w.sides, w.run)
 	if err != nil || len(found) != 1 || found[0].Shadow != in("items") {
 		t.Fatalf("after the crash: %v, %v", found, err)
 	}
@@ -375,7 +397,7 @@ func TestThrottleHoldsBackWhileASlotRetainsTooMuch(t *testing.T) {
 		dropped = true
 	}
 	w.exec("CREATE TABLE shop.noise AS SELECT generate_series(1, 1000)")
-	throttle := &throttle{pool: w.pool, run: w.run, log: slog.New(slog.DiscardHandler)}
+	throttle := &throttle{pool: w.pool, run: w.run, log: discard}
 	reason, err := throttle.look(w.t.Context())
 	if err != nil || !strings.HasPrefix(reason, "slot "+slot+" retains") {
 		drop()
@@ -391,7 +413,7 @@ func TestThrottleAsksOfStandbysAndBackends(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "SELECT 1")
 	w.start()
-	throttle := &throttle{pool: w.pool, run: w.run, log: slog.New(slog.DiscardHandler)}
+	throttle := &throttle{pool: w.pool, run: w.run, log: discard}
 	for _, ask := range []func(context.Context) (string, error){throttle.lag, throttle.activity} {
 		if reason, err := ask(w.t.Context()); err != nil || reason != "" {
 			t.Errorf("%q, %v", reason, err)

@@ -1,48 +1,70 @@
 package shadow
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
 )
 
-// pages restricts a statement of copySQL's to a range of ctids, $1 inclusive to
-// $2 exclusive. A condition of just this form is a TID range scan, PostgreSQL
-// 14 and newer.
-const pages = `%s.ctid >= $1::pg_catalog.tid AND %s.ctid < $2::pg_catalog.tid`
+// pageRange is a range of ctids as SQL text, first inclusive to last exclusive:
+// constants, or the numbers of parameters.
+type pageRange struct{ first, last string }
 
-// copySQL is the statement that copies rows of one production table into the
-// shadow. The production table goes by its base name, a leaf by that of its
-// root: transforms may qualify columns with it. ONLY, since each leaf and each
-// inheritance child has its own turn.
+// byPages leaves the range to parameters.
+var byPages = &pageRange{"$1", "$2"}
+
+// condition restricts a statement to the range. A condition of just this form is
+// a TID range scan, PostgreSQL 14 and newer.
+func (r *pageRange) condition(alias string) string {
+	return alias + ".ctid >= " + r.first + "::pg_catalog.tid AND " + alias + ".ctid < " + r.last + "::pg_catalog.tid"
+}
+
+// literal is the range with its constants quoted, for statements that take no
+// parameters.
+func (r *pageRange) literal() *pageRange {
+	if r == nil {
+		return nil
+	}
+	return &pageRange{pg.Literal(r.first), pg.Literal(r.last)}
+}
+
+// selection is what is read in production for a shadow table.
+type selection struct {
+	columns    []plans.Column // as written
+	from       string
+	conditions []string
+}
+
+// rowsOf selects rows of one production table, pages nil for all of it. The table
+// goes by its base name, a leaf by that of its root: transforms may qualify
+// columns with it. ONLY, since each leaf and each inheritance child has its own
+// turn.
+func rowsOf(run *plans.Plan, t *plans.Table, member pg.Name, pages *pageRange) selection {
+	alias := pg.Ident(run.Sources[t.Source].Name.Name)
+	s := selection{columns: written(t), from: "ONLY " + member.Quoted() + " AS " + alias}
+	if pages != nil {
+		s.conditions = append(s.conditions, pages.condition(alias))
+	}
+	if t.Where != "" {
+		s.conditions = append(s.conditions, "("+t.Where+"\n)")
+	}
+	return s
+}
+
+// derived selects the rows of a derived table by its query.
+func derived(t *plans.Table) selection {
+	return selection{columns: written(t), from: "(\n" + t.From + "\n) AS q"}
+}
+
+// copySQL is the statement that copies rows of one production table into a shadow
+// in the same database.
 //
 // Values are cast by assignment, as ALTER COLUMN TYPE would: an explicit cast
 // would silently cut a text that is too long.
-func copySQL(run *plans.Plan, t *plans.Table, member pg.Name, ranged rangeUse) string {
-	alias := pg.Ident(run.Sources[t.Source].Name.Name)
-	from := "ONLY " + member.Quoted() + " AS " + alias
-	var conditions []string
-	if ranged == byPages {
-		conditions = append(conditions, strings.ReplaceAll(pages, "%s", alias))
-	}
-	if t.Where != "" {
-		conditions = append(conditions, "("+t.Where+"\n)")
-	}
-	return insertSQL(t, written(t), from, conditions)
-}
-
-// rangeUse is whether a statement reads a range of pages or a whole table.
-type rangeUse int
-
-const (
-	wholeTable rangeUse = iota
-	byPages
-)
-
-// deriveSQL is the statement that fills a derived table from its query.
-func deriveSQL(t *plans.Table) string {
-	return insertSQL(t, written(t), "(\n"+t.From+"\n) AS q", nil)
+func copySQL(run *plans.Plan, t *plans.Table, member pg.Name, pages *pageRange) string {
+	return insertSQL(t, rowsOf(run, t, member, pages))
 }
 
 // written are the columns that the copy writes: not those that PostgreSQL
@@ -57,27 +79,44 @@ func written(t *plans.Table) []plans.Column {
 	return columns
 }
 
-// insertSQL puts expressions and conditions on lines of their own: a text of the
-// user's may end in a comment.
-func insertSQL(t *plans.Table, columns []plans.Column, from string, conditions []string) string {
+func insertSQL(t *plans.Table, rows selection) string {
 	var b strings.Builder
 	b.WriteString("INSERT INTO " + t.Shadow.Quoted())
-	names, expressions := make([]string, len(columns)), make([]string, len(columns))
-	identity := false
-	for i, c := range columns {
-		names[i], expressions[i] = c.Shadow, c.Expression
-		identity = identity || c.Identity
-	}
-	if len(names) > 0 { // a table may have no columns, and rows all the same
-		b.WriteString(" (" + pg.Idents(names) + ")")
+	identity := slices.ContainsFunc(rows.columns, func(c plans.Column) bool { return c.Identity })
+	if len(rows.columns) > 0 { // a table may have no columns, and rows all the same
+		b.WriteString(" (" + pg.Idents(names(rows.columns)) + ")")
 	}
 	if identity {
 		b.WriteString(" OVERRIDING SYSTEM VALUE")
 	}
-	b.WriteString("\nSELECT " + strings.Join(expressions, "\n     , "))
-	b.WriteString("\nFROM " + from)
-	if len(conditions) > 0 {
-		b.WriteString("\nWHERE " + strings.Join(conditions, "\n  AND "))
+	b.WriteString("\n" + selectSQL(expressions(rows.columns), rows))
+	return b.String()
+}
+
+func names(columns []plans.Column) []string {
+	names := make([]string, len(columns))
+	for i, c := range columns {
+		names[i] = c.Shadow
+	}
+	return names
+}
+
+func expressions(columns []plans.Column) []string {
+	expressions := make([]string, len(columns))
+	for i, c := range columns {
+		expressions[i] = c.Expression
+	}
+	return expressions
+}
+
+// selectSQL puts expressions and conditions on lines of their own: a text of the
+// user's may end in a comment.
+func selectSQL(expressions []string, rows selection) string {
+	var b strings.Builder
+	b.WriteString("SELECT " + strings.Join(expressions, "\n     , "))
+	b.WriteString("\nFROM " + rows.from)
+	if len(rows.conditions) > 0 {
+		b.WriteString("\nWHERE " + strings.Join(rows.conditions, "\n  AND "))
 	}
 	return b.String()
 }

@@ -14,7 +14,7 @@ func TestCopySQLText(t *testing.T) {
 	leaf := pg.Name{Schema: "shop", Name: "orders_2024"}
 	for name, c := range map[string]struct {
 		table  plans.Table
-		ranged rangeUse
+		ranged *pageRange
 		want   string
 	}{
 		"pages of a leaf go by the root's name": {
@@ -58,7 +58,7 @@ func TestDeriveSQLText(t *testing.T) {
 	table := &plans.Table{Shadow: pg.Name{Schema: "s", Name: "d"}, From: "SELECT 1 AS a -- one",
 		Columns: []plans.Column{{Shadow: "a", Expression: `"a"`}}}
 	want := "INSERT INTO \"s\".\"d\" (\"a\")\nSELECT \"a\"\nFROM (\nSELECT 1 AS a -- one\n) AS q"
-	if got := deriveSQL(table); got != want {
+	if got := insertSQL(table, derived(table)); got != want {
 		t.Errorf("%s\nwant:\n%s", got, want)
 	}
 }

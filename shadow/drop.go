@@ -26,11 +26,33 @@ func (e *DependedOnError) Error() string {
 }
 
 // Drop removes the shadow's schemas with all they hold, a bounded number of
-// relations in each transaction. Schemas that this run did not make stay, and so
-// does everything outside them; if something there depends on the shadow,
+// relations in each transaction; apart also the skeleton in production, and what
+// [CarryDatabase] changed is taken back. Schemas that this run did not make stay,
+// and so does everything outside them; if something there depends on the shadow,
 // nothing is dropped: [*DependedOnError]. Idempotent. Before the swap only:
 // after it, what was the shadow bears production's names and is not found.
-func Drop(ctx context.Context, pool *pgxpool.Pool, run *control.Run) error {
+func Drop(ctx context.Context, sides control.Sides, run *control.Run) error {
+	if sides.Apart() {
+		if err := takeBack(ctx, sides.Shadow, run); err != nil {
+			return inShadow(err)
+		}
+		if err := dropFrom(ctx, sides.Shadow, run); err != nil {
+			return inShadow(err)
+		}
+	}
+	return dropFrom(ctx, sides.Production, run)
+}
+
+// DropSkeleton removes the empty structure that stands in production for a shadow
+// in another database, also after the swap. Does nothing where both sides are one.
+func DropSkeleton(ctx context.Context, sides control.Sides, run *control.Run) error {
+	if !sides.Apart() {
+		return nil
+	}
+	return dropFrom(ctx, sides.Production, run)
+}
+
+func dropFrom(ctx context.Context, pool *pgxpool.Pool, run *control.Run) error {
 	mine, err := owned(ctx, pool, run)
 	if err != nil || !mine {
 		return err

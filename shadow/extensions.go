@@ -11,51 +11,86 @@ import (
 	"github.com/pgumbra/pgumbra/plans"
 )
 
-// Extensions that the migrations bring are made in production's database while
-// the shadow is built, since its tables need their types. They are the only
-// thing of a build outside the shadow's schemas. The record in
-// pgumbra.structure says which of them this run made: only these does Drop take
-// away again.
+// Extensions are made while the shadow is built, since its tables need their
+// types: those that the migrations bring, and in a database of its own all that
+// production has. With the schemas that they need they are the only thing of a
+// build outside the shadow's schemas. The record in pgumbra.structure says which
+// of them this run made: only these does Drop take away again.
 
-const extensionTag = "EXTENSION"
+const (
+	extensionTag       = "EXTENSION"
+	extensionSchemaTag = "EXTENSION SCHEMA"
+)
 
-// absent reports whether an extension's entry has something to do. One that
-// somebody else made meanwhile is not ours, and is not recorded as such.
-func absent(ctx context.Context, tx pgx.Tx, e *plans.Entry) (bool, error) {
-	var there bool
-	err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_catalog.pg_extension WHERE extname = $1)`, e.Name.Name).Scan(&there)
-	if err != nil {
-		return false, fmt.Errorf("look for extension %s: %w", e.Name.Name, err)
+// withoutPresent leaves out extensions, and schemas for them, that are there. One
+// that somebody else made is not ours, and is not recorded as such. All are
+// looked for before the first is made: it may bring others along by CASCADE.
+func withoutPresent(ctx context.Context, tx pgx.Tx, entries []*plans.Entry) ([]*plans.Entry, error) {
+	var todo []*plans.Entry
+	for _, e := range entries {
+		there, err := present(ctx, tx, e)
+		if err != nil {
+			return nil, fmt.Errorf("look for %s: %w", describe(e), err)
+		}
+		if !there {
+			todo = append(todo, e)
+		}
 	}
-	return !there, nil
+	return todo, nil
 }
 
-// dropExtensions drops those that this run made, the last one first. One that
-// something in production uses by now stays.
+func present(ctx context.Context, tx pgx.Tx, e *plans.Entry) (there bool, err error) {
+	switch e.Tag {
+	case extensionTag:
+		err = tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_catalog.pg_extension WHERE extname = $1)`, e.Name.Name).Scan(&there)
+	case extensionSchemaTag:
+		err = tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1)`, e.Name.Name).Scan(&there)
+	}
+	return there, err
+}
+
+// installExtension makes one that was absent. Where the CASCADE of another made it
+// meanwhile, it may be in that one's schema.
+func installExtension(ctx context.Context, tx pgx.Tx, e *plans.Entry) error {
+	there, err := present(ctx, tx, e)
+	if err != nil {
+		return err
+	}
+	if !there {
+		return runEntry(ctx, tx, e)
+	}
+	var schema string
+	err = tx.QueryRow(ctx, `SELECT n.nspname FROM pg_catalog.pg_extension x JOIN pg_catalog.pg_namespace n ON n.oid = x.extnamespace
+		WHERE x.extname = $1`, e.Name.Name).Scan(&schema)
+	if err != nil || schema == e.Name.Schema {
+		return err
+	}
+	if _, err := tx.Exec(ctx, "ALTER EXTENSION "+pg.Ident(e.Name.Name)+" SET SCHEMA "+pg.Ident(e.Name.Schema)); err != nil {
+		return fmt.Errorf("move %s: %w", describe(e), err)
+	}
+	return nil
+}
+
+// dropExtensions drops those that this run made, the last one first, and their
+// schemas. One that something else uses by now stays.
 func dropExtensions(ctx context.Context, tx pgx.Tx, run *control.Run) error {
-	rows, err := tx.Query(ctx, `SELECT toc FROM pgumbra.structure WHERE run_id = $1`, run.ID)
+	made, err := recorded(ctx, tx, run)
 	if err != nil {
 		return err
 	}
-	numbers, err := pgx.CollectRows(rows, pgx.RowTo[int])
-	if err != nil {
-		return err
-	}
-	made := map[int]bool{}
-	for _, n := range numbers {
-		made[n] = true
-	}
+	words := map[string]string{extensionTag: "EXTENSION", extensionSchemaTag: "SCHEMA"}
 	for i := len(run.Plan.Entries) - 1; i >= 0; i-- {
 		e := &run.Plan.Entries[i]
-		if e.Tag != extensionTag || !made[e.TOC] {
+		word, ours := words[e.Tag]
+		if !ours || !made[e.TOC] {
 			continue
 		}
 		err := pgx.BeginFunc(ctx, tx, func(inner pgx.Tx) error {
-			_, err := inner.Exec(ctx, "DROP EXTENSION IF EXISTS "+pg.Ident(e.Name.Name))
+			_, err := inner.Exec(ctx, "DROP "+word+" IF EXISTS "+pg.Ident(e.Name.Name))
 			return err
 		})
 		if err != nil && pg.State(err) != dependentObjects {
-			return fmt.Errorf("drop extension %s: %w", e.Name.Name, err)
+			return fmt.Errorf("drop %s: %w", describe(e), err)
 		}
 	}
 	return nil

@@ -23,8 +23,8 @@ import (
 //
 // CREATE INDEX keeps out writers of the shadow table, who are only we. Returns
 // [*DuplicateError] when rows collide under a new unique index.
-func BuildIndexes(ctx context.Context, pool *pgxpool.Pool, run *control.Run, workers int) error {
-	b, err := newIndexer(ctx, pool, run, workers)
+func BuildIndexes(ctx context.Context, sides control.Sides, run *control.Run, workers int) error {
+	b, err := newIndexer(ctx, sides.Shadow, run, workers)
 	if err != nil {
 		return err
 	}
@@ -45,7 +45,7 @@ func BuildIndexes(ctx context.Context, pool *pgxpool.Pool, run *control.Run, wor
 	if err := b.vacuum(ctx, ready); err != nil {
 		return err
 	}
-	if err := RefreshViews(ctx, b.pool, b.run); err != nil {
+	if err := RefreshViews(ctx, sides, b.run); err != nil {
 		return err
 	}
 	return b.inStep(ctx, ready)
@@ -235,10 +235,11 @@ func (b *indexer) vacuum(ctx context.Context, ready []*plans.Table) error {
 
 // RefreshViews fills the materialized views, each of which may read earlier
 // ones. Not CONCURRENTLY: before the swap nobody reads them.
-func RefreshViews(ctx context.Context, pool *pgxpool.Pool, run *control.Run) error {
+func RefreshViews(ctx context.Context, sides control.Sides, run *control.Run) error {
+	pool := sides.Shadow
 	for _, name := range run.Plan.Matviews {
 		err := pg.ReadCommitted(ctx, pool, func(tx pgx.Tx) error {
-			if err := setSearchPath(ctx, tx, run); err != nil {
+			if err := setShadowPath(ctx, tx, run); err != nil {
 				return err
 			}
 			if _, err := tx.Exec(ctx, "REFRESH MATERIALIZED VIEW "+name.Quoted()); err != nil {

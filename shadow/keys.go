@@ -9,7 +9,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/pgxpool"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pgumbra/pgumbra/internal/control"
@@ -41,21 +40,21 @@ const memoryBudget = 512 << 20
 
 // BuildKeys takes every table in state keying to catching_up, each in one
 // transaction: the rows that are journalled and not in the table's position go
-// (dropJournalled), since they may have been copied twice; then the key's index
-// is built. Several tables at once, largest first. Locks only shadow tables.
+// (dropJournalled, with the shadow's transaction), since they may have been
+// copied twice; then the key's index is built. Several tables at once, largest first. Locks only shadow tables.
 // Returns [*DuplicateError] when rows collide.
-func BuildKeys(ctx context.Context, pool *pgxpool.Pool, run *control.Run, workers int,
+func BuildKeys(ctx context.Context, sides control.Sides, run *control.Run, workers int,
 	dropJournalled func(context.Context, pgx.Tx, *plans.Table) error,
 ) error {
-	states, err := control.States(ctx, pool, run)
+	states, err := control.States(ctx, sides.Shadow, run)
 	if err != nil {
 		return err
 	}
-	roots, err := trees(ctx, pool, run.Plan)
+	roots, err := trees(ctx, sides.Shadow, run.Plan)
 	if err != nil {
 		return err
 	}
-	done, err := recorded(ctx, pool, run)
+	done, err := recorded(ctx, sides.Shadow, run)
 	if err != nil {
 		return err
 	}
@@ -66,7 +65,7 @@ func BuildKeys(ctx context.Context, pool *pgxpool.Pool, run *control.Run, worker
 			continue
 		}
 		entries := keyEntries(run.Plan, t, roots, done)
-		group.Go(func() error { return buildKey(ctx, pool, run, t, entries, workers, dropJournalled) })
+		group.Go(func() error { return buildKey(ctx, sides, run, t, entries, workers, dropJournalled) })
 	}
 	return group.Wait()
 }
@@ -82,10 +81,10 @@ func keyEntries(plan *plans.Plan, t *plans.Table, roots map[pg.Name]relation, do
 	})
 }
 
-func buildKey(ctx context.Context, pool *pgxpool.Pool, run *control.Run, t *plans.Table, entries []*plans.Entry, workers int,
+func buildKey(ctx context.Context, sides control.Sides, run *control.Run, t *plans.Table, entries []*plans.Entry, workers int,
 	dropJournalled func(context.Context, pgx.Tx, *plans.Table) error,
 ) error {
-	err := onSession(ctx, pool, func(conn *pgx.Conn) error {
+	err := onSession(ctx, sides.Shadow, func(conn *pgx.Conn) error {
 		return pg.ReadCommitted(ctx, conn, func(tx pgx.Tx) error {
 			state, err := lockRow(ctx, tx, run, t)
 			if err != nil || state != control.Keying {
@@ -98,6 +97,11 @@ func buildKey(ctx context.Context, pool *pgxpool.Pool, run *control.Run, t *plan
 			}
 			if err := runIndexes(ctx, tx, run, entries, workers); err != nil {
 				return err
+			}
+			if sides.Apart() { // what was dropped was read in the journal
+				if err := secure(ctx, sides, run, tx); err != nil {
+					return err
+				}
 			}
 			if err := control.SetState(ctx, tx, run, t.N, control.CatchingUp); err != nil {
 				return err
@@ -129,7 +133,7 @@ func runIndexes(ctx context.Context, tx pgx.Tx, run *control.Run, entries []*pla
 	if err != nil {
 		return fmt.Errorf("set maintenance_work_mem: %w", err)
 	}
-	if err := setSearchPath(ctx, tx, run); err != nil {
+	if err := setShadowPath(ctx, tx, run); err != nil {
 		return err
 	}
 	for _, e := range entries {

@@ -29,7 +29,8 @@ const postSwapPatience = 10 * time.Minute
 // wait for at most cutover.lock_timeout, then it gives up and tries later.
 //
 // A key that somebody dropped since the swap is left alone.
-func PostSwap(ctx context.Context, pool *pgxpool.Pool, run *control.Run) error {
+func PostSwap(ctx context.Context, sides control.Sides, run *control.Run) error {
+	pool := sides.Shadow
 	for _, k := range foreignKeys(run.Plan) {
 		tables := k.leaves
 		if len(tables) == 0 {

@@ -27,23 +27,23 @@ func (c *Copier) Recopy(ctx context.Context, t *plans.Table, reason string) erro
 
 // recopy does nothing if the table is not of the given generation any more.
 func (c *Copier) recopy(ctx context.Context, t *plans.Table, reason string, generation *int32) (begun bool, err error) {
-	err = pg.ReadCommitted(ctx, c.Pool, func(tx pgx.Tx) error {
-		if _, err := control.Lock(ctx, tx, c.Run, t.N); err != nil {
+	err = across(ctx, c.Sides, c.Run, pg.ReadCommitted, func(e ends) error {
+		if _, err := control.Lock(ctx, e.shadow, c.Run, t.N); err != nil {
 			return err
 		}
 		var now int32
-		err := tx.QueryRow(ctx, `SELECT recopied FROM pgumbra.shadow_table WHERE run_id = $1 AND n = $2`, c.Run.ID, t.N).Scan(&now)
+		err := e.shadow.QueryRow(ctx, `SELECT recopied FROM pgumbra.shadow_table WHERE run_id = $1 AND n = $2`, c.Run.ID, t.N).Scan(&now)
 		if err != nil || generation != nil && *generation != now {
 			return err
 		}
 		begun = true
 		if t.Feed == plans.Carried {
-			return reload(ctx, tx, c.Run, t)
+			return reload(ctx, e.shadow, c.Run, t)
 		}
-		if err := dropIndexes(ctx, tx, c.Run, t); err != nil {
+		if err := dropIndexes(ctx, e.shadow, c.Run, t); err != nil {
 			return err
 		}
-		return c.empty(ctx, tx, t, reason)
+		return c.empty(ctx, e, t, reason)
 	})
 	if err != nil {
 		return false, fmt.Errorf("begin the copy of %s again: %w", productionName(t), err)
@@ -68,26 +68,26 @@ func reload(ctx context.Context, tx pgx.Tx, run *control.Run, t *plans.Table) er
 	return err
 }
 
-func (c *Copier) empty(ctx context.Context, tx pgx.Tx, t *plans.Table, reason string) error {
-	if err := truncate(ctx, tx, t); err != nil {
+func (c *Copier) empty(ctx context.Context, e ends, t *plans.Table, reason string) error {
+	if err := truncate(ctx, e.shadow, t); err != nil {
 		return err
 	}
-	for _, sql := range []string{
-		`DELETE FROM pgumbra.chunk WHERE run_id = $1 AND n = $2`,
-		`DELETE FROM pgumbra.unlogged WHERE run_id = $1 AND n = $2`,
-	} {
-		if _, err := tx.Exec(ctx, sql, c.Run.ID, t.N); err != nil {
+	if _, err := e.shadow.Exec(ctx, `DELETE FROM pgumbra.chunk WHERE run_id = $1 AND n = $2`, c.Run.ID, t.N); err != nil {
+		return err
+	}
+	for _, tx := range []pgx.Tx{e.shadow, e.production} {
+		if _, err := tx.Exec(ctx, `DELETE FROM pgumbra.unlogged WHERE run_id = $1 AND n = $2`, c.Run.ID, t.N); err != nil {
 			return err
 		}
 	}
-	_, err := tx.Exec(ctx, `
+	_, err := e.shadow.Exec(ctx, `
 		UPDATE pgumbra.shadow_table SET state = $3, position = NULL, pieces = NULL, pieces_done = 0, pieces_position = NULL,
 		       rows_copied = 0, verified_at = NULL, recopied = recopied + 1, recopy_reason = $4
 		WHERE run_id = $1 AND n = $2`, c.Run.ID, t.N, control.Waiting, reason)
 	if err != nil {
 		return err
 	}
-	return control.Event(ctx, tx, c.Run, "recopy", map[string]any{"table": productionName(t), "reason": reason})
+	return control.Event(ctx, e.production, c.Run, "recopy", map[string]any{"table": productionName(t), "reason": reason})
 }
 
 // dropIndexes in a savepoint: where something depends on one (a view that groups
@@ -153,47 +153,4 @@ func forgetIndexes(ctx context.Context, tx pgx.Tx, run *control.Run, t *plans.Ta
 	}
 	_, err = tx.Exec(ctx, `DELETE FROM pgumbra.structure WHERE run_id = $1 AND toc = ANY ($2)`, run.ID, numbers)
 	return err
-}
-
-// crashable tells whether a crash empties the table or what it is copied from.
-func crashable(plan *plans.Plan, t *plans.Table) bool {
-	if t.Unlogged {
-		return true
-	}
-	for i := range plan.Sources {
-		if s := &plan.Sources[i]; s.Unlogged && t.ReadsFrom(s.N) {
-			return true
-		}
-	}
-	return false
-}
-
-func markUnlogged(ctx context.Context, tx pgx.Tx, run *control.Run, t *plans.Table) error {
-	if !crashable(run.Plan, t) {
-		return nil
-	}
-	_, err := tx.Exec(ctx, `INSERT INTO pgumbra.unlogged (run_id, n) VALUES ($1, $2) ON CONFLICT DO NOTHING`, run.ID, t.N)
-	return err
-}
-
-// Lost finds the unlogged tables whose contents a crash took, on either side,
-// since they were copied. Journals are logged and survive, and nothing in them
-// tells of it: the caller looks after each reconnection and calls
-// [Copier.Recopy]. ([Copier.Copy] looks by itself.)
-func Lost(ctx context.Context, db pg.Querier, run *control.Run) ([]*plans.Table, error) {
-	rows, err := db.Query(ctx, `
-		SELECT t.n FROM pgumbra.shadow_table t LEFT JOIN pgumbra.unlogged u USING (run_id, n)
-		WHERE t.run_id = $1 AND t.state <> 'waiting' AND u.n IS NULL ORDER BY t.n`, run.ID)
-	if err != nil {
-		return nil, fmt.Errorf("look for tables lost in a crash: %w", err)
-	}
-	var lost []*plans.Table
-	var n int
-	_, err = pgx.ForEachRow(rows, []any{&n}, func() error {
-		if t := &run.Plan.Tables[n]; crashable(run.Plan, t) {
-			lost = append(lost, t)
-		}
-		return nil
-	})
-	return lost, err
 }

@@ -52,38 +52,29 @@ func (c *Copier) explain(ctx context.Context, j job, cause error) error {
 	if !ofData(cause) || t.Feed == plans.Derived {
 		return plain
 	}
-	var found error
-	err := pg.ReadCommitted(ctx, c.Pool, func(tx pgx.Tx) error {
-		if err := setSearchPath(ctx, tx, c.Run); err != nil {
-			return err
-		}
-		ranges, err := c.suspects(ctx, tx, j)
-		if err != nil {
-			return err
-		}
-		for _, r := range ranges {
-			s := &search{tx: tx, plan: c.Run.Plan, table: t, member: r.member}
-			if found, err = s.find(ctx, r.first, r.last); found != nil || err != nil {
-				break
-			}
-		}
-		return errors.Join(err, errUndo)
-	})
-	if found == nil || !errors.Is(err, errUndo) {
-		return plain // the row was changed meanwhile, or the search failed: the cause is what counts
+	ranges, err := c.suspects(ctx, j)
+	if err != nil {
+		return plain // the cause is what counts
 	}
-	return found
+	for _, r := range ranges {
+		s := &search{copier: c, table: t, member: r.member}
+		found, err := s.find(ctx, r.first, r.last)
+		if err != nil {
+			break
+		}
+		if found != nil {
+			return found
+		}
+	}
+	return plain // the row was changed meanwhile, or the search failed
 }
 
-// errUndo rolls the search's transaction back.
-var errUndo = errors.New("rolled back on purpose")
-
 // suspects are the page ranges in which the row must be.
-func (c *Copier) suspects(ctx context.Context, tx pgx.Tx, j job) ([]chunk, error) {
+func (c *Copier) suspects(ctx context.Context, j job) ([]chunk, error) {
 	if j.chunk != nil {
 		return []chunk{*j.chunk}, nil
 	}
-	leaves, err := c.leaves(ctx, tx, j.table.Table)
+	leaves, err := c.leaves(ctx, c.Sides.Production, j.table.Table)
 	if err != nil {
 		return nil, err
 	}
@@ -95,10 +86,9 @@ func (c *Copier) suspects(ctx context.Context, tx pgx.Tx, j job) ([]chunk, error
 }
 
 // search narrows a failing range of pages down to one row by trying halves of
-// it, each in a savepoint that is rolled back.
+// it, each in transactions that are rolled back.
 type search struct {
-	tx     pgx.Tx
-	plan   *plans.Plan
+	copier *Copier
 	table  *plans.Table
 	member plans.Member
 }
@@ -106,7 +96,7 @@ type search struct {
 func (s *search) find(ctx context.Context, first, last int64) (error, error) {
 	for last-first > 1 {
 		middle := (first + last) / 2
-		failure, err := s.try(ctx, s.ranged(), lower(first), lower(middle))
+		failure, err := s.try(ctx, s.table, &pageRange{lower(first), lower(middle)})
 		if err != nil {
 			return nil, err
 		}
@@ -119,13 +109,17 @@ func (s *search) find(ctx context.Context, first, last int64) (error, error) {
 	return s.inPage(ctx, first)
 }
 
-func (s *search) ranged() string { return copySQL(s.plan, s.table, s.member.Name, byPages) }
+// errUndo rolls a transaction back that was only tried.
+var errUndo = errors.New("rolled back on purpose")
 
-// try runs an INSERT for its error alone. The second error is one of the search
-// itself.
-func (s *search) try(ctx context.Context, sql, from, to string) (failure, err error) {
-	err = pgx.BeginFunc(ctx, s.tx, func(inner pgx.Tx) error {
-		_, failure = inner.Exec(ctx, sql, pgx.QueryExecModeExec, from, to)
+// try copies for the error alone. The second error is one of the search itself.
+func (s *search) try(ctx context.Context, t *plans.Table, pages *pageRange) (failure, err error) {
+	c := s.copier
+	err = across(ctx, c.Sides, c.Run, pg.ReadCommitted, func(e ends) error {
+		if err := c.prepare(ctx, e); err != nil {
+			return err
+		}
+		_, failure = c.transfer(ctx, e, t, s.member.Name, pages)
 		return errUndo
 	})
 	if !errors.Is(err, errUndo) {
@@ -138,7 +132,7 @@ func (s *search) try(ctx context.Context, sql, from, to string) (failure, err er
 }
 
 func (s *search) inPage(ctx context.Context, page int64) (error, error) {
-	rows, err := s.tx.Query(ctx, "SELECT t.ctid::text, ((t.ctid::text::pg_catalog.point)[1] + 1)::int FROM ONLY "+s.member.Name.Quoted()+
+	rows, err := s.copier.Sides.Production.Query(ctx, "SELECT t.ctid::text, ((t.ctid::text::pg_catalog.point)[1] + 1)::int FROM ONLY "+s.member.Name.Quoted()+
 		" AS t WHERE t.ctid >= $1::pg_catalog.tid AND t.ctid < $2::pg_catalog.tid ORDER BY t.ctid", lower(page), lower(page+1))
 	if err != nil {
 		return nil, err
@@ -155,13 +149,13 @@ func (s *search) inPage(ctx context.Context, page int64) (error, error) {
 		return nil, err
 	}
 	for _, p := range places {
-		next := fmt.Sprintf("(%d,%d)", page, p.next)
-		failure, err := s.try(ctx, s.ranged(), p.ctid, next)
+		row := &pageRange{p.ctid, fmt.Sprintf("(%d,%d)", page, p.next)}
+		failure, err := s.try(ctx, s.table, row)
 		if err != nil {
 			return nil, err
 		}
 		if failure != nil {
-			return s.blame(ctx, p.ctid, next, failure)
+			return s.blame(ctx, row, failure)
 		}
 	}
 	return nil, nil
@@ -170,10 +164,10 @@ func (s *search) inPage(ctx context.Context, page int64) (error, error) {
 // blame names key and column of a row. The column is the one that fails in the
 // same way when it is written alone: values are computed and cast before any
 // constraint looks at the row.
-func (s *search) blame(ctx context.Context, ctid, next string, failure error) (error, error) {
-	e := &RowError{Table: s.plan.Sources[s.table.Source].Name, Err: failure}
+func (s *search) blame(ctx context.Context, row *pageRange, failure error) (error, error) {
+	e := &RowError{Table: s.copier.Run.Plan.Sources[s.table.Source].Name, Err: failure}
 	var err error
-	if e.Key, err = s.key(ctx, ctid); err != nil {
+	if e.Key, err = s.key(ctx, row.first); err != nil {
 		return nil, err
 	}
 	var cause *pgconn.PgError
@@ -183,7 +177,7 @@ func (s *search) blame(ctx context.Context, ctid, next string, failure error) (e
 	for _, column := range written(s.table) {
 		alone := *s.table
 		alone.Columns = []plans.Column{column}
-		other, err := s.try(ctx, copySQL(s.plan, &alone, s.member.Name, byPages), ctid, next)
+		other, err := s.try(ctx, &alone, row)
 		if err != nil {
 			return nil, err
 		}
@@ -203,7 +197,7 @@ func sameFailure(a, b *pgconn.PgError) bool {
 }
 
 func (s *search) key(ctx context.Context, ctid string) (string, error) {
-	columns := s.plan.Sources[s.table.Source].Key
+	columns := s.copier.Run.Plan.Sources[s.table.Source].Key
 	if len(columns) == 0 {
 		return "ctid = " + ctid, nil
 	}
@@ -216,7 +210,7 @@ func (s *search) key(ctx context.Context, ctid string) (string, error) {
 	for i := range values {
 		targets[i] = &values[i]
 	}
-	err := s.tx.QueryRow(ctx, "SELECT "+strings.Join(parts, ", ")+" FROM ONLY "+s.member.Name.Quoted()+
+	err := s.copier.Sides.Production.QueryRow(ctx, "SELECT "+strings.Join(parts, ", ")+" FROM ONLY "+s.member.Name.Quoted()+
 		" AS t WHERE t.ctid = $1::pg_catalog.tid", ctid).Scan(targets...)
 	if err != nil {
 		return "", err

@@ -12,7 +12,10 @@ import (
 )
 
 func TestRowThatCannotBeCopiedIsNamed(t *testing.T) {
-	t.Parallel()
+	bothWays(t, testRowThatCannotBeCopied)
+}
+
+func testRowThatCannotBeCopied(t *testing.T, how way) {
 	for name, c := range map[string]struct {
 		break_  string // what makes row 1234 unfit
 		columns string // of the shadow
@@ -31,7 +34,7 @@ func TestRowThatCannotBeCopiedIsNamed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, items+`; CREATE FUNCTION picky(t text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN
+			w := how.world(t, items+`; CREATE FUNCTION picky(t text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN
 				IF t = 'no' THEN RAISE 'not this one'; END IF; RETURN t; END $$`)
 			w.exec("UPDATE shop.items SET " + c.break_ + " WHERE id = 1234")
 			w.build("DOMAIN", "starts_v", "CREATE DOMAIN @.starts_v AS text CHECK (VALUE LIKE 'v%');")
@@ -56,31 +59,33 @@ func TestRowThatCannotBeCopiedIsNamed(t *testing.T) {
 }
 
 func TestErrorOfNoRowIsNotBlamedOnOne(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, items)
-	tab := w.plain("items")
-	tab.Columns[1].Expression = "nosuchcolumn"
-	w.start()
-	err := w.copier().Copy(w.t.Context())
-	var e *RowError
-	if errors.As(err, &e) || pg.State(err) != "42703" {
-		t.Errorf("got %v", err)
-	}
+	bothWays(t, func(t *testing.T, how way) {
+		w := how.world(t, items)
+		tab := w.plain("items")
+		tab.Columns[1].Expression = "nosuchcolumn"
+		w.start()
+		err := w.copier().Copy(w.t.Context())
+		var e *RowError
+		if errors.As(err, &e) || pg.State(err) != "42703" {
+			t.Errorf("got %v", err)
+		}
+	})
 }
 
 func TestDuplicateKeyNamesProductionsTableAndTheKey(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, items)
-	tab := w.plain("items")
-	tab.Columns[0].Expression = "CASE id WHEN 7 THEN 8 ELSE id END"
-	w.start()
-	w.copy()
-	err := BuildKeys(w.t.Context(), w.pool, w.run, 1, func(context.Context, pgx.Tx, *plans.Table) error { return nil })
-	var e *DuplicateError
-	if !errors.As(err, &e) || e.Table.String() != "shop.items" || e.Object != "items_pkey" || e.Detail != "Key (id)=(8) is duplicated." {
-		t.Errorf("got %v", err)
-	}
-	if got := w.state(tab); got != "keying" {
-		t.Error(got)
-	}
+	bothWays(t, func(t *testing.T, how way) {
+		w := how.world(t, items)
+		tab := w.plain("items")
+		tab.Columns[0].Expression = "CASE id WHEN 7 THEN 8 ELSE id END"
+		w.start()
+		w.copy()
+		err := BuildKeys(w.t.Context(), w.sides, w.run, 1, func(context.Context, pgx.Tx, *plans.Table) error { return nil })
+		var e *DuplicateError
+		if !errors.As(err, &e) || e.Table.String() != "shop.items" || e.Object != "items_pkey" || e.Detail != "Key (id)=(8) is duplicated." {
+			t.Errorf("got %v", err)
+		}
+		if got := w.state(tab); got != "keying" {
+			t.Error(got)
+		}
+	})
 }

@@ -124,16 +124,6 @@ func set(ctx context.Context, tx pgx.Tx, name, value string) error {
 	return nil
 }
 
-// setSearchPath puts production's own search_path in force for the rest of the
-// transaction: the user's transforms, and functions that index expressions,
-// CHECKs and generated columns call, resolve names by it.
-func setSearchPath(ctx context.Context, tx pgx.Tx, run *control.Run) error {
-	if run.Plan.SearchPath == "" {
-		return nil
-	}
-	return set(ctx, tx, "search_path", run.Plan.SearchPath)
-}
-
 func shadowSchemas(plan *plans.Plan) []string {
 	names := make([]string, len(plan.Schemas))
 	for i, s := range plan.Schemas {

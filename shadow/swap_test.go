@@ -100,13 +100,13 @@ func TestForeignKeysEndAsInPlace(t *testing.T) {
 	if got := w.text("SELECT count(*) FROM pg_constraint WHERE contype = 'f' AND conrelid IN ('shop.e1h'::regclass, 'shop.e2'::regclass) AND confrelid = 'shop.people'::regclass"); got != "2" {
 		t.Errorf("%s leaves are guarded after the swap", got)
 	}
-	must(t, PostSwap(w.t.Context(), w.pool, w.run))
+	must(t, PostSwap(w.t.Context(), w.sides, w.run))
 	if diff := cmp.Diff(w.constraints("twin"), w.constraints("shop")); diff != "" {
 		t.Error(diff)
 	}
-	must(t, PostSwap(w.t.Context(), w.pool, w.run))
+	must(t, PostSwap(w.t.Context(), w.sides, w.run))
 	w.exec("ALTER TABLE shop.e DROP CONSTRAINT e_fk; ALTER TABLE shop.\"Old \"\"x\"\"\" DROP CONSTRAINT \"A \"\"b\"\"\"")
-	must(t, PostSwap(w.t.Context(), w.pool, w.run)) // what somebody dropped is left alone
+	must(t, PostSwap(w.t.Context(), w.sides, w.run)) // what somebody dropped is left alone
 	w.wants("0", "SELECT count(*) FROM pg_constraint WHERE conname = 'e_fk' AND connamespace = 'shop'::regnamespace")
 }
 
@@ -121,9 +121,9 @@ func TestPostSwapWaitsForLocksInTurns(t *testing.T) {
 	_, err = tx.Exec(w.t.Context(), "UPDATE shop.e SET person = person; LOCK TABLE shop.people IN SHARE MODE")
 	must(t, err)
 	done := make(chan error, 1)
-	go func() { done <- PostSwap(w.t.Context(), w.pool, w.run) }()
-	w.waitsForLock()
-	w.waitsForLock()
+	go func() { done <- PostSwap(w.t.Context(), w.sides, w.run) }()
+	w.waitsForLock(w.pool)
+	w.waitsForLock(w.pool)
 	must(t, tx.Commit(w.t.Context()))
 	must(t, <-done)
 	if diff := cmp.Diff(w.constraints("twin"), w.constraints("shop")); diff != "" {
@@ -136,7 +136,7 @@ func TestPostSwapNamesTheKeyThatRowsViolate(t *testing.T) {
 	w := swapWorld(t)
 	w.exec("CREATE SCHEMA " + shopShadow + "; " + strings.ReplaceAll(parents, "@", shopShadow) + "; INSERT INTO " + shopShadow + ".e VALUES (95, 999, 1)")
 	w.swap()
-	err := PostSwap(w.t.Context(), w.pool, w.run)
+	err := PostSwap(w.t.Context(), w.sides, w.run)
 	if pg.State(err) != "23503" || !strings.Contains(err.Error(), "e_fk of shop.e2") {
 		t.Errorf("got %v", err)
 	}

@@ -24,7 +24,7 @@ func (c *Copier) inOneSnapshot(ctx context.Context, t *plans.Table) (bool, error
 		return true, nil
 	}
 	var unique bool
-	err := c.Pool.QueryRow(ctx, `
+	err := c.Sides.Shadow.QueryRow(ctx, `
 		SELECT EXISTS (SELECT FROM pg_catalog.pg_index i WHERE (i.indisunique OR i.indisexclusion) AND i.indrelid IN (
 			SELECT relid FROM pg_catalog.pg_partition_tree($1::regclass) UNION SELECT $1::regclass))`,
 		t.Shadow.Quoted()).Scan(&unique)
@@ -57,50 +57,52 @@ func (c *Copier) copyWhole(ctx context.Context, t *tableCopy) error {
 // announce shows the table as under way: its one transaction shows nothing
 // before its end.
 func (c *Copier) announce(ctx context.Context, t *plans.Table) error {
-	return pg.ReadCommitted(ctx, c.Pool, func(tx pgx.Tx) error {
-		if _, err := control.Lock(ctx, tx, c.Run, t.N); err != nil {
+	return across(ctx, c.Sides, c.Run, pg.ReadCommitted, func(e ends) error {
+		if _, err := control.Lock(ctx, e.shadow, c.Run, t.N); err != nil {
 			return err
 		}
-		if err := markUnlogged(ctx, tx, c.Run, t); err != nil {
+		if err := markUnlogged(ctx, e, c.Run, t); err != nil {
 			return err
 		}
-		return control.SetState(ctx, tx, c.Run, t.N, control.CopyingRow)
+		return control.SetState(ctx, e.shadow, c.Run, t.N, control.CopyingRow)
 	})
 }
 
 func (c *Copier) checkEpoch(ctx context.Context) error {
-	return pg.ReadCommitted(ctx, c.Pool, func(tx pgx.Tx) error { return control.CheckEpoch(ctx, tx, c.Run) })
+	return pg.ReadCommitted(ctx, c.Sides.Shadow, func(tx pgx.Tx) error { return control.CheckEpoch(ctx, tx, c.Run) })
 }
 
 // copyAtOnce locks before it takes its snapshot: TRUNCATE is not MVCC-safe, and
 // one between snapshot and lock would show an empty table.
 func (c *Copier) copyAtOnce(ctx context.Context, t *tableCopy) error {
 	members := c.read(t.Table)
-	return pg.RepeatableRead(ctx, c.Pool, func(tx pgx.Tx) error {
-		if err := lockBeforeSnapshot(ctx, tx, members); err != nil {
+	return across(ctx, c.Sides, c.Run, pg.RepeatableRead, func(e ends) error {
+		if err := lockBeforeSnapshot(ctx, e.production, members); err != nil {
 			return err
 		}
 		var state control.State
-		var position string
-		err := tx.QueryRow(ctx, `SELECT state, pg_catalog.pg_current_snapshot()::text FROM pgumbra.shadow_table
-			WHERE run_id = $1 AND n = $2 FOR UPDATE`, c.Run.ID, t.N).Scan(&state, &position)
+		err := e.shadow.QueryRow(ctx, `SELECT state FROM pgumbra.shadow_table WHERE run_id = $1 AND n = $2 FOR UPDATE`, c.Run.ID, t.N).Scan(&state)
 		if err != nil || state != control.CopyingRow {
 			return err
 		}
-		if err := c.prepare(ctx, tx); err != nil {
+		var position string
+		if err := e.production.QueryRow(ctx, `SELECT pg_catalog.pg_current_snapshot()::text`).Scan(&position); err != nil {
+			return err
+		}
+		if err := c.prepare(ctx, e); err != nil {
 			return err
 		}
 		for _, m := range members {
-			if err := sameTable(ctx, tx, m); err != nil {
+			if err := sameTable(ctx, e.production, m); err != nil {
 				return err
 			}
 		}
-		rows, err := c.insertWhole(ctx, tx, t.Table)
+		rows, err := c.transferWhole(ctx, e, t.Table)
 		if err != nil {
 			return err
 		}
 		t.rows.Store(rows)
-		return c.endWhole(ctx, tx, t.Table, position, rows)
+		return c.endWhole(ctx, e, t.Table, position, rows)
 	})
 }
 
@@ -136,33 +138,32 @@ func lockBeforeSnapshot(ctx context.Context, tx pgx.Tx, members []plans.Member) 
 	return nil
 }
 
-func (c *Copier) insertWhole(ctx context.Context, tx pgx.Tx, t *plans.Table) (int64, error) {
+func (c *Copier) transferWhole(ctx context.Context, e ends, t *plans.Table) (int64, error) {
 	if t.Feed == plans.Derived {
-		tag, err := tx.Exec(ctx, deriveSQL(t))
-		return tag.RowsAffected(), err
+		return c.transferDerived(ctx, e, t)
 	}
-	leaves, err := c.leaves(ctx, tx, t)
+	leaves, err := c.leaves(ctx, e.production, t)
 	if err != nil {
 		return 0, err
 	}
 	var rows int64
 	for _, l := range leaves {
-		tag, err := tx.Exec(ctx, copySQL(c.Run.Plan, t, l.member.Name, wholeTable))
+		n, err := c.transfer(ctx, e, t, l.member.Name, nil)
 		if err != nil {
 			return 0, err
 		}
-		rows += tag.RowsAffected()
+		rows += n
 	}
 	return rows, nil
 }
 
-func (c *Copier) endWhole(ctx context.Context, tx pgx.Tx, t *plans.Table, position string, rows int64) error {
-	if err := c.setBegun(ctx, tx, t, control.Keying, position, rows); err != nil {
+func (c *Copier) endWhole(ctx context.Context, e ends, t *plans.Table, position string, rows int64) error {
+	if err := c.setBegun(ctx, e, t, control.Keying, position, rows); err != nil {
 		return err
 	}
-	_, err := tx.Exec(ctx, `UPDATE pgumbra.shadow_table SET rows_copied = $3 WHERE run_id = $1 AND n = $2`, c.Run.ID, t.N, rows)
+	_, err := e.shadow.Exec(ctx, `UPDATE pgumbra.shadow_table SET rows_copied = $3 WHERE run_id = $1 AND n = $2`, c.Run.ID, t.N, rows)
 	if err != nil {
 		return err
 	}
-	return control.CheckEpoch(ctx, tx, c.Run)
+	return control.CheckEpoch(ctx, e.shadow, c.Run)
 }

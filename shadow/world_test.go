@@ -18,33 +18,69 @@ import (
 
 const shopShadow = "pgumbra_r_shop"
 
-// world is a database with a production schema, shop, and a plan under
-// construction for it.
+var discard = slog.New(slog.DiscardHandler)
+
+// world is a database with a production schema, shop, a place for the shadow, and
+// a plan under construction for both.
 type world struct {
-	t    testing.TB
-	dsn  string
-	pool *pgxpool.Pool
-	plan *plans.Plan
-	run  *control.Run
-	toc  int
+	t      testing.TB
+	dsn    string
+	shadow string // DSN; production's where both are in one database
+	pool   *pgxpool.Pool
+	sides  control.Sides
+	plan   *plans.Plan
+	run    *control.Run
+	toc    int
+}
+
+// way is where the shadow is.
+type way string
+
+const (
+	together way = "in one database"
+	apart    way = "in two databases"
+)
+
+// bothWays runs a test with the shadow beside production and in a database of its
+// own.
+func bothWays(t *testing.T, f func(*testing.T, way)) {
+	t.Parallel()
+	for _, how := range []way{together, apart} {
+		t.Run(string(how), func(t *testing.T) {
+			t.Parallel()
+			f(t, how)
+		})
+	}
 }
 
 func newWorld(t testing.TB, production string) *world {
 	t.Helper()
-	return worldAt(t, testcontainers.Database(t), production)
+	return worldAt(t, testcontainers.Database(t), "", production)
 }
 
-func worldAt(t testing.TB, dsn, production string) *world {
+// world makes one of either kind.
+func (how way) world(t testing.TB, production string) *world {
 	t.Helper()
-	ctx := t.Context()
-	if err := control.Migrate(ctx, dsn); err != nil {
-		t.Fatal(err)
+	shadow := ""
+	if how == apart {
+		shadow = testcontainers.Database(t)
 	}
-	w := &world{t: t, dsn: dsn}
+	return worldAt(t, testcontainers.Database(t), shadow, production)
+}
+
+func worldAt(t testing.TB, dsn, shadow, production string) *world {
+	t.Helper()
+	w := &world{t: t, dsn: dsn, shadow: shadow}
+	must(t, control.Migrate(t.Context(), dsn))
+	if shadow == "" {
+		w.shadow = dsn
+	} else {
+		must(t, control.Migrate(t.Context(), shadow))
+	}
 	w.connect()
 	w.exec("CREATE SCHEMA shop")
 	w.exec("SET search_path = shop, public; " + production + "; RESET ALL")
-	w.plan = &plans.Plan{Run: "r", SearchPath: "shop, public", Settings: plans.DefaultSettings(),
+	w.plan = &plans.Plan{Run: "r", Elsewhere: w.sides.Apart(), SearchPath: "shop, public", Settings: plans.DefaultSettings(),
 		Schemas: []plans.Schema{{Production: "shop", Shadow: shopShadow, Old: "pgumbra_r_old_shop", Swap: plans.Rename}}}
 	w.plan.Settings.Copy.ChunkRows = 100
 	w.entry("SCHEMA", pg.Name{Name: shopShadow}, pg.Name{}, plans.StageBuild, "CREATE SCHEMA "+shopShadow+";")
@@ -53,32 +89,63 @@ func worldAt(t testing.TB, dsn, production string) *world {
 
 func (w *world) connect() {
 	w.t.Helper()
-	pool, err := pg.NewPool(w.t.Context(), w.dsn, 6, pg.Options{Component: "test", SearchPath: "shop, public"})
-	if err != nil {
-		w.t.Fatal(err)
+	open := func(dsn string) *pgxpool.Pool {
+		pool, err := pg.NewPool(w.t.Context(), dsn, 6, pg.Options{Component: "test", SearchPath: "shop, public"})
+		must(w.t, err)
+		w.t.Cleanup(pool.Close)
+		return pool
 	}
-	w.t.Cleanup(pool.Close)
-	w.pool = pool
+	w.pool = open(w.dsn)
+	w.sides = control.Together(w.pool)
+	if w.shadow != w.dsn {
+		w.sides.Shadow = open(w.shadow)
+	}
 }
 
-// exec runs a script on a session of its own.
+// exec runs a script on a session of its own, on the side that it speaks of.
 func (w *world) exec(script string) {
 	w.t.Helper()
-	conn, err := pgx.Connect(w.t.Context(), w.dsn)
-	if err != nil {
-		w.t.Fatal(err)
+	dsn := w.dsn
+	if w.speaksOfShadow(script) {
+		dsn = w.shadow
 	}
+	conn, err := pgx.Connect(w.t.Context(), dsn)
+	must(w.t, err)
 	defer func() { _ = conn.Close(context.WithoutCancel(w.t.Context())) }()
 	if err := pg.ExecScript(w.t.Context(), conn, script); err != nil {
 		w.t.Fatalf("%s: %v", script, err)
 	}
 }
 
+// speaksOfShadow: whatever names a table of production's runs there, so that what
+// names tables of both sides fails where they are apart.
+func (w *world) speaksOfShadow(sql string) bool {
+	const placeholder = "@"
+	sql = strings.ReplaceAll(sql, shopShadow, placeholder)
+	for _, there := range []string{"shop.", "pgumbra.event", "pgumbra.leader"} {
+		if strings.Contains(sql, there) {
+			return false
+		}
+	}
+	return strings.Contains(sql, placeholder) || strings.Contains(sql, "pgumbra.")
+}
+
+// side is the pool of the side that a query speaks of.
+func (w *world) side(sql string) *pgxpool.Pool {
+	if w.speaksOfShadow(sql) {
+		return w.sides.Shadow
+	}
+	if strings.Contains(sql, "pgumbra.shadow_table") {
+		must(w.t, control.Mirror(w.t.Context(), w.sides, w.run))
+	}
+	return w.pool
+}
+
 // text is a query's single value.
 func (w *world) text(sql string, args ...any) string {
 	w.t.Helper()
 	var s string
-	if err := w.pool.QueryRow(w.t.Context(), "SELECT coalesce((SELECT x::text FROM ("+sql+") AS q (x)), 'NULL')", args...).Scan(&s); err != nil {
+	if err := w.side(sql).QueryRow(w.t.Context(), "SELECT coalesce((SELECT x::text FROM ("+sql+") AS q (x)), 'NULL')", args...).Scan(&s); err != nil {
 		w.t.Fatalf("%s: %v", sql, err)
 	}
 	return s
@@ -171,6 +238,11 @@ func (w *world) create() *control.Run {
 		w.t.Fatal(err)
 	}
 	w.run = run
+	if w.sides.Apart() {
+		origin, err := control.ReadOrigin(w.t.Context(), w.pool)
+		must(w.t, err)
+		must(w.t, control.Adopt(w.t.Context(), w.sides.Shadow, run, origin))
+	}
 	return run
 }
 
@@ -178,13 +250,13 @@ func (w *world) create() *control.Run {
 func (w *world) start() {
 	w.t.Helper()
 	w.create()
-	if err := Build(w.t.Context(), w.pool, w.run); err != nil {
+	if err := Build(w.t.Context(), w.sides, w.run, discard); err != nil {
 		w.t.Fatal(err)
 	}
 }
 
 func (w *world) copier() *Copier {
-	return &Copier{Pool: w.pool, Run: w.run, Log: slog.New(slog.DiscardHandler), Throttle: func(context.Context) error { return nil }}
+	return &Copier{Sides: w.sides, Run: w.run, Log: discard, Throttle: func(context.Context) error { return nil }}
 }
 
 func (w *world) copy() {
@@ -197,11 +269,11 @@ func (w *world) copy() {
 // settle goes from keying to following; nothing was written meanwhile.
 func (w *world) settle() {
 	w.t.Helper()
-	if err := BuildKeys(w.t.Context(), w.pool, w.run, 2, nothingJournalled); err != nil {
+	if err := BuildKeys(w.t.Context(), w.sides, w.run, 2, nothingJournalled); err != nil {
 		w.t.Fatal(err)
 	}
 	w.exec("UPDATE pgumbra.shadow_table SET state = 'indexing' WHERE state = 'catching_up'")
-	if err := BuildIndexes(w.t.Context(), w.pool, w.run, 2); err != nil {
+	if err := BuildIndexes(w.t.Context(), w.sides, w.run, 2); err != nil {
 		w.t.Fatal(err)
 	}
 }
@@ -218,7 +290,7 @@ func (w *world) equal(a, b string) {
 
 func (w *world) rows(sql string) []string {
 	w.t.Helper()
-	rows, err := w.pool.Query(w.t.Context(), "SELECT q::text FROM ("+sql+") AS q ORDER BY 1")
+	rows, err := w.side(sql).Query(w.t.Context(), "SELECT q::text FROM ("+sql+") AS q ORDER BY 1")
 	if err != nil {
 		w.t.Fatalf("%s: %v", sql, err)
 	}
