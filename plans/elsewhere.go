@@ -20,6 +20,7 @@ type shadowSide struct {
 	superuser bool
 	server    int // server_version_num
 	catalog   *catalog.Catalog
+	live      bool // the run is under way: what it made stands there
 	// settingRoles are those that production's database has settings for, quoted.
 	settingRoles []string
 }

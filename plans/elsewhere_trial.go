@@ -18,7 +18,7 @@ import (
 // One transaction, rolled back; nobody waits for it, since nothing that it locks
 // is anybody else's.
 func (m *maker) tryOnShadow(ctx context.Context) error {
-	if !m.plan.Elsewhere || m.found(Blocker) {
+	if !m.plan.Elsewhere || m.side.live || m.found(Blocker) {
 		return nil // what follows from a blocker would only hide it
 	}
 	tx, err := m.side.db.Begin(ctx)

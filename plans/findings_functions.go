@@ -140,7 +140,7 @@ func mentions(text []string) (called, read func(pg.Name) bool) {
 		}
 		return i, true
 	}
-	any := func(n pg.Name, fits func(first, last int) bool) bool {
+	somewhere := func(n pg.Name, fits func(first, last int) bool) bool {
 		for i := range text {
 			if first, can := begins(i, n); can && is(i, n.Name) && fits(first, i) {
 				return true
@@ -148,9 +148,9 @@ func mentions(text []string) (called, read func(pg.Name) bool) {
 		}
 		return false
 	}
-	called = func(n pg.Name) bool { return any(n, func(_, last int) bool { return is(last+1, "(") }) }
+	called = func(n pg.Name) bool { return somewhere(n, func(_, last int) bool { return is(last+1, "(") }) }
 	read = func(n pg.Name) bool {
-		return any(n, func(first, _ int) bool {
+		return somewhere(n, func(first, _ int) bool {
 			return first > 0 && slices.Contains(tableWords, strings.ToLower(text[first-1]))
 		})
 	}

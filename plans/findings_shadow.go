@@ -79,8 +79,8 @@ func (m *maker) checkShadowEmpty(ctx context.Context) error {
 	if err := m.checkControl(ctx, m.side.db); err != nil {
 		return err
 	}
-	live, err := m.live(ctx)
-	if err != nil || live {
+	var err error
+	if m.side.live, err = m.live(ctx); err != nil || m.side.live {
 		return err
 	}
 	for _, s := range m.plan.Schemas {

@@ -97,12 +97,12 @@ func (m *maker) extensionRows(ctx context.Context) error {
 		return err
 	}
 	for _, t := range all {
-		var any bool
-		err := m.db.QueryRow(ctx, "SELECT EXISTS (SELECT FROM "+t.Table+" "+t.Condition+")").Scan(&any)
+		var holds bool
+		err := m.db.QueryRow(ctx, "SELECT EXISTS (SELECT FROM "+t.Table+" "+t.Condition+")").Scan(&holds)
 		if pg.State(err) == "" && err != nil {
 			return err
 		}
-		if any || err != nil { // what we may not read may hold rows
+		if holds || err != nil { // what we may not read may hold rows
 			m.warning("extension-rows", t.Table, "extension "+t.Extension+" keeps rows of yours in this table, which are not carried over", "copy them by hand: they are what pg_dump --table="+t.Table+" writes")
 		}
 	}
