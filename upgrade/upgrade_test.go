@@ -104,6 +104,11 @@ func (w *world) run(ctx context.Context, o upgrade.Options) {
 func (w *world) upgraded(ctx context.Context, leaveOut ...string) {
 	w.t.Helper()
 	must(w.t, rehearsal.MigrateInPlace(ctx, w.oracleDSN, w.folder, ""))
+	if w.served != w.production { // what does not move stays behind
+		exec(w.t, w.oracleDSN, fmt.Sprintf(`DO $$ DECLARE s name; BEGIN
+			FOR s IN SELECT nspname FROM pg_namespace WHERE nspname !~ '^(pg_|information_schema|public$)' AND nspname <> ALL ('{%s}') LOOP
+				EXECUTE format('DROP SCHEMA %%I CASCADE', s); END LOOP; END $$`, strings.Join(w.oracle.Schemas, ",")))
+	}
 	w.same(ctx, leaveOut...)
 }
 

@@ -140,9 +140,38 @@ func Purge(ctx context.Context, conn *pgx.Conn, run *Run) error {
 		if err != nil || needed {
 			return err
 		}
-		_, err = tx.Exec(ctx, `DROP SCHEMA IF EXISTS pgumbra CASCADE`)
-		return err
+		return dropSchema(ctx, tx)
 	})
+}
+
+// dropSchema drops the control schema, but for functions of triggers that still
+// stand on tables of the user's: an old side that was kept refuses writes by
+// them, and would take them silently otherwise.
+func dropSchema(ctx context.Context, tx pgx.Tx) error {
+	rows, err := tx.Query(ctx, `
+		SELECT pg_catalog.format('DROP %s %I.%I CASCADE', CASE c.relkind WHEN 'v' THEN 'VIEW' WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, n.nspname, c.relname)
+		FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+		WHERE n.nspname = 'pgumbra' AND c.relkind IN ('r', 'v', 'S')
+		  AND EXISTS (SELECT FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid WHERE p.pronamespace = n.oid)
+		  AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid
+		      AND d.deptype IN ('a', 'i') AND d.refclassid = 'pg_catalog.pg_class'::regclass)
+		ORDER BY c.relkind DESC, c.oid`)
+	if err != nil {
+		return fmt.Errorf("list the control schema: %w", err)
+	}
+	statements, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return fmt.Errorf("list the control schema: %w", err)
+	}
+	if len(statements) == 0 {
+		statements = []string{`DROP SCHEMA IF EXISTS pgumbra CASCADE`}
+	}
+	for _, sql := range statements {
+		if _, err := tx.Exec(ctx, sql); err != nil {
+			return fmt.Errorf("drop the control schema: %w", err)
+		}
+	}
+	return nil
 }
 
 // needed reports whether the control schema holds a run, or anything that is
