@@ -42,7 +42,11 @@ func CarryDatabase(ctx context.Context, sides control.Sides, run *control.Run, l
 	if err != nil || len(steps) == 0 {
 		return err
 	}
-	err = pg.ReadCommitted(ctx, sides.Shadow, func(tx pgx.Tx) error {
+	return carryOut(ctx, sides, run, steps, log)
+}
+
+func carryOut(ctx context.Context, sides control.Sides, run *control.Run, steps []step, log *slog.Logger) error {
+	err := pg.ReadCommitted(ctx, sides.Shadow, func(tx pgx.Tx) error {
 		if err := control.CheckEpoch(ctx, tx, run); err != nil {
 			return err
 		}
@@ -58,6 +62,9 @@ func CarryDatabase(ctx context.Context, sides control.Sides, run *control.Run, l
 			default:
 				return err
 			}
+		}
+		if len(undo) == 0 {
+			return nil
 		}
 		return control.Event(ctx, tx, run, carried, map[string]any{"undo": undo})
 	})
@@ -94,8 +101,7 @@ func takeBack(ctx context.Context, pool *pgxpool.Pool, run *control.Run) error {
 	return pg.ReadCommitted(ctx, pool, func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, `SELECT u.sql FROM pgumbra.event e
 			CROSS JOIN LATERAL pg_catalog.json_array_elements_text(e.detail -> 'undo') WITH ORDINALITY AS u (sql, place)
-			WHERE e.run_id = $1 AND e.message = $2 AND pg_catalog.json_typeof(e.detail -> 'undo') = 'array'
-			ORDER BY e.id DESC, u.place DESC`, run.ID, carried)
+			WHERE e.run_id = $1 AND e.message = $2 ORDER BY e.id DESC, u.place DESC`, run.ID, carried)
 		if err != nil {
 			return fmt.Errorf("read what was changed of the database: %w", err)
 		}

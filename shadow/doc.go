@@ -6,9 +6,15 @@
 // only reads, under ACCESS SHARE, until the swap is done; after it, it validates
 // foreign keys there.
 //
+// A shadow in another database has a skeleton in production: its structure, empty,
+// under the same names, so that transforms are evaluated where the rows are. Rows
+// go from one server's COPY into the other's, never as Go values. All that
+// changes with the shadow's rows is recorded in the control schema beside them.
+//
 // Order of calls: [Build]; once capture is installed [Copier.Copy], [BuildKeys],
 // then (after the first catch-up) [BuildIndexes]; [SwapEntries] inside the swap
-// and [PostSwap] after it. [Drop] undoes everything before the swap. Each can be
+// and [PostSwap] after it. [Drop] undoes everything before the swap, [DropSkeleton] what is of no use
+// after it. Each can be
 // called again after it was interrupted, at any point.
 //
 // Transactions that run long check the leader's epoch at their end, not at their

@@ -3,6 +3,7 @@ package shadow
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -72,26 +73,40 @@ func installExtension(ctx context.Context, tx pgx.Tx, e *plans.Entry) error {
 }
 
 // dropExtensions drops those that this run made, the last one first, and their
-// schemas. One that something else uses by now stays.
+// schemas. One may need another that was made after it, by CASCADE: so again
+// until nothing goes any more. What something else uses by now stays.
 func dropExtensions(ctx context.Context, tx pgx.Tx, run *control.Run) error {
 	made, err := recorded(ctx, tx, run)
 	if err != nil {
 		return err
 	}
-	words := map[string]string{extensionTag: "EXTENSION", extensionSchemaTag: "SCHEMA"}
-	for i := len(run.Plan.Entries) - 1; i >= 0; i-- {
-		e := &run.Plan.Entries[i]
-		word, ours := words[e.Tag]
-		if !ours || !made[e.TOC] {
-			continue
-		}
-		err := pgx.BeginFunc(ctx, tx, func(inner pgx.Tx) error {
-			_, err := inner.Exec(ctx, "DROP "+word+" IF EXISTS "+pg.Ident(e.Name.Name))
+	left := entriesOf(run.Plan, func(e *plans.Entry) bool {
+		return made[e.TOC] && (e.Tag == extensionTag || e.Tag == extensionSchemaTag)
+	})
+	slices.Reverse(left)
+	for before := len(left) + 1; len(left) < before; {
+		before = len(left)
+		if left, err = dropUnused(ctx, tx, left); err != nil {
 			return err
-		})
-		if err != nil && pg.State(err) != dependentObjects {
-			return fmt.Errorf("drop %s: %w", describe(e), err)
 		}
 	}
 	return nil
+}
+
+// dropUnused returns those that something needs.
+func dropUnused(ctx context.Context, tx pgx.Tx, entries []*plans.Entry) (needed []*plans.Entry, err error) {
+	words := map[string]string{extensionTag: "EXTENSION", extensionSchemaTag: "SCHEMA"}
+	for _, e := range entries {
+		err := pgx.BeginFunc(ctx, tx, func(inner pgx.Tx) error {
+			_, err := inner.Exec(ctx, "DROP "+words[e.Tag]+" IF EXISTS "+pg.Ident(e.Name.Name))
+			return err
+		})
+		if err != nil && pg.State(err) != dependentObjects {
+			return nil, fmt.Errorf("drop %s: %w", describe(e), err)
+		}
+		if err != nil {
+			needed = append(needed, e)
+		}
+	}
+	return needed, nil
 }
