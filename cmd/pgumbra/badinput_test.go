@@ -102,7 +102,8 @@ var badInputs = []badInput{
 	{name: "view outside", sql: "CREATE VIEW public.v AS SELECT id FROM shop.a;", code: exitFindings, says: []string{"outside-dependency", "public.v"}},
 	{name: "foreign key from outside", sql: "CREATE TABLE public.o (id int REFERENCES shop.a);", code: exitFindings, says: []string{"outside-dependency", "public.o"}},
 	{name: "publication for all tables", sql: "CREATE PUBLICATION everything FOR ALL TABLES;", code: exitFindings, says: []string{"publication-all-tables", "everything"}},
-	{name: "other server", extra: "shadow: {dsn: \"host=elsewhere\"}\n", code: exitFindings, says: []string{"other-server"}},
+	{name: "shadow out of reach", args: []string{"plan", "--set", "shadow.dsn=postgres://u:geheim@127.0.0.1:1/x"}, code: exitError, says: []string{"the shadow: ", "127.0.0.1"}},
+	{name: "traffic in one database", extra: "traffic: {command: [./switch]}\n", code: exitUsage, says: []string{"pgumbra.yaml:4:", "shadow.dsn is empty"}},
 	{name: "migrated build", extra: "build: migrated\n", code: exitFindings, says: []string{"build-migrated"}},
 
 	{name: "finish without a run", args: []string{"finish"}, code: exitError, says: []string{"no such run"}},
