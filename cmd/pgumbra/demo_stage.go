@@ -58,7 +58,7 @@ func (s *stage) onAnotherServer(ctx context.Context, major int) error {
 		return err
 	}
 	s.closers = append(s.closers, bouncer.Stop)
-	s.clients = bouncer.DSN("shop") + "?default_query_exec_mode=exec"
+	s.clients = bouncer.DSN("shop") + "&default_query_exec_mode=exec"
 	s.planLines = fmt.Sprintf("\ntraffic:\n  pgbouncer: {admin_dsn: %q, database: shop, config: %q}\n", bouncer.AdminDSN(), bouncer.ConfigPath())
 	return nil
 }

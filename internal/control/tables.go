@@ -148,23 +148,15 @@ func Purge(ctx context.Context, conn *pgx.Conn, run *Run) error {
 // stand on tables of the user's: an old side that was kept refuses writes by
 // them, and would take them silently otherwise.
 func dropSchema(ctx context.Context, tx pgx.Tx) error {
-	rows, err := tx.Query(ctx, `
-		SELECT pg_catalog.format('DROP %s %I.%I CASCADE', CASE c.relkind WHEN 'v' THEN 'VIEW' WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, n.nspname, c.relname)
-		FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-		WHERE n.nspname = 'pgumbra' AND c.relkind IN ('r', 'v', 'S')
-		  AND EXISTS (SELECT FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid WHERE p.pronamespace = n.oid)
-		  AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid
-		      AND d.deptype IN ('a', 'i') AND d.refclassid = 'pg_catalog.pg_class'::regclass)
-		ORDER BY c.relkind DESC, c.oid`)
-	if err != nil {
-		return fmt.Errorf("list the control schema: %w", err)
+	statements := []string{`DROP SCHEMA IF EXISTS pgumbra CASCADE`}
+	var guards bool
+	err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid
+		WHERE p.pronamespace = pg_catalog.to_regnamespace('pgumbra'))`).Scan(&guards)
+	if err == nil && guards {
+		statements, err = dropRelations(ctx, tx)
 	}
-	statements, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	if err != nil {
-		return fmt.Errorf("list the control schema: %w", err)
-	}
-	if len(statements) == 0 {
-		statements = []string{`DROP SCHEMA IF EXISTS pgumbra CASCADE`}
+		return fmt.Errorf("look what the control schema holds: %w", err)
 	}
 	for _, sql := range statements {
 		if _, err := tx.Exec(ctx, sql); err != nil {
@@ -172,6 +164,19 @@ func dropSchema(ctx context.Context, tx pgx.Tx) error {
 		}
 	}
 	return nil
+}
+
+// dropRelations are the statements that drop the control schema's tables and
+// views, and what belongs to them.
+func dropRelations(ctx context.Context, tx pgx.Tx) ([]string, error) {
+	rows, err := tx.Query(ctx, `
+		SELECT pg_catalog.format('DROP %s IF EXISTS %I.%I CASCADE', CASE c.relkind WHEN 'v' THEN 'VIEW' WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, n.nspname, c.relname)
+		FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+		WHERE n.nspname = 'pgumbra' AND c.relkind IN ('r', 'v', 'S') ORDER BY c.relkind <> 'r', c.oid`)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[string])
 }
 
 // needed reports whether the control schema holds a run, or anything that is
