@@ -3,6 +3,7 @@ package replay
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans"
 	"github.com/pgumbra/pgumbra/testcontainers"
 )
 
@@ -190,4 +192,39 @@ func (w *world) waitFor(query string) {
 	for yes := false; !yes; {
 		w.must(w.sides.Shadow.QueryRow(ctx, query).Scan(&yes))
 	}
+}
+
+// Types that do not travel as themselves: NOT NULL domains, domains that would
+// cut, composites and arrays of them, as columns and as keys.
+func TestBatchOfTypesThatTravelAsOthers(t *testing.T) {
+	t.Parallel()
+	eachWay(t, func(t *testing.T, newWorld maker) {
+		w := newWorld(t, `CREATE DOMAIN short AS varchar(3) NOT NULL; CREATE TYPE mood AS ENUM ('low', 'high'); CREATE TYPE pair AS (a int, b varchar(4));
+			CREATE DOMAIN full_pair AS pair NOT NULL;
+			CREATE TABLE a (k pair, s text, f pair, ps pair[], ms mood[], v varchar(5), n numeric(6, 2), b bit(3), PRIMARY KEY (k, s));
+			CREATE TABLE twin.a (k shop.pair, s shop.short, f shop.full_pair, ps shop.pair[], ms shop.mood[], v varchar(5), n numeric(6, 2), b bit(3),
+				token uuid DEFAULT gen_random_uuid(), PRIMARY KEY (k, s));
+			INSERT INTO a SELECT (i, 'p')::pair, 's' || i, (i, NULL)::pair, ARRAY[(1, 'x')::pair, NULL], '{low,NULL}', 'v', i, '101' FROM generate_series(1, 9) i`,
+			func(w *world, p *plans.Plan) {
+				w.add(p, w.source("a", plans.RecordRow, "k", "s"), "k shop.pair = k", "s shop.short = s", "f shop.full_pair = f", "ps shop.pair[] = ps",
+					"ms shop.mood[] = ms", "v varchar(5) = v", "n numeric(6,2) = n", "b bit(3) = b", "token uuid = volatile").Upsert = false
+			})
+		tokens := w.text(`SELECT token::text FROM twin.a WHERE (k).a BETWEEN 2 AND 4 ORDER BY k`)
+		w.exec(`UPDATE shop.a SET ps = NULL, n = 7.125 WHERE (k).a = 2; DELETE FROM shop.a WHERE (k).a = 5; UPDATE shop.a SET k.a = 40 WHERE (k).a = 6;
+			INSERT INTO shop.a (k, s, f, ms) VALUES ((50, 'a, "'), 'new', (1, 'b '), '{}')`)
+		w.equal()
+		const rows = `SELECT ROW(k, s, f, ps, ms, v, n, b)::text FROM %s.a ORDER BY 1`
+		w.want(fmt.Sprintf(rows, "twin"), w.text(fmt.Sprintf(rows, "shop")))
+		w.want(`SELECT token::text FROM twin.a WHERE (k).a BETWEEN 2 AND 4 ORDER BY k`, tokens)
+		w.exec(`UPDATE twin.a SET v = 'x' WHERE (k).a = 1`)
+		verdict, err := w.r.Verify(w.ctx, w.table(0))
+		w.must(err)
+		if len(verdict.Differences) != 1 || verdict.Differences[0].Key != "k=(1,p), s=s1" {
+			t.Errorf("verdict %+v", verdict)
+		}
+		w.exec(`UPDATE twin.a SET v = 'v' WHERE (k).a = 1; UPDATE shop.a SET s = 'four' WHERE (k).a = 40`)
+		if _, err := w.r.Batch(w.ctx, w.table(0)); !errors.Is(err, ErrConflict) || pg.State(err) != "22001" {
+			t.Errorf("got %v", err)
+		}
+	})
 }

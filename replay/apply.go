@@ -46,7 +46,7 @@ func (f *feed) apply(ctx context.Context, e ends, s scope, n news) error {
 	}
 	w := f.writer(e)
 	if n.whole || n.member && f.kind() != keyed {
-		return f.bring(ctx, e, []set{f.wholeSet()}, w.rebuild())
+		return f.bring(ctx, e, anyWay, f.wholeSet(), w.rebuild())
 	}
 	switch f.kind() {
 	case derived:
@@ -56,25 +56,31 @@ func (f *feed) apply(ctx context.Context, e ends, s scope, n news) error {
 	}
 	if n.member {
 		s.reread = true
-		if err := f.bring(ctx, e, []set{f.allKeysSet()}, []statement{w.deleteAbsent()}); err != nil {
+		if err := f.bring(ctx, e, anyWay, f.allKeysSet(), []statement{w.deleteAbsent()}); err != nil {
 			return err
 		}
 	}
-	if err := f.preferIndexes(ctx, e, n.changes); err != nil {
-		return err
-	}
-	if err := f.bring(ctx, e, f.keyedSets(s), w.applyKeyed(s.on(e))); err != nil {
-		return err
-	}
-	return e.each(func(tx pgx.Tx) error { return anyWay.set(ctx, tx) }) // for whatever else it reads
+	return f.bring(ctx, e, f.preferred(n.changes), f.keyedSet(s), w.applyKeyed(s.on(e)))
 }
 
-// bring stages sets, where it must, and runs the statements that read them.
-func (f *feed) bring(ctx context.Context, e ends, sets []set, todo []statement) error {
-	if err := f.stage(ctx, e, sets...); err != nil {
+// bring stages a set, where it must, and runs the statements that read it.
+func (f *feed) bring(ctx context.Context, e ends, p planner, rows set, todo []statement) error {
+	if e.apart() {
+		if err := f.stage(ctx, e, p, rows); err != nil {
+			return err
+		}
+		return f.script(ctx, e.shadow, p, todo)
+	}
+	if p == anyWay {
+		return f.exec(ctx, e.shadow, todo)
+	}
+	if err := p.set(ctx, e.shadow); err != nil {
 		return err
 	}
-	return f.exec(ctx, e.shadow, todo)
+	if err := f.exec(ctx, e.shadow, todo); err != nil {
+		return err
+	}
+	return anyWay.set(ctx, e.shadow) // for whatever else the transaction reads
 }
 
 // fewChanges are looked up by the key's index whatever the planner thinks:
@@ -82,11 +88,11 @@ func (f *feed) bring(ctx context.Context, e ends, sets []set, todo []statement) 
 // of production for them. Many of a small table are left to the planner.
 const fewChanges = 100_000
 
-func (f *feed) preferIndexes(ctx context.Context, e ends, changes int64) error {
+func (f *feed) preferred(changes int64) planner {
 	if changes > fewChanges && changes > f.src.Rows/10 {
-		return nil
+		return anyWay
 	}
-	return e.each(func(tx pgx.Tx) error { return byIndex.set(ctx, tx) })
+	return byIndex
 }
 
 // planner says which ways the planner may go until the transaction ends.
@@ -103,13 +109,27 @@ var (
 )
 
 func (p planner) set(ctx context.Context, tx pgx.Tx) error {
-	_, err := tx.Exec(ctx, `SELECT pg_catalog.set_config('enable_seqscan', $1, true), pg_catalog.set_config('enable_hashjoin', $2, true),
-		pg_catalog.set_config('enable_mergejoin', $3, true), pg_catalog.set_config('enable_nestloop', $4, true)`,
-		p.seqScan, p.hashJoin, p.mergeJoin, p.nestLoop)
+	_, err := tx.Exec(ctx, p.sql("$1", "$2", "$3", "$4"), p.seqScan, p.hashJoin, p.mergeJoin, p.nestLoop)
 	if err != nil {
 		return fmt.Errorf("set planner options: %w", err)
 	}
 	return nil
+}
+
+func (p planner) sql(seqScan, hashJoin, mergeJoin, nestLoop string) string {
+	return fmt.Sprintf(`SELECT pg_catalog.set_config('enable_seqscan', %s, true), pg_catalog.set_config('enable_hashjoin', %s, true),
+		pg_catalog.set_config('enable_mergejoin', %s, true), pg_catalog.set_config('enable_nestloop', %s, true)`, seqScan, hashJoin, mergeJoin, nestLoop)
+}
+
+// around begins and ends a script in which the planner goes these ways.
+func (p planner) around() (begin, end string) {
+	if p == anyWay {
+		return "", ""
+	}
+	text := func(p planner) string {
+		return p.sql(pg.Literal(p.seqScan), pg.Literal(p.hashJoin), pg.Literal(p.mergeJoin), pg.Literal(p.nestLoop))
+	}
+	return text(p) + ";\n", ";\n" + text(anyWay)
 }
 
 // DropJournalled deletes from a freshly copied table each key that a journal
@@ -131,7 +151,10 @@ func (r *Replayer) DropJournalled(ctx context.Context, tx pgx.Tx, t *plans.Table
 	if err != nil || position == "" {
 		return err
 	}
-	drop := func(e ends) error { return f.dropTouched(ctx, e, scope{position: position, reread: true}) }
+	s := scope{position: position, reread: true}
+	drop := func(e ends) error {
+		return f.bring(ctx, e, atOnce, f.touchedSet(s), []statement{f.writer(e).deleteTouched(s.on(e))})
+	}
 	if !r.Sides.Apart() {
 		return drop(ends{tx, tx})
 	}
@@ -141,16 +164,6 @@ func (r *Replayer) DropJournalled(ctx context.Context, tx pgx.Tx, t *plans.Table
 		}
 		return drop(e)
 	})
-}
-
-func (f *feed) dropTouched(ctx context.Context, e ends, s scope) error {
-	if err := atOnce.set(ctx, e.shadow); err != nil {
-		return err
-	}
-	if err := f.bring(ctx, e, []set{f.touchedSet(s)}, []statement{f.writer(e).deleteTouched(s.on(e))}); err != nil {
-		return err
-	}
-	return anyWay.set(ctx, e.shadow)
 }
 
 func positionOf(ctx context.Context, db pg.Querier, run int64, n int) (string, error) {

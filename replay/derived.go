@@ -23,7 +23,7 @@ type reach struct {
 // reached are the distinct values of a watch, named after it.
 func (f *feed) reached(s scope, w int) string {
 	if f.landing {
-		return fmt.Sprintf("%s AS (TABLE %s)", f.reachedName(w), f.staged(reachedSet(w)))
+		return fmt.Sprintf("%s AS (SELECT * FROM %s AS w)", f.reachedName(w), f.receivedSet(reachedSet(w), f.reachedTypes(w)))
 	}
 	columns := f.watches[w].columns
 	return fmt.Sprintf("%s AS (SELECT DISTINCT %s FROM %s AS j WHERE %s AND j.op <> 't')", f.reachedName(w),
@@ -155,7 +155,7 @@ func (f *feed) applyDerived(ctx context.Context, e ends, s scope) error {
 			return f.refused(count, err)
 		}
 	}
-	if err := f.stage(ctx, e, f.reachedSets(s, rcs)...); err != nil {
+	if err := f.stage(ctx, e, anyWay, f.reachedSets(s, rcs)...); err != nil {
 		return err
 	}
 	w, s := f.writer(e), s.on(e)

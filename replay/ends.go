@@ -19,14 +19,6 @@ type ends struct {
 
 func (e ends) apart() bool { return e.production != e.shadow }
 
-// each runs f in the transaction, or in both of them.
-func (e ends) each(f func(pgx.Tx) error) error {
-	if err := f(e.production); err != nil || !e.apart() {
-		return err
-	}
-	return f(e.shadow)
-}
-
 // both runs something on each side at once, or one after the other in the one
 // transaction there is.
 func (e ends) both(production, shadow func() error) error {

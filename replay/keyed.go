@@ -152,7 +152,7 @@ func (f *feed) deleteAbsent() statement {
 // allKeys are the shadow's keys of all rows of production. It stands after FROM.
 func (f *feed) allKeys() string {
 	if f.landing {
-		return f.staged("all") + " AS " + f.own + "_g"
+		return f.receivedSet("all", f.keyTypes(f.k)) + " AS " + f.own + "_g"
 	}
 	return fmt.Sprintf("(%s) AS %s_g", f.selectKeys(), f.own)
 }

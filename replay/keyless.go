@@ -30,7 +30,7 @@ func (f *feed) shadowImage(row string) string {
 // applyKeyless adds and removes as many copies of each row as the unread
 // entries come to.
 func (f *feed) applyKeyless(ctx context.Context, e ends, s scope) error {
-	if err := f.stage(ctx, e, f.netSet(s), f.copiesSet(s)); err != nil {
+	if err := f.stage(ctx, e, anyWay, f.netSet(s), f.copiesSet(s)); err != nil {
 		return err
 	}
 	w, s := f.writer(e), s.on(e)

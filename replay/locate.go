@@ -86,10 +86,7 @@ func (f *feed) describe(ctx context.Context, tx pgx.Tx, s scope) (key, column, e
 // try replays the keys in scope in savepoints that are rolled back.
 func (f *feed) try(ctx context.Context, e ends, s scope) error {
 	replay := func(e ends) error {
-		if err := f.stage(ctx, e, f.keyedSets(s)...); err != nil {
-			return err
-		}
-		return f.exec(ctx, e.shadow, f.writer(e).applyKeyed(s.on(e)))
+		return f.bring(ctx, e, anyWay, f.keyedSet(s), f.writer(e).applyKeyed(s.on(e)))
 	}
 	return undone(ctx, e.production, func(production pgx.Tx) error {
 		if !e.apart() {

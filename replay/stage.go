@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/pgumbra/pgumbra/internal/pg"
-	"github.com/pgumbra/pgumbra/plans"
 )
 
 // set is rows that production computes and that statements on the shadow read,
@@ -35,7 +35,7 @@ func (f *feed) landed() *feed {
 	t.Where = ""
 	t.Columns = slices.Clone(t.Columns)
 	for i, c := range f.written() {
-		t.Columns[slices.Index(names(t.Columns), c.Shadow)].Expression = f.c(i)
+		t.Columns[slices.Index(names(t.Columns), c.Shadow)].Expression = received(f.types[c.Shadow], f.c(i))
 	}
 	t.Key = slices.Clone(t.Key)
 	for i, p := range f.pairs() {
@@ -49,8 +49,37 @@ func (f *feed) staged(set string) string {
 	return "pg_temp." + pg.Ident(fmt.Sprintf("pgumbra_%d_%d_%s", f.run, f.t.N, set))
 }
 
-func (f *feed) stagedRows() string { return f.staged("rows") + " AS " + f.alias() }
-func (f *feed) stagedKeys() string { return f.staged("keys") + " AS " + f.own + "_g" }
+// stagedRows and stagedKeys stand in one table, so that production finds out once
+// what was touched.
+func (f *feed) stagedRows() string {
+	return fmt.Sprintf("(SELECT * FROM %s WHERE NOT %s) AS %s", f.staged("rows"), f.isKey(), f.alias())
+}
+
+func (f *feed) stagedKeys() string {
+	pairs := f.pairs()
+	return fmt.Sprintf("(SELECT %s FROM %s WHERE %s) AS %s_g",
+		list(len(pairs), func(i int) string { return received(f.types[pairs[i].Shadow], f.r(i)) + " AS " + f.k(i) }),
+		f.staged("rows"), f.isKey(), f.own)
+}
+
+// received is a staged value as the shadow's column takes it. Staged types are
+// those that values are sent as: an INSERT assigns them to domains, and checks;
+// of what is sent as text the input function does.
+func received(t pg.ColumnType, column string) string {
+	if t.Sent == "text" && t.SQL != "text" {
+		return column + "::" + t.SQL
+	}
+	return column
+}
+
+// receivedSet is a staged set of such values. It stands after FROM, before AS.
+func (f *feed) receivedSet(name string, columns []pg.ColumnType) string {
+	return fmt.Sprintf("(SELECT %s FROM %s)", list(len(columns), func(i int) string {
+		return received(columns[i], columns[i].Column) + " AS " + columns[i].Column
+	}), f.staged(name))
+}
+
+func (f *feed) isKey() string { return f.own + "_key" }
 
 // c is the i-th written column in row sets of ours.
 func (f *feed) c(i int) string { return fmt.Sprintf("%s_c%d", f.own, i) }
@@ -60,12 +89,12 @@ func (f *feed) r(i int) string { return fmt.Sprintf("%s_r%d", f.own, i) }
 
 // stage computes sets in production and writes them to the shadow. Together it
 // has nothing to do.
-func (f *feed) stage(ctx context.Context, e ends, sets ...set) error {
+func (f *feed) stage(ctx context.Context, e ends, p planner, sets ...set) error {
 	if !e.apart() {
 		return nil
 	}
 	for _, s := range sets {
-		if err := f.stageOne(ctx, e, s); err != nil {
+		if err := f.stageOne(ctx, e, p, s); err != nil {
 			return err
 		}
 	}
@@ -74,15 +103,16 @@ func (f *feed) stage(ctx context.Context, e ends, sets ...set) error {
 
 // stageOne makes the temporary table where the session does not have it yet: it
 // is empty, since each transaction leaves it so.
-func (f *feed) stageOne(ctx context.Context, e ends, s set) error {
+func (f *feed) stageOne(ctx context.Context, e ends, p planner, s set) error {
 	table, columns := f.staged(s.name), make([]string, len(s.columns))
 	for i, c := range s.columns {
 		columns[i] = c.Column
 	}
 	into := fmt.Sprintf("SET LOCAL client_min_messages = warning; CREATE TEMPORARY TABLE IF NOT EXISTS %s (%s) ON COMMIT DELETE ROWS; ", table,
-		list(len(columns), func(i int) string { return pg.Ident(columns[i]) + " " + s.columns[i].SQL }))
+		list(len(columns), func(i int) string { return pg.Ident(columns[i]) + " " + s.columns[i].Sent }))
 	format := pg.FormatOf(s.columns)
-	_, err := pg.Pipe(ctx, e.production.Conn().PgConn(), pg.CopyTo(s.query, format),
+	begin, end := p.around()
+	_, err := pg.Pipe(ctx, e.production.Conn().PgConn(), begin+pg.CopyTo(s.sending(), format)+end,
 		e.shadow.Conn().PgConn(), into+pg.CopyFrom(table, columns, format))
 	if err != nil {
 		return f.refused(statement{what: "read what changed", sql: s.query}, err)
@@ -90,21 +120,44 @@ func (f *feed) stageOne(ctx context.Context, e ends, s set) error {
 	return nil
 }
 
-// keyedSets are what the statements of applyKeyed read.
-func (f *feed) keyedSets(s scope) []set {
-	s = s.inlined()
-	if f.t.Upsert {
-		return []set{f.keySet("keys", f.withGone(s)+" SELECT * FROM "+f.shadowKeys(f.own+"_gone")), f.currentSet(s)}
+// sending is the query with values in the types that they are sent as.
+func (s set) sending() string {
+	return fmt.Sprintf("SELECT %s FROM (%s\n) AS sent", list(len(s.columns), func(i int) string {
+		return "sent." + s.columns[i].Column + "::" + s.columns[i].Sent
+	}), s.query)
+}
+
+// script runs statements without parameters in one round trip.
+func (f *feed) script(ctx context.Context, tx pgx.Tx, p planner, todo []statement) error {
+	begin, end := p.around()
+	results := tx.Conn().PgConn().Exec(ctx, begin+joined(len(todo), ";\n", func(i int) string { return todo[i].sql })+end)
+	at := -1
+	if begin == "" {
+		at = 0
 	}
-	return []set{f.touchedSet(s), f.currentSet(s)}
+	for results.NextResult() {
+		_, _ = results.ResultReader().Close() // its error ends the script, and is that of results
+		at++
+	}
+	if err := results.Close(); err != nil {
+		return f.refused(todo[max(0, min(at, len(todo)-1))], err)
+	}
+	return nil
 }
 
+// keyedSet is what the statements of applyKeyed read.
+func (f *feed) keyedSet(s scope) set {
+	s = s.inlined()
+	with, keys := f.touched(s), f.shadowKeys(f.own+"_t")
+	if f.t.Upsert {
+		with, keys = f.withGone(s), f.shadowKeys(f.own+"_gone")
+	}
+	return f.rowSet(with + " " + f.selectingKeys(keys) + " UNION ALL " + f.selecting(f.current(s), ""))
+}
+
+// touchedSet is what deleteTouched reads.
 func (f *feed) touchedSet(s scope) set {
-	return f.keySet("keys", f.touched(s.inlined())+" SELECT * FROM "+f.shadowKeys(f.own+"_t"))
-}
-
-func (f *feed) currentSet(s scope) set {
-	return f.rowSet(f.touched(s) + " " + f.selecting(f.current(s), ""))
+	return f.rowSet(f.touched(s.inlined()) + " " + f.selectingKeys(f.shadowKeys(f.own+"_t")))
 }
 
 // wholeSet are all rows of production.
@@ -147,7 +200,7 @@ func (f *feed) reachedSets(s scope, rcs []reach) []set {
 func (f *feed) reachedTypes(w int) []pg.ColumnType {
 	var types []pg.ColumnType
 	for i, c := range f.watches[w].columns {
-		t := pg.ColumnType{SQL: c.integer, Binary: true}
+		t := pg.ColumnType{SQL: c.integer, Sent: c.integer, Binary: true}
 		if c.cast != "" {
 			t = f.types[c.shadow]
 		}
@@ -157,11 +210,11 @@ func (f *feed) reachedTypes(w int) []pg.ColumnType {
 	return types
 }
 
-func textColumn(name string) pg.ColumnType {
-	return pg.ColumnType{Column: name, SQL: "text", Binary: true}
-}
-func countColumn(name string) pg.ColumnType {
-	return pg.ColumnType{Column: name, SQL: "bigint", Binary: true}
+func textColumn(name string) pg.ColumnType  { return builtIn(name, "text") }
+func countColumn(name string) pg.ColumnType { return builtIn(name, "bigint") }
+
+func builtIn(name, sqlType string) pg.ColumnType {
+	return pg.ColumnType{Column: name, SQL: sqlType, Sent: sqlType, Binary: true}
 }
 
 // keySet holds keys of the shadow.
@@ -177,32 +230,45 @@ func (f *feed) keyTypes(name func(i int) string) []pg.ColumnType {
 	return types
 }
 
-// rowSet holds values of the written columns, and the keys where kept values
-// are found by them.
+// rowSet holds values of the written columns, or keys, or both: keys are those
+// of rows to delete, or of the row beside them, by which kept values are found.
 func (f *feed) rowSet(query string) set {
-	var types []pg.ColumnType
+	types := []pg.ColumnType{builtIn(f.isKey(), "boolean")}
 	for i, c := range f.written() {
 		t := f.types[c.Shadow]
 		t.Column = f.c(i)
 		types = append(types, t)
 	}
-	if f.keeps() {
+	if f.holdsKeys() {
 		types = append(types, f.keyTypes(f.r)...)
 	}
 	return set{"rows", types, query}
 }
 
+func (f *feed) holdsKeys() bool { return f.kind() == keyed || f.keeps() }
+
 // selecting is the query of a rowSet. Values are sent in types without
 // modifiers: the INSERT on the shadow assigns them, as it does together.
 func (f *feed) selecting(from, condition string) string {
-	columns := f.written()
-	values := joined(len(columns), "\n, ", func(i int) string { return f.sent(columns[i], f.c(i)) })
+	columns, key := f.written(), func(int) string { return "NULL" }
 	if f.keeps() {
-		values += ", " + list(len(f.pairs()), func(i int) string { return f.keyValue(i) + " AS " + f.r(i) })
+		key = f.keyValue
 	}
-	return fmt.Sprintf("SELECT %s\nFROM %s%s", values, from, where(f.and(condition)))
+	return "SELECT " + f.rowColumns("false", func(i int) string { return columns[i].Expression }, key) +
+		"\nFROM " + from + where(f.and(condition))
 }
 
-func (f *feed) sent(c plans.Column, as string) string {
-	return fmt.Sprintf("(%s\n)::%s AS %s", c.Expression, f.types[c.Shadow].Sent, as)
+// selectingKeys is the query of its keys; from has columns k.
+func (f *feed) selectingKeys(from string) string {
+	return "SELECT " + f.rowColumns("true", func(int) string { return "NULL" }, f.k) + "\nFROM " + from
+}
+
+func (f *feed) rowColumns(isKey string, value, key func(i int) string) string {
+	text := isKey + " AS " + f.isKey() + joined(len(f.written()), "", func(i int) string {
+		return fmt.Sprintf("\n, (%s\n) AS %s", value(i), f.c(i))
+	})
+	if !f.holdsKeys() {
+		return text
+	}
+	return text + joined(len(f.pairs()), "", func(i int) string { return "\n, " + key(i) + " AS " + f.r(i) })
 }

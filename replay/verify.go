@@ -182,7 +182,7 @@ func (f *feed) sum(ctx context.Context, tx pgx.Tx, text string, g group, s *sums
 }
 
 func (f *feed) differences(ctx context.Context, e ends, g group) ([]Difference, error) {
-	if err := f.stage(ctx, e, f.imageSet(g)); err != nil {
+	if err := f.stage(ctx, e, anyWay, f.imageSet(g)); err != nil {
 		return nil, err
 	}
 	rows, err := e.shadow.Query(ctx, f.writer(e).differencesSQL(g), g.args()...)

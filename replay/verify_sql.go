@@ -170,7 +170,7 @@ func (f *feed) byImage() bool { return len(f.pairs()) == 0 || f.kind() == keyles
 // It stands after FROM.
 func (f *feed) images(g group) string {
 	if f.landing {
-		return f.staged("images")
+		return f.receivedSet("images", f.imageTypes())
 	}
 	return "(" + f.selectImages(g) + ")"
 }
@@ -187,10 +187,14 @@ func (f *feed) selectImages(g group) string {
 // imageSet is what differencesSQL reads.
 func (f *feed) imageSet(g group) set {
 	g.inline = true
+	return set{"images", f.imageTypes(), f.selectImages(g)}
+}
+
+func (f *feed) imageTypes() []pg.ColumnType {
 	if f.byImage() {
-		return set{"images", []pg.ColumnType{textColumn("image"), countColumn("n")}, f.selectImages(g)}
+		return []pg.ColumnType{textColumn("image"), countColumn("n")}
 	}
-	return set{"images", append(f.keyTypes(f.k), textColumn("image")), f.selectImages(g)}
+	return append(f.keyTypes(f.k), textColumn("image"))
 }
 
 func (f *feed) withinIfRanged(g group) string {
