@@ -33,7 +33,7 @@ func freezeSQL(s *Source) string {
 
 // journalSQL are the two tables between which a journal alternates.
 func journalSQL(s *Source) []string {
-	columns := []string{fmt.Sprintf("seq bigint NOT NULL DEFAULT nextval('pgumbra.seq_%s')", runID), "xid xid8 NOT NULL DEFAULT pg_current_xact_id()", `op "char" NOT NULL`, "member oid"}
+	columns := []string{fmt.Sprintf("seq bigint DEFAULT nextval('pgumbra.seq_%s')", runID), "xid xid8 DEFAULT pg_current_xact_id()", `op "char"`, "member oid"}
 	for i, k := range s.Key {
 		columns = append(columns, fmt.Sprintf("k_%d %s", i, k.Type))
 	}
@@ -46,8 +46,7 @@ func journalSQL(s *Source) []string {
 	var all []string
 	for _, half := range []string{"a", "b"} {
 		name := fmt.Sprintf("journal_%s_%d_%s", runID, s.N, half)
-		all = append(all, fmt.Sprintf("CREATE TABLE pgumbra.%s (%s)", name, strings.Join(columns, ", ")),
-			fmt.Sprintf("CREATE INDEX %s_xid ON pgumbra.%s USING brin ((xid::text::bigint))", name, name))
+		all = append(all, fmt.Sprintf("CREATE TABLE pgumbra.%s (%s)", name, strings.Join(columns, ", ")))
 	}
 	return all
 }
@@ -76,7 +75,7 @@ func triggerSQL(s *Source) []string {
 		s.trigger("truncate", "AFTER TRUNCATE", "FOR EACH STATEMENT", "truncate"),
 	}
 	if len(s.Key) > 0 {
-		all = append(all, s.trigger("key", "AFTER UPDATE", "FOR EACH ROW WHEN (ROW("+s.keyOf("OLD")+") OPERATOR(pg_catalog.*<>) ROW("+s.keyOf("NEW")+"))", "gone"))
+		all = append(all, s.trigger("key", "AFTER UPDATE", "FOR EACH ROW WHEN ("+s.keyChanged()+")", "gone"))
 	}
 	if n := len(s.Members); n > 1 {
 		all = append(all, fmt.Sprintf("-- and likewise on each of the %d other members of the partition tree", n-1))
@@ -89,12 +88,33 @@ func (s *Source) trigger(name, when, how, function string) string {
 		runID, name, when, s.Name.Quoted(), how, s.lastOf(function))
 }
 
-func (s *Source) keyOf(row string) string {
-	names := make([]string, len(s.Key))
-	for i, k := range s.Key {
-		names[i] = row + "." + pg.Ident(k.Name)
+// keyChanged compares what may be spelt in several ways (1.0 and 1.00, texts of
+// a collation) as images. Capture, which knows the collations, does so for fewer
+// columns.
+func (s *Source) keyChanged() string {
+	var conditions, spelt []string
+	for _, k := range s.Key {
+		name := pg.Ident(k.Name)
+		if exact(k.Type) {
+			conditions = append(conditions, fmt.Sprintf("(OLD.%s OPERATOR(pg_catalog.=) NEW.%[1]s) IS NOT TRUE", name))
+		} else {
+			spelt = append(spelt, name)
+		}
 	}
-	return strings.Join(names, ", ")
+	if len(spelt) > 0 {
+		row := func(of string) string { return "ROW(" + of + strings.Join(spelt, ", "+of) + ")" }
+		conditions = append(conditions, "record_image_ne("+row("OLD.")+", "+row("NEW.")+")")
+	}
+	return strings.Join(conditions, " OR ")
+}
+
+// exact reports whether equal values of a type are the same bytes.
+func exact(sqlType string) bool {
+	switch sqlType {
+	case "smallint", "integer", "bigint", "oid", "boolean", "uuid", "date", "bytea", "timestamp without time zone", "timestamp with time zone":
+		return true
+	}
+	return false
 }
 
 // copySQL is the statement that fills a shadow table; <from> and <to> are the
