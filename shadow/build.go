@@ -161,12 +161,11 @@ func runAll(ctx context.Context, tx pgx.Tx, run *control.Run, entries []*plans.E
 	}
 	// Names in pg_dump's text are qualified, and its function bodies are not to
 	// be checked: what they call may come later.
-	for _, p := range [][2]string{{"search_path", ""}, {"check_function_bodies", "off"}, {"lock_timeout", ddlBudget}} {
-		if err := set(ctx, tx, p[0], p[1]); err != nil {
-			return err
-		}
+	err := setAll(ctx, tx, setting{"search_path", ""}, setting{"check_function_bodies", "off"}, setting{"lock_timeout", ddlBudget})
+	if err != nil {
+		return err
 	}
-	entries, err := withoutPresent(ctx, tx, entries)
+	entries, err = withoutPresent(ctx, tx, entries)
 	if err != nil {
 		return err
 	}

@@ -262,18 +262,12 @@ func (c *Copier) copyChunk(ctx context.Context, j job) error {
 // transaction whose rows it read in the same WAL, so it can't survive one of
 // those.
 func (c *Copier) prepare(ctx context.Context, e ends) error {
-	for _, p := range [][2]string{{"synchronous_commit", "off"}, {"lock_timeout", lockWait}} {
-		if err := set(ctx, e.shadow, p[0], p[1]); err != nil {
-			return err
-		}
-	}
-	if err := setShadowPath(ctx, e.shadow, c.Run); err != nil || !e.apart() {
+	patience := setting{"lock_timeout", lockWait}
+	err := setAll(ctx, e.shadow, append(pathOnShadow(c.Run), patience, setting{"synchronous_commit", "off"})...)
+	if err != nil || !e.apart() {
 		return err
 	}
-	if err := set(ctx, e.production, "lock_timeout", lockWait); err != nil {
-		return err
-	}
-	return setSearchPath(ctx, e.production, c.Run)
+	return setAll(ctx, e.production, append(productionPath(c.Run), patience)...)
 }
 
 func (c *Copier) fresh(ctx context.Context, tx pgx.Tx, t *tableCopy) error {

@@ -42,6 +42,8 @@ type Copier struct {
 
 	begin sync.Once
 	tell  sync.Mutex
+	look  sync.Mutex
+	types map[int]map[string]pg.ColumnType // by the table's number and the column's name; apart only
 }
 
 // Progress of one table.

@@ -13,9 +13,9 @@
 //
 // Order of calls: [Build]; once capture is installed [Copier.Copy], [BuildKeys],
 // then (after the first catch-up) [BuildIndexes]; [SwapEntries] inside the swap
-// and [PostSwap] after it. [Drop] undoes everything before the swap, [DropSkeleton] what is of no use
-// after it. Each can be
-// called again after it was interrupted, at any point.
+// and [PostSwap] after it. [Drop] undoes everything before the swap, after it
+// [DropSkeleton] takes away what served for the building. Each can be called
+// again after it was interrupted, at any point.
 //
 // Transactions that run long check the leader's epoch at their end, not at their
 // beginning: the check locks the run's row until the commit, and whoever must

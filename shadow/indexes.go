@@ -239,7 +239,7 @@ func RefreshViews(ctx context.Context, sides control.Sides, run *control.Run) er
 	pool := sides.Shadow
 	for _, name := range run.Plan.Matviews {
 		err := pg.ReadCommitted(ctx, pool, func(tx pgx.Tx) error {
-			if err := setShadowPath(ctx, tx, run); err != nil {
+			if err := setAll(ctx, tx, pathOnShadow(run)...); err != nil {
 				return err
 			}
 			if _, err := tx.Exec(ctx, "REFRESH MATERIALIZED VIEW "+name.Quoted()); err != nil {

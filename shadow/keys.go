@@ -133,7 +133,7 @@ func runIndexes(ctx context.Context, tx pgx.Tx, run *control.Run, entries []*pla
 	if err != nil {
 		return fmt.Errorf("set maintenance_work_mem: %w", err)
 	}
-	if err := setShadowPath(ctx, tx, run); err != nil {
+	if err := setAll(ctx, tx, pathOnShadow(run)...); err != nil {
 		return err
 	}
 	for _, e := range entries {

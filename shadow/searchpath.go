@@ -1,35 +1,32 @@
 package shadow
 
 import (
-	"context"
 	"regexp"
 	"slices"
 	"strings"
-
-	"github.com/jackc/pgx/v5"
 
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
 )
 
-// setSearchPath puts production's own search_path in force for the rest of the
-// transaction: the user's transforms, and functions that index expressions,
-// CHECKs and generated columns call, resolve names by it.
-func setSearchPath(ctx context.Context, tx pgx.Tx, run *control.Run) error {
+// productionPath puts production's own search_path in force: the user's transforms
+// resolve names by it.
+func productionPath(run *control.Run) []setting {
 	if run.Plan.SearchPath == "" {
 		return nil
 	}
-	return set(ctx, tx, "search_path", run.Plan.SearchPath)
+	return []setting{{"search_path", run.Plan.SearchPath}}
 }
 
-// setShadowPath does it where the shadow is. In a database of its own the true
-// names are still to come: what they will lead to stands under the shadow's.
-func setShadowPath(ctx context.Context, tx pgx.Tx, run *control.Run) error {
+// pathOnShadow does it where the shadow is, also for functions that index
+// expressions, CHECKs and generated columns call. In a database of its own the
+// true names are still to come: what they will lead to stands under the shadow's.
+func pathOnShadow(run *control.Run) []setting {
 	if !run.Plan.Elsewhere || run.Plan.SearchPath == "" {
-		return setSearchPath(ctx, tx, run)
+		return productionPath(run)
 	}
-	return set(ctx, tx, "search_path", shadowPath(run.Plan))
+	return []setting{{"search_path", shadowPath(run.Plan)}}
 }
 
 // pathElement is a schema in a search_path, which quotes as SQL does.

@@ -115,11 +115,27 @@ func inStage(stages ...plans.Stage) func(*plans.Entry) bool {
 	}
 }
 
-// set sets parameters for the rest of the transaction. It takes a snapshot: not
+// set sets a parameter for the rest of the transaction. It takes a snapshot: not
 // for the beginning of a REPEATABLE READ transaction that locks first.
 func set(ctx context.Context, tx pgx.Tx, name, value string) error {
-	if _, err := tx.Exec(ctx, `SELECT pg_catalog.set_config($1, $2, true)`, name, value); err != nil {
-		return fmt.Errorf("set %s: %w", name, err)
+	return setAll(ctx, tx, setting{name, value})
+}
+
+type setting struct{ name, value string }
+
+// setAll sets several in one round trip.
+func setAll(ctx context.Context, tx pgx.Tx, settings ...setting) error {
+	if len(settings) == 0 {
+		return nil
+	}
+	var names, values []string
+	for _, s := range settings {
+		names, values = append(names, s.name), append(values, s.value)
+	}
+	_, err := tx.Exec(ctx, `SELECT pg_catalog.set_config(s.name, s.value, true)
+		FROM ROWS FROM (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[])) AS s (name, value)`, names, values)
+	if err != nil {
+		return fmt.Errorf("set %s: %w", strings.Join(names, ", "), err)
 	}
 	return nil
 }

@@ -15,7 +15,7 @@ import (
 func (c *Copier) transfer(ctx context.Context, e ends, t *plans.Table, member pg.Name, pages *pageRange) (int64, error) {
 	switch {
 	case e.apart():
-		return sendRows(ctx, e, t, rowsOf(c.Run.Plan, t, member, pages.literal()))
+		return c.sendRows(ctx, e, t, rowsOf(c.Run.Plan, t, member, pages.literal()))
 	case pages == nil:
 		tag, err := e.shadow.Exec(ctx, copySQL(c.Run.Plan, t, member, nil))
 		return tag.RowsAffected(), err
@@ -26,7 +26,7 @@ func (c *Copier) transfer(ctx context.Context, e ends, t *plans.Table, member pg
 
 func (c *Copier) transferDerived(ctx context.Context, e ends, t *plans.Table) (int64, error) {
 	if e.apart() {
-		return sendRows(ctx, e, t, derived(t))
+		return c.sendRows(ctx, e, t, derived(t))
 	}
 	tag, err := e.shadow.Exec(ctx, insertSQL(t, derived(t)))
 	return tag.RowsAffected(), err
@@ -34,11 +34,11 @@ func (c *Copier) transferDerived(ctx context.Context, e ends, t *plans.Table) (i
 
 // sendRows leads rows into another database by COPY on both sides. COPY FROM
 // writes identity columns whatever they are, and computes what is left out.
-func sendRows(ctx context.Context, e ends, t *plans.Table, rows selection) (int64, error) {
+func (c *Copier) sendRows(ctx context.Context, e ends, t *plans.Table, rows selection) (int64, error) {
 	if len(rows.columns) == 0 {
 		return countRows(ctx, e, t, rows)
 	}
-	types, err := typesOf(ctx, e.production, t, rows.columns)
+	types, err := c.typesOf(ctx, e.production, t, rows.columns)
 	if err != nil {
 		return 0, err
 	}
@@ -57,16 +57,27 @@ func sendSQL(types []pg.ColumnType, rows selection) string {
 	return selectSQL(sent, rows)
 }
 
-// typesOf reads the types of a shadow table's columns off the skeleton.
-func typesOf(ctx context.Context, production pg.Querier, t *plans.Table, columns []plans.Column) ([]pg.ColumnType, error) {
-	all, err := pg.ColumnTypes(ctx, production, t.Shadow)
-	if err != nil {
-		return nil, err
+// typesOf reads the types of a shadow table's columns off the skeleton, once.
+func (c *Copier) typesOf(ctx context.Context, production pg.Querier, t *plans.Table, columns []plans.Column) ([]pg.ColumnType, error) {
+	c.look.Lock()
+	defer c.look.Unlock()
+	if c.types == nil {
+		c.types = map[int]map[string]pg.ColumnType{}
 	}
-	byName := map[string]pg.ColumnType{}
-	for _, c := range all {
-		byName[c.Column] = c
+	if c.types[t.N] == nil {
+		all, err := pg.ColumnTypes(ctx, production, t.Shadow)
+		if err != nil {
+			return nil, err
+		}
+		c.types[t.N] = map[string]pg.ColumnType{}
+		for _, column := range all {
+			c.types[t.N][column.Column] = column
+		}
 	}
+	return pick(c.types[t.N], t, columns)
+}
+
+func pick(byName map[string]pg.ColumnType, t *plans.Table, columns []plans.Column) ([]pg.ColumnType, error) {
 	types := make([]pg.ColumnType, len(columns))
 	for i, c := range columns {
 		known := false
