@@ -114,6 +114,7 @@ func (m *maker) steps(ctx context.Context) error {
 		{"infer where rows come from", m.inferTables},
 		{"give scratch the shadow's names", m.rename},
 		{"read the shadow's structure", m.readStructure},
+		{"remember production's structure", m.rememberStructure},
 		{"write the mapping", m.writeMapping},
 		{"check the transforms", m.validate},
 		{"look for what depends on production", m.lookForDependencies},

@@ -52,6 +52,7 @@ type Plan struct {
 	Estimates Estimates    `json:"estimates"`
 	Steps     []Step       `json:"steps"`
 	Settings  Settings     `json:"settings"`
+	Structure *Structure   `json:"structure,omitempty"`
 	Matviews  []pg.Name    `json:"matviews"` // populated ones, in shadow, in refresh order
 	NewFKs    []ForeignKey `json:"new_fks"`  // those without a valid twin in production: checked before the cutover
 }

@@ -128,6 +128,11 @@ func (w *worker) inspect(ctx context.Context) error {
 	if err := w.recopyLost(ctx); err != nil {
 		return err
 	}
+	if time.Since(w.structure.looked) > compareEvery {
+		if err := w.compareStructure(ctx); err != nil {
+			return err
+		}
+	}
 	if err := capture.Rotate(ctx, w.pool, w.run); err != nil {
 		return err
 	}

@@ -94,6 +94,13 @@ func (s *Status) read(ctx context.Context, tx pgx.Tx, run *control.Run) error {
 	if err := s.readTables(ctx, tx, run); err != nil {
 		return err
 	}
+	if run.Phase == control.Following || run.Phase == control.Cutover {
+		changes, err := structureEvent(ctx, tx, run)
+		if err != nil {
+			return err
+		}
+		s.Blockers = append(s.Blockers, changes...)
+	}
 	s.judge(run)
 	return nil
 }

@@ -44,11 +44,17 @@ func (w *worker) cutOver(ctx context.Context) (bool, error) {
 	if err := w.settle(ctx); err != nil {
 		return false, err
 	}
+	if err := w.compareStructure(ctx); err != nil {
+		return false, err
+	}
 	against, err := w.swapping.cutover.Check(ctx)
 	if err != nil {
 		return false, err
 	}
 	if len(against) > 0 {
+		if len(w.structure.changes) > 0 {
+			w.swapping.tried = w.run.Plan.Settings.Cutover.Attempts // only a human can help: the series ends
+		}
 		return false, w.notNow(ctx, messages(against))
 	}
 	if err := w.refreshViews(ctx); err != nil {
@@ -144,7 +150,7 @@ func (w *worker) newCutover() *cutover.Cutover {
 	c := &cutover.Cutover{Sides: w.sides, DSN: w.file.Production.DSN, ShadowDSN: w.file.Shadow.DSN, Upgrade: w.run, Log: w.log, Parts: cutover.Parts{
 		Drain:           w.replayer.Drain,
 		Pending:         w.pending,
-		Changed:         w.changed,
+		Changed:         w.unlike,
 		SwapEntries:     func() []plans.Entry { return shadow.SwapEntries(w.run.Plan) },
 		NewForeignKeys:  w.newForeignKeys,
 		PrepareReverse:  func(ctx context.Context) error { return capture.PrepareReverse(ctx, w.sides.Shadow, w.run) },

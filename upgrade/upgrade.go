@@ -67,23 +67,24 @@ type Options struct {
 // worker does the work of one leadership. It is not shared between goroutines
 // but for its pool.
 type worker struct {
-	lead     *leadership
-	file     *plans.File
-	pool     *pgxpool.Pool // production
-	sides    control.Sides
-	traffic  *traffic.Traffic
-	away     bool // the shadow cannot be reached, which was said
-	run      *control.Run
-	log      *slog.Logger
-	until    control.Phase
-	cutover  bool
-	once     bool
-	copier   *shadow.Copier
-	replayer *replay.Replayer
-	swapping swapping
-	forecast replay.Forecast
-	counted  time.Time
-	intact   string // the catalogs' signature at the last clean look at structure and triggers
+	lead      *leadership
+	file      *plans.File
+	pool      *pgxpool.Pool // production
+	sides     control.Sides
+	traffic   *traffic.Traffic
+	away      bool // the shadow cannot be reached, which was said
+	run       *control.Run
+	log       *slog.Logger
+	until     control.Phase
+	cutover   bool
+	once      bool
+	copier    *shadow.Copier
+	replayer  *replay.Replayer
+	swapping  swapping
+	forecast  replay.Forecast
+	counted   time.Time
+	intact    string // the catalogs' signature at the last clean look at structure and triggers
+	structure structure
 }
 
 // Run brings a run to where the options say, starting or resuming it. It ends

@@ -1,0 +1,135 @@
+package plans
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/pgumbra/pgumbra/internal/pg"
+)
+
+// Structure is what the schemas that move held when the plan was made: the
+// shadow was built after it, so whatever comes later would stay behind.
+type Structure struct {
+	// Dump is the major version of the pg_dump that told: another one writes
+	// other text.
+	Dump int `json:"dump"`
+	// Objects has a hash of each object's text, by what it is called for people.
+	Objects map[string]string `json:"objects"`
+}
+
+// rememberStructure keeps what [Drift] compares with later.
+func (m *maker) rememberStructure(ctx context.Context) error {
+	m.plan.Structure = &Structure{Dump: pgDumpMajor(ctx, m.pgDump), Objects: m.plan.objects(m.dump)}
+	return nil
+}
+
+// Drift names what was made, changed or dropped in the schemas that move since
+// the plan was made: tables, views, functions, but also privileges, comments
+// and settings. Objects that the shadow shares with production may change. It
+// runs pg_dump, which takes ACCESS SHARE on every table for a moment, and gives
+// up where it does not get that soon.
+func Drift(ctx context.Context, dsn string, p *Plan) ([]string, error) {
+	if p.Structure == nil {
+		return nil, nil
+	}
+	path := pgDumpOf(ctx, p.Structure.Dump)
+	if path == "" {
+		return []string{fmt.Sprintf("pg_dump of version %d is not here, by which production's structure was read for the plan: whether it has changed since cannot be told", p.Structure.Dump)}, nil
+	}
+	text, err := runPgDump(ctx, path, dsn, "", "--exclude-schema=pgumbra", "--exclude-schema=pgumbra_*", "--lock-wait-timeout=2s")
+	if err != nil {
+		return nil, fmt.Errorf("read production's structure: %w", err)
+	}
+	entries, err := parseDump(text)
+	if err != nil {
+		return nil, err
+	}
+	return compareObjects(p.Structure.Objects, p.objects(slices.DeleteFunc(entries, ours))), nil
+}
+
+func pgDumpOf(ctx context.Context, major int) string {
+	for _, path := range pgDumps() {
+		if pgDumpMajor(ctx, path) == major {
+			return path
+		}
+	}
+	return ""
+}
+
+func compareObjects(before, now map[string]string) []string {
+	var all []string
+	for name, hash := range now {
+		switch old, there := before[name]; {
+		case !there:
+			all = append(all, name+" is new")
+		case old != hash:
+			all = append(all, name+" was changed")
+		}
+	}
+	for name := range before {
+		if _, there := now[name]; !there {
+			all = append(all, name+" is gone")
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
+// objects hashes the text of what moves. Entries of one name, as overloaded
+// names may be, count together.
+func (p *Plan) objects(entries []dumpEntry) map[string]string {
+	texts := map[string][]string{}
+	for _, e := range entries {
+		if p.concerns(e) {
+			texts[e.label()] = append(texts[e.label()], e.sql)
+		}
+	}
+	hashes := map[string]string{}
+	for name, all := range texts {
+		slices.Sort(all)
+		sum := sha256.Sum256([]byte(strings.Join(all, "\x00")))
+		hashes[name] = hex.EncodeToString(sum[:8])
+	}
+	return hashes
+}
+
+// concerns: the entry is in a schema that moves, or about it, and not of an
+// object that is shared, which moves as it is then.
+func (p *Plan) concerns(e dumpEntry) bool {
+	schema := e.schema
+	if schema == "-" {
+		schema = strings.TrimPrefix(e.name, "SCHEMA ")
+	}
+	if _, moves := p.SchemaFor(schema); !moves {
+		return e.tag == "EXTENSION" && slices.ContainsFunc(p.Schemas, func(s Schema) bool {
+			return strings.Contains(e.sql, " WITH SCHEMA "+pg.Ident(s.Production)+";")
+		})
+	}
+	return !slices.ContainsFunc(p.Shared, func(s Shared) bool {
+		return s.Name.Schema == e.schema && (e.name == s.Name.Name || e.name == s.Kind+" "+s.Name.Name)
+	})
+}
+
+// label is what people call an entry's object.
+func (e dumpEntry) label() string {
+	kind, name := strings.ToLower(e.tag), e.name
+	switch e.tag {
+	case "ACL", "COMMENT":
+		about, rest, found := strings.Cut(e.name, " ")
+		if !found {
+			break
+		}
+		words := map[string]string{"ACL": "privileges on ", "COMMENT": "comment on "}
+		kind, name = words[e.tag]+strings.ToLower(about), rest
+	case "DEFAULT ACL":
+		kind = "default privileges for"
+	}
+	if e.schema == "-" {
+		return kind + " " + name
+	}
+	return kind + " " + e.schema + "." + name
+}

@@ -1,0 +1,122 @@
+package upgrade
+
+import (
+	"context"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/plans"
+)
+
+//go:embed drift.sql
+var driftSQL string
+
+const (
+	// how often the schemas are compared with the plan while following.
+	compareEvery = 10 * time.Second
+
+	eventChanged = "structure changed"
+	eventAsPlan  = "structure as planned"
+)
+
+// structure is what is known of the schemas that move, whole: tables, views,
+// functions, privileges, comments. The freeze keeps watch over captured tables
+// alone, and a table that somebody makes in mid-run would stay behind.
+type structure struct {
+	signature string // the catalogs' when the schemas were compared
+	changes   []string
+	looked    time.Time
+}
+
+// compareStructure compares the schemas with the plan, if their catalogs have
+// another signature than at the last time, and tells what it found: in the log
+// and, by the run's events, in status.
+func (w *worker) compareStructure(ctx context.Context) error {
+	w.structure.looked = time.Now()
+	signature, err := w.schemasSignature(ctx)
+	if err != nil || signature == w.structure.signature {
+		return err
+	}
+	changes, err := plans.Drift(ctx, w.file.Production.DSN, w.run.Plan)
+	if err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		w.structure.changes = []string{err.Error()} // somebody holds a lock: asked again at the next look
+		w.log.Warn("structure not compared", "error", err)
+		return nil
+	}
+	told := w.structure.signature != "" && slices.Equal(changes, w.structure.changes)
+	w.structure.signature, w.structure.changes = signature, changes
+	if told {
+		return nil
+	}
+	return w.tellStructure(ctx)
+}
+
+func (w *worker) tellStructure(ctx context.Context) error {
+	changes := w.structure.changes
+	if len(changes) > 0 {
+		w.log.Warn(eventChanged, "changes", changes)
+		return control.Event(ctx, w.pool, w.run, eventChanged, map[string]any{"changes": changes})
+	}
+	before, err := structureEvent(ctx, w.pool, w.run)
+	if err != nil || len(before) == 0 {
+		return err
+	}
+	return control.Event(ctx, w.pool, w.run, eventAsPlan, nil)
+}
+
+type querier interface {
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+}
+
+// structureEvent is what the last comparison found.
+func structureEvent(ctx context.Context, db querier, run *control.Run) (changes []string, err error) {
+	var text []byte
+	err = db.QueryRow(ctx, `SELECT coalesce(detail -> 'changes', '[]') FROM pgumbra.event
+		WHERE run_id = $1 AND message IN ($2, $3) ORDER BY id DESC LIMIT 1`, run.ID, eventChanged, eventAsPlan).Scan(&text)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the last look at the structure: %w", err)
+	}
+	return changes, json.Unmarshal(text, &changes)
+}
+
+func (w *worker) schemasSignature(ctx context.Context) (signature string, err error) {
+	var schemas []string
+	for _, s := range w.run.Plan.Schemas {
+		schemas = append(schemas, s.Production)
+	}
+	if err := w.pool.QueryRow(ctx, driftSQL, schemas).Scan(&signature); err != nil {
+		return "", fmt.Errorf("sign the schemas: %w", err)
+	}
+	return signature, nil
+}
+
+// unlike names what is not as the plan and capture saw it. Behind the fence
+// there is no time to compare: another signature than at the last comparison is
+// reason enough to let the fence go.
+func (w *worker) unlike(ctx context.Context) ([]string, error) {
+	changed, err := w.changed(ctx)
+	if err != nil {
+		return nil, err
+	}
+	signature, err := w.schemasSignature(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if signature != w.structure.signature && len(w.structure.changes) == 0 {
+		return append(changed, "something was made or changed in the schemas just now"), nil
+	}
+	return append(changed, w.structure.changes...), nil
+}
