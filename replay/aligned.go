@@ -42,6 +42,7 @@ func (r *Replayer) align(ctx context.Context, tables []*plans.Table, work func(p
 	if err != nil {
 		return err
 	}
+	var committed []byte
 	err = r.begin(ctx, func(e ends) error {
 		at, err := r.enter(ctx, e, feeds...)
 		if err != nil {
@@ -55,10 +56,11 @@ func (r *Replayer) align(ctx context.Context, tables []*plans.Table, work func(p
 		if err := work(e.shadow); err != nil {
 			return err
 		}
-		return unmoved(ctx, e.production, members, before)
+		committed, err = r.leave(ctx, e, before, members, followed...)
+		return err
 	})
 	if err != nil {
 		return err
 	}
-	return r.mirror(ctx, followed...)
+	return r.mirror(ctx, committed, followed...)
 }

@@ -228,3 +228,24 @@ func TestBatchOfTypesThatTravelAsOthers(t *testing.T) {
 		}
 	})
 }
+
+// What is staged is gone with the batch, whose tables stay for the next.
+func TestBatchLeavesNothingStaged(t *testing.T) {
+	t.Parallel()
+	w := apart(t, itemsStructure(withoutKey), func(w *world, p *plans.Plan) {
+		items(w, p)
+		defineKeyless(w, p)
+	})
+	w.exec(`INSERT INTO shop.items VALUES (1, 'a', 1), (2, 'b', 2); INSERT INTO shop.log VALUES (1, 'x'), (1, 'y')`)
+	w.equal()
+	w.exec(`DELETE FROM shop.log WHERE what = 'x'; UPDATE twin.items SET title = 'z'`)
+	w.batch(1)
+	_, err := w.r.Verify(w.ctx, w.table(0)) // stages what differs too
+	w.must(err)
+	var tables, bytes int
+	w.must(w.sides.Shadow.QueryRow(w.ctx, `SELECT count(*), sum(pg_relation_size(oid)) FROM pg_class
+		WHERE relpersistence = 't' AND relkind = 'r'`).Scan(&tables, &bytes))
+	if tables == 0 || bytes != 0 {
+		t.Errorf("%d tables of %d bytes", tables, bytes)
+	}
+}

@@ -65,13 +65,18 @@ func (f *feed) apply(ctx context.Context, e ends, s scope, n news) error {
 
 // bring stages a set, where it must, and runs the statements that read it.
 func (f *feed) bring(ctx context.Context, e ends, p planner, rows set, todo []statement) error {
-	if e.apart() {
-		if err := f.stage(ctx, e, p, rows); err != nil {
-			return err
-		}
-		return f.script(ctx, e.shadow, p, todo)
+	if err := f.stage(ctx, e, p, rows); err != nil {
+		return err
 	}
-	if p == anyWay {
+	return f.finish(ctx, e, p, todo, rows)
+}
+
+// finish runs the last statements that read sets.
+func (f *feed) finish(ctx context.Context, e ends, p planner, todo []statement, sets ...set) error {
+	switch {
+	case e.apart():
+		return f.script(ctx, e.shadow, p, append(todo, f.unstage(sets)))
+	case p == anyWay:
 		return f.exec(ctx, e.shadow, todo)
 	}
 	if err := p.set(ctx, e.shadow); err != nil {
@@ -159,7 +164,7 @@ func (r *Replayer) DropJournalled(ctx context.Context, tx pgx.Tx, t *plans.Table
 		return drop(ends{tx, tx})
 	}
 	return r.reading(ctx, tx, func(e ends) error {
-		if _, err := r.look(ctx, e); err != nil {
+		if _, err := r.look(ctx, e, []string{position}); err != nil {
 			return err
 		}
 		return drop(e)

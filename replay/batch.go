@@ -103,10 +103,11 @@ func (r *Replayer) snapshot(ctx context.Context, f *feed, work func(ends, moment
 func (r *Replayer) once(ctx context.Context, f *feed, work func(ends, moment) error) error {
 	// Read before the snapshot is taken: a TRUNCATE that commits between the
 	// two must be seen as a change.
-	before, err := filenodes(ctx, r.Sides.Production, f.members)
+	before, err := r.before(ctx, f)
 	if err != nil {
 		return err
 	}
+	var committed []byte
 	err = r.begin(ctx, func(e ends) error {
 		at, err := r.enter(ctx, e, f)
 		if err != nil {
@@ -115,12 +116,44 @@ func (r *Replayer) once(ctx context.Context, f *feed, work func(ends, moment) er
 		if err := work(e, at[0]); err != nil {
 			return err
 		}
-		return unmoved(ctx, e.production, f.members, before)
+		committed, err = r.leave(ctx, e, before, f.members, f.t)
+		return err
 	})
 	if err != nil {
+		if errors.Is(err, errMoved) {
+			r.forgetStorage(f.t.N)
+		}
 		return err
 	}
-	return r.mirror(ctx, f.t)
+	return r.mirror(ctx, committed, f.t)
+}
+
+// before is the storage of the tables that feed f at some moment before now:
+// apart, where each question costs a round trip, as it was first seen.
+func (r *Replayer) before(ctx context.Context, f *feed) (string, error) {
+	r.mu.Lock()
+	known := r.storage[f.t.N]
+	r.mu.Unlock()
+	if known != "" {
+		return known, nil
+	}
+	now, err := filenodes(ctx, r.Sides.Production, f.members)
+	if err != nil || !r.Sides.Apart() {
+		return now, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.storage == nil {
+		r.storage = make(map[int]string)
+	}
+	r.storage[f.t.N] = now
+	return now, nil
+}
+
+func (r *Replayer) forgetStorage(n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.storage, n)
 }
 
 func unmoved(ctx context.Context, tx pgx.Tx, members []uint32, before string) error {

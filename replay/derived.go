@@ -155,7 +155,8 @@ func (f *feed) applyDerived(ctx context.Context, e ends, s scope) error {
 			return f.refused(count, err)
 		}
 	}
-	if err := f.stage(ctx, e, anyWay, f.reachedSets(s, rcs)...); err != nil {
+	sets := f.reachedSets(s, rcs)
+	if err := f.stage(ctx, e, anyWay, sets...); err != nil {
 		return err
 	}
 	w, s := f.writer(e), s.on(e)
@@ -170,5 +171,5 @@ func (f *feed) applyDerived(ctx context.Context, e ends, s scope) error {
 	if w.keeps() {
 		todo = append(todo, w.forget())
 	}
-	return f.exec(ctx, e.shadow, todo)
+	return f.finish(ctx, e, anyWay, todo, sets...)
 }

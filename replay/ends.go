@@ -9,6 +9,7 @@ import (
 
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans"
 )
 
 // ends are the transactions that a batch reads production and writes the shadow
@@ -84,52 +85,60 @@ func (r *Replayer) sameOrigin(ctx context.Context, e ends) error {
 // locks come before the snapshot: it must not be older than a position.
 func (r *Replayer) enter(ctx context.Context, e ends, feeds ...*feed) ([]moment, error) {
 	all := make([]moment, len(feeds))
+	var positions []string
 	for i, f := range feeds {
 		p, err := control.Lock(ctx, e.shadow, r.Run, f.t.N)
 		if err != nil {
 			return nil, err
 		}
 		all[i].Position = p
+		if e.apart() && p.Snapshot != nil {
+			positions = append(positions, *p.Snapshot)
+		}
 	}
-	now, err := r.look(ctx, e)
+	now, err := r.look(ctx, e, positions)
 	for i := range all {
 		all[i].now = now
-		if err == nil && e.apart() && all[i].Snapshot != nil {
-			err = notOlder(ctx, e.production, now, *all[i].Snapshot)
-		}
 	}
 	return all, err
 }
 
-// look takes the snapshot of production.
-func (r *Replayer) look(ctx context.Context, e ends) (now string, err error) {
+// look takes the snapshot of production. It refuses one that does not see what
+// a position saw: that production went back in time, and gives out the same
+// numbers again.
+func (r *Replayer) look(ctx context.Context, e ends, positions []string) (now string, err error) {
+	var ahead []string
 	// Positions are constants to the planner, whatever was prepared.
-	err = e.production.QueryRow(ctx, `SELECT pg_catalog.pg_current_snapshot()::text,
+	err = e.production.QueryRow(ctx, `SELECT s::text,
 		pg_catalog.set_config('plan_cache_mode', 'force_custom_plan', true),
-		pg_catalog.set_config('search_path', COALESCE(NULLIF($1, ''), pg_catalog.current_setting('search_path')), true)`,
-		r.Run.Plan.SearchPath).Scan(&now, nil, nil)
+		pg_catalog.set_config('search_path', COALESCE(NULLIF($1, ''), pg_catalog.current_setting('search_path')), true),
+		ARRAY(SELECT p::text FROM pg_catalog.unnest($2::text[]::pg_snapshot[]) AS p
+			WHERE pg_snapshot_xmin(s) < pg_snapshot_xmin(p) OR pg_snapshot_xmax(s) < pg_snapshot_xmax(p)
+			OR EXISTS (SELECT FROM pg_snapshot_xip(s) AS x WHERE pg_visible_in_snapshot(x, p)))
+		FROM pg_catalog.pg_current_snapshot() AS s`, r.Run.Plan.SearchPath, positions).Scan(&now, nil, nil, &ahead)
 	if err != nil {
 		return "", fmt.Errorf("read the snapshot: %w", err)
 	}
 	if e.apart() {
 		err = r.sameOrigin(ctx, e)
 	}
+	if err == nil && len(ahead) > 0 {
+		err = fmt.Errorf("%w: the shadow stands at snapshot %s, and production only at %s: it lost transactions",
+			control.ErrOrigin, ahead[0], now)
+	}
 	return now, err
 }
 
-// notOlder refuses a snapshot that does not see what the position saw: that
-// production went back in time, and gives out the same numbers again.
-func notOlder(ctx context.Context, db pg.Querier, now, position string) error {
-	var older bool
-	err := db.QueryRow(ctx, `SELECT pg_snapshot_xmin(s) < pg_snapshot_xmin(p) OR pg_snapshot_xmax(s) < pg_snapshot_xmax(p)
-		OR EXISTS (SELECT FROM pg_snapshot_xip(s) AS x WHERE pg_visible_in_snapshot(x, p))
-		FROM (SELECT $1::text::pg_snapshot AS s, $2::text::pg_snapshot AS p) AS both_of`, now, position).Scan(&older)
-	if err != nil {
-		return fmt.Errorf("compare with the position: %w", err)
-	}
-	if older {
-		return fmt.Errorf("%w: the shadow stands at snapshot %s, and production only at %s: it lost transactions",
-			control.ErrOrigin, position, now)
-	}
-	return nil
+// leave makes sure that what was read proves something, and reads what the
+// shadow's transaction is about to commit, for mirror.
+func (r *Replayer) leave(ctx context.Context, e ends, before string, members []uint32, tables ...*plans.Table) (committed []byte, err error) {
+	err = e.both(
+		func() error { return unmoved(ctx, e.production, members, before) },
+		func() (err error) {
+			if e.apart() {
+				committed, err = r.positions(ctx, e.shadow, tables...)
+			}
+			return err
+		})
+	return committed, err
 }

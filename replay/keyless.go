@@ -30,7 +30,8 @@ func (f *feed) shadowImage(row string) string {
 // applyKeyless adds and removes as many copies of each row as the unread
 // entries come to.
 func (f *feed) applyKeyless(ctx context.Context, e ends, s scope) error {
-	if err := f.stage(ctx, e, anyWay, f.netSet(s), f.copiesSet(s)); err != nil {
+	sets := []set{f.netSet(s), f.copiesSet(s)}
+	if err := f.stage(ctx, e, anyWay, sets...); err != nil {
 		return err
 	}
 	w, s := f.writer(e), s.on(e)
@@ -43,7 +44,7 @@ func (f *feed) applyKeyless(ctx context.Context, e ends, s scope) error {
 		return &Conflict{Table: f.t.Shadow, Action: remove.what, Statement: remove.sql,
 			Message: fmt.Sprintf("%d rows that production deleted, of %d, are not in the shadow", expected-removed, expected)}
 	}
-	return f.exec(ctx, e.shadow, []statement{w.addCopies(s)})
+	return f.finish(ctx, e, anyWay, []statement{w.addCopies(s)}, sets...)
 }
 
 // net begins a statement with each row image, how many copies of it there are

@@ -75,6 +75,7 @@ type Replayer struct {
 	mu       sync.Mutex
 	feeds    map[int]*feed
 	advanced map[int]time.Time // when a table's position was last written
+	storage  map[int]string    // filenodes behind a table as they were last seen; apart only
 }
 
 // RecopyError says that a table must be copied again from scratch. It matches

@@ -102,13 +102,15 @@ func (f *feed) stage(ctx context.Context, e ends, p planner, sets ...set) error 
 }
 
 // stageOne makes the temporary table where the session does not have it yet: it
-// is empty, since each transaction leaves it so.
+// is empty, since whoever stages calls unstage in the same transaction. (ON COMMIT
+// DELETE ROWS would empty all that a session has at each commit: with 100 of them
+// that took longer than a batch.)
 func (f *feed) stageOne(ctx context.Context, e ends, p planner, s set) error {
 	table, columns := f.staged(s.name), make([]string, len(s.columns))
 	for i, c := range s.columns {
 		columns[i] = c.Column
 	}
-	into := fmt.Sprintf("SET LOCAL client_min_messages = warning; CREATE TEMPORARY TABLE IF NOT EXISTS %s (%s) ON COMMIT DELETE ROWS; ", table,
+	into := fmt.Sprintf("SET LOCAL client_min_messages = warning; CREATE TEMPORARY TABLE IF NOT EXISTS %s (%s); ", table,
 		list(len(columns), func(i int) string { return pg.Ident(columns[i]) + " " + s.columns[i].Sent }))
 	format := pg.FormatOf(s.columns)
 	begin, end := p.around()
@@ -125,6 +127,11 @@ func (s set) sending() string {
 	return fmt.Sprintf("SELECT %s FROM (%s\n) AS sent", list(len(s.columns), func(i int) string {
 		return "sent." + s.columns[i].Column + "::" + s.columns[i].Sent
 	}), s.query)
+}
+
+// unstage empties the tables of sets.
+func (f *feed) unstage(sets []set) statement {
+	return statement{"empty what was staged", "TRUNCATE " + list(len(sets), func(i int) string { return f.staged(sets[i].name) }), nil}
 }
 
 // script runs statements without parameters in one round trip.

@@ -62,6 +62,7 @@ func (r *Replayer) Verify(ctx context.Context, t *plans.Table) (Verdict, error) 
 }
 
 func (r *Replayer) noteVerified(ctx context.Context, t *plans.Table) error {
+	var committed []byte
 	err := pg.ReadCommitted(ctx, r.Sides.Shadow, func(tx pgx.Tx) error {
 		if _, err := control.Lock(ctx, tx, r.Run, t.N); err != nil {
 			return err
@@ -71,12 +72,13 @@ func (r *Replayer) noteVerified(ctx context.Context, t *plans.Table) error {
 		if err != nil {
 			return fmt.Errorf("note the verification of %s: %w", t.Shadow, err)
 		}
-		return nil
+		committed, err = r.positions(ctx, tx, t)
+		return err
 	})
 	if err != nil {
 		return err
 	}
-	return r.mirror(ctx, t)
+	return r.mirror(ctx, committed, t)
 }
 
 func (r *Replayer) verifyGroups(ctx context.Context, f *feed) (Verdict, error) {
@@ -182,12 +184,17 @@ func (f *feed) sum(ctx context.Context, tx pgx.Tx, text string, g group, s *sums
 }
 
 func (f *feed) differences(ctx context.Context, e ends, g group) ([]Difference, error) {
-	if err := f.stage(ctx, e, anyWay, f.imageSet(g)); err != nil {
+	images := f.imageSet(g)
+	if err := f.stage(ctx, e, anyWay, images); err != nil {
 		return nil, err
 	}
 	rows, err := e.shadow.Query(ctx, f.writer(e).differencesSQL(g), g.args()...)
 	if err != nil {
 		return nil, err
 	}
-	return pgx.CollectRows(rows, pgx.RowToStructByPos[Difference])
+	all, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Difference])
+	if err != nil {
+		return nil, err
+	}
+	return all, f.finish(ctx, e, anyWay, nil, images)
 }

@@ -166,7 +166,7 @@ func (w *world) copy(t *plans.Table, state control.State) {
 	f, err := w.r.feed(w.ctx, t)
 	w.must(err)
 	w.must(w.r.begin(w.ctx, func(e ends) error {
-		position, err := w.r.look(w.ctx, e)
+		position, err := w.r.look(w.ctx, e, nil)
 		if err == nil && (t.Feed == plans.Copied || t.Feed == plans.Derived) {
 			to := f.writer(e)
 			err = f.bring(w.ctx, e, anyWay, f.wholeSet(), []statement{{"copy", to.inserting(to.written(), to.whole(), ""), nil}})
