@@ -80,7 +80,7 @@ func (c *Copier) typesOf(ctx context.Context, production pg.Querier, t *plans.Ta
 func pick(byName map[string]pg.ColumnType, t *plans.Table, columns []plans.Column) ([]pg.ColumnType, error) {
 	types := make([]pg.ColumnType, len(columns))
 	for i, c := range columns {
-		known := false
+		var known bool
 		if types[i], known = byName[c.Shadow]; !known {
 			return nil, fmt.Errorf("the skeleton in production has no column %s of %s", c.Shadow, t.Shadow)
 		}
