@@ -42,7 +42,8 @@ func (w *worker) meet(ctx context.Context, how waiting) error {
 		if err == nil {
 			break
 		}
-		if pg.Unreachable(err) && how == ifThere {
+		if how == ifThere && lostSight(err) {
+			w.log.Warn("the shadow is left out", "error", err)
 			w.sides.Shadow = nil
 			return w.refuseUnfinished(ctx)
 		}
@@ -55,8 +56,31 @@ func (w *worker) meet(ctx context.Context, how waiting) error {
 	}
 	w.copier = &shadow.Copier{Sides: w.sides, Run: w.run, Log: w.log}
 	w.replayer = &replay.Replayer{Sides: w.sides, Run: w.run, Log: w.log}
-	_, err := w.newCutover().Resolve(ctx)
-	return err
+	if _, err := w.newCutover().Resolve(ctx); err != nil || how == ifThere {
+		return err
+	}
+	return w.checkSides(ctx)
+}
+
+// lostSight: the shadow is not to be had, or what is there is not the run's.
+func lostSight(err error) bool {
+	return pg.Unreachable(err) || errors.Is(err, control.ErrOtherShadow) || errors.Is(err, control.ErrOrigin)
+}
+
+// checkSides makes sure that each side still has what the other one relies on,
+// for as long as that matters: what is swapped is on its own, and a run that is
+// undone needs neither.
+func (w *worker) checkSides(ctx context.Context) error {
+	if !w.sides.Apart() || w.run.Phase.Swapped() || w.run.Phase.Over() {
+		return nil
+	}
+	if err := control.CheckOrigin(ctx, w.sides.Production, w.sides.Shadow, w.run); err != nil {
+		return err
+	}
+	if w.run.Phase == control.Building { // dropped and built again
+		return nil
+	}
+	return control.CheckMirror(ctx, w.sides.Production, w.sides.Shadow, w.run)
 }
 
 // refuseUnfinished keeps a run from being undone while a cutover is under way
@@ -78,21 +102,24 @@ func (w *worker) part() {
 }
 
 // openShadow takes the lead in the shadow's database: what a dead leader left
-// there is ended, the epoch is raised, and production must be the server that
-// the shadow was copied from.
+// there is ended, and the epoch is raised. It must be the database that the run
+// began with.
 func (w *worker) openShadow(ctx context.Context) error {
 	dsn := w.file.Shadow.DSN
 	if dsn == "" {
 		return errors.New("shadow.dsn is not in the plan file, and run " + w.run.Name + " has its shadow in another database")
-	}
-	if err := control.Migrate(ctx, dsn); err != nil {
-		return err
 	}
 	conn, err := pg.Connect(ctx, dsn, pg.Options{Component: "leader"})
 	if err != nil {
 		return err
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	if err := control.SettleShadow(ctx, w.pool, conn, w.run); err != nil {
+		return err
+	}
+	if err := control.Migrate(ctx, dsn); err != nil {
+		return err
+	}
 	if err := w.deposeOnShadow(ctx, conn); err != nil {
 		return err
 	}
@@ -117,9 +144,6 @@ func (w *worker) deposeOnShadow(ctx context.Context, conn *pgx.Conn) error {
 		return err
 	}
 	if err := control.Adopt(ctx, conn, w.run, origin); err != nil {
-		return err
-	}
-	if err := control.CheckMirror(ctx, w.pool, conn, w.run); err != nil {
 		return err
 	}
 	_, err = conn.Exec(ctx, `INSERT INTO pgumbra.leader (run_id) VALUES ($1) ON CONFLICT (run_id) DO UPDATE SET backends = '{}'`, w.run.ID)

@@ -65,10 +65,45 @@ func ReadOrigin(ctx context.Context, db pg.Querier) (Origin, error) {
 	return o, nil
 }
 
+// ErrOtherShadow says that shadow.dsn leads to another database than the one in
+// which the run's shadow is. Nothing was changed there.
+var ErrOtherShadow = errors.New("shadow.dsn leads to another database than the one that holds this run's shadow")
+
+// SettleShadow notes in production's record, once, which database the shadow is
+// in. From then on it returns [ErrOtherShadow] for any other. To be asked before
+// anything is written there.
+func SettleShadow(ctx context.Context, production, shadow pg.Querier, run *Run) error {
+	here, err := ReadOrigin(ctx, shadow)
+	if err != nil {
+		return fmt.Errorf("the shadow: %w", err)
+	}
+	here.Timeline = "" // a standby of the shadow's that was promoted is still the shadow
+	text, err := json.Marshal(here)
+	if err != nil {
+		return err
+	}
+	var known Origin
+	err = production.QueryRow(ctx, `UPDATE pgumbra.run SET shadow = coalesce(shadow, $3) WHERE id = $1 AND epoch = $2 RETURNING shadow`,
+		run.ID, run.Epoch, text).Scan(&known)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return ErrDeposed
+	}
+	if err != nil {
+		return fmt.Errorf("note where the shadow is: %w", err)
+	}
+	if here != known {
+		return fmt.Errorf("%w: that is database %d of system %s, this is database %d of system %s",
+			ErrOtherShadow, known.Database, known.System, here.Database, here.System)
+	}
+	return nil
+}
+
 // Adopt records the run in the control schema of the shadow's own database,
 // which [Migrate] made there, under the same number and epoch. Repeated by every
 // leader: under the lock of the run's row it raises the epoch there too. Returns
-// [ErrOrigin] when the record there belongs to another production.
+// [ErrOrigin] when the record there is another run's. Whether production is what
+// the shadow was copied from is asked by [CheckOrigin]: who undoes a run, or ends
+// one that is swapped, must get as far as this without.
 func Adopt(ctx context.Context, shadow pg.Beginner, run *Run, origin Origin) error {
 	text, err := json.Marshal(origin)
 	if err != nil {
@@ -87,9 +122,9 @@ func Adopt(ctx context.Context, shadow pg.Beginner, run *Run, origin Origin) err
 		if err != nil {
 			return fmt.Errorf("read run %s on the shadow: %w", run.Name, err)
 		}
-		if name != run.Name || known != origin {
-			return fmt.Errorf("%w: the shadow's control schema belongs to run %s of system %s, timeline %s; production is system %s, timeline %s",
-				ErrOrigin, name, known.System, known.Timeline, origin.System, origin.Timeline)
+		if name != run.Name {
+			return fmt.Errorf("%w: the shadow's control schema knows this run as %s of system %s; production is system %s",
+				ErrOrigin, name, known.System, origin.System)
 		}
 		// A later upgrade of what is the shadow now counts on from here.
 		_, err = tx.Exec(ctx, `WITH raised AS (UPDATE pgumbra.run SET epoch = greatest(epoch, $2) WHERE id = $1)
@@ -138,28 +173,41 @@ func Flush(ctx context.Context, production *pgxpool.Pool) error {
 }
 
 // ErrShadowLost says that the shadow lost what it had committed: it was restored
-// from a backup or failed over to a standby that was behind. Journals may have
-// been emptied of what is missing, so the caller stops the run.
+// from a backup, failed over to a standby that was behind, or its control schema
+// was dropped. Journals may have been emptied of what is missing, so the caller
+// stops the run.
 var ErrShadowLost = errors.New("the shadow is behind what it had committed")
 
+// behindSQL finds a table of which the mirror's rows, $2, know more than the
+// shadow does: it has no record of it, or a position that does not see all that
+// the mirrored one sees, in whatever state it is. No position: it is copied anew.
+const behindSQL = `SELECT m.n, coalesce(t.position::text, ''), coalesce(m.position::text, '')
+	FROM pg_catalog.json_to_recordset($2) AS m (n integer, position pg_snapshot)
+	LEFT JOIN pgumbra.shadow_table t ON t.run_id = $1 AND t.n = m.n
+	WHERE t.n IS NULL OR pg_catalog.pg_snapshot_xmin(t.position) < pg_catalog.pg_snapshot_xmin(m.position)
+	   OR pg_catalog.pg_snapshot_xmax(t.position) < pg_catalog.pg_snapshot_xmax(m.position)
+	   OR EXISTS (SELECT FROM pg_catalog.pg_snapshot_xip(t.position) AS x WHERE pg_catalog.pg_visible_in_snapshot(x, m.position))
+	ORDER BY m.n LIMIT 1`
+
 // CheckMirror compares the shadow's positions with production's copy of them,
-// which can never be ahead.
+// which can never be ahead. For runs that are built and not swapped yet.
 func CheckMirror(ctx context.Context, production, shadow pg.Querier, run *Run) error {
-	const positions = `SELECT coalesce(pg_catalog.json_object_agg(n, pg_catalog.pg_snapshot_xmax(position)::text::bigint), '{}')
-		FROM pgumbra.shadow_table WHERE run_id = $1 AND position IS NOT NULL AND state NOT IN ('waiting', 'copying')`
-	var mirrored, real map[string]int64
-	if err := production.QueryRow(ctx, positions, run.ID).Scan(&mirrored); err != nil {
+	var mirrored []byte
+	err := production.QueryRow(ctx, `SELECT coalesce(pg_catalog.json_agg(t), '[]') FROM (
+		SELECT n, position FROM pgumbra.shadow_table WHERE run_id = $1) t`, run.ID).Scan(&mirrored)
+	if err != nil {
 		return fmt.Errorf("read production's copy of the positions: %w", err)
 	}
-	if err := shadow.QueryRow(ctx, positions, run.ID).Scan(&real); err != nil {
+	var n int
+	var there, copied string
+	err = shadow.QueryRow(ctx, behindSQL, run.ID, mirrored).Scan(&n, &there, &copied)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return nil
+	case err != nil:
 		return fmt.Errorf("read the shadow's positions: %w", err)
 	}
-	for n, there := range real {
-		if copied, ok := mirrored[n]; ok && copied > there {
-			return fmt.Errorf("%w: table %s stands at %d, and had reached %d", ErrShadowLost, n, there, copied)
-		}
-	}
-	return nil
+	return fmt.Errorf("%w: table %d stands at snapshot %q there, and had reached %q", ErrShadowLost, n, there, copied)
 }
 
 // Mirror copies the states and positions of the shadow's tables to production's

@@ -1,0 +1,123 @@
+package upgrade_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pgumbra/pgumbra/cutover"
+	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/testcontainers"
+	"github.com/pgumbra/pgumbra/upgrade"
+)
+
+// failedOver makes the shadow believe that it was copied from production before
+// a standby of it was promoted.
+const failedOver = `UPDATE pgumbra.run SET origin = jsonb_set(origin::jsonb, '{timeline}', '"000000FF"')::json`
+
+// pair is a run with its shadow in another database, following, and what both
+// held before it.
+func apart(ctx context.Context, t *testing.T) (w *world, production, shadow string) {
+	t.Helper()
+	w = build(t, history{
+		structure: `CREATE SCHEMA shop;
+			CREATE TABLE shop.a (id int PRIMARY KEY, v int NOT NULL); INSERT INTO shop.a SELECT n, n FROM generate_series(1, 1000) n;`,
+		migrations: []string{"ALTER TABLE shop.a ADD COLUMN w int;"},
+		apart:      testcontainers.Database(t),
+	})
+	production, shadow = dump(t, w.production), dump(t, w.served)
+	w.run(ctx, upgrade.Options{Until: control.Following})
+	return w, production, shadow
+}
+
+// refused runs on and expects an error.
+func (w *world) refused(ctx context.Context, want error) {
+	w.t.Helper()
+	err := upgrade.Run(ctx, w.file(), upgrade.Options{Cutover: true, Log: w.log})
+	if !errors.Is(err, want) {
+		w.t.Fatalf("got %v, want %v", err, want)
+	}
+}
+
+func TestRunStaysWithTheShadowThatItBeganWith(t *testing.T) {
+	t.Parallel()
+	ctx := limited(t, 2*time.Minute)
+	w, production, shadow := apart(ctx, t)
+	other, was := testcontainers.Database(t), w.served
+	untouched := dump(t, other)
+	w.edit(was, other)
+	w.refused(ctx, control.ErrOtherShadow)
+	if diff := cmp.Diff(untouched, dump(t, other)); diff != "" {
+		t.Errorf("the other database (-before +after):\n%s", diff)
+	}
+	w.edit(other, was)
+	w.run(ctx, upgrade.Options{Until: control.Following})
+	_, err := upgrade.Abort(ctx, w.file(), upgrade.Purge, w.log)
+	must(t, err)
+	w.asBefore(production, shadow)
+}
+
+// edit replaces a text in the plan file.
+func (w *world) edit(old, replacement string) {
+	w.t.Helper()
+	text, err := os.ReadFile(w.planPath)
+	must(w.t, err)
+	write(w.t, w.planPath, strings.ReplaceAll(string(text), old, replacement))
+}
+
+func (w *world) asBefore(production, shadow string) {
+	w.t.Helper()
+	if diff := cmp.Diff(production, dump(w.t, w.production)); diff != "" {
+		w.t.Errorf("production (-before +after):\n%s", diff)
+	}
+	if diff := cmp.Diff(shadow, dump(w.t, w.served)); diff != "" {
+		w.t.Errorf("the shadow's database (-before +after):\n%s", diff)
+	}
+}
+
+func TestRunOfAnotherProductionStopsAndIsUndone(t *testing.T) {
+	t.Parallel()
+	ctx := limited(t, 2*time.Minute)
+	w, production, shadow := apart(ctx, t)
+	exec(t, w.served, failedOver)
+	w.refused(ctx, control.ErrOrigin)
+	_, err := upgrade.Abort(ctx, w.file(), upgrade.Purge, w.log)
+	must(t, err)
+	w.asBefore(production, shadow)
+}
+
+func TestOldServerMayFailOverAfterTheSwap(t *testing.T) {
+	t.Parallel()
+	ctx := limited(t, 2*time.Minute)
+	w, _, _ := apart(ctx, t)
+	w.run(ctx, upgrade.Options{Cutover: true})
+	exec(t, w.served, failedOver)
+	w.run(ctx, upgrade.Options{})
+	must(t, upgrade.Finish(ctx, w.file(), cutover.KeepOld, upgrade.Purge, w.log))
+	w.upgraded(ctx)
+}
+
+func TestShadowThatLostItsRecordIsNotSwapped(t *testing.T) {
+	t.Parallel()
+	ctx := limited(t, 3*time.Minute)
+	for name, script := range map[string]string{
+		"the control schema": "DROP SCHEMA pgumbra CASCADE",
+		"a table's row":      "DELETE FROM pgumbra.shadow_table",
+		"a position": `UPDATE pgumbra.shadow_table SET state = 'copying',
+			position = ('1:' || pg_snapshot_xmax(position) || ':1')::pg_snapshot`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w, _, _ := apart(ctx, t)
+			exec(t, w.served, script)
+			w.refused(ctx, control.ErrShadowLost)
+			_, err := upgrade.Abort(ctx, w.file(), upgrade.Purge, w.log)
+			must(t, err)
+		})
+	}
+}
