@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -13,26 +14,37 @@ import (
 	"github.com/pgumbra/pgumbra/examples/shop"
 )
 
-type moment struct{ name, when string }
+type moment struct {
+	name, when string
+	of         side
+}
+
+// side is whose database knows of a moment, where the shadow is in another one.
+type side int
+
+const (
+	production side = iota
+	theShadow
+)
 
 // Each moment is a condition on the control schema at which a run is killed.
 var moments = []moment{
-	{"building", `SELECT 'x' FROM pgumbra.run WHERE phase = 'building'`},
-	{"capturing", `SELECT 'x' FROM pgumbra.run WHERE phase = 'capturing'`},
-	{"first journal", `SELECT 'x' FROM pgumbra.captured`},
-	{"copying", `SELECT 'x' FROM pgumbra.run WHERE phase = 'copying'`},
-	{"some chunks", `SELECT 'x' FROM pgumbra.chunk WHERE done_at IS NOT NULL`},
-	{"most chunks", `SELECT 'x' FROM pgumbra.chunk HAVING count(done_at) > 0.7 * count(*)`},
-	{"keying", `SELECT 'x' FROM pgumbra.shadow_table WHERE state = 'keying' AND NOT EXISTS (SELECT FROM pgumbra.shadow_table WHERE state = 'copying')`},
-	{"catching up", `SELECT 'x' FROM pgumbra.shadow_table WHERE state = 'catching_up'`},
-	{"indexing", `SELECT 'x' FROM pgumbra.shadow_table WHERE state = 'indexing'`},
-	{"an index", `SELECT 'x' FROM pg_stat_progress_create_index`},
-	{"following", `SELECT 'x' FROM pgumbra.shadow_table HAVING count(*) = count(*) FILTER (WHERE state = 'following')`},
-	{"verified", `SELECT 'x' FROM pgumbra.shadow_table WHERE verified_at IS NOT NULL`},
-	{"cutover", `SELECT 'x' FROM pgumbra.run WHERE phase = 'cutover'`},
+	{"building", `SELECT 'x' FROM pgumbra.run WHERE phase = 'building'`, production},
+	{"capturing", `SELECT 'x' FROM pgumbra.run WHERE phase = 'capturing'`, production},
+	{"first journal", `SELECT 'x' FROM pgumbra.captured`, production},
+	{"copying", `SELECT 'x' FROM pgumbra.run WHERE phase = 'copying'`, production},
+	{"some chunks", `SELECT 'x' FROM pgumbra.chunk WHERE done_at IS NOT NULL`, theShadow},
+	{"most chunks", `SELECT 'x' FROM pgumbra.chunk HAVING count(done_at) > 0.7 * count(*)`, theShadow},
+	{"keying", `SELECT 'x' FROM pgumbra.shadow_table WHERE state = 'keying' AND NOT EXISTS (SELECT FROM pgumbra.shadow_table WHERE state = 'copying')`, theShadow},
+	{"catching up", `SELECT 'x' FROM pgumbra.shadow_table WHERE state = 'catching_up'`, theShadow},
+	{"indexing", `SELECT 'x' FROM pgumbra.shadow_table WHERE state = 'indexing'`, theShadow},
+	{"an index", `SELECT 'x' FROM pg_stat_progress_create_index`, theShadow},
+	{"following", `SELECT 'x' FROM pgumbra.shadow_table HAVING count(*) = count(*) FILTER (WHERE state = 'following')`, theShadow},
+	{"verified", `SELECT 'x' FROM pgumbra.shadow_table WHERE verified_at IS NOT NULL`, theShadow},
+	{"cutover", `SELECT 'x' FROM pgumbra.run WHERE phase = 'cutover'`, production},
 	{"fence", `SELECT 'x' FROM pg_locks l JOIN pg_stat_activity a USING (pid)
-		WHERE l.locktype = 'relation' AND l.mode = 'ExclusiveLock' AND l.granted AND a.application_name = 'pgumbra/cutover' AND a.datname = current_database()`},
-	{"watching", `SELECT 'x' FROM pgumbra.run WHERE phase = 'watching'`},
+		WHERE l.locktype = 'relation' AND l.mode = 'ExclusiveLock' AND l.granted AND a.application_name = 'pgumbra/cutover' AND a.datname = current_database()`, production},
+	{"watching", `SELECT 'x' FROM pgumbra.run WHERE phase = 'watching'`, production},
 }
 
 // TestKilledAtEveryMomentItLosesNothing kills -9 a run at each moment of its
@@ -44,7 +56,7 @@ func TestKilledAtEveryMomentItLosesNothing(t *testing.T) {
 	settle := o.traffic(ctx)
 	done, missed := map[string]string{}, 0
 	for _, m := range moments {
-		if !o.killWhen(ctx, m.when, "--cutover", "--set", "copy.chunk_rows=2000") {
+		if !o.killWhen(ctx, m, "--cutover", "--set", "copy.chunk_rows=2000") {
 			t.Log("not met:", m.name)
 			missed++
 			continue
@@ -65,14 +77,14 @@ func TestKilledAtEveryMomentItLosesNothing(t *testing.T) {
 func (o *operator) traffic(ctx context.Context) (settle func()) {
 	traffic, stop := context.WithCancel(ctx)
 	o.t.Cleanup(stop)
-	clients := &shop.Traffic{DSN: o.dsn, Clients: 3, Seed: 7, Think: 5 * time.Millisecond}
+	clients := &shop.Traffic{DSN: cmp.Or(o.clients, o.dsn), Clients: 3, Seed: 7, Think: 5 * time.Millisecond}
 	ended := make(chan error, 1)
 	go func() { ended <- clients.Run(traffic) }()
 	return func() {
 		o.t.Helper()
 		stop()
 		must(o.t, <-ended)
-		conn := o.connect(ctx)
+		conn := o.connectTo(ctx, theShadow)
 		defer conn.Close(ctx)
 		wrong, err := clients.Ledger.Check(ctx, conn)
 		must(o.t, err)
@@ -86,10 +98,15 @@ func (o *operator) traffic(ctx context.Context) (settle func()) {
 // untouched since.
 func (o *operator) keptChunks(ctx context.Context, moment string, done map[string]string) {
 	o.t.Helper()
-	conn := o.connect(ctx)
+	conn := o.connectTo(ctx, theShadow)
 	defer conn.Close(ctx)
 	now := map[string]string{}
 	var chunk, at string
+	var begun bool
+	must(o.t, conn.QueryRow(ctx, `SELECT to_regclass('pgumbra.chunk') IS NOT NULL`).Scan(&begun))
+	if !begun {
+		return
+	}
 	rows, err := conn.Query(ctx, `SELECT format('%s/%s', n, chunk), done_at::text FROM pgumbra.chunk WHERE done_at IS NOT NULL`)
 	must(o.t, err)
 	_, err = pgx.ForEachRow(rows, []any{&chunk, &at}, func() error { now[chunk] = at; return nil })
@@ -106,12 +123,10 @@ func (o *operator) keptChunks(ctx context.Context, moment string, done map[strin
 
 // killWhen runs until a condition holds, and kills the run there. False: the
 // run ended before.
-func (o *operator) killWhen(ctx context.Context, when string, args ...string) bool {
+func (o *operator) killWhen(ctx context.Context, m moment, args ...string) bool {
 	o.t.Helper()
-	conn := o.connect(ctx)
-	defer conn.Close(ctx)
 	p := o.start(ctx, append([]string{"run"}, args...)...)
-	return o.hitWhen(ctx, p, conn, when, func() {
+	return o.hitWhen(ctx, p, m, func() {
 		must(o.t, p.Process.Signal(syscall.SIGKILL))
 		p.code()
 	})
@@ -119,8 +134,10 @@ func (o *operator) killWhen(ctx context.Context, when string, args ...string) bo
 
 // hitWhen does something the moment a condition holds. False: the process was
 // over before, with success.
-func (o *operator) hitWhen(ctx context.Context, p *process, conn *pgx.Conn, when string, hit func()) bool {
+func (o *operator) hitWhen(ctx context.Context, p *process, m moment, hit func()) bool {
 	o.t.Helper()
+	conn := o.connectTo(ctx, m.of)
+	defer conn.Close(ctx)
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -133,7 +150,7 @@ func (o *operator) hitWhen(ctx context.Context, p *process, conn *pgx.Conn, when
 		case <-tick.C:
 		}
 		var met string
-		if conn.QueryRow(ctx, when).Scan(&met) == nil {
+		if conn.QueryRow(ctx, m.when).Scan(&met) == nil {
 			hit()
 			return true
 		}
@@ -148,15 +165,15 @@ func TestAbortAfterAKillLeavesProductionAsItWas(t *testing.T) {
 	o := operatorOf(t, small.with("", nil, "copy: {chunk_rows: 300}\n"))
 	before := o.dumpAll()
 	all := append([]moment{
-		{"scratch", fmt.Sprintf(`SELECT 'x' FROM pg_stat_activity WHERE application_name LIKE 'pgumbra/%%' AND datname LIKE '%%%s%%scratch'`, o.database())},
-		{"control schema", `SELECT 'x' FROM pg_namespace WHERE nspname = 'pgumbra'`},
+		{"scratch", fmt.Sprintf(`SELECT 'x' FROM pg_stat_activity WHERE application_name LIKE 'pgumbra/%%' AND datname LIKE '%%%s%%scratch'`, o.database()), production},
+		{"control schema", `SELECT 'x' FROM pg_namespace WHERE nspname = 'pgumbra'`, production},
 	}, moments...)
 	missed := 0
 	for _, m := range all {
 		if slices.Contains([]string{"cutover", "fence", "watching"}, m.name) {
 			continue
 		}
-		if !o.killWhen(ctx, m.when, "--until", "following") {
+		if !o.killWhen(ctx, m, "--until", "following") {
 			t.Log("not met:", m.name)
 			missed++
 		}
@@ -178,7 +195,7 @@ func TestAbortAfterAKillAtTheFence(t *testing.T) {
 	ctx := limited(t, 2*time.Minute)
 	o := operatorOf(t, small)
 	before := o.dumpAll()
-	if !o.killWhen(ctx, moments[len(moments)-2].when, "--cutover") {
+	if !o.killWhen(ctx, moments[len(moments)-2], "--cutover") {
 		t.Log("the fence was not seen: the swap was done before") // what follows checks that
 	}
 	if o.query(ctx, `SELECT phase FROM pgumbra.run WHERE phase = 'watching'`) != "" {
@@ -203,7 +220,7 @@ func TestCutConnectionsAreSurvived(t *testing.T) {
 	p := o.start(ctx, "run", "--cutover", "--set", "copy.chunk_rows=2000")
 	missed := 0
 	for _, m := range moments {
-		if !o.hitWhen(ctx, p, conn, m.when, func() { o.cut(ctx, conn) }) {
+		if !o.hitWhen(ctx, p, m, func() { o.cut(ctx, conn) }) {
 			t.Log("not met:", m.name)
 			missed++
 		}

@@ -35,6 +35,9 @@ type operator struct {
 	dsn string
 	env []string // more of it
 	run string   // its name, where operatorOf made the plan file
+
+	there   string // the shadow's database; empty: production's
+	clients string // where clients connect; empty: production itself
 }
 
 func (o *operator) start(ctx context.Context, args ...string) *process {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -90,7 +91,17 @@ func (o *operator) sql(script string) {
 
 func (o *operator) connect(ctx context.Context) *pgx.Conn {
 	o.t.Helper()
-	conn, err := pgx.Connect(ctx, o.dsn)
+	return o.connectTo(ctx, production)
+}
+
+// connectTo a side; without a database of its own the shadow is in production's.
+func (o *operator) connectTo(ctx context.Context, s side) *pgx.Conn {
+	o.t.Helper()
+	dsn := o.dsn
+	if s == theShadow {
+		dsn = cmp.Or(o.there, o.dsn)
+	}
+	conn, err := pgx.Connect(ctx, dsn)
 	must(o.t, err)
 	return conn
 }

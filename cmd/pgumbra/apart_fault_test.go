@@ -1,0 +1,130 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgumbra/pgumbra/testcontainers"
+)
+
+// before are the moments before a cutover.
+func before() []moment {
+	return slices.DeleteFunc(slices.Clone(moments), func(m moment) bool {
+		return slices.Contains([]string{"cutover", "fence", "watching"}, m.name)
+	})
+}
+
+// reached is the moment when a cutover to another database comes to a step; not
+// one that a killed process left there.
+func reached(step string, since time.Time) moment {
+	return moment{step, fmt.Sprintf(`SELECT 'x' FROM pgumbra.run WHERE switch->>'step' = '%s' AND (switch->>'at')::timestamptz > '%s'`,
+		step, since.Format(time.RFC3339Nano)), production}
+}
+
+// TestKilledAtEveryMomentApartItLosesNothing: as in one database, and at each
+// step of the cutover, while clients wait.
+func TestKilledAtEveryMomentApartItLosesNothing(t *testing.T) {
+	ctx := limited(t, 5*time.Minute)
+	f := farawayShop(t, testcontainers.Database(t), testcontainers.Database(t))
+	settle := f.traffic(ctx)
+	done, missed := map[string]string{}, 0
+	for _, m := range before() {
+		if !f.killWhen(ctx, m, "--cutover", "--set", "copy.chunk_rows=2000") {
+			t.Log("not met:", m.name)
+			missed++
+			break // it is over
+		}
+		f.keptChunks(ctx, m.name, done)
+	}
+	for _, step := range []string{"pausing", "fencing", "switching", "deciding", "swapped"} {
+		p, free := f.stopAt(ctx, step)
+		must(t, p.Process.Signal(syscall.SIGKILL))
+		p.code()
+		f.toShadow.Cut() // what was held back is lost
+		f.toShadow.Heal()
+		free()
+		f.keptChunks(ctx, step, done)
+	}
+	f.do(ctx, exitDone, "run", "--cutover")
+	f.movedOver(ctx)
+	settle()
+	if missed > 0 || len(done) < 20 {
+		t.Errorf("%d moments were not met, %d chunks seen", missed, len(done))
+	}
+	f.do(ctx, exitDone, "finish", "--drop-old", "--purge")
+}
+
+// TestKilledRightAfterTheDecisionWasSent: nobody hears that the shadow has
+// committed; the next process asks it, and goes on.
+func TestKilledRightAfterTheDecisionWasSent(t *testing.T) {
+	t.Parallel()
+	ctx := limited(t, 2*time.Minute)
+	f := farawaySmall(t, "")
+	f.do(ctx, exitDone, "run", "--until", "following")
+	p, free := f.stopAt(ctx, "deciding")
+	must(t, p.Process.Signal(syscall.SIGKILL))
+	p.code()
+	free() // COMMIT arrives
+	f.do(ctx, exitDone, "run", "--cutover")
+	f.movedOver(ctx)
+	if phase := f.status(t).Phase; phase != "watching" {
+		t.Errorf("phase %s", phase)
+	}
+	f.do(ctx, exitDone, "finish", "--purge")
+}
+
+// stopAt lets a run that follows go on until the cutover is at a step, and holds it there until free is
+// called.
+func (f *faraway) stopAt(ctx context.Context, step string) (p *process, free func()) {
+	f.t.Helper()
+	began, release := time.Now(), f.obstruct(ctx, step)
+	p = f.start(ctx, "run", "--cutover")
+	hold := func(m moment, next func()) {
+		f.t.Helper()
+		if !f.hitWhen(ctx, p, m, next) {
+			f.t.Fatalf("the cutover did not stop at %s\n%s", m.name, &p.err)
+		}
+	}
+	free = func() {
+		release()
+		f.toConsole.Heal()
+		f.toShadow.Heal()
+	}
+	if step == "pausing" {
+		hold(reached(step, began), func() {})
+		return p, free
+	}
+	steps := []string{"fencing", "switching", "deciding", "swapped"}
+	ahead := []func(){ // what lets it come from one to the next, and not further
+		func() { f.toConsole.Stall(); release() },
+		func() { f.toShadow.Stall(); f.toConsole.Heal() },
+		func() { f.toConsole.Stall(); f.toShadow.Heal() },
+	}
+	last := slices.Index(steps, step)
+	for i, name := range steps[:last] {
+		hold(reached(name, began), ahead[i])
+	}
+	hold(reached(step, began), func() {})
+	return p, free
+}
+
+// obstruct lets a client stand in the way: of PAUSE, by a transaction in the
+// pool; of the fence, by a lock that was taken past it.
+func (f *faraway) obstruct(ctx context.Context, step string) (release func()) {
+	f.t.Helper()
+	dsn, sql := f.dsn, `BEGIN; DO $$ DECLARE t regclass; BEGIN FOR t IN SELECT format('shop.%I', tablename) FROM pg_tables WHERE schemaname = 'shop' LOOP
+		EXECUTE format('LOCK TABLE %s IN ROW EXCLUSIVE MODE', t); END LOOP; END $$`
+	if step == "pausing" {
+		dsn, sql = f.clients, "BEGIN; SELECT 1"
+	}
+	conn, err := pgx.Connect(ctx, dsn)
+	must(f.t, err)
+	must(f.t, conn.PgConn().Exec(ctx, sql).Close())
+	return func() { _ = conn.Close(ctx) }
+}
