@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
@@ -171,16 +172,19 @@ func TestBatchThatWaitedForAnotherIsNotBehindIt(t *testing.T) {
 	w := apart(t, itemsStructure(""), items)
 	f, err := w.r.feed(w.ctx, w.table(0))
 	w.must(err)
-	done := make(chan error, 1)
+	var other errgroup.Group
 	err = w.r.snapshot(w.ctx, f, func(e ends, at moment) error {
-		go func() { _, err := w.r.Batch(w.ctx, w.table(0)); done <- err }()
+		other.Go(func() error {
+			_, err := w.r.Batch(w.ctx, w.table(0))
+			return err
+		})
 		w.waitFor(`SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database())`)
 		w.exec(`INSERT INTO shop.items VALUES (1, 'a', 1)`)
 		_, err := w.r.advance(w.ctx, e, f, at)
 		return err
 	})
 	w.must(err)
-	w.must(<-done)
+	w.must(other.Wait())
 	w.same()
 }
 

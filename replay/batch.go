@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
@@ -15,9 +16,8 @@ import (
 
 // Batch brings a table from its position to production as it is now, in one
 // snapshot of it, and records the new position in the transaction that writes
-// the shadow. Without
-// changes it only looks, and moves the position on now and then so that
-// snapshots do not age and journals can be emptied.
+// the shadow. Without changes it only looks, and moves the position on now and
+// then so that snapshots do not age and journals can be emptied.
 //
 // Locks: the table's row in the control schema, against other batches of the
 // same table; ACCESS SHARE on production where rows are read again. Returns
