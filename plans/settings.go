@@ -3,7 +3,7 @@ package plans
 import "time"
 
 // Settings are the plan file's knobs that a run needs after planning, with
-// their defaults. They are stored with the run.
+// their defaults. They are stored with the run, and renewed when it goes on.
 type Settings struct {
 	Copy    CopySettings    `json:"copy"`
 	Capture CaptureSettings `json:"capture"`
@@ -37,6 +37,14 @@ type CutoverSettings struct {
 type WatchSettings struct {
 	Enabled        bool `json:"enabled"`         // default true
 	RequireReverse bool `json:"require_reverse"` // a column that cannot be taken back is a blocker
+}
+
+// Renewed are the settings of a run under way: those of the plan file as it is
+// now, so that a budget that was too small can be raised. What the run was built
+// on stays: the size of chunks, the watch.
+func (s Settings) Renewed(now Settings) Settings {
+	now.Copy.ChunkRows, now.Watch = s.Copy.ChunkRows, s.Watch
+	return now
 }
 
 // DefaultSettings are those of a plan file that says nothing.

@@ -140,7 +140,7 @@ func (w *worker) notNow(ctx context.Context, reason string) error {
 func (w *worker) newSwapping() swapping {
 	pause := backoff.NewExponentialBackOff()
 	pause.InitialInterval = max(w.run.Plan.Settings.Cutover.MaxStall/4, 50*time.Millisecond)
-	pause.MaxInterval = 15 * time.Second
+	pause.MaxInterval = 5 * time.Second // 20 attempts come to a minute and a half
 	return swapping{cutover: w.newCutover(), pause: pause}
 }
 

@@ -174,6 +174,7 @@ func withWorker(ctx context.Context, l *leadership, run *control.Run, file *plan
 			return err
 		}
 	}
+	run.Plan.Settings = run.Plan.Settings.Renewed(file.Settings)
 	w := &worker{lead: l, file: file, run: run, log: o.Log, until: o.Until, cutover: o.Cutover, once: o.Once}
 	var err error
 	if w.traffic, err = traffic.Open(file, o.Log); err != nil {

@@ -82,7 +82,7 @@ func (o *operator) status(t *testing.T) (s statusAnswer) {
 func TestCutoverThatIsNotPossibleChangesNothing(t *testing.T) {
 	t.Parallel()
 	ctx := limited(t, 2*time.Minute)
-	o := operatorOf(t, small.with("", nil, "cutover: {attempts: 2, max_stall: 300ms}\n"))
+	o := operatorOf(t, small)
 	o.do(ctx, exitDone, "run", "--until", "following")
 	holder := o.connect(ctx)
 	defer holder.Close(ctx)
@@ -91,7 +91,8 @@ func TestCutoverThatIsNotPossibleChangesNothing(t *testing.T) {
 	_, err = tx.Exec(ctx, "SELECT count(*) FROM shop.a")
 	must(t, err)
 
-	alone := o.do(ctx, exitNotNow, "cutover")
+	soon := []string{"--set", "cutover.attempts=2", "--set", "cutover.max_stall=300ms"} // a run under way takes them, too
+	alone := o.do(ctx, exitNotNow, append([]string{"cutover"}, soon...)...)
 	if text := alone.err.String(); !strings.Contains(text, "nothing changed") || !strings.Contains(text, "Next: pgumbra cutover") ||
 		!strings.Contains(text, "snapshot") {
 		t.Errorf("cutover says:\n%s", text)
@@ -99,7 +100,7 @@ func TestCutoverThatIsNotPossibleChangesNothing(t *testing.T) {
 	if s := o.status(t); s.Phase != "following" {
 		t.Errorf("phase %s after a cutover that was not possible", s.Phase)
 	}
-	leader := o.start(ctx, "run")
+	leader := o.start(ctx, append([]string{"run"}, soon...)...)
 	o.wait(ctx, `SELECT 'x' FROM pgumbra.leader WHERE heartbeat > clock_timestamp() - interval '2 seconds' AND pid > 0`)
 	o.do(ctx, exitNotNow, "cutover")
 	must(t, tx.Rollback(ctx))
