@@ -44,15 +44,21 @@ func BenchmarkShadowElsewhere(b *testing.B) {
 func barePipe(t *testing.T, from, to string) float64 {
 	t.Helper()
 	exec(t, to, "DROP TABLE IF EXISTS bare; CREATE TABLE bare (aid int NOT NULL, bid int, abalance int, filler char(84)); CHECKPOINT")
-	psql, err := testcontainers.Bin("psql")
-	must(t, err)
 	began := time.Now()
-	_, err = command("sh", "-c", fmt.Sprintf(`'%[1]s' -qc 'COPY pgbench_accounts TO STDOUT (FORMAT binary)' '%[2]s' | '%[1]s' -qc 'COPY bare FROM STDIN (FORMAT binary)' '%[3]s'`, psql, from, to))
-	must(t, err)
+	pipe(t, from, to, "bare")
 	exec(t, to, "ALTER TABLE bare ADD PRIMARY KEY (aid)")
 	took := time.Since(began).Seconds()
 	exec(t, to, "DROP TABLE bare")
 	return took
+}
+
+// pipe copies the accounts into a table of another database.
+func pipe(t *testing.T, from, to, table string) {
+	t.Helper()
+	psql, err := testcontainers.Bin("psql")
+	must(t, err)
+	_, err = command("sh", "-c", fmt.Sprintf(`'%[1]s' -qc 'COPY pgbench_accounts TO STDOUT (FORMAT binary)' '%[2]s' | '%[1]s' -qc 'COPY %[4]s FROM STDIN (FORMAT binary)' '%[3]s'`, psql, from, to, table))
+	must(t, err)
 }
 
 // shadowElsewhere is like [shadowCopy], by the records on the shadow's side.

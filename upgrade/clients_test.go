@@ -206,7 +206,7 @@ func (c *client) await(ctx context.Context, phase control.Phase) {
 	order := []control.Phase{control.Building, control.Capturing, control.Copying, control.Following, control.Cutover, control.Watching}
 	for !c.fleet.halted() && ctx.Err() == nil {
 		var now control.Phase
-		err := c.fleet.w.one(c.fleet.w.production, `SELECT phase FROM pgumbra.run`, &now)
+		err := one(c.fleet.w.production, `SELECT phase FROM pgumbra.run`, &now)
 		if err == nil && slices.Index(order, now) >= slices.Index(order, phase) {
 			return
 		}

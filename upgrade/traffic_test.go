@@ -114,18 +114,8 @@ func newFleet(t *testing.T, w *world) *fleet {
 
 func (w *world) version() (n int) {
 	w.t.Helper()
-	must(w.t, w.one(w.production, `SELECT current_setting('server_version_num')::int`, &n))
+	must(w.t, one(w.production, `SELECT current_setting('server_version_num')::int`, &n))
 	return n
-}
-
-// one reads one row of a database.
-func (w *world) one(dsn, query string, to ...any) error {
-	conn, err := pgx.Connect(context.Background(), dsn)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = conn.Close(context.Background()) }()
-	return conn.QueryRow(context.Background(), query).Scan(to...)
 }
 
 const coarseClient = 101
