@@ -3,45 +3,15 @@ package cutover
 import (
 	"context"
 	"errors"
-	"net/netip"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/jackc/pgx/v5"
 
 	"github.com/pgumbra/pgumbra/cutover/traffic"
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/plans"
 	"github.com/pgumbra/pgumbra/testcontainers"
 )
-
-func TestPoolsSessionsDoNotBypass(t *testing.T) {
-	t.Parallel()
-	f := farShop(t).behindBouncer()
-	ctx := context.Background()
-	config, err := pgx.ParseConfig(f.through)
-	if err != nil {
-		t.Fatal(err)
-	}
-	config.DefaultQueryExecMode = pgx.QueryExecModeSimpleProtocol
-	client, err := pgx.ConnectConfig(ctx, config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = client.Close(ctx) }()
-	run(t, client, "BEGIN; SELECT 1")
-	direct := f.client()
-	f.Parts.Pooled = func(context.Context) ([]netip.AddrPort, error) {
-		port := value[int](t, f.pool, "SELECT client_port FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle in transaction'")
-		return []netip.AddrPort{netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), uint16(port))}, nil
-	}
-	clients, err := f.Bypassing(ctx)
-	if err != nil || len(clients) != 1 || clients[0].Sessions != 1 || clients[0].Address != "127.0.0.1" {
-		t.Error(clients, err)
-	}
-	run(t, direct, "SELECT 1")
-}
 
 func TestCheckApartAsksBothSides(t *testing.T) {
 	t.Parallel()

@@ -2,20 +2,12 @@ package cutover
 
 import (
 	"context"
-	_ "embed"
 	"fmt"
-	"net/netip"
-	"slices"
-
-	"github.com/jackc/pgx/v5"
 
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
 )
-
-//go:embed sql/clients.sql
-var clientsSQL string
 
 // checkApart asks each side for what the cutover needs there. Old snapshots are
 // no hindrance to it, and what depends on production's tables stays with them.
@@ -78,77 +70,6 @@ func (c *Cutover) checkTraffic(ctx context.Context) ([]Blocker, error) {
 		}
 	}
 	return all, nil
-}
-
-// Client is a session that a cutover does not lead over.
-type Client struct {
-	Address     string // empty: a socket on production's machine
-	User        string
-	Application string
-	Sessions    int // that have all of these in common
-}
-
-func (c Client) String() string {
-	address, application := c.Address, c.Application
-	if address == "" {
-		address = "a local socket"
-	}
-	if application == "" {
-		application = "an application without a name"
-	}
-	return fmt.Sprintf("%s from %s as %s (%d sessions)", application, address, c.User, c.Sessions)
-}
-
-// Bypassing lists who is connected to production past the poolers: the cutover
-// does not lead these over, and their writes will be refused. Without
-// [Parts.Pooled] that is everybody but ourselves.
-func (c *Cutover) Bypassing(ctx context.Context) ([]Client, error) {
-	var pooled []netip.AddrPort
-	if c.Parts.Pooled != nil {
-		var err error
-		if pooled, err = c.Parts.Pooled(ctx); err != nil {
-			return nil, fmt.Errorf("ask which sessions are the pool's: %w", err)
-		}
-	}
-	var all []Client
-	err := pinned(ctx, c.Sides.Production, func(tx pgx.Tx) error {
-		rows, err := tx.Query(ctx, clientsSQL)
-		if err != nil {
-			return err
-		}
-		var address, user, application string
-		var port int
-		_, err = pgx.ForEachRow(rows, []any{&address, &port, &user, &application}, func() error {
-			if !isPooled(pooled, address, port) {
-				all = counted(all, Client{Address: address, User: user, Application: application})
-			}
-			return nil
-		})
-		return err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("list production's clients: %w", err)
-	}
-	return all, nil
-}
-
-func isPooled(pooled []netip.AddrPort, address string, port int) bool {
-	ip, err := netip.ParseAddr(address)
-	return err == nil && slices.ContainsFunc(pooled, func(p netip.AddrPort) bool {
-		return p.Addr().Unmap() == ip.Unmap() && int(p.Port()) == port
-	})
-}
-
-// counted adds a session to those that are like it.
-func counted(all []Client, one Client) []Client {
-	for i := range all {
-		if other := all[i]; other.Address == one.Address && other.User == one.User && other.Application == one.Application {
-			all[i].Sessions++
-			return all
-		}
-	}
-	one.Sessions = 1
-	return append(all, one)
 }
 
 // checkLockers names sessions that would keep the fence from standing.

@@ -21,7 +21,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/netip"
 	"time"
 
 	"github.com/pgumbra/pgumbra/internal/control"
@@ -67,9 +66,6 @@ type Parts struct {
 	// DropSkeleton drops the shadow's structure that stood in production's
 	// database for a shadow in another one.
 	DropSkeleton func(ctx context.Context) error
-	// Pooled are the sessions of production's that clients' poolers hold, by
-	// client address and port as production sees them.
-	Pooled func(ctx context.Context) ([]netip.AddrPort, error)
 }
 
 // Cutover swaps one run. Not for use by several goroutines at once.

@@ -36,13 +36,15 @@ func (p *Plan) cutoverApart() []Step {
 		c.MaxStall, c.Attempts)
 	queued := "clients that come through the pool queue; others that write wait, and are refused later"
 	return []Step{
+		{Phase: "cutover", Title: "Make ready: on the shadow the reverse capture and a gate, which keeps all but pgumbra from writing; in production the fence's function, which lets everything pass yet",
+			Lock: noLock, Waits: shadowOnly, SQL: p.readySQL()},
 		{Phase: "cutover", Title: holdTitle, Lock: noLock, Waits: queued, SQL: []string{"-- by hand: neither traffic.pgbouncer nor traffic.command is given"}},
 		{Phase: "cutover", Title: "Fence: stop writes to production", Lock: mode, SQL: p.fenceSQL(mode),
 			Waits: fmt.Sprintf("we wait for open transactions that wrote, at most %s for all tables together (cutover.lock_timeout); %s", c.LockTimeout, stall)},
 		{Phase: "cutover", Title: "Drain: replay the last changes", Lock: mode, Waits: queued, SQL: []string{"-- the last batches, as while following"}},
-		{Phase: "cutover", Title: "On the shadow, in a transaction that stays open: sequences, foreign keys (not validated yet), triggers, rules, what the database itself has, and the names",
+		{Phase: "cutover", Title: "On the shadow, in a transaction that stays open: sequences, foreign keys (not validated yet), triggers, rules, what the database itself has, the gate opened, and the names",
 			Lock: mode, Waits: queued, SQL: p.preparedSQL()},
-		{Phase: "cutover", Title: "Close production: its tables refuse writes (SQLSTATE 25006) and name the new place", Lock: mode, Waits: queued, SQL: append(p.closeSQL(), "COMMIT -- in production")},
+		{Phase: "cutover", Title: "Close production: its tables refuse writes (SQLSTATE 25006) and name the new place; the capture stays, for the case that all is undone", Lock: mode, Waits: queued, SQL: append(p.farFenceSQL(), "COMMIT -- in production")},
 		{Phase: "cutover", Title: leadTitle, Lock: noLock, Waits: queued, SQL: []string{"-- by hand: to the database of shadow.dsn"}},
 		{Phase: "cutover", Title: "Commit on the shadow: this decides; then the clients go on", Lock: noLock, Waits: "nobody from here on", SQL: []string{"COMMIT -- on the shadow"}},
 	}
@@ -50,6 +52,11 @@ func (p *Plan) cutoverApart() []Step {
 
 func (p *Plan) preparedSQL() []string {
 	all := append(p.sequenceSQL(), p.swapEntrySQL()...)
+	if p.Settings.Watch.Enabled {
+		all = append(all, "SELECT … -- looks that the triggers of the reverse capture are on the new tables")
+	}
+	all = append(all, "CREATE OR REPLACE FUNCTION pgumbra.gate_"+runID+"() … -- lets everything pass")
+	all = append(all, p.versionSQL()...)
 	for _, s := range p.Schemas {
 		if s.Swap == Move {
 			all = append(all, fmt.Sprintf("-- each object of %s: ALTER … SET SCHEMA %s, which is there already", s.Shadow, pg.Ident(s.Production)))
@@ -57,24 +64,64 @@ func (p *Plan) preparedSQL() []string {
 		}
 		all = append(all, fmt.Sprintf("ALTER SCHEMA %s RENAME TO %s", pg.Ident(s.Shadow), pg.Ident(s.Production)))
 	}
-	return append(all, p.versionSQL()...)
+	return all
 }
 
-// closeSQL ends the capture and refuses writes.
-func (p *Plan) closeSQL() []string {
-	var all []string
+// readySQL is what stands before the first client waits.
+func (p *Plan) readySQL() []string {
+	all := []string{"CREATE OR REPLACE FUNCTION pgumbra.fence_" + runID + "() … -- in production",
+		"CREATE OR REPLACE FUNCTION pgumbra.gate_" + runID + "() … -- on the shadow"}
+	for _, n := range p.shadowRelations() {
+		all = append(all, farTrigger("!pgumbra_gate", n, " WHEN (NOT starts_with(current_setting('application_name'), 'pgumbra/'))", "gate")...)
+		if p.Settings.Watch.Enabled {
+			all = append(all, "CREATE TRIGGER … ON "+n.Quoted()+" -- those of the reverse capture, silent until the swap")
+		}
+	}
+	return all
+}
+
+// farTrigger refuses writes to a table, whatever session_replication_role is.
+func farTrigger(trigger string, table pg.Name, when, function string) []string {
+	return []string{
+		fmt.Sprintf("CREATE OR REPLACE TRIGGER %s BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON %s FOR EACH STATEMENT%s EXECUTE FUNCTION pgumbra.%s_%s()",
+			pg.Ident(trigger), table.Quoted(), when, function, runID),
+		fmt.Sprintf("ALTER TABLE ONLY %s ENABLE ALWAYS TRIGGER %s", table.Quoted(), pg.Ident(trigger)),
+	}
+}
+
+// farFenceSQL refuses writes to production's tables from its commit on.
+func (p *Plan) farFenceSQL() []string {
+	all := []string{"CREATE OR REPLACE FUNCTION pgumbra.fence_" + runID + "() … -- refuses, and names the new place"}
+	for _, n := range p.fenced() {
+		all = append(all, farTrigger("!pgumbra_fence", n, "", "fence")...)
+	}
+	return all
+}
+
+// fenced are production's tables that move, those of no use to the shadow too.
+func (p *Plan) fenced() []pg.Name {
+	var all []pg.Name
 	for i := range p.Sources {
 		for _, m := range p.Sources[i].Members {
-			all = append(all, fmt.Sprintf("ALTER TABLE ONLY %s DISABLE TRIGGER … -- those of capture", m.Name.Quoted()),
-				fmt.Sprintf("CREATE TRIGGER pgumbra_fence BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON %s FOR EACH STATEMENT EXECUTE FUNCTION pgumbra.fence_%s(%s)",
-					m.Name.Quoted(), runID, pg.Literal(m.Name.String())))
+			all = append(all, m.Name)
 		}
+	}
+	for i := range p.Tables {
+		if t := &p.Tables[i]; t.Feed == Skipped && !t.Production.IsZero() {
+			all = append(all, t.Production)
+		}
+	}
+	if v := p.VersionTable; v != nil && v.Exists && v.Moves {
+		all = append(all, v.Name)
 	}
 	return all
 }
 
 func (p *Plan) watchingApart() []Step {
 	var triggers, drops []string
+	for _, n := range p.shadowRelations() {
+		triggers = append(triggers, "DROP TRIGGER "+pg.Ident("!pgumbra_gate")+" ON "+p.final(n).Quoted()+" -- on the shadow")
+	}
 	for i := range p.Sources {
 		for _, m := range p.Sources[i].Members {
 			triggers = append(triggers, "DROP TRIGGER … ON "+m.Name.Quoted()+" -- those of capture")
@@ -85,7 +132,7 @@ func (p *Plan) watchingApart() []Step {
 		drops = append(drops, fmt.Sprintf("DROP SCHEMA %s CASCADE -- in production, only with --drop-old", pg.Ident(s.Production)))
 	}
 	return []Step{
-		{Phase: "watching", Title: "Drop the skeleton and the capture of the old tables", Lock: "ACCESS EXCLUSIVE",
+		{Phase: "watching", Title: "Drop the gate, the skeleton and the capture of the old tables", Lock: "ACCESS EXCLUSIVE",
 			Waits: "readers of one table at a time, 100 ms an attempt, repeated until it was got at once", SQL: triggers},
 		{Phase: "watching", Title: "Validate the foreign keys on the shadow", Lock: noLock, Waits: "nobody but DDL and VACUUM of that table", SQL: p.validateSQL()},
 		{Phase: "finished", Title: "End the watch; finish --drop-old drops the old side too", Lock: noLock, Waits: "nobody: the old side refuses writes", SQL: drops},

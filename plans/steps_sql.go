@@ -248,6 +248,19 @@ func (p *Plan) guardSQL() []string {
 	return append(all, p.closeSQL()...)
 }
 
+// closeSQL ends the capture of the old tables and refuses writes to them.
+func (p *Plan) closeSQL() []string {
+	var all []string
+	for i := range p.Sources {
+		for _, m := range p.Sources[i].Members {
+			all = append(all, fmt.Sprintf("ALTER TABLE ONLY %s DISABLE TRIGGER … -- those of capture", m.Name.Quoted()),
+				fmt.Sprintf("CREATE TRIGGER pgumbra_fence BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON %s FOR EACH STATEMENT EXECUTE FUNCTION pgumbra.fence_%s(%s)",
+					m.Name.Quoted(), runID, pg.Literal(m.Name.String())))
+		}
+	}
+	return all
+}
+
 // sharedSQL moves what both sides share. A sequence that a column owns is let
 // go before and bound to the new column after.
 func (p *Plan) sharedSQL() (before, after []string) {

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 
 	"github.com/pgumbra/pgumbra/cutover/traffic"
+	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
 )
 
@@ -21,5 +22,24 @@ func Plan(ctx context.Context, file *plans.File, log *slog.Logger) (*plans.Plan,
 	if err != nil {
 		return nil, fmt.Errorf("traffic: %w", err)
 	}
-	return plan, plan.Lead(ctx, clients)
+	if err := plan.Lead(ctx, clients); err != nil {
+		return nil, err
+	}
+	db, err := pg.Connect(ctx, file.Production.DSN, pg.Options{Component: "plan"})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = db.Close(context.WithoutCancel(ctx)) }()
+	plan.AddFindings(bypasses(ctx, clients, db, log)...)
+	return plan, nil
+}
+
+// bypasses names clients that a cutover does not lead over. A pool that does not
+// answer is a finding of its own, or refuses the cutover.
+func bypasses(ctx context.Context, clients *traffic.Traffic, db pg.Querier, log *slog.Logger) []plans.Finding {
+	sessions, err := clients.Bypassing(ctx, db)
+	if err != nil {
+		log.Warn("who reaches production past the pool is not known", "error", err)
+	}
+	return traffic.Bypasses(sessions)
 }

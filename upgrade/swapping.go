@@ -63,6 +63,7 @@ func (w *worker) cutOver(ctx context.Context) (bool, error) {
 	if err := w.settle(ctx); err != nil {
 		return false, err
 	}
+	w.nameBypassing(ctx)
 	if err := w.enter(ctx, control.Cutover); err != nil {
 		return false, err
 	}
@@ -78,6 +79,17 @@ func (w *worker) cutOver(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	return false, w.notNow(ctx, messages(outcome.Blockers))
+}
+
+// nameBypassing tells, once a series of attempts, which clients will be left
+// behind.
+func (w *worker) nameBypassing(ctx context.Context) {
+	if !w.sides.Apart() || w.swapping.tried > 0 {
+		return
+	}
+	for _, f := range bypasses(ctx, w.traffic, w.pool, w.log) {
+		w.log.Warn("clients past the pool are not led over", "who", f.Object, "what", f.Message)
+	}
 }
 
 // refreshViews fills the materialized views again: since the shadow's indexes

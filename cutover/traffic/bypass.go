@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans"
 )
 
 // Session is one of a client that reaches production past PgBouncer.
@@ -22,19 +23,26 @@ type Session struct {
 
 // String is the session as a finding names it.
 func (s Session) String() string {
-	address := s.Address
-	if address == "" {
-		address = "a local socket"
+	return fmt.Sprintf("%s from %s as %s (pid %d)", quote(s.Application), s.address(), s.User, s.PID)
+}
+
+func (s Session) address() string {
+	if s.Address == "" {
+		return "a local socket"
 	}
-	return fmt.Sprintf("%s from %s as %s (pid %d)", quote(s.Application), address, s.User, s.PID)
+	return s.Address
 }
 
 // Bypassing are the sessions in production's database that are neither
 // PgBouncer's nor pgumbra's: nothing leads them over, and after the cutover
 // production refuses their writes. db is a session there that may read others'
 // (pg_read_all_stats). PgBouncer does not know the process behind a local
-// socket, so where it uses one, sessions by local sockets are left out.
+// socket, so where it uses one, sessions by local sockets are left out. None
+// where no PgBouncer leads clients: nobody can tell then.
 func (t *Traffic) Bypassing(ctx context.Context, db pg.Querier) ([]Session, error) {
+	if !t.pooled() {
+		return nil, nil
+	}
 	ours, err := t.servers(ctx)
 	if err != nil {
 		return nil, err
@@ -51,6 +59,30 @@ func (t *Traffic) Bypassing(ctx context.Context, db pg.Querier) ([]Session, erro
 	return slices.DeleteFunc(sessions, func(s Session) bool {
 		return ours[s.PID] || s.Address == "" && ours[localSocket]
 	}), nil
+}
+
+func (t *Traffic) pooled() bool {
+	return slices.ContainsFunc(t.members, func(m member) bool {
+		_, ok := m.(*pool)
+		return ok
+	})
+}
+
+// Bypasses are warnings, one for all sessions that are alike.
+func Bypasses(sessions []Session) []plans.Finding {
+	alike := map[string]int{}
+	var all []plans.Finding
+	for _, s := range sessions {
+		who := fmt.Sprintf("%s from %s as %s", quote(s.Application), s.address(), s.User)
+		if alike[who]++; alike[who] == 1 {
+			all = append(all, plans.Finding{Level: plans.Warning, Code: "bypasses-pool", Object: who,
+				Fix: "connect it through the pool, or stop it before the cutover and start it again at the new place"})
+		}
+	}
+	for i := range all {
+		all[i].Message = fmt.Sprintf("%d sessions reach production past the pool: nothing leads them over, and after the cutover production refuses their writes", alike[all[i].Object])
+	}
+	return all
 }
 
 // localSocket among process ids says that PgBouncer reaches production by one.

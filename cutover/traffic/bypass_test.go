@@ -1,6 +1,7 @@
 package traffic
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/pgumbra/pgumbra/testcontainers"
@@ -20,5 +21,14 @@ func TestSessionsPastPgBouncerAreListed(t *testing.T) {
 	found, err := f.traffic.Bypassing(t.Context(), db)
 	if err != nil || len(found) != 1 || found[0].PID != past.PgConn().PID() || found[0].Application != "report" || found[0].Address != "127.0.0.1" {
 		t.Errorf("%v (%v)", found, err)
+	}
+	second := client(t, f.file.Production.DSN)
+	run(t, second, "SET application_name = 'report'")
+	if found, err = f.traffic.Bypassing(t.Context(), db); err != nil {
+		t.Fatal(err)
+	}
+	named := Bypasses(found)
+	if len(named) != 1 || named[0].Code != "bypasses-pool" || !strings.HasPrefix(named[0].Message, "2 sessions") || !strings.Contains(named[0].Object, "report") {
+		t.Errorf("%+v", named)
 	}
 }
