@@ -94,14 +94,17 @@ func (o *operator) connect(ctx context.Context) *pgx.Conn {
 	return o.connectTo(ctx, production)
 }
 
-// connectTo a side; without a database of its own the shadow is in production's.
+// dsnOf a side; without a database of its own the shadow is in production's.
+func (o *operator) dsnOf(s side) string {
+	if s == theShadow {
+		return cmp.Or(o.there, o.dsn)
+	}
+	return o.dsn
+}
+
 func (o *operator) connectTo(ctx context.Context, s side) *pgx.Conn {
 	o.t.Helper()
-	dsn := o.dsn
-	if s == theShadow {
-		dsn = cmp.Or(o.there, o.dsn)
-	}
-	conn, err := pgx.Connect(ctx, dsn)
+	conn, err := pgx.Connect(ctx, o.dsnOf(s))
 	must(o.t, err)
 	return conn
 }
@@ -129,9 +132,14 @@ func (o *operator) wait(ctx context.Context, sql string) {
 // dumpAll is the whole database, rows included.
 func (o *operator) dumpAll() string {
 	o.t.Helper()
+	return o.dumpOf(production)
+}
+
+func (o *operator) dumpOf(s side) string {
+	o.t.Helper()
 	path, err := testcontainers.Bin("pg_dump")
 	must(o.t, err)
-	out, err := exec.Command(path, o.dsn).CombinedOutput()
+	out, err := exec.Command(path, o.dsnOf(s)).CombinedOutput()
 	if err != nil {
 		o.t.Fatalf("pg_dump: %v\n%s", err, out)
 	}
