@@ -181,6 +181,29 @@ func TestWhatDoesNotComeAlongIsNamed(t *testing.T) {
 	}
 }
 
+func TestValuesThatOneServerKnowsAreFound(t *testing.T) {
+	t.Parallel()
+	s := newShop(t, `CREATE EXTENSION citext SCHEMA public; CREATE TABLE named (id int PRIMARY KEY, r regclass, all_of regclass[], seen xid8, o oid);
+		CREATE TABLE builtin (id int PRIMARY KEY, r regclass, t regtype[], w regrole, empty regproc);
+		INSERT INTO named VALUES (1, 'named', NULL), (2, NULL, '{pg_class, named}');
+		INSERT INTO builtin SELECT 1, 'pg_class', '{integer, public.citext}', (SELECT oid FROM pg_roles WHERE rolname = current_user)`)
+	elsewhere(t, s)
+	p := s.plan(t)
+	for _, object := range []string{"shop.named.r", "shop.named.all_of"} {
+		if !p.has(Blocker, "object-reference", object) {
+			t.Errorf("%s is not found", object)
+		}
+	}
+	if !p.has(Warning, "server-numbers", "shop.named.seen") || !p.has(Warning, "server-numbers", "shop.named.o") {
+		t.Error("numbers of one server are not found")
+	}
+	for _, f := range p.Findings {
+		if f.Code == "object-reference" && strings.HasPrefix(f.Object, "shop.builtin") {
+			t.Errorf("%+v", f)
+		}
+	}
+}
+
 func TestDatabaseItselfIsCarriedInTheSwap(t *testing.T) {
 	t.Parallel()
 	s := newShop(t, `CREATE TABLE a (id int PRIMARY KEY); CREATE EXTENSION hstore SCHEMA shop`)
