@@ -56,8 +56,16 @@ func (w *worker) meet(ctx context.Context, how waiting) error {
 	}
 	w.copier = &shadow.Copier{Sides: w.sides, Run: w.run, Log: w.log}
 	w.replayer = &replay.Replayer{Sides: w.sides, Run: w.run, Log: w.log}
-	if _, err := w.newCutover().Resolve(ctx); err != nil || how == ifThere {
+	if _, err := w.newCutover().Resolve(ctx); err != nil {
 		return err
+	}
+	if w.run.Phase == control.Cutover { // left between two attempts: nothing was swapped, or the phase would say so
+		if err := w.enter(ctx, control.Following); err != nil {
+			return err
+		}
+	}
+	if how == ifThere {
+		return nil
 	}
 	return w.checkSides(ctx)
 }

@@ -168,12 +168,6 @@ func withWorker(ctx context.Context, l *leadership, run *control.Run, file *plan
 	if err := l.depose(ctx, run); err != nil {
 		return err
 	}
-	if run.Phase == control.Cutover && !run.Plan.Elsewhere { // died between two attempts: nothing was swapped, or the phase would say so
-		run.Phase = control.Following
-		if _, err := l.conn.Exec(ctx, `UPDATE pgumbra.run SET phase = $2 WHERE id = $1`, run.ID, run.Phase); err != nil {
-			return err
-		}
-	}
 	run.Plan.Settings = run.Plan.Settings.Renewed(file.Settings)
 	w := &worker{lead: l, file: file, run: run, log: o.Log, until: o.Until, cutover: o.Cutover, once: o.Once}
 	var err error

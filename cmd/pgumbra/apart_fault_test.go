@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -127,4 +129,51 @@ func (f *faraway) obstruct(ctx context.Context, step string) (release func()) {
 	must(f.t, err)
 	must(f.t, conn.PgConn().Exec(ctx, sql).Close())
 	return func() { _ = conn.Close(ctx) }
+}
+
+// TestShadowServerThatCrashesIsWaitedFor: at several moments of a run its server
+// is killed. Production works on, status says why nothing moves, and the same
+// process goes on once it is back, with all that was copied.
+func TestShadowServerThatCrashesIsWaitedFor(t *testing.T) {
+	ctx := limited(t, 4*time.Minute)
+	server, err := testcontainers.Start(ctx, testcontainers.Options{})
+	must(t, err)
+	t.Cleanup(func() { _ = server.Stop(context.WithoutCancel(ctx)) })
+	f := farawayShop(t, testcontainers.Database(t), server.DSN("postgres"))
+	settle := f.traffic(ctx)
+	p := f.start(ctx, "run", "--cutover", "--set", "copy.chunk_rows=2000")
+	done := map[string]string{}
+	for _, name := range []string{"some chunks", "catching up", "following", "fence"} {
+		i := slices.IndexFunc(moments, func(m moment) bool { return m.name == name })
+		if !f.hitWhen(ctx, p, moments[i], func() { f.crash(ctx, server, name) }) {
+			t.Errorf("not met: %s", name)
+			break
+		}
+		f.keptChunks(ctx, name, done)
+	}
+	if got := p.code(); got != exitDone {
+		t.Fatalf("exit code %d\n%s", got, &p.err)
+	}
+	f.keptChunks(ctx, "the end", done)
+	if len(done) < 20 {
+		t.Errorf("%d chunks seen", len(done))
+	}
+	f.movedOver(ctx)
+	settle()
+	f.do(ctx, exitDone, "finish", "--drop-old", "--purge")
+}
+
+// crash keeps the shadow's server away until status says so, and clients have
+// written meanwhile.
+func (f *faraway) crash(ctx context.Context, server *testcontainers.Server, when string) {
+	f.t.Helper()
+	must(f.t, server.Crash(ctx))
+	const journalled = `(SELECT sum(pg_stat_get_tuples_inserted(oid)) FROM pg_class WHERE relnamespace = 'pgumbra'::regnamespace AND relname ~ '^journal_')`
+	before := f.query(ctx, "SELECT "+journalled+"::text")
+	f.wait(ctx, `SELECT 'x' FROM pgumbra.leader WHERE throttled = 'the shadow cannot be reached'`)
+	if s := f.do(ctx, exitDone, "status", "--json").out.String(); !strings.Contains(s, `"throttled":"the shadow cannot be reached"`) {
+		f.t.Errorf("status at %s: %s", when, s)
+	}
+	f.wait(ctx, "SELECT 'x' WHERE "+journalled+" > "+cmp.Or(before, "0"))
+	must(f.t, server.Restart(ctx))
 }
