@@ -91,6 +91,20 @@ func TestRunOfAnotherProductionStopsAndIsUndone(t *testing.T) {
 	w.asBefore(production, shadow)
 }
 
+func TestAbortLeavesTheShadowOfAnotherProductionAlone(t *testing.T) {
+	t.Parallel()
+	ctx := limited(t, 2*time.Minute)
+	w, _, _ := apart(ctx, t)
+	exec(t, w.served, strings.Replace(failedOver, "timeline", "system", 1))
+	w.refused(ctx, control.ErrOrigin)
+	shadow := dump(t, w.served)
+	_, err := upgrade.Abort(ctx, w.file(), upgrade.Purge, w.log)
+	must(t, err)
+	if diff := cmp.Diff(shadow, dump(t, w.served)); diff != "" {
+		t.Errorf("the shadow's database (-before +after):\n%s", diff)
+	}
+}
+
 func TestOldServerMayFailOverAfterTheSwap(t *testing.T) {
 	t.Parallel()
 	ctx := limited(t, 2*time.Minute)

@@ -47,6 +47,11 @@ type Origin struct {
 	Database uint32 `json:"database"` // oid
 }
 
+// sameDatabase compares all but the timeline.
+func (o Origin) sameDatabase(other Origin) bool {
+	return o.System == other.System && o.Database == other.Database
+}
+
 // ErrOrigin says that production is not the server, or not on the timeline,
 // that the shadow's positions are of: it was exchanged, restored or failed over.
 // The shadow may hold what production lost; the caller stops the run.
@@ -101,9 +106,9 @@ func SettleShadow(ctx context.Context, production, shadow pg.Querier, run *Run) 
 // Adopt records the run in the control schema of the shadow's own database,
 // which [Migrate] made there, under the same number and epoch. Repeated by every
 // leader: under the lock of the run's row it raises the epoch there too. Returns
-// [ErrOrigin] when the record there is another run's. Whether production is what
-// the shadow was copied from is asked by [CheckOrigin]: who undoes a run, or ends
-// one that is swapped, must get as far as this without.
+// [ErrOrigin] when the record there is another production's. A standby of it that
+// was promoted passes, to undo the run or to end one that is swapped; who goes on
+// asks [CheckOrigin] too.
 func Adopt(ctx context.Context, shadow pg.Beginner, run *Run, origin Origin) error {
 	text, err := json.Marshal(origin)
 	if err != nil {
@@ -122,9 +127,9 @@ func Adopt(ctx context.Context, shadow pg.Beginner, run *Run, origin Origin) err
 		if err != nil {
 			return fmt.Errorf("read run %s on the shadow: %w", run.Name, err)
 		}
-		if name != run.Name {
-			return fmt.Errorf("%w: the shadow's control schema knows this run as %s of system %s; production is system %s",
-				ErrOrigin, name, known.System, origin.System)
+		if name != run.Name || !run.Phase.Swapped() && !known.sameDatabase(origin) {
+			return fmt.Errorf("%w: the shadow's control schema belongs to run %s of database %d of system %s; production is database %d of system %s",
+				ErrOrigin, name, known.Database, known.System, origin.Database, origin.System)
 		}
 		// A later upgrade of what is the shadow now counts on from here.
 		_, err = tx.Exec(ctx, `WITH raised AS (UPDATE pgumbra.run SET epoch = greatest(epoch, $2) WHERE id = $1)
