@@ -155,6 +155,12 @@ func TestBatchLeavesItsPositionInProduction(t *testing.T) {
 		return text
 	}
 	w.want(`SELECT `+columns+` FROM pgumbra.shadow_table`, mirrored())
+	w.script(w.sides.Shadow, `UPDATE pgumbra.shadow_table SET position = NULL`)
+	w.must(control.Mirror(w.ctx, w.sides, w.run)) // as one that read before the batch, and writes after it
+	if text := mirrored(); text == "" {
+		t.Error("an older copy took the place of a newer one")
+	}
+	w.script(w.sides.Shadow, `UPDATE pgumbra.shadow_table SET position = '3:3:'`)
 	w.script(w.pool, `DELETE FROM pgumbra.shadow_table`)
 	w.verified(0)
 	w.want(`SELECT `+columns+` FROM pgumbra.shadow_table`, mirrored())

@@ -16,7 +16,7 @@ func (r *Replayer) positions(ctx context.Context, shadow pg.Querier, tables ...*
 		numbers[i] = t.N
 	}
 	err = shadow.QueryRow(ctx, `SELECT pg_catalog.json_agg(t) FROM (
-		SELECT n, state, position, rows_replayed, verified_at FROM pgumbra.shadow_table WHERE run_id = $1 AND n = ANY ($2)) t`,
+		SELECT n, state, position, recopied, rows_replayed, verified_at FROM pgumbra.shadow_table WHERE run_id = $1 AND n = ANY ($2)) t`,
 		r.Run.ID, numbers).Scan(&rows)
 	if err != nil {
 		return nil, fmt.Errorf("read the shadow's positions: %w", err)
@@ -33,8 +33,8 @@ func (r *Replayer) mirror(ctx context.Context, committed []byte, tables ...*plan
 		return nil
 	}
 	tag, err := r.Sides.Production.Exec(ctx, `UPDATE pgumbra.shadow_table AS old
-		SET (state, position, rows_replayed, verified_at) = (t.state, t.position, t.rows_replayed, t.verified_at)
-		FROM pg_catalog.json_to_recordset($2) AS t (n integer, state text, position pg_snapshot, rows_replayed bigint, verified_at timestamptz)
+		SET (state, position, recopied, rows_replayed, verified_at) = (t.state, t.position, t.recopied, t.rows_replayed, t.verified_at)
+		FROM pg_catalog.json_to_recordset($2) AS t (n integer, state text, position pg_snapshot, recopied integer, rows_replayed bigint, verified_at timestamptz)
 		WHERE old.run_id = $1 AND old.n = t.n AND pg_catalog.set_config('synchronous_commit', 'off', true) = 'off'`, r.Run.ID, committed)
 	if err != nil {
 		return fmt.Errorf("mirror the shadow's positions: %w", err)

@@ -54,11 +54,12 @@ func (r *Replayer) hasNews(ctx context.Context, f *feed) (bool, error) {
 	return len(some) > 0, err
 }
 
-// withNews picks the tables with unread journal rows.
+// withNews picks the tables with unread journal rows, and those of which
+// production does not know how far they came: a batch says what is to be done.
 func (r *Replayer) withNews(ctx context.Context, db pg.Querier, feeds []*feed) ([]*feed, error) {
 	found := make(map[int]int64)
 	err := r.ask(ctx, db, feeds, func(f *feed) string {
-		return fmt.Sprintf("EXISTS (%s)::integer", f.selectUnread())
+		return fmt.Sprintf("(p.position IS NULL OR EXISTS (%s))::integer", f.selectUnread())
 	}, found)
 	return slices.DeleteFunc(slices.Clone(feeds), func(f *feed) bool { return found[f.t.N] == 0 }), err
 }

@@ -217,8 +217,9 @@ func CheckMirror(ctx context.Context, production, shadow pg.Querier, run *Run) e
 
 // Mirror copies the states and positions of the shadow's tables to production's
 // control schema: status reads them there, and journals are emptied by them.
-// What is mirrored was committed on the shadow before. Does nothing where both
-// sides are one.
+// What is mirrored was committed on the shadow before, and never takes the place
+// of what was mirrored of a later moment: without a position a table's journal
+// rows would be news to nobody. Does nothing where both sides are one.
 func Mirror(ctx context.Context, sides Sides, run *Run) error {
 	if !sides.Apart() {
 		return nil
@@ -240,7 +241,8 @@ func Mirror(ctx context.Context, sides Sides, run *Run) error {
 		ON CONFLICT (run_id, n) DO UPDATE SET (production, shadow, state, position, rows_copied, rows_total, rows_replayed, verified_at, recopied, recopy_reason) =
 		       (EXCLUDED.production, EXCLUDED.shadow, EXCLUDED.state, EXCLUDED.position, EXCLUDED.rows_copied, EXCLUDED.rows_total,
 		        EXCLUDED.rows_replayed, EXCLUDED.verified_at, EXCLUDED.recopied, EXCLUDED.recopy_reason)
-		WHERE old::text IS DISTINCT FROM EXCLUDED::text`, run.ID, tables)
+		WHERE old::text IS DISTINCT FROM EXCLUDED::text AND (old.position IS NULL OR EXCLUDED.recopied > old.recopied
+		   OR EXCLUDED.recopied = old.recopied AND pg_catalog.pg_snapshot_xmax(EXCLUDED.position) >= pg_catalog.pg_snapshot_xmax(old.position))`, run.ID, tables)
 	if err != nil {
 		return fmt.Errorf("mirror the shadow's positions: %w", err)
 	}
