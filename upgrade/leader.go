@@ -260,3 +260,7 @@ func (l *leadership) release(ctx context.Context) {
 	}
 	_ = l.conn.Close(cleanup)
 }
+
+// keepSeat lets release say nothing: this process is back in a moment, and a
+// command that waits for its leader should not take its place meanwhile.
+func (l *leadership) keepSeat() { l.led = 0 }

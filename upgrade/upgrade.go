@@ -141,6 +141,9 @@ func (s *seat) runOnce(ctx context.Context, file *plans.File, o Options) error {
 	s.id, s.taken = run.ID, true
 	err = withWorker(ctx, l, run, file, o, asLongAsItTakes, (*worker).live)
 	l.recordFailure(ctx, run, err)
+	if pg.Unreachable(err) {
+		l.keepSeat()
+	}
 	return err
 }
 

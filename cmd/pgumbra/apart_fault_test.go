@@ -22,6 +22,10 @@ func before() []moment {
 	})
 }
 
+func momentOf(name string) moment {
+	return moments[slices.IndexFunc(moments, func(m moment) bool { return m.name == name })]
+}
+
 // reached is the moment when a cutover to another database comes to a step; not
 // one that a killed process left there.
 func reached(step string, since time.Time) moment {
@@ -144,8 +148,7 @@ func TestShadowServerThatCrashesIsWaitedFor(t *testing.T) {
 	p := f.start(ctx, "run", "--cutover", "--set", "copy.chunk_rows=2000")
 	done := map[string]string{}
 	for _, name := range []string{"some chunks", "catching up", "following", "fence"} {
-		i := slices.IndexFunc(moments, func(m moment) bool { return m.name == name })
-		if !f.hitWhen(ctx, p, moments[i], func() { f.crash(ctx, server, name) }) {
+		if !f.hitWhen(ctx, p, momentOf(name), func() { f.crash(ctx, server, name) }) {
 			t.Errorf("not met: %s", name)
 			break
 		}
