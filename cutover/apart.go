@@ -273,7 +273,22 @@ func (a *apart) lead(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := a.stillFenced(ctx); err != nil {
+		return err
+	}
 	return a.c.note(ctx, a.c.Sides.Production, &a.progress, deciding)
+}
+
+// stillFenced asks whether production, as new sessions reach it, has what the
+// fence's transaction noted: a standby that was promoted a moment ago may lack
+// it, and takes writes.
+func (a *apart) stillFenced(ctx context.Context) error {
+	p, err := a.c.underWay(ctx, a.c.Sides.Production)
+	if err != nil || p != nil && p.Fence == a.progress.Fence && p.XID == a.xid {
+		return err
+	}
+	return refuse(Blocker{Code: "fence-lost", Message: "production lost its fence: it failed over to a standby that was behind, or was restored",
+		Fix: "see which server production.dsn leads to; nothing is swapped"})
 }
 
 // decide commits on the shadow.

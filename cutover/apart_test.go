@@ -119,7 +119,8 @@ func TestDeathAtEachStepIsResolved(t *testing.T) {
 		}
 	}
 	f.dies(all[len(all)-1])
-	f.exec(`DROP TRIGGER "` + farFenceTrigger + `" ON shop.entry`) // as after a failover that lost it
+	f.exec(`DROP TRIGGER "` + farFenceTrigger + `" ON shop.entry`) // as after a failover that lost it, but for an earlier attempt's
+	f.exec(opened(fenceName(f.Upgrade)))
 	f.resolves(WentForward)
 	f.livesIn(traffic.Shadow)
 	if !get[bool](f.fixture, "SELECT (cutover->>'stall_ms')::float8 > 0 FROM pgumbra.run") {
@@ -214,6 +215,26 @@ func TestDeposedLeaderLeavesAllToItsSuccessor(t *testing.T) {
 	f.there.exec("UPDATE pgumbra.run SET epoch = epoch + 1")
 	f.resolves(WentBack)
 	f.livesIn(traffic.Production)
+}
+
+func TestProductionThatLostItsFenceIsNotLeft(t *testing.T) {
+	t.Parallel()
+	f := farShop(t).behindBouncer()
+	var before string
+	f.hook = func(moment string) error {
+		switch moment {
+		case "before refuse writes to production":
+			before = get[string](f.fixture, "SELECT switch::text FROM pgumbra.run")
+		case "before lead clients over": // as a standby that is promoted now and is a moment behind
+			f.exec("UPDATE pgumbra.run SET switch = '" + before + "'")
+		}
+		return nil
+	}
+	f.refuses("fence-lost", "lost its fence")
+	f.livesIn(traffic.Production)
+	f.hook = nil
+	f.swaps()
+	f.livesIn(traffic.Shadow)
 }
 
 func TestPauseThatDoesNotReturnIsUndone(t *testing.T) {

@@ -97,11 +97,15 @@ func (c *Cutover) goOn(ctx context.Context, p *progress) error {
 }
 
 // fenceStands makes sure that production refuses writes. It does, unless it
-// lost the last commits before a crash, or is a standby that was promoted.
+// lost the last commits before a crash, or is a standby that was promoted: that
+// may have the opened triggers of an earlier attempt.
 func (c *Cutover) fenceStands(ctx context.Context, p *progress) error {
 	production, _ := schemaNames(c.Upgrade.Plan)
 	var open []relation
 	err := pinned(ctx, c.Sides.Production, func(tx pgx.Tx) error {
+		if err := makeFunction(ctx, tx, closedFence(c.Upgrade, p.Place), fenceName(c.Upgrade)); err != nil {
+			return err
+		}
 		tables, err := relations(ctx, tx, production)
 		if err == nil {
 			open, err = without(ctx, tx, farFenceTrigger, tables)
@@ -140,7 +144,8 @@ func (c *Cutover) giveUp(ctx context.Context, p *progress) error {
 }
 
 // Clear takes away what attempts at a cutover to another database have made on
-// both sides: fence and gate. For abort, and only after [Cutover.Resolve].
+// both sides: fence and gate. For abort, and only after [Cutover.Resolve]. A
+// shadow that cannot be reached, Sides.Shadow nil, is left out.
 // ACCESS EXCLUSIVE on one table at a time, waiting at most 100 ms each time.
 func (c *Cutover) Clear(ctx context.Context) error {
 	if !c.Sides.Apart() {
@@ -153,9 +158,11 @@ func (c *Cutover) Clear(ctx context.Context) error {
 	if left != nil || c.Upgrade.Phase.Swapped() {
 		return fmt.Errorf("the cutover is not undone: %s", c.Upgrade.Phase)
 	}
-	return errors.Join(
-		dropTriggers(ctx, c.Sides.Production, farFenceTrigger, fenceName(c.Upgrade)),
-		c.dropGate(ctx))
+	err = dropTriggers(ctx, c.Sides.Production, farFenceTrigger, fenceName(c.Upgrade))
+	if c.Sides.Shadow == nil {
+		return err
+	}
+	return errors.Join(err, c.dropGate(ctx))
 }
 
 func (c *Cutover) dropGate(ctx context.Context) error {

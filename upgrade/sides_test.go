@@ -80,6 +80,20 @@ func (w *world) asBefore(production, shadow string) {
 	}
 }
 
+func TestAbortFreesProductionWithoutTheShadow(t *testing.T) {
+	t.Parallel()
+	ctx := limited(t, 2*time.Minute)
+	w, production, _ := apart(ctx, t)
+	exec(t, w.production, `CREATE FUNCTION pgumbra.fence_1() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+		CREATE TRIGGER "!pgumbra_fence" BEFORE INSERT ON shop.a FOR EACH STATEMENT EXECUTE FUNCTION pgumbra.fence_1()`) // as a cutover leaves it that was given up
+	w.edit(w.served, "postgres://nobody@127.0.0.1:1/nowhere")
+	_, err := upgrade.Abort(ctx, w.file(), upgrade.Purge, w.log)
+	must(t, err)
+	if diff := cmp.Diff(production, dump(t, w.production)); diff != "" {
+		t.Errorf("production (-before +after):\n%s", diff)
+	}
+}
+
 func TestRunOfAnotherProductionStopsAndIsUndone(t *testing.T) {
 	t.Parallel()
 	ctx := limited(t, 2*time.Minute)

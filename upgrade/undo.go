@@ -104,10 +104,8 @@ func (w *worker) abort(ctx context.Context) error {
 	if w.run.Phase.Swapped() { // it was under way, and turned out to be done
 		return fmt.Errorf("%w: %s: the swap is done, abort is for before it", ErrWrongPhase, w.run.Phase)
 	}
-	if w.sides.Shadow != nil {
-		if err := w.newCutover().Clear(ctx); err != nil {
-			return err
-		}
+	if err := w.newCutover().Clear(ctx); err != nil {
+		return err
 	}
 	if err := capture.Remove(ctx, w.pool, w.run); err != nil {
 		return err
