@@ -19,8 +19,7 @@ func TestZooInAnotherDatabaseEqualsMigrationInPlace(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			ctx := limited(t, 2*time.Minute)
-			h := zooHistory(t, name, schemas)
-			h.apart = testcontainers.Database(t)
+			h := zooApart(t, name, schemas)
 			w := build(t, h)
 			w.run(ctx, upgrade.Options{Cutover: true})
 			must(t, upgrade.Finish(ctx, w.file(), cutover.KeepOld, upgrade.Purge, w.log))
@@ -30,14 +29,25 @@ func TestZooInAnotherDatabaseEqualsMigrationInPlace(t *testing.T) {
 	}
 }
 
+// zooApart is a history of the zoo with its shadow in another database, which
+// values that name tables and types of the user's cannot be copied to.
+func zooApart(t *testing.T, name string, schemas []string) history {
+	t.Helper()
+	h := zooHistory(t, name, schemas)
+	h.apart = testcontainers.Database(t)
+	if name == "values" {
+		h.structure += "\nUPDATE vals.all_kinds SET cls = 'pg_class', ty = 'integer' WHERE cls IS NOT NULL;"
+	}
+	return h
+}
+
 func TestAbortLeavesBothDatabasesAsTheyWere(t *testing.T) {
 	t.Parallel()
 	for name, schemas := range zoo {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			ctx := limited(t, 2*time.Minute)
-			h := zooHistory(t, name, schemas)
-			h.apart = testcontainers.Database(t)
+			h := zooApart(t, name, schemas)
 			w := build(t, h)
 			production, shadow := dump(t, w.production), dump(t, h.apart)
 			w.run(ctx, upgrade.Options{Until: control.Following})
