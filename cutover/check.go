@@ -164,6 +164,9 @@ func named(ctx context.Context, db pg.Querier, code, message, fix, sql string, a
 // checkLocks compares what the swap will lock with what the lock table has
 // room for.
 func (c *Cutover) checkLocks(ctx context.Context, db pg.Querier) ([]Blocker, error) {
+	if counted := c.Upgrade.Plan.Estimates.Locks; counted > 0 { // what the dry run has told counts here, too
+		return roomForLocks(ctx, db, int64(counted))
+	}
 	production, shadow := schemaNames(c.Upgrade.Plan)
 	return c.checkLocksOf(append(production, shadow...))(ctx, db)
 }

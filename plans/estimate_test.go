@@ -218,9 +218,9 @@ func TestAThousandTablesFitTheDefaultLocks(t *testing.T) {
 	for range 1000 {
 		p.Entries = append(p.Entries, Entry{Tag: "TABLE"})
 	}
-	for swap, most := range map[Swap]int{Rename: 2100, Move: 5200} {
+	for swap, most := range map[Swap]int{Rename: 5200, Move: 5200} {
 		p.Schemas[0].Swap = swap
-		if got := p.swapLocks(); got < 2000 || got > most {
+		if got := p.swapLocks(); got < 4000 || got > most {
 			t.Errorf("%s: %d locks", swap, got)
 		}
 	}

@@ -41,14 +41,17 @@ func (m *maker) findPgDump(ctx context.Context) error {
 	return errBlocked
 }
 
+// clientFolders are where packages put each version's programs.
+var clientFolders = []string{"/usr/lib/postgresql/%d/bin", "/usr/pgsql-%d/bin"}
+
 func pgDumps() []string {
 	var all []string
 	if path, err := exec.LookPath("pg_dump"); err == nil {
 		all = append(all, path)
 	}
 	for v := 30; v >= oldestServer; v-- {
-		for _, pattern := range []string{"/usr/lib/postgresql/%d/bin/pg_dump", "/usr/pgsql-%d/bin/pg_dump"} {
-			if path := fmt.Sprintf(pattern, v); executable(path) {
+		for _, folder := range clientFolders {
+			if path := filepath.Join(fmt.Sprintf(folder, v), "pg_dump"); executable(path) {
 				all = append(all, path)
 			}
 		}

@@ -1,0 +1,30 @@
+package plans
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestPlanNamesAPgDumpThatIsMissingOrTooOld is not parallel: it changes where
+// programs are looked for.
+func TestPlanNamesAPgDumpThatIsMissingOrTooOld(t *testing.T) {
+	folders := clientFolders
+	clientFolders = nil
+	t.Cleanup(func() { clientFolders = folders })
+	path := t.TempDir()
+	t.Setenv("PATH", path)
+	s := newShop(t, `CREATE TABLE a (id int PRIMARY KEY)`, `ALTER TABLE a ADD COLUMN b int`)
+	if p := s.plan(t); !p.has(Blocker, "pg-dump-missing", "pg_dump") {
+		t.Errorf("without pg_dump: %+v", p.Findings)
+	}
+	fake := filepath.Join(path, "pg_dump")
+	if err := os.WriteFile(fake, []byte("#!/bin/sh\necho 'pg_dump (PostgreSQL) 13.4'\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	p := s.plan(t)
+	if !p.has(Blocker, "pg-dump-too-old", "pg_dump") || !strings.Contains(p.Findings[0].Message, fake+" is of version 13") {
+		t.Errorf("with an old pg_dump: %+v", p.Findings)
+	}
+}
