@@ -153,6 +153,20 @@ func TestPlanTriesNothingThatStays(t *testing.T) {
 	}
 }
 
+func TestSessionsOfADatabaseWithoutAnEncodingConvertNothing(t *testing.T) {
+	t.Parallel()
+	s := newShop(t, `CREATE TABLE a (id int PRIMARY KEY)`)
+	if p := s.plan(t); p.Session["client_encoding"] != "" {
+		t.Errorf("%v", p.Session)
+	}
+	s.exec(t, `CREATE DATABASE bytes_only TEMPLATE template0 ENCODING 'SQL_ASCII' LOCALE 'C'`)
+	t.Cleanup(func() { s.exec(t, `DROP DATABASE bytes_only`) })
+	s.file.Production.DSN = strings.Replace(s.dsn, s.database(t), "bytes_only", 1)
+	if p := s.plan(t); p.Session["client_encoding"] != "SQL_ASCII" {
+		t.Errorf("%v", p.Session)
+	}
+}
+
 func TestWhatDoesNotComeAlongIsNamed(t *testing.T) {
 	t.Parallel()
 	s := newShop(t, `CREATE TABLE public.people (id int PRIMARY KEY); CREATE TYPE public.mood AS ENUM ('ok'); CREATE SCHEMA lib;

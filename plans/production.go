@@ -29,6 +29,7 @@ type session struct {
 	path       string
 	timeZone   string
 	dateStyle  string
+	encoding   string
 	schemas    []string // of path, those that exist
 	parameters map[string]string
 }
@@ -50,6 +51,8 @@ func (m *maker) connect(ctx context.Context) error {
 	return err
 }
 
+const sqlASCII = "SQL_ASCII"
+
 // readSession opens a session as a client of production would and reads what
 // migrations and transforms depend on.
 func readSession(ctx context.Context, dsn string) (session, error) {
@@ -67,8 +70,8 @@ func readSession(ctx context.Context, dsn string) (session, error) {
 	err = conn.QueryRow(ctx, `SELECT session_user, current_database(), current_schemas(false)::text[],
 		(SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user),
 		current_setting('server_version_num')::int, current_setting('search_path'),
-		current_setting('TimeZone'), current_setting('DateStyle')`).
-		Scan(&s.user, &s.database, &s.schemas, &s.superuser, &s.server, &s.path, &s.timeZone, &s.dateStyle)
+		current_setting('TimeZone'), current_setting('DateStyle'), current_setting('server_encoding')`).
+		Scan(&s.user, &s.database, &s.schemas, &s.superuser, &s.server, &s.path, &s.timeZone, &s.dateStyle, &s.encoding)
 	if err != nil {
 		return s, fmt.Errorf("read the session's settings: %w", err)
 	}
@@ -113,6 +116,9 @@ func (m *maker) lookAtProduction(ctx context.Context) error {
 	m.plan.SearchPath = m.session.path
 	_, order, _ := strings.Cut(m.session.dateStyle, ", ")
 	m.plan.Session = map[string]string{"TimeZone": m.session.timeZone, "DateStyle": "ISO, " + order}
+	if m.session.encoding == sqlASCII { // such a database holds bytes that need not be UTF-8, and COPY would refuse them
+		m.plan.Session["client_encoding"] = sqlASCII
+	}
 	for _, s := range m.file.Production.Schemas {
 		m.plan.Schemas = append(m.plan.Schemas, Schema{Production: s, Shadow: shadowSchema(m.file.Name, s),
 			Old: oldSchema(m.file.Name, s), Swap: Rename})
