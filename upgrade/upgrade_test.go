@@ -32,6 +32,7 @@ type history struct {
 	schemas    []string
 	server     *testcontainers.Server // production is its database postgres; nil: one on the shared server
 	apart      string                 // DSN of the shadow's database; empty: production's
+	here       string                 // DSN of production, where it is neither of the above
 }
 
 // world is a production database and its twin that is migrated in place.
@@ -57,6 +58,9 @@ func build(t *testing.T, h history) *world {
 		log:    slog.New(slog.NewTextHandler(testWriter{t}, nil))}
 	if h.server != nil {
 		w.production = h.server.DSN("postgres")
+	}
+	if h.here != "" {
+		w.production = h.here
 	}
 	w.served, w.clients = w.production, w.production
 	if h.apart != "" {

@@ -106,12 +106,14 @@ func read(t *testing.T, path string) string {
 
 var makeRoles sync.Once
 
+const makeZooRoles = "CREATE ROLE zoo_owner; CREATE ROLE zoo_reader; CREATE ROLE zoo_writer;"
+
 // zooRoles makes the roles that own and may read zoos. Roles are the
 // cluster's, so all zoos share them.
 func zooRoles(t *testing.T) {
 	t.Helper()
 	makeRoles.Do(func() {
-		exec(t, testcontainers.Shared(t).DSN("postgres"), "CREATE ROLE zoo_owner; CREATE ROLE zoo_reader; CREATE ROLE zoo_writer;")
+		exec(t, testcontainers.Shared(t).DSN("postgres"), makeZooRoles)
 	})
 }
 

@@ -34,10 +34,13 @@ LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
 	SELECT pg_get_expr(typdefaultbin, 0) FROM base WHERE typdefaultbin IS NOT NULL ORDER BY depth LIMIT 1
 $$;
 
+-- timezone(text, timetz), one of those behind AT TIME ZONE, is only declared
+-- VOLATILE before PostgreSQL 15.
 CREATE OR REPLACE FUNCTION pgumbra_trace.function_of(id oid) RETURNS jsonb
 LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
 	SELECT jsonb_build_object('oid', p.oid::bigint, 'schema', n.nspname, 'name', p.proname,
-		'language', l.lanname, 'kind', p.prokind, 'set', p.proretset, 'volatile', p.provolatile = 'v',
+		'language', l.lanname, 'kind', p.prokind, 'set', p.proretset,
+		'volatile', p.provolatile = 'v' AND p.oid <> 'pg_catalog.timezone(text, timetz)'::regprocedure,
 		'args', p.pronargs, 'defaults', p.pronargdefaults, 'variadic', p.provariadic <> 0,
 		'extension', EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'),
 		'source', CASE WHEN l.lanname IN ('c', 'internal') THEN '' ELSE p.prosrc END,

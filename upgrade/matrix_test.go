@@ -1,0 +1,112 @@
+package upgrade_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgumbra/pgumbra/cutover"
+	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/rehearsal"
+	"github.com/pgumbra/pgumbra/testcontainers"
+	"github.com/pgumbra/pgumbra/upgrade"
+)
+
+// pairs are what can be upgraded to what. pg_dump, of 15, reads no newer
+// production.
+var pairs = [][2]int{{14, 15}, {14, 16}, {14, 17}, {14, 18}, {15, 16}, {15, 17}, {15, 18}}
+
+// TestMatrix upgrades from each version to each: the zoo, and random traffic
+// that is led over by PgBouncer, each compared with the migrations in place.
+// Only with PGUMBRA_TEST_PAIRS=all (make test-matrix).
+func TestMatrix(t *testing.T) {
+	if os.Getenv("PGUMBRA_TEST_PAIRS") != "all" {
+		t.Skip("PGUMBRA_TEST_PAIRS=all upgrades between all pairs of versions")
+	}
+	for _, versions := range pairs {
+		t.Run(fmt.Sprintf("%d to %d", versions[0], versions[1]), func(t *testing.T) {
+			ctx := limited(t, 6*time.Minute)
+			p := newPair(ctx, t, versions[0], versions[1])
+			for _, s := range []*testcontainers.Server{p.production, p.shadow} {
+				exec(t, s.DSN("postgres"), makeZooRoles)
+			}
+			for name, schemas := range zoo {
+				t.Run(name, func(t *testing.T) { p.zoo(ctx, t, zooApart(t, name, schemas)) })
+			}
+			t.Run("traffic", func(t *testing.T) { p.traffic(ctx, t) })
+			t.Run("an older shadow", func(t *testing.T) { p.notBack(ctx, t) })
+		})
+	}
+}
+
+// zoo upgrades one, from database to database.
+func (p *pair) zoo(ctx context.Context, t *testing.T, h history) {
+	h.here, h.apart = databaseOn(t, p.production), databaseOn(t, p.shadow)
+	if err := try(ctx, databaseOn(t, p.production), h.structure); err != nil {
+		t.Skip("production's version does not have this:", err)
+	}
+	if err := try(ctx, databaseOn(t, p.shadow), "CREATE EXTENSION citext"); err != nil && len(h.schemas) == 1 && h.schemas[0] == "public" {
+		t.Skip("the shadow's server has no contrib modules:", err)
+	}
+	w := build(t, h)
+	w.run(ctx, upgrade.Options{Cutover: true})
+	must(t, upgrade.Finish(ctx, w.file(), cutover.KeepOld, upgrade.Purge, w.log))
+	must(t, rehearsal.MigrateInPlace(ctx, w.oracleDSN, w.folder, ""))
+	w.sameRows(ctx)
+	w.sequencesGoOn(ctx)
+}
+
+// traffic stops once every table follows, for production to be copied and
+// migrated in place, and goes on through the cutover.
+func (p *pair) traffic(ctx context.Context, t *testing.T) {
+	w := build(t, p.history(trafficHistory(t)))
+	w.clients = p.bouncer.DSN("app")
+	f := newFleet(t, w)
+	f.start(ctx)
+	w.run(ctx, upgrade.Options{Until: control.Following})
+	f.stop()
+	w.oracleDSN = testcontainers.Database(t)
+	must(t, w.oracle.Copy(ctx, w.production, w.oracleDSN))
+	w.run(ctx, upgrade.Options{Cutover: true})
+	must(t, rehearsal.MigrateInPlace(ctx, w.oracleDSN, w.folder, ""))
+	w.sameRows(ctx)
+	must(t, upgrade.Finish(ctx, w.file(), cutover.KeepOld, upgrade.Purge, w.log))
+	f.balanced(ctx)
+}
+
+// notBack wants an upgrade to an older version refused.
+func (p *pair) notBack(ctx context.Context, t *testing.T) {
+	w := build(t, history{here: databaseOn(t, p.shadow), apart: databaseOn(t, p.production), schemas: []string{"public"},
+		structure: "SELECT 1", migrations: []string{"CREATE TABLE a (id int PRIMARY KEY);"}})
+	plan, err := upgrade.Plan(ctx, w.file(), w.log)
+	must(t, err)
+	if plan.Runnable || !slices.ContainsFunc(plan.Findings, func(f plans.Finding) bool { return f.Code == "shadow-older" }) {
+		t.Errorf("an upgrade to an older version: %+v", plan.Findings)
+	}
+}
+
+var databases int
+
+// databaseOn makes an empty database on a server that ends with the test.
+func databaseOn(t *testing.T, s *testcontainers.Server) string {
+	t.Helper()
+	databases++
+	name := fmt.Sprintf("t%d", databases)
+	exec(t, s.DSN("postgres"), "CREATE DATABASE "+name+" TEMPLATE template0")
+	return s.DSN(name)
+}
+
+func try(ctx context.Context, dsn, script string) error {
+	conn, err := pgx.Connect(ctx, dsn)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close(ctx) }()
+	return conn.PgConn().Exec(ctx, script).Close()
+}
