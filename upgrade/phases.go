@@ -2,6 +2,7 @@ package upgrade
 
 import (
 	"context"
+	"errors"
 
 	"github.com/jackc/pgx/v5"
 
@@ -41,7 +42,11 @@ var life = []phase{
 // live goes through [life] until one asks to stop ([errStop]), fails, or
 // the run is over.
 func (w *worker) live(ctx context.Context) error {
-	return w.mirrored(ctx, w.phases)
+	err := w.mirrored(ctx, w.phases)
+	if w.run.Phase != control.Finished || err != nil && !errors.Is(err, errStop) {
+		return err
+	}
+	return errors.Join(err, w.forgetOnShadow(ctx), w.traffic.Finish()) // without a watch the cutover was the end
 }
 
 func (w *worker) phases(ctx context.Context) error {
