@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/plans"
@@ -106,13 +107,18 @@ func (w *worker) schemasSignature(ctx context.Context) (signature string, err er
 // unlike names what is not as the plan and capture saw it. Behind the fence
 // there is no time to compare: another signature than at the last comparison is
 // reason enough to let the fence go.
-func (w *worker) unlike(ctx context.Context) ([]string, error) {
-	changed, err := w.changed(ctx)
-	if err != nil {
-		return nil, err
-	}
-	signature, err := w.schemasSignature(ctx)
-	if err != nil {
+func (w *worker) unlike(ctx context.Context) (changed []string, err error) {
+	var signature string
+	group, both := errgroup.WithContext(ctx)
+	group.Go(func() (err error) {
+		changed, err = w.changed(both)
+		return err
+	})
+	group.Go(func() (err error) {
+		signature, err = w.schemasSignature(both)
+		return err
+	})
+	if err := group.Wait(); err != nil {
 		return nil, err
 	}
 	if signature != w.structure.signature && len(w.structure.changes) == 0 {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/plans"
@@ -32,12 +33,12 @@ func (w *worker) act(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	stale, err := w.nextToVerify(ctx, wanted)
+	stale, err := w.toVerify(ctx, wanted)
 	if err != nil {
 		return false, err
 	}
-	if stale != nil {
-		return false, w.prove(ctx, stale)
+	if len(stale) > 0 {
+		return false, w.proveSome(ctx, stale)
 	}
 	if w.until == control.Following {
 		return false, errStop
@@ -58,10 +59,10 @@ func (w *worker) cutoverWanted(ctx context.Context) (bool, error) {
 	return requested, err
 }
 
-// nextToVerify is a table that was never proved equal or, when a cutover is
-// wanted, not within cutover.verify_within; nil if there is none. Tables that
-// are not in step are left to bringInStep.
-func (w *worker) nextToVerify(ctx context.Context, wanted bool) (*plans.Table, error) {
+// toVerify are the tables that were never proved equal or, when a cutover is
+// wanted, not within cutover.verify_within. Those that are not in step are left
+// to bringInStep.
+func (w *worker) toVerify(ctx context.Context, wanted bool) (stale []*plans.Table, err error) {
 	within := w.run.Plan.Settings.Cutover.VerifyWithin
 	rows, err := control.Tables(ctx, w.sides.Shadow, w.run)
 	if err != nil {
@@ -72,10 +73,25 @@ func (w *worker) nextToVerify(ctx context.Context, wanted bool) (*plans.Table, e
 			continue
 		}
 		if r.VerifiedAt == nil || wanted && within > 0 && r.VerifiedAgo > within*3/4 {
-			return &w.run.Plan.Tables[r.N], nil
+			stale = append(stale, &w.run.Plan.Tables[r.N])
 		}
 	}
-	return nil, nil
+	return stale, nil
+}
+
+// proveFor is how long tables are verified one after the other before the next
+// round of batches: a round looks at every table, and with a thousand of them
+// one round for each would take longer than cutover.verify_within.
+const proveFor = 2 * time.Second
+
+func (w *worker) proveSome(ctx context.Context, stale []*plans.Table) error {
+	started := time.Now()
+	for _, t := range stale {
+		if err := w.prove(ctx, t); err != nil || time.Since(started) > proveFor {
+			return err
+		}
+	}
+	return nil
 }
 
 func (w *worker) prove(ctx context.Context, t *plans.Table) error {
