@@ -39,7 +39,7 @@ versions:
 	@testcontainers/install-versions all
 
 test: server
-	@testcontainers/install-versions 17
+	@testcontainers/install-versions 14 17 18
 	@testcontainers/install-pgbouncer
 	go vet ./...
 	go test -timeout 14m -p 2 ./...
