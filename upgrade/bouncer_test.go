@@ -54,7 +54,7 @@ func (p *pair) history(h history) history {
 // version of the server that clients reach.
 func (p *pair) version(ctx context.Context, t *testing.T) (major int) {
 	t.Helper()
-	conn, err := pgx.Connect(ctx, p.bouncer.DSN("app")+"?default_query_exec_mode=simple_protocol")
+	conn, err := pgx.Connect(ctx, p.bouncer.DSN("app")+"&default_query_exec_mode=simple_protocol")
 	must(t, err)
 	defer func() { _ = conn.Close(ctx) }()
 	must(t, conn.QueryRow(ctx, `SELECT current_setting('server_version_num')::int / 10000`).Scan(&major))
