@@ -23,7 +23,7 @@ type Structure struct {
 
 // rememberStructure keeps what [Drift] compares with later.
 func (m *maker) rememberStructure(ctx context.Context) error {
-	m.plan.Structure = &Structure{Dump: pgDumpMajor(ctx, m.pgDump), Objects: m.plan.objects(m.dump)}
+	m.plan.Structure = &Structure{Dump: pgDumpMajor(ctx, m.pgDump), Objects: m.plan.objects(m.dumped)}
 	return nil
 }
 

@@ -41,7 +41,8 @@ type maker struct {
 	sources map[uint32]*sourceDraft // by oid in before
 	shared  map[uint32]bool         // types and sequences by oid in scratch
 
-	dump       []dumpEntry // production's structure
+	dumped     []dumpEntry // production's structure, as pg_dump tells it
+	dump       []dumpEntry // the same, columns in their true order
 	rows       map[uint32]leftRows
 	typeEquals map[uint32]string // equality by type, in scratch
 }

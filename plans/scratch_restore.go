@@ -25,6 +25,9 @@ func (m *maker) restore(ctx context.Context, s *scratch) error {
 		return err
 	}
 	entries = slices.DeleteFunc(entries, ours)
+	m.dumped = entries
+	entries, given := orderColumns(entries, m.production)
+	m.otherOrder(given)
 	m.dump = entries
 	if err := m.dropPublic(ctx, s); err != nil {
 		return err

@@ -25,6 +25,8 @@ func (m *maker) readStructure(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	dump, given := orderColumns(dump, m.after)
+	m.otherOrder(given)
 	m.judgeExtensions()
 	m.plan.Entries = m.extensions()
 	stager := newStager(m)
