@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"log/slog"
 	"testing"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -32,8 +31,8 @@ func TestScratchOfAKilledPlanIsTakenOver(t *testing.T) {
 		p, err = Make(ctx, s.file, slog.New(slog.DiscardHandler))
 		return err
 	})
-	for waiting := false; !waiting; time.Sleep(5 * time.Millisecond) {
-		err := orphan.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database()
+	for waiting := false; !waiting; {
+		err := orphan.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_sleep(0.005), pg_stat_activity WHERE datname = current_database()
 			AND pid <> pg_backend_pid() AND query LIKE 'SELECT pg\_try\_advisory\_lock%')`).Scan(&waiting)
 		if err != nil {
 			t.Fatal(err)
