@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
 )
 
@@ -66,21 +67,17 @@ func (w *worker) tellStructure(ctx context.Context) error {
 	changes := w.structure.changes
 	if len(changes) > 0 {
 		w.log.Warn(eventChanged, "changes", changes)
-		return control.Event(ctx, w.pool, w.run, eventChanged, map[string]any{"changes": changes})
+		return control.Event(ctx, w.sides.Production, w.run, eventChanged, map[string]any{"changes": changes})
 	}
-	before, err := structureEvent(ctx, w.pool, w.run)
+	before, err := structureEvent(ctx, w.sides.Production, w.run)
 	if err != nil || len(before) == 0 {
 		return err
 	}
-	return control.Event(ctx, w.pool, w.run, eventAsPlan, nil)
-}
-
-type querier interface {
-	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+	return control.Event(ctx, w.sides.Production, w.run, eventAsPlan, nil)
 }
 
 // structureEvent is what the last comparison found.
-func structureEvent(ctx context.Context, db querier, run *control.Run) (changes []string, err error) {
+func structureEvent(ctx context.Context, db pg.Querier, run *control.Run) (changes []string, err error) {
 	var text []byte
 	err = db.QueryRow(ctx, `SELECT coalesce(detail -> 'changes', '[]') FROM pgumbra.event
 		WHERE run_id = $1 AND message IN ($2, $3) ORDER BY id DESC LIMIT 1`, run.ID, eventChanged, eventAsPlan).Scan(&text)
@@ -98,7 +95,7 @@ func (w *worker) schemasSignature(ctx context.Context) (signature string, err er
 	for _, s := range w.run.Plan.Schemas {
 		schemas = append(schemas, s.Production)
 	}
-	if err := w.pool.QueryRow(ctx, driftSQL, schemas).Scan(&signature); err != nil {
+	if err := w.sides.Production.QueryRow(ctx, driftSQL, schemas).Scan(&signature); err != nil {
 		return "", fmt.Errorf("sign the schemas: %w", err)
 	}
 	return signature, nil

@@ -133,7 +133,7 @@ func (w *worker) inspect(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := capture.Rotate(ctx, w.pool, w.run); err != nil {
+	if err := capture.Rotate(ctx, w.sides.Production, w.run); err != nil {
 		return err
 	}
 	return w.count(ctx)
@@ -170,7 +170,7 @@ func (w *worker) recopyLost(ctx context.Context) error {
 // bulk statement share a number.
 func (w *worker) count(ctx context.Context) error {
 	var journalled, replayed int64
-	err := w.pool.QueryRow(ctx, `SELECT
+	err := w.sides.Production.QueryRow(ctx, `SELECT
 		(SELECT coalesce(sum(pg_stat_get_tuples_inserted(oid)), 0)::bigint FROM pg_class
 		 WHERE relnamespace = 'pgumbra'::regnamespace AND relkind = 'r' AND relname ~ ('^journal_' || $1::text || '_[0-9]+_[ab]$')),
 		(SELECT coalesce(sum(rows_replayed), 0)::bigint FROM pgumbra.shadow_table WHERE run_id = $1::text::bigint)`,
@@ -188,7 +188,7 @@ func (w *worker) count(ctx context.Context) error {
 		w.log.Warn("production changes faster than replay follows; see docs/what-if.md", "pending", pending)
 	}
 	in, out := w.forecast.Rates()
-	_, err = w.pool.Exec(ctx, `UPDATE pgumbra.leader SET rate_in = $2, rate_out = $3 WHERE run_id = $1`, w.run.ID, in, out)
+	_, err = w.sides.Production.Exec(ctx, `UPDATE pgumbra.leader SET rate_in = $2, rate_out = $3 WHERE run_id = $1`, w.run.ID, in, out)
 	return err
 }
 
@@ -208,7 +208,7 @@ func (w *worker) inspectSources(ctx context.Context) error {
 }
 
 func (w *worker) inspectSource(ctx context.Context, src *plans.Source) error {
-	changes, err := capture.Check(ctx, w.pool, w.run, src)
+	changes, err := capture.Check(ctx, w.sides.Production, w.run, src)
 	if err != nil {
 		return err
 	}
@@ -229,7 +229,7 @@ func (w *worker) inspectSource(ctx context.Context, src *plans.Source) error {
 // again whatever the source feeds: what was written meanwhile is in no journal.
 func (w *worker) recapture(ctx context.Context, src *plans.Source, detail string) error {
 	w.log.Warn("capture was interrupted; copying again", "table", src.Name.String(), "detail", detail)
-	if err := capture.Repair(ctx, w.pool, w.run, src); err != nil {
+	if err := capture.Repair(ctx, w.sides.Production, w.run, src); err != nil {
 		return err
 	}
 	for i := range w.run.Plan.Tables {

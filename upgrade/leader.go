@@ -215,6 +215,12 @@ func (l *leadership) backends() []int32 {
 // whileBeating runs f with a heartbeat beside it on the lock's own session. If
 // the heartbeat fails the lock may be gone: f's context ends.
 func (l *leadership) whileBeating(ctx context.Context, run *control.Run, f func(context.Context) error) error {
+	return beside(ctx, heartbeat, func(ctx context.Context) error { return l.beat(ctx, run) }, f)
+}
+
+// beside runs f and, at once and then every so often until f ends, something
+// beside it, whose failure ends f's context.
+func beside(ctx context.Context, every time.Duration, often, f func(context.Context) error) error {
 	group, ctx := errgroup.WithContext(ctx)
 	done := make(chan struct{})
 	group.Go(func() error {
@@ -222,10 +228,10 @@ func (l *leadership) whileBeating(ctx context.Context, run *control.Run, f func(
 		return f(ctx)
 	})
 	group.Go(func() error {
-		tick := time.NewTicker(heartbeat)
+		tick := time.NewTicker(every)
 		defer tick.Stop()
 		for {
-			if err := l.beat(ctx, run); err != nil {
+			if err := often(ctx); err != nil && ctx.Err() == nil {
 				return err
 			}
 			select {
@@ -243,7 +249,7 @@ func (l *leadership) whileBeating(ctx context.Context, run *control.Run, f func(
 func (l *leadership) beat(ctx context.Context, run *control.Run) error {
 	_, err := l.conn.Exec(ctx, `UPDATE pgumbra.leader SET heartbeat = clock_timestamp(), backends = $2
 		WHERE run_id = $1`, run.ID, l.backends())
-	if err != nil && ctx.Err() == nil {
+	if err != nil {
 		return fmt.Errorf("heartbeat: %w", err)
 	}
 	return nil

@@ -73,7 +73,7 @@ func (w *worker) phases(ctx context.Context) error {
 
 // enter moves the phase in a transaction of its own.
 func (w *worker) enter(ctx context.Context, to control.Phase) error {
-	err := pg.ReadCommitted(ctx, w.pool, func(tx pgx.Tx) error {
+	err := pg.ReadCommitted(ctx, w.sides.Production, func(tx pgx.Tx) error {
 		return control.Advance(ctx, tx, w.run, to)
 	})
 	if err != nil {
@@ -88,7 +88,7 @@ func (w *worker) build(ctx context.Context) error {
 }
 
 func (w *worker) capture(ctx context.Context) error {
-	return capture.Install(ctx, w.pool, w.run, w.log)
+	return capture.Install(ctx, w.sides.Production, w.run, w.log)
 }
 
 func (w *worker) copy(ctx context.Context) error {

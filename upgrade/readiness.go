@@ -54,7 +54,7 @@ func (w *worker) cutoverWanted(ctx context.Context) (bool, error) {
 		return true, nil
 	}
 	var requested bool
-	err := w.pool.QueryRow(ctx, `SELECT cutover_requested IS NOT NULL FROM pgumbra.leader WHERE run_id = $1`,
+	err := w.sides.Production.QueryRow(ctx, `SELECT cutover_requested IS NOT NULL FROM pgumbra.leader WHERE run_id = $1`,
 		w.run.ID).Scan(&requested)
 	return requested, err
 }

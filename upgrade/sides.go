@@ -8,7 +8,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/pgumbra/pgumbra/capture"
 	"github.com/pgumbra/pgumbra/cutover"
@@ -36,7 +35,6 @@ const (
 
 // meet opens the shadow's side and makes ready what works on both.
 func (w *worker) meet(ctx context.Context, how waiting) error {
-	w.sides = control.Together(w.pool)
 	for w.run.Plan.Elsewhere {
 		err := w.openShadow(ctx)
 		if err == nil {
@@ -95,7 +93,7 @@ func (w *worker) checkSides(ctx context.Context) error {
 // whose outcome only the shadow knows.
 func (w *worker) refuseUnfinished(ctx context.Context) error {
 	var unfinished bool
-	err := w.pool.QueryRow(ctx, `SELECT switch IS NOT NULL FROM pgumbra.run WHERE id = $1`, w.run.ID).Scan(&unfinished)
+	err := w.sides.Production.QueryRow(ctx, `SELECT switch IS NOT NULL FROM pgumbra.run WHERE id = $1`, w.run.ID).Scan(&unfinished)
 	if err == nil && unfinished {
 		err = fmt.Errorf("%w: a cutover was left unfinished, and the shadow, which knows, cannot be reached", cutover.ErrUnknown)
 	}
@@ -122,7 +120,7 @@ func (w *worker) openShadow(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
-	if err := control.SettleShadow(ctx, w.pool, conn, w.run); err != nil {
+	if err := control.SettleShadow(ctx, w.sides.Production, conn, w.run); err != nil {
 		return err
 	}
 	if err := control.Migrate(ctx, dsn); err != nil {
@@ -147,7 +145,7 @@ func (w *worker) deposeOnShadow(ctx context.Context, conn *pgx.Conn) error {
 	if err != nil {
 		return fmt.Errorf("end the sessions of a dead leader: %w", err)
 	}
-	origin, err := control.ReadOrigin(ctx, w.pool)
+	origin, err := control.ReadOrigin(ctx, w.sides.Production)
 	if err != nil {
 		return err
 	}
@@ -176,7 +174,7 @@ func (w *worker) sitOut(ctx context.Context, cause error) error {
 	if !w.away {
 		w.away = true
 		w.log.Warn("the shadow cannot be reached; waiting for it", "error", cause)
-		_, err := w.pool.Exec(ctx, `UPDATE pgumbra.leader SET throttled = 'the shadow cannot be reached' WHERE run_id = $1`, w.run.ID)
+		_, err := w.sides.Production.Exec(ctx, `UPDATE pgumbra.leader SET throttled = 'the shadow cannot be reached' WHERE run_id = $1`, w.run.ID)
 		if err != nil {
 			return err
 		}
@@ -195,7 +193,7 @@ func (w *worker) sitOut(ctx context.Context, cause error) error {
 // guardSize is the valve: journals over their limit end the capture. Production
 // comes first.
 func (w *worker) guardSize(ctx context.Context) error {
-	size, err := capture.Size(ctx, w.pool, w.run)
+	size, err := capture.Size(ctx, w.sides.Production, w.run)
 	if err != nil {
 		return err
 	}
@@ -204,7 +202,7 @@ func (w *worker) guardSize(ctx context.Context) error {
 		return nil
 	}
 	reason := fmt.Sprintf("the journals hold %d bytes, more than capture.max_journal (%d)", size, limit)
-	if err := capture.Break(ctx, w.pool, w.run, reason); err != nil {
+	if err := capture.Break(ctx, w.sides.Production, w.run, reason); err != nil {
 		return err
 	}
 	return fmt.Errorf("%w: %s", ErrStopped, reason)
@@ -215,28 +213,11 @@ func (w *worker) mirrored(ctx context.Context, f func(context.Context) error) er
 	if !w.sides.Apart() {
 		return f(ctx)
 	}
-	group, ctx := errgroup.WithContext(ctx)
-	done := make(chan struct{})
-	group.Go(func() error {
-		defer close(done)
+	mirror := func(ctx context.Context) error { return control.Mirror(ctx, w.sides, w.run) }
+	return beside(ctx, mirrorEvery, mirror, func(ctx context.Context) error {
 		err := f(ctx)
 		return errors.Join(err, w.mirrorLast(ctx, err))
 	})
-	group.Go(func() error {
-		for {
-			select {
-			case <-done:
-				return nil
-			case <-ctx.Done():
-				return nil
-			case <-time.After(mirrorEvery):
-			}
-			if err := control.Mirror(ctx, w.sides, w.run); err != nil && ctx.Err() == nil {
-				return err
-			}
-		}
-	})
-	return group.Wait()
 }
 
 // mirrorLast leaves a true copy behind when work ended as it should.

@@ -87,7 +87,7 @@ func (w *worker) nameBypassing(ctx context.Context) {
 	if !w.sides.Apart() || w.swapping.tried > 0 {
 		return
 	}
-	for _, f := range bypasses(ctx, w.traffic, w.pool, w.log) {
+	for _, f := range bypasses(ctx, w.traffic, w.sides.Production, w.log) {
 		w.log.Warn("clients past the pool are not led over", "who", f.Object, "what", f.Message)
 	}
 }
@@ -133,14 +133,14 @@ func (w *worker) notNow(ctx context.Context, reason string) error {
 	s.tried++
 	s.next = time.Now().Add(s.pause.NextBackOff())
 	w.log.Warn("cutover not possible now", "attempt", s.tried, "reason", reason)
-	if err := control.Event(ctx, w.pool, w.run, "cutover not possible now", map[string]any{"reason": reason}); err != nil {
+	if err := control.Event(ctx, w.sides.Production, w.run, "cutover not possible now", map[string]any{"reason": reason}); err != nil {
 		return err
 	}
 	if s.tried < max(w.run.Plan.Settings.Cutover.Attempts, 1) {
 		return nil
 	}
 	w.swapping = w.newSwapping()
-	if _, err := w.pool.Exec(ctx, `UPDATE pgumbra.leader SET cutover_requested = NULL WHERE run_id = $1`, w.run.ID); err != nil {
+	if _, err := w.sides.Production.Exec(ctx, `UPDATE pgumbra.leader SET cutover_requested = NULL WHERE run_id = $1`, w.run.ID); err != nil {
 		return err
 	}
 	if w.once {
@@ -167,7 +167,7 @@ func (w *worker) newCutover() *cutover.Cutover {
 		NewForeignKeys:  w.newForeignKeys,
 		PrepareReverse:  func(ctx context.Context) error { return capture.PrepareReverse(ctx, w.sides.Shadow, w.run) },
 		ReverseTriggers: func() string { return capture.ReverseTriggers(w.run) },
-		StopCapture:     func(ctx context.Context) error { return capture.RemoveForward(ctx, w.pool, w.run) },
+		StopCapture:     func(ctx context.Context) error { return capture.RemoveForward(ctx, w.sides.Production, w.run) },
 		PostSwap:        func(ctx context.Context) error { return shadow.PostSwap(ctx, w.sides, w.run) },
 		RemoveCapture:   w.removeCapture,
 		DropSkeleton:    func(ctx context.Context) error { return shadow.DropSkeleton(ctx, w.sides, w.run) },
@@ -178,16 +178,17 @@ func (w *worker) newCutover() *cutover.Cutover {
 	return c
 }
 
-// removeCapture removes what there is of it on both sides.
+// removeCapture removes what there is of it on both sides, as far as the shadow
+// is there.
 func (w *worker) removeCapture(ctx context.Context) error {
-	if err := capture.Remove(ctx, w.pool, w.run); err != nil || !w.sides.Apart() {
+	if err := capture.Remove(ctx, w.sides.Production, w.run); err != nil || !w.sides.Apart() || w.sides.Shadow == nil {
 		return err
 	}
 	return capture.Remove(ctx, w.sides.Shadow, w.run)
 }
 
 func (w *worker) pending(ctx context.Context) (int64, error) {
-	all, err := w.replayer.PendingAll(ctx, w.pool)
+	all, err := w.replayer.PendingAll(ctx, w.sides.Production)
 	var sum int64
 	for _, n := range all {
 		sum += n
@@ -199,14 +200,14 @@ func (w *worker) pending(ctx context.Context) (int64, error) {
 // full takes milliseconds a table, so a clean look counts until the catalogs'
 // signature is another one: behind the fence that is one query.
 func (w *worker) changed(ctx context.Context) ([]string, error) {
-	signature, err := capture.Signature(ctx, w.pool, w.run)
+	signature, err := capture.Signature(ctx, w.sides.Production, w.run)
 	if err != nil || signature == w.intact {
 		return nil, err
 	}
 	var all []string
 	for i := range w.run.Plan.Sources {
 		src := &w.run.Plan.Sources[i]
-		changes, err := capture.Check(ctx, w.pool, w.run, src)
+		changes, err := capture.Check(ctx, w.sides.Production, w.run, src)
 		if err != nil {
 			return nil, err
 		}

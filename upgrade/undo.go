@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 
-	"github.com/pgumbra/pgumbra/capture"
 	"github.com/pgumbra/pgumbra/cutover"
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
@@ -107,7 +106,7 @@ func (w *worker) abort(ctx context.Context) error {
 	if err := w.newCutover().Clear(ctx); err != nil {
 		return err
 	}
-	if err := capture.Remove(ctx, w.pool, w.run); err != nil {
+	if err := w.removeCapture(ctx); err != nil {
 		return err
 	}
 	if err := w.dropShadow(ctx); err != nil {
@@ -120,17 +119,12 @@ func (w *worker) abort(ctx context.Context) error {
 // production nothing of the shadow. A server that is away cannot keep production
 // from being freed: what stands there is named.
 func (w *worker) dropShadow(ctx context.Context) error {
-	switch {
-	case w.sides.Shadow == nil:
+	if w.sides.Shadow == nil {
 		for _, s := range w.run.Plan.Schemas {
 			w.log.Warn("the shadow cannot be reached, and is left as it is; drop it there when it is back",
 				"type", "DROP SCHEMA IF EXISTS "+pg.Ident(s.Shadow)+", pgumbra CASCADE")
 		}
 		return shadow.DropSkeleton(ctx, w.sides, w.run)
-	case w.sides.Apart():
-		if err := capture.Remove(ctx, w.sides.Shadow, w.run); err != nil {
-			return err
-		}
 	}
 	if err := shadow.Drop(ctx, w.sides, w.run); err != nil {
 		return err

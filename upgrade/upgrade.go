@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/pgumbra/pgumbra/cutover"
 	"github.com/pgumbra/pgumbra/cutover/traffic"
@@ -69,7 +68,6 @@ type Options struct {
 type worker struct {
 	lead      *leadership
 	file      *plans.File
-	pool      *pgxpool.Pool // production
 	sides     control.Sides
 	traffic   *traffic.Traffic
 	away      bool // the shadow cannot be reached, which was said
@@ -177,10 +175,12 @@ func withWorker(ctx context.Context, l *leadership, run *control.Run, file *plan
 	if w.traffic, err = traffic.Open(file, o.Log); err != nil {
 		return err
 	}
-	if w.pool, err = l.pool(ctx, file.Production.DSN, w.sessions(), w.options()); err != nil {
+	production, err := l.pool(ctx, file.Production.DSN, w.sessions(), w.options())
+	if err != nil {
 		return err
 	}
-	defer w.pool.Close()
+	defer production.Close()
+	w.sides = control.Together(production)
 	return l.whileBeating(ctx, run, func(ctx context.Context) error {
 		defer w.part()
 		if err := w.meet(ctx, how); err != nil {
