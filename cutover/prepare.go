@@ -16,31 +16,38 @@ import (
 // prepare does before the fence whatever needs no fence: functions of the
 // triggers, reverse journals, golang-migrate's row in the shadow. Idempotent.
 func (c *Cutover) prepare(ctx context.Context) error {
-	if c.Parts.PrepareReverse != nil && c.Upgrade.Plan.Settings.Watch.Enabled {
-		if err := c.Parts.PrepareReverse(ctx); err != nil {
-			return fmt.Errorf("prepare the reverse capture: %w", err)
-		}
-	}
-	if err := c.orphans(ctx); err != nil {
+	if err := c.prepareShadow(ctx); err != nil {
 		return err
 	}
 	return pg.ReadCommitted(ctx, c.Sides.Production, func(tx pgx.Tx) error {
 		if err := control.CheckEpoch(ctx, tx, c.Upgrade); err != nil {
 			return err
 		}
-		for _, sql := range []string{guardFunction(c.Upgrade), readFunction(c.Upgrade), fenceFunction(c.Upgrade),
+		if err := makeFunction(ctx, tx, guardFunction(c.Upgrade), guardName(c.Upgrade)); err != nil {
+			return err
+		}
+		if err := makeFunction(ctx, tx, fenceFunction(c.Upgrade), fenceName(c.Upgrade)); err != nil {
+			return err
+		}
+		for _, sql := range []string{readFunction(c.Upgrade),
 			"GRANT EXECUTE ON FUNCTION " + readFunctionName(c.Upgrade).Quoted() + "(text) TO PUBLIC"} {
 			if _, err := tx.Exec(ctx, sql); err != nil {
-				return fmt.Errorf("make the trigger functions: %w", err)
-			}
-		}
-		for _, f := range []pg.Name{guardName(c.Upgrade), fenceName(c.Upgrade)} {
-			if err := strip(ctx, tx, "FUNCTION", f.Quoted()+"()", functionACL, f); err != nil {
-				return err
+				return fmt.Errorf("make the read guard's function: %w", err)
 			}
 		}
 		return c.versionInShadow(ctx, tx)
 	})
+}
+
+// prepareShadow is what a swap needs of the shadow, wherever it is: reverse
+// journals, and no row that a new foreign key would refuse.
+func (c *Cutover) prepareShadow(ctx context.Context) error {
+	if c.Parts.PrepareReverse != nil && c.Upgrade.Plan.Settings.Watch.Enabled {
+		if err := c.Parts.PrepareReverse(ctx); err != nil {
+			return fmt.Errorf("prepare the reverse capture: %w", err)
+		}
+	}
+	return c.orphans(ctx)
 }
 
 func guardName(run *control.Run) pg.Name {

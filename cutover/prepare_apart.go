@@ -16,12 +16,7 @@ import (
 // gate on the shadow, golang-migrate's row there, the fence's function in
 // production, still open. Idempotent.
 func (c *Cutover) prepareApart(ctx context.Context) error {
-	if c.Parts.PrepareReverse != nil && c.Upgrade.Plan.Settings.Watch.Enabled {
-		if err := c.Parts.PrepareReverse(ctx); err != nil {
-			return fmt.Errorf("prepare the reverse capture: %w", err)
-		}
-	}
-	if err := c.orphans(ctx); err != nil {
+	if err := c.prepareShadow(ctx); err != nil {
 		return err
 	}
 	err := pinned(ctx, c.Sides.Production, func(tx pgx.Tx) error {

@@ -117,8 +117,8 @@ func (c *Cutover) fenceStands(ctx context.Context, p *progress) error {
 	}
 	c.Log.Error("production had lost its fence; what was written there since the swap is not on the shadow", "table", open[0].name.String())
 	for _, t := range open {
-		err := patiently(ctx, c.Sides.Production, append([]string{"LOCK TABLE ONLY " + t.name.Quoted() + " IN EXCLUSIVE MODE",
-			closedFence(c.Upgrade, p.Place)}, farFence(c.Upgrade, []relation{t})...)...)
+		err := patiently(ctx, c.Sides.Production, append([]string{"LOCK TABLE ONLY " + t.name.Quoted() + " IN EXCLUSIVE MODE"},
+			farFence(c.Upgrade, []relation{t})...)...)
 		if err != nil {
 			return fmt.Errorf("fence %s: %w", t.name, err)
 		}
