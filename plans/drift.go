@@ -40,15 +40,11 @@ func Drift(ctx context.Context, dsn string, p *Plan) ([]string, error) {
 	if path == "" {
 		return []string{fmt.Sprintf("pg_dump of version %d is not here, by which production's structure was read for the plan: whether it has changed since cannot be told", p.Structure.Dump)}, nil
 	}
-	text, err := runPgDump(ctx, path, dsn, "", "--exclude-schema=pgumbra", "--exclude-schema=pgumbra_*", "--lock-wait-timeout=2s")
+	entries, err := dumpProduction(ctx, path, dsn, "--lock-wait-timeout=2s")
 	if err != nil {
 		return nil, fmt.Errorf("read production's structure: %w", err)
 	}
-	entries, err := parseDump(text)
-	if err != nil {
-		return nil, err
-	}
-	return compareObjects(p.Structure.Objects, p.objects(slices.DeleteFunc(entries, ours))), nil
+	return compareObjects(p.Structure.Objects, p.objects(entries)), nil
 }
 
 func pgDumpOf(ctx context.Context, major int) string {

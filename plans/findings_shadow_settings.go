@@ -138,12 +138,7 @@ var settingsSQL string
 type setting struct{ Name, Value, Source string }
 
 func readSettings(ctx context.Context, dsn string) (map[string]setting, error) {
-	config, err := pgx.ParseConfig(dsn)
-	if err != nil {
-		return nil, fmt.Errorf("read the connection string: %w", err)
-	}
-	config.RuntimeParams["application_name"] = "pgumbra/plan"
-	conn, err := pgx.ConnectConfig(ctx, config)
+	conn, err := connectAsClient(ctx, dsn)
 	if err != nil {
 		return nil, err
 	}

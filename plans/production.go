@@ -57,12 +57,7 @@ const sqlASCII = "SQL_ASCII"
 // migrations and transforms depend on.
 func readSession(ctx context.Context, dsn string) (session, error) {
 	s := session{parameters: map[string]string{}}
-	config, err := pgx.ParseConfig(dsn)
-	if err != nil {
-		return s, fmt.Errorf("read the connection string: %w", err)
-	}
-	config.RuntimeParams["application_name"] = "pgumbra/plan"
-	conn, err := pgx.ConnectConfig(ctx, config)
+	conn, err := connectAsClient(ctx, dsn)
 	if err != nil {
 		return s, err
 	}
@@ -77,6 +72,17 @@ func readSession(ctx context.Context, dsn string) (session, error) {
 	}
 	s.path = withUser(s.path, s.user)
 	return s, s.readParameters(ctx, conn)
+}
+
+// connectAsClient opens a session with what role, database and connection string
+// set, and nothing of ours.
+func connectAsClient(ctx context.Context, dsn string) (*pgx.Conn, error) {
+	config, err := pgx.ParseConfig(dsn)
+	if err != nil {
+		return nil, fmt.Errorf("read the connection string: %w", err)
+	}
+	config.RuntimeParams["application_name"] = "pgumbra/plan"
+	return pgx.ConnectConfig(ctx, config)
 }
 
 // ownParameters are settings of ours or of no meaning to the migrations.

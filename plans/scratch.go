@@ -91,20 +91,16 @@ func (m *maker) createScratch(ctx context.Context, s *scratch) error {
 // databaseOptions are production's encoding and locale as CREATE DATABASE takes
 // them: collations decide what is unique.
 func databaseOptions(ctx context.Context, db pg.Querier) (string, error) {
-	var encoding, collate, ctype, provider, locale string
-	err := db.QueryRow(ctx, `SELECT pg_encoding_to_char(d.encoding), d.datcollate, d.datctype,
-			coalesce(to_jsonb(d) ->> 'datlocprovider', 'c'),
-			coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale', '')
-		FROM pg_database d WHERE d.datname = current_database()`).Scan(&encoding, &collate, &ctype, &provider, &locale)
+	l, err := readLocale(ctx, db)
 	if err != nil {
-		return "", fmt.Errorf("read the database's locale: %w", err)
+		return "", err
 	}
-	options := "ENCODING " + pg.Literal(encoding) + " LC_COLLATE " + pg.Literal(collate) + " LC_CTYPE " + pg.Literal(ctype)
-	switch provider {
+	options := "ENCODING " + pg.Literal(l.Encoding) + " LC_COLLATE " + pg.Literal(l.Collate) + " LC_CTYPE " + pg.Literal(l.Ctype)
+	switch l.Provider {
 	case "i":
-		options += " LOCALE_PROVIDER icu ICU_LOCALE " + pg.Literal(locale)
+		options += " LOCALE_PROVIDER icu ICU_LOCALE " + pg.Literal(l.Locale)
 	case "b":
-		options += " LOCALE_PROVIDER builtin BUILTIN_LOCALE " + pg.Literal(locale)
+		options += " LOCALE_PROVIDER builtin BUILTIN_LOCALE " + pg.Literal(l.Locale)
 	}
 	return options, nil
 }

@@ -16,15 +16,10 @@ import (
 
 // restore fills scratch with production's structure, under its true names.
 func (m *maker) restore(ctx context.Context, s *scratch) error {
-	text, err := runPgDump(ctx, m.pgDump, m.file.Production.DSN, "", "--exclude-schema=pgumbra", "--exclude-schema=pgumbra_*")
+	entries, err := dumpProduction(ctx, m.pgDump, m.file.Production.DSN)
 	if err != nil {
 		return m.dumpFailed(err)
 	}
-	entries, err := parseDump(text)
-	if err != nil {
-		return err
-	}
-	entries = slices.DeleteFunc(entries, ours)
 	m.dumped = entries
 	entries, given := orderColumns(entries, m.production)
 	m.otherOrder(given)
@@ -36,6 +31,16 @@ func (m *maker) restore(ctx context.Context, s *scratch) error {
 		return m.restoreFailed(err)
 	}
 	return m.populate(ctx, s)
+}
+
+// dumpProduction reads production's structure but for what is ours.
+func dumpProduction(ctx context.Context, pgDump, dsn string, args ...string) ([]dumpEntry, error) {
+	text, err := runPgDump(ctx, pgDump, dsn, "", append([]string{"--exclude-schema=pgumbra", "--exclude-schema=pgumbra_*"}, args...)...)
+	if err != nil {
+		return nil, err
+	}
+	entries, err := parseDump(text)
+	return slices.DeleteFunc(entries, ours), err
 }
 
 func (m *maker) dumpFailed(err error) error {
