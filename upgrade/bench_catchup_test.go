@@ -81,11 +81,11 @@ func caughtUp(ctx context.Context, t *testing.T, w *world) float64 {
 	ended := make(chan error, 1)
 	began := time.Now()
 	go func() { ended <- upgrade.Run(running, w.file(), upgrade.Options{Log: w.log}) }()
-	for pending := int64(1); pending > 0 && ctx.Err() == nil; time.Sleep(20 * time.Millisecond) {
+	polled(ctx, t, func() bool {
 		s, err := upgrade.ReadStatus(ctx, w.file())
 		must(t, err)
-		pending = s.Journal.Pending
-	}
+		return s.Journal.Pending == 0
+	})
 	took := time.Since(began).Seconds()
 	stop()
 	if err := <-ended; !errors.Is(err, context.Canceled) {
@@ -97,9 +97,23 @@ func caughtUp(ctx context.Context, t *testing.T, w *world) float64 {
 // await polls until a query answers true.
 func await(ctx context.Context, t *testing.T, dsn, query string) {
 	t.Helper()
-	for done := false; !done; time.Sleep(20 * time.Millisecond) {
-		must(t, ctx.Err())
+	polled(ctx, t, func() (done bool) {
 		must(t, one(dsn, query, &done))
+		return done
+	})
+}
+
+// polled asks until the answer is true.
+func polled(ctx context.Context, t *testing.T, done func() bool) {
+	t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for !done() {
+		select {
+		case <-ctx.Done():
+			t.Fatal(ctx.Err())
+		case <-tick.C:
+		}
 	}
 }
 

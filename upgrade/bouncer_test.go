@@ -12,7 +12,6 @@ import (
 
 	"github.com/pgumbra/pgumbra/cutover"
 	"github.com/pgumbra/pgumbra/internal/control"
-	"github.com/pgumbra/pgumbra/rehearsal"
 	"github.com/pgumbra/pgumbra/testcontainers"
 	"github.com/pgumbra/pgumbra/upgrade"
 )
@@ -144,17 +143,8 @@ func TestTrafficToAnotherServerEqualsMigrationInPlace(t *testing.T) {
 	f := newFleet(t, w)
 	f.start(ctx)
 	w.run(ctx, upgrade.Options{Until: control.Following})
-	following, enough := context.WithTimeout(ctx, 3*time.Second)
-	defer enough()
-	if err := upgrade.Run(following, w.file(), upgrade.Options{Log: w.log}); ctx.Err() != nil || following.Err() == nil {
-		t.Fatal(err)
-	}
-	f.stop()
-	w.oracleDSN = testcontainers.Database(t)
-	must(t, w.oracle.Copy(ctx, w.production, w.oracleDSN))
-	w.run(ctx, upgrade.Options{Cutover: true})
-	must(t, rehearsal.MigrateInPlace(ctx, w.oracleDSN, w.folder, ""))
-	w.sameRows(ctx)
+	f.followed(ctx, 3*time.Second)
+	f.comparedAtABarrier(ctx)
 	must(t, upgrade.Finish(ctx, w.file(), cutover.KeepOld, upgrade.Purge, w.log))
 	f.balanced(ctx)
 }

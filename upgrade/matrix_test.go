@@ -70,12 +70,7 @@ func (p *pair) traffic(ctx context.Context, t *testing.T) {
 	f := newFleet(t, w)
 	f.start(ctx)
 	w.run(ctx, upgrade.Options{Until: control.Following})
-	f.stop()
-	w.oracleDSN = testcontainers.Database(t)
-	must(t, w.oracle.Copy(ctx, w.production, w.oracleDSN))
-	w.run(ctx, upgrade.Options{Cutover: true})
-	must(t, rehearsal.MigrateInPlace(ctx, w.oracleDSN, w.folder, ""))
-	w.sameRows(ctx)
+	f.comparedAtABarrier(ctx)
 	must(t, upgrade.Finish(ctx, w.file(), cutover.KeepOld, upgrade.Purge, w.log))
 	f.balanced(ctx)
 }

@@ -34,7 +34,7 @@ func TestOldServerRefusesEveryWayToWrite(t *testing.T) {
 	w.run(ctx, upgrade.Options{Cutover: true})
 	old, err := pgx.Connect(ctx, w.production)
 	must(t, err)
-	defer old.Close(ctx)
+	defer func() { _ = old.Close(ctx) }()
 	for _, write := range []string{
 		"INSERT INTO shop.a VALUES (3, 3)", "UPDATE shop.a SET v = 0 WHERE false", "DELETE FROM shop.b", "TRUNCATE shop.a CASCADE", "TRUNCATE ONLY shop.b",
 		"MERGE INTO shop.a USING (VALUES (5)) s (id) ON a.id = s.id WHEN NOT MATCHED THEN INSERT VALUES (5, 5)",
@@ -56,7 +56,7 @@ func TestOldServerRefusesEveryWayToWrite(t *testing.T) {
 	var recorded int
 	served, err := pgx.Connect(ctx, w.served)
 	must(t, err)
-	defer served.Close(ctx)
+	defer func() { _ = served.Close(ctx) }()
 	must(t, served.QueryRow(ctx, `SELECT count(*) FROM pg_class c CROSS JOIN LATERAL (SELECT (xpath('/row/n/text()', query_to_xml(format('SELECT count(*) AS n FROM %s', c.oid::regclass), true, true, '')))[1]::text::int AS n) x
 		WHERE relnamespace = 'pgumbra'::regnamespace AND relkind = 'r' AND relname ~ '^reverse_' AND x.n > 0`).Scan(&recorded))
 	if recorded != 1 {

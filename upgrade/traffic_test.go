@@ -31,20 +31,35 @@ func TestUpgradeUnderTrafficEqualsMigrationInPlace(t *testing.T) {
 	f := newFleet(t, w)
 	f.start(ctx)
 	w.run(ctx, upgrade.Options{Until: control.Following})
-	following, enough := context.WithTimeout(ctx, 3*time.Second)
+	f.followed(ctx, 3*time.Second)
+	f.comparedAtABarrier(ctx)
+	must(t, upgrade.Finish(ctx, w.file(), cutover.DropOld, upgrade.Purge, w.log))
+	w.same(ctx)
+	f.balanced(ctx)
+}
+
+// followed keeps the run following for a while.
+func (f *fleet) followed(ctx context.Context, d time.Duration) {
+	t, w := f.w.t, f.w
+	t.Helper()
+	following, enough := context.WithTimeout(ctx, d)
 	defer enough()
 	if err := upgrade.Run(following, w.file(), upgrade.Options{Log: w.log}); ctx.Err() != nil || following.Err() == nil {
 		t.Fatal(err)
 	}
+}
+
+// comparedAtABarrier stops the clients, copies production, goes through the
+// cutover and wants the rows that the migrations make of the copy in place.
+func (f *fleet) comparedAtABarrier(ctx context.Context) {
+	t, w := f.w.t, f.w
+	t.Helper()
 	f.stop()
 	w.oracleDSN = testcontainers.Database(t)
 	must(t, w.oracle.Copy(ctx, w.production, w.oracleDSN))
 	w.run(ctx, upgrade.Options{Cutover: true})
 	must(t, rehearsal.MigrateInPlace(ctx, w.oracleDSN, w.folder, ""))
 	w.sameRows(ctx)
-	must(t, upgrade.Finish(ctx, w.file(), cutover.DropOld, upgrade.Purge, w.log))
-	w.same(ctx)
-	f.balanced(ctx)
 }
 
 // Clients go on through the cutover. None at READ COMMITTED sees an error that

@@ -87,7 +87,7 @@ func TestTablesOfAllKindsMoveToAnotherDatabase(t *testing.T) {
 	}
 	f.movedOver(ctx)
 	there := f.connectTo(ctx, theShadow)
-	defer there.Close(ctx)
+	defer func() { _ = there.Close(ctx) }()
 	var got string
 	must(t, there.QueryRow(ctx, upgraded).Scan(&got))
 	if got != want {

@@ -102,7 +102,7 @@ func (f *faraway) movedOver(ctx context.Context) {
 		f.t.Errorf("production takes writes after the cutover: %v", err)
 	}
 	there := f.connectTo(ctx, theShadow)
-	defer there.Close(ctx)
+	defer func() { _ = there.Close(ctx) }()
 	if want, got := identity(ctx, f.t, there), f.served(ctx); got != want {
 		f.t.Errorf("clients are led to %s, not to %s", got, want)
 	}
