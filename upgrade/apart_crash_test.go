@@ -40,6 +40,8 @@ func TestProductionThatLosesCommitsTakesThemFromTheShadow(t *testing.T) {
 	defer stop()
 	ended := make(chan error, 1)
 	go func() { ended <- upgrade.Run(running, w.file(), upgrade.Options{Log: w.log}) }()
+	// A server that is away before the run leads is taken for a mistake.
+	await(ctx, t, w.production, `SELECT heartbeat IS NOT NULL FROM pgumbra.leader`)
 	for range 3 {
 		hammer(ctx, t, w.production)
 		must(t, server.Crash(ctx))

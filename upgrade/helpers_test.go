@@ -51,6 +51,40 @@ func command(name string, args ...string) (string, error) {
 	return restrict.ReplaceAllString(string(out), ""), nil
 }
 
+// await polls until a query answers true.
+func await(ctx context.Context, t *testing.T, dsn, query string) {
+	t.Helper()
+	polled(ctx, t, func() (done bool) {
+		must(t, one(dsn, query, &done))
+		return done
+	})
+}
+
+// polled asks until the answer is true.
+func polled(ctx context.Context, t *testing.T, done func() bool) {
+	t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for !done() {
+		select {
+		case <-ctx.Done():
+			t.Fatal(ctx.Err())
+		case <-tick.C:
+		}
+	}
+}
+
+// one reads one row of a database.
+func one(dsn, query string, to ...any) error {
+	ctx := context.Background()
+	conn, err := pgx.Connect(ctx, dsn)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close(ctx) }()
+	return conn.QueryRow(ctx, query).Scan(to...)
+}
+
 // testWriter sends log lines to the test's own log.
 type testWriter struct{ t testing.TB }
 
