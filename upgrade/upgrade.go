@@ -162,11 +162,14 @@ func (l *leadership) recordFailure(ctx context.Context, run *control.Run, err er
 		run.ID, run.Epoch, plans.Redact(err.Error()))
 }
 
-// withWorker opens the sessions that work, deposes predecessors and runs f with
-// a heartbeat.
+// withWorker deposes predecessors, brings their control schema up to date, opens
+// the sessions that work and runs f with a heartbeat.
 func withWorker(ctx context.Context, l *leadership, run *control.Run, file *plans.File, o Options, how waiting,
 	f func(*worker, context.Context) error) error {
 	if err := l.depose(ctx, run); err != nil {
+		return err
+	}
+	if err := control.Migrate(ctx, file.Production.DSN); err != nil { // after the orphans' locks are gone
 		return err
 	}
 	run.Plan.Settings = run.Plan.Settings.Renewed(file.Settings)

@@ -123,6 +123,8 @@ func (a *app) next(err error, code int) string {
 		return "pgumbra cutover" + p + ", when what stood in the way is gone"
 	case code == exitInterrupted:
 		return "pgumbra run" + p + " goes on from here; pgumbra abort" + p + " undoes it"
+	case errors.Is(err, control.ErrNewer):
+		return "the same command with the newer program: pgumbra version shows which this one is"
 	case errors.Is(err, upgrade.ErrStopped):
 		return "pgumbra abort" + p + ", then pgumbra run" + p + " begins anew"
 	case errors.Is(err, upgrade.ErrWrongPhase), errors.Is(err, control.ErrNoRun):

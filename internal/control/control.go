@@ -10,16 +10,11 @@ package control
 
 import (
 	"context"
-	"embed"
 	"encoding/json"
 	"errors"
 	"fmt"
 
-	"github.com/golang-migrate/migrate/v4"
-	migratepgx "github.com/golang-migrate/migrate/v4/database/pgx/v5"
-	"github.com/golang-migrate/migrate/v4/source/iofs"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
@@ -68,52 +63,6 @@ type Run struct {
 	Plan  *plans.Plan
 }
 
-//go:embed migrations/*.sql
-var migrations embed.FS
-
-// Migrate brings the control schema to this version's structure; it makes the
-// schema if it is absent. Takes no lock on any table of the user's.
-func Migrate(ctx context.Context, dsn string) error {
-	config, err := pg.Config(dsn, pg.Options{Component: "control", SearchPath: Schema})
-	if err != nil {
-		return err
-	}
-	conn, err := pgx.ConnectConfig(ctx, config)
-	if err != nil {
-		return err
-	}
-	_, err = conn.Exec(ctx, "CREATE SCHEMA IF NOT EXISTS "+Schema)
-	if err := errors.Join(err, conn.Close(ctx)); err != nil {
-		return fmt.Errorf("make the control schema: %w", err)
-	}
-	db := stdlib.OpenDB(*config)
-	defer func() { _ = db.Close() }()
-	target, err := migratepgx.WithInstance(db, &migratepgx.Config{SchemaName: Schema, MigrationsTable: "version"})
-	if err != nil {
-		return fmt.Errorf("control schema: %w", err)
-	}
-	source, err := iofs.New(migrations, "migrations")
-	if err != nil {
-		return err
-	}
-	m, err := migrate.NewWithInstance("embedded", source, "pgumbra", target)
-	if err != nil {
-		return err
-	}
-	if err := m.Up(); err != nil && !errors.Is(err, migrate.ErrNoChange) {
-		return fmt.Errorf("control schema: %w", err)
-	}
-	srcErr, dbErr := m.Close()
-	return errors.Join(srcErr, dbErr)
-}
-
-// Exists reports whether the control schema is there with its tables.
-func Exists(ctx context.Context, db pg.Querier) (bool, error) {
-	var there bool
-	err := db.QueryRow(ctx, `SELECT to_regclass('pgumbra.run') IS NOT NULL`).Scan(&there)
-	return there, err
-}
-
 // Create records a new run in phase building.
 func Create(ctx context.Context, db pg.Querier, plan *plans.Plan) (*Run, error) {
 	text, err := json.Marshal(plan)
@@ -132,7 +81,9 @@ func Create(ctx context.Context, db pg.Querier, plan *plans.Plan) (*Run, error) 
 	return run, nil
 }
 
-// Find reads the newest run of a name, over or not. [ErrNoRun] if there is none.
+// Find reads the newest run of a name, over or not. [ErrNoRun] if there is none,
+// [ErrNewer] where this pgumbra cannot read it. An older control schema will do:
+// who takes the run over migrates it.
 func Find(ctx context.Context, db pg.Querier, name string) (*Run, error) {
 	there, err := Exists(ctx, db)
 	if err != nil {
@@ -140,6 +91,13 @@ func Find(ctx context.Context, db pg.Querier, name string) (*Run, error) {
 	}
 	if !there {
 		return nil, ErrNoRun
+	}
+	now, _, err := version(ctx, db)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := refuseNewer(now); err != nil {
+		return nil, err
 	}
 	run := &Run{Name: name, Plan: new(plans.Plan)}
 	var plan []byte

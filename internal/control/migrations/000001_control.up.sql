@@ -1,6 +1,6 @@
 -- One row a run. The phase changes by compare-and-set in the transaction of
 -- the work it stands for.
-CREATE TABLE pgumbra.run (
+CREATE TABLE IF NOT EXISTS pgumbra.run (
     id                bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     name              text NOT NULL,
     phase             text NOT NULL DEFAULT 'building' CHECK (phase IN (
@@ -19,12 +19,12 @@ CREATE TABLE pgumbra.run (
     created_at        timestamptz NOT NULL DEFAULT clock_timestamp(),
     ended_at          timestamptz
 );
-CREATE UNIQUE INDEX run_one_live ON pgumbra.run (name)
+CREATE UNIQUE INDEX IF NOT EXISTS run_one_live ON pgumbra.run (name)
     WHERE phase NOT IN ('finished', 'rolled_back', 'aborted');
 
 -- What the leader says of itself about once a second. Apart from run, whose row
 -- each batch holds FOR SHARE: a heartbeat must never wait for a batch.
-CREATE TABLE pgumbra.leader (
+CREATE TABLE IF NOT EXISTS pgumbra.leader (
     run_id            bigint PRIMARY KEY REFERENCES pgumbra.run ON DELETE CASCADE,
     host              text NOT NULL DEFAULT '',
     pid               integer NOT NULL DEFAULT 0,
@@ -41,7 +41,7 @@ CREATE TABLE pgumbra.leader (
 -- One row a shadow table that is fed. Its row is locked FOR UPDATE by each
 -- transaction that writes the table, and position is the production snapshot
 -- that the table equals.
-CREATE TABLE pgumbra.shadow_table (
+CREATE TABLE IF NOT EXISTS pgumbra.shadow_table (
     run_id            bigint NOT NULL REFERENCES pgumbra.run ON DELETE CASCADE,
     n                 integer NOT NULL,
     production        text NOT NULL,
@@ -64,7 +64,7 @@ CREATE TABLE pgumbra.shadow_table (
 );
 
 -- One row a captured production table.
-CREATE TABLE pgumbra.captured (
+CREATE TABLE IF NOT EXISTS pgumbra.captured (
     run_id            bigint NOT NULL REFERENCES pgumbra.run ON DELETE CASCADE,
     n                 integer NOT NULL,
     production        text NOT NULL,
@@ -77,7 +77,7 @@ CREATE TABLE pgumbra.captured (
 
 -- Chunks of a copy: page ranges of one leaf. done_at is set in the transaction
 -- that wrote the rows.
-CREATE TABLE pgumbra.chunk (
+CREATE TABLE IF NOT EXISTS pgumbra.chunk (
     run_id            bigint NOT NULL,
     n                 integer NOT NULL,
     chunk             integer NOT NULL,
@@ -92,14 +92,14 @@ CREATE TABLE pgumbra.chunk (
 );
 
 -- Structure entries that were run, so that a resumed run does not run them again.
-CREATE TABLE pgumbra.structure (
+CREATE TABLE IF NOT EXISTS pgumbra.structure (
     run_id            bigint NOT NULL REFERENCES pgumbra.run ON DELETE CASCADE,
     toc               integer NOT NULL,
     done_at           timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (run_id, toc)
 );
 
-CREATE TABLE pgumbra.event (
+CREATE TABLE IF NOT EXISTS pgumbra.event (
     id                bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     run_id            bigint NOT NULL REFERENCES pgumbra.run ON DELETE CASCADE,
     at                timestamptz NOT NULL DEFAULT clock_timestamp(),
@@ -112,7 +112,7 @@ CREATE TABLE pgumbra.event (
 -- Which shadow tables were begun that a crash empties, they or what they are
 -- copied from. UNLOGGED itself, so that a crash takes the row together with the
 -- contents: a table that was begun and has no row here must be copied again.
-CREATE UNLOGGED TABLE pgumbra.unlogged (
+CREATE UNLOGGED TABLE IF NOT EXISTS pgumbra.unlogged (
     run_id            bigint NOT NULL,
     n                 integer NOT NULL,
     PRIMARY KEY (run_id, n)
