@@ -131,11 +131,6 @@ func (c *Cutover) checkStructure(ctx context.Context) ([]Blocker, error) {
 	return changedBlockers(changed), err
 }
 
-func (c *Cutover) checkPrepared(ctx context.Context, db pg.Querier) ([]Blocker, error) {
-	return named(ctx, db, "prepared-transaction", "prepared transaction %s may hold locks and changes", "COMMIT PREPARED or ROLLBACK PREPARED it",
-		`SELECT quote_literal(gid) FROM pg_catalog.pg_prepared_xacts WHERE database = pg_catalog.current_database() ORDER BY 1`)
-}
-
 func (c *Cutover) checkIndexes(ctx context.Context, db pg.Querier) ([]Blocker, error) {
 	_, shadow := schemaNames(c.Upgrade.Plan)
 	return named(ctx, db, "invalid-index", "index %s is not valid", "let the run build it; if it stays so, abort and run again",

@@ -97,6 +97,8 @@ type Blocker struct {
 	Code    string `json:"code"`
 	Message string `json:"message"`
 	Fix     string `json:"fix"`
+	// Lasting: waiting does not help, somebody must act.
+	Lasting bool `json:"-"`
 }
 
 func (b Blocker) String() string { return b.Message }

@@ -115,7 +115,7 @@ func (p *pair) sample(ctx context.Context, done <-chan struct{}) error {
 			return nil
 		case <-time.After(15 * time.Millisecond):
 		}
-		found, err := sessions(ctx, p.onlook, blockingSQL, p.pid)
+		found, err := p.inWay(ctx)
 		if errors.Is(err, context.Canceled) {
 			return nil
 		}
@@ -123,7 +123,15 @@ func (p *pair) sample(ctx context.Context, done <-chan struct{}) error {
 			return fmt.Errorf("look who blocks: %w", err)
 		}
 		if len(found) > 0 {
-			p.waitedOn = blockersOf("lock", found)
+			p.waitedOn = found
 		}
 	}
+}
+
+func (p *pair) inWay(ctx context.Context) ([]Blocker, error) {
+	found, err := sessions(ctx, p.onlook, blockingSQL, p.pid)
+	if err != nil || len(found) > 0 {
+		return blockersOf("lock", found), err
+	}
+	return preparedInWay(ctx, p.onlook, p.pid)
 }

@@ -3,6 +3,7 @@ package upgrade
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -31,6 +32,10 @@ type swapping struct {
 // swap, and how often attempts fill it again.
 const refreshEvery = time.Minute
 
+// betweenSeries is how long `run --cutover` waits before it begins another
+// series of attempts: the last one may have ended at once.
+const betweenSeries = 5 * time.Second
+
 // cutOver makes one attempt, if the pause after the last one is over; following
 // goes on between attempts. After cutover.attempts a cutover by command gives
 // up, while `run --cutover` begins another series.
@@ -52,7 +57,7 @@ func (w *worker) cutOver(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	if len(against) > 0 {
-		if len(w.structure.changes) > 0 {
+		if len(w.structure.changes) > 0 || slices.ContainsFunc(against, func(b cutover.Blocker) bool { return b.Lasting }) {
 			w.swapping.tried = w.run.Plan.Settings.Cutover.Attempts // only a human can help: the series ends
 		}
 		return false, w.notNow(ctx, messages(against))
@@ -140,6 +145,9 @@ func (w *worker) notNow(ctx context.Context, reason string) error {
 		return nil
 	}
 	w.swapping = w.newSwapping()
+	if w.cutover { // the next series is not asked for by anybody else
+		w.swapping.next = time.Now().Add(betweenSeries)
+	}
 	if _, err := w.sides.Production.Exec(ctx, `UPDATE pgumbra.leader SET cutover_requested = NULL WHERE run_id = $1`, w.run.ID); err != nil {
 		return err
 	}

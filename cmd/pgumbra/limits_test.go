@@ -47,8 +47,12 @@ func TestWhatTheServerDoesNotGive(t *testing.T) {
 	o.sql("ROLLBACK PREPARED 'forgotten'")
 	o.do(ctx, exitDone, "run", "--until", "following")
 	o.sql(prepare)
-	if p := o.do(ctx, exitNotNow, "cutover", "--set", "cutover.attempts=1"); !strings.Contains(p.err.String(), "'forgotten'") {
+	o.wait(ctx, `SELECT 'x' FROM pg_prepared_xacts WHERE prepared < clock_timestamp() - interval '1.1 seconds'`) // longer than max_stall
+	if p := o.do(ctx, exitNotNow, "cutover"); !strings.Contains(p.err.String(), "ROLLBACK PREPARED 'forgotten'") {
 		t.Errorf("cutover beside a prepared transaction says:\n%s", &p.err)
+	}
+	if tried := o.query(ctx, `SELECT count(*)::text FROM pgumbra.event WHERE message = 'cutover not possible now'`); tried != "1" {
+		t.Errorf("%s attempts while a prepared transaction was open", tried)
 	}
 	o.sql("ROLLBACK PREPARED 'forgotten'")
 	o.do(ctx, exitDone, "abort", "--purge")
