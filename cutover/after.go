@@ -164,12 +164,13 @@ func dropGuards(ctx context.Context, db pg.Beginner, run *control.Run) error {
 	if err := patiently(ctx, db, "DROP FUNCTION IF EXISTS "+readFunctionName(run).Quoted()+"(text)"); err != nil {
 		return err
 	}
-	return dropTriggers(ctx, db, guardTrigger, guardName(run))
+	return dropTriggers(ctx, db, run, guardTrigger, guardName(run))
 }
 
 // dropTriggers drops a trigger of ours wherever it is, each in a transaction of
-// its own.
-func dropTriggers(ctx context.Context, db pg.Beginner, trigger string, function pg.Name) error {
+// its own that a deposed leader's is refused: its successor's fence may bear the
+// same name.
+func dropTriggers(ctx context.Context, db pg.Beginner, run *control.Run, trigger string, function pg.Name) error {
 	var tables []pg.Name
 	err := pg.ReadCommitted(ctx, db, func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, `SELECT n.nspname::text, c.relname::text
@@ -189,30 +190,48 @@ func dropTriggers(ctx context.Context, db pg.Beginner, trigger string, function 
 		return fmt.Errorf("list triggers %s: %w", trigger, err)
 	}
 	for _, t := range tables {
-		err := patiently(ctx, db, "DROP TRIGGER IF EXISTS "+pg.Ident(trigger)+" ON "+t.Quoted())
+		err := leading(ctx, db, run, "DROP TRIGGER IF EXISTS "+pg.Ident(trigger)+" ON "+t.Quoted())
 		if err != nil {
 			return fmt.Errorf("drop trigger %s of %s: %w", trigger, t, err)
 		}
 	}
-	return patiently(ctx, db, "DROP FUNCTION IF EXISTS "+function.Quoted()+"()")
+	return leading(ctx, db, run, "DROP FUNCTION IF EXISTS "+function.Quoted()+"()")
+}
+
+// leading is [patiently], unless another process leads the run by then.
+func leading(ctx context.Context, db pg.Beginner, run *control.Run, statements ...string) error {
+	return briefly(ctx, db, func(tx pgx.Tx) error {
+		if err := control.CheckEpoch(ctx, tx, run); err != nil {
+			return err
+		}
+		return execAll(ctx, tx, statements)
+	})
 }
 
 // patiently runs statements in one transaction whose lock waits are short,
 // until the locks could be had.
 func patiently(ctx context.Context, db pg.Beginner, statements ...string) error {
+	return briefly(ctx, db, func(tx pgx.Tx) error { return execAll(ctx, tx, statements) })
+}
+
+func briefly(ctx context.Context, db pg.Beginner, f func(pgx.Tx) error) error {
 	return untilLocked(ctx, func() error {
 		return pg.ReadCommitted(ctx, db, func(tx pgx.Tx) error {
 			if err := waitBriefly(ctx, tx); err != nil {
 				return err
 			}
-			for _, s := range statements {
-				if _, err := tx.Exec(ctx, s); err != nil {
-					return err
-				}
-			}
-			return nil
+			return f(tx)
 		})
 	})
+}
+
+func execAll(ctx context.Context, tx pgx.Tx, statements []string) error {
+	for _, s := range statements {
+		if _, err := tx.Exec(ctx, s); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // waitBriefly bounds each lock wait of a transaction.

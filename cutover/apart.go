@@ -28,7 +28,6 @@ type apart struct {
 	shadow   *pair
 	twins    []relation // the shadow's tables
 	entrance []string   // statements that lead names to them
-	version  []string   // golang-migrate's row, where its table does not move
 	drawn    map[pg.Name]drawn
 	progress progress
 }
@@ -103,9 +102,6 @@ func (a *apart) look(ctx context.Context) error {
 		return err
 	}
 	a.entrance, err = a.c.entrances(ctx, a.shadow.onlook)
-	if err == nil {
-		a.version, err = versionThere(ctx, a.shadow.onlook, a.plan)
-	}
 	return err
 }
 
@@ -165,11 +161,15 @@ func (a *apart) pause(ctx context.Context) error {
 			return a.whyNotHeld(ctx, began, err)
 		}
 	}
-	return a.c.note(ctx, a.c.Sides.Production, &a.progress, fencing)
+	err := a.c.note(ctx, a.c.Sides.Production, &a.progress, fencing)
+	if errors.Is(err, control.ErrDeposed) && a.c.Traffic != nil { // its successor may have looked before they were held
+		err = errors.Join(err, a.c.Traffic.Resume(ctx))
+	}
+	return err
 }
 
 func (a *apart) whyNotHeld(ctx context.Context, since time.Time, cause error) error {
-	if ctx.Err() != nil {
+	if ctx.Err() != nil || errors.Is(cause, control.ErrDeposed) {
 		return cause
 	}
 	found, err := sessions(ctx, a.onlook, openSQL, time.Since(since).Seconds())
@@ -213,7 +213,7 @@ func (a *apart) scriptThere() []stage {
 		{"structure", entryStatements(a.c.Parts.SwapEntries())},
 		{"reverse capture", reverse},
 		{"gate", []string{opened(gateName(a.c.Upgrade))}},
-		{"version", a.version},
+		{"version", versionThere(a.plan)},
 		{"names", a.entrance},
 	}
 }
@@ -266,7 +266,7 @@ func (a *apart) refuseWrites(ctx context.Context) error {
 func (a *apart) lead(ctx context.Context) error {
 	if a.c.Traffic != nil {
 		err := a.c.Traffic.Switch(ctx)
-		if err != nil && ctx.Err() == nil {
+		if err != nil && ctx.Err() == nil && !errors.Is(err, control.ErrDeposed) {
 			err = refuse(trafficBlocker(err))
 		}
 		if err != nil {

@@ -126,14 +126,24 @@ func (f *far) behindBouncer() *far {
 	}
 	f.t.Cleanup(func() { _ = f.bouncer.Stop(context.Background()) })
 	f.through = f.bouncer.DSN("shop")
+	tool := f.tool()
+	tool.Guard(f.MayLead)
+	f.Traffic = tool
+	return f
+}
+
+// tool is what leads clients, as a process of its own has it.
+func (f *far) tool() *traffic.Traffic {
+	f.t.Helper()
 	file := &plans.File{Name: "r1"}
 	file.Production.DSN, file.Shadow.DSN = f.dsn, f.there.dsn
 	file.Cutover = f.Upgrade.Plan.Settings.Cutover
 	file.Traffic.PgBouncer = []plans.PgBouncerFile{{AdminDSN: f.bouncer.AdminDSN(), Database: "shop", Config: f.bouncer.ConfigPath()}}
-	if f.Traffic, err = traffic.Open(file, slog.New(slog.DiscardHandler)); err != nil {
+	tool, err := traffic.Open(file, slog.New(slog.DiscardHandler))
+	if err != nil {
 		f.t.Fatal(err)
 	}
-	return f
+	return tool
 }
 
 const write = "INSERT INTO {schema}.entry (account, delta, client, n) VALUES (1, 0, 99, 0)"
@@ -233,7 +243,12 @@ func (f *far) succeeded() {
 	old := f.Cutover
 	run := *old.Upgrade
 	run.Epoch++
-	f.Cutover = &Cutover{Sides: old.Sides, DSN: f.dsn, ShadowDSN: f.there.dsn, Traffic: old.Traffic, Upgrade: &run, Log: old.Log, Parts: old.Parts}
+	f.Cutover = &Cutover{Sides: old.Sides, DSN: f.dsn, ShadowDSN: f.there.dsn, Upgrade: &run, Log: old.Log, Parts: old.Parts}
+	if f.bouncer != nil {
+		tool := f.tool()
+		tool.Guard(f.MayLead)
+		f.Traffic = tool
+	}
 }
 
 func (f *far) resolves(want Resolution) {

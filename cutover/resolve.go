@@ -158,7 +158,7 @@ func (c *Cutover) Clear(ctx context.Context) error {
 	if left != nil || c.Upgrade.Phase.Swapped() {
 		return fmt.Errorf("the cutover is not undone: %s", c.Upgrade.Phase)
 	}
-	err = dropTriggers(ctx, c.Sides.Production, farFenceTrigger, fenceName(c.Upgrade))
+	err = dropTriggers(ctx, c.Sides.Production, c.Upgrade, farFenceTrigger, fenceName(c.Upgrade))
 	if c.Sides.Shadow == nil {
 		return err
 	}
@@ -166,5 +166,5 @@ func (c *Cutover) Clear(ctx context.Context) error {
 }
 
 func (c *Cutover) dropGate(ctx context.Context) error {
-	return dropTriggers(ctx, c.Sides.Shadow, gateTrigger, gateName(c.Upgrade))
+	return dropTriggers(ctx, c.Sides.Shadow, c.Upgrade, gateTrigger, gateName(c.Upgrade))
 }

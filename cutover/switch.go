@@ -24,6 +24,7 @@ type Traffic interface {
 	Switch(ctx context.Context) error
 	Back(ctx context.Context) error
 	Resume(ctx context.Context) error
+	Astray(ctx context.Context) (bool, error)
 }
 
 // How far a cutover came, in production's pgumbra.run.switch. Each is noted
@@ -198,7 +199,11 @@ func (c *Cutover) back(ctx context.Context, p *progress) error {
 	if err := errors.Join(reopened, c.leadOn(ctx, lead)); err != nil {
 		return err
 	}
-	if err := c.dropFarFence(ctx); err != nil {
+	err := c.dropFarFence(ctx)
+	if errors.Is(err, control.ErrDeposed) {
+		return err
+	}
+	if err != nil {
 		c.Log.Warn("triggers of the fence are left; they let everything pass", "error", err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, notePatience)
@@ -229,7 +234,7 @@ func (c *Cutover) openFence(ctx context.Context, p *progress) error {
 func (c *Cutover) dropFarFence(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, dropPatience)
 	defer cancel()
-	return dropTriggers(ctx, c.Sides.Production, farFenceTrigger, fenceName(c.Upgrade))
+	return dropTriggers(ctx, c.Sides.Production, c.Upgrade, farFenceTrigger, fenceName(c.Upgrade))
 }
 
 // onceReachable repeats what a lost connection ended, until ctx ends. For what

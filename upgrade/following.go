@@ -20,6 +20,8 @@ const (
 	idle = 200 * time.Millisecond
 	// how often structure, triggers and journal sizes are looked at.
 	inspectEvery = 2 * time.Second
+	// how often it is made sure that nobody leads clients to the shadow.
+	recallEvery = 10 * time.Second
 )
 
 // follow brings every table in step and keeps it there, until a stop is asked
@@ -33,13 +35,19 @@ func (w *worker) follow(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var inspected time.Time
+	var inspected, recalled time.Time
 	for {
 		if time.Since(inspected) > inspectEvery {
 			if err := w.inspect(ctx); err != nil {
 				return err
 			}
 			inspected = time.Now()
+		}
+		if time.Since(recalled) > recallEvery {
+			if err := w.newCutover().Recall(ctx); err != nil {
+				return err
+			}
+			recalled = time.Now()
 		}
 		changes, err := w.round(ctx)
 		if err != nil {

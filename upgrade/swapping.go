@@ -181,6 +181,7 @@ func (w *worker) newCutover() *cutover.Cutover {
 		DropSkeleton:    func(ctx context.Context) error { return shadow.DropSkeleton(ctx, w.sides, w.run) },
 	}}
 	if w.sides.Apart() && !w.traffic.ByHand() {
+		w.traffic.Guard(c.MayLead)
 		c.Traffic = w.traffic
 	}
 	return c

@@ -3,6 +3,7 @@ package traffic
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -21,6 +22,7 @@ type command struct {
 	run                string
 	argv               []string
 	production, shadow Address
+	may                func(context.Context, Deed) error
 	log                *slog.Logger
 }
 
@@ -66,8 +68,8 @@ func (c *command) side(context.Context) (Side, error) {
 // lead back.
 func (c *command) lead(ctx context.Context, to Place) error {
 	err := c.execute(ctx, to)
-	if err == nil {
-		return nil
+	if err == nil || refused(err) {
+		return err
 	}
 	undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), commandLimit)
 	defer cancel()
@@ -75,7 +77,11 @@ func (c *command) lead(ctx context.Context, to Place) error {
 	if to == Shadow {
 		other = Production
 	}
-	if back := c.execute(undo, other); back != nil {
+	back := c.execute(undo, other)
+	if refused(back) {
+		return errors.Join(err, back)
+	}
+	if back != nil {
 		return fmt.Errorf("%w: %w; then: %w", ErrUnknown, err, back)
 	}
 	return err
@@ -84,6 +90,9 @@ func (c *command) lead(ctx context.Context, to Place) error {
 func (c *command) execute(ctx context.Context, to Place) error {
 	ctx, cancel := context.WithTimeout(ctx, commandLimit)
 	defer cancel()
+	if err := c.may(ctx, Lead); err != nil {
+		return err
+	}
 	cmd := exec.CommandContext(ctx, c.argv[0], c.argv[1:]...)
 	cmd.Env = append(os.Environ(), c.environment(to)...)
 	// A group of its own: a terminal's ctrl-C is ours to answer, and what the

@@ -15,16 +15,25 @@ var errChanged = errors.New("the file was changed meanwhile")
 // swapFile puts content in a file's place by rename, so that whoever reads it,
 // and whatever crash comes, finds the old or the new one whole. Owner, group
 // and mode stay. before is what the file must still hold, else [errChanged].
-func swapFile(path, before, content string) error {
+// written tells the new file from one that somebody writes later.
+func swapFile(path, before, content string) (written os.FileInfo, err error) {
 	temporary, err := writeBeside(path, path, content)
 	if err != nil {
-		return fmt.Errorf("rewrite %s: %w", path, err)
+		return nil, fmt.Errorf("rewrite %s: %w", path, err)
 	}
+	written, err = os.Stat(temporary)
+	if err == nil {
+		err = unchanged(path, before)
+	}
+	return written, move(temporary, path, err)
+}
+
+func unchanged(path, before string) error {
 	now, err := os.ReadFile(path)
 	if err == nil && string(now) != before {
 		err = errChanged
 	}
-	return move(temporary, path, err)
+	return err
 }
 
 // keepFile writes a file that has the owner, group, mode and folder of model.

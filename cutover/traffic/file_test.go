@@ -10,7 +10,7 @@ import (
 func TestSwapFileKeepsWhatSomebodyElseWrote(t *testing.T) {
 	t.Parallel()
 	path := write(t, "theirs")
-	if err := swapFile(path, "as we read it", "ours"); !errors.Is(err, errChanged) {
+	if _, err := swapFile(path, "as we read it", "ours"); !errors.Is(err, errChanged) {
 		t.Errorf("%v", err)
 	}
 	wantFiles(t, path, "theirs")
@@ -23,7 +23,7 @@ func TestSwapFileGoesOnAfterAKill(t *testing.T) {
 	if err := os.WriteFile(left, []byte("half"), 0o400); err != nil {
 		t.Fatal(err)
 	}
-	if err := swapFile(path, "old", "new"); err != nil {
+	if _, err := swapFile(path, "old", "new"); err != nil {
 		t.Error(err)
 	}
 	wantFiles(t, path, "new")

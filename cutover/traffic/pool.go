@@ -23,6 +23,7 @@ type pool struct {
 	config   string // path of the main file
 	target   Address
 	files    *sync.Mutex // several PgBouncers may read one file
+	may      func(context.Context, Deed) error
 	log      *slog.Logger
 
 	pausing string // name of the session that sent the last PAUSE
@@ -98,6 +99,10 @@ func (p *pool) pause(ctx context.Context) error {
 	c, err := p.dial(ctx)
 	if err != nil {
 		return err // nothing was sent
+	}
+	if err := p.may(ctx, Hold); err != nil {
+		c.close()
+		return err
 	}
 	p.pausing = c.name
 	err = p.hold(ctx, c)
@@ -181,13 +186,16 @@ func (p *pool) resume(ctx context.Context) error {
 	err := poll(ctx, 20*time.Millisecond, func() (bool, error) {
 		var done bool
 		done, last = p.tryResume(ctx)
+		if refused(last) {
+			return false, last
+		}
 		return done, nil
 	})
-	if err != nil {
+	if err != nil && !refused(err) {
 		return fmt.Errorf("%w: clients of %s may be held at PgBouncer %s; type on its console: %s; (%w)",
 			ErrUnknown, p.database, p.at, p.command("RESUME"), cmp.Or(last, err))
 	}
-	return nil
+	return err
 }
 
 func (p *pool) tryResume(ctx context.Context) (done bool, err error) {
@@ -207,7 +215,7 @@ func (p *pool) tryResume(ctx context.Context) (done bool, err error) {
 		return false, err
 	}
 	if now.paused {
-		err = c.do(ctx, p.command("RESUME"), "RESUME")
+		err = p.order(ctx, c, Free, p.command("RESUME"), "RESUME")
 	}
 	return err == nil && !waiting, err
 }
@@ -248,6 +256,14 @@ func (p *pool) side(ctx context.Context) (Side, error) {
 	side.Paused = now.paused
 	side.Leads, err = p.place(e, now.leads)
 	return side, err
+}
+
+// order sends a command that changes something.
+func (p *pool) order(ctx context.Context, c *console, d Deed, command, tag string) error {
+	if err := p.may(ctx, d); err != nil {
+		return fmt.Errorf("%s at PgBouncer %s: %w", command, p.at, err)
+	}
+	return c.do(ctx, command, tag)
 }
 
 // poll calls done at once and then every so often, until it says true or an

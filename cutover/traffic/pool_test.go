@@ -196,7 +196,7 @@ func TestTheNextProcessGoesOnWhereOneDied(t *testing.T) {
 			f := start(t, testcontainers.PgBouncerOptions{})
 			original := f.config()
 			f.must(f.traffic.Pause)
-			if _, err := f.traffic.members[0].(*pool).edit(Shadow); err != nil {
+			if _, err := f.traffic.members[0].(*pool).edit(t.Context(), Shadow); err != nil {
 				t.Fatal(err)
 			}
 			f.traffic = open(t, f.file)

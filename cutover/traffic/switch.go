@@ -87,10 +87,14 @@ func (p *pool) lead(ctx context.Context, to Place) error {
 	if !now.paused {
 		return fmt.Errorf("lead %s at PgBouncer %s to %s: %w", p.database, p.at, to, ErrNotPaused)
 	}
-	if todo, err = p.edit(to); err != nil {
+	if todo, err = p.edit(ctx, to); err != nil {
 		return err
 	}
-	if err := p.load(ctx, c, todo.leads); err != nil {
+	err = p.load(ctx, c, todo.leads)
+	if refused(err) { // what is written is its successor's to see to
+		return err
+	}
+	if err != nil {
 		return p.takeBack(ctx, todo, fmt.Errorf("lead %s at PgBouncer %s to %s: %w", p.database, p.at, to, err))
 	}
 	p.log.Info("pgbouncer leads", "to", string(to), "address", todo.leads.String())
@@ -136,11 +140,14 @@ func (p *pool) value(e entry, to Place) (string, error) {
 }
 
 // edit writes the entry, and before a switch keeps the file as it is.
-func (p *pool) edit(to Place) (done change, err error) {
-	err = p.rewrite(func(c *config, e entry) (string, error) {
+func (p *pool) edit(ctx context.Context, to Place) (done change, err error) {
+	err = p.rewrite(ctx, func(c *config, e entry) (string, error) {
 		done, err = p.changeOf(e, to)
 		if err != nil || done.old == done.new || to != Shadow {
 			return done.new, err
+		}
+		if err := p.may(ctx, Lead); err != nil {
+			return "", err
 		}
 		return done.new, p.keep(c, e)
 	})
@@ -149,7 +156,7 @@ func (p *pool) edit(to Place) (done change, err error) {
 
 // rewrite gives the entry another value, starting from the file as it is at
 // that moment.
-func (p *pool) rewrite(value func(*config, entry) (string, error)) error {
+func (p *pool) rewrite(ctx context.Context, value func(*config, entry) (string, error)) error {
 	p.files.Lock()
 	defer p.files.Unlock()
 	for try := 1; ; try++ {
@@ -161,11 +168,30 @@ func (p *pool) rewrite(value func(*config, entry) (string, error)) error {
 		if err != nil || text == e.value {
 			return err
 		}
-		err = swapFile(e.path, c.texts[e.path], c.replace(e, text))
+		err = p.replaceFile(ctx, e.path, c.texts[e.path], c.replace(e, text))
 		if !errors.Is(err, errChanged) || try == 3 {
 			return err
 		}
 	}
+}
+
+// replaceFile writes a file, if this process still may, and looks once more
+// after it: one that stood still in between must not have the last word.
+func (p *pool) replaceFile(ctx context.Context, path, before, content string) error {
+	if err := p.may(ctx, Lead); err != nil {
+		return err
+	}
+	ours, err := swapFile(path, before, content)
+	if err != nil {
+		return err
+	}
+	no := p.may(ctx, Lead)
+	now, err := os.Stat(path)
+	if no == nil || err != nil || !os.SameFile(ours, now) || !ours.ModTime().Equal(now.ModTime()) { // who wrote after us knew better
+		return no
+	}
+	_, err = swapFile(path, content, before)
+	return errors.Join(no, err)
 }
 
 // keep keeps the file as it is before the switch. What is kept already may hold
@@ -192,7 +218,7 @@ func (p *pool) load(ctx context.Context, c *console, want Address) error {
 	if err != nil {
 		return err
 	}
-	if err := c.do(ctx, "RELOAD", "RELOAD"); err != nil {
+	if err := p.order(ctx, c, Lead, "RELOAD", "RELOAD"); err != nil {
 		return err
 	}
 	if err := p.follows(ctx, c, want); err != nil {
@@ -207,7 +233,7 @@ func (p *pool) load(ctx context.Context, c *console, want Address) error {
 	}
 	// The pools are empty since the PAUSE, unless PgBouncer forgot it: then
 	// sessions of the old place end with their transactions.
-	return c.do(ctx, p.command("RECONNECT"), "RECONNECT")
+	return p.order(ctx, c, Lead, p.command("RECONNECT"), "RECONNECT")
 }
 
 func (p *pool) follows(ctx context.Context, c *console, want Address) error {
@@ -235,6 +261,8 @@ func (p *pool) takeBack(ctx context.Context, done change, cause error) error {
 	defer cancel()
 	held, err := p.loadOld(ctx, done)
 	switch {
+	case refused(err):
+		return errors.Join(cause, err)
 	case err != nil:
 		return fmt.Errorf("%w at PgBouncer %s: %w; then, taking back the entry %s in %s: %w",
 			ErrUnknown, p.at, cause, p.database, done.path, err)
@@ -246,7 +274,7 @@ func (p *pool) takeBack(ctx context.Context, done change, cause error) error {
 }
 
 func (p *pool) loadOld(ctx context.Context, done change) (held bool, err error) {
-	back, err := p.restore(done)
+	back, err := p.restore(ctx, done)
 	if err != nil {
 		return false, err
 	}
@@ -255,7 +283,9 @@ func (p *pool) loadOld(ctx context.Context, done change) (held bool, err error) 
 		return false, err
 	}
 	defer c.close()
-	if err := c.do(ctx, "RELOAD", "RELOAD"); err != nil {
+	if err := p.order(ctx, c, Lead, "RELOAD", "RELOAD"); refused(err) {
+		return false, err
+	} else if err != nil {
 		// Newer versions complain of a file that was bad before us as well:
 		// where the entry leads decides.
 		p.log.Warn("pgbouncer did not reload", "error", err)
@@ -268,20 +298,20 @@ func (p *pool) loadOld(ctx context.Context, done change) (held bool, err error) 
 }
 
 // restore writes the entry as it was before done, and says where it leads.
-func (p *pool) restore(done change) (Address, error) {
+func (p *pool) restore(ctx context.Context, done change) (Address, error) {
 	if done.old == done.new { // a process before us had written it
 		other := Shadow
 		if done.to == Shadow {
 			other = Production
 		}
-		back, err := p.edit(other)
+		back, err := p.edit(ctx, other)
 		return back.leads, err
 	}
 	pairs, err := parsePairs(done.old)
 	if err != nil {
 		return Address{}, err
 	}
-	return addressOf(p.database, pairs), p.rewrite(func(*config, entry) (string, error) { return done.old, nil })
+	return addressOf(p.database, pairs), p.rewrite(ctx, func(*config, entry) (string, error) { return done.old, nil })
 }
 
 // finish removes what keep kept.

@@ -50,6 +50,7 @@ type Side struct {
 type Traffic struct {
 	members []member
 	patient time.Duration // for a Pause without a deadline
+	guard   func(context.Context, Deed) error
 }
 
 // member leads some of the clients.
@@ -85,10 +86,11 @@ func Open(f *plans.File, log *slog.Logger) (*Traffic, error) {
 		if err != nil {
 			return nil, err
 		}
+		p.may = t.may
 		t.members = append(t.members, p)
 	}
 	if argv := f.Traffic.Command; len(argv) > 0 {
-		t.members = append(t.members, &command{run: f.Name, argv: argv, production: from, shadow: to, log: log})
+		t.members = append(t.members, &command{run: f.Name, argv: argv, production: from, shadow: to, may: t.may, log: log})
 	}
 	return t, nil
 }
@@ -216,11 +218,12 @@ func (t *Traffic) Finish() error {
 type step func(m member, ctx context.Context) error
 
 // all does a step on all members. After a failure it is undone on those that
-// had done it; the others have cleared up after themselves.
+// had done it; the others have cleared up after themselves. A refusal leaves that
+// to somebody else.
 func (t *Traffic) all(ctx context.Context, do, undo step) error {
 	errs := t.each(ctx, do)
-	if errors.Join(errs...) == nil {
-		return nil
+	if err := errors.Join(errs...); err == nil || refused(err) {
+		return err
 	}
 	var done Traffic
 	for i, m := range t.members {

@@ -1,0 +1,192 @@
+package cutover
+
+import (
+	"context"
+	"errors"
+	"os"
+	"testing"
+
+	"github.com/pgumbra/pgumbra/cutover/traffic"
+	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/internal/pg"
+)
+
+// standsStill is what happens while a leader's process is stopped: the servers
+// end its sessions that hold locks, and another one takes over.
+func (f *far) standsStill() {
+	f.t.Helper()
+	for _, side := range []*fixture{f.fixture, f.there} {
+		get[int](side, `SELECT count(pg_terminate_backend(pid, 5000))::int FROM pg_stat_activity
+			WHERE datname = current_database() AND application_name = 'pgumbra/cutover'`)
+	}
+	f.succeeded()
+}
+
+// orphan makes an attempt, during which something happens at a moment.
+func (f *far) orphan(at string, meanwhile func()) error {
+	f.t.Helper()
+	met := false
+	f.fails(at, func() error { met = true; meanwhile(); return nil })
+	_, err := f.Cutover.Attempt(context.Background())
+	if !met {
+		f.t.Fatalf("no moment %q", at)
+	}
+	return err
+}
+
+func TestLeaderThatWakesUpLeavesAllToItsSuccessor(t *testing.T) {
+	t.Parallel()
+	f := farShop(t).behindBouncer()
+	all := moments()
+	for _, at := range all[:len(all)-1] {
+		if at == "before begin" || at == "after begin" || at == "before hold clients" {
+			continue // nothing is noted, and its sessions are gone
+		}
+		err := f.orphan(at, func() {
+			f.standsStill()
+			f.resolves(WentBack)
+			f.livesIn(traffic.Production)
+		})
+		if !errors.Is(err, control.ErrDeposed) {
+			t.Errorf("%s: %v", at, err)
+		}
+		f.livesIn(traffic.Production)
+		if t.Failed() {
+			t.Fatal(at)
+		}
+	}
+	err := f.orphan(all[len(all)-1], func() {
+		f.standsStill()
+		f.resolves(WentForward)
+	})
+	if !errors.Is(err, control.ErrDeposed) {
+		t.Error(err)
+	}
+	f.livesIn(traffic.Shadow)
+}
+
+// stopping stops before a step is done to clients.
+type stopping struct {
+	Traffic
+	at   string
+	stop func()
+}
+
+func (s *stopping) step(name string) {
+	if s.at == name {
+		s.at = ""
+		s.stop()
+	}
+}
+
+func (s *stopping) Pause(ctx context.Context) error  { s.step("pause"); return s.Traffic.Pause(ctx) }
+func (s *stopping) Switch(ctx context.Context) error { s.step("switch"); return s.Traffic.Switch(ctx) }
+func (s *stopping) Back(ctx context.Context) error   { s.step("back"); return s.Traffic.Back(ctx) }
+func (s *stopping) Resume(ctx context.Context) error {
+	defer s.step("resumed")
+	s.step("resume")
+	return s.Traffic.Resume(ctx)
+}
+
+// The successor has swapped when the orphan wakes up, which holds nobody, leads
+// nobody anywhere, and does not take the fence away: here is where commits would
+// be lost.
+func TestLeaderThatWakesUpAfterItsSuccessorsSwapUndoesNothing(t *testing.T) {
+	t.Parallel()
+	for name, failsAt := range map[string]string{
+		"pause": "", "switch": "", "back": "before decide", "resume": "before decide", "resumed": "before decide",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := farShop(t).behindBouncer()
+			led := ""
+			f.Traffic = &stopping{Traffic: f.Traffic, at: name, stop: func() {
+				f.standsStill()
+				f.resolves(WentBack)
+				f.swaps()
+				f.livesIn(traffic.Shadow)
+				led = f.entry()
+			}}
+			f.fails(failsAt, func() error { return errInjected })
+			_, err := f.Cutover.Attempt(context.Background())
+			if !errors.Is(err, control.ErrDeposed) {
+				t.Error(err)
+			}
+			f.livesIn(traffic.Shadow)
+			if now := f.entry(); led == "" || now != led {
+				t.Errorf("PgBouncer's file: %q, was %q", now, led)
+			}
+		})
+	}
+}
+
+func (f *far) entry() string {
+	f.t.Helper()
+	text, err := os.ReadFile(f.bouncer.ConfigPath())
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return string(text)
+}
+
+// A PAUSE that comes after its successor let all clients go is taken back by
+// whoever sent it.
+func TestClientsHeldTooLateAreLetGo(t *testing.T) {
+	t.Parallel()
+	f := farShop(t).behindBouncer()
+	unguarded := f.tool() // as if its look at who leads came right before it stood still
+	f.Traffic = &stopping{Traffic: &late{f.Traffic, unguarded}, at: "pause", stop: func() {
+		f.standsStill()
+		f.resolves(WentBack)
+	}}
+	_, err := f.Cutover.Attempt(context.Background())
+	if !errors.Is(err, control.ErrDeposed) {
+		t.Error(err)
+	}
+	f.livesIn(traffic.Production)
+}
+
+type late struct {
+	Traffic
+	pauses Traffic
+}
+
+func (l *late) Pause(ctx context.Context) error { return l.pauses.Pause(ctx) }
+
+// Whatever led clients to the shadow before the swap: they are refused there, and
+// the leader leads them back.
+func TestClientsAstrayAreLedBack(t *testing.T) {
+	t.Parallel()
+	f := farShop(t).behindBouncer()
+	ctx, hand := context.Background(), f.tool()
+	f.fails("before fence", func() error { return errInjected })
+	if _, err := f.Attempt(ctx); !errors.Is(err, errInjected) {
+		t.Fatal(err)
+	}
+	f.hook = nil
+	recall := func() {
+		t.Helper()
+		if err := f.Recall(ctx); err != nil {
+			t.Fatal(err)
+		}
+		f.livesIn(traffic.Production)
+	}
+	recall() // nothing to do
+	original := f.entry()
+	for _, step := range []func(context.Context) error{hand.Pause, hand.Switch, hand.Resume} {
+		if err := step(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := f.writes(f.through, "INSERT INTO {shadow}.entry (account, delta, client, n) VALUES (1, 0, 99, 0)"); pg.State(err) != pg.ReadOnlyTransaction {
+		t.Error("the shadow takes writes:", err)
+	}
+	recall()
+	if f.entry() != original {
+		t.Error(f.entry())
+	}
+	f.succeeded()
+	recall()
+	f.swaps()
+	f.livesIn(traffic.Shadow)
+}

@@ -1,0 +1,70 @@
+package traffic
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// Deed is what is done to clients.
+type Deed string
+
+// The deeds.
+const (
+	Hold Deed = "hold" // let them wait
+	Lead Deed = "lead" // lead them to another place
+	Free Deed = "free" // let them go on
+)
+
+// Guard lets may be asked right before each console command that changes
+// anything, before a file is rewritten and after it, and before a command of the
+// user's: another process may lead the run by now, of which PgBouncer knows
+// nothing. An error of it, but the context's own, ends the step, is in the error
+// that comes back, and leaves all else to whoever leads.
+func (t *Traffic) Guard(may func(context.Context, Deed) error) { t.guard = may }
+
+func (t *Traffic) may(ctx context.Context, d Deed) error {
+	if t.guard == nil {
+		return nil
+	}
+	err := t.guard(ctx, d)
+	if err == nil || ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return err
+	}
+	return &refusal{d, err}
+}
+
+// refusal is the guard's: nothing more may be done.
+type refusal struct {
+	deed  Deed
+	cause error
+}
+
+func (r *refusal) Error() string { return fmt.Sprintf("%s clients: %s", r.deed, r.cause) }
+func (r *refusal) Unwrap() error { return r.cause }
+
+func refused(err error) bool {
+	var r *refusal
+	return errors.As(err, &r)
+}
+
+// Astray reports whether any PgBouncer leads clients to the shadow, or would
+// after its next RELOAD. Of a command of the user's nobody knows.
+func (t *Traffic) Astray(ctx context.Context) (bool, error) {
+	strayed := make([]bool, len(t.members))
+	errs := t.each(ctx, func(m member, ctx context.Context) error {
+		side, err := m.side(ctx)
+		for i := range t.members {
+			if t.members[i] == m {
+				strayed[i] = side.Leads == Shadow || side.File == Shadow
+			}
+		}
+		return err
+	})
+	for _, astray := range strayed {
+		if astray {
+			return true, nil
+		}
+	}
+	return false, errors.Join(errs...)
+}

@@ -1,0 +1,154 @@
+package traffic
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pgumbra/pgumbra/testcontainers"
+)
+
+var errDeposed = errors.New("somebody else leads")
+
+// deposedAfter lets a number of questions pass, then none.
+func deposedAfter(n int) func(context.Context, Deed) error {
+	return func(context.Context, Deed) error {
+		if n--; n < 0 {
+			return errDeposed
+		}
+		return nil
+	}
+}
+
+// However far a process came when another one took the lead: it does nothing
+// more, and its successor finds what it can undo.
+func TestWhoMayNotLeadAnyMoreStops(t *testing.T) {
+	t.Parallel()
+	f := start(t, testcontainers.PgBouncerOptions{})
+	original := f.config()
+	successor := open(t, f.file)
+	for n := 0; ; n++ {
+		deposed := open(t, f.file)
+		deposed.Guard(deposedAfter(n))
+		var err error
+		for _, step := range []func(context.Context) error{deposed.Pause, deposed.Switch, deposed.Resume} {
+			if err = step(t.Context()); err != nil {
+				break
+			}
+		}
+		side, _ := successor.Side(t.Context())
+		t.Logf("after %d questions: %+v, %v", n, side, err)
+		if err == nil {
+			if n < 6 {
+				t.Errorf("only %d questions were asked", n)
+			}
+			break
+		}
+		if !errors.Is(err, errDeposed) || errors.Is(err, ErrUnknown) {
+			t.Errorf("after %d questions: %v", n, err)
+		}
+		if n < 1 == side.Paused {
+			t.Errorf("after %d questions: held %t", n, side.Paused)
+		}
+		if n > 0 {
+			f.must(successor.Back)
+			f.must(successor.Resume)
+		}
+		f.traffic = successor
+		f.wantSide(Side{Leads: Production, File: Production})
+		if diff := cmp.Diff(original, f.config()); diff != "" {
+			t.Errorf("after %d questions: %s", n, diff)
+		}
+	}
+}
+
+// A process that stood still right before it replaced the file, and was
+// succeeded meanwhile, puts back what it found; what its successor wrote since
+// stays.
+func TestFileOfWhoWasSucceededIsPutBack(t *testing.T) {
+	t.Parallel()
+	f := start(t, testcontainers.PgBouncerOptions{})
+	original := f.config()
+	const later = "; by the successor\n"
+	for name, rewrite := range map[string]string{"nobody wrote": "", "the successor wrote": later} {
+		f.must(f.traffic.Pause)
+		asked, deposed := 0, open(t, f.file)
+		deposed.Guard(func(context.Context, Deed) error {
+			if asked++; asked < 3 { // before the copy is kept, before the file is replaced
+				return nil
+			}
+			if rewrite != "" {
+				if _, err := swapFile(f.bouncer.ConfigPath(), f.config(), rewrite+f.config()); err != nil {
+					t.Error(err)
+				}
+			}
+			return errDeposed
+		})
+		if err := deposed.Switch(t.Context()); !errors.Is(err, errDeposed) || errors.Is(err, ErrUnknown) {
+			t.Errorf("%s: %v", name, err)
+		}
+		now := f.config()
+		if rewrite == "" && now != original || rewrite != "" && !strings.HasPrefix(now, later) {
+			t.Errorf("%s: %s", name, cmp.Diff(original, now))
+		}
+		f.must(f.traffic.Back)
+		f.must(f.traffic.Resume)
+		if astray, err := f.traffic.Astray(t.Context()); astray || err != nil {
+			t.Errorf("%s: astray %t, %v", name, astray, err)
+		}
+		if err := os.WriteFile(f.bouncer.ConfigPath(), []byte(original), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestCommandIsNotStartedByWhoMayNotLead(t *testing.T) {
+	t.Parallel()
+	traffic, notes := script(t, "exit 1")
+	traffic.Guard(deposedAfter(1))
+	if err := traffic.Switch(t.Context()); !errors.Is(err, errDeposed) || errors.Is(err, ErrUnknown) {
+		t.Errorf("%v", err)
+	}
+	if diff := cmp.Diff([]string{strings.TrimSpace(told)}, trimmed(notes())); diff != "" {
+		t.Errorf("it was told to lead back, which is its successor's to say: %s", diff)
+	}
+}
+
+func trimmed(lines []string) []string {
+	for i := range lines {
+		lines[i] = strings.TrimSpace(lines[i])
+	}
+	return lines
+}
+
+// Of one of several that leads to the shadow all is known that matters.
+func TestOneOfSeveralAstrayIsSeen(t *testing.T) {
+	t.Parallel()
+	f := start(t, testcontainers.PgBouncerOptions{})
+	first := f.traffic
+	second := startBouncer(t, testcontainers.PgBouncerOptions{Databases: map[string]string{"shop": f.file.Production.DSN}})
+	f.serve(second)
+	astray := func(want bool) {
+		t.Helper()
+		if got, err := f.traffic.Astray(t.Context()); got != want || err != nil {
+			t.Errorf("astray: %t, %v", got, err)
+		}
+	}
+	astray(false)
+	f.must(first.Pause)
+	f.must(first.Switch)
+	astray(true)
+	if err := second.Kill(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	astray(true) // who does not answer hides nobody
+	f.must(first.Back)
+	f.must(first.Resume)
+	if got, err := f.traffic.Astray(t.Context()); got || err == nil {
+		t.Errorf("astray with one that is away: %t, %v", got, err)
+	}
+}
