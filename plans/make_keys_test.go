@@ -1,6 +1,7 @@
 package plans
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -86,6 +87,26 @@ func TestMakeDerivesTables(t *testing.T) {
 	}
 	if b := p.Sources[sent.Watches[1].Source]; len(b.Tracked) != 1 || b.Tracked[0] != "name" {
 		t.Errorf("%+v", b)
+	}
+}
+
+// What the finding says to write makes the plan runnable, for a table that
+// production has too.
+func TestMakeTakesADerivedTableForAnUpdateFromAnother(t *testing.T) {
+	t.Parallel()
+	s := newShop(t, `CREATE TABLE buyers (id int PRIMARY KEY, name text); CREATE TABLE orders (id int PRIMARY KEY, buyer int NOT NULL REFERENCES buyers, note text)`,
+		`UPDATE orders o SET note = b.name FROM buyers b WHERE b.id = o.buyer`)
+	p := s.plan(t)
+	i := slices.IndexFunc(p.Findings, func(f Finding) bool { return f.Code == "unmapped-backfill" })
+	if i < 0 || !strings.Contains(p.Findings[i].Fix, "tables: {shop.orders: {from: SELECT <each column of orders> FROM shop.orders JOIN …, key: {shop.orders: {") {
+		t.Fatalf("findings: %+v", p.Findings)
+	}
+	s.file.Tables = []TableRules{{Name: pg.Name{Schema: "shop", Name: "orders"},
+		From: Expression{SQL: "SELECT o.id, o.buyer, b.name AS note FROM shop.orders o JOIN shop.buyers b ON b.id = o.buyer"},
+		Key: []KeyRule{{Source: pg.Name{Schema: "shop", Name: "orders"}, Pairs: []WatchPair{{"id", "id"}}},
+			{Source: pg.Name{Schema: "shop", Name: "buyers"}, Pairs: []WatchPair{{"id", "buyer"}}}}}}
+	if orders := s.runnable(t).tableNamed(t, "shop.orders"); orders.Feed != Derived {
+		t.Errorf("%+v", orders)
 	}
 }
 

@@ -13,14 +13,14 @@ import (
 // for each part of the final structure that its effect reaches.
 type blame struct {
 	code, where, text string
+	others            bool // see [reason]
 }
 
 func (in *inference) newBlame(where, text string) int {
-	return in.blameAs(CodeBackfill, where, text)
+	return in.blameAs(blame{code: CodeBackfill, where: where, text: text})
 }
 
-func (in *inference) blameAs(code, where, text string) int {
-	b := blame{code, where, text}
+func (in *inference) blameAs(b blame) int {
 	if i := slices.Index(in.blames, b); i >= 0 {
 		return i
 	}
@@ -33,7 +33,7 @@ func (in *inference) blameFor(r *reason, where, what string) []int {
 	if r.blamed != nil {
 		return r.blamed
 	}
-	return []int{in.newBlame(where, what+" cannot be followed: "+r.text)}
+	return []int{in.blameAs(blame{code: CodeBackfill, where: where, text: what + " cannot be followed: " + r.text, others: r.others})}
 }
 
 // blameAlways reports a statement whose targets are not known.

@@ -164,7 +164,7 @@ func (in *inference) readBody(f function, depth int) *reason {
 	case c.changesData():
 		return because("%s changes data", name)
 	case len(c.reads) > 0:
-		return because("%s reads tables", name)
+		return ofOthers("%s reads tables", name)
 	case c.values:
 		return because("%s depends on the clock or the session", name)
 	}

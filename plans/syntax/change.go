@@ -60,10 +60,10 @@ func (s *step) scope(t *table, r *pgq.RangeVar) *scope {
 // update follows UPDATE of one table by expressions over its own rows.
 func (s *step) update(u *pgq.UpdateStmt) *reason {
 	if u.GetWithClause() != nil {
-		return because("it has a WITH clause")
+		return ofOthers("it has a WITH clause")
 	}
 	if len(u.GetFromClause()) > 0 {
-		return because("it reads other tables (FROM)")
+		return ofOthers("it reads other tables (FROM)")
 	}
 	assignments, r := assignmentsOf(u.GetTargetList())
 	if r != nil {
@@ -98,7 +98,7 @@ func assignmentsOf(list []*pgq.Node) ([]set, *reason) {
 		if m := value.GetMultiAssignRef(); m != nil {
 			row := m.GetSource().GetRowExpr().GetArgs()
 			if int(m.GetColno()) > len(row) {
-				return nil, because("it sets several columns from a subquery")
+				return nil, ofOthers("it sets several columns from a subquery")
 			}
 			value = row[m.GetColno()-1]
 		}
@@ -241,10 +241,10 @@ func contains(list []int16, n int16) bool {
 // remove follows DELETE: its condition becomes a filter.
 func (s *step) remove(d *pgq.DeleteStmt) *reason {
 	if d.GetWithClause() != nil {
-		return because("it has a WITH clause")
+		return ofOthers("it has a WITH clause")
 	}
 	if len(d.GetUsingClause()) > 0 {
-		return because("it reads other tables (USING)")
+		return ofOthers("it reads other tables (USING)")
 	}
 	tables, r := s.targets(d.GetRelation())
 	if r != nil {

@@ -52,7 +52,7 @@ func (s *scope) replace(n *pgq.Node) (*pgq.Node, error) {
 	case *pgq.Node_SqlvalueFunction:
 		out, r = s.sqlValue(x.SqlvalueFunction)
 	case *pgq.Node_SubLink:
-		r = because("it holds a subquery")
+		r = ofOthers("it holds a subquery")
 	case *pgq.Node_ParamRef, *pgq.Node_CurrentOfExpr, *pgq.Node_GroupingFunc, *pgq.Node_MultiAssignRef, *pgq.Node_SetToDefault:
 		r = because("it is no expression over one row")
 	}

@@ -102,20 +102,36 @@ func (in *inference) report(final *catalog.Table, t *table) {
 func (in *inference) note(level string, i int, final *catalog.Table, t *table, c *catalog.Column) {
 	b := in.blames[i]
 	n := Notice{Level: level, Code: b.code, Object: final.Name.String(), Where: b.where, Message: b.text, Table: final.OID}
-	source := in.before.ByOID(t.source)
-	switch {
-	case level == warning:
-		n.Fix = "nothing to do if that is wanted; otherwise write the columns in the plan file under tables"
-	case c != nil:
+	if c != nil {
 		n.Object += "." + c.Name
 		n.Columns = []int16{c.Num}
-		n.Fix = fmt.Sprintf("write its value in the plan file: tables: {%s: {columns: {%s: <expression over a row of %s>}}}", source.Name, c.Name, source.Name)
-	case source == nil:
-		n.Fix = fmt.Sprintf("write its rows in the plan file: tables: {%s: {from: SELECT …, key: {<table of production>: {<its column>: <column of %s>}}}}", final.Name, final.Name.Name)
-	default:
-		n.Fix = fmt.Sprintf("write its rows in the plan file: tables: {%s: {where: <which rows of %s remain>, columns: {…}}}, or the whole table with from:", source.Name, source.Name)
+	}
+	n.Fix = in.wayOut(final, t, c, b)
+	if level == warning {
+		n.Fix = "nothing to do if that is wanted; otherwise write the columns in the plan file under tables"
 	}
 	in.notices = append(in.notices, n)
+}
+
+// wayOut is what to write in the plan file, under the name that it knows the
+// table by: production's, unless another table was made of its rows.
+func (in *inference) wayOut(final *catalog.Table, t *table, c *catalog.Column, b blame) string {
+	source := in.before.ByOID(t.source)
+	if source == nil {
+		return fmt.Sprintf("write its rows in the plan file: tables: {%s: {from: SELECT …, key: {<table of production>: {<its column>: <column of %s>}}}}", final.Name, final.Name.Name)
+	}
+	name := final.Name
+	if source.OID == final.OID {
+		name = source.Name
+	}
+	switch {
+	case b.others:
+		return fmt.Sprintf("other rows count too, so derive the whole table in the plan file: tables: {%s: {from: SELECT <each column of %s> FROM %s JOIN …, "+
+			"key: {%[3]s: {<its column>: <column of %[2]s>}, <each other table that is read>: {<its column>: <column of %[2]s>}}}}", name, final.Name.Name, source.Name)
+	case c != nil:
+		return fmt.Sprintf("write its value in the plan file: tables: {%s: {columns: {%s: <expression over a row of %s>}}}", name, c.Name, source.Name)
+	}
+	return fmt.Sprintf("write its rows in the plan file: tables: {%s: {where: <which rows of %s remain>, columns: {…}}}, or the whole table with from:", name, source.Name)
 }
 
 func (in *inference) feedOf(final *catalog.Table, t *table) TableFeed {

@@ -55,10 +55,16 @@ type reason struct {
 	text     string
 	volatile bool
 	rows     bool  // it concerns which rows there are, not one column
+	others   bool  // it depends on other rows, so no expression over one can say it
 	blamed   []int // it comes from these earlier blames
 }
 
 func because(format string, args ...any) *reason { return &reason{text: fmt.Sprintf(format, args...)} }
+
+// ofOthers is because, where other rows than the one that is written count.
+func ofOthers(format string, args ...any) *reason {
+	return &reason{text: fmt.Sprintf(format, args...), others: true}
+}
 
 // parse is parse with errors as reasons; those of the process are kept.
 func (in *inference) parse(sql string) (*pgq.ParseResult, *reason) {

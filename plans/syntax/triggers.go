@@ -116,7 +116,7 @@ func (s *step) triggerWrites(t *table, body code, what string) {
 			s.warn(t, what+"it inserts rows into "+w.table.GetRelname()+", which the shadow will not have")
 			continue
 		}
-		blamed := []int{s.blameAs(CodeTrigger, where(s.fact), what+"it changes "+w.table.GetRelname())}
+		blamed := []int{s.blameAs(blame{code: CodeTrigger, where: where(s.fact), text: what + "it changes " + w.table.GetRelname()})}
 		if !s.blameWrite(w, blamed, true) {
 			s.blameTrigger(t, what+"it changes "+w.table.GetRelname())
 		}
@@ -153,7 +153,7 @@ func (s *step) triggerRow(t *table, body code, what string) {
 		case timeOfRow.MatchString(strings.TrimSpace(m[2])):
 			s.warn(t, what+"it notes the time in "+m[1]+"; the shadow keeps production's")
 		default:
-			s.blameColumns(t, []string{foldName(m[1])}, []int{s.blameAs(CodeTrigger, where(s.fact), what+"it computes column "+m[1])})
+			s.blameColumns(t, []string{foldName(m[1])}, []int{s.blameAs(blame{code: CodeTrigger, where: where(s.fact), text: what + "it computes column " + m[1]})})
 		}
 	}
 }
@@ -166,10 +166,10 @@ func foldName(name string) string {
 }
 
 func (s *step) blameTrigger(t *table, text string) {
-	t.blamed = join(t.blamed, []int{s.blameAs(CodeTrigger, where(s.fact), text)})
+	t.blamed = join(t.blamed, []int{s.blameAs(blame{code: CodeTrigger, where: where(s.fact), text: text})})
 }
 
 // warn notes a difference that is a matter of taste.
 func (s *step) warn(t *table, text string) {
-	t.warned = join(t.warned, []int{s.blameAs(CodeTrigger, where(s.fact), text)})
+	t.warned = join(t.warned, []int{s.blameAs(blame{code: CodeTrigger, where: where(s.fact), text: text})})
 }

@@ -60,7 +60,8 @@ func TestNoticeNamesFinalTargetAndWayOut(t *testing.T) {
 	n := out.Notices[0]
 	want := syntax.Notice{Level: "blocker", Code: "unmapped-backfill", Object: "public.purchases.remark", Where: "000002_x.up.sql:2",
 		Message: "UPDATE cannot be followed: it reads other tables (FROM)", Table: table, Columns: []int16{4},
-		Fix: "write its value in the plan file: tables: {public.orders: {columns: {remark: <expression over a row of public.orders>}}}"}
+		Fix: "other rows count too, so derive the whole table in the plan file: tables: {public.orders: {from: SELECT <each column of purchases> FROM public.orders JOIN …, " +
+			"key: {public.orders: {<its column>: <column of purchases>}, <each other table that is read>: {<its column>: <column of purchases>}}}}"}
 	if n.Level != want.Level || n.Code != want.Code || n.Object != want.Object || n.Where != want.Where || n.Message != want.Message ||
 		n.Table != want.Table || !slices.Equal(n.Columns, want.Columns) || n.Fix != want.Fix {
 		t.Errorf("got  %+v\nwant %+v", n, want)
