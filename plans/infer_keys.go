@@ -269,7 +269,8 @@ func (m *maker) pairKey(d *tableDraft) {
 			"keep an index on "+strings.Join(shadowColumns(d.plan.Key), ", "))
 		return
 	}
-	d.plan.Upsert = unique && index.Immediate && m.onlyUnique(d, index) && !slices.ContainsFunc(d.final.Columns, func(c catalog.Column) bool { return c.Identity == "a" })
+	d.plan.SoleKey = m.onlyUnique(d, index)
+	d.plan.Upsert = unique && index.Immediate && d.plan.SoleKey && !slices.ContainsFunc(d.final.Columns, func(c catalog.Column) bool { return c.Identity == "a" })
 }
 
 func shadowColumns(pairs []Pair) []string {

@@ -187,7 +187,10 @@ type Table struct {
 	// Upsert: the key's is the only unique or exclusion index, so INSERT … ON
 	// CONFLICT serves. Otherwise touched keys are deleted, then inserted.
 	// KeyIndex is the TOC number of the entry that makes the key's index; 0: none.
-	Upsert   bool `json:"upsert"`
+	Upsert bool `json:"upsert"`
+	// SoleKey: no unique or exclusion index but the key's, so rows of different
+	// keys are never in each other's way.
+	SoleKey  bool `json:"sole_key"`
 	KeyIndex int  `json:"key_index"`
 	// Derived only: the query over production and how changes reach its rows.
 	From    string  `json:"from,omitempty"`

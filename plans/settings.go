@@ -13,7 +13,7 @@ type Settings struct {
 
 // CopySettings bound what copying costs production.
 type CopySettings struct {
-	Workers        int           `json:"workers"`          // sessions that copy and build indexes at once; default 2
+	Workers        int           `json:"workers"`          // sessions that copy, build indexes and replay at once; default 2
 	ChunkRows      int64         `json:"chunk_rows"`       // rows in one transaction, about; default 50,000
 	MaxReplicaLag  time.Duration `json:"max_replica_lag"`  // pause above it; default 10 s; 0: do not look
 	MaxRetainedWAL int64         `json:"max_retained_wal"` // bytes held by replication slots; pause above it; default 10 GB

@@ -6,6 +6,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/plans"
 )
 
@@ -44,7 +45,7 @@ func (r *Replayer) align(ctx context.Context, tables []*plans.Table, work func(p
 	}
 	var committed []byte
 	err = r.begin(ctx, func(e ends) error {
-		at, err := r.enter(ctx, e, feeds...)
+		at, err := r.enter(ctx, e, control.Lock, feeds...)
 		if err != nil {
 			return err
 		}

@@ -30,17 +30,19 @@ func (r *Replayer) Batch(ctx context.Context, t *plans.Table) (Result, error) {
 	if err != nil || f.kind() == still {
 		return Result{}, err
 	}
-	if time.Since(r.lastAdvance(t.N)) < r.idle() {
-		if news, err := r.hasNews(ctx, f); err != nil || !news {
-			return Result{}, err
-		}
+	changes, err := r.newsOf(ctx, f)
+	if err != nil || changes == 0 && time.Since(r.lastAdvance(t.N)) < r.idle() {
+		return Result{}, err
 	}
-	return r.batch(ctx, f)
+	return r.batch(ctx, f, changes)
 }
 
-func (r *Replayer) batch(ctx context.Context, f *feed) (Result, error) {
+// batch of about so many changes.
+func (r *Replayer) batch(ctx context.Context, f *feed, changes int64) (Result, error) {
+	lanes, release := r.lanesFor(f, control.InStep, changes)
+	defer release()
 	var result Result
-	err := r.snapshot(ctx, f, func(e ends, at moment) error {
+	err := r.snapshotIn(ctx, f, lanes, func(e ends, at moment) error {
 		n, err := r.advance(ctx, e, f, at)
 		result = Result{Changes: n.changes, Position: at.now}
 		return err
@@ -56,7 +58,8 @@ func (r *Replayer) batch(ctx context.Context, f *feed) (Result, error) {
 // snapshot of production.
 type moment struct {
 	control.Position
-	now string
+	now   string
+	lanes int // in which the transaction may divide its work
 }
 
 // advance applies what is unread and records the transaction's snapshot.
@@ -71,7 +74,11 @@ func (r *Replayer) advance(ctx context.Context, e ends, f *feed, at moment) (new
 	if err != nil {
 		return n, err
 	}
-	if err := f.apply(ctx, e, scope{position: *at.Snapshot}, n); err != nil {
+	pieces, err := r.divide(ctx, f, n, int64(at.lanes))
+	if err != nil {
+		return n, err
+	}
+	if err := r.applyInLanes(ctx, e, f, divided(*at.Snapshot, pieces, 0, at.lanes), n); err != nil {
 		return n, err
 	}
 	return n, control.SetPosition(ctx, e.shadow, r.Run, f.t.N, at.now, n.changes)
@@ -83,9 +90,14 @@ func (r *Replayer) advance(ctx context.Context, e ends, f *feed, at moment) (new
 // the table empty. Repeated, a bounded number of times, after that and after
 // serialization failures.
 func (r *Replayer) snapshot(ctx context.Context, f *feed, work func(ends, moment) error) error {
+	return r.snapshotIn(ctx, f, 1, work)
+}
+
+// snapshotIn is snapshot for work that may be divided among lanes.
+func (r *Replayer) snapshotIn(ctx context.Context, f *feed, lanes int, work func(ends, moment) error) error {
 	var err error
 	for attempt := range attempts {
-		if err = r.once(ctx, f, work); !repeatable(err) {
+		if err = r.once(ctx, f, lanes, work); !repeatable(err) {
 			var conflict *Conflict
 			if errors.As(err, &conflict) {
 				r.locate(ctx, f, conflict)
@@ -100,7 +112,14 @@ func (r *Replayer) snapshot(ctx context.Context, f *feed, work func(ends, moment
 	return fmt.Errorf("%s: given up after %d attempts: %w", f.t.Shadow, attempts, err)
 }
 
-func (r *Replayer) once(ctx context.Context, f *feed, work func(ends, moment) error) error {
+func (r *Replayer) once(ctx context.Context, f *feed, lanes int, work func(ends, moment) error) error {
+	lock := control.Lock
+	if lanes > 1 {
+		if err := r.settle(ctx, f); err != nil {
+			return err
+		}
+		lock = control.Lead
+	}
 	// Read before the snapshot is taken: a TRUNCATE that commits between the
 	// two must be seen as a change.
 	before, err := r.before(ctx, f)
@@ -109,10 +128,11 @@ func (r *Replayer) once(ctx context.Context, f *feed, work func(ends, moment) er
 	}
 	var committed []byte
 	err = r.begin(ctx, func(e ends) error {
-		at, err := r.enter(ctx, e, f)
+		at, err := r.enter(ctx, e, lock, f)
 		if err != nil {
 			return err
 		}
+		at[0].lanes = lanes
 		if err := work(e, at[0]); err != nil {
 			return err
 		}

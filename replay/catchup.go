@@ -26,19 +26,30 @@ func (r *Replayer) CatchUp(ctx context.Context, t *plans.Table) error {
 		return err
 	}
 	for {
-		var more bool
-		err := r.snapshot(ctx, f, func(e ends, at moment) (err error) {
-			more, err = r.piece(ctx, e, f, at)
-			return err
-		})
+		more, err := r.catchUp(ctx, f)
 		if err != nil || !more {
 			return err
 		}
 	}
 }
 
-// piece replays the next piece; false: it was the last one.
-func (r *Replayer) piece(ctx context.Context, e ends, f *feed, at moment) (more bool, err error) {
+// catchUp replays the next pieces, one in each lane; false: there are no more.
+func (r *Replayer) catchUp(ctx context.Context, f *feed) (more bool, err error) {
+	changes, err := r.newsOf(ctx, f)
+	if err != nil {
+		return false, err
+	}
+	lanes, release := r.lanesFor(f, control.CatchingUp, changes)
+	defer release()
+	err = r.snapshotIn(ctx, f, lanes, func(e ends, at moment) (err error) {
+		more, err = r.nextPieces(ctx, e, f, at)
+		return err
+	})
+	return more, err
+}
+
+// nextPieces replays what of the pieces comes next; false: it was the last.
+func (r *Replayer) nextPieces(ctx context.Context, e ends, f *feed, at moment) (more bool, err error) {
 	switch {
 	case at.State == control.Indexing || at.State == control.InStep:
 		return false, nil
@@ -53,57 +64,67 @@ func (r *Replayer) piece(ctx context.Context, e ends, f *feed, at moment) (more 
 	if err != nil {
 		return false, err
 	}
-	pieces, err := r.pieces(ctx, e.production, f, at, n)
+	pieces, err := r.pieces(ctx, f, at, n)
 	if err != nil {
 		return false, err
 	}
-	s := scope{position: *at.Snapshot, pieces: pieces, piece: int64(at.PiecesDone)}
-	if err := f.apply(ctx, e, s, n); err != nil {
+	next := divided(*at.Snapshot, pieces, int64(at.PiecesDone), at.lanes)
+	if err := r.applyInLanes(ctx, e, f, next, n); err != nil {
 		return false, err
 	}
-	done, first := int64(at.PiecesDone)+1, at.now
+	done, first := int64(at.PiecesDone+len(next)), at.now
 	if at.PiecesPosition != nil && pieces > 1 {
 		first = *at.PiecesPosition
 	}
+	changes := n.changes * int64(len(next)) / pieces
 	if done < pieces {
-		return true, r.recordPiece(ctx, e.shadow, f, pieces, done, first, n.changes/pieces)
+		return true, r.recordPieces(ctx, e.shadow, f, pieces, done, first, changes)
 	}
-	return false, r.caughtUp(ctx, e.shadow, f, first, n.changes/pieces)
+	return false, r.caughtUp(ctx, e.shadow, f, first, changes)
+}
+
+// divided are the scopes of the next pieces, at most one for each lane. Pieces
+// that were done before the catch-up had to be made in one do not count.
+func divided(position string, pieces, done int64, lanes int) []scope {
+	if pieces == 1 {
+		return []scope{{position: position}}
+	}
+	var next []scope
+	for piece := done; piece < min(pieces, done+int64(lanes)); piece++ {
+		next = append(next, scope{position: position, pieces: pieces, piece: piece})
+	}
+	return next
 }
 
 // pieces in which the catch-up is done. A TRUNCATE among the entries concerns
 // all keys at once: what is left is done in one piece then.
-func (r *Replayer) pieces(ctx context.Context, tx pgx.Tx, f *feed, at moment, n news) (int64, error) {
-	switch {
-	case f.kind() != keyed || n.whole || n.member:
-		return 1, nil
-	case at.Pieces != nil:
+func (r *Replayer) pieces(ctx context.Context, f *feed, at moment, n news) (int64, error) {
+	if at.Pieces != nil && !n.whole && !n.member {
 		return int64(*at.Pieces), nil
 	}
-	pieces := (n.changes + r.pieceRows() - 1) / r.pieceRows()
-	if pieces <= 1 {
+	return r.divide(ctx, f, n, max(int64(at.lanes), (n.changes+r.pieceRows()-1)/r.pieceRows()))
+}
+
+// divide is how many pieces can be had where so many are wanted: one, unless keys
+// can be hashed and the news concern each by itself.
+func (r *Replayer) divide(ctx context.Context, f *feed, n news, wanted int64) (int64, error) {
+	if wanted <= 1 || f.kind() != keyed || n.whole || n.member {
 		return 1, nil
 	}
-	hashes, err := f.hashes(ctx, tx)
+	hashes, err := f.hashes(ctx, r.Sides.Production)
 	if err != nil || !hashes {
 		return 1, err
 	}
-	return pieces, nil
+	return wanted, nil
 }
 
 // hashes reports whether all types of the key have a hash function. No catalog
 // says it for domains, arrays and composites, so the function itself is asked,
-// with an entry there is, in a savepoint.
-func (f *feed) hashes(ctx context.Context, tx pgx.Tx) (bool, error) {
-	probe, err := tx.Begin(ctx)
-	if err != nil {
-		return false, fmt.Errorf("begin a savepoint: %w", err)
-	}
-	_, err = probe.Exec(ctx, fmt.Sprintf(`SELECT %s FROM %s AS j WHERE j.op <> 't' LIMIT 1`,
-		f.hash(f.entryKey), f.journal.Name().Quoted()))
-	if back := probe.Rollback(ctx); back != nil {
-		return false, fmt.Errorf("roll back to a savepoint: %w", back)
-	}
+// which looks at the types of NULLs too.
+func (f *feed) hashes(ctx context.Context, production pg.Querier) (bool, error) {
+	_, err := production.Exec(ctx, "SELECT "+f.hash(func(i int) string {
+		return collate("NULL::"+f.src.Key[i].Type, f.src.Key[i].Collation)
+	}))
 	if pg.State(err) == undefinedFunction {
 		return false, nil
 	}
@@ -112,7 +133,7 @@ func (f *feed) hashes(ctx context.Context, tx pgx.Tx) (bool, error) {
 
 const undefinedFunction = "42883"
 
-func (r *Replayer) recordPiece(ctx context.Context, tx pgx.Tx, f *feed, pieces, done int64, first string, changes int64) error {
+func (r *Replayer) recordPieces(ctx context.Context, tx pgx.Tx, f *feed, pieces, done int64, first string, changes int64) error {
 	_, err := tx.Exec(ctx, `UPDATE pgumbra.shadow_table SET pieces = $3, pieces_done = $4,
 		pieces_position = $5::pg_snapshot, rows_replayed = rows_replayed + $6 WHERE run_id = $1 AND n = $2`,
 		r.Run.ID, f.t.N, pieces, done, first, changes)

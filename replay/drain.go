@@ -49,7 +49,7 @@ func (r *Replayer) drain(ctx context.Context, feeds []*feed) (int64, error) {
 			if err != nil {
 				return err
 			}
-			result, err := r.batch(ctx, f)
+			result, err := r.batch(ctx, f, 0)
 			changes[i] = result.Changes
 			return err
 		})

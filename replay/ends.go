@@ -81,17 +81,20 @@ func (r *Replayer) sameOrigin(ctx context.Context, e ends) error {
 	return nil
 }
 
+// hold is a way to lock a table's row: [control.Lock] or [control.Lead].
+type hold func(ctx context.Context, tx pgx.Tx, run *control.Run, n int) (control.Position, error)
+
 // enter locks the rows of tables and reads where the transactions stand. All
 // locks come before the snapshot: it must not be older than a position.
-func (r *Replayer) enter(ctx context.Context, e ends, feeds ...*feed) ([]moment, error) {
+func (r *Replayer) enter(ctx context.Context, e ends, lock hold, feeds ...*feed) ([]moment, error) {
 	all := make([]moment, len(feeds))
 	var positions []string
 	for i, f := range feeds {
-		p, err := control.Lock(ctx, e.shadow, r.Run, f.t.N)
+		p, err := lock(ctx, e.shadow, r.Run, f.t.N)
 		if err != nil {
 			return nil, err
 		}
-		all[i].Position = p
+		all[i].Position, all[i].lanes = p, 1
 		if e.apart() && p.Snapshot != nil {
 			positions = append(positions, *p.Snapshot)
 		}

@@ -23,7 +23,7 @@ func (r *Replayer) locate(ctx context.Context, f *feed, conflict *Conflict) {
 	if f.kind() != keyed || conflict.State == "" || strings.HasPrefix(conflict.State, "23") {
 		return
 	}
-	err := r.once(ctx, f, func(e ends, at moment) error {
+	err := r.once(ctx, f, 1, func(e ends, at moment) error {
 		if at.Snapshot == nil {
 			return errUndo
 		}

@@ -131,7 +131,7 @@ func TestCatchUpInPiecesGoesOnWhereItWasKilled(t *testing.T) {
 		w.must(err)
 		for range 2 {
 			w.must(w.r.snapshot(w.ctx, f, func(e ends, at moment) error {
-				_, err := w.r.piece(w.ctx, e, f, at)
+				_, err := w.r.nextPieces(w.ctx, e, f, at)
 				return err
 			}))
 			w.exec(`UPDATE shop.a SET v = v + 1000 WHERE v % 7 = 0; INSERT INTO shop.a SELECT max(k) + 1, 'late', 0 FROM shop.a`)
@@ -155,7 +155,7 @@ func TestCatchUpWithTruncateIsOnePiece(t *testing.T) {
 		f, err := w.r.feed(w.ctx, w.table(0))
 		w.must(err)
 		w.must(w.r.snapshot(w.ctx, f, func(e ends, at moment) error {
-			_, err := w.r.piece(w.ctx, e, f, at)
+			_, err := w.r.nextPieces(w.ctx, e, f, at)
 			return err
 		}))
 		w.exec(`TRUNCATE shop.items; INSERT INTO shop.items VALUES (5, 'five', 5)`)

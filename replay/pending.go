@@ -48,10 +48,15 @@ func (r *Replayer) count(ctx context.Context, db pg.Querier, feeds []*feed) (map
 	return all, err
 }
 
-// hasNews reports whether any journal row is news to the table.
-func (r *Replayer) hasNews(ctx context.Context, f *feed) (bool, error) {
-	some, err := r.withNews(ctx, r.Sides.Production, []*feed{f})
-	return len(some) > 0, err
+// newsOf counts the journal rows that are news to the table, until they make it
+// a hot one. At least one where production does not know how far it came: a batch
+// says what is to be done.
+func (r *Replayer) newsOf(ctx context.Context, f *feed) (int64, error) {
+	found := make(map[int]int64)
+	err := r.ask(ctx, r.Sides.Production, []*feed{f}, func(f *feed) string {
+		return fmt.Sprintf("(p.position IS NULL)::integer + (SELECT count(*) FROM (%s LIMIT %d) AS c)", f.selectUnread(), r.hotChanges())
+	}, found)
+	return found[f.t.N], err
 }
 
 // withNews picks the tables with unread journal rows, and those of which

@@ -51,7 +51,9 @@ const (
 	// Each piece of the first catch-up reads the whole journal, so small pieces
 	// cost quadratically; large ones keep a snapshot for long.
 	defaultPieceRows = 500_000
-	defaultWorkers   = 4
+	// Lanes each read the journal by themselves, which fewer changes do not repay.
+	defaultHotChanges = 50_000
+	defaultWorkers    = 4
 	// Attempts of one batch: each repetition means that a leader changed or a
 	// production table was rewritten in those moments.
 	attempts = 8
@@ -71,11 +73,17 @@ type Replayer struct {
 	Idle      time.Duration // how old the position of a table without changes may get; default 10 s
 	PieceRows int64         // journal rows in a piece of the first catch-up, about; default 500,000
 	Workers   int           // tables drained at once; default 4
+	// Lanes in which one table may be replayed at once, by key hash; all tables
+	// together take up to Lanes-1 more than one each. Default 1. Tables go by
+	// lanes from HotChanges unread journal rows on; default 50,000.
+	Lanes      int
+	HotChanges int64
 
-	mu       sync.Mutex
-	feeds    map[int]*feed
-	advanced map[int]time.Time // when a table's position was last written
-	storage  map[int]string    // filenodes behind a table as they were last seen; apart only
+	mu        sync.Mutex
+	feeds     map[int]*feed
+	advanced  map[int]time.Time // when a table's position was last written
+	storage   map[int]string    // filenodes behind a table as they were last seen; apart only
+	busyLanes int               // beyond one for each table
 }
 
 // RecopyError says that a table must be copied again from scratch. It matches
@@ -110,6 +118,13 @@ func (r *Replayer) pieceRows() int64 {
 		return r.PieceRows
 	}
 	return defaultPieceRows
+}
+
+func (r *Replayer) hotChanges() int64 {
+	if r.HotChanges > 0 {
+		return r.HotChanges
+	}
+	return defaultHotChanges
 }
 
 func (r *Replayer) workers() int {

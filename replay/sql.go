@@ -176,6 +176,8 @@ func (f *feed) bare(s scope) string {
 
 // inPiece hashes keys so that equal ones fall into one piece, however they are
 // spelt: by the types' own hash functions, which know collations and 1.0 = 1.00.
+// They are the shadow's keys: two of production's may become one there, and the
+// row of the one that is gone must not outlive that of the other, or take it along.
 func (f *feed) inPiece(s scope, key func(i int) string) string {
 	if s.pieces <= 1 {
 		return ""
@@ -184,7 +186,8 @@ func (f *feed) inPiece(s scope, key func(i int) string) string {
 }
 
 func (f *feed) hash(key func(i int) string) string {
-	return fmt.Sprintf("pg_catalog.hash_record_extended(ROW(%s), 0)", list(len(f.src.Key), key))
+	return fmt.Sprintf("(SELECT pg_catalog.hash_record_extended(ROW(%s), 0) FROM (SELECT %s) AS %s)",
+		list(len(f.src.Key), f.keyValue), f.keyColumns(key), f.alias())
 }
 
 // sameKey compares a production row with a touched key t.
@@ -270,9 +273,12 @@ func (f *feed) shadowKeys(keys string) string {
 	if f.landing {
 		return f.stagedKeys()
 	}
-	n := len(f.src.Key)
 	return fmt.Sprintf("(SELECT %s FROM (SELECT %s FROM %s) AS %s) AS %s_g",
-		list(n, func(i int) string { return f.keyValue(i) + " AS " + f.k(i) }),
-		list(n, func(i int) string { return f.k(i) + " AS " + pg.Ident(f.src.Key[i].Name) }),
-		keys, f.alias(), f.own)
+		list(len(f.src.Key), func(i int) string { return f.keyValue(i) + " AS " + f.k(i) }),
+		f.keyColumns(f.k), keys, f.alias(), f.own)
+}
+
+// keyColumns names key values as the expressions know them.
+func (f *feed) keyColumns(key func(i int) string) string {
+	return list(len(f.src.Key), func(i int) string { return key(i) + " AS " + pg.Ident(f.src.Key[i].Name) })
 }

@@ -41,10 +41,11 @@ func TestReplayEqualsProductionUnderTraffic(t *testing.T) {
 		CREATE TABLE twin.sums (part int PRIMARY KEY, total bigint)`,
 			func(w *world, p *plans.Plan) {
 				w.add(p, w.source("items", plans.RecordRow, "id"), "id bigint = id", "title text = name", "cents bigint = price * 100", "token uuid = volatile").Upsert = false
-				w.add(p, w.source("wide", plans.RecordKey, "id"), "id bigint = id", "v text = upper(v)").Where = "v NOT LIKE 'x%'"
+				wide := w.add(p, w.source("wide", plans.RecordKey, "id"), "id bigint = id", "v text = upper(v)")
+				wide.Where, wide.SoleKey = "v NOT LIKE 'x%'", true
 				w.add(p, w.source("log", plans.RecordImage), "n bigint = n", "what text = what")
 				s := w.source("parts", plans.RecordRow, "id", "part")
-				w.add(p, s, "id bigint = id", "part int = part", "v int = v")
+				w.add(p, s, "id bigint = id", "part int = part", "v int = v").SoleKey = true
 				p.Tables = append(p.Tables, plans.Table{Shadow: pg.Name{Schema: "twin", Name: "sums"}, Feed: plans.Derived, Kind: plans.Plain, Source: -1,
 					Columns: transforms([]string{"part int = part", "total bigint = total"}),
 					Key:     []plans.Pair{{Shadow: "part", Expression: "part", Type: "integer", Equals: "OPERATOR(pg_catalog.=)"}},
@@ -65,6 +66,7 @@ func TestReplayEqualsProductionUnderTraffic(t *testing.T) {
 				return nil
 			})
 		}
+		w.r = w.inLanes() // those whose rows are not in each other's way
 		for i := range w.run.Plan.Tables {
 			g.Go(func() error { return w.follow(ctx, i) })
 		}

@@ -112,7 +112,7 @@ func BenchmarkCapture(b *testing.B) {
 		ctx := limited(t, 10*time.Minute)
 		w := pgbenchWorld(t, 5, "ALTER TABLE pgbench_accounts ADD COLUMN note text;")
 		var with, without []float64
-		for range 5 {
+		for range 11 {
 			without = append(without, update(t, w.production))
 			w.run(ctx, upgrade.Options{Until: control.Capturing})
 			with = append(with, update(t, w.production))

@@ -53,7 +53,7 @@ func (w *worker) meet(ctx context.Context, how waiting) error {
 		}
 	}
 	w.copier = &shadow.Copier{Sides: w.sides, Run: w.run, Log: w.log}
-	w.replayer = &replay.Replayer{Sides: w.sides, Run: w.run, Log: w.log}
+	w.replayer = &replay.Replayer{Sides: w.sides, Run: w.run, Log: w.log, Lanes: w.run.Plan.Settings.Copy.Workers}
 	if _, err := w.newCutover().Resolve(ctx); err != nil {
 		return err
 	}
@@ -126,6 +126,9 @@ func (w *worker) openShadow(ctx context.Context) error {
 	if err := control.Migrate(ctx, dsn); err != nil {
 		return err
 	}
+	if err := w.overtake(ctx, conn); err != nil {
+		return err
+	}
 	if err := w.deposeOnShadow(ctx, conn); err != nil {
 		return err
 	}
@@ -134,6 +137,29 @@ func (w *worker) openShadow(ctx context.Context) error {
 		return err
 	}
 	w.sides.Shadow = pool
+	return nil
+}
+
+// overtake raises the epoch past the one that the shadow knows of: a standby
+// that was behind when it was promoted has forgotten leaders, and what they left
+// on the shadow must not pass for ours.
+func (w *worker) overtake(ctx context.Context, shadow pg.Querier) error {
+	var known int64
+	err := shadow.QueryRow(ctx, `SELECT coalesce(max(epoch), 0) FROM pgumbra.run WHERE id = $1 AND name = $2`, w.run.ID, w.run.Name).Scan(&known)
+	if err != nil {
+		return fmt.Errorf("read the epoch on the shadow: %w", err)
+	}
+	if known <= w.run.Epoch {
+		return nil
+	}
+	tag, err := w.sides.Production.Exec(ctx, `UPDATE pgumbra.run SET epoch = $3 WHERE id = $1 AND epoch = $2`, w.run.ID, w.run.Epoch, known+1)
+	if err != nil {
+		return fmt.Errorf("raise the epoch: %w", err)
+	}
+	if tag.RowsAffected() != 1 {
+		return control.ErrDeposed
+	}
+	w.run.Epoch, w.lead.epoch = known+1, known+1
 	return nil
 }
 

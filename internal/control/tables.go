@@ -39,12 +39,30 @@ type Position struct {
 // begins with it; in a REPEATABLE READ transaction it takes the snapshot.
 // Returns [ErrDeposed] when another leader took over.
 func Lock(ctx context.Context, tx pgx.Tx, run *Run, n int) (Position, error) {
+	return lock(ctx, tx, run, n, "UPDATE")
+}
+
+// Lead is [Lock] for a transaction that divides its work among others: it keeps
+// everybody out but those who [Join], who may also be what is left of another
+// leader's. So the row must have been had by [Lock] before, in a transaction
+// that ended.
+func Lead(ctx context.Context, tx pgx.Tx, run *Run, n int) (Position, error) {
+	return lock(ctx, tx, run, n, "NO KEY UPDATE")
+}
+
+// Join is [Lock] for a transaction that takes a part of the work of one that
+// leads. Whoever locks the row next waits for it.
+func Join(ctx context.Context, tx pgx.Tx, run *Run, n int) (Position, error) {
+	return lock(ctx, tx, run, n, "KEY SHARE")
+}
+
+func lock(ctx context.Context, tx pgx.Tx, run *Run, n int, strength string) (Position, error) {
 	if err := CheckEpoch(ctx, tx, run); err != nil {
 		return Position{}, err
 	}
 	p := Position{N: n}
 	err := tx.QueryRow(ctx, `SELECT state, position::text, pieces, pieces_done, pieces_position::text
-		FROM pgumbra.shadow_table WHERE run_id = $1 AND n = $2 FOR UPDATE`, run.ID, n).
+		FROM pgumbra.shadow_table WHERE run_id = $1 AND n = $2 FOR `+strength, run.ID, n).
 		Scan(&p.State, &p.Snapshot, &p.Pieces, &p.PiecesDone, &p.PiecesPosition)
 	if err != nil {
 		return Position{}, fmt.Errorf("lock the position of table %d: %w", n, err)

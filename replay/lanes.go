@@ -1,0 +1,89 @@
+package replay
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/internal/pg"
+)
+
+// What a hot table changes is divided by key hash among lanes that work at once.
+// One leads: the transactions that hold the table's row and record its position.
+// Each other lane has transactions of its own, which read production by the
+// leader's snapshot and commit by themselves, all before the leader does.
+//
+// A leader that fails leaves behind what lanes have committed: keys that are
+// further on than the position says. That is harmless. Each of them has an unread
+// entry, so the next batch writes its state again; and as rows of different keys
+// cannot be in each other's way, the shadow refuses none of them meanwhile.
+
+// lanesFor is in how many lanes so many changes of a table are replayed, as far
+// as lanes are free; release gives them back.
+func (r *Replayer) lanesFor(f *feed, state control.State, changes int64) (lanes int, release func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	extra := r.Lanes - 1 - r.busyLanes
+	if !f.divisible(state) || changes < r.hotChanges() || extra <= 0 {
+		return 1, func() {}
+	}
+	r.busyLanes += extra
+	return 1 + extra, func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.busyLanes -= extra
+	}
+}
+
+// divisible: rows of different keys are not in each other's way. While the table
+// catches up no index but the key's is there.
+func (f *feed) divisible(state control.State) bool {
+	return f.kind() == keyed && (f.t.SoleKey || state == control.CatchingUp)
+}
+
+// settle waits until nobody writes the table any more: what is left of another
+// leader's lanes would write states that are older than those that follow.
+func (r *Replayer) settle(ctx context.Context, f *feed) error {
+	return pg.ReadCommitted(ctx, r.Sides.Shadow, func(tx pgx.Tx) error {
+		_, err := control.Lock(ctx, tx, r.Run, f.t.N)
+		return err
+	})
+}
+
+// applyInLanes applies scopes of the same position at once: the first in the
+// leader's transactions, each other in a lane's. They have ended when it returns.
+func (r *Replayer) applyInLanes(ctx context.Context, e ends, f *feed, scopes []scope, n news) error {
+	if len(scopes) == 1 {
+		return f.apply(ctx, e, scopes[0], n)
+	}
+	var snapshot string
+	if err := e.production.QueryRow(ctx, "SELECT pg_catalog.pg_export_snapshot()").Scan(&snapshot); err != nil {
+		return fmt.Errorf("export the snapshot: %w", err)
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return f.apply(ctx, e, scopes[0], n) })
+	for _, s := range scopes[1:] {
+		g.Go(func() error { return r.lane(ctx, f, s, snapshot, n) })
+	}
+	return g.Wait()
+}
+
+// lane applies a scope in transactions of its own. It need not look whether
+// storage moved: the leader does when all is done, and then all is done again.
+func (r *Replayer) lane(ctx context.Context, f *feed, s scope, snapshot string, n news) error {
+	return r.begin(ctx, func(e ends) error {
+		if _, err := e.production.Exec(ctx, "SET TRANSACTION SNAPSHOT "+pg.Literal(snapshot), pgx.QueryExecModeSimpleProtocol); err != nil {
+			return fmt.Errorf("import the snapshot: %w", err)
+		}
+		if _, err := control.Join(ctx, e.shadow, r.Run, f.t.N); err != nil {
+			return err
+		}
+		if _, err := r.look(ctx, e, nil); err != nil {
+			return err
+		}
+		return f.apply(ctx, e, s, n)
+	})
+}
