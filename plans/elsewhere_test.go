@@ -218,6 +218,37 @@ func TestValuesThatOneServerKnowsAreFound(t *testing.T) {
 	}
 }
 
+// Objects are named inside of composite types, arrays and domains, too.
+func TestValuesThatOneServerKnowsAreFoundInsideOfOthers(t *testing.T) {
+	t.Parallel()
+	s := newShop(t, `CREATE TYPE part AS ("the R" regclass, n int, x xid8); CREATE DOMAIN some_part AS part CHECK (true);
+		CREATE TYPE whole AS (p some_part, many regproc[]); CREATE DOMAIN wholes AS whole[]; CREATE DOMAIN r AS regclass; CREATE DOMAIN rs AS r[];
+		CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE TABLE of_rows (id int PRIMARY KEY, r regclass);
+		CREATE TABLE nested (id int PRIMARY KEY, c part, d some_part, w whole, w_many wholes, r r, rs rs, rows of_rows[], went part);
+		CREATE TABLE builtin (LIKE nested, PRIMARY KEY (id));
+		INSERT INTO nested (id) VALUES (0);
+		INSERT INTO nested SELECT 1, p, p, w, ARRAY[NULL, w], 'nested', '{pg_class, nested}', ARRAY[(1, 'nested')::of_rows], p
+			FROM (SELECT ('nested', 1, '1')::part, (('pg_class', 1, '1')::part, '{now, shop.f}')::whole) AS v (p, w);
+		INSERT INTO builtin SELECT 1, p, p, w, ARRAY[w], 'pg_class', '{pg_class}', ARRAY[(1, 'pg_class')::of_rows], p
+			FROM (SELECT ('pg_class', 1, '1')::part, (('pg_class', 1, '1')::part, '{now}')::whole) AS v (p, w)`,
+		`ALTER TABLE nested RENAME d TO still_d; ALTER TABLE nested ALTER went TYPE text USING (went).n::text`)
+	elsewhere(t, s)
+	p := s.plan(t)
+	for _, column := range []string{"c", "still_d", "w", "w_many", "r", "rs", "rows"} {
+		if !p.has(Blocker, "object-reference", "shop.nested."+column) {
+			t.Errorf("%s is not found", column)
+		}
+	}
+	if !p.has(Warning, "server-numbers", "shop.nested.c") || !p.has(Warning, "server-numbers", "shop.builtin.w_many") {
+		t.Error("numbers of one server are not found")
+	}
+	for _, f := range p.Findings {
+		if f.Code == "object-reference" && (strings.HasPrefix(f.Object, "shop.builtin") || f.Object == "shop.nested.went" || f.Level != Blocker) {
+			t.Errorf("%+v", f)
+		}
+	}
+}
+
 func TestDatabaseItselfIsCarriedInTheSwap(t *testing.T) {
 	t.Parallel()
 	s := newShop(t, `CREATE TABLE a (id int PRIMARY KEY); CREATE EXTENSION hstore SCHEMA shop`)
