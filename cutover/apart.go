@@ -73,7 +73,11 @@ func (c *Cutover) openApart(ctx context.Context, out *Outcome) (*apart, error) {
 		production.close(ctx)
 		return nil, fmt.Errorf("the shadow: %w", err)
 	}
-	if err := a.look(ctx); err != nil {
+	err = a.look(ctx)
+	if err == nil {
+		err = c.rehearse(ctx, production, a.shadow)
+	}
+	if err != nil {
 		a.closeBoth(ctx)
 		return nil, err
 	}
@@ -200,10 +204,7 @@ func (a *apart) swapThere(ctx context.Context) error {
 }
 
 func (a *apart) scriptThere() []stage {
-	var reverse, locks []string
-	if a.c.Parts.ReverseTriggers != nil && a.plan.Settings.Watch.Enabled {
-		reverse = append(reverse, a.c.Parts.ReverseTriggers())
-	}
+	var locks []string
 	if len(a.twins) > 0 {
 		locks = append(locks, "LOCK TABLE "+only(a.twins)+" IN EXCLUSIVE MODE")
 	}
@@ -211,7 +212,7 @@ func (a *apart) scriptThere() []stage {
 		{"locks", locks},
 		{"sequences", sequenceStatements(a.plan, a.stands)},
 		{"structure", entryStatements(a.c.Parts.SwapEntries())},
-		{"reverse capture", reverse},
+		{"reverse capture", a.c.reverseCheck()},
 		{"gate", []string{opened(gateName(a.c.Upgrade))}},
 		{"version", versionThere(a.plan)},
 		{"names", a.entrance},

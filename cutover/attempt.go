@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
 )
 
@@ -38,7 +39,39 @@ func (c *Cutover) open(ctx context.Context, out *Outcome) (*attempt, error) {
 		return nil, err
 	}
 	a.giveWayFirst(ctx, c.settings().LockTimeout, c.Log)
+	if err = c.rehearse(ctx, a.pair, a.pair); err != nil {
+		a.close(ctx)
+		return nil, err
+	}
 	return a, nil
+}
+
+// rehearse asks what will be asked behind the fence, while nobody waits yet: a
+// new session loads catalogs and code when it first needs them, and that took as
+// long as the swap itself.
+func (c *Cutover) rehearse(ctx context.Context, production, shadow *pair) error {
+	schemas, _ := schemaNames(c.Upgrade.Plan)
+	if _, err := relations(ctx, production.swapper, schemas); err != nil {
+		return err
+	}
+	const anyTransaction = "3"
+	if _, err := sessions(ctx, production.onlook, holdersSQL, anyTransaction, production.pid); err != nil {
+		return fmt.Errorf("look for old snapshots: %w", err)
+	}
+	for _, check := range c.reverseCheck() {
+		if err := pg.ExecScript(ctx, shadow.swapper, check); err != nil {
+			return fmt.Errorf("look at the reverse capture: %w", err)
+		}
+	}
+	return nil
+}
+
+// reverseCheck fails the swap if the reverse capture is not whole.
+func (c *Cutover) reverseCheck() []string {
+	if c.Parts.ReverseTriggers == nil || !c.Upgrade.Plan.Settings.Watch.Enabled {
+		return nil
+	}
+	return []string{c.Parts.ReverseTriggers()}
 }
 
 // calm begins the transaction.

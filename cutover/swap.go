@@ -28,14 +28,10 @@ type stage struct {
 // script is everything that the swap runs but its own record, in order. Names
 // are those that hold when a statement is reached.
 func (a *attempt) script() []stage {
-	reverse := []string{}
-	if a.c.Parts.ReverseTriggers != nil && a.plan.Settings.Watch.Enabled {
-		reverse = append(reverse, a.c.Parts.ReverseTriggers())
-	}
 	return []stage{
 		{"sequences", sequenceStatements(a.plan, drawnHere)},
 		{"structure", entryStatements(a.c.Parts.SwapEntries())},
-		{"reverse capture", reverse},
+		{"reverse capture", a.c.reverseCheck()},
 		{"guard", guardTriggers(a.c.Upgrade, a.facts.shadow, a.guard)},
 		{"read guard", readGuards(a.c.Upgrade, a.facts.shadow, a.guard)},
 		{"old side", oldSide(a.c.Upgrade, a.facts)},
@@ -206,12 +202,8 @@ func (a *attempt) record(ctx context.Context) error {
 		return err
 	}
 	err := a.swapper.QueryRow(ctx, `UPDATE pgumbra.run SET swap_xid = pg_current_xact_id(),
-		cutover = json_build_object('at', clock_timestamp(), 'guard', $2::text) WHERE id = $1
-		RETURNING swap_xid::text, (cutover->>'at')::timestamptz`, a.c.Upgrade.ID, a.guard).Scan(&a.xid, &a.out.At)
-	if err != nil {
-		return fmt.Errorf("record the swap: %w", err)
-	}
-	_, err = a.swapper.Exec(ctx, `UPDATE pgumbra.run SET cutover = $2 WHERE id = $1`, a.c.Upgrade.ID, a.report(time.Since(a.began)))
+		cutover = ($2::jsonb || jsonb_build_object('at', clock_timestamp()))::json WHERE id = $1
+		RETURNING swap_xid::text, (cutover->>'at')::timestamptz`, a.c.Upgrade.ID, a.report(time.Since(a.began))).Scan(&a.xid, &a.out.At)
 	if err != nil {
 		return fmt.Errorf("record the swap: %w", err)
 	}
