@@ -13,15 +13,15 @@ import (
 // connections break, or hang, or break just before an answer arrives. It knows
 // nothing of TLS; DSNs of this package ask for none.
 type Proxy struct {
-	target   string
 	listener net.Listener
 	work     errgroup.Group // accepts and forwards; errors are the connections' own
 
-	mu    sync.Mutex
-	cut   bool
-	flow  chan struct{} // closed while bytes are let through
-	links map[*link]struct{}
-	trap  *trap // set by HideAnswer until a message springs it
+	mu     sync.Mutex
+	target string
+	cut    bool
+	flow   chan struct{} // closed while bytes are let through
+	links  map[*link]struct{}
+	trap   *trap // set by HideAnswer until a message springs it
 }
 
 // StartProxy listens on a free port of loopback and leads to target
@@ -51,6 +51,20 @@ func (p *Proxy) Through(dsn string) string {
 	}
 	u.Host = p.Addr()
 	return u.String()
+}
+
+// Lead leads new connections to another server, as an address does that moves
+// with a failover. Those that stand are left alone.
+func (p *Proxy) Lead(target string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.target = target
+}
+
+func (p *Proxy) leadsTo() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.target
 }
 
 // Cut breaks all connections and from now on each new one at once, before a

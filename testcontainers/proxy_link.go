@@ -38,7 +38,7 @@ func (l *link) carry() error {
 	if !l.pass() {
 		return nil
 	}
-	server, err := net.Dial("tcp", l.proxy.target)
+	server, err := net.Dial("tcp", l.proxy.leadsTo())
 	if err != nil {
 		return err
 	}

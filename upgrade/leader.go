@@ -43,6 +43,37 @@ func (e *ErrLed) Error() string {
 	return fmt.Sprintf("another live process leads this run: pid %d on %s", e.PID, e.Host)
 }
 
+// ErrStandby says that production.dsn leads to a server that only follows
+// another one. A run that leads already waits for its promotion.
+var ErrStandby = errors.New("production.dsn leads to a standby, which takes no writes")
+
+// primary makes sure that a session's server takes writes.
+func primary(ctx context.Context, conn *pgx.Conn) error {
+	var follows bool
+	err := conn.QueryRow(ctx, `SELECT pg_catalog.pg_is_in_recovery()`).Scan(&follows)
+	if err == nil && follows {
+		return ErrStandby
+	}
+	return err
+}
+
+// away reports whether an error says that production is not there for now: its
+// server cannot be reached, or another one in its place is not promoted yet.
+func away(ctx context.Context, dsn string, err error) bool {
+	if pg.Unreachable(err) || errors.Is(err, ErrStandby) {
+		return true
+	}
+	if state := pg.State(err); state != pg.ReadOnlyTransaction && state != pg.NotInPrerequisiteState {
+		return false
+	}
+	conn, err := pg.Connect(ctx, dsn, pg.Options{Component: "leader"})
+	if err != nil {
+		return pg.Unreachable(err)
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	return errors.Is(primary(ctx, conn), ErrStandby)
+}
+
 // leadership is a session-level advisory lock and what the leader says of
 // itself. The lock dies with its session; writes of orphaned backends are
 // fenced by the epoch.
@@ -62,7 +93,10 @@ func lead(ctx context.Context, dsn, name string) (*leadership, error) {
 		return nil, err
 	}
 	l := &leadership{conn: conn, pids: map[uint32]bool{}}
-	if err := l.acquire(ctx, name); err != nil {
+	if err = primary(ctx, conn); err == nil {
+		err = l.acquire(ctx, name)
+	}
+	if err != nil {
 		l.release(ctx)
 		return nil, err
 	}

@@ -100,7 +100,7 @@ func Run(ctx context.Context, file *plans.File, o Options) error {
 		switch {
 		case errors.Is(err, errStop):
 			return nil
-		case s.id == 0 || !pg.Unreachable(err): // a server that was never reached is a mistake, not a fault
+		case s.id == 0 || !away(ctx, file.Production.DSN, err): // a server that was never reached is a mistake, not a fault
 			return err
 		case s.taken: // an outage begins now, however long the run lasts already
 			lost = time.Now()

@@ -27,16 +27,27 @@ type faraway struct {
 // built in the database there.
 func farawayFrom(t *testing.T, o *operator, there string) *faraway {
 	t.Helper()
-	ctx := limited(t, time.Minute)
-	f := &faraway{operator: o}
-	var err error
-	f.bouncer, err = testcontainers.StartPgBouncer(ctx, testcontainers.PgBouncerOptions{Databases: map[string]string{"shop": o.dsn}})
-	must(t, err)
-	t.Cleanup(func() { _ = f.bouncer.Stop(context.WithoutCancel(ctx)) })
+	return farawayBehind(t, o, there, testcontainers.PgBouncerOptions{})
+}
+
+func farawayBehind(t *testing.T, o *operator, there string, options testcontainers.PgBouncerOptions) *faraway {
+	t.Helper()
+	f := &faraway{operator: o, bouncer: o.bouncer(options)}
 	o.there, o.clients = there, f.bouncer.DSN("shop")+"&default_query_exec_mode=exec"
 	f.toProduction, f.toShadow = proxyTo(t, o.dsn), proxyTo(t, there)
 	f.toConsole = testcontainers.StartProxy(t, f.bouncer.Addr())
 	return f
+}
+
+// bouncer is a PgBouncer before production.
+func (o *operator) bouncer(options testcontainers.PgBouncerOptions) *testcontainers.PgBouncer {
+	o.t.Helper()
+	ctx := limited(o.t, time.Minute)
+	options.Databases = map[string]string{"shop": o.dsn}
+	b, err := testcontainers.StartPgBouncer(ctx, options)
+	must(o.t, err)
+	o.t.Cleanup(func() { _ = b.Stop(context.WithoutCancel(ctx)) })
+	return b
 }
 
 func proxyTo(t *testing.T, dsn string) *testcontainers.Proxy {

@@ -125,10 +125,12 @@ func (a *app) next(err error, code int) string {
 		return "pgumbra run" + p + " goes on from here; pgumbra abort" + p + " undoes it"
 	case errors.Is(err, control.ErrNewer):
 		return "the same command with the newer program: pgumbra version shows which this one is"
-	case errors.Is(err, upgrade.ErrStopped):
+	case errors.Is(err, upgrade.ErrStopped), errors.Is(err, control.ErrOrigin), errors.Is(err, control.ErrShadowLost):
 		return "pgumbra abort" + p + ", then pgumbra run" + p + " begins anew"
 	case errors.Is(err, upgrade.ErrWrongPhase), errors.Is(err, control.ErrNoRun):
 		return "pgumbra status" + p
+	case errors.Is(err, upgrade.ErrStandby):
+		return "the same command, once it is promoted or production.dsn leads to the primary"
 	case pg.Unreachable(err):
 		return "pgumbra status" + p + ", once the server answers"
 	}

@@ -112,7 +112,12 @@ func (o *operator) connectTo(ctx context.Context, s side) *pgx.Conn {
 // wait asks production until a query has a row.
 func (o *operator) wait(ctx context.Context, sql string) {
 	o.t.Helper()
-	conn := o.connect(ctx)
+	o.waitIn(ctx, production, sql)
+}
+
+func (o *operator) waitIn(ctx context.Context, s side, sql string) {
+	o.t.Helper()
+	conn := o.connectTo(ctx, s)
 	defer conn.Close(ctx)
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()

@@ -178,6 +178,9 @@ const (
 	UndefinedTable       = "42P01"
 	InsufficientPriv     = "42501"
 	AdminShutdown        = "57P01"
+	// NotInPrerequisiteState is also what a standby answers to questions that
+	// only a primary can.
+	NotInPrerequisiteState = "55000"
 )
 
 // State is the SQLSTATE in an error's chain, or "".
