@@ -60,26 +60,13 @@ func (c *Cutover) undecided(ctx context.Context, tx pgx.Tx) error {
 }
 
 // versionThere writes golang-migrate's row on the shadow where its table does
-// not move with a schema. It is made there with the structure that
-// golang-migrate gives it, and as much access as the role's tables have.
-func versionThere(ctx context.Context, db pg.Querier, plan *plans.Plan) ([]string, error) {
-	v := plan.VersionTable
-	if v == nil || v.Moves || plan.ToVersion == nil {
-		return nil, nil
+// not move with a schema. Production's is made by an entry of the plan. Where
+// there is none it is made with the structure that golang-migrate gives it, and
+// as much access as the role's tables have.
+func versionThere(plan *plans.Plan) []string {
+	statements := outsideVersion(plan)
+	if len(statements) == 0 || plan.VersionTable.Exists {
+		return statements
 	}
-	var schema, table bool
-	err := db.QueryRow(ctx, `SELECT to_regnamespace($1) IS NOT NULL, to_regclass($2) IS NOT NULL`, pg.Ident(v.Name.Schema), v.Name.Quoted()).
-		Scan(&schema, &table)
-	if err != nil {
-		return nil, fmt.Errorf("look for the version table on the shadow: %w", err)
-	}
-	var all []string
-	if !schema {
-		all = append(all, "CREATE SCHEMA "+pg.Ident(v.Name.Schema))
-	}
-	row := versionRow(v.Name, *plan.ToVersion)
-	if table {
-		row = row[1:]
-	}
-	return append(all, row...), nil
+	return append([]string{"CREATE SCHEMA IF NOT EXISTS " + pg.Ident(plan.VersionTable.Name.Schema)}, statements...)
 }

@@ -21,8 +21,7 @@ type shadowSide struct {
 	server    int // server_version_num
 	catalog   *catalog.Catalog
 	live      bool // the run is under way: what it made stands there
-	// settingRoles are those that production's database has settings for, quoted.
-	settingRoles []string
+	wanted    state
 }
 
 // connectShadow opens a session in the shadow's database. Only reads; what is
@@ -72,11 +71,15 @@ func (m *maker) chooseSwapsElsewhere() {
 // in its true schema and in the version that the shadow's server offers. Where
 // one is there already its entry does nothing, so that it serves for the
 // skeleton in production too.
-func (m *maker) allExtensions() []Entry {
+func (m *maker) allExtensions(ctx context.Context) ([]Entry, error) {
 	entries := []Entry{}
 	number := -1
 	for _, e := range m.after.Extensions {
-		if entry, ok := m.schemaFor(e, number, entries); ok {
+		if m.lacksSchema(e.Schema, entries) {
+			entry, err := m.schemaFor(ctx, e.Schema, number)
+			if err != nil {
+				return nil, err
+			}
 			entries = append(entries, entry)
 			number--
 		}
@@ -84,14 +87,20 @@ func (m *maker) allExtensions() []Entry {
 			SQL: fmt.Sprintf("CREATE EXTENSION IF NOT EXISTS %s WITH SCHEMA %s CASCADE;", pg.Ident(e.Name), pg.Ident(e.Schema))})
 		number--
 	}
-	return entries
+	return entries, nil
 }
 
-// schemaFor makes the schema of an extension where the shadow lacks it.
-func (m *maker) schemaFor(e catalog.Extension, number int, made []Entry) (Entry, bool) {
-	entry := Entry{TOC: number, Tag: tagSchemaOf, Name: pg.Name{Name: e.Schema}, Stage: StageBuild,
-		SQL: "CREATE SCHEMA IF NOT EXISTS " + pg.Ident(e.Schema) + ";"}
-	_, ordinary := m.after.Schema(e.Schema) // pg_catalog is none
-	twice := slices.ContainsFunc(made, func(other Entry) bool { return other.Tag == entry.Tag && other.Name == entry.Name })
-	return entry, ordinary && !twice && !m.side.has(e.Schema)
+// lacksSchema: the shadow has it not, and no entry makes it yet.
+func (m *maker) lacksSchema(schema string, made []Entry) bool {
+	_, ordinary := m.after.Schema(schema) // pg_catalog is none
+	twice := slices.ContainsFunc(made, func(e Entry) bool { return e.Tag == tagSchemaOf && e.Name.Name == schema })
+	return ordinary && !twice && !m.side.has(schema)
+}
+
+// schemaFor makes the schema of an extension like production's from the start:
+// functions that owners of indexes and views call may look for something there. A
+// run that is given up drops it again.
+func (m *maker) schemaFor(ctx context.Context, schema string, number int) (Entry, error) {
+	sql, err := m.newSchema(ctx, schema)
+	return Entry{TOC: number, Tag: tagSchemaOf, Name: pg.Name{Name: schema}, Owner: m.schemaNamed(schema).Owner, SQL: sql, Stage: StageBuild}, err
 }

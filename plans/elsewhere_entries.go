@@ -18,8 +18,16 @@ const (
 	tagSchemaOf = "EXTENSION SCHEMA" // where an extension lives
 	tagSchema   = "TRUE SCHEMA"      // owner, privileges and comment of a schema that is there already
 	tagDatabase = "DATABASE"         // what hangs on the database itself
+	tagDefaults = "DEFAULT ACL"      // default privileges
 	tagVersion  = "VERSION TABLE"    // golang-migrate's, where its schema does not move
 )
+
+// Standing reports whether an entry changes what stands in the shadow's database
+// before the run and after it, and nothing of the shadow: trying it out hinders
+// nobody.
+func (e *Entry) Standing() bool {
+	return e.Stage == StageSwap && (e.Tag == tagSchema || e.Tag == tagDatabase || e.Tag == tagDefaults)
+}
 
 // elsewhereEntries writes what a dump of the shadow's schemas does not hold and
 // another database lacks: it is run in the swap, so that a run that is given up
@@ -28,7 +36,8 @@ func (m *maker) elsewhereEntries(ctx context.Context) error {
 	if !m.plan.Elsewhere {
 		return nil
 	}
-	for _, write := range []func(context.Context) error{m.trueSchemas, m.defaultPrivileges, m.databaseEntries, m.versionEntry} {
+	// What is made comes before default privileges, which would be granted on it.
+	for _, write := range []func(context.Context) error{m.versionEntry, m.standingEntries, m.defaultPrivileges} {
 		if err := write(ctx); err != nil {
 			return err
 		}
@@ -38,90 +47,27 @@ func (m *maker) elsewhereEntries(ctx context.Context) error {
 
 // atSwap adds an entry of the swap. Numbers of its own keep it apart from
 // pg_dump's.
-func (m *maker) atSwap(tag string, name pg.Name, sql string) {
-	m.plan.Entries = append(m.plan.Entries, Entry{TOC: -2000 - len(m.plan.Entries), Tag: tag, Name: name, SQL: sql, Stage: StageSwap})
+func (m *maker) atSwap(e Entry) {
+	e.TOC, e.Stage = -2000-len(m.plan.Entries), StageSwap
+	m.plan.Entries = append(m.plan.Entries, e)
 }
 
-// trueSchemas: where the true name is taken on the shadow (public, the schema of
-// an extension), objects are moved into that schema, and it is made like
-// production's.
-func (m *maker) trueSchemas(ctx context.Context) error {
-	for _, s := range m.plan.Schemas {
-		if s.Swap == Move {
-			if err := m.likeProduction(ctx, s.Production); err != nil {
-				return err
-			}
-		}
-	}
-	for _, e := range m.plan.Entries {
-		if e.Tag == tagSchemaOf && !m.moving(e.Name.Name) {
-			if err := m.likeProduction(ctx, e.Name.Name); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-func (m *maker) likeProduction(ctx context.Context, schema string) error {
-	n, _ := m.after.Schema(schema)
-	attributes, privileges, err := m.likeSchema(ctx, n, schema)
-	if err != nil {
+// standingEntries correct what is there beforehand.
+func (m *maker) standingEntries(ctx context.Context) error {
+	if err := m.readWanted(ctx); err != nil {
 		return err
 	}
-	taken, err := m.revokeSchema(ctx, schema)
-	if err != nil {
-		return err
+	all, err := m.corrections(ctx, m.side.db)
+	for _, c := range all {
+		m.atSwap(c.entry())
 	}
-	m.atSwap(tagSchema, pg.Name{Name: schema}, strings.TrimSpace(taken+attributes+"\n"+privileges))
-	return nil
+	return err
 }
 
-// revokeSchema takes away what the shadow's own schema of that name allows.
-func (m *maker) revokeSchema(ctx context.Context, schema string) (string, error) {
-	there, ok := m.side.catalog.Schema(schema)
-	if !ok || there.ACL == "" {
-		return "", nil
-	}
-	grants, err := explode(ctx, m.side.db, there.ACL)
-	if err != nil {
-		return "", fmt.Errorf("read privileges of schema %s: %w", schema, err)
-	}
-	return fmt.Sprintf("REVOKE ALL ON SCHEMA %s FROM %s;", pg.Ident(schema), strings.Join(grantees(grants), ", ")), nil
-}
-
-// grant is one item of an access control list.
-type grant struct {
-	Grantee   string // quoted, or PUBLIC
-	Privilege string
-	Grantable bool
-}
-
-// explode reads an aclitem[] given as text.
-func explode(ctx context.Context, db pg.Querier, acl string) ([]grant, error) {
-	rows, err := db.Query(ctx, `SELECT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END,
-		a.privilege_type, a.is_grantable FROM aclexplode($1::aclitem[]) a`, acl)
-	if err != nil {
-		return nil, err
-	}
-	return pgx.CollectRows(rows, pgx.RowToStructByPos[grant])
-}
-
-func grantees(all []grant) []string {
-	var names []string
-	for _, g := range all {
-		if !slices.Contains(names, g.Grantee) {
-			names = append(names, g.Grantee)
-		}
-	}
-	return names
-}
-
-func (g grant) option() string {
-	if g.Grantable {
-		return " WITH GRANT OPTION"
-	}
-	return ""
+// newSchema makes a schema of production's that the shadow's database lacks.
+func (m *maker) newSchema(ctx context.Context, schema string) (string, error) {
+	attributes, privileges, err := m.likeSchema(ctx, m.schemaNamed(schema), schema)
+	return strings.TrimSpace("CREATE SCHEMA IF NOT EXISTS " + pg.Ident(schema) + ";" + attributes + "\n" + privileges), err
 }
 
 // defaultPrivileges carries ALTER DEFAULT PRIVILEGES: those of the whole
@@ -150,7 +96,7 @@ func (m *maker) defaultPrivileges(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("read default privileges of %s: %w", d.Role, err)
 		}
-		m.atSwap("DEFAULT ACL", pg.Name{Schema: d.Schema, Name: "DEFAULT PRIVILEGES FOR " + d.Kind}, d.sql(grants))
+		m.atSwap(Entry{Tag: tagDefaults, Name: pg.Name{Schema: d.Schema, Name: "DEFAULT PRIVILEGES FOR " + d.Kind}, SQL: d.sql(grants)})
 	}
 	return nil
 }
@@ -168,7 +114,7 @@ func (d defaultACL) sql(grants []grant) string {
 		all = append(all, fmt.Sprintf("%s REVOKE ALL ON %s FROM PUBLIC, %s;", begin, d.Kind, d.Role))
 	}
 	for _, g := range grants {
-		all = append(all, fmt.Sprintf("%s GRANT %s ON %s TO %s%s;", begin, g.Privilege, d.Kind, g.Grantee, g.option()))
+		all = append(all, begin+" "+g.give(d.Kind))
 	}
 	return strings.Join(all, "\n")
 }
@@ -190,16 +136,17 @@ func (m *maker) versionEntry(ctx context.Context) error {
 		return err
 	}
 	if !m.side.has(v.Name.Schema) && !m.made(v.Name.Schema) {
-		m.atSwap(tagVersion, pg.Name{Name: v.Name.Schema}, "CREATE SCHEMA "+pg.Ident(v.Name.Schema)+";")
-		if err := m.likeProduction(ctx, v.Name.Schema); err != nil {
+		schema, err := m.newSchema(ctx, v.Name.Schema)
+		if err != nil {
 			return err
 		}
+		m.atSwap(Entry{Tag: tagVersion, Name: pg.Name{Name: v.Name.Schema}, SQL: schema})
 	}
 	sql := ""
 	for _, e := range dump {
 		sql += e.sql + "\n"
 	}
-	m.atSwap(tagVersion, v.Name, strings.TrimSpace(sql))
+	m.atSwap(Entry{Tag: tagVersion, Name: v.Name, SQL: strings.TrimSpace(sql)})
 	return nil
 }
 
@@ -223,7 +170,7 @@ func (m *maker) withoutTablespaces(ctx context.Context) error {
 		e := &m.plan.Entries[i]
 		first, rest, _ := strings.Cut(e.SQL, "\n")
 		name := setLine.FindStringSubmatch(first)
-		if name == nil || name[1] != "tablespace" || slices.Contains(there, unquoted(name[2])) {
+		if name == nil || name[1] != "tablespace" || slices.Contains(there, pg.Unquoted(name[2])) {
 			continue
 		}
 		e.SQL = strings.TrimSuffix(rest, "\nSET default_tablespace = '';")
@@ -231,13 +178,6 @@ func (m *maker) withoutTablespaces(ctx context.Context) error {
 			"make it there before the run: CREATE TABLESPACE "+name[2]+" LOCATION '…';")
 	}
 	return nil
-}
-
-func unquoted(name string) string {
-	if strings.HasPrefix(name, `"`) {
-		return strings.ReplaceAll(name[1:len(name)-1], `""`, `"`)
-	}
-	return name
 }
 
 // schemaNamed is a schema of production after the migrations.

@@ -12,14 +12,20 @@ import (
 // newer starts a server of a newer version and gives the shop its shadow there.
 func newer(t *testing.T, s *shop, major int) (shadow *shop) {
 	t.Helper()
+	shadow = &shop{dsn: serverOf(t, major)}
+	s.file.Shadow.DSN = shadow.dsn
+	return shadow
+}
+
+// serverOf starts a server of a version.
+func serverOf(t *testing.T, major int) (dsn string) {
+	t.Helper()
 	server, err := testcontainers.Start(t.Context(), testcontainers.Options{Major: major})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = server.Stop(context.WithoutCancel(t.Context())) })
-	shadow = &shop{dsn: server.DSN("postgres")}
-	s.file.Shadow.DSN = shadow.dsn
-	return shadow
+	return server.DSN("postgres")
 }
 
 // TestNewerServerTakesTheStructure: whatever pg_dump writes of an older server.

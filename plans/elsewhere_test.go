@@ -249,44 +249,6 @@ func TestValuesThatOneServerKnowsAreFoundInsideOfOthers(t *testing.T) {
 	}
 }
 
-func TestDatabaseItselfIsCarriedInTheSwap(t *testing.T) {
-	t.Parallel()
-	s := newShop(t, `CREATE TABLE a (id int PRIMARY KEY); CREATE EXTENSION hstore SCHEMA shop`)
-	database := pg.Ident(s.database(t))
-	s.exec(t, `ALTER DATABASE `+database+` SET search_path = "$user", shop; ALTER DATABASE `+database+` SET app.tenant = 'x''y';
-		CREATE ROLE setter_of_settings; ALTER ROLE setter_of_settings IN DATABASE `+database+` SET work_mem = '7MB'; GRANT CREATE ON DATABASE `+database+` TO pg_monitor;
-		REVOKE CONNECT ON DATABASE `+database+` FROM PUBLIC; COMMENT ON DATABASE `+database+` IS 'the shop''s';
-		GRANT USAGE ON SCHEMA shop TO pg_monitor; ALTER DEFAULT PRIVILEGES IN SCHEMA shop GRANT SELECT ON TABLES TO pg_monitor;
-		ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
-		CREATE SCHEMA meta; CREATE TABLE meta.schema_migrations (version bigint PRIMARY KEY, dirty boolean NOT NULL, note text); GRANT SELECT ON meta.schema_migrations TO pg_monitor;
-		INSERT INTO meta.schema_migrations VALUES (1, false, 'n'); DROP TABLE shop.schema_migrations`)
-	t.Cleanup(func() { s.exec(t, `DROP ROLE setter_of_settings`) })
-	s.file.Migrations.Table = "meta.schema_migrations"
-	shadow := elsewhere(t, s)
-	p := s.runnableElsewhere(t, shadow)
-	name := pg.Ident(shadow.database(t))
-	var got strings.Builder
-	for _, e := range p.Entries {
-		if e.Stage == StageSwap && e.TOC < 0 {
-			got.WriteString(e.SQL + "\n")
-		}
-	}
-	for _, want := range []string{
-		"ALTER DATABASE " + name + ` SET search_path TO "$user", shop;`, "ALTER DATABASE " + name + ` SET "app"."tenant" TO 'x''y';`,
-		"ALTER ROLE setter_of_settings IN DATABASE " + name + ` SET "work_mem" TO '7MB';`, "REVOKE ALL ON DATABASE " + name + " FROM PUBLIC;",
-		"GRANT CREATE ON DATABASE " + name + " TO pg_monitor;", "COMMENT ON DATABASE " + name + " IS 'the shop''s';",
-		`GRANT USAGE ON SCHEMA "shop" TO pg_monitor;`, `IN SCHEMA "shop" GRANT SELECT ON TABLES TO pg_monitor;`, "REVOKE ALL ON FUNCTIONS FROM PUBLIC",
-		`CREATE SCHEMA "meta";`, `ALTER SCHEMA "meta" OWNER TO`, "note text", "GRANT SELECT ON TABLE meta.schema_migrations TO pg_monitor;",
-	} {
-		if !strings.Contains(got.String(), want) {
-			t.Errorf("no %s in\n%s", want, got.String())
-		}
-	}
-	if v := p.VersionTable; v == nil || v.Moves || !v.Exists {
-		t.Errorf("version table %+v", v)
-	}
-}
-
 func TestStepsApartShowPipesAndWhoLeads(t *testing.T) {
 	t.Parallel()
 	p := samplePlan()

@@ -41,7 +41,24 @@ func (m *maker) tryOnShadow(ctx context.Context) error {
 		}
 	}
 	m.judgeTrial(failed)
-	return nil
+	if m.found(Blocker) || slices.ContainsFunc(failed, outOfLocks) {
+		return nil
+	}
+	return m.judgeEffect(ctx, tx)
+}
+
+// judgeEffect looks at what the trial came to, in its transaction. GRANT and
+// REVOKE of what is not ours to give warn and do nothing. And we must be able to
+// bring the names in, and to connect afterwards.
+func (m *maker) judgeEffect(ctx context.Context, tx pgx.Tx) error {
+	left, err := m.corrections(ctx, tx)
+	if err != nil {
+		return err
+	}
+	for _, c := range left {
+		m.leaveOut(c, "the shadow's server took it and did nothing: it is not ours to give there")
+	}
+	return m.checkStillMay(ctx, tx)
 }
 
 func (m *maker) found(level Level) bool {
@@ -105,8 +122,8 @@ func (m *maker) judgeTrial(failed []*entryError) {
 			m.warning("shadow-untried", m.side.database, "the shadow's server has too little room for locks to try the whole structure in one transaction: what it may refuse is not known",
 				"raise max_locks_per_transaction there")
 			return
-		case e.entry.tag == tagDatabase:
-			m.databaseRefused(e)
+		case e.entry.tag == tagDatabase, e.entry.tag == tagSchema:
+			m.leaveOut(correction{tag: e.entry.tag, name: e.entry.name, sql: e.entry.sql}, serverMessage(e.cause))
 		case follows(e, failed[:i]):
 		default:
 			final := m.plan.final(pg.Name{Schema: e.entry.schema, Name: e.entry.name})
@@ -130,10 +147,13 @@ func (m *maker) refusedFix(e *entryError) string {
 	return "see the server's message; connect as a role that may, by shadow.dsn"
 }
 
-// databaseRefused leaves to a human what we may not do, or the newer server does
-// not know.
-func (m *maker) databaseRefused(e *entryError) {
-	m.plan.Entries = slices.DeleteFunc(m.plan.Entries, func(other Entry) bool { return other.Tag == tagDatabase && other.SQL == e.entry.sql })
-	m.warning("database-setting", e.entry.name, fmt.Sprintf("production's database has this, and it cannot be carried over: %s", serverMessage(e.cause)),
-		"type it on the shadow's server, as far as it still means something there: "+e.entry.sql)
+// leaveOut leaves to a human what we may not do, or the newer server does not
+// know. What was left out already is said once.
+func (m *maker) leaveOut(c correction, why string) {
+	before := len(m.plan.Entries)
+	m.plan.Entries = slices.DeleteFunc(m.plan.Entries, func(e Entry) bool { return e.Tag == c.tag && e.SQL == c.sql })
+	if len(m.plan.Entries) < before {
+		m.warning("database-setting", c.name, "production has this, and it cannot be carried over: "+why,
+			"type it on the shadow's server, as far as it still means something there: "+c.sql)
+	}
 }

@@ -43,12 +43,15 @@ func (m *maker) checkRoles(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read the shadow's roles: %w", err)
 	}
+	named := m.side.wanted.rolesNamed()
 	for _, r := range ours {
 		needs := slices.Contains(needed, r.Name)
 		at := slices.IndexFunc(theirs, func(t role) bool { return t.Name == r.Name })
 		switch {
 		case at < 0 && needs:
 			m.blocker("role-absent", r.Name, "the shadow's server has no role of this name, which owns or is granted something", r.create())
+		case at < 0 && slices.Contains(named, r.Name):
+			m.warning("role-absent", r.Name, "the shadow's server has no role of this name, to which production's database grants something, or for which it has settings", r.create())
 		case at < 0 && r.Login:
 			m.warning("role-absent", r.Name, "the shadow's server has no role of this name: clients that come in as it will not get in", r.create())
 		case at >= 0 && (needs || r.Login):
@@ -62,7 +65,11 @@ func (m *maker) checkRoles(ctx context.Context) error {
 func (m *maker) rolesNeeded(ctx context.Context) ([]string, error) {
 	var names []string
 	classes, oids := []uint32{}, []uint32{}
+	schemas := slices.Clone(m.file.Production.Schemas)
 	for _, e := range m.plan.Entries {
+		if e.Tag == tagSchemaOf {
+			schemas = append(schemas, e.Name.Name)
+		}
 		if e.Owner != "" && !slices.Contains(names, e.Owner) {
 			names = append(names, e.Owner)
 		}
@@ -73,7 +80,9 @@ func (m *maker) rolesNeeded(ctx context.Context) ([]string, error) {
 	rows, err := m.scratch.db.Query(ctx, `SELECT DISTINCT r.rolname::text FROM pg_shdepend d JOIN pg_roles r ON r.oid = d.refobjid
 		WHERE d.dbid = (SELECT oid FROM pg_database WHERE datname = current_database()) AND d.refclassid = 'pg_authid'::regclass
 			AND ((d.classid, d.objid) IN (SELECT * FROM unnest($1::oid[], $2::oid[])) OR d.classid = 'pg_default_acl'::regclass)
-		UNION SELECT nspowner::regrole::text FROM pg_namespace WHERE nspname = ANY ($3)`, classes, oids, m.file.Production.Schemas)
+		UNION SELECT pg_get_userbyid(nspowner)::text FROM pg_namespace WHERE nspname = ANY ($3)
+		UNION SELECT r.rolname::text FROM pg_namespace n CROSS JOIN LATERAL aclexplode(n.nspacl) a JOIN pg_roles r ON r.oid = a.grantee
+		WHERE n.nspname = ANY ($3)`, classes, oids, schemas)
 	if err != nil {
 		return nil, err
 	}
@@ -171,6 +180,33 @@ func (m *maker) checkShadowRights(ctx context.Context) error {
 
 func (m *maker) missingThere(message, grant string) {
 	m.blocker("shadow-privileges", m.side.user, message, "on the shadow's server: "+grant)
+}
+
+// checkStillMay asks, when the trial has changed the shadow's database, for what
+// the cutover needs to do its work there, and the watch after it.
+func (m *maker) checkStillMay(ctx context.Context, db pg.Querier) error {
+	var connect, create bool
+	err := db.QueryRow(ctx, `SELECT has_database_privilege(current_database(), 'CONNECT'), has_database_privilege(current_database(), 'CREATE')`).Scan(&connect, &create)
+	if err != nil {
+		return fmt.Errorf("read our privileges on the shadow: %w", err)
+	}
+	database, us := pg.Ident(m.side.database), pg.Ident(m.side.user)
+	if !connect || !create {
+		m.missingThere("with production's privileges we could not connect to the shadow's database any more, or not rename its schemas",
+			"GRANT CONNECT, CREATE ON DATABASE "+database+" TO "+us+";")
+	}
+	for _, s := range m.plan.Schemas {
+		if s.Swap != Move {
+			continue
+		}
+		if err := db.QueryRow(ctx, `SELECT coalesce((SELECT has_schema_privilege(oid, 'CREATE') FROM pg_namespace WHERE nspname = $1), true)`, s.Production).Scan(&create); err != nil {
+			return fmt.Errorf("read our privileges on the shadow: %w", err)
+		}
+		if !create {
+			m.missingThere("objects cannot be moved into schema "+s.Production, "GRANT CREATE ON SCHEMA "+pg.Ident(s.Production)+" TO "+us+";")
+		}
+	}
+	return nil
 }
 
 // checkShadowOwners: what the shadow's objects are to belong to must be a role

@@ -24,7 +24,12 @@ type shop struct {
 // newShop runs SQL as production's structure and writes migrations 2, 3, ….
 func newShop(t *testing.T, structure string, migrations ...string) *shop {
 	t.Helper()
-	s := &shop{dsn: testcontainers.Database(t)}
+	return newShopAt(t, testcontainers.Database(t), structure, migrations...)
+}
+
+func newShopAt(t *testing.T, dsn, structure string, migrations ...string) *shop {
+	t.Helper()
+	s := &shop{dsn: dsn}
 	s.exec(t, "CREATE SCHEMA shop; SET search_path = shop; "+structure+
 		"; CREATE TABLE shop.schema_migrations (version bigint PRIMARY KEY, dirty boolean NOT NULL); INSERT INTO shop.schema_migrations VALUES (1, false)")
 	dir := t.TempDir()

@@ -34,7 +34,8 @@ type Plan struct {
 	// are evaluated under it.
 	SearchPath string `json:"search_path"`
 	// Session are further settings of such a session that decide what a
-	// transform gives: its time zone, and whether day or month comes first.
+	// transform gives: its time zone, and whether day or month comes first. Where
+	// the shadow is elsewhere also those of the user's own.
 	Session map[string]string `json:"session"`
 	// StartedAt is the run's one value of now(), for columns whose default is
 	// the time of the migration. RFC 3339.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -89,10 +90,18 @@ func connectAsClient(ctx context.Context, dsn string) (*pgx.Conn, error) {
 var ownParameters = regexp.MustCompile(`^(search_path|application_name|client_encoding|default_transaction_.*|statement_timeout|lock_timeout|idle_.*|transaction_timeout|log_.*|session_preload_libraries|local_preload_libraries)$`)
 
 // readParameters reads what the database, the role or the connection string
-// set, so that migrations in scratch run as they would in production.
+// set, so that migrations in scratch run as they would in production. Settings that
+// only the user's own functions know (app.tenant) pg_settings does not show.
 func (s *session) readParameters(ctx context.Context, conn *pgx.Conn) error {
 	rows, err := conn.Query(ctx, `SELECT name, setting FROM pg_catalog.pg_settings
-		WHERE context = 'user' AND source IN ('database', 'user', 'database user', 'client')`)
+		WHERE context = 'user' AND source IN ('database', 'user', 'database user', 'client')
+		UNION ALL
+		SELECT c.name, pg_catalog.current_setting(c.name, true) FROM (
+			SELECT DISTINCT pg_catalog.split_part(x, '=', 1) AS name FROM pg_catalog.pg_db_role_setting s CROSS JOIN LATERAL pg_catalog.unnest(s.setconfig) x
+			WHERE s.setdatabase IN (0, (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()))
+				AND s.setrole IN (0, (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = session_user))) c
+		WHERE c.name LIKE '%.%' AND NOT EXISTS (SELECT FROM pg_catalog.pg_settings k WHERE k.name = c.name)
+			AND pg_catalog.current_setting(c.name, true) IS NOT NULL`)
 	if err != nil {
 		return fmt.Errorf("read the session's settings: %w", err)
 	}
@@ -104,6 +113,13 @@ func (s *session) readParameters(ctx context.Context, conn *pgx.Conn) error {
 		return nil
 	})
 	return err
+}
+
+// custom are the settings that only the user's own functions read: app.tenant.
+func (s *session) custom() map[string]string {
+	all := maps.Clone(s.parameters)
+	maps.DeleteFunc(all, func(name, _ string) bool { return !strings.Contains(name, ".") })
+	return all
 }
 
 // withUser writes the role's name for "$user": scratch may be reached by another.
@@ -124,6 +140,9 @@ func (m *maker) lookAtProduction(ctx context.Context) error {
 	m.plan.Session = map[string]string{"TimeZone": m.session.timeZone, "DateStyle": "ISO, " + order}
 	if m.session.encoding == sqlASCII { // such a database holds bytes that need not be UTF-8, and COPY would refuse them
 		m.plan.Session["client_encoding"] = sqlASCII
+	}
+	if m.plan.Elsewhere { // the shadow's database gets them in the swap, and checks may call functions that read them
+		maps.Copy(m.plan.Session, m.session.custom())
 	}
 	for _, s := range m.file.Production.Schemas {
 		m.plan.Schemas = append(m.plan.Schemas, Schema{Production: s, Shadow: shadowSchema(m.file.Name, s),

@@ -28,7 +28,9 @@ func (m *maker) readStructure(ctx context.Context) error {
 	dump, given := orderColumns(dump, m.after)
 	m.otherOrder(given)
 	m.judgeExtensions()
-	m.plan.Entries = m.extensions()
+	if m.plan.Entries, err = m.extensions(ctx); err != nil {
+		return err
+	}
 	stager := newStager(m)
 	for _, e := range dump {
 		if m.leftOut(e) {
@@ -83,9 +85,9 @@ func installed(c *catalog.Catalog, extension string) bool {
 // extensions are made before everything else, in the place where they would be:
 // those that the migrations install, and in another database all of them. A run
 // that is given up drops them again.
-func (m *maker) extensions() []Entry {
+func (m *maker) extensions(ctx context.Context) ([]Entry, error) {
 	if m.plan.Elsewhere {
-		return m.allExtensions()
+		return m.allExtensions(ctx)
 	}
 	entries := []Entry{}
 	for i, e := range m.after.Extensions {
@@ -94,7 +96,7 @@ func (m *maker) extensions() []Entry {
 				SQL: fmt.Sprintf("CREATE EXTENSION IF NOT EXISTS %s WITH SCHEMA %s VERSION %s CASCADE;", pg.Ident(e.Name), pg.Ident(e.Schema), pg.Literal(e.Version))})
 		}
 	}
-	return entries
+	return entries, nil
 }
 
 // leftOut: entries that are made otherwise. The schema of a public that is
@@ -152,7 +154,7 @@ func (m *maker) likeSchema(ctx context.Context, like catalog.Namespace, schema s
 	}
 	privileges = "REVOKE ALL ON SCHEMA " + name + " FROM " + pg.Ident(like.Owner) + ";"
 	for _, g := range grants {
-		privileges += "\nGRANT " + g.Privilege + " ON SCHEMA " + name + " TO " + g.Grantee + g.option() + ";"
+		privileges += "\n" + g.give("SCHEMA "+name)
 	}
 	return attributes, privileges, nil
 }

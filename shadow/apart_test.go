@@ -118,7 +118,7 @@ func TestSkeletonStandsInProductionAndGoes(t *testing.T) {
 	t.Parallel()
 	w := apart.world(t, items)
 	w.plain("items")
-	w.entry("EXTENSION SCHEMA", pg.Name{Name: "ext"}, pg.Name{}, plans.StageBuild, "CREATE SCHEMA IF NOT EXISTS ext;")
+	w.entry("EXTENSION SCHEMA", pg.Name{Name: "ext"}, pg.Name{}, plans.StageBuild, "CREATE SCHEMA IF NOT EXISTS ext; GRANT USAGE ON SCHEMA ext TO pg_monitor;")
 	w.entry("EXTENSION", pg.Name{Schema: "ext", Name: "earthdistance"}, pg.Name{}, plans.StageBuild, "CREATE EXTENSION IF NOT EXISTS earthdistance WITH SCHEMA ext CASCADE;")
 	w.entry("EXTENSION", pg.Name{Schema: "public", Name: "cube"}, pg.Name{}, plans.StageBuild, "CREATE EXTENSION IF NOT EXISTS cube WITH SCHEMA public CASCADE;")
 	w.plan.Entries = append(w.plan.Entries[2:], w.plan.Entries[:2]...)
@@ -129,6 +129,10 @@ func TestSkeletonStandsInProductionAndGoes(t *testing.T) {
 	w.wants("items", "SELECT relname FROM ("+skeleton+") AS x (y, relname)")
 	if diff := cmp.Diff([]string{"cube in public", "earthdistance in ext"}, w.onShadow(extensions)); diff != "" {
 		t.Error(diff)
+	}
+	const granted = "SELECT has_schema_privilege('pg_monitor', 'ext', 'USAGE')::text"
+	if got := w.onShadow(granted); got[0] != "true" || w.text(granted) != "false" {
+		t.Errorf("ext: %s; production's, which was there: %s", got, w.text(granted))
 	}
 	must(t, DropSkeleton(w.t.Context(), w.sides, w.run))
 	w.wants("0", "SELECT count(*) FROM pg_namespace WHERE nspname || '.' = '"+shopShadow+".' AND 'shop.' <> ''")
@@ -157,7 +161,7 @@ func TestEitherSidesNameMayBeTaken(t *testing.T) {
 	_, err := w.sides.Shadow.Exec(t.Context(), "CREATE SCHEMA "+shopShadow)
 	must(t, err)
 	var taken *TakenError
-	if err := Build(t.Context(), w.sides, w.run, discard); !errors.As(err, &taken) || !strings.Contains(err.Error(), "the shadow's database") {
+	if err := Build(t.Context(), w.sides, w.run); !errors.As(err, &taken) || !strings.Contains(err.Error(), "the shadow's database") {
 		t.Errorf("got %v", err)
 	}
 }

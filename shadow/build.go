@@ -3,7 +3,6 @@ package shadow
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -33,13 +32,12 @@ func (e *TakenError) Error() string {
 //
 // Where the shadow is another database, the same structure is made in production
 // too, and stays empty there: the skeleton, in whose types and functions
-// transforms are evaluated where the rows are. Then what belongs to the database
-// itself is carried over, see [CarryDatabase].
+// transforms are evaluated where the rows are.
 //
 // It locks nothing of production's: shared types and sequences are only referred
 // to. Privileges are those of the plan alone; default privileges of the database
 // do not leak in. Returns [*TakenError] when a name is taken.
-func Build(ctx context.Context, sides control.Sides, run *control.Run, log *slog.Logger) error {
+func Build(ctx context.Context, sides control.Sides, run *control.Run) error {
 	if err := refuseForeign(ctx, sides.Production, run); err != nil {
 		return err
 	}
@@ -60,9 +58,6 @@ func Build(ctx context.Context, sides control.Sides, run *control.Run, log *slog
 	nothing := func(context.Context, pgx.Tx, *control.Run) error { return nil }
 	if err := makeStructure(ctx, sides.Production, run, nothing); err != nil {
 		return fmt.Errorf("build the skeleton in production: %w", err)
-	}
-	if err := CarryDatabase(ctx, sides, run, log); err != nil {
-		return err
 	}
 	return control.Mirror(ctx, sides, run)
 }

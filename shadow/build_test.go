@@ -48,7 +48,7 @@ func TestBuildRefusesASchemaOfSomebodyElse(t *testing.T) {
 	must(t, Drop(w.t.Context(), w.sides, w.run))
 	w.exec("CREATE SCHEMA " + shopShadow + "; CREATE TABLE " + shopShadow + ".mine ()")
 	var taken *TakenError
-	if err := Build(w.t.Context(), w.sides, w.run, discard); !errors.As(err, &taken) || taken.Schema != shopShadow {
+	if err := Build(w.t.Context(), w.sides, w.run); !errors.As(err, &taken) || taken.Schema != shopShadow {
 		t.Fatalf("got %v", err)
 	}
 	must(t, Drop(w.t.Context(), w.sides, w.run)) // does nothing to it either
@@ -65,13 +65,13 @@ func TestBuildAgainDropsWhatAnInterruptedBuildLeft(t *testing.T) {
 		}
 		w.build("TABLE", "broken", "CREATE TABLE @.broken (x nosuchtype);")
 		run := w.create()
-		if err := Build(w.t.Context(), w.sides, run, discard); pg.State(err) != "42704" {
+		if err := Build(w.t.Context(), w.sides, run); pg.State(err) != "42704" {
 			t.Fatalf("got %v", err)
 		}
 		w.wants("1", "SELECT count(*) FROM pg_namespace WHERE nspname = '"+shopShadow+"'")
 		w.plan.Entries = w.plan.Entries[:len(w.plan.Entries)-1]
-		must(t, Build(w.t.Context(), w.sides, run, discard))
-		must(t, Build(w.t.Context(), w.sides, run, discard))
+		must(t, Build(w.t.Context(), w.sides, run))
+		must(t, Build(w.t.Context(), w.sides, run))
 		w.wants("201", "SELECT count(*) FROM pg_class WHERE relnamespace = '"+shopShadow+"'::regnamespace AND relkind = 'r'")
 		w.wants("waiting", "SELECT state FROM pgumbra.shadow_table")
 	})

@@ -51,7 +51,7 @@ func foreignKeys(plan *plans.Plan) []foreignKey {
 		}
 		definition, was := strings.CutSuffix(m[3], notValid)
 		table := parseQualified(m[1])
-		keys = append(keys, foreignKey{entry: e, table: table, name: unquote(m[2]),
+		keys = append(keys, foreignKey{entry: e, table: table, name: pg.Unquoted(m[2]),
 			definition: definition, valid: !was, leaves: tree.leaves(table)})
 	}
 	return keys
@@ -68,7 +68,7 @@ func (k foreignKey) comment(plan *plans.Plan) (text string, entry *plans.Entry) 
 	for i := range plan.Entries {
 		e := &plan.Entries[i]
 		m := commentOn.FindStringSubmatch(e.SQL)
-		if e.Tag == "COMMENT" && m != nil && unquote(m[1]) == k.name && parseQualified(m[2]) == k.table {
+		if e.Tag == "COMMENT" && m != nil && pg.Unquoted(m[1]) == k.name && parseQualified(m[2]) == k.table {
 			return m[3], e
 		}
 	}
@@ -128,14 +128,7 @@ func parseQualified(text string) pg.Name {
 	} else {
 		end = strings.IndexByte(text, '.')
 	}
-	return pg.Name{Schema: unquote(text[:end]), Name: unquote(text[end+1:])}
-}
-
-func unquote(text string) string {
-	if strings.HasPrefix(text, `"`) {
-		return strings.ReplaceAll(text[1:len(text)-1], `""`, `"`)
-	}
-	return text
+	return pg.Name{Schema: pg.Unquoted(text[:end]), Name: pg.Unquoted(text[end+1:])}
 }
 
 // final is the name that a table of the shadow has after the swap.

@@ -26,16 +26,13 @@ func (e *DependedOnError) Error() string {
 }
 
 // Drop removes the shadow's schemas with all they hold, a bounded number of
-// relations in each transaction; apart also the skeleton in production, and what
-// [CarryDatabase] changed is taken back. Schemas that this run did not make stay,
-// and so does everything outside them; if something there depends on the shadow,
-// nothing is dropped: [*DependedOnError]. Idempotent. Before the swap only:
-// after it, what was the shadow bears production's names and is not found.
+// relations in each transaction; apart also the skeleton in production. Schemas
+// that this run did not make stay, and so does everything outside them; if
+// something there depends on the shadow, nothing is dropped: [*DependedOnError].
+// Idempotent. Before the swap only: after it, what was the shadow bears
+// production's names and is not found.
 func Drop(ctx context.Context, sides control.Sides, run *control.Run) error {
 	if sides.Apart() {
-		if err := takeBack(ctx, sides.Shadow, run); err != nil {
-			return inShadow(err)
-		}
 		if err := dropFrom(ctx, sides.Shadow, run); err != nil {
 			return inShadow(err)
 		}

@@ -1,7 +1,6 @@
 package shadow
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 
@@ -29,15 +28,12 @@ func pathOnShadow(run *control.Run) []setting {
 	return []setting{{"search_path", shadowPath(run.Plan)}}
 }
 
-// pathElement is a schema in a search_path, which quotes as SQL does.
-var pathElement = regexp.MustCompile(`"(?:[^"]|"")*"|[^\s,"]+`)
-
 // shadowPath puts before each schema that moves the one that will replace it. The
 // true one stays: it may be there already, with extensions in it.
 func shadowPath(plan *plans.Plan) string {
 	var path []string
-	for _, element := range pathElement.FindAllString(plan.SearchPath, -1) {
-		name := unquote(element)
+	for _, element := range pg.Elements(plan.SearchPath) {
+		name := pg.Unquoted(element)
 		if name == element { // not quoted: case does not count
 			name = strings.ToLower(name)
 		}

@@ -250,7 +250,7 @@ func (w *world) create() *control.Run {
 func (w *world) start() {
 	w.t.Helper()
 	w.create()
-	if err := Build(w.t.Context(), w.sides, w.run, discard); err != nil {
+	if err := Build(w.t.Context(), w.sides, w.run); err != nil {
 		w.t.Fatal(err)
 	}
 }

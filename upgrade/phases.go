@@ -84,7 +84,7 @@ func (w *worker) enter(ctx context.Context, to control.Phase) error {
 }
 
 func (w *worker) build(ctx context.Context) error {
-	return shadow.Build(ctx, w.sides, w.run, w.log)
+	return shadow.Build(ctx, w.sides, w.run)
 }
 
 func (w *worker) capture(ctx context.Context) error {

@@ -2,6 +2,7 @@ package pg
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -95,3 +96,18 @@ func Literal(s string) string {
 	}
 	return quoted
 }
+
+// Unquoted is the name that an identifier of PostgreSQL's own text stands for:
+// pg_dump and the catalogs quote what is not in lower case.
+func Unquoted(identifier string) string {
+	if strings.HasPrefix(identifier, `"`) {
+		return strings.ReplaceAll(identifier[1:len(identifier)-1], `""`, `"`)
+	}
+	return identifier
+}
+
+var element = regexp.MustCompile(`"(?:[^"]|"")*"|[^\s,"]+`)
+
+// Elements are those of a setting that is a list (search_path), as they stand
+// there: with their quotes.
+func Elements(list string) []string { return element.FindAllString(list, -1) }

@@ -1,0 +1,96 @@
+package upgrade_test
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgumbra/pgumbra/cutover"
+	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/testcontainers"
+	"github.com/pgumbra/pgumbra/upgrade"
+)
+
+// belongings are what a database has besides objects, and the schemas that are
+// there whatever a run does.
+const belongings = `SELECT coalesce((SELECT rolname FROM pg_roles WHERE oid = setrole), '-') || ': ' || x FROM pg_db_role_setting, unnest(setconfig) x
+		WHERE setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database())
+	UNION ALL SELECT 'database ' || coalesce((SELECT rolname FROM pg_roles WHERE oid = grantee), 'PUBLIC') || ' ' || privilege_type || ' ' || is_grantable
+		FROM pg_database, aclexplode(coalesce(datacl, acldefault('d', datdba))) WHERE datname = current_database() AND grantee <> datdba
+	UNION ALL SELECT nspname || ' ' || coalesce((SELECT rolname FROM pg_roles WHERE oid = grantee), 'PUBLIC') || ' ' || privilege_type || ' ' || is_grantable
+		FROM pg_namespace, aclexplode(coalesce(nspacl, acldefault('n', nspowner))) WHERE nspname IN ('public', 'ext', 'there') AND grantee <> nspowner
+	UNION ALL SELECT 'comment ' || coalesce(shobj_description(oid, 'pg_database'), '-') FROM pg_database WHERE datname = current_database()
+	UNION ALL SELECT nspname || ' of ' || nspowner::regrole || ': ' || coalesce(obj_description(oid, 'pg_namespace'), '-') FROM pg_namespace WHERE nspname IN ('ext', 'there')
+	ORDER BY 1`
+
+func lines(t *testing.T, dsn, sql string) []string {
+	t.Helper()
+	ctx := context.Background()
+	conn, err := pgx.Connect(ctx, dsn)
+	must(t, err)
+	defer func() { _ = conn.Close(ctx) }()
+	rows, err := conn.Query(ctx, sql)
+	must(t, err)
+	all, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	must(t, err)
+	return all
+}
+
+// TestDatabaseComesOverWithTheSwap: what belongs to the database and to none of
+// its tables is as it was there until the cutover, and then as production's. What
+// sessions find set in production, checks find set while the shadow is filled.
+func TestDatabaseComesOverWithTheSwap(t *testing.T) {
+	t.Parallel()
+	ctx := limited(t, 2*time.Minute)
+	shadow := testcontainers.Database(t)
+	w := build(t, history{
+		structure: `CREATE SCHEMA shop; CREATE FUNCTION shop.tenant() RETURNS text LANGUAGE sql STABLE AS $$SELECT current_setting('app.tenant')$$;
+			CREATE TABLE shop.a (id int PRIMARY KEY, v text); INSERT INTO shop.a SELECT n, n FROM generate_series(1, 100) n;
+			CREATE SCHEMA ext; CREATE EXTENSION hstore SCHEMA ext; CREATE SCHEMA there; CREATE EXTENSION citext SCHEMA there`,
+		migrations: []string{"ALTER TABLE shop.a ADD COLUMN w ext.hstore;"},
+		apart:      shadow,
+	})
+	var database, there string
+	must(t, one(w.production, "SELECT current_database()", &database))
+	must(t, one(shadow, "SELECT current_database()", &there))
+	role := "app_" + database
+	production := func(sql string) { exec(t, w.production, strings.NewReplacer("DB", database, "APP", role).Replace(sql)) }
+	t.Cleanup(func() { exec(t, w.production, "DROP ROLE "+role) })
+	for _, dsn := range []string{w.production, w.oracleDSN, shadow} {
+		t.Cleanup(func() { exec(t, dsn, "DROP OWNED BY "+role+" CASCADE") })
+	}
+	production(`CREATE ROLE APP; GRANT USAGE, CREATE ON SCHEMA ext TO APP; ALTER SCHEMA there OWNER TO APP; GRANT USAGE ON SCHEMA there TO PUBLIC; COMMENT ON SCHEMA there IS 'of APP';
+		ALTER DATABASE DB SET search_path = "$user", 'Odd, one', public; ALTER DATABASE DB SET work_mem = '5MB'; ALTER DATABASE DB SET app.tenant = 'it''s \ me';
+		ALTER DATABASE DB SET timezone = 'UTC'; ALTER ROLE APP IN DATABASE DB SET statement_timeout = '7s';
+		COMMENT ON DATABASE DB IS 'the shop''s'; GRANT CREATE ON DATABASE DB TO APP WITH GRANT OPTION; REVOKE TEMP ON DATABASE DB FROM PUBLIC;
+		GRANT CREATE ON SCHEMA public TO PUBLIC; GRANT USAGE ON SCHEMA public TO APP`)
+	production(`ALTER TABLE shop.a ADD CHECK (shop.tenant() <> '')`)
+	exec(t, shadow, strings.NewReplacer("DB", there, "APP", role).Replace(`ALTER DATABASE DB SET timezone = 'Europe/Zurich'; GRANT TEMPORARY ON DATABASE DB TO pg_monitor; CREATE SCHEMA there`))
+	own := func() []string { return lines(t, shadow, belongings) }
+	before := own()
+	w.run(ctx, upgrade.Options{Until: control.Following})
+	exec(t, w.production, "INSERT INTO shop.a VALUES (101, 'x')")
+	now := slices.DeleteFunc(own(), func(line string) bool { return strings.HasPrefix(line, "ext ") }) // which the build makes
+	if diff := cmp.Diff(before, now); diff != "" {
+		t.Errorf("until the cutover:\n%s", diff)
+	}
+	w.run(ctx, upgrade.Options{Cutover: true})
+	want := append(lines(t, w.production, belongings), "database pg_monitor TEMPORARY false")
+	slices.Sort(want)
+	now = own()
+	slices.Sort(now) // as Go does
+	if diff := cmp.Diff(want, now); diff != "" {
+		t.Errorf("after it (-production +shadow):\n%s", diff)
+	}
+	must(t, upgrade.Finish(ctx, w.file(), cutover.KeepOld, upgrade.Purge, w.log))
+	var rows int
+	must(t, one(shadow, "SELECT count(*) FROM shop.a", &rows))
+	if rows != 101 {
+		t.Errorf("%d rows", rows)
+	}
+}
