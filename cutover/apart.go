@@ -1,6 +1,7 @@
 package cutover
 
 import (
+	"cmp"
 	"context"
 	_ "embed"
 	"errors"
@@ -41,6 +42,9 @@ func (c *Cutover) attemptApart(ctx context.Context, out *Outcome) error {
 		out.Swapped = err == nil
 		return err
 	}
+	if left, err := c.underWay(ctx, c.Sides.Production); err != nil || left != nil {
+		return cmp.Or(err, refuse(Blocker{Code: "traffic", Message: "an earlier cutover is not undone at each PgBouncer", Fix: "see that each answers"}))
+	}
 	if err := c.prepareApart(ctx); err != nil {
 		return err
 	}
@@ -57,7 +61,11 @@ func (c *Cutover) attemptApart(ctx context.Context, out *Outcome) error {
 		return err // clients are held and production is fenced: whoever learns more decides
 	}
 	a.closeBoth(ctx)
-	if undo := c.back(ctx, &a.progress); undo != nil {
+	undo := c.back(ctx, &a.progress)
+	if errors.Is(undo, errAstray) {
+		return refuse(trafficBlocker(err), Blocker{Code: "traffic", Message: undo.Error(), Fix: "see to that PgBouncer; it is looked after every few seconds"})
+	}
+	if undo != nil {
 		return fmt.Errorf("undo the cutover, given up because of %q: %w", err.Error(), undo) // not the refusal that it was
 	}
 	return err

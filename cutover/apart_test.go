@@ -285,7 +285,7 @@ func TestPgBouncerThatDiesIsLedOnceItAnswers(t *testing.T) {
 			f := farShop(t).behindBouncer()
 			f.fails(at, func() error { return f.bouncer.Kill(context.Background()) })
 			out, err := f.Attempt(context.Background())
-			if err == nil || out.Swapped != swapped {
+			if swapped != (err != nil) || out.Swapped != swapped {
 				t.Fatalf("%+v %v", out, err)
 			}
 			if err := f.bouncer.Restart(context.Background()); err != nil {

@@ -57,25 +57,30 @@ func (c *Cutover) asked(ctx context.Context, db pg.Querier) (idle bool, err erro
 
 // Recall leads clients back who are led to the shadow of a run that follows: by a
 // process that stood still in a cutover, between its last look at who leads and
-// what it did then, or by a hand. Until then the gate refuses their writes. To be
-// called now and then by the leader; what cannot be done is logged, and done by a
-// later call.
+// what it did then, or by a hand. Until then the gate refuses their writes. Also
+// those of a PgBouncer that did not answer when a cutover was undone. To be called
+// now and then by the leader; what cannot be done is logged, and done by a later
+// call.
 func (c *Cutover) Recall(ctx context.Context) error {
 	if !c.Sides.Apart() || c.Traffic == nil {
 		return nil
 	}
-	astray, err := c.Traffic.Astray(ctx)
+	p, err := c.underWay(ctx, c.Sides.Production)
 	if err != nil {
-		c.Log.Debug("where clients are led is not known", "error", err)
-	}
-	if !astray {
-		return nil
-	}
-	c.Log.Error("clients are led to the shadow, which has not taken over; leading them back")
-	err = c.back(ctx, &progress{Step: undoing, Place: placeOf(c.ShadowDSN)})
-	if err == nil || errors.Is(err, control.ErrDeposed) || pg.Unreachable(err) {
 		return err
 	}
-	c.Log.Error("clients are still led to the shadow", "error", err)
-	return nil
+	astray, unknown := c.Traffic.Astray(ctx)
+	if !astray && (p == nil || unknown != nil) {
+		return nil
+	}
+	if p == nil {
+		c.Log.Error("clients are led to the shadow, which has not taken over; leading them back")
+		p = &progress{Step: undoing, Place: placeOf(c.ShadowDSN)}
+	}
+	err = c.back(ctx, p)
+	if errors.Is(err, errAstray) {
+		c.Log.Error("clients could not be led back", "error", err)
+		return nil
+	}
+	return err
 }

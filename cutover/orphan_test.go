@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"testing"
+	"time"
 
 	"github.com/pgumbra/pgumbra/cutover/traffic"
 	"github.com/pgumbra/pgumbra/internal/control"
@@ -81,11 +82,10 @@ func (s *stopping) step(name string) {
 
 func (s *stopping) Pause(ctx context.Context) error  { s.step("pause"); return s.Traffic.Pause(ctx) }
 func (s *stopping) Switch(ctx context.Context) error { s.step("switch"); return s.Traffic.Switch(ctx) }
-func (s *stopping) Back(ctx context.Context) error   { s.step("back"); return s.Traffic.Back(ctx) }
-func (s *stopping) Resume(ctx context.Context) error {
-	defer s.step("resumed")
-	s.step("resume")
-	return s.Traffic.Resume(ctx)
+func (s *stopping) Settle(ctx context.Context, to traffic.Place, patience time.Duration) error {
+	defer s.step("settled")
+	s.step("settle")
+	return s.Traffic.Settle(ctx, to, patience)
 }
 
 // The successor has swapped when the orphan wakes up, which holds nobody, leads
@@ -94,7 +94,7 @@ func (s *stopping) Resume(ctx context.Context) error {
 func TestLeaderThatWakesUpAfterItsSuccessorsSwapUndoesNothing(t *testing.T) {
 	t.Parallel()
 	for name, failsAt := range map[string]string{
-		"pause": "", "switch": "", "back": "before decide", "resume": "before decide", "resumed": "before decide",
+		"pause": "", "switch": "", "settle": "before decide", "settled": "before decide",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -127,13 +127,18 @@ func (c *Cutover) fenceStands(ctx context.Context, p *progress) error {
 }
 
 func (c *Cutover) giveUp(ctx context.Context, p *progress) error {
-	if err := c.back(ctx, p); err != nil {
+	err := c.back(ctx, p)
+	if errors.Is(err, errAstray) {
+		c.Log.Error("the cutover is undone, but for clients", "error", err)
+		err = nil
+	}
+	if err != nil {
 		return fmt.Errorf("undo the cutover: %w", err)
 	}
 	if c.Upgrade.Phase != control.Cutover {
 		return nil
 	}
-	err := pg.ReadCommitted(ctx, c.Sides.Production, func(tx pgx.Tx) error {
+	err = pg.ReadCommitted(ctx, c.Sides.Production, func(tx pgx.Tx) error {
 		return control.Advance(ctx, tx, c.Upgrade, control.Following)
 	})
 	if err != nil {
@@ -154,6 +159,12 @@ func (c *Cutover) Clear(ctx context.Context) error {
 	left, err := c.underWay(ctx, c.Sides.Production)
 	if err != nil {
 		return err
+	}
+	if left != nil && left.Step == undoing {
+		if err := c.back(ctx, left); err != nil {
+			return fmt.Errorf("undo the cutover: %w", err)
+		}
+		left = nil
 	}
 	if left != nil || c.Upgrade.Phase.Swapped() {
 		return fmt.Errorf("the cutover is not undone: %s", c.Upgrade.Phase)

@@ -16,13 +16,13 @@ import (
 )
 
 // Traffic leads clients from one database to the other, as package traffic does
-// it: with all pools at once, and repeating a step does no harm. Switch and Back
-// return [traffic.ErrNotPaused] for clients that are not held.
+// it: with all pools at once, and repeating a step does no harm. Pause and Switch
+// are undone everywhere if they fail anywhere; Settle goes as far as it can.
 type Traffic interface {
 	Inspect(ctx context.Context) ([]plans.Finding, error)
 	Pause(ctx context.Context) error
 	Switch(ctx context.Context) error
-	Back(ctx context.Context) error
+	Settle(ctx context.Context, to traffic.Place, patience time.Duration) error
 	Resume(ctx context.Context) error
 	Astray(ctx context.Context) (bool, error)
 }
@@ -117,7 +117,7 @@ func (c *Cutover) forward(ctx context.Context, p *progress, report func() []byte
 	if errors.Is(noted, control.ErrDeposed) {
 		return noted
 	}
-	if err := errors.Join(noted, c.leadOn(ctx, Traffic.Switch)); err != nil {
+	if err := errors.Join(noted, c.settle(ctx, traffic.Shadow)); err != nil {
 		return fmt.Errorf("the shadow is production now, but not everything is done that leads there: %w", err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, notePatience)
@@ -157,22 +157,16 @@ func (c *Cutover) noteSwapped(ctx context.Context, p *progress, report []byte) e
 	return err
 }
 
-// leadOn makes sure of where clients are led, and lets them go on. A PgBouncer
+// settle makes sure of where clients are led, and lets them go on. A PgBouncer
 // that was started again holds nobody any more and reads where to lead in its
 // file; only what leads elsewhere must be held to be changed.
-func (c *Cutover) leadOn(ctx context.Context, lead func(Traffic, context.Context) error) error {
+func (c *Cutover) settle(ctx context.Context, to traffic.Place) error {
 	if c.Traffic == nil {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, leadPatience)
 	defer cancel()
-	err := lead(c.Traffic, ctx)
-	if errors.Is(err, traffic.ErrNotPaused) {
-		if err = c.hold(ctx); err == nil {
-			err = lead(c.Traffic, ctx)
-		}
-	}
-	return errors.Join(err, c.Traffic.Resume(ctx))
+	return c.Traffic.Settle(ctx, to, c.pausePatience())
 }
 
 // hold pauses clients within its own deadline.
@@ -182,9 +176,15 @@ func (c *Cutover) hold(ctx context.Context) error {
 	return c.Traffic.Pause(ctx)
 }
 
+// errAstray says that production takes writes again, and that clients of some
+// pool are perhaps held, or led to the shadow. The note of it stays, so that they
+// are seen to later.
+var errAstray = errors.New("not all clients go on at production")
+
 // back undoes a cutover that did not commit on the shadow: production takes
 // writes again, captured as before. Clients go on even if production cannot be
-// reached from here: the shadow is closed to them for certain.
+// reached from here: the shadow is closed to them for certain. Returns
+// [errAstray] where only some of them do.
 func (c *Cutover) back(ctx context.Context, p *progress) error {
 	ctx = context.WithoutCancel(ctx)
 	led := p.Step == switching || p.Step == deciding || p.Step == undoing
@@ -192,12 +192,9 @@ func (c *Cutover) back(ctx context.Context, p *progress) error {
 	if errors.Is(reopened, control.ErrDeposed) {
 		return reopened
 	}
-	lead := Traffic.Back
-	if !led { // a command would be told to undo what it was not told to do
-		lead = func(Traffic, context.Context) error { return nil }
-	}
-	if err := errors.Join(reopened, c.leadOn(ctx, lead)); err != nil {
-		return err
+	settled := c.goOnHere(ctx, led)
+	if reopened != nil || errors.Is(settled, control.ErrDeposed) {
+		return errors.Join(reopened, settled)
 	}
 	err := c.dropFarFence(ctx)
 	if errors.Is(err, control.ErrDeposed) {
@@ -206,9 +203,21 @@ func (c *Cutover) back(ctx context.Context, p *progress) error {
 	if err != nil {
 		c.Log.Warn("triggers of the fence are left; they let everything pass", "error", err)
 	}
+	if settled != nil {
+		return fmt.Errorf("%w: %w", errAstray, settled)
+	}
 	ctx, cancel := context.WithTimeout(ctx, notePatience)
 	defer cancel()
 	return c.setSwitch(ctx, c.Sides.Production, nil)
+}
+
+// goOnHere lets clients go on at production. Where they were not led away, a
+// command is not told to undo what it was not told to do.
+func (c *Cutover) goOnHere(ctx context.Context, led bool) error {
+	if c.Traffic == nil || led {
+		return c.settle(ctx, traffic.Production)
+	}
+	return c.Traffic.Resume(ctx)
 }
 
 // openFence lets production's tables be written again. Noting it first waits

@@ -7,8 +7,9 @@
 // RELOAD when SHOW DATABASES shows the new place.
 //
 // Order of calls: [Open]; [Traffic.Inspect] and [Traffic.Steps] for the dry
-// run; in a cutover [Traffic.Pause], [Traffic.Switch], [Traffic.Resume], and
-// [Traffic.Back] instead of Switch the other way; [Traffic.Side] after a crash;
+// run; in a cutover [Traffic.Pause] and [Traffic.Switch], which are undone
+// everywhere if they fail anywhere; once it is decided where clients belong,
+// [Traffic.Settle]; [Traffic.Side] after a crash;
 // [Traffic.Finish] when no way back is wanted any more.
 //
 // # What a command is told

@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -150,5 +151,37 @@ func TestOneOfSeveralAstrayIsSeen(t *testing.T) {
 	f.must(first.Resume)
 	if got, err := f.traffic.Astray(t.Context()); got || err == nil {
 		t.Errorf("astray with one that is away: %t, %v", got, err)
+	}
+}
+
+// What is decided is done wherever it can be: one PgBouncer's death leads no
+// other's clients to the wrong side, and holds none.
+func TestSettleGoesAsFarAsItCan(t *testing.T) {
+	t.Parallel()
+	f := start(t, testcontainers.PgBouncerOptions{})
+	first := f.traffic
+	second := startBouncer(t, testcontainers.PgBouncerOptions{Databases: map[string]string{"shop": f.file.Production.DSN}})
+	f.serve(second)
+	f.must(f.traffic.Pause)
+	f.must(f.traffic.Switch)
+	if err := second.Kill(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	settle := func(to Place) error { return f.traffic.Settle(t.Context(), to, time.Second) }
+	if err := settle(Production); !errors.Is(err, ErrUnknown) {
+		t.Errorf("%v", err)
+	}
+	both := f.traffic
+	f.traffic = first
+	f.wantSide(Side{Leads: Production, File: Production})
+	f.traffic = both
+	if err := second.Restart(t.Context()); err != nil { // leads to the shadow, and holds nobody
+		t.Fatal(err)
+	}
+	for _, to := range []Place{Production, Production, Shadow, Production} {
+		if err := settle(to); err != nil {
+			t.Error(err)
+		}
+		f.wantSide(Side{Leads: to, File: to})
 	}
 }

@@ -156,6 +156,28 @@ func (t *Traffic) lead(ctx context.Context, to, from Place) error {
 	return t.all(ctx, lead(to), lead(from))
 }
 
+// Settle leads all clients to where a decision says, and lets them go on: each
+// PgBouncer as far as it can, whatever becomes of the others. Clients that are
+// not held are, where their entry has to be changed, for patience at the most.
+// Repeating it does no harm.
+func (t *Traffic) Settle(ctx context.Context, to Place, patience time.Duration) error {
+	return errors.Join(t.each(ctx, func(m member, ctx context.Context) error {
+		err := m.lead(ctx, to)
+		if errors.Is(err, ErrNotPaused) {
+			if err = holdFor(ctx, m, patience); err == nil {
+				err = m.lead(ctx, to)
+			}
+		}
+		return errors.Join(err, m.resume(ctx))
+	})...)
+}
+
+func holdFor(ctx context.Context, m member, patience time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	return m.pause(ctx)
+}
+
 // undoLimit is for what is done after a failure, when the caller's time may be
 // over.
 const undoLimit = 20 * time.Second
