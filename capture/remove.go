@@ -29,8 +29,8 @@ func Remove(ctx context.Context, pool *pgxpool.Pool, run *control.Run) error {
 		}
 	}
 	return locks.run(ctx, accessExclusive, nil, func(tx pgx.Tx) error {
-		_, err := tx.Exec(ctx, fmt.Sprintf("DROP SEQUENCE IF EXISTS %s; DROP FUNCTION IF EXISTS %s(pg_catalog.oid)",
-			sequence(run.ID).Quoted(), fingerprintFunction(run.ID).Quoted()))
+		_, err := tx.Exec(ctx, fmt.Sprintf("DROP SEQUENCE IF EXISTS %s, %[3]s; DROP FUNCTION IF EXISTS %[2]s(pg_catalog.oid), %[3]s(bigint)",
+			sequence(run.ID).Quoted(), fingerprintFunction(run.ID).Quoted(), fullName(run.ID).Quoted()))
 		return err
 	})
 }

@@ -168,18 +168,6 @@ func (t *target) body(what string, active pg.Name) string {
 // are never taken for columns of the same name.
 const declarations = "<<own>> DECLARE xid pg_catalog.xid8 := pg_catalog.pg_current_xact_id(); seq bigint; entries bigint; "
 
-// valve ends the recording of a reverse journal that reached its limit: after
-// the swap no process of ours has to be there to look after its size. Such a
-// journal never shrinks, so its size is also the record of the gap: there is no
-// way back over it.
-func (t *target) valve(active pg.Name) string {
-	if t.limit <= 0 {
-		return ""
-	}
-	return fmt.Sprintf("IF pg_catalog.pg_relation_size(%s::pg_catalog.regclass) >= %d THEN RETURN NULL; END IF; ",
-		pg.Literal(active.Quoted()), t.limit)
-}
-
 func (t *target) updateEntries(active pg.Name) []string {
 	if t.Record == plans.RecordImage {
 		return []string{t.fromTable(OpDelete, "pgumbra_old", active), t.fromTable(OpInsert, "pgumbra_new", active)}

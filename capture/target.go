@@ -24,7 +24,7 @@ type target struct {
 	columns []column
 	members []plans.Member
 	frozen  bool
-	limit   int64 // bytes of a journal that guards its own size; 0: a leader does
+	share   int64 // bytes above which a journal guards the size of all; 0: a leader does
 }
 
 // column is a live column. Its type is SQL text with the collation, a domain
@@ -122,7 +122,7 @@ func reverseTarget(ctx context.Context, db pg.Querier, run *control.Run, table *
 	}
 	t, err := readTarget(ctx, db, run, Reverse(run, table), oid)
 	if err == nil {
-		t.limit = run.Plan.Settings.Capture.MaxJournal
+		t.share = share(run)
 	}
 	return t, err
 }
