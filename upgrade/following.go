@@ -173,16 +173,31 @@ func (w *worker) recopyLost(ctx context.Context) error {
 	return w.bringInStep(ctx)
 }
 
+// counts are journal rows written and replayed so far.
+type counts struct{ journalled, replayed int64 }
+
+// untracked are the counts where the server keeps no statistics: what is replayed
+// and what is left make up what was written. The two are read a moment apart, and
+// of a shadow elsewhere from a copy, so that a total may seem to shrink.
+func (before counts) untracked(replayed, pending int64) counts {
+	now := counts{replayed + pending, replayed}
+	if replayed >= before.replayed {
+		now.journalled = max(now.journalled, before.journalled)
+	}
+	return now
+}
+
 // count measures journal rows in and out for status, and says early when
 // following will never catch up. The sequence does not count them: entries of a
 // bulk statement share a number.
 func (w *worker) count(ctx context.Context) error {
-	var journalled, replayed int64
-	err := w.sides.Production.QueryRow(ctx, `SELECT
+	var now counts
+	var tracked bool
+	err := w.sides.Production.QueryRow(ctx, `SELECT pg_catalog.current_setting('track_counts')::boolean,
 		(SELECT coalesce(sum(pg_stat_get_tuples_inserted(oid)), 0)::bigint FROM pg_class
 		 WHERE relnamespace = 'pgumbra'::regnamespace AND relkind = 'r' AND relname ~ ('^journal_' || $1::text || '_[0-9]+_[ab]$')),
 		(SELECT coalesce(sum(rows_replayed), 0)::bigint FROM pgumbra.shadow_table WHERE run_id = $1::text::bigint)`,
-		fmt.Sprint(w.run.ID)).Scan(&journalled, &replayed)
+		fmt.Sprint(w.run.ID)).Scan(&tracked, &now.journalled, &now.replayed)
 	if err != nil {
 		return fmt.Errorf("count changes: %w", err)
 	}
@@ -190,7 +205,11 @@ func (w *worker) count(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	w.forecast.Observe(time.Now(), journalled, replayed, pending)
+	if !tracked {
+		now = w.counts.untracked(now.replayed, pending)
+	}
+	w.counts = now
+	w.forecast.Observe(time.Now(), now.journalled, now.replayed, pending)
 	if _, outlook := w.forecast.ETA(); outlook == replay.Never && time.Since(w.counted) > time.Minute {
 		w.counted = time.Now()
 		w.log.Warn("production changes faster than replay follows; see docs/what-if.md", "pending", pending)

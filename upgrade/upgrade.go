@@ -80,6 +80,7 @@ type worker struct {
 	replayer  *replay.Replayer
 	swapping  swapping
 	forecast  replay.Forecast
+	counts    counts
 	counted   time.Time
 	intact    string // the catalogs' signature at the last clean look at structure and triggers
 	structure structure

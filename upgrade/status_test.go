@@ -1,0 +1,41 @@
+package upgrade_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/pgumbra/pgumbra/upgrade"
+)
+
+// A server that keeps no statistics does not tell how much was journalled.
+func TestRatesAreMeasuredWithoutStatisticsOfTheServer(t *testing.T) {
+	t.Parallel()
+	ctx := limited(t, 2*time.Minute)
+	w := build(t, history{
+		structure:  `CREATE SCHEMA shop; CREATE TABLE shop.a (id int PRIMARY KEY, v int); INSERT INTO shop.a SELECT n, n FROM generate_series(1, 100) n;`,
+		migrations: []string{"ALTER TABLE shop.a ADD COLUMN w int;"},
+	})
+	var database string
+	must(t, one(w.production, "SELECT quote_ident(current_database())", &database))
+	exec(t, w.production, "ALTER DATABASE "+database+" SET track_counts = off")
+	var group errgroup.Group
+	group.Go(func() error { return upgrade.Run(ctx, w.file(), upgrade.Options{Log: w.log}) })
+	await(ctx, t, w.production, "SELECT to_regclass('pgumbra.run') IS NOT NULL")
+	await(ctx, t, w.production, "SELECT EXISTS (SELECT FROM pgumbra.run WHERE phase = 'following')")
+	i := 0
+	polled(ctx, t, func() bool {
+		i++
+		exec(t, w.production, fmt.Sprintf("UPDATE shop.a SET v = %d", i))
+		s, err := upgrade.ReadStatus(ctx, w.file())
+		must(t, err)
+		return s.Rate.In > 1 && s.Rate.Out > 1
+	})
+	_, err := upgrade.Abort(ctx, w.file(), upgrade.Purge, w.log)
+	must(t, err)
+	if err := group.Wait(); err == nil {
+		t.Error("the run does not know that it was aborted")
+	}
+}
