@@ -23,6 +23,8 @@ type tableDraft struct {
 	source *sourceDraft
 	plan   Table
 	index  *catalog.Index // in final, that serves the key
+	// makesKey: none does, and one is made for the run
+	makesKey bool
 }
 
 // sourceDraft is a production table on its way into the plan.

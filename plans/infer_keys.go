@@ -265,8 +265,7 @@ func (m *maker) pairKey(d *tableDraft) {
 	index, unique := m.shadowIndex(d, d.plan.Key)
 	d.index = index
 	if index == nil {
-		m.warning("no-key-index", d.after.Name.String(), "the upgraded table has no index on the columns of the key: each batch reads it whole",
-			"keep an index on "+strings.Join(shadowColumns(d.plan.Key), ", "))
+		m.noKeyIndex(d)
 		return
 	}
 	d.plan.SoleKey = m.onlyUnique(d, index)

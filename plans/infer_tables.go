@@ -33,6 +33,7 @@ func (m *maker) writeMapping(ctx context.Context) error {
 	}
 	m.markKeyEntries()
 	m.writeTables()
+	m.makeKeyIndexes()
 	m.sequences()
 	m.views()
 	m.foreignKeys()
