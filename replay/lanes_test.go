@@ -2,11 +2,15 @@ package replay
 
 import (
 	"errors"
+	"fmt"
 	"testing"
+	"time"
 
+	"github.com/jackc/pgx/v5/pgxpool"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
 )
 
@@ -183,4 +187,54 @@ func TestCatchUpInLanes(t *testing.T) {
 		w.want(`SELECT state || COALESCE(pieces, 0) || pieces_done FROM pgumbra.shadow_table`, "indexing00")
 		w.same()
 	})
+}
+
+// Sessions are ended at any moment, of leaders and of lanes, while production
+// changes: nothing is lost, whoever had committed what.
+func TestLanesSurviveConnectionsThatAreCut(t *testing.T) {
+	t.Parallel()
+	eachWay(t, func(t *testing.T, newWorld maker) {
+		w := newWorld(t, itemsStructure(`INSERT INTO items SELECT n, 'n', n FROM generate_series(1, 300) n`), soleItems)
+		r, ended := w.inLanes(), 0
+		r.Sides = control.Together(w.victims(w.pool))
+		if w.sides.Apart() {
+			r.Sides.Shadow = w.victims(w.sides.Shadow)
+		}
+		w.r = w.inLanes()
+		for round := range 40 {
+			w.exec(fmt.Sprintf(`DELETE FROM shop.items WHERE id %% 5 = %d; UPDATE shop.items SET price = price + 1 WHERE id %% 3 = %[1]d %% 3;
+				INSERT INTO shop.items SELECT n, 'again', %[1]d FROM generate_series(%[1]d %% 5, 300, 5) n ON CONFLICT (id) DO UPDATE SET name = 'more'`, round))
+			var batch errgroup.Group
+			batch.Go(func() error {
+				_, err := r.Batch(w.ctx, w.table(0))
+				return err
+			})
+			time.Sleep(time.Duration(round%15) * time.Millisecond) // any moment will do
+			for _, side := range []*pgxpool.Pool{w.pool, w.sides.Shadow} {
+				w.script(side, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'pgumbra/victim'
+					AND datname = current_database() AND random() < 0.3`)
+			}
+			switch err := batch.Wait(); {
+			case pg.Unreachable(err):
+				ended++
+			case err != nil:
+				t.Fatal(err)
+			}
+			w.batch(0) // at once, while what is left of the other may still be at work
+			w.same()
+		}
+		if ended < 5 {
+			t.Errorf("only %d batches of 40 were hit", ended)
+		}
+		w.verified(0)
+	})
+}
+
+// victims are sessions beside those of the test.
+func (w *world) victims(of *pgxpool.Pool) *pgxpool.Pool {
+	w.t.Helper()
+	pool, err := pg.NewPool(w.ctx, of.Config().ConnString(), 16, pg.Options{Component: "victim", SearchPath: "shop"})
+	w.must(err)
+	w.t.Cleanup(pool.Close)
+	return pool
 }
