@@ -75,7 +75,8 @@ func (m *maker) allExtensions(ctx context.Context) ([]Entry, error) {
 	entries := []Entry{}
 	number := -1
 	for _, e := range m.after.Extensions {
-		if m.lacksSchema(e.Schema, entries) {
+		_, ordinary := m.after.Schema(e.Schema) // pg_catalog is none
+		if ordinary && !m.side.has(e.Schema) && !made(e.Schema, entries) {
 			entry, err := m.schemaFor(ctx, e.Schema, number)
 			if err != nil {
 				return nil, err
@@ -90,11 +91,9 @@ func (m *maker) allExtensions(ctx context.Context) ([]Entry, error) {
 	return entries, nil
 }
 
-// lacksSchema: the shadow has it not, and no entry makes it yet.
-func (m *maker) lacksSchema(schema string, made []Entry) bool {
-	_, ordinary := m.after.Schema(schema) // pg_catalog is none
-	twice := slices.ContainsFunc(made, func(e Entry) bool { return e.Tag == tagSchemaOf && e.Name.Name == schema })
-	return ordinary && !twice && !m.side.has(schema)
+// made reports whether a schema is one that an extension is given.
+func made(schema string, entries []Entry) bool {
+	return slices.ContainsFunc(entries, func(e Entry) bool { return e.Tag == tagSchemaOf && e.Name.Name == schema })
 }
 
 // schemaFor makes the schema of an extension like production's from the start:

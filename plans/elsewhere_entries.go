@@ -36,8 +36,9 @@ func (m *maker) elsewhereEntries(ctx context.Context) error {
 	if !m.plan.Elsewhere {
 		return nil
 	}
-	// What is made comes before default privileges, which would be granted on it.
-	for _, write := range []func(context.Context) error{m.versionEntry, m.standingEntries, m.defaultPrivileges} {
+	// What is made comes behind privileges on its schema, which its owner may need,
+	// and before default ones, which would be granted on it.
+	for _, write := range []func(context.Context) error{m.standingEntries, m.versionEntry, m.defaultPrivileges} {
 		if err := write(ctx); err != nil {
 			return err
 		}
@@ -135,7 +136,7 @@ func (m *maker) versionEntry(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if !m.side.has(v.Name.Schema) && !m.made(v.Name.Schema) {
+	if !m.side.has(v.Name.Schema) && !made(v.Name.Schema, m.plan.Entries) {
 		schema, err := m.newSchema(ctx, v.Name.Schema)
 		if err != nil {
 			return err
@@ -148,11 +149,6 @@ func (m *maker) versionEntry(ctx context.Context) error {
 	}
 	m.atSwap(Entry{Tag: tagVersion, Name: v.Name, SQL: strings.TrimSpace(sql)})
 	return nil
-}
-
-// made reports whether a schema is one that an extension was given.
-func (m *maker) made(schema string) bool {
-	return slices.ContainsFunc(m.plan.Entries, func(e Entry) bool { return e.Tag == tagSchemaOf && e.Name.Name == schema })
 }
 
 // withoutTablespaces leaves the choice of a tablespace that the shadow's server

@@ -94,3 +94,38 @@ func TestDatabaseComesOverWithTheSwap(t *testing.T) {
 		t.Errorf("%d rows", rows)
 	}
 }
+
+// TestDatabaseComesOverByARoleThatOwnsTheShadows, and that is no superuser. Who
+// may create in public changed in 15.
+func TestDatabaseComesOverByARoleThatOwnsTheShadows(t *testing.T) {
+	t.Parallel()
+	ctx := limited(t, 3*time.Minute)
+	start := func(major int, database string) *testcontainers.Server {
+		s, err := testcontainers.Start(ctx, testcontainers.Options{Major: major})
+		must(t, err)
+		t.Cleanup(func() { _ = s.Stop(context.Background()) })
+		exec(t, s.DSN("postgres"), "CREATE ROLE owner; CREATE ROLE deploy LOGIN CREATEDB; GRANT owner, pg_read_all_stats TO deploy")
+		exec(t, s.DSN("postgres"), database)
+		return s
+	}
+	old := start(14, "CREATE DATABASE shop")
+	next := start(17, "CREATE DATABASE shop OWNER deploy")
+	as := func(s *testcontainers.Server) string {
+		return strings.Replace(s.DSN("shop"), "://postgres@", "://deploy@", 1)
+	}
+	w := build(t, history{
+		structure:  "CREATE SCHEMA shop; CREATE TABLE shop.a (id int PRIMARY KEY); INSERT INTO shop.a SELECT generate_series(1, 100);",
+		migrations: []string{"ALTER TABLE shop.a ADD COLUMN v text;"},
+		here:       old.DSN("shop"), apart: as(next),
+	})
+	w.edit(w.production, as(old))
+	exec(t, w.production, `ALTER SCHEMA shop OWNER TO owner; ALTER TABLE shop.a OWNER TO owner; ALTER TABLE public.schema_migrations OWNER TO owner;
+		ALTER DATABASE shop SET work_mem = '5MB'; REVOKE ALL ON DATABASE shop FROM PUBLIC; GRANT CONNECT ON DATABASE shop TO owner; COMMENT ON DATABASE shop IS 'shop';
+		GRANT CREATE ON DATABASE shop TO deploy`)
+	w.run(ctx, upgrade.Options{Cutover: true})
+	want := []string{"-: work_mem=5MB", "comment shop", "database owner CONNECT false", "public PUBLIC CREATE false", "public PUBLIC USAGE false"}
+	if diff := cmp.Diff(want, lines(t, next.DSN("shop"), belongings)); diff != "" {
+		t.Error(diff)
+	}
+	must(t, upgrade.Finish(ctx, w.file(), cutover.KeepOld, upgrade.Purge, w.log))
+}
