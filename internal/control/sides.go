@@ -216,33 +216,49 @@ func CheckMirror(ctx context.Context, production, shadow pg.Querier, run *Run) e
 }
 
 // Mirror copies the states and positions of the shadow's tables to production's
-// control schema: status reads them there, and journals are emptied by them.
-// What is mirrored was committed on the shadow before, and never takes the place
-// of what was mirrored of a later moment: without a position a table's journal
-// rows would be news to nobody. Does nothing where both sides are one.
+// control schema: status reads them there, and journals are emptied by them. Does
+// nothing where both sides are one.
 func Mirror(ctx context.Context, sides Sides, run *Run) error {
 	if !sides.Apart() {
 		return nil
 	}
-	var tables []byte
-	err := sides.Shadow.QueryRow(ctx, `
-		SELECT coalesce(pg_catalog.json_agg(t), '[]') FROM (
-		SELECT t.*, greatest(t.rows_copied, (SELECT coalesce(sum(c.rows), 0)::bigint FROM pgumbra.chunk c WHERE c.run_id = t.run_id AND c.n = t.n)) AS copied
-		FROM pgumbra.shadow_table t WHERE t.run_id = $1) t`, run.ID).Scan(&tables)
+	rows, err := ReadPositions(ctx, sides.Shadow, run, nil)
 	if err != nil {
-		return fmt.Errorf("read the shadow's positions: %w", err)
+		return err
 	}
-	_, err = sides.Production.Exec(ctx, `
+	return MirrorPositions(ctx, sides.Production, run, rows)
+}
+
+// ReadPositions reads what [MirrorPositions] writes, of some tables; nil: of all.
+func ReadPositions(ctx context.Context, shadow pg.Querier, run *Run, tables []int) (rows []byte, err error) {
+	err = shadow.QueryRow(ctx, `
+		SELECT coalesce(pg_catalog.json_agg(t), '[]') FROM (
+		SELECT t.*, CASE t.state WHEN 'copying' THEN greatest(t.rows_copied,
+		       (SELECT coalesce(sum(c.rows), 0)::bigint FROM pgumbra.chunk c WHERE c.run_id = t.run_id AND c.n = t.n)) ELSE t.rows_copied END AS copied
+		FROM pgumbra.shadow_table t WHERE t.run_id = $1 AND ($2::int[] IS NULL OR t.n = ANY ($2))) t`, run.ID, tables).Scan(&rows)
+	if err != nil {
+		return nil, fmt.Errorf("read the shadow's positions: %w", err)
+	}
+	return rows, nil
+}
+
+// MirrorPositions writes what was committed on the shadow before. It never takes
+// the place of what was mirrored of a later moment: without a position a table's
+// journal rows would be news to nobody. It may be lost in a crash, and may be late:
+// a position that is behind makes a batch that finds nothing new.
+func MirrorPositions(ctx context.Context, production pg.Querier, run *Run, rows []byte) error {
+	_, err := production.Exec(ctx, `
 		INSERT INTO pgumbra.shadow_table AS old (run_id, n, production, shadow, state, position, rows_copied, rows_total, rows_replayed,
 		       verified_at, recopied, recopy_reason)
 		SELECT $1, n, production, shadow, state, position, copied, rows_total, rows_replayed, verified_at, recopied, recopy_reason
 		FROM pg_catalog.json_to_recordset($2) AS t (n integer, production text, shadow text, state text, position pg_snapshot, copied bigint,
 		       rows_total bigint, rows_replayed bigint, verified_at timestamptz, recopied integer, recopy_reason text)
+		WHERE pg_catalog.set_config('synchronous_commit', 'off', true) = 'off'
 		ON CONFLICT (run_id, n) DO UPDATE SET (production, shadow, state, position, rows_copied, rows_total, rows_replayed, verified_at, recopied, recopy_reason) =
 		       (EXCLUDED.production, EXCLUDED.shadow, EXCLUDED.state, EXCLUDED.position, EXCLUDED.rows_copied, EXCLUDED.rows_total,
 		        EXCLUDED.rows_replayed, EXCLUDED.verified_at, EXCLUDED.recopied, EXCLUDED.recopy_reason)
 		WHERE old::text IS DISTINCT FROM EXCLUDED::text AND (old.position IS NULL OR EXCLUDED.recopied > old.recopied
-		   OR EXCLUDED.recopied = old.recopied AND pg_catalog.pg_snapshot_xmax(EXCLUDED.position) >= pg_catalog.pg_snapshot_xmax(old.position))`, run.ID, tables)
+		   OR EXCLUDED.recopied = old.recopied AND pg_catalog.pg_snapshot_xmax(EXCLUDED.position) >= pg_catalog.pg_snapshot_xmax(old.position))`, run.ID, rows)
 	if err != nil {
 		return fmt.Errorf("mirror the shadow's positions: %w", err)
 	}
