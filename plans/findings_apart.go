@@ -41,7 +41,7 @@ func (m *maker) needsOutside(ctx context.Context) error {
 	for _, s := range m.plan.Schemas {
 		names = append(names, s.Shadow)
 	}
-	rows, err := m.scratch.db.Query(ctx, needsSQL, names)
+	rows, err := m.scratch.db.Query(ctx, withHome(needsSQL), names)
 	if err != nil {
 		return err
 	}

@@ -15,6 +15,12 @@ import (
 //go:embed findings_outside.sql
 var outsideSQL string
 
+//go:embed findings_home.sql
+var homeSQL string
+
+// withHome writes how to find the schema of an object where a query needs it.
+func withHome(query string) string { return strings.ReplaceAll(query, "{{home}}", homeSQL) }
+
 // lookForDependencies finds what outside the schemas that move knows their
 // objects by oid: after the swap it would go on using the old ones, silently.
 func (m *maker) lookForDependencies(ctx context.Context) error {
@@ -26,7 +32,7 @@ func (m *maker) lookForDependencies(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	rows, err := m.db.Query(ctx, outsideSQL, m.file.Production.Schemas, classes, oids)
+	rows, err := m.db.Query(ctx, withHome(outsideSQL), m.file.Production.Schemas, classes, oids)
 	if err != nil {
 		return fmt.Errorf("read what depends on the schemas: %w", err)
 	}
