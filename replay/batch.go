@@ -202,7 +202,7 @@ func repeatable(err error) bool {
 		return false
 	}
 	state := pg.State(err)
-	return errors.Is(err, errMoved) || state == pg.SerializationFailure || state == pg.DeadlockDetected
+	return errors.Is(err, errMoved) || errors.Is(err, errLeaderless) || state == pg.SerializationFailure || state == pg.DeadlockDetected
 }
 
 // pause waits up to twice d, half of it by chance; false: ctx ended first.

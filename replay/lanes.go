@@ -75,8 +75,8 @@ func (r *Replayer) applyInLanes(ctx context.Context, e ends, f *feed, scopes []s
 // storage moved: the leader does when all is done, and then all is done again.
 func (r *Replayer) lane(ctx context.Context, f *feed, s scope, snapshot string, n news) error {
 	return r.begin(ctx, func(e ends) error {
-		if _, err := e.production.Exec(ctx, "SET TRANSACTION SNAPSHOT "+pg.Literal(snapshot), pgx.QueryExecModeSimpleProtocol); err != nil {
-			return fmt.Errorf("import the snapshot: %w", err)
+		if err := importSnapshot(ctx, e.production, snapshot); err != nil {
+			return err
 		}
 		if _, err := control.Join(ctx, e.shadow, r.Run, f.t.N); err != nil {
 			return err
@@ -86,4 +86,18 @@ func (r *Replayer) lane(ctx context.Context, f *feed, s scope, snapshot string, 
 		}
 		return f.apply(ctx, e, s, n)
 	})
+}
+
+// importSnapshot returns [errLeaderless] when the transaction that exported it
+// is gone.
+func importSnapshot(ctx context.Context, tx pgx.Tx, snapshot string) error {
+	_, err := tx.Exec(ctx, "SET TRANSACTION SNAPSHOT "+pg.Literal(snapshot), pgx.QueryExecModeSimpleProtocol)
+	switch pg.State(err) {
+	case "22023", "55000": // its file is gone; its transaction is
+		return fmt.Errorf("%w: %w", errLeaderless, err)
+	}
+	if err != nil {
+		return fmt.Errorf("import the snapshot: %w", err)
+	}
+	return nil
 }

@@ -43,6 +43,8 @@ var (
 	// errMoved: the storage of a production table changed under the
 	// transaction (TRUNCATE is not MVCC-safe), so what was read proves nothing.
 	errMoved = errors.New("storage of the production table changed during the transaction")
+	// errLeaderless: a lane found the batch that it belongs to ended.
+	errLeaderless = errors.New("the transaction that leads the batch is gone")
 )
 
 // Defaults of a [Replayer].
