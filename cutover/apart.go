@@ -216,14 +216,23 @@ func (a *apart) scriptThere() []stage {
 	if len(a.twins) > 0 {
 		locks = append(locks, "LOCK TABLE "+only(a.twins)+" IN EXCLUSIVE MODE")
 	}
+	var structure, defaults []plans.Entry
+	for _, e := range a.c.Parts.SwapEntries() {
+		if e.Defaults() {
+			defaults = append(defaults, e)
+		} else {
+			structure = append(structure, e)
+		}
+	}
 	return []stage{
 		{"locks", locks},
 		{"sequences", sequenceStatements(a.plan, a.stands)},
-		{"structure", entryStatements(a.c.Parts.SwapEntries())},
+		{"structure", entryStatements(structure)},
 		{"reverse capture", a.c.reverseCheck()},
 		{"gate", []string{opened(gateName(a.c.Upgrade))}},
 		{"version", versionThere(a.plan)},
 		{"names", a.entrance},
+		{"default privileges", entryStatements(defaults)},
 	}
 }
 

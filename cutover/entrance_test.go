@@ -7,6 +7,7 @@ import (
 
 	"github.com/pgumbra/pgumbra/cutover/traffic"
 	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/testcontainers"
 )
 
 // standing are entries about the shadow's database itself.
@@ -54,6 +55,23 @@ func TestWhatTheShadowsServerRefusesByNowIsToldBeforeClientsAreHeld(t *testing.T
 	f.hook = nil
 	f.swaps()
 	f.livesIn(traffic.Shadow)
+}
+
+// An empty public gives way to the shadow's schema, whose default privileges are
+// none yet.
+func TestDefaultPrivilegesOutliveTheSchemaThatGivesWay(t *testing.T) {
+	t.Parallel()
+	dsn, pool := database(t, "public", "")
+	there := &fixture{t: t, dsn: testcontainers.Database(t)}
+	f := farFrom(t, &fixture{t: t, dsn: dsn, pool: pool, schema: plans.Schema{Production: "public", Swap: plans.Move}}, there)
+	f.Parts.SwapEntries = func() []plans.Entry {
+		return []plans.Entry{{Tag: "DEFAULT ACL", Stage: plans.StageSwap, SQL: "ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON TABLES TO pg_monitor;"}}
+	}
+	f.swaps()
+	there.exec("CREATE TABLE public.later ()")
+	if !get[bool](there, "SELECT has_table_privilege('pg_monitor', 'public.later', 'SELECT') AND NOT has_table_privilege('pg_monitor', 'public.entry', 'SELECT')") {
+		t.Error("the schema has lost its default privileges, or its tables got them")
+	}
 }
 
 func TestVersionTableThatStaysBehindApart(t *testing.T) {

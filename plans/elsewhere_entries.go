@@ -26,8 +26,12 @@ const (
 // before the run and after it, and nothing of the shadow: trying it out hinders
 // nobody.
 func (e *Entry) Standing() bool {
-	return e.Stage == StageSwap && (e.Tag == tagSchema || e.Tag == tagDatabase || e.Tag == tagDefaults)
+	return e.Stage == StageSwap && (e.Tag == tagSchema || e.Tag == tagDatabase || e.Defaults())
 }
+
+// Defaults reports whether an entry of the swap makes default privileges: they
+// come behind the names, since an empty schema of the true name may have made way.
+func (e *Entry) Defaults() bool { return e.Stage == StageSwap && e.Tag == tagDefaults }
 
 // elsewhereEntries writes what a dump of the shadow's schemas does not hold and
 // another database lacks: it is run in the swap, so that a run that is given up
@@ -36,8 +40,7 @@ func (m *maker) elsewhereEntries(ctx context.Context) error {
 	if !m.plan.Elsewhere {
 		return nil
 	}
-	// What is made comes behind privileges on its schema, which its owner may need,
-	// and before default ones, which would be granted on it.
+	// What is made comes behind privileges on its schema, which its owner may need.
 	for _, write := range []func(context.Context) error{m.standingEntries, m.versionEntry, m.defaultPrivileges} {
 		if err := write(ctx); err != nil {
 			return err
@@ -170,7 +173,7 @@ func (m *maker) withoutTablespaces(ctx context.Context) error {
 			continue
 		}
 		e.SQL = strings.TrimSuffix(rest, "\nSET default_tablespace = '';")
-		m.warning("tablespace-absent", name[2], "the shadow's server has no tablespace of this name: what is in it goes to the default tablespace there",
+		m.warning("tablespace-absent", pg.Unquoted(name[2]), "the shadow's server has no tablespace of this name: what is in it goes to the default tablespace there",
 			"make it there before the run: CREATE TABLESPACE "+name[2]+" LOCATION '…';")
 	}
 	return nil

@@ -201,7 +201,7 @@ func statementText(sql string) string {
 func (p *Plan) swapEntrySQL() []string {
 	var all []string
 	for _, e := range p.Entries {
-		if e.Stage != StageSwap {
+		if e.Stage != StageSwap || e.Defaults() {
 			continue
 		}
 		sql := statementText(e.SQL)

@@ -64,6 +64,11 @@ func (p *Plan) preparedSQL() []string {
 		}
 		all = append(all, fmt.Sprintf("ALTER SCHEMA %s RENAME TO %s", pg.Ident(s.Shadow), pg.Ident(s.Production)))
 	}
+	for _, e := range p.Entries {
+		if e.Defaults() {
+			all = append(all, e.SQL)
+		}
+	}
 	return all
 }
 
