@@ -71,6 +71,11 @@ func (m *maker) checkExtensions(ctx context.Context) error {
 		return err
 	}
 	for _, e := range m.after.Extensions {
+		for _, ours := range m.production.Extensions {
+			if ours.Name == e.Name {
+				e.Version = ours.Version // scratch has the newest
+			}
+		}
 		there, ok := offered[e.Name]
 		switch {
 		case !ok:
@@ -114,7 +119,7 @@ func (m *maker) checkCollations(ctx context.Context) error {
 	var wanted []string
 	for _, t := range m.after.Tables {
 		for _, c := range t.Columns {
-			if m.moving(t.Name.Schema) && strings.HasPrefix(c.Collation, `"pg_catalog".`) && !slices.Contains(wanted, c.Collation) {
+			if m.moving(t.Name.Schema) && strings.HasPrefix(c.Collation, "pg_catalog.") && !slices.Contains(wanted, c.Collation) {
 				wanted = append(wanted, c.Collation)
 			}
 		}
