@@ -18,5 +18,6 @@ FROM (
     UNION ALL
     SELECT 'pg_am'::regclass, oid, 'access method', amname::text FROM pg_am WHERE oid >= 16384
 ) o
-WHERE NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = o.class AND e.objid = o.oid AND e.deptype = 'e')
+-- an extension's come with it, and what is internal (the cast of a range to its multirange) with its type
+WHERE NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = o.class AND e.objid = o.oid AND e.deptype IN ('e', 'i'))
 ORDER BY o.kind, o.name

@@ -22,6 +22,7 @@ func TestRoleWithoutSuperuser(t *testing.T) {
 	o.sql(fmt.Sprintf(`CREATE ROLE %[1]s LOGIN; CREATE ROLE %[2]s; CREATE ROLE %[3]s;
 		CREATE VIEW shop.grouped AS SELECT id, t FROM shop.c GROUP BY id; ALTER VIEW shop.grouped OWNER TO %[3]s;
 		CREATE FUNCTION shop.one() RETURNS int LANGUAGE sql AS 'SELECT 1'; ALTER FUNCTION shop.one() OWNER TO %[3]s;
+		CREATE TYPE shop.band AS RANGE (subtype = numeric); ALTER TYPE shop.band OWNER TO %[2]s;
 		ALTER SCHEMA shop OWNER TO %[2]s; ALTER TABLE shop.a OWNER TO %[2]s; ALTER TABLE shop.c OWNER TO %[3]s;
 		ALTER TABLE public.schema_migrations OWNER TO %[2]s`, role, owner, third))
 	admin := o.dsn

@@ -12,7 +12,9 @@ SELECT t.oid, n.nspname, t.typname, t.typtype::text,
                              r.rngcanonical::regproc, r.rngsubdiff::regproc, format_type(r.rngmultitypid, NULL))
                       FROM pg_range r WHERE r.rngtypid = t.oid)
        ELSE '' END AS definition,
-       pg_get_userbyid(t.typowner) AS owner, coalesce(t.typacl::text, '') AS acl,
+       -- a multirange stays with whoever made its range, and is nothing by itself
+       pg_get_userbyid(coalesce((SELECT o.typowner FROM pg_range r JOIN pg_type o ON o.oid = r.rngtypid WHERE r.rngmultitypid = t.oid), t.typowner)) AS owner,
+       coalesce(t.typacl::text, '') AS acl,
        coalesce(obj_description(t.oid, 'pg_type'), '') ||
        coalesce((SELECT string_agg(a.attname || col_description(a.attrelid, a.attnum), ',' ORDER BY a.attnum)
                  FROM pg_attribute a WHERE t.typtype = 'c' AND a.attrelid = t.typrelid), '') AS comment,
