@@ -102,9 +102,15 @@ func TestCutoverThatIsNotPossibleChangesNothing(t *testing.T) {
 	}
 	leader := o.start(ctx, append([]string{"run"}, soon...)...)
 	o.wait(ctx, `SELECT 'x' FROM pgumbra.leader WHERE heartbeat > clock_timestamp() - interval '2 seconds' AND pid > 0`)
-	o.do(ctx, exitNotNow, "cutover")
+	if said := o.do(ctx, exitNotNow, "cutover", "--json").out.String(); said != "" {
+		t.Errorf("a cutover that was not possible has a result:\n%s", said)
+	}
 	must(t, tx.Rollback(ctx))
-	o.do(ctx, exitDone, "cutover")
+	var result statusAnswer
+	must(t, json.Unmarshal([]byte(o.do(ctx, exitDone, "cutover", "--json").out.String()), &result))
+	if result.Phase != "watching" {
+		t.Errorf("cutover --json ends at %s", result.Phase)
+	}
 	if got := leader.code(); got != exitDone {
 		t.Errorf("the leader: exit code %d\n%s", got, &leader.err)
 	}

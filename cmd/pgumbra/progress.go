@@ -30,9 +30,19 @@ const (
 	tableBars = 8
 )
 
+// A place is where progress goes.
+type place int
+
+const (
+	// beside the result, on stderr
+	beside place = iota
+	// within the result: with --json an object a line on stdout
+	within
+)
+
 // withProgress runs f and shows meanwhile where the run stands, as status
 // reads it, so that what is shown is what is recorded.
-func (a *app) withProgress(ctx context.Context, file *plans.File, f func() error) error {
+func (a *app) withProgress(ctx context.Context, file *plans.File, to place, f func() error) error {
 	group, ctx := errgroup.WithContext(ctx)
 	done := make(chan struct{})
 	group.Go(func() error {
@@ -40,7 +50,7 @@ func (a *app) withProgress(ctx context.Context, file *plans.File, f func() error
 		return f()
 	})
 	group.Go(func() error {
-		a.show(ctx, file, done)
+		a.show(ctx, file, to, done)
 		return nil
 	})
 	return group.Wait()
@@ -48,10 +58,11 @@ func (a *app) withProgress(ctx context.Context, file *plans.File, f func() error
 
 // show polls until done. A server that does not answer is not its problem: the
 // work says so.
-func (a *app) show(ctx context.Context, file *plans.File, done <-chan struct{}) {
+func (a *app) show(ctx context.Context, file *plans.File, to place, done <-chan struct{}) {
 	bars := term.IsTerminal(int(os.Stderr.Fd())) && !a.json
+	objects := a.json && to == within
 	every := lineTime
-	if bars || a.json {
+	if bars || objects {
 		every = redraw
 	}
 	display := &progress{screen: a.screen}
@@ -70,7 +81,7 @@ func (a *app) show(ctx context.Context, file *plans.File, done <-chan struct{}) 
 				continue
 			}
 			switch {
-			case a.json:
+			case objects:
 				_ = json.NewEncoder(os.Stdout).Encode(s)
 			case bars:
 				display.draw(s, now)

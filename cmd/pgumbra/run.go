@@ -41,7 +41,7 @@ following. Following is complete once every table follows and is verified.
 				return err
 			}
 			o := upgrade.Options{Until: phase, Cutover: cutover, Log: a.log}
-			err = a.withProgress(c.Context(), file, func() error { return upgrade.Run(c.Context(), file, o) })
+			err = a.withProgress(c.Context(), file, within, func() error { return upgrade.Run(c.Context(), file, o) })
 			if err != nil {
 				return err
 			}
@@ -68,7 +68,7 @@ and the exit code is 6.`,
 				return err
 			}
 			o := upgrade.Options{Log: a.log}
-			err = a.withProgress(c.Context(), file, func() error { return upgrade.Cutover(c.Context(), file, o) })
+			err = a.withProgress(c.Context(), file, beside, func() error { return upgrade.Cutover(c.Context(), file, o) })
 			if err != nil {
 				return err
 			}
