@@ -3,7 +3,9 @@ package upgrade_test
 import (
 	"context"
 	"fmt"
+	"os"
 	osexec "os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -81,7 +83,8 @@ func (p *pair) upgradeUnderPgbench(ctx context.Context, t *testing.T, w *world, 
 	t.Helper()
 	path, err := testcontainers.Bin("pgbench")
 	must(t, err)
-	bench := osexec.CommandContext(ctx, path, "-n", "-c", "8", "-j", "2", "-M", protocol, "-R", "300", "-T", "20", "-l", "--log-prefix", t.TempDir()+"/log", p.bouncer.DSN("app"))
+	logs := t.TempDir()
+	bench := osexec.CommandContext(ctx, path, "-n", "-c", "8", "-j", "2", "-M", protocol, "-R", "300", "-T", "20", "-l", "--log-prefix", logs+"/log", p.bouncer.DSN("app"))
 	var out strings.Builder
 	bench.Stdout, bench.Stderr = &out, &out
 	must(t, bench.Start())
@@ -89,6 +92,7 @@ func (p *pair) upgradeUnderPgbench(ctx context.Context, t *testing.T, w *world, 
 	if err := bench.Wait(); err != nil || !strings.Contains(out.String(), "number of failed transactions: 0 ") {
 		t.Errorf("pgbench: %v\n%s", err, &out)
 	}
+	longestWait(t, logs)
 	if now := p.version(ctx, t); now != 17 {
 		t.Errorf("clients reach PostgreSQL %d", now)
 	}
@@ -98,6 +102,29 @@ func (p *pair) upgradeUnderPgbench(ctx context.Context, t *testing.T, w *world, 
 		t.Error("the old server takes writes")
 	}
 	must(t, upgrade.Finish(ctx, w.file(), cutover.KeepOld, upgrade.Purge, w.log))
+}
+
+// longestWait prints what a client of pgbench waited at the most for one
+// transaction.
+func longestWait(t *testing.T, logs string) {
+	t.Helper()
+	files, err := filepath.Glob(logs + "/log*")
+	must(t, err)
+	var longest, transactions int
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		must(t, err)
+		for line := range strings.Lines(string(text)) {
+			var microseconds int
+			_, err := fmt.Sscanf(line, "%d %d %d", new(int), new(int), &microseconds)
+			must(t, err)
+			longest, transactions = max(longest, microseconds), transactions+1
+		}
+	}
+	if transactions == 0 {
+		t.Error("pgbench logged nothing")
+	}
+	t.Logf("the longest wait of %d transactions: %s", transactions, time.Duration(longest)*time.Microsecond)
 }
 
 func (p *pair) balancesEqual(ctx context.Context, t *testing.T) {

@@ -4,6 +4,9 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -27,6 +30,52 @@ func TestSwapFileGoesOnAfterAKill(t *testing.T) {
 		t.Error(err)
 	}
 	wantFiles(t, path, "new")
+}
+
+// A process of another user may write in the folder, and yet not keep the file's
+// owner; or not even that.
+func TestFileThatCannotBeReplacedIsSaid(t *testing.T) {
+	t.Parallel()
+	path := write(t, "text")
+	folder := filepath.Dir(path)
+	if err := replaceable(path); err != nil {
+		t.Error(err)
+	}
+	if os.Geteuid() != 0 { // then there is no other user to be
+		if err := os.Chmod(folder, 0o500); err != nil {
+			t.Fatal(err)
+		}
+		if err := replaceable(path); err == nil || !strings.Contains(err.Error(), "is not writable") {
+			t.Error(err)
+		}
+		return
+	}
+	if err := os.Chmod(filepath.Dir(folder), 0o755); err != nil { // a test's own folder is closed to others
+		t.Fatal(err)
+	}
+	for mode, says := range map[os.FileMode]string{0o755: "is not writable", 0o777: "it belongs to uid 0"} {
+		if err := os.Chmod(folder, mode); err != nil {
+			t.Fatal(err)
+		}
+		if err := asNobody(func() error { return replaceable(path) }); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%v does not say %s", err, says)
+		}
+	}
+}
+
+// asNobody does something on a thread of another user, which ends with it.
+func asNobody(do func() error) error {
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread() // and is not unlocked
+		const nobody = 65534
+		if _, _, no := syscall.RawSyscall(syscall.SYS_SETRESUID, nobody, nobody, nobody); no != 0 {
+			done <- no
+			return
+		}
+		done <- do()
+	}()
+	return <-done
 }
 
 func TestASymbolicLinkStaysOne(t *testing.T) {

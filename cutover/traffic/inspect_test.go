@@ -84,7 +84,16 @@ func TestInspectFindsWhatStandsAgainstTheSwitch(t *testing.T) {
 			setup: func(f *fixture) { f.change("shop = host=127.0.0.1", "shop = host=localhost") }, want: []string{"pending!"}},
 		"not loadable": {setup: func(f *fixture) { f.change("[pgbouncer]", "[pgbouncer") }, want: []string{"config!"}},
 		"no such file": {setup: func(f *fixture) { f.file.Traffic.PgBouncer[0].Config += "x" }, want: []string{"config!"}},
-		"paused":       {setup: func(f *fixture) { f.admin("PAUSE shop") }, want: []string{"paused!"}},
+		"disabled":     {setup: func(f *fixture) { f.admin("DISABLE shop") }, want: []string{"disabled!"}},
+		"shared port":  {settings: map[string]string{"so_reuseport": "1"}, want: []string{"shared-port!"}},
+		"another file": {
+			setup: func(f *fixture) {
+				path := f.bouncer.ConfigPath() + ".other"
+				f.write(path, f.config())
+				f.file.Traffic.PgBouncer[0].Config = path
+			},
+			want: []string{"config-other"}},
+		"paused": {setup: func(f *fixture) { f.admin("PAUSE shop") }, want: []string{"paused!"}},
 		"not production's entry": {
 			setup: func(f *fixture) { f.file.Production.DSN = testcontainers.Database(f.t) }, want: []string{"elsewhere!"}},
 		"a target that is not the shadow": {
