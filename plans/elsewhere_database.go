@@ -47,7 +47,7 @@ type correction struct {
 }
 
 func (c correction) entry() Entry {
-	return Entry{Tag: c.tag, Name: pg.Name{Name: c.name}, SQL: c.sql, Stage: StageSwap}
+	return Entry{Tag: c.tag, Name: pg.Name{Name: c.name}, SQL: c.sql}
 }
 
 func readState(ctx context.Context, db pg.Querier, schemas []string) (s state, err error) {
