@@ -209,7 +209,7 @@ func TestLanesSurviveConnectionsThatAreCut(t *testing.T) {
 				_, err := r.Batch(w.ctx, w.table(0))
 				return err
 			})
-			time.Sleep(time.Duration(round%15) * time.Millisecond) // any moment will do
+			<-time.After(time.Duration(round%15) * time.Millisecond) // any moment will do
 			for _, side := range []*pgxpool.Pool{w.pool, w.sides.Shadow} {
 				w.script(side, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'pgumbra/victim'
 					AND datname = current_database() AND random() < 0.3`)
