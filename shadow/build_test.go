@@ -113,6 +113,23 @@ func TestDropLeavesSharedObjectsAndProduction(t *testing.T) {
 	w.wants("0", "SELECT count(*) FROM pgumbra.structure")
 }
 
+// TestDropTakesWhatASessionOfOursStaged: where a server crashed, temporary
+// tables stay behind.
+func TestDropTakesWhatASessionOfOursStaged(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, items)
+	w.plain("items")
+	w.build("DOMAIN", "d", "CREATE DOMAIN @.d AS text;")
+	w.start()
+	orphan, err := w.pool.Acquire(t.Context())
+	must(t, err)
+	defer orphan.Release()
+	_, err = orphan.Exec(t.Context(), "CREATE TEMPORARY TABLE pgumbra_1_1_rows (x "+shopShadow+".d)")
+	must(t, err)
+	must(t, Drop(t.Context(), w.sides, w.run))
+	w.wants("0", "SELECT count(*) FROM pg_namespace WHERE nspname = '"+shopShadow+"'")
+}
+
 func TestDropRefusesWhenATableOfTheUsersDependsOnTheShadow(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, items)

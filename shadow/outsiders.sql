@@ -30,5 +30,8 @@ WITH inside AS (
 SELECT pg_catalog.pg_describe_object(d.classid, d.objid, d.objsubid)
 FROM dependent d JOIN pg_catalog.pg_namespace n ON n.oid = d.namespace
 WHERE n.oid NOT IN (SELECT oid FROM inside) AND n.nspname NOT IN ('pgumbra', 'pg_toast')
+  -- a temporary table of ours, in a session that ends or that a crash of the server left behind
+  AND NOT EXISTS (SELECT FROM pg_catalog.pg_class t WHERE d.classid = 'pg_catalog.pg_class'::regclass AND t.oid = d.objid
+                  AND t.relpersistence = 't' AND t.relname LIKE 'pgumbra\_%')
 ORDER BY 1
 LIMIT 10
