@@ -69,8 +69,8 @@ func (c *Cutover) Recall(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	astray, unknown := c.Traffic.Astray(ctx)
-	if !astray && (p == nil || unknown != nil) {
+	astray, known := c.whereabouts(ctx)
+	if !astray && (p == nil || !known) {
 		return nil
 	}
 	if p == nil {
@@ -83,4 +83,13 @@ func (c *Cutover) Recall(ctx context.Context) error {
 		return nil
 	}
 	return err
+}
+
+// whereabouts of clients; known: every pool answered.
+func (c *Cutover) whereabouts(ctx context.Context) (astray, known bool) {
+	astray, err := c.Traffic.Astray(ctx)
+	if err != nil {
+		c.Log.Debug("where clients are led is not known", "error", err)
+	}
+	return astray, err == nil
 }

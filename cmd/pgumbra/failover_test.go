@@ -156,7 +156,7 @@ func TestStandbyThatForgotTheCutover(t *testing.T) {
 	}
 	f.console(ctx, `RESUME shop`) // as docs/what-if.md has it
 	there := f.connectTo(ctx, theShadow)
-	defer there.Close(ctx)
+	defer func() { _ = there.Close(ctx) }()
 	if want, got := identity(ctx, t, there), f.served(ctx); got != want {
 		t.Errorf("clients are at %s, not at %s", got, want)
 	}
