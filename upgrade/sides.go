@@ -24,6 +24,9 @@ const (
 	mirrorEvery   = time.Second
 )
 
+// shadowAway is what status says while there is no shadow to work on.
+const shadowAway = "the shadow cannot be reached"
+
 // waiting is how long a shadow that is away is waited for.
 type waiting int
 
@@ -51,6 +54,9 @@ func (w *worker) meet(ctx context.Context, how waiting) error {
 		if err := w.sitOut(ctx, err); err != nil {
 			return err
 		}
+	}
+	if err := w.reunite(ctx); err != nil {
+		return err
 	}
 	w.copier = &shadow.Copier{Sides: w.sides, Run: w.run, Log: w.log}
 	w.replayer = &replay.Replayer{Sides: w.sides, Run: w.run, Log: w.log, Lanes: w.run.Plan.Settings.Copy.Workers}
@@ -200,12 +206,15 @@ func (w *worker) sitOut(ctx context.Context, cause error) error {
 	if !w.away {
 		w.away = true
 		w.log.Warn("the shadow cannot be reached; waiting for it", "error", cause)
-		_, err := w.sides.Production.Exec(ctx, `UPDATE pgumbra.leader SET throttled = 'the shadow cannot be reached' WHERE run_id = $1`, w.run.ID)
+		_, err := w.sides.Production.Exec(ctx, `UPDATE pgumbra.leader SET throttled = $2 WHERE run_id = $1`, w.run.ID, shadowAway)
 		if err != nil {
 			return err
 		}
 	}
 	if err := w.guardSize(ctx); err != nil {
+		return err
+	}
+	if err := w.excuse(ctx); err != nil {
 		return err
 	}
 	select {
@@ -214,6 +223,38 @@ func (w *worker) sitOut(ctx context.Context, cause error) error {
 	case <-time.After(lookForShadow):
 		return nil
 	}
+}
+
+// reunite takes back what sitOut said, once the shadow is there again.
+func (w *worker) reunite(ctx context.Context) error {
+	if !w.away {
+		return nil
+	}
+	w.away = false
+	w.log.Info("the shadow is back")
+	_, err := w.sides.Production.Exec(ctx, `UPDATE pgumbra.leader SET throttled = '' WHERE run_id = $1`, w.run.ID)
+	return err
+}
+
+// excuse answers who waits for a cutover while the shadow is away. Of one that
+// was left half done nobody knows yet that it changed nothing: it is waited for.
+func (w *worker) excuse(ctx context.Context) error {
+	if w.run.Phase == control.Cutover {
+		return nil
+	}
+	if w.once {
+		return fmt.Errorf("%w: %s", ErrNotNow, shadowAway)
+	}
+	var asked bool
+	err := w.sides.Production.QueryRow(ctx, `SELECT cutover_requested IS NOT NULL FROM pgumbra.leader WHERE run_id = $1`, w.run.ID).Scan(&asked)
+	if err != nil || !asked {
+		return err
+	}
+	if err := control.Event(ctx, w.sides.Production, w.run, "cutover not possible now", map[string]any{"reason": shadowAway}); err != nil {
+		return err
+	}
+	_, err = w.sides.Production.Exec(ctx, `UPDATE pgumbra.leader SET cutover_requested = NULL WHERE run_id = $1`, w.run.ID)
+	return err
 }
 
 // guardSize is the valve: journals over their limit end the capture. Production

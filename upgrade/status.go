@@ -160,6 +160,9 @@ func (s *Status) judge(run *control.Run) {
 			s.Blockers = append(s.Blockers, t.Production+" is not verified yet")
 		}
 	}
+	if s.Throttled == shadowAway {
+		s.Blockers = append(s.Blockers, shadowAway)
+	}
 	if s.Failure != "" {
 		s.Blockers = append(s.Blockers, s.Failure)
 	}
