@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -85,9 +86,19 @@ func Connect(ctx context.Context, dsn string, o Options) (*pgx.Conn, error) {
 	}
 	conn, err := pgx.ConnectConfig(ctx, c)
 	if err != nil {
-		return nil, err // pgx names host, user and database, never the password
+		return nil, explain(err) // pgx names host, user and database, never the password
 	}
 	return conn, nil
+}
+
+// explain says what a refusal by PgBouncer means: it knows few of the settings
+// that our sessions start with.
+func explain(err error) error {
+	var e *pgconn.PgError
+	if errors.As(err, &e) && strings.HasPrefix(e.Message, "unsupported startup parameter") {
+		return fmt.Errorf("a connection pool answers, and pgumbra needs PostgreSQL itself: %w", err)
+	}
+	return err
 }
 
 // NewPool opens a pool of at most limit sessions and checks that one connects.
