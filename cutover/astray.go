@@ -77,12 +77,16 @@ func (c *Cutover) Recall(ctx context.Context) error {
 		c.Log.Error("clients are led to the shadow, which has not taken over; leading them back")
 		p = &progress{Step: undoing, Place: placeOf(c.ShadowDSN)}
 	}
-	err = c.back(ctx, p)
-	if errors.Is(err, errAstray) {
-		c.Log.Error("clients could not be led back", "error", err)
-		return nil
+	return c.unlessAstray("clients could not be led back", c.back(ctx, p))
+}
+
+// unlessAstray only logs that some clients are not led back yet.
+func (c *Cutover) unlessAstray(what string, err error) error {
+	if !errors.Is(err, errAstray) {
+		return err
 	}
-	return err
+	c.Log.Error(what, "error", err)
+	return nil
 }
 
 // whereabouts of clients; known: every pool answered.

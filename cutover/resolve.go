@@ -127,11 +127,7 @@ func (c *Cutover) fenceStands(ctx context.Context, p *progress) error {
 }
 
 func (c *Cutover) giveUp(ctx context.Context, p *progress) error {
-	err := c.back(ctx, p)
-	if errors.Is(err, errAstray) {
-		c.Log.Error("the cutover is undone, but for clients", "error", err)
-		err = nil
-	}
+	err := c.unlessAstray("the cutover is undone, but for clients", c.back(ctx, p))
 	if err != nil {
 		return fmt.Errorf("undo the cutover: %w", err)
 	}

@@ -108,7 +108,8 @@ func (r *Replayer) ask(ctx context.Context, db pg.Querier, feeds []*feed, number
 }
 
 // withEntries picks the tables whose journals are not empty files: of a
-// thousand tables few are, and a file's size is known without opening it.
+// thousand tables few are, and a file's size is known without opening it. Of few
+// tables all are looked into at once anyway.
 func (r *Replayer) withEntries(ctx context.Context, db pg.Querier) ([]*feed, error) {
 	var feeds []*feed
 	var tables []string
@@ -121,6 +122,9 @@ func (r *Replayer) withEntries(ctx context.Context, db pg.Querier) ([]*feed, err
 		for _, j := range f.journals() {
 			tables = append(tables, j.Tables()[0].Name, j.Tables()[1].Name)
 		}
+	}
+	if len(feeds) <= perQuery {
+		return feeds, nil
 	}
 	filled, err := nonEmpty(ctx, db, tables)
 	return slices.DeleteFunc(feeds, func(f *feed) bool {
