@@ -45,11 +45,13 @@ type standing struct {
 
 func (m *maker) connect(ctx context.Context) error {
 	var err error
-	if m.session, err = readSession(ctx, m.file.Production.DSN); err != nil {
-		return err
+	if m.session, err = readSession(ctx, m.file.Production.DSN); err == nil {
+		m.db, err = pg.Connect(ctx, m.file.Production.DSN, pg.Options{Component: "plan"})
 	}
-	m.db, err = pg.Connect(ctx, m.file.Production.DSN, pg.Options{Component: "plan"})
-	return err
+	if err != nil {
+		return fmt.Errorf("production: %w", err)
+	}
+	return nil
 }
 
 const sqlASCII = "SQL_ASCII"

@@ -154,7 +154,8 @@ type stepView struct {
 }
 
 func (p *Plan) view() view {
-	v := view{report: p.report(), From: versionText(p.FromVersion), To: versionText(p.ToVersion)}
+	v := view{report: p.report()}
+	v.From, v.To = p.versions()
 	v.Counts = countLevels(v.Findings)
 	v.Verdict = v.verdict()
 	v.Facts = v.Estimates.facts()
@@ -163,6 +164,14 @@ func (p *Plan) view() view {
 	}
 	v.Phases = viewPhases(v.Steps)
 	return v
+}
+
+// versions as people read them. A plan that stopped early did not come to them.
+func (p *Plan) versions() (from, to string) {
+	if p.ToVersion == nil && len(p.Steps) == 0 {
+		return "unknown", "unknown"
+	}
+	return versionText(p.FromVersion), versionText(p.ToVersion)
 }
 
 func versionText(v *int64) string {

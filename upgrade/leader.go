@@ -90,7 +90,7 @@ type leadership struct {
 func lead(ctx context.Context, dsn, name string) (*leadership, error) {
 	conn, err := pg.Connect(ctx, dsn, pg.Options{Component: "leader"})
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("production: %w", err)
 	}
 	l := &leadership{conn: conn, pids: map[uint32]bool{}}
 	if err = primary(ctx, conn); err == nil {

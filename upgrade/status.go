@@ -69,7 +69,7 @@ type Rate struct {
 func ReadStatus(ctx context.Context, file *plans.File) (*Status, error) {
 	conn, err := pg.Connect(ctx, file.Production.DSN, pg.Options{Component: "status"})
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("production: %w", err)
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
 	s := &Status{Run: file.Name, Tables: []TableStatus{}, Blockers: []string{}}
