@@ -77,15 +77,15 @@ func (c *Cutover) Recall(ctx context.Context) error {
 		c.Log.Error("clients are led to the shadow, which has not taken over; leading them back")
 		p = &progress{Step: undoing, Place: placeOf(c.ShadowDSN)}
 	}
-	return c.unlessAstray("clients could not be led back", c.back(ctx, p))
+	return c.unlessAstray(c.back(ctx, p))
 }
 
 // unlessAstray only logs that some clients are not led back yet.
-func (c *Cutover) unlessAstray(what string, err error) error {
+func (c *Cutover) unlessAstray(err error) error {
 	if !errors.Is(err, errAstray) {
 		return err
 	}
-	c.Log.Error(what, "error", err)
+	c.Log.Error("the cutover is undone, but for clients", "error", err)
 	return nil
 }
 

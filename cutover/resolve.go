@@ -127,7 +127,7 @@ func (c *Cutover) fenceStands(ctx context.Context, p *progress) error {
 }
 
 func (c *Cutover) giveUp(ctx context.Context, p *progress) error {
-	err := c.unlessAstray("the cutover is undone, but for clients", c.back(ctx, p))
+	err := c.unlessAstray(c.back(ctx, p))
 	if err != nil {
 		return fmt.Errorf("undo the cutover: %w", err)
 	}
