@@ -83,7 +83,7 @@ func check(ctx context.Context, db pg.Querier, j Journal, oid uint32) ([]Change,
 	var was, is []byte
 	err := db.QueryRow(ctx, `SELECT fingerprint::text, `+fingerprintFunction(j.Run).Quoted()+`($4)::text FROM pgumbra.captured
 		WHERE run_id = $1 AND direction = $2 AND n = $3`, j.Run, string(j.Direction), j.N, oid).Scan(&was, &is)
-	if errors.Is(err, pgx.ErrNoRows) || pg.State(err) == undefinedFunction {
+	if errors.Is(err, pgx.ErrNoRows) || pg.State(err) == pg.UndefinedFunction { // capture was never installed, or is removed
 		return nil, fmt.Errorf("%w on %s", ErrNotInstalled, j.Table)
 	}
 	var before, now fingerprint
@@ -95,8 +95,6 @@ func check(ctx context.Context, db pg.Querier, j Journal, oid uint32) ([]Change,
 	}
 	return differences(&before, &now), nil
 }
-
-const undefinedFunction = "42883" // capture was never installed, or is removed
 
 func differences(was, is *fingerprint) []Change {
 	var all []Change

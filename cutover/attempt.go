@@ -39,11 +39,21 @@ func (c *Cutover) open(ctx context.Context, out *Outcome) (*attempt, error) {
 		return nil, err
 	}
 	a.giveWayFirst(ctx, c.settings().LockTimeout, c.Log)
-	if err = c.rehearse(ctx, a.pair, a.pair); err != nil {
+	if err = a.rehearse(ctx); err != nil {
 		a.close(ctx)
 		return nil, err
 	}
 	return a, nil
+}
+
+// rehearse is [Cutover.rehearse], and asks for old snapshots, which nothing waits
+// for in another database.
+func (a *attempt) rehearse(ctx context.Context) error {
+	const anyTransaction = "3"
+	if _, err := sessions(ctx, a.onlook, holdersSQL, anyTransaction, a.pid); err != nil {
+		return fmt.Errorf("look for old snapshots: %w", err)
+	}
+	return a.c.rehearse(ctx, a.pair, a.pair)
 }
 
 // rehearse asks what will be asked behind the fence, while nobody waits yet: a
@@ -53,10 +63,6 @@ func (c *Cutover) rehearse(ctx context.Context, production, shadow *pair) error 
 	schemas, _ := schemaNames(c.Upgrade.Plan)
 	if _, err := relations(ctx, production.swapper, schemas); err != nil {
 		return err
-	}
-	const anyTransaction = "3"
-	if _, err := sessions(ctx, production.onlook, holdersSQL, anyTransaction, production.pid); err != nil {
-		return fmt.Errorf("look for old snapshots: %w", err)
 	}
 	for _, check := range c.reverseCheck() {
 		if err := pg.ExecScript(ctx, shadow.swapper, check); err != nil {

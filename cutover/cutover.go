@@ -53,8 +53,8 @@ type Parts struct {
 	NewForeignKeys func(ctx context.Context) ([]string, error)
 	// PrepareReverse makes the reverse journals, before the fence.
 	PrepareReverse func(ctx context.Context) error
-	// ReverseTriggers is the text that makes the reverse triggers while tables
-	// still go by their shadow names.
+	// ReverseTriggers is the text that fails the swap unless the reverse triggers
+	// are there and enabled.
 	ReverseTriggers func() string
 	// StopCapture removes forward capture from the old tables after the swap.
 	StopCapture func(ctx context.Context) error

@@ -143,7 +143,7 @@ func read(ctx context.Context, conn *pgx.Conn, name pg.Name, columns []string) (
 		return nil, err
 	}
 	lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if pg.State(err) == "55000" {
+	if pg.State(err) == pg.NotInPrerequisiteState {
 		return []string{"not populated"}, nil
 	}
 	return lines, err

@@ -59,7 +59,7 @@ func (r *Replayer) batch(ctx context.Context, f *feed, changes int64) (Result, e
 type moment struct {
 	control.Position
 	now   string
-	lanes int // in which the transaction may divide its work
+	lanes int // in which the transaction may divide its work; 0: it may not
 }
 
 // advance applies what is unread and records the transaction's snapshot.

@@ -125,13 +125,11 @@ func (f *feed) hashes(ctx context.Context, production pg.Querier) (bool, error) 
 	_, err := production.Exec(ctx, "SELECT "+f.hash(func(i int) string {
 		return collate("NULL::"+f.src.Key[i].Type, f.src.Key[i].Collation)
 	}))
-	if pg.State(err) == undefinedFunction {
+	if pg.State(err) == pg.UndefinedFunction {
 		return false, nil
 	}
 	return err == nil, err
 }
-
-const undefinedFunction = "42883"
 
 func (r *Replayer) recordPieces(ctx context.Context, tx pgx.Tx, f *feed, pieces, done int64, first string, changes int64) error {
 	_, err := tx.Exec(ctx, `UPDATE pgumbra.shadow_table SET pieces = $3, pieces_done = $4,

@@ -94,7 +94,7 @@ func (r *Replayer) enter(ctx context.Context, e ends, lock hold, feeds ...*feed)
 		if err != nil {
 			return nil, err
 		}
-		all[i].Position, all[i].lanes = p, 1
+		all[i].Position = p
 		if e.apart() && p.Snapshot != nil {
 			positions = append(positions, *p.Snapshot)
 		}

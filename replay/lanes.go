@@ -88,12 +88,15 @@ func (r *Replayer) lane(ctx context.Context, f *feed, s scope, snapshot string, 
 	})
 }
 
+// fileGone is what an exported snapshot without a file is told as.
+const fileGone = "22023"
+
 // importSnapshot returns [errLeaderless] when the transaction that exported it
 // is gone.
 func importSnapshot(ctx context.Context, tx pgx.Tx, snapshot string) error {
 	_, err := tx.Exec(ctx, "SET TRANSACTION SNAPSHOT "+pg.Literal(snapshot), pgx.QueryExecModeSimpleProtocol)
 	switch pg.State(err) {
-	case "22023", "55000": // its file is gone; its transaction is
+	case fileGone, pg.NotInPrerequisiteState: // the other: its transaction is
 		return fmt.Errorf("%w: %w", errLeaderless, err)
 	}
 	if err != nil {

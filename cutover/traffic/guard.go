@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 )
 
 // Deed is what is done to clients.
@@ -51,20 +52,16 @@ func refused(err error) bool {
 // Astray reports whether any PgBouncer leads clients to the shadow, or would
 // after its next RELOAD. Of a command of the user's nobody knows.
 func (t *Traffic) Astray(ctx context.Context) (bool, error) {
-	strayed := make([]bool, len(t.members))
+	var astray atomic.Bool
 	errs := t.each(ctx, func(m member, ctx context.Context) error {
 		side, err := m.side(ctx)
-		for i := range t.members {
-			if t.members[i] == m {
-				strayed[i] = side.Leads == Shadow || side.File == Shadow
-			}
+		if side.Leads == Shadow || side.File == Shadow {
+			astray.Store(true)
 		}
 		return err
 	})
-	for _, astray := range strayed {
-		if astray {
-			return true, nil
-		}
+	if astray.Load() {
+		return true, nil
 	}
 	return false, errors.Join(errs...)
 }

@@ -187,6 +187,7 @@ const (
 	UniqueViolation      = "23505"
 	ReadOnlyTransaction  = "25006"
 	UndefinedTable       = "42P01"
+	UndefinedFunction    = "42883"
 	InsufficientPriv     = "42501"
 	AdminShutdown        = "57P01"
 	// NotInPrerequisiteState is also what a standby answers to questions that
