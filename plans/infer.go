@@ -173,7 +173,7 @@ func (m *maker) void(n syntax.Notice) bool {
 func (m *maker) changesOutside() {
 	for _, s := range m.after.Schemas {
 		if _, there := m.before.Schema(s.Name); !there && !m.moving(s.Name) {
-			m.blocker("outside-change", s.Name, "the migrations make this schema, which production.schemas does not name",
+			m.opaque("outside-change", s.Name, "", "the migrations make this schema, which production.schemas does not name",
 				"make the schema in production (CREATE SCHEMA "+pg.Ident(s.Name)+";) and add it to production.schemas")
 		}
 	}
@@ -236,7 +236,7 @@ func (m *maker) compareOutside(before, after map[pg.Name]string) {
 }
 
 func (m *maker) outsideChange(n pg.Name, what string) {
-	m.blocker("outside-change", n.String(), fmt.Sprintf("the migrations %s, but schema %s is not in production.schemas", what, n.Schema),
+	m.opaque("outside-change", n.String(), "", fmt.Sprintf("the migrations %s, but schema %s is not in production.schemas", what, n.Schema),
 		"add "+n.Schema+" to production.schemas")
 }
 

@@ -73,10 +73,10 @@ func (m *maker) keyNotCarried(s *sourceDraft, i *catalog.Index) {
 		_, unique := m.shadowIndex(d, pairs)
 		switch {
 		case missing != "":
-			m.blocker("key-not-carried", d.after.Name.String(), fmt.Sprintf("no column of the upgraded table holds %s of %s's key, so a changed row cannot be found again", missing, s.production.Name),
+			m.opaque("key-not-carried", d.after.Name.String(), "", fmt.Sprintf("no column of the upgraded table holds %s of %s's key, so a changed row cannot be found again", missing, s.production.Name),
 				"keep the key column, or add a unique column to production that the upgraded table keeps")
 		case !unique && !m.oneToOne(d, s.production, pairs):
-			m.blocker("key-not-carried", d.after.Name.String(), fmt.Sprintf("the expressions over %s's key may make one of two, and no unique index of the upgraded table forbids it", s.production.Name),
+			m.opaque("key-not-carried", d.after.Name.String(), "", fmt.Sprintf("the expressions over %s's key may make one of two, and no unique index of the upgraded table forbids it", s.production.Name),
 				"add a unique index on "+strings.Join(shadowColumns(pairs), ", ")+" in a migration")
 		}
 	}
@@ -94,7 +94,7 @@ func (m *maker) keyless(s *sourceDraft) {
 	for _, d := range s.tables {
 		for _, c := range d.plan.Columns {
 			if c.Volatile {
-				m.blocker("keyless-volatile", d.after.Name.String()+"."+c.Shadow, "the table has no key by which a value made once could be kept",
+				m.opaque("keyless-volatile", d.after.Name.String()+"."+c.Shadow, "", "the table has no key by which a value made once could be kept",
 					"add a key to production's table, or write an expression for the column under tables:")
 			}
 		}

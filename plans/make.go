@@ -195,6 +195,12 @@ func (m *maker) blocker(code, object, message, fix string) {
 	m.find(Finding{Level: Blocker, Code: code, Object: object, Message: message, Fix: fix})
 }
 
+// opaque is a blocker on what a build before the fence cannot give, and the
+// migrations themselves would if they ran behind it.
+func (m *maker) opaque(code, object, where, message, fix string) {
+	m.find(Finding{Level: Blocker, Code: code, Object: object, Where: where, Message: message, Fix: fix, Opaque: true})
+}
+
 func (m *maker) warning(code, object, message, fix string) {
 	m.find(Finding{Level: Warning, Code: code, Object: object, Message: message, Fix: fix})
 }

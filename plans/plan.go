@@ -351,6 +351,12 @@ type Finding struct {
 	Where   string `json:"where"` // file:line, or empty
 	Message string `json:"message"`
 	Fix     string `json:"fix"`
+	// Opaque: the statement at Where is not understood, so what it makes of
+	// production is known only once it has run there. Run for real behind the
+	// fence it is right. On a warning: the run goes on without that effect, which
+	// in place it would have. Where is empty if it is not known which statement
+	// that was; then none of the migrations can be told to be free of it.
+	Opaque bool `json:"-"`
 }
 
 // Estimates of what a run will take.

@@ -80,7 +80,7 @@ func (m *maker) instrument() (map[int64]string, error) {
 }
 
 func finding(n syntax.Notice) Finding {
-	return Finding{Level: Level(n.Level), Code: n.Code, Object: n.Object, Where: n.Where, Message: n.Message, Fix: n.Fix}
+	return Finding{Level: Level(n.Level), Code: n.Code, Object: n.Object, Where: n.Where, Message: n.Message, Fix: n.Fix, Opaque: n.Opaque}
 }
 
 // runMigrations lets golang-migrate itself run them: what it would do in

@@ -38,7 +38,7 @@ func (in *inference) blameFor(r *reason, where, what string) []int {
 
 // blameAlways reports a statement whose targets are not known.
 func (in *inference) blameAlways(f Fact, text string) {
-	in.notices = append(in.notices, Notice{Level: blocker, Code: CodeBackfill, Object: oneLine(shorten(f.SQL)), Where: where(f),
+	in.notices = append(in.notices, Notice{Level: blocker, Code: CodeBackfill, Object: oneLine(shorten(f.SQL)), Where: where(f), Opaque: true,
 		Message: text, Fix: "move its data changes to plain UPDATE, DELETE or INSERT … SELECT statements over one table, or write what they do in the plan file under tables"})
 }
 

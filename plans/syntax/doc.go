@@ -55,6 +55,8 @@ const (
 // hand in the plan file makes the notice void.
 type Notice struct {
 	Level, Code, Object, Where, Message, Fix string
+	// Opaque: the statement at Where is not understood; see plans.Finding.
+	Opaque bool
 
 	Table   uint32
 	Columns []int16

@@ -83,7 +83,7 @@ func (in *inference) partitions() {
 		if root != nil {
 			final = root
 		}
-		in.notices = append(in.notices, Notice{Level: blocker, Code: CodePartition, Object: final.Name.String(), Table: final.OID,
+		in.notices = append(in.notices, Notice{Level: blocker, Code: CodePartition, Object: final.Name.String(), Table: final.OID, Opaque: true,
 			Message: fmt.Sprintf("partition %s %s: which rows of production that leaves cannot be inferred", b.Name, what),
 			Fix:     fmt.Sprintf("write the rows that remain in the plan file: tables: {%s: {where: <condition>}}, or detach and drop partitions before or after the run", final.Name)})
 	}
@@ -101,7 +101,7 @@ func (in *inference) report(final *catalog.Table, t *table) {
 
 func (in *inference) note(level string, i int, final *catalog.Table, t *table, c *catalog.Column) {
 	b := in.blames[i]
-	n := Notice{Level: level, Code: b.code, Object: final.Name.String(), Where: b.where, Message: b.text, Table: final.OID}
+	n := Notice{Level: level, Code: b.code, Object: final.Name.String(), Where: b.where, Message: b.text, Table: final.OID, Opaque: true}
 	if c != nil {
 		n.Object += "." + c.Name
 		n.Columns = []int16{c.Num}

@@ -65,7 +65,7 @@ func unparsed(file, sql string, why *refusal) Notice {
 	n := Notice{Level: warning, Code: CodeUnparsed, Object: file, Where: file + ":1",
 		Message: "the parser cannot read this file (" + why.message + "); it runs in scratch as it is"}
 	if dataWords(sql) {
-		n.Level = blocker
+		n.Level, n.Opaque = blocker, true
 		n.Message += ", and what it does to rows cannot be inferred"
 		n.Fix = "if the file runs on the server as it is, write what it does to rows in the plan file under tables (columns, where or from), and move its data changes to a file of their own in plain SQL"
 	}
