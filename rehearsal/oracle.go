@@ -152,9 +152,10 @@ func read(ctx context.Context, conn *pgx.Conn, name pg.Name, columns []string) (
 func (o Oracle) tables(ctx context.Context, conn *pgx.Conn, leaveOut []string) (map[pg.Name][]string, error) {
 	rows, err := conn.Query(ctx, `
 		SELECT n.nspname, c.relname, a.attname FROM pg_class c
-		JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid
-		WHERE n.nspname = ANY ($1) AND (c.relkind = 'r' OR c.relkind = 'm' AND c.relispopulated) AND a.attnum > 0 AND NOT a.attisdropped
-		  AND NOT n.nspname || '.' || c.relname || '.' || a.attname = ANY ($2)
+		JOIN pg_namespace n ON n.oid = c.relnamespace
+		LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+		  AND NOT n.nspname || '.' || c.relname || '.' || a.attname = ANY (coalesce($2::text[], '{}'))
+		WHERE n.nspname = ANY ($1) AND (c.relkind = 'r' OR c.relkind = 'm' AND c.relispopulated)
 		ORDER BY 1, 2, a.attname`, o.Schemas, leaveOut)
 	if err != nil {
 		return nil, err
@@ -194,6 +195,43 @@ func (o Oracle) Sequences(ctx context.Context, dsn string) (map[string]int64, er
 		return nil
 	})
 	return values, err
+}
+
+// Next is what a sequence gives next.
+type Next struct {
+	Value, Increment int64
+	Failure          string // SQLSTATE, where it is exhausted
+}
+
+// NextValues draws a number of each sequence.
+func (o Oracle) NextValues(ctx context.Context, dsn string) (map[string]Next, error) {
+	conn, err := pg.Connect(ctx, dsn, pg.Options{Component: "oracle"})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = conn.Close(ctx) }()
+	rows, err := conn.Query(ctx, `SELECT schemaname, sequencename, increment_by FROM pg_sequences WHERE schemaname = ANY ($1)`, o.Schemas)
+	if err != nil {
+		return nil, err
+	}
+	values := map[pg.Name]Next{}
+	var name pg.Name
+	var increment int64
+	if _, err := pgx.ForEachRow(rows, []any{&name.Schema, &name.Name, &increment}, func() error {
+		values[name] = Next{Increment: increment}
+		return nil
+	}); err != nil {
+		return nil, err
+	}
+	drawn := map[string]Next{}
+	for name, next := range values {
+		err := conn.QueryRow(ctx, `SELECT nextval($1::text::regclass)`, name.Quoted()).Scan(&next.Value)
+		if next.Failure = pg.State(err); err != nil && next.Failure == "" {
+			return nil, err
+		}
+		drawn[name.String()] = next
+	}
+	return drawn, nil
 }
 
 func (o Oracle) tool(ctx context.Context, name string, args ...string) ([]byte, error) {

@@ -1,0 +1,1 @@
+REASSIGN OWNED BY bugs_left TO bugs_heir;
