@@ -1,6 +1,9 @@
 package plans
 
-import "testing"
+import (
+	"slices"
+	"testing"
+)
 
 // TestMakeMarksWhatItDoesNotUnderstand: what the migrations themselves would
 // give behind the fence is marked; what they could not give there either is not.
@@ -21,5 +24,39 @@ func TestMakeMarksWhatItDoesNotUnderstand(t *testing.T) {
 		if f.Code == "migration-failed" && f.Opaque {
 			t.Errorf("%+v", f)
 		}
+	}
+}
+
+// TestMakeBelievesNoStatementThatDecidesByRows: scratch has none, so it took
+// another way there than it takes in production.
+func TestMakeBelievesNoStatementThatDecidesByRows(t *testing.T) {
+	t.Parallel()
+	cases := map[string]struct{ structure, migration, code, where string }{
+		"a column by a condition": {`CREATE TABLE docs (id int PRIMARY KEY, v text, kind int)`, `DO $$
+			BEGIN
+			  IF EXISTS (SELECT 1 FROM shop.docs WHERE kind = 1) THEN ALTER TABLE shop.docs ADD COLUMN legacy boolean NOT NULL DEFAULT true;
+			  ELSE ALTER TABLE shop.docs ADD COLUMN legacy boolean NOT NULL DEFAULT false; ALTER TABLE shop.docs DROP COLUMN kind;
+			  END IF;
+			END $$`, "decided-by-rows", "000002_step.up.sql:1"},
+		"partitions by rows": {`CREATE TABLE log (id int NOT NULL, at date NOT NULL, v text)`, `ALTER TABLE shop.log RENAME TO log_old;
+			CREATE TABLE shop.log (id int NOT NULL, at date NOT NULL, v text, PRIMARY KEY (id, at)) PARTITION BY RANGE (at);
+			DO $$ DECLARE m date; BEGIN
+			  FOR m IN SELECT DISTINCT date_trunc('month', at)::date FROM shop.log_old LOOP
+			    EXECUTE format('CREATE TABLE shop.log_%s PARTITION OF shop.log FOR VALUES FROM (%L) TO (%L)', to_char(m,'YYYYMM'), m, m + interval '1 month');
+			  END LOOP;
+			END $$;
+			INSERT INTO shop.log SELECT * FROM shop.log_old;
+			DROP TABLE shop.log_old;`, "decided-by-rows", "000002_step.up.sql:3"},
+		"a row that refers to production's": {`CREATE TABLE a (id int PRIMARY KEY)`,
+			`CREATE TABLE b (a int REFERENCES a); INSERT INTO b VALUES (1)`, "migration-failed", "000002_step.up.sql:1"},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := newShop(t, c.structure, c.migration).plan(t)
+			if !slices.ContainsFunc(p.Findings, func(f Finding) bool { return f.Code == c.code && f.Where == c.where && f.Opaque && f.Level == Blocker }) {
+				t.Errorf("%+v", p.Findings)
+			}
+		})
 	}
 }

@@ -53,13 +53,14 @@ func shorten(s string) string {
 func (s *step) blameStatement(r *reason) {
 	var c code
 	c.tree(s.node)
+	s.followCalls(&c, map[uint32]bool{})
 	s.blameCode(c, r)
 }
 
 // blameCode blames everything that code writes.
 func (s *step) blameCode(c code, r *reason) {
 	blamed := s.blameFor(r, where(s.fact), verb(s.node))
-	reads := c.unknown || c.dynamic || s.readsProduction(c)
+	reads := r.live || c.unknown || c.dynamic || s.readsProduction(c) || s.decides(c) != nil
 	found := false
 	for _, w := range c.writes {
 		found = s.blameWrite(w, blamed, reads) || found

@@ -25,6 +25,8 @@ func (s *step) targets(r *pgq.RangeVar) ([]*table, *reason) {
 	family := s.family(s.before, oid, r.GetInh())
 	for _, t := range family {
 		switch rel := s.before.relation(t.oid); {
+		case rel.Rules && t.source == 0 && (t.memberOf == 0 || t.emptied):
+			return nil, &reason{text: "the table has rules, which rewrite it", live: true}
 		case t.source == 0 && t.memberOf != 0 && !t.emptied:
 			return nil, because("it writes one partition of production only")
 		case t.source == 0:
@@ -45,6 +47,7 @@ func (s *step) targets(r *pgq.RangeVar) ([]*table, *reason) {
 func (s *step) readsLive(except []*table) bool {
 	var c code
 	c.tree(s.node)
+	s.followCalls(&c, map[uint32]bool{})
 	return slices.ContainsFunc(c.reads, func(r *pgq.RangeVar) bool { return s.isLive(r, except) })
 }
 

@@ -31,6 +31,7 @@ type code struct {
 	assigns []string // PL/pgSQL assignments
 	unknown bool     // some of it could not be parsed
 	text    string
+	action
 }
 
 func (c *code) changesData() bool { return len(c.writes) > 0 || c.dynamic }
@@ -80,6 +81,7 @@ func (c *code) unread(text string) {
 	c.cluster = c.cluster || clusterWords.MatchString(text)
 	c.commits = c.commits || commitWords.MatchString(text)
 	c.defines = c.defines || defineWords.MatchString(text)
+	c.raises = true
 }
 
 func (c *code) plpgsql(whole string) error {
@@ -92,6 +94,7 @@ func (c *code) plpgsql(whole string) error {
 		return &refusal{err.Error()}
 	}
 	c.commits = strings.Contains(string(raw), "PLpgSQL_stmt_commit") || strings.Contains(string(raw), "PLpgSQL_stmt_rollback")
+	c.action.plpgsql(string(raw))
 	var queries []plQuery
 	collectQueries(tree, &queries)
 	for _, q := range queries {
@@ -161,8 +164,10 @@ func (c *code) statements(sql string) error {
 // tree adds what a statement does.
 func (c *code) tree(n *pgq.Node) {
 	c.cluster = c.cluster || isCluster(n)
+	c.statement(n)
 	switch n.GetNode().(type) {
-	case *pgq.Node_SelectStmt, *pgq.Node_InsertStmt, *pgq.Node_UpdateStmt, *pgq.Node_DeleteStmt, *pgq.Node_MergeStmt, *pgq.Node_TruncateStmt:
+	case *pgq.Node_SelectStmt, *pgq.Node_InsertStmt, *pgq.Node_UpdateStmt, *pgq.Node_DeleteStmt, *pgq.Node_MergeStmt, *pgq.Node_TruncateStmt,
+		*pgq.Node_CopyStmt, *pgq.Node_ExplainStmt, *pgq.Node_DeclareCursorStmt, *pgq.Node_CallStmt:
 	default:
 		c.defines = true
 	}
@@ -198,14 +203,19 @@ func (c *code) message(m proto.Message) {
 		c.reads = append(c.reads, m)
 	case *pgq.FuncCall:
 		c.calls = append(c.calls, m)
+		c.settles = c.settles || settling[last(parts(m.GetFuncname()))]
 	case *pgq.SQLValueFunction:
 		c.values = true
 	case *pgq.A_Const:
 		c.dynamic = c.dynamic || dataWords(m.GetSval().GetSval())
+		c.action.text(m.GetSval().GetSval())
 		c.cluster = c.cluster || clusterWords.MatchString(m.GetSval().GetSval())
 		c.defines = c.defines || defineWords.MatchString(m.GetSval().GetSval())
 	}
 }
+
+// settling functions leave something behind beside rows.
+var settling = map[string]bool{"setval": true, "nextval": true, "set_config": true}
 
 func (c *code) write(kind Kind, table *pgq.RangeVar, columns []string) {
 	if table != nil {

@@ -45,6 +45,8 @@ const (
 	CodeConcurrently = "concurrently-with-others"
 	// CodeUnparsed: a file the parser cannot read.
 	CodeUnparsed = "unparsed-migration"
+	// CodeDecided: what a statement does depends on what scratch does not hold.
+	CodeDecided = "decided-by-rows"
 	// CodePartition: a partition of production was dropped, detached or moved.
 	CodePartition = "partition-changed"
 )

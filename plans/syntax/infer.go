@@ -56,6 +56,7 @@ type reason struct {
 	volatile bool
 	rows     bool  // it concerns which rows there are, not one column
 	others   bool  // it depends on other rows, so no expression over one can say it
+	live     bool  // rows that the migrations made up are concerned too
 	blamed   []int // it comes from these earlier blames
 }
 

@@ -55,8 +55,11 @@ func (s *step) insert(n *pgq.InsertStmt) *reason {
 func (s *step) carries(rel *relation) *reason {
 	var c code
 	c.tree(s.node)
-	if len(c.writes) > 1 {
+	switch {
+	case len(c.writes) > 1:
 		return because("it writes several tables (WITH)")
+	case rel.Rules:
+		return &reason{text: "the table has rules, which rewrite it", live: true}
 	}
 	for _, g := range rel.Triggers {
 		if g.Type&triggerInsert == 0 || !enabled(g, s.before.Replica) || !g.Function.own() {
@@ -68,9 +71,31 @@ func (s *step) carries(rel *relation) *reason {
 		}
 		c.include(body)
 	}
+	if r := s.defaults(&c, rel); r != nil {
+		return r
+	}
 	s.followCalls(&c, map[uint32]bool{})
 	if c.dynamic || s.readsProduction(c) {
 		s.blameCode(c, because("it calls or fires code that reads or writes tables of production"))
+	} else if r := s.decides(c); r != nil {
+		s.blameCode(c, r)
+	}
+	return nil
+}
+
+// defaults adds what the columns' defaults call.
+func (s *step) defaults(c *code, rel *relation) *reason {
+	for _, column := range rel.Columns {
+		for _, text := range []string{column.Default, column.DomainDefault} {
+			if text == "" || column.Generated != "" {
+				continue
+			}
+			tree, r := s.parse("SELECT " + text)
+			if r != nil {
+				return r
+			}
+			c.tree(tree.GetStmts()[0].GetStmt())
+		}
 	}
 	return nil
 }
@@ -269,7 +294,7 @@ func (s *step) create(q *pgq.SelectStmt, into *pgq.IntoClause) *reason {
 	s.tables[oid] = t
 	if !s.readsLive([]*table{t}) {
 		t.carried = true
-		return nil
+		return s.carries(rel)
 	}
 	source, values, r := s.selected(q)
 	if r != nil {

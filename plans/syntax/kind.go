@@ -46,7 +46,29 @@ func selectKind(s *pgq.SelectStmt) Kind {
 		}
 		return found == ""
 	})
+	if found == "" && mayFail(&pgq.Node{Node: &pgq.Node_SelectStmt{SelectStmt: s}}) {
+		return opaque
+	}
 	return found
+}
+
+// mayFail: a query over rows that divides or casts is one that some migrations
+// stop by where the rows are not as they should be.
+func mayFail(n *pgq.Node) bool {
+	reads, fails := false, false
+	visit(n, func(m proto.Message) bool {
+		switch m := m.(type) {
+		case *pgq.RangeVar:
+			reads = true
+		case *pgq.TypeCast:
+			fails = fails || m.GetArg().GetAConst() == nil
+		case *pgq.A_Expr:
+			op := last(parts(m.GetName()))
+			fails = fails || op == "/" || op == "%"
+		}
+		return true
+	})
+	return reads && fails
 }
 
 // isConcurrent: statements with the word CONCURRENTLY that refuse transactions.

@@ -37,9 +37,31 @@ func (s *step) opaque() {
 	}
 	s.followCalls(&c, map[uint32]bool{})
 	s.mayRetype(s.fact, c.text)
+	if r := s.decides(c); r != nil && c.acts() && s.does(c) {
+		s.decided(verb(s.node) + " cannot be followed: " + r.text)
+	}
 	if c.changesData() {
 		s.blameCode(c, why)
 	}
+}
+
+// does: more than asking. A query of its own that calls nothing of effect and
+// cannot fail leaves nothing behind.
+func (s *step) does(c code) bool {
+	if s.node.GetSelectStmt() == nil {
+		return true
+	}
+	return c.defines || c.executes || c.raises || c.settles || c.unknown || c.changesData() || mayFail(s.node) ||
+		slices.ContainsFunc(c.calls, func(call *pgq.FuncCall) bool {
+			return slices.ContainsFunc(s.functionsOf(call), func(f function) bool { return f.Extension && f.Volatile })
+		})
+}
+
+// decided reports a statement that does in production what cannot be known here.
+func (s *step) decided(text string) {
+	s.notices = append(s.notices, Notice{Level: blocker, Code: CodeDecided, Object: oneLine(shorten(s.fact.SQL)), Where: where(s.fact), Opaque: true,
+		Message: text + ": what it does in production is not what it did in scratch, which has no rows",
+		Fix:     "move what depends on rows to a migration of its own, and run that one by hand before or after this upgrade; or replace it by statements that do the same whatever the rows hold"})
 }
 
 func analyzes(n *pgq.ExplainStmt) bool {
@@ -71,6 +93,8 @@ func (c *code) include(body code) {
 	c.calls = append(c.calls, body.calls...)
 	c.dynamic = c.dynamic || body.dynamic
 	c.unknown = c.unknown || body.unknown
+	c.defines = c.defines || body.defines
+	c.action.include(body.action)
 	c.text += " " + body.text
 }
 

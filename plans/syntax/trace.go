@@ -32,6 +32,7 @@ type seen struct {
 	Functions    map[string][]function `json:"functions"`
 	Relations    []relation            `json:"relations"`
 	Written      []uint32              `json:"written"`
+	Read         []uint32              `json:"read"`
 	Replica      bool                  `json:"replica"` // session_replication_role
 	AllFunctions []function            `json:"all_functions"`
 	AllTypes     []typeRef             `json:"all_types"`
@@ -53,6 +54,7 @@ type function struct {
 	Kind       string `json:"kind"` // pg_proc.prokind
 	Set        bool   `json:"set"`
 	Volatile   bool   `json:"volatile"`
+	Stable     bool   `json:"stable"`
 	Args       int    `json:"args"`
 	Defaults   int    `json:"defaults"`
 	Variadic   bool   `json:"variadic"`

@@ -40,6 +40,7 @@ CREATE OR REPLACE FUNCTION pgumbra_trace.function_of(id oid) RETURNS jsonb
 LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
 	SELECT jsonb_build_object('oid', p.oid::bigint, 'schema', n.nspname, 'name', p.proname,
 		'language', l.lanname, 'kind', p.prokind, 'set', p.proretset,
+		'stable', p.provolatile = 's',
 		'volatile', p.provolatile = 'v' AND p.oid <> 'pg_catalog.timezone(text, timetz)'::regprocedure,
 		'args', p.pronargs, 'defaults', p.pronargdefaults, 'variadic', p.provariadic <> 0,
 		'extension', EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'),
@@ -114,6 +115,16 @@ LANGUAGE sql VOLATILE SET search_path = pg_catalog AS $$
 		AND c.relkind IN ('r', 'p') AND c.oid >= 16384 AND c.relnamespace <> 'pgumbra_trace'::regnamespace
 $$;
 
+-- Relations that this transaction locked as a reader does, dropped ones too.
+CREATE OR REPLACE FUNCTION pgumbra_trace.read() RETURNS jsonb
+LANGUAGE sql VOLATILE SET search_path = pg_catalog AS $$
+	SELECT coalesce(jsonb_agg(DISTINCT l.relation::bigint), '[]')
+	FROM pg_locks l LEFT JOIN pg_class c ON c.oid = l.relation
+	WHERE l.pid = pg_backend_pid() AND l.locktype = 'relation' AND l.mode IN ('AccessShareLock', 'RowShareLock')
+		AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND l.relation >= 16384
+		AND (c.oid IS NULL OR c.relkind IN ('r', 'p', 'm', 'f', 'v', 'S') AND c.relnamespace <> 'pgumbra_trace'::regnamespace)
+$$;
+
 -- All of the user's own, for the start and the end.
 CREATE OR REPLACE FUNCTION pgumbra_trace.everything() RETURNS jsonb
 LANGUAGE sql VOLATILE SET search_path = pg_catalog AS $$
@@ -175,7 +186,7 @@ BEGIN
 	END LOOP;
 	INSERT INTO pgumbra_trace.seen (fact, phase, what) VALUES (fact, phase, pg_catalog.jsonb_build_object(
 		'tables', seen_tables, 'types', seen_types, 'functions', seen_functions,
-		'relations', pgumbra_trace.relations_of(ids), 'written', pgumbra_trace.written(),
+		'relations', pgumbra_trace.relations_of(ids), 'written', pgumbra_trace.written(), 'read', pgumbra_trace.read(),
 		'replica', pg_catalog.current_setting('session_replication_role') = 'replica'));
 END
 $$;
