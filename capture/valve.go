@@ -53,7 +53,7 @@ func (l locker) once(ctx context.Context, f func(pgx.Tx) error) error {
 }
 
 func fail(ctx context.Context, db pg.Querier, run *control.Run, reason string) error {
-	_, err := db.Exec(ctx, `UPDATE pgumbra.run SET failure = $2 WHERE id = $1 AND failure = ''`, run.ID, reason)
+	_, err := db.Exec(ctx, `UPDATE pgumbra.run SET failure = $2 WHERE id = $1 AND failure = ''`, run.ID, pg.ASCII(reason))
 	if err != nil {
 		return fmt.Errorf("record the failure of run %s: %w", run.Name, err)
 	}

@@ -44,6 +44,7 @@ $pgumbra$`
 
 // closedFence names the place where clients belong from now on.
 func closedFence(run *control.Run, place string) string {
+	place = pg.ASCII(place)
 	return fmt.Sprintf(closedText, fenceName(run).Quoted(), run.ID,
 		pg.Literal(" is the old side of upgrade "+run.Name+": the data live at "+place+" now"),
 		pg.Literal("Connect to "+place+"; this server answers queries of old data only."))

@@ -68,7 +68,7 @@ func head(query string) string {
 	}
 	line := []rune(strings.Join(strings.Fields(query), " "))
 	if len(line) > 80 {
-		return string(line[:79]) + "…"
+		return string(line[:77]) + "..."
 	}
 	return string(line)
 }

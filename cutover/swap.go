@@ -2,7 +2,6 @@ package cutover
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -220,7 +219,7 @@ func (a *attempt) report(stall time.Duration) []byte {
 	if a.guard != "" {
 		told["guard"] = a.guard
 	}
-	text, err := json.Marshal(told)
+	text, err := pg.JSON(told)
 	if err != nil {
 		panic(err) // numbers, a time and a string
 	}

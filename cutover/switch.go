@@ -57,7 +57,7 @@ type progress struct {
 // leader took over: then it decides.
 func (c *Cutover) note(ctx context.Context, db pg.Querier, p *progress, step string) error {
 	p.Step, p.At = step, time.Now().UTC()
-	text, err := json.Marshal(p)
+	text, err := pg.JSON(p)
 	if err != nil {
 		return err
 	}

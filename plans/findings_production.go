@@ -73,17 +73,24 @@ func (m *maker) runs(ctx context.Context, all bool) ([]string, error) {
 	if err := m.db.QueryRow(ctx, `SELECT to_regclass('pgumbra.run') IS NOT NULL`).Scan(&there); err != nil || !there {
 		return nil, err
 	}
-	rows, err := m.db.Query(ctx, `SELECT r.name FROM pgumbra.run r
-		WHERE r.phase NOT IN ('finished', 'rolled_back', 'aborted')
-			AND ($1 OR EXISTS (SELECT FROM json_array_elements(r.plan -> 'schemas') s WHERE s ->> 'production' = ANY ($2)))`,
-		all, m.file.Production.Schemas)
+	rows, err := m.db.Query(ctx, `SELECT name, plan FROM pgumbra.run WHERE phase NOT IN ('finished', 'rolled_back', 'aborted')`)
 	if err != nil {
 		if pg.State(err) == pg.InsufficientPriv {
 			return nil, nil
 		}
 		return nil, fmt.Errorf("read the runs: %w", err)
 	}
-	return pgx.CollectRows(rows, pgx.RowTo[string])
+	var names []string
+	var name string
+	var plan struct{ Schemas []Schema }
+	_, err = pgx.ForEachRow(rows, []any{&name, &plan}, func() error {
+		if all || slices.ContainsFunc(plan.Schemas, func(s Schema) bool { return m.moving(s.Production) }) {
+			names = append(names, name)
+		}
+		plan.Schemas = nil
+		return nil
+	})
+	return names, err
 }
 
 func (m *maker) checkRuns(ctx context.Context) error {

@@ -73,7 +73,7 @@ func Make(ctx context.Context, f *File, log *slog.Logger) (*Plan, error) {
 		return nil, err
 	}
 	defer m.side.close(ctx)
-	err := m.steps(ctx)
+	err := m.blockedByEncoding(m.steps(ctx))
 	if err != nil && !errors.Is(err, errBlocked) {
 		return nil, err
 	}

@@ -85,6 +85,8 @@ func connectAsClient(ctx context.Context, dsn string) (*pgx.Conn, error) {
 		return nil, fmt.Errorf("read the connection string: %w", err)
 	}
 	config.RuntimeParams["application_name"] = "pgumbra/plan"
+	config.RuntimeParams["client_encoding"] = "UTF8" // names would come in the database's encoding
+	pg.NoTimeouts(&config.Config)
 	return pgx.ConnectConfig(ctx, config)
 }
 

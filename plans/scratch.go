@@ -136,7 +136,8 @@ func (s *scratch) clientConfig(own session) (*pgx.ConnConfig, error) {
 	config.RuntimeParams["search_path"] = own.path
 	config.RuntimeParams["application_name"] = "pgumbra/migrations"
 	config.RuntimeParams["synchronous_commit"] = "off"
-	config.RuntimeParams["statement_timeout"] = "0"
+	config.RuntimeParams["client_encoding"] = "UTF8" // as golang-migrate's driver for postgres:// has it
+	pg.NoTimeouts(&config.Config)
 	return config, nil
 }
 

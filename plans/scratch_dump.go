@@ -90,7 +90,7 @@ func runPgDump(ctx context.Context, path, dsn, database string, args ...string) 
 	if database == "" {
 		database = config.Database
 	}
-	args = append([]string{"--schema-only", "--verbose", "--no-publications", "--no-subscriptions",
+	args = append([]string{"--schema-only", "--verbose", "--encoding=UTF8", "--no-publications", "--no-subscriptions",
 		"--lock-wait-timeout=30s", "-d", conninfo(config, dsn, database)}, args...)
 	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Env = append(os.Environ(), "PGPASSWORD="+config.Password, "PGOPTIONS=", "PGAPPNAME=pgumbra/dump", "LC_ALL=C")

@@ -35,6 +35,7 @@ type setup struct {
 	Role         string `yaml:"role"`          // whom pgumbra connects as; the superuser otherwise
 	InPlaceRole  string `yaml:"in_place_role"` // whom the migrations in place connect as; role otherwise
 	VersionTable string `yaml:"version_table"` // own: production.sql makes it
+	Shadow       string `yaml:"shadow"`        // database: the shadow is another one; production's own otherwise
 }
 
 // expect is expect.yaml.
@@ -93,6 +94,7 @@ func decode(t *testing.T, path string, into any) {
 type fixture struct {
 	*folder
 	production   string // as superuser, as twin is
+	served       string // where the data are after the cutover
 	twin         string
 	migrations   string // folder
 	planPath     string
@@ -109,6 +111,7 @@ func (c *folder) build(ctx context.Context) *fixture {
 	server := testcontainers.Shared(c.t)
 	name := "case_" + strings.ReplaceAll(filepath.Base(c.dir), "-", "_")
 	f.production, f.twin = server.DSN(name), server.DSN(name+"_twin")
+	f.served = f.production
 	admin := server.DSN("postgres")
 	f.script(ctx, admin, "cluster.sql")
 	c.database(ctx, admin, name, "template0 "+c.setup.Createdb)
@@ -118,6 +121,10 @@ func (c *folder) build(ctx context.Context) *fixture {
 	f.script(ctx, f.production, "production.sql")
 	f.script(ctx, f.production, "rows.sql")
 	c.database(ctx, admin, name+"_twin", pgx.Identifier{name}.Sanitize())
+	if c.setup.Shadow != "" {
+		f.served = server.DSN(name + "_shadow")
+		c.database(ctx, admin, name+"_shadow", "template0 "+c.setup.Createdb)
+	}
 	f.script(ctx, f.production, "database.sql")
 	f.script(ctx, f.twin, "database.sql")
 	f.copyMigrations()
@@ -177,6 +184,9 @@ func (f *fixture) writePlan() {
 	lines.Production = complete(lines.Production, "dsn", f.as(f.production, f.setup.Role))
 	lines.Migrations = complete(lines.Migrations, "path", f.migrations)
 	lines.Rest = complete(lines.Rest, "name", "up")
+	if f.served != f.production {
+		lines.Rest = complete(lines.Rest, "shadow", map[string]any{"dsn": f.as(f.served, f.setup.Role)})
+	}
 	// A loaded machine must not fail a case: nobody waits behind these locks.
 	lines.Rest = complete(lines.Rest, "cutover", map[string]any{"max_stall": "10s", "lock_timeout": "2s"})
 	text, err := yaml.Marshal(lines)

@@ -3,6 +3,7 @@ package rehearsal_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -78,7 +79,7 @@ func (f *fixture) upgrade(ctx context.Context) {
 	}
 	f.run(ctx, upgrade.Options{Cutover: true})
 	must(f.t, upgrade.Finish(ctx, f.file(), cutover.DropOld, upgrade.Purge, f.log))
-	f.script(ctx, f.production, "by-hand.sql")
+	f.script(ctx, f.served, "by-hand.sql")
 }
 
 func (f *fixture) run(ctx context.Context, o upgrade.Options) {
@@ -98,17 +99,28 @@ func (f *fixture) compare(ctx context.Context) {
 	f.t.Helper()
 	f.script(ctx, f.twin, "traffic.sql")
 	must(f.t, rehearsal.MigrateInPlace(ctx, f.as(f.twin, f.setup.InPlaceRole), f.migrations, f.versionTable))
+	if f.served != f.production {
+		f.dropWhatStays(ctx)
+	}
 	compare(f, "rows", func(dsn string) (map[string][]string, error) { return f.oracle.Rows(ctx, dsn, f.expect.LeaveOut...) })
 	compare(f, "structure", func(dsn string) (string, error) { return f.oracle.Structure(ctx, dsn) })
 	f.sequences(ctx)
 	compare(f, "what clients see", func(dsn string) (string, error) { return f.psql(ctx, dsn, "after.sql") })
 }
 
+// dropWhatStays takes from the twin what does not move to another database.
+func (f *fixture) dropWhatStays(ctx context.Context) {
+	f.t.Helper()
+	execute(ctx, f.t, f.twin, fmt.Sprintf(`DO $$ DECLARE s name; BEGIN
+		FOR s IN SELECT nspname FROM pg_namespace WHERE nspname !~ '^(pg_|information_schema|public$)' AND nspname <> ALL ('{%s}') LOOP
+			EXECUTE format('DROP SCHEMA %%I CASCADE', s); END LOOP; END $$`, strings.Join(f.oracle.Schemas, ",")))
+}
+
 func compare[T any](f *fixture, what string, read func(dsn string) (T, error)) {
 	f.t.Helper()
 	want, err := read(f.twin)
 	must(f.t, err)
-	got, err := read(f.production)
+	got, err := read(f.served)
 	must(f.t, err)
 	if diff := cmp.Diff(want, got); diff != "" {
 		f.t.Errorf("%s (-in place +upgraded):\n%s", what, diff)
@@ -121,7 +133,7 @@ func (f *fixture) sequences(ctx context.Context) {
 	f.t.Helper()
 	want, err := f.oracle.NextValues(ctx, f.twin)
 	must(f.t, err)
-	got, err := f.oracle.NextValues(ctx, f.production)
+	got, err := f.oracle.NextValues(ctx, f.served)
 	must(f.t, err)
 	for name, next := range want {
 		if behind(next, got[name]) {

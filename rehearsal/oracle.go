@@ -69,6 +69,9 @@ func MigrateInPlace(_ context.Context, dsn, folder, table string) error {
 	if err != nil {
 		return err
 	}
+	if _, given := config.RuntimeParams["client_encoding"]; !given {
+		config.RuntimeParams["client_encoding"] = "UTF8" // as golang-migrate's driver for postgres:// has it
+	}
 	db := stdlib.OpenDB(*config)
 	defer func() { _ = db.Close() }()
 	settings := &migratepgx.Config{}
@@ -117,7 +120,8 @@ func (o Oracle) Structure(ctx context.Context, dsn string) (string, error) {
 // that a materialized view was never refreshed. Columns that no second run can
 // repeat are left out: pass them as schema.table.column.
 func (o Oracle) Rows(ctx context.Context, dsn string, leaveOut ...string) (map[string][]string, error) {
-	conn, err := pg.Connect(ctx, dsn, pg.Options{Component: "oracle"})
+	// Bytes as they are: a database in SQL_ASCII holds some that are no UTF-8.
+	conn, err := pg.Connect(ctx, dsn, pg.Options{Component: "oracle", Settings: map[string]string{"client_encoding": "SQL_ASCII"}})
 	if err != nil {
 		return nil, err
 	}

@@ -1,5 +1,5 @@
 -- Objects outside some schemas (and outside the control schema) that depend on
--- objects inside: DROP … CASCADE would take them, or a column of theirs, along.
+-- objects inside: DROP ... CASCADE would take them, or a column of theirs, along.
 WITH inside AS (
     SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = ANY ($1)
 ), referenced AS (

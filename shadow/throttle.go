@@ -77,7 +77,7 @@ func (t *throttle) look(ctx context.Context) (string, error) {
 		}
 	}
 	if reason != t.reason {
-		if _, err := t.pool.Exec(ctx, `UPDATE pgumbra.leader SET throttled = $2 WHERE run_id = $1`, t.run.ID, reason); err != nil {
+		if _, err := t.pool.Exec(ctx, `UPDATE pgumbra.leader SET throttled = $2 WHERE run_id = $1`, t.run.ID, pg.ASCII(reason)); err != nil {
 			return "", fmt.Errorf("say why copying pauses: %w", err)
 		}
 	}

@@ -3,7 +3,6 @@ package upgrade
 import (
 	"context"
 	_ "embed"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -78,16 +77,16 @@ func (w *worker) tellStructure(ctx context.Context) error {
 
 // structureEvent is what the last comparison found.
 func structureEvent(ctx context.Context, db pg.Querier, run *control.Run) (changes []string, err error) {
-	var text []byte
-	err = db.QueryRow(ctx, `SELECT coalesce(detail -> 'changes', '[]') FROM pgumbra.event
-		WHERE run_id = $1 AND message IN ($2, $3) ORDER BY id DESC LIMIT 1`, run.ID, eventChanged, eventAsPlan).Scan(&text)
+	var detail struct{ Changes []string }
+	err = db.QueryRow(ctx, `SELECT detail FROM pgumbra.event
+		WHERE run_id = $1 AND message IN ($2, $3) ORDER BY id DESC LIMIT 1`, run.ID, eventChanged, eventAsPlan).Scan(&detail)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read the last look at the structure: %w", err)
 	}
-	return changes, json.Unmarshal(text, &changes)
+	return detail.Changes, nil
 }
 
 func (w *worker) schemasSignature(ctx context.Context) (signature string, err error) {

@@ -106,11 +106,13 @@ func waitForLeader(ctx context.Context, conn pg.Querier, run *control.Run) (bool
 }
 
 func lastReason(ctx context.Context, conn pg.Querier, run *control.Run) string {
-	var reason string
-	err := conn.QueryRow(ctx, `SELECT detail->>'reason' FROM pgumbra.event
-		WHERE run_id = $1 AND message = 'cutover not possible now' ORDER BY id DESC LIMIT 1`, run.ID).Scan(&reason)
+	var detail struct {
+		Reason string `json:"reason"`
+	}
+	err := conn.QueryRow(ctx, `SELECT detail FROM pgumbra.event
+		WHERE run_id = $1 AND message = 'cutover not possible now' ORDER BY id DESC LIMIT 1`, run.ID).Scan(&detail)
 	if err != nil {
 		return "the leader's log says why"
 	}
-	return reason
+	return detail.Reason
 }

@@ -116,6 +116,7 @@ func (s *Status) readLeader(ctx context.Context, tx pgx.Tx, run *control.Run) er
 	if err != nil {
 		return fmt.Errorf("read the leader: %w", err)
 	}
+	s.Throttled, s.Failure = pg.FromASCII(s.Throttled), pg.FromASCII(s.Failure)
 	if alive && !run.Phase.Over() {
 		s.Leader = &l
 	}

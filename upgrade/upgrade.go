@@ -160,7 +160,7 @@ func (l *leadership) recordFailure(ctx context.Context, run *control.Run, err er
 	}
 	// Not worth an error of its own: the caller says why the run ended.
 	_, _ = l.conn.Exec(ctx, `UPDATE pgumbra.run SET failure = $3 WHERE id = $1 AND epoch = $2 AND failure = ''`,
-		run.ID, run.Epoch, plans.Redact(err.Error()))
+		run.ID, run.Epoch, pg.ASCII(plans.Redact(err.Error())))
 }
 
 // withWorker deposes predecessors, brings their control schema up to date, opens

@@ -113,7 +113,7 @@ func (i *inspection) file() (e entry, ok bool) {
 func (i *inspection) missing(c *config) {
 	if _, ok := c.find("*"); ok {
 		i.block("fallback", "database "+i.database+" is served by the fallback entry * of "+i.config,
-			"write an entry of its own, "+i.database+" = … with what * says, and RELOAD: clients notice nothing")
+			"write an entry of its own, "+i.database+" = ... with what * says, and RELOAD: clients notice nothing")
 		return
 	}
 	i.block("entry", i.config+" has no entry "+i.database+" in [databases]", "correct traffic.pgbouncer.database or config")
@@ -153,7 +153,7 @@ func (i *inspection) sharedPort() {
 		return
 	}
 	i.block("shared-port", "so_reuseport is on: several PgBouncers may share the port, and each must be switched",
-		"list each of them in traffic.pgbouncer, by its own socket folder: admin_dsn: host=/var/run/pgbouncer1 …")
+		"list each of them in traffic.pgbouncer, by its own socket folder: admin_dsn: host=/var/run/pgbouncer1 ...")
 }
 
 // poolModes: in session mode PAUSE waits until clients leave.

@@ -65,7 +65,7 @@ type Run struct {
 
 // Create records a new run in phase building.
 func Create(ctx context.Context, db pg.Querier, plan *plans.Plan) (*Run, error) {
-	text, err := json.Marshal(plan)
+	text, err := pg.JSON(plan)
 	if err != nil {
 		return nil, err
 	}
@@ -152,7 +152,7 @@ func CheckEpoch(ctx context.Context, tx pg.Querier, run *Run) error {
 
 // Event records what happened, for status and for people who read later.
 func Event(ctx context.Context, db pg.Querier, run *Run, message string, detail map[string]any) error {
-	text, err := json.Marshal(detail)
+	text, err := pg.JSON(detail)
 	if err != nil {
 		return err
 	}

@@ -2,7 +2,6 @@ package control
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -83,7 +82,7 @@ func SettleShadow(ctx context.Context, production, shadow pg.Querier, run *Run) 
 		return fmt.Errorf("the shadow: %w", err)
 	}
 	here.Timeline = "" // a standby of the shadow's that was promoted is still the shadow
-	text, err := json.Marshal(here)
+	text, err := pg.JSON(here)
 	if err != nil {
 		return err
 	}
@@ -110,7 +109,7 @@ func SettleShadow(ctx context.Context, production, shadow pg.Querier, run *Run) 
 // was promoted passes, to undo the run or to end one that is swapped; who goes on
 // asks [CheckOrigin] too.
 func Adopt(ctx context.Context, shadow pg.Beginner, run *Run, origin Origin) error {
-	text, err := json.Marshal(origin)
+	text, err := pg.JSON(origin)
 	if err != nil {
 		return err
 	}

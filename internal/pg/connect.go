@@ -22,26 +22,23 @@ import (
 // alike), no timeouts but those a statement sets for itself, and an early end
 // for backends whose client died.
 var pinned = map[string]string{
-	"DateStyle":                           "ISO, YMD",
-	"IntervalStyle":                       "postgres",
-	"TimeZone":                            "UTC",
-	"extra_float_digits":                  "3",
-	"bytea_output":                        "hex",
-	"xmlbinary":                           "base64",
-	"client_encoding":                     "UTF8",
-	"standard_conforming_strings":         "on",
-	"row_security":                        "off",
-	"search_path":                         "pg_catalog",
-	"default_transaction_isolation":       "read committed",
-	"default_transaction_read_only":       "off",
-	"default_transaction_deferrable":      "off",
-	"statement_timeout":                   "0",
-	"lock_timeout":                        "0",
-	"idle_in_transaction_session_timeout": "0",
-	"client_connection_check_interval":    "1s",
-	"check_function_bodies":               "off",
-	"synchronous_commit":                  "on",
-	"jit":                                 "off",
+	"DateStyle":                        "ISO, YMD",
+	"IntervalStyle":                    "postgres",
+	"TimeZone":                         "UTC",
+	"extra_float_digits":               "3",
+	"bytea_output":                     "hex",
+	"xmlbinary":                        "base64",
+	"client_encoding":                  "UTF8",
+	"standard_conforming_strings":      "on",
+	"row_security":                     "off",
+	"search_path":                      "pg_catalog",
+	"default_transaction_isolation":    "read committed",
+	"default_transaction_read_only":    "off",
+	"default_transaction_deferrable":   "off",
+	"client_connection_check_interval": "1s",
+	"check_function_bodies":            "off",
+	"synchronous_commit":               "on",
+	"jit":                              "off",
 }
 
 // Options of a connection beyond its DSN.
@@ -57,6 +54,7 @@ type Options struct {
 
 func (o Options) apply(c *pgconn.Config) {
 	maps.Copy(c.RuntimeParams, pinned)
+	NoTimeouts(c)
 	if o.SearchPath != "" {
 		c.RuntimeParams["search_path"] = o.SearchPath
 	}
@@ -64,6 +62,27 @@ func (o Options) apply(c *pgconn.Config) {
 	c.RuntimeParams["application_name"] = "pgumbra/" + o.Component
 	if c.ConnectTimeout == 0 {
 		c.ConnectTimeout = 10 * time.Second
+	}
+}
+
+// NoTimeouts keeps the role's and the database's own limits from ending a session,
+// for one that otherwise has what a client of theirs would have. transaction_timeout
+// cannot come with the others: before PostgreSQL 17 no session would start.
+func NoTimeouts(c *pgconn.Config) {
+	for _, name := range []string{"statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "idle_session_timeout"} {
+		c.RuntimeParams[name] = "0"
+	}
+	before := c.AfterConnect
+	c.AfterConnect = func(ctx context.Context, conn *pgconn.PgConn) error {
+		if before != nil {
+			if err := before(ctx, conn); err != nil {
+				return err
+			}
+		}
+		if major, _, _ := strings.Cut(conn.ParameterStatus("server_version"), "."); len(major) != 2 || major < "17" {
+			return nil
+		}
+		return conn.Exec(ctx, "SET transaction_timeout = 0").Close()
 	}
 }
 
@@ -190,6 +209,10 @@ const (
 	UndefinedFunction    = "42883"
 	InsufficientPriv     = "42501"
 	AdminShutdown        = "57P01"
+	// CharacterNotInRepertoire: bytes that are nothing in an encoding.
+	CharacterNotInRepertoire = "22021"
+	// UntranslatableCharacter: a sign that the other encoding lacks.
+	UntranslatableCharacter = "22P05"
 	// NotInPrerequisiteState is also what a standby answers to questions that
 	// only a primary can.
 	NotInPrerequisiteState = "55000"
