@@ -17,9 +17,12 @@ import (
 func sequenceStatements(plan *plans.Plan, production func(plans.Sequence) drawn) []string {
 	var all []string
 	for _, s := range plan.Sequences {
-		if s.Production.IsZero() {
+		switch {
+		case s.Production.IsZero():
 			all = append(all, ownSequence(s))
-		} else {
+		case s.Set:
+			all = append(all, setByMigrations(s, production(s)))
+		default:
 			all = append(all, continued(s, production(s)))
 		}
 	}
@@ -101,18 +104,18 @@ func ownSequence(s plans.Sequence) string {
 		column = fmt.Sprintf("SELECT (SELECT max(%[1]s)::numeric FROM %[2]s), (SELECT min(%[1]s)::numeric FROM %[2]s)",
 			pg.Ident(s.Column), s.Table.Quoted())
 	}
-	left := "NULL::numeric"
-	if s.IsCalled {
-		left = fmt.Sprintf("%d::numeric", s.LastValue)
-	}
-	return strings.NewReplacer("'{shadow}'", pg.Literal(s.Shadow.Quoted()), "{shadow}", s.Shadow.Quoted(), "{column}", column, "{left}", left, "{start}", fmt.Sprint(s.LastValue)).Replace(
-		`SELECT pg_catalog.setval(seqrelid::regclass, (CASE WHEN target IS NOT NULL THEN least(greatest(target, seqmin), seqmax)
-        WHEN {start} BETWEEN seqmin AND seqmax THEN {start} ELSE seqstart END)::bigint, target IS NOT NULL) FROM (
-    SELECT d.seqrelid, d.seqmin, d.seqmax, d.seqstart,
-           CASE WHEN d.seqincrement > 0 THEN greatest({left}, CASE WHEN s.is_called THEN s.last_value END, v.high)
-                ELSE least({left}, CASE WHEN s.is_called THEN s.last_value END, v.low) END AS target
+	return strings.NewReplacer("'{shadow}'", pg.Literal(s.Shadow.Quoted()), "{shadow}", s.Shadow.Quoted(), "{column}", column, "{left}", bigint(s.LastValue), "{called}", fmt.Sprint(s.IsCalled)).Replace(
+		`SELECT CASE WHEN target IS NULL OR pg_catalog.sign(seqincrement::numeric) * ({left} - target) >= CASE WHEN {called} THEN 0 ELSE 1 END
+             THEN pg_catalog.setval(seqrelid::regclass, {left}, {called})
+             ELSE pg_catalog.setval(seqrelid::regclass, least(greatest(target, seqmin), seqmax)::bigint, true) END FROM (
+    SELECT d.seqrelid, d.seqincrement, d.seqmin, d.seqmax,
+           CASE WHEN d.seqincrement > 0 THEN greatest(CASE WHEN s.is_called THEN s.last_value END, v.high)
+                ELSE least(CASE WHEN s.is_called THEN s.last_value END, v.low) END AS target
     FROM {shadow} s
-    CROSS JOIN (SELECT seqrelid, seqincrement, seqstart, seqmin, seqmax FROM pg_catalog.pg_sequence WHERE seqrelid = '{shadow}'::regclass) d
+    CROSS JOIN (SELECT seqrelid, seqincrement, seqmin, seqmax FROM pg_catalog.pg_sequence WHERE seqrelid = '{shadow}'::regclass) d
     CROSS JOIN ({column}) v (high, low)
 ) t`)
 }
+
+// bigint is a number as SQL text; the least one has no literal of its own.
+func bigint(n int64) string { return fmt.Sprintf("'%d'::bigint", n) }

@@ -21,6 +21,9 @@ func (m *maker) sequences() {
 		out := Sequence{Shadow: m.shadowName(s.Name), Identity: s.Identity, LastValue: s.LastValue, IsCalled: s.IsCalled}
 		if b := sequenceByOID(m.before, s.OID); b != nil {
 			out.Production = b.Name
+			if p := m.production.SequenceNamed(b.Name); m.positioned(s) {
+				out.Set, out.ProductionLast, out.ProductionCalled = true, p.LastValue, p.IsCalled
+			}
 		}
 		if t := m.final.ByOID(s.Table); t != nil {
 			c, _ := t.Column(s.Column)

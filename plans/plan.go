@@ -273,6 +273,15 @@ type Sequence struct {
 	// LastValue and IsCalled as the migrations left it in scratch.
 	LastValue int64 `json:"last_value"`
 	IsCalled  bool  `json:"is_called"`
+	// Set: the migrations set production's sequence (RESTART, setval), to
+	// LastValue and IsCalled. ProductionLast and ProductionCalled are where it
+	// stood when the plan was made. The cutover sets it likewise, but where
+	// clients have drawn since then and stand further in the increment's
+	// direction, there: their numbers are in use. One that the migrations set back
+	// goes back.
+	Set              bool  `json:"set,omitempty"`
+	ProductionLast   int64 `json:"production_last,omitempty"`
+	ProductionCalled bool  `json:"production_called,omitempty"`
 }
 
 // Entry is one statement group of the shadow's structure as pg_dump wrote it

@@ -30,7 +30,10 @@ func (m *maker) restore(ctx context.Context, s *scratch) error {
 	if err := runEntries(ctx, s.db, entries); err != nil {
 		return m.restoreFailed(err)
 	}
-	return m.populate(ctx, s)
+	if err := m.populate(ctx, s); err != nil {
+		return err
+	}
+	return m.alignSequences(ctx, s)
 }
 
 // dumpProduction reads production's structure but for what is ours.

@@ -231,6 +231,9 @@ func (p *Plan) sequenceSQL() []string {
 		if !s.Production.IsZero() {
 			from = "<last value of " + s.Production.String() + " and a margin>"
 		}
+		if s.Set {
+			from = fmt.Sprintf("%d, %t -- as the migrations do, or <last value of %s> where clients have drawn further", s.LastValue, s.IsCalled, s.Production)
+		}
 		all = append(all, fmt.Sprintf("SELECT setval(%s, %s)", pg.Literal(s.Shadow.Quoted()), from))
 	}
 	return all

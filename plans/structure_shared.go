@@ -136,7 +136,7 @@ func (m *maker) shareSequences() {
 	}
 	for _, s := range m.after.Sequences {
 		b := before[s.OID]
-		if b == nil || !m.moving(s.Name.Schema) || s.Identity || b.Identity || s.Extension {
+		if b == nil || !m.moving(s.Name.Schema) || s.Identity || b.Identity || s.Extension || m.positioned(s) {
 			continue
 		}
 		if b.Name == s.Name && b.Definition == s.Definition && b.Owner == s.Owner && b.ACL == s.ACL &&

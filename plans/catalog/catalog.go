@@ -198,6 +198,16 @@ func (c *Catalog) ByName(n pg.Name) *Table {
 	return nil
 }
 
+// SequenceNamed finds a sequence; nil if it is not there.
+func (c *Catalog) SequenceNamed(n pg.Name) *Sequence {
+	for _, s := range c.Sequences {
+		if s.Name == n {
+			return s
+		}
+	}
+	return nil
+}
+
 // Schema finds a schema.
 func (c *Catalog) Schema(name string) (Namespace, bool) {
 	for _, s := range c.Schemas {

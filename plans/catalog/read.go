@@ -4,6 +4,8 @@ import (
 	"context"
 	"embed"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -169,14 +171,41 @@ func (c *Catalog) ReadSizes(ctx context.Context, db pg.Querier, schemas []string
 // ReadValues adds last_value and is_called to the sequences of some schemas.
 // Reading a sequence needs USAGE or SELECT on it.
 func (c *Catalog) ReadValues(ctx context.Context, db pg.Querier, schemas []string) error {
+	var all []*Sequence
 	for _, s := range c.Sequences {
-		if !contains(schemas, s.Name.Schema) {
-			continue
+		if contains(schemas, s.Name.Schema) {
+			all = append(all, s)
 		}
-		err := db.QueryRow(ctx, "SELECT last_value, is_called FROM "+s.Name.Quoted()).Scan(&s.LastValue, &s.IsCalled)
-		if err != nil {
-			return fmt.Errorf("read sequence %s: %w", s.Name, err)
+	}
+	for some := range slices.Chunk(all, sequencesAtOnce) {
+		if err := readValues(ctx, db, some); err != nil {
+			return err
 		}
+	}
+	return nil
+}
+
+// sequencesAtOnce are read by one statement, which locks each of them.
+const sequencesAtOnce = 100
+
+func readValues(ctx context.Context, db pg.Querier, some []*Sequence) error {
+	var selects []string
+	for i, s := range some {
+		selects = append(selects, fmt.Sprintf("SELECT %d, last_value, is_called FROM %s", i, s.Name.Quoted()))
+	}
+	rows, err := db.Query(ctx, strings.Join(selects, " UNION ALL "))
+	if err != nil {
+		return fmt.Errorf("read sequences: %w", err)
+	}
+	var i int
+	var last int64
+	var called bool
+	_, err = pgx.ForEachRow(rows, []any{&i, &last, &called}, func() error {
+		some[i].LastValue, some[i].IsCalled = last, called
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("read sequences: %w", err)
 	}
 	return nil
 }
