@@ -2,7 +2,6 @@ package replay
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/jackc/pgx/v5"
 
@@ -17,27 +16,24 @@ import (
 // once, in the plan's order; repeated after the same failures, so work must
 // only read. Where the shadow is another database, work reads there.
 func (r *Replayer) Aligned(ctx context.Context, tables []*plans.Table, work func(pgx.Tx) error) error {
-	var err error
-	for range attempts {
-		if err = r.align(ctx, tables, work); !repeatable(err) {
-			return err
-		}
-	}
-	return fmt.Errorf("align %d tables: given up after %d attempts: %w", len(tables), attempts, err)
-}
-
-func (r *Replayer) align(ctx context.Context, tables []*plans.Table, work func(pgx.Tx) error) error {
 	var feeds []*feed
 	var followed []*plans.Table
-	var members []uint32
 	for _, t := range tables {
 		f, err := r.feed(ctx, t)
 		if err != nil {
 			return err
 		}
 		if f.kind() != still {
-			feeds, followed, members = append(feeds, f), append(followed, t), append(members, f.members...)
+			feeds, followed = append(feeds, f), append(followed, t)
 		}
+	}
+	return r.repeat(ctx, feeds, func() error { return r.align(ctx, feeds, followed, work) })
+}
+
+func (r *Replayer) align(ctx context.Context, feeds []*feed, followed []*plans.Table, work func(pgx.Tx) error) error {
+	var members []uint32
+	for _, f := range feeds {
+		members = append(members, f.members...)
 	}
 	before, err := filenodes(ctx, r.Sides.Production, members)
 	if err != nil {

@@ -95,27 +95,47 @@ func (r *Replayer) snapshot(ctx context.Context, f *feed, work func(ends, moment
 
 // snapshotIn is snapshot for work that may be divided among lanes.
 func (r *Replayer) snapshotIn(ctx context.Context, f *feed, lanes int, work func(ends, moment) error) error {
-	var err error
-	for attempt := range attempts {
-		if err = r.once(ctx, f, lanes, work); !repeatable(err) {
-			var conflict *Conflict
-			if errors.As(err, &conflict) {
-				r.locate(ctx, f, conflict)
-			}
+	err := r.repeat(ctx, []*feed{f}, func() error { return r.once(ctx, f, lanes, work) })
+	var conflict *Conflict
+	if errors.As(err, &conflict) {
+		r.locate(ctx, f, conflict)
+	}
+	return err
+}
+
+// repeat does once what may have to be done again. How often it is repeated is
+// bounded, but for a position that another process of ours moved on: a leader and
+// somebody who verifies beside it take turns, for as long as they both live.
+func (r *Replayer) repeat(ctx context.Context, feeds []*feed, once func() error) error {
+	for attempt := 0; ; {
+		err := once()
+		if !repeatable(err) {
 			return err
 		}
-		r.Log.Debug("repeat a batch", "table", f.t.Shadow.String(), "attempt", attempt+1, "error", err.Error())
-		if !pause(ctx, time.Duration(attempt)*20*time.Millisecond) {
+		r.Log.Debug("repeat a batch", "table", tableNames(feeds), "attempt", attempt+1, "error", err.Error())
+		if errors.Is(err, errTaken) {
+			if err := r.settle(ctx, feeds); err != nil {
+				return err
+			}
+			continue
+		}
+		if attempt++; attempt == attempts {
+			return fmt.Errorf("%s: given up after %d attempts: %w", tableNames(feeds), attempts, err)
+		}
+		if !pause(ctx, time.Duration(attempt-1)*20*time.Millisecond) {
 			return ctx.Err()
 		}
 	}
-	return fmt.Errorf("%s: given up after %d attempts: %w", f.t.Shadow, attempts, err)
+}
+
+func tableNames(feeds []*feed) string {
+	return list(len(feeds), func(i int) string { return feeds[i].t.Shadow.String() })
 }
 
 func (r *Replayer) once(ctx context.Context, f *feed, lanes int, work func(ends, moment) error) error {
 	lock := control.Lock
 	if lanes > 1 {
-		if err := r.settle(ctx, f); err != nil {
+		if err := r.settle(ctx, []*feed{f}); err != nil {
 			return err
 		}
 		lock = control.Lead

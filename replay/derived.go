@@ -148,12 +148,9 @@ func (f *feed) reachedRows(w int, rc reach) string {
 // applyDerived refreshes the rows that touched values reach: all of them are
 // deleted before any is inserted.
 func (f *feed) applyDerived(ctx context.Context, e ends, s scope) error {
-	rcs := make([]reach, len(f.watches))
-	for i := range f.watches {
-		count := f.countReached(s, i)
-		if err := e.production.QueryRow(ctx, count.sql, count.args...).Scan(&rcs[i].values, &rcs[i].nulls); err != nil {
-			return f.refused(count, err)
-		}
+	rcs, err := f.reaches(ctx, e, s)
+	if err != nil {
+		return err
 	}
 	sets := f.reachedSets(s, rcs)
 	if err := f.stage(ctx, e, anyWay, sets...); err != nil {
@@ -172,4 +169,16 @@ func (f *feed) applyDerived(ctx context.Context, e ends, s scope) error {
 		todo = append(todo, w.forget())
 	}
 	return f.finish(ctx, e, anyWay, todo, sets...)
+}
+
+// reaches are what unread entries come to, by watch.
+func (f *feed) reaches(ctx context.Context, e ends, s scope) ([]reach, error) {
+	rcs := make([]reach, len(f.watches))
+	for i := range f.watches {
+		count := f.countReached(s, i)
+		if err := e.production.QueryRow(ctx, count.sql, count.args...).Scan(&rcs[i].values, &rcs[i].nulls); err != nil {
+			return nil, f.refused(count, err)
+		}
+	}
+	return rcs, nil
 }

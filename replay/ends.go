@@ -91,6 +91,9 @@ func (r *Replayer) enter(ctx context.Context, e ends, lock hold, feeds ...*feed)
 	var positions []string
 	for i, f := range feeds {
 		p, err := lock(ctx, e.shadow, r.Run, f.t.N)
+		if pg.State(err) == pg.SerializationFailure {
+			return nil, fmt.Errorf("%w: %w", errTaken, err)
+		}
 		if err != nil {
 			return nil, err
 		}

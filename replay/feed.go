@@ -35,6 +35,8 @@ type feed struct {
 	landing bool
 	// own begins the names of ours that the user's expressions could see.
 	own string
+	// remote: the shadow is on another server, or might be.
+	remote bool
 }
 
 // ancestor is a parent by INHERITS: its statements change rows of this table
@@ -107,7 +109,8 @@ func (r *Replayer) feed(ctx context.Context, t *plans.Table) (*feed, error) {
 
 // readShadow asks the shadow for what the plan does not hold.
 func (f *feed) readShadow(ctx context.Context, sides control.Sides) (err error) {
-	if f.collations, err = collations(ctx, sides.Shadow, f.t.Shadow); err != nil || !sides.Apart() {
+	f.remote = sides.Apart()
+	if f.collations, err = collations(ctx, sides.Shadow, f.t.Shadow); err != nil || !f.remote {
 		return err
 	}
 	columns, err := pg.ColumnTypes(ctx, sides.Shadow, f.t.Shadow)

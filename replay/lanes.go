@@ -44,12 +44,16 @@ func (f *feed) divisible(state control.State) bool {
 	return f.kind() == keyed && (f.t.SoleKey || state == control.CatchingUp)
 }
 
-// settle waits until nobody writes the table any more: what is left of another
+// settle waits until nobody writes the tables any more: what is left of another
 // leader's lanes would write states that are older than those that follow.
-func (r *Replayer) settle(ctx context.Context, f *feed) error {
+func (r *Replayer) settle(ctx context.Context, feeds []*feed) error {
 	return pg.ReadCommitted(ctx, r.Sides.Shadow, func(tx pgx.Tx) error {
-		_, err := control.Lock(ctx, tx, r.Run, f.t.N)
-		return err
+		for _, f := range feeds {
+			if _, err := control.Lock(ctx, tx, r.Run, f.t.N); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
 

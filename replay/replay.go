@@ -43,6 +43,9 @@ var (
 	// errMoved: the storage of a production table changed under the
 	// transaction (TRUNCATE is not MVCC-safe), so what was read proves nothing.
 	errMoved = errors.New("storage of the production table changed during the transaction")
+	// errTaken: another transaction of ours moved the table's row on while this
+	// one, whose snapshot is older, waited for it. Nothing was done yet.
+	errTaken = errors.New("the table's position moved on meanwhile")
 	// errLeaderless: a lane found the batch that it belongs to ended.
 	errLeaderless = errors.New("the transaction that leads the batch is gone")
 )

@@ -189,11 +189,9 @@ func reachedSet(w int) string { return fmt.Sprintf("w%d", w) }
 // reachedSets are the touched values of each watch, and the rows they reach.
 func (f *feed) reachedSets(s scope, rcs []reach) []set {
 	s = s.inlined()
-	var sets []set
+	sets := f.valueSets(s)
 	var rows string
 	for w := range f.watches {
-		sets = append(sets, set{reachedSet(w), f.reachedTypes(w),
-			fmt.Sprintf("WITH %s SELECT * FROM %s", f.reached(s, w), f.reachedName(w))})
 		with, condition := f.withReached(s, w, rcs)
 		if rcs[w].values > 0 {
 			rows += fmt.Sprintf(" UNION ALL (%s%s)", with, f.selecting(f.reachedRows(w, rcs[w]), condition))
@@ -201,6 +199,15 @@ func (f *feed) reachedSets(s scope, rcs []reach) []set {
 	}
 	if rows != "" {
 		sets = append(sets, f.rowSet(rows[len(" UNION ALL "):]))
+	}
+	return sets
+}
+
+// valueSets are the touched values of each watch.
+func (f *feed) valueSets(s scope) []set {
+	sets := make([]set, len(f.watches))
+	for w := range f.watches {
+		sets[w] = set{reachedSet(w), f.reachedTypes(w), fmt.Sprintf("WITH %s SELECT * FROM %s", f.reached(s.inlined(), w), f.reachedName(w))}
 	}
 	return sets
 }

@@ -2,10 +2,12 @@ package replay
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
@@ -35,15 +37,18 @@ const (
 )
 
 // Verify compares transform(production) with the shadow, exactly and while
-// production takes writes: group after group of keys, each in a transaction
-// that first brings the table to its own snapshot of production, by count and
-// two hashes of the rows' text. Tables without a key, and those whose keys are
-// not carried as they are, are one group. Generated and volatile columns are
-// left out. When all is equal the table's verified_at is set.
+// production takes writes: range after range of keys, several at once, each at a
+// snapshot of its own, by count and by a hash of each row. Changes that were not
+// replayed yet at that snapshot are left out there, and their keys compared right
+// after a batch. Tables without a key, and those whose keys are not carried as
+// they are, are one range. Generated and volatile columns are left out. When all
+// is equal the table's verified_at is set.
 //
-// Locks and errors as of [Replayer.Batch]: a client that truncates or alters
-// the production table waits for the group under way, one or two seconds as a
-// rule, and others behind that client. A difference is no error.
+// It is a guest: a leader that follows meanwhile goes on. Locks: ACCESS SHARE on
+// production for as long as a range takes, one or two seconds as a rule; the
+// table's row in the control schema for a moment where changes were pending, and
+// for as long as one range takes where it differs. Errors as of [Replayer.Batch];
+// a difference is none.
 func (r *Replayer) Verify(ctx context.Context, t *plans.Table) (Verdict, error) {
 	f, err := r.feed(ctx, t)
 	if err != nil {
@@ -51,71 +56,142 @@ func (r *Replayer) Verify(ctx context.Context, t *plans.Table) (Verdict, error) 
 	}
 	verdict := Verdict{Equal: true}
 	if f.kind() != still {
-		if verdict, err = r.verifyGroups(ctx, f); err != nil {
+		if verdict, err = r.verifyRanges(ctx, f); err != nil {
 			return verdict, fmt.Errorf("verify %s: %w", t.Shadow, err)
 		}
 	}
 	if !verdict.Equal {
 		return verdict, nil
 	}
-	return verdict, r.noteVerified(ctx, t)
+	return verdict, r.noteVerified(ctx, f)
 }
 
-func (r *Replayer) noteVerified(ctx context.Context, t *plans.Table) error {
+// noteVerified notes it in the transaction of a batch, or of none where nothing is
+// replayed.
+func (r *Replayer) noteVerified(ctx context.Context, f *feed) error {
+	if f.kind() != still {
+		return r.snapshot(ctx, f, func(e ends, at moment) error {
+			if _, err := r.advance(ctx, e, f, at); err != nil {
+				return err
+			}
+			return r.setVerified(ctx, e.shadow, f)
+		})
+	}
 	var committed []byte
 	err := pg.ReadCommitted(ctx, r.Sides.Shadow, func(tx pgx.Tx) error {
-		if _, err := control.Lock(ctx, tx, r.Run, t.N); err != nil {
+		if _, err := control.Lock(ctx, tx, r.Run, f.t.N); err != nil {
 			return err
 		}
-		_, err := tx.Exec(ctx, `UPDATE pgumbra.shadow_table SET verified_at = clock_timestamp()
-			WHERE run_id = $1 AND n = $2`, r.Run.ID, t.N)
-		if err != nil {
-			return fmt.Errorf("note the verification of %s: %w", t.Shadow, err)
+		if err := r.setVerified(ctx, tx, f); err != nil {
+			return err
 		}
-		committed, err = r.positions(ctx, tx, t)
+		var err error
+		committed, err = r.positions(ctx, tx, f.t)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	return r.mirror(ctx, committed, t)
+	return r.mirror(ctx, committed, f.t)
 }
 
-func (r *Replayer) verifyGroups(ctx context.Context, f *feed) (Verdict, error) {
-	all := Verdict{Equal: true}
-	g := group{size: firstGroup}
+func (r *Replayer) setVerified(ctx context.Context, tx pgx.Tx, f *feed) error {
+	_, err := tx.Exec(ctx, `UPDATE pgumbra.shadow_table SET verified_at = clock_timestamp() WHERE run_id = $1 AND n = $2`, r.Run.ID, f.t.N)
+	if err != nil {
+		return fmt.Errorf("note the verification of %s: %w", f.t.Shadow, err)
+	}
+	return nil
+}
+
+func (r *Replayer) verifyRanges(ctx context.Context, f *feed) (Verdict, error) {
+	w := newWalk(f, nil)
+	g, ctx := errgroup.WithContext(ctx)
+	for range r.workers() {
+		g.Go(func() error { return r.verifySome(ctx, w) })
+	}
+	err := g.Wait()
+	return w.verdict(), err
+}
+
+// verifySome compares ranges of a walk until there are no more, or differences
+// enough.
+func (r *Replayer) verifySome(ctx context.Context, w *walk) error {
 	for {
+		one, err := w.take(ctx, r.Sides.Production)
+		if err != nil || one == nil {
+			return err
+		}
 		began := time.Now()
-		one, upper, err := r.verifyGroup(ctx, f, g)
-		if err != nil {
-			return all, err
+		if one.verdict, err = r.verifyRange(ctx, w.f, one.group); err != nil {
+			return err
 		}
-		all.Rows += one.Rows
-		all.Equal = all.Equal && one.Equal
-		all.Differences = append(all.Differences, one.Differences...)
-		if upper == nil || len(all.Differences) >= differences {
-			all.Differences = all.Differences[:min(differences, len(all.Differences))]
-			return all, nil
+		w.took(time.Since(began))
+		if w.differ(one.verdict) {
+			return nil
 		}
-		g = group{lower: upper, size: adapted(g.size, time.Since(began))}
 	}
 }
 
-// adapted is the size at which the next group takes about groupTime.
-func adapted(size int64, took time.Duration) int64 {
+// verifyRange compares one range beside whoever replays, and what was pending in
+// it, or all of it where it differs, as whoever replays.
+func (r *Replayer) verifyRange(ctx context.Context, f *feed, g group) (Verdict, error) {
+	var all, rest comparison
+	var since sight
+	err := r.untilSeen(ctx, f, g, func(s sight) (err error) {
+		if all, err = f.sumUp(ctx, s.ends, g); err == nil {
+			rest, since = all.minus(s.pending), s
+		}
+		return err
+	})
+	verdict := Verdict{Rows: all.production.rows, Equal: true}
 	switch {
-	case took > 2*groupTime:
-		size /= 4
-	case took > groupTime:
-		size /= 2
-	case took < groupTime/2:
-		size *= 2
+	case err != nil || all.equal():
+		return verdict, err
+	case rest.equal() && f.kind() == keyless: // the sums hold what is pending
+		return verdict, nil
+	case rest.equal() && f.kind() == keyed:
+		verdict.Differences, err = r.verifyTouched(ctx, f, since, g)
+		if !errors.Is(err, errGone) {
+			verdict.Equal = len(verdict.Differences) == 0
+			return verdict, err
+		}
 	}
-	return max(size, leastGroup)
+	verdict, _, err = r.verifyGroup(ctx, f, g)
+	return verdict, err
 }
 
-// verifyGroup compares the keys above g.lower, about g.size of them, and
-// returns the last; nil: there are no more.
+// errGone says that the journals were emptied of what was pending at a sight.
+var errGone = errors.New("the journals do not hold any more what was pending")
+
+// verifyTouched compares the keys that changed since a sight, right after a batch.
+func (r *Replayer) verifyTouched(ctx context.Context, f *feed, since sight, g group) (found []Difference, err error) {
+	s := scope{position: since.position}
+	err = r.snapshot(ctx, f, func(e ends, at moment) error {
+		if _, err := r.advance(ctx, e, f, at); err != nil {
+			return err
+		}
+		n, err := f.readNews(ctx, e.production, since.position)
+		if err != nil {
+			return err
+		}
+		if n.whole || n.member || emptied(ctx, e.production, f, since.journals) != nil {
+			return errGone
+		}
+		c, err := f.sumTouched(ctx, e, s, g)
+		if err == nil && !c.equal() {
+			found, err = f.touchedDifferences(ctx, e, s, g)
+		}
+		return err
+	})
+	if err == nil {
+		r.noteAdvance(f.t.N)
+	}
+	return found, err
+}
+
+// verifyGroup compares the keys above g.lower up to g.upper or, where g.size says
+// so, so many of them, right after a batch. It returns the last; nil: there are no
+// more.
 func (r *Replayer) verifyGroup(ctx context.Context, f *feed, g group) (Verdict, []string, error) {
 	var verdict Verdict
 	err := r.snapshot(ctx, f, func(e ends, at moment) error {
@@ -123,8 +199,10 @@ func (r *Replayer) verifyGroup(ctx context.Context, f *feed, g group) (Verdict, 
 		if err != nil {
 			return err
 		}
-		if g.upper, err = f.bound(ctx, e.production, g); err != nil {
-			return err
+		if g.size > 0 {
+			if g.upper, err = f.bound(ctx, e.production, g); err != nil {
+				return err
+			}
 		}
 		verdict, err = f.compare(ctx, e, g)
 		return err
@@ -133,40 +211,12 @@ func (r *Replayer) verifyGroup(ctx context.Context, f *feed, g group) (Verdict, 
 	return verdict, g.upper, err
 }
 
-// bound finds the last key of a group in production; nil: the rest is the group.
-func (f *feed) bound(ctx context.Context, tx pgx.Tx, g group) ([]string, error) {
-	if !f.ranged() {
-		return nil, nil
-	}
-	rows, err := tx.Query(ctx, f.boundSQL(g), g.args()...)
-	if err != nil {
-		return nil, fmt.Errorf("find the end of a group: %w", err)
-	}
-	upper, err := pgx.CollectRows(rows, pgx.RowTo[[]string])
-	if err != nil {
-		return nil, fmt.Errorf("find the end of a group: %w", err)
-	}
-	if len(upper) == 0 {
-		return nil, nil
-	}
-	return upper[0], nil
-}
-
-// sums of one side of a group.
-type sums struct {
-	rows   int64
-	hashes [2]string
-}
-
 func (f *feed) compare(ctx context.Context, e ends, g group) (Verdict, error) {
-	var production, shadow sums
-	err := e.both(
-		func() error { return f.sum(ctx, e.production, f.productionSums(g), g, &production) },
-		func() error { return f.sum(ctx, e.shadow, f.shadowSums(g), g, &shadow) })
+	c, err := f.sumUp(ctx, e, g)
 	if err != nil {
 		return Verdict{}, err
 	}
-	verdict := Verdict{Rows: production.rows, Equal: production == shadow}
+	verdict := Verdict{Rows: c.production.rows, Equal: c.equal()}
 	if verdict.Equal {
 		return verdict, nil
 	}
@@ -176,19 +226,20 @@ func (f *feed) compare(ctx context.Context, e ends, g group) (Verdict, error) {
 	return verdict, nil
 }
 
-func (f *feed) sum(ctx context.Context, tx pgx.Tx, text string, g group, s *sums) error {
-	if err := tx.QueryRow(ctx, text, g.args()...).Scan(&s.rows, &s.hashes[0], &s.hashes[1]); err != nil {
-		return f.refused(statement{"compare", text, nil}, err)
-	}
-	return nil
-}
-
 func (f *feed) differences(ctx context.Context, e ends, g group) ([]Difference, error) {
 	images := f.imageSet(g)
 	if err := f.stage(ctx, e, anyWay, images); err != nil {
 		return nil, err
 	}
-	rows, err := e.shadow.Query(ctx, f.writer(e).differencesSQL(g), g.args()...)
+	return f.collect(ctx, e, f.writer(e).differencesSQL(g), g.args(), images)
+}
+
+// collect reads differences, and ends what was staged for them.
+func (f *feed) collect(ctx context.Context, e ends, text string, args []any, staged ...set) ([]Difference, error) {
+	if len(args) == 0 {
+		args = []any{pgx.QueryExecModeExec}
+	}
+	rows, err := e.shadow.Query(ctx, text, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -196,5 +247,5 @@ func (f *feed) differences(ctx context.Context, e ends, g group) ([]Difference, 
 	if err != nil {
 		return nil, err
 	}
-	return all, f.finish(ctx, e, anyWay, nil, images)
+	return all, f.finish(ctx, e, anyWay, nil, staged...)
 }

@@ -128,20 +128,17 @@ func (f *feed) boundSQL(g group) string {
 		f.whole(), where(f.productionWithin(group{lower: g.lower})), list(n, f.productionKey), g.size-1)
 }
 
-// sumsOf a set of images. OFFSET 0 in the set: each image is made once.
-func sumsOf(images string) string {
-	return "SELECT count(*)," +
-		" COALESCE(sum(pg_catalog.hashtextextended(i.image, 0)::numeric), 0)::text," +
-		" COALESCE(sum(pg_catalog.hashtextextended(i.image, 1)::numeric), 0)::text" +
-		" FROM (" + images + " OFFSET 0) AS i"
+// sumOf digests is one side of a comparison.
+func sumOf(digest string) string {
+	return "SELECT count(*), COALESCE(sum(" + digest + "), 0)::text"
 }
 
 func (f *feed) productionSums(g group) string {
-	return sumsOf(fmt.Sprintf("SELECT %s AS image FROM %s%s", f.image(), f.whole(), where(f.and(f.productionWithin(g)))))
+	return fmt.Sprintf("%s FROM %s%s", sumOf(f.digest()), f.whole(), where(f.and(f.productionWithin(g))))
 }
 
 func (f *feed) shadowSums(g group) string {
-	return sumsOf(fmt.Sprintf("SELECT %s AS image FROM %s AS s%s", f.shadowImage("s"), f.shadow(), where(f.shadowWithin(g))))
+	return fmt.Sprintf("%s FROM %s AS s%s", sumOf(f.shadowDigest("s")), f.shadow(), where(f.shadowWithin(g)))
 }
 
 // shown bounds the text of one row in a difference.
@@ -151,14 +148,20 @@ func (f *feed) differencesSQL(g group) string {
 	if f.byImage() {
 		return f.multisetDifferences()
 	}
+	return f.differing(f.images(g), fmt.Sprintf("%s AS s%s", f.shadow(), where(f.shadowWithin(g))))
+}
+
+// differing compares images of production's with rows s of the shadow's, by key.
+// Both stand after FROM.
+func (f *feed) differing(images, shadowRows string) string {
 	pairs := f.pairs()
 	n := len(pairs)
 	return fmt.Sprintf("SELECT pg_catalog.concat_ws(', ', %s), left(p.image, %d), left(s.image, %[2]d) FROM %s AS p"+
-		" FULL JOIN (SELECT %s, %s AS image FROM %s AS s%s) AS s ON %s WHERE p.image IS DISTINCT FROM s.image ORDER BY %s LIMIT %d",
+		" FULL JOIN (SELECT %s, %s AS image FROM %s) AS s ON %s WHERE p.image IS DISTINCT FROM s.image ORDER BY %s LIMIT %d",
 		list(n, func(i int) string {
 			return fmt.Sprintf("%s || COALESCE(p.%s, s.%[2]s)::text", pg.Literal(pairs[i].Shadow+"="), f.k(i))
-		}), shown, f.images(g),
-		list(n, func(i int) string { return "s." + pg.Ident(pairs[i].Shadow) + " AS " + f.k(i) }), f.shadowImage("s"), f.shadow(), where(f.shadowWithin(g)),
+		}), shown, images,
+		list(n, func(i int) string { return "s." + pg.Ident(pairs[i].Shadow) + " AS " + f.k(i) }), f.shadowImage("s"), shadowRows,
 		both(n, func(i int) string { return fmt.Sprintf("p.%s %s s.%[1]s", f.k(i), pairs[i].Equals) }),
 		list(n, func(i int) string { return fmt.Sprintf("COALESCE(p.%s, s.%[1]s)", f.k(i)) }), differences)
 }

@@ -28,9 +28,9 @@ func AllEqual(verdicts []TableVerdict) bool {
 	return true
 }
 
-// Verify compares every table now, beside a leader that follows or without
-// one: each comparison first replays what is pending, under the position's row
-// lock, which is safe for any number of processes of one epoch.
+// Verify compares every table now, beside a leader that follows or without one.
+// It reads at snapshots of its own; where changes are pending it replays them
+// under the position's row lock, for which it and the leader take turns.
 func Verify(ctx context.Context, file *plans.File, log *slog.Logger) ([]TableVerdict, error) {
 	conn, err := pg.Connect(ctx, file.Production.DSN, pg.Options{Component: "verify"})
 	if err != nil {
@@ -49,7 +49,7 @@ func Verify(ctx context.Context, file *plans.File, log *slog.Logger) ([]TableVer
 		return nil, err
 	}
 	defer sides.Close()
-	r := &replay.Replayer{Sides: sides, Run: run, Log: log}
+	r := &replay.Replayer{Sides: sides, Run: run, Log: log, Workers: run.Plan.Settings.Copy.Workers}
 	var verdicts []TableVerdict
 	for i := range run.Plan.Tables {
 		t := &run.Plan.Tables[i]
@@ -68,11 +68,12 @@ func Verify(ctx context.Context, file *plans.File, log *slog.Logger) ([]TableVer
 // look opens both sides beside a leader, if there is one: it takes nothing over.
 func look(ctx context.Context, file *plans.File, run *control.Run) (control.Sides, error) {
 	o := pg.Options{Component: "verify", SearchPath: run.Plan.SearchPath, Settings: run.Plan.Session}
-	pool, err := pg.NewPool(ctx, file.Production.DSN, 4, o)
+	sessions := run.Plan.Settings.Copy.Workers + 2
+	pool, err := pg.NewPool(ctx, file.Production.DSN, sessions, o)
 	if err != nil || !run.Plan.Elsewhere {
 		return control.Together(pool), err
 	}
-	shadow, err := pg.NewPool(ctx, file.Shadow.DSN, 4, o)
+	shadow, err := pg.NewPool(ctx, file.Shadow.DSN, sessions, o)
 	if err != nil {
 		pool.Close()
 		return control.Sides{}, fmt.Errorf("the shadow: %w", err)

@@ -1,0 +1,117 @@
+package replay
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgumbra/pgumbra/internal/pg"
+)
+
+// walk hands out the keys of a table once, range after range, to any number of
+// workers.
+type walk struct {
+	f *feed
+
+	mu     sync.Mutex
+	next   []string // where the next range begins; nil: at the first key
+	over   bool     // the last range was handed out
+	size   int64    // of the next range, in keys
+	found  int      // differences
+	ranges []*span
+}
+
+// span is one range of a walk.
+type span struct {
+	group
+	verdict Verdict
+	done    bool
+}
+
+// newWalk begins behind a key; nil: with the first.
+func newWalk(f *feed, behind []string) *walk {
+	return &walk{f: f, next: behind, size: firstGroup}
+}
+
+// take hands out the next range; nil: there is none. Which keys are in one range
+// matters to nobody, so its end is looked up in any snapshot.
+func (w *walk) take(ctx context.Context, production pg.Querier) (*span, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.over {
+		return nil, nil
+	}
+	upper, err := w.f.bound(ctx, production, group{lower: w.next, size: w.size})
+	if err != nil {
+		return nil, err
+	}
+	one := &span{group: group{lower: w.next, upper: upper}}
+	w.next, w.over = upper, upper == nil
+	w.ranges = append(w.ranges, one)
+	return one, nil
+}
+
+// took adapts the size of ranges to how long one took.
+func (w *walk) took(d time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.size = adapted(w.size, d)
+}
+
+// differ ends the walk once enough was found.
+func (w *walk) differ(v Verdict) (enough bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.found += len(v.Differences)
+	w.over = w.over || w.found >= differences
+	return w.over
+}
+
+// verdict is that of all ranges, in the order of keys.
+func (w *walk) verdict() Verdict {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	all := Verdict{Equal: true}
+	for _, one := range w.ranges {
+		all.Rows += one.verdict.Rows
+		all.Equal = all.Equal && one.verdict.Equal
+		all.Differences = append(all.Differences, one.verdict.Differences...)
+	}
+	all.Differences = all.Differences[:min(differences, len(all.Differences))]
+	return all
+}
+
+// adapted is the size at which the next group takes about groupTime.
+func adapted(size int64, took time.Duration) int64 {
+	switch {
+	case took > 2*groupTime:
+		size /= 4
+	case took > groupTime:
+		size /= 2
+	case took < groupTime/2:
+		size *= 2
+	}
+	return max(size, leastGroup)
+}
+
+// bound finds the last key of a group in production; nil: the rest is the group.
+func (f *feed) bound(ctx context.Context, db pg.Querier, g group) ([]string, error) {
+	if !f.ranged() {
+		return nil, nil
+	}
+	rows, err := db.Query(ctx, f.boundSQL(g), g.args()...)
+	if err != nil {
+		return nil, fmt.Errorf("find the end of a range: %w", err)
+	}
+	upper, err := pgx.CollectRows(rows, pgx.RowTo[[]string])
+	if err != nil {
+		return nil, fmt.Errorf("find the end of a range: %w", err)
+	}
+	if len(upper) == 0 {
+		return nil, nil
+	}
+	return upper[0], nil
+}
