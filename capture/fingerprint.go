@@ -81,8 +81,11 @@ func Check(ctx context.Context, db pg.Querier, run *control.Run, src *plans.Sour
 // check asks for both sides at once: it is called for each table again and again.
 func check(ctx context.Context, db pg.Querier, j Journal, oid uint32) ([]Change, error) {
 	var was, is []byte
-	err := db.QueryRow(ctx, `SELECT fingerprint::text, `+fingerprintFunction(j.Run).Quoted()+`($4)::text FROM pgumbra.captured
-		WHERE run_id = $1 AND direction = $2 AND n = $3`, j.Run, string(j.Direction), j.N, oid).Scan(&was, &is)
+	var closed *string
+	err := db.QueryRow(ctx, `SELECT fingerprint::text, `+fingerprintFunction(j.Run).Quoted()+`($4)::text,
+			'the journals were closed at ' || pg_catalog.to_timestamp(pg_catalog.pg_sequence_last_value(pg_catalog.to_regclass($5)))
+		FROM pgumbra.captured WHERE run_id = $1 AND direction = $2 AND n = $3`,
+		j.Run, string(j.Direction), j.N, oid, fullName(j.Run, j.Direction).Quoted()).Scan(&was, &is, &closed)
 	if errors.Is(err, pgx.ErrNoRows) || pg.State(err) == pg.UndefinedFunction { // capture was never installed, or is removed
 		return nil, fmt.Errorf("%w on %s", ErrNotInstalled, j.Table)
 	}
@@ -92,6 +95,9 @@ func check(ctx context.Context, db pg.Querier, j Journal, oid uint32) ([]Change,
 	}
 	if err != nil {
 		return nil, fmt.Errorf("compare the fingerprint of %s: %w", j.Table, err)
+	}
+	if closed != nil {
+		now.Triggers = append(now.Triggers, *closed)
 	}
 	return differences(&before, &now), nil
 }

@@ -51,6 +51,9 @@ func Install(ctx context.Context, pool *pgxpool.Pool, run *control.Run, log *slo
 	if err := in.base(ctx); err != nil {
 		return err
 	}
+	if err := Guard(ctx, pool, run, ToShadow); err != nil {
+		return err
+	}
 	for i := range run.Plan.Sources {
 		if err := in.source(ctx, &run.Plan.Sources[i]); err != nil {
 			return err

@@ -37,7 +37,8 @@ const (
 // Columns: seq, xid, op, member, then k_<i> a key column, t_<i> a tracked
 // column, and img, the row as the table's own row type, where rows are recorded.
 // Of a statement that writes very many rows most entries have no img and share
-// one seq, the statement's last: such a row is to be read from the table.
+// one seq, the statement's last; nor has a row that is too wide. Such a row is to
+// be read from the table.
 type Journal struct {
 	Run       int64
 	N         int // of the source (forward) or of the shadow table (reverse)

@@ -26,6 +26,8 @@ type fixture struct {
 	dsn  string
 	pool *pgxpool.Pool
 	run  *control.Run
+
+	signed string // the last signature
 }
 
 // newFixture runs the script in a fresh database and plans the capture of the

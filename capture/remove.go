@@ -29,10 +29,22 @@ func Remove(ctx context.Context, pool *pgxpool.Pool, run *control.Run) error {
 		}
 	}
 	return locks.run(ctx, accessExclusive, nil, func(tx pgx.Tx) error {
-		_, err := tx.Exec(ctx, fmt.Sprintf("DROP SEQUENCE IF EXISTS %s, %[3]s; DROP FUNCTION IF EXISTS %[2]s(pg_catalog.oid), %[3]s(bigint)",
-			sequence(run.ID).Quoted(), fingerprintFunction(run.ID).Quoted(), fullName(run.ID).Quoted()))
+		_, err := tx.Exec(ctx, baseDropScript(run.ID))
 		return err
 	})
+}
+
+// baseDropScript drops what all journals share. (full_ and the run's number: as
+// an older pgumbra called it.)
+func baseDropScript(run int64) string {
+	full := own(fmt.Sprintf("full_%d", run)).Quoted()
+	script := fmt.Sprintf("DROP SEQUENCE IF EXISTS %s, %s; DROP FUNCTION IF EXISTS %s(pg_catalog.oid), %[2]s(bigint);\n",
+		sequence(run).Quoted(), full, fingerprintFunction(run).Quoted())
+	for _, d := range []Direction{ToShadow, ToOld} {
+		script += fmt.Sprintf("DROP SEQUENCE IF EXISTS %s, %s; DROP FUNCTION IF EXISTS %[1]s(bigint);\n",
+			fullName(run, d).Quoted(), lookName(run, d).Quoted())
+	}
+	return script
 }
 
 // RemoveForward takes away what captures production, freezes included, and

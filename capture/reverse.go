@@ -42,7 +42,7 @@ func PrepareReverse(ctx context.Context, pool *pgxpool.Pool, run *control.Run) e
 	if err := in.baseOnce(ctx); err != nil {
 		return err
 	}
-	if err := in.full(ctx); err != nil {
+	if err := Guard(ctx, in.pool, run, ToOld); err != nil {
 		return err
 	}
 	for _, table := range missing {
@@ -74,18 +74,6 @@ func (in *installer) baseOnce(ctx context.Context) error {
 		return nil
 	}
 	return in.base(ctx)
-}
-
-// full makes what the reverse triggers ask for the size of all journals.
-func (in *installer) full(ctx context.Context) error {
-	err := in.tx(ctx, func(tx pgx.Tx) error {
-		_, err := tx.Exec(ctx, fullScript(in.run))
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("make the guard of the reverse journals' size: %w", err)
-	}
-	return nil
 }
 
 // reverseWait is long: only batches of ours hold locks on shadow tables, or a

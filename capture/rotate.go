@@ -120,6 +120,9 @@ func lead(ctx context.Context, pool *pgxpool.Pool, run *control.Run, src *plans.
 	if err != nil {
 		return err
 	}
+	if err := Guard(ctx, pool, run, ToShadow); err != nil {
+		return err
+	}
 	err = pg.ReadCommitted(ctx, pool, func(tx pgx.Tx) error {
 		if err := control.CheckEpoch(ctx, tx, run); err != nil {
 			return err

@@ -43,7 +43,8 @@ func Signature(ctx context.Context, db pg.Querier, run *control.Run) (string, er
 			UNION ALL SELECT 's' || s.oid || '.' || s.xmin FROM pg_catalog.pg_statistic_ext s JOIN member m ON m.oid = s.stxrelid
 			UNION ALL SELECT 'f' || f.oid || '.' || f.xmin FROM pg_catalog.pg_proc f
 				WHERE f.pronamespace = 'pgumbra'::regnamespace AND pg_catalog.starts_with(f.proname::text, 'forward_') -- others are made for the swap
-		) AS parts(part)`, members).Scan(&signature)
+			UNION ALL SELECT 'closed' || pg_catalog.pg_sequence_last_value(pg_catalog.to_regclass($2))
+		) AS parts(part)`, members, fullName(run.ID, ToShadow).Quoted()).Scan(&signature)
 	if err != nil {
 		return "", fmt.Errorf("sign the captured tables: %w", err)
 	}

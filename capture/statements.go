@@ -2,6 +2,7 @@ package capture
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/pgumbra/pgumbra/internal/control"
@@ -157,7 +158,7 @@ func (t *target) body(what string, active pg.Name) string {
 	case fnChanged:
 		entries = []string{t.fromRow(OpDelete, "OLD", active), t.fromRow(OpInsert, "NEW", active)}
 	}
-	text := "BEGIN " + t.valve(active) + strings.Join(entries, "; ") + "; RETURN NULL; END"
+	text := "BEGIN " + t.limit() + strings.Join(entries, "; ") + "; RETURN NULL; END"
 	if strings.Contains(text, "own.xid") {
 		text = declarations + text
 	}
@@ -185,17 +186,41 @@ func (t *target) updateEntries(active pg.Name) []string {
 const imagesAtOnce = 1000
 
 // fromTable records the rows of a transition table. The transaction's number is
-// asked for once, not for each entry.
+// asked for once, not for each entry. Of a statement with very many rows the
+// first thousand are recorded before what the others take is looked at.
 func (t *target) fromTable(op, transition string, active pg.Name) string {
 	into, values := t.entry(op, "n")
-	text := fmt.Sprintf("INSERT INTO %s (xid, %s) SELECT own.xid, %s FROM %s AS n", active.Quoted(), into, values, transition)
-	if !t.rereadable(op) {
-		return text
+	from := transition + " AS n" + t.narrow(op)
+	rest := fmt.Sprintf("INSERT INTO %s (xid, %s) SELECT own.xid, %s FROM %s", active.Quoted(), into, values, from)
+	text := fmt.Sprintf("%s LIMIT %d; GET DIAGNOSTICS own.entries = ROW_COUNT; IF own.entries = %[2]d THEN IF %[3]s(%[4]s) THEN RETURN NULL; END IF; ",
+		rest, imagesAtOnce, fullName(t.Run, t.Direction).Quoted(), t.bytesOf(op, transition))
+	if t.rereadable(op) {
+		text += "own.seq := " + t.nextval() + "; "
+		rest = t.keysOnly(op, from, active)
 	}
-	into, values = t.keyEntry(op, "n")
-	return fmt.Sprintf("%[1]s LIMIT %[2]d; GET DIAGNOSTICS own.entries = ROW_COUNT; IF own.entries = %[2]d THEN own.seq := %[3]s;"+
-		" INSERT INTO %[4]s (seq, xid, %[5]s) SELECT own.seq, own.xid, %[6]s FROM %[7]s AS n OFFSET %[2]d; END IF",
-		text, imagesAtOnce, t.nextval(), active.Quoted(), into, values, transition)
+	text += fmt.Sprintf("%s OFFSET %d; END IF", rest, imagesAtOnce)
+	return text + t.wide(op, transition, active)
+}
+
+// keysOnly records rows without an image, under one number.
+func (t *target) keysOnly(op, from string, active pg.Name) string {
+	into, values := t.keyEntry(op, "n")
+	return fmt.Sprintf("INSERT INTO %s (seq, xid, %s) SELECT own.seq, own.xid, %s FROM %s", active.Quoted(), into, values, from)
+}
+
+// bytesOf is about what the entries of a transition table take: as many as there
+// are, each as wide as the first ones.
+func (t *target) bytesOf(op, transition string) string {
+	columns := append(slices.Clone(t.Keys), t.Tracked...)
+	if t.carriesImage(op) && !t.rereadable(op) {
+		columns = t.Image
+	}
+	size := "64" // the header, the number, the transaction
+	for _, c := range columns {
+		size += " + coalesce(pg_catalog.pg_column_size(n." + pg.Ident(c) + "), 0)"
+	}
+	return fmt.Sprintf("((SELECT pg_catalog.count(*) FROM %[1]s) * (SELECT pg_catalog.avg(s.size) FROM (SELECT %[2]s AS size FROM %[1]s AS n LIMIT %[3]d) AS s))::bigint",
+		transition, size, imagesAtOnce)
 }
 
 // rereadable reports whether an entry without an image and without a number of
@@ -208,7 +233,11 @@ func (t *target) rereadable(op string) bool {
 
 func (t *target) fromRow(op, row string, active pg.Name) string {
 	into, values := t.entry(op, row)
-	return fmt.Sprintf("INSERT INTO %s (%s) VALUES (%s)", active.Quoted(), into, values)
+	text := fmt.Sprintf("INSERT INTO %s (%s) VALUES (%s)", active.Quoted(), into, values)
+	if !t.checksWidth(op) {
+		return text
+	}
+	return fmt.Sprintf("IF %s THEN %s; ELSE %s; END IF", t.fits(row), text, t.withoutImage(op, row, active))
 }
 
 // entry pairs journal columns with their values of one row. The image is

@@ -24,7 +24,6 @@ type target struct {
 	columns []column
 	members []plans.Member
 	frozen  bool
-	share   int64 // bytes above which a journal guards the size of all; 0: a leader does
 }
 
 // column is a live column. Its type is SQL text with the collation, a domain
@@ -34,6 +33,8 @@ type column struct {
 	name  string
 	typ   string
 	exact bool // equal values are the same bytes
+	long  bool // its values may take kilobytes
+	text  bool // octet_length knows its size without reading it
 }
 
 func (t *target) typeOf(name string) (string, error) {
@@ -120,11 +121,7 @@ func reverseTarget(ctx context.Context, db pg.Querier, run *control.Run, table *
 	if err != nil {
 		return nil, fmt.Errorf("look up %s: %w", table.Shadow, err)
 	}
-	t, err := readTarget(ctx, db, run, Reverse(run, table), oid)
-	if err == nil {
-		t.share = share(run)
-	}
-	return t, err
+	return readTarget(ctx, db, run, Reverse(run, table), oid)
 }
 
 func readTarget(ctx context.Context, db pg.Querier, run *control.Run, j Journal, oid uint32) (*target, error) {
@@ -168,7 +165,7 @@ func (t *target) readColumns(ctx context.Context, db pg.Querier) error {
 		return err
 	}
 	var c column
-	_, err = pgx.ForEachRow(rows, []any{&c.name, &c.typ, &c.exact}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&c.name, &c.typ, &c.exact, &c.long, &c.text}, func() error {
 		t.columns = append(t.columns, c)
 		return nil
 	})

@@ -18,6 +18,11 @@ import (
 // at a time. The journals stay until [Remove]: they are evidence. The run
 // cannot go on.
 func Break(ctx context.Context, pool *pgxpool.Pool, run *control.Run, reason string) error {
+	for _, d := range []Direction{ToShadow, ToOld} {
+		if err := closeJournals(ctx, pool, run, d); err != nil {
+			return err
+		}
+	}
 	err := locker{pool: pool, wait: installWait}.once(ctx, func(tx pgx.Tx) error {
 		if err := fail(ctx, tx, run, reason); err != nil {
 			return err

@@ -59,13 +59,13 @@ func (m *maker) members(s *sourceDraft) {
 	}
 }
 
-// wideRow is the size in bytes from which an image in the journal costs more
+// WideRow is the size in bytes from which an image in the journal costs more
 // than reading the row again.
-const wideRow = 4096
+const WideRow = 4096
 
 func (m *maker) noteWide(s *sourceDraft) {
 	p := s.plan
-	if p.Record == RecordRow && p.Rows > 0 && p.Bytes/p.Rows > wideRow && len(s.tables) > 0 {
+	if p.Record == RecordRow && p.Rows > 0 && p.Bytes/p.Rows > WideRow && len(s.tables) > 0 {
 		m.info("wide-rows", p.Name.String(), fmt.Sprintf("rows are %d bytes on average; each update writes a whole image to the journal", p.Bytes/p.Rows),
 			"record: key under tables: "+p.Name.String()+" reads changed rows again instead")
 	}

@@ -72,6 +72,10 @@ func (w *worker) follow(ctx context.Context) error {
 // a first copy that is all of them; after a table had to be copied again, that
 // one.
 func (w *worker) bringInStep(ctx context.Context) error {
+	return w.guarded(ctx, w.bringAllInStep)
+}
+
+func (w *worker) bringAllInStep(ctx context.Context) error {
 	if err := w.copier.Copy(ctx); err != nil {
 		return err
 	}

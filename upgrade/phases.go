@@ -92,5 +92,5 @@ func (w *worker) capture(ctx context.Context) error {
 }
 
 func (w *worker) copy(ctx context.Context) error {
-	return w.copier.Copy(ctx)
+	return w.guarded(ctx, w.copier.Copy)
 }

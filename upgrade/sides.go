@@ -9,7 +9,6 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/pgumbra/pgumbra/capture"
 	"github.com/pgumbra/pgumbra/cutover"
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
@@ -255,24 +254,6 @@ func (w *worker) excuse(ctx context.Context) error {
 	}
 	_, err = w.sides.Production.Exec(ctx, `UPDATE pgumbra.leader SET cutover_requested = NULL WHERE run_id = $1`, w.run.ID)
 	return err
-}
-
-// guardSize is the valve: journals over their limit end the capture. Production
-// comes first.
-func (w *worker) guardSize(ctx context.Context) error {
-	size, err := capture.Size(ctx, w.sides.Production, w.run)
-	if err != nil {
-		return err
-	}
-	limit := w.run.Plan.Settings.Capture.MaxJournal
-	if limit <= 0 || size <= limit {
-		return nil
-	}
-	reason := fmt.Sprintf("the journals hold %d bytes, more than capture.max_journal (%d)", size, limit)
-	if err := capture.Break(ctx, w.sides.Production, w.run, reason); err != nil {
-		return err
-	}
-	return fmt.Errorf("%w: %s", ErrStopped, reason)
 }
 
 // mirrored runs f while production's copy of the shadow's positions is kept.

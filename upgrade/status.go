@@ -56,6 +56,12 @@ type TableStatus struct {
 type Journal struct {
 	Pending int64 `json:"pending"`
 	Bytes   int64 `json:"bytes"`
+	Limit   int64 `json:"limit"` // capture.max_journal in bytes; 0: none
+	// Guard is who ends the capture at the limit: "triggers", "triggers and
+	// leader", "leader", or "nobody".
+	Guard string `json:"guard"`
+	// Closed is why and since when nothing is recorded any more.
+	Closed string `json:"closed,omitempty"`
 }
 
 // Rate is in journal rows a second.
@@ -92,6 +98,9 @@ func (s *Status) read(ctx context.Context, tx pgx.Tx, run *control.Run) error {
 		return err
 	}
 	if err := s.readTables(ctx, tx, run); err != nil {
+		return err
+	}
+	if err := s.readJournals(ctx, tx, run); err != nil {
 		return err
 	}
 	if run.Phase == control.Following || run.Phase == control.Cutover {
@@ -141,10 +150,52 @@ func (s *Status) readTables(ctx context.Context, tx pgx.Tx, run *control.Run) er
 		})
 		s.Journal.Pending += pending[r.N]
 	}
-	if !run.Phase.Over() {
-		s.Journal.Bytes, err = capture.Size(ctx, tx, run)
+	return nil
+}
+
+// readJournals says how full the journals are in production's database, and who
+// keeps them from filling its disk.
+func (s *Status) readJournals(ctx context.Context, db pg.Querier, run *control.Run) error {
+	if run.Phase.Over() {
+		return nil
 	}
-	return err
+	d := capture.ToShadow
+	if run.Phase.Swapped() {
+		d = capture.ToOld
+	}
+	size, err := capture.Size(ctx, db, run)
+	if err != nil {
+		return err
+	}
+	guarded, err := capture.Guarded(ctx, db, run, d)
+	if err != nil {
+		return err
+	}
+	closed, err := capture.Closed(ctx, db, run, d)
+	if err != nil {
+		return err
+	}
+	s.Journal.Bytes, s.Journal.Limit, s.Journal.Guard = size, max(run.Plan.Settings.Capture.MaxJournal, 0), s.guard(guarded)
+	if closed != nil {
+		s.Journal.Closed = closed.String()
+	}
+	if closed != nil && s.Failure == "" {
+		s.Failure = closed.String()
+	}
+	return nil
+}
+
+func (s *Status) guard(byTriggers bool) string {
+	leads := s.Leader != nil && !s.Phase.Swapped()
+	switch {
+	case byTriggers && leads:
+		return "triggers and leader"
+	case byTriggers:
+		return "triggers"
+	case leads:
+		return "leader"
+	}
+	return "nobody"
 }
 
 // judge says whether a cutover would be tried now, and when the run will be

@@ -64,7 +64,7 @@ func (a *app) printStatus(w io.Writer, s *upgrade.Status) error {
 		fmt.Fprintf(&b, "stopped  %s\n", s.Failure)
 	}
 	fmt.Fprintf(&b, "journal  %s changes pending, %s; %.0f/s in, %.0f/s out\n",
-		humanize.Comma(s.Journal.Pending), humanize.IBytes(uint64(s.Journal.Bytes)), s.Rate.In, s.Rate.Out)
+		humanize.Comma(s.Journal.Pending), journalText(s.Journal), s.Rate.In, s.Rate.Out)
 	if s.Throttled != "" {
 		fmt.Fprintf(&b, "paused   %s\n", s.Throttled)
 	}
@@ -80,6 +80,18 @@ func (a *app) printStatus(w io.Writer, s *upgrade.Status) error {
 	writeTables(&b, s)
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// journalText says how full the journals are, and who guards their limit.
+func journalText(j upgrade.Journal) string {
+	text := humanize.IBytes(uint64(j.Bytes))
+	if j.Limit > 0 {
+		text += fmt.Sprintf(" of %s (%.0f %%)", humanize.IBytes(uint64(j.Limit)), 100*float64(j.Bytes)/float64(j.Limit))
+	}
+	if j.Guard != "" {
+		text += ", guarded by: " + j.Guard
+	}
+	return text
 }
 
 func leaderText(s *upgrade.Status) string {

@@ -1,0 +1,46 @@
+package upgrade
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/pgumbra/pgumbra/capture"
+)
+
+// guardSize ends the capture for good once the journals have reached their
+// limit, whether the triggers found that or this look does. Production comes
+// first.
+func (w *worker) guardSize(ctx context.Context) error {
+	if err := capture.Guard(ctx, w.sides.Production, w.run, capture.ToShadow); err != nil {
+		return err
+	}
+	reason, err := w.overLimit(ctx)
+	if err != nil || reason == "" {
+		return err
+	}
+	if err := capture.Break(ctx, w.sides.Production, w.run, reason); err != nil {
+		return err
+	}
+	return fmt.Errorf("%w: %s", ErrStopped, reason)
+}
+
+func (w *worker) overLimit(ctx context.Context) (reason string, err error) {
+	since, err := capture.Closed(ctx, w.sides.Production, w.run, capture.ToShadow)
+	if err != nil {
+		return "", err
+	}
+	if since != nil {
+		return since.String(), nil
+	}
+	limit := w.run.Plan.Settings.Capture.MaxJournal
+	size, err := capture.Size(ctx, w.sides.Production, w.run)
+	if err != nil || limit <= 0 || size <= limit {
+		return "", err
+	}
+	return fmt.Sprintf("the journals hold %d bytes, more than capture.max_journal (%d)", size, limit), nil
+}
+
+// guarded looks after the journals' size beside long work.
+func (w *worker) guarded(ctx context.Context, f func(context.Context) error) error {
+	return beside(ctx, inspectEvery, w.guardSize, f)
+}
