@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans/pgdump"
 )
 
 // Structure is what the schemas that move held when the plan was made: the
@@ -23,7 +24,7 @@ type Structure struct {
 
 // rememberStructure keeps what [Drift] compares with later.
 func (m *maker) rememberStructure(ctx context.Context) error {
-	m.plan.Structure = &Structure{Dump: pgDumpMajor(ctx, m.pgDump), Objects: m.plan.objects(m.dumped)}
+	m.plan.Structure = &Structure{Dump: m.pgDump.Major, Objects: m.plan.objects(m.dumped)}
 	return nil
 }
 
@@ -36,24 +37,24 @@ func Drift(ctx context.Context, dsn string, p *Plan) ([]string, error) {
 	if p.Structure == nil {
 		return nil, nil
 	}
-	path := pgDumpOf(ctx, p.Structure.Dump)
-	if path == "" {
+	program, there := pgDumpOf(ctx, p.Structure.Dump)
+	if !there {
 		return []string{fmt.Sprintf("pg_dump of version %d is not here, by which production's structure was read for the plan: whether it has changed since cannot be told", p.Structure.Dump)}, nil
 	}
-	entries, err := dumpProduction(ctx, path, dsn, "--lock-wait-timeout=2s")
+	entries, err := dumpProduction(ctx, program, dsn, "--lock-wait-timeout=2s")
 	if err != nil {
 		return nil, fmt.Errorf("read production's structure: %w", err)
 	}
 	return compareObjects(p.Structure.Objects, p.objects(entries)), nil
 }
 
-func pgDumpOf(ctx context.Context, major int) string {
-	for _, path := range pgDumps() {
-		if pgDumpMajor(ctx, path) == major {
-			return path
+func pgDumpOf(ctx context.Context, major int) (program pgdump.Program, there bool) {
+	for _, p := range pgdump.Installed(ctx) {
+		if p.Major == major {
+			return p, true
 		}
 	}
-	return ""
+	return program, false
 }
 
 func compareObjects(before, now map[string]string) []string {
@@ -77,11 +78,11 @@ func compareObjects(before, now map[string]string) []string {
 
 // objects hashes the text of what moves. Entries of one name, as overloaded
 // names may be, count together.
-func (p *Plan) objects(entries []dumpEntry) map[string]string {
+func (p *Plan) objects(entries []pgdump.Entry) map[string]string {
 	texts := map[string][]string{}
 	for _, e := range entries {
 		if p.concerns(e) {
-			texts[e.label()] = append(texts[e.label()], e.sql)
+			texts[label(e)] = append(texts[label(e)], e.SQL)
 		}
 	}
 	hashes := map[string]string{}
@@ -95,37 +96,57 @@ func (p *Plan) objects(entries []dumpEntry) map[string]string {
 
 // concerns: the entry is in a schema that moves, or about it, and not of an
 // object that is shared, which moves as it is then.
-func (p *Plan) concerns(e dumpEntry) bool {
-	schema := e.schema
-	if schema == "-" {
-		schema = strings.TrimPrefix(e.name, "SCHEMA ")
+func (p *Plan) concerns(e pgdump.Entry) bool {
+	schema := e.Schema
+	if about := schemaOf(e); about != "" {
+		schema = about
 	}
 	if _, moves := p.SchemaFor(schema); !moves {
-		return e.tag == "EXTENSION" && slices.ContainsFunc(p.Schemas, func(s Schema) bool {
-			return strings.Contains(e.sql, " WITH SCHEMA "+pg.Ident(s.Production)+";")
-		})
+		return false
 	}
 	return !slices.ContainsFunc(p.Shared, func(s Shared) bool {
-		return s.Name.Schema == e.schema && (e.name == s.Name.Name || e.name == s.Kind+" "+s.Name.Name)
+		return s.Name.Schema == e.Schema && (e.Name == s.Name.Name || e.Name == s.Kind+" "+s.Name.Name)
 	})
 }
 
+// schemaOf is the schema that an entry makes or is about: a comment on it, its
+// privileges, an extension that is made in it. Empty: none.
+func schemaOf(e pgdump.Entry) string {
+	switch e.Tag {
+	case "SCHEMA":
+		return e.Name
+	case "COMMENT", "ACL", "SECURITY LABEL":
+		if name, found := strings.CutPrefix(e.Name, "SCHEMA "); found && e.Schema == "" {
+			return pg.Unquoted(name) // spelled as in the statement
+		}
+	case "EXTENSION":
+		tokens, _ := pgdump.Lex(e.SQL)
+		for i := range len(tokens) - 1 {
+			if tokens[i].Is("SCHEMA") {
+				name, _ := tokens[i+1].Name()
+				return name
+			}
+		}
+	}
+	return ""
+}
+
 // label is what people call an entry's object.
-func (e dumpEntry) label() string {
-	kind, name := strings.ToLower(e.tag), e.name
-	switch e.tag {
+func label(e pgdump.Entry) string {
+	kind, name := strings.ToLower(e.Tag), e.Name
+	switch e.Tag {
 	case "ACL", "COMMENT":
-		about, rest, found := strings.Cut(e.name, " ")
+		about, rest, found := strings.Cut(e.Name, " ")
 		if !found {
 			break
 		}
 		words := map[string]string{"ACL": "privileges on ", "COMMENT": "comment on "}
-		kind, name = words[e.tag]+strings.ToLower(about), rest
+		kind, name = words[e.Tag]+strings.ToLower(about), rest
 	case "DEFAULT ACL":
 		kind = "default privileges for"
 	}
-	if e.schema == "-" {
+	if e.Schema == "" {
 		return kind + " " + name
 	}
-	return kind + " " + e.schema + "." + name
+	return kind + " " + e.Schema + "." + name
 }

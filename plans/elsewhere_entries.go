@@ -130,12 +130,8 @@ func (m *maker) versionEntry(ctx context.Context) error {
 	if v == nil || v.Moves || !v.Exists {
 		return nil
 	}
-	text, err := runPgDump(ctx, m.pgDump, m.scratch.dsn, m.scratch.name,
+	dump, err := m.pgDump.Dump(ctx, m.scratch.dsn, m.scratch.name,
 		append(m.quoting(), "--table="+dumpPattern(v.Name.Schema)+"."+dumpPattern(v.Name.Name))...)
-	if err != nil {
-		return err
-	}
-	dump, err := parseDump(text)
 	if err != nil {
 		return err
 	}
@@ -148,7 +144,7 @@ func (m *maker) versionEntry(ctx context.Context) error {
 	}
 	sql := ""
 	for _, e := range dump {
-		sql += e.sql + "\n"
+		sql += e.SQL + "\n"
 	}
 	m.atSwap(Entry{Tag: tagVersion, Name: v.Name, SQL: strings.TrimSpace(sql)})
 	return nil
@@ -167,14 +163,13 @@ func (m *maker) withoutTablespaces(ctx context.Context) error {
 	}
 	for i := range m.plan.Entries {
 		e := &m.plan.Entries[i]
-		first, rest, _ := strings.Cut(e.SQL, "\n")
-		name := setLine.FindStringSubmatch(first)
-		if name == nil || name[1] != "tablespace" || slices.Contains(there, pg.Unquoted(name[2])) {
+		dumped, ok := m.stored[e.TOC]
+		if !ok || slices.Contains(there, dumped.Tablespace) {
 			continue
 		}
-		e.SQL = strings.TrimSuffix(rest, "\nSET default_tablespace = '';")
-		m.warning("tablespace-absent", pg.Unquoted(name[2]), "the shadow's server has no tablespace of this name: what is in it goes to the default tablespace there",
-			"make it there before the run: CREATE TABLESPACE "+name[2]+" LOCATION '…';")
+		e.SQL = dumped.InDefaultTablespace
+		m.warning("tablespace-absent", dumped.Tablespace, "the shadow's server has no tablespace of this name: what is in it goes to the default tablespace there",
+			"make it there before the run: CREATE TABLESPACE "+pg.Ident(dumped.Tablespace)+" LOCATION '…';")
 	}
 	return nil
 }

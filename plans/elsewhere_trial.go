@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans/pgdump"
 )
 
 // tryOnShadow makes the whole structure in the shadow's database and takes it
@@ -83,7 +84,7 @@ func tryEntries(ctx context.Context, tx pgx.Tx, entries []Entry) ([]*entryError,
 				return nil, err
 			}
 			if err != nil {
-				failed = append(failed, &entryError{entry: dumpEntry{name: e.Name.Name, schema: e.Name.Schema, tag: e.Tag, owner: e.Owner, sql: e.SQL}, cause: err})
+				failed = append(failed, &entryError{entry: pgdump.Entry{Name: e.Name.Name, Schema: e.Name.Schema, Tag: e.Tag, Owner: e.Owner, SQL: e.SQL}, cause: err})
 			}
 		}
 	}
@@ -109,7 +110,7 @@ func outOfLocks(e *entryError) bool { return pg.State(e.cause) == outOfMemory }
 // follows: the object that the server misses is one that failed before.
 func follows(e *entryError, before []*entryError) bool {
 	return slices.ContainsFunc(before, func(b *entryError) bool {
-		name, _, _ := strings.Cut(b.entry.name, "(")
+		name, _, _ := strings.Cut(b.entry.Name, "(")
 		return b != e && strings.Contains(e.cause.Error(), name)
 	})
 }
@@ -122,13 +123,13 @@ func (m *maker) judgeTrial(failed []*entryError) {
 			m.warning("shadow-untried", m.side.database, "the shadow's server has too little room for locks to try the whole structure in one transaction: what it may refuse is not known",
 				"raise max_locks_per_transaction there")
 			return
-		case e.entry.tag == tagDatabase, e.entry.tag == tagSchema:
-			m.leaveOut(correction{tag: e.entry.tag, name: e.entry.name, sql: e.entry.sql}, serverMessage(e.cause))
+		case e.entry.Tag == tagDatabase, e.entry.Tag == tagSchema:
+			m.leaveOut(correction{tag: e.entry.Tag, name: e.entry.Name, sql: e.entry.SQL}, serverMessage(e.cause))
 		case follows(e, failed[:i]):
 		default:
-			final := m.plan.final(pg.Name{Schema: e.entry.schema, Name: e.entry.name})
-			e.entry.schema = final.Schema
-			m.blocker("shadow-restore", e.entry.object(), fmt.Sprintf("the shadow's server refuses this: %s (SQLSTATE %s)", serverMessage(e.cause), pg.State(e.cause)),
+			final := m.plan.final(pg.Name{Schema: e.entry.Schema, Name: e.entry.Name})
+			e.entry.Schema = final.Schema
+			m.blocker("shadow-restore", objectOf(e.entry), fmt.Sprintf("the shadow's server refuses this: %s (SQLSTATE %s)", serverMessage(e.cause), pg.State(e.cause)),
 				m.refusedFix(e))
 		}
 	}
@@ -139,10 +140,10 @@ func (m *maker) refusedFix(e *entryError) string {
 	switch {
 	case pg.State(e.cause) != pg.InsufficientPriv:
 		return "change it in production, or in a migration, so that both servers take it"
-	case e.entry.tag == "EXTENSION":
-		return "install it on the shadow's server as a superuser: " + strings.TrimSpace(e.entry.sql)
-	case e.entry.owner != "" && e.entry.owner != m.side.user:
-		return fmt.Sprintf("on the shadow's server: GRANT %s TO %s;", pg.Ident(e.entry.owner), us)
+	case e.entry.Tag == "EXTENSION":
+		return "install it on the shadow's server as a superuser: " + strings.TrimSpace(e.entry.SQL)
+	case e.entry.Owner != "" && e.entry.Owner != m.side.user:
+		return fmt.Sprintf("on the shadow's server: GRANT %s TO %s;", pg.Ident(e.entry.Owner), us)
 	}
 	return "see the server's message; connect as a role that may, by shadow.dsn"
 }

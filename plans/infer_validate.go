@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans/pgdump"
 )
 
 // validate parses what copying will run, in scratch as production will be while
@@ -38,16 +39,16 @@ func (m *maker) validate(ctx context.Context) error {
 func (m *maker) putBack(ctx context.Context) error {
 	wanted := map[string]bool{"TYPE": true, "SHELL TYPE": true, "DOMAIN": true, "FUNCTION": true, "PROCEDURE": true, "AGGREGATE": true,
 		"OPERATOR": true, "COLLATION": true, "SEQUENCE": true, "TABLE": true, "VIEW": true}
-	var entries []dumpEntry
+	var entries []pgdump.Entry
 	for _, e := range m.dump {
-		if wanted[e.tag] && m.moving(e.schema) && !m.sharedNamed(e) {
+		if wanted[e.Tag] && m.moving(e.Schema) && !m.sharedNamed(e) {
 			entries = append(entries, e)
 		}
 	}
 	for group := range slices.Chunk(entries, entriesAtOnce) {
 		var script strings.Builder
 		for _, e := range group {
-			script.WriteString(e.sql + "\n;\n")
+			script.WriteString(e.SQL + "\n;\n")
 		}
 		if pg.ExecScript(ctx, m.scratch.db, script.String()) == nil {
 			continue
@@ -59,9 +60,9 @@ func (m *maker) putBack(ctx context.Context) error {
 	return ctx.Err()
 }
 
-func (m *maker) sharedNamed(e dumpEntry) bool {
+func (m *maker) sharedNamed(e pgdump.Entry) bool {
 	return slices.ContainsFunc(m.plan.Shared, func(s Shared) bool {
-		return s.Name == pg.Name{Schema: e.schema, Name: e.name}
+		return s.Name == pg.Name{Schema: e.Schema, Name: e.Name}
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans/catalog"
+	"github.com/pgumbra/pgumbra/plans/pgdump"
 )
 
 // PostgreSQL puts the columns that a table inherits first, but only when it is
@@ -17,7 +18,7 @@ import (
 // orderColumns rewrites the entries of families whose columns would come in
 // another order than c has them. Names of those that cannot be made as they are
 // come back: their text is as pg_dump wrote it.
-func orderColumns(entries []dumpEntry, c *catalog.Catalog) (ordered []dumpEntry, given []pg.Name) {
+func orderColumns(entries []pgdump.Entry, c *catalog.Catalog) (ordered []pgdump.Entry, given []pg.Name) {
 	for _, f := range families(entries, c) {
 		if !slices.ContainsFunc(f, func(h *heir) bool { return h.misplaced() || len(h.links) > 0 }) {
 			continue
@@ -28,7 +29,7 @@ func orderColumns(entries []dumpEntry, c *catalog.Catalog) (ordered []dumpEntry,
 		}
 		for _, h := range f {
 			if h.misplaced() {
-				given = append(given, pg.Name{Schema: h.entry.schema, Name: h.entry.name})
+				given = append(given, pg.Name{Schema: h.entry.Schema, Name: h.entry.Name})
 			}
 		}
 	}
@@ -50,20 +51,20 @@ func (m *maker) otherOrder(tables []pg.Name) {
 
 // families are the tables that INHERITS ties together, in the dump's order:
 // parents come before their children.
-func families(entries []dumpEntry, c *catalog.Catalog) [][]*heir {
+func families(entries []pgdump.Entry, c *catalog.Catalog) [][]*heir {
 	known := map[uint32]*heir{}
 	root := map[*heir]*heir{}
 	var all []*heir
 	for _, e := range entries {
-		t := c.ByOID(e.oid)
-		if e.tag != "TABLE" || t == nil || t.Kind != "r" || t.PartitionOf != 0 {
+		t := c.ByOID(e.OID)
+		if e.Tag != "TABLE" || t == nil || t.Kind != "r" || t.PartitionOf != 0 {
 			continue
 		}
 		h := newHeir(e, t)
 		if h == nil {
 			continue
 		}
-		known[e.oid], root[h] = h, h
+		known[e.OID], root[h] = h, h
 		all = append(all, h)
 		for _, oid := range t.Parents {
 			parent := known[oid]
@@ -326,33 +327,33 @@ func (h *heir) descendants() []*heir {
 
 // gather says whether a family's entries can stand where its first one does:
 // none of the others may need what lies between. moved puts them there.
-func gather(entries []dumpEntry, family []*heir) (moved func([]*heir) []dumpEntry, ok bool) {
+func gather(entries []pgdump.Entry, family []*heir) (moved func([]*heir) []pgdump.Entry, ok bool) {
 	member := map[int]bool{}
 	for _, h := range family {
-		member[h.entry.toc] = true
+		member[h.entry.TOC] = true
 	}
-	first := slices.IndexFunc(entries, func(e dumpEntry) bool { return member[e.toc] })
+	first := slices.IndexFunc(entries, func(e pgdump.Entry) bool { return member[e.TOC] })
 	later := map[int]bool{}
 	for _, e := range entries[first:] {
-		later[e.toc] = !member[e.toc]
+		later[e.TOC] = !member[e.TOC]
 	}
 	for _, h := range family {
-		if slices.ContainsFunc(h.entry.deps, func(d int) bool { return later[d] }) {
+		if slices.ContainsFunc(h.entry.Deps, func(d int) bool { return later[d] }) {
 			return nil, false
 		}
 	}
-	return func(family []*heir) []dumpEntry {
+	return func(family []*heir) []pgdump.Entry {
 		all := slices.Clone(entries[:first])
 		for _, h := range family {
-			h.entry.sql += "\n" + strings.Join(h.after, "\n")
+			h.entry.SQL += "\n" + strings.Join(h.after, "\n")
 			all = append(all, h.entry)
 		}
 		last := &all[len(all)-1]
 		for _, h := range family {
 			for _, check := range h.checks {
-				last.sql += "\nALTER TABLE " + h.name + " ADD " + check + ";"
+				last.SQL += "\nALTER TABLE " + h.name + " ADD " + check + ";"
 			}
 		}
-		return append(all, slices.DeleteFunc(slices.Clone(entries[first:]), func(e dumpEntry) bool { return member[e.toc] })...)
+		return append(all, slices.DeleteFunc(slices.Clone(entries[first:]), func(e pgdump.Entry) bool { return member[e.TOC] })...)
 	}, true
 }

@@ -6,11 +6,13 @@ import (
 
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans/catalog"
+	"github.com/pgumbra/pgumbra/plans/pgdump"
 )
 
 // heir is one table of an INHERITS family, with its entry's text taken apart.
 type heir struct {
-	entry    dumpEntry
+	entry    pgdump.Entry
+	text     pgdump.CreateTable
 	name     string // as the text spells it
 	parents  []*heir
 	children []*heir
@@ -27,82 +29,27 @@ type heir struct {
 }
 
 // newHeir takes an entry's text apart; nil if it is not as expected.
-func newHeir(e dumpEntry, t *catalog.Table) *heir {
-	_, rest, found := strings.Cut(e.sql, "CREATE TABLE ")
-	if unlogged := strings.Index(e.sql, "CREATE UNLOGGED TABLE "); unlogged >= 0 {
-		_, rest, found = strings.Cut(e.sql, "CREATE UNLOGGED TABLE ")
-	}
-	name, body, open := strings.Cut(rest, " (")
-	if !found || !open {
+func newHeir(e pgdump.Entry, t *catalog.Table) *heir {
+	text, ok := pgdump.ParseTable(e.SQL)
+	if !ok {
 		return nil
 	}
-	items, end := splitColumns(body)
-	if end < 0 {
-		return nil
-	}
-	h := &heir{entry: e, name: name, own: map[string]string{}, tail: body[end:]}
+	h := &heir{entry: e, text: text, name: text.Name, own: map[string]string{}, tail: text.Tail}
 	for _, c := range t.Columns {
 		h.want = append(h.want, c.Name)
 	}
-	for _, item := range items {
-		switch column := leadingName(item); {
-		case strings.HasPrefix(item, "CONSTRAINT ") || strings.HasPrefix(item, "CHECK "):
-			h.checks = append(h.checks, item)
-		case slices.Contains(h.want, column):
-			h.own[column] = item
+	for _, item := range text.Items {
+		column, named := item[0].Name()
+		switch {
+		case item[0].Is("CONSTRAINT"), item[0].Is("CHECK"):
+			h.checks = append(h.checks, pgdump.Text(e.SQL, item))
+		case named && slices.Contains(h.want, column):
+			h.own[column] = pgdump.Text(e.SQL, item)
 		default:
 			return nil
 		}
 	}
 	return h
-}
-
-// splitColumns splits what is in the parentheses of a CREATE TABLE, from behind
-// the opening one, at its commas; end is where the closing one is.
-func splitColumns(body string) (items []string, end int) {
-	depth, start := 0, 0
-	var quote byte
-	for i := range len(body) {
-		switch b := body[i]; {
-		case quote != 0:
-			if b == quote {
-				quote = 0
-			}
-		case b == '\'' || b == '"':
-			quote = b
-		case b == '(' || b == '[':
-			depth++
-		case depth > 0 && (b == ')' || b == ']'):
-			depth--
-		case depth == 0 && (b == ',' || b == ')'):
-			if item := strings.TrimSpace(body[start:i]); item != "" {
-				items = append(items, item)
-			}
-			start = i + 1
-			if b == ')' {
-				return items, i
-			}
-		}
-	}
-	return nil, -1
-}
-
-func leadingName(item string) string {
-	if !strings.HasPrefix(item, `"`) {
-		name, _, _ := strings.Cut(item, " ")
-		return name
-	}
-	for i := 1; i < len(item); i++ {
-		if item[i] != '"' {
-			continue
-		}
-		if i+1 < len(item) && item[i+1] == '"' {
-			i++
-			continue
-		}
-		return strings.ReplaceAll(item[1:i], `""`, `"`)
-	}
-	return item
 }
 
 // detach: a table whose first inherited columns are its own, too, was a table by
@@ -113,12 +60,7 @@ func (h *heir) detach(t *catalog.Table) {
 	if len(h.parents) == 0 || !h.misplaced() || len(h.inherited(func(p *heir) []string { return p.before(h) })) == 0 {
 		return
 	}
-	before, rest, _ := strings.Cut(h.tail, "\nINHERITS (")
-	_, end := splitColumns(rest)
-	if end < 0 {
-		return
-	}
-	h.tail = before + rest[end+1:]
+	h.tail = h.text.WithoutParents()
 	for _, c := range t.Columns {
 		if item, own := h.own[c.Name]; own {
 			h.own[c.Name] = strings.TrimSuffix(item, " DEFAULT NULL")
@@ -142,10 +84,9 @@ func (h *heir) create() {
 			items = append(items, item)
 		}
 	}
-	prefix, _, _ := strings.Cut(h.entry.sql, h.name+" (")
 	if h.have == len(h.want) {
 		items = append(items, h.checks...)
 		h.checks = nil
 	}
-	h.entry.sql = prefix + h.name + " (\n    " + strings.Join(items, ",\n    ") + "\n" + h.tail
+	h.entry.SQL = h.text.Head + "(\n    " + strings.Join(items, ",\n    ") + "\n" + h.tail
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans/catalog"
+	"github.com/pgumbra/pgumbra/plans/pgdump"
 )
 
 // errBlocked: a blocker was found that leaves nothing to look at behind it. The
@@ -29,7 +30,7 @@ type maker struct {
 	session    session   // what a session of production.dsn has by itself
 	production *catalog.Catalog
 	version    standing
-	pgDump     string
+	pgDump     pgdump.Program
 	side       *shadowSide // nil: the shadow is built in production's database
 
 	scratch *scratch
@@ -41,8 +42,9 @@ type maker struct {
 	sources map[uint32]*sourceDraft // by oid in before
 	shared  map[uint32]bool         // types and sequences by oid in scratch
 
-	dumped     []dumpEntry // production's structure, as pg_dump tells it
-	dump       []dumpEntry // the same, columns in their true order
+	dumped     []pgdump.Entry       // production's structure, as pg_dump tells it
+	dump       []pgdump.Entry       // the same, columns in their true order
+	stored     map[int]pgdump.Entry // of the shadow's structure what is in a tablespace of its own, by number
 	rows       map[uint32]leftRows
 	typeEquals map[uint32]string // equality by type, in scratch
 }
@@ -57,7 +59,7 @@ type maker struct {
 // be found. Errors are a [*FileError] for the migrations folder, or that
 // production or scratch cannot be reached.
 func Make(ctx context.Context, f *File, log *slog.Logger) (*Plan, error) {
-	m := &maker{file: f, log: log, plan: newPlan(f), sources: map[uint32]*sourceDraft{}, shared: map[uint32]bool{}}
+	m := &maker{file: f, log: log, plan: newPlan(f), sources: map[uint32]*sourceDraft{}, shared: map[uint32]bool{}, stored: map[int]pgdump.Entry{}}
 	if f.Migrations.Path != "" {
 		var err error
 		if m.migrations, err = ReadMigrations(f.Migrations.Path); err != nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -12,6 +11,7 @@ import (
 
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans/catalog"
+	"github.com/pgumbra/pgumbra/plans/pgdump"
 )
 
 // restore fills scratch with production's structure, under its true names.
@@ -37,21 +37,17 @@ func (m *maker) restore(ctx context.Context, s *scratch) error {
 }
 
 // dumpProduction reads production's structure but for what is ours.
-func dumpProduction(ctx context.Context, pgDump, dsn string, args ...string) ([]dumpEntry, error) {
-	text, err := runPgDump(ctx, pgDump, dsn, "", append([]string{"--exclude-schema=pgumbra", "--exclude-schema=pgumbra_*"}, args...)...)
-	if err != nil {
-		return nil, err
-	}
-	entries, err := parseDump(text)
+func dumpProduction(ctx context.Context, program pgdump.Program, dsn string, args ...string) ([]pgdump.Entry, error) {
+	entries, err := program.Dump(ctx, dsn, "", append([]string{"--exclude-schema=pgumbra", "--exclude-schema=pgumbra_*"}, args...)...)
 	return slices.DeleteFunc(entries, ours), err
 }
 
 func (m *maker) dumpFailed(err error) error {
-	var dump *dumpError
-	if !errors.As(err, &dump) || !strings.Contains(dump.messages, "permission denied") {
+	var dump *pgdump.Error
+	if !errors.As(err, &dump) || !strings.Contains(dump.Messages, "permission denied") {
 		return err
 	}
-	m.blocker("privileges", m.session.user, "pg_dump may not read the structure: "+dump.messages,
+	m.blocker("privileges", m.session.user, "pg_dump may not read the structure: "+dump.Messages,
 		fmt.Sprintf("GRANT pg_read_all_data TO %s;", pg.Ident(m.session.user)))
 	return errBlocked
 }
@@ -62,19 +58,28 @@ func (m *maker) restoreFailed(err error) error {
 		return err
 	}
 	fix := "see the server's message; scratch.dsn may name a server where it works"
-	if pg.State(err) == pg.InsufficientPriv && failed.entry.owner != "" {
-		fix = fmt.Sprintf("GRANT %s TO %s;", pg.Ident(failed.entry.owner), pg.Ident(m.session.user))
+	if pg.State(err) == pg.InsufficientPriv && failed.entry.Owner != "" {
+		fix = fmt.Sprintf("GRANT %s TO %s;", pg.Ident(failed.entry.Owner), pg.Ident(m.session.user))
 	}
-	m.blocker("scratch-restore", failed.entry.object(),
+	m.blocker("scratch-restore", objectOf(failed.entry),
 		fmt.Sprintf("production's structure cannot be restored in scratch: %s", failed.Unwrap()), fix)
 	return errBlocked
 }
 
 // ours tells what another run left on production's tables: it calls functions
 // of the control schema, which scratch has not.
-func ours(e dumpEntry) bool {
-	return (e.tag == "TRIGGER" || e.tag == "EVENT TRIGGER") &&
-		regexp.MustCompile(`EXECUTE (FUNCTION|PROCEDURE) "?pgumbra`).MatchString(e.sql)
+func ours(e pgdump.Entry) bool {
+	if e.Tag != "TRIGGER" && e.Tag != "EVENT TRIGGER" {
+		return false
+	}
+	tokens, _ := pgdump.Lex(e.SQL)
+	for i := range len(tokens) - 3 {
+		if tokens[i].Is("EXECUTE") && (tokens[i+1].Is("FUNCTION") || tokens[i+1].Is("PROCEDURE")) {
+			schema, _ := tokens[i+2].Name()
+			return tokens[i+3].Is(".") && (schema == "pgumbra" || strings.HasPrefix(schema, "pgumbra_"))
+		}
+	}
+	return false
 }
 
 // dropPublic: template0 has a schema public; a production without one has not.
@@ -103,21 +108,21 @@ func (m *maker) matchPublic(ctx context.Context, s *scratch) error {
 	return err
 }
 
-// object names an entry for people.
-func (e dumpEntry) object() string {
-	if e.schema == "-" || e.schema == "" {
-		return strings.ToLower(e.tag) + " " + e.name
+// objectOf names an entry for people.
+func objectOf(e pgdump.Entry) string {
+	if e.Schema == "" {
+		return strings.ToLower(e.Tag) + " " + e.Name
 	}
-	return strings.ToLower(e.tag) + " " + e.schema + "." + e.name
+	return strings.ToLower(e.Tag) + " " + e.Schema + "." + e.Name
 }
 
 // entryError is an entry that could not be run.
 type entryError struct {
-	entry dumpEntry
+	entry pgdump.Entry
 	cause error
 }
 
-func (e *entryError) Error() string { return e.entry.object() + ": " + e.cause.Error() }
+func (e *entryError) Error() string { return objectOf(e.entry) + ": " + e.cause.Error() }
 func (e *entryError) Unwrap() error { return e.cause }
 
 // entriesAtOnce are run in one transaction: few enough for the lock table, many
@@ -127,11 +132,11 @@ const entriesAtOnce = 50
 // runEntries runs a dump's entries in order. What a group stumbles over is run
 // entry by entry. An entry may fail only where it says nothing of what moves: the
 // comment on an extension and event triggers need a superuser.
-func runEntries(ctx context.Context, conn *pgx.Conn, entries []dumpEntry) error {
+func runEntries(ctx context.Context, conn *pgx.Conn, entries []pgdump.Entry) error {
 	for group := range slices.Chunk(entries, entriesAtOnce) {
 		var script strings.Builder
 		for _, e := range group {
-			script.WriteString(e.sql + "\n;\n")
+			script.WriteString(e.SQL + "\n;\n")
 		}
 		err := pg.ExecScript(ctx, conn, script.String())
 		if err == nil {
@@ -153,22 +158,22 @@ func runEntries(ctx context.Context, conn *pgx.Conn, entries []dumpEntry) error 
 // its owner only while that role may create in the schema, which in production
 // it may have been allowed later, by an entry that comes last, or never: it may
 // for the moment.
-func runEntry(ctx context.Context, conn *pgx.Conn, e dumpEntry) error {
-	err := pg.ExecScript(ctx, conn, e.sql)
-	if pg.State(err) != pg.InsufficientPriv || e.owner == "" || e.schema == "" || e.schema == "-" {
+func runEntry(ctx context.Context, conn *pgx.Conn, e pgdump.Entry) error {
+	err := pg.ExecScript(ctx, conn, e.SQL)
+	if pg.State(err) != pg.InsufficientPriv || e.Owner == "" || e.Schema == "" {
 		return err
 	}
-	onSchema := "CREATE ON SCHEMA " + pg.Ident(e.schema)
-	again := pg.ExecScript(ctx, conn, "GRANT "+onSchema+" TO "+pg.Ident(e.owner)+";\n"+e.sql+"\n;\nREVOKE "+onSchema+" FROM "+pg.Ident(e.owner))
+	onSchema := "CREATE ON SCHEMA " + pg.Ident(e.Schema)
+	again := pg.ExecScript(ctx, conn, "GRANT "+onSchema+" TO "+pg.Ident(e.Owner)+";\n"+e.SQL+"\n;\nREVOKE "+onSchema+" FROM "+pg.Ident(e.Owner))
 	if again != nil {
 		return err
 	}
 	return nil
 }
 
-func tolerable(e dumpEntry) bool {
-	return e.tag == "COMMENT" && strings.HasPrefix(e.name, "EXTENSION ") ||
-		e.tag == "EVENT TRIGGER" || e.tag == "COMMENT" && strings.HasPrefix(e.name, "EVENT TRIGGER ") || e.tag == "SECURITY LABEL"
+func tolerable(e pgdump.Entry) bool {
+	return e.Tag == "COMMENT" && strings.HasPrefix(e.Name, "EXTENSION ") ||
+		e.Tag == "EVENT TRIGGER" || e.Tag == "COMMENT" && strings.HasPrefix(e.Name, "EVENT TRIGGER ") || e.Tag == "SECURITY LABEL"
 }
 
 // populate refreshes the materialized views that hold rows in production:

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans/pgdump"
 )
 
 // The words of a step's lock where production's tables are not locked, or only
@@ -205,7 +206,7 @@ func (p *Plan) swapEntrySQL() []string {
 			continue
 		}
 		sql := statementText(e.SQL)
-		if e.Tag == "FK CONSTRAINT" && !strings.Contains(sql, "NOT VALID") {
+		if e.Tag == "FK CONSTRAINT" && !strings.HasSuffix(sql, " NOT VALID;") {
 			sql = strings.TrimSuffix(sql, ";") + " NOT VALID;"
 		}
 		if e.Tag == "FK CONSTRAINT" && p.isPartitioned(e.Table) {
@@ -218,7 +219,8 @@ func (p *Plan) swapEntrySQL() []string {
 
 func (p *Plan) isPartitioned(shadow pg.Name) bool {
 	return slices.ContainsFunc(p.Entries, func(e Entry) bool {
-		return e.Tag == "TABLE" && e.Name == shadow && strings.Contains(e.SQL, "\nPARTITION BY ")
+		table, _ := pgdump.ParseTable(e.SQL)
+		return e.Tag == "TABLE" && e.Name == shadow && table.Partitioned
 	})
 }
 

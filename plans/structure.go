@@ -8,6 +8,7 @@ import (
 
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans/catalog"
+	"github.com/pgumbra/pgumbra/plans/pgdump"
 )
 
 // readStructure dumps scratch under the shadow's names and sorts the entries
@@ -17,11 +18,7 @@ func (m *maker) readStructure(ctx context.Context) error {
 	for _, s := range m.plan.Schemas {
 		args = append(args, "--schema="+dumpPattern(s.Shadow))
 	}
-	text, err := runPgDump(ctx, m.pgDump, m.scratch.dsn, m.scratch.name, args...)
-	if err != nil {
-		return err
-	}
-	dump, err := parseDump(text)
+	dump, err := m.pgDump.Dump(ctx, m.scratch.dsn, m.scratch.name, args...)
 	if err != nil {
 		return err
 	}
@@ -31,12 +28,18 @@ func (m *maker) readStructure(ctx context.Context) error {
 	if m.plan.Entries, err = m.extensions(ctx); err != nil {
 		return err
 	}
-	stager := newStager(m)
+	stager, err := newStager(ctx, m)
+	if err != nil {
+		return err
+	}
 	for _, e := range dump {
 		if m.leftOut(e) {
 			continue
 		}
 		m.plan.Entries = append(m.plan.Entries, stager.entry(e))
+		if e.Tablespace != "" {
+			m.stored[e.TOC] = e
+		}
 	}
 	if err := m.publicEntries(ctx); err != nil {
 		return err
@@ -101,9 +104,8 @@ func (m *maker) extensions(ctx context.Context) ([]Entry, error) {
 
 // leftOut: entries that are made otherwise. The schema of a public that is
 // moved or copied is written by hand.
-func (m *maker) leftOut(e dumpEntry) bool {
-	schema := strings.TrimPrefix(e.name, "SCHEMA ")
-	return m.handMade(schema) && (e.class == pgNamespace || e.schema == "-" && (e.tag == "COMMENT" || e.tag == "ACL") && schema != e.name)
+func (m *maker) leftOut(e pgdump.Entry) bool {
+	return e.Tag != "EXTENSION" && m.handMade(schemaOf(e))
 }
 
 func (m *maker) handMade(schema string) bool {

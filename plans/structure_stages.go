@@ -1,12 +1,16 @@
 package plans
 
 import (
-	"regexp"
+	"context"
+	"fmt"
 	"slices"
 	"strings"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans/catalog"
+	"github.com/pgumbra/pgumbra/plans/pgdump"
 )
 
 // Catalogs' own oids, as pg_dump writes them; fixed since they were made.
@@ -32,10 +36,42 @@ type stager struct {
 	stages   map[int]Stage   // of earlier entries, by TOC number
 	tables   map[int]pg.Name // likewise
 	postData bool            // an index, constraint or the like has come
+	parts    map[address]uint32
 }
 
-func newStager(m *maker) *stager {
-	s := &stager{m: m, relation: map[pg.Name]uint32{}, indexes: map[uint32]*catalog.Index{},
+// address of an object: its catalog and its oid there.
+type address struct{ class, oid uint32 }
+
+// partsSQL lists what hangs on relations, with these. A dump's entry names the
+// two in one, and both may hold spaces.
+const partsSQL = `
+	SELECT 'pg_trigger'::regclass::oid, oid, tgrelid FROM pg_trigger
+	UNION ALL SELECT 'pg_rewrite'::regclass, oid, ev_class FROM pg_rewrite WHERE ev_class >= 16384
+	UNION ALL SELECT 'pg_policy'::regclass, oid, polrelid FROM pg_policy
+	UNION ALL SELECT 'pg_attrdef'::regclass, oid, adrelid FROM pg_attrdef
+	UNION ALL SELECT 'pg_statistic_ext'::regclass, oid, stxrelid FROM pg_statistic_ext`
+
+func readParts(ctx context.Context, db pg.Querier) (map[address]uint32, error) {
+	rows, err := db.Query(ctx, partsSQL)
+	if err != nil {
+		return nil, fmt.Errorf("read what hangs on tables: %w", err)
+	}
+	parts := map[address]uint32{}
+	var at address
+	var relation uint32
+	_, err = pgx.ForEachRow(rows, []any{&at.class, &at.oid, &relation}, func() error {
+		parts[at] = relation
+		return nil
+	})
+	return parts, err
+}
+
+func newStager(ctx context.Context, m *maker) (*stager, error) {
+	parts, err := readParts(ctx, m.scratch.db)
+	if err != nil {
+		return nil, err
+	}
+	s := &stager{m: m, parts: parts, relation: map[pg.Name]uint32{}, indexes: map[uint32]*catalog.Index{},
 		cons: map[uint32]*catalog.Constraint{}, stages: map[int]Stage{}, tables: map[int]pg.Name{}}
 	for _, t := range m.final.Tables {
 		s.relation[t.Name] = t.OID
@@ -47,34 +83,31 @@ func newStager(m *maker) *stager {
 	for _, k := range m.final.Constraints {
 		s.cons[k.OID] = k
 	}
-	return s
+	return s, nil
 }
 
-func (s *stager) entry(e dumpEntry) Entry {
-	out := Entry{TOC: e.toc, Class: e.class, OID: e.oid, Tag: e.tag, Name: entryName(e), Owner: e.owner, SQL: e.sql}
+func (s *stager) entry(e pgdump.Entry) Entry {
+	out := Entry{TOC: e.TOC, Class: e.Class, OID: e.OID, Tag: e.Tag, Name: entryName(e), Owner: e.Owner, SQL: e.SQL}
 	out.Table = s.table(e)
 	out.Root = s.root(out.Table)
 	out.Stage = s.stage(e)
-	s.stages[e.toc], s.tables[e.toc] = out.Stage, out.Table
+	s.stages[e.TOC], s.tables[e.TOC] = out.Stage, out.Table
 	return out
 }
 
-func entryName(e dumpEntry) pg.Name {
-	if e.schema == "-" {
-		return pg.Name{Name: e.name}
-	}
-	return pg.Name{Schema: e.schema, Name: e.name}
+func entryName(e pgdump.Entry) pg.Name {
+	return pg.Name{Schema: e.Schema, Name: e.Name}
 }
 
 // stage decides when an entry is run. pg_dump's order holds within a stage.
-func (s *stager) stage(e dumpEntry) Stage {
-	switch e.tag {
+func (s *stager) stage(e pgdump.Entry) Stage {
+	switch e.Tag {
 	case "INDEX", "CONSTRAINT", "STATISTICS", "INDEX ATTACH":
 		s.postData = true
 		return StageIndex
 	case "CHECK CONSTRAINT":
 		s.postData = true
-		if k := s.cons[e.oid]; k != nil && k.Validated {
+		if k := s.cons[e.OID]; k != nil && k.Validated {
 			return StageIndex
 		}
 		return StageSwap
@@ -83,7 +116,7 @@ func (s *stager) stage(e dumpEntry) Stage {
 		return StageSwap
 	case "RULE":
 		s.postData = true
-		if strings.HasSuffix(e.name, " _RETURN") {
+		if strings.HasSuffix(e.Name, " _RETURN") {
 			return StageLate
 		}
 		return StageSwap
@@ -98,13 +131,13 @@ func (s *stager) stage(e dumpEntry) Stage {
 
 // follow: comments, privileges and what pg_dump put behind indexes because it
 // needs them run no earlier than what they hang on.
-func (s *stager) follow(e dumpEntry) Stage {
+func (s *stager) follow(e pgdump.Entry) Stage {
 	order := []Stage{StageBuild, StageKey, StageIndex, StageLate, StageSwap}
 	at := 0
-	if s.postData && e.class != 0 {
+	if s.postData && e.Class != 0 {
 		at = 3
 	}
-	for _, d := range e.deps {
+	for _, d := range e.Deps {
 		at = max(at, slices.Index(order, s.stages[d]))
 	}
 	if stage := order[at]; stage != StageIndex && stage != StageKey {
@@ -114,63 +147,31 @@ func (s *stager) follow(e dumpEntry) Stage {
 }
 
 // table is the relation that an entry belongs to.
-func (s *stager) table(e dumpEntry) pg.Name {
-	switch e.class {
+func (s *stager) table(e pgdump.Entry) pg.Name {
+	switch e.Class {
 	case pgClass:
-		if i := s.indexes[e.oid]; i != nil {
+		if i := s.indexes[e.OID]; i != nil {
 			return s.name(i.Table)
 		}
-		if t := s.m.final.ByOID(e.oid); t != nil {
+		if t := s.m.final.ByOID(e.OID); t != nil {
 			return t.Name
 		}
 	case pgConstraint:
-		if k := s.cons[e.oid]; k != nil {
+		if k := s.cons[e.OID]; k != nil {
 			return s.name(k.Table)
 		}
-	case pgTrigger, pgRewrite, pgPolicy, pgAttrdef:
-		return s.longestTable(e)
-	case pgStatistic:
-		return s.statisticsTable(e)
+	case pgTrigger, pgRewrite, pgPolicy, pgAttrdef, pgStatistic:
+		return s.name(s.parts[address{e.Class, e.OID}])
 	}
-	if e.tag == "TABLE ATTACH" || e.tag == "INDEX ATTACH" {
-		return s.name(s.relation[pg.Name{Schema: e.schema, Name: e.name}])
+	if e.Tag == "TABLE ATTACH" || e.Tag == "INDEX ATTACH" {
+		return s.name(s.relation[pg.Name{Schema: e.Schema, Name: e.Name}])
 	}
-	for _, d := range e.deps {
+	for _, d := range e.Deps {
 		if t, ok := s.tables[d]; ok && !t.IsZero() {
 			return t
 		}
 	}
 	return pg.Name{}
-}
-
-// longestTable reads the table out of an entry's name: "table trigger". Both
-// may hold spaces; the longest name of a table that fits is taken, since the
-// dump says no more.
-func (s *stager) longestTable(e dumpEntry) pg.Name {
-	for at := len(e.name) - 1; at > 0; at-- {
-		if e.name[at] != ' ' {
-			continue
-		}
-		n := pg.Name{Schema: e.schema, Name: e.name[:at]}
-		if oid, ok := s.relation[n]; ok {
-			return s.name(oid)
-		}
-	}
-	return pg.Name{}
-}
-
-var statisticsFrom = regexp.MustCompile(`(?s) FROM ((?:"(?:[^"]|"")*"|[^\s".;]+)\.(?:"(?:[^"]|"")*"|[^\s".;]+));`)
-
-func (s *stager) statisticsTable(e dumpEntry) pg.Name {
-	found := statisticsFrom.FindStringSubmatch(e.sql)
-	if found == nil {
-		return pg.Name{}
-	}
-	n, err := pg.ParseName(found[1])
-	if err != nil {
-		return pg.Name{}
-	}
-	return n
 }
 
 func (s *stager) name(oid uint32) pg.Name {

@@ -182,7 +182,7 @@ func (s *shop) dump(t *testing.T) string {
 	if err := m.findPgDump(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), m.pgDump, "-d", s.dsn, "--exclude-table=shop.schema_migrations", "--schema-only")
+	cmd := exec.CommandContext(t.Context(), m.pgDump.Path, "-d", s.dsn, "--exclude-table=shop.schema_migrations", "--schema-only")
 	cmd.Env = os.Environ()
 	out, err := cmd.Output()
 	if err != nil {

@@ -1,26 +1,11 @@
 package shadow
 
 import (
-	"regexp"
 	"slices"
-	"strings"
 
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
-)
-
-// The few forms of pg_dump's text that the swap must know. pg_dump writes them
-// from fixed templates, with qualified names, quoted where they must be.
-const (
-	ident     = `(?:"(?:[^"]|"")+"|[^\s".,;()]+)`
-	qualified = ident + `\.` + ident
-)
-
-var (
-	addForeignKey = regexp.MustCompile(`(?s)ALTER TABLE (?:ONLY )?(` + qualified + `)\s+ADD CONSTRAINT (` + ident + `) (FOREIGN KEY .*?);?\s*$`)
-	attach        = regexp.MustCompile(`ALTER TABLE ONLY (` + qualified + `) ATTACH PARTITION (` + qualified + `) `)
-	partitionedBy = regexp.MustCompile(`\)\s*\nPARTITION BY (?:RANGE|LIST|HASH) \(`)
-	commentOn     = regexp.MustCompile(`(?s)COMMENT ON CONSTRAINT (` + ident + `) ON (` + qualified + `) IS (.*?);?\s*$`)
+	"github.com/pgumbra/pgumbra/plans/pgdump"
 )
 
 const notValid = " NOT VALID"
@@ -45,14 +30,12 @@ func foreignKeys(plan *plans.Plan) []foreignKey {
 		if e.Tag != "FK CONSTRAINT" {
 			continue
 		}
-		m := addForeignKey.FindStringSubmatch(e.SQL)
-		if m == nil {
+		k, ok := pgdump.ParseForeignKey(e.SQL)
+		if !ok {
 			continue
 		}
-		definition, was := strings.CutSuffix(m[3], notValid)
-		table := parseQualified(m[1])
-		keys = append(keys, foreignKey{entry: e, table: table, name: pg.Unquoted(m[2]),
-			definition: definition, valid: !was, leaves: tree.leaves(table)})
+		keys = append(keys, foreignKey{entry: e, table: k.Table, name: k.Name,
+			definition: k.Definition, valid: !k.NotValid, leaves: tree.leaves(k.Table)})
 	}
 	return keys
 }
@@ -67,9 +50,11 @@ func (k foreignKey) on(table pg.Name) string {
 func (k foreignKey) comment(plan *plans.Plan) (text string, entry *plans.Entry) {
 	for i := range plan.Entries {
 		e := &plan.Entries[i]
-		m := commentOn.FindStringSubmatch(e.SQL)
-		if e.Tag == "COMMENT" && m != nil && pg.Unquoted(m[1]) == k.name && parseQualified(m[2]) == k.table {
-			return m[3], e
+		if e.Tag != "COMMENT" {
+			continue
+		}
+		if c, ok := pgdump.ParseConstraintComment(e.SQL); ok && c.Name == k.name && c.Table == k.table {
+			return c.Text, e
 		}
 	}
 	return "", nil
@@ -87,12 +72,11 @@ func partitions(plan *plans.Plan) partitionTree {
 		e := &plan.Entries[i]
 		switch e.Tag {
 		case "TABLE ATTACH":
-			if m := attach.FindStringSubmatch(e.SQL); m != nil {
-				parent := parseQualified(m[1])
-				tree.children[parent] = append(tree.children[parent], parseQualified(m[2]))
+			if parent, child, ok := pgdump.ParseAttach(e.SQL); ok {
+				tree.children[parent] = append(tree.children[parent], child)
 			}
 		case "TABLE":
-			if partitionedBy.MatchString(e.SQL) {
+			if table, ok := pgdump.ParseTable(e.SQL); ok && table.Partitioned {
 				tree.partitioned[e.Name] = true
 			}
 		}
@@ -111,24 +95,6 @@ func (p partitionTree) leaves(table pg.Name) []pg.Name {
 		}
 	}
 	return found
-}
-
-// parseQualified reads a name that matched qualified.
-func parseQualified(text string) pg.Name {
-	var end int
-	if strings.HasPrefix(text, `"`) {
-		end = 1
-		for end < len(text) && (text[end] != '"' || strings.HasPrefix(text[end:], `""`)) {
-			if text[end] == '"' {
-				end++
-			}
-			end++
-		}
-		end++
-	} else {
-		end = strings.IndexByte(text, '.')
-	}
-	return pg.Name{Schema: pg.Unquoted(text[:end]), Name: pg.Unquoted(text[end+1:])}
 }
 
 // final is the name that a table of the shadow has after the swap.

@@ -5,14 +5,16 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/pgumbra/pgumbra/plans/pgdump"
 )
 
 // TestPlanNamesAPgDumpThatIsMissingOrTooOld is not parallel: it changes where
 // programs are looked for.
 func TestPlanNamesAPgDumpThatIsMissingOrTooOld(t *testing.T) {
-	folders := clientFolders
-	clientFolders = nil
-	t.Cleanup(func() { clientFolders = folders })
+	folders := pgdump.Folders
+	pgdump.Folders = nil
+	t.Cleanup(func() { pgdump.Folders = folders })
 	path := t.TempDir()
 	t.Setenv("PATH", path)
 	s := newShop(t, `CREATE TABLE a (id int PRIMARY KEY)`, `ALTER TABLE a ADD COLUMN b int`)
