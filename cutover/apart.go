@@ -29,7 +29,6 @@ type apart struct {
 	shadow   *pair
 	twins    []relation // the shadow's tables
 	entrance []string   // statements that lead names to them
-	drawn    map[pg.Name]drawn
 	progress progress
 }
 
@@ -107,6 +106,9 @@ func (a *apart) look(ctx context.Context) error {
 	if a.facts.production, err = relations(ctx, a.onlook, production); err != nil {
 		return err
 	}
+	if a.facts.sequences, err = continuing(ctx, a.onlook, a.plan); err != nil {
+		return err
+	}
 	if v := a.plan.VersionTable; v != nil && v.Exists && !v.Moves { // against migrations meanwhile
 		a.facts.outside = []pg.Name{v.Name}
 	}
@@ -116,9 +118,6 @@ func (a *apart) look(ctx context.Context) error {
 	a.entrance, err = a.c.entrances(ctx, a.shadow.onlook)
 	return err
 }
-
-// stands is what was read of a sequence of production's.
-func (a *apart) stands(s plans.Sequence) drawn { return a.drawn[s.Production] }
 
 // run goes as far as the shadow's commit. After an error nothing is committed
 // there.
@@ -199,7 +198,7 @@ func trafficBlocker(cause error) Blocker {
 }
 
 func (a *apart) readSequences(ctx context.Context) (err error) {
-	a.drawn, err = drawnElsewhere(ctx, a.swapper, a.plan)
+	a.sequences, err = successions(ctx, a.plan, a.swapper, a.shadow.swapper)
 	return err
 }
 
@@ -226,7 +225,7 @@ func (a *apart) scriptThere() []stage {
 	}
 	return []stage{
 		{"locks", locks},
-		{"sequences", sequenceStatements(a.plan, a.stands)},
+		{"sequences", append(ownSequences(a.plan), a.proceed()...)},
 		{"structure", entryStatements(structure)},
 		{"reverse capture", a.c.reverseCheck()},
 		{"gate", []string{opened(gateName(a.c.Upgrade))}},
@@ -234,6 +233,16 @@ func (a *apart) scriptThere() []stage {
 		{"names", a.entrance},
 		{"default privileges", entryStatements(defaults)},
 	}
+}
+
+// proceed puts the shadow's sequences in their places. Nothing is reserved for
+// who waits in production: what it draws there is refused.
+func (a *apart) proceed() []string {
+	var all []string
+	for _, s := range a.sequences {
+		all = append(all, s.proceed(s.plan.Shadow.Quoted())...)
+	}
+	return all
 }
 
 // recordThere notes the swap in the shadow's own record: by that row, and by
@@ -261,7 +270,7 @@ func (a *apart) recordThere(ctx context.Context) error {
 // goes on, so that there is no gap in it should this be undone; nothing comes.
 func (a *apart) refuseWrites(ctx context.Context) error {
 	err := a.play(ctx, a.pair, []stage{{"fence", append([]string{closedFence(a.c.Upgrade, a.progress.Place)},
-		farFence(a.c.Upgrade, a.facts.production)...)}})
+		farFence(a.c.Upgrade, a.facts.production)...)}, {"sequences", a.closeSequences()}})
 	if err != nil {
 		return err
 	}
@@ -278,6 +287,20 @@ func (a *apart) refuseWrites(ctx context.Context) error {
 			Fix: "nothing changed; it is tried again"})
 	}
 	return err
+}
+
+// closeSequences lets production's sequences hand out nothing more, and notes
+// what opens them again. The condition lets that be repeated: once opened, one
+// may be in use.
+func (a *apart) closeSequences() []string {
+	var all []string
+	a.progress.Sequences = nil
+	for _, s := range a.sequences {
+		name := s.plan.Production.Quoted()
+		all = append(all, s.close(name)...)
+		a.progress.Sequences = append(a.progress.Sequences, s.reopen(name))
+	}
+	return all
 }
 
 // lead leads clients over, who wait on.

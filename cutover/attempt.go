@@ -26,6 +26,8 @@ type attempt struct {
 	deadline time.Time // began + max_stall
 	guard    string    // xid8: who does not see it has a snapshot from before the drain
 	xid      string    // xid8 of the swap
+
+	sequences []succession
 }
 
 func (c *Cutover) open(ctx context.Context, out *Outcome) (*attempt, error) {
@@ -85,19 +87,6 @@ func (a *attempt) calm(ctx context.Context) error {
 	return a.begin(ctx, a.c.settings().LockTimeout, a.c.settings().MaxStall+time.Second, a.facts.shadow)
 }
 
-// fence stops writes: one LOCK TABLE statement over everything that moves, in
-// one order, with one budget for all of it. EXCLUSIVE also waits for SELECT
-// FOR UPDATE and lets plain readers pass, the drain's among them.
-func (a *attempt) fence(ctx context.Context) error {
-	a.began = time.Now()
-	a.deadline = a.began.Add(a.c.settings().MaxStall)
-	err := a.watched(ctx, fmt.Sprintf("SET LOCAL statement_timeout = %d;\n%s;\nSET LOCAL statement_timeout = %d",
-		max(min(a.c.settings().LockTimeout, a.c.settings().MaxStall).Milliseconds(), 1), a.lockStatement("EXCLUSIVE"),
-		max(a.c.settings().MaxStall.Milliseconds(), 1)))
-	a.out.LockWait = time.Since(a.began)
-	return err
-}
-
 // shut keeps readers out too, where tables are moved one by one. It comes after
 // the drain, which reads production on other sessions. A client that has read
 // within its transaction and waits to write cannot be waited for: then we are
@@ -107,22 +96,22 @@ func (a *attempt) shut(ctx context.Context) error {
 		return nil
 	}
 	return a.watched(ctx, fmt.Sprintf("SET LOCAL statement_timeout = %d;\n%s",
-		max(min(a.c.settings().LockTimeout.Milliseconds(), a.left()), 1), a.lockStatement("ACCESS EXCLUSIVE")))
+		max(min(a.c.settings().LockTimeout.Milliseconds(), a.left()), 1), strings.Join(a.lockStatement("ACCESS EXCLUSIVE"), "")))
 }
 
-func (a *attempt) lockStatement(mode string) string {
+func (a *attempt) lockStatement(mode string) []string {
 	names := slices.Clone(a.facts.outside)
 	for _, r := range a.facts.production {
 		names = append(names, r.name)
 	}
 	if len(names) == 0 {
-		return "SELECT"
+		return nil
 	}
 	quoted := make([]string, len(names))
 	for i, n := range names {
 		quoted[i] = "ONLY " + n.Quoted()
 	}
-	return "LOCK TABLE " + strings.Join(quoted, ", ") + " IN " + mode + " MODE"
+	return []string{"LOCK TABLE " + strings.Join(quoted, ", ") + " IN " + mode + " MODE"}
 }
 
 func (f *facts) oneByOne() bool {
@@ -149,6 +138,7 @@ func (a *attempt) behindFence(ctx context.Context) error {
 	return a.steps(ctx, []step{
 		{"compare the tables behind the fence", a.compare},
 		{"drain", a.drain},
+		{"read sequences", a.readSequences},
 		{"wait for old snapshots", a.outwait},
 		{"keep readers out", a.shut},
 		{"swap", a.swap},
@@ -184,6 +174,12 @@ func (c *Cutover) hooked(ctx context.Context, s step) error {
 	return c.hook("after " + s.name)
 }
 
+// readSequences, which nobody draws from until the swap is done or given up.
+func (a *attempt) readSequences(ctx context.Context) (err error) {
+	a.sequences, err = successions(ctx, a.plan, a.swapper, a.swapper)
+	return err
+}
+
 // compare looks whether tables came or went between the attempt's facts and
 // the fence.
 func (a *attempt) compare(ctx context.Context) error {
@@ -196,7 +192,12 @@ func (a *attempt) compare(ctx context.Context) error {
 		return refuse(Blocker{Code: "structure-changed", Message: "tables were made, dropped or renamed while the fence was put up",
 			Fix: "look at the new tables; undo the change, or abort and plan again"})
 	}
-	return nil
+	sequences, err := continuing(ctx, a.onlook, a.plan) // another session: ours sees what it has done itself
+	if err == nil && !slices.Equal(sequences, a.facts.sequences) {
+		err = refuse(Blocker{Code: "structure-changed", Message: "sequences were made, dropped, renamed or given away while the fence was put up",
+			Fix: "look at the new sequences; undo the change, or abort and plan again"})
+	}
+	return err
 }
 
 // drain replays the rest and makes the mark by which snapshots are told apart.

@@ -85,6 +85,9 @@ type Cutover struct {
 
 	attempts  int
 	keysClean time.Time // when NewForeignKeys last had nothing to say
+	// drawnFirst are sequences, by oid, that clients draw from before they lock a
+	// table: see [attempt.fence].
+	drawnFirst []uint32
 	// beforeCommit lets tests break the connection at the worst moment, hook
 	// fail before or after each step of an attempt.
 	beforeCommit func(backend uint32)

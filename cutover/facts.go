@@ -18,7 +18,8 @@ import (
 type facts struct {
 	production []relation
 	shadow     []relation
-	outside    []pg.Name // referenced by foreign keys of what moves, or golang-migrate's table elsewhere
+	sequences  []sequence // of production's, that go on
+	outside    []pg.Name  // referenced by foreign keys of what moves, or golang-migrate's table elsewhere
 	captured   []capturedBy
 	moves      []move
 }
@@ -80,6 +81,9 @@ func gather(ctx context.Context, conn *pgx.Conn, plan *plans.Plan) (*facts, erro
 		return nil, err
 	}
 	if f.shadow, err = relations(ctx, conn, shadow); err != nil {
+		return nil, err
+	}
+	if f.sequences, err = continuing(ctx, conn, plan); err != nil {
 		return nil, err
 	}
 	if f.outside, err = referenced(ctx, conn, plan, production, shadow); err != nil {

@@ -2,7 +2,6 @@ package cutover
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"strconv"
@@ -115,15 +114,8 @@ func (p *pair) sample(ctx context.Context, done <-chan struct{}) error {
 			return nil
 		case <-time.After(15 * time.Millisecond):
 		}
-		found, err := p.inWay(ctx)
-		if errors.Is(err, context.Canceled) {
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("look who blocks: %w", err)
-		}
-		if len(found) > 0 {
-			p.waitedOn = found
+		if err := ignoreCancel(p.noteWaitedOn(ctx)); err != nil || ctx.Err() != nil {
+			return err
 		}
 	}
 }

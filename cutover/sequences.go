@@ -11,89 +11,218 @@ import (
 	"github.com/pgumbra/pgumbra/plans"
 )
 
-// sequenceStatements set the sequences that the shadow has of its own. setval
-// is not undone by a rollback, which does no harm: they are the shadow's, and
-// each attempt computes them again.
-func sequenceStatements(plan *plans.Plan, production func(plans.Sequence) drawn) []string {
-	var all []string
-	for _, s := range plan.Sequences {
-		switch {
-		case s.Production.IsZero():
-			all = append(all, ownSequence(s))
-		case s.Set:
-			all = append(all, setByMigrations(s, production(s)))
-		default:
-			all = append(all, continued(s, production(s)))
-		}
-	}
-	return all
+// counter is where a sequence stands and how it goes on.
+type counter struct {
+	OID                        uint32
+	Last                       int64
+	Called                     bool
+	Increment, Min, Max, Start int64
+	Cache                      int64
+	Cycle                      bool
 }
 
-// drawn is where a sequence of production's stands, as SQL text: values is a
-// relation with last_value and is_called, cache one with seqcache.
-type drawn struct{ values, cache string }
-
-// drawnHere is read in the statement itself.
-func drawnHere(s plans.Sequence) drawn {
-	return drawn{values: s.Production.Quoted(),
-		cache: "(SELECT seqcache FROM pg_catalog.pg_sequence WHERE seqrelid = " + pg.Literal(s.Production.Quoted()) + "::regclass)"}
-}
-
-// drawnElsewhere reads all of them in production, for a shadow in another
-// database.
-func drawnElsewhere(ctx context.Context, db pg.Querier, plan *plans.Plan) (map[pg.Name]drawn, error) {
+// counters reads some sequences. The caller holds locks that keep nextval and
+// setval away, or nobody else uses them.
+func counters(ctx context.Context, db pg.Querier, names []pg.Name) (map[pg.Name]counter, error) {
 	var selects []string
-	for i, s := range plan.Sequences {
-		if !s.Production.IsZero() {
-			selects = append(selects, fmt.Sprintf(`SELECT %d, s.last_value, s.is_called, c.seqcache FROM %s s CROSS JOIN %s c`,
-				i, s.Production.Quoted(), drawnHere(s).cache))
-		}
+	for i, n := range names {
+		selects = append(selects, fmt.Sprintf(`SELECT %d, d.seqrelid, s.last_value, s.is_called, d.seqincrement, d.seqmin, d.seqmax, d.seqstart, d.seqcache, d.seqcycle
+			FROM %s s JOIN pg_catalog.pg_sequence d ON d.seqrelid = %s::pg_catalog.regclass`, i, n.Quoted(), pg.Literal(n.Quoted())))
 	}
-	all := map[pg.Name]drawn{}
+	all := map[pg.Name]counter{}
 	if len(selects) == 0 {
 		return all, nil
 	}
-	rows, err := db.Query(ctx, strings.Join(selects, " UNION ALL "))
+	rows, err := db.Query(ctx, strings.Join(selects, "\nUNION ALL "))
 	if err != nil {
-		return nil, fmt.Errorf("read production's sequences: %w", err)
+		return nil, fmt.Errorf("read the sequences: %w", err)
 	}
-	var i, last, cache int64
-	var called bool
-	_, err = pgx.ForEachRow(rows, []any{&i, &last, &called, &cache}, func() error {
-		all[plan.Sequences[i].Production] = drawn{values: fmt.Sprintf("(SELECT %d::bigint AS last_value, %t AS is_called)", last, called),
-			cache: fmt.Sprintf("(SELECT %d::bigint AS seqcache)", cache)}
+	var i int
+	var s counter
+	_, err = pgx.ForEachRow(rows, []any{&i, &s.OID, &s.Last, &s.Called, &s.Increment, &s.Min, &s.Max, &s.Start, &s.Cache, &s.Cycle}, func() error {
+		all[names[i]] = s
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("read production's sequences: %w", err)
+		return nil, fmt.Errorf("read the sequences: %w", err)
 	}
 	return all, nil
 }
 
-// Calls that the margin leaves room for: nextval by itself does not wait for
-// the fence, so a client may draw numbers from the old sequence until the swap
-// and use them after it. A call may take a cacheful.
-const marginCalls = 100
+// succession is a sequence of the shadow's own that goes on where production's
+// stands.
+type succession struct {
+	plan    plans.Sequence
+	old     counter // production's
+	twin    counter // the shadow's
+	waiting int64   // nextval calls that wait for the old one
+}
 
-// continued goes on where production's sequence stands, plus a margin in the
-// direction of the increment: at most a hundredth of what is left, never past
-// the limit. One that was never used stays so.
-func continued(s plans.Sequence, production drawn) string {
-	return strings.NewReplacer("'{shadow}'", pg.Literal(s.Shadow.Quoted()), "{shadow}", s.Shadow.Quoted(), "{production}", production.values, "{cache}", production.cache, "{margin}", fmt.Sprint(marginCalls)).Replace(
-		`SELECT pg_catalog.setval(seqrelid::regclass, target::bigint, called) FROM (
-    SELECT d.seqrelid, called,
-           CASE WHEN NOT called THEN least(greatest(p.last_value, d.seqmin), d.seqmax)
-                WHEN d.seqincrement > 0 THEN greatest(least(p.last_value + step, d.seqmax), CASE WHEN s.is_called THEN s.last_value END, d.seqmin)
-                ELSE least(greatest(p.last_value - step, d.seqmin), CASE WHEN s.is_called THEN s.last_value END, d.seqmax) END AS target
-    FROM {production} p
-    CROSS JOIN {shadow} s
-    CROSS JOIN LATERAL (SELECT p.is_called OR s.is_called) c (called)
-    CROSS JOIN {cache} pc
-    CROSS JOIN (SELECT seqrelid, seqincrement, seqmin::numeric, seqmax::numeric FROM pg_catalog.pg_sequence WHERE seqrelid = '{shadow}'::regclass) d
-    CROSS JOIN LATERAL (SELECT CASE WHEN NOT p.is_called THEN 0 ELSE pg_catalog.abs(d.seqincrement::numeric) * least({margin} * pc.seqcache,
-        pg_catalog.div(CASE WHEN d.seqincrement > 0 THEN greatest(d.seqmax - p.last_value, 0) ELSE greatest(p.last_value - d.seqmin, 0) END,
-        100 * pg_catalog.abs(d.seqincrement::numeric))) END) m (step)
-) t`)
+// successions reads both sides of all of them, in whatever databases these are.
+func successions(ctx context.Context, plan *plans.Plan, production, shadow pg.Querier) ([]succession, error) {
+	var all []succession
+	var old, twins []pg.Name
+	for _, s := range plan.Sequences {
+		if !s.Production.IsZero() {
+			all = append(all, succession{plan: s})
+			old, twins = append(old, s.Production), append(twins, s.Shadow)
+		}
+	}
+	before, err := counters(ctx, production, old)
+	if err != nil {
+		return nil, err
+	}
+	after, err := counters(ctx, shadow, twins)
+	for i := range all {
+		all[i].old, all[i].twin = before[old[i]], after[twins[i]]
+	}
+	return all, err
+}
+
+// beyond: a comes after b in the direction of a sequence.
+func (s counter) beyond(a, b int64) bool {
+	if s.Increment < 0 {
+		return a < b
+	}
+	return a > b
+}
+
+// ends are the bounds in the sequence's direction.
+func (s counter) ends() (first, last int64) {
+	if s.Increment < 0 {
+		return s.Max, s.Min
+	}
+	return s.Min, s.Max
+}
+
+// after n further numbers; false: there are not that many.
+func (s counter) after(n int64) (int64, bool) {
+	if n == 0 {
+		return s.Last, s.Called
+	}
+	if !s.Called {
+		n--
+	}
+	_, end := s.ends()
+	room := uint64(end) - uint64(s.Last) // of two's complement: right for any distance
+	step := uint64(s.Increment)
+	if s.Increment < 0 {
+		room, step = -room, -step
+	}
+	if n > 0 && uint64(n) > room/step {
+		return s.Last, false
+	}
+	return s.Last + n*s.Increment, true
+}
+
+// reserved is how many numbers stay with the old sequence: calls of nextval
+// that wait for our lock go on with it whatever its name is by then, a cacheful
+// each, and a few more may come before the commit.
+func (s succession) reserved() int64 {
+	if s.waiting == 0 {
+		return 0
+	}
+	n := (2*s.waiting + 8) * s.old.Cache
+	limit, ok := s.old.after(n)
+	// MAXVALUE must leave room for MINVALUE and START.
+	if first, _ := s.old.ends(); !ok || !s.old.beyond(limit, first) || s.old.beyond(s.old.Start, limit) {
+		return 0
+	}
+	return n
+}
+
+// place is where the twin goes on: where production's sequence stands, or where
+// the migrations set it; further where the copy itself has drawn from the twin;
+// within its own bounds.
+func (s succession) place() (last int64, called bool) {
+	last, called = s.old.Last, s.old.Called
+	if n := s.reserved(); n > 0 {
+		last, called = s.old.after(n)
+	}
+	if s.plan.Set && !s.passed(last, called) {
+		last, called = s.plan.LastValue, s.plan.IsCalled
+	}
+	if t := s.twin; t.Called && (t.beyond(t.Last, last) || t.Last == last) {
+		last, called = t.Last, true
+	}
+	first, end := s.twin.ends()
+	switch {
+	case s.twin.beyond(first, last):
+		return first, false
+	case s.twin.beyond(last, end):
+		return end, true
+	}
+	return last, called
+}
+
+// proceed are the statements that put the twin, called name now, in its place.
+// RESTART gives it a file of its own within the transaction, so that setval is
+// undone with it, too.
+func (s succession) proceed(name string) []string {
+	last, called := s.place()
+	return []string{"ALTER SEQUENCE " + name + " RESTART",
+		fmt.Sprintf("SELECT pg_catalog.setval(%s::pg_catalog.regclass, %d, %t)", pg.Literal(name), last, called)}
+}
+
+// close are the statements after which the old sequence, called name now, hands
+// out what is reserved and then refuses: the numbers that follow are the twin's.
+func (s succession) close(name string) []string {
+	if n := s.reserved(); n > 0 {
+		limit, _ := s.old.after(n)
+		bound := "MAXVALUE"
+		if s.old.Increment < 0 {
+			bound = "MINVALUE"
+		}
+		return []string{fmt.Sprintf("ALTER SEQUENCE %s %s %d NO CYCLE", name, bound, limit)}
+	}
+	_, end := s.old.ends()
+	return []string{"ALTER SEQUENCE " + name + " NO CYCLE",
+		fmt.Sprintf("SELECT pg_catalog.setval(%s::pg_catalog.regclass, %d, true)", pg.Literal(name), end)}
+}
+
+// reopen undoes close, unless it is undone already: a closed sequence stands at
+// its end, and one that does so of its own accord is left at it.
+func (s succession) reopen(name string) string {
+	_, end := s.old.ends()
+	cycle := "CYCLE"
+	if !s.old.Cycle {
+		cycle = "NO CYCLE"
+	}
+	return "DO " + pg.Literal(fmt.Sprintf(`BEGIN
+	ALTER SEQUENCE %[1]s %[2]s;
+	IF EXISTS (SELECT FROM %[1]s WHERE last_value OPERATOR(pg_catalog.=) %[3]d AND is_called) THEN
+		PERFORM pg_catalog.setval(%[4]s::pg_catalog.regclass, %[5]d, %[6]t);
+	END IF;
+END`, name, cycle, end, pg.Literal(name), s.old.Last, s.old.Called))
+}
+
+// succeed is the swap's last change in one database: sequences of the shadow's
+// own take over, whatever both are called by now.
+func (a *attempt) succeed(ctx context.Context) error {
+	var script []string
+	for _, s := range a.sequences {
+		var old, twin string
+		err := a.swapper.QueryRow(ctx, `SELECT $1::oid::regclass::text, $2::oid::regclass::text,
+			(SELECT count(*) FROM pg_locks WHERE relation = $1 AND NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))`,
+			s.old.OID, s.twin.OID).Scan(&old, &twin, &s.waiting)
+		if err != nil {
+			return fmt.Errorf("look who waits for sequence %s: %w", s.plan.Production, err)
+		}
+		script = append(append(script, s.close(old)...), s.proceed(twin)...)
+	}
+	return a.play(ctx, a.pair, []stage{{"sequences go on", script}})
+}
+
+// ownSequences set those that only the shadow has. setval is not undone by a
+// rollback, which does no harm: each attempt computes them again.
+func ownSequences(plan *plans.Plan) []string {
+	var all []string
+	for _, s := range plan.Sequences {
+		if s.Production.IsZero() {
+			all = append(all, ownSequence(s))
+		}
+	}
+	return all
 }
 
 // ownSequence stands at the furthest of: where the migrations left it, where

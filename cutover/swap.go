@@ -28,7 +28,7 @@ type stage struct {
 // are those that hold when a statement is reached.
 func (a *attempt) script() []stage {
 	return []stage{
-		{"sequences", sequenceStatements(a.plan, drawnHere)},
+		{"sequences", ownSequences(a.plan)},
 		{"structure", entryStatements(a.c.Parts.SwapEntries())},
 		{"reverse capture", a.c.reverseCheck()},
 		{"guard", guardTriggers(a.c.Upgrade, a.facts.shadow, a.guard)},
@@ -167,6 +167,9 @@ func (m move) statements() []string {
 // out how it ended.
 func (a *attempt) swap(ctx context.Context) error {
 	if err := a.play(ctx, a.pair, a.script()); err != nil {
+		return err
+	}
+	if err := a.succeed(ctx); err != nil {
 		return err
 	}
 	return a.record(ctx)

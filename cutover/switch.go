@@ -47,10 +47,12 @@ type progress struct {
 	XID     string `json:"xid,omitempty"`
 	Backend uint32 `json:"backend,omitempty"`
 	// Fence and FenceBackend are the transaction that fences production.
-	Fence        string    `json:"fence,omitempty"`
-	FenceBackend uint32    `json:"fence_backend,omitempty"`
-	Place        string    `json:"place"` // of the shadow, as clients are told
-	At           time.Time `json:"at"`
+	Fence        string `json:"fence,omitempty"`
+	FenceBackend uint32 `json:"fence_backend,omitempty"`
+	// Sequences open production's again.
+	Sequences []string  `json:"sequences,omitempty"`
+	Place     string    `json:"place"` // of the shadow, as clients are told
+	At        time.Time `json:"at"`
 }
 
 // note records how far the cutover came. [control.ErrDeposed] when another
@@ -234,6 +236,9 @@ func (c *Cutover) openFence(ctx context.Context, p *progress) error {
 		return pg.ReadCommitted(ctx, c.Sides.Production, func(tx pgx.Tx) error {
 			if err := c.note(ctx, tx, p, undoing); err != nil {
 				return err
+			}
+			if err := execAll(ctx, tx, p.Sequences); err != nil {
+				return fmt.Errorf("open production's sequences: %w", err)
 			}
 			return makeFunction(ctx, tx, opened(fenceName(c.Upgrade)), fenceName(c.Upgrade))
 		})

@@ -218,10 +218,30 @@ func (p *Plan) fenceSQL(mode string) []string {
 	if v := p.VersionTable; v != nil && v.Exists {
 		names = append(names, "ONLY "+v.Name.Quoted())
 	}
-	if len(names) == 0 {
-		return []string{"BEGIN"}
+	all := []string{"BEGIN"}
+	if len(names) > 0 {
+		all = []string{"LOCK TABLE " + strings.Join(names, ", ") + " IN " + mode + " MODE"}
 	}
-	return []string{"LOCK TABLE " + strings.Join(names, ", ") + " IN " + mode + " MODE"}
+	return append(all, p.sequenceLocks()...)
+}
+
+// sequenceLocks are those on sequences that go on in the shadow.
+func (p *Plan) sequenceLocks() []string {
+	var all []string
+	lock := func(n pg.Name) {
+		all = append(all, "ALTER SEQUENCE "+n.Quoted()+" OWNER TO <its owner> -- changes nothing; nextval and setval wait; before the tables where clients draw before they insert")
+	}
+	for _, s := range p.Shared {
+		if s.Kind == "SEQUENCE" {
+			lock(s.Name)
+		}
+	}
+	for _, s := range p.Sequences {
+		if !s.Production.IsZero() {
+			lock(s.Production)
+		}
+	}
+	return all
 }
 
 func (p *Plan) sequenceSQL() []string {
@@ -229,7 +249,9 @@ func (p *Plan) sequenceSQL() []string {
 	for _, s := range p.Sequences {
 		from := "<furthest value in use>"
 		if !s.Production.IsZero() {
-			from = "<last value of " + s.Production.String() + " and a margin>"
+			from = "<last value of " + s.Production.String() + ">"
+			all = append(all, "ALTER SEQUENCE "+s.Production.Quoted()+" … NO CYCLE -- hands out nothing more, but to calls that wait already",
+				"ALTER SEQUENCE "+s.Shadow.Quoted()+" RESTART")
 		}
 		if s.Set {
 			from = fmt.Sprintf("%d, %t -- as the migrations do, or <last value of %s> where clients have drawn further", s.LastValue, s.IsCalled, s.Production)

@@ -1,0 +1,215 @@
+package cutover
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans"
+)
+
+//go:embed sql/sequences.sql
+var sequencesSQL string
+
+//go:embed sql/tangled.sql
+var tangledSQL string
+
+// sequence is one of production's that goes on in the shadow, moved or by its
+// value.
+type sequence struct {
+	oid   uint32
+	name  pg.Name
+	owner string
+}
+
+// continuing lists production's sequences that go on in the shadow.
+func continuing(ctx context.Context, db pg.Querier, plan *plans.Plan) ([]sequence, error) {
+	goesOn := map[pg.Name]bool{}
+	for _, s := range plan.Shared {
+		goesOn[s.Name] = s.Kind == "SEQUENCE" || goesOn[s.Name]
+	}
+	for _, s := range plan.Sequences {
+		goesOn[s.Production] = true
+	}
+	production, _ := schemaNames(plan)
+	rows, err := db.Query(ctx, sequencesSQL, production)
+	if err != nil {
+		return nil, fmt.Errorf("list the sequences: %w", err)
+	}
+	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (sequence, error) {
+		var s sequence
+		err := row.Scan(&s.oid, &s.name.Schema, &s.name.Name, &s.owner)
+		return s, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list the sequences: %w", err)
+	}
+	return slices.DeleteFunc(all, func(s sequence) bool { return !goesOn[s.name] }), nil
+}
+
+// lock shuts everybody out of a sequence: LOCK TABLE refuses sequences, and a
+// change of owner to the same one changes nothing but takes ACCESS EXCLUSIVE.
+func (s sequence) lock() string {
+	return "ALTER SEQUENCE " + s.name.Quoted() + " OWNER TO " + pg.Ident(s.owner)
+}
+
+const fenceSavepoint = "pgumbra_fence"
+
+// fence stops writes, and draws from sequences that go on in the shadow: all
+// tables in one LOCK TABLE statement, in one order, and one budget for all of
+// it. EXCLUSIVE also waits for SELECT FOR UPDATE and lets plain readers pass, the
+// drain's among them.
+//
+// Tables come first, as in an INSERT whose default draws a number. A client that
+// draws and then inserts holds its sequence while it waits for the table, and a
+// transaction keeps that lock to its end: where one is met everything is let go,
+// so that it ends, and from then on its sequence is locked before the tables.
+func (a *attempt) fence(ctx context.Context) error {
+	a.began = time.Now()
+	a.deadline = a.began.Add(a.c.settings().MaxStall)
+	err := a.lockAll(ctx, a.began.Add(min(a.c.settings().LockTimeout, a.c.settings().MaxStall)))
+	a.out.LockWait = time.Since(a.began)
+	if err != nil {
+		return err
+	}
+	return pg.ExecScript(ctx, a.swapper, fmt.Sprintf("SET LOCAL statement_timeout = %d", a.left()))
+}
+
+func (a *attempt) lockAll(ctx context.Context, limit time.Time) error {
+	for {
+		met, err := a.tryLocks(ctx, limit)
+		if err == nil || !time.Now().Before(limit) || met == nil && pg.State(err) != pg.DeadlockDetected {
+			return err
+		}
+		if err := pg.ExecScript(ctx, a.swapper, "ROLLBACK TO SAVEPOINT "+fenceSavepoint); err != nil {
+			return err
+		}
+		if met != nil {
+			a.c.drawnFirst = met.reorder(a.c.drawnFirst, a.facts.sequences)
+		}
+		if err := pause(ctx, time.Millisecond+rand.N(4*time.Millisecond)); err != nil {
+			return err
+		}
+	}
+}
+
+// tryLocks asks for all locks in one statement, which the other session cancels
+// when it cannot succeed.
+func (a *attempt) tryLocks(ctx context.Context, limit time.Time) (*tangle, error) {
+	script := fmt.Sprintf("SAVEPOINT %s;\nSET LOCAL statement_timeout = %d;\n%s",
+		fenceSavepoint, max(time.Until(limit).Milliseconds(), 1), a.fenceStatement())
+	group, groupCtx := errgroup.WithContext(ctx)
+	done := make(chan struct{})
+	var met *tangle
+	group.Go(func() error {
+		defer close(done)
+		return pg.ExecScript(groupCtx, a.swapper, script)
+	})
+	group.Go(func() (err error) {
+		met, err = a.watchForTangle(groupCtx, done)
+		return err
+	})
+	return met, group.Wait()
+}
+
+// fenceStatement is one statement, so that one timeout counts for all of it.
+func (a *attempt) fenceStatement() string {
+	first, rest := []string{"NULL"}, []string{}
+	for _, oid := range a.c.drawnFirst {
+		for _, s := range a.facts.sequences {
+			if s.oid == oid {
+				first = append(first, s.lock())
+			}
+		}
+	}
+	for _, s := range a.facts.sequences {
+		if !slices.Contains(a.c.drawnFirst, s.oid) {
+			rest = append(rest, s.lock())
+		}
+	}
+	body := append(first, a.lockStatement("EXCLUSIVE")...)
+	return "DO " + pg.Literal("BEGIN\n"+strings.Join(append(body, rest...), ";\n")+";\nEND")
+}
+
+// tangle: we wait for somebody who waits for us.
+type tangle struct {
+	mine   uint32   // what we wait for
+	theirs []uint32 // what they wait for
+}
+
+// reorder is the list of the sequences to lock before the tables, after a
+// tangle: who has drawn from a sequence that we wait for must be let end before
+// we hold what he needs next; one that somebody waits for who holds a table
+// comes after the tables.
+func (t *tangle) reorder(first []uint32, all []sequence) []uint32 {
+	mine := func(oid uint32) bool { return oid == t.mine }
+	if slices.ContainsFunc(all, func(s sequence) bool { return mine(s.oid) }) {
+		return append([]uint32{t.mine}, slices.DeleteFunc(slices.Clone(first), mine)...)
+	}
+	return slices.DeleteFunc(slices.Clone(first), func(oid uint32) bool { return slices.Contains(t.theirs, oid) })
+}
+
+// watchForTangle looks until done is closed whether the swapper waits for
+// somebody who waits for it, and then cancels its statement. It also notes who
+// is in the way.
+func (a *attempt) watchForTangle(ctx context.Context, done <-chan struct{}) (*tangle, error) {
+	for look := 1; ; look++ {
+		select {
+		case <-done:
+			return nil, nil
+		case <-ctx.Done():
+			return nil, nil
+		case <-time.After(8 * time.Millisecond):
+		}
+		met, err := a.tangled(ctx)
+		if err == nil && met != nil {
+			_, err = a.onlook.Exec(ctx, "SELECT pg_catalog.pg_cancel_backend($1)", a.pid)
+		}
+		if err == nil && look%2 == 0 || met != nil {
+			err = errors.Join(err, a.noteWaitedOn(ctx))
+		}
+		if met != nil || err != nil {
+			return met, ignoreCancel(err)
+		}
+	}
+}
+
+func (a *attempt) tangled(ctx context.Context) (*tangle, error) {
+	t := new(tangle)
+	err := a.onlook.QueryRow(ctx, tangledSQL, a.pid).Scan(&t.mine, &t.theirs)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look whether the fence can stand: %w", err)
+	}
+	return t, nil
+}
+
+// noteWaitedOn keeps the last sample of who stands in the swapper's way.
+func (p *pair) noteWaitedOn(ctx context.Context) error {
+	found, err := p.inWay(ctx)
+	if err != nil {
+		return fmt.Errorf("look who blocks: %w", err)
+	}
+	if len(found) > 0 {
+		p.waitedOn = found
+	}
+	return nil
+}
+
+func ignoreCancel(err error) error {
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
