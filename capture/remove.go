@@ -70,7 +70,12 @@ func unfreeze(ctx context.Context, pool *pgxpool.Pool, run *control.Run) error {
 }
 
 func removeDirection(ctx context.Context, locks locker, run *control.Run, d Direction) error {
-	if err := silence(ctx, locks.pool, run, d); err != nil {
+	if err := closeJournals(ctx, locks.pool, run, d); err != nil {
+		return err
+	}
+	// What is closed records nothing; replacing the functions as well ends the
+	// freezes. It may find no room for their new text.
+	if err := silence(ctx, locks.pool, run, d); err != nil && pg.State(err) != pg.DiskFull {
 		return fmt.Errorf("end the capture: %w", err)
 	}
 	if err := dropAllTriggers(ctx, locks, run, prefixOf(run, d)); err != nil {
@@ -210,11 +215,7 @@ func dropJournals(ctx context.Context, locks locker, run *control.Run, d Directi
 			continue
 		}
 		// A transaction each: all together could need more locks than there are.
-		err := locks.run(ctx, accessExclusive, nil, func(tx pgx.Tx) error {
-			_, err := tx.Exec(ctx, dropJournalScript(v.Name))
-			return err
-		})
-		if err != nil {
+		if err := locks.run(ctx, accessExclusive, nil, dropJournal(ctx, v)); err != nil {
 			return fmt.Errorf("drop %s: %w", v, err)
 		}
 	}
@@ -222,6 +223,13 @@ func dropJournals(ctx context.Context, locks locker, run *control.Run, d Directi
 		return err
 	}
 	return showAll(ctx, locks)
+}
+
+func dropJournal(ctx context.Context, view pg.Name) func(pgx.Tx) error {
+	return func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, dropJournalScript(view.Name))
+		return err
+	}
 }
 
 // dropJournalScript drops a journal's view and its two tables. CASCADE takes

@@ -27,6 +27,9 @@ const (
 // deposes a leader that still lives: its sessions are ended and whatever it had
 // under way fails its epoch's check. False: there was no run.
 func Abort(ctx context.Context, file *plans.File, leftovers Leftovers, log *slog.Logger) (bool, error) {
+	if err := freeFirst(ctx, file, log); err != nil {
+		return false, err
+	}
 	l, err := seize(ctx, file)
 	if err != nil {
 		return false, err

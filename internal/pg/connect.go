@@ -202,6 +202,7 @@ const (
 	SerializationFailure = "40001"
 	DeadlockDetected     = "40P01"
 	LockNotAvailable     = "55P03"
+	DiskFull             = "53100"
 	QueryCanceled        = "57014"
 	UniqueViolation      = "23505"
 	ReadOnlyTransaction  = "25006"

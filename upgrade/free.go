@@ -1,0 +1,35 @@
+package upgrade
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/pgumbra/pgumbra/capture"
+	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans"
+)
+
+// freeFirst gives back the journals' room before anything else is done: on a
+// full disk the rest of an abort, which writes a few rows, would find none. A
+// leader that lives finds its run's capture closed, as it should.
+func freeFirst(ctx context.Context, file *plans.File, log *slog.Logger) error {
+	pool, err := pg.NewPool(ctx, file.Production.DSN, 2, pg.Options{Component: "abort"})
+	if err != nil {
+		return fmt.Errorf("production: %w", err)
+	}
+	defer pool.Close()
+	run, err := control.Find(ctx, pool, file.Name)
+	if errors.Is(err, control.ErrNoRun) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if run.Phase.Swapped() || run.Phase.Over() || run.Phase == control.Building {
+		return nil
+	}
+	return capture.Free(ctx, pool, run, log)
+}
