@@ -24,7 +24,7 @@ func Signature(ctx context.Context, db pg.Querier, run *control.Run) (string, er
 	var signature string
 	err := db.QueryRow(ctx, `
 		WITH member AS (SELECT DISTINCT unnest($1::oid[]) AS oid)
-		SELECT pg_catalog.md5(pg_catalog.string_agg(part, ',' ORDER BY part COLLATE "C")) FROM (
+		SELECT pg_catalog.md5(coalesce(pg_catalog.string_agg(part, ',' ORDER BY part COLLATE "C"), '')) FROM (
 			SELECT 'c' || c.oid || '.' || c.xmin || '.' || c.relfilenode || '.' || c.relname FROM pg_catalog.pg_class c JOIN member m ON m.oid = c.oid
 			UNION ALL SELECT 'a' || a.attrelid || '.' || pg_catalog.count(*) || '.' || pg_catalog.max(a.xmin::text::bigint) || '.' || pg_catalog.sum(a.xmin::text::bigint)
 				FROM pg_catalog.pg_attribute a JOIN member m ON m.oid = a.attrelid WHERE a.attnum > 0 GROUP BY a.attrelid

@@ -133,7 +133,7 @@ func (m *maker) checkState(ctx context.Context) error {
 		m.warning("large-objects", m.session.database, "the database holds large objects: they stay as they are, and changes of theirs are not captured", "")
 	}
 	for _, name := range eventTriggers {
-		m.warning("event-trigger", name, "this event trigger fires for the statements that build the shadow and swap it in", "see that it neither refuses nor alters them")
+		m.warning("event-trigger", name, "this event trigger fires for the statements that build the shadow and swap it in", "see that it does not alter them")
 	}
 	return nil
 }

@@ -136,7 +136,9 @@ func (s *scratch) clientConfig(own session) (*pgx.ConnConfig, error) {
 	config.RuntimeParams["search_path"] = own.path
 	config.RuntimeParams["application_name"] = "pgumbra/migrations"
 	config.RuntimeParams["synchronous_commit"] = "off"
-	config.RuntimeParams["client_encoding"] = "UTF8" // as golang-migrate's driver for postgres:// has it
+	config.RuntimeParams["client_encoding"] = "UTF8"              // as golang-migrate's driver for postgres:// has it
+	config.RuntimeParams["default_transaction_read_only"] = "off" // a role's way to guard production
+	config.RuntimeParams["default_transaction_deferrable"] = "off"
 	pg.NoTimeouts(&config.Config)
 	return config, nil
 }

@@ -38,6 +38,9 @@ func (m *maker) migrate(ctx context.Context) (err error) {
 	if err := pg.ExecScript(ctx, m.scratch.db, syntax.TraceSetup()); err != nil {
 		return fmt.Errorf("prepare the trace: %w", err)
 	}
+	if err := m.setGuards(ctx); err != nil {
+		return err
+	}
 	if m.migrations == nil {
 		return nil
 	}

@@ -27,7 +27,7 @@ func (m *maker) restore(ctx context.Context, s *scratch) error {
 	if err := m.dropPublic(ctx, s); err != nil {
 		return err
 	}
-	if err := runEntries(ctx, s.db, entries); err != nil {
+	if err := runEntries(ctx, s.db, slices.DeleteFunc(slices.Clone(entries), isGuard)); err != nil {
 		return m.restoreFailed(err)
 	}
 	if err := m.populate(ctx, s); err != nil {

@@ -37,6 +37,9 @@ var pinned = map[string]string{
 	"default_transaction_deferrable":   "off",
 	"client_connection_check_interval": "1s",
 	"check_function_bodies":            "off",
+	"xmloption":                        "content",
+	"default_tablespace":               "",
+	"default_table_access_method":      "heap",
 	"synchronous_commit":               "on",
 	"jit":                              "off",
 }

@@ -1,0 +1,1 @@
+UPDATE app.t SET v = 'b' WHERE id % 3 = 0;

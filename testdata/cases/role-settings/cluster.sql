@@ -1,0 +1,8 @@
+DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname='case deploy bot') THEN CREATE ROLE "case deploy bot" LOGIN SUPERUSER; END IF; END $$;
+ALTER ROLE "case deploy bot" SET statement_timeout='40ms'; ALTER ROLE "case deploy bot" SET lock_timeout='5ms'; ALTER ROLE "case deploy bot" SET idle_in_transaction_session_timeout='30ms';
+ALTER ROLE "case deploy bot" SET idle_session_timeout='2s';
+ALTER ROLE "case deploy bot" SET default_transaction_read_only=on; ALTER ROLE "case deploy bot" SET default_transaction_isolation='serializable'; ALTER ROLE "case deploy bot" SET default_transaction_deferrable=on;
+ALTER ROLE "case deploy bot" SET row_security=off; ALTER ROLE "case deploy bot" SET array_nulls=off; ALTER ROLE "case deploy bot" SET transform_null_equals=on; ALTER ROLE "case deploy bot" SET quote_all_identifiers=on;
+ALTER ROLE "case deploy bot" SET standard_conforming_strings=off; ALTER ROLE "case deploy bot" SET escape_string_warning=off; ALTER ROLE "case deploy bot" SET enable_seqscan=off; ALTER ROLE "case deploy bot" SET xmloption=document;
+ALTER ROLE "case deploy bot" SET default_toast_compression=lz4; ALTER ROLE "case deploy bot" SET session_replication_role=replica; ALTER ROLE "case deploy bot" SET client_min_messages=error; ALTER ROLE "case deploy bot" SET search_path=app, public;
+ALTER ROLE "case deploy bot" SET synchronous_commit=off; ALTER ROLE "case deploy bot" SET temp_file_limit='10MB'; ALTER ROLE "case deploy bot" SET work_mem='64kB';

@@ -1,0 +1,1 @@
+SELECT f FROM app.v; SELECT nextval('app.numbers');
