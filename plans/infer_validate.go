@@ -3,6 +3,7 @@ package plans
 import (
 	"context"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -77,6 +78,7 @@ func (v *validator) open(ctx context.Context, path string) (*pgx.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	maps.Copy(config.RuntimeParams, v.session.texts) // an expression's constants are read as its author's session reads them
 	return pgx.ConnectConfig(ctx, config)
 }
 

@@ -123,6 +123,7 @@ func (m *maker) steps(ctx context.Context) error {
 		{"look for what depends on production", m.lookForDependencies},
 		{"look at what the shadow's database lacks", m.judgeApart},
 		{"try the structure on the shadow", m.tryOnShadow},
+		{"give transforms their settings", m.settle},
 		{"estimate", m.estimateAll},
 	} {
 		m.log.Debug("plan", "step", step.act)

@@ -47,6 +47,7 @@ type Plan struct {
 	Shared       []Shared      `json:"shared"`
 	Sequences    []Sequence    `json:"sequences"`
 	Entries      []Entry       `json:"entries"`
+	Transforms   []Transform   `json:"transforms,omitempty"`
 	VersionTable *VersionTable `json:"version_table"`
 
 	Findings  []Finding    `json:"findings"`
@@ -205,10 +206,13 @@ type Table struct {
 
 // Column says what a shadow column is filled with.
 type Column struct {
-	Shadow     string       `json:"shadow"`
-	Type       string       `json:"type"`       // SQL text as in the shadow while it is built
-	Expression string       `json:"expression"` // SQL over the production row; cast to Type by assignment
-	Origin     ColumnOrigin `json:"source"`
+	Shadow     string `json:"shadow"`
+	Type       string `json:"type"`       // SQL text as in the shadow while it is built
+	Expression string `json:"expression"` // SQL over the production row; cast to Type by assignment
+	// Means is the expression as it was inferred or written, where Expression calls
+	// the [Transform] that evaluates it under the settings it means.
+	Means  string       `json:"means,omitempty"`
+	Origin ColumnOrigin `json:"source"`
 	// Volatile: made by the shadow's own default once per key, then kept by
 	// replay and left out of hashes. Expression is empty.
 	Volatile bool `json:"volatile,omitempty"`
@@ -282,6 +286,14 @@ type Sequence struct {
 	Set              bool  `json:"set,omitempty"`
 	ProductionLast   int64 `json:"production_last,omitempty"`
 	ProductionCalled bool  `json:"production_called,omitempty"`
+}
+
+// Transform is a function in production's control schema that evaluates an
+// expression under the settings of another session than ours. It is made with
+// the shadow, and dropped with it or after the swap.
+type Transform struct {
+	Name pg.Name `json:"name"`
+	SQL  string  `json:"sql"` // CREATE FUNCTION; it names types of the shadow
 }
 
 // Entry is one statement group of the shadow's structure as pg_dump wrote it

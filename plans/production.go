@@ -13,6 +13,7 @@ import (
 
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans/catalog"
+	"github.com/pgumbra/pgumbra/plans/syntax"
 )
 
 // Versions of PostgreSQL that a run works on, as server_version_num / 10000.
@@ -33,6 +34,7 @@ type session struct {
 	encoding   string
 	schemas    []string // of path, those that exist
 	parameters map[string]string
+	texts      map[string]string // its [syntax.Settings]
 }
 
 // standing is where production stands in the migrations.
@@ -59,7 +61,7 @@ const sqlASCII = "SQL_ASCII"
 // readSession opens a session as a client of production would and reads what
 // migrations and transforms depend on.
 func readSession(ctx context.Context, dsn string) (session, error) {
-	s := session{parameters: map[string]string{}}
+	s := session{parameters: map[string]string{}, texts: map[string]string{}}
 	conn, err := connectAsClient(ctx, dsn)
 	if err != nil {
 		return s, err
@@ -74,7 +76,26 @@ func readSession(ctx context.Context, dsn string) (session, error) {
 		return s, fmt.Errorf("read the session's settings: %w", err)
 	}
 	s.path = withUser(s.path, s.user)
+	if err := s.readTexts(ctx, conn); err != nil {
+		return s, err
+	}
 	return s, s.readParameters(ctx, conn)
+}
+
+func (s *session) readTexts(ctx context.Context, conn *pgx.Conn) error {
+	rows, err := conn.Query(ctx, `SELECT name, current_setting(name) FROM unnest($1::text[]) AS s (name)`, syntax.Settings)
+	if err != nil {
+		return fmt.Errorf("read the session's settings: %w", err)
+	}
+	var name, setting string
+	_, err = pgx.ForEachRow(rows, []any{&name, &setting}, func() error {
+		s.texts[name] = setting
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("read the session's settings: %w", err)
+	}
+	return nil
 }
 
 // connectAsClient opens a session with what role, database and connection string

@@ -95,7 +95,7 @@ func (p *Plan) reportTable(t *Table) reportTable {
 		r.Key = append(r.Key, cmp.Or(k.Production, k.Shadow))
 	}
 	for _, c := range t.Columns {
-		r.Columns = append(r.Columns, reportColumn{Shadow: c.Shadow, Expression: c.Expression, Source: cmp.Or(c.Origin, FromDefault)})
+		r.Columns = append(r.Columns, reportColumn{Shadow: c.Shadow, Expression: cmp.Or(c.Means, c.Expression), Source: cmp.Or(c.Origin, FromDefault)})
 	}
 	return r
 }
@@ -298,7 +298,7 @@ func describe(c Column) string {
 	case c.Volatile:
 		return "(made once per row by the column's default, then kept)"
 	}
-	return c.Expression
+	return cmp.Or(c.Means, c.Expression)
 }
 
 func summary(changed, same int) string {

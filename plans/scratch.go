@@ -133,6 +133,7 @@ func (s *scratch) clientConfig(own session) (*pgx.ConnConfig, error) {
 	}
 	config.Database = s.name
 	maps.Copy(config.RuntimeParams, own.parameters)
+	maps.Copy(config.RuntimeParams, own.texts) // scratch.dsn's server may have other defaults
 	config.RuntimeParams["search_path"] = own.path
 	config.RuntimeParams["application_name"] = "pgumbra/migrations"
 	config.RuntimeParams["synchronous_commit"] = "off"

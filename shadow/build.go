@@ -53,11 +53,14 @@ func Build(ctx context.Context, sides control.Sides, run *control.Run) error {
 		return fmt.Errorf("build the shadow: %w", err)
 	}
 	if !sides.Apart() {
-		return nil
+		return makeTransforms(ctx, sides.Production, run)
 	}
 	nothing := func(context.Context, pgx.Tx, *control.Run) error { return nil }
 	if err := makeStructure(ctx, sides.Production, run, nothing); err != nil {
 		return fmt.Errorf("build the skeleton in production: %w", err)
+	}
+	if err := makeTransforms(ctx, sides.Production, run); err != nil {
+		return err
 	}
 	return control.Mirror(ctx, sides, run)
 }

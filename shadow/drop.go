@@ -54,6 +54,9 @@ func dropFrom(ctx context.Context, pool *pgxpool.Pool, run *control.Run) error {
 	if err != nil || !mine {
 		return err
 	}
+	if err := DropTransforms(ctx, pool, run); err != nil {
+		return err
+	}
 	if err := refuseDependents(ctx, pool, run); err != nil {
 		return err
 	}

@@ -175,7 +175,7 @@ func (w *worker) newCutover() *cutover.Cutover {
 		NewForeignKeys:  w.newForeignKeys,
 		PrepareReverse:  func(ctx context.Context) error { return capture.PrepareReverse(ctx, w.sides.Shadow, w.run) },
 		ReverseTriggers: func() string { return capture.ReverseTriggers(w.run) },
-		StopCapture:     func(ctx context.Context) error { return capture.RemoveForward(ctx, w.sides.Production, w.run) },
+		StopCapture:     w.stopCapture,
 		PostSwap:        func(ctx context.Context) error { return shadow.PostSwap(ctx, w.sides, w.run) },
 		RemoveCapture:   w.removeCapture,
 		DropSkeleton:    func(ctx context.Context) error { return shadow.DropSkeleton(ctx, w.sides, w.run) },
@@ -185,6 +185,14 @@ func (w *worker) newCutover() *cutover.Cutover {
 		c.Traffic = w.traffic
 	}
 	return c
+}
+
+// stopCapture: after the swap nothing is transformed any more.
+func (w *worker) stopCapture(ctx context.Context) error {
+	if err := capture.RemoveForward(ctx, w.sides.Production, w.run); err != nil {
+		return err
+	}
+	return shadow.DropTransforms(ctx, w.sides.Production, w.run)
 }
 
 // removeCapture removes what there is of it on both sides, as far as the shadow

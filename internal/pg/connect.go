@@ -44,6 +44,12 @@ var pinned = map[string]string{
 	"jit":                              "off",
 }
 
+// Pinned is what each session of ours has for a setting, if it is pinned.
+func Pinned(setting string) (string, bool) {
+	value, ok := pinned[setting]
+	return value, ok
+}
+
 // Options of a connection beyond its DSN.
 type Options struct {
 	// Component becomes application_name "pgumbra/<component>".

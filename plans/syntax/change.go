@@ -115,16 +115,18 @@ func assignmentsOf(list []*pgq.Node) ([]set, *reason) {
 
 func (s *step) updateTable(t *table, u *pgq.UpdateStmt, assignments []set) *reason {
 	scope := s.scope(t, u.GetRelation())
-	var when *pgq.Node
+	var when condition
 	if u.GetWhereClause() != nil {
-		condition, r := scope.expr(u.GetWhereClause())
+		tree, r := scope.expr(u.GetWhereClause())
 		if r != nil {
 			return r
 		}
-		when = fold(condition)
-		switch truth(when) {
+		if when, r = scope.condition(tree); r != nil {
+			return r
+		}
+		switch truth(when.node) {
 		case isTrue:
-			when = nil
+			when = condition{}
 		case isFalse, isNull:
 			return nil // no row
 		}
@@ -152,7 +154,7 @@ func (s *step) updateTable(t *table, u *pgq.UpdateStmt, assignments []set) *reas
 }
 
 // assigned is a column's value after the UPDATE.
-func (s *step) assigned(scope *scope, t *table, c *column, e, when *pgq.Node) (*value, *reason) {
+func (s *step) assigned(scope *scope, t *table, c *column, e *pgq.Node, when condition) (*value, *reason) {
 	if c.Generated != "" {
 		return t.columns[c.Num], nil // only DEFAULT is allowed, which is what it is
 	}
@@ -160,7 +162,7 @@ func (s *step) assigned(scope *scope, t *table, c *column, e, when *pgq.Node) (*
 	if v.blamed != nil {
 		return v, nil
 	}
-	if when == nil {
+	if when.node == nil {
 		return v, nil
 	}
 	old := t.columns[c.Num]
@@ -178,7 +180,14 @@ func (s *step) assigned(scope *scope, t *table, c *column, e, when *pgq.Node) (*
 	if r != nil {
 		return nil, r
 	}
-	return &value{node: caseNode(clone(when), then, otherwise), origin: Backfill, typ: c.Type, cast: true,
+	u, r := when.under.with(v.under)
+	if r == nil {
+		u, r = u.with(old.under)
+	}
+	if r != nil {
+		return nil, r
+	}
+	return &value{node: caseNode(clone(when.node), then, otherwise), origin: Backfill, typ: c.Type, cast: true, under: u,
 		functions: joinFunctions(joinFunctions(scope.functions, v.functions), old.functions)}, nil
 }
 
@@ -190,11 +199,15 @@ func (s *step) evaluated(scope *scope, c *column, e *pgq.Node) *value {
 		return v
 	}
 	inner := *scope
-	inner.functions = nil
+	inner.functions, inner.unders = nil, nil
 	node, r := inner.expr(e)
+	u := under("")
+	if r == nil {
+		u, r = inner.computed(node)
+	}
 	switch {
 	case r == nil:
-		return &value{node: node, origin: Backfill, typ: c.Type, cast: true, functions: inner.functions}
+		return &value{node: node, origin: Backfill, typ: c.Type, cast: true, functions: inner.functions, under: u}
 	case r.volatile:
 		return &value{origin: Backfill, typ: c.Type, volatile: true, made: e, where: where(s.fact)}
 	}
@@ -255,20 +268,26 @@ func (s *step) remove(d *pgq.DeleteStmt) *reason {
 	}
 	for _, t := range tables {
 		scope := s.scope(t, d.GetRelation())
-		condition := boolNode(true)
+		tree := boolNode(true)
 		if d.GetWhereClause() != nil {
-			if condition, r = scope.expr(d.GetWhereClause()); r != nil {
+			if tree, r = scope.expr(d.GetWhereClause()); r != nil {
 				return r
 			}
-			condition = fold(condition)
 		}
-		s.removed(t, scope, condition)
+		which, r := scope.condition(tree)
+		if r == nil {
+			which.under, r = which.under.with(t.under)
+		}
+		if r != nil {
+			return r
+		}
+		s.removed(t, scope, which)
 	}
 	return nil
 }
 
-func (s *step) removed(t *table, scope *scope, condition *pgq.Node) {
-	switch truth(condition) {
+func (s *step) removed(t *table, scope *scope, which condition) {
+	switch truth(which.node) {
 	case isFalse, isNull:
 		return
 	case isTrue:
@@ -279,7 +298,8 @@ func (s *step) removed(t *table, scope *scope, condition *pgq.Node) {
 	}
 	s.fires(t, scope.rel, triggerDelete, nil)
 	s.cascadeDelete(scope.rel, map[uint32]bool{})
-	t.where = append(slices.Clone(t.where), notTrue(condition)) // others may have been fed by it
+	t.where = append(slices.Clone(t.where), notTrue(which.node)) // others may have been fed by it
+	t.under = which.under
 	t.functions = joinFunctions(t.functions, scope.functions)
 }
 
@@ -314,7 +334,7 @@ func (in *inference) clear(t *table) {
 		m.emptied = m.emptied || m.memberOf == t.oid
 	}
 	t.emptied = t.emptied || t.live()
-	t.source, t.where, t.functions, t.blamed, t.carried = 0, nil, nil, nil, false
+	t.source, t.where, t.functions, t.under, t.blamed, t.carried = 0, nil, nil, "", nil, false
 	t.columns = map[int16]*value{}
 }
 

@@ -128,6 +128,8 @@ type TableFeed struct {
 	Source uint32
 	// Where is SQL over the production row that must be true; empty: all rows.
 	Where string
+	// Settings, where not nil, are those of the session that Where means.
+	Settings map[string]string
 	// Functions are the user's own functions that Where calls, by oid in scratch.
 	Functions []uint32
 	// Columns by attnum. Those that a blocker concerns are absent.
@@ -158,6 +160,9 @@ type Expr struct {
 	Volatile bool
 	// Generated: never written.
 	Generated bool
+	// Settings, where not nil, are those of the session that SQL means, and its
+	// assignment to the column: DateStyle, TimeZone and their like.
+	Settings map[string]string
 	// Functions are the user's own functions that SQL calls, by oid in scratch.
 	Functions []uint32
 }

@@ -17,6 +17,7 @@ type scope struct {
 	tab       *table
 	alias     string // hides the table's own name
 	functions []uint32
+	unders    []under // of the values that were read
 	depth     int
 }
 
@@ -108,6 +109,7 @@ func (s *scope) column(c *column) (*pgq.Node, *reason) {
 		return s.in.castTo(node, c.Type)
 	}
 	s.functions = joinFunctions(s.functions, v.functions)
+	s.unders = append(s.unders, v.under)
 	return s.in.embed(v)
 }
 
@@ -120,6 +122,7 @@ func (s *scope) generated(c *column) (*pgq.Node, *reason) {
 	inner := &scope{in: s.in, mark: s.mark, rel: s.rel, tab: s.tab, depth: s.depth + 1}
 	node, r := inner.expr(target(tree))
 	s.functions = joinFunctions(s.functions, inner.functions)
+	s.unders = append(s.unders, inner.unders...)
 	return node, r
 }
 

@@ -54,7 +54,7 @@ func (in *inference) gather(root *catalog.Table, t *table) {
 	switch {
 	case len(members) == 0:
 	case len(members) == 1 && t.source == 0 && !t.carried:
-		t.source, t.where, t.functions = members[0].source, members[0].where, members[0].functions
+		t.source, t.where, t.functions, t.under = members[0].source, members[0].where, members[0].functions, members[0].under
 		for _, c := range root.Columns {
 			if from := members[0].last.column(c.Name); from != nil {
 				t.columns[c.Num] = members[0].columns[from.Num]
@@ -141,7 +141,7 @@ func (in *inference) feedOf(final *catalog.Table, t *table) TableFeed {
 		if r != nil {
 			in.note(blocker, in.newBlame("", "which rows it keeps: "+r.text), final, t, nil)
 		}
-		feed.Where = text
+		feed.Where, feed.Settings = text, t.under.settings()
 	}
 	columns := slices.Clone(final.Columns)
 	sort.Slice(columns, func(i, j int) bool { return columns[i].Num < columns[j].Num })
@@ -177,7 +177,7 @@ func (in *inference) exprOf(c *catalog.Column, v *value) (Expr, []int) {
 	if r != nil {
 		return Expr{}, in.blameFor(r, "", "the value")
 	}
-	return Expr{SQL: text, Origin: v.origin, Functions: v.functions}, nil
+	return Expr{SQL: text, Origin: v.origin, Functions: v.functions, Settings: v.under.settings()}, nil
 }
 
 // makesAgain reports whether the column's own default makes values like those

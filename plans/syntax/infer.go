@@ -3,6 +3,7 @@ package syntax
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	pgq "github.com/pganalyze/pg_query_go/v6"
@@ -170,7 +171,11 @@ func (in *inference) fact(f Fact, marks []Mark) {
 		return
 	}
 	s := &step{inference: in, fact: f, node: tree.GetStmts()[0].GetStmt(), before: before, after: after}
-	s.run()
+	if before.Settings["standard_conforming_strings"] == "off" && strings.Contains(f.SQL, `\`) {
+		s.blameStatement(because("a backslash in its texts means something else while standard_conforming_strings is off"))
+	} else {
+		s.run()
+	}
 	in.absorb(after, absorption{where: where(f), hints: hints(s.node), marked: f.Kind == alter})
 }
 

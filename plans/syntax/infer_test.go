@@ -121,6 +121,8 @@ func TestWhatCannotBeInferredIsABlocker(t *testing.T) {
 		sql  string
 		want []string
 	}{
+		"two zones at once":      {"SET TIME ZONE 'Asia/Tokyo'; ALTER TABLE orders ALTER placed_at TYPE timestamp; SET TIME ZONE 'America/Lima'; ALTER TABLE orders ALTER placed_at TYPE timestamptz; RESET TimeZone", []string{code + "public.orders.placed_at" + at}},
+		"other strings":          {"SET standard_conforming_strings = off; UPDATE orders SET note = 'a\\nb'; RESET standard_conforming_strings", []string{code + "public.orders.note" + at}},
 		"update from":            {"UPDATE orders o SET note = c.email FROM customers c WHERE c.id = o.customer;", []string{code + "public.orders.note" + at}},
 		"update subquery":        {"UPDATE orders SET total = 0, note = (SELECT email FROM customers c WHERE c.id = customer);", []string{code + "public.orders.note" + at}},
 		"where subquery":         {"UPDATE orders SET note = 'x', city = 'y' WHERE customer IN (SELECT id FROM customers);", []string{code + "public.orders.city" + at, code + "public.orders.note" + at}},

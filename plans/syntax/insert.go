@@ -120,6 +120,7 @@ type source struct {
 	table     *table
 	where     []*pgq.Node
 	functions []uint32
+	under     under
 }
 
 // selected are the values of a plain SELECT from one table.
@@ -148,16 +149,23 @@ func (s *step) selected(q *pgq.SelectStmt) (source, []*value, *reason) {
 	if r != nil {
 		return source{}, nil, r
 	}
-	out := source{table: t, where: t.where, functions: t.functions}
+	out := source{table: t, where: t.where, functions: t.functions, under: t.under}
 	if q.GetWhereClause() == nil {
 		return out, values, nil
 	}
-	condition, r := scope.expr(q.GetWhereClause())
+	tree, r := scope.expr(q.GetWhereClause())
 	if r != nil {
 		return source{}, nil, r
 	}
-	if condition = fold(condition); truth(condition) != isTrue {
-		out.where = append(append([]*pgq.Node{}, t.where...), condition)
+	which, r := scope.condition(tree)
+	if r != nil {
+		return source{}, nil, r
+	}
+	if truth(which.node) != isTrue {
+		if out.under, r = which.under.with(t.under); r != nil {
+			return source{}, nil, r
+		}
+		out.where = append(append([]*pgq.Node{}, t.where...), which.node)
 		out.functions = joinFunctions(t.functions, scope.functions)
 	}
 	return out, values, nil
@@ -205,11 +213,15 @@ func (s *step) selectedValues(scope *scope, list []*pgq.Node) ([]*value, *reason
 			}
 		}
 		inner := *scope
-		inner.functions = nil
+		inner.functions, inner.unders = nil, nil
 		node, r := inner.expr(e)
+		u := under("")
+		if r == nil {
+			u, r = inner.computed(node)
+		}
 		switch {
 		case r == nil:
-			out = append(out, &value{node: node, origin: Backfill, cast: true, functions: inner.functions})
+			out = append(out, &value{node: node, origin: Backfill, cast: true, functions: inner.functions, under: u})
 		case r.volatile:
 			out = append(out, &value{origin: Backfill, volatile: true, made: e, where: where(s.fact)})
 		case r.rows:
@@ -240,13 +252,17 @@ func (s *step) copied(scope *scope, c *column) *value {
 		return blameValue(c.Type, s.blameFor(r, where(s.fact), verb(s.node)))
 	}
 	inner := *scope
-	inner.functions = nil
+	inner.functions, inner.unders = nil, nil
 	node, r := inner.column(c)
+	u := under("")
+	if r == nil {
+		u, r = inner.computed(node)
+	}
 	if r != nil {
 		return blameValue(c.Type, s.blameFor(r, where(s.fact), verb(s.node)))
 	}
 	if v.generated {
-		return &value{node: node, origin: Backfill, cast: true, functions: inner.functions}
+		return &value{node: node, origin: Backfill, cast: true, functions: inner.functions, under: u}
 	}
 	copied := *v
 	return &copied
@@ -254,7 +270,7 @@ func (s *step) copied(scope *scope, c *column) *value {
 
 // feed gives a new table its rows: the source's.
 func (s *step) feed(t *table, rel *relation, from source, values map[int16]*value, overrideUser bool) {
-	t.source, t.where, t.functions = from.table.source, from.where, from.functions
+	t.source, t.where, t.functions, t.under = from.table.source, from.where, from.functions, from.under
 	t.columns = map[int16]*value{}
 	for i := range rel.Columns {
 		c := &rel.Columns[i]
@@ -262,14 +278,19 @@ func (s *step) feed(t *table, rel *relation, from source, values map[int16]*valu
 		if v == nil || c.Generated != "" || overrideUser && c.Identity != "" {
 			v = s.columnDefault(c)
 		}
-		t.columns[c.Num] = s.assign(v, c.Type)
+		t.columns[c.Num] = s.assign(v, c.Type, underOf(s.before))
 	}
 }
 
 // assign is a selected value in a column of some type: one that was copied from
 // a column passes through that one's type.
-func (in *inference) assign(v *value, typ typeRef) *value {
+func (in *inference) assign(v *value, typ typeRef, now under) *value {
 	if v.typ.Name != "" && !sameType(v.typ, typ) && v.node != nil {
+		u, r := v.under.with(now)
+		if r != nil {
+			return blameValue(typ, in.blameFor(r, "", "the value"))
+		}
+		v.under = u
 		node, r := in.embed(v)
 		if r != nil {
 			return blameValue(typ, in.blameFor(r, "", "the value"))

@@ -20,6 +20,7 @@ type table struct {
 	columns   map[int16]*value // only where source is set
 	where     []*pgq.Node      // over the source's row, all must be true
 	functions []uint32         // that where calls
+	under     under            // of where
 	carried   bool             // holds rows that the migrations made up
 	emptied   bool             // production's rows were taken away
 	blamed    []int            // which rows there are cannot be told
@@ -41,6 +42,7 @@ type value struct {
 	made      *pgq.Node // volatile by a statement: what made it
 	where     string    // volatile: file and line
 	functions []uint32
+	under     under
 	blamed    []int
 }
 
@@ -120,7 +122,7 @@ func (in *inference) absorbColumn(s *seen, t *table, c column, a absorption) {
 		old := t.last.columnNum(c.Num)
 		t.columns[c.Num] = in.fixed(s, t, old)
 	case !sameType(v.typ, c.Type):
-		in.retype(v, c.Type, a)
+		in.retype(s, v, c.Type, a)
 	default:
 		v.typ = c.Type // perhaps renamed
 	}
@@ -133,12 +135,22 @@ func (in *inference) fixed(s *seen, t *table, c *column) *value {
 	if r != nil {
 		return blameValue(c.Type, in.blameFor(r, "", "a generated column became a plain one"))
 	}
-	return &value{node: node, origin: Backfill, typ: c.Type, cast: true, functions: scope.functions}
+	u, r := scope.computed(node)
+	if r != nil {
+		return blameValue(c.Type, in.blameFor(r, "", "a generated column became a plain one"))
+	}
+	return &value{node: node, origin: Backfill, typ: c.Type, cast: true, functions: scope.functions, under: u}
 }
 
 // retype is ALTER COLUMN TYPE without USING: an assignment. One that came
 // before it must be made explicit.
-func (in *inference) retype(v *value, typ typeRef, a absorption) {
+func (in *inference) retype(s *seen, v *value, typ typeRef, a absorption) {
+	u, r := v.under.with(underOf(s))
+	if r != nil && !v.generated && !v.volatile && v.blamed == nil {
+		*v = *blameValue(typ, in.blameFor(r, a.where, "ALTER COLUMN TYPE"))
+		return
+	}
+	v.under = u
 	switch {
 	case v.generated || v.volatile || v.blamed != nil:
 	case !a.marked && in.using != "":
@@ -203,9 +215,13 @@ func (in *inference) defaultValue(s *seen, text string, c column, where string) 
 func (in *inference) made(s *seen, def *pgq.Node, c column, where string) *value {
 	scope := &scope{in: in, mark: s}
 	node, r := scope.expr(def)
+	u := under("")
+	if r == nil {
+		u, r = scope.computed(node)
+	}
 	switch {
 	case r == nil:
-		return &value{node: node, origin: Default, typ: c.Type, cast: true, functions: scope.functions}
+		return &value{node: node, origin: Default, typ: c.Type, cast: true, functions: scope.functions, under: u}
 	case r.volatile:
 		return &value{typ: c.Type, origin: Default, volatile: true, where: where}
 	}

@@ -16,7 +16,11 @@ var traceSetup string
 // TraceSetup is SQL (several statements) that makes [TraceSchema] in scratch
 // and records the structure as it is: to be run when production's structure
 // stands there, before the migrations. Run again it changes nothing.
-func TraceSetup() string { return traceSetup }
+func TraceSetup() string { return strings.Replace(traceSetup, "{settings}", array(Settings), 1) }
+
+// Settings of a session decide what texts and values of a type mean to each other.
+var Settings = []string{"DateStyle", "IntervalStyle", "TimeZone", "timezone_abbreviations", "extra_float_digits", "bytea_output", "xmlbinary", "xmloption",
+	"lc_monetary", "lc_numeric", "lc_time", "array_nulls", "default_text_search_config", "backslash_quote", "transform_null_equals", "standard_conforming_strings"}
 
 // Mark is what names meant at one moment of the migrations.
 type Mark struct {
@@ -33,6 +37,7 @@ type seen struct {
 	Relations    []relation            `json:"relations"`
 	Written      []uint32              `json:"written"`
 	Read         []uint32              `json:"read"`
+	Settings     map[string]string     `json:"settings"`
 	Replica      bool                  `json:"replica"` // session_replication_role
 	AllFunctions []function            `json:"all_functions"`
 	AllTypes     []typeRef             `json:"all_types"`

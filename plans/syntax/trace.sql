@@ -52,8 +52,10 @@ LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
 	WHERE p.oid = id
 $$;
 
+-- The value that ADD COLUMN gave is written so that any session reads it alike.
 CREATE OR REPLACE FUNCTION pgumbra_trace.columns_of(id oid) RETURNS jsonb
-LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
+LANGUAGE sql STABLE SET search_path = pg_catalog SET DateStyle = 'ISO, YMD' SET IntervalStyle = iso_8601 SET TimeZone = 'UTC'
+SET extra_float_digits = 3 SET bytea_output = hex AS $$
 	SELECT coalesce(jsonb_agg(jsonb_build_object('num', a.attnum, 'name', a.attname,
 		'type', jsonb_build_object('oid', t.oid::bigint, 'name', format_type(a.atttypid, a.atttypmod),
 			'elem', CASE WHEN t.typcategory = 'A' THEN t.typelem::bigint ELSE 0 END, 'user', n.nspname <> 'pg_catalog'),
@@ -113,6 +115,13 @@ LANGUAGE sql VOLATILE SET search_path = pg_catalog AS $$
 	WHERE l.pid = pg_backend_pid() AND l.locktype = 'relation' AND l.mode = 'RowExclusiveLock'
 		AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
 		AND c.relkind IN ('r', 'p') AND c.oid >= 16384 AND c.relnamespace <> 'pgumbra_trace'::regnamespace
+$$;
+
+-- The settings that decide what texts and values of a type mean to each other.
+CREATE OR REPLACE FUNCTION pgumbra_trace.settings() RETURNS jsonb
+LANGUAGE sql VOLATILE AS $$
+	SELECT coalesce(pg_catalog.jsonb_object_agg(name, pg_catalog.current_setting(name, true)), '{}')
+	FROM pg_catalog.unnest({settings}) AS s (name)
 $$;
 
 -- Relations that this transaction locked as a reader does, dropped ones too.
@@ -186,7 +195,7 @@ BEGIN
 	END LOOP;
 	INSERT INTO pgumbra_trace.seen (fact, phase, what) VALUES (fact, phase, pg_catalog.jsonb_build_object(
 		'tables', seen_tables, 'types', seen_types, 'functions', seen_functions,
-		'relations', pgumbra_trace.relations_of(ids), 'written', pgumbra_trace.written(), 'read', pgumbra_trace.read(),
+		'relations', pgumbra_trace.relations_of(ids), 'written', pgumbra_trace.written(), 'read', pgumbra_trace.read(), 'settings', pgumbra_trace.settings(),
 		'replica', pg_catalog.current_setting('session_replication_role') = 'replica'));
 END
 $$;
