@@ -134,8 +134,10 @@ func (a *apart) run(ctx context.Context) error {
 		{"drain", a.replayRest},
 		{"read sequences", a.readSequences},
 		{"swap on the shadow", a.swapThere},
+		{"look again", a.lookAgain},
 		{"refuse writes to production", a.refuseWrites},
 		{"lead clients over", a.lead},
+		{"look at the last", a.lookAtTheLast},
 	})
 	if err != nil {
 		return err
@@ -330,6 +332,16 @@ func (a *apart) stillFenced(ctx context.Context) error {
 	}
 	return refuse(Blocker{Code: "fence-lost", Message: "production lost its fence: it failed over to a standby that was behind, or was restored",
 		Fix: "see which server production.dsn leads to; nothing is swapped"})
+}
+
+// lookAtTheLast looks once more at both sides, since leading clients over takes
+// its time. By then production's tables have the fence's triggers, so that
+// capture's signature is another one.
+func (a *apart) lookAtTheLast(ctx context.Context) error {
+	if err := lookOnce(ctx, a.c.checkConditions, a.onlook, a.c.Parts.SchemasChanged); err != nil {
+		return err
+	}
+	return lookOnce(ctx, a.c.checkShadowConditions, a.shadow.onlook, nil)
 }
 
 // decide commits on the shadow.

@@ -55,6 +55,9 @@ func (a *attempt) rehearse(ctx context.Context) error {
 	if _, err := sessions(ctx, a.onlook, holdersSQL, anyTransaction, a.pid); err != nil {
 		return fmt.Errorf("look for old snapshots: %w", err)
 	}
+	if _, err := a.c.checkConditions(ctx, a.onlook); err != nil {
+		return err
+	}
 	return a.c.rehearse(ctx, a.pair, a.pair)
 }
 
@@ -142,6 +145,7 @@ func (a *attempt) behindFence(ctx context.Context) error {
 		{"wait for old snapshots", a.outwait},
 		{"keep readers out", a.shut},
 		{"swap", a.swap},
+		{"look again", a.lookAgain},
 	})
 }
 
@@ -211,13 +215,15 @@ func (a *attempt) drain(ctx context.Context) error {
 }
 
 // replayRest replays what the journals still hold, on other sessions, and in the
-// meantime asks whether the structure is what capture saw.
+// meantime asks whether the structure is what capture saw and whether what the swap
+// rests on still holds: the swap would wait in vain for whoever changes it.
 func (a *attempt) replayRest(ctx context.Context) error {
 	group, both := errgroup.WithContext(ctx)
 	group.Go(func() (err error) {
 		a.out.Drained, err = a.c.Parts.Drain(both)
 		return err
 	})
+	group.Go(func() error { return lookOnce(both, a.c.checkConditions, a.onlook, nil) })
 	if a.c.Parts.Changed != nil {
 		group.Go(func() error {
 			changed, err := a.c.Parts.Changed(both)

@@ -4,7 +4,6 @@ import (
 	"context"
 	_ "embed"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -32,7 +31,7 @@ func (c *Cutover) Check(ctx context.Context) ([]Blocker, error) {
 		return c.checkApart(ctx)
 	}
 	all, err := checked(ctx, c.Sides.Production,
-		c.checkPrivileges, c.checkTables, c.checkPrepared, c.checkIndexes, c.checkLocks, c.checkSessions, c.checkDependents)
+		c.checkPrivileges, c.checkTables, c.checkPrepared, c.checkIndexes, c.checkLocks, c.checkSessions, c.checkConditions)
 	if err != nil {
 		return nil, err
 	}
@@ -207,18 +206,4 @@ func (c *Cutover) checkSessions(ctx context.Context, db pg.Querier) ([]Blocker, 
 		return nil, fmt.Errorf("look for open transactions: %w", err)
 	}
 	return blockersOf("lock or snapshot", found), nil
-}
-
-func (c *Cutover) checkDependents(ctx context.Context, db pg.Querier) ([]Blocker, error) {
-	production, shadow := schemaNames(c.Upgrade.Plan)
-	var shared []string
-	for _, s := range c.Upgrade.Plan.Shared {
-		shared = append(shared, s.Name.Quoted())
-	}
-	found, err := dependents(ctx, db, production, shadow, shared)
-	if err != nil || len(found) == 0 {
-		return nil, err
-	}
-	return []Blocker{{Code: "outside-dependents", Message: "after the swap these would go on using the old tables: " + strings.Join(found, ", "),
-		Fix: "drop them, or move them into a schema of the plan, and plan again"}}, nil
 }

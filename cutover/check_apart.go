@@ -13,11 +13,11 @@ import (
 // no hindrance to it, and what depends on production's tables stays with them.
 func (c *Cutover) checkApart(ctx context.Context) ([]Blocker, error) {
 	production, shadow := schemaNames(c.Upgrade.Plan)
-	here, err := checked(ctx, c.Sides.Production, c.checkPrivileges, c.checkPrepared, c.checkLocksOf(production), c.checkLockers)
+	here, err := checked(ctx, c.Sides.Production, c.checkPrivileges, c.checkPrepared, c.checkLocksOf(production), c.checkLockers, c.checkConditions)
 	if err != nil {
 		return nil, err
 	}
-	there, err := checked(ctx, c.Sides.Shadow, c.checkCreate, c.checkTables, c.checkIndexes, c.checkLocksOf(shadow))
+	there, err := checked(ctx, c.Sides.Shadow, c.checkCreate, c.checkTables, c.checkPrepared, c.checkIndexes, c.checkLocksOf(shadow), c.checkShadowConditions)
 	if err != nil {
 		return nil, fmt.Errorf("the shadow: %w", err)
 	}

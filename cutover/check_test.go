@@ -57,7 +57,7 @@ func TestCheckNamesWhatStandsAgainstASwap(t *testing.T) {
 			run(f.t, conn, "BEGIN ISOLATION LEVEL REPEATABLE READ")
 			run(f.t, conn, "SELECT pg_sleep(0.05)")
 		},
-		"outside-dependents": func(f *fixture) {
+		"outside-dependency": func(f *fixture) {
 			f.exec("CREATE SCHEMA other; CREATE VIEW other.v AS SELECT id FROM shop.account")
 		},
 	} {
@@ -96,7 +96,7 @@ func TestCheckSeesEveryKindOfOutsideDependent(t *testing.T) {
 		"CREATE MATERIALIZED VIEW other.x AS SELECT count(*) FROM shop.account",
 	} {
 		f.exec(sql)
-		if got := f.codes(); !slices.Equal(got, []string{"outside-dependents"}) {
+		if got := f.codes(); !slices.Equal(got, []string{"outside-dependency"}) {
 			t.Errorf("%s: %v", sql, got)
 		}
 		f.exec("DROP SCHEMA other CASCADE; DROP PUBLICATION IF EXISTS x; CREATE SCHEMA other")

@@ -42,8 +42,12 @@ type Parts struct {
 	// Pending counts the journal rows that are not replayed yet.
 	Pending func(ctx context.Context) (int64, error)
 	// Changed names what is no longer as capture's fingerprints have it.
-	// Asked before the fence and, at the same time as the drain, behind it.
+	// Asked before the fence, at the same time as the drain behind it, and last
+	// of all before COMMIT: by sessions other than the swap's own.
 	Changed func(ctx context.Context) ([]string, error)
+	// SchemasChanged is Changed without what the fence itself changes on
+	// production's tables.
+	SchemasChanged func(ctx context.Context) ([]string, error)
 	// SwapEntries are the structure entries that the swap runs, foreign keys
 	// as NOT VALID.
 	SwapEntries func() []plans.Entry

@@ -2,7 +2,6 @@ package cutover
 
 import (
 	"context"
-	_ "embed"
 	"errors"
 	"fmt"
 	"strings"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans/conditions"
 )
 
 // OldSide says what becomes of the old schemas at the end of the watch.
@@ -30,9 +30,6 @@ var ErrDependents = errors.New("objects outside depend on the old side")
 // How many tables are dropped in one transaction: each takes locks on itself,
 // its indexes, its TOAST table and what refers to it.
 const dropGroup = 25
-
-//go:embed sql/dependents.sql
-var dependentsSQL string
 
 // Finish ends the watch: capture is removed, guards go, the old schemas are
 // dropped if told, and the phase becomes finished. May be repeated. Dropping
@@ -141,7 +138,7 @@ func cleared(ctx context.Context, pool *pgxpool.Pool, schemas []string, lock, dr
 			if _, err := tx.Exec(ctx, lock); err != nil {
 				return fmt.Errorf("lock the old tables: %w", err)
 			}
-			outside, err := dependents(ctx, tx, schemas, nil, nil)
+			outside, err := dependents(ctx, tx, schemas)
 			if err != nil {
 				return err
 			}
@@ -157,16 +154,14 @@ func cleared(ctx context.Context, pool *pgxpool.Pool, schemas []string, lock, dr
 }
 
 // dependents describes what outside the schemas depends on what is in them.
-// ignored are further schemas that count as inside, shared are quoted names of
-// types and sequences that are moved as they are.
-func dependents(ctx context.Context, db pg.Querier, schemas, ignored, shared []string) ([]string, error) {
-	rows, err := db.Query(ctx, dependentsSQL, schemas, append([]string{control.Schema}, ignored...), shared)
+func dependents(ctx context.Context, db pgx.Tx, schemas []string) ([]string, error) {
+	found, err := conditions.Ask(ctx, db, conditions.Local, conditions.Planning, conditions.Scope{Schemas: schemas})
 	if err != nil {
-		return nil, fmt.Errorf("look for dependents outside: %w", err)
+		return nil, err
 	}
-	found, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err != nil {
-		return nil, fmt.Errorf("look for dependents outside: %w", err)
+	var names []string
+	for _, f := range found {
+		names = append(names, f.Object)
 	}
-	return found, nil
+	return names, nil
 }

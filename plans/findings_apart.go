@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/pgumbra/pgumbra/plans/conditions"
 )
 
 // judgeApart finds what the shadow's database lacks of what the structure needs,
@@ -41,7 +43,7 @@ func (m *maker) needsOutside(ctx context.Context) error {
 	for _, s := range m.plan.Schemas {
 		names = append(names, s.Shadow)
 	}
-	rows, err := m.scratch.db.Query(ctx, withHome(needsSQL), names)
+	rows, err := m.scratch.db.Query(ctx, conditions.WithHome(needsSQL), names)
 	if err != nil {
 		return err
 	}

@@ -2,7 +2,6 @@ package plans
 
 import (
 	"context"
-	_ "embed"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,73 +9,17 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgumbra/pgumbra/plans/catalog"
+	"github.com/pgumbra/pgumbra/plans/conditions"
 )
-
-//go:embed findings_outside.sql
-var outsideSQL string
-
-//go:embed findings_home.sql
-var homeSQL string
-
-// withHome writes how to find the schema of an object where a query needs it.
-func withHome(query string) string { return strings.ReplaceAll(query, "{{home}}", homeSQL) }
 
 // lookForDependencies finds what outside the schemas that move knows their
 // objects by oid: after the swap it would go on using the old ones, silently.
 func (m *maker) lookForDependencies(ctx context.Context) error {
 	m.structureFreeze()
-	if m.plan.Elsewhere {
-		return m.changedFunctions(ctx) // what is outside stays with what it knows, on the old server
-	}
-	classes, oids, err := m.sharedInProduction(ctx)
-	if err != nil {
+	if err := m.askConditions(ctx, conditions.Planning); err != nil {
 		return err
 	}
-	rows, err := m.db.Query(ctx, withHome(outsideSQL), m.file.Production.Schemas, classes, oids)
-	if err != nil {
-		return fmt.Errorf("read what depends on the schemas: %w", err)
-	}
-	var dependent, on string
-	_, err = pgx.ForEachRow(rows, []any{&dependent, &on}, func() error {
-		m.blocker("outside-dependency", dependent, fmt.Sprintf("it depends on %s, which moves: after the swap it would go on using the old one", on),
-			"drop it before the cutover and make it again after, or let its schema move too (production.schemas)")
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("read what depends on the schemas: %w", err)
-	}
 	return m.changedFunctions(ctx)
-}
-
-// sharedInProduction are the shared objects by catalog and oid.
-func (m *maker) sharedInProduction(ctx context.Context) (classes, oids []uint32, err error) {
-	classes, oids = []uint32{}, []uint32{}
-	add := func(class, oid uint32) {
-		classes, oids = append(classes, class), append(oids, oid)
-	}
-	for _, s := range m.plan.Shared {
-		for _, t := range m.production.Types {
-			if t.Name == s.Name && (s.Kind == "TYPE" || s.Kind == "DOMAIN") {
-				add(pgType, t.OID)
-			}
-		}
-		for _, q := range m.production.Sequences {
-			if q.Name == s.Name && s.Kind == "SEQUENCE" {
-				add(pgClass, q.OID)
-			}
-		}
-	}
-	// A shared composite type is two objects: its row in pg_class counts too.
-	rows, err := m.db.Query(ctx, `SELECT typrelid FROM pg_type WHERE typrelid <> 0 AND oid = ANY ($1)`, oids)
-	if err != nil {
-		return nil, nil, fmt.Errorf("read shared types: %w", err)
-	}
-	var oid uint32
-	_, err = pgx.ForEachRow(rows, []any{&oid}, func() error {
-		add(pgClass, oid)
-		return nil
-	})
-	return classes, oids, err
 }
 
 // structureFreeze says what a run keeps people from.

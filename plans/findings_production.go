@@ -13,7 +13,7 @@ import (
 // checkProduction looks for what stands against a run whatever the migrations do.
 func (m *maker) checkProduction(ctx context.Context) error {
 	for _, check := range []func(context.Context) error{
-		m.checkPrivileges, m.checkNames, m.checkRuns, m.checkState, m.checkReplication,
+		m.checkPrivileges, m.checkNames, m.checkRuns, m.checkState, m.checkConditions,
 	} {
 		if err := check(ctx); err != nil {
 			return err
@@ -110,15 +110,10 @@ func (m *maker) checkRuns(ctx context.Context) error {
 // act on it.
 func (m *maker) checkState(ctx context.Context) error {
 	var prepared, largeObjects int
-	var eventTriggers []string
 	err := m.db.QueryRow(ctx, `SELECT
 		(SELECT count(*) FROM pg_prepared_xacts WHERE database = current_database()),
-		(SELECT count(*) FROM (SELECT FROM pg_largeobject_metadata LIMIT 1000) l),
-		(SELECT coalesce(array_agg(e.evtname::text), '{}') FROM pg_event_trigger e JOIN pg_proc p ON p.oid = e.evtfoid
-			JOIN pg_namespace n ON n.oid = p.pronamespace
-			WHERE e.evtenabled <> 'D' AND n.nspname <> 'pgumbra'
-				AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_event_trigger'::regclass AND d.objid = e.oid AND d.deptype = 'e'))`).
-		Scan(&prepared, &largeObjects, &eventTriggers)
+		(SELECT count(*) FROM (SELECT FROM pg_largeobject_metadata LIMIT 1000) l)`).
+		Scan(&prepared, &largeObjects)
 	if err != nil {
 		return fmt.Errorf("read production's state: %w", err)
 	}
@@ -131,31 +126,6 @@ func (m *maker) checkState(ctx context.Context) error {
 			"move their content into bytea columns beforehand, or take them away: SELECT lo_unlink(oid) FROM pg_largeobject_metadata;")
 	} else if largeObjects > 0 {
 		m.warning("large-objects", m.session.database, "the database holds large objects: they stay as they are, and changes of theirs are not captured", "")
-	}
-	for _, name := range eventTriggers {
-		m.warning("event-trigger", name, "this event trigger fires for the statements that build the shadow and swap it in", "see that it does not alter them")
-	}
-	return nil
-}
-
-// checkReplication: publications and subscriptions know tables by oid.
-func (m *maker) checkReplication(ctx context.Context) error {
-	var all, subscriptions []string
-	err := m.db.QueryRow(ctx, `SELECT
-		(SELECT coalesce(array_agg(pubname::text), '{}') FROM pg_publication WHERE puballtables),
-		(SELECT coalesce(array_agg(DISTINCT c.oid::regclass::text), '{}') FROM pg_subscription_rel r JOIN pg_class c ON c.oid = r.srrelid
-			JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = ANY ($1))`, m.file.Production.Schemas).
-		Scan(&all, &subscriptions)
-	if err != nil {
-		return fmt.Errorf("read publications and subscriptions: %w", err)
-	}
-	for _, name := range all {
-		m.blocker("publication-all-tables", name, "this publication is FOR ALL TABLES: it would publish the shadow and the journals too, and refuses updates of shadow tables without a replica identity",
-			"replace it by one with a table list, or drop it for the time of the run")
-	}
-	for _, name := range subscriptions {
-		m.blocker("subscription", name, "a subscription writes this table; its apply worker fires no statement triggers, and knows the table by its oid",
-			"drop or disable the subscription's part on this table before the run")
 	}
 	return nil
 }

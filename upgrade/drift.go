@@ -2,7 +2,6 @@ package upgrade
 
 import (
 	"context"
-	_ "embed"
 	"errors"
 	"fmt"
 	"slices"
@@ -14,10 +13,8 @@ import (
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/plans/conditions"
 )
-
-//go:embed drift.sql
-var driftSQL string
 
 const (
 	// how often the schemas are compared with the plan while following.
@@ -94,31 +91,34 @@ func (w *worker) schemasSignature(ctx context.Context) (signature string, err er
 	for _, s := range w.run.Plan.Schemas {
 		schemas = append(schemas, s.Production)
 	}
-	if err := w.sides.Production.QueryRow(ctx, driftSQL, schemas).Scan(&signature); err != nil {
-		return "", fmt.Errorf("sign the schemas: %w", err)
-	}
-	return signature, nil
+	return conditions.Signature(ctx, w.sides.Production, schemas)
 }
 
-// unlike names what is not as the plan and capture saw it. Behind the fence
-// there is no time to compare: another signature than at the last comparison is
-// reason enough to let the fence go.
+// unlike names what is not as the plan and capture saw it.
 func (w *worker) unlike(ctx context.Context) (changed []string, err error) {
-	var signature string
+	var schemas []string
 	group, both := errgroup.WithContext(ctx)
 	group.Go(func() (err error) {
 		changed, err = w.changed(both)
 		return err
 	})
 	group.Go(func() (err error) {
-		signature, err = w.schemasSignature(both)
+		schemas, err = w.schemasUnlike(both)
 		return err
 	})
-	if err := group.Wait(); err != nil {
+	err = group.Wait()
+	return append(changed, schemas...), err
+}
+
+// schemasUnlike: behind the fence there is no time to compare. Another signature
+// than at the last comparison is reason enough to let the fence go.
+func (w *worker) schemasUnlike(ctx context.Context) ([]string, error) {
+	signature, err := w.schemasSignature(ctx)
+	if err != nil {
 		return nil, err
 	}
 	if signature != w.structure.signature && len(w.structure.changes) == 0 {
-		return append(changed, "something was made or changed in the schemas just now"), nil
+		return []string{"something was made or changed in the schemas just now"}, nil
 	}
-	return append(changed, w.structure.changes...), nil
+	return w.structure.changes, nil
 }

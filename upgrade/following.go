@@ -137,6 +137,9 @@ func (w *worker) inspect(ctx context.Context) error {
 	if err := w.inspectSources(ctx); err != nil {
 		return err
 	}
+	if err := w.lookAround(ctx); err != nil {
+		return err
+	}
 	if err := w.recopyLost(ctx); err != nil {
 		return err
 	}

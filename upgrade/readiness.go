@@ -41,7 +41,7 @@ func (w *worker) act(ctx context.Context) (bool, error) {
 		return false, w.proveSome(ctx, stale)
 	}
 	if w.until == control.Following {
-		return false, errStop
+		return false, w.enough()
 	}
 	if !wanted {
 		return false, nil
@@ -69,7 +69,7 @@ func (w *worker) toVerify(ctx context.Context, wanted bool) (stale []*plans.Tabl
 		return nil, err
 	}
 	for _, r := range rows {
-		if r.State != control.InStep || !w.run.Plan.Tables[r.N].Verifiable() {
+		if r.State != control.InStep || !w.run.Plan.Tables[r.N].Verifiable() || w.unproved[r.N] {
 			continue
 		}
 		if r.VerifiedAt == nil || wanted && within > 0 && r.VerifiedAgo > within*3/4 {
@@ -104,6 +104,9 @@ func (w *worker) prove(ctx context.Context, t *plans.Table) error {
 		return err
 	}
 	if !verdict.Equal {
+		if err := differs(ctx, w.sides, w.run, t, verdict); err != nil {
+			return err
+		}
 		return w.unlessRecaptured(ctx, &Different{Table: t, Verdict: verdict})
 	}
 	return nil

@@ -1,6 +1,7 @@
 package upgrade
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -30,6 +31,8 @@ type Status struct {
 	Blockers   []string        `json:"blockers"`
 	Cutover    json.RawMessage `json:"cutover"`
 	Failure    string          `json:"failure,omitempty"`
+
+	doubts map[string]string // by table: why it is not verified any more
 }
 
 // Leader is the process that leads the run; null where none is alive.
@@ -109,6 +112,9 @@ func (s *Status) read(ctx context.Context, tx pgx.Tx, run *control.Run) error {
 			return err
 		}
 		s.Blockers = append(s.Blockers, changes...)
+		if err := s.readConditions(ctx, tx, run); err != nil {
+			return err
+		}
 	}
 	s.judge(run)
 	return nil
@@ -135,6 +141,9 @@ func (s *Status) readLeader(ctx context.Context, tx pgx.Tx, run *control.Run) er
 func (s *Status) readTables(ctx context.Context, tx pgx.Tx, run *control.Run) error {
 	rows, err := control.Tables(ctx, tx, run)
 	if err != nil {
+		return err
+	}
+	if s.doubts, err = readDoubts(ctx, tx, run); err != nil {
 		return err
 	}
 	pending := map[int]int64{}
@@ -209,7 +218,7 @@ func (s *Status) judge(run *control.Run) {
 		case t.State != string(control.InStep):
 			s.Blockers = append(s.Blockers, fmt.Sprintf("%s is %s", t.Production, t.State))
 		case t.VerifiedAt == nil && run.Plan.Verifiable(t.Shadow):
-			s.Blockers = append(s.Blockers, t.Production+" is not verified yet")
+			s.Blockers = append(s.Blockers, t.Production+" is not verified"+cmp.Or(s.doubts[t.Shadow], " yet"))
 		}
 	}
 	if s.Throttled == shadowAway {

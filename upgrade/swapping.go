@@ -171,6 +171,7 @@ func (w *worker) newCutover() *cutover.Cutover {
 		Drain:           w.replayer.Drain,
 		Pending:         w.pending,
 		Changed:         w.unlike,
+		SchemasChanged:  w.schemasUnlike,
 		SwapEntries:     func() []plans.Entry { return shadow.SwapEntries(w.run.Plan) },
 		NewForeignKeys:  w.newForeignKeys,
 		PrepareReverse:  func(ctx context.Context) error { return capture.PrepareReverse(ctx, w.sides.Shadow, w.run) },

@@ -84,6 +84,8 @@ type worker struct {
 	counted   time.Time
 	intact    string // the catalogs' signature at the last clean look at structure and triggers
 	structure structure
+	against   []string     // what the list of conditions found at the last look
+	unproved  map[int]bool // tables that somebody writes past capture: no proof of them counts
 }
 
 // Run brings a run to where the options say, starting or resuming it. It ends

@@ -60,6 +60,11 @@ func Verify(ctx context.Context, file *plans.File, log *slog.Logger) ([]TableVer
 		if err != nil {
 			return nil, fmt.Errorf("verify %s: %w", t.Final, err)
 		}
+		if !verdict.Equal {
+			if err := differs(ctx, sides, run, t, verdict); err != nil {
+				return nil, err
+			}
+		}
 		verdicts = append(verdicts, TableVerdict{Name: t.Final.String(), Table: t, Verdict: verdict})
 	}
 	return verdicts, nil

@@ -17,7 +17,8 @@ SELECT pg_catalog.bit_xor(pg_catalog.hashtextextended(part COLLATE "C", 0))::tex
     UNION ALL SELECT 'i' || i.indexrelid || '.' || i.xmin FROM pg_catalog.pg_index i WHERE i.indrelid = ANY (ARRAY(SELECT oid FROM owner))
     UNION ALL SELECT 'k' || k.oid || '.' || k.xmin FROM pg_catalog.pg_constraint k WHERE k.connamespace IN (SELECT oid FROM schema)
     UNION ALL SELECT 't' || t.oid || '.' || t.tgname || '.' || t.tgenabled::text FROM pg_catalog.pg_trigger t
-        WHERE t.tgrelid = ANY (ARRAY(SELECT oid FROM owner)) AND NOT t.tgisinternal AND NOT pg_catalog.starts_with(t.tgname::text, '!pgumbra_')
+        WHERE t.tgrelid = ANY (ARRAY(SELECT oid FROM owner)) AND NOT t.tgisinternal
+          AND t.tgfoid <> ALL (ARRAY(SELECT o.oid FROM pg_catalog.pg_proc o WHERE o.pronamespace = pg_catalog.to_regnamespace('pgumbra')))
     UNION ALL SELECT 'w' || w.oid || '.' || w.xmin FROM pg_catalog.pg_rewrite w WHERE w.ev_class = ANY (ARRAY(SELECT oid FROM owner))
     UNION ALL SELECT 'p' || p.oid || '.' || p.xmin FROM pg_catalog.pg_policy p WHERE p.polrelid = ANY (ARRAY(SELECT oid FROM owner))
     UNION ALL SELECT 'h' || h.inhrelid || '.' || h.inhparent || '.' || h.xmin FROM pg_catalog.pg_inherits h

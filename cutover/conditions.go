@@ -1,0 +1,76 @@
+package cutover
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans/conditions"
+)
+
+// checkConditions asks the list of conditions on production's side.
+func (c *Cutover) checkConditions(ctx context.Context, db pg.Querier) ([]Blocker, error) {
+	return askConditions(ctx, db, c.Upgrade.Plan.SwapsOn(), c.Upgrade.Plan.Rests())
+}
+
+// checkShadowConditions asks it in the shadow's own database.
+func (c *Cutover) checkShadowConditions(ctx context.Context, db pg.Querier) ([]Blocker, error) {
+	return askConditions(ctx, db, conditions.Shadow, c.Upgrade.Plan.RestsOnShadow())
+}
+
+var errNoBatches = errors.New("this connection takes no batches")
+
+func askConditions(ctx context.Context, db pg.Querier, side conditions.Side, scope conditions.Scope) ([]Blocker, error) {
+	sender, ok := db.(conditions.Sender)
+	if !ok {
+		return nil, errNoBatches
+	}
+	found, err := conditions.Ask(ctx, sender, side, conditions.Swapping, scope)
+	if err != nil {
+		return nil, err
+	}
+	var all []Blocker
+	for _, f := range found {
+		all = append(all, Blocker{Code: f.Condition.Code, Message: f.Object + ": " + f.Message, Fix: f.Fix,
+			Lasting: f.Condition.Weight != conditions.Passing})
+	}
+	return all, nil
+}
+
+// lookAgain is the last thing that is asked before COMMIT: whether everything
+// that the swap rests on is still as it was before the fence. The fence keeps rows
+// from changing, not structure: what is made, replaced or granted meanwhile would
+// stay with the old tables. It is asked on the session that does not swap, with a
+// snapshot of this moment: that one sees what others have committed, and production
+// under the names that it had.
+func (a *attempt) lookAgain(ctx context.Context) error {
+	return lookOnce(ctx, a.c.checkConditions, a.onlook, a.c.Parts.Changed)
+}
+
+func lookOnce(ctx context.Context, conditions func(context.Context, pg.Querier) ([]Blocker, error), onlook *pgx.Conn,
+	different func(context.Context) ([]string, error)) error {
+	var found []Blocker
+	var changed []string
+	group, both := errgroup.WithContext(ctx)
+	group.Go(func() (err error) {
+		found, err = conditions(both, onlook)
+		return err
+	})
+	if different != nil {
+		group.Go(func() (err error) {
+			changed, err = different(both)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return fmt.Errorf("look at what the swap rests on: %w", err)
+	}
+	if found = append(found, changedBlockers(changed)...); len(found) > 0 {
+		return refuse(found...)
+	}
+	return nil
+}

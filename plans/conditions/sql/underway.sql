@@ -1,0 +1,37 @@
+-- Sessions whose open transaction may commit a change of the schemas that no
+-- look at the catalogs shows before it does. CREATE of a relation locks its
+-- schema, and what is altered or dropped is locked itself; making or replacing a
+-- function, type or operator, a GRANT, a publication or an event trigger locks
+-- nothing, but takes a transaction number, for which there is no other reason
+-- then: whoever writes rows holds the table's lock.
+WITH {{scope}},
+lock AS MATERIALIZED (
+    SELECT l.pid, l.locktype, l.classid, l.objid, l.relation, l.mode FROM pg_catalog.pg_locks l
+    WHERE l.granted AND l.pid <> pg_catalog.pg_backend_pid() AND l.locktype IN ('relation', 'object')
+      AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
+),
+held AS MATERIALIZED (
+    SELECT l.pid,
+           pg_catalog.bool_or(l.locktype = 'relation' AND l.mode <> 'AccessShareLock' AND (l.relation >= 16384 OR l.relation = 2613)) AS writes,
+           pg_catalog.bool_or(l.locktype = 'object' AND l.classid = 'pg_catalog.pg_namespace'::pg_catalog.regclass
+                              AND l.objid IN (SELECT oid FROM schema)) AS makes,
+           pg_catalog.bool_or(l.locktype = 'object' AND EXISTS (
+                SELECT FROM pg_catalog.pg_depend d JOIN schema s ON d.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass AND d.refobjid = s.oid
+                WHERE d.classid = l.classid AND d.objid = l.objid)
+             OR l.locktype = 'relation' AND l.mode IN ('ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
+                AND l.relation IN (SELECT oid FROM relation WHERE relkind NOT IN ('r', 'p'))) AS alters,
+           -- a new relation outside, and something of ours read
+           pg_catalog.bool_or(l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock'
+                AND NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = l.relation))
+             AND pg_catalog.bool_or(l.locktype = 'relation' AND l.relation IN (SELECT oid FROM relation))
+             AND pg_catalog.bool_or(l.locktype = 'object' AND l.classid = 'pg_catalog.pg_namespace'::pg_catalog.regclass AND EXISTS (
+                SELECT FROM pg_catalog.pg_namespace n WHERE n.oid = l.objid AND n.nspname !~ '^pg_temp_')) AS reads
+    FROM lock l GROUP BY l.pid
+)
+SELECT pg_catalog.format('session %s (%s%s)', a.pid, a.usename, CASE WHEN a.application_name <> '' THEN ', ' || a.application_name END),
+       a.pid::text
+FROM pg_catalog.pg_stat_activity a LEFT JOIN held h ON h.pid = a.pid
+WHERE a.datname = pg_catalog.current_database() AND a.pid <> pg_catalog.pg_backend_pid() AND a.application_name NOT LIKE 'pgumbra/%'
+  AND a.backend_type = 'client backend'
+  AND (h.makes OR h.alters OR h.reads OR a.backend_xid IS NOT NULL AND NOT coalesce(h.writes, false))
+ORDER BY a.pid

@@ -1,0 +1,156 @@
+package upgrade
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/plans/conditions"
+	"github.com/pgumbra/pgumbra/replay"
+)
+
+// askConditions asks what a swap rests on, on production's side.
+func askConditions(ctx context.Context, db pg.Beginner, run *control.Run) (found []conditions.Found, err error) {
+	err = pg.ReadCommitted(ctx, db, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, "SET LOCAL search_path = pg_catalog"); err != nil {
+			return err
+		}
+		found, err = conditions.Ask(ctx, tx, run.Plan.SwapsOn(), conditions.Following, run.Plan.Rests())
+		return err
+	})
+	return found, err
+}
+
+// lookAround asks the list of conditions while following, tells what has changed
+// in the answer, and takes care that no table counts as proved that somebody writes
+// past capture. The cutover asks again by itself.
+func (w *worker) lookAround(ctx context.Context) error {
+	found, err := askConditions(ctx, w.sides.Production, w.run)
+	if err != nil {
+		return err
+	}
+	var told []string
+	for _, f := range found {
+		told = append(told, fmt.Sprintf("%s %s: %s", f.Condition.Code, f.Object, f.Message))
+	}
+	if !slices.Equal(told, w.against) && len(told) > 0 {
+		w.log.Warn("this stands against a cutover", "found", told)
+	}
+	w.against = told
+	return w.pastCapture(ctx, found)
+}
+
+// pastCapture: the apply workers of a subscription fire no statement triggers, so
+// what a subscription wrote since it was made is in no journal. While it is there
+// no proof of the tables that it feeds counts; once it is gone they are copied
+// again.
+func (w *worker) pastCapture(ctx context.Context, found []conditions.Found) error {
+	w.unproved = map[int]bool{}
+	for _, f := range found {
+		if f.Condition.Code != "subscription" {
+			continue
+		}
+		for _, n := range w.fedBy(f.About) {
+			w.unproved[n] = true
+			d := control.Doubt{N: n, Why: "a subscription wrote to " + f.Object + ", past capture", Recopy: true}
+			if err := control.ClearProof(ctx, w.sides, w.run, d); err != nil {
+				return err
+			}
+		}
+	}
+	return w.recopyDoubted(ctx)
+}
+
+// enough ends a run that was to go as far as following: unless a table cannot be
+// proved for now.
+func (w *worker) enough() error {
+	if len(w.unproved) > 0 {
+		return nil
+	}
+	return errStop
+}
+
+// fedBy are the numbers of the tables that a production table, of some oid, feeds.
+func (w *worker) fedBy(oid string) (numbers []int) {
+	for i := range w.run.Plan.Sources {
+		src := &w.run.Plan.Sources[i]
+		is := slices.ContainsFunc(src.Members, func(m plans.Member) bool { return strconv.FormatUint(uint64(m.OID), 10) == oid })
+		for j := range w.run.Plan.Tables {
+			if t := &w.run.Plan.Tables[j]; is && t.ReadsFrom(src.N) && !slices.Contains(numbers, t.N) {
+				numbers = append(numbers, t.N)
+			}
+		}
+	}
+	return numbers
+}
+
+func (w *worker) recopyDoubted(ctx context.Context) error {
+	doubts, err := control.Doubts(ctx, w.sides.Production, w.run)
+	if err != nil {
+		return err
+	}
+	again := false
+	for i := range w.run.Plan.Tables {
+		t := &w.run.Plan.Tables[i]
+		if d, doubted := doubts[t.N]; doubted && d.Recopy && !w.unproved[t.N] {
+			if err := w.copier.Recopy(ctx, t, d.Why); err != nil {
+				return err
+			}
+			if err := control.Recopied(ctx, w.sides.Production, w.run, t.N); err != nil {
+				return err
+			}
+			again = true
+		}
+	}
+	if !again {
+		return nil
+	}
+	return w.bringInStep(ctx)
+}
+
+// readConditions adds what stands against a cutover now, by the list that the
+// cutover itself asks.
+func (s *Status) readConditions(ctx context.Context, tx pgx.Tx, run *control.Run) error {
+	if _, err := tx.Exec(ctx, "SET LOCAL search_path = pg_catalog"); err != nil {
+		return err
+	}
+	found, err := conditions.Ask(ctx, tx, run.Plan.SwapsOn(), conditions.Following, run.Plan.Rests())
+	if err != nil {
+		return err
+	}
+	for _, f := range found {
+		s.Blockers = append(s.Blockers, f.Object+": "+f.Message)
+	}
+	return nil
+}
+
+// readDoubts reads why tables are not verified any more, by their shadow's name.
+// A control schema of an older version, which status does not change, knows none.
+func readDoubts(ctx context.Context, tx pgx.Tx, run *control.Run) (map[string]string, error) {
+	why := map[string]string{}
+	var there bool
+	err := tx.QueryRow(ctx, `SELECT pg_catalog.to_regclass('pgumbra.doubt') IS NOT NULL`).Scan(&there)
+	if err != nil || !there {
+		return why, err
+	}
+	doubts, err := control.Doubts(ctx, tx, run)
+	for n, d := range doubts {
+		why[run.Plan.Tables[n].Shadow.String()] = ": " + d.Why
+	}
+	return why, err
+}
+
+// differs takes the proof of a table back, until another one succeeds.
+func differs(ctx context.Context, sides control.Sides, run *control.Run, t *plans.Table, verdict replay.Verdict) error {
+	why := "verification found a difference"
+	if len(verdict.Differences) > 0 {
+		why += ", of the row with " + verdict.Differences[0].Key
+	}
+	return control.ClearProof(ctx, sides, run, control.Doubt{N: t.N, Why: why})
+}

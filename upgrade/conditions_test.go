@@ -1,0 +1,129 @@
+package upgrade_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgumbra/pgumbra/cutover"
+	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/testcontainers"
+	"github.com/pgumbra/pgumbra/upgrade"
+)
+
+var orders = history{
+	structure: `CREATE SCHEMA shop; CREATE TABLE shop.orders (id int PRIMARY KEY, total int NOT NULL);
+		CREATE TABLE shop.other (id int PRIMARY KEY);
+		INSERT INTO shop.orders SELECT n, n FROM generate_series(1, 100) n;`,
+	migrations: []string{"ALTER TABLE shop.orders ALTER COLUMN id TYPE bigint"},
+}
+
+// unready checks that neither status nor a cutover says go, and why.
+func (w *world) unready(ctx context.Context, why string) {
+	w.t.Helper()
+	s, err := upgrade.ReadStatus(ctx, w.file())
+	must(w.t, err)
+	if s.Ready || !slices.ContainsFunc(s.Blockers, func(b string) bool { return strings.Contains(b, why) }) {
+		w.t.Errorf("ready: %t, %v; want %s", s.Ready, s.Blockers, why)
+	}
+	var different *upgrade.Different
+	if err := upgrade.Cutover(ctx, w.file(), upgrade.Options{Log: w.log}); !errors.Is(err, upgrade.ErrNotNow) && !errors.As(err, &different) {
+		w.t.Fatalf("cutover: %v", err)
+	}
+}
+
+// TestWhatComesInMidRunStandsAgainstTheCutover: a subscription that writes past
+// capture, a publication that would go on with the old tables.
+func TestWhatComesInMidRunStandsAgainstTheCutover(t *testing.T) {
+	t.Parallel()
+	ctx := limited(t, 90*time.Second)
+	w := build(t, orders)
+	w.run(ctx, upgrade.Options{Until: control.Following})
+
+	exec(t, w.production, "CREATE PUBLICATION cdc FOR TABLES IN SCHEMA shop")
+	w.unready(ctx, "publication")
+	exec(t, w.production, "DROP PUBLICATION cdc; CREATE SCHEMA report; CREATE VIEW report.totals AS SELECT sum(total) FROM shop.orders")
+	w.unready(ctx, "report.totals")
+	exec(t, w.production, "DROP SCHEMA report CASCADE")
+
+	publisher := w.subscribe(ctx)
+	w.unready(ctx, "subscription")
+	exec(t, w.production, "ALTER SUBSCRIPTION feed DISABLE; ALTER SUBSCRIPTION feed SET (slot_name = NONE); DROP SUBSCRIPTION feed")
+	await(ctx, t, publisher, "SELECT NOT active FROM pg_replication_slots WHERE slot_name = 'feed_' || current_database()")
+	exec(t, publisher, "SELECT pg_drop_replication_slot('feed_' || current_database())")
+	w.run(ctx, upgrade.Options{Cutover: true})
+	var orders int
+	must(t, one(w.production, "SELECT count(*) FROM shop.orders", &orders))
+	if orders != 111 {
+		t.Errorf("%d orders, want 111", orders)
+	}
+	exec(t, w.oracleDSN, "INSERT INTO shop.orders SELECT n, n FROM generate_series(101, 111) n")
+	must(t, upgrade.Finish(ctx, w.file(), cutover.DropOld, upgrade.Purge, w.log))
+	w.upgraded(ctx)
+}
+
+// subscribe lets production take eleven orders from another database, and waits
+// until they are there.
+func (w *world) subscribe(ctx context.Context) (publisher string) {
+	w.t.Helper()
+	publisher = testcontainers.Database(w.t)
+	exec(w.t, publisher, `CREATE SCHEMA shop; CREATE TABLE shop.orders (id int PRIMARY KEY, total int NOT NULL); CREATE PUBLICATION feed FOR TABLE shop.orders`)
+	exec(w.t, publisher, "SELECT pg_create_logical_replication_slot('feed_' || current_database(), 'pgoutput')")
+	config, err := pgx.ParseConfig(publisher)
+	must(w.t, err)
+	exec(w.t, w.production, fmt.Sprintf("CREATE SUBSCRIPTION feed CONNECTION '%s' PUBLICATION feed WITH (create_slot = false, slot_name = 'feed_%s', copy_data = false)",
+		publisher, config.Database))
+	exec(w.t, publisher, "INSERT INTO shop.orders SELECT n, n FROM generate_series(101, 111) n")
+	w.t.Cleanup(func() { // the database cannot be dropped with it
+		_ = tryExec(w.production, "ALTER SUBSCRIPTION feed DISABLE; ALTER SUBSCRIPTION feed SET (slot_name = NONE); DROP SUBSCRIPTION feed")
+	})
+	await(ctx, w.t, w.production, "SELECT count(*) = 111 FROM shop.orders")
+	return publisher
+}
+
+func tryExec(dsn, script string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, dsn)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close(ctx) }()
+	return conn.PgConn().Exec(ctx, script).Close()
+}
+
+// TestDifferenceTakesTheProofBack: what verify finds stands against a cutover until
+// a proof succeeds again, with a leader and without.
+func TestDifferenceTakesTheProofBack(t *testing.T) {
+	t.Parallel()
+	ctx := limited(t, 90*time.Second)
+	w := build(t, orders)
+	w.run(ctx, upgrade.Options{Until: control.Following})
+	verify := func(want bool) {
+		t.Helper()
+		verdicts, err := upgrade.Verify(ctx, w.file(), w.log)
+		must(t, err)
+		if upgrade.AllEqual(verdicts) != want {
+			t.Fatalf("%+v, want equal: %t", verdicts, want)
+		}
+	}
+	exec(t, w.production, "UPDATE pgumbra_up_shop.orders SET total = 0 WHERE id = 7")
+	verify(false)
+	w.unready(ctx, "not verified: verification found a difference")
+	exec(t, w.production, "UPDATE pgumbra_up_shop.orders SET total = 7 WHERE id = 7")
+	verify(true)
+	s, err := upgrade.ReadStatus(ctx, w.file())
+	must(t, err)
+	if len(s.Blockers) != 1 || !strings.Contains(s.Failure, "verification") { // what the last leader died of
+		t.Errorf("%v, failure %q", s.Blockers, s.Failure)
+	}
+	w.run(ctx, upgrade.Options{Cutover: true})
+	must(t, upgrade.Finish(ctx, w.file(), cutover.DropOld, upgrade.Purge, w.log))
+	w.upgraded(ctx)
+}
