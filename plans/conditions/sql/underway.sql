@@ -6,8 +6,9 @@
 -- then: whoever writes rows holds the table's lock.
 WITH {{scope}},
 lock AS MATERIALIZED (
-    SELECT l.pid, l.locktype, l.classid, l.objid, l.relation, l.mode FROM pg_catalog.pg_locks l
-    WHERE l.granted AND l.pid <> pg_catalog.pg_backend_pid() AND l.locktype IN ('relation', 'object')
+    SELECT l.pid, l.locktype, l.classid, l.objid, l.relation, l.mode, l.granted FROM pg_catalog.pg_locks l
+    -- who waits to lock a table exclusively has been given its number for that
+    WHERE (l.granted OR l.mode = 'AccessExclusiveLock' AND l.locktype = 'relation') AND l.pid <> pg_catalog.pg_backend_pid() AND l.locktype IN ('relation', 'object')
       AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
 ),
 held AS MATERIALIZED (
@@ -18,7 +19,7 @@ held AS MATERIALIZED (
            pg_catalog.bool_or(l.locktype = 'object' AND EXISTS (
                 SELECT FROM pg_catalog.pg_depend d JOIN schema s ON d.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass AND d.refobjid = s.oid
                 WHERE d.classid = l.classid AND d.objid = l.objid)
-             OR l.locktype = 'relation' AND l.mode IN ('ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
+             OR l.granted AND l.locktype = 'relation' AND l.mode IN ('ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
                 AND l.relation IN (SELECT oid FROM relation WHERE relkind NOT IN ('r', 'p'))) AS alters,
            -- a new relation outside, and something of ours read
            pg_catalog.bool_or(l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock'
