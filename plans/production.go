@@ -101,13 +101,10 @@ func (s *session) readTexts(ctx context.Context, conn *pgx.Conn) error {
 // connectAsClient opens a session with what role, database and connection string
 // set, and nothing of ours.
 func connectAsClient(ctx context.Context, dsn string) (*pgx.Conn, error) {
-	config, err := pgx.ParseConfig(dsn)
+	config, err := pg.ClientConfig(dsn, "plan")
 	if err != nil {
-		return nil, fmt.Errorf("read the connection string: %w", err)
+		return nil, err
 	}
-	config.RuntimeParams["application_name"] = "pgumbra/plan"
-	config.RuntimeParams["client_encoding"] = "UTF8" // names would come in the database's encoding
-	pg.NoTimeouts(&config.Config)
 	return pgx.ConnectConfig(ctx, config)
 }
 

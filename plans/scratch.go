@@ -38,6 +38,9 @@ func newScratch(f *File, database string) *scratch {
 // restores production's structure in it.
 func (m *maker) makeScratch(ctx context.Context) (err error) {
 	s := newScratch(m.file, m.session.database)
+	if s.dsn, err = pg.AtOneHost(ctx, s.dsn); err != nil {
+		return err
+	}
 	if s.admin, err = pg.Connect(ctx, s.dsn, pg.Options{Component: "scratch"}); err != nil {
 		return err
 	}
@@ -127,7 +130,7 @@ func (s *scratch) connect(ctx context.Context, component string) (*pgx.Conn, err
 // clientConfig is a connection as production's own migrations have it: the
 // session's search_path and settings, none of ours.
 func (s *scratch) clientConfig(own session) (*pgx.ConnConfig, error) {
-	config, err := pgx.ParseConfig(s.dsn)
+	config, err := pg.ClientConfig(s.dsn, "migrations")
 	if err != nil {
 		return nil, err
 	}
@@ -135,12 +138,9 @@ func (s *scratch) clientConfig(own session) (*pgx.ConnConfig, error) {
 	maps.Copy(config.RuntimeParams, own.parameters)
 	maps.Copy(config.RuntimeParams, own.texts) // scratch.dsn's server may have other defaults
 	config.RuntimeParams["search_path"] = own.path
-	config.RuntimeParams["application_name"] = "pgumbra/migrations"
 	config.RuntimeParams["synchronous_commit"] = "off"
-	config.RuntimeParams["client_encoding"] = "UTF8"              // as golang-migrate's driver for postgres:// has it
 	config.RuntimeParams["default_transaction_read_only"] = "off" // a role's way to guard production
 	config.RuntimeParams["default_transaction_deferrable"] = "off"
-	pg.NoTimeouts(&config.Config)
 	return config, nil
 }
 

@@ -49,7 +49,7 @@ func aim(c *pgconn.Config, a Address) {
 			same = append(same, &pgconn.FallbackConfig{Host: a.Host, Port: uint16(a.Port), TLSConfig: named(f.TLSConfig, a.Host)})
 		}
 	}
-	c.Host, c.Port, c.Database, c.Fallbacks = a.Host, uint16(a.Port), a.Database, same
+	c.Host, c.Port, c.Database, c.Fallbacks, c.ValidateConnect = a.Host, uint16(a.Port), a.Database, same, nil
 	c.TLSConfig = named(c.TLSConfig, a.Host)
 }
 

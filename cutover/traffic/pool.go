@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
+
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
 )
@@ -33,6 +35,9 @@ func newPool(f *plans.File, settings plans.PgBouncerFile, shadow Address, files 
 	target, err := parseTarget(settings.Target, shadow)
 	if err != nil {
 		return nil, err
+	}
+	if c, err := pgconn.ParseConfig(f.Shadow.DSN); err == nil && settings.Target == "" && len(pg.Hosts(c)) > 1 {
+		return nil, errors.New("shadow.dsn names several hosts, and PgBouncer would be led to the first: set traffic.pgbouncer.target to the primary, host=... port=...")
 	}
 	c, err := consoleConfig(settings.AdminDSN)
 	if err != nil {

@@ -63,7 +63,8 @@ type Options struct {
 
 func (o Options) apply(c *pgconn.Config) {
 	maps.Copy(c.RuntimeParams, pinned)
-	NoTimeouts(c)
+	noTimeouts(c)
+	wantPrimary(c)
 	if o.SearchPath != "" {
 		c.RuntimeParams["search_path"] = o.SearchPath
 	}
@@ -74,10 +75,10 @@ func (o Options) apply(c *pgconn.Config) {
 	}
 }
 
-// NoTimeouts keeps the role's and the database's own limits from ending a session,
-// for one that otherwise has what a client of theirs would have. transaction_timeout
-// cannot come with the others: before PostgreSQL 17 no session would start.
-func NoTimeouts(c *pgconn.Config) {
+// noTimeouts keeps the role's and the database's own limits from ending a session.
+// transaction_timeout cannot come with the others: before PostgreSQL 17 no session
+// would start.
+func noTimeouts(c *pgconn.Config) {
 	for _, name := range []string{"statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "idle_session_timeout"} {
 		c.RuntimeParams[name] = "0"
 	}
@@ -93,6 +94,21 @@ func NoTimeouts(c *pgconn.Config) {
 		}
 		return conn.Exec(ctx, "SET transaction_timeout = 0").Close()
 	}
+}
+
+// ClientConfig is a connection with what role, database and connection string
+// set, as a client of production's has it, and nothing of ours but UTF-8 as
+// golang-migrate's driver for postgres:// has it, and time without limits.
+func ClientConfig(dsn, component string) (*pgx.ConnConfig, error) {
+	c, err := pgx.ParseConfig(dsn)
+	if err != nil {
+		return nil, fmt.Errorf("read the connection string: %w", err)
+	}
+	c.RuntimeParams["application_name"] = "pgumbra/" + component
+	c.RuntimeParams["client_encoding"] = "UTF8"
+	noTimeouts(&c.Config)
+	wantPrimary(&c.Config)
+	return c, nil
 }
 
 // Config parses a DSN (libpq URL or keyword/value; PG* variables and .pgpass

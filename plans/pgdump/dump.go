@@ -12,6 +12,8 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/pgumbra/pgumbra/internal/pg"
 )
 
 // options are the settings of pg_dump's session that defaults of the role or the
@@ -91,8 +93,15 @@ func complaints(text string) string {
 var libpqKeys = regexp.MustCompile(`^(sslmode|sslcert|sslkey|sslrootcert|sslcrl|sslpassword|sslsni|channel_binding|gssencmode|krbsrvname|passfile|connect_timeout|target_session_attrs|require_auth|sslnegotiation)$`)
 
 func conninfo(config *pgx.ConnConfig, dsn, database string) string {
-	parts := []string{"host=" + quoteConn(config.Host), "port=" + strconv.Itoa(int(config.Port)),
+	var hosts, ports []string
+	for _, h := range pg.Hosts(&config.Config) {
+		hosts, ports = append(hosts, h.Name), append(ports, strconv.Itoa(int(h.Port)))
+	}
+	parts := []string{"host=" + quoteConn(strings.Join(hosts, ",")), "port=" + strings.Join(ports, ","),
 		"user=" + quoteConn(config.User), "dbname=" + quoteConn(database)}
+	if len(hosts) > 1 {
+		parts = append(parts, "target_session_attrs=primary") // the connection string's own comes after it
+	}
 	for _, kv := range dsnKeys(dsn) {
 		if libpqKeys.MatchString(kv[0]) {
 			parts = append(parts, kv[0]+"="+quoteConn(kv[1]))
