@@ -17,8 +17,8 @@ var freezeSQL string
 
 func freezeFunction(run int64) pg.Name { return own(fmt.Sprintf("freeze_%d", run)) }
 
-func eventTriggers(run int64) [2]string {
-	return [2]string{fmt.Sprintf("pgumbra_%d_end", run), fmt.Sprintf("pgumbra_%d_drop", run)}
+func eventTriggers(run int64) [3]string {
+	return [3]string{fmt.Sprintf("pgumbra_%d_end", run), fmt.Sprintf("pgumbra_%d_drop", run), fmt.Sprintf("pgumbra_%d_rewrite", run)}
 }
 
 func freezeScript(run *control.Run) string {
@@ -32,6 +32,7 @@ func freezeScript(run *control.Run) string {
 		"{hint}", pg.Literal("Change it after the upgrade, or abort the upgrade first: pgumbra abort."),
 		"{end_trigger}", pg.Ident(triggers[0]),
 		"{drop_trigger}", pg.Ident(triggers[1]),
+		"{rewrite_trigger}", pg.Ident(triggers[2]),
 	).Replace(freezeSQL)
 }
 

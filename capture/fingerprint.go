@@ -30,8 +30,9 @@ type ChangeKind string
 
 // The kinds of change.
 const (
-	// Structure: columns, constraints, indexes, partitions, rules, policies or
-	// the user's triggers differ. The shadow was built for another table: stop.
+	// Structure: columns, constraints, partitions, rules, policies or the user's
+	// triggers differ, or the key's index is gone. The shadow was built for
+	// another table: stop. Other indexes may come and go.
 	Structure ChangeKind = "structure"
 	// States: the user's triggers are enabled otherwise than they were. No change
 	// is lost; but a cutover now would put tables in place whose triggers are as
@@ -64,6 +65,8 @@ func fingerprintScript(run int64) string {
 
 // fingerprint is what fingerprint.sql answers.
 type fingerprint struct {
+	Key       string   `json:"key"` // as in Keys; empty: there is none, or an older pgumbra recorded it
+	Keys      []string `json:"keys"`
 	Members   []uint32 `json:"members"`
 	Structure []string `json:"structure"`
 	States    []string `json:"states"`
@@ -109,6 +112,9 @@ func differences(was, is *fingerprint) []Change {
 			all = append(all, Change{kind, d})
 		}
 	}
+	if was.Key != "" && slices.Contains(was.Keys, was.Key) && !slices.Contains(is.Keys, was.Key) {
+		is.Structure = append(is.Structure, "no unique index on ("+was.Key+") any more")
+	}
 	add(Structure, was.Structure, is.Structure)
 	add(States, was.States, is.States)
 	add(Triggers, was.Triggers, is.Triggers)
@@ -137,14 +143,21 @@ func diff(was, is []string) string {
 // the user's triggers stays recorded as it was first: the shadow was built then.
 func record(ctx context.Context, tx pg.Querier, j Journal, oid uint32) error {
 	_, err := tx.Exec(ctx, `INSERT INTO pgumbra.captured (run_id, n, production, direction, fingerprint)
-		VALUES ($1, $2, $3, $4, `+fingerprintFunction(j.Run).Quoted()+`($5)::json)
+		VALUES ($1, $2, $3, $4, (`+fingerprintFunction(j.Run).Quoted()+`($5) || jsonb_build_object('key', $6::text))::json)
 		ON CONFLICT (run_id, direction, n) DO UPDATE
 		SET fingerprint = (EXCLUDED.fingerprint::jsonb || jsonb_build_object('states', captured.fingerprint->'states'))::json`,
-		j.Run, j.N, j.Table.String(), string(j.Direction), oid)
+		j.Run, j.N, j.Table.String(), string(j.Direction), oid, j.keyText())
 	if err != nil {
 		return fmt.Errorf("record the capture of %s: %w", j.Table, err)
 	}
 	return nil
+}
+
+// keyText is the key as fingerprint.sql spells columns.
+func (j Journal) keyText() string {
+	names := slices.Clone(j.Keys)
+	slices.Sort(names)
+	return pg.Idents(names)
 }
 
 // Accept records a source's new files after the caller has dealt with them. A

@@ -1,12 +1,16 @@
--- What a captured table is: its structure, the state of the user's triggers on
--- it, our triggers, and its files. Sorted lines of text, so that a difference
--- can be shown. search_path is fixed: deparsed expressions depend on it.
+-- What a captured table is: its structure, the columns of its unique indexes,
+-- the state of the user's triggers on it, our triggers, its files, and indexes
+-- that are not whole. Other indexes are no concern of capture's: whatever comes
+-- or goes there, production's rows stay what they are. Sorted lines of text, so
+-- that a difference can be shown. search_path is fixed: deparsed expressions depend on it.
 -- PL/pgSQL keeps the plans; an array of members lets each catalog's index serve.
 CREATE OR REPLACE FUNCTION {function}(root pg_catalog.oid) RETURNS pg_catalog.jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $fingerprint$
 DECLARE
     members oid[] := ARRAY(SELECT root UNION SELECT relid::oid FROM pg_partition_tree(root));
     structure text[];
+    keys text[];
+    unfinished text[];
     states text[];
     triggers text[];
 BEGIN
@@ -24,8 +28,6 @@ BEGIN
       UNION ALL
         SELECT format('constraint %s on %s %s', c.conname, c.conrelid::regclass, pg_get_constraintdef(c.oid))
         FROM pg_constraint c WHERE c.conrelid = ANY (members) AND c.contype NOT IN ('t', 'n')
-      UNION ALL
-        SELECT pg_get_indexdef(i.indexrelid) FROM pg_index i WHERE i.indrelid = ANY (members) AND i.indisvalid
       UNION ALL
         SELECT pg_get_triggerdef(t.oid) FROM pg_trigger t
         WHERE t.tgrelid = ANY (members) AND NOT t.tgisinternal AND NOT starts_with(t.tgname::text, '!pgumbra_')
@@ -49,7 +51,17 @@ BEGIN
                       CASE WHEN p.prosrc LIKE '%capture was broken off%' IS NOT FALSE THEN ' broken off' END) COLLATE "C"
         FROM pg_trigger t LEFT JOIN pg_proc p ON p.oid = t.tgfoid
         WHERE t.tgrelid = ANY (members) AND NOT t.tgisinternal AND starts_with(t.tgname::text, {prefix}) ORDER BY 1);
-    RETURN jsonb_build_object('root', root::bigint, 'members', ARRAY(SELECT m::bigint FROM unnest(members) m ORDER BY 1),
+    keys := ARRAY(
+        SELECT (SELECT string_agg('"' || replace(a.attname, '"', '""') || '"', ', ' ORDER BY a.attname COLLATE "C")
+                FROM unnest(i.indkey::int2[]) WITH ORDINALITY k(num, n) JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.num
+                WHERE k.n <= i.indnkeyatts) COLLATE "C"
+        FROM pg_index i WHERE i.indrelid = root AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL ORDER BY 1);
+    unfinished := ARRAY(
+        SELECT format('index %s', i.indexrelid::regclass) COLLATE "C" FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid AND c.relkind = 'i'
+        WHERE i.indrelid = ANY (members) AND NOT i.indisvalid ORDER BY 1);
+    RETURN jsonb_build_object('root', root::bigint, 'keys', keys, 'unfinished', unfinished,
+        'unique', ARRAY(SELECT format('%I.%I', n.nspname, c.relname) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+                        JOIN pg_namespace n ON n.oid = c.relnamespace WHERE i.indrelid = root AND i.indisunique), 'members', ARRAY(SELECT m::bigint FROM unnest(members) m ORDER BY 1),
         'structure', structure, 'states', states, 'triggers', triggers,
         'filenodes', ARRAY(SELECT format('%s filenode %s', c.oid::regclass, pg_relation_filenode(c.oid)) COLLATE "C"
                            FROM pg_class c WHERE c.oid = ANY (members) ORDER BY 1));

@@ -1,19 +1,34 @@
 -- Refuses changes of the structure of captured tables. Runs after every DDL
 -- statement of the database, so it looks first whether a captured table was
 -- touched at all; then the fingerprint decides, not the statement: what changes
--- no structure (enabling triggers, statistics, comments, grants) passes.
+-- no structure (indexes, enabling triggers, statistics, comments, grants) passes.
+--
+-- A statement is refused whole or not at all. CONCURRENTLY commits half of its
+-- work before it gets here: an error would leave an index that is not valid, or a
+-- partition that is detached by half. Such a statement is alone in its query, so
+-- the query's text tells; where it may be one, the change passes, and the run
+-- finds it. A table that is about to be rewritten is refused before the work.
 CREATE OR REPLACE FUNCTION {function}() RETURNS event_trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $freeze$
 DECLARE
+    concurrent boolean := tg_tag IN ('CREATE INDEX', 'DROP INDEX', 'REINDEX', 'ALTER TABLE') AND coalesce(current_query() ~* 'concurrently', true);
     touched oid[];
     changed text;
 BEGIN
     IF starts_with(current_setting('application_name'), 'pgumbra/') THEN
         RETURN; -- ourselves: the swap above all
     END IF;
-    IF TG_EVENT = 'sql_drop' THEN
+    IF tg_event = 'table_rewrite' THEN
+        SELECT pg_event_trigger_table_rewrite_oid()::regclass::text INTO changed
+        FROM pg_trigger t WHERE t.tgrelid = pg_event_trigger_table_rewrite_oid() AND starts_with(t.tgname::text, {prefix}) LIMIT 1;
+        IF FOUND THEN
+            RAISE EXCEPTION USING ERRCODE = '55006', HINT = {hint},
+                MESSAGE = format('the structure of %s is frozen while the upgrade %s is under way', changed, {name});
+        END IF;
+        RETURN;
+    ELSIF tg_event = 'sql_drop' THEN
         -- What was dropped is known by name only: parts of a table by their table's,
-        -- an index by its definition in the record.
+        -- a key's index by the record.
         SELECT array_agg(DISTINCT r.relid) INTO touched
         FROM pg_event_trigger_dropped_objects() d
         CROSS JOIN LATERAL (
@@ -23,15 +38,20 @@ BEGIN
             UNION ALL
             SELECT (k.fingerprint->>'root')::oid FROM pgumbra.captured k
             WHERE d.object_type = 'index' AND k.run_id = {run} AND k.direction = 'forward'
-              AND EXISTS (SELECT FROM json_array_elements_text(k.fingerprint->'structure') line
-                          WHERE strpos(line, format(' INDEX %I ON ', d.object_name)) > 0)
+              AND EXISTS (SELECT FROM json_array_elements_text(k.fingerprint->'unique') u WHERE u = d.object_identity)
         ) r
         WHERE NOT d.is_temporary;
         -- Our triggers go with their table, too.
-        IF EXISTS (SELECT FROM pg_event_trigger_dropped_objects() d
+        IF NOT concurrent AND EXISTS (SELECT FROM pg_event_trigger_dropped_objects() d
                    WHERE d.object_type = 'trigger' AND starts_with(d.address_names[3], {prefix})) THEN
             RAISE EXCEPTION USING ERRCODE = '55006', HINT = {hint},
                 MESSAGE = 'a table or trigger that the upgrade ' || {name} || ' needs would be dropped';
+        END IF;
+        -- Triggers that are left would fail their clients without what they write to.
+        IF EXISTS (SELECT FROM pg_event_trigger_dropped_objects() d WHERE d.schema_name = 'pgumbra' AND d.object_type IN ('table', 'sequence', 'function'))
+           AND EXISTS (SELECT FROM pg_trigger t WHERE starts_with(t.tgname::text, {prefix})) THEN
+            RAISE EXCEPTION USING ERRCODE = '55006', HINT = {hint},
+                MESSAGE = 'something that the upgrade ' || {name} || ' needs would be dropped';
         END IF;
     ELSE
         SELECT array_agg(DISTINCT r.relid) INTO touched
@@ -49,14 +69,15 @@ BEGIN
         WHERE d.schema_name IS DISTINCT FROM 'pg_temp';
     END IF;
     -- Most statements end here, by an index: only captured tables have our triggers.
-    IF NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = ANY (touched) AND starts_with(t.tgname::text, {prefix})) THEN
+    IF concurrent OR NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = ANY (touched) AND starts_with(t.tgname::text, {prefix})) THEN
         RETURN;
     END IF;
     SELECT k.production INTO changed
-    FROM pgumbra.captured k
+    FROM pgumbra.captured k CROSS JOIN LATERAL {fingerprint}((k.fingerprint->>'root')::oid) AS now
     WHERE k.run_id = {run} AND k.direction = 'forward'
       AND EXISTS (SELECT FROM json_array_elements_text(k.fingerprint->'members') m WHERE m::oid = ANY (touched))
-      AND (k.fingerprint->'structure')::jsonb IS DISTINCT FROM {fingerprint}((k.fingerprint->>'root')::oid)->'structure'
+      AND ((k.fingerprint->'structure')::jsonb IS DISTINCT FROM now->'structure'
+        OR (k.fingerprint->'keys')::jsonb ? (k.fingerprint->>'key') AND NOT now->'keys' ? (k.fingerprint->>'key'))
     LIMIT 1;
     IF FOUND THEN
         RAISE EXCEPTION USING ERRCODE = '55006', HINT = {hint},
@@ -67,3 +88,4 @@ $freeze$;
 REVOKE ALL ON FUNCTION {function}() FROM PUBLIC;
 CREATE EVENT TRIGGER {end_trigger} ON ddl_command_end EXECUTE FUNCTION {function}();
 CREATE EVENT TRIGGER {drop_trigger} ON sql_drop EXECUTE FUNCTION {function}();
+CREATE EVENT TRIGGER {rewrite_trigger} ON table_rewrite EXECUTE FUNCTION {function}();

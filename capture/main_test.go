@@ -123,7 +123,11 @@ func (f *fixture) complete(s *plans.Source) {
 			WHERE i.indrelid = c.oid AND i.indisprimary AND a.attrelid = c.oid AND a.attnum = k.attnum))::text
 		FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2`,
 		s.Name.Schema, s.Name.Name).Scan(&text))
+	key := s.Key
 	f.must(json.Unmarshal([]byte(text), s))
+	if key != nil {
+		s.Key = key
+	}
 	if s.Record == "" {
 		s.Record = plans.RecordRow
 		if len(s.Key) == 0 {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 
+	"github.com/pgumbra/pgumbra/capture"
 	"github.com/pgumbra/pgumbra/cutover"
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
@@ -25,38 +26,50 @@ const (
 // Abort undoes a run before its cutover: triggers and journals first, so that
 // production is free at once, then shadow and scratch. It may be repeated, and
 // deposes a leader that still lives: its sessions are ended and whatever it had
-// under way fails its epoch's check. False: there was no run.
-func Abort(ctx context.Context, file *plans.File, leftovers Leftovers, log *slog.Logger) (bool, error) {
+// under way fails its epoch's check.
+func Abort(ctx context.Context, file *plans.File, leftovers Leftovers, log *slog.Logger) (Aborted, error) {
+	var a Aborted
 	if err := freeFirst(ctx, file, log); err != nil {
-		return false, err
+		return a, err
 	}
 	l, err := seize(ctx, file)
 	if err != nil {
-		return false, err
+		return a, err
 	}
 	defer l.release(ctx)
 	run, err := control.Find(ctx, l.conn, file.Name)
 	if errors.Is(err, control.ErrNoRun) {
 		if err := plans.DropScratch(ctx, file); err != nil {
-			return false, err
+			return a, err
 		}
-		return false, purge(ctx, l, nil, leftovers)
+		return a, purge(ctx, l, nil, leftovers)
 	}
 	if err != nil {
-		return false, err
+		return a, err
 	}
+	a.Existed = true
 	if run.Phase.Swapped() { // meanwhile
-		return true, fmt.Errorf("%w: %s: the swap is done, abort is for before it", ErrWrongPhase, run.Phase)
+		return a, fmt.Errorf("%w: %s: the swap is done, abort is for before it", ErrWrongPhase, run.Phase)
 	}
 	if run.Phase != control.Aborted {
-		if err := withWorker(ctx, l, run, file, Options{Log: log}, ifThere, (*worker).abort); err != nil {
-			return true, err
+		abort := func(w *worker, ctx context.Context) error { return w.abort(ctx, &a) }
+		if err := withWorker(ctx, l, run, file, Options{Log: log}, ifThere, abort); err != nil {
+			return a, err
 		}
 	}
 	if err := plans.DropScratch(ctx, file); err != nil {
-		return true, err
+		return a, err
 	}
-	return true, purge(ctx, l, run, leftovers)
+	return a, purge(ctx, l, run, leftovers)
+}
+
+// Aborted is what [Abort] found.
+type Aborted struct {
+	Existed bool // there was a run
+	// Looked is how many captured tables were compared with what they were when
+	// the run began; Remains is what others changed there meanwhile.
+	Looked  int
+	Remains []capture.Remain
 }
 
 // seize takes the leadership even from a leader that lives. Its process may
@@ -102,12 +115,15 @@ func endLive(ctx context.Context, file *plans.File) error {
 	return l.endSessions(ctx, file.Name, other.backends)
 }
 
-func (w *worker) abort(ctx context.Context) error {
+func (w *worker) abort(ctx context.Context, a *Aborted) (err error) {
 	if w.run.Phase.Swapped() { // it was under way, and turned out to be done
 		return fmt.Errorf("%w: %s: the swap is done, abort is for before it", ErrWrongPhase, w.run.Phase)
 	}
 	if err := w.newCutover().Clear(ctx); err != nil {
 		return err
+	}
+	if a.Remains, a.Looked, err = capture.Remains(ctx, w.sides.Production, w.run); err != nil {
+		w.log.Warn("whether others changed captured tables meanwhile is not known", "error", err) // that keeps nobody from being freed
 	}
 	if err := w.removeCapture(ctx); err != nil {
 		return err

@@ -33,19 +33,41 @@ run stays unless --purge.`,
 			if err != nil {
 				return err
 			}
-			existed, err := upgrade.Abort(c.Context(), file, leftovers(purge), a.log)
+			done, err := upgrade.Abort(c.Context(), file, leftovers(purge), a.log)
 			if err != nil {
 				return err
 			}
-			text := fmt.Sprintf("Run %s is aborted: production is as it was.", file.Name)
-			if !existed {
-				text = fmt.Sprintf("There is no run %s: nothing to undo.", file.Name)
-			}
-			return a.sayPhase(text, file.Name, map[bool]any{true: "aborted", false: nil}[existed])
+			return a.sayAborted(file.Name, done)
 		},
 	}
 	c.Flags().BoolVar(&purge, "purge", false, "remove the run's record too, and the control schema with the last one")
 	return c
+}
+
+// sayAborted says what was looked at, and what others changed that abort cannot
+// bring back, with the statement to type.
+func (a *app) sayAborted(run string, done upgrade.Aborted) error {
+	if !done.Existed {
+		return a.sayPhase(fmt.Sprintf("There is no run %s: nothing to undo.", run), run, nil)
+	}
+	if a.json {
+		remains := []map[string]string{}
+		for _, r := range done.Remains {
+			remains = append(remains, map[string]string{"what": r.What, "type": r.Type})
+		}
+		return json.NewEncoder(os.Stdout).Encode(map[string]any{"run": run, "phase": "aborted", "looked_at": done.Looked, "remains": remains})
+	}
+	text := fmt.Sprintf("Run %s is aborted: its triggers, journals and shadow are gone, and production is as it was.", run)
+	if len(done.Remains) > 0 {
+		text = fmt.Sprintf("Run %s is aborted: its triggers, journals and shadow are gone. Of the %d tables that it captured, others changed:", run, done.Looked)
+	}
+	for _, r := range done.Remains {
+		text += "\n\n" + r.What
+		if r.Type != "" {
+			text += "\nTo mend it, type:  " + r.Type + ";"
+		}
+	}
+	return a.sayPhase(text, run, "aborted")
 }
 
 func (a *app) finishCommand() *cobra.Command {
