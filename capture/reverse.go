@@ -30,7 +30,7 @@ func reversed(t *plans.Table) bool { return t.Feed == plans.Copied || t.Feed == 
 // no watch; what is there already is kept, so it may be called before each
 // attempt of a cutover.
 func PrepareReverse(ctx context.Context, pool *pgxpool.Pool, run *control.Run) error {
-	if !run.Plan.Settings.Watch.Enabled {
+	if !run.Plan.Reversible() {
 		return nil
 	}
 	in := newInstaller(pool, run, slog.New(slog.DiscardHandler))
@@ -109,7 +109,7 @@ var reverseSQL string
 // trigger that [PrepareReverse] made is not there or not enabled. "" where there
 // is no watch. Reads catalogs only.
 func ReverseTriggers(run *control.Run) string {
-	if !run.Plan.Settings.Watch.Enabled {
+	if !run.Plan.Reversible() {
 		return ""
 	}
 	return strings.ReplaceAll(reverseSQL, "{run}", fmt.Sprint(run.ID))

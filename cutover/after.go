@@ -45,6 +45,12 @@ func (c *Cutover) After(ctx context.Context) error {
 	if err := dropGuards(ctx, c.Sides.Production, c.Upgrade); err != nil {
 		return err
 	}
+	if err := c.validateMigrated(ctx); err != nil {
+		return err
+	}
+	if err := c.vacuumMigrated(ctx); err != nil {
+		return err
+	}
 	err = c.parts(ctx, []step{{"remove capture from the old side", c.Parts.StopCapture}, {"validate foreign keys", c.Parts.PostSwap}})
 	if err != nil {
 		return err

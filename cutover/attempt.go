@@ -79,7 +79,7 @@ func (c *Cutover) rehearse(ctx context.Context, production, shadow *pair) error 
 
 // reverseCheck fails the swap if the reverse capture is not whole.
 func (c *Cutover) reverseCheck() []string {
-	if c.Parts.ReverseTriggers == nil || !c.Upgrade.Plan.Settings.Watch.Enabled {
+	if c.Parts.ReverseTriggers == nil || !c.Upgrade.Plan.Reversible() {
 		return nil
 	}
 	return []string{c.Parts.ReverseTriggers()}
@@ -138,6 +138,9 @@ type step struct {
 // behindFence does what has to be done while writers wait. Each step has what
 // is left of max_stall.
 func (a *attempt) behindFence(ctx context.Context) error {
+	if a.plan.Behind != nil {
+		return a.steps(ctx, a.stepsWithMigrations())
+	}
 	return a.steps(ctx, []step{
 		{"compare the tables behind the fence", a.compare},
 		{"drain", a.drain},

@@ -122,6 +122,10 @@ type Outcome struct {
 	LockWait time.Duration // from the first lock request until the fence stood
 	Drained  int64         // journal rows replayed behind the fence
 	Stall    time.Duration // from the first lock request to the commit's answer
+	// Migrations are those that ran behind the fence.
+	Migrations []FileTime
+
+	unvalidated []foreignKey
 }
 
 // notNow ends an attempt that changed nothing and may be repeated.

@@ -42,7 +42,7 @@ func (c *Cutover) prepare(ctx context.Context) error {
 // prepareShadow is what a swap needs of the shadow, wherever it is: reverse
 // journals, and no row that a new foreign key would refuse.
 func (c *Cutover) prepareShadow(ctx context.Context) error {
-	if c.Parts.PrepareReverse != nil && c.Upgrade.Plan.Settings.Watch.Enabled {
+	if c.Parts.PrepareReverse != nil && c.Upgrade.Plan.Reversible() {
 		if err := c.Parts.PrepareReverse(ctx); err != nil {
 			return fmt.Errorf("prepare the reverse capture: %w", err)
 		}
@@ -156,7 +156,8 @@ func strip(ctx context.Context, tx pg.Querier, kind, identity, grantees string, 
 func (c *Cutover) versionInShadow(ctx context.Context, tx pgx.Tx) error {
 	plan := c.Upgrade.Plan
 	v := plan.VersionTable
-	if v == nil || !v.Moves || plan.ToVersion == nil {
+	built := plan.BuiltVersion()
+	if v == nil || !v.Moves || built == nil {
 		return nil
 	}
 	name := v.Name
@@ -168,7 +169,7 @@ func (c *Cutover) versionInShadow(ctx context.Context, tx pgx.Tx) error {
 	if err != nil {
 		return fmt.Errorf("look for the version table: %w", err)
 	}
-	for _, sql := range versionRow(name, *plan.ToVersion) {
+	for _, sql := range versionRow(name, *built) {
 		if _, err := tx.Exec(ctx, sql); err != nil {
 			return fmt.Errorf("version table %s: %w", name, err)
 		}

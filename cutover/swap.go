@@ -195,7 +195,7 @@ func (a *attempt) play(ctx context.Context, where *pair, stages []stage) error {
 func (a *attempt) left() int64 { return max(time.Until(a.deadline).Milliseconds(), 1) }
 
 func (a *attempt) record(ctx context.Context) error {
-	if v := a.plan.VersionTable; v != nil && !v.Moves && !v.Exists && a.plan.ToVersion != nil {
+	if v := a.plan.VersionTable; v != nil && !v.Moves && !v.Exists && a.plan.ToVersion != nil && a.plan.Behind == nil {
 		if err := strip(ctx, a.swapper, "TABLE", v.Name.Quoted(), tableACL, v.Name); err != nil {
 			return err
 		}
@@ -218,6 +218,9 @@ func (a *attempt) report(stall time.Duration) []byte {
 	told := map[string]any{
 		"at": a.out.At, "attempts": a.out.Attempts, "lock_wait_ms": ms(a.out.LockWait),
 		"drained": a.out.Drained, "stall_ms": ms(stall),
+	}
+	if len(a.out.Migrations) > 0 {
+		told["migrations"], told["unvalidated"] = a.out.Migrations, a.out.unvalidated
 	}
 	if a.guard != "" {
 		told["guard"] = a.guard

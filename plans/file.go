@@ -23,8 +23,8 @@ type File struct {
 	Shadow     DatabaseFile // DSN empty: production's own database
 	Scratch    DatabaseFile // DSN empty: production's server
 	Migrations MigrationsFile
-	// Build is auto, direct or migrated.
-	Build string
+	// Build is auto, direct or behind_fence; empty: direct.
+	Build Build
 	// Tables in the order of the file.
 	Tables []TableRules
 	Settings
@@ -50,6 +50,9 @@ type MigrationsFile struct {
 	Table   string // golang-migrate's version table; empty: its default
 	Version *int64 // nil: the newest
 	From    *int64 // nil: read the version table
+	// BehindFenceFrom is the first version that runs behind the fence; nil: as
+	// Build says.
+	BehindFenceFrom *int64
 }
 
 // TableRules is what the plan file says about one table.

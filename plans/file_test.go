@@ -54,7 +54,7 @@ production:
 shadow: {dsn: host=db2 dbname=shop}
 scratch: {dsn: host=scratch dbname=postgres}
 migrations: {path: /srv/migrations, table: meta.versions, version: 000042, from: null}
-build: migrated
+build: behind_fence
 tables:
   shop.orders:
     columns: {total_cents: (total * 100)::bigint, Note: "'$${x}'"}
@@ -85,7 +85,7 @@ func TestLoadReadsEveryKey(t *testing.T) {
 		Shadow:     DatabaseFile{DSN: "host=db2 dbname=shop"},
 		Scratch:    DatabaseFile{DSN: "host=scratch dbname=postgres"},
 		Migrations: MigrationsFile{Path: "/srv/migrations", Table: "meta.versions", Version: &v},
-		Build:      "migrated",
+		Build:      "behind_fence",
 		Tables: []TableRules{
 			{Name: pg.Name{Schema: "shop", Name: "orders"}, Line: 10, Record: RecordKey,
 				Columns: map[string]Expression{"total_cents": {"(total * 100)::bigint", 11}, "Note": {"'${x}'", 11}},
@@ -122,7 +122,7 @@ func TestFlagWinsOverEnvironmentWinsOverFile(t *testing.T) {
 	f := load(t, minimal+"copy: {workers: 3}\nbuild: direct\n", map[string]any{
 		"copy.workers": 9, "production.schemas": []string{"a", "b"}, "migrations.version": int64(8)})
 	got := []any{f.Copy.Workers, f.Cutover.Attempts, f.Build, f.Production.DSN, f.Production.Schemas, *f.Migrations.Version}
-	want := []any{9, 7, "direct", "host=elsewhere password='${literal}'", []string{"a", "b"}, int64(8)}
+	want := []any{9, 7, Direct, "host=elsewhere password='${literal}'", []string{"a", "b"}, int64(8)}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
@@ -223,7 +223,7 @@ func TestLoadRefusesMistakesWithTheirLine(t *testing.T) {
 		"negative duration":       {"cutover: {max_stall: -10s}", 4, []string{"too short"}},
 		"no size":                 {"copy: {max_retained_wal: 10 apples}", 4, []string{"10GB"}},
 		"size beyond measure":     {"copy: {max_retained_wal: 99999999PB}", 4, []string{"too large"}},
-		"enum":                    {"build: migratd", 4, []string{"none of auto, direct, migrated", "did you mean migrated?"}},
+		"enum":                    {"build: behind-fence", 4, []string{"none of auto, direct, behind_fence", "did you mean behind_fence?"}},
 		"boolean":                 {"watch: {enabled: maybe}", 4, []string{"neither true nor false"}},
 		"section twice":           {"migrations: {version: latest}", 4, []string{"stands on line 3 already"}},
 		"list for a value":        {"build: [auto]", 4, []string{"single value"}},

@@ -25,6 +25,7 @@ type maker struct {
 	log        *slog.Logger
 	plan       *Plan
 	migrations *Migrations
+	cut        cut
 
 	db         *pgx.Conn // production, search_path pg_catalog
 	session    session   // what a session of production.dsn has by itself
@@ -59,7 +60,13 @@ type maker struct {
 // be found. Errors are a [*FileError] for the migrations folder, or that
 // production or scratch cannot be reached.
 func Make(ctx context.Context, f *File, log *slog.Logger) (*Plan, error) {
-	m := &maker{file: f, log: log, plan: newPlan(f), sources: map[uint32]*sourceDraft{}, shared: map[uint32]bool{}, stored: map[int]pgdump.Entry{}}
+	return makeWithCut(ctx, f, log)
+}
+
+// makeOnce makes the plan that has the migrations from a cut on run behind the
+// fence.
+func makeOnce(ctx context.Context, f *File, log *slog.Logger, at cut) (*maker, error) {
+	m := &maker{file: f, log: log, cut: at, plan: newPlan(f), sources: map[uint32]*sourceDraft{}, shared: map[uint32]bool{}, stored: map[int]pgdump.Entry{}}
 	if f.Migrations.Path != "" {
 		var err error
 		if m.migrations, err = ReadMigrations(f.Migrations.Path); err != nil {
@@ -80,7 +87,7 @@ func Make(ctx context.Context, f *File, log *slog.Logger) (*Plan, error) {
 		return nil, err
 	}
 	m.plan.conclude()
-	return m.plan, nil
+	return m, nil
 }
 
 func newPlan(f *File) *Plan {
@@ -112,6 +119,7 @@ func (m *maker) steps(ctx context.Context) error {
 		do  func(context.Context) error
 	}{
 		{"run the migrations in scratch", m.migrate},
+		{"add the labels of enums", m.hoist},
 		{"read what the migrations made", m.readAfter},
 		{"find what stays shared", m.findShared},
 		{"infer where rows come from", m.inferTables},
@@ -125,6 +133,7 @@ func (m *maker) steps(ctx context.Context) error {
 		{"try the structure on the shadow", m.tryOnShadow},
 		{"give transforms their settings", m.settle},
 		{"estimate", m.estimateAll},
+		{"say what runs behind the fence", m.behindTold},
 	} {
 		m.log.Debug("plan", "step", step.act)
 		started := time.Now()

@@ -38,7 +38,7 @@ func newShopAt(t *testing.T, dsn, structure string, migrations ...string) *shop 
 		s.write(t, dir, "00000"+string(rune('2'+i))+"_step.up.sql", sql)
 	}
 	s.file = &File{Path: "pgumbra.yaml", Name: filepath.Base(s.database(t)), Production: ProductionFile{DSN: s.dsn + pathOption(s.dsn), Schemas: []string{"shop"}},
-		Migrations: MigrationsFile{Path: dir}, Build: "auto", Settings: DefaultSettings()}
+		Migrations: MigrationsFile{Path: dir}, Build: Direct, Settings: DefaultSettings()}
 	return s
 }
 

@@ -22,7 +22,9 @@ type Plan struct {
 	FromVersion *int64 `json:"from_version"` // nil: production has no version
 	ToVersion   *int64 `json:"to_version"`
 	Build       Build  `json:"build"`
-	Runnable    bool   `json:"runnable"`
+	// Behind is what runs behind the fence; nil: nothing.
+	Behind   *Behind `json:"behind_fence,omitempty"`
+	Runnable bool    `json:"runnable"`
 	// NothingToDo: production is at the newest version; the plan is otherwise empty.
 	NothingToDo bool `json:"nothing_to_do,omitempty"`
 
@@ -64,8 +66,14 @@ type Build string
 
 // The ways to build.
 const (
-	Direct   Build = "direct"   // rows go through their transforms straight into the shadow
-	Migrated Build = "migrated" // the migrations run for real on a copy
+	// Auto is a wish, never an answer: the longest understood prefix before the
+	// fence, the rest behind it.
+	Auto Build = "auto"
+	// Direct: rows go through their transforms straight into the shadow.
+	Direct Build = "direct"
+	// BehindFence: migrations run for real, behind the fence, in the swapping
+	// transaction; all of them, or those that are not understood and what follows.
+	BehindFence Build = "behind_fence"
 )
 
 // Swap is how a schema's names come to lead to the shadow.

@@ -174,9 +174,6 @@ func (m *maker) lookAtProduction(ctx context.Context) error {
 		m.blocker("server-version", m.session.database, fmt.Sprintf("the server is PostgreSQL %d; %d to %d are supported", major, oldestServer, newestServer), "upgrade the server first")
 		return errBlocked
 	}
-	if m.file.Build == string(Migrated) {
-		m.blocker("build-migrated", m.file.Name, "build: migrated is not available yet", "use build: auto or direct, and write transforms for what cannot be inferred")
-	}
 	if err := m.readProduction(ctx); err != nil {
 		return err
 	}
@@ -315,7 +312,7 @@ func (m *maker) chooseTarget() error {
 	}
 	_, moves := m.plan.SchemaFor(m.version.table.Schema)
 	m.plan.VersionTable = &VersionTable{Name: m.version.table, Moves: moves, Exists: m.version.exists}
-	return nil
+	return m.settleCut()
 }
 
 func (m *maker) schemasEmpty() bool {

@@ -18,6 +18,7 @@ type report struct {
 	FromVersion *int64        `json:"from_version"`
 	ToVersion   *int64        `json:"to_version"`
 	Build       Build         `json:"build"`
+	Behind      *reportBehind `json:"behind_fence"` // null: nothing runs behind the fence
 	Runnable    bool          `json:"runnable"`
 	NothingToDo bool          `json:"nothing_to_do"`
 	Findings    []Finding     `json:"findings"`
@@ -47,10 +48,29 @@ type reportColumn struct {
 	Source     ColumnOrigin `json:"source"`
 }
 
+// reportBehind is what runs for real behind the fence, and why.
+type reportBehind struct {
+	From       int64    `json:"from"`
+	Files      []string `json:"files"`
+	Why        []Reason `json:"why"`
+	EstimateMS int64    `json:"estimate_ms"`
+}
+
+func (b *Behind) report() *reportBehind {
+	if b == nil {
+		return nil
+	}
+	r := &reportBehind{From: b.From, Files: []string{}, Why: append([]Reason{}, b.Why...), EstimateMS: b.EstimateMS}
+	for _, f := range b.Files {
+		r.Files = append(r.Files, f.Name)
+	}
+	return r
+}
+
 // report gathers what the dry run shows. Lists are never nil, so that JSON has
 // [] and not null.
 func (p *Plan) report() report {
-	r := report{Run: p.Run, FromVersion: p.FromVersion, ToVersion: p.ToVersion, Build: cmp.Or(p.Build, Direct),
+	r := report{Run: p.Run, FromVersion: p.FromVersion, ToVersion: p.ToVersion, Build: cmp.Or(p.Build, Direct), Behind: p.Behind.report(),
 		Runnable: p.Runnable, NothingToDo: p.NothingToDo, Estimates: p.Estimates.finite(),
 		Findings: byLevel(p.Findings), Tables: []reportTable{}, Steps: []Step{}}
 	for i := range p.Tables {

@@ -267,7 +267,7 @@ func (p *Plan) guardSQL() []string {
 		all = append(all, fmt.Sprintf("CREATE TRIGGER pgumbra_guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON %s FOR EACH STATEMENT EXECUTE FUNCTION pgumbra.guard_%s('<xid of the drain>')",
 			n.Quoted(), runID))
 	}
-	if p.Settings.Watch.Enabled {
+	if p.Reversible() {
 		all = append(all, "SELECT … -- looks that the triggers of the reverse capture, made before the fence, are on the new tables")
 	}
 	return append(all, p.closeSQL()...)

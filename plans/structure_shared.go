@@ -92,7 +92,7 @@ func (m *maker) shareTypes(inside map[uint32]bool) {
 	}
 	kept := map[uint32]*catalog.Type{}
 	for _, t := range m.after.Types {
-		if m.moving(t.Name.Schema) && !t.Extension && unchangedType(before[t.OID], t) {
+		if m.moving(t.Name.Schema) && !t.Extension && unchangedType(before[t.OID], t) && !m.mentioned(t.Name.Name) {
 			kept[t.OID] = t
 		}
 	}
@@ -136,7 +136,7 @@ func (m *maker) shareSequences() {
 	}
 	for _, s := range m.after.Sequences {
 		b := before[s.OID]
-		if b == nil || !m.moving(s.Name.Schema) || s.Identity || b.Identity || s.Extension || m.positioned(s) {
+		if b == nil || !m.moving(s.Name.Schema) || s.Identity || b.Identity || s.Extension || m.positioned(s) || m.mentioned(m.ownNames(s)...) {
 			continue
 		}
 		if b.Name == s.Name && b.Definition == s.Definition && b.Owner == s.Owner && b.ACL == s.ACL &&

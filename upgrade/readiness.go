@@ -40,7 +40,10 @@ func (w *worker) act(ctx context.Context) (bool, error) {
 	if len(stale) > 0 {
 		return false, w.proveSome(ctx, stale)
 	}
-	if w.until == control.Following {
+	if err := w.try(ctx, wanted); err != nil {
+		return false, err
+	}
+	if w.until == control.Following && (w.run.Plan.Behind == nil || w.trials.last != nil) {
 		return false, w.enough()
 	}
 	if !wanted {

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgumbra/pgumbra/capture"
+	"github.com/pgumbra/pgumbra/cutover"
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
@@ -31,6 +32,9 @@ type Status struct {
 	Blockers   []string        `json:"blockers"`
 	Cutover    json.RawMessage `json:"cutover"`
 	Failure    string          `json:"failure,omitempty"`
+	// Trial of the migrations that run behind the fence; null: none yet, or none
+	// do.
+	Trial *cutover.Trial `json:"trial,omitempty"`
 
 	doubts map[string]string // by table: why it is not verified any more
 }
@@ -114,6 +118,14 @@ func (s *Status) read(ctx context.Context, tx pgx.Tx, run *control.Run) error {
 		s.Blockers = append(s.Blockers, changes...)
 		if err := s.readConditions(ctx, tx, run); err != nil {
 			return err
+		}
+		if run.Plan.Behind != nil {
+			if s.Trial, err = readTrial(ctx, tx, run); err != nil {
+				return err
+			}
+			if text := trialBlocker(run, s.Trial); text != "" {
+				s.Blockers = append(s.Blockers, text)
+			}
 		}
 	}
 	s.judge(run)

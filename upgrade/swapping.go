@@ -56,6 +56,7 @@ func (w *worker) cutOver(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	against = append(against, w.againstTrial()...)
 	if len(against) > 0 {
 		if len(w.structure.changes) > 0 || slices.ContainsFunc(against, func(b cutover.Blocker) bool { return b.Lasting }) {
 			w.swapping.tried = w.run.Plan.Settings.Cutover.Attempts // only a human can help: the series ends

@@ -79,6 +79,7 @@ type worker struct {
 	copier    *shadow.Copier
 	replayer  *replay.Replayer
 	swapping  swapping
+	trials    trials
 	forecast  replay.Forecast
 	counts    counts
 	counted   time.Time

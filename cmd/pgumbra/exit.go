@@ -38,6 +38,7 @@ func exitCode(err error) int {
 		file      *plans.FileError
 		blocked   *upgrade.Blocked
 		different *upgrade.Different
+		failed    *upgrade.MigrationFailed
 		led       *upgrade.ErrLed
 		refused   *plans.RefusedError
 	)
@@ -50,7 +51,7 @@ func exitCode(err error) int {
 		return exitInterrupted
 	case errors.As(err, &usage), errors.As(err, &file):
 		return exitUsage
-	case errors.As(err, &blocked), errors.As(err, &different), errors.As(err, &refused):
+	case errors.As(err, &blocked), errors.As(err, &different), errors.As(err, &failed), errors.As(err, &refused):
 		return exitFindings
 	case errors.As(err, &led), errors.Is(err, control.ErrDeposed):
 		return exitLed

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -49,6 +50,9 @@ func Pinned(setting string) (string, bool) {
 	value, ok := pinned[setting]
 	return value, ok
 }
+
+// PinnedNames are the settings that each session of ours starts with.
+func PinnedNames() []string { return slices.Sorted(maps.Keys(pinned)) }
 
 // Options of a connection beyond its DSN.
 type Options struct {

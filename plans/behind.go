@@ -1,0 +1,343 @@
+package plans
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans/catalog"
+	"github.com/pgumbra/pgumbra/plans/syntax"
+)
+
+// Behind are the migrations that run for real behind the fence: on the shadow,
+// after the drain, in the swapping transaction and under the true names. So
+// whatever they hold, the result is what they would have made of production.
+// Writers wait while they run.
+type Behind struct {
+	From int64 `json:"from"` // the first of them
+	// Built is the version whose structure the shadow is built with; nil: none.
+	Built *int64       `json:"built"`
+	Why   []Reason     `json:"why"`
+	Files []BehindFile `json:"files"`
+	// Session are the settings that a session of production.dsn has by itself:
+	// the migrations run under them, as in place.
+	Session map[string]string `json:"session"`
+	// EstimateMS is a rough guess from the sizes of the tables that the files
+	// name; the trial on the followed shadow measures it.
+	EstimateMS int64 `json:"estimate_ms"`
+}
+
+// Reason is a statement for which migrations run behind the fence.
+type Reason struct {
+	Where   string `json:"where"` // file:line, or the plan file's key
+	Object  string `json:"object"`
+	Message string `json:"message"`
+}
+
+// BehindFile is one migration that runs behind the fence. Its statements are
+// kept with the run: what the trial has tried is what will run.
+type BehindFile struct {
+	Version    int64                    `json:"version"`
+	Name       string                   `json:"name"`
+	Statements []syntax.ScriptStatement `json:"statements"`
+}
+
+// BuiltVersion is the version whose structure the shadow has before the fence.
+func (p *Plan) BuiltVersion() *int64 {
+	if p.Behind != nil {
+		return p.Behind.Built
+	}
+	return p.ToVersion
+}
+
+// Reversible reports whether changes after the swap are recorded for the way
+// back. What migrations make of tables behind the fence has no reverse flow.
+func (p *Plan) Reversible() bool { return p.Settings.Watch.Enabled && p.Behind == nil }
+
+// NeverValid reports whether a foreign key, by its table's name after the swap,
+// is NOT VALID in production and stays so.
+func (p *Plan) NeverValid(table pg.Name, constraint string) bool {
+	return slices.ContainsFunc(p.Entries, func(e Entry) bool {
+		return e.Tag == "FK CONSTRAINT" && p.final(e.Table) == table && constraintName(e) == constraint && strings.Contains(e.SQL, " NOT VALID")
+	})
+}
+
+// cut is where the window of migrations is divided.
+type cut struct {
+	from int64 // the first version behind the fence; 0: none
+	why  []Reason
+}
+
+// understood are the files before the fence, behind those after the cut.
+func (m *maker) understood() []Migration {
+	all := m.migrations.Between(m.plan.FromVersion, *m.plan.ToVersion)
+	if m.cut.from == 0 {
+		return all
+	}
+	return all[:m.firstBehind(all)]
+}
+
+func (m *maker) firstBehind(window []Migration) int {
+	i, _ := slices.BinarySearchFunc(window, m.cut.from, func(f Migration, v int64) int { return compare(f.Version, v) })
+	return i
+}
+
+// settleCut lays the cut once production's version is known, and keeps the
+// statements behind it.
+func (m *maker) settleCut() error {
+	if m.migrations == nil || m.plan.ToVersion == nil {
+		return nil
+	}
+	window := m.migrations.Between(m.plan.FromVersion, *m.plan.ToVersion)
+	if err := m.wishedCut(window); err != nil || m.cut.from == 0 || m.firstBehind(window) == len(window) {
+		return err
+	}
+	i := m.firstBehind(window)
+	m.plan.Build = BehindFence
+	m.plan.Behind = &Behind{From: window[i].Version, Built: m.plan.FromVersion, Why: m.cut.why}
+	if i > 0 {
+		m.plan.Behind.Built = &window[i-1].Version
+	}
+	return m.keepScripts(window[i:])
+}
+
+// wishedCut is what the plan file asks for, unless a cut was found already.
+func (m *maker) wishedCut(window []Migration) error {
+	first := m.file.Migrations.BehindFenceFrom
+	switch {
+	case m.cut.from != 0 || len(window) == 0:
+	case first != nil:
+		m.cut = cut{*first, []Reason{{Where: m.file.Where("migrations.behind_fence_from"), Message: "the plan file says so"}}}
+		if !m.migrations.Has(*first) || *first > *m.plan.ToVersion {
+			m.find(Finding{Level: Blocker, Code: "version-unknown", Object: fmt.Sprint(*first), Where: m.file.Where("migrations.behind_fence_from"),
+				Message: fmt.Sprintf("version %d is not one of those that this run goes through", *first), Fix: "correct migrations.behind_fence_from"})
+			return errBlocked
+		}
+	case m.file.Build == BehindFence:
+		m.cut = cut{window[0].Version, []Reason{{Where: m.file.Where("build"), Message: "the plan file says so"}}}
+	}
+	if m.cut.from != 0 && m.plan.Elsewhere {
+		m.blocker("behind-fence-remote", m.file.Name, "migrations cannot run behind the fence where the shadow is another database, not yet",
+			"leave build and migrations.behind_fence_from away, and describe what is not understood in the plan file under tables")
+		return errBlocked
+	}
+	return nil
+}
+
+func (m *maker) keepScripts(files []Migration) error {
+	for _, f := range files {
+		text, err := os.ReadFile(f.Path)
+		if err != nil {
+			return fmt.Errorf("read migration: %w", err)
+		}
+		statements, notices, err := syntax.Script(f.Name, string(text))
+		if err != nil {
+			return err
+		}
+		for _, n := range notices {
+			m.find(finding(n))
+		}
+		m.plan.Behind.Files = append(m.plan.Behind.Files, BehindFile{f.Version, f.Name, statements})
+	}
+	return nil
+}
+
+// earlier is the next cut to try: before the first statement that is not
+// understood. One without a place may be anywhere. Not ok: there is nothing to
+// gain by another cut.
+func (m *maker) earlier() (cut, bool) {
+	next := cut{why: m.cut.why}
+	if m.file.Build != Auto || m.plan.Elsewhere || m.migrations == nil || m.plan.ToVersion == nil || m.file.Migrations.BehindFenceFrom != nil {
+		return next, false
+	}
+	files := m.understood()
+	if len(files) == 0 {
+		return next, false
+	}
+	next.from = files[0].Version
+	placed := false
+	for _, f := range m.plan.Findings {
+		if f.Level != Blocker || !f.Opaque {
+			continue
+		}
+		next.why = append(next.why, Reason{Where: f.Where, Object: f.Object, Message: f.Message})
+		i := slices.IndexFunc(files, func(file Migration) bool { return strings.HasPrefix(f.Where+":", file.Name+":") })
+		if i >= 0 && (!placed || files[i].Version < next.from) {
+			placed, next.from = true, files[i].Version
+		}
+	}
+	return next, len(next.why) > len(m.cut.why)
+}
+
+// makeWithCut makes plans until one has nothing before the fence that is not
+// understood.
+func makeWithCut(ctx context.Context, f *File, log *slog.Logger) (*Plan, error) {
+	var at cut
+	for {
+		m, err := makeOnce(ctx, f, log, at)
+		if err != nil {
+			return nil, err
+		}
+		next, more := m.earlier()
+		if !more {
+			return m.plan, nil
+		}
+		log.Debug("plan", "cut", next.from)
+		at = next
+	}
+}
+
+// hoist gives the types of scratch the labels that migrations behind the fence
+// add: a label cannot be used in the transaction that adds it. What fails is run
+// behind the fence: its type is made there.
+func (m *maker) hoist(ctx context.Context) error {
+	if m.plan.Behind == nil {
+		return nil
+	}
+	config, err := m.scratch.clientConfig(m.session)
+	if err != nil {
+		return err
+	}
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	for _, f := range m.plan.Behind.Files {
+		for i, s := range f.Statements {
+			if s.Manner != syntax.Hoist {
+				continue
+			}
+			if err := pg.ExecScript(ctx, conn, s.SQL); pg.State(err) != "" {
+				f.Statements[i].Manner = syntax.Run
+			} else if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// mentioned reports whether a migration behind the fence has one of these names in
+// its text, also in code that it runs. Such types and sequences are not shared:
+// the old tables use them too, and would keep them from being dropped.
+func (m *maker) mentioned(names ...string) bool {
+	if m.plan.Behind == nil {
+		return false
+	}
+	for _, name := range names {
+		word := regexp.MustCompile(`(?i)(^|[^\pL\pN_])` + regexp.QuoteMeta(name) + `($|[^\pL\pN_])`)
+		for _, f := range m.plan.Behind.Files {
+			if slices.ContainsFunc(f.Statements, func(s syntax.ScriptStatement) bool { return word.MatchString(s.SQL) }) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// ownNames are a sequence's name and those of the table that it belongs to.
+func (m *maker) ownNames(s *catalog.Sequence) []string {
+	names := []string{s.Name.Name}
+	for _, c := range []*catalog.Catalog{m.before, m.after} {
+		if t := c.ByOID(s.Table); t != nil {
+			names = append(names, t.Name.Name)
+		}
+	}
+	return names
+}
+
+// rememberSession keeps what the migrations behind the fence find set.
+func (m *maker) rememberSession(ctx context.Context) error {
+	conn, err := connectAsClient(ctx, m.file.Production.DSN)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	all := maps.Clone(m.session.parameters)
+	for _, name := range pg.PinnedNames() {
+		var value *string
+		if err := conn.QueryRow(ctx, `SELECT pg_catalog.current_setting($1, true)`, name).Scan(&value); err != nil {
+			return fmt.Errorf("read %s: %w", name, err)
+		}
+		if value != nil && !ownParameters.MatchString(name) {
+			all[name] = *value
+		}
+	}
+	all["search_path"] = m.session.path
+	m.plan.Behind.Session = all
+	return nil
+}
+
+// Bytes a second that an UPDATE or a rewrite of a table gets through, the slow
+// end of what small machines reach.
+const behindRate = 50_000_000
+
+// estimateBehind guesses: a millisecond for each statement, and one pass over
+// each table that a statement names.
+func (m *maker) estimateBehind() {
+	var ms int64
+	for _, f := range m.plan.Behind.Files {
+		ms += int64(len(f.Statements))
+	}
+	for i := range m.plan.Sources {
+		if s := &m.plan.Sources[i]; m.mentioned(s.Name.Name) {
+			ms += s.Bytes * 1000 / behindRate
+		}
+	}
+	m.plan.Behind.EstimateMS = ms
+}
+
+// behindTold says what the cut costs.
+func (m *maker) behindTold(ctx context.Context) error {
+	if m.plan.Behind == nil {
+		return nil
+	}
+	m.estimateBehind()
+	m.tellBehind(m.plan.Behind)
+	return m.rememberSession(ctx)
+}
+
+func (m *maker) tellBehind(b *Behind) {
+	where := ""
+	if len(b.Why) > 0 {
+		where = b.Why[0].Where
+	}
+	m.find(Finding{Level: Warning, Code: "behind-fence", Object: b.Files[0].Name, Where: where,
+		Message: fmt.Sprintf("%s from %s on run for real behind the fence, about %d ms while writers wait and readers do not: %s",
+			plural(len(b.Files), "migration"), b.Files[0].Name, b.EstimateMS, b.reasons()),
+		Fix: "nothing, if writers can wait that long; a trial on the followed shadow measures it before the cutover. Otherwise describe the rows in the plan file under tables, or use build: direct to see what is not understood"})
+	if m.plan.Settings.Watch.Enabled {
+		level := Warning
+		if m.plan.Settings.Watch.RequireReverse {
+			level = Blocker
+		}
+		m.find(Finding{Level: level, Code: "behind-fence-one-way", Object: b.Files[0].Name, Where: where,
+			Message: "what is written after the cutover is not recorded for the way back: no reverse flow leads through migrations that ran behind the fence",
+			Fix:     "nothing, if there is no need to go back; otherwise describe the rows in the plan file under tables"})
+	}
+}
+
+func (b *Behind) reasons() string {
+	var all []string
+	for _, r := range b.Why {
+		text := strings.TrimSpace(r.Object + ": " + r.Message)
+		if r.Where != "" {
+			text = r.Where + ": " + strings.TrimPrefix(text, ": ")
+		}
+		all = append(all, strings.TrimPrefix(text, ": "))
+	}
+	const shown = 3
+	if len(all) > shown {
+		all = append(all[:shown], fmt.Sprintf("and %d more", len(all)-shown))
+	}
+	return strings.Join(all, "; ")
+}
