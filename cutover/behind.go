@@ -23,6 +23,7 @@ func (a *attempt) stepsWithMigrations() []step {
 	return []step{
 		{"compare the tables behind the fence", a.compare},
 		{"drain", a.replayRest},
+		{"read sequences", a.readSequences},
 		{"keep readers out", a.shut},
 		{"swap the names", a.swapNames},
 		{"run the migrations", a.migrate},
@@ -111,6 +112,10 @@ func (c *Cutover) validateMigrated(ctx context.Context) error {
 	return nil
 }
 
+// CodeMigrationFailed is the code of a blocker: a migration failed behind the
+// fence, and all was rolled back.
+const CodeMigrationFailed = "migration-failed"
+
 // migrate runs the migrations for real. A failure is theirs, and final: all is
 // rolled back, and production goes on as if nothing had been.
 func (a *attempt) migrate(ctx context.Context) error {
@@ -122,7 +127,7 @@ func (a *attempt) migrate(ctx context.Context) error {
 	a.out.Migrations = m.times
 	var failed *MigrationError
 	if errors.As(err, &failed) {
-		return refuse(Blocker{Code: "migration-failed", Message: "behind the fence: " + failed.Error(), Lasting: true,
+		return refuse(Blocker{Code: CodeMigrationFailed, Message: "behind the fence: " + failed.Error(), Lasting: true,
 			Fix: "correct the rows in production, or pgumbra abort and correct the migration"})
 	}
 	return err

@@ -2,6 +2,7 @@ package upgrade
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -83,6 +84,9 @@ func (w *worker) cutOver(ctx context.Context) (bool, error) {
 	}
 	if err := w.enter(ctx, control.Following); err != nil {
 		return false, err
+	}
+	if failed := failedMigration(outcome.Blockers); failed != nil {
+		return false, errors.Join(control.NoteTrial(ctx, w.sides.Production, w.run, failed.Trial), failed)
 	}
 	return false, w.notNow(ctx, messages(outcome.Blockers))
 }

@@ -64,6 +64,17 @@ func (w *worker) try(ctx context.Context, wanted bool) error {
 	return nil
 }
 
+// failedMigration is a migration that has failed behind the fence, though its
+// trial went well; nil: none has. Trying again would hold production for nothing.
+func failedMigration(blockers []cutover.Blocker) *MigrationFailed {
+	for _, b := range blockers {
+		if b.Code == cutover.CodeMigrationFailed {
+			return &MigrationFailed{Trial: cutover.Trial{Failed: b.Message}}
+		}
+	}
+	return nil
+}
+
 // againstTrial is what the last trial says against a cutover.
 func (w *worker) againstTrial() []cutover.Blocker {
 	if w.run.Plan.Behind == nil {
