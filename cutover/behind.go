@@ -29,6 +29,7 @@ func (a *attempt) stepsWithMigrations() []step {
 		{"run the migrations", a.migrate},
 		{"wait for old snapshots", a.outwait},
 		{"guard", a.guardMigrated},
+		{"look again", a.lookAgain},
 	}
 }
 
