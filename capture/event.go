@@ -27,6 +27,7 @@ func freezeScript(run *control.Run) string {
 		"{function}", freezeFunction(run.ID).Quoted(),
 		"{fingerprint}", fingerprintFunction(run.ID).Quoted(),
 		"{run}", fmt.Sprint(run.ID),
+		"{ours}", control.Ours(run),
 		"{name}", pg.Literal(run.Name),
 		"{prefix}", pg.Literal(triggerPrefix(run.ID)),
 		"{hint}", pg.Literal("Change it after the upgrade, or abort the upgrade first: pgumbra abort."),

@@ -15,7 +15,7 @@ DECLARE
     touched oid[];
     changed text;
 BEGIN
-    IF starts_with(current_setting('application_name'), 'pgumbra/') THEN
+    IF {ours} THEN
         RETURN; -- ourselves: the swap above all
     END IF;
     IF tg_event = 'table_rewrite' THEN

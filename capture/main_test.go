@@ -328,7 +328,10 @@ func (w *follower) ops() string {
 // ours is a session by whose name the structure freeze knows us.
 func (f *fixture) ours() *pgx.Conn {
 	f.Helper()
-	conn, err := pg.Connect(f.ctx, f.dsn, pg.Options{Component: "test"})
+	config, err := pg.Config(f.dsn, pg.Options{Component: "test"})
+	f.must(err)
+	pg.Sign(&config.Config)
+	conn, err := pgx.ConnectConfig(f.ctx, config)
 	f.must(err)
 	f.Cleanup(func() { conn.Close(f.ctx) })
 	return conn

@@ -24,7 +24,7 @@ func reversed(t *plans.Table) bool { return t.Feed == plans.Copied || t.Feed == 
 
 // PrepareReverse makes the reverse journals, functions and triggers in the
 // shadow's database (pool), on the shadow tables, under their names while the shadow is built. The triggers stay
-// silent for sessions of ours (application_name pgumbra/…), and nobody else
+// silent for sessions of ours, and nobody else
 // writes these tables before the swap. SHARE ROW EXCLUSIVE on each shadow table
 // for a moment, for which our own batches wait. Does nothing where the plan wants
 // no watch; what is there already is kept, so it may be called before each
@@ -80,11 +80,14 @@ func (in *installer) baseOnce(ctx context.Context) error {
 // vacuum, and nobody queues behind us.
 const reverseWait = 30 * time.Second
 
-// unprepared are the shadow tables that have no reverse capture yet.
+// unprepared are the shadow tables that have no reverse capture yet, or one that
+// an older pgumbra made, whose triggers any client could silence by its
+// application_name.
 func (in *installer) unprepared(ctx context.Context) ([]*plans.Table, error) {
 	rows, err := in.pool.Query(ctx, `SELECT k.n FROM pgumbra.captured k
 		WHERE k.run_id = $1 AND k.direction = 'reverse'
-		  AND EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = (k.fingerprint->>'root')::oid AND pg_catalog.starts_with(t.tgname::text, $2))`,
+		  AND EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = (k.fingerprint->>'root')::oid AND pg_catalog.starts_with(t.tgname::text, $2)
+		              AND pg_catalog.pg_get_triggerdef(t.oid) NOT LIKE '%application_name%')`,
 		in.run.ID, triggerPrefix(in.run.ID))
 	if err != nil {
 		return nil, fmt.Errorf("look for the reverse capture: %w", err)

@@ -19,6 +19,7 @@ import (
 type target struct {
 	Journal
 	run     string // the run's name, for messages
+	notOurs string // SQL: the session is none of the run's
 	oid     uint32
 	rowType string // SQL text of the table's row type
 	columns []column
@@ -125,7 +126,7 @@ func reverseTarget(ctx context.Context, db pg.Querier, run *control.Run, table *
 }
 
 func readTarget(ctx context.Context, db pg.Querier, run *control.Run, j Journal, oid uint32) (*target, error) {
-	t := &target{Journal: j, run: run.Name, oid: oid}
+	t := &target{Journal: j, run: run.Name, notOurs: control.NotOurs(run), oid: oid}
 	if err := t.readMembers(ctx, db); err != nil {
 		return nil, fmt.Errorf("read the partitions of %s: %w", j.Table, err)
 	}

@@ -80,7 +80,8 @@ func away(ctx context.Context, dsn string, err error) bool {
 type leadership struct {
 	conn *pgx.Conn
 	mu   sync.Mutex
-	pids map[uint32]bool
+	self pg.Backend
+	open map[uint32]pg.Backend // sessions of the pool, by pid
 
 	led, epoch int64 // the run that is led, once its epoch is raised
 }
@@ -92,8 +93,11 @@ func lead(ctx context.Context, dsn, name string) (*leadership, error) {
 	if err != nil {
 		return nil, fmt.Errorf("production: %w", err)
 	}
-	l := &leadership{conn: conn, pids: map[uint32]bool{}}
+	l := &leadership{conn: conn, open: map[uint32]pg.Backend{}}
 	if err = primary(ctx, conn); err == nil {
+		l.self, err = pg.Self(ctx, conn)
+	}
+	if err == nil {
 		err = l.acquire(ctx, name)
 	}
 	if err != nil {
@@ -123,7 +127,7 @@ func (l *leadership) acquire(ctx context.Context, name string) error {
 		case other.alive && !last.IsZero() && other.beat.After(last):
 			return &ErrLed{Host: other.host, PID: other.pid}
 		case other.stale:
-			if err := l.endSessions(ctx, name, other.backends); err != nil {
+			if err := l.endSessions(ctx, name, other); err != nil {
 				return err
 			}
 		}
@@ -143,12 +147,15 @@ type predecessor struct {
 	host         string
 	pid          int
 	backends     []int32
+	started      []time.Time // of the backends; empty: recorded by an older pgumbra
 	beat         time.Time
 	alive, stale bool
 }
 
 // predecessor reads the last leader of the live run of a name. An earlier run of
-// that name says nothing: whoever holds the lock then is planning a new one.
+// that name says nothing: whoever holds the lock then is planning a new one. It
+// is asked before the control schema is brought up to date, so a column that is
+// not there yet counts as empty.
 func (l *leadership) predecessor(ctx context.Context, name string) (predecessor, error) {
 	var p predecessor
 	there, err := control.Exists(ctx, l.conn)
@@ -156,12 +163,13 @@ func (l *leadership) predecessor(ctx context.Context, name string) (predecessor,
 		return p, err
 	}
 	err = l.conn.QueryRow(ctx, `
-		SELECT l.host, l.pid, l.backends, l.heartbeat,
+		SELECT l.host, l.pid, l.backends, ARRAY(SELECT s.text::timestamptz FROM jsonb_array_elements_text(coalesce(to_jsonb(l)->'started', '[]'))
+		       WITH ORDINALITY AS s (text, n) ORDER BY s.n), l.heartbeat,
 		       l.heartbeat < clock_timestamp() - make_interval(secs => $2)
 		FROM pgumbra.leader l JOIN pgumbra.run r ON r.id = l.run_id
 		WHERE r.name = $1 AND l.heartbeat IS NOT NULL AND r.phase NOT IN ('finished', 'rolled_back', 'aborted')
 		ORDER BY r.id DESC LIMIT 1`,
-		name, deadAfter.Seconds()).Scan(&p.host, &p.pid, &p.backends, &p.beat, &p.stale)
+		name, deadAfter.Seconds()).Scan(&p.host, &p.pid, &p.backends, &p.started, &p.beat, &p.stale)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return p, nil
 	}
@@ -169,16 +177,21 @@ func (l *leadership) predecessor(ctx context.Context, name string) (predecessor,
 	return p, err
 }
 
-// endSessions ends what a dead leader left: its recorded backends and the
-// holder of its lock, if they are still sessions of ours.
-func (l *leadership) endSessions(ctx context.Context, name string, recorded []int32) error {
+// endSessions ends what a dead leader left: its recorded backends, known by
+// when they started, since pids are given again; and the holder of its lock,
+// whose process may have died before it recorded anything. Of the latter and of
+// an older pgumbra's the name is all that is known: it keeps others from being
+// ended, and lets nobody in.
+func (l *leadership) endSessions(ctx context.Context, name string, left predecessor) error {
 	_, err := l.conn.Exec(ctx, `
 		SELECT pg_terminate_backend(a.pid) FROM pg_stat_activity a
-		WHERE a.application_name LIKE 'pgumbra/%' AND a.datname = current_database() AND a.pid <> pg_backend_pid()
-		  AND (a.pid = ANY ($1::int[]) OR a.pid IN (
-		      SELECT k.pid FROM pg_locks k WHERE k.locktype = 'advisory' AND k.granted
-		         AND k.classid = $2 AND k.objid = hashtext($3)::int8 & 4294967295))`,
-		recorded, lockClass, name)
+		WHERE a.datname = current_database() AND a.pid <> pg_backend_pid()
+		  AND (EXISTS (SELECT FROM unnest($1::int[], $2::timestamptz[]) AS r (pid, started) WHERE r.pid = a.pid AND r.started = a.backend_start)
+		    OR a.application_name LIKE 'pgumbra/%'
+		       AND (cardinality($2) = 0 AND a.pid = ANY ($1) OR a.pid IN (
+		            SELECT k.pid FROM pg_locks k WHERE k.locktype = 'advisory' AND k.granted AND k.objsubid = 2
+		               AND k.database = a.datid AND k.classid = $3 AND k.objid = hashtext($4)::int8 & 4294967295)))`,
+		left.backends, left.started, lockClass, name)
 	if err != nil {
 		return fmt.Errorf("end the sessions of a dead leader: %w", err)
 	}
@@ -195,7 +208,7 @@ func (l *leadership) depose(ctx context.Context, run *control.Run) error {
 	if err != nil {
 		return err
 	}
-	if err := l.endSessions(ctx, run.Name, other.backends); err != nil {
+	if err := l.endSessions(ctx, run.Name, other); err != nil {
 		return err
 	}
 	host, err := os.Hostname()
@@ -218,32 +231,35 @@ func (l *leadership) depose(ctx context.Context, run *control.Run) error {
 // pool opens the sessions that do the work; their pids go into the heartbeat.
 func (l *leadership) pool(ctx context.Context, dsn string, limit int, o pg.Options) (*pgxpool.Pool, error) {
 	return pg.NewPoolWith(ctx, dsn, limit, o, func(c *pgxpool.Config) {
-		c.AfterConnect = func(_ context.Context, conn *pgx.Conn) error {
-			l.note(conn.PgConn().PID(), true)
-			return nil
+		c.AfterConnect = l.opened
+		c.BeforeClose = func(conn *pgx.Conn) {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			delete(l.open, conn.PgConn().PID())
 		}
-		c.BeforeClose = func(conn *pgx.Conn) { l.note(conn.PgConn().PID(), false) }
 	})
 }
 
-func (l *leadership) note(pid uint32, open bool) {
+func (l *leadership) opened(ctx context.Context, conn *pgx.Conn) error {
+	b, err := pg.Self(ctx, conn)
+	if err != nil {
+		return err
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if open {
-		l.pids[pid] = true
-	} else {
-		delete(l.pids, pid)
-	}
+	l.open[conn.PgConn().PID()] = b
+	return nil
 }
 
-func (l *leadership) backends() []int32 {
+// backends are this process's sessions in production.
+func (l *leadership) backends() pg.Backends {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	pids := []int32{int32(l.conn.PgConn().PID())}
-	for pid := range l.pids {
-		pids = append(pids, int32(pid))
+	all := pg.Backends{l.self}
+	for _, b := range l.open {
+		all = append(all, b)
 	}
-	return pids
+	return all
 }
 
 // whileBeating runs f with a heartbeat beside it on the lock's own session. If
@@ -281,8 +297,9 @@ func beside(ctx context.Context, every time.Duration, often, f func(context.Cont
 }
 
 func (l *leadership) beat(ctx context.Context, run *control.Run) error {
-	_, err := l.conn.Exec(ctx, `UPDATE pgumbra.leader SET heartbeat = clock_timestamp(), backends = $2
-		WHERE run_id = $1`, run.ID, l.backends())
+	pids, started := l.backends().Columns()
+	_, err := l.conn.Exec(ctx, `UPDATE pgumbra.leader SET heartbeat = clock_timestamp(), backends = $2, started = $3
+		WHERE run_id = $1`, run.ID, pids, started)
 	if err != nil {
 		return fmt.Errorf("heartbeat: %w", err)
 	}

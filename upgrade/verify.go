@@ -75,13 +75,19 @@ func look(ctx context.Context, file *plans.File, run *control.Run) (control.Side
 	o := pg.Options{Component: "verify", SearchPath: run.Plan.SearchPath, Settings: run.Plan.Session}
 	sessions := run.Plan.Settings.Copy.Workers + 2
 	pool, err := pg.NewPool(ctx, file.Production.DSN, sessions, o)
-	if err != nil || !run.Plan.Elsewhere {
-		return control.Together(pool), err
-	}
-	shadow, err := pg.NewPool(ctx, file.Shadow.DSN, sessions, o)
 	if err != nil {
-		pool.Close()
-		return control.Sides{}, fmt.Errorf("the shadow: %w", err)
+		return control.Sides{}, err
 	}
-	return control.Sides{Production: pool, Shadow: shadow}, nil
+	sides := control.Together(pool)
+	if run.Plan.Elsewhere {
+		if sides.Shadow, err = pg.NewPool(ctx, file.Shadow.DSN, sessions, o); err != nil {
+			pool.Close()
+			return control.Sides{}, fmt.Errorf("the shadow: %w", err)
+		}
+	}
+	if err := control.Admit(ctx, sides.Shadow, run); err != nil { // what is pending is replayed first
+		sides.Close()
+		return control.Sides{}, err
+	}
+	return sides, nil
 }

@@ -78,7 +78,7 @@ func Create(ctx context.Context, db pg.Querier, plan *plans.Plan) (*Run, error) 
 	if err != nil {
 		return nil, fmt.Errorf("record run %s: %w", plan.Run, err)
 	}
-	return run, nil
+	return run, writeOurs(ctx, db, run, []string{pg.SessionDigest()})
 }
 
 // Find reads the newest run of a name, over or not. [ErrNoRun] if there is none,

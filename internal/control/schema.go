@@ -80,10 +80,33 @@ func prepare(ctx context.Context, config *pgx.ConnConfig) (bool, error) {
 	if err != nil || now == newest && !dirty {
 		return err == nil, err
 	}
-	if _, err = conn.Exec(ctx, "CREATE SCHEMA IF NOT EXISTS "+Schema); err != nil {
+	if err := makeSchema(ctx, conn); err != nil {
 		return false, fmt.Errorf("make the control schema: %w", err)
 	}
 	return false, nil
+}
+
+// makeSchema makes the control schema, where it is not there, for us alone:
+// journals hold rows, and default privileges may let others in.
+func makeSchema(ctx context.Context, conn *pgx.Conn) error {
+	return pg.ReadCommitted(ctx, conn, func(tx pgx.Tx) error {
+		var there bool
+		err := tx.QueryRow(ctx, `SELECT pg_catalog.to_regnamespace($1) IS NOT NULL`, Schema).Scan(&there)
+		if err != nil || there {
+			return err
+		}
+		if _, err := tx.Exec(ctx, "CREATE SCHEMA IF NOT EXISTS "+Schema); err != nil {
+			return err
+		}
+		var others *string
+		err = tx.QueryRow(ctx, `SELECT string_agg(DISTINCT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(a.grantee)) END, ', ')
+			FROM pg_catalog.pg_namespace n, pg_catalog.aclexplode(n.nspacl) a WHERE n.nspname = $1 AND a.grantee <> n.nspowner`, Schema).Scan(&others)
+		if err != nil || others == nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, "REVOKE ALL ON SCHEMA "+Schema+" FROM "+*others)
+		return err
+	})
 }
 
 // up migrates. A version that is marked dirty was begun by a process that died,

@@ -104,7 +104,8 @@ func SettleShadow(ctx context.Context, production, shadow pg.Querier, run *Run) 
 
 // Adopt records the run in the control schema of the shadow's own database,
 // which [Migrate] made there, under the same number and epoch. Repeated by every
-// leader: under the lock of the run's row it raises the epoch there too. Returns
+// leader: under the lock of the run's row it raises the epoch there too, and this
+// process's sessions alone count as the run's from then on. Returns
 // [ErrOrigin] when the record there is another production's. A standby of it that
 // was promoted passes, to undo the run or to end one that is swapped; who goes on
 // asks [CheckOrigin] too.
@@ -136,7 +137,7 @@ func Adopt(ctx context.Context, shadow pg.Beginner, run *Run, origin Origin) err
 		if err != nil {
 			return fmt.Errorf("raise the epoch on the shadow: %w", err)
 		}
-		return nil
+		return claim(ctx, tx, run)
 	})
 }
 

@@ -149,7 +149,8 @@ func explain(err error) error {
 	return err
 }
 
-// NewPool opens a pool of at most limit sessions and checks that one connects.
+// NewPool opens a pool of at most limit sessions, which are known as ours (see
+// [Sign]), and checks that one connects.
 func NewPool(ctx context.Context, dsn string, limit int, o Options) (*pgxpool.Pool, error) {
 	return NewPoolWith(ctx, dsn, limit, o, func(*pgxpool.Config) {})
 }
@@ -161,6 +162,7 @@ func NewPoolWith(ctx context.Context, dsn string, limit int, o Options, configur
 		return nil, fmt.Errorf("read the connection string: %w", err)
 	}
 	o.apply(&c.ConnConfig.Config)
+	Sign(&c.ConnConfig.Config)
 	c.MaxConns = int32(limit)
 	configure(c)
 	pool, err := pgxpool.NewWithConfig(ctx, c)
