@@ -45,6 +45,9 @@ func (c *Cutover) After(ctx context.Context) error {
 	if err := dropGuards(ctx, c.Sides.Production, c.Upgrade); err != nil {
 		return err
 	}
+	if err := c.dropGate(ctx); err != nil {
+		return err
+	}
 	if err := c.validateMigrated(ctx); err != nil {
 		return err
 	}
@@ -116,7 +119,8 @@ func (c *Cutover) outliveSnapshots(ctx context.Context, s swapRecord) error {
 	for {
 		var found []session
 		err := pinned(ctx, c.Sides.Production, func(tx pgx.Tx) (err error) {
-			found, err = sessions(ctx, tx, holdersSQL, s.guard, 0)
+			pids, started := c.own().Columns()
+			found, err = sessions(ctx, tx, holdersSQL, s.guard, 0, pids, started)
 			return err
 		})
 		if err != nil {
@@ -266,9 +270,12 @@ func untilLocked(ctx context.Context, transaction func() error) error {
 // before the swap, so that pools make new ones without old prepared statements.
 // Sessions that this role may not end are left, and logged.
 func (c *Cutover) recycle(ctx context.Context, swapped time.Time) error {
+	ours, started := c.own().Columns()
 	rows, err := c.Sides.Production.Query(ctx, `SELECT pid FROM pg_catalog.pg_stat_activity
 		WHERE datname = pg_catalog.current_database() AND backend_type = 'client backend' AND state = 'idle'
-		  AND backend_start < $1 AND pid <> pg_catalog.pg_backend_pid() AND application_name NOT LIKE 'pgumbra/%'`, swapped)
+		  AND backend_start < $1 AND pid <> pg_catalog.pg_backend_pid()
+		  AND NOT EXISTS (SELECT FROM unnest($2::int[], $3::timestamptz[]) AS o (id, started) WHERE o.id = pid AND o.started = backend_start)`,
+		swapped, ours, started)
 	if err != nil {
 		return fmt.Errorf("list idle sessions: %w", err)
 	}

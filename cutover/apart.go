@@ -75,6 +75,7 @@ func (c *Cutover) openApart(ctx context.Context, out *Outcome) (*apart, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.trying = production.backends
 	a := &apart{attempt: &attempt{pair: production, c: c, plan: c.Upgrade.Plan, out: out}, progress: progress{Place: placeOf(c.ShadowDSN)}}
 	if a.shadow, err = openPair(ctx, c.ShadowDSN); err != nil {
 		production.close(ctx)
@@ -159,7 +160,7 @@ func (a *apart) begin(ctx context.Context) error {
 		a.waitedOn = a.shadow.waitedOn
 		return err
 	}
-	return nil
+	return a.c.closedStill(ctx, a.shadow.swapper)
 }
 
 // pause holds clients: what they have begun ends, what comes waits. Clients that
@@ -185,7 +186,8 @@ func (a *apart) whyNotHeld(ctx context.Context, since time.Time, cause error) er
 	if ctx.Err() != nil || errors.Is(cause, control.ErrDeposed) {
 		return cause
 	}
-	found, err := sessions(ctx, a.onlook, openSQL, time.Since(since).Seconds())
+	pids, started := a.c.own().Columns()
+	found, err := sessions(ctx, a.onlook, openSQL, time.Since(since).Seconds(), pids, started)
 	if err != nil {
 		return fmt.Errorf("look who keeps clients from being held: %w", err)
 	}
@@ -271,7 +273,7 @@ func (a *apart) recordThere(ctx context.Context) error {
 // refuseWrites fences production for good: until then the locks do it. Capture
 // goes on, so that there is no gap in it should this be undone; nothing comes.
 func (a *apart) refuseWrites(ctx context.Context) error {
-	err := a.play(ctx, a.pair, []stage{{"fence", append([]string{closedFence(a.c.Upgrade, a.progress.Place)},
+	err := a.play(ctx, a.pair, []stage{{"fence", append([]string{closedFence(a.c.Upgrade, a.progress.Place, control.Ours(a.c.Upgrade))},
 		farFence(a.c.Upgrade, a.facts.production)...)}, {"sequences", a.closeSequences()}})
 	if err != nil {
 		return err

@@ -36,6 +36,7 @@ func (c *Cutover) open(ctx context.Context, out *Outcome) (*attempt, error) {
 	if a.pair, err = openPair(ctx, c.DSN); err != nil {
 		return nil, err
 	}
+	c.trying = a.backends
 	if a.facts, err = gather(ctx, a.onlook, a.plan); err != nil {
 		a.close(ctx)
 		return nil, err
@@ -52,7 +53,8 @@ func (c *Cutover) open(ctx context.Context, out *Outcome) (*attempt, error) {
 // for in another database.
 func (a *attempt) rehearse(ctx context.Context) error {
 	const anyTransaction = "3"
-	if _, err := sessions(ctx, a.onlook, holdersSQL, anyTransaction, a.pid); err != nil {
+	pids, started := a.c.own().Columns()
+	if _, err := sessions(ctx, a.onlook, holdersSQL, anyTransaction, a.pid, pids, started); err != nil {
 		return fmt.Errorf("look for old snapshots: %w", err)
 	}
 	if _, err := a.c.checkConditions(ctx, a.onlook); err != nil {

@@ -39,6 +39,7 @@ func (a *attempt) namesScript() []stage {
 	return []stage{
 		{"sequences", ownSequences(a.plan)},
 		{"structure", entryStatements(a.c.Parts.SwapEntries())},
+		{"gate", []string{opened(gateName(a.c.Upgrade))}},
 		{"old side", oldSide(a.c.Upgrade, a.facts)},
 		{"names", names(a.plan, a.facts.moves)},
 	}

@@ -31,7 +31,7 @@ func (c *Cutover) Check(ctx context.Context) ([]Blocker, error) {
 		return c.checkApart(ctx)
 	}
 	all, err := checked(ctx, c.Sides.Production,
-		c.checkPrivileges, c.checkTables, c.checkPrepared, c.checkIndexes, c.checkLocks, c.checkSessions, c.checkConditions)
+		c.checkPrivileges, c.checkTables, c.checkPrepared, c.checkIndexes, c.checkGate, c.checkLocks, c.checkSessions, c.checkConditions)
 	if err != nil {
 		return nil, err
 	}
@@ -201,7 +201,8 @@ func roomForLocks(ctx context.Context, db pg.Querier, need int64) ([]Blocker, er
 // replays WAL, whatever the names are.
 func (c *Cutover) checkSessions(ctx context.Context, db pg.Querier) ([]Blocker, error) {
 	production, _ := schemaNames(c.Upgrade.Plan)
-	found, err := sessions(ctx, db, inWaySQL, production, c.settings().MaxStall.Seconds(), true)
+	pids, started := c.own().Columns()
+	found, err := sessions(ctx, db, inWaySQL, production, c.settings().MaxStall.Seconds(), true, pids, started)
 	if err != nil {
 		return nil, fmt.Errorf("look for open transactions: %w", err)
 	}

@@ -17,7 +17,7 @@ func (c *Cutover) checkApart(ctx context.Context) ([]Blocker, error) {
 	if err != nil {
 		return nil, err
 	}
-	there, err := checked(ctx, c.Sides.Shadow, c.checkCreate, c.checkTables, c.checkPrepared, c.checkIndexes, c.checkLocksOf(shadow), c.checkShadowConditions)
+	there, err := checked(ctx, c.Sides.Shadow, c.checkCreate, c.checkTables, c.checkPrepared, c.checkIndexes, c.checkGate, c.checkLocksOf(shadow), c.checkShadowConditions)
 	if err != nil {
 		return nil, fmt.Errorf("the shadow: %w", err)
 	}
@@ -75,7 +75,8 @@ func (c *Cutover) checkTraffic(ctx context.Context) ([]Blocker, error) {
 // checkLockers names sessions that would keep the fence from standing.
 func (c *Cutover) checkLockers(ctx context.Context, db pg.Querier) ([]Blocker, error) {
 	production, _ := schemaNames(c.Upgrade.Plan)
-	found, err := sessions(ctx, db, inWaySQL, production, c.settings().MaxStall.Seconds(), false)
+	pids, started := c.own().Columns()
+	found, err := sessions(ctx, db, inWaySQL, production, c.settings().MaxStall.Seconds(), false, pids, started)
 	if err != nil {
 		return nil, fmt.Errorf("look for open transactions: %w", err)
 	}

@@ -138,7 +138,8 @@ func (c *Cutover) look(ctx context.Context, dsn, xid string) (status string, swa
 	return status, swapped, err
 }
 
-// end ends a backend of a cutover's if it still is in that transaction.
+// end ends a backend of a cutover's if it still is in that transaction, whose
+// number nobody else has.
 func end(ctx context.Context, dsn, xid string, backend uint32) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
@@ -148,6 +149,6 @@ func end(ctx context.Context, dsn, xid string, backend uint32) error {
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
 	_, err = conn.Exec(ctx, `SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
-		WHERE pid = $1 AND backend_xid = $2::xid8::xid AND application_name = 'pgumbra/cutover'`, backend, xid)
+		WHERE pid = $1 AND backend_xid = $2::xid8::xid`, backend, xid)
 	return err
 }

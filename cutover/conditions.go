@@ -14,7 +14,9 @@ import (
 
 // checkConditions asks the list of conditions on production's side.
 func (c *Cutover) checkConditions(ctx context.Context, db pg.Querier) ([]Blocker, error) {
-	return askConditions(ctx, db, c.Upgrade.Plan.SwapsOn(), c.Upgrade.Plan.Rests())
+	scope := c.Upgrade.Plan.Rests()
+	scope.Own = c.own()
+	return askConditions(ctx, db, c.Upgrade.Plan.SwapsOn(), scope)
 }
 
 // checkShadowConditions asks it in the shadow's own database.

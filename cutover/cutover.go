@@ -85,10 +85,14 @@ type Cutover struct {
 	Traffic Traffic
 	Upgrade *control.Run
 	Parts   Parts
-	Log     *slog.Logger
+	// Own are this process's sessions in production beside the attempt's, which
+	// nobody waits for; nil: none.
+	Own func() pg.Backends
+	Log *slog.Logger
 
 	attempts  int
-	keysClean time.Time // when NewForeignKeys last had nothing to say
+	trying    pg.Backends // the attempt's sessions in production
+	keysClean time.Time   // when NewForeignKeys last had nothing to say
 	// drawnFirst are sequences, by oid, that clients draw from before they lock a
 	// table: see [attempt.fence].
 	drawnFirst []uint32
@@ -181,6 +185,9 @@ func (c *Cutover) attempt(ctx context.Context, out *Outcome) error {
 	defer a.close(ctx)
 	if err := a.calm(ctx); err != nil {
 		return a.judge(ctx, "keep autovacuum off the shadow", err)
+	}
+	if err := c.closedStill(ctx, a.swapper); err != nil {
+		return err
 	}
 	if err := a.fence(ctx); err != nil {
 		return a.judge(ctx, "fence", err)

@@ -46,13 +46,17 @@ func (c *Cutover) Finish(ctx context.Context, old OldSide) error {
 	if c.Sides.Apart() {
 		return c.finishApart(ctx, old)
 	}
-	return finish(ctx, c.Sides.Production, c.Upgrade, old)
+	return c.finish(ctx, old)
 }
 
 // finish ends the watch once capture is removed: guards go, the old schemas are
 // dropped if told, and the phase becomes finished.
-func finish(ctx context.Context, pool *pgxpool.Pool, run *control.Run, old OldSide) error {
+func (c *Cutover) finish(ctx context.Context, old OldSide) error {
+	pool, run := c.Sides.Production, c.Upgrade
 	if err := dropGuards(ctx, pool, run); err != nil {
+		return err
+	}
+	if err := c.dropGate(ctx); err != nil {
 		return err
 	}
 	if old == DropOld {
@@ -60,7 +64,29 @@ func finish(ctx context.Context, pool *pgxpool.Pool, run *control.Run, old OldSi
 			return err
 		}
 	}
+	if err := c.lockOut(ctx, pool, fenceFunction(run, passNobody)); err != nil {
+		return err
+	}
 	return finished(ctx, pool, run)
+}
+
+// passNobody is for a fence that stays behind when the run is over.
+const passNobody = "false"
+
+// lockOut ends what let sessions of ours pass in production: the fence, if it
+// stays, has this text from now on.
+func (c *Cutover) lockOut(ctx context.Context, pool *pgxpool.Pool, fence string) error {
+	return pg.ReadCommitted(ctx, pool, func(tx pgx.Tx) error {
+		var stands bool
+		err := tx.QueryRow(ctx, `SELECT pg_catalog.to_regprocedure($1) IS NOT NULL`, fenceName(c.Upgrade).Quoted()+"()").Scan(&stands)
+		if err == nil && stands {
+			_, err = tx.Exec(ctx, fence)
+		}
+		if err != nil {
+			return fmt.Errorf("leave the fence behind: %w", err)
+		}
+		return control.Disown(ctx, tx, c.Upgrade)
+	})
 }
 
 // finished moves the phase.

@@ -24,6 +24,12 @@ func (c *Cutover) finishApart(ctx context.Context, old OldSide) error {
 			return err
 		}
 	}
+	if err := c.lockOut(ctx, c.Sides.Production, closedFence(c.Upgrade, placeOf(c.ShadowDSN), passNobody)); err != nil {
+		return err
+	}
+	if err := control.Disown(ctx, c.Sides.Shadow, c.Upgrade); err != nil {
+		return err
+	}
 	// The shadow's record first: production's says that all is done.
 	_, err = c.Sides.Shadow.Exec(ctx, `UPDATE pgumbra.run SET phase = $3, ended_at = coalesce(ended_at, clock_timestamp())
 		WHERE id = $1 AND epoch = $2`, c.Upgrade.ID, c.Upgrade.Epoch, control.Finished)

@@ -3,7 +3,6 @@ package cutover
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -11,14 +10,14 @@ import (
 	"github.com/pgumbra/pgumbra/internal/pg"
 )
 
-// Triggers of a cutover to another database. Both stand while capture compares
-// fingerprints, which leave names out that begin like this; and they fire before
-// all others of their kind.
+// Both stand while capture compares fingerprints, which leave names out that
+// begin like this; and they fire before all others of their kind.
 const (
-	// farFenceTrigger refuses writes to production, once its function is closed.
+	// farFenceTrigger refuses writes to production, once its function is closed,
+	// in a cutover to another database.
 	farFenceTrigger = "!pgumbra_fence"
-	// gateTrigger refuses writes to the shadow until its function is opened in
-	// the swap. Sessions of ours pass.
+	// gateTrigger refuses writes to the shadow, from its build until its function
+	// is opened in the swap. Sessions of ours pass.
 	gateTrigger = "!pgumbra_gate"
 )
 
@@ -33,7 +32,7 @@ func gateName(run *control.Run) pg.Name {
 const (
 	closedText = `CREATE OR REPLACE FUNCTION %s() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog AS $pgumbra$
 BEGIN
-    IF current_setting('pgumbra.replay', true) = '%d' THEN
+    IF %s THEN
         RETURN NULL;
     END IF;
     RAISE EXCEPTION '%%', TG_TABLE_SCHEMA || '.' || TG_TABLE_NAME || %s USING ERRCODE = '25006', HINT = %s;
@@ -42,16 +41,17 @@ $pgumbra$`
 	openText = `CREATE OR REPLACE FUNCTION %s() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'`
 )
 
-// closedFence names the place where clients belong from now on.
-func closedFence(run *control.Run, place string) string {
+// closedFence names the place where clients belong from now on, and lets a
+// condition pass: sessions of ours, as long as there are any.
+func closedFence(run *control.Run, place, pass string) string {
 	place = pg.ASCII(place)
-	return fmt.Sprintf(closedText, fenceName(run).Quoted(), run.ID,
+	return fmt.Sprintf(closedText, fenceName(run).Quoted(), pass,
 		pg.Literal(" is the old side of upgrade "+run.Name+": the data live at "+place+" now"),
 		pg.Literal("Connect to "+place+"; this server answers queries of old data only."))
 }
 
 func closedGate(run *control.Run) string {
-	return fmt.Sprintf(closedText, gateName(run).Quoted(), run.ID,
+	return fmt.Sprintf(closedText, gateName(run).Quoted(), control.Ours(run),
 		pg.Literal(" belongs to upgrade "+run.Name+", which has not got here yet"),
 		pg.Literal("Go on writing to the database that is upgraded."))
 }
@@ -64,10 +64,9 @@ func farFence(run *control.Run, tables []relation) []string {
 	return always(farFenceTrigger, tables, fenceName(run), "")
 }
 
-// gates puts the gate on tables. The condition costs our batches no call.
+// gates puts the gate on tables.
 func gates(run *control.Run, tables []relation) []string {
-	return always(gateTrigger, tables, gateName(run),
-		" WHEN (NOT pg_catalog.starts_with(pg_catalog.current_setting('application_name'), 'pgumbra/'))")
+	return always(gateTrigger, tables, gateName(run), " WHEN "+control.NotOurs(run))
 }
 
 // always makes a statement trigger that fires at any session_replication_role.
@@ -89,34 +88,6 @@ func makeFunction(ctx context.Context, tx pgx.Tx, text string, name pg.Name) err
 		return fmt.Errorf("make function %s: %w", name, err)
 	}
 	return strip(ctx, tx, "FUNCTION", name.Quoted()+"()", functionACL, name)
-}
-
-// closeGate makes the gate's function, golang-migrate's row and the gate on
-// every table of the shadow that has none yet. SHARE ROW EXCLUSIVE on these
-// waits for batches of ours and for autovacuum, which gives way.
-func (c *Cutover) closeGate(ctx context.Context, tx pgx.Tx) error {
-	if err := makeFunction(ctx, tx, closedGate(c.Upgrade), gateName(c.Upgrade)); err != nil {
-		return err
-	}
-	if err := c.versionInShadow(ctx, tx); err != nil {
-		return err
-	}
-	_, shadow := schemaNames(c.Upgrade.Plan)
-	tables, err := relations(ctx, tx, shadow)
-	if err != nil {
-		return err
-	}
-	open, err := without(ctx, tx, gateTrigger, tables)
-	if err != nil || len(open) == 0 {
-		return err
-	}
-	if _, err := tx.Exec(ctx, "SET LOCAL lock_timeout = '10s'"); err != nil {
-		return err
-	}
-	if err := pg.ExecScript(ctx, tx.Conn(), strings.Join(gates(c.Upgrade, open), ";\n")); err != nil {
-		return fmt.Errorf("put the gate on the shadow's tables: %w", err)
-	}
-	return nil
 }
 
 // without are those of some tables that lack an enabled trigger.

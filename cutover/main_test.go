@@ -152,6 +152,17 @@ func connect(t *testing.T, dsn string) *pgx.Conn {
 
 func (f *fixture) client() *pgx.Conn { f.t.Helper(); return connect(f.t, f.dsn) }
 
+// ours opens a session of this process's, as an attempt has them.
+func (f *fixture) ours() *pgx.Conn {
+	f.t.Helper()
+	conn, err := openSession(context.Background(), f.dsn)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	f.t.Cleanup(func() { _ = conn.Close(context.Background()) })
+	return conn
+}
+
 func run(t *testing.T, conn *pgx.Conn, sql string, args ...any) {
 	t.Helper()
 	if _, err := conn.Exec(context.Background(), sql, args...); err != nil {

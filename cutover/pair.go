@@ -20,6 +20,8 @@ type pair struct {
 	swapper *pgx.Conn
 	onlook  *pgx.Conn
 	pid     uint32 // swapper's backend
+	// both, as the server knows them
+	backends pg.Backends
 
 	waitedOn []Blocker // last sample of who stood in swapper's way
 }
@@ -35,6 +37,14 @@ func openPair(ctx context.Context, dsn string) (*pair, error) {
 		return nil, err
 	}
 	p.pid = p.swapper.PgConn().PID()
+	for _, conn := range []*pgx.Conn{p.swapper, p.onlook} {
+		b, err := pg.Self(ctx, conn)
+		if err != nil {
+			p.close(ctx)
+			return nil, err
+		}
+		p.backends = append(p.backends, b)
+	}
 	return p, nil
 }
 
@@ -45,6 +55,7 @@ func openSession(ctx context.Context, dsn string) (*pgx.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	pg.Sign(&config.Config)
 	config.BuildContextWatcherHandler = func(conn *pgconn.PgConn) ctxwatch.Handler {
 		return &pgconn.CancelRequestContextWatcherHandler{Conn: conn, DeadlineDelay: 2 * time.Second}
 	}

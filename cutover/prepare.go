@@ -19,6 +19,9 @@ func (c *Cutover) prepare(ctx context.Context) error {
 	if err := c.prepareShadow(ctx); err != nil {
 		return err
 	}
+	if err := c.CloseShadow(ctx); err != nil {
+		return err
+	}
 	return pg.ReadCommitted(ctx, c.Sides.Production, func(tx pgx.Tx) error {
 		if err := control.CheckEpoch(ctx, tx, c.Upgrade); err != nil {
 			return err
@@ -26,7 +29,7 @@ func (c *Cutover) prepare(ctx context.Context) error {
 		if err := makeFunction(ctx, tx, guardFunction(c.Upgrade), guardName(c.Upgrade)); err != nil {
 			return err
 		}
-		if err := makeFunction(ctx, tx, fenceFunction(c.Upgrade), fenceName(c.Upgrade)); err != nil {
+		if err := makeFunction(ctx, tx, fenceFunction(c.Upgrade, control.Ours(c.Upgrade)), fenceName(c.Upgrade)); err != nil {
 			return err
 		}
 		for _, sql := range []string{readFunction(c.Upgrade),
@@ -102,22 +105,17 @@ END
 $pgumbra$`, readFunctionName(run).Quoted())
 }
 
-// PassFence is what a session of ours sets, for a transaction, to write to the
-// old side of a run behind its triggers.
-func PassFence(run *control.Run) string {
-	return fmt.Sprintf("SELECT pg_catalog.set_config('pgumbra.replay', '%d', true)", run.ID)
-}
-
-func fenceFunction(run *control.Run) string {
+// fenceFunction lets a condition pass: sessions of ours, as long as there are any.
+func fenceFunction(run *control.Run, pass string) string {
 	return fmt.Sprintf(`CREATE OR REPLACE FUNCTION %s() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog AS $pgumbra$
 BEGIN
-    IF current_setting('pgumbra.replay', true) = '%d' THEN
+    IF %s THEN
         RETURN NULL;
     END IF;
     RAISE EXCEPTION '%%.%% is the old side of upgrade %%: the data live in %% now', TG_TABLE_SCHEMA, TG_TABLE_NAME, %s, TG_ARGV[0]
         USING ERRCODE = '25006', HINT = 'Write to the table by its name; a function or view that still leads here must be made again.';
 END
-$pgumbra$`, fenceName(run).Quoted(), run.ID, pg.Literal(run.Name))
+$pgumbra$`, fenceName(run).Quoted(), pass, pg.Literal(run.Name))
 }
 
 const (

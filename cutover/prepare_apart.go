@@ -32,12 +32,12 @@ func (c *Cutover) prepareApart(ctx context.Context) error {
 		if err := c.undecided(ctx, tx); err != nil {
 			return err
 		}
-		return c.closeGate(ctx, tx)
+		return c.versionInShadow(ctx, tx)
 	})
 	if err != nil {
 		return fmt.Errorf("the shadow: %w", err)
 	}
-	return nil
+	return c.CloseShadow(ctx)
 }
 
 // errDecided says that a swap is under way or done: opening the fence now, or

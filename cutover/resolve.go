@@ -103,7 +103,7 @@ func (c *Cutover) fenceStands(ctx context.Context, p *progress) error {
 	production, _ := schemaNames(c.Upgrade.Plan)
 	var open []relation
 	err := pinned(ctx, c.Sides.Production, func(tx pgx.Tx) error {
-		if err := makeFunction(ctx, tx, closedFence(c.Upgrade, p.Place), fenceName(c.Upgrade)); err != nil {
+		if err := makeFunction(ctx, tx, closedFence(c.Upgrade, p.Place, control.Ours(c.Upgrade)), fenceName(c.Upgrade)); err != nil {
 			return err
 		}
 		tables, err := relations(ctx, tx, production)

@@ -33,6 +33,9 @@ type session struct {
 	Wrapper bool       // autovacuum that must not be interrupted
 }
 
+// sessions runs a query for some. But for blocking.sql its last two parameters
+// are the sessions that are ours, by pid and start: application_name says
+// nothing, since a client may set it, too.
 func sessions(ctx context.Context, db pg.Querier, sql string, args ...any) ([]session, error) {
 	rows, err := db.Query(ctx, sql, args...)
 	if err != nil {
@@ -124,11 +127,20 @@ func (a *attempt) outwait(ctx context.Context) error {
 }
 
 func (a *attempt) holders(ctx context.Context) ([]session, error) {
-	found, err := sessions(ctx, a.onlook, holdersSQL, a.guard, a.pid)
+	pids, started := a.c.own().Columns()
+	found, err := sessions(ctx, a.onlook, holdersSQL, a.guard, a.pid, pids, started)
 	if err != nil {
 		return nil, fmt.Errorf("look for old snapshots: %w", err)
 	}
 	return found, nil
+}
+
+// own are the sessions in production that are ours.
+func (c *Cutover) own() pg.Backends {
+	if c.Own == nil {
+		return c.trying
+	}
+	return append(c.Own(), c.trying...)
 }
 
 // still are those of now that are not exempt and whose transaction was there

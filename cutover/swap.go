@@ -31,6 +31,7 @@ func (a *attempt) script() []stage {
 		{"sequences", ownSequences(a.plan)},
 		{"structure", entryStatements(a.c.Parts.SwapEntries())},
 		{"reverse capture", a.c.reverseCheck()},
+		{"gate", []string{opened(gateName(a.c.Upgrade))}},
 		{"guard", guardTriggers(a.c.Upgrade, a.facts.shadow, a.guard)},
 		{"read guard", readGuards(a.c.Upgrade, a.facts.shadow, a.guard)},
 		{"old side", oldSide(a.c.Upgrade, a.facts)},

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
 
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
@@ -60,12 +61,14 @@ func TestOldSideRefusesWritesButNotOurs(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	run(t, conn, "BEGIN")
-	run(t, conn, PassFence(f.Upgrade))
-	run(t, conn, f.fill("DELETE FROM {old}.entry"))
-	run(t, conn, "COMMIT")
-	_, err := conn.Exec(context.Background(), f.fill("DELETE FROM {old}.entry"))
-	sqlState(t, err, pg.ReadOnlyTransaction)
+	run(t, f.ours(), f.fill("DELETE FROM {old}.entry"))
+	if err := f.Finish(context.Background(), KeepOld); err != nil {
+		t.Fatal(err)
+	}
+	for _, session := range []*pgx.Conn{conn, f.ours()} { // nobody's is the run's any more
+		_, err := session.Exec(context.Background(), f.fill("DELETE FROM {old}.entry"))
+		sqlState(t, err, pg.ReadOnlyTransaction)
+	}
 }
 
 func TestMoveKeepsExtensionsSchemaOwnerAndPrivileges(t *testing.T) {

@@ -266,7 +266,7 @@ func TestStepsApartShowPipesAndWhoLeads(t *testing.T) {
 		!strings.Contains(fence, `ALTER TABLE ONLY "shop"."orders" ENABLE ALWAYS TRIGGER "!pgumbra_fence"`) || strings.Contains(fence, "DISABLE") {
 		t.Errorf("fence: %s", fence)
 	}
-	if ready := strings.Join(find(t, p.Steps, "Make ready").SQL, "\n"); !strings.Contains(ready, `"!pgumbra_gate"`) {
+	if ready := strings.Join(find(t, p.Steps, "Keep everybody else off").SQL, "\n"); !strings.Contains(ready, `"!pgumbra_gate"`) {
 		t.Errorf("make ready: %s", ready)
 	}
 	for _, s := range p.Steps {

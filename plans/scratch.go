@@ -87,6 +87,10 @@ func (m *maker) createScratch(ctx context.Context, s *scratch) error {
 		}
 		return fmt.Errorf("create database %s: %w", name, err)
 	}
+	// A sample of production's rows comes in.
+	if _, err := s.admin.Exec(ctx, "REVOKE ALL ON DATABASE "+pg.Ident(s.name)+" FROM PUBLIC"); err != nil {
+		return fmt.Errorf("keep others out of database %s: %w", s.name, err)
+	}
 	_, err = s.admin.Exec(ctx, "COMMENT ON DATABASE "+pg.Ident(s.name)+" IS "+pg.Literal(scratchMark+m.file.Name))
 	return err
 }

@@ -40,6 +40,7 @@ func (p *Plan) buildingSteps() []Step {
 			SQL: p.entrySQL(StageBuild)},
 		{Phase: "building", Title: "Put in the rows that the migrations inserted into new tables", Lock: noLock, Waits: shadowOnly,
 			SQL: p.carriedSQL()},
+		p.closeStep(),
 	}
 }
 
@@ -120,6 +121,7 @@ func (p *Plan) cutoverSteps() []Step {
 		{Phase: "cutover", Title: "Set the shadow's own sequences", Lock: mode, Waits: held, SQL: p.sequenceSQL()},
 		{Phase: "cutover", Title: "Add foreign keys (not validated yet), triggers, rules and checks that would have acted on the copy", Lock: mode, Waits: held,
 			SQL: p.swapEntrySQL()},
+		{Phase: "cutover", Title: "Open the shadow", Lock: mode, Waits: held, SQL: p.openSQL()},
 		{Phase: "cutover", Title: "Guard the new tables against statements with an older snapshot; record changes for the way back; close the old tables",
 			Lock: mode, Waits: held, SQL: p.guardSQL()},
 		{Phase: "cutover", Title: "Swap the names and commit", Lock: p.swapLock(mode), Waits: held, SQL: p.swapSQL()},
@@ -142,7 +144,7 @@ func (p *Plan) swapLock(mode string) string {
 }
 
 func (p *Plan) watchingSteps() []Step {
-	var guards []string
+	guards := p.dropGateSQL()
 	for _, n := range p.shadowRelations() {
 		guards = append(guards, "DROP TRIGGER pgumbra_guard ON "+p.final(n).Quoted())
 	}
@@ -152,7 +154,7 @@ func (p *Plan) watchingSteps() []Step {
 		}
 	}
 	return []Step{
-		{Phase: "watching", Title: "Drop the guard and the capture of the old tables", Lock: "ACCESS EXCLUSIVE",
+		{Phase: "watching", Title: "Drop the gate, the guard and the capture of the old tables", Lock: "ACCESS EXCLUSIVE",
 			Waits: "readers and writers of one table at a time, 100 ms an attempt, repeated until it was got at once", SQL: guards},
 		{Phase: "watching", Title: "Validate the foreign keys", Lock: "SHARE UPDATE EXCLUSIVE, ROW SHARE on the referenced table",
 			Waits: "nobody but DDL and VACUUM of that table", SQL: p.validateSQL()},

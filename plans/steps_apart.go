@@ -24,6 +24,7 @@ func (p *Plan) buildingApart() []Step {
 			SQL: []string{"-- the statements of the step before"}},
 		{Phase: "building", Title: "Put in the rows that the migrations inserted into new tables", Lock: noLock, Waits: shadowOnly,
 			SQL: p.carriedSQL()},
+		p.closeStep(),
 	}
 }
 
@@ -36,7 +37,7 @@ func (p *Plan) cutoverApart() []Step {
 		c.MaxStall, c.Attempts)
 	queued := "clients that come through the pool queue; others that write wait, and are refused later"
 	return []Step{
-		{Phase: "cutover", Title: "Make ready: on the shadow the reverse capture and a gate, which keeps all but pgumbra from writing; in production the fence's function, which lets everything pass yet",
+		{Phase: "cutover", Title: "Make ready: on the shadow the reverse capture; in production the fence's function, which lets everything pass yet",
 			Lock: noLock, Waits: shadowOnly, SQL: p.readySQL()},
 		{Phase: "cutover", Title: holdTitle, Lock: noLock, Waits: queued, SQL: []string{"-- by hand: neither traffic.pgbouncer nor traffic.command is given"}},
 		{Phase: "cutover", Title: "Fence: stop writes to production", Lock: mode, SQL: p.fenceSQL(mode),
@@ -55,7 +56,7 @@ func (p *Plan) preparedSQL() []string {
 	if p.Settings.Watch.Enabled {
 		all = append(all, "SELECT … -- looks that the triggers of the reverse capture are on the new tables")
 	}
-	all = append(all, "CREATE OR REPLACE FUNCTION pgumbra.gate_"+runID+"() … -- lets everything pass")
+	all = append(all, p.openSQL()...)
 	all = append(all, p.versionSQL()...)
 	for _, s := range p.Schemas {
 		if s.Swap == Move {
@@ -74,10 +75,8 @@ func (p *Plan) preparedSQL() []string {
 
 // readySQL is what stands before the first client waits.
 func (p *Plan) readySQL() []string {
-	all := []string{"CREATE OR REPLACE FUNCTION pgumbra.fence_" + runID + "() … -- in production",
-		"CREATE OR REPLACE FUNCTION pgumbra.gate_" + runID + "() … -- on the shadow"}
+	all := []string{"CREATE OR REPLACE FUNCTION pgumbra.fence_" + runID + "() … -- in production"}
 	for _, n := range p.shadowRelations() {
-		all = append(all, farTrigger("!pgumbra_gate", n, " WHEN (NOT starts_with(current_setting('application_name'), 'pgumbra/'))", "gate")...)
 		if p.Settings.Watch.Enabled {
 			all = append(all, "CREATE TRIGGER … ON "+n.Quoted()+" -- those of the reverse capture, silent until the swap")
 		}
@@ -123,10 +122,7 @@ func (p *Plan) fenced() []pg.Name {
 }
 
 func (p *Plan) watchingApart() []Step {
-	var triggers, drops []string
-	for _, n := range p.shadowRelations() {
-		triggers = append(triggers, "DROP TRIGGER "+pg.Ident("!pgumbra_gate")+" ON "+p.final(n).Quoted()+" -- on the shadow")
-	}
+	triggers, drops := append([]string{"-- on the shadow"}, p.dropGateSQL()...), []string(nil)
 	for i := range p.Sources {
 		for _, m := range p.Sources[i].Members {
 			triggers = append(triggers, "DROP TRIGGER … ON "+m.Name.Quoted()+" -- those of capture")

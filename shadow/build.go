@@ -36,7 +36,7 @@ func (e *TakenError) Error() string {
 //
 // It locks nothing of production's: shared types and sequences are only referred
 // to. Privileges are those of the plan alone; default privileges of the database
-// do not leak in. Returns [*TakenError] when a name is taken.
+// do not leak in; the schemas stay closed to all others until the swap ([Seal]). Returns [*TakenError] when a name is taken.
 func Build(ctx context.Context, sides control.Sides, run *control.Run) error {
 	if err := refuseForeign(ctx, sides.Production, run); err != nil {
 		return err
@@ -76,7 +76,9 @@ func makeStructure(ctx context.Context, pool *pgxpool.Pool, run *control.Run,
 	complete func(context.Context, pgx.Tx, *control.Run) error,
 ) error {
 	return onSession(ctx, pool, func(conn *pgx.Conn) error {
-		rest, acl := split(entriesOf(run.Plan, inStage(plans.StageBuild)))
+		rest, acl := split(entriesOf(run.Plan, func(e *plans.Entry) bool {
+			return e.Stage == plans.StageBuild && !grantsOnSchema(run.Plan, e)
+		}))
 		if err := makeObjects(ctx, conn, run, rest); err != nil {
 			return err
 		}
@@ -85,6 +87,9 @@ func makeStructure(ctx context.Context, pool *pgxpool.Pool, run *control.Run,
 				return err
 			}
 			if err := runAll(ctx, tx, run, acl); err != nil {
+				return err
+			}
+			if err := secureRows(ctx, tx, run); err != nil {
 				return err
 			}
 			return complete(ctx, tx, run)
@@ -175,6 +180,9 @@ func runAll(ctx context.Context, tx pgx.Tx, run *control.Run, entries []*plans.E
 		if err := act(ctx, tx, e); err != nil {
 			return err
 		}
+	}
+	if err := seal(ctx, tx, run); err != nil {
+		return err
 	}
 	return record(ctx, tx, run, entries...)
 }

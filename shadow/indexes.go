@@ -171,11 +171,13 @@ func (b *indexer) parallel(ctx context.Context, n int, f func(context.Context, i
 func (b *indexer) build(ctx context.Context, u unit) error {
 	return onSession(ctx, b.pool, func(conn *pgx.Conn) error {
 		for _, e := range u.entries {
-			err := pg.ReadCommitted(ctx, conn, func(tx pgx.Tx) error {
-				if err := runIndexes(ctx, tx, b.run, []*plans.Entry{e}, b.workers); err != nil {
-					return err
-				}
-				return control.CheckEpoch(ctx, tx, b.run)
+			err := asOwner(ctx, b.pool, b.run, func() error {
+				return pg.ReadCommitted(ctx, conn, func(tx pgx.Tx) error {
+					if err := runIndexes(ctx, tx, b.run, []*plans.Entry{e}, b.workers); err != nil {
+						return err
+					}
+					return control.CheckEpoch(ctx, tx, b.run)
+				})
 			})
 			if err != nil {
 				return duplicate(u.table, err)
@@ -188,20 +190,24 @@ func (b *indexer) build(ctx context.Context, u unit) error {
 // makeLate runs one entry. What it makes anew gets no default privileges.
 func (b *indexer) makeLate(ctx context.Context, e *plans.Entry) error {
 	return onSession(ctx, b.pool, func(conn *pgx.Conn) error {
-		return pg.ReadCommitted(ctx, conn, func(tx pgx.Tx) error {
-			known, err := objects(ctx, tx, b.run)
-			if err != nil {
-				return err
-			}
-			if err := runIndexes(ctx, tx, b.run, []*plans.Entry{e}, b.workers); err != nil {
-				return err
-			}
-			if err := resetPrivileges(ctx, tx, b.run, known); err != nil {
-				return err
-			}
-			return control.CheckEpoch(ctx, tx, b.run)
+		return asOwner(ctx, b.pool, b.run, func() error {
+			return pg.ReadCommitted(ctx, conn, func(tx pgx.Tx) error { return b.runLate(ctx, tx, e) })
 		})
 	})
+}
+
+func (b *indexer) runLate(ctx context.Context, tx pgx.Tx, e *plans.Entry) error {
+	known, err := objects(ctx, tx, b.run)
+	if err != nil {
+		return err
+	}
+	if err := runIndexes(ctx, tx, b.run, []*plans.Entry{e}, b.workers); err != nil {
+		return err
+	}
+	if err := resetPrivileges(ctx, tx, b.run, known); err != nil {
+		return err
+	}
+	return control.CheckEpoch(ctx, tx, b.run)
 }
 
 func (b *indexer) inState(s control.State) []*plans.Table {
@@ -225,7 +231,11 @@ func (b *indexer) vacuum(ctx context.Context, ready []*plans.Table) error {
 	}
 	return b.parallel(ctx, len(tables), func(ctx context.Context, i int) error {
 		return onSession(ctx, b.pool, func(conn *pgx.Conn) error {
-			if _, err := conn.Exec(ctx, "VACUUM (ANALYZE) "+tables[i].Shadow.Quoted()); err != nil {
+			err := asOwner(ctx, b.pool, b.run, func() error {
+				_, err := conn.Exec(ctx, "VACUUM (ANALYZE) "+tables[i].Shadow.Quoted())
+				return err
+			})
+			if err != nil {
 				return fmt.Errorf("vacuum %s: %w", tables[i].Shadow, err)
 			}
 			return nil
@@ -238,15 +248,7 @@ func (b *indexer) vacuum(ctx context.Context, ready []*plans.Table) error {
 func RefreshViews(ctx context.Context, sides control.Sides, run *control.Run) error {
 	pool := sides.Shadow
 	for _, name := range run.Plan.Matviews {
-		err := pg.ReadCommitted(ctx, pool, func(tx pgx.Tx) error {
-			if err := setAll(ctx, tx, pathOnShadow(run)...); err != nil {
-				return err
-			}
-			if _, err := tx.Exec(ctx, "REFRESH MATERIALIZED VIEW "+name.Quoted()); err != nil {
-				return err
-			}
-			return control.CheckEpoch(ctx, tx, run)
-		})
+		err := asOwner(ctx, pool, run, func() error { return refresh(ctx, pool, run, name) })
 		if err != nil {
 			return fmt.Errorf("refresh %s: %w", name, err)
 		}
@@ -255,6 +257,18 @@ func RefreshViews(ctx context.Context, sides control.Sides, run *control.Run) er
 		}
 	}
 	return nil
+}
+
+func refresh(ctx context.Context, pool *pgxpool.Pool, run *control.Run, view pg.Name) error {
+	return pg.ReadCommitted(ctx, pool, func(tx pgx.Tx) error {
+		if err := setAll(ctx, tx, pathOnShadow(run)...); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, "REFRESH MATERIALIZED VIEW "+view.Quoted()); err != nil {
+			return err
+		}
+		return control.CheckEpoch(ctx, tx, run)
+	})
 }
 
 func (b *indexer) inStep(ctx context.Context, tables []*plans.Table) error {

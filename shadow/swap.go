@@ -5,8 +5,9 @@ import (
 )
 
 // SwapEntries are the statements that the swap runs, under the shadow's names,
-// in order: triggers, rules and NOT VALID checks as they are; foreign keys NOT
-// VALID, so that none of them reads a table during the stall.
+// in order: owners and privileges of the schemas, which [Seal] has held back;
+// triggers, rules and NOT VALID checks as they are; foreign keys NOT VALID, so
+// that none of them reads a table during the stall.
 //
 // PostgreSQL before 18 refuses NOT VALID on a partitioned referencing table.
 // There each leaf gets the key, which guards every row just as well; [PostSwap]
@@ -21,7 +22,7 @@ func SwapEntries(plan *plans.Plan) []plans.Entry {
 		}
 	}
 	tree := partitions(plan)
-	var entries []plans.Entry
+	entries := access(plan)
 	for _, e := range entriesOf(plan, inStage(plans.StageSwap)) {
 		k, isKey := byEntry[e]
 		switch {

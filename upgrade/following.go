@@ -143,6 +143,9 @@ func (w *worker) inspect(ctx context.Context) error {
 	if err := w.recopyLost(ctx); err != nil {
 		return err
 	}
+	if err := w.recopyOpened(ctx); err != nil {
+		return err
+	}
 	if time.Since(w.structure.looked) > compareEvery {
 		if err := w.compareStructure(ctx); err != nil {
 			return err

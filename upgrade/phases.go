@@ -84,7 +84,10 @@ func (w *worker) enter(ctx context.Context, to control.Phase) error {
 }
 
 func (w *worker) build(ctx context.Context) error {
-	return shadow.Build(ctx, w.sides, w.run)
+	if err := shadow.Build(ctx, w.sides, w.run); err != nil {
+		return err
+	}
+	return w.newCutover().CloseShadow(ctx)
 }
 
 func (w *worker) capture(ctx context.Context) error {

@@ -70,7 +70,10 @@ func (w *worker) meet(ctx context.Context, how waiting) error {
 	if how == ifThere {
 		return nil
 	}
-	return w.checkSides(ctx)
+	if err := w.checkSides(ctx); err != nil {
+		return err
+	}
+	return w.closeShadow(ctx)
 }
 
 // lostSight: the shadow is not to be had, or what is there is not the run's.
@@ -171,8 +174,10 @@ func (w *worker) overtake(ctx context.Context, shadow pg.Querier) error {
 // deposeOnShadow does there what [leadership.depose] does in production.
 func (w *worker) deposeOnShadow(ctx context.Context, conn *pgx.Conn) error {
 	_, err := conn.Exec(ctx, `SELECT pg_catalog.pg_terminate_backend(a.pid)
-		FROM pg_catalog.pg_stat_activity a JOIN pgumbra.leader l ON a.pid = ANY (l.backends)
-		WHERE l.run_id = $1 AND a.datname = pg_catalog.current_database() AND a.application_name LIKE 'pgumbra/%'`, w.run.ID)
+		FROM pg_catalog.pg_stat_activity a JOIN pgumbra.leader l ON l.run_id = $1
+		WHERE a.datname = pg_catalog.current_database() AND a.pid <> pg_catalog.pg_backend_pid()
+		  AND (EXISTS (SELECT FROM unnest(l.backends, l.started) AS r (pid, started) WHERE r.pid = a.pid AND r.started = a.backend_start)
+		    OR l.started = '{}' AND a.pid = ANY (l.backends) AND a.application_name LIKE 'pgumbra/%')`, w.run.ID) // the last: of an older pgumbra
 	if err != nil {
 		return fmt.Errorf("end the sessions of a dead leader: %w", err)
 	}
@@ -183,7 +188,7 @@ func (w *worker) deposeOnShadow(ctx context.Context, conn *pgx.Conn) error {
 	if err := control.Adopt(ctx, conn, w.run, origin); err != nil {
 		return err
 	}
-	_, err = conn.Exec(ctx, `INSERT INTO pgumbra.leader (run_id) VALUES ($1) ON CONFLICT (run_id) DO UPDATE SET backends = '{}'`, w.run.ID)
+	_, err = conn.Exec(ctx, `INSERT INTO pgumbra.leader (run_id) VALUES ($1) ON CONFLICT (run_id) DO UPDATE SET backends = '{}', started = '{}'`, w.run.ID)
 	return err
 }
 
@@ -192,8 +197,9 @@ func (w *worker) deposeOnShadow(ctx context.Context, conn *pgx.Conn) error {
 func (w *worker) shadowPool(ctx context.Context, dsn string) (*pgxpool.Pool, error) {
 	return pg.NewPoolWith(ctx, dsn, w.sessions(), w.options(), func(c *pgxpool.Config) {
 		c.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
-			_, err := conn.Exec(ctx, `UPDATE pgumbra.leader SET backends = pg_catalog.array_append(backends, pg_catalog.pg_backend_pid())
-				WHERE run_id = $1`, w.run.ID)
+			_, err := conn.Exec(ctx, `UPDATE pgumbra.leader l SET backends = pg_catalog.array_append(l.backends, a.pid),
+				started = pg_catalog.array_append(l.started, a.backend_start)
+				FROM pg_catalog.pg_stat_activity a WHERE l.run_id = $1 AND a.pid = pg_catalog.pg_backend_pid()`, w.run.ID)
 			return err
 		}
 	})

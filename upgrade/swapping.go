@@ -70,6 +70,9 @@ func (w *worker) cutOver(ctx context.Context) (bool, error) {
 	if err := w.settle(ctx); err != nil {
 		return false, err
 	}
+	if err := shadow.Seal(ctx, w.sides, w.run); err != nil { // what was lent for the views
+		return false, err
+	}
 	w.nameBypassing(ctx)
 	if err := w.enter(ctx, control.Cutover); err != nil {
 		return false, err
@@ -172,7 +175,7 @@ func (w *worker) newSwapping() swapping {
 // newCutover gives the cutover what it needs of the packages around it. Reverse
 // capture is where the shadow is, forward capture where production is.
 func (w *worker) newCutover() *cutover.Cutover {
-	c := &cutover.Cutover{Sides: w.sides, DSN: w.file.Production.DSN, ShadowDSN: w.file.Shadow.DSN, Upgrade: w.run, Log: w.log, Parts: cutover.Parts{
+	c := &cutover.Cutover{Sides: w.sides, DSN: w.file.Production.DSN, ShadowDSN: w.file.Shadow.DSN, Upgrade: w.run, Log: w.log, Own: w.lead.backends, Parts: cutover.Parts{
 		Drain:           w.replayer.Drain,
 		Pending:         w.pending,
 		Changed:         w.unlike,

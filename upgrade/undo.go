@@ -112,7 +112,7 @@ func endLive(ctx context.Context, file *plans.File) error {
 	if err != nil {
 		return err
 	}
-	return l.endSessions(ctx, file.Name, other.backends)
+	return l.endSessions(ctx, file.Name, other)
 }
 
 func (w *worker) abort(ctx context.Context, a *Aborted) (err error) {
@@ -129,6 +129,9 @@ func (w *worker) abort(ctx context.Context, a *Aborted) (err error) {
 		return err
 	}
 	if err := w.dropShadow(ctx); err != nil {
+		return err
+	}
+	if err := w.newCutover().Forget(ctx); err != nil {
 		return err
 	}
 	return w.enter(ctx, control.Aborted)

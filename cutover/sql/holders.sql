@@ -14,7 +14,7 @@ WHERE a.datname = current_database()
   AND a.backend_xmin IS NOT NULL
   AND age(a.backend_xmin) >= age($1::xid8::xid)
   AND a.pid <> pg_backend_pid()
-  AND a.application_name NOT LIKE 'pgumbra/%'
+  AND NOT EXISTS (SELECT FROM unnest($3::int[], $4::timestamptz[]) AS o (pid, started) WHERE o.pid = a.pid AND o.started = a.backend_start)
   AND a.backend_type NOT IN ('walsender', 'autovacuum worker', 'autovacuum launcher')
   AND NOT EXISTS (SELECT FROM pg_stat_progress_vacuum v WHERE v.pid = a.pid)
 ORDER BY a.xact_start

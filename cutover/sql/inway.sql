@@ -10,7 +10,8 @@ session AS (
                    AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
                    AND l.relation IN (SELECT oid FROM tables)) AS locks
     FROM pg_stat_activity a
-    WHERE a.datname = current_database() AND a.pid <> pg_backend_pid() AND a.application_name NOT LIKE 'pgumbra/%'
+    WHERE a.datname = current_database() AND a.pid <> pg_backend_pid()
+      AND NOT EXISTS (SELECT FROM unnest($4::int[], $5::timestamptz[]) AS o (pid, started) WHERE o.pid = a.pid AND o.started = a.backend_start)
 )
 SELECT pid, coalesce(usename::text, ''), coalesce(application_name, ''), coalesce(backend_type, ''), coalesce(state, ''),
        coalesce(extract(epoch FROM clock_timestamp() - xact_start), 0)::float8, left(coalesce(query, ''), 400), xact_start, false,

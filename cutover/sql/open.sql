@@ -5,7 +5,7 @@ SELECT a.pid, coalesce(a.usename::text, ''), coalesce(a.application_name, ''), c
        a.application_name IN ('pg_dump', 'pg_dumpall'), false
 FROM pg_stat_activity a
 WHERE a.datname = current_database() AND a.backend_type = 'client backend' AND a.pid <> pg_backend_pid()
-  AND a.application_name NOT LIKE 'pgumbra/%'
+  AND NOT EXISTS (SELECT FROM unnest($2::int[], $3::timestamptz[]) AS o (pid, started) WHERE o.pid = a.pid AND o.started = a.backend_start)
   AND clock_timestamp() - a.xact_start > make_interval(secs => $1)
 ORDER BY a.xact_start
 LIMIT 10

@@ -107,9 +107,10 @@ var All = []Condition{
 
 // Scope is what the conditions are asked about.
 type Scope struct {
-	Schemas []string // that move, by their names now
-	Shared  []string // quoted names of shared types and sequences
-	Told    []string // event triggers that the plan has told of
+	Schemas []string    // that move, by their names now
+	Shared  []string    // quoted names of shared types and sequences
+	Told    []string    // event triggers that the plan has told of
+	Own     pg.Backends // sessions whose changes are the run's
 }
 
 // Found is something that a condition forbids.
@@ -126,9 +127,10 @@ type Found struct {
 // names in pg_catalog alone, so that names come out with their schemas.
 func Ask(ctx context.Context, db Sender, side Side, moment Moment, scope Scope) ([]Found, error) {
 	asked := of(side, moment)
+	pids, started := scope.Own.Columns()
 	var batch pgx.Batch
 	for _, c := range asked {
-		batch.Queue(c.Query, notNull(scope.Schemas), notNull(scope.Shared), notNull(scope.Told))
+		batch.Queue(c.Query, notNull(scope.Schemas), notNull(scope.Shared), notNull(scope.Told), pids, started)
 	}
 	answers := db.SendBatch(ctx, &batch)
 	var all []Found

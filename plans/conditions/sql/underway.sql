@@ -32,7 +32,8 @@ held AS MATERIALIZED (
 SELECT pg_catalog.format('session %s (%s%s)', a.pid, a.usename, CASE WHEN a.application_name <> '' THEN ', ' || a.application_name END),
        a.pid::text
 FROM pg_catalog.pg_stat_activity a LEFT JOIN held h ON h.pid = a.pid
-WHERE a.datname = pg_catalog.current_database() AND a.pid <> pg_catalog.pg_backend_pid() AND a.application_name NOT LIKE 'pgumbra/%'
+WHERE a.datname = pg_catalog.current_database() AND a.pid <> pg_catalog.pg_backend_pid() 
+  AND NOT EXISTS (SELECT FROM asked, unnest(asked.pids, asked.started) AS o (pid, started) WHERE o.pid = a.pid AND o.started = a.backend_start)
   AND a.backend_type = 'client backend'
   AND (h.makes OR h.alters OR h.reads OR a.backend_xid IS NOT NULL AND NOT coalesce(h.writes, false))
 ORDER BY a.pid
