@@ -25,6 +25,9 @@ func TestMakeCutsWindowBeforeWhatIsNotUnderstood(t *testing.T) {
 	if c := p.tableNamed(t, "shop.a").Columns; len(c) != 3 || c[0].Type != "integer" {
 		t.Errorf("the shadow is not as the migrations before the cut make it: %+v", c)
 	}
+	if s := find(t, p.Steps, "Swap the names and run"); len(s.SQL) != 2 || s.SQL[0] != "-- 000003_step.up.sql:1\nUPDATE a SET v = b.w FROM b WHERE b.id = a.id" {
+		t.Errorf("%+v", s)
+	}
 	if b.Session["search_path"] == "" || b.Session["DateStyle"] == "" {
 		t.Errorf("session: %v", b.Session)
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans/pgdump"
+	"github.com/pgumbra/pgumbra/plans/syntax"
 )
 
 // The words of a step's lock where production's tables are not locked, or only
@@ -122,10 +123,29 @@ func (p *Plan) cutoverSteps() []Step {
 		{Phase: "cutover", Title: "Add foreign keys (not validated yet), triggers, rules and checks that would have acted on the copy", Lock: mode, Waits: held,
 			SQL: p.swapEntrySQL()},
 		{Phase: "cutover", Title: "Open the shadow", Lock: mode, Waits: held, SQL: p.openSQL()},
+		p.behindStep(mode, held),
 		{Phase: "cutover", Title: "Guard the new tables against statements with an older snapshot; record changes for the way back; close the old tables",
 			Lock: mode, Waits: held, SQL: p.guardSQL()},
 		{Phase: "cutover", Title: "Swap the names and commit", Lock: p.swapLock(mode), Waits: held, SQL: p.swapSQL()},
 	}
+}
+
+// behindStep is told under the names that hold when it runs: those of the swap,
+// which comes before it then.
+func (p *Plan) behindStep(mode, held string) Step {
+	s := Step{Phase: "cutover", Title: "Swap the names and run the migrations that are not understood, for real", Lock: mode,
+		Waits: held + "; readers go on with the old tables until the commit"}
+	if p.Behind == nil {
+		return s
+	}
+	for _, f := range p.Behind.Files {
+		for _, st := range f.Statements {
+			if st.Manner == syntax.Run || st.Manner == syntax.Local || st.Manner == syntax.Session {
+				s.SQL = append(s.SQL, fmt.Sprintf("-- %s:%d\n%s", f.Name, st.Line, st.SQL))
+			}
+		}
+	}
+	return s
 }
 
 // fenceMode is the lock of the fence and who waits for it.
