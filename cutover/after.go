@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -110,25 +109,18 @@ func (c *Cutover) swapped(ctx context.Context) (swapRecord, error) {
 	return s, nil
 }
 
-// outliveSnapshots waits until no session has a snapshot from before the drain.
-// The attempt has waited for all of them but those that waited for its fence,
-// so this is short. Times are the server's: a transaction that began after the
-// swap has no older snapshot, however old its xmin looks.
+// outliveSnapshots waits until no session can have a snapshot from before the
+// drain. The attempt has waited for all of them but those that waited for its
+// fence, so this is short. Times are the server's: a transaction that began after
+// the swap has no older snapshot, however old its xmin looks, unless it imported
+// one while a session that has it was still there.
 func (c *Cutover) outliveSnapshots(ctx context.Context, s swapRecord) error {
 	var said time.Time
+	until := s.at
 	for {
-		var found []session
-		err := pinned(ctx, c.Sides.Production, func(tx pgx.Tx) (err error) {
-			pids, started := c.own().Columns()
-			found, err = sessions(ctx, tx, holdersSQL, s.guard, 0, pids, started)
+		found, err := c.snapshotsBefore(ctx, s.guard, &until, s.at)
+		if err != nil || len(found) == 0 {
 			return err
-		})
-		if err != nil {
-			return fmt.Errorf("look for old snapshots: %w", err)
-		}
-		found = slices.DeleteFunc(found, func(h session) bool { return h.Began == nil || h.Began.After(s.at) })
-		if len(found) == 0 {
-			return nil
 		}
 		if time.Since(said) > 10*time.Second {
 			c.Log.Info("the guard stays until this session's snapshot is gone", "session", found[0].String())
@@ -140,6 +132,32 @@ func (c *Cutover) outliveSnapshots(ctx context.Context, s swapRecord) error {
 	}
 }
 
+// snapshotsBefore are the sessions whose transaction began before until and whose
+// snapshot may be older than the mark. until moves on as long as one of them
+// began before the swap: that one may export its snapshot.
+func (c *Cutover) snapshotsBefore(ctx context.Context, mark string, until *time.Time, swapped time.Time) ([]session, error) {
+	var found []session
+	var now time.Time
+	err := pinned(ctx, c.Sides.Production, func(tx pgx.Tx) (err error) {
+		pids, started := c.own().Columns()
+		if found, err = sessions(ctx, tx, holdersSQL, mark, 0, pids, started); err != nil {
+			return err
+		}
+		return tx.QueryRow(ctx, "SELECT clock_timestamp()").Scan(&now)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("look for old snapshots: %w", err)
+	}
+	begunAfter := func(t time.Time) func(session) bool {
+		return func(h session) bool { return h.Began != nil && h.Began.After(t) }
+	}
+	if !slices.ContainsFunc(found, func(h session) bool { return !begunAfter(swapped)(h) }) {
+		return slices.DeleteFunc(found, begunAfter(*until)), nil
+	}
+	*until = now
+	return slices.DeleteFunc(found, begunAfter(now)), nil
+}
+
 func pause(ctx context.Context, d time.Duration) error {
 	select {
 	case <-ctx.Done():
@@ -147,34 +165,6 @@ func pause(ctx context.Context, d time.Duration) error {
 	case <-time.After(d):
 		return nil
 	}
-}
-
-// dropGuards drops both guards from the new tables, whatever their schema is
-// called now.
-func dropGuards(ctx context.Context, db pg.Beginner, run *control.Run) error {
-	var objects []string
-	err := pg.ReadCommitted(ctx, db, func(tx pgx.Tx) error {
-		rows, err := tx.Query(ctx, `SELECT pg_catalog.format('%I.%I', n.nspname, s.stxname)
-			FROM pg_catalog.pg_statistic_ext s JOIN pg_catalog.pg_namespace n ON n.oid = s.stxnamespace
-			WHERE n.nspname = $1 AND s.stxname LIKE $2`, control.Schema, strings.ReplaceAll(readGuardName(run, -1).Name, "_", `\_`))
-		if err != nil {
-			return err
-		}
-		objects, err = pgx.CollectRows(rows, pgx.RowTo[string])
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("list the read guards: %w", err)
-	}
-	for _, o := range objects {
-		if err := patiently(ctx, db, "DROP STATISTICS IF EXISTS "+o); err != nil {
-			return fmt.Errorf("drop read guard %s: %w", o, err)
-		}
-	}
-	if err := patiently(ctx, db, "DROP FUNCTION IF EXISTS "+readFunctionName(run).Quoted()+"(text)"); err != nil {
-		return err
-	}
-	return dropTriggers(ctx, db, run, guardTrigger, guardName(run))
 }
 
 // dropTriggers drops a trigger of ours wherever it is, each in a transaction of

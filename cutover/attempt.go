@@ -24,7 +24,7 @@ type attempt struct {
 
 	began    time.Time // first lock request
 	deadline time.Time // began + max_stall
-	guard    string    // xid8: who does not see it has a snapshot from before the drain
+	guard    string    // the mark, an xid8: see makeMark
 	xid      string    // xid8 of the swap
 
 	sequences []succession
@@ -209,13 +209,18 @@ func (a *attempt) compare(ctx context.Context) error {
 	return err
 }
 
-// drain replays the rest and makes the mark by which snapshots are told apart.
+// drain replays the rest and makes the mark.
 func (a *attempt) drain(ctx context.Context) error {
 	if err := a.replayRest(ctx); err != nil {
 		return err
 	}
-	// Committed by itself and after every transaction of the drain's: a
-	// snapshot that sees it as done sees those too.
+	return a.makeMark(ctx)
+}
+
+// makeMark decides on the transaction by which snapshots are told apart: who
+// does not see it as done may not see all of the new tables. It is committed by
+// itself, and after every transaction of the drain's.
+func (a *attempt) makeMark(ctx context.Context) error {
 	return a.onlook.QueryRow(ctx, `SELECT pg_current_xact_id()::text`).Scan(&a.guard)
 }
 

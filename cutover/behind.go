@@ -143,10 +143,7 @@ func (a *attempt) guardMigrated(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = a.play(ctx, a.pair, []stage{
-		{"guard", guardTriggers(a.c.Upgrade, tables, a.guard)},
-		{"read guard", readGuards(a.c.Upgrade, tables, a.guard)},
-	})
+	err = a.play(ctx, a.pair, []stage{{"guard", guards(a.c.Upgrade, tables, a.guard)}})
 	if err != nil {
 		return err
 	}

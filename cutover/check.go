@@ -62,19 +62,25 @@ func checked(ctx context.Context, pool *pgxpool.Pool, checks ...func(context.Con
 }
 
 // checkPrivileges: without pg_read_all_stats other sessions' state reads NULL,
-// and every look at them would find nothing.
+// and every look at them would find nothing. From PostgreSQL 15 on it lets the
+// read guard look at its session's memory, too.
 func (c *Cutover) checkPrivileges(ctx context.Context, db pg.Querier) ([]Blocker, error) {
-	var held bool
+	var stats, memory bool
 	var user string
-	err := db.QueryRow(ctx, `SELECT pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE'), current_user::text`).Scan(&held, &user)
+	err := db.QueryRow(ctx, `SELECT pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE'),
+		pg_catalog.has_function_privilege('pg_catalog.pg_get_backend_memory_contexts()', 'EXECUTE'), current_user::text`).Scan(&stats, &memory, &user)
 	if err != nil {
 		return nil, fmt.Errorf("check privileges: %w", err)
 	}
-	if held {
-		return nil, nil
+	switch {
+	case !stats:
+		return []Blocker{{Code: "privilege", Message: "without pg_read_all_stats old snapshots of other sessions cannot be seen",
+			Fix: "GRANT pg_read_all_stats TO " + pg.Ident(user)}}, nil
+	case !memory && !c.Sides.Apart():
+		return []Blocker{{Code: "privilege", Message: "without pg_get_backend_memory_contexts() statements with an old snapshot cannot be told from others",
+			Fix: "GRANT EXECUTE ON FUNCTION pg_get_backend_memory_contexts() TO " + pg.Ident(user)}}, nil
 	}
-	return []Blocker{{Code: "privilege", Message: "without pg_read_all_stats old snapshots of other sessions cannot be seen",
-		Fix: "GRANT pg_read_all_stats TO " + pg.Ident(user)}}, nil
+	return nil, nil
 }
 
 func (c *Cutover) checkTables(ctx context.Context, db pg.Querier) ([]Blocker, error) {

@@ -3,7 +3,6 @@ package cutover
 import (
 	"context"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
@@ -26,17 +25,11 @@ func (c *Cutover) prepare(ctx context.Context) error {
 		if err := control.CheckEpoch(ctx, tx, c.Upgrade); err != nil {
 			return err
 		}
-		if err := makeFunction(ctx, tx, guardFunction(c.Upgrade), guardName(c.Upgrade)); err != nil {
+		if err := prepareGuards(ctx, tx, c.Upgrade); err != nil {
 			return err
 		}
 		if err := makeFunction(ctx, tx, fenceFunction(c.Upgrade, control.Ours(c.Upgrade)), fenceName(c.Upgrade)); err != nil {
 			return err
-		}
-		for _, sql := range []string{readFunction(c.Upgrade),
-			"GRANT EXECUTE ON FUNCTION " + readFunctionName(c.Upgrade).Quoted() + "(text) TO PUBLIC"} {
-			if _, err := tx.Exec(ctx, sql); err != nil {
-				return fmt.Errorf("make the read guard's function: %w", err)
-			}
 		}
 		return c.versionInShadow(ctx, tx)
 	})
@@ -53,56 +46,8 @@ func (c *Cutover) prepareShadow(ctx context.Context) error {
 	return c.orphans(ctx)
 }
 
-func guardName(run *control.Run) pg.Name {
-	return pg.Name{Schema: control.Schema, Name: fmt.Sprintf("guard_%d", run.ID)}
-}
-
 func fenceName(run *control.Run) pg.Name {
 	return pg.Name{Schema: control.Schema, Name: fmt.Sprintf("fence_%d", run.ID)}
-}
-
-// guardFunction is VOLATILE, so that at READ COMMITTED it looks through a
-// snapshot of its own moment: COPY FROM and TRUNCATE take theirs before they
-// wait for a lock, read nothing through it, and need no refusal.
-func guardFunction(run *control.Run) string {
-	return fmt.Sprintf(`CREATE OR REPLACE FUNCTION %s() RETURNS trigger LANGUAGE plpgsql AS $pgumbra$
-BEGIN
-    IF NOT pg_catalog.pg_visible_in_snapshot(TG_ARGV[0]::pg_catalog.xid8, pg_catalog.pg_current_snapshot()) THEN
-        RAISE EXCEPTION 'could not serialize access: %%.%% was upgraded after this transaction took its snapshot', TG_TABLE_SCHEMA, TG_TABLE_NAME
-            USING ERRCODE = '40001', HINT = 'The transaction might succeed if retried.';
-    END IF;
-    RETURN NULL;
-END
-$pgumbra$`, guardName(run).Quoted())
-}
-
-func readFunctionName(run *control.Run) pg.Name {
-	return pg.Name{Schema: control.Schema, Name: fmt.Sprintf("read_guard_%d", run.ID)}
-}
-
-// readGuardName is the statistics object on the i-th table; of -1 a pattern for
-// all of them.
-func readGuardName(run *control.Run, i int) pg.Name {
-	n := strconv.Itoa(i)
-	if i < 0 {
-		n = "%"
-	}
-	return pg.Name{Schema: control.Schema, Name: fmt.Sprintf("read_guard_%d_%s", run.ID, n)}
-}
-
-// readFunction is called while a query is planned, by whoever queries: the
-// label IMMUTABLE makes the planner do so, and users need EXECUTE. At READ
-// COMMITTED the snapshot of planning is not the one that the query will use.
-func readFunction(run *control.Run) string {
-	return fmt.Sprintf(`CREATE OR REPLACE FUNCTION %s(text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog AS $pgumbra$
-BEGIN
-    IF current_setting('transaction_isolation') NOT LIKE 'read %%' AND NOT pg_visible_in_snapshot($1::xid8, pg_current_snapshot()) THEN
-        RAISE EXCEPTION 'could not serialize access: a table was upgraded after this transaction took its snapshot'
-            USING ERRCODE = '40001', HINT = 'The transaction might succeed if retried.';
-    END IF;
-    RETURN true;
-END
-$pgumbra$`, readFunctionName(run).Quoted())
 }
 
 // fenceFunction lets a condition pass: sessions of ours, as long as there are any.

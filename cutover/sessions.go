@@ -28,7 +28,7 @@ type session struct {
 	Age     float64 // seconds since its transaction began
 	Query   string
 	Began   *time.Time // of its transaction
-	Exempt  bool       // waits for our own fence
+	Exempt  bool       // waits for our own fence, or for who does
 	Backup  bool       // pg_dump
 	Wrapper bool       // autovacuum that must not be interrupted
 }
@@ -94,41 +94,40 @@ func blockersOf(how string, found []session) []Blocker {
 }
 
 // outwait waits for every session of this database that had a snapshot when the
-// drain was committed, as CREATE INDEX CONCURRENTLY does: such a snapshot would
-// see the new tables without what the drain wrote. The list is made once;
-// snapshots that are taken later see all of it, however old their xmin looks.
+// mark was made, as CREATE INDEX CONCURRENTLY does: such a snapshot would see the
+// new tables without what the drain wrote. The list is made once; snapshots that
+// are taken later see all of it, however old their xmin looks.
 //
-// Sessions that wait for our own fence would be waited for in vain. At READ
-// COMMITTED they take a new snapshot when they go on; others meet a guard. But
-// utility statements that read (COPY TO, DECLARE CURSOR, CREATE TABLE AS) keep
-// the snapshot that they took before they waited, at any isolation level, and
-// end the attempt.
-func (a *attempt) outwait(ctx context.Context) error {
-	first, err := a.holders(ctx)
+// Sessions that wait for our own fence, or for others that do, would be waited
+// for in vain. Most take a new snapshot when they go on; who does not meets a
+// guard: see [guards].
+func (a *attempt) outwait(ctx context.Context) error { return a.outwaitOlderThan(ctx, a.guard) }
+
+// outwaitOlderThan waits for snapshots that do not see transaction mark, an xid8.
+func (a *attempt) outwaitOlderThan(ctx context.Context, mark string) error {
+	first, err := a.holders(ctx, mark)
 	if err != nil {
 		return err
 	}
 	left := first
-	for {
+	for wait := 2 * time.Millisecond; ; wait = min(2*wait, 20*time.Millisecond) {
 		left = still(left, first)
 		if len(left) == 0 {
 			return nil
 		}
 		a.waitedOn = blockersOf("snapshot", left)
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(2 * time.Millisecond):
+		if err := pause(ctx, wait); err != nil {
+			return err
 		}
-		if left, err = a.holders(ctx); err != nil {
+		if left, err = a.holders(ctx, mark); err != nil {
 			return err
 		}
 	}
 }
 
-func (a *attempt) holders(ctx context.Context) ([]session, error) {
+func (a *attempt) holders(ctx context.Context, mark string) ([]session, error) {
 	pids, started := a.c.own().Columns()
-	found, err := sessions(ctx, a.onlook, holdersSQL, a.guard, a.pid, pids, started)
+	found, err := sessions(ctx, a.onlook, holdersSQL, mark, a.pid, pids, started)
 	if err != nil {
 		return nil, fmt.Errorf("look for old snapshots: %w", err)
 	}

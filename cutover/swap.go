@@ -32,8 +32,7 @@ func (a *attempt) script() []stage {
 		{"structure", entryStatements(a.c.Parts.SwapEntries())},
 		{"reverse capture", a.c.reverseCheck()},
 		{"gate", []string{opened(gateName(a.c.Upgrade))}},
-		{"guard", guardTriggers(a.c.Upgrade, a.facts.shadow, a.guard)},
-		{"read guard", readGuards(a.c.Upgrade, a.facts.shadow, a.guard)},
+		{"guard", guards(a.c.Upgrade, a.facts.shadow, a.guard)},
 		{"old side", oldSide(a.c.Upgrade, a.facts)},
 		{"version", outsideVersion(a.plan)},
 		{"names", names(a.plan, a.facts.moves)},
@@ -44,32 +43,6 @@ func entryStatements(entries []plans.Entry) []string {
 	all := make([]string, len(entries))
 	for i, e := range entries {
 		all[i] = e.SQL
-	}
-	return all
-}
-
-// guardTriggers refuse a write whose snapshot does not see the drain. The xid
-// is an argument: in a table it would be invisible to just those snapshots.
-func guardTriggers(run *control.Run, tables []relation, guard string) []string {
-	var all []string
-	for _, t := range tables {
-		all = append(all, statementTrigger(guardTrigger, t.name, guardName(run), guard),
-			"ALTER TABLE ONLY "+t.name.Quoted()+" ENABLE ALWAYS TRIGGER "+guardTrigger)
-	}
-	return all
-}
-
-// readGuards refuse a query whose snapshot does not see the drain: at REPEATABLE
-// READ a SELECT FOR UPDATE that waited for the fence found no row of those that
-// the drain had inserted, and no trigger fires for it. What does run before
-// every query of a table is the planner's folding of constants, also in
-// expressions of extended statistics. Making and dropping those locks a table
-// against VACUUM and DDL only.
-func readGuards(run *control.Run, tables []relation, guard string) []string {
-	var all []string
-	for i, t := range tables {
-		all = append(all, fmt.Sprintf("CREATE STATISTICS %s ON (%s(%s)) FROM %s",
-			readGuardName(run, i).Quoted(), readFunctionName(run).Quoted(), pg.Literal(guard), t.name.Quoted()))
 	}
 	return all
 }

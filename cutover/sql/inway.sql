@@ -1,11 +1,12 @@
 -- Sessions that have been in a transaction for longer than $2 seconds and hold
 -- a snapshot (with $3), or a lock on a table of schemas $1 that the fence must
--- wait for; and vacuums of these tables that must not be interrupted.
+-- wait for (walsenders that stream hold none); and vacuums of these tables that must not be interrupted.
 WITH tables AS (
     SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = ANY ($1) AND c.relkind IN ('r', 'p')
 ),
 session AS (
-    SELECT a.*, a.query ~ '^autovacuum: .*to prevent wraparound' AS wraparound,
+    SELECT a.*, a.backend_type = 'autovacuum worker' AND a.query ~ '^autovacuum: .*to prevent wraparound' AS wraparound,
+           coalesce(a.xact_start, a.state_change) AS began,
            EXISTS (SELECT FROM pg_locks l WHERE l.pid = a.pid AND l.granted AND l.locktype = 'relation' AND l.mode <> 'AccessShareLock'
                    AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
                    AND l.relation IN (SELECT oid FROM tables)) AS locks
@@ -18,8 +19,9 @@ SELECT pid, coalesce(usename::text, ''), coalesce(application_name, ''), coalesc
        application_name IN ('pg_dump', 'pg_dumpall'), wraparound
 FROM session
 WHERE wraparound AND locks
-   OR backend_type NOT IN ('walsender', 'autovacuum worker', 'autovacuum launcher')
-      AND clock_timestamp() - xact_start > make_interval(secs => $2)
+   OR backend_type NOT IN ('autovacuum worker', 'autovacuum launcher')
+      AND NOT EXISTS (SELECT FROM pg_stat_replication r WHERE r.pid = session.pid AND r.state <> 'startup')
+      AND clock_timestamp() - began > make_interval(secs => $2)
       AND ($3 AND backend_xmin IS NOT NULL OR locks)
       AND NOT EXISTS (SELECT FROM pg_stat_progress_vacuum v WHERE v.pid = session.pid AND NOT session.locks)
 ORDER BY xact_start
