@@ -45,11 +45,24 @@ func (e ends) both(production, shadow func() error) error {
 // says it, to whoever locks it next.
 func (r *Replayer) begin(ctx context.Context, work func(ends) error) error {
 	if !r.Sides.Apart() {
-		return pg.RepeatableRead(ctx, r.Sides.Production, func(tx pgx.Tx) error { return work(ends{tx, tx}) })
+		return pg.RepeatableRead(ctx, r.Sides.Production, func(tx pgx.Tx) error {
+			return r.unchecked(ctx, tx, func() error { return work(ends{tx, tx}) })
+		})
 	}
 	return pg.ReadCommitted(ctx, r.Sides.Shadow, func(shadow pgx.Tx) error {
-		return r.reading(ctx, shadow, work)
+		return r.unchecked(ctx, shadow, func() error { return r.reading(ctx, shadow, work) })
 	})
+}
+
+// unchecked runs work, which writes the shadow in a transaction that has taken no
+// snapshot yet, as what applies another server's changes.
+func (r *Replayer) unchecked(ctx context.Context, shadow pgx.Tx, work func() error) error {
+	if r.Replica {
+		if _, err := shadow.Exec(ctx, "SET LOCAL session_replication_role = replica"); err != nil {
+			return fmt.Errorf("write the shadow without asking its foreign keys: %w", err)
+		}
+	}
+	return work()
 }
 
 // reading runs work with a snapshot of production, for a transaction of the

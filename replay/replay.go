@@ -74,6 +74,9 @@ type Replayer struct {
 	Sides control.Sides
 	Run   *control.Run
 	Log   *slog.Logger
+	// Replica: write the shadow with session_replication_role = replica, since
+	// foreign keys stand there. The role must be allowed to set it.
+	Replica bool
 
 	Idle      time.Duration // how old the position of a table without changes may get; default 10 s
 	PieceRows int64         // journal rows in a piece of the first catch-up, about; default 500,000

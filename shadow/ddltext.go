@@ -14,6 +14,7 @@ const notValid = " NOT VALID"
 type foreignKey struct {
 	entry      *plans.Entry
 	table      pg.Name // under the shadow's schema
+	references pg.Name
 	name       string
 	definition string // FOREIGN KEY …, without NOT VALID
 	valid      bool   // in the end; one that was NOT VALID stays so
@@ -34,7 +35,7 @@ func foreignKeys(plan *plans.Plan) []foreignKey {
 		if !ok {
 			continue
 		}
-		keys = append(keys, foreignKey{entry: e, table: k.Table, name: k.Name,
+		keys = append(keys, foreignKey{entry: e, table: k.Table, references: k.References, name: k.Name,
 			definition: k.Definition, valid: !k.NotValid, leaves: tree.leaves(k.Table)})
 	}
 	return keys

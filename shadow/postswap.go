@@ -44,6 +44,9 @@ func PostSwap(ctx context.Context, sides control.Sides, run *control.Run) error 
 			}
 		}
 		if len(k.leaves) > 0 {
+			if err := checkBuilt(ctx, pool, run, k); err != nil {
+				return err
+			}
 			if err := addToRoot(ctx, pool, run, k); err != nil {
 				return fmt.Errorf("add foreign key %s to %s: %w", k.name, final(run.Plan, k.table), err)
 			}

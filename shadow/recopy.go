@@ -37,6 +37,9 @@ func (c *Copier) recopy(ctx context.Context, t *plans.Table, reason string, gene
 			return err
 		}
 		begun = true
+		if err := dropForeignKeys(ctx, e.shadow, t); err != nil {
+			return err
+		}
 		if t.Feed == plans.Carried {
 			return reload(ctx, e.shadow, c.Run, t)
 		}

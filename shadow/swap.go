@@ -12,12 +12,14 @@ import (
 // PostgreSQL before 18 refuses NOT VALID on a partitioned referencing table.
 // There each leaf gets the key, which guards every row just as well; [PostSwap]
 // validates them and adds the root's, which adopts valid ones of its leaves
-// without reading them. Comments on such a root's key come then, too.
-func SwapEntries(plan *plans.Plan) []plans.Entry {
+// without reading them. Comments on such a root's key come then, too. That makes
+// a constraint of each pair of partitions, so keys that [BuildPartitionKeys] has
+// made already are left out.
+func SwapEntries(plan *plans.Plan, built Built) []plans.Entry {
 	byEntry, later := map[*plans.Entry]foreignKey{}, map[*plans.Entry]bool{}
 	for _, k := range foreignKeys(plan) {
 		byEntry[k.entry] = k
-		if _, comment := k.comment(plan); comment != nil && len(k.leaves) > 0 {
+		if _, comment := k.comment(plan); comment != nil && len(k.leaves) > 0 && !built[k.entry.TOC] {
 			later[comment] = true
 		}
 	}
@@ -26,7 +28,7 @@ func SwapEntries(plan *plans.Plan) []plans.Entry {
 	for _, e := range entriesOf(plan, inStage(plans.StageSwap)) {
 		k, isKey := byEntry[e]
 		switch {
-		case later[e]:
+		case later[e], built[e.TOC]:
 		case isKey && len(k.leaves) > 0:
 			entries = append(entries, onLeaves(k)...)
 		case isKey && !tree.partitioned[k.table]:

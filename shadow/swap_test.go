@@ -58,7 +58,7 @@ func swapWorld(t *testing.T) *world {
 
 func (w *world) swap() {
 	w.t.Helper()
-	for _, e := range SwapEntries(w.plan) {
+	for _, e := range SwapEntries(w.plan, nil) {
 		w.exec(e.SQL)
 	}
 	w.exec("ALTER SCHEMA shop RENAME TO pgumbra_r_old_shop; ALTER SCHEMA " + shopShadow + " RENAME TO shop")
@@ -157,7 +157,7 @@ func TestSwapEntriesText(t *testing.T) {
 	}
 	add("INDEX", "a", "CREATE INDEX …;", plans.StageIndex)
 	var got []string
-	for _, e := range SwapEntries(plan) {
+	for _, e := range SwapEntries(plan, nil) {
 		got = append(got, strings.ReplaceAll(e.SQL, shopShadow, "@"))
 	}
 	want := []string{

@@ -28,7 +28,11 @@ const (
 // for or the swap is done.
 func (w *worker) follow(ctx context.Context) error {
 	var conflict *shadow.DuplicateError
-	err := w.bringInStep(ctx)
+	var err error
+	if w.replayer.Replica, err = shadow.Unchecked(ctx, w.sides, w.run); err != nil {
+		return err
+	}
+	err = w.bringInStep(ctx)
 	if errors.Is(err, replay.ErrConflict) || errors.As(err, &conflict) {
 		err = w.unlessRecaptured(ctx, err)
 	}
@@ -86,7 +90,11 @@ func (w *worker) bringAllInStep(ctx context.Context) error {
 	if err := w.eachTable(ctx, control.CatchingUp, w.replayer.CatchUp); err != nil {
 		return err
 	}
-	return shadow.BuildIndexes(ctx, w.sides, w.run, workers)
+	if err := shadow.BuildIndexes(ctx, w.sides, w.run, workers); err != nil {
+		return err
+	}
+	w.keysTried = time.Time{} // a copy has taken those of its table away
+	return w.buildForeignKeys(ctx)
 }
 
 // round replays one batch of each table.

@@ -16,6 +16,7 @@ import (
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/replay"
 	"github.com/pgumbra/pgumbra/shadow"
 )
 
@@ -53,6 +54,9 @@ func (w *worker) cutOver(ctx context.Context) (bool, error) {
 	if err := w.compareStructure(ctx); err != nil {
 		return false, err
 	}
+	if err := w.buildForeignKeys(ctx); err != nil {
+		return false, err
+	}
 	against, err := w.swapping.cutover.Check(ctx)
 	if err != nil {
 		return false, err
@@ -71,6 +75,9 @@ func (w *worker) cutOver(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	if err := shadow.Seal(ctx, w.sides, w.run); err != nil { // what was lent for the views
+		return false, err
+	}
+	if w.built, err = shadow.BuiltKeys(ctx, w.sides, w.run); err != nil {
 		return false, err
 	}
 	w.nameBypassing(ctx)
@@ -180,7 +187,7 @@ func (w *worker) newCutover() *cutover.Cutover {
 		Pending:         w.pending,
 		Changed:         w.unlike,
 		SchemasChanged:  w.schemasUnlike,
-		SwapEntries:     func() []plans.Entry { return shadow.SwapEntries(w.run.Plan) },
+		SwapEntries:     func() []plans.Entry { return shadow.SwapEntries(w.run.Plan, w.built) },
 		NewForeignKeys:  w.newForeignKeys,
 		PrepareReverse:  func(ctx context.Context) error { return capture.PrepareReverse(ctx, w.sides.Shadow, w.run) },
 		ReverseTriggers: func() string { return capture.ReverseTriggers(w.run) },
@@ -247,6 +254,28 @@ func (w *worker) changed(ctx context.Context) ([]string, error) {
 		w.intact = signature
 	}
 	return all, nil
+}
+
+// buildForeignKeys makes those of partitioned tables before the fence, where
+// replay can pass them by. What rows broke a moment ago is not tried again at once:
+// each try reads both tables whole.
+func (w *worker) buildForeignKeys(ctx context.Context) error {
+	how := shadow.Checked
+	if w.replayer.Replica {
+		how = shadow.Replica
+	}
+	if time.Since(w.keysTried) >= time.Minute {
+		err := shadow.BuildPartitionKeys(ctx, w.sides, w.run, how, func(ctx context.Context, tables []*plans.Table) error {
+			return w.replayer.Aligned(ctx, tables, func(pgx.Tx) error { return nil })
+		})
+		if err != nil && !errors.Is(err, replay.ErrRecopy) { // the next round sees to that one, and comes back here
+			return err
+		}
+		w.keysTried = time.Now()
+	}
+	var err error
+	w.built, err = shadow.BuiltKeys(ctx, w.sides, w.run)
+	return err
 }
 
 // newForeignKeys checks the foreign keys that the migrations bring while the

@@ -157,6 +157,7 @@ func (t CreateTable) WithoutParents() string {
 type ForeignKey struct {
 	Table      pg.Name
 	Name       string
+	References pg.Name
 	Definition string // FOREIGN KEY …, without NOT VALID
 	NotValid   bool
 }
@@ -187,7 +188,13 @@ func ParseForeignKey(sql string) (k ForeignKey, ok bool) {
 		k.NotValid, tokens = true, tokens[:n-2]
 	}
 	k.Definition = Text(sql, tokens)
-	return k, true
+	for i := range tokens { // a column of that name stands in quotes
+		if tokens[i].Is("REFERENCES") {
+			k.References, _, ok = qualified(tokens[i+1:])
+			return k, ok
+		}
+	}
+	return k, false
 }
 
 // ParseAttach reads an entry of the tag TABLE ATTACH.
