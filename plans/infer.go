@@ -53,7 +53,7 @@ func (m *maker) inferTables(context.Context) error {
 		return err
 	}
 	inference := syntax.Infer(m.before, m.after, m.trace.facts, m.trace.marks, syntax.Options{
-		Now: now, Type: m.spellType, Changed: m.changedType, Function: m.spellFunction})
+		Now: now, Type: m.spellType, Changed: m.changedType, Altered: m.alteredType, Function: m.spellFunction})
 	for _, t := range m.after.Tables {
 		if m.moving(t.Name.Schema) && t.HoldsRows() && !t.IsPartition() && !t.Extension {
 			d := &tableDraft{after: t}

@@ -29,6 +29,12 @@ func (m *maker) alteration(oid uint32) alteration {
 	return alteration{labels: relabelled(before, after), array: after.Array == oid}
 }
 
+// alteredType: the text of an old value is not that of the new one.
+func (m *maker) alteredType(oid uint32) bool {
+	a := m.alteration(oid)
+	return len(a.labels) > 0 || a.inside != ""
+}
+
 // typeOf finds a type by its own oid or by that of its arrays.
 func typeOf(c *catalog.Catalog, oid uint32) *catalog.Type {
 	i := slices.IndexFunc(c.Types, func(t *catalog.Type) bool { return t.OID == oid || oid != 0 && t.Array == oid })

@@ -56,7 +56,9 @@ func (s *step) using(t *table, r *pgq.RangeVar, name string, using *pgq.Node) (*
 	} else {
 		v.origin = Using
 	}
-	v.typ = typ
+	if v = s.labelled(v, typ); v.blamed == nil {
+		v.typ = typ
+	}
 	return c, v
 }
 

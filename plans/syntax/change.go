@@ -158,7 +158,7 @@ func (s *step) assigned(scope *scope, t *table, c *column, e *pgq.Node, when con
 	if c.Generated != "" {
 		return t.columns[c.Num], nil // only DEFAULT is allowed, which is what it is
 	}
-	v := s.evaluated(scope, c, e)
+	v := s.labelled(s.evaluated(scope, c, e), c.Type)
 	if v.blamed != nil {
 		return v, nil
 	}

@@ -75,8 +75,9 @@ const (
 	insert   Kind = "insert"
 	create   Kind = "create" // CREATE TABLE AS, SELECT INTO
 	truncate Kind = "truncate"
-	opaque   Kind = "opaque" // code, COPY, MERGE, EXECUTE: followed only as far as its text tells
-	unread   Kind = "unread" // a whole file that the parser cannot read
+	opaque   Kind = "opaque"  // code, COPY, MERGE, EXECUTE: followed only as far as its text tells
+	relabel  Kind = "relabel" // ALTER TYPE … RENAME VALUE
+	unread   Kind = "unread"  // a whole file that the parser cannot read
 )
 
 // Fact is a statement of a migration that may change data.
@@ -104,6 +105,9 @@ type Options struct {
 	// Changed reports types that exist in production and in the shadow, but not
 	// as the same type: values pass from one to the other through text.
 	Changed func(oid uint32) bool
+	// Altered reports types whose old values are not the new ones of the same text:
+	// the migrations rename an enum's labels, or alter a composite's attributes.
+	Altered func(oid uint32) bool
 	// Function spells a user-defined function likewise. Extensions' functions
 	// are not asked for.
 	Function func(oid uint32) (sql string, ok bool)

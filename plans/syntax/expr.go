@@ -134,6 +134,9 @@ func (in *inference) embed(v *value) (*pgq.Node, *reason) {
 	if !in.changed(v.typ) {
 		return clone(v.node), nil
 	}
+	if r := in.altered(v.typ); r != nil {
+		return nil, r
+	}
 	text, r := in.castTo(clone(v.node), typeRef{Name: "text"})
 	if r != nil {
 		return nil, r

@@ -19,7 +19,7 @@ func Infer(before, after *catalog.Catalog, facts []Fact, marks []Mark, o Options
 		o.Now = time.Now()
 	}
 	in := &inference{o: o, before: before, after: after, tables: map[uint32]*table{}, types: map[string]typeRef{},
-		functions: map[uint32]function{}, views: map[string]bool{}, bodies: map[uint32]*reason{}, typeNames: map[string]*pgq.TypeName{}}
+		functions: map[uint32]function{}, views: map[string]bool{}, bodies: map[uint32]*reason{}, relabelled: relabelled(facts), typeNames: map[string]*pgq.TypeName{}}
 	for _, m := range marks {
 		in.learn(&m.what)
 	}
@@ -43,6 +43,7 @@ type inference struct {
 	functions     map[uint32]function // the user's own, as last seen
 	types         map[string]typeRef  // the user's own, by qualified name
 	views         map[string]bool     // names of relations that show other tables' rows
+	relabelled    map[string]string   // where labels of types are renamed, by the types' own names
 	bodies        map[uint32]*reason  // why a function's body keeps it out of transforms
 	typeNames     map[string]*pgq.TypeName
 	blames        []blame

@@ -121,6 +121,14 @@ func TestWhatCannotBeInferredIsABlocker(t *testing.T) {
 		sql  string
 		want []string
 	}{
+		"labels swapped":         {"ALTER TYPE status RENAME VALUE 'new' TO 'tmp'; ALTER TYPE status RENAME VALUE 'paid' TO 'new'; ALTER TYPE status RENAME VALUE 'tmp' TO 'paid'; UPDATE orders SET status = 'sent' WHERE status = 'new' AND id > 45;", []string{code + "public.orders.status" + at}},
+		"label renamed later":    {"UPDATE orders SET status = 'sent' WHERE deleted; ALTER TYPE status RENAME VALUE 'sent' TO 'shipped';", []string{code + "public.orders.status" + at}},
+		"there and back":         {"ALTER TYPE status RENAME VALUE 'sent' TO 'x'; ALTER TYPE status RENAME VALUE 'paid' TO 'sent'; UPDATE orders SET note = 'late' WHERE status = 'sent'; ALTER TYPE status RENAME VALUE 'sent' TO 'paid'; ALTER TYPE status RENAME VALUE 'x' TO 'sent';", []string{code + "public.orders.note" + at}},
+		"label of a default":     {"ALTER TABLE orders ADD was status DEFAULT 'sent', ADD many status[] DEFAULT '{sent}'; ALTER TYPE status RENAME VALUE 'sent' TO 'x';", []string{code + "public.orders.many" + at, code + "public.orders.was" + at}},
+		"label set for all":      {"UPDATE orders SET status = 'sent'; ALTER TYPE status RENAME VALUE 'sent' TO 'x'; ALTER TYPE status RENAME VALUE 'new' TO 'sent';", []string{code + "public.orders.status" + at}},
+		"label of rows deleted":  {"ALTER TYPE status RENAME VALUE 'sent' TO 'x'; DELETE FROM orders WHERE status = 'x';", []string{code + "public.orders" + at}},
+		"label by text":          {"ALTER TYPE status RENAME VALUE 'sent' TO 'x'; ALTER TABLE orders ALTER status DROP DEFAULT, ALTER status TYPE text;", []string{code + "public.orders.status" + at}},
+		"label inserted":         {"CREATE TABLE n (s status); INSERT INTO n SELECT 'sent' FROM orders; ALTER TYPE status RENAME VALUE 'sent' TO 'x';", []string{code + "public.n.s" + at}},
 		"two zones at once":      {"SET TIME ZONE 'Asia/Tokyo'; ALTER TABLE orders ALTER placed_at TYPE timestamp; SET TIME ZONE 'America/Lima'; ALTER TABLE orders ALTER placed_at TYPE timestamptz; RESET TimeZone", []string{code + "public.orders.placed_at" + at}},
 		"other strings":          {"SET standard_conforming_strings = off; UPDATE orders SET note = 'a\\nb'; RESET standard_conforming_strings", []string{code + "public.orders.note" + at}},
 		"update from":            {"UPDATE orders o SET note = c.email FROM customers c WHERE c.id = o.customer;", []string{code + "public.orders.note" + at}},

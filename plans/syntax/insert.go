@@ -278,7 +278,7 @@ func (s *step) feed(t *table, rel *relation, from source, values map[int16]*valu
 		if v == nil || c.Generated != "" || overrideUser && c.Identity != "" {
 			v = s.columnDefault(c)
 		}
-		t.columns[c.Num] = s.assign(v, c.Type, underOf(s.before))
+		t.columns[c.Num] = s.labelled(s.assign(v, c.Type, underOf(s.before)), c.Type)
 	}
 }
 

@@ -173,7 +173,7 @@ func (f *instrumentation) fact(p piece, alone bool) error {
 	if kind == "" {
 		return nil
 	}
-	fact := Fact{ID: f.nextID, File: f.file, Line: f.line(p.start), SQL: text, Kind: kind, Marked: true}
+	fact := Fact{ID: f.nextID, File: f.file, Line: f.line(p.start), SQL: text, Kind: kind, Marked: kind != relabel}
 	fact.names.add(p.node)
 	if do := p.node.GetDoStmt(); do != nil {
 		block, err := doBlock(text, do)

@@ -28,6 +28,10 @@ func kindOf(n *pgq.Node) Kind {
 		return opaque
 	case *pgq.Node_CopyStmt:
 		return opaque
+	case *pgq.Node_AlterEnumStmt:
+		if s.AlterEnumStmt.GetOldVal() != "" {
+			return relabel
+		}
 	}
 	return ""
 }

@@ -180,6 +180,9 @@ var usingWords = regexp.MustCompile(`(?is)\btype\b.*\busing\b`)
 // does not count.
 func (in *inference) added(s *seen, c column, a absorption) *value {
 	hint := a.hints[c.Name]
+	if r := in.altered(c.Type); r != nil && (c.Missing != nil || c.Default != "" || c.DomainDefault != "") {
+		return blameValue(c.Type, in.blameFor(r, a.where, "the default"))
+	}
 	switch {
 	case c.Generated != "":
 		return &value{typ: c.Type, origin: Default, generated: true}

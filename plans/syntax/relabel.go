@@ -1,0 +1,58 @@
+package syntax
+
+import (
+	"strings"
+
+	pgq "github.com/pganalyze/pg_query_go/v6"
+)
+
+// An enum keeps its values when a label is renamed, and production's rows still
+// bear the old one. A column that is copied follows by the labels' oids. A text
+// in an expression means the label of its moment, which no later reader knows:
+// such expressions are not followed.
+
+// relabelled lists the types whose labels some statement renames, by their own
+// name alone: they may be renamed, and named without a schema.
+func relabelled(facts []Fact) map[string]string {
+	out := map[string]string{}
+	for _, f := range facts {
+		if f.Kind != relabel {
+			continue
+		}
+		if tree, err := parse(f.SQL); err == nil && len(tree.GetStmts()) == 1 {
+			out[last(parts(tree.GetStmts()[0].GetStmt().GetAlterEnumStmt().GetTypeName()))] = where(f)
+		}
+	}
+	return out
+}
+
+// altered is why an expression with values of a type cannot be followed.
+func (in *inference) altered(t typeRef) *reason {
+	if !t.User {
+		return nil
+	}
+	bare := t.Name[strings.LastIndexByte(t.Name, '.')+1:]
+	bare = strings.Trim(strings.TrimRight(modifier.ReplaceAllString(bare, ""), "[]"), `"`)
+	at, renamed := in.relabelled[bare]
+	if !renamed && (in.o.Altered == nil || !in.o.Altered(t.base())) {
+		return nil
+	}
+	if at != "" {
+		at = " (" + at + ")"
+	}
+	return because("the migrations alter the values of type %s%s, and a text means the label of its moment", t.Name, at)
+}
+
+// labelled is a value in a column: one that is computed, of a type whose labels
+// are renamed, is not followed.
+func (s *step) labelled(v *value, typ typeRef) *value {
+	if v.blamed != nil || v.volatile || v.generated || !v.cast || isNullNode(v.node) {
+		return v
+	}
+	if r := s.altered(typ); r != nil {
+		return blameValue(typ, s.blameFor(r, where(s.fact), verb(s.node)))
+	}
+	return v
+}
+
+func isNullNode(n *pgq.Node) bool { return constness(n) == isNull }
