@@ -130,6 +130,7 @@ func (m *maker) steps(ctx context.Context) error {
 		{"check the transforms", m.validate},
 		{"look for what depends on production", m.lookForDependencies},
 		{"look at what the shadow's database lacks", m.judgeApart},
+		{"look for objects that rows name", m.objectsInRows},
 		{"try the structure on the shadow", m.tryOnShadow},
 		{"give transforms their settings", m.settle},
 		{"estimate", m.estimateAll},

@@ -60,3 +60,27 @@ func TestMakeBelievesNoStatementThatDecidesByRows(t *testing.T) {
 		})
 	}
 }
+
+// TestMakeFindsObjectsThatRowsName: a number that names a table of production
+// would go on naming the old one.
+func TestMakeFindsObjectsThatRowsName(t *testing.T) {
+	t.Parallel()
+	s := newShop(t, `CREATE TABLE orders (id int PRIMARY KEY, v text); CREATE FUNCTION calc(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1 * 2';
+		CREATE TYPE kind AS ENUM ('a', 'b'); CREATE TYPE place AS (tab regclass, n int); CREATE TABLE public.elsewhere (id int PRIMARY KEY);
+		CREATE TABLE history (id int PRIMARY KEY, tab regclass, relid oid, fn regprocedure, ty regtype, same regtype, many regclass[], whole place, schema regnamespace, other regclass, system regclass, empty regclass, n oid, name text);
+		INSERT INTO history SELECT 1, 'orders', 'orders'::regclass::oid, 'calc(int)', 'kind', 'int', ARRAY['public.elsewhere', 'orders']::regclass[], ROW('orders'::regclass, 1)::place, 'shop', 'public.elsewhere', 'pg_class', NULL, 5, 'orders'`,
+		`ALTER TABLE orders ADD w int; ALTER TYPE kind ADD VALUE 'c'; ALTER TABLE history ALTER name TYPE regclass USING name::regclass`)
+	p := s.plan(t)
+	want := map[string]Level{"tab": Blocker, "relid": Warning, "fn": Blocker, "ty": Blocker, "many": Blocker, "whole": Blocker, "schema": Blocker, "name": Blocker}
+	for _, c := range []string{"id", "tab", "relid", "fn", "ty", "same", "many", "whole", "schema", "other", "system", "empty", "n", "name"} {
+		found := Level("")
+		for _, f := range p.Findings {
+			if f.Code == "object-reference" && f.Object == "shop.history."+c {
+				found = f.Level
+			}
+		}
+		if found != want[c] {
+			t.Errorf("%s: %q, want %q", c, found, want[c])
+		}
+	}
+}
