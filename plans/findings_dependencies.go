@@ -84,7 +84,7 @@ func (m *maker) judgeFunction(f *catalog.Function, user string) {
 			seen = append(seen, called.OID)
 			queue = append(queue, called)
 			if before := function(m.before, called.OID); before == nil || before.Definition != called.Definition || before.Name != called.Name {
-				m.opaque("function-changed", f.Name.String()+f.Arguments, "",
+				m.opaque("function-changed", f.Name.String()+f.Arguments, m.naming(f.Name.Name),
 					fmt.Sprintf("%s calls this function while the shadow is built, and its text calls %s, which the migrations change: until the swap that name leads to production's", user, called.Name),
 					"change the function in a later upgrade")
 			}

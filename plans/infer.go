@@ -53,7 +53,8 @@ func (m *maker) inferTables(context.Context) error {
 		return err
 	}
 	inference := syntax.Infer(m.before, m.after, m.trace.facts, m.trace.marks, syntax.Options{
-		Now: now, Type: m.spellType, Changed: m.changedType, Altered: m.alteredType, Function: m.spellFunction})
+		Now: now, Type: m.spellType, Changed: m.changedType, Altered: m.alteredType, Statements: m.trace.places, Function: m.spellFunction})
+	m.orphans = inference.Orphans
 	for _, t := range m.after.Tables {
 		if m.moving(t.Name.Schema) && t.HoldsRows() && !t.IsPartition() && !t.Extension {
 			d := &tableDraft{after: t}
@@ -173,7 +174,7 @@ func (m *maker) void(n syntax.Notice) bool {
 func (m *maker) changesOutside() {
 	for _, s := range m.after.Schemas {
 		if _, there := m.before.Schema(s.Name); !there && !m.moving(s.Name) {
-			m.opaque("outside-change", s.Name, "", "the migrations make this schema, which production.schemas does not name",
+			m.opaque("outside-change", s.Name, m.naming(s.Name, "schema"), "the migrations make this schema, which production.schemas does not name",
 				"make the schema in production (CREATE SCHEMA "+pg.Ident(s.Name)+";) and add it to production.schemas")
 		}
 	}
@@ -235,8 +236,14 @@ func (m *maker) compareOutside(before, after map[pg.Name]string) {
 	}
 }
 
+// nameOnly takes a function's arguments off.
+func nameOnly(name string) string {
+	name, _, _ = strings.Cut(name, "(")
+	return name
+}
+
 func (m *maker) outsideChange(n pg.Name, what string) {
-	m.opaque("outside-change", n.String(), "", fmt.Sprintf("the migrations %s, but schema %s is not in production.schemas", what, n.Schema),
+	m.opaque("outside-change", n.String(), m.naming(nameOnly(n.Name)), fmt.Sprintf("the migrations %s, but schema %s is not in production.schemas", what, n.Schema),
 		"add "+n.Schema+" to production.schemas")
 }
 

@@ -73,13 +73,34 @@ func (m *maker) keyNotCarried(s *sourceDraft, i *catalog.Index) {
 		_, unique := m.shadowIndex(d, pairs)
 		switch {
 		case missing != "":
-			m.opaque("key-not-carried", d.after.Name.String(), "", fmt.Sprintf("no column of the upgraded table holds %s of %s's key, so a changed row cannot be found again", missing, s.production.Name),
-				"keep the key column, or add a unique column to production that the upgraded table keeps")
+			m.keyColumnGone(s, d, missing)
 		case !unique && !m.oneToOne(d, s.production, pairs):
-			m.opaque("key-not-carried", d.after.Name.String(), "", fmt.Sprintf("the expressions over %s's key may make one of two, and no unique index of the upgraded table forbids it", s.production.Name),
+			m.opaque("key-not-carried", d.after.Name.String(), m.naming(d.after.Name.Name, shadowColumns(pairs)[0]), fmt.Sprintf("the expressions over %s's key may make one of two, and no unique index of the upgraded table forbids it", s.production.Name),
 				"add a unique index on "+strings.Join(shadowColumns(pairs), ", ")+" in a migration")
 		}
 	}
+}
+
+// keyColumnGone tells why a column of the key is not in the upgraded row. One
+// that is there, but what it holds cannot be inferred, has a blocker already.
+func (m *maker) keyColumnGone(s *sourceDraft, d *tableDraft, missing string) {
+	from, _ := s.before.ColumnNamed(missing)
+	c, there := d.final.Column(from.Num)
+	if d.after.OID != s.before.OID {
+		c, there = d.final.ColumnNamed(missing)
+	}
+	message := fmt.Sprintf("no column of the upgraded table holds %s of %s's key", missing, s.production.Name)
+	where := m.naming(missing)
+	if there {
+		i := slices.IndexFunc(d.plan.Columns, func(p Column) bool { return p.Shadow == c.Name })
+		if _, told := d.feed.Columns[c.Num]; !told && d.plan.Columns[i].Origin != FromPlan {
+			return
+		}
+		message = fmt.Sprintf("column %s of the upgraded table is not %s of %s's key any more: it holds %s", c.Name, missing, s.production.Name, describe(d.plan.Columns[i]))
+		where = m.naming(c.Name)
+	}
+	m.opaque("key-not-carried", d.after.Name.String(), where, message+", so a changed row cannot be found again",
+		"keep the key column, or add a unique column to production that the upgraded table keeps")
 }
 
 // keyless: a multiset of rows tells no row from its twin, so each column must
@@ -94,7 +115,7 @@ func (m *maker) keyless(s *sourceDraft) {
 	for _, d := range s.tables {
 		for _, c := range d.plan.Columns {
 			if c.Volatile {
-				m.opaque("keyless-volatile", d.after.Name.String()+"."+c.Shadow, "", "the table has no key by which a value made once could be kept",
+				m.opaque("keyless-volatile", d.after.Name.String()+"."+c.Shadow, m.naming(c.Shadow), "the table has no key by which a value made once could be kept",
 					"add a key to production's table, or write an expression for the column under tables:")
 			}
 		}

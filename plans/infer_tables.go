@@ -144,7 +144,7 @@ func (m *maker) carry(d *tableDraft) {
 	case d.plan.Feed == Carried:
 		d.plan.CarriedRows = left.text
 	case d.plan.Feed == Copied && !m.blamed(d.after.Name):
-		m.opaque("rows-inserted", d.after.Name.String(), "", fmt.Sprintf("the migrations insert %d rows into this table, which production has rows of", left.count),
+		m.opaque("rows-inserted", d.after.Name.String(), m.naming(d.after.Name.Name, "insert"), fmt.Sprintf("the migrations insert %d rows into this table, which production has rows of", left.count),
 			"derive the table: write under tables: "+d.after.Name.String()+" a from: that unites production's rows with the new ones, and key:")
 	}
 }

@@ -205,7 +205,7 @@ func (v *validator) throughText(ctx context.Context, t *Table, c *Column, cause 
 	}
 	change := v.alteration(v.shadowColumn(t, c.Shadow).TypeOID)
 	if change.inside != "" {
-		v.find(Finding{Level: Blocker, Code: "type-altered", Object: v.object(t, c.Shadow), Opaque: true,
+		v.find(Finding{Level: Blocker, Code: "type-altered", Object: v.object(t, c.Shadow), Where: v.naming(change.inside[strings.LastIndexByte(change.inside, '.')+1:]), Opaque: true,
 			Message: fmt.Sprintf("its values hold some of type %s, which the migrations alter, and no cast leads from the old values to the new", change.inside),
 			Fix:     "write the expression under tables: " + t.Final.String() + " columns:, building the new value out of the old one's parts"})
 	}

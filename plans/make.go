@@ -13,6 +13,7 @@ import (
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans/catalog"
 	"github.com/pgumbra/pgumbra/plans/pgdump"
+	"github.com/pgumbra/pgumbra/plans/syntax"
 )
 
 // errBlocked: a blocker was found that leaves nothing to look at behind it. The
@@ -39,6 +40,7 @@ type maker struct {
 	after   *catalog.Catalog // scratch after the migrations, true names
 	final   *catalog.Catalog // scratch under the shadow's names
 	trace   trace
+	orphans []syntax.Orphans
 	tables  []*tableDraft
 	sources map[uint32]*sourceDraft // by oid in before
 	shared  map[uint32]bool         // types and sequences by oid in scratch
@@ -130,6 +132,7 @@ func (m *maker) steps(ctx context.Context) error {
 		{"check the transforms", m.validate},
 		{"look for what depends on production", m.lookForDependencies},
 		{"look at what the shadow's database lacks", m.judgeApart},
+		{"look for rows that others refer to", m.lookForOrphans},
 		{"look for objects that rows name", m.objectsInRows},
 		{"try the structure on the shadow", m.tryOnShadow},
 		{"give transforms their settings", m.settle},
@@ -207,6 +210,9 @@ func (m *maker) find(f Finding) { m.plan.Findings = append(m.plan.Findings, f) }
 func (m *maker) blocker(code, object, message, fix string) {
 	m.find(Finding{Level: Blocker, Code: code, Object: object, Message: message, Fix: fix})
 }
+
+// naming is where the last statement stands that names all of some words.
+func (m *maker) naming(names ...string) string { return syntax.Naming(m.trace.places, names...) }
 
 // opaque is a blocker on what a build before the fence cannot give, and the
 // migrations themselves would if they ran behind it.

@@ -84,3 +84,71 @@ func TestMakeFindsObjectsThatRowsName(t *testing.T) {
 		}
 	}
 }
+
+// TestMakeFindsRowsThatADeleteWouldOrphan: in place the migration fails, so the
+// plan says so, and by which row.
+func TestMakeFindsRowsThatADeleteWouldOrphan(t *testing.T) {
+	t.Parallel()
+	const structure = `CREATE TABLE grade (id int PRIMARY KEY, up int REFERENCES grade); INSERT INTO grade VALUES (0, NULL), (1, 0), (2, 1);
+		CREATE TABLE berth (id int PRIMARY KEY, grade_id int REFERENCES grade (id)); INSERT INTO berth VALUES (1, 0), (2, 1), (3, 2)`
+	for name, c := range map[string]struct {
+		migration string
+		refused   bool
+	}{
+		"referred to":              {`ALTER TABLE berth RENAME TO place; DELETE FROM grade WHERE id > 1`, true},
+		"by its own rows":          {`DELETE FROM berth; DELETE FROM grade WHERE id = 1`, true},
+		"own rows go too":          {`DELETE FROM berth; DELETE FROM grade WHERE id > 0`, false},
+		"re-pointed before":        {`UPDATE berth SET grade_id = 0 WHERE grade_id > 1; UPDATE grade SET up = NULL; DELETE FROM grade WHERE id > 1`, false},
+		"nobody refers to them":    {`DELETE FROM grade WHERE id > 2`, false},
+		"no foreign key any more":  {`ALTER TABLE berth DROP CONSTRAINT berth_grade_id_fkey; ALTER TABLE grade DROP COLUMN up; DELETE FROM grade WHERE id > 1`, false},
+		"the key is dropped later": {`DELETE FROM grade WHERE id > 1; ALTER TABLE berth DROP COLUMN grade_id`, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := newShop(t, structure, c.migration).plan(t)
+			refused := slices.ContainsFunc(p.Findings, func(f Finding) bool {
+				return f.Code == "constraint-violated" && f.Level == Blocker && f.Where == "000002_step.up.sql:1" && !f.Opaque
+			})
+			if refused != c.refused {
+				t.Errorf("%+v", p.Findings)
+			}
+		})
+	}
+}
+
+// TestMakeNamesTheStatementThatDidIt: not the first that might have.
+func TestMakeNamesTheStatementThatDidIt(t *testing.T) {
+	t.Parallel()
+	const later = "000003_step.up.sql:2"
+	for name, c := range map[string]struct{ structure, code, object, first, second string }{
+		"type by code": {`CREATE TABLE a (id int PRIMARY KEY, x int); CREATE TABLE b (id int PRIMARY KEY, y int)`, "unmapped-backfill", "shop.b.y",
+			`DO $$ BEGIN EXECUTE 'ALTER TABLE a ALTER x TYPE text USING x || ''!'''; END $$`, "\nDO $$ BEGIN EXECUTE 'ALTER TABLE b ALTER y TYPE text USING y || ''!'''; END $$"},
+		"partitions, once": {`CREATE TABLE a (id int PRIMARY KEY) PARTITION BY RANGE (id); CREATE TABLE a1 PARTITION OF a FOR VALUES FROM (0) TO (9); CREATE TABLE a2 PARTITION OF a FOR VALUES FROM (9) TO (19)`,
+			"partition-changed", "shop.a", `CREATE TABLE a3 PARTITION OF a FOR VALUES FROM (19) TO (29)`, "\nDROP TABLE a1; DROP TABLE a2"},
+		"key dropped": {`CREATE TABLE a (id int PRIMARY KEY, v text)`, "key-not-carried", "shop.a", `ALTER TABLE a ADD id2 int`, "\nALTER TABLE a DROP COLUMN id"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := newShop(t, c.structure, c.first, c.second).plan(t)
+			var found []Finding
+			for _, f := range p.Findings {
+				if f.Code == c.code && f.Object == c.object {
+					found = append(found, f)
+				}
+			}
+			if len(found) != 1 || found[0].Where != later || !found[0].Opaque {
+				t.Errorf("%+v", p.Findings)
+			}
+		})
+	}
+}
+
+// TestMakeSaysNothingFalseOfAKeyThatIsThere: that its values cannot be inferred
+// is one finding, and that the column is absent is not true.
+func TestMakeSaysNothingFalseOfAKeyThatIsThere(t *testing.T) {
+	t.Parallel()
+	p := newShop(t, `CREATE TABLE a (id int PRIMARY KEY, v text)`, `UPDATE a SET id = (SELECT max(id) FROM a) - id`).plan(t)
+	if !p.has(Blocker, "unmapped-backfill", "shop.a.id") || p.has(Blocker, "key-not-carried", "shop.a") {
+		t.Errorf("%+v", p.Findings)
+	}
+}

@@ -28,6 +28,7 @@ type trace struct {
 	facts      []syntax.Fact
 	marks      []syntax.Mark
 	statements map[int64][]syntax.Statement // by migration
+	places     []syntax.Place               // the same, in order
 }
 
 // migrate reads scratch as production is, then runs the migrations there.
@@ -76,6 +77,9 @@ func (m *maker) instrument() (map[int64]string, error) {
 		texts[f.Version] = marked.SQL
 		m.trace.statements[f.Version] = marked.Statements
 		m.trace.facts = append(m.trace.facts, marked.Facts...)
+		for _, s := range marked.Statements {
+			m.trace.places = append(m.trace.places, syntax.Place{File: f.Name, SQL: s.SQL, Line: s.Line})
+		}
 		for _, n := range marked.Notices {
 			m.find(finding(n))
 		}

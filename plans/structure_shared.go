@@ -35,7 +35,7 @@ func (m *maker) chooseSwaps() error {
 		before, _ := m.production.Schema(s.Production)
 		after, there := m.after.Schema(s.Production)
 		if !there {
-			m.opaque("schema-dropped", s.Production, "", "the migrations drop or rename this schema", "leave it out of production.schemas, or drop it by hand after the upgrade")
+			m.opaque("schema-dropped", s.Production, m.naming(s.Production, "schema"), "the migrations drop or rename this schema", "leave it out of production.schemas, or drop it by hand after the upgrade")
 			return errBlocked
 		}
 		if !m.plan.Elsewhere && (before.HasMembers || after.HasMembers) {

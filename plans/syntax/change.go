@@ -291,11 +291,13 @@ func (s *step) removed(t *table, scope *scope, which condition) {
 	case isFalse, isNull:
 		return
 	case isTrue:
+		s.orphans(t, scope.rel, which)
 		s.fires(t, scope.rel, triggerDelete, nil)
 		s.cascadeDelete(scope.rel, map[uint32]bool{})
 		s.clear(t)
 		return
 	}
+	s.orphans(t, scope.rel, which)
 	s.fires(t, scope.rel, triggerDelete, nil)
 	s.cascadeDelete(scope.rel, map[uint32]bool{})
 	t.where = append(slices.Clone(t.where), notTrue(which.node)) // others may have been fed by it

@@ -105,12 +105,21 @@ type Options struct {
 	// Changed reports types that exist in production and in the shadow, but not
 	// as the same type: values pass from one to the other through text.
 	Changed func(oid uint32) bool
+	// Statements are all of the migrations, in order: findings about what shows
+	// only in the end name the one that is likely to have done it.
+	Statements []Place
 	// Altered reports types whose old values are not the new ones of the same text:
 	// the migrations rename an enum's labels, or alter a composite's attributes.
 	Altered func(oid uint32) bool
 	// Function spells a user-defined function likewise. Extensions' functions
 	// are not asked for.
 	Function func(oid uint32) (sql string, ok bool)
+}
+
+// Place is a statement of the migrations.
+type Place struct {
+	File, SQL string
+	Line      int
 }
 
 // Inference is what the migrations do to rows.
@@ -120,6 +129,8 @@ type Inference struct {
 	// root is.
 	Tables  map[uint32]TableFeed
 	Notices []Notice
+	// Orphans are questions to ask of production's rows.
+	Orphans []Orphans
 	// Err: the parser process broke. What it left unread is blocked by Notices
 	// too, so nothing is lost by looking at it late.
 	Err error

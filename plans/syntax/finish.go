@@ -28,7 +28,7 @@ func (in *inference) finish() Inference {
 			out.Tables[final.OID] = TableFeed{Source: final.OID, Empty: true, Carried: t.carried}
 		}
 	}
-	out.Notices = in.notices
+	out.Notices, out.Orphans = in.notices, in.questions
 	return out
 }
 
@@ -65,8 +65,10 @@ func (in *inference) gather(root *catalog.Table, t *table) {
 	}
 }
 
-// partitions reports members of production's partition trees that left them.
+// partitions reports members of production's partition trees that left them,
+// once for a tree.
 func (in *inference) partitions() {
+	left := map[uint32][]string{}
 	for _, b := range in.before.Tables {
 		if b.PartitionOf == 0 || !b.IsLeaf {
 			continue
@@ -83,9 +85,21 @@ func (in *inference) partitions() {
 		if root != nil {
 			final = root
 		}
+		left[final.OID] = append(left[final.OID], b.Name.Name)
+		if len(left[final.OID]) > 1 {
+			continue
+		}
 		in.notices = append(in.notices, Notice{Level: blocker, Code: CodePartition, Object: final.Name.String(), Table: final.OID, Opaque: true,
 			Message: fmt.Sprintf("partition %s %s: which rows of production that leaves cannot be inferred", b.Name, what),
 			Fix:     fmt.Sprintf("write the rows that remain in the plan file: tables: {%s: {where: <condition>}}, or detach and drop partitions before or after the run", final.Name)})
+	}
+	for i, n := range in.notices {
+		if names := left[n.Table]; n.Code == CodePartition {
+			in.notices[i].Where = in.naming(names[0])
+			if len(names) > 1 {
+				in.notices[i].Message += fmt.Sprintf("; so did %d others of this table", len(names)-1)
+			}
+		}
 	}
 }
 

@@ -47,9 +47,10 @@ type inference struct {
 	bodies        map[uint32]*reason  // why a function's body keeps it out of transforms
 	typeNames     map[string]*pgq.TypeName
 	blames        []blame
+	questions     []Orphans
 	notices       []Notice
-	using         string // where code stands that may change types with USING, unseen
-	err           error  // the parser process broke
+	using         []string // where code stands that may change types with USING, unseen
+	err           error    // the parser process broke
 }
 
 // reason is why something cannot be inferred.
@@ -177,12 +178,12 @@ func (in *inference) fact(f Fact, marks []Mark) {
 	} else {
 		s.run()
 	}
-	in.absorb(after, absorption{where: where(f), hints: hints(s.node), marked: f.Kind == alter})
+	in.absorb(after, absorption{where: where(f), hints: hints(s.node), marked: f.Kind == alter, own: f.Kind == opaque && f.Marked})
 }
 
 func (in *inference) mayRetype(f Fact, text string) {
-	if in.using == "" && usingWords.MatchString(text) {
-		in.using = where(f)
+	if usingWords.MatchString(text) {
+		in.using = append(in.using, where(f))
 	}
 }
 

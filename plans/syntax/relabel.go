@@ -1,6 +1,7 @@
 package syntax
 
 import (
+	"fmt"
 	"strings"
 
 	pgq "github.com/pganalyze/pg_query_go/v6"
@@ -53,6 +54,24 @@ func (s *step) labelled(v *value, typ typeRef) *value {
 		return blameValue(typ, s.blameFor(r, where(s.fact), verb(s.node)))
 	}
 	return v
+}
+
+// naming is where the last statement stands that names all of these; empty: none.
+func (in *inference) naming(names ...string) string { return Naming(in.o.Statements, names...) }
+
+// Naming is file and line of the last statement that names all of some words;
+// empty: none does.
+func Naming(all []Place, names ...string) string {
+	for i := len(all) - 1; i >= 0; i-- {
+		words, every := wordSet(all[i].SQL), true
+		for _, name := range names {
+			every = every && words[strings.ToLower(name)]
+		}
+		if every {
+			return fmt.Sprintf("%s:%d", all[i].File, all[i].Line)
+		}
+	}
+	return ""
 }
 
 func isNullNode(n *pgq.Node) bool { return constness(n) == isNull }

@@ -89,6 +89,7 @@ type absorption struct {
 	where  string
 	hints  map[string]*pgq.ColumnDef // columns that this statement adds
 	marked bool                      // right after a statement that is followed: changes are its own
+	own    bool                      // right after code: what it changed is seen here
 }
 
 // absorb takes over what a mark shows: new tables, new columns with the value
@@ -153,8 +154,8 @@ func (in *inference) retype(s *seen, v *value, typ typeRef, a absorption) {
 	v.under = u
 	switch {
 	case v.generated || v.volatile || v.blamed != nil:
-	case !a.marked && in.using != "":
-		*v = *blameValue(typ, []int{in.newBlame(in.using, "its type is changed by code that is not followed, perhaps with USING")})
+	case !a.marked && in.retyper(a) != "":
+		*v = *blameValue(typ, []int{in.newBlame(in.retyper(a), "its type is changed by code that is not followed, perhaps with USING")})
 	case v.cast:
 		node, r := in.castTo(v.node, v.typ)
 		if r != nil {
@@ -171,6 +172,18 @@ func (in *inference) retype(s *seen, v *value, typ typeRef, a absorption) {
 		v.node, v.cast = node, true
 	}
 	v.typ = typ
+}
+
+// retyper is where the code stands that may have changed a type with USING;
+// empty: none. What is seen right after some code it did itself.
+func (in *inference) retyper(a absorption) string {
+	switch {
+	case slices.Contains(in.using, a.where):
+		return a.where
+	case a.own || len(in.using) == 0:
+		return ""
+	}
+	return in.using[len(in.using)-1]
 }
 
 // usingWords are those of ALTER COLUMN … TYPE … USING.

@@ -97,6 +97,7 @@ type trigger struct {
 }
 
 type reference struct {
+	Name       string  `json:"name"`
 	Table      uint32  `json:"table"`
 	Columns    []int16 `json:"columns"`
 	RefColumns []int16 `json:"ref_columns"`
@@ -179,6 +180,9 @@ func ReadMarks(ctx context.Context, db pg.Querier) ([]Mark, error) {
 
 // markCall is the statement that records a mark. It never spans lines.
 func markCall(f Fact, phase string) string {
+	if phase == "after" && f.Kind == opaque {
+		phase = "after+"
+	}
 	return fmt.Sprintf("SELECT %s.mark(%d, %s, %s, %s, %s)", TraceSchema, f.ID, literal(phase),
 		array(f.names.Tables), array(f.names.Functions), array(f.names.Types))
 }

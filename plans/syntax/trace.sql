@@ -80,7 +80,7 @@ $$;
 
 CREATE OR REPLACE FUNCTION pgumbra_trace.references_to(id oid) RETURNS jsonb
 LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
-	SELECT coalesce(jsonb_agg(jsonb_build_object('table', c.conrelid::bigint, 'columns', c.conkey,
+	SELECT coalesce(jsonb_agg(jsonb_build_object('name', c.conname, 'table', c.conrelid::bigint, 'columns', c.conkey,
 		'ref_columns', c.confkey, 'on_delete', c.confdeltype, 'on_update', c.confupdtype) ORDER BY c.oid), '[]')
 	FROM pg_constraint c WHERE c.contype = 'f' AND c.confrelid = id AND c.conparentid = 0
 $$;
@@ -193,7 +193,13 @@ BEGIN
 			WHERE p.proname = path[pg_catalog.cardinality(path)]
 				AND CASE WHEN pg_catalog.cardinality(path) > 1 THEN n.nspname = path[1] ELSE pg_catalog.pg_function_is_visible(p.oid) END));
 	END LOOP;
-	INSERT INTO pgumbra_trace.seen (fact, phase, what) VALUES (fact, phase, pg_catalog.jsonb_build_object(
+	IF phase = 'after+' THEN -- code: what it altered shows by its locks, whatever names it put together
+		ids := ids || coalesce((SELECT pg_catalog.array_agg(DISTINCT l.relation)
+			FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_class c ON c.oid = l.relation
+			WHERE l.pid = pg_catalog.pg_backend_pid() AND l.mode = 'AccessExclusiveLock' AND c.relkind IN ('r', 'p')
+				AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())), '{}');
+	END IF;
+	INSERT INTO pgumbra_trace.seen (fact, phase, what) VALUES (fact, pg_catalog.rtrim(phase, '+'), pg_catalog.jsonb_build_object(
 		'tables', seen_tables, 'types', seen_types, 'functions', seen_functions,
 		'relations', pgumbra_trace.relations_of(ids), 'written', pgumbra_trace.written(), 'read', pgumbra_trace.read(), 'settings', pgumbra_trace.settings(),
 		'replica', pg_catalog.current_setting('session_replication_role') = 'replica'));

@@ -1,0 +1,83 @@
+package plans
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans/catalog"
+	"github.com/pgumbra/pgumbra/plans/syntax"
+)
+
+// lookForOrphans asks production whether the migrations' DELETEs take rows away
+// that others refer to: in place they fail. ACCESS SHARE on both tables, for
+// [lookAtValues] at the most; what could not be answered in that time the run
+// finds when it checks the foreign keys.
+func (m *maker) lookForOrphans(ctx context.Context) error {
+	for _, o := range m.orphans {
+		row, err := m.orphan(ctx, o)
+		if err != nil {
+			return err
+		}
+		if row == "" {
+			continue
+		}
+		m.find(Finding{Level: Blocker, Code: "constraint-violated", Object: o.ChildName, Where: o.Where,
+			Message: fmt.Sprintf("the DELETE takes rows of %s away that %s still refers to by the foreign key %s: the row with %s = %s, say. In place it fails (SQLSTATE 23503)",
+				o.ParentName, o.ChildName, o.Constraint, o.Column, row),
+			Fix: "delete or change the rows that refer to them before it, in a migration or in production"})
+	}
+	return nil
+}
+
+// orphan is the text of one row's reference; empty: there is none, or the
+// question cannot be asked in production.
+func (m *maker) orphan(ctx context.Context, o syntax.Orphans) (row string, err error) {
+	parent, child := m.before.ByOID(o.Parent), m.before.ByOID(o.Child)
+	if parent == nil || child == nil {
+		return "", nil
+	}
+	err = pg.RepeatableRead(ctx, m.db, func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, `SELECT pg_catalog.set_config('statement_timeout', $1, true), pg_catalog.set_config('search_path', $2, true)`,
+			fmt.Sprint(lookAtValues.Milliseconds()), m.plan.SearchPath)
+		if err != nil {
+			return err
+		}
+		for name, value := range m.session.texts {
+			if _, err := tx.Exec(ctx, `SELECT pg_catalog.set_config($1, $2, true)`, name, value); err != nil {
+				return err
+			}
+		}
+		return tx.QueryRow(ctx, orphanSQL(o, parent, child)).Scan(&row)
+	})
+	if errors.Is(err, pgx.ErrNoRows) || pg.State(err) != "" && !pg.Unreachable(err) {
+		return "", nil
+	}
+	return row, err
+}
+
+func orphanSQL(o syntax.Orphans, parent, child *catalog.Table) string {
+	var on, keys []string
+	for i := range o.ChildColumns {
+		on = append(on, fmt.Sprintf("c.k%d = p.k%[1]d", i+1))
+		keys = append(keys, fmt.Sprintf("c.k%d", i+1))
+	}
+	return fmt.Sprintf("SELECT pg_catalog.concat_ws(', ', %s) FROM (%s) AS c JOIN (%s) AS p ON %s LIMIT 1", strings.Join(keys, ", "),
+		keysOf(child, o.ChildColumns, o.ChildRows), keysOf(parent, o.ParentColumns, o.ParentRows), strings.Join(on, " AND "))
+}
+
+func keysOf(t *catalog.Table, columns []string, rows string) string {
+	var list []string
+	for i, c := range columns {
+		list = append(list, fmt.Sprintf("(%s) AS k%d", c, i+1))
+	}
+	only := "ONLY "
+	if t.Kind == "p" {
+		only = ""
+	}
+	return "SELECT " + strings.Join(list, ", ") + " FROM " + only + t.Name.Quoted() + " WHERE (" + rows + ")"
+}

@@ -1,0 +1,73 @@
+package syntax
+
+import (
+	pgq "github.com/pganalyze/pg_query_go/v6"
+)
+
+// Orphans is a question to production's rows: whether a DELETE takes rows away
+// that others refer to, by a foreign key that forbids it. In place the migration
+// fails then. Names are those of production, expressions are over its rows.
+type Orphans struct {
+	Where      string // file and line of the DELETE
+	Constraint string
+	// Parent and Child are tables by their oid in scratch before the migrations.
+	Parent, Child                 uint32
+	ParentColumns, ChildColumns   []string
+	ParentRows, ChildRows         string // which rows are taken away; which are there to refer to them
+	ChildName, ParentName, Column string // for people, as the migration knows them
+}
+
+// orphans notes the foreign keys that a DELETE is checked by. What cannot be
+// written as a question is left to the run, which checks foreign keys too.
+func (s *step) orphans(t *table, rel *relation, which condition) {
+	for _, ref := range rel.References {
+		child := s.tables[ref.Table]
+		if ref.OnDelete != "a" && ref.OnDelete != "r" || child == nil || child.source == 0 || child.last == nil {
+			continue
+		}
+		o := Orphans{Where: where(s.fact), Constraint: ref.Name, Parent: t.source, Child: child.source,
+			ChildName: child.last.Schema + "." + child.last.Name, ParentName: rel.Schema + "." + rel.Name}
+		there := append([]*pgq.Node{}, child.where...)
+		if child == t { // what goes too refers to nothing
+			there = append(there, notTrue(which.node))
+		}
+		var ok [4]bool
+		o.ParentColumns, ok[0] = s.texts(t, ref.RefColumns)
+		o.ChildColumns, ok[1] = s.texts(child, ref.Columns)
+		o.ParentRows, ok[2] = s.conditionText(append(append([]*pgq.Node{}, t.where...), which.node))
+		o.ChildRows, ok[3] = s.conditionText(there)
+		if c := child.last.columnNum(ref.Columns[0]); c != nil {
+			o.Column = c.Name
+		}
+		if ok == [4]bool{true, true, true, true} {
+			s.questions = append(s.questions, o)
+		}
+	}
+}
+
+func (s *step) texts(t *table, columns []int16) (out []string, ok bool) {
+	for _, num := range columns {
+		v := t.columns[num]
+		if v == nil || v.blamed != nil || v.volatile || v.generated {
+			return nil, false
+		}
+		node, r := s.embed(v)
+		if r != nil {
+			return nil, false
+		}
+		text, r := s.render(node)
+		if r != nil {
+			return nil, false
+		}
+		out = append(out, text)
+	}
+	return out, len(out) > 0
+}
+
+func (s *step) conditionText(all []*pgq.Node) (string, bool) {
+	if len(all) == 0 {
+		return "true", true
+	}
+	text, r := s.render(clone(and(all)))
+	return text, r == nil
+}
