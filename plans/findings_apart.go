@@ -25,7 +25,7 @@ func (m *maker) judgeApart(ctx context.Context) error {
 			"set traffic.pgbouncer or traffic.command, or be ready to lead them by hand")
 	}
 	for _, check := range []func(context.Context) error{m.withoutTablespaces, m.checkExtensions, m.checkRoles, m.checkShadowOwners,
-		m.checkCollations, m.needsOutside, m.notCarried, m.functionsThere, m.valuesOfOneServer} {
+		m.checkCollations, m.checkLocaleKeys, m.needsOutside, m.notCarried, m.functionsThere, m.valuesOfOneServer} {
 		if err := check(ctx); err != nil {
 			return fmt.Errorf("look at what the shadow's database lacks: %w", err)
 		}

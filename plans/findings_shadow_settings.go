@@ -27,7 +27,8 @@ func readLocale(ctx context.Context, db pg.Querier) (l locale, err error) {
 
 // checkLocale. Another encoding may lack characters, so it blocks. Another order
 // of text makes nothing unequal that was equal, since a database's own collation
-// is deterministic, and indexes are built anew on the shadow.
+// is deterministic, and indexes are built anew on the shadow. Keys that depend on
+// it all the same are [maker.checkLocaleKeys]'s.
 func (m *maker) checkLocale(ctx context.Context) error {
 	ours, err := readLocale(ctx, m.db)
 	if err != nil {
