@@ -30,7 +30,7 @@ const shared = `CREATE SCHEMA shop AUTHORIZATION {owner}; GRANT CREATE ON SCHEMA
 	CREATE TABLE shop.bill (id int PRIMARY KEY, cents int NOT NULL); INSERT INTO shop.bill SELECT n, 100 FROM generate_series(1, 1000) n;
 	REVOKE ALL ON shop.bill FROM PUBLIC;
 	CREATE TABLE shop.part (id int NOT NULL, k int NOT NULL, PRIMARY KEY (id, k)) PARTITION BY LIST (k); CREATE TABLE shop.part1 PARTITION OF shop.part FOR VALUES IN (1);
-	INSERT INTO shop.part VALUES (1, 1); CREATE TABLE shop.unused (id int PRIMARY KEY);
+	INSERT INTO shop.part VALUES (1, 1); CREATE TABLE shop.unused (id int PRIMARY KEY); CREATE SEQUENCE shop.numbers;
 	CREATE FUNCTION shop.times() RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 2';
 	CREATE FUNCTION shop.twice(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN $1 * shop.times(); END'; CREATE INDEX ON shop.bill (shop.twice(cents));
 	ALTER TABLE shop.doc OWNER TO {owner}; ALTER TABLE shop.bill OWNER TO {owner}; ALTER TABLE shop.part OWNER TO {owner}; ALTER TABLE shop.part1 OWNER TO {owner};`

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -113,11 +114,23 @@ func (w *worker) unlike(ctx context.Context) (changed []string, err error) {
 // schemasUnlike: behind the fence there is no time to compare. Another signature
 // than at the last comparison is reason enough to let the fence go.
 func (w *worker) schemasUnlike(ctx context.Context) ([]string, error) {
+	return w.unlikeIn(ctx, func(signature string) string { return signature })
+}
+
+// schemasUnlikeClosed leaves out sequences, once the fence has closed them.
+func (w *worker) schemasUnlikeClosed(ctx context.Context) ([]string, error) {
+	return w.unlikeIn(ctx, func(signature string) string {
+		_, rest, _ := strings.Cut(signature, "/")
+		return rest
+	})
+}
+
+func (w *worker) unlikeIn(ctx context.Context, part func(string) string) ([]string, error) {
 	signature, err := w.schemasSignature(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if signature != w.structure.signature && len(w.structure.changes) == 0 {
+	if part(signature) != part(w.structure.signature) && len(w.structure.changes) == 0 {
 		return []string{"something was made or changed in the schemas just now"}, nil
 	}
 	return w.structure.changes, nil

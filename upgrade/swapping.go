@@ -186,7 +186,7 @@ func (w *worker) newCutover() *cutover.Cutover {
 		Drain:           w.replayer.Drain,
 		Pending:         w.pending,
 		Changed:         w.unlike,
-		SchemasChanged:  w.schemasUnlike,
+		SchemasChanged:  w.schemasUnlikeClosed,
 		SwapEntries:     func() []plans.Entry { return shadow.SwapEntries(w.run.Plan, w.built) },
 		NewForeignKeys:  w.newForeignKeys,
 		PrepareReverse:  func(ctx context.Context) error { return capture.PrepareReverse(ctx, w.sides.Shadow, w.run) },

@@ -2,6 +2,8 @@
 -- would tell changes it, and so do harmless things. Of pg_class and pg_trigger
 -- values count, since TRUNCATE, VACUUM FULL and our own triggers write those
 -- rows, too; elsewhere the rows' xmin does. Takes no lock on any table.
+-- Behind the slash the same without sequences: a cutover to another database
+-- closes production's, whose rows it writes itself.
 -- Members go in arrays, so that each catalog's index serves.
 WITH schema AS MATERIALIZED (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = ANY ($1)),
 relation AS MATERIALIZED (
@@ -9,7 +11,8 @@ relation AS MATERIALIZED (
                c.relreplident, c.relrowsecurity, c.relforcerowsecurity, c.relispartition, c.relpartbound, c.reltablespace, c.relam, c.reloftype) AS text
     FROM pg_catalog.pg_class c WHERE c.relnamespace = ANY (ARRAY(SELECT oid FROM schema))),
 owner AS MATERIALIZED (SELECT oid FROM relation WHERE relkind IN ('r', 'p', 'v', 'm', 'f', 'c')) -- of columns, triggers, rules
-SELECT pg_catalog.bit_xor(pg_catalog.hashtextextended(part COLLATE "C", 0))::text FROM (
+SELECT pg_catalog.bit_xor(pg_catalog.hashtextextended(part COLLATE "C", 0))::text || '/' ||
+       (pg_catalog.bit_xor(pg_catalog.hashtextextended(part COLLATE "C", 0)) FILTER (WHERE part NOT LIKE 's%'))::text FROM (
     SELECT 'c' || r.text FROM relation r
     UNION ALL SELECT 'a' || a.attrelid || '.' || a.attnum || '.' || a.xmin FROM pg_catalog.pg_attribute a
         WHERE a.attrelid = ANY (ARRAY(SELECT oid FROM owner)) AND a.attnum > 0
