@@ -61,6 +61,7 @@ func (c *Cutover) attemptApart(ctx context.Context, out *Outcome) error {
 	}
 	a.closeBoth(ctx)
 	undo := c.back(ctx, &a.progress)
+	a.countHeld()
 	if errors.Is(undo, errAstray) {
 		return refuse(trafficBlocker(err), Blocker{Code: "traffic", Message: undo.Error(), Fix: "see to that PgBouncer; it is looked after every few seconds"})
 	}
@@ -166,16 +167,23 @@ func (a *apart) begin(ctx context.Context) error {
 // pause holds clients: what they have begun ends, what comes waits. Clients that
 // do not end their transactions in time are named, and all go on.
 func (a *apart) pause(ctx context.Context) error {
+	unfinished, err := a.c.unfinished(ctx, a.onlook)
+	if err != nil {
+		return err
+	}
+	if len(unfinished) > 0 {
+		return refuse(unfinished...)
+	}
 	if err := a.c.note(ctx, a.c.Sides.Production, &a.progress, pausing); err != nil {
 		return err
 	}
 	if a.c.Traffic != nil {
-		began := time.Now()
+		a.held = time.Now()
 		if err := a.c.hold(ctx); err != nil {
-			return a.whyNotHeld(ctx, began, err)
+			return a.whyNotHeld(ctx, a.held, err)
 		}
 	}
-	err := a.c.note(ctx, a.c.Sides.Production, &a.progress, fencing)
+	err = a.c.note(ctx, a.c.Sides.Production, &a.progress, fencing)
 	if errors.Is(err, control.ErrDeposed) && a.c.Traffic != nil { // its successor may have looked before they were held
 		err = errors.Join(err, a.c.Traffic.Resume(ctx))
 	}
@@ -366,6 +374,9 @@ func (a *apart) decide(ctx context.Context) error {
 func (a *apart) goOn(ctx context.Context) error {
 	return a.c.forward(ctx, &a.progress, func() []byte {
 		a.out.Stall = time.Since(a.began)
+		if !a.held.IsZero() {
+			a.out.Held = a.c.held + time.Since(a.held)
+		}
 		return a.report(a.out.Stall)
 	})
 }

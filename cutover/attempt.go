@@ -22,8 +22,9 @@ type attempt struct {
 	out   *Outcome
 	facts *facts
 
+	held     time.Time // since when a pool's clients are held; zero: they are not
 	began    time.Time // first lock request
-	deadline time.Time // began + max_stall
+	deadline time.Time // began or, before it, held + max_stall
 	guard    string    // the mark, an xid8: see makeMark
 	xid      string    // xid8 of the swap
 

@@ -63,7 +63,10 @@ func (c *Cutover) checkTraffic(ctx context.Context) ([]Blocker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("look at the way that clients are led: %w", err)
 	}
-	var all []Blocker
+	all, err := c.unfinished(ctx, c.Sides.Production)
+	if err != nil {
+		return nil, err
+	}
 	for _, f := range findings {
 		if f.Level == plans.Blocker {
 			all = append(all, Blocker{Code: f.Code, Message: f.Object + ": " + f.Message, Fix: f.Fix})

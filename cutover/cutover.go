@@ -91,8 +91,9 @@ type Cutover struct {
 	Log *slog.Logger
 
 	attempts  int
-	trying    pg.Backends // the attempt's sessions in production
-	keysClean time.Time   // when NewForeignKeys last had nothing to say
+	trying    pg.Backends   // the attempt's sessions in production
+	held      time.Duration // for how long clients were held, in all attempts
+	keysClean time.Time     // when NewForeignKeys last had nothing to say
 	// drawnFirst are sequences, by oid, that clients draw from before they lock a
 	// table: see [attempt.fence].
 	drawnFirst []uint32
@@ -126,6 +127,7 @@ type Outcome struct {
 	LockWait time.Duration // from the first lock request until the fence stood
 	Drained  int64         // journal rows replayed behind the fence
 	Stall    time.Duration // from the first lock request to the commit's answer
+	Held     time.Duration // for how long a pool's clients were held, in all attempts until then
 	// Migrations are those that ran behind the fence.
 	Migrations []FileTime
 

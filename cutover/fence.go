@@ -76,7 +76,14 @@ const fenceSavepoint = "pgumbra_fence"
 func (a *attempt) fence(ctx context.Context) error {
 	a.began = time.Now()
 	a.deadline = a.began.Add(a.c.settings().MaxStall)
-	err := a.lockAll(ctx, a.began.Add(min(a.c.settings().LockTimeout, a.c.settings().MaxStall)))
+	if !a.held.IsZero() { // clients wait since then
+		a.deadline = a.held.Add(a.c.settings().MaxStall)
+	}
+	limit := a.began.Add(min(a.c.settings().LockTimeout, a.c.settings().MaxStall))
+	if limit.After(a.deadline) {
+		limit = a.deadline
+	}
+	err := a.lockAll(ctx, limit)
 	a.out.LockWait = time.Since(a.began)
 	if err != nil {
 		return err

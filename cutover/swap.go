@@ -193,6 +193,9 @@ func (a *attempt) report(stall time.Duration) []byte {
 		"at": a.out.At, "attempts": a.out.Attempts, "lock_wait_ms": ms(a.out.LockWait),
 		"drained": a.out.Drained, "stall_ms": ms(stall),
 	}
+	if a.out.Held > 0 {
+		told["held_ms"] = ms(a.out.Held)
+	}
 	if len(a.out.Migrations) > 0 {
 		told["migrations"], told["unvalidated"] = a.out.Migrations, a.out.unvalidated
 	}

@@ -25,6 +25,8 @@ type Traffic interface {
 	Settle(ctx context.Context, to traffic.Place, patience time.Duration) error
 	Resume(ctx context.Context) error
 	Astray(ctx context.Context) (bool, error)
+	// Unfinished are clients that a Pause would wait for.
+	Unfinished(ctx context.Context, production pg.Querier, longer time.Duration) ([]traffic.Session, error)
 }
 
 // How far a cutover came, in production's pgumbra.run.switch. Each is noted
@@ -105,10 +107,10 @@ const (
 )
 
 // pausePatience is how long clients' open transactions are waited for while
-// those that come queue.
-func (c *Cutover) pausePatience() time.Duration {
-	return max(c.settings().MaxStall, 5*time.Second)
-}
+// those that come queue: max_stall and no more, whatever is waited for. Five
+// seconds of it at each attempt, with one long report open, held all clients for
+// half of three minutes, and those beyond query_wait_timeout were broken off.
+func (c *Cutover) pausePatience() time.Duration { return c.settings().MaxStall }
 
 // forward completes a swap that is committed on the shadow: clients are led
 // there and go on, whatever else fails; the next leader does the rest. report

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -58,6 +59,35 @@ func (t *Traffic) Bypassing(ctx context.Context, db pg.Querier) ([]Session, erro
 	maps.Copy(ours, newer)
 	return slices.DeleteFunc(sessions, func(s Session) bool {
 		return ours[s.PID] || s.Address == "" && ours[localSocket]
+	}), nil
+}
+
+// Unfinished are the sessions of PgBouncers in production that have been in a
+// transaction for longer than that: a [Traffic.Pause] waits for them, and all
+// other clients with it. Where PgBouncer uses a local socket, it does not know
+// which sessions are its own, and all by local sockets count.
+func (t *Traffic) Unfinished(ctx context.Context, production pg.Querier, longer time.Duration) ([]Session, error) {
+	if !t.pooled() {
+		return nil, nil
+	}
+	pooled, err := t.servers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := production.Query(ctx, `SELECT pid::bigint, coalesce(usename, ''), coalesce(application_name, ''), coalesce(pg_catalog.host(client_addr), '')
+		FROM pg_catalog.pg_stat_activity
+		WHERE datname = pg_catalog.current_database() AND backend_type = 'client backend' AND pid <> pg_catalog.pg_backend_pid()
+		  AND pg_catalog.clock_timestamp() - xact_start > pg_catalog.make_interval(secs => $1)
+		ORDER BY xact_start`, longer.Seconds())
+	if err != nil {
+		return nil, fmt.Errorf("list production's transactions: %w", err)
+	}
+	all, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Session])
+	if err != nil {
+		return nil, fmt.Errorf("list production's transactions: %w", err)
+	}
+	return slices.DeleteFunc(all, func(s Session) bool {
+		return !pooled[s.PID] && !(s.Address == "" && pooled[localSocket])
 	}), nil
 }
 

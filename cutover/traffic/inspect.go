@@ -130,16 +130,20 @@ func (i *inspection) sameFile() {
 		"make sure that both are one file seen from two places, and that the folder, not the file, is mounted: a replaced file must be seen")
 }
 
+// takeBackTime is what it takes beyond max_stall, at the worst, until clients go
+// on: the switch is taken back, PgBouncer loads its file again.
+const takeBackTime = time.Second
+
 // timeouts end clients while they wait.
 func (i *inspection) timeouts() {
-	stall := i.plan.Cutover.MaxStall
+	stall := i.plan.Cutover.MaxStall + takeBackTime
 	for _, name := range []string{"query_wait_timeout", "query_timeout", "client_login_timeout"} {
 		seconds, err := strconv.ParseFloat(i.settings[name], 64)
 		if err != nil || seconds == 0 || time.Duration(seconds*float64(time.Second)) > stall {
 			continue
 		}
-		i.block("wait-timeout", fmt.Sprintf("%s is %s s, and cutover.max_stall %s: clients that wait for the switch would be broken off",
-			name, i.settings[name], stall), "raise "+name+" in [pgbouncer] (0: no limit) and RELOAD, or lower cutover.max_stall")
+		i.block("wait-timeout", fmt.Sprintf("%s is %s s, and cutover.max_stall %s, with %s more to let clients go: clients that wait for the switch would be broken off",
+			name, i.settings[name], i.plan.Cutover.MaxStall, takeBackTime), "raise "+name+" in [pgbouncer] (0: no limit) and RELOAD, or lower cutover.max_stall")
 	}
 }
 
