@@ -241,6 +241,7 @@ func (i *inspection) places(ctx context.Context, e entry) {
 		i.block("kept", err.Error(), "make "+i.kept(e.path)+" readable")
 	}
 	if side == Production {
+		i.others(ctx, e)
 		i.sameDatabase(ctx, i.plan.Production.DSN, e.leads, "production", "correct traffic.pgbouncer.database, or production.dsn")
 	}
 	i.sameDatabase(ctx, i.plan.Shadow.DSN, i.target, "the shadow", "correct traffic.pgbouncer.target")

@@ -2,12 +2,14 @@ package traffic
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
 
 	"github.com/pgumbra/pgumbra/plans"
 	"github.com/pgumbra/pgumbra/testcontainers"
@@ -75,6 +77,20 @@ func TestInspectFindsWhatStandsAgainstTheSwitch(t *testing.T) {
 			},
 			want: []string{"user-pool-mode", "user-pool-mode!"}},
 		"impatient": {settings: map[string]string{"query_wait_timeout": "1"}, want: []string{"wait-timeout!"}},
+		"a second entry": {
+			setup: func(f *fixture) {
+				f.change("shop = ", "again = "+strings.Replace(f.rest(), "127.0.0.1", "localhost", 1)+"\nshop = ")
+				f.admin("RELOAD")
+			},
+			want: []string{"other-entry!"}},
+		"a fallback beside it": {
+			setup: func(f *fixture) { f.change("shop = ", "* = "+f.rest()+"\nshop = "); f.admin("RELOAD") },
+			want:  []string{"other-entry!"}},
+		"another database": {
+			setup: func(f *fixture) {
+				f.change("shop = ", "else = "+before(f.rest(), 'd')+"dbname=postgres\nshop = ")
+				f.admin("RELOAD")
+			}},
 		"no entry": {
 			setup: func(f *fixture) { f.file.Traffic.PgBouncer[0].Database = "shoppe" },
 			want:  []string{"entry!"}},
@@ -113,6 +129,16 @@ func TestInspectFindsWhatStandsAgainstTheSwitch(t *testing.T) {
 			f.wantCodes(c.want...)
 		})
 	}
+}
+
+// rest is what the entry of production says, without its host.
+func (f *fixture) rest() string {
+	f.t.Helper()
+	c, err := pgx.ParseConfig(f.file.Production.DSN)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return fmt.Sprintf("host=127.0.0.1 port=%d dbname=%s", c.Port, c.Database)
 }
 
 func TestAWrongPasswordIsAFinding(t *testing.T) {
