@@ -34,6 +34,9 @@ const (
 	// triggers differ, or the key's index is gone. The shadow was built for
 	// another table: stop. Other indexes may come and go.
 	Structure ChangeKind = "structure"
+	// Members: partitions came or went, and whoever saw it could not journal
+	// their rows. [Repair], once the plan knows the partitions, then copy again.
+	Members ChangeKind = "members"
 	// States: the user's triggers are enabled otherwise than they were. No change
 	// is lost; but a cutover now would put tables in place whose triggers are as
 	// they were.
@@ -65,13 +68,15 @@ func fingerprintScript(run int64) string {
 
 // fingerprint is what fingerprint.sql answers.
 type fingerprint struct {
-	Key       string   `json:"key"` // as in Keys; empty: there is none, or an older pgumbra recorded it
-	Keys      []string `json:"keys"`
-	Members   []uint32 `json:"members"`
-	Structure []string `json:"structure"`
-	States    []string `json:"states"`
-	Triggers  []string `json:"triggers"`
-	Filenodes []string `json:"filenodes"`
+	Key     string   `json:"key"` // as in Keys; empty: there is none, or an older pgumbra recorded it
+	Keys    []string `json:"keys"`
+	Members []uint32 `json:"members"`
+	// Parts is the structure of each member by its oid, text being what a JSON
+	// object's keys are.
+	Parts     map[string][]string `json:"parts"`
+	States    []string            `json:"states"`
+	Triggers  []string            `json:"triggers"`
+	Filenodes []string            `json:"filenodes"`
 }
 
 // Check compares a captured table with the record of it. Reads catalogs only,
@@ -112,13 +117,44 @@ func differences(was, is *fingerprint) []Change {
 			all = append(all, Change{kind, d})
 		}
 	}
+	before, now := shared(was.Parts, is.Parts), shared(is.Parts, was.Parts)
 	if was.Key != "" && slices.Contains(was.Keys, was.Key) && !slices.Contains(is.Keys, was.Key) {
-		is.Structure = append(is.Structure, "no unique index on ("+was.Key+") any more")
+		now = append(now, "no unique index on ("+was.Key+") any more")
 	}
-	add(Structure, was.Structure, is.Structure)
+	add(Structure, before, now)
+	if d := diff(tables(was.Parts), tables(is.Parts)); d != "" && len(was.Members)+len(is.Members) > 0 && !slices.Equal(was.Members, is.Members) {
+		// Triggers and files of what came or went differ, of course.
+		return append(all, Change{Members, d})
+	}
 	add(States, was.States, is.States)
 	add(Triggers, was.Triggers, is.Triggers)
 	add(Filenode, was.Filenodes, is.Filenodes)
+	return all
+}
+
+// shared are the lines of members that the other side has, too.
+func shared(parts, other map[string][]string) []string {
+	var all []string
+	for member, lines := range parts {
+		if _, there := other[member]; there {
+			all = append(all, lines...)
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
+// tables are the lines that name the members.
+func tables(parts map[string][]string) []string {
+	var all []string
+	for _, lines := range parts {
+		for _, l := range lines {
+			if strings.HasPrefix(l, "table ") {
+				all = append(all, l)
+			}
+		}
+	}
+	slices.Sort(all)
 	return all
 }
 

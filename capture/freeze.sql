@@ -14,8 +14,15 @@ DECLARE
     concurrent boolean := tg_tag IN ('CREATE INDEX', 'DROP INDEX', 'REINDEX', 'ALTER TABLE') AND coalesce(current_query() ~* 'concurrently', true);
     touched oid[];
     changed text;
+    source record;
+    now jsonb;
+    joined oid[];
+    lost oid[];
+    member oid;
+    told boolean;
+    done boolean;
 BEGIN
-    IF {ours} THEN
+    IF {ours} OR current_setting('pgumbra.joining', true) = '1' THEN
         RETURN; -- ourselves: the swap above all
     END IF;
     IF tg_event = 'table_rewrite' THEN
@@ -39,11 +46,19 @@ BEGIN
             SELECT (k.fingerprint->>'root')::oid FROM pgumbra.captured k
             WHERE d.object_type = 'index' AND k.run_id = {run} AND k.direction = 'forward'
               AND EXISTS (SELECT FROM json_array_elements_text(k.fingerprint->'unique') u WHERE u = d.object_identity)
+            UNION ALL -- a partition
+            SELECT (k.fingerprint->>'root')::oid FROM pgumbra.captured k
+            WHERE d.object_type = 'table' AND k.run_id = {run} AND k.direction = 'forward'
+              AND EXISTS (SELECT FROM json_array_elements_text(k.fingerprint->'members') m WHERE m::oid = d.objid)
         ) r
         WHERE NOT d.is_temporary;
-        -- Our triggers go with their table, too.
-        IF NOT concurrent AND EXISTS (SELECT FROM pg_event_trigger_dropped_objects() d
-                   WHERE d.object_type = 'trigger' AND starts_with(d.address_names[3], {prefix})) THEN
+        -- Our triggers go with their table, too. A partition may go.
+        IF EXISTS (SELECT FROM pg_event_trigger_dropped_objects() d
+                   WHERE d.object_type = 'trigger' AND starts_with(d.address_names[3], {prefix})
+                     AND NOT EXISTS (SELECT FROM pg_event_trigger_dropped_objects() o, pgumbra.captured k
+                         WHERE o.object_type = 'table' AND o.address_names = d.address_names[1:2] AND k.run_id = {run} AND k.direction = 'forward'
+                           AND EXISTS (SELECT FROM json_array_elements_text(k.fingerprint->'members') m WHERE m::oid = o.objid)
+                           AND (k.fingerprint->>'root')::oid <> o.objid)) THEN
             RAISE EXCEPTION USING ERRCODE = '55006', HINT = {hint},
                 MESSAGE = 'a table or trigger that the upgrade ' || {name} || ' needs would be dropped';
         END IF;
@@ -69,20 +84,48 @@ BEGIN
         WHERE d.schema_name IS DISTINCT FROM 'pg_temp';
     END IF;
     -- Most statements end here, by an index: only captured tables have our triggers.
-    IF concurrent OR NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = ANY (touched) AND starts_with(t.tgname::text, {prefix})) THEN
+    IF NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = ANY (touched) AND starts_with(t.tgname::text, {prefix})) THEN
         RETURN;
     END IF;
-    SELECT k.production INTO changed
-    FROM pgumbra.captured k CROSS JOIN LATERAL {fingerprint}((k.fingerprint->>'root')::oid) AS now
-    WHERE k.run_id = {run} AND k.direction = 'forward'
-      AND EXISTS (SELECT FROM json_array_elements_text(k.fingerprint->'members') m WHERE m::oid = ANY (touched))
-      AND ((k.fingerprint->'structure')::jsonb IS DISTINCT FROM now->'structure'
-        OR (k.fingerprint->'keys')::jsonb ? (k.fingerprint->>'key') AND NOT now->'keys' ? (k.fingerprint->>'key'))
-    LIMIT 1;
-    IF FOUND THEN
-        RAISE EXCEPTION USING ERRCODE = '55006', HINT = {hint},
-            MESSAGE = format('the structure of %s is frozen while the upgrade %s is under way', changed, {name});
-    END IF;
+    FOR source IN
+        SELECT k.n, k.production, k.fingerprint::jsonb AS was, (k.fingerprint->>'root')::oid AS root
+        FROM pgumbra.captured k
+        WHERE k.run_id = {run} AND k.direction = 'forward'
+          AND EXISTS (SELECT FROM json_array_elements_text(k.fingerprint->'members') m WHERE m::oid = ANY (touched))
+    LOOP
+        now := {fingerprint}(source.root);
+        IF EXISTS (SELECT FROM jsonb_each(source.was->'parts') p WHERE now->'parts' ? p.key AND now->'parts'->p.key <> p.value)
+           OR source.was->'keys' ? (source.was->>'key') AND NOT now->'keys' ? (source.was->>'key') THEN
+            CONTINUE WHEN concurrent;
+            RAISE EXCEPTION USING ERRCODE = '55006', HINT = {hint},
+                MESSAGE = format('the structure of %s is frozen while the upgrade %s is under way', source.production, {name});
+        END IF;
+        joined := ARRAY(SELECT m::oid FROM jsonb_array_elements_text(now->'members') m WHERE NOT source.was->'members' @> to_jsonb(m::bigint) ORDER BY 1);
+        lost := ARRAY(SELECT m::oid FROM jsonb_array_elements_text(source.was->'members') m WHERE NOT now->'members' @> to_jsonb(m::bigint) ORDER BY 1);
+        CONTINUE WHEN joined = '{}' AND lost = '{}';
+        -- Partitions come and go: their rows are journalled here and now, so that
+        -- nothing has to be copied again. Where that cannot be, or where triggers
+        -- were interrupted that nobody has noticed yet, the record stays as it is,
+        -- and the run finds the difference.
+        done := NOT EXISTS (SELECT FROM jsonb_array_elements_text(source.was->'triggers') line
+            JOIN pg_trigger t ON t.oid = (substring(line, ' enabled . oid ([0-9]+) xmin'))::oid
+            WHERE NOT now->'triggers' ? line AND t.tgrelid <> ALL (lost));
+        PERFORM set_config('pgumbra.joining', '1', true);
+        FOREACH member IN ARRAY lost LOOP
+            EXECUTE format('SELECT pgumbra.leave_{run}_%s($1)', source.n) INTO told USING member;
+            done := done AND told;
+        END LOOP;
+        FOREACH member IN ARRAY joined LOOP
+            EXECUTE format('SELECT pgumbra.join_{run}_%s($1)', source.n) INTO told USING member;
+            done := done AND told;
+        END LOOP;
+        PERFORM set_config('pgumbra.joining', '', true);
+        IF done THEN
+            UPDATE pgumbra.captured k SET fingerprint = ({fingerprint}(source.root)
+                || jsonb_build_object('key', source.was->'key', 'states', source.was->'states', 'unfinished', source.was->'unfinished'))::json
+            WHERE k.run_id = {run} AND k.direction = 'forward' AND k.n = source.n;
+        END IF;
+    END LOOP;
 END
 $freeze$;
 REVOKE ALL ON FUNCTION {function}() FROM PUBLIC;

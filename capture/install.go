@@ -161,6 +161,7 @@ func (in *installer) prepare(ctx context.Context, t *target) error {
 		}
 		script = dropJournalScript(t.base()) + journal + script
 	}
+	script += t.partitionsScript()
 	return in.tx(ctx, func(tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, script)
 		return err
@@ -234,7 +235,7 @@ func memberNames(members []plans.Member) []pg.Name {
 }
 
 // Repair makes a source's triggers whole again after they were disabled or
-// dropped, under the lock budget of [Install] but behind ACCESS EXCLUSIVE locks,
+// dropped, or partitions came and went, under the lock budget of [Install] but behind ACCESS EXCLUSIVE locks,
 // and renews the record. What was written in between is in no journal: the
 // caller copies the table again, from a snapshot taken after Repair. A change of
 // the structure is [ErrChanged].
@@ -255,6 +256,9 @@ func Repair(ctx context.Context, pool *pgxpool.Pool, run *control.Run, src *plan
 	}
 	if _, err := pool.Exec(ctx, t.functionsScript(active)); err != nil {
 		return fmt.Errorf("repair the capture of %s: %w", src.Name, err)
+	}
+	if err := dropLeftTriggers(ctx, in.locks, run, t); err != nil {
+		return err
 	}
 	err = in.eachMember(ctx, accessExclusive, t, func(tx pgx.Tx, members []plans.Member) error {
 		if err := dropTriggers(ctx, tx, run.ID, oidsOf(members)); err != nil {

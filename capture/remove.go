@@ -63,6 +63,9 @@ func removal(pool *pgxpool.Pool) locker {
 // unfreeze ends the structure freeze. Event triggers belong to no table.
 func unfreeze(ctx context.Context, pool *pgxpool.Pool, run *control.Run) error {
 	_, err := pool.Exec(ctx, dropEventTriggers(run.ID)+"DROP FUNCTION IF EXISTS "+freezeFunction(run.ID).Quoted()+"()")
+	if err == nil {
+		err = dropPartitionFunctions(ctx, pool, run)
+	}
 	if err != nil {
 		return fmt.Errorf("end the structure freeze: %w", err)
 	}

@@ -25,6 +25,7 @@ type target struct {
 	columns []column
 	members []plans.Member
 	frozen  bool
+	most    int64 // bytes of a partition whose rows are journalled when it comes or goes
 }
 
 // column is a live column. Its type is SQL text with the collation, a domain
@@ -126,7 +127,7 @@ func reverseTarget(ctx context.Context, db pg.Querier, run *control.Run, table *
 }
 
 func readTarget(ctx context.Context, db pg.Querier, run *control.Run, j Journal, oid uint32) (*target, error) {
-	t := &target{Journal: j, run: run.Name, notOurs: control.NotOurs(run), oid: oid}
+	t := &target{Journal: j, run: run.Name, notOurs: control.NotOurs(run), oid: oid, most: limitOf(run) / 4}
 	if err := t.readMembers(ctx, db); err != nil {
 		return nil, fmt.Errorf("read the partitions of %s: %w", j.Table, err)
 	}
