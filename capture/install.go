@@ -114,6 +114,9 @@ func (in *installer) source(ctx context.Context, src *plans.Source) error {
 		return err
 	}
 	t, err := forwardTarget(ctx, in.pool, in.run, src)
+	if err == nil {
+		err = t.sameMembers(src)
+	}
 	if err != nil {
 		return err
 	}
@@ -242,6 +245,9 @@ func memberNames(members []plans.Member) []pg.Name {
 func Repair(ctx context.Context, pool *pgxpool.Pool, run *control.Run, src *plans.Source) error {
 	in := newInstaller(pool, run, slog.New(slog.DiscardHandler))
 	t, err := forwardTarget(ctx, pool, run, src)
+	if err == nil {
+		err = t.sameMembers(src)
+	}
 	if err != nil {
 		return err
 	}

@@ -119,14 +119,17 @@ const (
 
 // Source is a production table whose changes are captured, or which is frozen.
 type Source struct {
-	N       int            `json:"n"` // index in Plan.Sources
-	Name    pg.Name        `json:"name"`
-	OID     uint32         `json:"oid"`
-	Kind    Kind           `json:"kind"`
-	Members []Member       `json:"members"` // the partition tree, root first; of other kinds the table itself
-	Columns []SourceColumn `json:"columns"` // live columns in attnum order, generated ones included
-	Key     []KeyColumn    `json:"key"`     // empty: keyless, Record is image
-	Record  Record         `json:"record"`
+	N       int      `json:"n"` // index in Plan.Sources
+	Name    pg.Name  `json:"name"`
+	OID     uint32   `json:"oid"`
+	Kind    Kind     `json:"kind"`
+	Members []Member `json:"members"` // the partition tree, root first; of other kinds the table itself
+	// Detached are partitions that left the tree in mid-run and are still there as
+	// tables: they stand against the cutover until they are gone.
+	Detached []Member       `json:"detached,omitempty"`
+	Columns  []SourceColumn `json:"columns"` // live columns in attnum order, generated ones included
+	Key      []KeyColumn    `json:"key"`     // empty: keyless, Record is image
+	Record   Record         `json:"record"`
 	// Tracked are further columns whose OLD and NEW values the journal holds,
 	// because a derived table is reached through them.
 	Tracked []string `json:"tracked,omitempty"`

@@ -87,10 +87,16 @@ func (w *worker) bringAllInStep(ctx context.Context) error {
 	if err := shadow.BuildKeys(ctx, w.sides, w.run, workers, w.replayer.DropJournalled); err != nil {
 		return err
 	}
+	if err := shadow.CompleteIndexes(ctx, w.sides, w.run); err != nil {
+		return err
+	}
 	if err := w.eachTable(ctx, control.CatchingUp, w.replayer.CatchUp); err != nil {
 		return err
 	}
 	if err := shadow.BuildIndexes(ctx, w.sides, w.run, workers); err != nil {
+		return err
+	}
+	if err := shadow.CompleteIndexes(ctx, w.sides, w.run); err != nil {
 		return err
 	}
 	w.keysTried = time.Time{} // a copy has taken those of its table away
@@ -142,6 +148,9 @@ func (w *worker) inspect(ctx context.Context) error {
 	if err := w.guardSize(ctx); err != nil {
 		return err
 	}
+	if err := w.regroup(ctx); err != nil {
+		return err
+	}
 	if err := w.inspectSources(ctx); err != nil {
 		return err
 	}
@@ -169,6 +178,9 @@ func (w *worker) inspect(ctx context.Context) error {
 // (DISABLE TRIGGER ALL): then the tables concerned are copied again, and what
 // the cause says of them is explained.
 func (w *worker) unlessRecaptured(ctx context.Context, cause error) error {
+	if err := w.regroup(ctx); err != nil {
+		return err
+	}
 	changed, err := w.changed(ctx)
 	if err != nil || len(changed) == 0 {
 		return errors.Join(cause, err)

@@ -106,6 +106,8 @@ func Run(ctx context.Context, file *plans.File, o Options) error {
 		switch {
 		case errors.Is(err, errStop):
 			return nil
+		case errors.Is(err, errRegrouped):
+			continue
 		case s.id == 0 || !away(ctx, file.Production.DSN, err): // a server that was never reached is a mistake, not a fault
 			return err
 		case s.taken: // an outage begins now, however long the run lasts already
@@ -145,7 +147,7 @@ func (s *seat) runOnce(ctx context.Context, file *plans.File, o Options) error {
 	s.id, s.taken = run.ID, true
 	err = withWorker(ctx, l, run, file, o, asLongAsItTakes, (*worker).live)
 	l.recordFailure(ctx, run, err)
-	if pg.Unreachable(err) {
+	if pg.Unreachable(err) || errors.Is(err, errRegrouped) {
 		l.keepSeat()
 	}
 	return err
@@ -158,7 +160,7 @@ func (l *leadership) recordFailure(ctx context.Context, run *control.Run, err er
 	if err == nil || ctx.Err() != nil || pg.Unreachable(err) {
 		return
 	}
-	for _, other := range []error{errStop, control.ErrDeposed, ErrNotNow, cutover.ErrUnknown} {
+	for _, other := range []error{errStop, errRegrouped, control.ErrDeposed, ErrNotNow, cutover.ErrUnknown} {
 		if errors.Is(err, other) {
 			return
 		}

@@ -1,0 +1,182 @@
+package upgrade
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/pgumbra/pgumbra/capture"
+	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/shadow"
+)
+
+// errRegrouped says that the plan knows other partitions now: the leader begins
+// again with it.
+var errRegrouped = errors.New("partitions came or went")
+
+// regroup lets the run follow production's partitions: those that came are made
+// in the shadow, those that are gone are dropped there. Their rows come and go by
+// the journal where the event trigger has told of them ([capture.Members]: it has
+// not, and the table is copied again). Only while all that the table feeds is in
+// step; until then the journal keeps what happened. Returns [errRegrouped] after a
+// change, with the plan recorded.
+func (w *worker) regroup(ctx context.Context) error {
+	for i := range w.run.Plan.Sources {
+		src := &w.run.Plan.Sources[i]
+		if src.Kind != plans.Partitioned {
+			continue
+		}
+		tree, err := capture.Tree(ctx, w.sides.Production, src)
+		if err != nil {
+			return err
+		}
+		came, went := missing(tree, src.Members), append(missing(src.Members, tree), src.Detached...)
+		gone, err := w.gone(ctx, went)
+		if err != nil {
+			return err
+		}
+		if len(came)+len(gone)+len(missing(src.Members, tree)) == 0 || len(tree) == 0 {
+			continue
+		}
+		inStep, err := w.inStep(ctx, src)
+		if err != nil {
+			return err
+		}
+		if !inStep {
+			continue
+		}
+		if err := w.regroupSource(ctx, src, tree, came, went, gone); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// missing are the members of one list that another one lacks.
+func missing(from, list []plans.Member) []plans.Member {
+	known := map[uint32]bool{}
+	for _, m := range list {
+		known[m.OID] = true
+	}
+	var all []plans.Member
+	for _, m := range from {
+		if !known[m.OID] {
+			all = append(all, m)
+		}
+	}
+	return all
+}
+
+func (w *worker) inStep(ctx context.Context, src *plans.Source) (bool, error) {
+	states, err := control.States(ctx, w.sides.Shadow, w.run)
+	if err != nil {
+		return false, err
+	}
+	for i := range w.run.Plan.Tables {
+		if t := &w.run.Plan.Tables[i]; t.ReadsFrom(src.N) && states[t.N] != control.InStep {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+func (w *worker) regroupSource(ctx context.Context, src *plans.Source, tree, came, went, gone []plans.Member) error {
+	changes, err := capture.Check(ctx, w.sides.Production, w.run, src)
+	if err != nil {
+		return err
+	}
+	untold := ""
+	for _, c := range changes {
+		switch c.Kind {
+		case capture.Structure:
+			return fmt.Errorf("%w: the structure of %s changed: %s", ErrStopped, src.Name, c.Detail)
+		case capture.Members:
+			untold = c.Detail
+		}
+	}
+	err = shadow.AddPartitions(ctx, w.sides, w.run, src, came)
+	if errors.Is(err, shadow.ErrShape) {
+		return fmt.Errorf("%w: %w", ErrStopped, err)
+	}
+	if err != nil {
+		return w.later(ctx, err)
+	}
+	for _, m := range gone {
+		empty, err := shadow.DropPartition(ctx, w.sides, w.run, m)
+		if err != nil {
+			return w.later(ctx, err)
+		}
+		if !empty && untold == "" {
+			return nil // replay has yet to take its rows away
+		}
+	}
+	src.Members, src.Detached = tree, missing(missing(went, gone), tree)
+	if err := w.run.Plan.Regroup(ctx, w.sides.Production, w.file.Production.DSN, came, gone); err != nil {
+		return err
+	}
+	if err := w.recordPlan(ctx); err != nil {
+		return err
+	}
+	w.log.Info("partitions came or went", "table", src.Name.String(), "came", namesOf(came), "went", namesOf(went))
+	if untold != "" {
+		if err := w.recapture(ctx, src, untold); err != nil {
+			return err
+		}
+	}
+	return errRegrouped
+}
+
+// later lets the run follow on after what may pass by itself: a lock that was
+// not got, rows in a DEFAULT partition that replay has yet to take away.
+func (w *worker) later(ctx context.Context, err error) error {
+	if ctx.Err() != nil || pg.Unreachable(err) || errors.Is(err, control.ErrDeposed) {
+		return err
+	}
+	w.log.Warn("partitions came or went; trying again in a moment", "error", err)
+	return nil
+}
+
+// gone are the partitions that are in the schemas no longer. One that was
+// detached and stays is a table that the shadow does not have: a change that
+// stands against the cutover.
+func (w *worker) gone(ctx context.Context, went []plans.Member) ([]plans.Member, error) {
+	var all []plans.Member
+	for _, m := range went {
+		var there bool
+		err := w.sides.Production.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+			WHERE c.oid = $1 AND n.nspname = $2)`, m.OID, m.Name.Schema).Scan(&there)
+		if err != nil {
+			return nil, fmt.Errorf("look for %s: %w", m.Name, err)
+		}
+		if !there {
+			all = append(all, m)
+		}
+	}
+	return all, nil
+}
+
+func (w *worker) recordPlan(ctx context.Context) error {
+	text, err := json.Marshal(w.run.Plan)
+	if err != nil {
+		return err
+	}
+	tag, err := w.sides.Production.Exec(ctx, `UPDATE pgumbra.run SET plan = $3 WHERE id = $1 AND epoch = $2`, w.run.ID, w.run.Epoch, text)
+	if err != nil {
+		return fmt.Errorf("record the partitions: %w", err)
+	}
+	if tag.RowsAffected() != 1 {
+		return control.ErrDeposed
+	}
+	return nil
+}
+
+func namesOf(members []plans.Member) []string {
+	var all []string
+	for _, m := range members {
+		all = append(all, m.Name.String())
+	}
+	return all
+}
