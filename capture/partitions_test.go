@@ -105,3 +105,20 @@ func TestPartitionsThatGoUntoldAreFound(t *testing.T) {
 		t.Errorf("%s triggers are left on p.l", left)
 	}
 }
+
+// A partition that the shadow gets after its reverse capture was prepared is
+// captured before the next attempt.
+func TestReverseCaptureTakesLatePartitions(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, `CREATE SCHEMA pgumbra_shop_v2_shop; CREATE TABLE pgumbra_shop_v2_shop.t (id int PRIMARY KEY) PARTITION BY RANGE (id);
+		CREATE TABLE pgumbra_shop_v2_shop.t0 PARTITION OF pgumbra_shop_v2_shop.t FOR VALUES FROM (0) TO (10)`)
+	f.run.Plan.Tables = []plans.Table{{Shadow: named("pgumbra_shop_v2_shop", "t"), Final: named("shop", "t"), Feed: plans.Copied, Kind: plans.Partitioned,
+		Key: []plans.Pair{{Production: "id", Shadow: "id", Type: "int"}}, Columns: []plans.Column{{Shadow: "id", Type: "int"}}}}
+	f.must(PrepareReverse(f.ctx, f.pool, f.run))
+	f.exec(`CREATE TABLE pgumbra_shop_v2_shop.t1 PARTITION OF pgumbra_shop_v2_shop.t FOR VALUES FROM (10) TO (20)`)
+	f.must(PrepareReverse(f.ctx, f.pool, f.run))
+	f.exec(`INSERT INTO pgumbra_shop_v2_shop.t1 VALUES (11)`)
+	if got := f.one(`SELECT count(*) FROM pgumbra.journal`); got != "1" {
+		t.Errorf("%s entries", got)
+	}
+}

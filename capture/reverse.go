@@ -82,12 +82,14 @@ const reverseWait = 30 * time.Second
 
 // unprepared are the shadow tables that have no reverse capture yet, or one that
 // an older pgumbra made, whose triggers any client could silence by its
-// application_name.
+// application_name, or that lacks a partition which came since.
 func (in *installer) unprepared(ctx context.Context) ([]*plans.Table, error) {
 	rows, err := in.pool.Query(ctx, `SELECT k.n FROM pgumbra.captured k
 		WHERE k.run_id = $1 AND k.direction = 'reverse'
 		  AND EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = (k.fingerprint->>'root')::oid AND pg_catalog.starts_with(t.tgname::text, $2)
-		              AND pg_catalog.pg_get_triggerdef(t.oid) NOT LIKE '%application_name%')`,
+		              AND pg_catalog.pg_get_triggerdef(t.oid) NOT LIKE '%application_name%')
+		  AND NOT EXISTS (SELECT FROM pg_catalog.pg_partition_tree((k.fingerprint->>'root')::oid::regclass) m
+		      WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = m.relid AND pg_catalog.starts_with(t.tgname::text, $2)))`,
 		in.run.ID, triggerPrefix(in.run.ID))
 	if err != nil {
 		return nil, fmt.Errorf("look for the reverse capture: %w", err)
