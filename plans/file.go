@@ -50,6 +50,9 @@ type MigrationsFile struct {
 	Table   string // golang-migrate's version table; empty: its default
 	Version *int64 // nil: the newest
 	From    *int64 // nil: read the version table
+	// MultiStatement: each statement by itself, as golang-migrate does with
+	// x-multi-statement=true: split at every semicolon, quoted or not.
+	MultiStatement bool
 	// BehindFenceFrom is the first version that runs behind the fence; nil: as
 	// Build says.
 	BehindFenceFrom *int64

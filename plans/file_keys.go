@@ -33,6 +33,7 @@ var keys = []key{
 	{path: "migrations.table", set: text(func(f *File) *string { return &f.Migrations.Table })},
 	{path: "migrations.version", set: version(func(f *File) **int64 { return &f.Migrations.Version })},
 	{path: "migrations.from", set: version(func(f *File) **int64 { return &f.Migrations.From })},
+	{path: "migrations.multi_statement", standard: "false", set: boolean(func(f *File) *bool { return &f.Migrations.MultiStatement })},
 	{path: "migrations.behind_fence_from", set: version(func(f *File) **int64 { return &f.Migrations.BehindFenceFrom })},
 	{path: "build", standard: "auto", set: text(func(f *File) *string { return (*string)(&f.Build) }, oneOf("auto", "direct", "behind_fence"))},
 	{path: "copy.workers", standard: "2", set: whole(func(f *File) *int { return &f.Copy.Workers }, 1, 256)},

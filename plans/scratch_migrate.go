@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"slices"
 	"strings"
@@ -70,7 +71,11 @@ func (m *maker) instrument() (map[int64]string, error) {
 		texts[f.Version] = string(text)
 	}
 	for _, f := range m.understood() {
-		marked, err := syntax.Instrument(f.Name, texts[f.Version], len(m.trace.facts)+1)
+		instrument := syntax.Instrument
+		if m.file.Migrations.MultiStatement {
+			instrument = syntax.InstrumentEach
+		}
+		marked, err := instrument(f.Name, texts[f.Version], len(m.trace.facts)+1)
 		if err != nil {
 			return nil, fmt.Errorf("read migration %s: %w", f.Name, err)
 		}
@@ -95,7 +100,10 @@ func finding(n syntax.Notice) Finding {
 // production is what happens.
 func (m *maker) runMigrations(ctx context.Context, db *sql.DB, texts map[int64]string) error {
 	target, err := migratepgx.WithInstance(db, &migratepgx.Config{
-		SchemaName: m.version.table.Schema, MigrationsTable: m.version.table.Name})
+		SchemaName: m.version.table.Schema, MigrationsTable: m.version.table.Name,
+		// Marks make a statement longer, so that the limit of production's own tool is
+		// none here.
+		MultiStatementEnabled: m.file.Migrations.MultiStatement, MultiStatementMaxSize: math.MaxInt32})
 	if err != nil {
 		return fmt.Errorf("prepare golang-migrate: %w", err)
 	}
@@ -166,9 +174,18 @@ func (m *maker) migrationFailed(ctx context.Context, cause error) error {
 	}
 	m.find(Finding{Level: Blocker, Code: "migration-failed", Object: name, Where: where,
 		Message: fmt.Sprintf("the migration fails in scratch: %s (SQLSTATE %s)%s", serverMessage(failed.OrigErr), pg.State(failed.OrigErr), quoteStatement(statement.SQL)),
-		Fix:     "correct the migration, or production where it differs from what the migration expects",
+		Fix:     m.fixOfMigration(failed.OrigErr),
 		Opaque:  failsByRows(failed.OrigErr)})
 	return errBlocked
+}
+
+// fixOfMigration: an enum's new value cannot be used in the transaction that adds
+// it, and a file is one unless golang-migrate was told otherwise.
+func (m *maker) fixOfMigration(err error) string {
+	if pg.State(err) == pg.UnsafeNewEnumValue && !m.file.Migrations.MultiStatement {
+		return "put ALTER TYPE ... ADD VALUE into a file of its own, before this one; or, if golang-migrate runs with x-multi-statement=true, set migrations.multi_statement: true"
+	}
+	return "correct the migration, or production where it differs from what the migration expects"
 }
 
 // failsByRows: what failed in scratch, which has no rows, may go well in
@@ -191,6 +208,9 @@ func (m *maker) versionReached(ctx context.Context) (version int64, err error) {
 // server gave, or by running the file once more, one statement after the other,
 // until the same error comes. Nothing of it stays. Zero: not found.
 func (m *maker) failedStatement(ctx context.Context, all []syntax.Statement, failed migratedb.Error) syntax.Statement {
+	if m.file.Migrations.MultiStatement {
+		return sentAlone(all, string(failed.Query))
+	}
 	var server *pgconn.PgError
 	if errors.As(failed.OrigErr, &server) && server.Position > 0 && failed.Line > 0 {
 		for _, s := range all {
@@ -220,6 +240,17 @@ func (m *maker) failedStatement(ctx context.Context, all []syntax.Statement, fai
 			return s
 		}
 		break
+	}
+	return syntax.Statement{}
+}
+
+// sentAlone is the statement that a piece of a file holds: those before it are
+// committed, and cannot be run again. Of equal ones it is the first.
+func sentAlone(all []syntax.Statement, sent string) syntax.Statement {
+	for _, s := range all {
+		if strings.Contains(sent, s.SQL) {
+			return s
+		}
 	}
 	return syntax.Statement{}
 }

@@ -98,7 +98,11 @@ func (f *fixture) run(ctx context.Context, o upgrade.Options) {
 func (f *fixture) compare(ctx context.Context) {
 	f.t.Helper()
 	f.script(ctx, f.twin, "traffic.sql")
-	must(f.t, rehearsal.MigrateInPlace(ctx, f.as(f.twin, f.setup.InPlaceRole), f.migrations, f.versionTable))
+	inPlace := rehearsal.MigrateInPlace
+	if f.file().Migrations.MultiStatement {
+		inPlace = rehearsal.MigrateEachInPlace
+	}
+	must(f.t, inPlace(ctx, f.as(f.twin, f.setup.InPlaceRole), f.migrations, f.versionTable))
 	if f.served != f.production {
 		f.dropWhatStays(ctx)
 	}

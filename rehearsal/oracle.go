@@ -64,7 +64,16 @@ func (o Oracle) Copy(ctx context.Context, from, to string) error {
 // MigrateInPlace runs the migrations as golang-migrate does, on the spot, which
 // no context interrupts. table is the version table, schema-qualified or not;
 // empty: golang-migrate's own.
-func MigrateInPlace(_ context.Context, dsn, folder, table string) error {
+func MigrateInPlace(ctx context.Context, dsn, folder, table string) error {
+	return migrateInPlace(ctx, dsn, folder, table, &migratepgx.Config{})
+}
+
+// MigrateEachInPlace is [MigrateInPlace] with x-multi-statement=true.
+func MigrateEachInPlace(ctx context.Context, dsn, folder, table string) error {
+	return migrateInPlace(ctx, dsn, folder, table, &migratepgx.Config{MultiStatementEnabled: true, MultiStatementMaxSize: 10 << 20})
+}
+
+func migrateInPlace(_ context.Context, dsn, folder, table string, settings *migratepgx.Config) error {
 	config, err := pgx.ParseConfig(dsn)
 	if err != nil {
 		return err
@@ -74,7 +83,6 @@ func MigrateInPlace(_ context.Context, dsn, folder, table string) error {
 	}
 	db := stdlib.OpenDB(*config)
 	defer func() { _ = db.Close() }()
-	settings := &migratepgx.Config{}
 	if table != "" {
 		settings.MigrationsTable = table
 		if schema, name, ok := strings.Cut(table, "."); ok {

@@ -241,6 +241,8 @@ const (
 	UndefinedFunction    = "42883"
 	InsufficientPriv     = "42501"
 	AdminShutdown        = "57P01"
+	// UnsafeNewEnumValue: a label is used in the transaction that added it.
+	UnsafeNewEnumValue = "55P04"
 	// CharacterNotInRepertoire: bytes that are nothing in an encoding.
 	CharacterNotInRepertoire = "22021"
 	// UntranslatableCharacter: a sign that the other encoding lacks.

@@ -45,7 +45,17 @@ func (i Instrumented) Statement(line int) (s Statement, ok bool) {
 // nextID on, which must be above 0. A file that cannot be parsed is left as it
 // is and reported; the error is one of the parser process.
 func Instrument(file, sql string, nextID int) (Instrumented, error) {
-	f := &instrumentation{file: file, sql: sql, nextID: nextID}
+	return instrument(&instrumentation{file: file, sql: sql, nextID: nextID})
+}
+
+// InstrumentEach is [Instrument] for a file whose statements are sent one by one,
+// each a transaction of its own: what must be alone there, is.
+func InstrumentEach(file, sql string, nextID int) (Instrumented, error) {
+	return instrument(&instrumentation{file: file, sql: sql, nextID: nextID, each: true})
+}
+
+func instrument(f *instrumentation) (Instrumented, error) {
+	file, sql, nextID := f.file, f.sql, f.nextID
 	err := f.read()
 	if refused := new(refusal); errors.As(err, &refused) {
 		return Instrumented{SQL: sql, Notices: []Notice{unparsed(file, sql, refused)},
@@ -89,6 +99,7 @@ type edit struct {
 type instrumentation struct {
 	file, sql string
 	nextID    int
+	each      bool // statements are sent one by one
 	pieces    []piece
 	facts     []Fact
 	notices   []Notice
@@ -144,7 +155,7 @@ func (f *instrumentation) piece(tokens []*pgq.ScanToken, from, to int) (piece, b
 
 // lay decides what becomes of each statement.
 func (f *instrumentation) lay() error {
-	alone := len(f.pieces) == 1
+	alone := len(f.pieces) == 1 || f.each
 	for _, p := range f.pieces {
 		switch {
 		case isCluster(p.node):
