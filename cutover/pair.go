@@ -136,5 +136,5 @@ func (p *pair) inWay(ctx context.Context) ([]Blocker, error) {
 	if err != nil || len(found) > 0 {
 		return blockersOf("lock", found), err
 	}
-	return preparedInWay(ctx, p.onlook, p.pid)
+	return preparedInWay(ctx, p.onlook, p.pid, forgotten)
 }

@@ -3,6 +3,7 @@ package cutover
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -10,8 +11,34 @@ import (
 	"github.com/pgumbra/pgumbra/internal/pg"
 )
 
+// checkPrepared gives those that it finds the time that locks may take: where a
+// transaction manager is at work there is always one, each over in milliseconds.
+// Those that came meanwhile are the fence's to wait for.
 func (c *Cutover) checkPrepared(ctx context.Context, db pg.Querier) ([]Blocker, error) {
-	return preparedTransactions(ctx, db, c.settings().MaxStall)
+	found, err := preparedTransactions(ctx, db, c.settings().MaxStall)
+	if err != nil || len(found) == 0 {
+		return nil, err
+	}
+	until := time.After(min(c.settings().LockTimeout, time.Second))
+	again := time.NewTicker(20 * time.Millisecond)
+	defer again.Stop()
+	for len(found) > 0 && !slices.ContainsFunc(found, func(b Blocker) bool { return b.Lasting }) {
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-until:
+			return found, nil
+		case <-again.C:
+		}
+		now, err := preparedTransactions(ctx, db, c.settings().MaxStall)
+		if err != nil {
+			return nil, err
+		}
+		found = slices.DeleteFunc(now, func(b Blocker) bool {
+			return !slices.ContainsFunc(found, func(first Blocker) bool { return first.Fix == b.Fix })
+		})
+	}
+	return found, nil
 }
 
 // preparedTransactions names those of this database: one holds locks and
@@ -37,13 +64,17 @@ func preparedTransactions(ctx context.Context, db pg.Querier, patience time.Dura
 	})
 }
 
+// forgotten is the age past which a prepared transaction that holds a lock ends
+// the series of attempts: no transaction manager takes so long while it lives.
+const forgotten = 5 * time.Second
+
 // preparedInWay names prepared transactions if one of them, rather than a
-// session, blocks a backend.
-func preparedInWay(ctx context.Context, db pg.Querier, pid uint32) ([]Blocker, error) {
+// session, blocks a backend. A young one ends the attempt, not the series.
+func preparedInWay(ctx context.Context, db pg.Querier, pid uint32, patience time.Duration) ([]Blocker, error) {
 	var blocked bool
 	err := db.QueryRow(ctx, `SELECT 0 = ANY (pg_catalog.pg_blocking_pids($1))`, pid).Scan(&blocked)
 	if err != nil || !blocked {
 		return nil, err
 	}
-	return preparedTransactions(ctx, db, 0)
+	return preparedTransactions(ctx, db, patience)
 }

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/pgumbra/pgumbra/plans"
 )
 
@@ -44,4 +46,28 @@ func (f *fixture) named(code string) *Blocker {
 		}
 	}
 	return nil
+}
+
+// A transaction manager's transactions are prepared for milliseconds: the look
+// before an attempt waits for those that it finds.
+func TestYoungPreparedTransactionIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	f := shop(t, plans.Rename, "")
+	quoted := get[string](f, "SELECT quote_literal('young ' || current_database())")
+	f.settle(10*time.Second, time.Second)
+	f.exec("BEGIN; UPDATE shop.account SET ticket = ticket; PREPARE TRANSACTION " + quoted)
+	committed := make(chan error, 1)
+	time.AfterFunc(200*time.Millisecond, func() {
+		conn, err := pgx.Connect(t.Context(), f.dsn)
+		if err == nil {
+			_, err = conn.Exec(t.Context(), "COMMIT PREPARED "+quoted)
+		}
+		committed <- err
+	})
+	if b := f.named("prepared-transaction"); b != nil {
+		t.Errorf("%+v", b)
+	}
+	if err := <-committed; err != nil {
+		t.Fatal(err)
+	}
 }

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/pgumbra/pgumbra/testcontainers"
 )
 
@@ -73,7 +75,7 @@ func TestRolesRightsAndRoomOfAnotherServer(t *testing.T) {
 			fix = f.Fix
 		}
 	}
-	want := `CREATE ROLE "` + role + `" NOSUPERUSER NOINHERIT NOCREATEROLE NOCREATEDB LOGIN NOREPLICATION NOBYPASSRLS CONNECTION LIMIT -1; GRANT pg_monitor TO ` + role +
+	want := `CREATE ROLE "` + role + `" NOINHERIT LOGIN; GRANT pg_monitor TO ` + role +
 		`; ALTER ROLE "` + role + `" SET "work_mem" TO '5MB';`
 	statements, _, _ := strings.Cut(fix, " -- ")
 	if statements != want || !strings.Contains(fix, "pg_dumpall") || strings.Contains(fix, "SCRAM") || strings.Contains(fix, "secret") {
@@ -94,6 +96,52 @@ func TestRolesRightsAndRoomOfAnotherServer(t *testing.T) {
 	if got := p.fixes("shadow-privileges"); len(got) != 3 || !strings.Contains(got[0], `GRANT CREATE ON DATABASE "postgres" TO "plain"`) {
 		t.Errorf("%q", got)
 	}
+}
+
+// TestRoleStatementsRunInTheirOrder types what the findings say, one after the
+// other, on a server that has none of the roles.
+func TestRoleStatementsRunInTheirOrder(t *testing.T) {
+	t.Parallel()
+	s := newShop(t, `CREATE TABLE a (id int PRIMARY KEY)`)
+	made := `CREATE ROLE order_z_top NOLOGIN CREATEDB; CREATE ROLE order_m_group IN ROLE order_z_top CONNECTION LIMIT 7 VALID UNTIL '2031-02-03 04:05:06+00';
+		CREATE ROLE order_a_member NOINHERIT LOGIN BYPASSRLS IN ROLE order_m_group, pg_monitor; GRANT order_z_top TO order_a_member WITH ADMIN OPTION;
+		CREATE ROLE "order ""b"" client" LOGIN IN ROLE order_y_only_group_of_a_client ROLE order_a_member;
+		ALTER ROLE order_a_member SET search_path = shop, "odd, name"; ALTER ROLE order_m_group SET "app.tenant" = 'it''s';`
+	s.exec(t, `CREATE ROLE order_y_only_group_of_a_client REPLICATION;`+made+` ALTER TABLE shop.a OWNER TO order_a_member`)
+	t.Cleanup(func() {
+		s.exec(t, `ALTER TABLE shop.a OWNER TO CURRENT_USER; DROP ROLE order_a_member, order_m_group, order_z_top, "order ""b"" client", order_y_only_group_of_a_client`)
+	})
+	shadow := newer(t, s, majorOf(t, s))
+	typed := 0
+	for _, f := range s.plan(t).Findings {
+		if f.Code == "role-absent" && strings.HasPrefix(f.Object, "order") {
+			statements, _, _ := strings.Cut(f.Fix, " -- ")
+			shadow.exec(t, statements)
+			typed++
+		}
+	}
+	p := s.plan(t)
+	for _, f := range p.Findings {
+		if strings.HasPrefix(f.Code, "role-") && strings.HasPrefix(f.Object, "order") && f.Code != "role-password" {
+			t.Errorf("%+v", f)
+		}
+	}
+	if typed != 5 {
+		t.Errorf("%d statements were typed", typed)
+	}
+}
+
+func majorOf(t *testing.T, s *shop) (major int) {
+	t.Helper()
+	db, err := pgx.Connect(t.Context(), s.dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close(t.Context()) }()
+	if err := db.QueryRow(t.Context(), `SELECT current_setting('server_version_num')::int / 10000`).Scan(&major); err != nil {
+		t.Fatal(err)
+	}
+	return major
 }
 
 func (p *Plan) fixes(code string) []string {

@@ -41,7 +41,7 @@ func (m *maker) tryOnShadow(ctx context.Context) error {
 			break
 		}
 	}
-	m.judgeTrial(failed)
+	m.judgeTrial(ctx, failed)
 	if m.found(Blocker) || slices.ContainsFunc(failed, outOfLocks) {
 		return nil
 	}
@@ -116,7 +116,7 @@ func follows(e *entryError, before []*entryError) bool {
 }
 
 // judgeTrial names what failed by itself, not what follows from it.
-func (m *maker) judgeTrial(failed []*entryError) {
+func (m *maker) judgeTrial(ctx context.Context, failed []*entryError) {
 	for i, e := range failed {
 		switch {
 		case outOfLocks(e):
@@ -130,20 +130,19 @@ func (m *maker) judgeTrial(failed []*entryError) {
 			final := m.plan.final(pg.Name{Schema: e.entry.Schema, Name: e.entry.Name})
 			e.entry.Schema = final.Schema
 			m.blocker("shadow-restore", objectOf(e.entry), fmt.Sprintf("the shadow's server refuses this: %s (SQLSTATE %s)", serverMessage(e.cause), pg.State(e.cause)),
-				m.refusedFix(e))
+				m.refusedFix(ctx, e))
 		}
 	}
 }
 
-func (m *maker) refusedFix(e *entryError) string {
-	us := pg.Ident(m.side.user)
+func (m *maker) refusedFix(ctx context.Context, e *entryError) string {
 	switch {
 	case pg.State(e.cause) != pg.InsufficientPriv:
 		return "change it in production, or in a migration, so that both servers take it"
 	case e.entry.Tag == "EXTENSION":
 		return "install it on the shadow's server as a superuser: " + strings.TrimSpace(e.entry.SQL)
 	case e.entry.Owner != "" && e.entry.Owner != m.side.user:
-		return fmt.Sprintf("on the shadow's server: GRANT %s TO %s;", pg.Ident(e.entry.Owner), us)
+		return "on the shadow's server: " + mayActAs(ctx, m.side.db, e.entry.Owner, m.side.user)
 	}
 	return "see the server's message; connect as a role that may, by shadow.dsn"
 }

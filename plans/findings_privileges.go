@@ -86,7 +86,7 @@ func (m *maker) checkOwners(ctx context.Context) error {
 			return fmt.Errorf("read the role's memberships: %w", err)
 		}
 		if !member && owner != "pg_database_owner" {
-			m.missing("objects of "+owner+" cannot be captured, locked or moved", "GRANT "+pg.Ident(owner)+" TO "+pg.Ident(m.session.user)+";")
+			m.missing("objects of "+owner+" cannot be captured, locked or moved", mayActAs(ctx, m.db, owner, m.session.user))
 		}
 	}
 	return nil

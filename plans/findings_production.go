@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -106,20 +107,48 @@ func (m *maker) checkRuns(ctx context.Context) error {
 	return nil
 }
 
+// preparedToStay counts prepared transactions that are still there after a second.
+// Where a transaction manager is at work there is always one, over in
+// milliseconds.
+func (m *maker) preparedToStay(ctx context.Context) (int, error) {
+	until := time.After(time.Second)
+	again := time.NewTicker(50 * time.Millisecond)
+	defer again.Stop()
+	var seen []string
+	for first := true; ; first = false {
+		err := m.db.QueryRow(ctx, `SELECT coalesce(array_agg(gid), '{}') FROM pg_prepared_xacts
+			WHERE database = current_database() AND ($1 OR gid = ANY ($2))`, first, seen).Scan(&seen)
+		if err != nil {
+			return 0, fmt.Errorf("look for prepared transactions: %w", err)
+		}
+		if len(seen) == 0 {
+			return 0, nil
+		}
+		select {
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		case <-until:
+			return len(seen), nil
+		case <-again.C:
+		}
+	}
+}
+
 // checkState: what production holds that a run cannot take along, or that would
 // act on it.
 func (m *maker) checkState(ctx context.Context) error {
-	var prepared, largeObjects int
-	err := m.db.QueryRow(ctx, `SELECT
-		(SELECT count(*) FROM pg_prepared_xacts WHERE database = current_database()),
-		(SELECT count(*) FROM (SELECT FROM pg_largeobject_metadata LIMIT 1000) l)`).
-		Scan(&prepared, &largeObjects)
+	prepared, err := m.preparedToStay(ctx)
 	if err != nil {
-		return fmt.Errorf("read production's state: %w", err)
+		return err
 	}
 	if prepared > 0 {
 		m.blocker("prepared-transactions", m.session.database, fmt.Sprintf("%d prepared transactions are open: they hold locks that the swap needs, and outlive every session", prepared),
 			"COMMIT PREPARED or ROLLBACK PREPARED those in pg_prepared_xacts")
+	}
+	var largeObjects int
+	err = m.db.QueryRow(ctx, `SELECT count(*) FROM (SELECT FROM pg_largeobject_metadata LIMIT 1000) l`).Scan(&largeObjects)
+	if err != nil {
+		return fmt.Errorf("read production's state: %w", err)
 	}
 	if largeObjects > 0 && m.plan.Elsewhere {
 		m.blocker("large-objects", m.session.database, "the database holds large objects, which cannot be carried to another one: no trigger fires for them",

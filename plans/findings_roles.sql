@@ -1,10 +1,11 @@
 SELECT r.rolname::text,
-       concat_ws(' ', CASE WHEN r.rolsuper THEN 'SUPERUSER' ELSE 'NOSUPERUSER' END, CASE WHEN r.rolinherit THEN 'INHERIT' ELSE 'NOINHERIT' END,
+       array_remove(ARRAY[CASE WHEN r.rolsuper THEN 'SUPERUSER' ELSE 'NOSUPERUSER' END, CASE WHEN r.rolinherit THEN 'INHERIT' ELSE 'NOINHERIT' END,
                  CASE WHEN r.rolcreaterole THEN 'CREATEROLE' ELSE 'NOCREATEROLE' END, CASE WHEN r.rolcreatedb THEN 'CREATEDB' ELSE 'NOCREATEDB' END,
                  CASE WHEN r.rolcanlogin THEN 'LOGIN' ELSE 'NOLOGIN' END, CASE WHEN r.rolreplication THEN 'REPLICATION' ELSE 'NOREPLICATION' END,
                  CASE WHEN r.rolbypassrls THEN 'BYPASSRLS' ELSE 'NOBYPASSRLS' END, 'CONNECTION LIMIT ' || r.rolconnlimit,
-                 'VALID UNTIL ' || quote_literal(r.rolvaliduntil)),
+                 coalesce('VALID UNTIL ' || quote_literal(r.rolvaliduntil), 'VALID UNTIL ''infinity''')]::text[], NULL),
        r.rolcanlogin,
+       ARRAY (SELECT DISTINCT g.rolname::text FROM pg_auth_members a JOIN pg_roles g ON g.oid = a.roleid WHERE a.member = r.oid AND g.rolname !~ '^pg_' ORDER BY 1),
        ARRAY (SELECT DISTINCT quote_ident(g.rolname) || ' TO ' || quote_ident(r.rolname) || CASE WHEN a.admin_option THEN ' WITH ADMIN OPTION' ELSE '' END
               FROM pg_auth_members a JOIN pg_roles g ON g.oid = a.roleid WHERE a.member = r.oid ORDER BY 1),
        coalesce((SELECT setconfig FROM pg_db_role_setting WHERE setdatabase = 0 AND setrole = r.oid), '{}'),

@@ -18,8 +18,9 @@ var rolesSQL string
 // role is one of a server's, with what makes it what it is.
 type role struct {
 	Name        string
-	Attributes  string   // as CREATE ROLE takes them, sorted
+	Attributes  []string // as CREATE ROLE takes them, each one
 	Login       bool     // clients may come in as it
+	Groups      []string // names of those of MemberOf that do not come with PostgreSQL
 	MemberOf    []string // GRANT … TO it, without the GRANT
 	Settings    []string // name=value, for every database
 	HasPassword *bool    // nil: not readable
@@ -39,18 +40,26 @@ func (m *maker) checkRoles(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read production's roles: %w", err)
 	}
+	var clients []string // who may come in, and what they are members of
+	for _, r := range ours {
+		if r.Login {
+			clients = append(clients, r.Name)
+		}
+	}
+	clients = withGroups(clients, ours)
 	theirs, err := readRoles(ctx, m.side.db, m.side.superuser)
 	if err != nil {
 		return fmt.Errorf("read the shadow's roles: %w", err)
 	}
-	named := m.side.wanted.rolesNamed()
-	for _, r := range ours {
+	needed = withGroups(needed, ours)
+	named := withGroups(m.side.wanted.rolesNamed(), ours)
+	for _, r := range groupsFirst(ours) {
 		needs := slices.Contains(needed, r.Name)
 		at := slices.IndexFunc(theirs, func(t role) bool { return t.Name == r.Name })
 		switch {
 		case at < 0 && needs:
-			m.blocker("role-absent", r.Name, "the shadow's server has no role of this name, which owns or is granted something", r.create())
-		case at < 0 && slices.Contains(named, r.Name):
+			m.blocker("role-absent", r.Name, "the shadow's server has no role of this name, which owns or is granted something, or whose members do", r.create())
+		case at < 0 && (slices.Contains(named, r.Name) || slices.Contains(clients, r.Name) && !r.Login):
 			m.warning("role-absent", r.Name, "the shadow's server has no role of this name, to which production's database grants something, or for which it has settings", r.create())
 		case at < 0 && r.Login:
 			m.warning("role-absent", r.Name, "the shadow's server has no role of this name: clients that come in as it will not get in", r.create())
@@ -59,6 +68,47 @@ func (m *maker) checkRoles(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// withGroups adds the roles that the named ones are members of, directly or not:
+// a statement that grants membership needs them.
+func withGroups(names []string, all []role) []string {
+	names = slices.Clone(names)
+	for i := 0; i < len(names); i++ {
+		at := slices.IndexFunc(all, func(r role) bool { return r.Name == names[i] })
+		if at < 0 {
+			continue
+		}
+		for _, g := range all[at].Groups {
+			if !slices.Contains(names, g) {
+				names = append(names, g)
+			}
+		}
+	}
+	return names
+}
+
+// groupsFirst puts each role behind those that it is a member of, so that the
+// statements of the findings can be typed in their order. Membership has no
+// circles.
+func groupsFirst(all []role) []role {
+	var ordered []role
+	var add func(r role)
+	add = func(r role) {
+		if slices.ContainsFunc(ordered, func(o role) bool { return o.Name == r.Name }) {
+			return
+		}
+		for _, g := range r.Groups {
+			if at := slices.IndexFunc(all, func(o role) bool { return o.Name == g }); at >= 0 {
+				add(all[at])
+			}
+		}
+		ordered = append(ordered, r)
+	}
+	for _, r := range all {
+		add(r)
+	}
+	return ordered
 }
 
 // rolesNeeded are the owners and grantees of what is made on the shadow.
@@ -105,13 +155,22 @@ func readRoles(ctx context.Context, db pg.Querier, superuser bool) ([]role, erro
 
 // create is what to type, on the shadow's server.
 func (r role) create() string {
-	all := []string{strings.TrimSpace("CREATE ROLE "+pg.Ident(r.Name)+" "+r.Attributes) + ";"}
+	all := []string{strings.TrimSpace("CREATE ROLE "+pg.Ident(r.Name)+" "+strings.Join(without(r.Attributes, standardAttributes), " ")) + ";"}
 	all = append(append(all, r.grants(r.MemberOf)...), r.set(r.Settings)...)
 	text := strings.Join(all, " ")
 	if r.Login && (r.HasPassword == nil || *r.HasPassword) {
 		text += passwordHint
 	}
 	return text
+}
+
+// standardAttributes are what CREATE ROLE gives where it is told nothing. They
+// are not named: some of them only a superuser may name.
+var standardAttributes = []string{"NOSUPERUSER", "INHERIT", "NOCREATEROLE", "NOCREATEDB", "NOLOGIN", "NOREPLICATION", "NOBYPASSRLS", "CONNECTION LIMIT -1", "VALID UNTIL 'infinity'"}
+
+// without are the words of one list that the other has not.
+func without(all, there []string) []string {
+	return slices.DeleteFunc(slices.Clone(all), func(s string) bool { return slices.Contains(there, s) })
 }
 
 const passwordHint = " -- and its password, which a superuser can carry over unread: pg_dumpall --roles-only writes it as ALTER ROLE … PASSWORD '<hash>'"
@@ -136,14 +195,11 @@ func (r role) set(settings []string) []string {
 // compareRole: what a client could do, or would find set, before and cannot after.
 func (m *maker) compareRole(ours, theirs role) {
 	var differs []string
-	if ours.Attributes != theirs.Attributes {
-		differs = append(differs, "ALTER ROLE "+pg.Ident(ours.Name)+" "+ours.Attributes+";")
+	if attributes := without(ours.Attributes, theirs.Attributes); len(attributes) > 0 {
+		differs = append(differs, "ALTER ROLE "+pg.Ident(ours.Name)+" "+strings.Join(attributes, " ")+";")
 	}
-	missing := func(all, there []string) []string {
-		return slices.DeleteFunc(slices.Clone(all), func(s string) bool { return slices.Contains(there, s) })
-	}
-	differs = append(differs, ours.grants(missing(ours.MemberOf, theirs.MemberOf))...)
-	differs = append(differs, ours.set(missing(ours.Settings, theirs.Settings))...)
+	differs = append(differs, ours.grants(without(ours.MemberOf, theirs.MemberOf))...)
+	differs = append(differs, ours.set(without(ours.Settings, theirs.Settings))...)
 	if len(differs) > 0 {
 		m.warning("role-differs", ours.Name, "this role can or finds something in production that it does not on the shadow's server", strings.Join(differs, " "))
 	}
@@ -232,7 +288,7 @@ func (m *maker) checkShadowOwners(ctx context.Context) error {
 			return fmt.Errorf("read our memberships on the shadow: %w", err)
 		}
 		if !member {
-			m.missingThere("objects cannot be given to "+owner, "GRANT "+pg.Ident(owner)+" TO "+pg.Ident(m.side.user)+";")
+			m.missingThere("objects cannot be given to "+owner, mayActAs(ctx, m.side.db, owner, m.side.user))
 		}
 	}
 	return nil

@@ -103,8 +103,9 @@ func (m *maker) keyColumnGone(s *sourceDraft, d *tableDraft, missing string) {
 		"keep the key column, or add a unique column to production that the upgraded table keeps")
 }
 
-// keyless: a multiset of rows tells no row from its twin, so each column must
-// be computed from the row alone.
+// keyless: a multiset of rows tells no row from its twin. Values that a default
+// makes (serial, random) are made once and kept as long as the row is: which of
+// two equal rows has which number is nobody's to know, in place neither.
 func (m *maker) keyless(s *sourceDraft) {
 	s.plan.Record = RecordImage
 	if s.frozen && len(s.tables) == 0 {
@@ -112,14 +113,6 @@ func (m *maker) keyless(s *sourceDraft) {
 	}
 	m.info("keyless", s.production.Name.String(), "the table has no usable key: it is copied in one snapshot and its changes are replayed as whole rows",
 		"a primary key makes copying and replay faster")
-	for _, d := range s.tables {
-		for _, c := range d.plan.Columns {
-			if c.Volatile {
-				m.opaque("keyless-volatile", d.after.Name.String()+"."+c.Shadow, m.naming(c.Shadow), "the table has no key by which a value made once could be kept",
-					"add a key to production's table, or write an expression for the column under tables:")
-			}
-		}
-	}
 	if s.before.Kind != "p" && m.kind(m.before, s.before) == Inherited {
 		m.blocker("inheritance-key", s.production.Name.String(), "a table with parents or children by INHERITS needs a key: a statement on the parent shows the children's rows without their columns", "add the parent's key to it")
 	}

@@ -39,7 +39,9 @@ func (m *maker) validate(ctx context.Context) error {
 // next to the shadow. What fails here is not needed, or shows in a transform.
 func (m *maker) putBack(ctx context.Context) error {
 	wanted := map[string]bool{"TYPE": true, "SHELL TYPE": true, "DOMAIN": true, "FUNCTION": true, "PROCEDURE": true, "AGGREGATE": true,
-		"OPERATOR": true, "COLLATION": true, "SEQUENCE": true, "TABLE": true, "VIEW": true}
+		"OPERATOR": true, "OPERATOR FAMILY": true, "OPERATOR CLASS": true, "COLLATION": true, "SEQUENCE": true, "TABLE": true, "VIEW": true,
+		// a generated column's expression, to_tsvector(configuration, text)
+		"TEXT SEARCH PARSER": true, "TEXT SEARCH TEMPLATE": true, "TEXT SEARCH DICTIONARY": true, "TEXT SEARCH CONFIGURATION": true}
 	var entries []pgdump.Entry
 	for _, e := range m.dump {
 		if wanted[e.Tag] && m.moving(e.Schema) && !m.sharedNamed(e) {

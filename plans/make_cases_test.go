@@ -58,7 +58,6 @@ func TestMakeFindsWhatStandsInTheWay(t *testing.T) {
 		"large objects":              {`CREATE TABLE a (id int PRIMARY KEY); SELECT lo_create(0)`, `ALTER TABLE a ADD b int`, "large-objects", Warning},
 		"changed function in index": {`CREATE FUNCTION inner_(int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT $1'; CREATE FUNCTION outer_(int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT shop.inner_($1)';
 			CREATE TABLE a (id int PRIMARY KEY); CREATE INDEX ON a (outer_(id))`, `CREATE OR REPLACE FUNCTION inner_(int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT $1 + 1'`, "function-changed", Blocker},
-		"keyless with a serial":   {`CREATE TABLE a (v int)`, `ALTER TABLE a ADD COLUMN id bigserial`, "keyless-volatile", Blocker},
 		"new extension":           {`CREATE TABLE a (id int PRIMARY KEY)`, `CREATE EXTENSION pg_trgm SCHEMA public; CREATE INDEX ON a USING gin ((id::text) public.gin_trgm_ops)`, "extension-new", Warning},
 		"event trigger":           {`CREATE TABLE a (id int PRIMARY KEY); CREATE FUNCTION public.e() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END'; CREATE EVENT TRIGGER e ON ddl_command_end EXECUTE FUNCTION public.e()`, `ALTER TABLE a ADD b int`, "event-trigger", Warning},
 		"rows in an existing one": {`CREATE TABLE a (id int PRIMARY KEY)`, `INSERT INTO a VALUES (1)`, "unmapped-backfill", Blocker},

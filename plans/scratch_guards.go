@@ -34,7 +34,7 @@ func (m *maker) setGuards(ctx context.Context) error {
 		}
 	}
 	if err := runEntries(ctx, m.scratch.db, guards); err != nil {
-		return m.restoreFailed(err)
+		return m.restoreFailed(ctx, err)
 	}
 	rows, err := m.scratch.db.Query(ctx, `SELECT evtname::text FROM pg_event_trigger WHERE evtenabled IN ('O', 'A') ORDER BY 1`)
 	if err != nil {

@@ -28,7 +28,7 @@ func (m *maker) restore(ctx context.Context, s *scratch) error {
 		return err
 	}
 	if err := runEntries(ctx, s.db, slices.DeleteFunc(slices.Clone(entries), isGuard)); err != nil {
-		return m.restoreFailed(err)
+		return m.restoreFailed(ctx, err)
 	}
 	if err := m.populate(ctx, s); err != nil {
 		return err
@@ -48,18 +48,18 @@ func (m *maker) dumpFailed(err error) error {
 		return err
 	}
 	m.blocker("privileges", m.session.user, "pg_dump may not read the structure: "+dump.Messages,
-		fmt.Sprintf("GRANT pg_read_all_data TO %s;", pg.Ident(m.session.user)))
+		m.mayRead())
 	return errBlocked
 }
 
-func (m *maker) restoreFailed(err error) error {
+func (m *maker) restoreFailed(ctx context.Context, err error) error {
 	var failed *entryError
 	if !errors.As(err, &failed) {
 		return err
 	}
 	fix := "see the server's message; scratch.dsn may name a server where it works"
 	if pg.State(err) == pg.InsufficientPriv && failed.entry.Owner != "" {
-		fix = fmt.Sprintf("GRANT %s TO %s;", pg.Ident(failed.entry.Owner), pg.Ident(m.session.user))
+		fix = mayActAs(ctx, m.db, failed.entry.Owner, m.session.user)
 	}
 	m.blocker("scratch-restore", objectOf(failed.entry),
 		fmt.Sprintf("production's structure cannot be restored in scratch: %s", failed.Unwrap()), fix)
