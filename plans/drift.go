@@ -101,12 +101,17 @@ func (p *Plan) concerns(e pgdump.Entry) bool {
 	if about := schemaOf(e); about != "" {
 		schema = about
 	}
-	if _, moves := p.SchemaFor(schema); !moves {
+	if _, moves := p.SchemaFor(schema); !moves || p.makes(e) {
 		return false
 	}
 	return !slices.ContainsFunc(p.Shared, func(s Shared) bool {
 		return s.Name.Schema == e.Schema && (e.Name == s.Name.Name || e.Name == s.Kind+" "+s.Name.Name)
 	})
+}
+
+// makes: an extension of the migrations, which the build of the shadow creates.
+func (p *Plan) makes(e pgdump.Entry) bool {
+	return e.Tag == "EXTENSION" && slices.ContainsFunc(p.Entries, func(made Entry) bool { return made.Tag == e.Tag && made.Name.Name == e.Name })
 }
 
 // schemaOf is the schema that an entry makes or is about: a comment on it, its
