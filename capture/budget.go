@@ -73,6 +73,9 @@ func (l locker) run(ctx context.Context, mode lockMode, tables []pg.Name, f func
 // else the transaction may wait for: catalogs, journals.
 func (l locker) lock(ctx context.Context, tx pgx.Tx, mode lockMode, tables []pg.Name) error {
 	_, err := tx.Exec(ctx, lockSettingsSQL, fmt.Sprintf("%dms", l.wait.Milliseconds()), fmt.Sprintf("%dms", max(l.wait.Milliseconds()/4, 1)))
+	if err == nil {
+		err = pg.BoundSilence(ctx, tx, pg.Silence)
+	}
 	if err != nil || len(tables) == 0 {
 		return err
 	}
@@ -98,6 +101,9 @@ const lockSettingsSQL = `SELECT pg_catalog.set_config('lock_timeout', $1, true),
 	THEN pg_catalog.set_config('deadlock_timeout', $2, true) END`
 
 func gaveWay(ctx context.Context, err error) bool {
+	if pg.SilentTooLong(err) { // we were stopped, and our server went on without us
+		return true
+	}
 	switch pg.State(err) {
 	case pg.LockNotAvailable, pg.DeadlockDetected:
 		return true

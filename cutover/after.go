@@ -234,8 +234,11 @@ func execAll(ctx context.Context, tx pgx.Tx, statements []string) error {
 	return nil
 }
 
-// waitBriefly bounds each lock wait of a transaction.
+// waitBriefly bounds each lock wait of a transaction, and its silence.
 func waitBriefly(ctx context.Context, tx pgx.Tx) error {
+	if err := pg.BoundSilence(ctx, tx, pg.Silence); err != nil {
+		return err
+	}
 	_, err := tx.Exec(ctx, fmt.Sprintf("SET LOCAL lock_timeout = %d", lateLock.Milliseconds()))
 	return err
 }
@@ -245,8 +248,8 @@ func waitBriefly(ctx context.Context, tx pgx.Tx) error {
 func untilLocked(ctx context.Context, transaction func() error) error {
 	for {
 		err := transaction()
-		switch pg.State(err) {
-		case pg.LockNotAvailable, pg.DeadlockDetected:
+		switch state := pg.State(err); {
+		case state == pg.LockNotAvailable, state == pg.DeadlockDetected, pg.SilentTooLong(err):
 		default:
 			return err
 		}

@@ -209,7 +209,8 @@ func (a *attempt) judge(ctx context.Context, stage string, err error) error {
 	if err == nil || errors.As(err, &no) || errors.Is(err, control.ErrDeposed) {
 		return err
 	}
-	over := errors.Is(err, context.DeadlineExceeded) && !expired(ctx, a.deadline)
+	over := errors.Is(err, context.DeadlineExceeded) && !expired(ctx, a.deadline) ||
+		pg.Unreachable(err) && !a.deadline.IsZero() && time.Now().After(a.deadline) // the server ended us in time
 	switch pg.State(err) {
 	case pg.QueryCanceled, pg.LockNotAvailable, pg.DeadlockDetected, pg.SerializationFailure:
 		over = true

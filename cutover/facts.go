@@ -215,6 +215,9 @@ func probe(ctx context.Context, conn *pgx.Conn, s plans.Schema, extensions []str
 	if _, err := tx.Exec(ctx, "SET LOCAL lock_timeout = '1s'"); err != nil {
 		return oneByOne, err
 	}
+	if err := pg.BoundSilence(ctx, tx, pg.Silence); err != nil {
+		return oneByOne, err
+	}
 	for _, e := range extensions {
 		_, err := tx.Exec(ctx, "ALTER EXTENSION "+pg.Ident(e)+" SET SCHEMA "+pg.Ident(s.Shadow))
 		if pg.Unreachable(err) || ctx.Err() != nil {

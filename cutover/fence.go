@@ -83,6 +83,7 @@ func (a *attempt) fence(ctx context.Context) error {
 	if limit.After(a.deadline) {
 		limit = a.deadline
 	}
+	a.setAlarm(ctx, time.Until(a.deadline)+graceFor(a.c.settings().MaxStall))
 	err := a.lockAll(ctx, limit)
 	a.out.LockWait = time.Since(a.began)
 	if err != nil {

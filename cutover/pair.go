@@ -15,12 +15,14 @@ import (
 	"github.com/pgumbra/pgumbra/internal/pg"
 )
 
-// pair is two sessions on one server: one locks and swaps, the other looks on.
+// pair is two sessions on one server: one locks and swaps, the other looks on. A
+// third one has the server end the first in time: see [pair.setAlarm].
 type pair struct {
 	swapper *pgx.Conn
 	onlook  *pgx.Conn
+	alarm   *pgx.Conn
 	pid     uint32 // swapper's backend
-	// both, as the server knows them
+	// all, as the server knows them
 	backends pg.Backends
 
 	waitedOn []Blocker // last sample of who stood in swapper's way
@@ -29,15 +31,14 @@ type pair struct {
 func openPair(ctx context.Context, dsn string) (*pair, error) {
 	p := new(pair)
 	var err error
-	if p.swapper, err = openSession(ctx, dsn); err != nil {
-		return nil, err
-	}
-	if p.onlook, err = openSession(ctx, dsn); err != nil {
-		p.close(ctx)
-		return nil, err
+	for _, conn := range []**pgx.Conn{&p.swapper, &p.onlook, &p.alarm} {
+		if *conn, err = openSession(ctx, dsn); err != nil {
+			p.close(ctx)
+			return nil, err
+		}
 	}
 	p.pid = p.swapper.PgConn().PID()
-	for _, conn := range []*pgx.Conn{p.swapper, p.onlook} {
+	for _, conn := range []*pgx.Conn{p.swapper, p.onlook, p.alarm} {
 		b, err := pg.Self(ctx, conn)
 		if err != nil {
 			p.close(ctx)
@@ -74,11 +75,15 @@ func (p *pair) giveWayFirst(ctx context.Context, budget time.Duration, log *slog
 	}
 }
 
-// close ends both sessions. Whatever was not committed is rolled back and the
+// close ends all sessions. Whatever was not committed is rolled back and the
 // locks are gone, at the latest when the server notices that we are.
 func (p *pair) close(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
+	if p.alarm != nil {
+		_ = p.alarm.PgConn().CancelRequest(ctx)
+		_ = p.alarm.PgConn().Close(ctx)
+	}
 	for _, conn := range []*pgx.Conn{p.swapper, p.onlook} {
 		if conn != nil {
 			_, _ = conn.Exec(ctx, "ROLLBACK")
@@ -92,13 +97,17 @@ func (p *pair) close(ctx context.Context) {
 // ANALYZE and their automatic workers off tables that it will lock: nobody else
 // uses these, so that costs no stall.
 func (p *pair) begin(ctx context.Context, budget, idle time.Duration, calm []relation) error {
-	script := fmt.Sprintf(`BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
-SET LOCAL statement_timeout = %d;
-SET LOCAL idle_in_transaction_session_timeout = %d`, max(budget.Milliseconds(), 200), idle.Milliseconds())
-	if len(calm) > 0 {
-		script += ";\nLOCK TABLE " + only(calm) + " IN SHARE UPDATE EXCLUSIVE MODE"
+	script := fmt.Sprintf("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;\nSET LOCAL statement_timeout = %d", max(budget.Milliseconds(), 200))
+	if err := pg.ExecScript(ctx, p.swapper, script); err != nil {
+		return err
 	}
-	return p.watched(ctx, script)
+	if err := pg.BoundSilence(ctx, p.swapper, idle); err != nil {
+		return err
+	}
+	if len(calm) == 0 {
+		return nil
+	}
+	return p.watched(ctx, "LOCK TABLE "+only(calm)+" IN SHARE UPDATE EXCLUSIVE MODE")
 }
 
 // watched runs a script that waits for locks while the other session notes

@@ -127,9 +127,12 @@ func patiently(ctx context.Context, pool *pgxpool.Pool, run *control.Run, script
 			if err := set(ctx, tx, "lock_timeout", fmt.Sprintf("%dms", max(1, budget.Milliseconds()))); err != nil {
 				return err
 			}
+			if err := pg.BoundSilence(ctx, tx, pg.Silence); err != nil {
+				return err
+			}
 			return tx.Conn().PgConn().Exec(ctx, script).Close()
 		})
-		if err != nil && !repeatable(err) {
+		if err != nil && !pg.SilentTooLong(err) && !repeatable(err) {
 			return struct{}{}, backoff.Permanent(err)
 		}
 		return struct{}{}, err

@@ -235,6 +235,7 @@ const (
 	LockNotAvailable     = "55P03"
 	DiskFull             = "53100"
 	QueryCanceled        = "57014"
+	idleInTransaction    = "25P03"
 	UniqueViolation      = "23505"
 	ReadOnlyTransaction  = "25006"
 	UndefinedTable       = "42P01"
@@ -273,5 +274,5 @@ func Unreachable(err error) bool {
 		var connect *pgconn.ConnectError
 		return errors.As(err, &connect) || pgconn.Timeout(err) || isNetwork(err)
 	}
-	return e.Code[:2] == "08" || e.Code[:3] == "57P"
+	return e.Code[:2] == "08" || e.Code[:3] == "57P" || e.Code == idleInTransaction
 }
