@@ -52,6 +52,8 @@ func (c *Cutover) attemptApart(ctx context.Context, out *Outcome) error {
 		return err
 	}
 	defer a.closeBoth(ctx)
+	began := time.Now()
+	defer func() { out.Taken = cmp.Or(out.Stall, time.Since(began)) }()
 	err = a.run(ctx)
 	switch {
 	case err == nil:

@@ -35,7 +35,7 @@ func (c *Cutover) Check(ctx context.Context) ([]Blocker, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, check := range []func(context.Context) ([]Blocker, error){c.checkLag, c.checkStructure} {
+	for _, check := range []func(context.Context) ([]Blocker, error){c.checkTotal, c.checkLag, c.checkStructure} {
 		found, err := check(ctx)
 		if err != nil {
 			return nil, err

@@ -28,7 +28,7 @@ func (c *Cutover) checkApart(ctx context.Context) ([]Blocker, error) {
 		return nil, err
 	}
 	all := append(here, there...)
-	for _, check := range []func(context.Context) ([]Blocker, error){c.checkLag, c.checkStructure, c.checkTraffic} {
+	for _, check := range []func(context.Context) ([]Blocker, error){c.checkTotal, c.checkLag, c.checkStructure, c.checkTraffic} {
 		found, err := check(ctx)
 		if err != nil {
 			return nil, err

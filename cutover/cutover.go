@@ -17,10 +17,12 @@
 package cutover
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/pgumbra/pgumbra/internal/control"
@@ -128,6 +130,7 @@ type Outcome struct {
 	Drained  int64         // journal rows replayed behind the fence
 	Stall    time.Duration // from the first lock request to the commit's answer
 	Held     time.Duration // for how long a pool's clients were held, in all attempts until then
+	Taken    time.Duration // what the attempt took from clients, swapped or not
 	// Migrations are those that ran behind the fence.
 	Migrations []FileTime
 
@@ -162,6 +165,7 @@ func (c *Cutover) Attempt(ctx context.Context) (Outcome, error) {
 	c.attempts++
 	out := Outcome{Attempts: c.attempts}
 	err := c.attempt(ctx, &out)
+	c.count(ctx, out.Taken)
 	var no *notNow
 	if errors.As(err, &no) {
 		out.Blockers = no.blockers
@@ -184,7 +188,12 @@ func (c *Cutover) attempt(ctx context.Context, out *Outcome) error {
 	if err != nil {
 		return err
 	}
-	defer a.close(ctx)
+	defer func() {
+		a.close(ctx)
+		if !a.began.IsZero() {
+			out.Taken = cmp.Or(out.Stall, time.Since(a.began))
+		}
+	}()
 	if err := a.calm(ctx); err != nil {
 		return a.judge(ctx, "keep autovacuum off the shadow", err)
 	}
@@ -201,6 +210,9 @@ func (c *Cutover) attempt(ctx context.Context, out *Outcome) error {
 	}
 	return a.commit(ctx)
 }
+
+// ownWork are the steps that take their time by themselves.
+var ownWork = []string{"swap", "swap the names", "swap on the shadow"}
 
 // judge turns what a budget, a lock or a deadlock ended into a notNow: the
 // transaction is gone and nothing has changed. Other errors pass.
@@ -221,7 +233,8 @@ func (a *attempt) judge(ctx context.Context, stage string, err error) error {
 	blockers := a.waitedOn
 	if len(blockers) == 0 {
 		blockers = []Blocker{{Code: "over-budget", Message: fmt.Sprintf("%s: over budget: %v", stage, err),
-			Fix: "try when production is quieter, or raise cutover.max_stall or cutover.lock_timeout"}}
+			Fix:     "try when production is quieter, or raise cutover.max_stall or cutover.lock_timeout",
+			Lasting: slices.Contains(ownWork, stage)}} // nobody was waited for: it takes as long the next time
 	}
 	return refuse(blockers...)
 }

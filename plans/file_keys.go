@@ -44,6 +44,7 @@ var keys = []key{
 	{path: "cutover.max_stall", standard: "1s", set: duration(func(f *File) *time.Duration { return &f.Cutover.MaxStall }, time.Millisecond)},
 	{path: "cutover.lock_timeout", standard: "200ms", set: duration(func(f *File) *time.Duration { return &f.Cutover.LockTimeout }, time.Millisecond)},
 	{path: "cutover.attempts", standard: "20", set: whole(func(f *File) *int { return &f.Cutover.Attempts }, 1, 1_000_000)},
+	{path: "cutover.max_total_stall", standard: "0s", set: duration(func(f *File) *time.Duration { return &f.Cutover.MaxTotalStall }, 0)},
 	{path: "cutover.verify_within", standard: "15m", set: duration(func(f *File) *time.Duration { return &f.Cutover.VerifyWithin }, time.Second)},
 	{path: "cutover.recycle_sessions", standard: "none", set: text(func(f *File) *string { return &f.Cutover.RecycleSessions }, oneOf("none", "idle"))},
 	{path: "watch.enabled", standard: "true", set: boolean(func(f *File) *bool { return &f.Watch.Enabled })},

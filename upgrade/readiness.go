@@ -53,13 +53,19 @@ func (w *worker) act(ctx context.Context) (bool, error) {
 }
 
 func (w *worker) cutoverWanted(ctx context.Context) (bool, error) {
-	if w.cutover {
+	if w.once {
 		return true, nil
 	}
 	var requested bool
 	err := w.sides.Production.QueryRow(ctx, `SELECT cutover_requested IS NOT NULL FROM pgumbra.leader WHERE run_id = $1`,
 		w.run.ID).Scan(&requested)
-	return requested, err
+	if err == nil && requested != w.asked { // whoever waits for it does not wait out the pauses of others
+		w.asked = requested
+		if requested {
+			w.swapping = w.newSwapping()
+		}
+	}
+	return w.cutover || requested, err
 }
 
 // toVerify are the tables that were never proved equal or, when a cutover is

@@ -31,6 +31,7 @@ type Status struct {
 	Ready      bool            `json:"ready"`
 	Blockers   []string        `json:"blockers"`
 	Cutover    json.RawMessage `json:"cutover"`
+	Attempts   Attempts        `json:"attempts"`
 	Failure    string          `json:"failure,omitempty"`
 	// Trial of the migrations that run behind the fence; null: none yet, or none
 	// do.
@@ -71,6 +72,33 @@ type Journal struct {
 	Closed string `json:"closed,omitempty"`
 }
 
+// Attempts at the cutover, and what they have taken from clients.
+type Attempts struct {
+	Count  int     `json:"count"`     // that asked for a lock or held clients
+	HeldMS float64 `json:"held_ms"`   // of all together
+	MaxMS  float64 `json:"budget_ms"` // what they may take: cutover.max_total_stall
+}
+
+// readAttempts: a control schema of an older version, which status does not change,
+// counts none.
+func (s *Status) readAttempts(ctx context.Context, tx pgx.Tx, run *control.Run, file *plans.File) error {
+	total := file.Settings.Cutover.Total()
+	s.Attempts.MaxMS = float64(total.Milliseconds())
+	var there bool
+	err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_catalog.pg_attribute WHERE attrelid = 'pgumbra.run'::regclass AND attname = 'held_ms')`).Scan(&there)
+	if err == nil && there {
+		err = tx.QueryRow(ctx, `SELECT attempts, held_ms FROM pgumbra.run WHERE id = $1`, run.ID).Scan(&s.Attempts.Count, &s.Attempts.HeldMS)
+	}
+	if err != nil {
+		return fmt.Errorf("read what attempts have taken: %w", err)
+	}
+	live := run.Phase == control.Following || run.Phase == control.Cutover
+	if live && s.Attempts.HeldMS+float64(file.Settings.Cutover.MaxStall.Milliseconds()) > s.Attempts.MaxMS {
+		s.Blockers = append(s.Blockers, fmt.Sprintf("attempts have held clients for %.0f ms of %.0f (cutover.max_total_stall)", s.Attempts.HeldMS, s.Attempts.MaxMS))
+	}
+	return nil
+}
+
 // Rate is in journal rows a second.
 type Rate struct {
 	In  float64 `json:"in"`
@@ -92,6 +120,9 @@ func ReadStatus(ctx context.Context, file *plans.File) (*Status, error) {
 			return nil
 		}
 		if err != nil {
+			return err
+		}
+		if err := s.readAttempts(ctx, tx, run, file); err != nil {
 			return err
 		}
 		return s.read(ctx, tx, run)

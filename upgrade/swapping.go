@@ -23,7 +23,8 @@ import (
 // swapping is what following remembers between two attempts at the cutover.
 type swapping struct {
 	cutover *cutover.Cutover
-	pause   *backoff.ExponentialBackOff
+	pause   *backoff.ExponentialBackOff // after an attempt
+	look    *backoff.ExponentialBackOff // after a look that came to nothing
 	next    time.Time
 	tried   int
 	// when the materialized views were last filled
@@ -66,7 +67,7 @@ func (w *worker) cutOver(ctx context.Context) (bool, error) {
 		if len(w.structure.changes) > 0 || slices.ContainsFunc(against, func(b cutover.Blocker) bool { return b.Lasting }) {
 			w.swapping.tried = w.run.Plan.Settings.Cutover.Attempts // only a human can help: the series ends
 		}
-		return false, w.notNow(ctx, messages(against))
+		return false, w.notNow(ctx, messages(against), w.swapping.look)
 	}
 	if err := w.refreshViews(ctx); err != nil {
 		return false, err
@@ -98,7 +99,10 @@ func (w *worker) cutOver(ctx context.Context) (bool, error) {
 	if failed := failedMigration(outcome.Blockers); failed != nil {
 		return false, errors.Join(control.NoteTrial(ctx, w.sides.Production, w.run, failed.Trial), failed)
 	}
-	return false, w.notNow(ctx, messages(outcome.Blockers))
+	if slices.ContainsFunc(outcome.Blockers, func(b cutover.Blocker) bool { return b.Lasting }) {
+		w.swapping.tried = w.run.Plan.Settings.Cutover.Attempts
+	}
+	return false, w.notNow(ctx, messages(outcome.Blockers), w.swapping.pause)
 }
 
 // nameBypassing tells, once a series of attempts, which clients will be left
@@ -148,10 +152,10 @@ func messages(blockers []cutover.Blocker) string {
 
 // notNow records why an attempt came to nothing and plans the next one, with a
 // growing, jittered pause so that production works off what waited.
-func (w *worker) notNow(ctx context.Context, reason string) error {
+func (w *worker) notNow(ctx context.Context, reason string, pause *backoff.ExponentialBackOff) error {
 	s := &w.swapping
 	s.tried++
-	s.next = time.Now().Add(s.pause.NextBackOff())
+	s.next = time.Now().Add(pause.NextBackOff())
 	w.log.Warn("cutover not possible now", "attempt", s.tried, "reason", reason)
 	if err := control.Event(ctx, w.sides.Production, w.run, "cutover not possible now", map[string]any{"reason": reason}); err != nil {
 		return err
@@ -159,10 +163,11 @@ func (w *worker) notNow(ctx context.Context, reason string) error {
 	if s.tried < max(w.run.Plan.Settings.Cutover.Attempts, 1) {
 		return nil
 	}
-	w.swapping = w.newSwapping()
-	if w.cutover { // the next series is not asked for by anybody else
-		w.swapping.next = time.Now().Add(betweenSeries)
+	again, pause, next := w.newSwapping(), s.pause, s.next
+	if w.unattended() { // goes on as it was: the next series is not asked for by anybody else
+		again.pause, again.next = pause, later(next, time.Now().Add(betweenSeries))
 	}
+	w.swapping = again
 	if _, err := w.sides.Production.Exec(ctx, `UPDATE pgumbra.leader SET cutover_requested = NULL WHERE run_id = $1`, w.run.ID); err != nil {
 		return err
 	}
@@ -172,11 +177,38 @@ func (w *worker) notNow(ctx context.Context, reason string) error {
 	return nil
 }
 
+// Pauses between two attempts grow up to these. Who waits for a cutover by command
+// has twenty attempts in a minute and a half; a run that nobody waits for gives
+// production time. A mere look takes nothing from anybody.
+const (
+	longestLook    = 5 * time.Second
+	longestAsked   = 5 * time.Second
+	longestUnasked = 5 * time.Minute
+)
+
+// unattended: nobody waits for the cutover, so that attempts may take their time.
+func (w *worker) unattended() bool { return w.cutover && !w.once && !w.asked }
+
 func (w *worker) newSwapping() swapping {
+	longest := longestAsked
+	if w.unattended() {
+		longest = longestUnasked
+	}
+	return swapping{cutover: w.newCutover(), pause: w.newPause(longest), look: w.newPause(longestLook)}
+}
+
+func (w *worker) newPause(longest time.Duration) *backoff.ExponentialBackOff {
 	pause := backoff.NewExponentialBackOff()
 	pause.InitialInterval = max(w.run.Plan.Settings.Cutover.MaxStall/4, 50*time.Millisecond)
-	pause.MaxInterval = 5 * time.Second // 20 attempts come to a minute and a half
-	return swapping{cutover: w.newCutover(), pause: pause}
+	pause.MaxInterval = longest
+	return pause
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // newCutover gives the cutover what it needs of the packages around it. Reverse

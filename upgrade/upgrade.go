@@ -85,6 +85,7 @@ type worker struct {
 	counted   time.Time
 	intact    string // the catalogs' signature at the last clean look at structure and triggers
 	structure structure
+	asked     bool         // somebody waits for a cutover by command
 	built     shadow.Built // foreign keys that stand on the shadow already, for the swap
 	keysTried time.Time    // when it was last tried to make them
 	against   []string     // what the list of conditions found at the last look

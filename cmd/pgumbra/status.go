@@ -74,6 +74,9 @@ func (a *app) printStatus(w io.Writer, s *upgrade.Status) error {
 	case len(s.Blockers) > 0:
 		fmt.Fprintf(&b, "ready    no: %s\n", strings.Join(s.Blockers, "; "))
 	}
+	if s.Attempts.Count > 0 {
+		fmt.Fprintf(&b, "attempts %d; they held clients for %.0f ms in all, of %.0f (cutover.max_total_stall)\n", s.Attempts.Count, s.Attempts.HeldMS, s.Attempts.MaxMS)
+	}
 	if len(s.Cutover) > 0 {
 		fmt.Fprintf(&b, "cutover  %s", cutoverText(s))
 	}

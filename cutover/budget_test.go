@@ -1,0 +1,47 @@
+package cutover
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/pgumbra/pgumbra/plans"
+)
+
+// TestTimeTakenFromClientsIsCountedAndBounded: failed attempts too, and once
+// another one might be too much none is tried until the budget is raised.
+func TestTimeTakenFromClientsIsCountedAndBounded(t *testing.T) {
+	t.Parallel()
+	f := shop(t, plans.Rename, "")
+	f.settle(300*time.Millisecond, 200*time.Millisecond)
+	reader := f.client()
+	run(t, reader, "BEGIN ISOLATION LEVEL REPEATABLE READ")
+	run(t, reader, "SELECT 1")
+	f.Upgrade.Plan.Settings.Cutover.MaxTotalStall = 850 * time.Millisecond
+	for n := 1; n <= 2; n++ {
+		if slices.Contains(f.codes(), "total-stall") {
+			t.Fatalf("refused before attempt %d", n)
+		}
+		if out := f.refuses("open-transaction", "holds a snapshot"); out.Taken < 250*time.Millisecond {
+			t.Errorf("attempt %d held clients for %s", n, out.Taken)
+		}
+	}
+	run(t, reader, "COMMIT")
+	attempts := get[int](f, "SELECT attempts FROM pgumbra.run")
+	if held := get[float64](f, "SELECT held_ms FROM pgumbra.run"); attempts != 2 || held < 500 {
+		t.Errorf("%d attempts, %.0f ms", attempts, held)
+	}
+	found, err := f.Check(context.Background())
+	if err != nil || len(found) != 1 || found[0].Code != "total-stall" || !found[0].Lasting {
+		t.Fatalf("%+v, %v", found, err)
+	}
+	f.Upgrade.Plan.Settings.Cutover.MaxTotalStall = time.Minute
+	if got := f.codes(); len(got) > 0 {
+		t.Errorf("after the budget was raised: %v", got)
+	}
+	f.swaps()
+	if held := get[float64](f, "SELECT held_ms FROM pgumbra.run"); held < 500 || get[int](f, "SELECT attempts FROM pgumbra.run") != 3 {
+		t.Errorf("%.0f ms after the swap", held)
+	}
+}
