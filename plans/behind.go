@@ -165,7 +165,7 @@ func (m *maker) earlier() (cut, bool) {
 	next.from = files[0].Version
 	placed := false
 	for _, f := range m.plan.Findings {
-		if f.Level != Blocker || !f.Opaque {
+		if !f.Opaque { // a warning, too: triggers that fire in place, but not in the shadow
 			continue
 		}
 		next.why = append(next.why, Reason{Where: f.Where, Object: f.Object, Message: f.Message})
