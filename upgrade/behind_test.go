@@ -66,11 +66,11 @@ func TestZooBehindTheFenceEqualsMigrationInPlace(t *testing.T) {
 			t.Parallel()
 			ctx := limited(t, 2*time.Minute)
 			h := zooHistory(t, name, schemas)
-			h.planFile += "build: behind_fence\ncutover: {max_stall: 30s}\n"
+			h.planFile = "build: behind_fence\ncutover: {max_stall: 30s}\n"
 			w := build(t, h)
 			w.run(ctx, upgrade.Options{Cutover: true})
 			must(t, upgrade.Finish(ctx, w.file(), cutover.DropOld, upgrade.Purge, w.log))
-			w.upgraded(ctx, namesObjects...)
+			w.upgraded(ctx)
 			w.sequencesGoOn(ctx)
 		})
 	}

@@ -7,7 +7,7 @@ INSERT INTO vals.all_kinds VALUES (1,
 	'[0:1]={1,NULL}', '{{a,b},{"",NULL}}', '{"b": 1,  "a": [1, null], "b": 2}', '{"b": 1, "a": [1, null], "n": 1.00}', '<a b="1">x</a>',
 	'10.0.0.1/8', '10.0.0.0/8', '08:00:2b:01:02:03', '10101', '1',
 	'(1,2)', '((0,0),(1,1))', '((0,0),(1,1))', '((0,0),(1,1),(1,0))', '<(0,0),1>',
-	'a:1 b:2A', 'a & !b', 'vals.large', 'vals.mood', 12345, '16/B374D848');
+	'a:1 b:2A', 'a & !b', 'pg_catalog.pg_class', 'pg_catalog.int4', 12345, '16/B374D848');
 INSERT INTO vals.all_kinds (id, mail) VALUES (2, 'nulls@x');
 INSERT INTO vals.all_kinds (id, f4, f8, n, t, vc, c, by, d, ts, tz, r4, rn, mr, ia, ta, j, jb, moods, mail, tsv) VALUES
 	(3, 'NaN', 'NaN', 'NaN', '', '', '', '', 'infinity', 'infinity', 'infinity', 'empty', '(,)', '{}', '{}', '{}', 'null', 'null', '{}', '@', ''),
