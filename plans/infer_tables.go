@@ -130,7 +130,7 @@ func (m *maker) readRows(ctx context.Context) error {
 			return fmt.Errorf("read rows of %s in scratch: %w", t.Name, err)
 		}
 		if tag.RowsAffected() > 0 {
-			m.rows[t.OID] = leftRows{text: rows.String(), count: tag.RowsAffected()}
+			m.rows[t.OID] = leftRows{text: m.scratch.unmask(rows.String()), count: tag.RowsAffected()}
 		}
 	}
 	return nil

@@ -122,6 +122,7 @@ func (m *maker) steps(ctx context.Context) error {
 	}{
 		{"run the migrations in scratch", m.migrate},
 		{"add the labels of enums", m.hoist},
+		{"give scratch back to its owners", m.release},
 		{"read what the migrations made", m.readAfter},
 		{"find what stays shared", m.findShared},
 		{"infer where rows come from", m.inferTables},

@@ -23,6 +23,8 @@ type scratch struct {
 	name  string
 	admin *pgx.Conn
 	db    *pgx.Conn // search_path pg_catalog
+	super bool      // we are a superuser there
+	guest *guest    // whom the migrations run as; nil: as ourselves
 }
 
 // newScratch says where scratch is made, and by which name. It connects nowhere.
@@ -139,6 +141,12 @@ func (s *scratch) clientConfig(own session) (*pgx.ConnConfig, error) {
 		return nil, err
 	}
 	config.Database = s.name
+	if s.guest != nil {
+		config.User, config.Password = s.guest.name, s.guest.password
+		if s.guest.host != "" {
+			config.Host, config.Fallbacks = s.guest.host, nil
+		}
+	}
 	maps.Copy(config.RuntimeParams, own.parameters)
 	maps.Copy(config.RuntimeParams, own.texts) // scratch.dsn's server may have other defaults
 	config.RuntimeParams["search_path"] = own.path
@@ -162,6 +170,9 @@ func (s *scratch) drop(ctx context.Context, log *slog.Logger) {
 	if s.name != "" {
 		if _, err := s.admin.Exec(ctx, "DROP DATABASE IF EXISTS "+pg.Ident(s.name)+" WITH (FORCE)"); err != nil {
 			log.Warn("scratch database was left behind", "database", s.name, "error", err)
+		}
+		if err := s.dropGuest(ctx); err != nil {
+			log.Warn("roles of the scratch database were left behind", "database", s.name, "error", err)
 		}
 	}
 	_ = s.admin.Close(ctx)

@@ -81,12 +81,14 @@ func (s *scratch) clear(ctx context.Context) (taken bool, err error) {
 		FROM pg_database WHERE datname = $1`, s.name).Scan(&comment, &limit)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
-		return false, nil
+		return false, s.dropGuest(ctx)
 	case err != nil:
 		return false, fmt.Errorf("look for database %s: %w", s.name, err)
 	case !isOurs(comment, limit):
 		return true, nil
 	}
-	_, err = s.admin.Exec(ctx, "DROP DATABASE "+pg.Ident(s.name)+" WITH (FORCE)")
-	return false, err
+	if _, err = s.admin.Exec(ctx, "DROP DATABASE "+pg.Ident(s.name)+" WITH (FORCE)"); err != nil {
+		return false, err
+	}
+	return false, s.dropGuest(ctx)
 }

@@ -40,29 +40,56 @@ func (m *maker) migrate(ctx context.Context) (err error) {
 	if err := pg.ExecScript(ctx, m.scratch.db, syntax.TraceSetup()); err != nil {
 		return fmt.Errorf("prepare the trace: %w", err)
 	}
-	if err := m.setGuards(ctx); err != nil {
+	if err := m.scratch.prepareGuest(ctx); err != nil {
 		return err
 	}
-	if m.migrations == nil {
-		return nil
+	if err := m.setGuards(ctx); err != nil {
+		return err
 	}
 	texts, err := m.instrument()
 	if err != nil {
 		return err
 	}
+	if err := m.confine(ctx, texts); err != nil {
+		return err
+	}
+	if err := m.tryGuards(ctx); err != nil {
+		return err
+	}
+	if m.migrations == nil {
+		return nil
+	}
+	return m.runMigrations(ctx, texts)
+}
+
+// runMigrations runs them, again from the file on whose statement had to be lifted.
+func (m *maker) runMigrations(ctx context.Context, texts map[int64]string) error {
 	config, err := m.scratch.clientConfig(m.session)
 	if err != nil {
 		return err
 	}
-	db := stdlib.OpenDB(*config)
-	defer func() { _ = db.Close() }()
-	return m.runMigrations(ctx, db, texts)
+	from := m.plan.FromVersion
+	for {
+		db := stdlib.OpenDB(*config)
+		again, err := m.runFrom(ctx, db, texts, from)
+		_ = db.Close()
+		if err != nil || again == nil {
+			return err
+		}
+		from = again.before
+	}
 }
+
+// another run of the migrations, from a version on.
+type another struct{ before *int64 }
 
 // instrument reads the files and lays marks around their statements.
 func (m *maker) instrument() (map[int64]string, error) {
 	texts := map[int64]string{}
 	m.trace.statements = map[int64][]syntax.Statement{}
+	if m.migrations == nil {
+		return texts, nil
+	}
 	for _, f := range m.migrations.Files {
 		text, err := os.ReadFile(f.Path)
 		if err != nil {
@@ -96,39 +123,44 @@ func finding(n syntax.Notice) Finding {
 	return Finding{Level: Level(n.Level), Code: n.Code, Object: n.Object, Where: n.Where, Message: n.Message, Fix: n.Fix, Opaque: n.Opaque}
 }
 
-// runMigrations lets golang-migrate itself run them: what it would do in
-// production is what happens.
-func (m *maker) runMigrations(ctx context.Context, db *sql.DB, texts map[int64]string) error {
+// runFrom lets golang-migrate itself run them: what it would do in production is
+// what happens. again: a statement needs rights that the guest lacks, and has got
+// them.
+func (m *maker) runFrom(ctx context.Context, db *sql.DB, texts map[int64]string, from *int64) (again *another, err error) {
 	target, err := migratepgx.WithInstance(db, &migratepgx.Config{
 		SchemaName: m.version.table.Schema, MigrationsTable: m.version.table.Name,
 		// Marks make a statement longer, so that the limit of production's own tool is
 		// none here.
 		MultiStatementEnabled: m.file.Migrations.MultiStatement, MultiStatementMaxSize: math.MaxInt32})
 	if err != nil {
-		return fmt.Errorf("prepare golang-migrate: %w", err)
+		return nil, fmt.Errorf("prepare golang-migrate: %w", err)
 	}
-	if m.plan.FromVersion != nil {
-		if err := target.SetVersion(int(*m.plan.FromVersion), false); err != nil {
-			return fmt.Errorf("set the version in scratch: %w", err)
+	version := migratedb.NilVersion
+	if from != nil {
+		version = int(*from)
+	}
+	if from != nil || m.scratch.guest != nil && m.scratch.guest.lifted > 0 {
+		if err := target.SetVersion(version, false); err != nil {
+			return nil, fmt.Errorf("set the version in scratch: %w", err)
 		}
 	}
 	run, err := migrate.NewWithInstance("memory", newMemorySource(m.migrations, texts), m.scratch.name, target)
 	if err != nil {
-		return fmt.Errorf("prepare golang-migrate: %w", err)
+		return nil, fmt.Errorf("prepare golang-migrate: %w", err)
 	}
 	defer context.AfterFunc(ctx, func() { m.scratch.interrupt(ctx) })()
 	built := m.plan.BuiltVersion()
 	if built == nil { // all run behind the fence
-		return nil
+		return nil, nil
 	}
 	err = run.Migrate(uint(*built))
 	if ctx.Err() != nil {
-		return ctx.Err()
+		return nil, ctx.Err()
 	}
 	if err == nil || errors.Is(err, migrate.ErrNoChange) {
-		return nil
+		return nil, nil
 	}
-	return m.migrationFailed(ctx, err)
+	return m.migrationFailed(ctx, err, texts)
 }
 
 // interrupt ends the migrations' session: golang-migrate takes no context.
@@ -149,8 +181,9 @@ func (s *scratch) interrupt(ctx context.Context) {
 
 // migrationFailed tells which statement failed. The server gives a position for
 // errors of syntax and names only; for others the file is run again, statement
-// by statement, which its own transaction has rolled back.
-func (m *maker) migrationFailed(ctx context.Context, cause error) error {
+// by statement, which its own transaction has rolled back. again: the statement
+// lacked a right, and was given it.
+func (m *maker) migrationFailed(ctx context.Context, cause error, texts map[int64]string) (again *another, err error) {
 	var failed migratedb.Error
 	if !errors.As(cause, &failed) {
 		if p := new(migratedb.Error); errors.As(cause, &p) {
@@ -159,24 +192,48 @@ func (m *maker) migrationFailed(ctx context.Context, cause error) error {
 	}
 	reached, err := m.versionReached(ctx)
 	if err != nil || failed.OrigErr == nil {
-		return fmt.Errorf("run the migrations: %w", cause)
+		return nil, fmt.Errorf("run the migrations: %w", cause)
 	}
-	name := fmt.Sprint(reached)
-	for _, f := range m.migrations.Files {
-		if f.Version == reached {
-			name = f.Name
+	name, before := fmt.Sprint(reached), m.plan.FromVersion
+	for i, f := range m.migrations.Files {
+		if f.Version != reached {
+			continue
+		}
+		name = f.Name
+		if i > 0 {
+			before = &m.migrations.Files[i-1].Version
 		}
 	}
 	statement := m.failedStatement(ctx, m.trace.statements[reached], failed)
-	where := name
-	if statement.Line > 0 {
-		where = fmt.Sprintf("%s:%d", name, statement.Line)
+	if pg.State(failed.OrigErr) == pg.InsufficientPriv {
+		lifted, err := m.lift(ctx, texts, reached, statement)
+		if err != nil {
+			return nil, err
+		}
+		if lifted {
+			return &another{before}, nil
+		}
 	}
-	m.find(Finding{Level: Blocker, Code: "migration-failed", Object: name, Where: where,
+	m.find(m.failure(name, statement, failed))
+	return nil, errBlocked
+}
+
+func (m *maker) failure(name string, statement syntax.Statement, failed migratedb.Error) Finding {
+	f := Finding{Level: Blocker, Code: "migration-failed", Object: name, Where: name,
 		Message: fmt.Sprintf("the migration fails in scratch: %s (SQLSTATE %s)%s", serverMessage(failed.OrigErr), pg.State(failed.OrigErr), quoteStatement(statement.SQL)),
 		Fix:     m.fixOfMigration(failed.OrigErr),
-		Opaque:  failsByRows(failed.OrigErr)})
-	return errBlocked
+		Opaque:  failsByRows(failed.OrigErr)}
+	if statement.Line > 0 {
+		f.Where = fmt.Sprintf("%s:%d", name, statement.Line)
+	}
+	if m.scratch.guest != nil && pg.State(failed.OrigErr) == pg.InsufficientPriv {
+		f.Code = "beyond-database"
+		f.Message = fmt.Sprintf("what this statement runs needs a right that ends not at its database; a dry run has none such, so that it changes nothing outside of scratch: %s%s",
+			serverMessage(failed.OrigErr), quoteStatement(statement.SQL))
+		f.Fix = "take what acts on the server out of functions and DO blocks, as statements of their own, which are listed and left to you; or do it by hand before the next plan, so that the migration finds it done"
+	}
+	f.Message = m.scratch.unmask(f.Message)
+	return f
 }
 
 // fixOfMigration: an enum's new value cannot be used in the transaction that adds
@@ -221,6 +278,17 @@ func (m *maker) failedStatement(ctx context.Context, all []syntax.Statement, fai
 		}
 		return syntax.Statement{Line: int(failed.Line)}
 	}
+	for _, begin := range []string{"BEGIN", "BEGIN; SET CONSTRAINTS ALL IMMEDIATE"} { // what was put off to the end fails at once then
+		if found := m.failsAgain(ctx, begin, all, pg.State(failed.OrigErr)); found.SQL != "" {
+			return found
+		}
+	}
+	return syntax.Statement{}
+}
+
+// failsAgain runs a file's statements in one transaction until one fails in the
+// same way.
+func (m *maker) failsAgain(ctx context.Context, begin string, all []syntax.Statement, state string) syntax.Statement {
 	config, err := m.scratch.clientConfig(m.session)
 	if err != nil {
 		return syntax.Statement{}
@@ -230,13 +298,16 @@ func (m *maker) failedStatement(ctx context.Context, all []syntax.Statement, fai
 		return syntax.Statement{}
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }() // and with it goes its transaction
-	if _, err := conn.Exec(ctx, "BEGIN"); err != nil {
+	if err := pg.ExecScript(ctx, conn, begin); err != nil {
 		return syntax.Statement{}
 	}
 	for _, s := range all {
+		if s.LeftOut {
+			continue
+		}
 		if err := pg.ExecScript(ctx, conn, s.SQL); err == nil {
 			continue
-		} else if pg.State(err) == pg.State(failed.OrigErr) {
+		} else if pg.State(err) == state {
 			return s
 		}
 		break

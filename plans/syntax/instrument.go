@@ -23,6 +23,9 @@ type Instrumented struct {
 type Statement struct {
 	Line, EndLine int // from 1, of its first and last token
 	SQL           string
+	LeftOut       bool // of scratch's text: it acts on the whole server
+	Liftable      bool // may run with rights that the others lack: it runs nobody's code
+	Sets          bool // sets a parameter of the session
 }
 
 // Statement finds what an error in a line is about: the statement there, else
@@ -45,13 +48,13 @@ func (i Instrumented) Statement(line int) (s Statement, ok bool) {
 // nextID on, which must be above 0. A file that cannot be parsed is left as it
 // is and reported; the error is one of the parser process.
 func Instrument(file, sql string, nextID int) (Instrumented, error) {
-	return instrument(&instrumentation{file: file, sql: sql, nextID: nextID})
+	return instrument(&instrumentation{file: file, sql: sql, nextID: nextID, leftOut: map[int]bool{}})
 }
 
 // InstrumentEach is [Instrument] for a file whose statements are sent one by one,
 // each a transaction of its own: what must be alone there, is.
 func InstrumentEach(file, sql string, nextID int) (Instrumented, error) {
-	return instrument(&instrumentation{file: file, sql: sql, nextID: nextID, each: true})
+	return instrument(&instrumentation{file: file, sql: sql, nextID: nextID, leftOut: map[int]bool{}, each: true})
 }
 
 func instrument(f *instrumentation) (Instrumented, error) {
@@ -104,6 +107,7 @@ type instrumentation struct {
 	facts     []Fact
 	notices   []Notice
 	edits     []edit
+	leftOut   map[int]bool // by where the statement begins
 }
 
 func (f *instrumentation) read() error {
@@ -226,6 +230,7 @@ func (f *instrumentation) mark(p piece, fact Fact) {
 // blank takes a statement out of scratch's text.
 func (f *instrumentation) blank(p piece) {
 	text := f.sql[p.start:p.end]
+	f.leftOut[p.start] = true
 	f.edits = append(f.edits, edit{p.start, p.end, blanks(text)})
 	f.notices = append(f.notices, Notice{Level: warning, Code: CodeCluster, Object: firstWords(text), Where: f.where(p),
 		Message: "acts on the whole server, not only on this database: it is kept out of scratch and no part of the run",
@@ -275,7 +280,8 @@ func (f *instrumentation) apply() string {
 func (f *instrumentation) statements() []Statement {
 	var out []Statement
 	for _, p := range f.pieces {
-		out = append(out, Statement{f.line(p.start), f.line(p.end), f.sql[p.start:p.end]})
+		out = append(out, Statement{Line: f.line(p.start), EndLine: f.line(p.end), SQL: f.sql[p.start:p.end],
+			LeftOut: f.leftOut[p.start], Liftable: liftable(p.node), Sets: sets(p.node)})
 	}
 	return out
 }
