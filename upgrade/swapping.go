@@ -49,11 +49,7 @@ func (w *worker) cutOver(ctx context.Context) (bool, error) {
 	if time.Now().Before(w.swapping.next) {
 		return false, nil
 	}
-	defer w.pauseProver()()
 	if err := w.settle(ctx); err != nil {
-		return false, err
-	}
-	if err := w.proveRest(ctx); err != nil {
 		return false, err
 	}
 	if err := w.compareStructure(ctx); err != nil {
@@ -219,7 +215,7 @@ func later(a, b time.Time) time.Time {
 // capture is where the shadow is, forward capture where production is.
 func (w *worker) newCutover() *cutover.Cutover {
 	c := &cutover.Cutover{Sides: w.sides, DSN: w.file.Production.DSN, ShadowDSN: w.file.Shadow.DSN, Upgrade: w.run, Log: w.log, Own: w.lead.backends, Parts: cutover.Parts{
-		Drain:           w.drain,
+		Drain:           w.replayer.Drain,
 		Pending:         w.pending,
 		Changed:         w.unlike,
 		SchemasChanged:  w.schemasUnlikeClosed,

@@ -43,9 +43,7 @@ func (w *worker) try(ctx context.Context, wanted bool) error {
 		return nil
 	}
 	w.log.Info("trying the migrations that run behind the fence", "files", len(w.run.Plan.Behind.Files))
-	resume := w.pauseProver()
 	trial, err := w.newCutover().Trial(ctx)
-	resume()
 	switch pg.State(err) {
 	case pg.LockNotAvailable, pg.DeadlockDetected, pg.QueryCanceled:
 		w.log.Warn("the trial met somebody else's lock", "error", err)

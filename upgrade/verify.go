@@ -49,11 +49,7 @@ func Verify(ctx context.Context, file *plans.File, log *slog.Logger) ([]TableVer
 		return nil, err
 	}
 	defer sides.Close()
-	led, err := control.Led(ctx, sides.Production, run, liveFor)
-	if err != nil {
-		return nil, err
-	}
-	r := &replay.Replayer{Sides: sides, Run: run, Log: log, Workers: run.Plan.Settings.Copy.Workers, Guest: led}
+	r := &replay.Replayer{Sides: sides, Run: run, Log: log, Workers: run.Plan.Settings.Copy.Workers}
 	var verdicts []TableVerdict
 	for i := range run.Plan.Tables {
 		t := &run.Plan.Tables[i]
