@@ -29,7 +29,7 @@ type CutoverSettings struct {
 	MaxStall        time.Duration `json:"max_stall"`        // first lock request to commit; default 1 s
 	LockTimeout     time.Duration `json:"lock_timeout"`     // one total budget for all locks of an attempt; default 200 ms
 	Attempts        int           `json:"attempts"`         // default 20
-	MaxTotalStall   time.Duration `json:"max_total_stall"`  // of all attempts together; 0: attempts times max_stall
+	MaxTotalStall   time.Duration `json:"max_total_stall"`  // of all attempts together; 0: attempts times max_stall, twenty at least
 	VerifyWithin    time.Duration `json:"verify_within"`    // each table was verified this recently; default 15 min
 	RecycleSessions string        `json:"recycle_sessions"` // none | idle
 }
@@ -39,7 +39,7 @@ type CutoverSettings struct {
 func (c CutoverSettings) Total() time.Duration {
 	total := c.MaxTotalStall
 	if total == 0 {
-		total = time.Duration(max(c.Attempts, 1)) * c.MaxStall
+		total = time.Duration(max(c.Attempts, 20)) * c.MaxStall // one series that came to nothing does not end the run
 	}
 	return max(total, c.MaxStall)
 }

@@ -148,7 +148,10 @@ func TestTrafficThroughPgBouncerLosesNothing(t *testing.T) {
 	t.Parallel()
 	ctx := limited(t, 3*time.Minute)
 	p := newPair(ctx, t, 0, 17)
-	w := build(t, p.history(trafficHistory(t)))
+	h := trafficHistory(t)
+	// Another version of ICU may take other texts for equal: refused as a key.
+	h.structure = strings.Replace(h.structure, "name text COLLATE shop.blind PRIMARY KEY", "name text PRIMARY KEY", 1)
+	w := build(t, p.history(h))
 	w.clients = p.bouncer.DSN("app")
 	f := newFleet(t, w)
 	f.start(ctx)

@@ -132,7 +132,6 @@ func TestOldServerMayFailOverAfterTheSwap(t *testing.T) {
 
 func TestShadowThatLostItsRecordIsNotSwapped(t *testing.T) {
 	t.Parallel()
-	ctx := limited(t, 3*time.Minute)
 	for name, script := range map[string]string{
 		"the control schema": "DROP SCHEMA pgumbra CASCADE",
 		"a table's row":      "DELETE FROM pgumbra.shadow_table",
@@ -141,6 +140,7 @@ func TestShadowThatLostItsRecordIsNotSwapped(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			ctx := limited(t, 3*time.Minute)
 			w, _, _ := apart(ctx, t)
 			exec(t, w.served, script)
 			w.refused(ctx, control.ErrShadowLost)

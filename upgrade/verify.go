@@ -9,6 +9,7 @@ import (
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
 	"github.com/pgumbra/pgumbra/replay"
+	"github.com/pgumbra/pgumbra/shadow"
 )
 
 // TableVerdict is what verification found of one table.
@@ -50,6 +51,10 @@ func Verify(ctx context.Context, file *plans.File, log *slog.Logger) ([]TableVer
 	}
 	defer sides.Close()
 	r := &replay.Replayer{Sides: sides, Run: run, Log: log, Workers: run.Plan.Settings.Copy.Workers}
+	// Foreign keys that stand on the shadow already must not act on what is replayed.
+	if r.Replica, err = shadow.Unchecked(ctx, sides, run); err != nil {
+		return nil, err
+	}
 	var verdicts []TableVerdict
 	for i := range run.Plan.Tables {
 		t := &run.Plan.Tables[i]
