@@ -34,7 +34,8 @@ func serverOf(t *testing.T, major int) (dsn string) {
 func TestNewerServerTakesTheStructure(t *testing.T) {
 	t.Parallel()
 	s := newShop(t, strings.ReplaceAll(zoo, "shop.", "")+
-		`; GRANT ALL ON parts TO pg_monitor; CREATE TABLE public.notes ("select" int PRIMARY KEY, "json" int, "system_user" int, merge_action int)`)
+		`; GRANT ALL ON parts TO pg_monitor; CREATE TABLE public.notes ("select" int PRIMARY KEY, "json" int, "system_user" int, merge_action int);
+		ALTER TABLE shop."Big Table" DROP CONSTRAINT "Big Table_select_key"`) // another version of ICU may take other texts for equal
 	s.file.Production.Schemas = []string{"shop", "public"}
 	s.file.Migrations = MigrationsFile{}
 	s.runnableElsewhere(t, newer(t, s, 17))

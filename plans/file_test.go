@@ -133,7 +133,7 @@ func TestEveryScalarKeyCanComeFromTheEnvironment(t *testing.T) {
 		"copy.max_replica_lag": "3s", "copy.max_retained_wal": "3GB", "capture.max_journal": "3GB", "cutover.max_stall": "3s",
 		"cutover.lock_timeout": "3ms", "cutover.verify_within": "3m", "cutover.recycle_sessions": "idle",
 		"watch.enabled": "false", "watch.require_reverse": "true", "production.dsn": "host=x", "shadow.dsn": "host=x",
-		"scratch.dsn": "host=x", "traffic.pgbouncer.admin_dsn": "host=x"}
+		"migrations.multi_statement": "true", "cutover.max_total_stall": "3s", "scratch.dsn": "host=x", "traffic.pgbouncer.admin_dsn": "host=x"}
 	for _, k := range keys {
 		t.Run(k.path, func(t *testing.T) {
 			if strings.HasPrefix(k.path, "traffic.") {
