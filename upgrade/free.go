@@ -31,5 +31,9 @@ func freeFirst(ctx context.Context, file *plans.File, log *slog.Logger) error {
 	if run.Phase.Swapped() || run.Phase.Over() || run.Phase == control.Building {
 		return nil
 	}
+	// The lock on structure lets only the run's own processes drop a journal.
+	if err := control.Admit(ctx, pool, run); err != nil {
+		log.Warn("this process is not known as the run's own", "error", err)
+	}
 	return capture.Free(ctx, pool, run, log)
 }
