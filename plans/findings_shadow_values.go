@@ -48,6 +48,12 @@ type inside struct {
 
 // valuesOfOneServer finds columns that hold what another server does not know.
 func (m *maker) valuesOfOneServer(ctx context.Context) error {
+	return m.eachHeld(ctx, m.valueOfOneServer)
+}
+
+// eachHeld looks at the columns of all copied tables, with what they hold and
+// where in them.
+func (m *maker) eachHeld(ctx context.Context, look func(context.Context, *Table, Column, []held) error) error {
 	nested, err := m.nestedValues(ctx)
 	if err != nil {
 		return err
@@ -58,7 +64,7 @@ func (m *maker) valuesOfOneServer(ctx context.Context) error {
 			continue
 		}
 		for _, c := range t.Columns {
-			if err := m.valueOfOneServer(ctx, t, c, m.heldIn(t, c, nested)); err != nil {
+			if err := look(ctx, t, c, m.heldIn(t, c, nested)); err != nil {
 				return err
 			}
 		}

@@ -24,22 +24,7 @@ func (m *maker) objectsInRows(ctx context.Context) error {
 	if m.plan.Elsewhere {
 		return nil // they are looked at likewise there
 	}
-	nested, err := m.nestedValues(ctx)
-	if err != nil {
-		return err
-	}
-	for i := range m.plan.Tables {
-		t := &m.plan.Tables[i]
-		if t.Feed != Copied {
-			continue
-		}
-		for _, c := range t.Columns {
-			if err := m.objectsInColumn(ctx, t, c, m.heldIn(t, c, nested)); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+	return m.eachHeld(ctx, m.objectsInColumn)
 }
 
 func (m *maker) objectsInColumn(ctx context.Context, t *Table, c Column, places []held) error {
