@@ -101,11 +101,7 @@ func (s *session) readTexts(ctx context.Context, conn *pgx.Conn) error {
 // connectAsClient opens a session with what role, database and connection string
 // set, and nothing of ours.
 func connectAsClient(ctx context.Context, dsn string) (*pgx.Conn, error) {
-	config, err := pg.ClientConfig(dsn, "plan")
-	if err != nil {
-		return nil, err
-	}
-	return pgx.ConnectConfig(ctx, config)
+	return pg.ConnectAsClient(ctx, dsn, "plan")
 }
 
 // ownParameters are settings of ours or of no meaning to the migrations.

@@ -88,7 +88,7 @@ var badInputs = []badInput{
 	{name: "an index made concurrently", migrations: map[string]string{"3_index.up.sql": "CREATE INDEX CONCURRENTLY a_b ON shop.a (b);"}, code: exitDone},
 	{name: "two indexes made concurrently in a file", migrations: map[string]string{"3_index.up.sql": "CREATE INDEX CONCURRENTLY a_b ON shop.a (b);\nCREATE INDEX CONCURRENTLY a_c ON shop.a (c);"},
 		code: exitDone, says: []string{"concurrently-with-others", "3_index.up.sql:2"}},
-	{name: "lost backfill", migrations: map[string]string{"3_fill.up.sql": "DO $$ BEGIN UPDATE shop.a SET c = 1; END $$;"}, code: exitFindings, says: []string{"3_fill.up.sql:1"}},
+	{name: "lost backfill", migrations: map[string]string{"3_fill.up.sql": "DO $$ BEGIN UPDATE shop.a SET c = 1; END $$;"}, extra: "build: direct\n", code: exitFindings, says: []string{"3_fill.up.sql:1"}},
 
 	{name: "transform with a syntax error", extra: "tables:\n  shop.a:\n    columns: {c: \"id +\"}\n", code: exitFindings, says: []string{"transform-invalid", "shop.a.c", "pgumbra.yaml:6"}},
 	{name: "transform of a wrong type", extra: "tables:\n  shop.a:\n    columns: {c: \"now()::date\"}\n", code: exitFindings, says: []string{"transform-invalid", "shop.a.c"}},
@@ -104,7 +104,7 @@ var badInputs = []badInput{
 	{name: "publication for all tables", sql: "CREATE PUBLICATION everything FOR ALL TABLES;", code: exitFindings, says: []string{"publication-all-tables", "everything"}},
 	{name: "shadow out of reach", args: []string{"plan", "--set", "shadow.dsn=postgres://u:geheim@127.0.0.1:1/x"}, code: exitError, says: []string{"the shadow: ", "127.0.0.1"}},
 	{name: "traffic in one database", extra: "traffic: {command: [./switch]}\n", code: exitUsage, says: []string{"pgumbra.yaml:4:", "shadow.dsn is empty"}},
-	{name: "migrated build", extra: "build: migrated\n", code: exitFindings, says: []string{"build-migrated"}},
+	{name: "migrated build", extra: "build: migrated\n", code: exitUsage, says: []string{"pgumbra.yaml:4:", "behind_fence"}},
 
 	{name: "finish without a run", args: []string{"finish"}, code: exitError, says: []string{"no such run"}},
 	{name: "cutover without a run", args: []string{"cutover"}, code: exitError, says: []string{"no such run"}},

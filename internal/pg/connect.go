@@ -139,6 +139,20 @@ func Connect(ctx context.Context, dsn string, o Options) (*pgx.Conn, error) {
 	return conn, nil
 }
 
+// ConnectAsClient opens a session that is not pinned: what role, database and
+// connection string set, and nothing of ours.
+func ConnectAsClient(ctx context.Context, dsn, component string) (*pgx.Conn, error) {
+	c, err := ClientConfig(dsn, component)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := pgx.ConnectConfig(ctx, c)
+	if err != nil {
+		return nil, explain(err)
+	}
+	return conn, nil
+}
+
 // explain says what a refusal by PgBouncer means: it knows few of the settings
 // that our sessions start with.
 func explain(err error) error {
