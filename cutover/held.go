@@ -16,8 +16,11 @@ func (c *Cutover) unfinished(ctx context.Context, production pg.Querier) ([]Bloc
 		return nil, nil
 	}
 	found, err := c.Traffic.Unfinished(ctx, production, c.settings().MaxStall/4)
-	if err != nil {
+	if err != nil && ctx.Err() != nil {
 		return nil, fmt.Errorf("look for open transactions of the pool's clients: %w", err)
+	}
+	if err != nil { // the pool's console does not answer: production's own session is another matter
+		return []Blocker{trafficBlocker(fmt.Errorf("look for open transactions of the pool's clients: %w", err))}, nil
 	}
 	var all []Blocker
 	for _, s := range found {
