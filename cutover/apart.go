@@ -142,6 +142,7 @@ func (a *apart) run(ctx context.Context) error {
 		{"refuse writes to production", a.refuseWrites},
 		{"lead clients over", a.lead},
 		{"look at the last", a.lookAtTheLast},
+		{"note the decision", a.noteDecision},
 	})
 	if err != nil {
 		return err
@@ -328,6 +329,12 @@ func (a *apart) lead(ctx context.Context) error {
 			return err
 		}
 	}
+	return nil
+}
+
+// noteDecision tells whoever comes after a crash to ask the shadow. Nothing is
+// done between it and the COMMIT.
+func (a *apart) noteDecision(ctx context.Context) error {
 	if err := a.stillFenced(ctx); err != nil {
 		return err
 	}
