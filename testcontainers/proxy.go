@@ -21,7 +21,8 @@ type Proxy struct {
 	cut    bool
 	flow   chan struct{} // closed while bytes are let through
 	links  map[*link]struct{}
-	trap   *trap // set by HideAnswer until a message springs it
+	trap   *trap  // set by HideAnswer until a message springs it
+	brake  []byte // set by StallAt until a message holds it
 }
 
 // StartProxy listens on a free port of loopback and leads to target
@@ -84,6 +85,11 @@ func (p *Proxy) Cut() {
 func (p *Proxy) Stall() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.stall()
+}
+
+// stall is Stall under the lock.
+func (p *Proxy) stall() {
 	select {
 	case <-p.flow: // closed: bytes flow
 		p.flow = make(chan struct{})
@@ -91,11 +97,19 @@ func (p *Proxy) Stall() {
 	}
 }
 
+// StallAt is Stall at the moment when a client sends bytes that contain match:
+// they are the first that do not arrive. Once only; Heal takes it back.
+func (p *Proxy) StallAt(match []byte) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.brake = match
+}
+
 // Heal ends Cut and Stall. What a stall held back arrives now, in order.
 func (p *Proxy) Heal() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.cut = false
+	p.cut, p.brake = false, nil
 	select {
 	case <-p.flow:
 	default:
@@ -162,10 +176,15 @@ func (p *Proxy) gate() <-chan struct{} {
 	return p.flow
 }
 
-// spring gives the trap to a client whose bytes hold its match.
+// spring gives the trap to a client whose bytes hold its match, and stalls at
+// those that StallAt waits for.
 func (p *Proxy) spring(matches func([]byte) bool) *trap {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.brake != nil && matches(p.brake) {
+		p.brake = nil
+		p.stall()
+	}
 	sprung := p.trap
 	if sprung == nil || !matches(sprung.match) {
 		return nil

@@ -97,10 +97,11 @@ func (l *link) forward(to, from net.Conn, through func([]byte) []byte) error {
 	buffer := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(buffer)
+		let := through(buffer[:n])
 		if !l.pass() {
 			return nil
 		}
-		if _, err := to.Write(through(buffer[:n])); err != nil {
+		if _, err := to.Write(let); err != nil {
 			return err
 		}
 		if err != nil {

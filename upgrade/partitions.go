@@ -2,7 +2,6 @@ package upgrade
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -159,7 +158,7 @@ func (w *worker) gone(ctx context.Context, went []plans.Member) ([]plans.Member,
 }
 
 func (w *worker) recordPlan(ctx context.Context) error {
-	text, err := json.Marshal(w.run.Plan)
+	text, err := pg.JSON(w.run.Plan)
 	if err != nil {
 		return err
 	}

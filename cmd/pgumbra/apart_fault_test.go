@@ -108,7 +108,7 @@ func (f *faraway) stopAt(ctx context.Context, step string) (p *process, free fun
 	steps := []string{"fencing", "switching", "deciding", "swapped"}
 	ahead := []func(){ // what lets it come from one to the next, and not further
 		func() { f.toConsole.Stall(); release() },
-		func() { f.toShadow.Stall(); f.toConsole.Heal() },
+		func() { f.toShadow.StallAt([]byte("COMMIT")); f.toConsole.Heal() },
 		func() { f.toConsole.Stall(); f.toShadow.Heal() },
 	}
 	last := slices.Index(steps, step)

@@ -63,22 +63,28 @@ type Run struct {
 	Plan  *plans.Plan
 }
 
-// Create records a new run in phase building.
-func Create(ctx context.Context, db pg.Querier, plan *plans.Plan) (*Run, error) {
+// Create records a new run in phase building, and this process's sessions as
+// the run's: a row without either could neither go on nor be read.
+func Create(ctx context.Context, db pg.Beginner, plan *plans.Plan) (*Run, error) {
 	text, err := pg.JSON(plan)
 	if err != nil {
 		return nil, err
 	}
 	run := &Run{Name: plan.Run, Phase: Building, Plan: plan}
-	// One statement: a run without its leader's row could neither go on nor be read.
-	err = db.QueryRow(ctx, `
-		WITH run AS (INSERT INTO pgumbra.run (name, plan, from_version, to_version) VALUES ($1, $2, $3, $4) RETURNING id)
-		INSERT INTO pgumbra.leader (run_id) SELECT id FROM run RETURNING run_id`,
-		plan.Run, text, plan.FromVersion, plan.ToVersion).Scan(&run.ID)
+	err = pg.ReadCommitted(ctx, db, func(tx pgx.Tx) error {
+		err := tx.QueryRow(ctx, `
+			WITH run AS (INSERT INTO pgumbra.run (name, plan, from_version, to_version) VALUES ($1, $2, $3, $4) RETURNING id)
+			INSERT INTO pgumbra.leader (run_id) SELECT id FROM run RETURNING run_id`,
+			plan.Run, text, plan.FromVersion, plan.ToVersion).Scan(&run.ID)
+		if err != nil {
+			return fmt.Errorf("record run %s: %w", plan.Run, err)
+		}
+		return claim(ctx, tx, run)
+	})
 	if err != nil {
-		return nil, fmt.Errorf("record run %s: %w", plan.Run, err)
+		return nil, err
 	}
-	return run, writeOurs(ctx, db, run, []string{pg.SessionDigest()})
+	return run, nil
 }
 
 // Find reads the newest run of a name, over or not. [ErrNoRun] if there is none,

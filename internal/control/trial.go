@@ -2,7 +2,6 @@ package control
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 
 	"github.com/pgumbra/pgumbra/internal/pg"
@@ -10,7 +9,7 @@ import (
 
 // NoteTrial records what a trial of the migrations behind the fence has shown.
 func NoteTrial(ctx context.Context, db pg.Querier, run *Run, trial any) error {
-	text, err := json.Marshal(trial)
+	text, err := pg.JSON(trial)
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,8 @@ import (
 	"slices"
 
 	pgq "github.com/pganalyze/pg_query_go/v6"
+
+	"github.com/pgumbra/pgumbra/internal/pg"
 )
 
 // What an expression gives depends on the settings of the session in which the
@@ -20,7 +22,7 @@ func underOf(s *seen) under {
 	if len(s.Settings) == 0 {
 		return ""
 	}
-	text, err := json.Marshal(s.Settings) // keys in order
+	text, err := pg.JSON(s.Settings) // keys in order
 	if err != nil {
 		return ""
 	}
