@@ -18,7 +18,7 @@ func TestJournalsAreFreedBeneathClients(t *testing.T) {
 	f.install()
 	open, err := pgx.Connect(f.ctx, f.dsn)
 	f.must(err)
-	defer open.Close(f.ctx)
+	defer func() { _ = open.Close(f.ctx) }()
 	_, err = open.Exec(f.ctx, `BEGIN; UPDATE shop.orders SET total = 1 WHERE id = 1`)
 	f.must(err)
 	var clients errgroup.Group

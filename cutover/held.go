@@ -38,5 +38,5 @@ func (a *attempt) countHeld() {
 	now := time.Since(a.held)
 	a.c.held += now
 	a.out.Held, a.held = a.c.held, time.Time{}
-	a.c.Log.Info("clients were held", "for", now.Round(time.Millisecond), "in all attempts", a.c.held.Round(time.Millisecond))
+	a.c.Log.Info("clients were held", "for", now.Round(time.Millisecond), "in_all_attempts", a.c.held.Round(time.Millisecond))
 }

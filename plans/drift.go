@@ -23,7 +23,7 @@ type Structure struct {
 }
 
 // rememberStructure keeps what [Drift] compares with later.
-func (m *maker) rememberStructure(ctx context.Context) error {
+func (m *maker) rememberStructure(context.Context) error {
 	m.plan.Structure = &Structure{Dump: m.pgDump.Major, Objects: m.plan.objects(m.dumped)}
 	return nil
 }

@@ -28,7 +28,6 @@ type walk struct {
 type span struct {
 	group
 	verdict Verdict
-	done    bool
 }
 
 // newWalk begins behind a key; nil: with the first.

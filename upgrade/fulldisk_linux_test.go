@@ -49,7 +49,7 @@ func fill(t *testing.T, folder string) {
 	t.Helper()
 	f, err := os.Create(filepath.Join(folder, "filler"))
 	must(t, err)
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	for size := 1 << 20; size > 0; {
 		if _, err := f.Write(make([]byte, size)); err != nil {
 			size /= 2

@@ -69,16 +69,7 @@ func (w *worker) cutOver(ctx context.Context) (bool, error) {
 		}
 		return false, w.notNow(ctx, messages(against), w.swapping.look)
 	}
-	if err := w.refreshViews(ctx); err != nil {
-		return false, err
-	}
-	if err := w.settle(ctx); err != nil {
-		return false, err
-	}
-	if err := shadow.Seal(ctx, w.sides, w.run); err != nil { // what was lent for the views
-		return false, err
-	}
-	if w.built, err = shadow.BuiltKeys(ctx, w.sides, w.run); err != nil {
+	if err := w.readyShadow(ctx); err != nil {
 		return false, err
 	}
 	w.nameBypassing(ctx)
@@ -103,6 +94,22 @@ func (w *worker) cutOver(ctx context.Context) (bool, error) {
 		w.swapping.tried = w.run.Plan.Settings.Cutover.Attempts
 	}
 	return false, w.notNow(ctx, messages(outcome.Blockers), w.swapping.pause)
+}
+
+// readyShadow does what is done as late as it can be without anybody waiting.
+func (w *worker) readyShadow(ctx context.Context) error {
+	if err := w.refreshViews(ctx); err != nil {
+		return err
+	}
+	if err := w.settle(ctx); err != nil {
+		return err
+	}
+	if err := shadow.Seal(ctx, w.sides, w.run); err != nil { // what was lent for the views
+		return err
+	}
+	var err error
+	w.built, err = shadow.BuiltKeys(ctx, w.sides, w.run)
+	return err
 }
 
 // nameBypassing tells, once a series of attempts, which clients will be left

@@ -41,7 +41,7 @@ func fromDSN(dsn string) (Address, error) {
 func parseTarget(target string, base Address) (Address, error) {
 	pairs, err := parsePairs(strings.TrimSpace(target))
 	if err != nil {
-		return Address{}, fmt.Errorf("traffic.pgbouncer.target is %w: write host=... port=... dbname=...", err)
+		return Address{}, fmt.Errorf("traffic.pgbouncer.target is %w: write as in host=db2 port=5432 dbname=shop", err)
 	}
 	a := base
 	for _, p := range pairs {

@@ -87,7 +87,7 @@ func (t *Traffic) Unfinished(ctx context.Context, production pg.Querier, longer 
 		return nil, fmt.Errorf("list production's transactions: %w", err)
 	}
 	return slices.DeleteFunc(all, func(s Session) bool {
-		return !pooled[s.PID] && !(s.Address == "" && pooled[localSocket])
+		return !pooled[s.PID] && (s.Address != "" || !pooled[localSocket])
 	}), nil
 }
 

@@ -28,7 +28,7 @@ func (i *inspection) others(ctx context.Context, e entry) {
 		if o.name == "*" && a.Database == "*" { // clients name the database
 			a.Database = e.leads.Database
 		}
-		if a != e.leads && !(known && i.reaches(ctx, a, wanted)) {
+		if a != e.leads && (!known || !i.reaches(ctx, a, wanted)) {
 			continue
 		}
 		i.block("other-entry", fmt.Sprintf("%s:%d: the entry %s leads to production's database too, and is not in traffic.pgbouncer: its clients would stay behind, and production refuses their writes", o.path, o.line, o.name),

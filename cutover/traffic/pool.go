@@ -37,7 +37,7 @@ func newPool(f *plans.File, settings plans.PgBouncerFile, shadow Address, files 
 		return nil, err
 	}
 	if c, err := pgconn.ParseConfig(f.Shadow.DSN); err == nil && settings.Target == "" && len(pg.Hosts(c)) > 1 {
-		return nil, errors.New("shadow.dsn names several hosts, and PgBouncer would be led to the first: set traffic.pgbouncer.target to the primary, host=... port=...")
+		return nil, errors.New("shadow.dsn names several hosts, and PgBouncer would be led to the first: set traffic.pgbouncer.target to the primary, as in host=db2 port=5432")
 	}
 	c, err := consoleConfig(settings.AdminDSN)
 	if err != nil {

@@ -125,7 +125,7 @@ var (
 )
 
 func (r record) ownerSQL() (string, error) {
-	object := ""
+	var object string
 	switch {
 	case r.owner == "" || r.drop == "" || slices.Contains(notOwned, r.desc):
 		return "", nil

@@ -129,7 +129,7 @@ func ParseTable(sql string) (t CreateTable, ok bool) {
 		return t, false
 	}
 	t.Name, t.Head = Text(sql, tokens[:3]), sql[:rest[0].Start]
-	closing := -1
+	var closing int
 	if t.Items, closing = Items(rest, 0); closing < 0 {
 		return t, false
 	}

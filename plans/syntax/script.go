@@ -9,7 +9,7 @@ import (
 	pgq "github.com/pganalyze/pg_query_go/v6"
 )
 
-// CodeNotBehind: a statement that cannot run in the swapping transaction.
+// CodeNotBehind is of a statement that cannot run in the swapping transaction.
 const CodeNotBehind = "cannot-run-behind-fence"
 
 // Manner is what becomes of a statement that runs in a transaction which is not
