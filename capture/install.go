@@ -86,15 +86,16 @@ func refuseSubscribers(ctx context.Context, db pg.Querier, run *control.Run) err
 	return nil
 }
 
-// base makes what all tables of the run share: the sequence and the
-// fingerprint's function.
+// base makes what all tables of the run share, the fingerprint's function, and
+// asks for WAL's position before any trigger does: where a server refuses it,
+// clients would fail.
 func (in *installer) base(ctx context.Context) error {
 	err := in.tx(ctx, func(tx pgx.Tx) error {
-		_, err := tx.Exec(ctx, "CREATE SEQUENCE IF NOT EXISTS "+sequence(in.run.ID).Quoted()+" CACHE 1;\n"+fingerprintScript(in.run.ID))
+		_, err := tx.Exec(ctx, "SELECT "+byPosition.next+";\n"+fingerprintScript(in.run.ID))
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("make the journals' sequence: %w", err)
+		return fmt.Errorf("prepare the capture: %w", err)
 	}
 	return nil
 }
@@ -156,6 +157,7 @@ func (in *installer) keeps(ctx context.Context, src *plans.Source) (bool, error)
 // SHARE on the captured table at most. A leftover without record is replaced:
 // the record comes with the triggers, so nothing was ever written to it.
 func (in *installer) prepare(ctx context.Context, t *target) error {
+	t.sequenced = false // it is made anew
 	script := t.functionsScript(t.Tables()[0])
 	if !t.frozen {
 		journal, err := t.journalScript()

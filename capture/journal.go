@@ -39,6 +39,12 @@ const (
 // Of a statement that writes very many rows most entries have no img and share
 // one seq, the statement's last; nor has a row that is too wide. Such a row is to
 // be read from the table.
+//
+// seq orders the entries of one key: it is WAL's insert position, read while the
+// writer holds the row's lock, and whoever gets the lock next reads a later one,
+// since the commit before it wrote WAL. It draws on no sequence, so that a client's
+// lastval() stays its own. Two sessions may read the same position: (seq, key)
+// and (seq, xid) name one entry, seq alone does not.
 type Journal struct {
 	Run       int64
 	N         int // of the source (forward) or of the shadow table (reverse)
@@ -110,10 +116,7 @@ func (j Journal) viewPrefix() string {
 	return fmt.Sprintf("journal_%d_", j.Run)
 }
 
-// Sequence numbers the rows of all journals of a run, so that entries of one
-// transaction have an order across tables. Numbers are not commit order.
-func (j Journal) Sequence() pg.Name { return sequence(j.Run) }
-
+// sequence numbered the entries of journals that an older pgumbra made.
 func sequence(run int64) pg.Name { return own(fmt.Sprintf("seq_%d", run)) }
 
 // own is the name of an object of ours in the control schema.
@@ -174,8 +177,8 @@ func (j Journal) Field(alias, column string) string {
 
 // Unread is SQL text of a predicate over journal rows: those that a reader at
 // the given position has not applied. position is SQL text of a pg_snapshot,
-// usually a parameter with its cast. Numbers from a sequence are not commit
-// order, so the test is visibility; its first half lets the block range index
+// usually a parameter with its cast. The order of seq is not that of commits,
+// so the test is visibility; its first half lets the block range index
 // on xid serve, whose expression it repeats.
 // What the reader's own snapshot does not see yet, its query leaves out by itself.
 func Unread(position string) string { return UnreadOf("", position) }

@@ -14,7 +14,7 @@ import (
 )
 
 // Remove takes away all that capture made for the run, both directions: event
-// triggers, triggers, functions, journals, sequence. From any phase, after any
+// triggers, triggers, functions, journals, sequences. From any phase, after any
 // crash, any number of times. Triggers are found in the catalog, wherever the
 // swap has moved their tables. Dropping one takes ACCESS EXCLUSIVE on its table
 // for a moment: readers and writers wait at most 100 ms for each attempt.

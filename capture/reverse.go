@@ -60,15 +60,14 @@ func PrepareReverse(ctx context.Context, pool *pgxpool.Pool, run *control.Run) e
 	return showAll(ctx, in.locks)
 }
 
-// baseOnce makes the run's sequence and fingerprint where they are not: in the
-// database of a shadow of its own. Made anew beside production they would look
-// like a change to [Signature].
+// baseOnce makes the run's fingerprint where it is not: in the database of a
+// shadow of its own.
 func (in *installer) baseOnce(ctx context.Context) error {
 	var there bool
-	err := in.pool.QueryRow(ctx, `SELECT pg_catalog.to_regclass($1) IS NOT NULL AND pg_catalog.to_regprocedure($2) IS NOT NULL`,
-		sequence(in.run.ID).Quoted(), fingerprintFunction(in.run.ID).Quoted()+"(pg_catalog.oid)").Scan(&there)
+	err := in.pool.QueryRow(ctx, `SELECT pg_catalog.to_regprocedure($1) IS NOT NULL`,
+		fingerprintFunction(in.run.ID).Quoted()+"(pg_catalog.oid)").Scan(&there)
 	if err != nil {
-		return fmt.Errorf("look for the journals' sequence: %w", err)
+		return fmt.Errorf("look for the fingerprint's function: %w", err)
 	}
 	if there {
 		return nil

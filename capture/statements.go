@@ -31,7 +31,7 @@ func (j Journal) function(what string) pg.Name {
 	return own(fmt.Sprintf("%s_%d_%d_%s", j.Direction, j.Run, j.N, what))
 }
 
-// journalScript makes the two tables and their view. The sequence is there.
+// journalScript makes the two tables and their view.
 func (t *target) journalScript() (string, error) {
 	definition, err := t.journalColumns()
 	if err != nil {
@@ -66,7 +66,7 @@ func indexName(table pg.Name) pg.Name { return own(table.Name + "_xid") }
 // functions of ours write.
 func (t *target) journalColumns() (string, error) {
 	lines := []string{
-		"seq bigint DEFAULT " + t.nextval(),
+		"seq " + t.numbering().columnType + " DEFAULT " + t.numbering().next,
 		"xid pg_catalog.xid8 DEFAULT pg_catalog.pg_current_xact_id()",
 		`op "char"`,
 		"member pg_catalog.oid",
@@ -91,10 +91,6 @@ func (t *target) journalColumns() (string, error) {
 		lines = append(lines, "img "+t.rowType)
 	}
 	return strings.Join(lines, ", "), nil
-}
-
-func (t *target) nextval() string {
-	return "pg_catalog.nextval(" + pg.Literal(t.Sequence().Quoted()) + "::pg_catalog.regclass)"
 }
 
 // functionsScript makes or replaces the trigger functions, writing to one of
@@ -160,14 +156,16 @@ func (t *target) body(what string, active pg.Name) string {
 	}
 	text := "BEGIN " + t.limit() + strings.Join(entries, "; ") + "; RETURN NULL; END"
 	if strings.Contains(text, "own.xid") {
-		text = declarations + text
+		text = t.declarations() + text
 	}
 	return text
 }
 
 // declarations of a body. Its variables go by the block's label, so that they
 // are never taken for columns of the same name.
-const declarations = "<<own>> DECLARE xid pg_catalog.xid8 := pg_catalog.pg_current_xact_id(); seq bigint; entries bigint; "
+func (t *target) declarations() string {
+	return "<<own>> DECLARE xid pg_catalog.xid8 := pg_catalog.pg_current_xact_id(); seq " + t.numbering().columnType + "; entries bigint; "
+}
 
 func (t *target) updateEntries(active pg.Name) []string {
 	if t.Record == plans.RecordImage {
@@ -195,7 +193,7 @@ func (t *target) fromTable(op, transition string, active pg.Name) string {
 	text := fmt.Sprintf("%s LIMIT %d; GET DIAGNOSTICS own.entries = ROW_COUNT; IF own.entries = %[2]d THEN IF %[3]s(%[4]s) THEN RETURN NULL; END IF; ",
 		rest, imagesAtOnce, fullName(t.Run, t.Direction).Quoted(), t.bytesOf(op, transition))
 	if t.rereadable(op) {
-		text += "own.seq := " + t.nextval() + "; "
+		text += t.takeNumber()
 		rest = t.keysOnly(op, from, active)
 	}
 	text += fmt.Sprintf("%s OFFSET %d; END IF", rest, imagesAtOnce)

@@ -26,6 +26,9 @@ type target struct {
 	members []plans.Member
 	frozen  bool
 	most    int64 // bytes of a partition whose rows are journalled when it comes or goes
+	// sequenced: an older pgumbra made the journal, whose entries a sequence
+	// numbers. That goes on: numbers of two kinds would have no order.
+	sequenced bool
 }
 
 // column is a live column. Its type is SQL text with the collation, a domain
@@ -143,7 +146,7 @@ func readTarget(ctx context.Context, db pg.Querier, run *control.Run, j Journal,
 	if err := t.readColumns(ctx, db); err != nil {
 		return nil, fmt.Errorf("read the columns of %s: %w", j.Table, err)
 	}
-	return t, nil
+	return t, t.readNumbering(ctx, db)
 }
 
 // readMembers reads the partition tree, root first; of other tables the table.

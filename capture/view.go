@@ -61,7 +61,8 @@ func entrySelects(ctx context.Context, tx pgx.Tx, journals []pg.Name) ([]string,
 	}
 	rows, err := tx.Query(ctx, `SELECT c.relname, COALESCE(k.production, ''),
 			ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute a
-			      WHERE a.attrelid = c.oid AND (a.attname ~ '^k_' OR a.attname = 'img') ORDER BY a.attname LIKE 'k%' DESC, a.attnum)
+			      WHERE a.attrelid = c.oid AND (a.attname ~ '^k_' OR a.attname = 'img') ORDER BY a.attname LIKE 'k%' DESC, a.attnum),
+			EXISTS (SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'seq' AND a.atttypid = 'bigint'::pg_catalog.regtype)
 		FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 		LEFT JOIN pgumbra.captured k ON c.relname = pg_catalog.format('%s_%s_%s',
 			CASE k.direction WHEN 'forward' THEN 'journal' ELSE 'reverse' END, k.run_id, k.n)
@@ -73,14 +74,19 @@ func entrySelects(ctx context.Context, tx pgx.Tx, journals []pg.Name) ([]string,
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (string, error) {
 		var name, table string
 		var columns []string
-		err := row.Scan(&name, &table, &columns)
-		return entrySelect(name, table, columns), err
+		var sequenced bool
+		err := row.Scan(&name, &table, &columns, &sequenced)
+		return entrySelect(name, table, columns, sequenced), err
 	})
 }
 
 // entrySelect shows one journal. The key is a text of one row; of a keyless
-// table it is the whole row.
-func entrySelect(journal, table string, columns []string) string {
+// table it is the whole row. The numbers of a sequence are shown as positions.
+func entrySelect(journal, table string, columns []string, sequenced bool) string {
+	seq := "seq"
+	if sequenced {
+		seq = "'0/0'::pg_catalog.pg_lsn OPERATOR(pg_catalog.+) seq::numeric AS seq"
+	}
 	key := "NULL::text"
 	switch {
 	case len(columns) > 0 && columns[0] != "img":
@@ -95,6 +101,6 @@ func entrySelect(journal, table string, columns []string) string {
 	if table == "" {
 		table = journal
 	}
-	return fmt.Sprintf("SELECT seq, %s AS table, op, xid, CASE WHEN op <> 't' THEN %s ELSE member::pg_catalog.regclass::text END AS key FROM %s",
-		pg.Literal(table)+"::text", key, own(journal).Quoted())
+	return fmt.Sprintf("SELECT %s, %s AS table, op, xid, CASE WHEN op <> 't' THEN %s ELSE member::pg_catalog.regclass::text END AS key FROM %s",
+		seq, pg.Literal(table)+"::text", key, own(journal).Quoted())
 }

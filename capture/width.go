@@ -88,7 +88,7 @@ func (t *target) wide(op, transition string, active pg.Name) string {
 	}
 	record := t.gap()
 	if t.Record != plans.RecordImage {
-		record = "own.seq := " + t.nextval() + "; " + t.keysOnly(op, transition+" AS n WHERE NOT "+t.fits("n"), active)
+		record = t.takeNumber() + t.keysOnly(op, transition+" AS n WHERE NOT "+t.fits("n"), active)
 	}
 	return fmt.Sprintf("; IF pg_catalog.current_setting('%[1]s', true) = '1' THEN PERFORM pg_catalog.set_config('%[1]s', '', true); %[2]s; END IF",
 		wideSetting, record)

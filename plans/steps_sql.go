@@ -33,7 +33,7 @@ func freezeSQL(s *Source) string {
 
 // journalSQL are the two tables between which a journal alternates.
 func journalSQL(s *Source) []string {
-	columns := []string{fmt.Sprintf("seq bigint DEFAULT nextval('pgumbra.seq_%s')", runID), "xid xid8 DEFAULT pg_current_xact_id()", `op "char"`, "member oid"}
+	columns := []string{"seq pg_lsn DEFAULT pg_current_wal_insert_lsn()", "xid xid8 DEFAULT pg_current_xact_id()", `op "char"`, "member oid"}
 	for i, k := range s.Key {
 		columns = append(columns, fmt.Sprintf("k_%d %s", i, k.Type))
 	}

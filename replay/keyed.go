@@ -46,9 +46,9 @@ func (f *feed) gone(s scope) string {
 		filtered = fmt.Sprintf(" OR NOT EXISTS (SELECT FROM pg_catalog.unnest(ARRAY[%[1]s_j.img]) AS %[2]s WHERE (%[3]s\n))",
 			f.own, f.alias(), f.t.Where)
 	}
-	return fmt.Sprintf("SELECT %[2]s FROM %[1]s_t JOIN %[3]s AS %[1]s_j ON %[1]s_j.seq = %[1]s_t.last"+
+	return fmt.Sprintf("SELECT %[2]s FROM %[1]s_t JOIN %[3]s AS %[1]s_j ON %[7]s"+
 		" WHERE NOT %[1]s_t.again AND (%[1]s_j.op = 'd'%[4]s) UNION ALL %[5]s%[1]s_t.again AND %[6]s",
-		f.own, keys, f.journal.Name().Quoted(), filtered, again, absent)
+		f.own, keys, f.journal.Name().Quoted(), filtered, again, absent, f.isLast(f.own+"_j"))
 }
 
 // upsert writes the rows that are there, key columns included: an equal key

@@ -47,17 +47,20 @@ func (f *feed) applyKeyless(ctx context.Context, e ends, s scope) error {
 	return f.finish(ctx, e, anyWay, []statement{w.addCopies(s)}, sets...)
 }
 
+// entryName names one entry of a keyless journal; its number alone does not.
+const entryName = `(j.seq::text || ' ' || j.xid::text COLLATE "C")`
+
 // net begins a statement with each row image, how many copies of it there are
-// more than before, and the last entry that holds it.
+// more than before, and one entry that holds it.
 func (f *feed) net(s scope) string {
 	if f.landing {
 		return fmt.Sprintf("WITH %s_n AS (TABLE %s)", f.own, f.staged("net"))
 	}
-	return fmt.Sprintf("WITH %[1]s_i AS (SELECT j.seq, j.op, (SELECT %[2]s FROM pg_catalog.unnest(ARRAY[j.img]) AS %[3]s%[4]s) AS image"+
+	return fmt.Sprintf("WITH %[1]s_i AS (SELECT %[7]s AS entry, j.op, (SELECT %[2]s FROM pg_catalog.unnest(ARRAY[j.img]) AS %[3]s%[4]s) AS image"+
 		" FROM %[5]s AS j WHERE %[6]s AND j.op IN ('i', 'u', 'd')),"+
-		" %[1]s_n AS (SELECT image, max(seq) AS last, sum(CASE j.op WHEN 'd' THEN -1 ELSE 1 END) AS n FROM %[1]s_i AS j"+
+		" %[1]s_n AS (SELECT image, max(entry) AS one, sum(CASE j.op WHEN 'd' THEN -1 ELSE 1 END) AS n FROM %[1]s_i AS j"+
 		" WHERE image IS NOT NULL GROUP BY image)",
-		f.own, f.image(), f.alias(), where(f.and("")), f.journal.Name().Quoted(), unread("j", s))
+		f.own, f.image(), f.alias(), where(f.and("")), f.journal.Name().Quoted(), unread("j", s), entryName)
 }
 
 // removeCopies answers how many rows it deleted, and how many there should have
@@ -79,6 +82,6 @@ func (f *feed) copies() string {
 	if f.landing {
 		return f.stagedRows()
 	}
-	return f.unpack(fmt.Sprintf("SELECT j.img AS %[1]s_row FROM %[1]s_n JOIN %[2]s AS j ON j.seq = %[1]s_n.last"+
-		" CROSS JOIN pg_catalog.generate_series(1, %[1]s_n.n::bigint) WHERE %[1]s_n.n > 0", f.own, f.journal.Name().Quoted()))
+	return f.unpack(fmt.Sprintf("SELECT j.img AS %[1]s_row FROM %[1]s_n JOIN %[2]s AS j ON %[3]s = %[1]s_n.one"+
+		" CROSS JOIN pg_catalog.generate_series(1, %[1]s_n.n::bigint) WHERE %[1]s_n.n > 0", f.own, f.journal.Name().Quoted(), entryName))
 }

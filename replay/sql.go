@@ -209,11 +209,20 @@ func (f *feed) current(s scope) string {
 	again := fmt.Sprintf("SELECT %[1]s_p AS %[1]s_row FROM %[1]s_t JOIN %[2]s AS %[1]s_p ON %[3]s",
 		own, f.production(), f.sameKey(own+"_p", own+"_t"))
 	if !f.rereads(s) {
-		again = fmt.Sprintf("SELECT j.img AS %[1]s_row FROM %[1]s_t JOIN %[2]s AS j ON j.seq = %[1]s_t.last"+
+		again = fmt.Sprintf("SELECT j.img AS %[1]s_row FROM %[1]s_t JOIN %[2]s AS j ON %[4]s"+
 			" WHERE NOT %[1]s_t.again AND j.op <> 'd' UNION ALL %[3]s WHERE %[1]s_t.again",
-			own, f.journal.Name().Quoted(), again)
+			own, f.journal.Name().Quoted(), again, f.isLast("j"))
 	}
 	return f.unpack(again)
+}
+
+// isLast is the condition that a journal row is the last entry of the touched
+// key: entries of other keys may have the same number.
+func (f *feed) isLast(entry string) string {
+	return fmt.Sprintf("%s.seq = %s_t.last AND %s", entry, f.own, both(len(f.src.Key), func(i int) string {
+		k := f.src.Key[i]
+		return fmt.Sprintf("%s.%s %s %s", entry, f.journal.K(i), k.Equals, collate(f.own+"_t."+f.k(i), k.Collation))
+	}))
 }
 
 // unpack a set of whole rows: as a row of the named type, so that transforms
