@@ -89,9 +89,13 @@ type leadership struct {
 // lead takes the leadership of a run's name, ending the sessions of a dead
 // predecessor. Returns [*ErrLed] while a live process holds it.
 func lead(ctx context.Context, dsn, name string) (*leadership, error) {
+	return leadIn(ctx, "production", dsn, name)
+}
+
+func leadIn(ctx context.Context, side, dsn, name string) (*leadership, error) {
 	conn, err := pg.Connect(ctx, dsn, pg.Options{Component: "leader"})
 	if err != nil {
-		return nil, fmt.Errorf("production: %w", err)
+		return nil, fmt.Errorf("%s: %w", side, err)
 	}
 	l := &leadership{conn: conn, open: map[uint32]pg.Backend{}}
 	if err = primary(ctx, conn); err == nil {

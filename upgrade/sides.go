@@ -171,15 +171,23 @@ func (w *worker) overtake(ctx context.Context, shadow pg.Querier) error {
 	return nil
 }
 
-// deposeOnShadow does there what [leadership.depose] does in production.
-func (w *worker) deposeOnShadow(ctx context.Context, conn *pgx.Conn) error {
+// endRecorded ends the sessions that a leader recorded in the shadow's database.
+func endRecorded(ctx context.Context, conn *pgx.Conn, run *control.Run) error {
 	_, err := conn.Exec(ctx, `SELECT pg_catalog.pg_terminate_backend(a.pid)
 		FROM pg_catalog.pg_stat_activity a JOIN pgumbra.leader l ON l.run_id = $1
 		WHERE a.datname = pg_catalog.current_database() AND a.pid <> pg_catalog.pg_backend_pid()
 		  AND (EXISTS (SELECT FROM unnest(l.backends, l.started) AS r (pid, started) WHERE r.pid = a.pid AND r.started = a.backend_start)
-		    OR l.started = '{}' AND a.pid = ANY (l.backends) AND a.application_name LIKE 'pgumbra/%')`, w.run.ID) // the last: of an older pgumbra
+		    OR l.started = '{}' AND a.pid = ANY (l.backends) AND a.application_name LIKE 'pgumbra/%')`, run.ID) // the last: of an older pgumbra
 	if err != nil {
 		return fmt.Errorf("end the sessions of a dead leader: %w", err)
+	}
+	return nil
+}
+
+// deposeOnShadow does there what [leadership.depose] does in production.
+func (w *worker) deposeOnShadow(ctx context.Context, conn *pgx.Conn) error {
+	if err := endRecorded(ctx, conn, w.run); err != nil {
+		return err
 	}
 	origin, err := control.ReadOrigin(ctx, w.sides.Production)
 	if err != nil {

@@ -33,6 +33,9 @@ type Status struct {
 	Cutover    json.RawMessage `json:"cutover"`
 	Attempts   Attempts        `json:"attempts"`
 	Failure    string          `json:"failure,omitempty"`
+	// Away is which server could not be asked, and why: the rest is what the other
+	// one knows.
+	Away string `json:"away,omitempty"`
 	// Trial of the migrations that run behind the fence; null: none yet, or none
 	// do.
 	Trial *cutover.Trial `json:"trial,omitempty"`
@@ -106,14 +109,33 @@ type Rate struct {
 }
 
 // ReadStatus asks the control schema where the run stands. It needs no
-// leadership and changes nothing. Phase is nil where there is no such run.
+// leadership and changes nothing. Phase is nil where there is no such run. Where
+// production is gone after the cutover, the shadow is asked: see Away.
 func ReadStatus(ctx context.Context, file *plans.File) (*Status, error) {
+	s, err := readStatus(ctx, file)
+	if gone(err) || err == nil && s.Phase == nil {
+		cause := err
+		if cause == nil {
+			cause = control.ErrNoRun
+		}
+		if alone, ok := readAlone(ctx, file, cause); ok {
+			return alone, nil
+		}
+	}
+	return s, err
+}
+
+func newStatus(file *plans.File) *Status {
+	return &Status{Run: file.Name, Tables: []TableStatus{}, Blockers: []string{}}
+}
+
+func readStatus(ctx context.Context, file *plans.File) (*Status, error) {
 	conn, err := pg.Connect(ctx, file.Production.DSN, pg.Options{Component: "status"})
 	if err != nil {
 		return nil, fmt.Errorf("production: %w", err)
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
-	s := &Status{Run: file.Name, Tables: []TableStatus{}, Blockers: []string{}}
+	s := newStatus(file)
 	err = pg.RepeatableRead(ctx, conn, func(tx pgx.Tx) error {
 		run, err := control.Find(ctx, tx, file.Name)
 		if errors.Is(err, control.ErrNoRun) {

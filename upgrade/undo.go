@@ -29,7 +29,11 @@ const (
 // under way fails its epoch's check.
 func Abort(ctx context.Context, file *plans.File, leftovers Leftovers, log *slog.Logger) (Aborted, error) {
 	var a Aborted
-	if err := freeFirst(ctx, file, log); err != nil {
+	err := freeFirst(ctx, file, log)
+	if gone(err) {
+		return a, abortAlone(ctx, file, log, err)
+	}
+	if err != nil {
 		return a, err
 	}
 	l, err := seize(ctx, file)
@@ -168,14 +172,22 @@ func (w *worker) forgetOnShadow(ctx context.Context) error {
 	return control.Purge(ctx, conn.Conn(), w.run)
 }
 
-// Finish ends the watch. The old side is dropped only when told.
+// Finish ends the watch. The old side is dropped only when told. Where the old
+// server is gone, what is production now is freed all the same.
 func Finish(ctx context.Context, file *plans.File, old cutover.OldSide, leftovers Leftovers, log *slog.Logger) error {
 	l, err := lead(ctx, file.Production.DSN, file.Name)
+	if gone(err) {
+		return finishAlone(ctx, file, leftovers, log, err)
+	}
 	if err != nil {
 		return err
 	}
 	defer l.release(ctx)
 	run, err := control.Find(ctx, l.conn, file.Name)
+	if errors.Is(err, control.ErrNoRun) {
+		l.release(ctx) // an alias may have been moved: then it is the shadow's own
+		return finishAlone(ctx, file, leftovers, log, err)
+	}
 	if err != nil {
 		return err
 	}
@@ -183,7 +195,7 @@ func Finish(ctx context.Context, file *plans.File, old cutover.OldSide, leftover
 		return fmt.Errorf("%w: %s: finish is for after the cutover", ErrWrongPhase, run.Phase)
 	}
 	err = withWorker(ctx, l, run, file, Options{Log: log}, once, func(w *worker, ctx context.Context) error {
-		if err := w.afterSwap(ctx); err != nil {
+		if err := w.newCutover().After(ctx); err != nil {
 			return err
 		}
 		if err := w.newCutover().Finish(ctx, old); err != nil {

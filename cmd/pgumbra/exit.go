@@ -130,6 +130,8 @@ func (a *app) next(err error, code int) string {
 		return "pgumbra abort" + p + ", then pgumbra run" + p + " begins anew"
 	case errors.Is(err, upgrade.ErrWrongPhase), errors.Is(err, control.ErrNoRun):
 		return "pgumbra status" + p
+	case errors.Is(err, upgrade.ErrProductionAway):
+		return "pgumbra abort" + p + " again, should production come back"
 	case errors.Is(err, upgrade.ErrStandby):
 		return "the same command, once it is promoted or production.dsn leads to the primary"
 	case pg.Unreachable(err):

@@ -60,6 +60,9 @@ func (a *app) printStatus(w io.Writer, s *upgrade.Status) error {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "run      %s\nphase    %s\nleader   %s\n", s.Run, *s.Phase, leaderText(s))
+	if s.Away != "" {
+		fmt.Fprintf(&b, "away     %s\n         If it is gone for good: pgumbra finish\n", s.Away)
+	}
 	if s.Failure != "" {
 		fmt.Fprintf(&b, "stopped  %s\n", s.Failure)
 	}

@@ -89,8 +89,24 @@ func Create(ctx context.Context, db pg.Beginner, plan *plans.Plan) (*Run, error)
 
 // Find reads the newest run of a name, over or not. [ErrNoRun] if there is none,
 // [ErrNewer] where this pgumbra cannot read it. An older control schema will do:
-// who takes the run over migrates it.
+// who takes the run over migrates it. What a run of another production left in
+// the database of its shadow, see [FindAdopted], is none of this database's.
 func Find(ctx context.Context, db pg.Querier, name string) (*Run, error) {
+	return find(ctx, db, name, "origin IS NULL")
+}
+
+// FindAdopted reads what [Adopt] recorded of the newest run of a name in the
+// database of its shadow: all that is known of it where production is gone. Of a
+// run that an older pgumbra led last the plan is empty. Errors as of [Find].
+func FindAdopted(ctx context.Context, db pg.Querier, name string) (*Run, error) {
+	return find(ctx, db, name, "origin IS NOT NULL")
+}
+
+// adoptedSince is the control schema's version that tells the two apart; before
+// it no shadow was in another database.
+const adoptedSince = 2
+
+func find(ctx context.Context, db pg.Querier, name, which string) (*Run, error) {
 	there, err := Exists(ctx, db)
 	if err != nil {
 		return nil, err
@@ -105,9 +121,12 @@ func Find(ctx context.Context, db pg.Querier, name string) (*Run, error) {
 	if _, err := refuseNewer(now); err != nil {
 		return nil, err
 	}
+	if now < adoptedSince {
+		which = "true"
+	}
 	run := &Run{Name: name, Plan: new(plans.Plan)}
 	var plan []byte
-	err = db.QueryRow(ctx, `SELECT id, phase, epoch, plan FROM pgumbra.run WHERE name = $1
+	err = db.QueryRow(ctx, `SELECT id, phase, epoch, plan FROM pgumbra.run WHERE name = $1 AND `+which+`
 		ORDER BY id DESC LIMIT 1`, name).Scan(&run.ID, &run.Phase, &run.Epoch, &plan)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, ErrNoRun

@@ -103,7 +103,8 @@ func SettleShadow(ctx context.Context, production, shadow pg.Querier, run *Run) 
 }
 
 // Adopt records the run in the control schema of the shadow's own database,
-// which [Migrate] made there, under the same number and epoch. Repeated by every
+// which [Migrate] made there, under the same number and epoch, with its plan:
+// should production be lost, it is all that is left ([FindAdopted]). Repeated by every
 // leader: under the lock of the run's row it raises the epoch there too, and this
 // process's sessions alone count as the run's from then on. Returns
 // [ErrOrigin] when the record there is another production's. A standby of it that
@@ -111,6 +112,10 @@ func SettleShadow(ctx context.Context, production, shadow pg.Querier, run *Run) 
 // asks [CheckOrigin] too.
 func Adopt(ctx context.Context, shadow pg.Beginner, run *Run, origin Origin) error {
 	text, err := pg.JSON(origin)
+	if err != nil {
+		return err
+	}
+	plan, err := pg.JSON(run.Plan)
 	if err != nil {
 		return err
 	}
@@ -132,8 +137,8 @@ func Adopt(ctx context.Context, shadow pg.Beginner, run *Run, origin Origin) err
 				ErrOrigin, name, known.Database, known.System, origin.Database, origin.System)
 		}
 		// A later upgrade of what is the shadow now counts on from here.
-		_, err = tx.Exec(ctx, `WITH raised AS (UPDATE pgumbra.run SET epoch = greatest(epoch, $2) WHERE id = $1)
-			SELECT pg_catalog.setval(pg_catalog.pg_get_serial_sequence('pgumbra.run', 'id'), (SELECT max(id) FROM pgumbra.run))`, run.ID, run.Epoch)
+		_, err = tx.Exec(ctx, `WITH raised AS (UPDATE pgumbra.run SET epoch = greatest(epoch, $2), plan = $3 WHERE id = $1)
+			SELECT pg_catalog.setval(pg_catalog.pg_get_serial_sequence('pgumbra.run', 'id'), (SELECT max(id) FROM pgumbra.run))`, run.ID, run.Epoch, plan)
 		if err != nil {
 			return fmt.Errorf("raise the epoch on the shadow: %w", err)
 		}

@@ -256,6 +256,7 @@ const (
 	UndefinedFunction    = "42883"
 	InsufficientPriv     = "42501"
 	AdminShutdown        = "57P01"
+	InvalidCatalogName   = "3D000" // no such database
 	// UnsafeNewEnumValue: a label is used in the transaction that added it.
 	UnsafeNewEnumValue = "55P04"
 	// CharacterNotInRepertoire: bytes that are nothing in an encoding.
