@@ -114,14 +114,14 @@ func find(ctx context.Context, db pg.Querier, name, which string) (*Run, error) 
 	if !there {
 		return nil, ErrNoRun
 	}
-	now, _, err := version(ctx, db)
+	now, dirty, err := version(ctx, db)
 	if err != nil {
 		return nil, err
 	}
 	if _, err := refuseNewer(now); err != nil {
 		return nil, err
 	}
-	if now < adoptedSince {
+	if now < adoptedSince || now == adoptedSince && dirty {
 		which = "true"
 	}
 	run := &Run{Name: name, Plan: new(plans.Plan)}
