@@ -14,7 +14,7 @@ BUILDVCS := $(shell git status >/dev/null 2>&1 && echo auto || echo false)
 
 export CGO_ENABLED ?= 0
 
-.PHONY: all build demo server versions test test-matrix test-docker bench lint clean
+.PHONY: all build demo server versions test test-matrix test-long test-faults test-older test-docker bench bench-against lint clean
 
 all: build
 
@@ -47,6 +47,34 @@ test: server
 # Upgrades between all pairs of major versions; make test goes through one.
 test-matrix: server versions
 	PGUMBRA_TEST_PAIRS=all go test -timeout 60m -run Matrix ./upgrade
+
+# Before a release: random traffic and ledgers under faults, again and again, each
+# time with another seed, which is printed.
+test-long: server
+	@testcontainers/install-versions 17
+	@testcontainers/install-pgbouncer
+	PGUMBRA_TEST_LONG=$(or $(PGUMBRA_TEST_LONG),1h) go test -count=1 -timeout 24h -p 1 -run '^TestLong$$' -v ./upgrade ./cmd/pgumbra
+
+# A process is stopped at each statement of a cutover; make test takes a few.
+test-faults: server
+	@testcontainers/install-pgbouncer
+	PGUMBRA_TEST_FAULTS=all go test -count=1 -timeout 3h -run Stopped -v ./cmd/pgumbra
+
+# The program of an older revision, made from the history.
+bin/pgumbra-%:
+	@rm -rf bin/src-$* && mkdir -p bin/src-$*
+	git archive $* | tar x -C bin/src-$*
+	cd bin/src-$* && go build -trimpath -buildvcs=false -ldflags '-s -w' -o ../pgumbra-$* ./cmd/pgumbra
+	@rm -rf bin/src-$*
+
+# What an older pgumbra began, this one finishes or undoes: make test-older REV=v0.1
+test-older: server bin/pgumbra-$(REV)
+	PGUMBRA_TEST_OLDER=$(CURDIR)/bin/pgumbra-$(REV) go test -count=1 -timeout 10m -run Older -v ./cmd/pgumbra
+
+# Capture, copy, catch-up and stall of this and of an older pgumbra in one run, as
+# ratios: make bench-against REV=v0.1
+bench-against: server bin/pgumbra-$(REV)
+	PGUMBRA_BENCH_OLDER=$(CURDIR)/bin/pgumbra-$(REV) go test -run '^$$' -bench Against -benchtime 1x -timeout 60m ./cmd/pgumbra
 
 # Servers in Docker: an image of the installed server, and testcontainers-go
 # without its reaper, whose image would have to be pulled.

@@ -23,6 +23,7 @@ type Proxy struct {
 	links  map[*link]struct{}
 	trap   *trap  // set by HideAnswer until a message springs it
 	brake  []byte // set by StallAt until a message holds it
+	seen   func(application string, sent []byte)
 }
 
 // StartProxy listens on a free port of loopback and leads to target
@@ -103,6 +104,21 @@ func (p *Proxy) StallAt(match []byte) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.brake = match
+}
+
+// Watch tells what clients send, message by message, with the application_name
+// of the session, before the server has it: a test can stop a client at a very
+// statement. Called by several sessions at once; nil ends it.
+func (p *Proxy) Watch(seen func(application string, sent []byte)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.seen = seen
+}
+
+func (p *Proxy) watcher() func(string, []byte) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.seen
 }
 
 // Heal ends Cut and Stall. What a stall held back arrives now, in order.

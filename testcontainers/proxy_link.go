@@ -18,6 +18,7 @@ type link struct {
 	server net.Conn      // nil until dialled
 	gone   chan struct{} // closed with the connections
 
+	name   string               // application_name, of the first message
 	asked  []byte               // the end of what the client sent, for a match in two pieces
 	hidden atomic.Pointer[trap] // set once the answer is to be hidden
 }
@@ -113,6 +114,13 @@ func (l *link) forward(to, from net.Conn, through func([]byte) []byte) error {
 // question looks at the client's bytes before the server has them, so that no
 // part of the answer slips through.
 func (l *link) question(sent []byte) []byte {
+	if _, rest, found := bytes.Cut(sent, []byte("application_name\x00")); found && l.name == "" {
+		name, _, _ := bytes.Cut(rest, []byte{0})
+		l.name = string(name)
+	}
+	if seen := l.proxy.watcher(); seen != nil && len(sent) > 0 {
+		seen(l.name, sent)
+	}
 	if caught := l.proxy.spring(func(match []byte) bool { return l.asks(match, sent) }); caught != nil {
 		l.hidden.Store(caught)
 	}

@@ -232,7 +232,7 @@ func (l *leadership) depose(ctx context.Context, run *control.Run) error {
 	return nil
 }
 
-// pool opens the sessions that do the work; their pids go into the heartbeat.
+// pool opens the sessions that do the work, each noted for the next leader.
 func (l *leadership) pool(ctx context.Context, dsn string, limit int, o pg.Options) (*pgxpool.Pool, error) {
 	return pg.NewPoolWith(ctx, dsn, limit, o, func(c *pgxpool.Config) {
 		c.AfterConnect = l.opened
@@ -246,6 +246,9 @@ func (l *leadership) pool(ctx context.Context, dsn string, limit int, o pg.Optio
 
 func (l *leadership) opened(ctx context.Context, conn *pgx.Conn) error {
 	b, err := pg.Self(ctx, conn)
+	if err == nil {
+		err = control.NoteSession(ctx, conn, l.led)
+	}
 	if err != nil {
 		return err
 	}
@@ -301,9 +304,7 @@ func beside(ctx context.Context, every time.Duration, often, f func(context.Cont
 }
 
 func (l *leadership) beat(ctx context.Context, run *control.Run) error {
-	pids, started := l.backends().Columns()
-	_, err := l.conn.Exec(ctx, `UPDATE pgumbra.leader SET heartbeat = clock_timestamp(), backends = $2, started = $3
-		WHERE run_id = $1`, run.ID, pids, started)
+	_, err := l.conn.Exec(ctx, `UPDATE pgumbra.leader SET heartbeat = clock_timestamp() WHERE run_id = $1`, run.ID)
 	if err != nil {
 		return fmt.Errorf("heartbeat: %w", err)
 	}

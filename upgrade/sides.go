@@ -205,10 +205,7 @@ func (w *worker) deposeOnShadow(ctx context.Context, conn *pgx.Conn) error {
 func (w *worker) shadowPool(ctx context.Context, dsn string) (*pgxpool.Pool, error) {
 	return pg.NewPoolWith(ctx, dsn, w.sessions(), w.options(), func(c *pgxpool.Config) {
 		c.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
-			_, err := conn.Exec(ctx, `UPDATE pgumbra.leader l SET backends = pg_catalog.array_append(l.backends, a.pid),
-				started = pg_catalog.array_append(l.started, a.backend_start)
-				FROM pg_catalog.pg_stat_activity a WHERE l.run_id = $1 AND a.pid = pg_catalog.pg_backend_pid()`, w.run.ID)
-			return err
+			return control.NoteSession(ctx, conn, w.run.ID)
 		}
 	})
 }

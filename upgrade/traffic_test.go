@@ -97,11 +97,7 @@ func seed(t *testing.T) uint64 {
 		n, err = strconv.ParseUint(text, 10, 64)
 		must(t, err)
 	}
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("to repeat: PGUMBRA_SEED=%d", n)
-		}
-	})
+	t.Logf("to repeat: PGUMBRA_SEED=%d", n)
 	return n
 }
 

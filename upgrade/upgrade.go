@@ -184,6 +184,9 @@ func withWorker(ctx context.Context, l *leadership, run *control.Run, file *plan
 	if err := control.Claim(ctx, l.conn, run); err != nil {
 		return err
 	}
+	if err := control.NoteSession(ctx, l.conn, run.ID); err != nil {
+		return err
+	}
 	run.Plan.Settings = run.Plan.Settings.Renewed(file.Settings)
 	w := &worker{lead: l, file: file, run: run, log: o.Log, until: o.Until, cutover: o.Cutover, once: o.Once}
 	var err error

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -30,11 +31,12 @@ func TestMain(m *testing.M) {
 
 // operator types commands in a folder with a plan file.
 type operator struct {
-	t   *testing.T
-	dir string
-	dsn string
-	env []string // more of it
-	run string   // its name, where operatorOf made the plan file
+	t       *testing.T
+	dir     string
+	dsn     string
+	env     []string // more of it
+	run     string   // its name, where operatorOf made the plan file
+	program string   // another pgumbra than this one; empty: this one
 
 	there   string // the shadow's database; empty: production's
 	clients string // where clients connect; empty: production itself
@@ -44,7 +46,7 @@ func (o *operator) start(ctx context.Context, args ...string) *process {
 	o.t.Helper()
 	exe, err := os.Executable()
 	must(o.t, err)
-	p := &process{Cmd: exec.CommandContext(ctx, exe, args...), over: make(chan struct{})}
+	p := &process{Cmd: exec.CommandContext(ctx, cmp.Or(o.program, exe), args...), over: make(chan struct{})}
 	p.Dir, p.Env = o.dir, append(os.Environ(), asProgram+"=1")
 	p.Env = append(p.Env, o.env...)
 	p.Stdout, p.Stderr = &p.out, &p.err

@@ -1,0 +1,381 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/testcontainers"
+)
+
+// How long a client may wait because of a process that was stopped, as a ratio
+// to max_stall: the server's own timers, and a machine that does other things too.
+const (
+	stallOfTheStopped = 1500 * time.Millisecond
+	bearable          = 1.6
+)
+
+// TestProcessStoppedAtAnyStatementOfTheCutoverHoldsNobodyUp: a process is stopped
+// (SIGSTOP) as it sends a statement of the cutover. Its servers end what it holds,
+// another process goes on, and no acknowledged write is lost. The statements are
+// chosen by a seed; PGUMBRA_TEST_FAULTS=all takes each of them (make test-faults).
+func TestProcessStoppedAtAnyStatementOfTheCutoverHoldsNobodyUp(t *testing.T) {
+	t.Parallel()
+	for name, world := range map[string]func(*testing.T) *stopping{"in place": stoppingInPlace, "remote": stoppingRemote} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ctx := limited(t, faultTime())
+			next, sample := 1, rand.New(rand.NewPCG(faultSeed(t), 1))
+			for s := world(t); next > 0; {
+				if !allFaults() {
+					next += sample.IntN(statementsOfACutover / 3)
+				}
+				hit := s.round(ctx, next)
+				if !allFaults() && (s.rounds == 3 || s.swapped(ctx)) {
+					s.settled(ctx)
+					return
+				}
+				switch {
+				case !hit:
+					s.settled(ctx)
+					return
+				case s.swapped(ctx):
+					s.settled(ctx)
+					s = world(t)
+				}
+				next++
+			}
+		})
+	}
+}
+
+// statementsOfACutover are about as many messages as one sends from its first lock
+// to its commit.
+const statementsOfACutover = 60
+
+func allFaults() bool { return os.Getenv("PGUMBRA_TEST_FAULTS") == "all" }
+
+func faultTime() time.Duration {
+	if allFaults() {
+		return time.Hour
+	}
+	return 3 * time.Minute
+}
+
+// faultSeed is PGUMBRA_SEED or one of chance, which is told.
+func faultSeed(t *testing.T) uint64 {
+	t.Helper()
+	seed := rand.Uint64() >> 32
+	if text := os.Getenv("PGUMBRA_SEED"); text != "" {
+		var err error
+		seed, err = strconv.ParseUint(text, 10, 64)
+		must(t, err)
+	}
+	t.Logf("to repeat: PGUMBRA_SEED=%d", seed)
+	return seed
+}
+
+// stopping is a run that follows, and clients of its production.
+type stopping struct {
+	*operator
+	proxies []*testcontainers.Proxy // to all that the process talks to
+	probes  []*probe
+	remote  bool
+	rounds  int
+}
+
+func stoppingInPlace(t *testing.T) *stopping {
+	t.Helper()
+	o := &operator{t: t, dir: t.TempDir(), dsn: testcontainers.Database(t), run: "up"}
+	o.sql(small.sql)
+	direct, proxy := o.dsn, proxyTo(t, o.dsn)
+	o.dsn = proxy.Through(direct)
+	o.settle(small.with("", nil, fmt.Sprintf("cutover: {max_stall: %s, attempts: 50}\n", stallOfTheStopped)))
+	o.dsn = direct
+	return (&stopping{operator: o, proxies: []*testcontainers.Proxy{proxy}}).follow()
+}
+
+func stoppingRemote(t *testing.T) *stopping {
+	t.Helper()
+	o := &operator{t: t, dir: t.TempDir(), dsn: testcontainers.Database(t), run: "up"}
+	o.sql(small.sql)
+	f := farawayFrom(t, o, testcontainers.Database(t))
+	direct := o.dsn
+	o.dsn = f.toProduction.Through(direct)
+	lines := strings.Replace(f.planLines(), "{max_stall: 20s, lock_timeout: 10s}", fmt.Sprintf("{max_stall: %s, attempts: 50}", stallOfTheStopped), 1)
+	o.settle(small.with("", nil, lines))
+	o.dsn = direct
+	return (&stopping{operator: o, proxies: []*testcontainers.Proxy{f.toProduction, f.toShadow, f.toConsole}, remote: true}).follow()
+}
+
+// follow brings the run to following, and clients to production.
+func (s *stopping) follow() *stopping {
+	s.t.Helper()
+	ctx := limited(s.t, 2*time.Minute)
+	s.do(ctx, exitDone, "run", "--until", "following")
+	life, stop := context.WithCancel(context.Background())
+	var all sync.WaitGroup
+	for _, sql := range []string{"UPDATE shop.a SET n = n + 1 WHERE id = 1", "UPDATE shop.c SET t = t || '.' WHERE id = 1", "SELECT FROM shop.a WHERE id = 2"} {
+		p := &probe{sql: sql, conn: s.connect(ctx), done: make(chan struct{}, 1)}
+		s.probes = append(s.probes, p)
+		all.Go(func() { p.work(life) })
+	}
+	s.t.Cleanup(func() { stop(); all.Wait() })
+	return s
+}
+
+// probe is a client that sends one statement again and again.
+type probe struct {
+	sql  string
+	conn *pgx.Conn
+	done chan struct{} // sent to after each statement, if somebody waits
+
+	mu      sync.Mutex
+	longest time.Duration
+	acked   int
+	failed  error
+}
+
+func (p *probe) work(ctx context.Context) {
+	defer func() { _ = p.conn.Close(context.Background()) }()
+	for ctx.Err() == nil {
+		began := time.Now()
+		_, err := p.conn.Exec(ctx, p.sql)
+		p.mu.Lock()
+		p.longest = max(p.longest, time.Since(began))
+		switch {
+		case err == nil:
+			p.acked++
+		case pg.State(err) != pg.ReadOnlyTransaction && ctx.Err() == nil: // the old side's fence, remote
+			p.failed = err
+		}
+		p.mu.Unlock()
+		select {
+		case p.done <- struct{}{}:
+		default:
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(2 * time.Millisecond):
+		}
+	}
+}
+
+// passed waits until a statement ended that began after this call.
+func (p *probe) passed(ctx context.Context) error {
+	for range 3 { // one that was noted before, one that was under way, and one more
+		select {
+		case <-p.done:
+		case <-ctx.Done():
+			return fmt.Errorf("%s: %w", p.sql, ctx.Err())
+		}
+	}
+	return nil
+}
+
+// take is what the probe has seen since it was last asked.
+func (p *probe) take() (longest time.Duration, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	longest, err, p.longest, p.failed = p.longest, p.failed, 0, nil
+	return longest, err
+}
+
+// round stops a process as it sends the nth message of a cutover, looks how long
+// clients wait, and lets another process go on. False: it ended before.
+func (s *stopping) round(ctx context.Context, n int) bool {
+	s.t.Helper()
+	s.rounds++
+	for _, p := range s.probes {
+		_, _ = p.take()
+	}
+	m := s.stopped(ctx, n, sinceTheCutoverBegan(), "run", "--cutover")
+	select {
+	case <-m.process.over:
+		if code := m.process.code(); code != exitDone {
+			s.t.Fatalf("run --cutover ended with %d\n%s", code, &m.process.err)
+		}
+		s.unwatched()
+		s.t.Logf("%d messages", m.count)
+		return false
+	case <-m.stopped:
+	}
+	s.unwatched()
+	s.bearable(ctx, fmt.Sprintf("stopped at message %d, %s", n, m.last))
+	s.succeed(ctx, m.process)
+	return true
+}
+
+// bearable waits until each client was served, and asks how long that took.
+func (s *stopping) bearable(ctx context.Context, when string) {
+	s.t.Helper()
+	worst := 0.0
+	for _, p := range s.probes {
+		if err := p.passed(ctx); err != nil {
+			s.t.Fatalf("%s: %v", when, err)
+		}
+		longest, err := p.take()
+		ratio := longest.Seconds() / stallOfTheStopped.Seconds()
+		worst = max(worst, ratio)
+		if ratio > bearable {
+			s.t.Errorf("%s: a client waited for %.1f times max_stall: %s", when, ratio, p.sql)
+		}
+		if err != nil {
+			s.t.Errorf("%s: a client failed: %s: %v", when, p.sql, err)
+		}
+	}
+	s.t.Logf("%s: %.2f of max_stall", when, worst)
+}
+
+// succeed ends the stopped process; the first one of a sweep wakes up while its
+// successor leads: it writes nothing any more.
+func (s *stopping) succeed(ctx context.Context, stopped *process) {
+	s.t.Helper()
+	if s.rounds > 1 {
+		must(s.t, stopped.Process.Kill())
+		stopped.code()
+		return
+	}
+	epoch, began := s.query(ctx, `SELECT epoch::text FROM pgumbra.run`), time.Now()
+	next := s.start(ctx, "run")
+	s.wait(ctx, fmt.Sprintf(`SELECT 'x' FROM pgumbra.run JOIN pgumbra.leader ON run_id = id WHERE epoch > %s AND switch IS NULL
+		AND phase IN ('following', 'watching') AND heartbeat IS NOT NULL`, epoch))
+	if took := time.Since(began); took > 3*10*time.Second { // ten until a leader counts as dead
+		s.t.Errorf("the stopped process was taken over from after %s", took)
+	}
+	must(s.t, stopped.Process.Signal(syscall.SIGCONT))
+	if code := stopped.code(); code != exitLed && (code != exitDone || !s.swapped(ctx)) {
+		s.t.Errorf("the one that woke up: exit code %d\n%s", code, &stopped.err)
+	}
+	_ = next.Process.Signal(os.Interrupt) // it may be over already
+	if code := next.code(); code != exitInterrupted && code != exitDone {
+		s.t.Errorf("its successor: exit code %d\n%s", code, &next.err)
+	}
+}
+
+func (s *stopping) swapped(ctx context.Context) bool {
+	s.t.Helper()
+	return s.query(ctx, `SELECT 'x' FROM pgumbra.run WHERE phase = 'watching' AND switch IS NULL`) != ""
+}
+
+// settled brings the run to its end and asks for each acknowledged write.
+func (s *stopping) settled(ctx context.Context) {
+	s.t.Helper()
+	s.do(ctx, exitDone, "run", "--cutover")
+	for _, p := range s.probes {
+		must(s.t, p.passed(ctx))
+		if _, err := p.take(); err != nil {
+			s.t.Errorf("%s: %v", p.sql, err)
+		}
+	}
+	conn := s.connectTo(ctx, theShadow)
+	defer conn.Close(ctx)
+	for i, sql := range []string{"SELECT n - 1 FROM shop.a WHERE id = 1", "SELECT length(t) - 1 FROM shop.c WHERE id = 1"} {
+		p := s.probes[i]
+		p.mu.Lock()
+		var found int
+		err := conn.QueryRow(ctx, sql).Scan(&found)
+		if err != nil || found < p.acked || found > p.acked+1 { // one is under way
+			s.t.Errorf("%d times acknowledged, done %d times: %s: %v", p.acked, found, p.sql, err)
+		}
+		p.mu.Unlock()
+	}
+	s.do(ctx, exitDone, "finish", "--drop-old", "--purge")
+}
+
+// messages are what a process sends; it is stopped at one.
+type messages struct {
+	// counts reports whether a message does; count is how many did before.
+	counts  func(application string, sent []byte) bool
+	stopAt  int
+	stopped chan struct{} // closed then
+
+	mu      sync.Mutex
+	process *process
+	count   int
+	last    string
+}
+
+func (m *messages) see(application string, sent []byte) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.count == m.stopAt || !m.counts(application, sent) {
+		return
+	}
+	m.count++
+	m.last = application + ": " + printable(sent)
+	if m.count == m.stopAt {
+		_ = m.process.Process.Signal(syscall.SIGSTOP)
+		close(m.stopped)
+	}
+}
+
+// sinceTheCutoverBegan counts from the beginning of its transaction on.
+func sinceTheCutoverBegan() func(string, []byte) bool {
+	begun := false
+	return func(application string, sent []byte) bool {
+		begun = begun || application == "pgumbra/cutover" && bytes.Contains(sent, []byte("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"))
+		return begun && application != "pgumbra/leader"
+	}
+}
+
+// TestLeaderStoppedInItsFirstBatchesIsReplaced: the sessions that hold locks then
+// were opened a moment ago, after the heartbeat. They are ended all the same.
+func TestLeaderStoppedInItsFirstBatchesIsReplaced(t *testing.T) {
+	t.Parallel()
+	ctx := limited(t, time.Minute)
+	s := stoppingInPlace(t)
+	m := s.stopped(ctx, 2, func(application string, sent []byte) bool { // of two sessions; one may be the pool's first
+		return application == "pgumbra/work" && bytes.Contains(sent, []byte("FROM pgumbra.shadow_table")) && bytes.Contains(sent, []byte("FOR UPDATE"))
+	}, "run")
+	select {
+	case <-m.stopped:
+	case <-ctx.Done():
+		t.Fatal("no two batches were seen")
+	}
+	s.unwatched()
+	s.rounds = 1
+	s.succeed(ctx, m.process)
+}
+
+// stopped starts a process that is stopped at the nth message of some.
+func (s *stopping) stopped(ctx context.Context, n int, counts func(string, []byte) bool, args ...string) *messages {
+	s.t.Helper()
+	m := &messages{counts: counts, stopAt: n, stopped: make(chan struct{})}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, p := range s.proxies {
+		p.Watch(m.see)
+	}
+	m.process = s.start(ctx, args...)
+	return m
+}
+
+func (s *stopping) unwatched() {
+	for _, p := range s.proxies {
+		p.Watch(nil)
+	}
+}
+
+// printable is a message's beginning on one line.
+func printable(sent []byte) string {
+	text := strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return ' '
+		}
+		return r
+	}, string(sent))
+	text = strings.Join(strings.Fields(text), " ")
+	return text[:min(len(text), 110)]
+}

@@ -1,0 +1,26 @@
+package control
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/pgumbra/pgumbra/internal/pg"
+)
+
+// NoteSession notes the session that it runs in as its leader's, before that one
+// works: a successor ends the sessions that are noted. Until a heartbeat noted
+// them, what a process had opened just before it was stopped kept its row locks
+// for ever, and its successor waited. Sessions that are gone are forgotten.
+func NoteSession(ctx context.Context, session pg.Querier, run int64) error {
+	_, err := session.Exec(ctx, `UPDATE pgumbra.leader l SET (backends, started) = (
+			SELECT pg_catalog.array_agg(a.pid ORDER BY a.pid), pg_catalog.array_agg(a.backend_start ORDER BY a.pid)
+			FROM pg_catalog.pg_stat_activity a
+			WHERE a.pid = pg_catalog.pg_backend_pid() OR EXISTS (
+				SELECT FROM ROWS FROM (pg_catalog.unnest(l.backends), pg_catalog.unnest(l.started)) AS r (pid, started)
+				WHERE r.pid = a.pid AND r.started = a.backend_start))
+		WHERE l.run_id = $1`, run)
+	if err != nil {
+		return fmt.Errorf("note the session as the leader's: %w", err)
+	}
+	return nil
+}
