@@ -1,0 +1,1 @@
+DELETE FROM app.grade WHERE id > 1;

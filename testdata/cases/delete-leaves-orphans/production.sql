@@ -1,0 +1,3 @@
+CREATE SCHEMA app;
+CREATE TABLE app.grade (id int PRIMARY KEY, name text);
+CREATE TABLE app.berth (id int PRIMARY KEY, grade_id int REFERENCES app.grade (id));

@@ -1,0 +1,1 @@
+ALTER TABLE app.shift ADD COLUMN note text;

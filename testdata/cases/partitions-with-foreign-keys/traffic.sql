@@ -1,0 +1,2 @@
+INSERT INTO app.crew VALUES (60, 60);
+INSERT INTO app.shift VALUES (60, 60, 1);
