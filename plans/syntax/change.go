@@ -177,6 +177,9 @@ func (s *step) assigned(scope *scope, t *table, c *column, e *pgq.Node, when con
 		return nil, r
 	}
 	otherwise, r := s.embed(old)
+	if r == nil && s.passing(c.Type) && !old.cast {
+		otherwise, r = s.castTo(otherwise, typeRef{Name: "text"})
+	}
 	if r != nil {
 		return nil, r
 	}

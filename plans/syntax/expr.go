@@ -31,6 +31,11 @@ func (s *scope) expr(n *pgq.Node) (*pgq.Node, *reason) {
 	if s.depth > 50 {
 		return nil, because("it is nested too deeply")
 	}
+	if s.depth == 0 {
+		if r := s.ordersPassing(n); r != nil {
+			return nil, r
+		}
+	}
 	s.depth++
 	defer func() { s.depth-- }()
 	out, err := rewrite(clone(n), s.replace)
@@ -110,7 +115,11 @@ func (s *scope) column(c *column) (*pgq.Node, *reason) {
 	}
 	s.functions = joinFunctions(s.functions, v.functions)
 	s.unders = append(s.unders, v.under)
-	return s.in.embed(v)
+	node, r := s.in.embed(v)
+	if r == nil && !v.cast && s.in.passing(v.typ) {
+		return s.in.castTo(node, typeRef{Name: "text"})
+	}
+	return node, r
 }
 
 // generated is a generated column's own expression over the row's values now.
@@ -157,6 +166,9 @@ func (t typeRef) base() uint32 {
 }
 
 func (in *inference) castTo(n *pgq.Node, t typeRef) (*pgq.Node, *reason) {
+	if in.passing(t) {
+		return in.label(n, t)
+	}
 	name, r := in.typeName(t)
 	if r != nil {
 		return nil, r
@@ -231,6 +243,9 @@ func (s *scope) typeCast(c *pgq.TypeCast) (*pgq.Node, *reason) {
 	if r != nil {
 		return nil, r
 	}
+	if ref, ok := s.typeMeant(c.GetTypeName()); ok && s.in.passing(ref) && c.GetTypeName().GetArrayBounds() == nil {
+		return s.in.label(arg, ref)
+	}
 	name, r := s.castType(c.GetTypeName())
 	if r != nil {
 		return nil, r
@@ -238,19 +253,29 @@ func (s *scope) typeCast(c *pgq.TypeCast) (*pgq.Node, *reason) {
 	if b := truthLiteral(arg, name); b != nil {
 		return b, nil
 	}
+	if inner := arg.GetTypeCast(); inner != nil && sameTree(castNode(nil, inner.GetTypeName()), castNode(nil, name)) {
+		return arg, nil
+	}
 	return castNode(arg, name), nil
+}
+
+// typeMeant is the user's type that a name meant; not ok: the system's, or not
+// known.
+func (s *scope) typeMeant(t *pgq.TypeName) (typeRef, bool) {
+	key := typeKey(t)
+	ref, ok := s.mark.Types[key]
+	if !ok {
+		ref, ok = s.in.types[strings.Join(parts(t.GetNames()), ".")]
+	}
+	return ref, key != "" && ok && ref.User
 }
 
 func (s *scope) castType(t *pgq.TypeName) (*pgq.TypeName, *reason) {
 	if t.GetPctType() {
 		return nil, because("a type is taken from a column with %%TYPE")
 	}
-	key := typeKey(t)
-	ref, ok := s.mark.Types[key]
+	ref, ok := s.typeMeant(t)
 	if !ok {
-		ref, ok = s.in.types[strings.Join(parts(t.GetNames()), ".")]
-	}
-	if key == "" || !ok || !ref.User {
 		return t, nil
 	}
 	if t.GetTypmods() != nil && s.in.o.Type == nil {

@@ -49,6 +49,8 @@ type typeRef struct {
 	Elem uint32 `json:"elem"` // of an array
 	Name string `json:"name"` // format_type, qualified; of a column with its modifier
 	User bool   `json:"user"` // not the system's; of an array: its elements
+	// Labels of an enum, at that moment; of an array: its elements'.
+	Labels []string `json:"labels"`
 }
 
 type function struct {

@@ -11,11 +11,17 @@ CREATE TABLE IF NOT EXISTS pgumbra_trace.seen (
 );
 GRANT INSERT ON pgumbra_trace.seen TO PUBLIC;
 
+-- An enum's labels at this moment; NULL: it is none.
+CREATE OR REPLACE FUNCTION pgumbra_trace.labels_of(id oid) RETURNS jsonb
+LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
+	SELECT jsonb_agg(enumlabel ORDER BY enumsortorder) FROM pg_enum WHERE enumtypid = id
+$$;
+
 CREATE OR REPLACE FUNCTION pgumbra_trace.type_of(id oid) RETURNS jsonb
 LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
 	SELECT jsonb_build_object('oid', t.oid::bigint, 'name', format_type(t.oid, NULL),
 		'elem', CASE WHEN t.typcategory = 'A' THEN t.typelem::bigint ELSE 0 END,
-		'user', n.nspname <> 'pg_catalog')
+		'user', n.nspname <> 'pg_catalog', 'labels', pgumbra_trace.labels_of(base.oid))
 	FROM pg_type t
 	JOIN pg_type base ON base.oid = CASE WHEN t.typcategory = 'A' AND t.typelem <> 0 THEN t.typelem ELSE t.oid END
 	JOIN pg_namespace n ON n.oid = base.typnamespace
@@ -58,7 +64,8 @@ LANGUAGE sql STABLE SET search_path = pg_catalog SET DateStyle = 'ISO, YMD' SET 
 SET extra_float_digits = 3 SET bytea_output = hex AS $$
 	SELECT coalesce(jsonb_agg(jsonb_build_object('num', a.attnum, 'name', a.attname,
 		'type', jsonb_build_object('oid', t.oid::bigint, 'name', format_type(a.atttypid, a.atttypmod),
-			'elem', CASE WHEN t.typcategory = 'A' THEN t.typelem::bigint ELSE 0 END, 'user', n.nspname <> 'pg_catalog'),
+			'elem', CASE WHEN t.typcategory = 'A' THEN t.typelem::bigint ELSE 0 END, 'user', n.nspname <> 'pg_catalog',
+			'labels', CASE WHEN base.typtype = 'e' THEN pgumbra_trace.labels_of(base.oid) END),
 		'default', coalesce(pg_get_expr(d.adbin, d.adrelid), ''),
 		'domain_default', coalesce(CASE WHEN t.typtype = 'd' THEN pgumbra_trace.domain_default(t.oid) END, ''),
 		'missing', CASE WHEN a.atthasmissing THEN (a.attmissingval::text::text[])[1] END,
