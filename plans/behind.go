@@ -33,6 +33,8 @@ type Behind struct {
 	// EstimateMS is a rough guess from the sizes of the tables that the files
 	// name; the trial on the followed shadow measures it.
 	EstimateMS int64 `json:"estimate_ms"`
+
+	words map[string]bool // of the statements, in lower case; made when first asked for
 }
 
 // Reason is a statement for which migrations run behind the fence.
@@ -230,19 +232,36 @@ func (m *maker) hoist(ctx context.Context) error {
 // its text, also in code that it runs. Such types and sequences are not shared:
 // the old tables use them too, and would keep them from being dropped.
 func (m *maker) mentioned(names ...string) bool {
-	if m.plan.Behind == nil {
-		return false
-	}
-	for _, name := range names {
-		word := regexp.MustCompile(`(?i)(^|[^\pL\pN_])` + regexp.QuoteMeta(name) + `($|[^\pL\pN_])`)
-		for _, f := range m.plan.Behind.Files {
-			if slices.ContainsFunc(f.Statements, func(s syntax.ScriptStatement) bool { return word.MatchString(s.SQL) }) {
-				return true
+	return m.plan.Behind != nil && slices.ContainsFunc(names, m.plan.Behind.mentions)
+}
+
+// mentions reports whether a name stands in a statement as a word of its own.
+// One that is a plain word is looked up: a long history has a thousand names and
+// a megabyte of text.
+func (b *Behind) mentions(name string) bool {
+	if b.words == nil {
+		b.words = map[string]bool{}
+		for _, f := range b.Files {
+			for _, s := range f.Statements {
+				for _, w := range plainWord.FindAllString(s.SQL, -1) {
+					b.words[strings.ToLower(w)] = true
+				}
 			}
 		}
 	}
-	return false
+	if asciiWord.MatchString(name) {
+		return b.words[strings.ToLower(name)]
+	}
+	word := regexp.MustCompile(`(?i)(^|[^\pL\pN_])` + regexp.QuoteMeta(name) + `($|[^\pL\pN_])`)
+	return slices.ContainsFunc(b.Files, func(f BehindFile) bool {
+		return slices.ContainsFunc(f.Statements, func(s syntax.ScriptStatement) bool { return word.MatchString(s.SQL) })
+	})
 }
+
+var (
+	plainWord = regexp.MustCompile(`[\pL\pN_]+`)
+	asciiWord = regexp.MustCompile(`^[A-Za-z0-9_]+$`)
+)
 
 // ownNames are a sequence's name and those of the table that it belongs to.
 func (m *maker) ownNames(s *catalog.Sequence) []string {
