@@ -12,6 +12,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgumbra/pgumbra/internal/human"
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans/catalog"
 	"github.com/pgumbra/pgumbra/plans/syntax"
@@ -332,7 +333,7 @@ func (m *maker) tellBehind(b *Behind) {
 	}
 	m.find(Finding{Level: Warning, Code: "behind-fence", Object: b.Files[0].Name, Where: where,
 		Message: fmt.Sprintf("%s from %s on run for real behind the fence, about %d ms while writers wait and readers do not: %s",
-			plural(len(b.Files), "migration"), b.Files[0].Name, b.EstimateMS, b.reasons()),
+			human.Plural(len(b.Files), "migration"), b.Files[0].Name, b.EstimateMS, b.reasons()),
 		Fix: "nothing, if writers can wait that long; a trial on the followed shadow measures it before the cutover. Otherwise describe the rows in the plan file under tables, or use build: direct to see what is not understood"})
 	if m.plan.Settings.Watch.Enabled {
 		level := Warning

@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgumbra/pgumbra/internal/human"
 	"github.com/pgumbra/pgumbra/internal/pg"
 )
 
@@ -157,7 +158,7 @@ func (p *Plan) tableSize(t *Table, sizes map[uint32]memberSize) (heapSize, int64
 }
 
 func (p *Plan) largestFeed(t *Table) *Source {
-	if s := p.source(t); s != nil {
+	if s := p.CopiedFrom(t); s != nil {
 		return s
 	}
 	var largest *Source
@@ -231,7 +232,7 @@ func capacityFindings(e Estimates, s Settings) []Finding {
 
 func lockFindings(e Estimates) []Finding {
 	f := Finding{Level: Blocker, Code: "locks-too-few", Object: "max_locks_per_transaction",
-		Message: fmt.Sprintf("The swap takes about %s locks; all sessions together have room for %s.", humanCount(int64(e.Locks)), humanCount(int64(e.LocksCapacity)))}
+		Message: fmt.Sprintf("The swap takes about %s locks; all sessions together have room for %s.", human.Count(int64(e.Locks)), human.Count(int64(e.LocksCapacity)))}
 	switch {
 	case e.LocksCapacity <= 0 || e.Locks*10 <= e.LocksCapacity*8:
 		return nil
@@ -249,7 +250,7 @@ func diskFindings(e Estimates, s Settings) []Finding {
 		return nil
 	}
 	f := Finding{Level: Blocker, Code: "disk-too-small", Object: "disk",
-		Message: fmt.Sprintf("The shadow needs about %s; %s are free on the disk of the data directory.", humanBytes(e.ShadowBytes), humanBytes(*e.FreeDisk)),
+		Message: fmt.Sprintf("The shadow needs about %s; %s are free on the disk of the data directory.", human.Bytes(e.ShadowBytes), human.Bytes(*e.FreeDisk)),
 		Fix:     "Make room, or give the server a larger disk."}
 	switch {
 	case *e.FreeDisk < e.ShadowBytes:
@@ -257,7 +258,7 @@ func diskFindings(e Estimates, s Settings) []Finding {
 	case *e.FreeDisk < e.ShadowBytes+e.WALBytes:
 		f.Level = Warning
 		f.Message += fmt.Sprintf(" The copy writes about %s of WAL on top, which stays until checkpoints, archive and replicas are done with it; the journals may grow to %s.",
-			humanBytes(e.WALBytes), humanBytes(s.Capture.MaxJournal))
+			human.Bytes(e.WALBytes), human.Bytes(s.Capture.MaxJournal))
 		return []Finding{f}
 	}
 	return nil

@@ -63,11 +63,11 @@ func isDataError(state string) bool {
 func largest(p *Plan) []*Table {
 	var tables []*Table
 	for i := range p.Tables {
-		if t := &p.Tables[i]; t.Feed == Copied && p.source(t) != nil && p.source(t).Bytes > 0 {
+		if t := &p.Tables[i]; t.Feed == Copied && p.CopiedFrom(t) != nil && p.CopiedFrom(t).Bytes > 0 {
 			tables = append(tables, t)
 		}
 	}
-	slices.SortStableFunc(tables, func(a, b *Table) int { return compare(p.source(b).Bytes, p.source(a).Bytes) })
+	slices.SortStableFunc(tables, func(a, b *Table) int { return compare(p.CopiedFrom(b).Bytes, p.CopiedFrom(a).Bytes) })
 	return tables[:min(len(tables), sampledTables)]
 }
 

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/agnivade/levenshtein"
+
+	"github.com/pgumbra/pgumbra/internal/human"
 )
 
 // key is a scalar key outside tables: its name, its default as one would write
@@ -196,7 +198,7 @@ func size(field func(*File) *int64, low int64) func(*File, string) error {
 		case err != nil:
 			return err
 		case n < low:
-			return &valueError{"is too small", "at least " + humanBytes(low)}
+			return &valueError{"is too small", "at least " + human.Bytes(low)}
 		}
 		*field(f) = n
 		return nil

@@ -96,7 +96,7 @@ func (m *maker) keyColumnGone(s *sourceDraft, d *tableDraft, missing string) {
 		if _, told := d.feed.Columns[c.Num]; !told && d.plan.Columns[i].Origin != FromPlan {
 			return
 		}
-		message = fmt.Sprintf("column %s of the upgraded table is not %s of %s's key any more: it holds %s", c.Name, missing, s.production.Name, describe(d.plan.Columns[i]))
+		message = fmt.Sprintf("column %s of the upgraded table is not %s of %s's key any more: it holds %s", c.Name, missing, s.production.Name, d.plan.Columns[i].Describe())
 		where = m.naming(c.Name)
 	}
 	m.opaque("key-not-carried", d.after.Name.String(), where, message+", so a changed row cannot be found again",

@@ -16,6 +16,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgumbra/pgumbra/internal/human"
 	"github.com/pgumbra/pgumbra/internal/pg"
 )
 
@@ -65,7 +66,7 @@ func Init(ctx context.Context, o InitOptions) ([]byte, error) {
 var initText string
 
 var initTemplate = template.Must(template.New("init.yaml").Funcs(template.FuncMap{
-	"yaml": yamlText, "list": yamlList, "plain": oneLine, "count": humanCount, "bytes": humanBytes,
+	"yaml": yamlText, "list": yamlList, "plain": human.OneLine, "count": human.Count, "bytes": human.Bytes,
 }).Parse(initText))
 
 // initData is what the template shows.
@@ -315,9 +316,9 @@ func (d *initData) UpToDate() bool {
 // Size is rows and bytes for people.
 func (t initTable) Size() string {
 	if t.Rows < 0 {
-		return "rows not counted (never analyzed), " + humanBytes(t.Bytes)
+		return "rows not counted (never analyzed), " + human.Bytes(t.Bytes)
 	}
-	return fmt.Sprintf("%s rows, %s", humanCount(t.Rows), humanBytes(t.Bytes))
+	return fmt.Sprintf("%s rows, %s", human.Count(t.Rows), human.Bytes(t.Bytes))
 }
 
 // Name is the table's as the plan file's keys are written.

@@ -40,6 +40,7 @@ type maker struct {
 	after   *catalog.Catalog // scratch after the migrations, true names
 	final   *catalog.Catalog // scratch under the shadow's names
 	trace   trace
+	watcher watcher
 	orphans []syntax.Orphans
 	tables  []*tableDraft
 	sources map[uint32]*sourceDraft // by oid in before
@@ -124,6 +125,7 @@ func (m *maker) steps(ctx context.Context) error {
 		{"add the labels of enums", m.hoist},
 		{"give scratch back to its owners", m.release},
 		{"read what the migrations made", m.readAfter},
+		{"say what changes", m.tellChanges},
 		{"find what stays shared", m.findShared},
 		{"infer where rows come from", m.inferTables},
 		{"give scratch the shadow's names", m.rename},

@@ -6,8 +6,7 @@
 // It only reads production. What it makes is the scratch database, in which the
 // migrations are tried, and it drops that again.
 //
-// Order of calls: [Load], then [Make]; [Plan.WriteText] and its like show the
-// plan to people. A run stores it and never makes it again.
+// Order of calls: [Load], then [Make]; package report shows the plan to people. A run stores it and never makes it again.
 package plans
 
 import (
@@ -52,13 +51,17 @@ type Plan struct {
 	Transforms   []Transform   `json:"transforms,omitempty"`
 	VersionTable *VersionTable `json:"version_table"`
 
-	Findings  []Finding    `json:"findings"`
-	Estimates Estimates    `json:"estimates"`
-	Steps     []Step       `json:"steps"`
-	Settings  Settings     `json:"settings"`
-	Structure *Structure   `json:"structure,omitempty"`
-	Matviews  []pg.Name    `json:"matviews"` // populated ones, in shadow, in refresh order
-	NewFKs    []ForeignKey `json:"new_fks"`  // those without a valid twin in production: checked before the cutover
+	// Production is the server that was looked at; the plan is of StartedAt.
+	Production Server `json:"production"`
+	// Changes are what the migrations do to the structure, file by file.
+	Changes   []FileChanges `json:"changes,omitempty"`
+	Findings  []Finding     `json:"findings"`
+	Estimates Estimates     `json:"estimates"`
+	Steps     []Step        `json:"steps"`
+	Settings  Settings      `json:"settings"`
+	Structure *Structure    `json:"structure,omitempty"`
+	Matviews  []pg.Name     `json:"matviews"` // populated ones, in shadow, in refresh order
+	NewFKs    []ForeignKey  `json:"new_fks"`  // those without a valid twin in production: checked before the cutover
 }
 
 // Build is how the shadow's content comes about.
@@ -373,6 +376,12 @@ const (
 	Warning Level = "warning"
 	Info    Level = "info"
 )
+
+// Server is a database, as a report names it.
+type Server struct {
+	Database string `json:"database"`
+	Version  int    `json:"version"` // server_version_num
+}
 
 // Finding is something a human should know before the run. Codes are stable
 // and listed in docs/findings.md.

@@ -53,6 +53,7 @@ func (m *maker) connect(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("production: %w", err)
 	}
+	m.plan.Production = Server{Database: m.session.database, Version: m.session.server}
 	return nil
 }
 

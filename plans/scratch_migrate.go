@@ -144,7 +144,8 @@ func (m *maker) runFrom(ctx context.Context, db *sql.DB, texts map[int64]string,
 			return nil, fmt.Errorf("set the version in scratch: %w", err)
 		}
 	}
-	run, err := migrate.NewWithInstance("memory", newMemorySource(m.migrations, texts), m.scratch.name, target)
+	run, err := migrate.NewWithInstance("memory", newMemorySource(m.migrations, texts), m.scratch.name,
+		&watched{Driver: target, ran: func(version int64) { m.fileRan(ctx, version) }})
 	if err != nil {
 		return nil, fmt.Errorf("prepare golang-migrate: %w", err)
 	}

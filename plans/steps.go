@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/pgumbra/pgumbra/internal/human"
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans/pgdump"
 	"github.com/pgumbra/pgumbra/plans/syntax"
@@ -254,7 +255,7 @@ func (p *Plan) carriedSQL() []string {
 			continue
 		}
 		rows := strings.Count(t.CarriedRows, "\n")
-		all = append(all, fmt.Sprintf("COPY %s%s FROM STDIN -- %s rows", t.Shadow.Quoted(), columnList(t.Columns), humanCount(int64(rows))))
+		all = append(all, fmt.Sprintf("COPY %s%s FROM STDIN -- %s rows", t.Shadow.Quoted(), columnList(t.Columns), human.Count(int64(rows))))
 	}
 	return all
 }

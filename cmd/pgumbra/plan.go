@@ -4,18 +4,19 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 
-	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/plans/report"
 	"github.com/pgumbra/pgumbra/upgrade"
 )
 
 func (a *app) planCommand() *cobra.Command {
-	var format, output string
+	var format, output, sql string
 	c := &cobra.Command{
 		Use:   "plan",
-		Short: "Dry run: mapping, findings, locks, time, disk, exact SQL",
+		Short: "Dry run: what clients notice, what changes, findings, locks, time, disk, SQL",
 		Long: `Runs the migrations in a scratch database that holds production's structure but
 none of its rows, and reports what a run would do. Changes nothing in
 production.`,
@@ -25,9 +26,12 @@ production.`,
 			if a.json {
 				format = "json"
 			}
-			write, ok := writers[format]
-			if !ok {
+			options := report.Options{Format: format, SQL: report.Detail(sql), Version: versionText()}
+			if !slices.Contains(report.Formats, format) {
 				return &usageError{fmt.Errorf("--format %q: use text, json, markdown or html", format)}
+			}
+			if sql != "" && !slices.Contains(report.Details, options.SQL) {
+				return &usageError{fmt.Errorf("--sql %q: use none, summary or full", sql)}
 			}
 			file, err := a.load()
 			if err != nil {
@@ -37,7 +41,7 @@ production.`,
 			if err != nil {
 				return err
 			}
-			if err := toFile(output, func(w io.Writer) error { return write(plan, w) }); err != nil {
+			if err := toFile(output, func(w io.Writer) error { return report.Write(w, plan, options) }); err != nil {
 				return err
 			}
 			if !plan.Runnable && !plan.NothingToDo {
@@ -47,15 +51,9 @@ production.`,
 		},
 	}
 	c.Flags().StringVar(&format, "format", "text", "text, json, markdown or html")
+	c.Flags().StringVar(&sql, "sql", "", "how much of the steps to show: none, summary (with their locks) or full (with\ntheir SQL); default: full for html, else summary; json has all")
 	c.Flags().StringVarP(&output, "output", "o", "", "write to `FILE` instead of stdout")
 	return c
-}
-
-var writers = map[string]func(*plans.Plan, io.Writer) error{
-	"text":     (*plans.Plan).WriteText,
-	"json":     (*plans.Plan).WriteJSON,
-	"markdown": (*plans.Plan).WriteMarkdown,
-	"html":     (*plans.Plan).WriteHTML,
 }
 
 // toFile gives write stdout or a file, and reports the file's close.

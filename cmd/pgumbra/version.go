@@ -15,19 +15,23 @@ var version = ""
 
 const supported = "14 to 18"
 
+func versionText() string {
+	if version != "" {
+		return version
+	}
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "devel"
+}
+
 func (a *app) versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "version",
 		Short:   "Print version, Go, supported PostgreSQL versions",
 		Example: `  pgumbra version --json`,
 		RunE: func(*cobra.Command, []string) error {
-			v := version
-			if v == "" {
-				v = "devel"
-				if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-					v = info.Main.Version
-				}
-			}
+			v := versionText()
 			if a.json {
 				return json.NewEncoder(os.Stdout).Encode(map[string]string{
 					"version": v, "go": runtime.Version(), "postgresql": supported})

@@ -1,0 +1,21 @@
+package human
+
+import (
+	"testing"
+	"time"
+)
+
+func TestNumbersAndTexts(t *testing.T) {
+	t.Parallel()
+	for got, want := range map[string]string{
+		Bytes(0): "0 bytes", Bytes(1023): "1023 bytes", Bytes(1536): "1.5 kB", Bytes(10 << 30): "10 GB", Bytes(640<<20 + 7): "640 MB",
+		Count(0): "0", Count(999): "999", Count(1000): "1,000", Count(-1234567): "-1,234,567",
+		Seconds(0.2): "under a second", Seconds(90): "90 s", Seconds(600): "10 min", Seconds(9000): "2.5 h",
+		Duration(time.Second): "1 s", Duration(2 * time.Minute): "2 min", Duration(1500 * time.Millisecond): "1.5 s", Duration(200 * time.Millisecond): "200 ms",
+		Plural(1, "blocker"): "1 blocker", Plural(1200, "warning"): "1,200 warnings", OneLine("a\n\tb\x1b"): `a b\x1b`,
+	} {
+		if got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}

@@ -1,0 +1,475 @@
+package catalog
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/pgumbra/pgumbra/internal/pg"
+)
+
+// Change is one difference of structure between two moments of one database.
+type Change struct {
+	Act    Act    `json:"act"`
+	Kind   string `json:"kind"`   // table, column, index, constraint, view, …
+	Object string `json:"object"` // its name now; of what is gone its last one
+	Was    string `json:"was"`    // what it was: a name, a type, a definition; empty: nothing to say
+	Is     string `json:"is"`
+	// Table is the relation that the object belongs to, by the name that it had
+	// before; empty where it belongs to none.
+	Table string `json:"table"`
+}
+
+// Act is what happened to an object.
+type Act string
+
+// The acts.
+const (
+	Added   Act = "added"
+	Dropped Act = "dropped"
+	Renamed Act = "renamed"
+	Altered Act = "altered"
+)
+
+// String is the change on one line: ~ shop.orders.id integer → bigint.
+func (c Change) String() string {
+	signs := map[Act]string{Added: "+", Dropped: "-", Renamed: "→", Altered: "~"}
+	text := signs[c.Act] + " " + c.Kind + " "
+	switch {
+	case c.Act == Renamed:
+		return text + c.Was + " → " + c.Object
+	case c.Was != "" && c.Is != "":
+		return text + c.Object + " " + c.Was + " → " + c.Is
+	case c.Is != "":
+		return text + c.Object + " " + c.Is
+	}
+	return text + c.Object
+}
+
+// Diff says what became of the structure of some schemas. Objects are the same
+// by oid, columns by number, so that a rename is one and what was made anew
+// under an old name is not. What belongs to a table that came or went, or to a
+// partition, is not listed by itself.
+func Diff(before, after *Catalog, schemas []string) []Change {
+	d := differ{before: before, after: after, in: func(n pg.Name) bool { return slices.Contains(schemas, n.Schema) }}
+	d.relations()
+	d.indexes()
+	d.constraints()
+	d.sequences()
+	d.types()
+	d.functions()
+	d.extensions()
+	return remade(d.changes)
+}
+
+// remade joins what was dropped and made again under its name: with the same
+// definition nothing has happened to it. PostgreSQL itself makes the indexes and
+// constraints anew of a column whose type changes.
+func remade(changes []Change) []Change {
+	type name struct{ kind, object string }
+	gone := map[name]Change{}
+	for _, c := range changes {
+		if c.Act == Dropped {
+			gone[name{c.Kind, c.Object}] = c
+		}
+	}
+	again := map[name]bool{}
+	var all []Change
+	for _, c := range changes {
+		was, there := gone[name{c.Kind, c.Object}]
+		if c.Act != Added || !there {
+			all = append(all, c)
+			continue
+		}
+		again[name{c.Kind, c.Object}] = true
+		switch {
+		case was.Was != c.Is:
+			all = append(all, Change{Act: Altered, Kind: c.Kind, Object: c.Object, Was: was.Was, Is: c.Is, Table: was.Table})
+		case c.Kind == "table" || c.Kind == "column":
+			all = append(all, Change{Act: Altered, Kind: c.Kind, Object: c.Object, Is: "made anew", Table: was.Table})
+		}
+	}
+	return slices.DeleteFunc(all, func(c Change) bool { return c.Act == Dropped && again[name{c.Kind, c.Object}] })
+}
+
+type differ struct {
+	before, after *Catalog
+	in            func(pg.Name) bool
+	changes       []Change
+}
+
+func (d *differ) note(act Act, kind, object, was, is, table string) {
+	d.changes = append(d.changes, Change{Act: act, Kind: kind, Object: object, Was: was, Is: is, Table: table})
+}
+
+// pair is an object at both moments; nil: it was not there.
+type pair[T any] struct{ was, is *T }
+
+// pairs joins two lists by identity: what is there now in its order, then what
+// is gone.
+func pairs[T any, ID comparable](before, after []*T, id func(*T) ID) []pair[T] {
+	old := map[ID]*T{}
+	for _, o := range before {
+		old[id(o)] = o
+	}
+	var all []pair[T]
+	seen := map[ID]bool{}
+	for _, o := range after {
+		all, seen[id(o)] = append(all, pair[T]{was: old[id(o)], is: o}), true
+	}
+	for _, o := range before {
+		if !seen[id(o)] {
+			all = append(all, pair[T]{was: o})
+		}
+	}
+	return all
+}
+
+func kindOf(t *Table) string {
+	switch {
+	case t.IsPartition():
+		return "partition"
+	case t.Kind == "v":
+		return "view"
+	case t.Kind == "m":
+		return "materialized view"
+	case t.Kind == "f":
+		return "foreign table"
+	}
+	return "table"
+}
+
+func (d *differ) relations() {
+	for _, p := range pairs(d.before.Tables, d.after.Tables, func(t *Table) uint32 { return t.OID }) {
+		if !extensions(p) {
+			d.relation(p)
+		}
+	}
+}
+
+func extensions(p pair[Table]) bool {
+	return p.was != nil && p.was.Extension || p.is != nil && p.is.Extension
+}
+
+func (d *differ) relation(p pair[Table]) {
+	switch {
+	case p.was == nil && d.in(p.is.Name):
+		d.note(Added, kindOf(p.is), p.is.Name.String(), "", made(p.is), "")
+	case p.is == nil && d.in(p.was.Name):
+		d.note(Dropped, kindOf(p.was), p.was.Name.String(), made(p.was), "", p.was.Name.String())
+	case p.was != nil && p.is != nil && (d.in(p.was.Name) || d.in(p.is.Name)):
+		d.kept(p)
+	}
+}
+
+func made(t *Table) string {
+	if !t.HoldsRows() || t.IsPartition() {
+		return ""
+	}
+	if len(t.Columns) == 1 {
+		return "(1 column)"
+	}
+	return fmt.Sprintf("(%d columns)", len(t.Columns))
+}
+
+func (d *differ) kept(p pair[Table]) {
+	name := p.was.Name.String()
+	if p.was.Name != p.is.Name {
+		d.note(Renamed, kindOf(p.is), p.is.Name.String(), name, "", name)
+	}
+	switch {
+	case p.was.PartitionOf != p.is.PartitionOf:
+		d.note(Altered, kindOf(p.is), p.is.Name.String(), memberOf(d.before, p.was), memberOf(d.after, p.is), name)
+	case p.is.IsPartition(): // its columns are its parent's
+		return
+	}
+	if p.is.RowSecurity != p.was.RowSecurity {
+		d.note(Altered, "row security", p.is.Name.String(), onOff(p.was.RowSecurity), onOff(p.is.RowSecurity), name)
+	}
+	if !p.is.HoldsRows() {
+		if p.was.Definition != p.is.Definition {
+			d.note(Altered, kindOf(p.is), p.is.Name.String(), "", "another definition", name)
+		}
+		return
+	}
+	d.columns(p)
+}
+
+func memberOf(c *Catalog, t *Table) string {
+	if root := c.ByOID(t.PartitionOf); root != nil {
+		return "partition of " + root.Name.String()
+	}
+	return "a table of its own"
+}
+
+func onOff(on bool) string {
+	if on {
+		return "on"
+	}
+	return "off"
+}
+
+func (d *differ) columns(p pair[Table]) {
+	of := func(t *Table) []*Column {
+		var all []*Column
+		for i := range t.Columns {
+			all = append(all, &t.Columns[i])
+		}
+		return all
+	}
+	table := p.was.Name.String()
+	for _, c := range pairs(of(p.was), of(p.is), func(c *Column) int16 { return c.Num }) {
+		switch {
+		case c.was == nil:
+			d.note(Added, "column", p.is.Name.String()+"."+c.is.Name, "", described(c.is), table)
+		case c.is == nil:
+			d.note(Dropped, "column", table+"."+c.was.Name, described(c.was), "", table)
+		default:
+			d.column(p, c)
+		}
+	}
+}
+
+// described is a column's type with what a client that inserts has to know.
+func described(c *Column) string {
+	text := c.Type
+	if c.NotNull {
+		text += " NOT NULL"
+	}
+	switch {
+	case c.Identity != "":
+		text += " GENERATED AS IDENTITY"
+	case c.Generated != "":
+		text += " GENERATED"
+	case c.Default != "":
+		text += " DEFAULT " + shortened(c.Default)
+	}
+	return text
+}
+
+func (d *differ) column(p pair[Table], c pair[Column]) {
+	table, name := p.was.Name.String(), p.is.Name.String()+"."+c.is.Name
+	if c.was.Name != c.is.Name {
+		d.note(Renamed, "column", name, table+"."+c.was.Name, "", table)
+	}
+	if c.was.Type != c.is.Type {
+		d.note(Altered, "column", name, c.was.Type, c.is.Type, table)
+	}
+	if c.was.NotNull != c.is.NotNull {
+		d.note(Altered, "column", name, nullable(c.was), nullable(c.is), table)
+	}
+	if was, is := given(c.was), given(c.is); was != is && c.was.Type == c.is.Type {
+		d.note(Altered, "column", name, was, is, table)
+	}
+}
+
+func nullable(c *Column) string {
+	if c.NotNull {
+		return "NOT NULL"
+	}
+	return "NULL"
+}
+
+// given is where a column's value comes from that an INSERT leaves out.
+func given(c *Column) string {
+	switch {
+	case c.Identity != "":
+		return "identity"
+	case c.Generated != "":
+		return "generated"
+	case c.Default != "":
+		return "default " + shortened(c.Default)
+	}
+	return "no default"
+}
+
+func shortened(sql string) string {
+	sql = strings.Join(strings.Fields(sql), " ")
+	if runes := []rune(sql); len(runes) > 60 {
+		return string(runes[:60]) + "…"
+	}
+	return sql
+}
+
+// standing is a table that was there at both moments, and no partition: what
+// else belongs to a table is told with it.
+func (d *differ) standing(oid uint32) (name string, ok bool) {
+	was, is := d.before.ByOID(oid), d.after.ByOID(oid)
+	if was == nil || is == nil || is.IsPartition() || !d.in(was.Name) && !d.in(is.Name) {
+		return "", false
+	}
+	return was.Name.String(), true
+}
+
+func (d *differ) indexes() {
+	for _, p := range pairs(d.before.Indexes, d.after.Indexes, func(i *Index) uint32 { return i.OID }) {
+		i := p.is
+		if i == nil {
+			i = p.was
+		}
+		table, ok := d.standing(i.Table)
+		if !ok || i.Constraint != 0 || i.Parent != 0 {
+			continue
+		}
+		kind := "index"
+		if i.Unique {
+			kind = "unique index"
+		}
+		switch {
+		case p.was == nil:
+			d.note(Added, kind, i.Name.String(), "", "", table)
+		case p.is == nil:
+			d.note(Dropped, kind, i.Name.String(), "", "", table)
+		case p.was.Name != p.is.Name:
+			d.note(Renamed, kind, i.Name.String(), p.was.Name.String(), "", table)
+		}
+	}
+}
+
+var constraintKinds = map[string]string{"p": "primary key", "u": "unique constraint", "f": "foreign key", "c": "check", "x": "exclusion constraint"}
+
+func (d *differ) constraints() {
+	for _, p := range pairs(d.before.Constraints, d.after.Constraints, func(k *Constraint) uint32 { return k.OID }) {
+		k := p.is
+		if k == nil {
+			k = p.was
+		}
+		table, ok := d.standing(k.Table)
+		kind := constraintKinds[k.Kind]
+		if !ok || kind == "" || k.Parent != 0 {
+			continue
+		}
+		name := d.nameOf(k.Table) + "." + k.Name
+		switch {
+		case p.was == nil:
+			d.note(Added, kind, name, "", shortened(k.Definition), table)
+		case p.is == nil:
+			d.note(Dropped, kind, name, shortened(k.Definition), "", table)
+		case p.was.Name != p.is.Name:
+			d.note(Renamed, kind, name, table+"."+p.was.Name, "", table)
+		case p.was.Validated != p.is.Validated:
+			d.note(Altered, kind, name, "not validated", "validated", table)
+		}
+	}
+}
+
+// nameOf a table that stands: the one that it has now.
+func (d *differ) nameOf(table uint32) string { return d.after.ByOID(table).Name.String() }
+
+func (d *differ) sequences() {
+	for _, p := range pairs(d.before.Sequences, d.after.Sequences, func(s *Sequence) uint32 { return s.OID }) {
+		s := p.is
+		if s == nil {
+			s = p.was
+		}
+		if !d.in(s.Name) || s.Extension || s.Table != 0 { // an owned one comes with its column
+			continue
+		}
+		named(d, p, "sequence", func(s *Sequence) (string, string) { return s.Name.String(), s.Definition })
+	}
+}
+
+func (d *differ) types() {
+	for _, p := range pairs(d.before.Types, d.after.Types, func(t *Type) uint32 { return t.OID }) {
+		t := p.is
+		if t == nil {
+			t = p.was
+		}
+		if !d.in(t.Name) || t.Extension || t.Kind == "m" { // a range's own multirange
+			continue
+		}
+		if p.was != nil && p.is != nil && t.Kind == "e" {
+			d.labels(p)
+			continue
+		}
+		named(d, p, typeKinds[t.Kind], func(t *Type) (string, string) { return t.Name.String(), t.Definition })
+	}
+}
+
+var typeKinds = map[string]string{"b": "type", "c": "composite type", "d": "domain", "e": "enum", "r": "range type"}
+
+func (d *differ) labels(p pair[Type]) {
+	if p.was.Name != p.is.Name {
+		d.note(Renamed, "enum", p.is.Name.String(), p.was.Name.String(), "", "")
+	}
+	for _, oid := range sortedKeys(p.is.Labels) {
+		was, known := p.was.Labels[oid]
+		switch is := p.is.Labels[oid]; {
+		case !known:
+			d.note(Added, "enum label", p.is.Name.String()+"."+is, "", "", "")
+		case was != is:
+			d.note(Renamed, "enum label", p.is.Name.String()+"."+is, p.was.Name.String()+"."+was, "", "")
+		}
+	}
+}
+
+func sortedKeys(labels map[uint32]string) []uint32 {
+	var all []uint32
+	for oid := range labels {
+		all = append(all, oid)
+	}
+	slices.Sort(all)
+	return all
+}
+
+func (d *differ) functions() {
+	for _, p := range pairs(d.before.Functions, d.after.Functions, func(f *Function) uint32 { return f.OID }) {
+		f := p.is
+		if f == nil {
+			f = p.was
+		}
+		if !d.in(f.Name) || f.Extension {
+			continue
+		}
+		kind := "function"
+		if f.Kind == "p" {
+			kind = "procedure"
+		}
+		named(d, p, kind, func(f *Function) (string, string) { return f.Name.String() + f.Arguments, f.Definition })
+	}
+}
+
+// named compares objects that are a name and a definition.
+func named[T any](d *differ, p pair[T], kind string, of func(*T) (name, definition string)) {
+	switch {
+	case p.was == nil:
+		name, _ := of(p.is)
+		d.note(Added, kind, name, "", "", "")
+	case p.is == nil:
+		name, _ := of(p.was)
+		d.note(Dropped, kind, name, "", "", "")
+	default:
+		was, before := of(p.was)
+		is, after := of(p.is)
+		if was != is {
+			d.note(Renamed, kind, is, was, "", "")
+		}
+		if before != after {
+			d.note(Altered, kind, is, "", "another definition", "")
+		}
+	}
+}
+
+func (d *differ) extensions() {
+	version := func(c *Catalog, name string) string {
+		for _, e := range c.Extensions {
+			if e.Name == name {
+				return e.Version
+			}
+		}
+		return ""
+	}
+	for _, e := range d.after.Extensions {
+		switch was := version(d.before, e.Name); {
+		case was == "":
+			d.note(Added, "extension", e.Name, "", "", "")
+		case was != e.Version:
+			d.note(Altered, "extension", e.Name, was, e.Version, "")
+		}
+	}
+	for _, e := range d.before.Extensions {
+		if version(d.after, e.Name) == "" {
+			d.note(Dropped, "extension", e.Name, "", "", "")
+		}
+	}
+}

@@ -1,0 +1,79 @@
+package catalog
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pgumbra/pgumbra/internal/pg"
+)
+
+func shop(name string) pg.Name { return pg.Name{Schema: "shop", Name: name} }
+
+func lines(changes []Change) []string {
+	var all []string
+	for _, c := range changes {
+		all = append(all, c.String())
+	}
+	return all
+}
+
+func TestDiffTellsRenamesFromNewThings(t *testing.T) {
+	t.Parallel()
+	before := &Catalog{
+		Tables: []*Table{
+			{OID: 1, Name: shop("orders"), Kind: "r", Columns: []Column{
+				{Num: 1, Name: "id", Type: "integer", NotNull: true}, {Num: 2, Name: "mail", Type: "text"}, {Num: 3, Name: "total", Type: "numeric", Default: "0"}}},
+			{OID: 2, Name: shop("old"), Kind: "r", Columns: []Column{{Num: 1, Name: "a", Type: "text"}}},
+			{OID: 3, Name: shop("open"), Kind: "v", Definition: "SELECT 1"},
+			{OID: 4, Name: pg.Name{Schema: "other", Name: "left_alone"}, Kind: "r"},
+			{OID: 5, Name: shop("again"), Kind: "r", Columns: []Column{{Num: 1, Name: "a", Type: "text"}}},
+		},
+		Indexes: []*Index{{OID: 11, Name: shop("orders_mail"), Table: 1}, {OID: 12, Name: shop("old_a"), Table: 2}},
+		Constraints: []*Constraint{
+			{OID: 21, Name: "orders_pkey", Table: 1, Kind: "p", Definition: "PRIMARY KEY (id)"},
+			{OID: 22, Name: "orders_total_check", Table: 1, Kind: "c", Definition: "CHECK (total > 0)"}},
+		Types:     []*Type{{OID: 31, Name: shop("status"), Kind: "e", Definition: "'new','old'", Labels: map[uint32]string{1: "new", 2: "old"}}},
+		Functions: []*Function{{OID: 41, Name: shop("f"), Arguments: "(integer)", Kind: "f", Definition: "one"}},
+	}
+	after := &Catalog{
+		Tables: []*Table{
+			{OID: 1, Name: shop("purchases"), Kind: "r", Columns: []Column{
+				{Num: 1, Name: "id", Type: "bigint", NotNull: true}, {Num: 2, Name: "email", Type: "text", NotNull: true},
+				{Num: 4, Name: "state", Type: "shop.status", NotNull: true, Default: "'new'::shop.status"}, {Num: 5, Name: "must", Type: "text", NotNull: true}}},
+			{OID: 3, Name: shop("open"), Kind: "v", Definition: "SELECT 2"},
+			{OID: 6, Name: shop("fresh"), Kind: "r", Columns: []Column{{Num: 1, Name: "a", Type: "text"}}},
+			{OID: 7, Name: shop("again"), Kind: "r", Columns: []Column{{Num: 1, Name: "a", Type: "text"}}},
+		},
+		Indexes: []*Index{{OID: 13, Name: shop("purchases_email"), Table: 1, Unique: true}, {OID: 14, Name: shop("fresh_a"), Table: 6}},
+		Constraints: []*Constraint{
+			{OID: 23, Name: "orders_pkey", Table: 1, Kind: "p", Definition: "PRIMARY KEY (id)"},
+			{OID: 24, Name: "orders_total_check", Table: 1, Kind: "c", Definition: "CHECK (total >= 0)"}},
+		Types:     []*Type{{OID: 31, Name: shop("status"), Kind: "e", Definition: "'fresh','old','gone'", Labels: map[uint32]string{1: "fresh", 2: "old", 3: "gone"}}},
+		Functions: []*Function{{OID: 42, Name: shop("f"), Arguments: "(integer)", Kind: "f", Definition: "one"}},
+	}
+	want := []string{
+		"→ table shop.orders → shop.purchases",
+		"~ column shop.purchases.id integer → bigint",
+		"→ column shop.orders.mail → shop.purchases.email",
+		"~ column shop.purchases.email NULL → NOT NULL",
+		"+ column shop.purchases.state shop.status NOT NULL DEFAULT 'new'::shop.status",
+		"+ column shop.purchases.must text NOT NULL",
+		"- column shop.orders.total",
+		"~ view shop.open another definition",
+		"+ table shop.fresh (1 column)",
+		"~ table shop.again made anew",
+		"- table shop.old",
+		"+ unique index shop.purchases_email",
+		"- index shop.orders_mail",
+		"~ check shop.purchases.orders_total_check CHECK (total > 0) → CHECK (total >= 0)",
+		"→ enum label shop.status.new → shop.status.fresh",
+		"+ enum label shop.status.gone",
+	}
+	if diff := cmp.Diff(want, lines(Diff(before, after, []string{"shop"}))); diff != "" {
+		t.Error(diff)
+	}
+	if again := Diff(after, after, []string{"shop"}); len(again) != 0 {
+		t.Errorf("nothing changed, and %v is told", lines(again))
+	}
+}

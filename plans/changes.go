@@ -1,0 +1,98 @@
+package plans
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	migratedb "github.com/golang-migrate/migrate/v4/database"
+
+	"github.com/pgumbra/pgumbra/plans/catalog"
+)
+
+// FileChanges is what one migration does to production's structure.
+type FileChanges struct {
+	File    string           `json:"file"`
+	Changes []catalog.Change `json:"changes"`
+}
+
+// watchBudget is how long the looks at scratch between the migrations may take
+// together: a thousand tables and a hundred files would take minutes.
+const watchBudget = 5 * time.Second
+
+// watcher looks at scratch after each migration.
+type watcher struct {
+	last  *catalog.Catalog
+	spent time.Duration
+}
+
+// watched is golang-migrate's driver, which tells when a file has run.
+type watched struct {
+	migratedb.Driver
+	ran func(version int64)
+}
+
+func (w *watched) SetVersion(version int, dirty bool) error {
+	err := w.Driver.SetVersion(version, dirty)
+	if err == nil && !dirty {
+		w.ran(int64(version))
+	}
+	return err
+}
+
+// fileRan notes what a file has changed. What cannot be looked at, or in time,
+// is told together with what comes after it.
+func (m *maker) fileRan(ctx context.Context, version int64) {
+	if m.watcher.last == nil {
+		m.watcher.last = m.before
+	}
+	if m.watcher.spent > watchBudget {
+		return
+	}
+	began := time.Now()
+	now, err := catalog.Read(ctx, m.scratch.db)
+	m.watcher.spent += time.Since(began)
+	if err != nil {
+		m.log.Debug("look at scratch between migrations", "error", err)
+		return
+	}
+	m.changed(m.fileNamed(version), now)
+}
+
+func (m *maker) fileNamed(version int64) string {
+	for _, f := range m.migrations.Files {
+		if f.Version == version {
+			return f.Name
+		}
+	}
+	return fmt.Sprint(version)
+}
+
+func (m *maker) changed(file string, now *catalog.Catalog) {
+	var all []catalog.Change
+	for _, c := range catalog.Diff(m.watcher.last, now, m.file.Production.Schemas) {
+		if c.Object != m.version.table.String() {
+			all = append(all, c)
+		}
+	}
+	m.watcher.last = now
+	if len(all) > 0 {
+		m.plan.Changes = append(m.plan.Changes, FileChanges{File: file, Changes: all})
+	}
+}
+
+// tellChanges adds what was not looked at in time, and what clients will notice
+// of all of it.
+func (m *maker) tellChanges(context.Context) error {
+	if m.watcher.last != nil && m.watcher.spent > watchBudget {
+		m.changed("later files", m.after)
+	}
+	for _, f := range clientBreaks(m.after, catalog.Diff(m.before, m.after, m.file.Production.Schemas)) {
+		if f.Object == m.version.table.String() {
+			continue
+		}
+		f.Where = m.naming(lastWords(f.Object)...)
+		m.find(f)
+	}
+	return nil
+}

@@ -1,0 +1,290 @@
+package report
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"math"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/plans/catalog"
+)
+
+// samplePlan is an upgrade of a small shop with one of everything.
+func samplePlan() *plans.Plan {
+	from, to := int64(41), int64(42)
+	shop := func(n string) pg.Name { return pg.Name{Schema: "shop", Name: n} }
+	shadow := func(n string) pg.Name { return pg.Name{Schema: "pgumbra_shop_v2_shop", Name: n} }
+	settings := plans.DefaultSettings()
+	p := &plans.Plan{
+		Run: "shop-v2", FromVersion: &from, ToVersion: &to, Build: plans.Direct, Runnable: false, SearchPath: "shop", Settings: settings,
+		Schemas: []plans.Schema{{Production: "shop", Shadow: "pgumbra_shop_v2_shop", Old: "pgumbra_shop_v2_old_shop", Swap: plans.Rename}},
+		Sources: []plans.Source{
+			{N: 0, Name: shop("orders"), OID: 100, Kind: plans.Plain, Members: []plans.Member{{Name: shop("orders"), OID: 100, Leaf: true}},
+				Columns: []plans.SourceColumn{{Name: "id", Type: "integer"}, {Name: "total", Type: "numeric"}},
+				Key:     []plans.KeyColumn{{Name: "id", Type: "integer"}}, Record: plans.RecordRow, Rows: 5_000_000, Bytes: 640 << 20},
+			{N: 1, Name: shop("log|x"), OID: 101, Kind: plans.Plain, Members: []plans.Member{{Name: shop("log|x"), OID: 101, Leaf: true}}, Record: plans.RecordImage, Rows: 3},
+			{N: 2, Name: shop("tariffs"), OID: 102, Kind: plans.Plain, Members: []plans.Member{{Name: shop("tariffs"), OID: 102, Leaf: true}}, Frozen: true},
+		},
+		Tables: []plans.Table{
+			{N: 0, Shadow: shadow("orders"), Final: shop("orders"), Feed: plans.Copied, Source: 0, Production: shop("orders"), Where: "NOT deleted", Upsert: true,
+				Key: []plans.Pair{{Production: "id", Shadow: "id"}},
+				Columns: []plans.Column{{Shadow: "id", Expression: "id", Origin: plans.FromLineage, Identity: true},
+					{Shadow: "total_cents", Expression: "(total * 100)::bigint", Origin: plans.FromPlan},
+					{Shadow: "twice", Generated: true, Origin: plans.FromLineage}, {Shadow: "token", Volatile: true, Origin: plans.FromDefault}}},
+			{N: 1, Shadow: shadow("log|x"), Final: shop("log|x"), Feed: plans.Copied, Source: 1, Production: shop("log|x"),
+				Columns: []plans.Column{{Shadow: "Line", Expression: `"Line"`, Origin: plans.FromLineage}}},
+			{N: 2, Shadow: shadow("addresses"), Final: shop("addresses"), Feed: plans.Derived, Source: -1,
+				From: "SELECT id AS order_id FROM shop.orders -- all", Key: []plans.Pair{{Shadow: "order_id"}}, Watches: []plans.Watch{{Source: 0}},
+				Columns: []plans.Column{{Shadow: "order_id", Expression: "q.order_id", Origin: plans.FromPlan}}},
+			{N: 3, Shadow: shadow("states"), Final: shop("states"), Feed: plans.Carried, Source: -1, CarriedRows: "1\ta\n2\tb\n",
+				Columns: []plans.Column{{Shadow: "id", Origin: plans.FromBackfill}, {Shadow: "name", Origin: plans.FromBackfill}}},
+			{N: 4, Shadow: shadow("audit"), Final: shop("audit"), Feed: plans.Skipped, Source: -1, Production: shop("audit")},
+		},
+		Shared:    []plans.Shared{{Kind: "TYPE", Name: shop("status")}, {Kind: "SEQUENCE", Name: shop("free"), OwnedByTable: shop("orders"), OwnedByColumn: "id"}},
+		Sequences: []plans.Sequence{{Shadow: shadow("orders_id_seq"), Production: shop("orders_id_seq")}, {Shadow: shadow("new_seq")}},
+		Entries: []plans.Entry{
+			{Tag: "SCHEMA", SQL: "CREATE SCHEMA pgumbra_shop_v2_shop;\n", Stage: plans.StageBuild},
+			{Tag: "TABLE", Name: shadow("orders"), SQL: "CREATE TABLE pgumbra_shop_v2_shop.orders (id bigint);", Stage: plans.StageBuild},
+			{Tag: "CONSTRAINT", Table: shadow("orders"), SQL: "ALTER TABLE … ADD PRIMARY KEY (id);", Stage: plans.StageKey},
+			{Tag: "INDEX", Table: shadow("orders"), SQL: "CREATE INDEX …;", Stage: plans.StageIndex},
+			{Tag: "FK CONSTRAINT", Name: shadow("orders orders_fkey"), Table: shadow("orders"), SQL: "ALTER TABLE … ADD FOREIGN KEY (a) REFERENCES b;\n", Stage: plans.StageSwap},
+		},
+		Matviews:     []pg.Name{shadow("totals")},
+		VersionTable: &plans.VersionTable{Name: shop("schema_migrations"), Moves: true, Exists: true},
+		Findings: []plans.Finding{
+			{Level: plans.Info, Code: "keyless", Object: "shop.log|x", Message: "has no key"},
+			{Level: plans.Blocker, Code: "unmapped-backfill", Object: "shop.orders.total_cents", Where: "000042_cents.up.sql:7",
+				Message: "The backfill is <lost> & gone.\nSecond line.", Fix: "Write `columns:`."},
+			{Level: plans.Warning, Code: "wide", Object: "shop.\x1b[31mred", Message: "wide"},
+		},
+		Estimates: plans.Estimates{Rows: 5_000_003, Bytes: 640 << 20, ShadowBytes: 750 << 20, WALBytes: 900 << 20, SampleRate: math.NaN(), CopySeconds: math.Inf(1), Locks: 47, LocksCapacity: 6400},
+	}
+	p.Production, p.StartedAt = plans.Server{Database: "shop", Version: 150018}, "2026-11-26T13:05:59Z"
+	p.Changes = []plans.FileChanges{{File: "000042_cents.up.sql", Changes: []catalog.Change{
+		{Act: catalog.Altered, Kind: "column", Object: "shop.orders.id", Was: "integer", Is: "bigint"}, {Act: catalog.Dropped, Kind: "column", Object: "shop.orders.total"}}}}
+	p.Steps = []plans.Step{
+		{Phase: "building", Title: "Make the control schema", SQL: []string{"CREATE SCHEMA pgumbra"}, Lock: "none", Waits: "nobody"},
+		{Phase: "copying", Title: "Copy shop.orders", SQL: []string{"INSERT INTO x SELECT 1"}, Lock: "ACCESS SHARE on shop.orders", Waits: "nobody"},
+		{Phase: "cutover", Title: "Lock the tables", SQL: []string{"LOCK TABLE shop.orders"}, Lock: "EXCLUSIVE on shop.orders", Waits: "writers"},
+		{Phase: "cutover", Title: "Swap", SQL: []string{"ALTER SCHEMA shop RENAME TO x"}, Lock: "none", Waits: "nobody"},
+	}
+	return p
+}
+
+func written(t testing.TB, p *plans.Plan, format string) string {
+	t.Helper()
+	return inDetail(t, p, format, Full)
+}
+
+func inDetail(t testing.TB, p *plans.Plan, format string, detail Detail) string {
+	t.Helper()
+	var b bytes.Buffer
+	if err := Write(&b, p, Options{Format: format, SQL: detail, Version: "v1"}); err != nil {
+		t.Fatalf("%s: %v", format, err)
+	}
+	return b.String()
+}
+
+func TestJSONReportIsThePublicDocument(t *testing.T) {
+	t.Parallel()
+	var doc map[string]any
+	if err := json.Unmarshal([]byte(written(t, samplePlan(), "json")), &doc); err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{"run", "from_version", "to_version", "build", "runnable", "findings", "tables", "estimates", "steps"} {
+		if _, ok := doc[key]; !ok {
+			t.Errorf("no key %s", key)
+		}
+	}
+	table := doc["tables"].([]any)[0].(map[string]any)
+	want := map[string]any{
+		"production": "shop.orders", "shadow": "pgumbra_shop_v2_shop.orders", "rows": 5e6, "bytes": float64(640 << 20),
+		"key": []any{"id"}, "record": "row", "feed": "copied", "where": "NOT deleted", "from": "",
+		"columns": []any{
+			map[string]any{"shadow": "id", "expression": "id", "source": "lineage"},
+			map[string]any{"shadow": "total_cents", "expression": "(total * 100)::bigint", "source": "plan"},
+			map[string]any{"shadow": "twice", "expression": "", "source": "lineage"},
+			map[string]any{"shadow": "token", "expression": "", "source": "default"},
+		},
+	}
+	if diff := cmp.Diff(want, table); diff != "" {
+		t.Error(diff)
+	}
+	finding := doc["findings"].([]any)[0].(map[string]any)
+	if finding["level"] != "blocker" || finding["where"] != "000042_cents.up.sql:7" {
+		t.Errorf("first finding %v", finding)
+	}
+	if free, ok := doc["estimates"].(map[string]any)["free_disk"]; !ok || free != nil {
+		t.Errorf("free_disk %v, %v", free, ok)
+	}
+}
+
+func TestJSONReportHasNoNullLists(t *testing.T) {
+	t.Parallel()
+	for _, p := range []*plans.Plan{{}, {Tables: []plans.Table{{Source: -1}, {Source: 7, Feed: plans.Copied}}, Steps: []plans.Step{{}}}} {
+		text := written(t, p, "json")
+		for _, key := range []string{"findings", "tables", "steps", "key", "columns", "sql"} {
+			if strings.Contains(text, `"`+key+`": null`) {
+				t.Errorf("%s is null:\n%s", key, text)
+			}
+		}
+		for _, format := range Formats {
+			written(t, p, format)
+		}
+	}
+}
+
+func TestReportsForPeopleSayWhatMatters(t *testing.T) {
+	t.Parallel()
+	for _, format := range []string{"text", "markdown", "html"} {
+		text := written(t, samplePlan(), format)
+		for _, want := range []string{"shop-v2", "41", "42", "Cannot run yet", "1 blocker, 1 warning, 1 info", "unmapped-backfill", "000042_cents.up.sql:7",
+			"total_cents", "(total * 100)::bigint", "5,000,000", "640 MB", "not known from here", "ACCESS SHARE", "ALTER SCHEMA", "made once per row",
+			"1 blocker comes first", "shop.orders.id integer → bigint", "- column shop.orders.total", "REPEATABLE READ"} {
+			if !strings.Contains(strings.NewReplacer("&#34;", `"`, `\_`, "_").Replace(text), want) {
+				t.Errorf("%s does not say %q", format, want)
+			}
+		}
+		if strings.Contains(text, "\x1b") && format == "text" {
+			t.Error("the text report sends control characters to the terminal")
+		}
+		if blocker, info := strings.Index(text, "unmapped-backfill"), strings.Index(text, "has no key"); blocker > info {
+			t.Errorf("%s: blockers do not come first", format)
+		}
+	}
+}
+
+func TestTextReportIsAligned(t *testing.T) {
+	t.Parallel()
+	text := written(t, samplePlan(), "text")
+	want := `TABLES (5)
+  production                shadow                          rows       size     key       record  columns
+  shop.orders               pgumbra_shop_v2_shop.orders     5,000,000  640 MB   id        row     4, 3 by an expression
+  shop.log|x                pgumbra_shop_v2_shop.log|x      3          0 bytes  none      image   1
+  (query)                   pgumbra_shop_v2_shop.addresses  0          0 bytes  order_id          1, all by an expression
+  (rows of the migrations)  pgumbra_shop_v2_shop.states     0          0 bytes  –                 2
+  shop.audit (skipped)      pgumbra_shop_v2_shop.audit      0          0 bytes  –                 0
+`
+	if !strings.Contains(text, want) {
+		t.Errorf("got:\n%s", text)
+	}
+}
+
+func TestHTMLReportNeedsNothingElseAndEscapes(t *testing.T) {
+	t.Parallel()
+	text := written(t, samplePlan(), "html")
+	if strings.Contains(text, "<lost>") || !strings.Contains(text, "&lt;lost&gt;") {
+		t.Error("a message is not escaped")
+	}
+	for _, external := range []string{"http://", "https://", "<script", "<link", "url("} {
+		if strings.Contains(text, external) {
+			t.Errorf("the page refers to %s", external)
+		}
+	}
+}
+
+func TestMarkdownKeepsItsTables(t *testing.T) {
+	t.Parallel()
+	text := written(t, samplePlan(), "markdown")
+	for _, want := range []string{`| shop.log\|x |`, "\n| total\\_cents | `(total * 100)::bigint` | plan |\n", "```sql\n"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in:\n%s", want, text)
+		}
+	}
+	if got, want := markdownCode("a`b|c"), "``a`b\\|c``"; got != want {
+		t.Errorf("markdownCode = %q, want %q", got, want)
+	}
+	if got := markdownBlock([]string{"x ```", "y"}); !strings.HasPrefix(got, "````sql\n") {
+		t.Errorf("markdownBlock = %q", got)
+	}
+}
+
+func TestNothingToDoIsSaidAlone(t *testing.T) {
+	t.Parallel()
+	p := &plans.Plan{Run: "a", NothingToDo: true}
+	for _, format := range []string{"text", "markdown", "html"} {
+		if text := written(t, p, format); !strings.Contains(text, "Nothing to do") || strings.Contains(strings.ToLower(text), "estimates") {
+			t.Errorf("%s:\n%s", format, text)
+		}
+	}
+}
+
+func TestReportsPassOnErrorsOfTheWriter(t *testing.T) {
+	t.Parallel()
+	for _, format := range Formats {
+		if err := Write(brokenWriter{}, samplePlan(), Options{Format: format}); !errors.Is(err, io.ErrClosedPipe) {
+			t.Errorf("%s: %v", format, err)
+		}
+	}
+}
+
+type brokenWriter struct{}
+
+func (brokenWriter) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
+
+func TestStatementsEndWithASemicolonForReaders(t *testing.T) {
+	t.Parallel()
+	got := terminated([]string{"SELECT 1", "SELECT 2;", "SELECT 3 -- three", "-- four\nSELECT 4", ""})
+	if diff := cmp.Diff([]string{"SELECT 1;", "SELECT 2;", "SELECT 3 -- three", "-- four\nSELECT 4;", ";"}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestVerdictIsOneSentenceThatDecides(t *testing.T) {
+	t.Parallel()
+	p := samplePlan()
+	p.Runnable = true
+	p.Findings = append(p.Findings[:0], plans.Finding{Level: plans.Warning, Code: "client-breaks", Object: "shop.orders.total", Message: "gone", Fix: "first the application"})
+	for _, format := range []string{"text", "markdown", "html"} {
+		text := written(t, p, format)
+		want := "Can run. Writers wait at most 1 s; everything can be undone until the cutover; 1 warning to read."
+		if !strings.Contains(text, want) {
+			t.Errorf("%s does not say %q", format, want)
+		}
+	}
+	if text := written(t, p, "html"); !strings.Contains(text, "the application&#39;s team: 1 point") || !strings.Contains(text, "database shop on PostgreSQL 15.18 · 2026-11-26 13:05 UTC") {
+		t.Error("the page does not say who must act, or of what it is")
+	}
+}
+
+func TestFindingsThatSayTheSameAreOne(t *testing.T) {
+	t.Parallel()
+	clients, others := grouped([]plans.Finding{
+		{Level: plans.Warning, Code: "wide", Object: "a", Message: "m"}, {Level: plans.Warning, Code: "wide", Object: "b", Message: "m"},
+		{Level: plans.Warning, Code: "wide", Object: "c", Message: "another"}, {Level: plans.Info, Code: "client-breaks", Object: "d", Message: "m"},
+	})
+	if len(others) != 2 || len(others[0].Objects) != 2 || len(clients) != 1 {
+		t.Errorf("clients %v, others %v", clients, others)
+	}
+}
+
+func TestSQLIsShownOnDemand(t *testing.T) {
+	t.Parallel()
+	for _, format := range []string{"text", "markdown", "html"} {
+		for detail, want := range map[Detail][2]bool{None: {}, Summary: {true, false}, Full: {true, true}} {
+			text := inDetail(t, samplePlan(), format, detail)
+			if got := [2]bool{strings.Contains(text, "Lock the tables"), strings.Contains(text, "LOCK TABLE shop.orders")}; got != want {
+				t.Errorf("%s %s: steps and SQL %v, want %v", format, detail, got, want)
+			}
+		}
+	}
+}
+
+func TestMarkdownFitsIntoAComment(t *testing.T) {
+	t.Parallel()
+	p := samplePlan()
+	for range 5_000 {
+		p.Tables = append(p.Tables, p.Tables[1])
+		p.Steps = append(p.Steps, p.Steps[2])
+	}
+	if text := written(t, p, "markdown"); len(text) > markdownLimit || !strings.Contains(text, "and 4905 more") {
+		t.Errorf("%d bytes", len(text))
+	}
+}

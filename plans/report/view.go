@@ -1,0 +1,372 @@
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"os"
+	"os/user"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pgumbra/pgumbra/internal/human"
+	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans"
+)
+
+// view is the document as people read it: the verdict first, then what decides
+// it, then what it is made of.
+type view struct {
+	document
+	Detail    Detail
+	From, To  string
+	Made      string // when, by whom, with what, of which server
+	Verdict   string // one sentence
+	Short     string // its first words
+	Counts    string // of findings
+	Facts     []fact // the five that a window is decided by
+	Estimated []fact
+	Clients   []group // what clients will notice
+	Always    []string
+	Groups    []group // all other findings
+	Listed    []tableView
+	Phases    []phaseView
+}
+
+type fact struct{ Name, Value, Note string }
+
+// group is findings that say the same of several objects.
+type group struct {
+	Level              plans.Level
+	Code, Message, Fix string
+	Objects            []place
+}
+
+type place struct{ Object, Where string }
+
+type tableView struct {
+	table
+	Origin        string // the production table, or what else rows come from
+	RowsText      string
+	BytesText     string
+	KeyText       string
+	Changed       []column // columns that are not simply copied
+	ColumnSummary string
+}
+
+type phaseView struct {
+	Name  string
+	Lock  string // the strongest on production
+	Force int    // of that lock, 0 none to 3 nobody writes
+	Waits string
+	Takes string // how long; empty: as long as it is wanted
+	Steps []stepView
+}
+
+type stepView struct {
+	plans.Step
+	Number int
+}
+
+func viewOf(p *plans.Plan, o Options) view {
+	v := view{document: documentOf(p), Detail: o.SQL}
+	if v.Detail == "" {
+		v.Detail = map[string]Detail{"html": Full}[o.Format]
+		v.Detail = cmp.Or(v.Detail, Summary)
+	}
+	v.From, v.To = versions(p)
+	v.Made = made(p, o)
+	v.Counts = countLevels(v.Findings)
+	v.Clients, v.Groups = grouped(v.Findings)
+	v.Always = always(p)
+	v.Short, v.Verdict = verdict(p, v)
+	v.Facts = facts(p, v)
+	v.Estimated = estimated(v.Estimates)
+	for i := range v.Tables {
+		v.Listed = append(v.Listed, viewTable(v.Tables[i], &p.Tables[i]))
+	}
+	v.Phases = viewPhases(p, v.Steps)
+	return v
+}
+
+// versions as people read them. A plan that stopped early did not come to them.
+func versions(p *plans.Plan) (from, to string) {
+	if p.ToVersion == nil && len(p.Steps) == 0 {
+		return "unknown", "unknown"
+	}
+	return versionText(p.FromVersion), versionText(p.ToVersion)
+}
+
+func versionText(v *int64) string {
+	if v == nil {
+		return "none"
+	}
+	return fmt.Sprint(*v)
+}
+
+// made says of what, when and by whom a report is: it is read by others, later.
+func made(p *plans.Plan, o Options) string {
+	var parts []string
+	if p.Production.Database != "" {
+		parts = append(parts, fmt.Sprintf("database %s on PostgreSQL %s", p.Production.Database, serverVersion(p.Production.Version)))
+	}
+	if at, err := time.Parse(time.RFC3339Nano, p.StartedAt); err == nil {
+		parts = append(parts, at.UTC().Format("2006-01-02 15:04 UTC"))
+	}
+	if who := author(); who != "" {
+		parts = append(parts, "by "+who)
+	}
+	if o.Version != "" {
+		parts = append(parts, "pgumbra "+o.Version)
+	}
+	return strings.Join(parts, " · ")
+}
+
+func serverVersion(number int) string { return fmt.Sprintf("%d.%d", number/10000, number%10000) }
+
+func author() string {
+	u, err := user.Current()
+	if err != nil {
+		return ""
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return u.Username
+	}
+	return u.Username + "@" + host
+}
+
+func countLevels(findings []plans.Finding) string {
+	var parts []string
+	for _, level := range levels {
+		n := 0
+		for _, f := range findings {
+			if f.Level == level {
+				n++
+			}
+		}
+		switch {
+		case n > 0 && level == plans.Info:
+			parts = append(parts, fmt.Sprintf("%d info", n))
+		case n > 0:
+			parts = append(parts, human.Plural(n, string(level)))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+// aboutClients are the codes of what applications notice.
+var aboutClients = []string{"client-breaks", "result-type-changes"}
+
+// grouped joins findings that differ in their object only.
+func grouped(findings []plans.Finding) (clients, others []group) {
+	for _, f := range findings {
+		all := &others
+		if slices.Contains(aboutClients, f.Code) {
+			all = &clients
+		}
+		at := slices.IndexFunc(*all, func(g group) bool {
+			return g.Level == f.Level && g.Code == f.Code && g.Message == f.Message && g.Fix == f.Fix
+		})
+		if at < 0 {
+			at = len(*all)
+			*all = append(*all, group{Level: f.Level, Code: f.Code, Message: f.Message, Fix: f.Fix})
+		}
+		(*all)[at].Objects = append((*all)[at].Objects, place{f.Object, f.Where})
+	}
+	return clients, others
+}
+
+func (v view) count(level plans.Level) int {
+	n := 0
+	for _, f := range v.Findings {
+		if f.Level == level {
+			n++
+		}
+	}
+	return n
+}
+
+// verdict is what a reader has to know who reads one sentence.
+func verdict(p *plans.Plan, v view) (short, whole string) {
+	if p.NothingToDo {
+		return "Nothing to do.", "Nothing to do: production is at the newest version."
+	}
+	if !p.Runnable {
+		n := v.count(plans.Blocker)
+		verb := "come"
+		if n == 1 {
+			verb = "comes"
+		}
+		return "Cannot run yet.", fmt.Sprintf("Cannot run yet: %s %s first.", human.Plural(n, "blocker"), verb)
+	}
+	whole = fmt.Sprintf("Can run. Writers wait %s; everything can be undone until the cutover", stall(p))
+	if n := v.count(plans.Warning); n > 0 {
+		whole += "; " + human.Plural(n, "warning") + " to read"
+	}
+	return "Can run.", whole + "."
+}
+
+// stall is how long writers wait in the cutover.
+func stall(p *plans.Plan) string {
+	limit := "at most " + human.Duration(p.Settings.Cutover.MaxStall)
+	if p.Behind != nil {
+		return fmt.Sprintf("%s, of which migrations behind the fence take about %s", limit, human.Duration(time.Duration(p.Behind.EstimateMS)*time.Millisecond))
+	}
+	return limit
+}
+
+func facts(p *plans.Plan, v view) []fact {
+	e := v.Estimates
+	ready := fact{"Time to ready", about(e.CopySeconds), "copy and indexes; catching up and the proof come on top"}
+	if e.SampleRate == 0 {
+		ready.Value = "not measured"
+	}
+	free := "free space is not known from here"
+	if e.FreeDisk != nil {
+		free = human.Bytes(*e.FreeDisk) + " are free"
+	}
+	return []fact{
+		ready,
+		{"Writers wait", stall(p), fmt.Sprintf("an attempt, up to %d attempts; %s locks", p.Settings.Cutover.Attempts, human.Count(int64(e.Locks)))},
+		{"Disk", human.Bytes(e.ShadowBytes), "and " + human.Bytes(e.WALBytes) + " of WAL; " + free},
+		wayBack(p),
+		whoActs(v),
+	}
+}
+
+func about(seconds float64) string {
+	if seconds < 1 {
+		return human.Seconds(seconds)
+	}
+	return "about " + human.Seconds(seconds)
+}
+
+func wayBack(p *plans.Plan) fact {
+	f := fact{"Way back", "free until the cutover", "pgumbra abort; after it the old tables stay until pgumbra finish --drop-old"}
+	if p.Reversible() {
+		f.Note += ", and what is written is recorded for them"
+	}
+	return f
+}
+
+func whoActs(v view) fact {
+	f := fact{"Who must act", "nobody", "no finding asks for anything"}
+	var who []string
+	if n := v.count(plans.Blocker); n > 0 {
+		who = append(who, fmt.Sprintf("whoever upgrades: %s", human.Plural(n, "blocker")))
+	}
+	points := 0
+	for _, g := range v.Clients {
+		if g.Level != plans.Info {
+			points += len(g.Objects)
+		}
+	}
+	if points > 0 {
+		who = append(who, fmt.Sprintf("the application's team: %s", human.Plural(points, "point")))
+	}
+	if len(who) > 0 {
+		f.Value, f.Note = strings.Join(who, "; "), "below, each with what to do"
+	}
+	return f
+}
+
+// always is what clients notice of any cutover.
+func always(p *plans.Plan) []string {
+	readers := "Readers do not wait."
+	if slices.ContainsFunc(p.Schemas, func(s plans.Schema) bool { return s.Swap == plans.Move }) && !p.Elsewhere {
+		readers = "Readers wait as well: objects are moved one by one, behind ACCESS EXCLUSIVE locks."
+	}
+	all := []string{
+		fmt.Sprintf("Writers wait %s in an attempt at the cutover, then go on by themselves. %s", stall(p), readers),
+		"REPEATABLE READ and SERIALIZABLE transactions that span the cutover fail with 40001 and have to be repeated.",
+	}
+	if p.Elsewhere {
+		all = append(all, "Sessions that do not come by way of the pool stay with the old server, which refuses their writes.")
+	}
+	return all
+}
+
+func estimated(e plans.Estimates) []fact {
+	free := "not known from here"
+	if e.FreeDisk != nil {
+		free = human.Bytes(*e.FreeDisk)
+	}
+	rate := "not measured"
+	if e.SampleRate > 0 {
+		rate = human.Bytes(int64(e.SampleRate)) + "/s read and transformed by one worker"
+	}
+	return []fact{
+		{Name: "rows to copy", Value: human.Count(e.Rows)},
+		{Name: "data to copy", Value: human.Bytes(e.Bytes)},
+		{Name: "shadow with indexes", Value: human.Bytes(e.ShadowBytes)},
+		{Name: "WAL written", Value: human.Bytes(e.WALBytes)},
+		{Name: "free disk", Value: free},
+		{Name: "sample", Value: rate},
+		{Name: "copy and indexes", Value: human.Seconds(e.CopySeconds)},
+		{Name: "locks of the swap", Value: fmt.Sprintf("%s of %s", human.Count(int64(e.Locks)), human.Count(int64(e.LocksCapacity)))},
+	}
+}
+
+func viewTable(r table, t *plans.Table) tableView {
+	v := tableView{table: r, Origin: origin(r), RowsText: human.Count(r.Rows), BytesText: human.Bytes(r.Bytes),
+		KeyText: strings.Join(r.Key, ", ")}
+	if len(r.Key) == 0 {
+		v.KeyText = "none"
+	}
+	if t.Feed != plans.Copied && t.Feed != plans.Derived {
+		v.KeyText = "–"
+	}
+	if t.Feed == plans.Carried || t.Feed == plans.Version || t.Feed == plans.Skipped {
+		v.ColumnSummary = summary(0, len(r.Columns))
+		return v
+	}
+	for i, c := range r.Columns {
+		if !unchanged(t.Columns[i]) {
+			v.Changed = append(v.Changed, column{Shadow: c.Shadow, Expression: t.Columns[i].Describe(), Source: c.Source})
+		}
+	}
+	v.ColumnSummary = summary(len(v.Changed), len(r.Columns)-len(v.Changed))
+	return v
+}
+
+func origin(r table) string {
+	switch r.Feed {
+	case plans.Derived:
+		return "(query)"
+	case plans.Carried:
+		return "(rows of the migrations)"
+	case plans.Version:
+		return "(version table)"
+	case plans.Skipped:
+		return cmp.Or(r.Production, "–") + " (skipped)"
+	}
+	return cmp.Or(r.Production, "(new, empty)")
+}
+
+func unchanged(c plans.Column) bool {
+	return c.Origin == plans.FromLineage && (c.Expression == c.Shadow || c.Expression == pg.Ident(c.Shadow))
+}
+
+func summary(changed, same int) string {
+	switch {
+	case changed == 0:
+		return fmt.Sprintf("%d", same)
+	case same == 0:
+		return fmt.Sprintf("%d, all by an expression", changed)
+	}
+	return fmt.Sprintf("%d, %d by an expression", changed+same, changed)
+}
+
+// terminated ends statements with a semicolon, for reading one after the other.
+func terminated(statements []string) []string {
+	all := make([]string, len(statements))
+	for i, sql := range statements {
+		_, last, _ := strings.Cut(sql[strings.LastIndexByte(sql, '\n')+1:], "--")
+		if last == "" && !strings.HasSuffix(sql, ";") {
+			sql += ";"
+		}
+		all[i] = sql
+	}
+	return all
+}
