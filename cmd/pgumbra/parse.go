@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -17,6 +18,19 @@ func parseSQLCommand() *cobra.Command {
 		Use:    parseCommand,
 		Hidden: true,
 		Short:  "Parse SQL for a parent process",
-		RunE:   func(*cobra.Command, []string) error { return syntax.Serve(os.Stdin, os.Stdout) },
+		RunE: func(*cobra.Command, []string) error {
+			go endWith(os.Getppid())
+			return syntax.Serve(os.Stdin, os.Stdout)
+		},
+	}
+}
+
+// endWith ends this process once its parent is gone, in the middle of a
+// statement too: a large one can take minutes, and nobody waits for the answer.
+func endWith(parent int) {
+	for range time.Tick(time.Second) {
+		if os.Getppid() != parent {
+			os.Exit(exitError)
+		}
 	}
 }
