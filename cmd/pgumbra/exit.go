@@ -10,6 +10,7 @@ import (
 
 	"github.com/pgumbra/pgumbra/cutover"
 	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/internal/human"
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
 	"github.com/pgumbra/pgumbra/upgrade"
@@ -72,27 +73,48 @@ func (a *app) report(err error) int {
 		fmt.Fprintln(os.Stderr, "pgumbra:", err)
 		return code
 	}
-	fmt.Fprintln(os.Stderr, "pgumbra:", plans.Redact(err.Error()))
-	if phase := a.whereItStands(code, err); phase != "" {
-		fmt.Fprintln(os.Stderr, phase)
+	fmt.Fprintln(os.Stderr, "pgumbra:", plans.Redact(a.what(err)))
+	s := a.standing(code)
+	if text := whereItStands(s, err); text != "" {
+		fmt.Fprintln(os.Stderr, text)
 	}
-	if next := a.next(err, code); next != "" {
-		fmt.Fprintln(os.Stderr, "Next:", next)
-	}
+	fmt.Fprintln(os.Stderr, "Next:", a.next(err, code, s))
 	return code
 }
 
-// whereItStands asks the control schema, briefly: the error may be that the
-// server is away.
-func (a *app) whereItStands(code int, cause error) string {
+// what happened. The dry run has just printed its blockers.
+func (a *app) what(err error) string {
+	var blocked *upgrade.Blocked
+	if a.command != "plan" || !errors.As(err, &blocked) {
+		return err.Error()
+	}
+	n := 0
+	for _, f := range blocked.Plan.Findings {
+		if f.Level == plans.Blocker {
+			n++
+		}
+	}
+	return "the plan cannot run yet: " + human.Plural(n, "blocker")
+}
+
+// standing asks the control schema, briefly: the error may be that the server is
+// away. Nil: not known.
+func (a *app) standing(code int) *upgrade.Status {
 	if a.file == nil || code == exitUsage {
-		return ""
+		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
 	defer cancel()
 	s, err := upgrade.ReadStatus(ctx, a.file)
+	if err != nil {
+		return nil
+	}
+	return s
+}
+
+func whereItStands(s *upgrade.Status, cause error) string {
 	switch {
-	case err != nil:
+	case s == nil:
 		return ""
 	case s.Phase == nil:
 		return fmt.Sprintf("Run %s has not begun; nothing was changed.", s.Run)
@@ -104,16 +126,24 @@ func (a *app) whereItStands(code int, cause error) string {
 	return text
 }
 
-func (a *app) next(err error, code int) string {
+// next is what to type, of what fits where the run stands.
+func (a *app) next(err error, code int, s *upgrade.Status) string {
 	p := ""
 	if a.planPath != "pgumbra.yaml" {
 		p = " -p " + a.planPath
 	}
+	var different *upgrade.Different
 	switch {
+	case code == exitUsage && a.file == nil && a.command != "":
+		return "pgumbra " + a.command + " --help, or correct the plan file"
 	case code == exitUsage && a.file == nil:
-		return "pgumbra --help, or mend the plan file"
+		return "pgumbra --help, or correct the plan file"
 	case code == exitUsage:
-		return "mend the plan file or the migrations folder, then the same command again"
+		return "correct the plan file or the migrations folder, then run the same command again"
+	case errors.As(err, &different):
+		return "keep this output, then pgumbra abort" + p + ": a shadow that differs must not be swapped in"
+	case code == exitFindings && a.command == "plan":
+		return "do what the blockers say, then pgumbra plan" + p + " again"
 	case code == exitFindings:
 		return "pgumbra plan" + p + ", and do what the findings say"
 	case code == exitLed:
@@ -123,7 +153,7 @@ func (a *app) next(err error, code int) string {
 	case code == exitNotNow:
 		return "pgumbra cutover" + p + ", when what stood in the way is gone"
 	case code == exitInterrupted:
-		return "pgumbra run" + p + " goes on from here; pgumbra abort" + p + " undoes it"
+		return afterInterrupt(p, s)
 	case errors.Is(err, control.ErrNewer):
 		return "the same command with the newer program: pgumbra version shows which this one is"
 	case errors.Is(err, upgrade.ErrStopped), errors.Is(err, control.ErrOrigin), errors.Is(err, control.ErrShadowLost):
@@ -137,5 +167,24 @@ func (a *app) next(err error, code int) string {
 	case pg.Unreachable(err):
 		return "pgumbra status" + p + ", once the server answers"
 	}
-	return "mend what it says, then the same command again; pgumbra status" + p + " shows where the run stands"
+	return "correct what is said above, then run the same command again; pgumbra status" + p + " shows where the run stands"
+}
+
+// afterInterrupt: what was stopped goes on, and what can be undone depends on how
+// far it had come.
+func afterInterrupt(p string, s *upgrade.Status) string {
+	goesOn := "pgumbra run" + p + " goes on from here"
+	switch {
+	case s == nil:
+		return goesOn
+	case s.Phase == nil:
+		return "pgumbra run" + p + " begins it; there is nothing to undo"
+	case s.Phase.Over():
+		return "pgumbra status" + p
+	case s.Phase.Swapped():
+		return goesOn + "; pgumbra finish" + p + " ends the watch"
+	case *s.Phase == control.Building:
+		return goesOn + "; pgumbra abort" + p + " undoes it"
+	}
+	return goesOn + "; pgumbra abort" + p + " undoes it. Until then the triggers stay, and each write costs a little more"
 }

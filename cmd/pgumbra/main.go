@@ -15,7 +15,10 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/agnivade/levenshtein"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"golang.org/x/term"
 
 	"github.com/pgumbra/pgumbra/cutover"
 	"github.com/pgumbra/pgumbra/plans"
@@ -61,7 +64,9 @@ type app struct {
 	planPath string
 	json     bool
 	logLevel string
+	logForm  string
 	set      []string
+	command  string // its name, once it is known
 
 	log    *slog.Logger
 	screen *screen
@@ -97,7 +102,9 @@ In order: init, plan, run, cutover, finish. Before the cutover, abort undoes all
 			}
 			return unknownCommand(c, args[0])
 		},
-		PersistentPreRunE: func(*cobra.Command, []string) error {
+		Version: versionText(),
+		PersistentPreRunE: func(c *cobra.Command, _ []string) error {
+			a.command = c.Name()
 			return a.setUpLog()
 		},
 	}
@@ -106,7 +113,9 @@ In order: init, plan, run, cutover, finish. Before the cutover, abort undoes all
 	flags.BoolVar(&a.json, "json", false, "print JSON on stdout")
 	flags.StringVar(&a.logLevel, "log-level", "info", "debug, info, warn or error")
 	flags.StringArrayVar(&a.set, "set", nil, "set a key of the plan file, `KEY=VALUE` (repeatable), over file and environment")
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
+	flags.StringVar(&a.logForm, "log-format", "", "text or json; default: plain lines on a terminal, else text")
+	root.SetFlagErrorFunc(a.flagError)
+	root.SetVersionTemplate("pgumbra {{.Version}}\n")
 	root.AddCommand(a.initCommand(), a.planCommand(), a.runCommand(), a.statusCommand(), a.verifyCommand(),
 		a.cutoverCommand(), a.abortCommand(), a.finishCommand(), a.demoCommand(), a.versionCommand(), parseSQLCommand())
 	root.SuggestionsMinimumDistance = 2
@@ -120,7 +129,37 @@ In order: init, plan, run, cutover, finish. Before the cutover, abort undoes all
 	return root
 }
 
+// flagError names the flag that was meant.
+func (a *app) flagError(c *cobra.Command, err error) error {
+	if c.HasParent() {
+		a.command = c.Name()
+	}
+	_, wrong, found := strings.Cut(err.Error(), "unknown flag: --")
+	if !found {
+		return &usageError{err}
+	}
+	near, distance := "", 3
+	c.Flags().VisitAll(func(f *pflag.Flag) {
+		if d := levenshtein.ComputeDistance(wrong, f.Name); d < distance && !f.Hidden {
+			near, distance = f.Name, d
+		}
+	})
+	if near == "" {
+		return &usageError{err}
+	}
+	return &usageError{fmt.Errorf("%w; did you mean --%s?", err, near)}
+}
+
+// notYet are commands that are described and not there.
+var notYet = map[string]string{
+	"rollback": "after the cutover the old side stays, fenced against writes, until pgumbra finish --drop-old",
+	"rehearse": "pgumbra demo shows a whole upgrade on a disposable server",
+}
+
 func unknownCommand(root *cobra.Command, name string) error {
+	if instead, planned := notYet[name]; planned {
+		return &usageError{fmt.Errorf("pgumbra %s is not there yet: %s", name, instead)}
+	}
 	text := fmt.Sprintf("there is no command %q", name)
 	if near := root.SuggestionsFor(name); len(near) > 0 {
 		text += "; did you mean " + strings.Join(near, " or ") + "?"
@@ -140,7 +179,17 @@ func (a *app) setUpLog() error {
 	if err := level.UnmarshalText([]byte(a.logLevel)); err != nil {
 		return &usageError{fmt.Errorf("--log-level %q: use debug, info, warn or error", a.logLevel)}
 	}
-	a.log = slog.New(slog.NewTextHandler(a.screen, &slog.HandlerOptions{Level: level}))
+	options := &slog.HandlerOptions{Level: level}
+	switch {
+	case a.logForm == "json":
+		a.log = slog.New(slog.NewJSONHandler(a.screen, options))
+	case a.logForm == "text", a.logForm == "" && !term.IsTerminal(int(os.Stderr.Fd())):
+		a.log = slog.New(slog.NewTextHandler(a.screen, options))
+	case a.logForm == "":
+		a.log = slog.New(&plainLog{out: a.screen, level: level})
+	default:
+		return &usageError{fmt.Errorf("--log-format %q: use text or json", a.logForm)}
+	}
 	return nil
 }
 

@@ -50,6 +50,7 @@ following. Following is complete once every table follows and is verified.
 	}
 	c.Flags().StringVar(&until, "until", "", "stop once this `PHASE` is complete")
 	c.Flags().BoolVar(&cutover, "cutover", false, "go through the cutover and end")
+	complete(c, "until", string(control.Building), string(control.Capturing), string(control.Copying), string(control.Following))
 	return c
 }
 
@@ -105,4 +106,10 @@ defaults, sequences) are left out, by name. Exit code 3 when rows differ.`,
 			return nil
 		},
 	}
+}
+
+// complete lets shells offer the values of a flag.
+func complete(c *cobra.Command, flag string, values ...string) {
+	// An error says that the flag does not exist, which the first use would show.
+	_ = c.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
 }

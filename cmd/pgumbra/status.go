@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/internal/human"
 	"github.com/pgumbra/pgumbra/plans"
 	"github.com/pgumbra/pgumbra/upgrade"
 )
@@ -23,6 +24,9 @@ func (a *app) statusCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "status",
 		Short: "Where the run stands",
+		Long: `Asks the control schema: phase, leader, journals, tables, what stands against a
+cutover, and the next command. Needs no leader and changes nothing. --watch asks
+again until the run is over.`,
 		Example: `  pgumbra status --watch
   pgumbra status --json | jq .phase`,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -32,10 +36,12 @@ func (a *app) statusCommand() *cobra.Command {
 			}
 			for {
 				s, err := upgrade.ReadStatus(c.Context(), file)
-				if err != nil {
+				if err != nil && !watch {
 					return err
 				}
-				if err := a.printStatus(os.Stdout, s); err != nil || !watch {
+				if err != nil {
+					a.log.Warn("status could not be read; asking again", "error", err)
+				} else if err := a.printStatus(os.Stdout, s); err != nil || !watch || s.Phase == nil || s.Phase.Over() {
 					return err
 				}
 				select {
@@ -46,7 +52,7 @@ func (a *app) statusCommand() *cobra.Command {
 			}
 		},
 	}
-	c.Flags().BoolVarP(&watch, "watch", "w", false, "again every two seconds")
+	c.Flags().BoolVarP(&watch, "watch", "w", false, "again every two seconds, until the run is over")
 	return c
 }
 
@@ -71,12 +77,7 @@ func (a *app) printStatus(w io.Writer, s *upgrade.Status) error {
 	if s.Throttled != "" {
 		fmt.Fprintf(&b, "paused   %s\n", s.Throttled)
 	}
-	switch {
-	case s.Ready:
-		fmt.Fprintln(&b, "ready    yes: pgumbra cutover")
-	case len(s.Blockers) > 0:
-		fmt.Fprintf(&b, "ready    no: %s\n", strings.Join(s.Blockers, "; "))
-	}
+	writeReadiness(&b, s)
 	if s.Attempts.Count > 0 {
 		fmt.Fprintf(&b, "attempts %d; they held clients for %.0f ms in all, of %.0f (cutover.max_total_stall)\n", s.Attempts.Count, s.Attempts.HeldMS, s.Attempts.MaxMS)
 	}
@@ -84,8 +85,41 @@ func (a *app) printStatus(w io.Writer, s *upgrade.Status) error {
 		fmt.Fprintf(&b, "cutover  %s", cutoverText(s))
 	}
 	writeTables(&b, s)
+	fmt.Fprintf(&b, "\nNext: %s\n", nextOf(s))
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// writeReadiness says whether a cutover would be tried now: what stands against
+// it, a line each.
+func writeReadiness(b *strings.Builder, s *upgrade.Status) {
+	switch {
+	case s.Phase.Over() || s.Phase.Swapped():
+	case s.Ready:
+		fmt.Fprintln(b, "ready    yes")
+	case len(s.Blockers) > 0:
+		fmt.Fprintf(b, "ready    no: %s\n", human.OneLine(s.Blockers[0]))
+		for _, blocker := range s.Blockers[1:] {
+			fmt.Fprintf(b, "         %s\n", human.OneLine(blocker))
+		}
+	}
+}
+
+// nextOf is the command that fits where the run stands.
+func nextOf(s *upgrade.Status) string {
+	switch {
+	case *s.Phase == control.Aborted, *s.Phase == control.RolledBack, *s.Phase == control.Finished:
+		return "the run is over; pgumbra run begins another one"
+	case s.Phase.Swapped():
+		return "pgumbra finish ends the watch (--drop-old drops the old side)"
+	case s.Ready:
+		return "pgumbra cutover"
+	case s.Failure != "":
+		return "correct what stopped it, then pgumbra run; pgumbra abort undoes it"
+	case s.Leader == nil:
+		return "pgumbra run goes on; pgumbra abort undoes it"
+	}
+	return "wait: pgumbra status --watch; pgumbra abort undoes it"
 }
 
 // journalText says how full the journals are, and who guards their limit.

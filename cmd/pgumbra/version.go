@@ -29,6 +29,7 @@ func (a *app) versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "version",
 		Short:   "Print version, Go, supported PostgreSQL versions",
+		Long:    `Says which program this is, what it was built with, and which servers it knows.`,
 		Example: `  pgumbra version --json`,
 		RunE: func(*cobra.Command, []string) error {
 			v := versionText()
