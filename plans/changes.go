@@ -3,11 +3,13 @@ package plans
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	migratedb "github.com/golang-migrate/migrate/v4/database"
 
 	"github.com/pgumbra/pgumbra/plans/catalog"
+	"github.com/pgumbra/pgumbra/plans/syntax"
 )
 
 // FileChanges is what one migration does to production's structure.
@@ -91,8 +93,22 @@ func (m *maker) tellChanges(context.Context) error {
 		if f.Object == m.version.table.String() {
 			continue
 		}
-		f.Where = m.naming(lastWords(f.Object)...)
+		f.Where = m.placeOf(f.Object)
 		m.find(f)
 	}
 	return nil
+}
+
+// placeOf is the statement that changed an object: the last one that names it, of
+// the file in which it last changed.
+func (m *maker) placeOf(object string) string {
+	places := m.trace.places
+	for _, f := range m.plan.Changes {
+		for _, c := range f.Changes {
+			if c.Object == object || c.Was == object {
+				places = slices.DeleteFunc(slices.Clone(m.trace.places), func(p syntax.Place) bool { return p.File != f.File })
+			}
+		}
+	}
+	return syntax.Naming(places, lastWords(object)...)
 }
