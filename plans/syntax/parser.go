@@ -6,7 +6,6 @@ import (
 	"sync"
 
 	pgq "github.com/pganalyze/pg_query_go/v6"
-	pgquery "github.com/wasilibs/go-pgquery"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -93,38 +92,23 @@ func (inProcess) close() error { return nil }
 func (inProcess) answer(r request, payload []byte) (out []byte, err error) {
 	defer func() {
 		if p := recover(); p != nil {
+			unloadParser() // its memory is in no known state
 			out, err = nil, &refusal{fmt.Sprintf("the parser gave up: %v", p)}
 		}
 	}()
+	lib, err := loadedParser()
+	if err != nil {
+		return nil, err
+	}
 	switch r {
 	case parseRequest:
-		tree, err := pgquery.Parse(string(payload))
-		if err != nil {
-			return nil, &refusal{err.Error()}
-		}
-		return proto.Marshal(tree)
+		return lib.call(lib.parse, payload)
 	case scanRequest:
-		tokens, err := pgquery.Scan(string(payload))
-		if err != nil {
-			return nil, &refusal{err.Error()}
-		}
-		return proto.Marshal(tokens)
+		return lib.call(lib.scan, payload)
 	case plpgsqlRequest:
-		text, err := pgquery.ParsePlPgSqlToJSON(string(payload))
-		if err != nil {
-			return nil, &refusal{err.Error()}
-		}
-		return []byte(text), nil
+		return lib.call(lib.plpgsql, payload)
 	case deparseRequest:
-		tree := new(pgq.ParseResult)
-		if err := proto.Unmarshal(payload, tree); err != nil {
-			return nil, fmt.Errorf("decode a syntax tree: %w", err)
-		}
-		text, err := pgquery.Deparse(tree)
-		if err != nil {
-			return nil, &refusal{err.Error()}
-		}
-		return []byte(text), nil
+		return lib.call(lib.deparse, payload)
 	}
 	return nil, fmt.Errorf("the parser knows no request %q", r)
 }

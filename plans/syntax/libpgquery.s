@@ -1,0 +1,1 @@
+// Lets libpgquery.go declare functions without bodies, which are linked by name.
