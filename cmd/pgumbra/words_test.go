@@ -13,7 +13,9 @@ import (
 	"github.com/pgumbra/pgumbra/upgrade"
 )
 
-func standingIn(phase control.Phase) *upgrade.Status { return &upgrade.Status{Run: "up", Phase: &phase} }
+func standingIn(phase control.Phase) *upgrade.Status {
+	return &upgrade.Status{Run: "up", Phase: &phase}
+}
 
 func TestStatusSaysOneThingALineAndWhatToType(t *testing.T) {
 	t.Parallel()
