@@ -24,7 +24,7 @@ const (
 
 // estimate says what a run will take: rows, bytes, WAL, time, locks, disk. It
 // fills in each source's rows and bytes, and adds what does not fit
-// (locks-too-few, disk-too-small, transform-fails) to the plan's findings.
+// (locks-too-few, disk-too-small, transform-fails, wide-rows, huge-rows) to the plan's findings.
 //
 // conn is a session in production's database, shadow one in the shadow's, or the
 // same. Only reads, with ACCESS SHARE locks of a second at most.
@@ -49,6 +49,11 @@ func estimate(ctx context.Context, conn, shadow *pgx.Conn, p *Plan) (Estimates, 
 	if err != nil {
 		return Estimates{}, fmt.Errorf("time a sample of the copy: %w", err)
 	}
+	wide, err := widest(ctx, conn, p, sizes)
+	if err != nil {
+		return Estimates{}, fmt.Errorf("look for the widest rows: %w", err)
+	}
+	findings = append(findings, wide...)
 	e.SampleRate = rate
 	e.CopySeconds = copySeconds(e, p.Settings.Copy.Workers)
 	if e.LocksCapacity, err = locksCapacity(ctx, shadow); err != nil {
@@ -64,6 +69,7 @@ func estimate(ctx context.Context, conn, shadow *pgx.Conn, p *Plan) (Estimates, 
 // memberSize is what one table of production holds.
 type memberSize struct {
 	rows, bytes, blocks   int64 // heap and TOAST
+	toast                 int64 // of bytes
 	indexes, indexedBytes int64
 }
 
@@ -78,7 +84,7 @@ func readSizes(ctx context.Context, conn *pgx.Conn, p *Plan) (map[uint32]memberS
 	sizes := map[uint32]memberSize{}
 	var oid uint32
 	var m memberSize
-	_, err = pgx.ForEachRow(rows, []any{&oid, &m.rows, &m.bytes, &m.blocks, &m.indexes, &m.indexedBytes}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&oid, &m.rows, &m.bytes, &m.blocks, &m.toast, &m.indexes, &m.indexedBytes}, func() error {
 		sizes[oid] = m
 		return nil
 	})

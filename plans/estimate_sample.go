@@ -134,19 +134,27 @@ func (s *sampler) expressions() []string {
 // read evaluates expressions on the piece's rows and sends nothing back: a row
 // of all values is made, of which only the size is added up.
 func (s *sampler) read(ctx context.Context, expressions []string, where string) error {
-	tx, err := s.conn.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.ReadCommitted, AccessMode: pgx.ReadOnly})
+	return readOnly(ctx, s.conn, s.plan.SearchPath, func(tx pgx.Tx) error {
+		var total *int64
+		return tx.QueryRow(ctx, sampleSQL(s.source, *s.member, expressions, where),
+			fmt.Sprintf("(%d,0)", s.first), fmt.Sprintf("(%d,0)", s.last)).Scan(&total)
+	})
+}
+
+// readOnly looks at rows in a transaction that waits a second for a lock at most,
+// and ends after three.
+func readOnly(ctx context.Context, conn *pgx.Conn, searchPath string, look func(pgx.Tx) error) error {
+	tx, err := conn.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.ReadCommitted, AccessMode: pgx.ReadOnly})
 	if err != nil {
 		return err
 	}
 	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
 	_, err = tx.Exec(ctx, `SELECT pg_catalog.set_config('search_path', $1, true), pg_catalog.set_config('lock_timeout', '1s', true),
-		pg_catalog.set_config('statement_timeout', '3s', true)`, s.plan.SearchPath)
+		pg_catalog.set_config('statement_timeout', '3s', true)`, searchPath)
 	if err != nil {
 		return err
 	}
-	var total *int64
-	return tx.QueryRow(ctx, sampleSQL(s.source, *s.member, expressions, where),
-		fmt.Sprintf("(%d,0)", s.first), fmt.Sprintf("(%d,0)", s.last)).Scan(&total)
+	return look(tx)
 }
 
 // sampleSQL reads a range of pages ($1 to $2) as the copy will.

@@ -6,6 +6,7 @@ SELECT c.oid,
             ELSE (c.reltuples / c.relpages * s.blocks)::bigint END,
        pg_catalog.pg_table_size(c.oid),
        s.blocks,
+       CASE WHEN c.reltoastrelid <> 0 THEN pg_catalog.pg_relation_size(c.reltoastrelid) ELSE 0 END,
        (SELECT count(*) FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND c.relkind = 'r'),
        pg_catalog.pg_indexes_size(c.oid)
 FROM pg_catalog.pg_class c

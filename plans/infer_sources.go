@@ -1,7 +1,6 @@
 package plans
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -34,7 +33,6 @@ func (m *maker) fillSource(s *sourceDraft, n int) {
 		}
 	}
 	m.members(s)
-	m.noteWide(s)
 }
 
 // members lists the partition tree, root first, and adds up its size.
@@ -56,18 +54,6 @@ func (m *maker) members(s *sourceDraft) {
 			m.blocker("foreign-partition", t.Name.String(), "this partition of "+s.production.Name.String()+" is a foreign table: no trigger can capture what its server changes",
 				"detach it before the upgrade, or skip the table")
 		}
-	}
-}
-
-// WideRow is the size in bytes from which an image in the journal costs more
-// than reading the row again.
-const WideRow = 4096
-
-func (m *maker) noteWide(s *sourceDraft) {
-	p := s.plan
-	if p.Record == RecordRow && p.Rows > 0 && p.Bytes/p.Rows > WideRow && len(s.tables) > 0 {
-		m.info("wide-rows", p.Name.String(), fmt.Sprintf("rows are %d bytes on average; each update writes a whole image to the journal", p.Bytes/p.Rows),
-			"record: key under tables: "+p.Name.String()+" reads changed rows again instead")
 	}
 }
 

@@ -19,6 +19,9 @@ import (
 // all their bytes go into it as they are, of others what their send function
 // makes of them, and of those that are not known here the text.
 //
+// A record is one value, and no value may take more than 1 GB: of those that may be
+// long only a hash goes into it, which costs no more than to copy them there.
+//
 // The hash of a record adds up hashes of its columns. Summed over rows it would
 // not notice two rows that swapped a value: so the key is the seed of each.
 
@@ -40,7 +43,7 @@ func (f *feed) digestOf(value func(plans.Column) string, key func(i int) string,
 	}
 	var parts, rest []string
 	for _, c := range f.written() {
-		if part := bytesOf(c.Type, value(c)); part != "" {
+		if part := shortBytesOf(c.Type, value(c)); part != "" {
 			parts = append(parts, part)
 		} else {
 			rest = append(rest, value(c))
@@ -84,7 +87,7 @@ var modifier = regexp.MustCompile(`\(.*?\)`)
 // bytesOf a value of a type of PostgreSQL's own that is hashed byte by byte;
 // "": there is no such form.
 func bytesOf(sqlType, value string) string {
-	name := strings.TrimPrefix(modifier.ReplaceAllString(sqlType, ""), "pg_catalog.")
+	name := typeName(sqlType)
 	switch name {
 	case "smallint", "integer", "oid", "boolean", "date", "uuid", "bytea":
 		return value
@@ -95,6 +98,27 @@ func bytesOf(sqlType, value string) string {
 		return "pg_catalog." + send + "(" + value + ")"
 	}
 	return ""
+}
+
+// shortBytesOf is bytesOf with the hash of a value that may be long in its place.
+func shortBytesOf(sqlType, value string) string {
+	switch name := typeName(sqlType); {
+	case name == "text", name == "character varying":
+		return hashed(bytesOf(sqlType, value))
+	case name == "bytea":
+		return "pg_catalog.int8send(pg_catalog.hash_record_extended(ROW(" + value + "), 0))"
+	case name == "json", name == "jsonb", name == "xml", strings.HasSuffix(name, "[]"):
+		return hashed(textOf([]string{value}))
+	}
+	return bytesOf(sqlType, value)
+}
+
+func hashed(text string) string {
+	return "pg_catalog.int8send(pg_catalog.hashtextextended(" + text + ", 0))"
+}
+
+func typeName(sqlType string) string {
+	return strings.TrimPrefix(modifier.ReplaceAllString(sqlType, ""), "pg_catalog.")
 }
 
 // sends are the functions that make bytes of a type's values.

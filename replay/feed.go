@@ -37,6 +37,9 @@ type feed struct {
 	own string
 	// remote: the shadow is on another server, or might be.
 	remote bool
+	// heavy: a row may take a gigabyte, packed as it is stored, and cannot be one
+	// value then.
+	heavy bool
 }
 
 // ancestor is a parent by INHERITS: its statements change rows of this table
@@ -98,6 +101,9 @@ func (r *Replayer) feed(ctx context.Context, t *plans.Table) (*feed, error) {
 	if err := f.readShadow(ctx, r.Sides); err != nil {
 		return nil, err
 	}
+	if err := f.weigh(ctx, r.Sides.Production); err != nil {
+		return nil, err
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.feeds == nil {
@@ -119,6 +125,18 @@ func (f *feed) readShadow(ctx context.Context, sides control.Sides) (err error) 
 		f.types[c.Column] = c
 	}
 	return err
+}
+
+// weigh looks whether a row can be too large for one value: only where all long
+// values of a table together take so much. It locks none of the user's tables,
+// so that it may be asked behind the fence.
+func (f *feed) weigh(ctx context.Context, production pg.Querier) error {
+	err := production.QueryRow(ctx, `SELECT coalesce(pg_catalog.max(pg_catalog.pg_relation_size(c.reltoastrelid)), 0) >= $2
+		FROM pg_catalog.pg_class AS c WHERE c.oid = ANY ($1) AND c.reltoastrelid <> 0`, f.members, plans.MostOfARow).Scan(&f.heavy)
+	if err != nil {
+		return fmt.Errorf("measure the long values of %s: %w", f.t.Shadow, err)
+	}
+	return nil
 }
 
 func newFeed(run *control.Run, t *plans.Table) (*feed, error) {

@@ -149,7 +149,7 @@ func (f *feed) touched(s scope) string {
 
 // rereads reports whether every key is read again from production.
 func (f *feed) rereads(s scope) bool {
-	return s.reread || f.src.Record != plans.RecordRow || len(f.ancestors) > 0
+	return s.reread || f.src.Record != plans.RecordRow || len(f.ancestors) > 0 || f.heavy
 }
 
 func (f *feed) entries(s scope) string {
@@ -206,14 +206,14 @@ func (f *feed) current(s scope) string {
 		return f.stagedRows()
 	}
 	own := f.own
+	if f.rereads(s) { // column by column: no row as one value
+		return fmt.Sprintf("%s_t JOIN %s AS %s ON %s", own, f.production(), f.alias(), f.sameKey(f.alias(), own+"_t"))
+	}
 	again := fmt.Sprintf("SELECT %[1]s_p AS %[1]s_row FROM %[1]s_t JOIN %[2]s AS %[1]s_p ON %[3]s",
 		own, f.production(), f.sameKey(own+"_p", own+"_t"))
-	if !f.rereads(s) {
-		again = fmt.Sprintf("SELECT j.img AS %[1]s_row FROM %[1]s_t JOIN %[2]s AS j ON %[4]s"+
-			" WHERE NOT %[1]s_t.again AND j.op <> 'd' UNION ALL %[3]s WHERE %[1]s_t.again",
-			own, f.journal.Name().Quoted(), again, f.isLast("j"))
-	}
-	return f.unpack(again)
+	return f.unpack(fmt.Sprintf("SELECT j.img AS %[1]s_row FROM %[1]s_t JOIN %[2]s AS j ON %[4]s"+
+		" WHERE NOT %[1]s_t.again AND j.op <> 'd' UNION ALL %[3]s WHERE %[1]s_t.again",
+		own, f.journal.Name().Quoted(), again, f.isLast("j")))
 }
 
 // isLast is the condition that a journal row is the last entry of the touched
