@@ -36,33 +36,43 @@ func TestProcessStoppedAtAnyStatementOfTheCutoverHoldsNobodyUp(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			ctx := limited(t, faultTime())
-			next, sample := 1, rand.New(rand.NewPCG(faultSeed(t), 1))
-			for s := world(t); next > 0; {
-				if !allFaults() {
-					next += sample.IntN(statementsOfACutover / 3)
-				}
-				hit := s.round(ctx, next)
-				if !allFaults() && (s.rounds == 3 || s.swapped(ctx)) {
-					s.settled(ctx)
-					return
-				}
-				switch {
-				case !hit:
-					s.settled(ctx)
-					return
-				case s.swapped(ctx):
-					s.settled(ctx)
-					s = world(t)
-				}
-				next++
+			if allFaults() {
+				stopAtEach(ctx, func() *stopping { return world(t) })
+				return
 			}
+			stopAtSome(ctx, world(t), rand.New(rand.NewPCG(faultSeed(t), 1)))
 		})
 	}
 }
 
-// statementsOfACutover are about as many messages as one sends from its first lock
+// stopAtSome stops three processes, one after the other, each further on.
+func stopAtSome(ctx context.Context, s *stopping, random *rand.Rand) {
+	s.t.Helper()
+	for n, rounds := 1, 0; rounds < 3; rounds++ {
+		n += random.IntN(messagesOfACutover / 3)
+		if !s.round(ctx, n) || s.swapped(ctx) {
+			break
+		}
+	}
+	s.settled(ctx)
+}
+
+// stopAtEach begins anew with another world once one is swapped, until a cutover
+// has no nth message.
+func stopAtEach(ctx context.Context, world func() *stopping) {
+	s := world()
+	for n := 1; s.round(ctx, n); n++ {
+		if s.swapped(ctx) {
+			s.settled(ctx)
+			s = world()
+		}
+	}
+	s.settled(ctx)
+}
+
+// messagesOfACutover are about as many messages as one sends from its first lock
 // to its commit.
-const statementsOfACutover = 60
+const messagesOfACutover = 60
 
 func allFaults() bool { return os.Getenv("PGUMBRA_TEST_FAULTS") == "all" }
 
