@@ -120,8 +120,11 @@ func ReverseTriggers(run *control.Run) string {
 }
 
 // RecordReverse records the fingerprints of the new tables after the swap, under
-// their final names.
+// their final names. Does nothing where nothing is recorded for a way back.
 func RecordReverse(ctx context.Context, pool *pgxpool.Pool, run *control.Run) error {
+	if !run.Plan.Reversible() {
+		return nil
+	}
 	_, err := pool.Exec(ctx, `UPDATE pgumbra.captured
 		SET fingerprint = `+fingerprintFunction(run.ID).Quoted()+`((fingerprint->>'root')::oid)::json
 		WHERE run_id = $1 AND direction = 'reverse'`, run.ID)

@@ -47,13 +47,12 @@ func (c *Cutover) After(ctx context.Context) error {
 	if err := c.dropGate(ctx); err != nil {
 		return err
 	}
-	if err := c.validateMigrated(ctx); err != nil {
-		return err
-	}
-	if err := c.vacuumMigrated(ctx); err != nil {
-		return err
-	}
-	err = c.parts(ctx, []step{{"remove capture from the old side", c.Parts.StopCapture}, {"validate foreign keys", c.Parts.PostSwap}})
+	err = c.parts(ctx, []step{
+		{"validate foreign keys that the migrations met", c.validateMigrated},
+		{"vacuum what the migrations wrote", c.vacuumMigrated},
+		{"remove capture from the old side", c.Parts.StopCapture},
+		{"validate foreign keys", c.Parts.PostSwap},
+	})
 	if err != nil {
 		return err
 	}
@@ -79,10 +78,10 @@ func (c *Cutover) parts(ctx context.Context, all []step) error {
 // afterApart: the shadow has no names of production's to drop, and no session
 // there is old enough to need a guard or to be recycled. The fence stays.
 func (c *Cutover) afterApart(ctx context.Context) error {
-	if err := c.dropGate(ctx); err != nil {
-		return err
-	}
 	err := c.parts(ctx, []step{
+		{"open the gate", c.dropGate},
+		{"validate foreign keys that the migrations met", c.validateMigrated},
+		{"vacuum what the migrations wrote", c.vacuumMigrated},
 		{"remove capture from the old side", c.Parts.StopCapture},
 		{"drop the shadow's structure from production", c.Parts.DropSkeleton},
 		{"validate foreign keys", c.Parts.PostSwap},

@@ -6,6 +6,7 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -138,6 +139,8 @@ func (a *apart) run(ctx context.Context) error {
 		{"drain", a.replayRest},
 		{"read sequences", a.readSequences},
 		{"swap on the shadow", a.swapThere},
+		{"run the migrations", a.migrateThere},
+		{"record the swap", a.recordThere},
 		{"look again", a.lookAgain},
 		{"refuse writes to production", a.refuseWrites},
 		{"lead clients over", a.lead},
@@ -217,12 +220,21 @@ func (a *apart) readSequences(ctx context.Context) (err error) {
 	return err
 }
 
-// swapThere is the whole swap on the shadow but for its COMMIT.
+// swapThere is the whole swap on the shadow but for its record and its COMMIT.
 func (a *apart) swapThere(ctx context.Context) error {
-	if err := a.play(ctx, a.shadow, a.scriptThere()); err != nil {
+	return a.play(ctx, a.shadow, a.scriptThere())
+}
+
+// migrateThere runs the migrations that are kept for behind the fence, under the
+// true names. They need no mark: nobody has a snapshot on the shadow.
+func (a *apart) migrateThere(ctx context.Context) (err error) {
+	if a.plan.Behind == nil {
+		return nil
+	}
+	if a.out.unvalidated, err = unvalidated(ctx, a.shadow.swapper, a.plan); err != nil {
 		return err
 	}
-	return a.recordThere(ctx)
+	return a.migrateOn(ctx, a.shadow.swapper)
 }
 
 func (a *apart) scriptThere() []stage {
@@ -230,8 +242,16 @@ func (a *apart) scriptThere() []stage {
 	if len(a.twins) > 0 {
 		locks = append(locks, "LOCK TABLE "+only(a.twins)+" IN EXCLUSIVE MODE")
 	}
+	return slices.Concat(
+		[]stage{{"locks", locks}, {"sequences", append(sequencesOfTheirOwn(a.plan), a.proceed()...)}},
+		a.c.entranceScript(a.entrance))
+}
+
+// entranceScript makes the shadow what production is to clients, in a database of
+// its own.
+func (c *Cutover) entranceScript(entrance []string) []stage {
 	var structure, defaults []plans.Entry
-	for _, e := range a.c.Parts.SwapEntries() {
+	for _, e := range c.Parts.SwapEntries() {
 		if e.Defaults() {
 			defaults = append(defaults, e)
 		} else {
@@ -239,13 +259,12 @@ func (a *apart) scriptThere() []stage {
 		}
 	}
 	return []stage{
-		{"locks", locks},
-		{"sequences", append(ownSequences(a.plan), a.proceed()...)},
+		{"staging tables", freed(c.Upgrade)},
 		{"structure", entryStatements(structure)},
-		{"reverse capture", a.c.reverseCheck()},
-		{"gate", []string{opened(gateName(a.c.Upgrade))}},
-		{"version", versionThere(a.plan)},
-		{"names", a.entrance},
+		{"reverse capture", c.reverseCheck()},
+		{"gate", []string{opened(gateName(c.Upgrade))}},
+		{"version", versionThere(c.Upgrade.Plan)},
+		{"names", entrance},
 		{"default privileges", entryStatements(defaults)},
 	}
 }

@@ -2,17 +2,14 @@ package cutover
 
 import (
 	"context"
-	_ "embed"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
-	"github.com/pgumbra/pgumbra/plans/syntax"
 )
 
 // stepsWithMigrations are those of an attempt that runs migrations behind the
@@ -37,7 +34,7 @@ func (a *attempt) stepsWithMigrations() []step {
 // under the true names. What they make of the tables has no reverse capture.
 func (a *attempt) namesScript() []stage {
 	return []stage{
-		{"sequences", ownSequences(a.plan)},
+		{"sequences", sequencesOfTheirOwn(a.plan)},
 		{"structure", entryStatements(a.c.Parts.SwapEntries())},
 		{"gate", []string{opened(gateName(a.c.Upgrade))}},
 		{"old side", oldSide(a.c.Upgrade, a.facts)},
@@ -57,6 +54,45 @@ func (a *attempt) swapNames(ctx context.Context) error {
 		return err
 	}
 	return a.swapper.QueryRow(ctx, `SELECT pg_catalog.pg_current_xact_id()::text`).Scan(&a.guard)
+}
+
+// sequencesOfTheirOwn is [ownSequences] for a transaction that migrations draw
+// from them in: RESTART gives a sequence a file of its own, so that a rollback
+// takes back what they drew, and the next attempt begins where this one did.
+func sequencesOfTheirOwn(plan *plans.Plan) []string {
+	if plan.Behind == nil {
+		return ownSequences(plan)
+	}
+	var all []string
+	for _, s := range plan.Sequences {
+		if s.Production.IsZero() {
+			all = append(all, "DO "+pg.Literal(fmt.Sprintf(`DECLARE last bigint; called boolean; BEGIN
+	SELECT last_value, is_called INTO last, called FROM %[1]s;
+	ALTER SEQUENCE %[1]s RESTART;
+	PERFORM pg_catalog.setval(%[2]s::pg_catalog.regclass, last, called);
+END`, s.Shadow.Quoted(), pg.Literal(s.Shadow.Quoted()))), ownSequence(s))
+		}
+	}
+	return all
+}
+
+// freed drops the temporary tables through which changes come to another
+// database, of whatever session of ours, as far as they hold types of the
+// user's: the migrations could not drop or change these. Nobody is at work in
+// them, they are empty, and who needs one makes it again.
+func freed(run *control.Run) []string {
+	if run.Plan.Behind == nil {
+		return nil
+	}
+	return []string{"DO " + pg.Literal(fmt.Sprintf(`DECLARE staging text; BEGIN
+	FOR staging IN SELECT pg_catalog.format('%%I.%%I', n.nspname, c.relname)
+		FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+		WHERE c.relpersistence = 't' AND c.relname LIKE 'pgumbra\_%d\_%%' AND EXISTS (SELECT FROM pg_catalog.pg_depend d
+			WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid AND d.refclassid <> 'pg_catalog.pg_namespace'::pg_catalog.regclass)
+	LOOP
+		EXECUTE 'DROP TABLE ' || staging;
+	END LOOP;
+END`, run.ID))}
 }
 
 // foreignKey is one that the swap has made NOT VALID and that is to be validated
@@ -95,7 +131,7 @@ func (c *Cutover) validateMigrated(ctx context.Context) error {
 	if c.Upgrade.Plan.Behind == nil {
 		return nil
 	}
-	rows, err := c.Sides.Production.Query(ctx, `SELECT pg_catalog.format('ALTER TABLE %s VALIDATE CONSTRAINT %I', k.conrelid::pg_catalog.regclass, k.conname)
+	rows, err := c.Sides.Shadow.Query(ctx, `SELECT pg_catalog.format('ALTER TABLE %s VALIDATE CONSTRAINT %I', k.conrelid::pg_catalog.regclass, k.conname)
 		FROM pgumbra.run r CROSS JOIN LATERAL pg_catalog.json_to_recordset(r.cutover -> 'unvalidated') AS u (oid oid, "table" oid, name name)
 		JOIN pg_catalog.pg_constraint k ON (k.oid = u.oid OR k.conrelid = u."table" AND k.conname = u.name) AND k.contype = 'f' AND NOT k.convalidated
 		WHERE r.id = $1 AND pg_catalog.json_typeof(r.cutover -> 'unvalidated') = 'array'`, c.Upgrade.ID)
@@ -107,7 +143,7 @@ func (c *Cutover) validateMigrated(ctx context.Context) error {
 		return fmt.Errorf("list the foreign keys to validate: %w", err)
 	}
 	for _, sql := range statements {
-		if err := patiently(ctx, c.Sides.Production, sql); err != nil && pg.State(err) != pg.UndefinedTable {
+		if err := patiently(ctx, c.Sides.Shadow, sql); err != nil && pg.State(err) != pg.UndefinedTable {
 			return fmt.Errorf("%s: %w", sql, err)
 		}
 	}
@@ -118,10 +154,14 @@ func (c *Cutover) validateMigrated(ctx context.Context) error {
 // fence, and all was rolled back.
 const CodeMigrationFailed = "migration-failed"
 
-// migrate runs the migrations for real. A failure is theirs, and final: all is
-// rolled back, and production goes on as if nothing had been.
-func (a *attempt) migrate(ctx context.Context) error {
-	m := &migrator{ctx: ctx, conn: a.swapper, plan: a.plan, left: a.left}
+// migrate runs the migrations for real.
+func (a *attempt) migrate(ctx context.Context) error { return a.migrateOn(ctx, a.swapper) }
+
+// migrateOn runs them in the swapping transaction, wherever that is. A failure is
+// theirs, and final: all is rolled back, and production goes on as if nothing had
+// been.
+func (a *attempt) migrateOn(ctx context.Context, swapper *pgx.Conn) error {
+	m := &migrator{ctx: ctx, conn: swapper, plan: a.plan, left: a.left}
 	if v := a.plan.VersionTable; v != nil {
 		m.table = &v.Name
 	}
@@ -159,7 +199,7 @@ func (c *Cutover) vacuumMigrated(ctx context.Context) error {
 		return nil
 	}
 	production, _ := schemaNames(c.Upgrade.Plan)
-	rows, err := c.Sides.Production.Query(ctx, `SELECT pg_catalog.format('%I.%I', n.nspname, c.relname)
+	rows, err := c.Sides.Shadow.Query(ctx, `SELECT pg_catalog.format('%I.%I', n.nspname, c.relname)
 		FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 		WHERE n.nspname = ANY ($1) AND c.relkind IN ('r', 'm') AND (c.reltuples < 0 OR c.relallvisible = 0 AND c.relpages > 0) ORDER BY 1`, production)
 	if err != nil {
@@ -174,159 +214,10 @@ func (c *Cutover) vacuumMigrated(ctx context.Context) error {
 
 func (c *Cutover) vacuum(ctx context.Context, tables []string) error {
 	for _, t := range tables {
-		_, err := c.Sides.Production.Exec(ctx, "VACUUM (ANALYZE) "+t)
+		_, err := c.Sides.Shadow.Exec(ctx, "VACUUM (ANALYZE) "+t)
 		if err != nil && pg.State(err) != pg.UndefinedTable { // dropped since
 			return fmt.Errorf("vacuum %s: %w", t, err)
 		}
 	}
 	return nil
-}
-
-// Trial is what a run of the migrations on the followed shadow, rolled back, has
-// shown.
-type Trial struct {
-	Files   []FileTime `json:"files"`
-	TotalMS float64    `json:"total_ms"`
-	// Failed is the migration's own error; empty: none.
-	Failed string `json:"failed,omitempty"`
-	Where  string `json:"where,omitempty"` // of the failure
-	// Skipped is why no trial is possible; empty: there was one.
-	Skipped string `json:"skipped,omitempty"`
-}
-
-// errOutside ends a trial that would lock what clients use.
-var errOutside = errors.New("it would lock")
-
-// Trial runs the migrations that are kept for behind the fence on the shadow, as
-// it is followed, under the true names, and rolls everything back. Nobody sees
-// it: production's tables are not locked, and names are looked up in committed
-// catalogs. The caller replays nothing meanwhile. Where the migrations lock
-// tables that do not move, or objects would have to be moved one by one, there
-// is no trial, and it says so. Tables that it wrote want a VACUUM.
-func (c *Cutover) Trial(ctx context.Context) (trial Trial, err error) {
-	p, err := openPair(ctx, c.DSN)
-	if err != nil {
-		return trial, err
-	}
-	defer p.close(ctx)
-	f, err := gather(ctx, p.onlook, c.Upgrade.Plan)
-	if err != nil {
-		return trial, err
-	}
-	if f.oneByOne() {
-		trial.Skipped = "a schema holds an extension that cannot move along, so that objects are moved one by one, which would lock production's tables"
-		return trial, nil
-	}
-	m := &migrator{ctx: ctx, conn: p.swapper, plan: c.Upgrade.Plan, left: func() int64 { return 0 }}
-	m.check = c.locksNothingOutside(ctx, p)
-	if v := m.plan.VersionTable; v != nil && v.Moves {
-		m.table = &v.Name
-	}
-	wrote, err := c.tryMigrations(ctx, p, f, m)
-	trial.Files = m.times
-	for _, t := range m.times {
-		trial.TotalMS += t.MS
-	}
-	var failed *MigrationError
-	switch {
-	case errors.As(err, &failed):
-		trial.Failed, trial.Where = failed.Error(), failed.Where()
-		return trial, nil
-	case errors.Is(err, errOutside):
-		trial.Skipped = err.Error()
-		return trial, nil
-	case err != nil:
-		return trial, err
-	}
-	p.close(ctx)
-	return trial, c.vacuum(ctx, wrote)
-}
-
-// trialSequences put the shadow's own sequences where a swap would, with a file
-// of their own for this transaction: its rollback takes back what is drawn.
-func trialSequences(ctx context.Context, p *pair, plan *plans.Plan) ([]string, error) {
-	going, err := successions(ctx, plan, p.onlook, p.onlook)
-	if err != nil {
-		return nil, err
-	}
-	var all []string
-	for _, s := range going {
-		all = append(all, s.proceed(s.plan.Shadow.Quoted())...)
-	}
-	for _, s := range plan.Sequences {
-		if s.Production.IsZero() {
-			all = append(all, "ALTER SEQUENCE "+s.Shadow.Quoted()+" RESTART", ownSequence(s))
-		}
-	}
-	return all, nil
-}
-
-// tryMigrations names the shadow's tables that it wrote, by their names before
-// the swap.
-func (c *Cutover) tryMigrations(ctx context.Context, p *pair, f *facts, m *migrator) (wrote []string, err error) {
-	script := []string{"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE", fmt.Sprintf("SET LOCAL lock_timeout = %d", lateLock.Milliseconds())}
-	sequences, err := trialSequences(ctx, p, c.Upgrade.Plan)
-	if err != nil {
-		return nil, err
-	}
-	script = append(script, sequences...)
-	script = append(script, entryStatements(c.trialEntries(f.outside))...)
-	script = append(script, names(trialPlan(c.Upgrade.Plan), f.moves)...)
-	for _, sql := range script {
-		if err := pg.ExecScript(ctx, p.swapper, sql); err != nil {
-			return nil, fmt.Errorf("prepare the trial of the migrations: %w", err)
-		}
-	}
-	if err := m.run(); err != nil {
-		return nil, err
-	}
-	_, shadow := schemaNames(c.Upgrade.Plan)
-	rows, err := p.onlook.Query(ctx, `SELECT DISTINCT pg_catalog.format('%I.%I', n.nspname, c.relname)
-		FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_class c ON c.oid = l.relation JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-		WHERE l.pid = $1 AND l.locktype = 'relation' AND l.mode <> 'AccessShareLock' AND c.relkind = 'r' AND n.nspname = ANY ($2)`, p.pid, shadow)
-	if err != nil {
-		return nil, err
-	}
-	return pgx.CollectRows(rows, pgx.RowTo[string])
-}
-
-// trialEntries are the swap's own without foreign keys to tables that stay: to
-// add one locks these against writers.
-func (c *Cutover) trialEntries(outside []pg.Name) []plans.Entry {
-	return slices.DeleteFunc(slices.Clone(c.Parts.SwapEntries()), func(e plans.Entry) bool {
-		return e.Tag == "FK CONSTRAINT" && slices.ContainsFunc(outside, func(n pg.Name) bool {
-			return strings.Contains(e.SQL, "REFERENCES "+n.String()) || strings.Contains(e.SQL, "REFERENCES "+n.Quoted())
-		})
-	})
-}
-
-//go:embed sql/outsidelocks.sql
-var outsideLocksSQL string
-
-// locksNothingOutside ends a trial that holds a lock on what clients use. The
-// other session's look tells what was there before.
-func (c *Cutover) locksNothingOutside(ctx context.Context, p *pair) func(string, syntax.ScriptStatement) error {
-	_, shadow := schemaNames(c.Upgrade.Plan)
-	return func(file string, s syntax.ScriptStatement) error {
-		var locked *string
-		if err := p.onlook.QueryRow(ctx, outsideLocksSQL, p.pid, shadow).Scan(&locked); err != nil {
-			return fmt.Errorf("look what the trial locks: %w", err)
-		}
-		if locked == nil {
-			return nil
-		}
-		return fmt.Errorf("%s:%d: %w %s, which clients use", file, s.Line, errOutside, *locked)
-	}
-}
-
-// trialPlan is without shared sequences: to move one locks it against nextval.
-func trialPlan(plan *plans.Plan) *plans.Plan {
-	tried := *plan
-	tried.Shared = nil
-	for _, s := range plan.Shared {
-		if s.Kind != "SEQUENCE" {
-			tried.Shared = append(tried.Shared, s)
-		}
-	}
-	return &tried
 }

@@ -114,6 +114,27 @@ func (m *migrator) asClient() error {
 	if err != nil {
 		return fmt.Errorf("set what a session of production has: %w", err)
 	}
+	return m.asRole()
+}
+
+// asRole lets the session be that of the role which migrates production, where
+// the shadow is reached as another.
+func (m *migrator) asRole() error {
+	role := m.plan.Behind.Role
+	if role == "" {
+		return nil
+	}
+	var superuser bool
+	if err := m.conn.QueryRow(m.ctx, `SELECT pg_catalog.current_setting('is_superuser')::boolean`).Scan(&superuser); err != nil {
+		return fmt.Errorf("ask who we are: %w", err)
+	}
+	set := "SET ROLE "
+	if superuser { // so that session_user is the same too
+		set = "SET SESSION AUTHORIZATION "
+	}
+	if err := pg.ExecScript(m.ctx, m.conn, set+pg.Ident(role)); err != nil {
+		return fmt.Errorf("become the role of production.dsn: %w", err)
+	}
 	return nil
 }
 
@@ -306,7 +327,11 @@ func (m *migrator) SetVersion(version int, dirty bool) error {
 	if m.table == nil {
 		return nil
 	}
-	script := strings.Join(versionRow(*m.table, int64(version)), "; ")
+	row := versionRow(*m.table, int64(version))
+	if m.plan.VersionTable.Exists { // CREATE TABLE IF NOT EXISTS wants CREATE on the schema all the same
+		row = row[1:]
+	}
+	script := strings.Join(row, "; ")
 	if dirty {
 		script += "; UPDATE " + m.table.Quoted() + " SET dirty = true"
 	}

@@ -212,7 +212,7 @@ func (c *Cutover) attempt(ctx context.Context, out *Outcome) error {
 }
 
 // ownWork are the steps that take their time by themselves.
-var ownWork = []string{"swap", "swap the names", "swap on the shadow"}
+var ownWork = []string{"swap", "swap the names", "swap on the shadow", "run the migrations"}
 
 // judge turns what a budget, a lock or a deadlock ended into a notNow: the
 // transaction is gone and nothing has changed. Other errors pass.

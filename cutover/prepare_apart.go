@@ -68,5 +68,12 @@ func versionThere(plan *plans.Plan) []string {
 	if len(statements) == 0 || plan.VersionTable.Exists {
 		return statements
 	}
-	return append([]string{"CREATE SCHEMA IF NOT EXISTS " + pg.Ident(plan.VersionTable.Name.Schema)}, statements...)
+	schema := "CREATE SCHEMA IF NOT EXISTS " + pg.Ident(plan.VersionTable.Name.Schema)
+	if plan.Behind == nil {
+		return append([]string{schema}, statements...)
+	}
+	if plan.Behind.Role != "" { // it makes the table, as in place
+		schema += " AUTHORIZATION " + pg.Ident(plan.Behind.Role)
+	}
+	return []string{schema}
 }

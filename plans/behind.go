@@ -12,7 +12,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/pgumbra/pgumbra/internal/human"
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans/catalog"
 	"github.com/pgumbra/pgumbra/plans/syntax"
@@ -31,6 +30,9 @@ type Behind struct {
 	// Session are the settings that a session of production.dsn has by itself:
 	// the migrations run under them, as in place.
 	Session map[string]string `json:"session"`
+	// Role is whom production.dsn leads to, where shadow.dsn leads to another: what
+	// the migrations make belongs to it. Empty: the same.
+	Role string `json:"role,omitempty"`
 	// EstimateMS is a rough guess from the sizes of the tables that the files
 	// name; the trial on the followed shadow measures it.
 	EstimateMS int64 `json:"estimate_ms"`
@@ -127,11 +129,6 @@ func (m *maker) wishedCut(window []Migration) error {
 	case m.file.Build == BehindFence:
 		m.cut = cut{window[0].Version, []Reason{{Where: m.file.Where("build"), Message: "the plan file says so"}}}
 	}
-	if m.cut.from != 0 && m.plan.Elsewhere {
-		m.blocker("behind-fence-remote", m.file.Name, "migrations cannot run behind the fence where the shadow is another database, not yet",
-			"leave build and migrations.behind_fence_from away, and describe what is not understood in the plan file under tables")
-		return errBlocked
-	}
 	return nil
 }
 
@@ -148,6 +145,7 @@ func (m *maker) keepScripts(files []Migration) error {
 		for _, n := range notices {
 			m.find(finding(n))
 		}
+		m.namesProductionsDatabase(f.Name, statements)
 		m.plan.Behind.Files = append(m.plan.Behind.Files, BehindFile{f.Version, f.Name, statements})
 	}
 	return nil
@@ -158,7 +156,7 @@ func (m *maker) keepScripts(files []Migration) error {
 // gain by another cut.
 func (m *maker) earlier() (cut, bool) {
 	next := cut{why: m.cut.why}
-	if m.file.Build != Auto || m.plan.Elsewhere || m.migrations == nil || m.plan.ToVersion == nil || m.file.Migrations.BehindFenceFrom != nil {
+	if m.file.Build != Auto || m.migrations == nil || m.plan.ToVersion == nil || m.file.Migrations.BehindFenceFrom != nil {
 		return next, false
 	}
 	files := m.understood()
@@ -282,82 +280,18 @@ func (m *maker) rememberSession(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
-	all := maps.Clone(m.session.parameters)
+	all := maps.Clone(m.session.texts) // another server may have other defaults
+	maps.Copy(all, m.session.parameters)
 	for _, name := range pg.PinnedNames() {
 		var value *string
 		if err := conn.QueryRow(ctx, `SELECT pg_catalog.current_setting($1, true)`, name).Scan(&value); err != nil {
 			return fmt.Errorf("read %s: %w", name, err)
 		}
-		if value != nil && !ownParameters.MatchString(name) {
+		if value != nil && !ownParameters.MatchString(name) && name != "client_connection_check_interval" { // by which an orphan of ours ends
 			all[name] = *value
 		}
 	}
 	all["search_path"] = m.session.path
 	m.plan.Behind.Session = all
-	return nil
-}
-
-// Bytes a second that an UPDATE or a rewrite of a table gets through, the slow
-// end of what small machines reach.
-const behindRate = 50_000_000
-
-// estimateBehind guesses: a millisecond for each statement, and one pass over
-// each table that a statement names.
-func (m *maker) estimateBehind() {
-	var ms int64
-	for _, f := range m.plan.Behind.Files {
-		ms += int64(len(f.Statements))
-	}
-	for i := range m.plan.Sources {
-		if s := &m.plan.Sources[i]; m.mentioned(s.Name.Name) {
-			ms += s.Bytes * 1000 / behindRate
-		}
-	}
-	m.plan.Behind.EstimateMS = ms
-}
-
-// behindTold says what the cut costs.
-func (m *maker) behindTold(ctx context.Context) error {
-	if m.plan.Behind == nil {
-		return nil
-	}
-	m.estimateBehind()
-	m.tellBehind(m.plan.Behind)
-	return m.rememberSession(ctx)
-}
-
-func (m *maker) tellBehind(b *Behind) {
-	where := ""
-	if len(b.Why) > 0 {
-		where = b.Why[0].Where
-	}
-	m.find(Finding{Level: Warning, Code: "behind-fence", Object: b.Files[0].Name, Where: where,
-		Message: fmt.Sprintf("%s from %s on run for real behind the fence, about %d ms while writers wait and readers do not: %s",
-			human.Plural(len(b.Files), "migration"), b.Files[0].Name, b.EstimateMS, b.reasons()),
-		Fix: "nothing, if writers can wait that long; a trial on the followed shadow measures it before the cutover. Otherwise describe the rows in the plan file under tables, or use build: direct to see what is not understood"})
-	if m.plan.Settings.Watch.Enabled {
-		level := Warning
-		if m.plan.Settings.Watch.RequireReverse {
-			level = Blocker
-		}
-		m.find(Finding{Level: level, Code: "behind-fence-one-way", Object: b.Files[0].Name, Where: where,
-			Message: "what is written after the cutover is not recorded for the way back: no reverse flow leads through migrations that ran behind the fence",
-			Fix:     "nothing, if there is no need to go back; otherwise describe the rows in the plan file under tables"})
-	}
-}
-
-func (b *Behind) reasons() string {
-	var all []string
-	for _, r := range b.Why {
-		text := strings.TrimSpace(r.Object + ": " + r.Message)
-		if r.Where != "" {
-			text = r.Where + ": " + strings.TrimPrefix(text, ": ")
-		}
-		all = append(all, strings.TrimPrefix(text, ": "))
-	}
-	const shown = 3
-	if len(all) > shown {
-		all = append(all[:shown], fmt.Sprintf("and %d more", len(all)-shown))
-	}
-	return strings.Join(all, "; ")
+	return m.behindThere(ctx)
 }

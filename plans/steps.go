@@ -136,6 +136,9 @@ func (p *Plan) cutoverSteps() []Step {
 func (p *Plan) behindStep(mode, held string) Step {
 	s := Step{Phase: "cutover", Title: "Swap the names and run the migrations that are not understood, for real", Lock: mode,
 		Waits: held + "; readers go on with the old tables until the commit"}
+	if p.Elsewhere {
+		s.Title, s.Waits = "In the same transaction, run the migrations that are not understood, for real", held
+	}
 	if p.Behind == nil {
 		return s
 	}

@@ -45,6 +45,7 @@ func (p *Plan) cutoverApart() []Step {
 		{Phase: "cutover", Title: "Drain: replay the last changes", Lock: mode, Waits: queued, SQL: []string{"-- the last batches, as while following"}},
 		{Phase: "cutover", Title: "On the shadow, in a transaction that stays open: sequences, foreign keys (not validated yet), triggers, rules, what the database itself has, the gate opened, and the names",
 			Lock: mode, Waits: queued, SQL: p.preparedSQL()},
+		p.behindStep(mode, queued),
 		{Phase: "cutover", Title: "Close production: its tables refuse writes (SQLSTATE 25006) and name the new place; the capture stays, for the case that all is undone", Lock: mode, Waits: queued, SQL: append(p.farFenceSQL(), "COMMIT -- in production")},
 		{Phase: "cutover", Title: leadTitle, Lock: noLock, Waits: queued, SQL: []string{"-- by hand: to the database of shadow.dsn"}},
 		{Phase: "cutover", Title: "Commit on the shadow: this decides; then the clients go on", Lock: noLock, Waits: "nobody from here on", SQL: []string{"COMMIT -- on the shadow"}},
@@ -53,7 +54,7 @@ func (p *Plan) cutoverApart() []Step {
 
 func (p *Plan) preparedSQL() []string {
 	all := append(p.sequenceSQL(), p.swapEntrySQL()...)
-	if p.Settings.Watch.Enabled {
+	if p.Reversible() {
 		all = append(all, "SELECT … -- looks that the triggers of the reverse capture are on the new tables")
 	}
 	all = append(all, p.openSQL()...)
@@ -77,7 +78,7 @@ func (p *Plan) preparedSQL() []string {
 func (p *Plan) readySQL() []string {
 	all := []string{"CREATE OR REPLACE FUNCTION pgumbra.fence_" + runID + "() … -- in production"}
 	for _, n := range p.shadowRelations() {
-		if p.Settings.Watch.Enabled {
+		if p.Reversible() {
 			all = append(all, "CREATE TRIGGER … ON "+n.Quoted()+" -- those of the reverse capture, silent until the swap")
 		}
 	}

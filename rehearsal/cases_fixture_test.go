@@ -2,6 +2,7 @@ package rehearsal_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -24,6 +25,7 @@ import (
 // folder is a case as it stands on the disk.
 type folder struct {
 	t      *testing.T
+	where  place
 	dir    string
 	setup  setup
 	expect expect
@@ -33,9 +35,26 @@ type folder struct {
 type setup struct {
 	Createdb     string `yaml:"createdb"`      // options of CREATE DATABASE
 	Role         string `yaml:"role"`          // whom pgumbra connects as; the superuser otherwise
+	ShadowRole   string `yaml:"shadow_role"`   // whom pgumbra connects as to the shadow; role otherwise
 	InPlaceRole  string `yaml:"in_place_role"` // whom the migrations in place connect as; role otherwise
 	VersionTable string `yaml:"version_table"` // own: production.sql makes it
-	Shadow       string `yaml:"shadow"`        // database: the shadow is another one; production's own otherwise
+	Shadow       string `yaml:"shadow"`        // database: the shadow is another one; both: once so, once not; production's own otherwise
+}
+
+// place is where the shadow is, in a run of a case.
+type place struct {
+	name    string // behind the case's
+	another bool   // a database of its own
+}
+
+func (c *folder) places() []place {
+	switch c.setup.Shadow {
+	case "both":
+		return []place{{}, {name: ", another database", another: true}}
+	case "database":
+		return []place{{another: true}}
+	}
+	return []place{{}}
 }
 
 // expect is expect.yaml.
@@ -110,6 +129,9 @@ func (c *folder) build(ctx context.Context) *fixture {
 	f := &fixture{folder: c, log: slog.New(slog.NewTextHandler(c.t.Output(), nil))}
 	server := testcontainers.Shared(c.t)
 	name := "case_" + strings.ReplaceAll(filepath.Base(c.dir), "-", "_")
+	if c.setup.Shadow == "both" && c.where.another {
+		name += "_far"
+	}
 	f.production, f.twin = server.DSN(name), server.DSN(name+"_twin")
 	f.served = f.production
 	admin := server.DSN("postgres")
@@ -121,7 +143,7 @@ func (c *folder) build(ctx context.Context) *fixture {
 	f.script(ctx, f.production, "production.sql")
 	f.script(ctx, f.production, "rows.sql")
 	c.database(ctx, admin, name+"_twin", pgx.Identifier{name}.Sanitize())
-	if c.setup.Shadow != "" {
+	if c.where.another {
 		f.served = server.DSN(name + "_shadow")
 		c.database(ctx, admin, name+"_shadow", "template0 "+c.setup.Createdb)
 	}
@@ -185,7 +207,7 @@ func (f *fixture) writePlan() {
 	lines.Migrations = complete(lines.Migrations, "path", f.migrations)
 	lines.Rest = complete(lines.Rest, "name", "up")
 	if f.served != f.production {
-		lines.Rest = complete(lines.Rest, "shadow", map[string]any{"dsn": f.as(f.served, f.setup.Role)})
+		lines.Rest = complete(lines.Rest, "shadow", map[string]any{"dsn": f.as(f.served, cmp.Or(f.setup.ShadowRole, f.setup.Role))})
 	}
 	// A loaded machine must not fail a case: nobody waits behind these locks.
 	lines.Rest = complete(lines.Rest, "cutover", map[string]any{"max_stall": "10s", "lock_timeout": "2s"})

@@ -33,20 +33,23 @@ func TestCases(t *testing.T) {
 	}
 	for _, file := range folders {
 		dir := filepath.Dir(file)
-		t.Run(filepath.Base(dir), func(t *testing.T) {
-			t.Parallel()
-			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
-			defer cancel()
-			c := readCase(t, dir)
-			f := c.build(ctx)
-			switch c.expect.Result {
-			case "equal":
-				f.upgrade(ctx)
-				f.compare(ctx)
-			case "blocker":
-				f.refused(ctx)
-			}
-		})
+		for _, where := range readCase(t, dir).places() {
+			t.Run(filepath.Base(dir)+where.name, func(t *testing.T) {
+				t.Parallel()
+				ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+				defer cancel()
+				c := readCase(t, dir)
+				c.where = where
+				f := c.build(ctx)
+				switch c.expect.Result {
+				case "equal":
+					f.upgrade(ctx)
+					f.compare(ctx)
+				case "blocker":
+					f.refused(ctx)
+				}
+			})
+		}
 	}
 }
 

@@ -25,10 +25,10 @@ func (f *MigrationFailed) Error() string {
 type trials struct {
 	last *cutover.Trial // nil: none in this process
 	at   time.Time
-	next time.Time // after one that met somebody else's lock
+	next time.Time // after one that something stood against
 }
 
-// tryAgain is the pause after a trial that met somebody else's lock.
+// tryAgain is the pause after a trial that something stood against.
 const tryAgain = 5 * time.Second
 
 // try runs the migrations that are kept for behind the fence on the shadow and
@@ -44,9 +44,8 @@ func (w *worker) try(ctx context.Context, wanted bool) error {
 	}
 	w.log.Info("trying the migrations that run behind the fence", "files", len(w.run.Plan.Behind.Files))
 	trial, err := w.newCutover().Trial(ctx)
-	switch pg.State(err) {
-	case pg.LockNotAvailable, pg.DeadlockDetected, pg.QueryCanceled:
-		w.log.Warn("the trial met somebody else's lock", "error", err)
+	if why := cutover.Hindered(err); why != "" {
+		w.log.Warn("no trial is possible now", "why", why)
 		t.next = time.Now().Add(tryAgain)
 		return nil
 	}
