@@ -27,13 +27,13 @@ func (m *maker) checkPrivileges(ctx context.Context) error {
 		m.missing("the control schema and the shadow's schemas cannot be made", "GRANT CREATE ON DATABASE "+pg.Ident(m.session.database)+" TO "+us+";")
 	}
 	if !createDB && m.file.Scratch.DSN == "" {
-		m.missing("the scratch database cannot be made", "ALTER ROLE "+us+" CREATEDB; or name another server by scratch.dsn")
+		m.missing("the scratch database cannot be made", "ALTER ROLE "+us+" CREATEDB; or name a throw-away server by scratch.dsn")
 	}
 	if !stats {
 		m.missing("the state of other sessions cannot be seen, so that a cutover could not tell who is in its way", "GRANT pg_read_all_stats TO "+us+";")
 	}
 	if names := m.rowSecured(); len(names) > 0 && !bypass {
-		m.missing("row security is forced on "+strings.Join(names, ", ")+": rows would be hidden from copy and verification", "ALTER ROLE "+us+" BYPASSRLS;")
+		m.missing("row security is forced on "+strings.Join(names, ", ")+": rows would be hidden from copy and verification", "ALTER ROLE "+us+" BYPASSRLS; and after pgumbra finish ALTER ROLE "+us+" NOBYPASSRLS;")
 	}
 	return m.checkOwners(ctx)
 }

@@ -18,11 +18,12 @@ var rolesSQL string
 // role is one of a server's, with what makes it what it is.
 type role struct {
 	Name        string
-	Attributes  []string // as CREATE ROLE takes them, each one
+	Attributes  []string // as CREATE ROLE takes them, each one but SUPERUSER
 	Login       bool     // clients may come in as it
 	Groups      []string // names of those of MemberOf that do not come with PostgreSQL
-	MemberOf    []string // GRANT … TO it, without the GRANT
+	MemberOf    []string // GRANT … TO it, without the GRANT; superusers left out
 	Settings    []string // name=value, for every database
+	Powers      []string // what makes it master of the whole server: no statement that we print gives that
 	HasPassword *bool    // nil: not readable
 }
 
@@ -157,7 +158,7 @@ func readRoles(ctx context.Context, db pg.Querier, superuser bool) ([]role, erro
 func (r role) create() string {
 	all := []string{strings.TrimSpace("CREATE ROLE "+pg.Ident(r.Name)+" "+strings.Join(without(r.Attributes, standardAttributes), " ")) + ";"}
 	all = append(append(all, r.grants(r.MemberOf)...), r.set(r.Settings)...)
-	text := strings.Join(all, " ")
+	text := strings.Join(all, " ") + powersHint(r.Powers)
 	if r.Login && (r.HasPassword == nil || *r.HasPassword) {
 		text += passwordHint
 	}
@@ -171,6 +172,14 @@ var standardAttributes = []string{"NOSUPERUSER", "INHERIT", "NOCREATEROLE", "NOC
 // without are the words of one list that the other has not.
 func without(all, there []string) []string {
 	return slices.DeleteFunc(slices.Clone(all), func(s string) bool { return slices.Contains(there, s) })
+}
+
+// powersHint: what production gives to a role was decided for its server alone.
+func powersHint(powers []string) string {
+	if len(powers) == 0 {
+		return ""
+	}
+	return " -- in production it has " + strings.Join(powers, ", ") + " too; clients that need that there are for its DBA to judge"
 }
 
 const passwordHint = " -- and its password, which a superuser can carry over unread: pg_dumpall --roles-only writes it as ALTER ROLE … PASSWORD '<hash>'"
@@ -200,8 +209,10 @@ func (m *maker) compareRole(ours, theirs role) {
 	}
 	differs = append(differs, ours.grants(without(ours.MemberOf, theirs.MemberOf))...)
 	differs = append(differs, ours.set(without(ours.Settings, theirs.Settings))...)
-	if len(differs) > 0 {
-		m.warning("role-differs", ours.Name, "this role can or finds something in production that it does not on the shadow's server", strings.Join(differs, " "))
+	powers := powersHint(without(ours.Powers, theirs.Powers))
+	if len(differs) > 0 || powers != "" {
+		m.warning("role-differs", ours.Name, "this role can or finds something in production that it does not on the shadow's server",
+			strings.TrimSpace(strings.Join(differs, " ")+powers))
 	}
 	if ours.Login && ours.HasPassword != nil && theirs.HasPassword != nil && *ours.HasPassword && !*theirs.HasPassword {
 		m.warning("role-password", ours.Name, "this role has a password in production and none on the shadow's server",
@@ -247,9 +258,16 @@ func (m *maker) checkStillMay(ctx context.Context, db pg.Querier) error {
 		return fmt.Errorf("read our privileges on the shadow: %w", err)
 	}
 	database, us := pg.Ident(m.side.database), pg.Ident(m.side.user)
-	if !connect || !create {
+	var lost []string
+	if !connect {
+		lost = append(lost, "CONNECT")
+	}
+	if !create {
+		lost = append(lost, "CREATE")
+	}
+	if len(lost) > 0 {
 		m.missingThere("with production's privileges we could not connect to the shadow's database any more, or not rename its schemas",
-			"GRANT CONNECT, CREATE ON DATABASE "+database+" TO "+us+";")
+			"GRANT "+strings.Join(lost, ", ")+" ON DATABASE "+database+" TO "+us+";")
 	}
 	for _, s := range m.plan.Schemas {
 		if s.Swap != Move {

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -86,8 +87,17 @@ func (s *shop) plan(t *testing.T) *Plan {
 	if err != nil {
 		t.Fatal(err)
 	}
+	for _, f := range p.Findings {
+		if statements, _, _ := strings.Cut(f.Fix, " -- "); widening.MatchString(statements) {
+			t.Errorf("the fix of %s (%s) gives more than an upgrade needs: %s", f.Code, f.Object, f.Fix)
+		}
+	}
 	return p
 }
+
+// widening are statements that no finding of any plan advises, whatever
+// production has.
+var widening = regexp.MustCompile(`(?i)(^|[^O])SUPERUSER *;|GRANT ALL|GRANT "?(postgres|pg_(read|write)_(all_data|server_files)|pg_execute_server_program|pg_signal_backend|pg_maintain)\b|ON ALL (FUNCTIONS|ROUTINES)`)
 
 // runnable makes a plan that must have no blocker.
 func (s *shop) runnable(t *testing.T) *Plan {
