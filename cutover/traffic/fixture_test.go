@@ -28,9 +28,11 @@ type fixture struct {
 	traffic *Traffic
 }
 
+func shopFile() *plans.File { return &plans.File{Name: "shop-v2", Settings: plans.DefaultSettings()} }
+
 func start(t *testing.T, o testcontainers.PgBouncerOptions) *fixture {
 	t.Helper()
-	f := &fixture{t: t, file: &plans.File{Name: "shop-v2", Settings: plans.DefaultSettings()}}
+	f := &fixture{t: t, file: shopFile()}
 	f.file.Production.DSN, f.file.Shadow.DSN = testcontainers.Database(t), testcontainers.Database(t)
 	if o.Databases == nil {
 		o.Databases = map[string]string{"shop": f.file.Production.DSN}

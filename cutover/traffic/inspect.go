@@ -45,8 +45,7 @@ func (p *pool) inspect(ctx context.Context) (findings, error) {
 		}
 	}
 	if known {
-		err = i.inForce(ctx, e)
-		i.places(ctx, e)
+		err = errors.Join(i.inForce(ctx, e), i.places(ctx, e))
 	}
 	return i.found, err
 }
@@ -235,7 +234,7 @@ func leadsTo(s state) string {
 
 // places looks where the entry leads and where the switch would lead, as far
 // as both can be reached from here.
-func (i *inspection) places(ctx context.Context, e entry) {
+func (i *inspection) places(ctx context.Context, e entry) error {
 	side, err := i.place(e, e.leads)
 	if err != nil {
 		i.block("kept", err.Error(), "make "+i.kept(e.path)+" readable")
@@ -245,6 +244,10 @@ func (i *inspection) places(ctx context.Context, e entry) {
 		i.sameDatabase(ctx, i.plan.Production.DSN, e.leads, "production", "correct traffic.pgbouncer.database, or production.dsn")
 	}
 	i.sameDatabase(ctx, i.plan.Shadow.DSN, i.target, "the shadow", "correct traffic.pgbouncer.target")
+	if side != Production {
+		return nil
+	}
+	return i.logins(ctx, e)
 }
 
 func (i *inspection) sameDatabase(ctx context.Context, dsn string, a Address, what, fix string) {
