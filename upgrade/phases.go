@@ -42,7 +42,7 @@ var life = []phase{
 // live goes through [life] until one asks to stop ([errStop]), fails, or
 // the run is over.
 func (w *worker) live(ctx context.Context) error {
-	err := w.mirrored(ctx, w.phases)
+	err := w.mirrored(ctx, func(ctx context.Context) error { return w.besideClients(ctx, w.phases) })
 	if w.run.Phase != control.Finished || err != nil && !errors.Is(err, errStop) {
 		return err
 	}

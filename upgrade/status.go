@@ -172,6 +172,13 @@ func (s *Status) read(ctx context.Context, tx pgx.Tx, run *control.Run) error {
 		if err := s.readConditions(ctx, tx, run); err != nil {
 			return err
 		}
+		if s.Leader != nil {
+			against, err := control.LastClients(ctx, tx, run)
+			if err != nil {
+				return err
+			}
+			s.Blockers = append(s.Blockers, against...)
+		}
 		if run.Plan.Behind != nil {
 			if s.Trial, err = readTrial(ctx, tx, run); err != nil {
 				return err
