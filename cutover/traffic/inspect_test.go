@@ -3,6 +3,7 @@ package traffic
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -14,6 +15,9 @@ import (
 	"github.com/pgumbra/pgumbra/plans"
 	"github.com/pgumbra/pgumbra/testcontainers"
 )
+
+// password is the one of most connection strings here.
+var password = regexp.MustCompile(`secret@|[=:"']secret`)
 
 // codes are those of findings, blockers marked.
 func (f *fixture) codes() []string {
@@ -29,7 +33,7 @@ func (f *fixture) codes() []string {
 			code += "!"
 		}
 		codes = append(codes, code)
-		if x.Message == "" || x.Fix == "" || strings.Contains(x.Message+x.Fix, "secret") {
+		if x.Message == "" || x.Fix == "" || password.MatchString(x.Message+x.Fix) {
 			f.t.Errorf("%+v", x)
 		}
 	}
