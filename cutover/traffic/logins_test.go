@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgumbra/pgumbra/plans"
 	"github.com/pgumbra/pgumbra/testcontainers"
 )
 
@@ -73,7 +74,7 @@ const lookup = `CREATE SCHEMA IF NOT EXISTS pool;
 type loginCase struct {
 	user      string
 	was, will string // statements on the servers
-	file      string // in auth_file: a password; empty: the secret itself; - nothing
+	file      string // in auth_file: a password; empty: the secret itself; none: no password; - not there
 	settings  map[string]string
 	entry     string // more of the entry
 	want      []string
@@ -96,7 +97,7 @@ var loginCases = map[string]loginCase{
 	"no session allowed":              {user: "few", will: "CREATE ROLE few LOGIN PASSWORD 'geheim' CONNECTION LIMIT 0", file: "geheim", want: []string{"connection-limit!"}, shutOut: true},
 	"md5 against SCRAM": {user: "md5er", was: "SET password_encryption = md5", will: "CREATE ROLE md5er LOGIN PASSWORD 'geheim'",
 		settings: map[string]string{"auth_type": "md5"}, want: []string{"user-login!"}, shutOut: true},
-	"no password needed before": {user: "trusted", will: "CREATE ROLE trusted LOGIN PASSWORD 'geheim'", file: "-",
+	"no password needed before": {user: "trusted", will: "CREATE ROLE trusted LOGIN PASSWORD 'geheim'", file: "none",
 		settings: map[string]string{"auth_type": "trust"}, want: []string{"user-login!"}, shutOut: true},
 	"by auth_query": {user: "found", was: lookup, will: "CREATE ROLE found LOGIN PASSWORD '%s';" + lookup, file: "-", settings: asked},
 	"by auth_query, another secret": {user: "found2", was: lookup, will: "CREATE ROLE found2 LOGIN PASSWORD 'geheim';" + lookup, file: "-", settings: asked,
@@ -122,25 +123,66 @@ func TestUsersOfThePoolGetInAtTheNewPlace(t *testing.T) {
 	for name, c := range loginCases {
 		t.Run(name, func(t *testing.T) {
 			f := c.start(t, was, will)
-			db := c.client(t, f)
-			if !strings.HasPrefix(c.user, "never") && c.reaches(t, db) != nil {
-				t.Fatal("it does not get in at the old server:", c.reaches(t, db))
-			}
-			f.wantCodes(c.want...)
-			if found, _ := f.traffic.Inspect(t.Context()); strings.Contains(fmt.Sprint(found), "geheim") || strings.Contains(fmt.Sprint(found), "SCRAM-SHA-256$") {
-				t.Errorf("a secret is told: %v", found)
-			}
 			if c.user == "never" {
+				f.wantBlockers(c.want)
 				return
 			}
+			db := c.client(t, f)
+			if err := c.reaches(t, db); err != nil {
+				t.Fatal("it does not get in at the old server:", err)
+			}
+			f.wantBlockers(c.want)
 			f.must(f.traffic.Pause)
 			f.must(f.traffic.Switch)
 			f.must(f.traffic.Resume)
-			if err := c.reaches(t, db); (err != nil) != c.shutOut {
+			err := c.reaches(t, db)
+			if err == nil { // who comes later has to get in as well
+				err = c.comes(t, f)
+			}
+			if (err != nil) != c.shutOut {
 				t.Errorf("at the new server: %v", err)
 			}
 		})
 	}
+}
+
+// wantBlockers looks at those alone: warnings are of users of other cases. No
+// secret is told.
+func (f *fixture) wantBlockers(want []string) {
+	f.t.Helper()
+	found, err := f.traffic.Inspect(f.t.Context())
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	var got []string
+	for _, x := range found {
+		if x.Level == plans.Blocker {
+			got = append(got, strings.TrimPrefix(x.Code, "pgbouncer-")+"!")
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		f.t.Error(diff)
+	}
+	if text := fmt.Sprint(found); strings.Contains(text, "geheim") || strings.Contains(text, "SCRAM-SHA-256$") {
+		f.t.Errorf("a secret is told: %s", text)
+	}
+}
+
+// comes is a new client of the case.
+func (c loginCase) comes(t *testing.T, f *fixture) error {
+	t.Helper()
+	config, err := pgx.ParseConfig(c.dsn(t, f))
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.DefaultQueryExecMode = pgx.QueryExecModeSimpleProtocol
+	config.ConnectTimeout = 10 * time.Second
+	db, err := pgx.ConnectConfig(t.Context(), config)
+	if err != nil {
+		return err
+	}
+	t.Cleanup(func() { _ = db.Close(context.Background()) })
+	return c.reaches(t, db)
 }
 
 // start makes the case's role on both servers and a PgBouncer before the old one.
@@ -161,6 +203,11 @@ func (c loginCase) start(t *testing.T, was, will *testcontainers.Server) *fixtur
 		t.Fatal(err)
 	}
 	run(t, next, "DROP ROLE IF EXISTS "+c.user)
+	t.Cleanup(func() {
+		for _, s := range []*testcontainers.Server{was, will} {
+			c.forget(t, s)
+		}
+	})
 	if c.will != "" {
 		run(t, next, strings.ReplaceAll(c.will, "%s", secret))
 	}
@@ -169,6 +216,8 @@ func (c loginCase) start(t *testing.T, was, will *testcontainers.Server) *fixtur
 	case "":
 		users[c.user] = secret
 	case "-":
+	case "none":
+		users[c.user] = ""
 	default:
 		users[c.user] = c.file
 	}
@@ -190,12 +239,17 @@ func (c loginCase) start(t *testing.T, was, will *testcontainers.Server) *fixtur
 // client comes in with the password that the user has in production.
 func (c loginCase) client(t *testing.T, f *fixture) *pgx.Conn {
 	t.Helper()
+	return client(t, c.dsn(t, f))
+}
+
+func (c loginCase) dsn(t *testing.T, f *fixture) string {
+	t.Helper()
 	u, err := url.Parse(f.bouncer.DSN("shop"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	u.User = url.UserPassword(c.user, "geheim")
-	return client(t, u.String())
+	return u.String()
 }
 
 func (c loginCase) reaches(t *testing.T, db *pgx.Conn) error {
@@ -231,5 +285,18 @@ func TestSecretsThatNobodyMayReadAreNamed(t *testing.T) {
 	f.traffic = open(t, f.file)
 	if got := f.codes(); !slices.Contains(got, "user-unknown") || slices.ContainsFunc(got, func(s string) bool { return strings.HasSuffix(s, "!") }) {
 		t.Errorf("%v", got)
+	}
+}
+
+// forget drops the case's role, which no other case is to meet with.
+func (c loginCase) forget(t *testing.T, s *testcontainers.Server) {
+	t.Helper()
+	db, err := pgx.Connect(context.Background(), s.DSN("postgres"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close(context.Background()) }()
+	if _, err := db.Exec(context.Background(), "DROP ROLE IF EXISTS "+c.user); err != nil {
+		t.Error(err)
 	}
 }
