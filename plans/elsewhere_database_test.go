@@ -209,7 +209,7 @@ func TestOurRoleIsNotLockedOutOfTheShadow(t *testing.T) {
 	shadow.fill(t, dba, `ALTER DATABASE DB OWNER TO APP; REVOKE CONNECT ON DATABASE DB FROM APP`)
 	t.Cleanup(func() { shadow.fill(t, dba, `ALTER DATABASE DB OWNER TO CURRENT_USER`) })
 	us := s.deploy(t, shadow, "GRANT "+dba+" TO APP")
-	give := `GRANT CONNECT, CREATE ON DATABASE ` + pg.Ident(shadow.database(t)) + ` TO "` + us + `";`
+	give := `GRANT CONNECT ON DATABASE ` + pg.Ident(shadow.database(t)) + ` TO "` + us + `";`
 	if got := s.plan(t).fixes("shadow-privileges"); !slices.Equal(got, []string{"on the shadow's server: " + give}) {
 		t.Fatalf("%q", got)
 	}
