@@ -40,7 +40,7 @@ var askingCodes = map[uint32]string{
 	pgproto3.AuthTypeSASL:              "scram-sha-256",
 }
 
-// config is a user's way in, as PgBouncer takes it (server_tls_…). Neither
+// config is a user's way in, as PgBouncer takes it (server_tls_...). Neither
 // .pgpass nor the environment gives a password.
 func (d door) config(user, password string) (*pgconn.Config, error) {
 	host := d.Host

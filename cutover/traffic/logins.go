@@ -104,7 +104,7 @@ func (l *logins) everyUser(ctx context.Context) error {
 	slices.SortStableFunc(l.found[before:], func(a, b plans.Finding) int { return strings.Compare(a.Message, b.Message) })
 	if l.theirs.limit >= 0 && l.theirs.limit < l.size && (l.ours.limit < 0 || l.ours.limit > l.theirs.limit) {
 		l.block("connection-limit", fmt.Sprintf("the shadow's database takes %d sessions, and a pool may have %d", l.theirs.limit, l.size),
-			"ALTER DATABASE … CONNECTION LIMIT on the shadow's server, as production has it")
+			"ALTER DATABASE ... CONNECTION LIMIT on the shadow's server, as production has it")
 	}
 	return err
 }
@@ -147,7 +147,7 @@ func (l *logins) against(user, code, message, fix string) {
 	l.note(plans.Warning, code, message, fix)
 }
 
-const carryOver = "carry its hash over unread, as a superuser: pg_dumpall --roles-only on production writes it as ALTER ROLE … PASSWORD '<hash>', to be typed on the shadow's server"
+const carryOver = "carry its hash over unread, as a superuser: pg_dumpall --roles-only on production writes it as ALTER ROLE ... PASSWORD '<hash>', to be typed on the shadow's server"
 
 func (l *logins) judge(ctx context.Context, user string) {
 	theirs, there := l.theirs.known[user]
@@ -160,7 +160,7 @@ func (l *logins) judge(ctx context.Context, user string) {
 		l.against(user, "user-login", "user "+user+" gets in in production, and its role may not log in on the shadow's server", "on the shadow's server: ALTER ROLE "+name+" LOGIN;")
 		return
 	case theirs.Expired && !ours.Expired:
-		l.against(user, "user-login", "the password of user "+user+" has expired on the shadow's server, and not in production", "on the shadow's server: ALTER ROLE "+name+" VALID UNTIL …; as production has it")
+		l.against(user, "user-login", "the password of user "+user+" has expired on the shadow's server, and not in production", "on the shadow's server: ALTER ROLE "+name+" VALID UNTIL ...; as production has it")
 		return
 	case theirs.Limit >= 0 && theirs.Limit < l.size && (ours.Limit < 0 || ours.Limit > theirs.Limit):
 		l.against(user, "connection-limit", fmt.Sprintf("role %s may have %d sessions on the shadow's server, and its pool %d", user, theirs.Limit, l.size),
