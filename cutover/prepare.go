@@ -133,6 +133,10 @@ func versionRow(name pg.Name, version int64) []string {
 	}
 }
 
+// CodeKeyViolated is the code of a blocker: rows break a foreign key that the
+// migrations bring.
+const CodeKeyViolated = "foreign-key-violated"
+
 // orphans asks for rows without the row they refer to: validating their
 // foreign keys after the swap would fail.
 func (c *Cutover) orphans(ctx context.Context) error {
@@ -146,7 +150,7 @@ func (c *Cutover) orphans(ctx context.Context) error {
 	}
 	var all []Blocker
 	for _, v := range violated {
-		all = append(all, Blocker{Code: "foreign-key-violated", Message: v, Fix: "correct the rows in production"})
+		all = append(all, Blocker{Code: CodeKeyViolated, Message: v, Fix: "correct the rows in production", Lasting: true})
 	}
 	if len(all) > 0 {
 		return refuse(all...)

@@ -90,6 +90,9 @@ func (w *worker) cutOver(ctx context.Context) (bool, error) {
 	if failed := failedMigration(outcome.Blockers); failed != nil {
 		return false, errors.Join(control.NoteTrial(ctx, w.sides.Production, w.run, failed.Trial), failed)
 	}
+	if err := violatedKeys(outcome.Blockers); err != nil && w.unattended() {
+		return false, err
+	}
 	if slices.ContainsFunc(outcome.Blockers, func(b cutover.Blocker) bool { return b.Lasting }) {
 		w.swapping.tried = w.run.Plan.Settings.Cutover.Attempts
 	}

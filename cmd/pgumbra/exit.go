@@ -40,6 +40,7 @@ func exitCode(err error) int {
 		blocked   *upgrade.Blocked
 		different *upgrade.Different
 		failed    *upgrade.MigrationFailed
+		violated  *upgrade.KeysViolated
 		led       *upgrade.ErrLed
 		refused   *plans.RefusedError
 	)
@@ -52,7 +53,7 @@ func exitCode(err error) int {
 		return exitInterrupted
 	case errors.As(err, &usage), errors.As(err, &file):
 		return exitUsage
-	case errors.As(err, &blocked), errors.As(err, &different), errors.As(err, &failed), errors.As(err, &refused):
+	case errors.As(err, &blocked), errors.As(err, &different), errors.As(err, &failed), errors.As(err, &violated), errors.As(err, &refused):
 		return exitFindings
 	case errors.As(err, &led), errors.Is(err, control.ErrDeposed):
 		return exitLed
