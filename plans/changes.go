@@ -45,6 +45,9 @@ func (w *watched) SetVersion(version int, dirty bool) error {
 // fileRan notes what a file has changed. What cannot be looked at, or in time,
 // is told together with what comes after it.
 func (m *maker) fileRan(ctx context.Context, version int64) {
+	if m.sampled { // it was told of the first run
+		return
+	}
 	if m.watcher.last == nil {
 		m.watcher.last = m.before
 	}

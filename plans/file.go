@@ -21,7 +21,7 @@ type File struct {
 	Name       string
 	Production ProductionFile
 	Shadow     DatabaseFile // DSN empty: production's own database
-	Scratch    DatabaseFile // DSN empty: production's server
+	Scratch    ScratchFile
 	Migrations MigrationsFile
 	// Build is auto, direct or behind_fence; empty: direct.
 	Build Build
@@ -42,6 +42,13 @@ type ProductionFile struct {
 // DatabaseFile is a connection that may be left out.
 type DatabaseFile struct {
 	DSN string
+}
+
+// ScratchFile says where the throw-away databases are made, and how many rows of
+// production's are tried there.
+type ScratchFile struct {
+	DSN  string // empty: production's server
+	Rows int    // of each table, about; 0: none
 }
 
 // MigrationsFile says where golang-migrate's files are and which of them to run.

@@ -31,6 +31,7 @@ var keys = []key{
 	{path: "production.dsn", secret: true, set: text(func(f *File) *string { return &f.Production.DSN }, validDSN)},
 	{path: "shadow.dsn", secret: true, set: text(func(f *File) *string { return &f.Shadow.DSN }, validDSN)},
 	{path: "scratch.dsn", secret: true, set: text(func(f *File) *string { return &f.Scratch.DSN }, validDSN)},
+	{path: "scratch.rows", standard: "1000", set: whole(func(f *File) *int { return &f.Scratch.Rows }, 0, 100_000)},
 	{path: "migrations.path", set: text(func(f *File) *string { return &f.Migrations.Path })},
 	{path: "migrations.table", set: text(func(f *File) *string { return &f.Migrations.Table })},
 	{path: "migrations.version", set: version(func(f *File) **int64 { return &f.Migrations.Version })},

@@ -52,7 +52,7 @@ production:
   dsn: postgres://app@db1/shop
   schemas: [shop, "My.Schema"]
 shadow: {dsn: host=db2 dbname=shop}
-scratch: {dsn: host=scratch dbname=postgres}
+scratch: {dsn: host=scratch dbname=postgres, rows: 250}
 migrations: {path: /srv/migrations, table: meta.versions, version: 000042, from: null}
 build: behind_fence
 tables:
@@ -83,7 +83,7 @@ func TestLoadReadsEveryKey(t *testing.T) {
 		Path: f.Path, Name: "shop-v2",
 		Production: ProductionFile{DSN: "postgres://app@db1/shop", Schemas: []string{"shop", "My.Schema"}},
 		Shadow:     DatabaseFile{DSN: "host=db2 dbname=shop"},
-		Scratch:    DatabaseFile{DSN: "host=scratch dbname=postgres"},
+		Scratch:    ScratchFile{DSN: "host=scratch dbname=postgres", Rows: 250},
 		Migrations: MigrationsFile{Path: "/srv/migrations", Table: "meta.versions", Version: &v},
 		Build:      "behind_fence",
 		Tables: []TableRules{

@@ -2,13 +2,9 @@ package plans
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
-	"github.com/jackc/pgx/v5"
-
-	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans/catalog"
 	"github.com/pgumbra/pgumbra/plans/syntax"
 )
@@ -41,22 +37,7 @@ func (m *maker) orphan(ctx context.Context, o syntax.Orphans) (row string, err e
 	if parent == nil || child == nil {
 		return "", nil
 	}
-	err = pg.RepeatableRead(ctx, m.db, func(tx pgx.Tx) error {
-		_, err := tx.Exec(ctx, `SELECT pg_catalog.set_config('statement_timeout', $1, true), pg_catalog.set_config('search_path', $2, true)`,
-			fmt.Sprint(lookAtValues.Milliseconds()), m.plan.SearchPath)
-		if err != nil {
-			return err
-		}
-		for name, value := range m.session.texts {
-			if _, err := tx.Exec(ctx, `SELECT pg_catalog.set_config($1, $2, true)`, name, value); err != nil {
-				return err
-			}
-		}
-		return tx.QueryRow(ctx, orphanSQL(o, parent, child)).Scan(&row)
-	})
-	if errors.Is(err, pgx.ErrNoRows) || pg.State(err) != "" && !pg.Unreachable(err) {
-		return "", nil
-	}
+	row, _, err = m.askRows(ctx, lookAtValues, orphanSQL(o, parent, child))
 	return row, err
 }
 

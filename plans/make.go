@@ -35,16 +35,18 @@ type maker struct {
 	pgDump     pgdump.Program
 	side       *shadowSide // nil: the shadow is built in production's database
 
-	scratch *scratch
-	before  *catalog.Catalog // scratch as production is
-	after   *catalog.Catalog // scratch after the migrations, true names
-	final   *catalog.Catalog // scratch under the shadow's names
-	trace   trace
-	watcher watcher
-	orphans []syntax.Orphans
-	tables  []*tableDraft
-	sources map[uint32]*sourceDraft // by oid in before
-	shared  map[uint32]bool         // types and sequences by oid in scratch
+	scratch  *scratch
+	sampled  bool             // it holds rows of production's
+	failedBy error            // for which the migrations failed there
+	before   *catalog.Catalog // scratch as production is
+	after    *catalog.Catalog // scratch after the migrations, true names
+	final    *catalog.Catalog // scratch under the shadow's names
+	trace    trace
+	watcher  watcher
+	orphans  []syntax.Orphans
+	tables   []*tableDraft
+	sources  map[uint32]*sourceDraft // by oid in before
+	shared   map[uint32]bool         // types and sequences by oid in scratch
 
 	dumped     []pgdump.Entry       // production's structure, as pg_dump tells it
 	dump       []pgdump.Entry       // the same, columns in their true order
@@ -139,6 +141,8 @@ func (m *maker) steps(ctx context.Context) error {
 		{"look for objects that rows name", m.objectsInRows},
 		{"try the structure on the shadow", m.tryOnShadow},
 		{"give transforms their settings", m.settle},
+		{"prove it on rows", m.proveOnRows},
+		{"ask production of new constraints", m.probeConstraints},
 		{"estimate", m.estimateAll},
 		{"say what runs behind the fence", m.behindTold},
 	} {

@@ -40,6 +40,9 @@ func newShopAt(t *testing.T, dsn, structure string, migrations ...string) *shop 
 	}
 	s.file = &File{Path: "pgumbra.yaml", Name: filepath.Base(s.database(t)), Production: ProductionFile{DSN: s.dsn + pathOption(s.dsn), Schemas: []string{"shop"}},
 		Migrations: MigrationsFile{Path: dir}, Build: Direct, Settings: DefaultSettings()}
+	if os.Getenv("PGUMBRA_ROWS") != "" {
+		s.file.Scratch.Rows = 1000
+	}
 	return s
 }
 

@@ -141,12 +141,7 @@ func (s *scratch) clientConfig(own session) (*pgx.ConnConfig, error) {
 		return nil, err
 	}
 	config.Database = s.name
-	if s.guest != nil {
-		config.User, config.Password = s.guest.name, s.guest.password
-		if s.guest.host != "" {
-			config.Host, config.Fallbacks = s.guest.host, nil
-		}
-	}
+	s.asGuest(config)
 	maps.Copy(config.RuntimeParams, own.parameters)
 	maps.Copy(config.RuntimeParams, own.texts) // scratch.dsn's server may have other defaults
 	config.RuntimeParams["search_path"] = own.path
@@ -154,6 +149,17 @@ func (s *scratch) clientConfig(own session) (*pgx.ConnConfig, error) {
 	config.RuntimeParams["default_transaction_read_only"] = "off" // a role's way to guard production
 	config.RuntimeParams["default_transaction_deferrable"] = "off"
 	return config, nil
+}
+
+// asGuest lets the guest log in, where there is one.
+func (s *scratch) asGuest(config *pgx.ConnConfig) {
+	if s.guest == nil {
+		return
+	}
+	config.User, config.Password = s.guest.name, s.guest.password
+	if s.guest.host != "" {
+		config.Host, config.Fallbacks = s.guest.host, nil
+	}
 }
 
 // drop removes the database, whoever is still in it. It outlives a cancelled

@@ -75,20 +75,27 @@ func (s *scratch) clear(ctx context.Context) (taken bool, err error) {
 	if err := s.lock(ctx); err != nil {
 		return false, err
 	}
+	for _, name := range []string{fitName(s.name + rowsSuffix), s.name} {
+		if taken, err = s.clearDatabase(ctx, name); err != nil || taken {
+			return taken, err
+		}
+	}
+	return false, s.dropGuest(ctx)
+}
+
+func (s *scratch) clearDatabase(ctx context.Context, name string) (taken bool, err error) {
 	var comment string
 	var limit int
 	err = s.admin.QueryRow(ctx, `SELECT coalesce(shobj_description(oid, 'pg_database'), ''), datconnlimit
-		FROM pg_database WHERE datname = $1`, s.name).Scan(&comment, &limit)
+		FROM pg_database WHERE datname = $1`, name).Scan(&comment, &limit)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
-		return false, s.dropGuest(ctx)
+		return false, nil
 	case err != nil:
-		return false, fmt.Errorf("look for database %s: %w", s.name, err)
+		return false, fmt.Errorf("look for database %s: %w", name, err)
 	case !isOurs(comment, limit):
 		return true, nil
 	}
-	if _, err = s.admin.Exec(ctx, "DROP DATABASE "+pg.Ident(s.name)+" WITH (FORCE)"); err != nil {
-		return false, err
-	}
-	return false, s.dropGuest(ctx)
+	_, err = s.admin.Exec(ctx, "DROP DATABASE "+pg.Ident(name)+" WITH (FORCE)")
+	return false, err
 }

@@ -30,6 +30,7 @@ type trace struct {
 	marks      []syntax.Mark
 	statements map[int64][]syntax.Statement // by migration
 	places     []syntax.Place               // the same, in order
+	texts      map[int64]string             // what golang-migrate runs, by migration
 }
 
 // migrate reads scratch as production is, then runs the migrations there.
@@ -59,6 +60,7 @@ func (m *maker) migrate(ctx context.Context) (err error) {
 	if m.migrations == nil {
 		return nil
 	}
+	m.trace.texts = texts
 	return m.runMigrations(ctx, texts)
 }
 
@@ -139,7 +141,7 @@ func (m *maker) runFrom(ctx context.Context, db *sql.DB, texts map[int64]string,
 	if from != nil {
 		version = int(*from)
 	}
-	if from != nil || m.scratch.guest != nil && m.scratch.guest.lifted > 0 {
+	if from != nil || m.scratch.guest != nil && len(m.scratch.guest.lifted) > 0 {
 		if err := target.SetVersion(version, false); err != nil {
 			return nil, fmt.Errorf("set the version in scratch: %w", err)
 		}
@@ -226,6 +228,10 @@ func (m *maker) failure(name string, statement syntax.Statement, failed migrated
 		Opaque:  failsByRows(failed.OrigErr)}
 	if statement.Line > 0 {
 		f.Where = fmt.Sprintf("%s:%d", name, statement.Line)
+	}
+	if m.sampled {
+		m.failsOnRows(&f, statement, failed.OrigErr)
+		return f
 	}
 	if m.scratch.guest != nil && pg.State(failed.OrigErr) == pg.InsufficientPriv {
 		f.Code = "beyond-database"

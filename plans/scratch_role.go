@@ -44,7 +44,13 @@ type guest struct {
 	password string
 	host     string            // where it can log in; empty: where the connection string says
 	standIns map[string]string // by the role that is replaced; the superuser's is the guest
-	lifted   int               // statements run with the superuser's rights
+	lifted   []lifted          // statements run with the superuser's rights
+}
+
+// lifted is a statement that runs with the superuser's rights.
+type lifted struct {
+	sql  string
+	sets bool // it changes the session's settings
 }
 
 const duplicateObject = "42710"
@@ -86,12 +92,20 @@ func (m *maker) confine(ctx context.Context, texts map[int64]string) error {
 	if err := m.findHost(ctx); err != nil {
 		return err
 	}
+	if err := s.handAllOver(ctx); err != nil {
+		return err
+	}
+	m.renameRoles(texts)
+	return nil
+}
+
+// handAllOver puts the stand-ins in place of all owners.
+func (s *scratch) handAllOver(ctx context.Context) error {
 	for _, role := range sortedKeys(s.guest.standIns) {
 		if err := s.handOver(ctx, role, s.guest.standIns[role]); err != nil {
 			return err
 		}
 	}
-	m.renameRoles(texts)
 	return nil
 }
 
@@ -153,7 +167,6 @@ func (m *maker) makeGuest(ctx context.Context, texts map[int64]string) error {
 		g.standIns[owner] = standIn
 		script += "CREATE ROLE " + standIn + ";\n" + s.marked(standIn) + "GRANT " + standIn + " TO " + g.name + ";\n"
 	}
-	script += "GRANT ALL ON DATABASE " + pg.Ident(s.name) + " TO " + g.name + ";\n"
 	if err := pg.ExecScript(ctx, s.admin, script); err != nil {
 		if pg.State(err) == duplicateObject {
 			m.blocker("name-taken", g.name, "a role of this name, or one that begins so, exists, and is none of a scratch database's", "drop or rename it, or choose another name: for the run")
@@ -162,9 +175,18 @@ func (m *maker) makeGuest(ctx context.Context, texts map[int64]string) error {
 		return fmt.Errorf("make the role that runs the migrations in scratch: %w", err)
 	}
 	s.guest = g
-	// Event triggers fire for a GRANT, and would have our rights.
-	return pg.ExecScript(ctx, s.db, "SET session_replication_role = replica;\nGRANT EXECUTE ON FUNCTION pgumbra_trace.lift(integer) TO "+g.name+
-		";\nRESET session_replication_role;")
+	return s.admitGuest(ctx)
+}
+
+// admitGuest lets the guest into this database. Event triggers fire for a GRANT,
+// and would have our rights.
+func (s *scratch) admitGuest(ctx context.Context) error {
+	err := pg.ExecScript(ctx, s.db, "SET session_replication_role = replica;\nGRANT ALL ON DATABASE "+pg.Ident(s.name)+" TO "+s.guest.name+
+		";\nGRANT EXECUTE ON FUNCTION pgumbra_trace.lift(integer) TO "+s.guest.name+";\nRESET session_replication_role;")
+	if err != nil {
+		return fmt.Errorf("let the role that runs the migrations into %s: %w", s.name, err)
+	}
+	return nil
 }
 
 func (s *scratch) marked(role string) string {
@@ -286,13 +308,12 @@ func (m *maker) lift(ctx context.Context, texts map[int64]string, version int64,
 	if s.guest == nil || !statement.Liftable || !strings.Contains(texts[version], statement.SQL) {
 		return false, nil
 	}
-	s.guest.lifted++
-	_, err = s.db.Exec(ctx, `INSERT INTO pgumbra_trace.lifted (n, sql, sets, guest) VALUES ($1, $2, $3, $4::text::regrole)`,
-		s.guest.lifted, statement.SQL, statement.Sets, s.guest.name)
-	if err != nil {
-		return false, fmt.Errorf("prepare a statement for scratch: %w", err)
+	s.guest.lifted = append(s.guest.lifted, lifted{statement.SQL, statement.Sets})
+	n := len(s.guest.lifted)
+	if err := s.keepLifted(ctx, n, s.guest.lifted[n-1]); err != nil {
+		return false, err
 	}
-	call := fmt.Sprintf("SELECT pgumbra_trace.lift(%d)%s", s.guest.lifted, strings.Repeat("\n", strings.Count(statement.SQL, "\n")))
+	call := fmt.Sprintf("SELECT pgumbra_trace.lift(%d)%s", n, strings.Repeat("\n", strings.Count(statement.SQL, "\n")))
 	texts[version] = strings.Replace(texts[version], statement.SQL, call, 1)
 	all := m.trace.statements[version]
 	for i := range all {
@@ -302,4 +323,12 @@ func (m *maker) lift(ctx context.Context, texts map[int64]string, version int64,
 		}
 	}
 	return true, nil
+}
+
+func (s *scratch) keepLifted(ctx context.Context, n int, l lifted) error {
+	_, err := s.db.Exec(ctx, `INSERT INTO pgumbra_trace.lifted (n, sql, sets, guest) VALUES ($1, $2, $3, $4::text::regrole)`, n, l.sql, l.sets, s.guest.name)
+	if err != nil {
+		return fmt.Errorf("prepare a statement for scratch: %w", err)
+	}
+	return nil
 }

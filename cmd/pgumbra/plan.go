@@ -18,8 +18,8 @@ func (a *app) planCommand() *cobra.Command {
 		Use:   "plan",
 		Short: "Dry run: what clients notice, what changes, findings, locks, time, disk, SQL",
 		Long: `Runs the migrations in a scratch database that holds production's structure but
-none of its rows, and reports what a run would do. Changes nothing in
-production.`,
+none of its rows, then in another one on a sample of them (scratch.rows), and
+reports what a run would do. Changes nothing in production.`,
 		Example: `  pgumbra plan
   pgumbra plan --format html -o dry-run.html`,
 		RunE: func(c *cobra.Command, _ []string) error {

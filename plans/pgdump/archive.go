@@ -21,7 +21,10 @@ const (
 )
 
 // What the format calls its sections: where an entry may stand in a restore.
-const sectionData = 3
+const (
+	sectionData     = 3
+	sectionPostData = 4
+)
 
 // record is one entry of an archive's table of contents, as it stands there. An
 // absent string is "", as pg_restore takes it too.

@@ -18,6 +18,7 @@ type Entry struct {
 	Schema     string // empty: in none
 	Owner      string // empty: none of its own
 	Tablespace string // empty: the default one
+	PostData   bool   // it comes after the rows: an index, a constraint, a trigger
 	SQL        string // may be several statements
 	// InDefaultTablespace is SQL for a server that lacks the tablespace.
 	InDefaultTablespace string
@@ -40,7 +41,7 @@ func entries(records []record) ([]Entry, error) {
 			return nil, err
 		}
 		passes[r.pass()] = append(passes[r.pass()], Entry{TOC: r.dumpID, Class: r.class, OID: r.oid, Deps: r.deps, Tag: r.desc,
-			Name: r.tag, Schema: r.namespace, Owner: r.owner, Tablespace: r.tablespace,
+			Name: r.tag, Schema: r.namespace, Owner: r.owner, Tablespace: r.tablespace, PostData: r.section == sectionPostData,
 			SQL: inTablespace(sql, r.tablespace), InDefaultTablespace: sql})
 	}
 	return slices.Concat(passes[:]...), nil
