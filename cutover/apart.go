@@ -137,6 +137,7 @@ func (a *apart) run(ctx context.Context) error {
 	err := a.steps(stall, []step{
 		{"compare the tables behind the fence", a.compare},
 		{"drain", a.replayRest},
+		{"fill materialized views", a.fillMade},
 		{"read sequences", a.readSequences},
 		{"swap on the shadow", a.swapThere},
 		{"run the migrations", a.migrateThere},
@@ -165,6 +166,9 @@ func (a *apart) begin(ctx context.Context) error {
 	}
 	if err := a.shadow.begin(ctx, s.LockTimeout, idle, a.twins); err != nil {
 		a.waitedOn = a.shadow.waitedOn
+		return err
+	}
+	if err := a.holdViews(ctx); err != nil {
 		return err
 	}
 	return a.c.closedStill(ctx, a.shadow.swapper)

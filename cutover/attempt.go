@@ -215,6 +215,9 @@ func (a *attempt) drain(ctx context.Context) error {
 	if err := a.replayRest(ctx); err != nil {
 		return err
 	}
+	if err := a.fillMade(ctx); err != nil {
+		return err
+	}
 	return a.makeMark(ctx)
 }
 

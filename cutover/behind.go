@@ -20,6 +20,7 @@ func (a *attempt) stepsWithMigrations() []step {
 	return []step{
 		{"compare the tables behind the fence", a.compare},
 		{"drain", a.replayRest},
+		{"fill materialized views", a.fillMade},
 		{"read sequences", a.readSequences},
 		{"keep readers out", a.shut},
 		{"swap the names", a.swapNames},

@@ -50,6 +50,12 @@ type Parts struct {
 	// SchemasChanged is Changed without what the fence itself changes on
 	// production's tables.
 	SchemasChanged func(ctx context.Context) ([]string, error)
+	// CatchUp replays, once, what production has committed until now; for the
+	// materialized views.
+	CatchUp func(ctx context.Context) error
+	// RefreshView fills or empties a materialized view of the shadow, and says
+	// whether its owner had to be lent rights on the shadow's schemas for it.
+	RefreshView func(ctx context.Context, view pg.Name, contents Contents) (lent bool, err error)
 	// SwapEntries are the structure entries that the swap runs, foreign keys
 	// as NOT VALID.
 	SwapEntries func() []plans.Entry
@@ -93,9 +99,10 @@ type Cutover struct {
 	Log *slog.Logger
 
 	attempts  int
-	trying    pg.Backends   // the attempt's sessions in production
-	held      time.Duration // for how long clients were held, in all attempts
-	keysClean time.Time     // when NewForeignKeys last had nothing to say
+	trying    pg.Backends        // the attempt's sessions in production
+	held      time.Duration      // for how long clients were held, in all attempts
+	views     map[pg.Name]filled // by the shadow's name
+	keysClean time.Time          // when NewForeignKeys last had nothing to say
 	// drawnFirst are sequences, by oid, that clients draw from before they lock a
 	// table: see [attempt.fence].
 	drawnFirst []uint32
@@ -196,6 +203,9 @@ func (c *Cutover) attempt(ctx context.Context, out *Outcome) error {
 	}()
 	if err := a.calm(ctx); err != nil {
 		return a.judge(ctx, "keep autovacuum off the shadow", err)
+	}
+	if err := a.holdViews(ctx); err != nil {
+		return a.judge(ctx, "keep REFRESH off the materialized views", err)
 	}
 	if err := c.closedStill(ctx, a.swapper); err != nil {
 		return err

@@ -54,15 +54,20 @@ func (m *maker) views() {
 		if after == nil {
 			continue
 		}
-		before := m.before.ByOID(e.OID)
-		populated := after.Populated
+		before, name := m.before.ByOID(e.OID), after.Name
 		if before != nil {
-			production := m.production.ByName(before.Name)
-			populated = after.Populated || production != nil && production.Populated
+			name = before.Name
 		}
-		if populated {
-			m.plan.Matviews = append(m.plan.Matviews, m.shadowName(after.Name))
+		v := Matview{Shadow: m.shadowName(after.Name), Made: before == nil, Filled: after.Populated}
+		filled := false // in production
+		if p := m.production.ByName(name); p != nil && p.Kind == "m" {
+			v.Production, filled = name, p.Populated
+			v.Filled = after.Populated && (v.Made || !filled)
 		}
+		if after.Populated || before != nil && filled {
+			m.plan.Matviews = append(m.plan.Matviews, v.Shadow)
+		}
+		m.plan.Views = append(m.plan.Views, v)
 	}
 }
 

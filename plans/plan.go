@@ -61,7 +61,9 @@ type Plan struct {
 	Settings  Settings      `json:"settings"`
 	Structure *Structure    `json:"structure,omitempty"`
 	Matviews  []pg.Name     `json:"matviews"` // populated ones, in shadow, in refresh order
-	NewFKs    []ForeignKey  `json:"new_fks"`  // those without a valid twin in production: checked before the cutover
+	// Views are all materialized views of the shadow, in refresh order.
+	Views  []Matview    `json:"materialized_views,omitempty"`
+	NewFKs []ForeignKey `json:"new_fks"` // those without a valid twin in production: checked before the cutover
 }
 
 // Build is how the shadow's content comes about.
@@ -411,6 +413,32 @@ type Estimates struct {
 	CopySeconds   float64 `json:"copy_seconds"`
 	Locks         int     `json:"locks"` // that the swap takes
 	LocksCapacity int     `json:"locks_capacity"`
+}
+
+// Matview is a materialized view of the shadow.
+type Matview struct {
+	Shadow pg.Name `json:"shadow"`
+	// Production has a view that it was, or of the name that it will have: after
+	// the swap it must not show older data than that one does before. Zero: none.
+	Production pg.Name `json:"production"`
+	// Made by the migrations, which in place would fill it in the moment that they
+	// run; otherwise it is what production's is.
+	Made bool `json:"made,omitempty"`
+	// Filled by the migrations, whether production's is or not.
+	Filled bool `json:"filled,omitempty"`
+}
+
+// MaterializedViews are the shadow's, in refresh order. Of a plan that an older
+// pgumbra made, only those that hold rows are known.
+func (p *Plan) MaterializedViews() []Matview {
+	if len(p.Views) > 0 {
+		return p.Views
+	}
+	var all []Matview
+	for _, n := range p.Matviews {
+		all = append(all, Matview{Shadow: n, Made: true, Filled: true})
+	}
+	return all
 }
 
 // Step is one thing the run does, for the dry-run report.

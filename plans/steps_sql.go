@@ -218,11 +218,25 @@ func (p *Plan) fenceSQL(mode string) []string {
 	if v := p.VersionTable; v != nil && v.Exists {
 		names = append(names, "ONLY "+v.Name.Quoted())
 	}
-	all := []string{"BEGIN"}
+	all := p.viewLocks()
 	if len(names) > 0 {
-		all = []string{"LOCK TABLE " + strings.Join(names, ", ") + " IN " + mode + " MODE"}
+		all = append(all, "LOCK TABLE "+strings.Join(names, ", ")+" IN "+mode+" MODE")
+	}
+	if len(all) == 0 {
+		all = []string{"BEGIN"}
 	}
 	return append(all, p.sequenceLocks()...)
+}
+
+// viewLocks keep REFRESH away, before the fence.
+func (p *Plan) viewLocks() []string {
+	var all []string
+	for _, v := range p.MaterializedViews() {
+		if !v.Production.IsZero() {
+			all = append(all, "COMMENT ON MATERIALIZED VIEW "+v.Production.Quoted()+" IS <its comment> -- changes nothing; REFRESH waits, readers do not; before the fence")
+		}
+	}
+	return all
 }
 
 // sequenceLocks are those on sequences that go on in the shadow.

@@ -246,25 +246,39 @@ func (b *indexer) vacuum(ctx context.Context, ready []*plans.Table) error {
 // RefreshViews fills the materialized views, each of which may read earlier
 // ones. Not CONCURRENTLY: before the swap nobody reads them.
 func RefreshViews(ctx context.Context, sides control.Sides, run *control.Run) error {
-	pool := sides.Shadow
 	for _, name := range run.Plan.Matviews {
-		err := asOwner(ctx, pool, run, func() error { return refresh(ctx, pool, run, name) })
-		if err != nil {
+		if _, err := RefreshView(ctx, sides, run, name); err != nil {
 			return fmt.Errorf("refresh %s: %w", name, err)
-		}
-		if _, err := pool.Exec(ctx, "ANALYZE "+name.Quoted()); err != nil {
-			return fmt.Errorf("analyze %s: %w", name, err)
 		}
 	}
 	return nil
 }
 
-func refresh(ctx context.Context, pool *pgxpool.Pool, run *control.Run, view pg.Name) error {
+// RefreshView fills one of them, and says whether its owner had to be lent rights
+// for it, which [Seal] takes back.
+func RefreshView(ctx context.Context, sides control.Sides, run *control.Run, view pg.Name) (lent bool, err error) {
+	pool, times := sides.Shadow, 0
+	err = asOwner(ctx, pool, run, func() error {
+		times++
+		return refresh(ctx, pool, run, view, "")
+	})
+	if err == nil {
+		_, err = pool.Exec(ctx, "ANALYZE "+view.Quoted())
+	}
+	return times > 1, err
+}
+
+// EmptyView makes one unscannable, as production's is.
+func EmptyView(ctx context.Context, sides control.Sides, run *control.Run, view pg.Name) error {
+	return refresh(ctx, sides.Shadow, run, view, " WITH NO DATA")
+}
+
+func refresh(ctx context.Context, pool *pgxpool.Pool, run *control.Run, view pg.Name, with string) error {
 	return pg.ReadCommitted(ctx, pool, func(tx pgx.Tx) error {
 		if err := setAll(ctx, tx, pathOnShadow(run)...); err != nil {
 			return err
 		}
-		if _, err := tx.Exec(ctx, "REFRESH MATERIALIZED VIEW "+view.Quoted()); err != nil {
+		if _, err := tx.Exec(ctx, "REFRESH MATERIALIZED VIEW "+view.Quoted()+with); err != nil {
 			return err
 		}
 		return control.CheckEpoch(ctx, tx, run)

@@ -27,13 +27,7 @@ type swapping struct {
 	look    *backoff.ExponentialBackOff // after a look that came to nothing
 	next    time.Time
 	tried   int
-	// when the materialized views were last filled
-	refreshed time.Time
 }
-
-// refreshEvery bounds how far behind its tables a materialized view is at the
-// swap, and how often attempts fill it again.
-const refreshEvery = time.Minute
 
 // betweenSeries is how long `run --cutover` waits before it begins another
 // series of attempts: the last one may have ended at once.
@@ -101,7 +95,7 @@ func (w *worker) cutOver(ctx context.Context) (bool, error) {
 
 // readyShadow does what is done as late as it can be without anybody waiting.
 func (w *worker) readyShadow(ctx context.Context) error {
-	if err := w.refreshViews(ctx); err != nil {
+	if err := w.swapping.cutover.FreshenViews(ctx); err != nil {
 		return err
 	}
 	if err := w.settle(ctx); err != nil {
@@ -126,17 +120,13 @@ func (w *worker) nameBypassing(ctx context.Context) {
 	}
 }
 
-// refreshViews fills the materialized views again: since the shadow's indexes
-// were built, production may have been followed for days.
-func (w *worker) refreshViews(ctx context.Context) error {
-	if time.Since(w.swapping.refreshed) < refreshEvery {
-		return nil
+// refreshView fills or empties a materialized view of the shadow: since its
+// indexes were built, production may have been followed for days.
+func (w *worker) refreshView(ctx context.Context, view pg.Name, contents cutover.Contents) (lent bool, err error) {
+	if contents == cutover.WithNoData {
+		return false, shadow.EmptyView(ctx, w.sides, w.run, view)
 	}
-	if err := shadow.RefreshViews(ctx, w.sides, w.run); err != nil {
-		return err
-	}
-	w.swapping.refreshed = time.Now()
-	return nil
+	return shadow.RefreshView(ctx, w.sides, w.run, view)
 }
 
 // settle replays rounds in quick succession, so that little is left for the
@@ -227,6 +217,8 @@ func (w *worker) newCutover() *cutover.Cutover {
 	c := &cutover.Cutover{Sides: w.sides, DSN: w.file.Production.DSN, ShadowDSN: w.file.Shadow.DSN, Upgrade: w.run, Log: w.log, Own: w.lead.backends, Parts: cutover.Parts{
 		Drain:           w.replayer.Drain,
 		Pending:         w.pending,
+		CatchUp:         w.settle,
+		RefreshView:     w.refreshView,
 		Changed:         w.unlike,
 		SchemasChanged:  w.schemasUnlikeClosed,
 		SwapEntries:     func() []plans.Entry { return shadow.SwapEntries(w.run.Plan, w.built) },
