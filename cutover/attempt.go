@@ -22,11 +22,12 @@ type attempt struct {
 	out   *Outcome
 	facts *facts
 
-	held     time.Time // since when a pool's clients are held; zero: they are not
-	began    time.Time // first lock request
-	deadline time.Time // began or, before it, held + max_stall
-	guard    string    // the mark, an xid8: see makeMark
-	xid      string    // xid8 of the swap
+	held     time.Time     // since when a pool's clients are held; zero: they are not
+	lost     time.Duration // taken from clients by earlier rounds of the fence
+	began    time.Time     // first lock request of this round; zero: nobody waits
+	deadline time.Time     // began or, before it, held + max_stall
+	guard    string        // the mark, an xid8: see makeMark
+	xid      string        // xid8 of the swap
 
 	sequences []succession
 }

@@ -15,9 +15,14 @@ import (
 	"github.com/pgumbra/pgumbra/plans/syntax"
 )
 
-// Trial is what a run of the migrations on the followed shadow, rolled back, has
-// shown.
+// Trial is what the swap, or the migrations that run behind the fence, have shown
+// on the followed shadow, rolled back.
 type Trial struct {
+	// Swap is what the swap's own statements took, part by part; SwapMS all of
+	// them. Not measured where migrations run behind the fence.
+	Swap   []PartTime `json:"swap,omitempty"`
+	SwapMS float64    `json:"swap_ms,omitempty"`
+	// Files are those migrations; TotalMS all of them.
 	Files   []FileTime `json:"files"`
 	TotalMS float64    `json:"total_ms"`
 	// Failed is the migration's own error; empty: none.
@@ -36,8 +41,12 @@ var errOutside = errors.New("it would lock")
 // catalogs. The caller replays nothing meanwhile. Where the migrations lock
 // tables that do not move, or objects would have to be moved one by one, there
 // is no trial, and it says so: not so in a database of the shadow's own, where
-// nobody else is. Tables that it wrote want a VACUUM.
+// nobody else is. Tables that it wrote want a VACUUM. Where no migrations are kept
+// for behind the fence, the swap's own statements are run and timed.
 func (c *Cutover) Trial(ctx context.Context) (trial Trial, err error) {
+	if c.Upgrade.Plan.Behind == nil {
+		return c.trySwap(ctx)
+	}
 	dsn, prepare := c.DSN, c.prepareTrial
 	if c.Sides.Apart() {
 		dsn, prepare = c.ShadowDSN, c.prepareTrialApart

@@ -17,7 +17,6 @@
 package cutover
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -197,8 +196,9 @@ func (c *Cutover) attempt(ctx context.Context, out *Outcome) error {
 	}
 	defer func() {
 		a.close(ctx)
-		if !a.began.IsZero() {
-			out.Taken = cmp.Or(out.Stall, time.Since(a.began))
+		out.Taken = a.lost + out.Stall
+		if out.Stall == 0 && !a.began.IsZero() {
+			out.Taken += time.Since(a.began)
 		}
 	}()
 	if err := a.calm(ctx); err != nil {

@@ -73,29 +73,24 @@ const fenceSavepoint = "pgumbra_fence"
 // draws and then inserts holds its sequence while it waits for the table, and a
 // transaction keeps that lock to its end: where one is met everything is let go,
 // so that it ends, and from then on its sequence is locked before the tables.
+//
+// Where clients do both with the same table and sequence, no order suits all of
+// them, and the locks are had in a moment in which only one kind is on its way.
+// So rounds follow one another, in turns of order, and production works in between
+// for about as long as a round took: each is a first lock request, counted by
+// itself, and all of them together take half of max_stall from clients at most.
 func (a *attempt) fence(ctx context.Context) error {
-	a.began = time.Now()
-	a.deadline = a.began.Add(a.c.settings().MaxStall)
-	if !a.held.IsZero() { // clients wait since then
-		a.deadline = a.held.Add(a.c.settings().MaxStall)
-	}
-	limit := a.began.Add(min(a.c.settings().LockTimeout, a.c.settings().MaxStall))
-	if limit.After(a.deadline) {
-		limit = a.deadline
-	}
-	a.setAlarm(ctx, time.Until(a.deadline)+graceFor(a.c.settings().MaxStall))
-	err := a.lockAll(ctx, limit)
-	a.out.LockWait = time.Since(a.began)
-	if err != nil {
-		return err
-	}
-	return pg.ExecScript(ctx, a.swapper, fmt.Sprintf("SET LOCAL statement_timeout = %d", a.left()))
-}
-
-func (a *attempt) lockAll(ctx context.Context, limit time.Time) error {
+	patience := a.c.settings().MaxStall / 2
+	limit := a.startRound(ctx)
 	for {
 		met, err := a.tryLocks(ctx, limit)
-		if err == nil || !time.Now().Before(limit) || met == nil && pg.State(err) != pg.DeadlockDetected {
+		if err == nil {
+			a.out.LockWait = time.Since(a.began)
+			return pg.ExecScript(ctx, a.swapper, fmt.Sprintf("SET LOCAL statement_timeout = %d", a.left()))
+		}
+		tangled := met != nil || pg.State(err) == pg.DeadlockDetected
+		if !tangled || a.lost+time.Since(a.began) >= patience || !a.held.IsZero() && !time.Now().Before(limit) {
+			a.out.LockWait = time.Since(a.began)
 			return err
 		}
 		if err := pg.ExecScript(ctx, a.swapper, "ROLLBACK TO SAVEPOINT "+fenceSavepoint); err != nil {
@@ -104,10 +99,40 @@ func (a *attempt) lockAll(ctx context.Context, limit time.Time) error {
 		if met != nil {
 			a.c.drawnFirst = met.reorder(a.c.drawnFirst, a.facts.sequences)
 		}
-		if err := pause(ctx, time.Millisecond+rand.N(4*time.Millisecond)); err != nil {
+		if limit, err = a.nextRound(ctx, limit); err != nil {
 			return err
 		}
 	}
+}
+
+// startRound begins to count max_stall, and returns until when locks are waited for.
+func (a *attempt) startRound(ctx context.Context) time.Time {
+	s := a.c.settings()
+	a.began = time.Now()
+	a.deadline = a.began.Add(s.MaxStall)
+	if !a.held.IsZero() { // clients wait since then
+		a.deadline = a.held.Add(s.MaxStall)
+	}
+	a.setAlarm(ctx, time.Until(a.deadline)+graceFor(s.MaxStall))
+	limit := a.began.Add(min(s.LockTimeout, s.MaxStall))
+	if limit.After(a.deadline) {
+		limit = a.deadline
+	}
+	return limit
+}
+
+// nextRound lets production work, and starts another round. Clients of a pool are
+// held all the time, so that for them nothing begins anew.
+func (a *attempt) nextRound(ctx context.Context, limit time.Time) (time.Time, error) {
+	took := time.Since(a.began)
+	if !a.held.IsZero() {
+		return limit, pause(ctx, time.Millisecond+rand.N(4*time.Millisecond))
+	}
+	a.lost, a.began = a.lost+took, time.Time{}
+	if err := pause(ctx, took/2+rand.N(took+time.Millisecond)); err != nil {
+		return limit, err
+	}
+	return a.startRound(ctx), nil
 }
 
 // tryLocks asks for all locks in one statement, which the other session cancels

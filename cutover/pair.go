@@ -21,7 +21,8 @@ type pair struct {
 	swapper *pgx.Conn
 	onlook  *pgx.Conn
 	alarm   *pgx.Conn
-	pid     uint32 // swapper's backend
+	ringing *pgconn.MultiResultReader // of alarm; nil: it is not set
+	pid     uint32                    // swapper's backend
 	// all, as the server knows them
 	backends pg.Backends
 

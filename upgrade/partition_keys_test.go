@@ -60,3 +60,25 @@ func TestForeignKeysOfPartitionsStandBeforeTheSwap(t *testing.T) {
 	must(t, upgrade.Finish(ctx, w.file(), cutover.DropOld, upgrade.Purge, w.log))
 	w.upgraded(ctx)
 }
+
+// TestSwapThatDoesNotFitIsNotAttempted: what it takes is measured on the shadow, and
+// nobody is held for finding it out.
+func TestSwapThatDoesNotFitIsNotAttempted(t *testing.T) {
+	t.Parallel()
+	ctx := limited(t, 2*time.Minute)
+	w := build(t, history{
+		structure: "CREATE SCHEMA shop;\n" + hashed("b", "id int PRIMARY KEY", 16) + hashed("a", "id int PRIMARY KEY, b int", 16) +
+			`ALTER TABLE shop.a ADD FOREIGN KEY (b) REFERENCES shop.b; INSERT INTO shop.b VALUES (1); INSERT INTO shop.a VALUES (1, 1);`,
+		migrations: []string{"ALTER TABLE shop.a ADD COLUMN note text"},
+		planFile:   "cutover: {max_stall: 5ms, lock_timeout: 5ms, attempts: 1}\n",
+	})
+	w.run(ctx, upgrade.Options{Until: control.Following})
+	s, err := upgrade.ReadStatus(ctx, w.file())
+	must(t, err)
+	if s.Ready || s.Trial == nil || s.Trial.SwapMS < 5 || len(s.Trial.Swap) < 4 || !strings.Contains(strings.Join(s.Blockers, "; "), "the swap took") {
+		t.Errorf("ready %t, %+v, %q", s.Ready, s.Trial, s.Blockers)
+	}
+	if s.Attempts.Count != 0 {
+		t.Errorf("%d attempts", s.Attempts.Count)
+	}
+}

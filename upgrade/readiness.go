@@ -43,7 +43,7 @@ func (w *worker) act(ctx context.Context) (bool, error) {
 	if err := w.try(ctx, wanted); err != nil {
 		return false, err
 	}
-	if w.until == control.Following && (w.run.Plan.Behind == nil || w.trials.last != nil) {
+	if w.until == control.Following && w.trials.last != nil {
 		return false, w.enough()
 	}
 	if !wanted {

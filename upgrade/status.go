@@ -36,8 +36,8 @@ type Status struct {
 	// Away is which server could not be asked, and why: the rest is what the other
 	// one knows.
 	Away string `json:"away,omitempty"`
-	// Trial of the migrations that run behind the fence; null: none yet, or none
-	// do.
+	// Trial of the swap, and of the migrations that run behind the fence; null: none
+	// yet.
 	Trial *cutover.Trial `json:"trial,omitempty"`
 
 	doubts map[string]string // by table: why it is not verified any more
@@ -179,13 +179,11 @@ func (s *Status) read(ctx context.Context, tx pgx.Tx, run *control.Run) error {
 			}
 			s.Blockers = append(s.Blockers, against...)
 		}
-		if run.Plan.Behind != nil {
-			if s.Trial, err = readTrial(ctx, tx, run); err != nil {
-				return err
-			}
-			if text := trialBlocker(run, s.Trial); text != "" {
-				s.Blockers = append(s.Blockers, text)
-			}
+		if s.Trial, err = readTrial(ctx, tx, run); err != nil {
+			return err
+		}
+		if text := trialBlocker(run, s.Trial); text != "" {
+			s.Blockers = append(s.Blockers, text)
 		}
 	}
 	s.judge(run)

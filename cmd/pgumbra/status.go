@@ -13,6 +13,7 @@ import (
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
+	"github.com/pgumbra/pgumbra/cutover"
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/human"
 	"github.com/pgumbra/pgumbra/plans"
@@ -78,6 +79,9 @@ func (a *app) printStatus(w io.Writer, s *upgrade.Status) error {
 		fmt.Fprintf(&b, "paused   %s\n", s.Throttled)
 	}
 	writeReadiness(&b, s)
+	if s.Trial != nil {
+		fmt.Fprintf(&b, "trial    %s\n", trialText(s.Trial))
+	}
 	if s.Attempts.Count > 0 {
 		fmt.Fprintf(&b, "attempts %d; they held clients for %.0f ms in all, of %.0f (cutover.max_total_stall)\n", s.Attempts.Count, s.Attempts.HeldMS, s.Attempts.MaxMS)
 	}
@@ -120,6 +124,19 @@ func nextOf(s *upgrade.Status) string {
 		return "pgumbra run goes on; pgumbra abort undoes it"
 	}
 	return "wait: pgumbra status --watch; pgumbra abort undoes it"
+}
+
+// trialText says what the swap took when it was tried and rolled back.
+func trialText(t *cutover.Trial) string {
+	text := fmt.Sprintf("the swap took %.0f ms", t.SwapMS)
+	if len(t.Files) > 0 {
+		text = fmt.Sprintf("the migrations behind the fence took %.0f ms", t.TotalMS)
+	}
+	text += ", all rolled back"
+	if t.Skipped != "" {
+		text += "; not all could be tried: " + t.Skipped
+	}
+	return text
 }
 
 // journalText says how full the journals are, and who guards their limit.

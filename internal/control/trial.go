@@ -2,12 +2,15 @@ package control
 
 import (
 	"context"
+	"errors"
 	"fmt"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/pgumbra/pgumbra/internal/pg"
 )
 
-// NoteTrial records what a trial of the migrations behind the fence has shown.
+// NoteTrial records what a trial of the swap has shown.
 func NoteTrial(ctx context.Context, db pg.Querier, run *Run, trial any) error {
 	text, err := pg.JSON(trial)
 	if err != nil {
@@ -19,9 +22,14 @@ func NoteTrial(ctx context.Context, db pg.Querier, run *Run, trial any) error {
 	return nil
 }
 
-// LastTrial is what [NoteTrial] recorded last, as JSON; nil: nothing.
+// LastTrial is what [NoteTrial] recorded last, as JSON; nil: nothing, as in a
+// control schema of an older version.
 func LastTrial(ctx context.Context, db pg.Querier, run *Run) (trial []byte, err error) {
-	if err := db.QueryRow(ctx, `SELECT trial FROM pgumbra.leader WHERE run_id = $1`, run.ID).Scan(&trial); err != nil {
+	err = db.QueryRow(ctx, `SELECT pg_catalog.to_json(l) ->> 'trial' FROM pgumbra.leader l WHERE run_id = $1`, run.ID).Scan(&trial)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
 		return nil, fmt.Errorf("read the last trial: %w", err)
 	}
 	return trial, nil

@@ -1,0 +1,246 @@
+package cutover
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans"
+)
+
+// Stall is how long clients would have waited for what was tried.
+func (t *Trial) Stall() time.Duration {
+	return time.Duration((t.SwapMS + t.TotalMS) * float64(time.Millisecond))
+}
+
+// PartTime is how long a part of the swap took.
+type PartTime struct {
+	Part string  `json:"part"`
+	MS   float64 `json:"ms"`
+}
+
+// trySwap runs the swap's statements on the shadow, as it is followed, and rolls
+// them back. Nobody sees it: production's tables are not locked, and names are
+// looked up in committed catalogs. What the swap does to production's own tables is
+// done to as many of the shadow's instead. The caller replays nothing meanwhile.
+func (c *Cutover) trySwap(ctx context.Context) (Trial, error) {
+	if c.Sides.Apart() {
+		return c.trySwapApart(ctx)
+	}
+	t := &trying{c: c}
+	p, err := openPair(ctx, c.DSN)
+	if err != nil {
+		return t.Trial, err
+	}
+	defer p.close(ctx)
+	p.giveWayFirst(ctx, c.settings().LockTimeout, c.Log)
+	t.pair = p
+	f, err := gather(ctx, p.onlook, c.Upgrade.Plan)
+	if err == nil {
+		err = t.swap(ctx, f)
+	}
+	return t.Trial, err
+}
+
+// trying is a trial under way.
+type trying struct {
+	Trial
+	c    *Cutover
+	pair *pair // where the shadow is
+}
+
+// timed runs a part of the swap, and counts it so many times.
+func (t *trying) timed(ctx context.Context, s stage, times float64) error {
+	if len(s.sql) == 0 {
+		return nil
+	}
+	began := time.Now()
+	if err := pg.ExecScript(ctx, t.pair.swapper, strings.Join(s.sql, ";\n")); err != nil {
+		return fmt.Errorf("try the swap, %s: %w", s.name, err)
+	}
+	t.took(s.name, began, times)
+	return nil
+}
+
+func (t *trying) took(part string, began time.Time, times float64) {
+	ms := float64(time.Since(began).Microseconds()) / 1000 * times
+	t.Swap = append(t.Swap, PartTime{Part: part, MS: ms})
+	t.SwapMS += ms
+}
+
+func (t *trying) all(ctx context.Context, stages []stage) error {
+	for _, s := range stages {
+		if err := t.timed(ctx, s, 1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// trialSilence is how long a trial may be silent before its server ends it. Who
+// waits for it is autovacuum of the shadow, or changes a schema's privileges.
+const trialSilence = time.Minute
+
+// begin begins the trial's transaction, in which no lock is waited for long.
+func (t *trying) begin(ctx context.Context, p *pair) error {
+	if err := p.begin(ctx, t.c.settings().LockTimeout, trialSilence, nil); err != nil {
+		return err
+	}
+	return pg.ExecScript(ctx, p.swapper, fmt.Sprintf("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = %d", t.c.settings().LockTimeout.Milliseconds()))
+}
+
+// swap times the swap's own statements.
+func (t *trying) swap(ctx context.Context, f *facts) error {
+	plan, run := t.c.Upgrade.Plan, t.c.Upgrade
+	if err := t.begin(ctx, t.pair); err != nil {
+		return err
+	}
+	sequences, err := trialSequences(ctx, plan, t.pair.onlook, t.pair.onlook)
+	if err != nil {
+		return err
+	}
+	err = t.all(ctx, []stage{
+		{"sequences", sequences},
+		{"structure", entryStatements(t.c.trialEntries(f.outside))},
+		{"gate", []string{opened(gateName(run))}},
+	})
+	if err != nil {
+		return err
+	}
+	if err := t.standIns(ctx, f); err != nil {
+		return err
+	}
+	if err := t.names(ctx, f); err != nil {
+		return err
+	}
+	return t.look(ctx, t.c.checkConditions, t.pair, t.c.Parts.Changed)
+}
+
+// standIns times the guards, and what is done to the old side on the shadow's
+// tables, and undoes it.
+func (t *trying) standIns(ctx context.Context, f *facts) error {
+	if len(f.shadow) == 0 {
+		return nil
+	}
+	run, many := t.c.Upgrade, float64(len(f.production))/float64(len(f.shadow))
+	script := []string{"SAVEPOINT pgumbra_trial", guardFunction(run), readFunction(run), fenceFunction(run, control.Ours(run))}
+	if err := pg.ExecScript(ctx, t.pair.swapper, strings.Join(script, ";\n")); err != nil {
+		return fmt.Errorf("prepare the trial of the swap: %w", err)
+	}
+	if err := t.timed(ctx, stage{"locks", []string{"LOCK TABLE " + only(f.shadow) + " IN EXCLUSIVE MODE"}}, many); err != nil {
+		return err
+	}
+	const anyTransaction = "3"
+	if err := t.timed(ctx, stage{"guard", guards(run, f.shadow, anyTransaction)}, 1); err != nil {
+		return err
+	}
+	as := facts{production: f.shadow}
+	for _, r := range f.shadow {
+		as.captured = append(as.captured, capturedBy{table: r.name, triggers: []string{guardTrigger}})
+	}
+	if err := t.timed(ctx, stage{"old side", oldSide(run, &as)}, many); err != nil {
+		return err
+	}
+	return pg.ExecScript(ctx, t.pair.swapper, "ROLLBACK TO SAVEPOINT pgumbra_trial")
+}
+
+// names swaps them. Where objects are moved one by one, production's would be
+// locked against readers: the shadow's are moved instead, to an empty schema.
+func (t *trying) names(ctx context.Context, f *facts) error {
+	plan := trialPlan(t.c.Upgrade.Plan)
+	if !f.oneByOne() {
+		return t.timed(ctx, stage{"names", names(plan, f.moves)}, 1)
+	}
+	for _, m := range f.moves {
+		if m.way != oneByOne {
+			if err := t.timed(ctx, stage{"names", m.statements()}, 1); err != nil {
+				return err
+			}
+			continue
+		}
+		objects, err := plans.Movables(ctx, t.pair.onlook, m.schema.Shadow)
+		if err != nil {
+			return err
+		}
+		script := []string{"CREATE SCHEMA " + pg.Ident(m.schema.Old)}
+		for _, o := range objects {
+			script = append(script, o.SetSchema(m.schema.Old))
+		}
+		if err := t.timed(ctx, stage{"names", script}, float64(len(m.leave)+len(m.enter))/float64(max(len(objects), 1))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// look times the look at what the swap rests on, whatever it finds: that is told
+// elsewhere.
+func (t *trying) look(ctx context.Context, conditions func(context.Context, pg.Querier) ([]Blocker, error), p *pair,
+	different func(context.Context) ([]string, error)) error {
+	began := time.Now()
+	err := lookOnce(ctx, conditions, p.onlook, different)
+	var found *notNow
+	if errors.As(err, &found) {
+		err = nil
+	}
+	t.took("look again", began, 1)
+	return err
+}
+
+// trySwapApart is trySwap of a swap to another database: all of it happens
+// there, but for the fence's triggers in production.
+func (c *Cutover) trySwapApart(ctx context.Context) (Trial, error) {
+	t := &trying{c: c}
+	production, err := openPair(ctx, c.DSN)
+	if err != nil {
+		return t.Trial, err
+	}
+	a := &apart{attempt: &attempt{pair: production, c: c, plan: c.Upgrade.Plan, out: new(Outcome)}}
+	defer production.close(ctx)
+	if a.shadow, err = openPair(ctx, c.ShadowDSN); err != nil {
+		return t.Trial, fmt.Errorf("the shadow: %w", err)
+	}
+	defer a.shadow.close(ctx)
+	a.shadow.giveWayFirst(ctx, c.settings().LockTimeout, c.Log)
+	if err := a.look(ctx); err != nil {
+		return t.Trial, err
+	}
+	if a.sequences, err = successions(ctx, a.plan, a.onlook, a.shadow.onlook); err != nil {
+		return t.Trial, err
+	}
+	err = t.swapThere(ctx, a)
+	return t.Trial, err
+}
+
+func (t *trying) swapThere(ctx context.Context, a *apart) error {
+	t.pair = a.shadow
+	if err := t.begin(ctx, a.shadow); err != nil {
+		return err
+	}
+	run := t.c.Upgrade
+	script := slices.DeleteFunc(a.scriptThere(), func(s stage) bool { return s.name == "reverse capture" }) // it is not made yet
+	if err := t.all(ctx, script); err != nil {
+		return err
+	}
+	if err := pg.ExecScript(ctx, a.shadow.swapper, "ROLLBACK"); err != nil {
+		return err
+	}
+	if err := t.begin(ctx, a.shadow); err != nil {
+		return err
+	}
+	if len(a.twins) > 0 {
+		fence := []string{"LOCK TABLE " + only(a.twins) + " IN EXCLUSIVE MODE", opened(fenceName(run))}
+		if err := t.timed(ctx, stage{"fence", append(fence, farFence(run, a.twins)...)}, float64(len(a.facts.production))/float64(len(a.twins))); err != nil {
+			return err
+		}
+	}
+	if err := t.look(ctx, t.c.checkConditions, a.pair, t.c.Parts.SchemasChanged); err != nil {
+		return err
+	}
+	return t.look(ctx, t.c.checkShadowConditions, a.shadow, nil)
+}

@@ -1,0 +1,45 @@
+package cutover
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/pgumbra/pgumbra/plans"
+)
+
+// TestSwapIsTriedWithoutATrace: behind whatever locks clients hold on production,
+// in each way of swapping, and before a swap that then succeeds.
+func TestSwapIsTriedWithoutATrace(t *testing.T) {
+	t.Parallel()
+	ways := map[string]func(t *testing.T) *fixture{
+		"rename": func(t *testing.T) *fixture { return shop(t, plans.Rename, "") },
+		"move":   func(t *testing.T) *fixture { return shop(t, plans.Move, "CREATE EXTENSION citext;") },
+		"remote": func(t *testing.T) *fixture { return farShop(t).fixture },
+	}
+	for name, world := range ways {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ctx := context.Background()
+			f := world(t)
+			if err := f.CloseShadow(ctx); err != nil { // as the build leaves it
+				t.Fatal(err)
+			}
+			f.settle(10*time.Second, time.Second)
+			writer := f.client()
+			run(t, writer, f.fill("BEGIN; UPDATE {schema}.account SET balance = 1; SELECT nextval('{schema}.ticket')"))
+			before := f.dump()
+			run(t, writer, f.fill("LOCK TABLE {schema}.entry IN ACCESS EXCLUSIVE MODE"))
+			trial, err := f.Trial(ctx)
+			if err != nil || trial.SwapMS <= 0 || len(trial.Swap) < 4 || trial.Skipped != "" {
+				t.Fatalf("%+v %v", trial, err)
+			}
+			t.Logf("%+v", trial)
+			run(t, writer, "ROLLBACK")
+			if after := f.dump(); after != before {
+				t.Errorf("the trial left\n%s", after)
+			}
+			f.swaps()
+		})
+	}
+}
