@@ -262,12 +262,16 @@ var (
 	asciiWord = regexp.MustCompile(`^[A-Za-z0-9_]+$`)
 )
 
-// ownNames are a sequence's name and those of the table that it belongs to.
+// ownNames are a sequence's name and those of the tables that take numbers from
+// it: the one that it belongs to, and all whose defaults name it. The trial would
+// take numbers from a shared one, which clients and the migrations then lack.
 func (m *maker) ownNames(s *catalog.Sequence) []string {
 	names := []string{s.Name.Name}
 	for _, c := range []*catalog.Catalog{m.before, m.after} {
-		if t := c.ByOID(s.Table); t != nil {
-			names = append(names, t.Name.Name)
+		for _, t := range c.Tables {
+			if t.OID == s.Table && s.Table != 0 || slices.ContainsFunc(t.Columns, func(c catalog.Column) bool { return strings.Contains(c.Default, s.Name.Name) }) {
+				names = append(names, t.Name.Name)
+			}
 		}
 	}
 	return names

@@ -1,0 +1,1 @@
+INSERT INTO app.chart (name) VALUES ('a'), ('b');
