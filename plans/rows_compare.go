@@ -25,6 +25,11 @@ func (p *proof) compare(ctx context.Context) (err error) {
 	if _, err := db.Exec(ctx, "DROP SCHEMA "+pg.Ident(syntax.TraceSchema)+" CASCADE"); err != nil {
 		return fmt.Errorf("drop the trace: %w", err)
 	}
+	if p.session.encoding == sqlASCII { // its rows may be any bytes
+		if _, err := db.Exec(ctx, "SET client_encoding = 'SQL_ASCII'"); err != nil {
+			return fmt.Errorf("set the encoding: %w", err)
+		}
+	}
 	if p.after, err = catalog.Read(ctx, db); err != nil {
 		return err
 	}

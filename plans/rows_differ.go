@@ -93,9 +93,9 @@ func shown(value string) string {
 	}
 	const most = 60
 	if len(value) > most {
-		value = strings.ToValidUTF8(value[:most], "") + "…"
+		value = value[:most] + "…"
 	}
-	return "'" + value + "'"
+	return "'" + strings.ToValidUTF8(value, "?") + "'"
 }
 
 // tellColumn shows one row's value in production, by the plan, and by the

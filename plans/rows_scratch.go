@@ -56,7 +56,7 @@ func (p *proof) makeRowsScratch(ctx context.Context) (err error) {
 	if err := p.populate(ctx, s); err != nil {
 		return err
 	}
-	if err := p.alignSequences(ctx, s); err != nil {
+	if err := p.onRows().alignSequences(ctx, s); err != nil {
 		return err
 	}
 	return p.onRows().setGuards(ctx)

@@ -12,8 +12,10 @@ import (
 // by where it stands afterwards, and one that production's position forbids (a
 // MAXVALUE below it) fails here as it would there.
 func (m *maker) alignSequences(ctx context.Context, s *scratch) error {
-	if err := m.production.ReadValues(ctx, m.db, m.file.Production.Schemas); err != nil {
-		return err
+	if !m.sampled { // clients draw on: both scratch databases begin where the first did
+		if err := m.production.ReadValues(ctx, m.db, m.file.Production.Schemas); err != nil {
+			return err
+		}
 	}
 	var schemas, names []string
 	var values []int64
