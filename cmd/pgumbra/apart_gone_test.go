@@ -13,7 +13,7 @@ import (
 
 // fromOldServer is the small setting with production on a server of its own, which
 // a test can take away.
-func fromOldServer(t *testing.T, ctx context.Context, extra string) (*faraway, *testcontainers.Server) {
+func fromOldServer(ctx context.Context, t *testing.T, extra string) (*faraway, *testcontainers.Server) {
 	t.Helper()
 	server, err := testcontainers.Start(ctx, testcontainers.Options{})
 	must(t, err)
@@ -31,7 +31,7 @@ func fromOldServer(t *testing.T, ctx context.Context, extra string) (*faraway, *
 func TestTheOldServerIsGoneAfterTheCutover(t *testing.T) {
 	t.Parallel()
 	ctx := limited(t, 3*time.Minute)
-	f, old := fromOldServer(t, ctx, "capture: {max_journal: 2MB}\n")
+	f, old := fromOldServer(ctx, t, "capture: {max_journal: 2MB}\n")
 	f.do(ctx, exitDone, "run", "--cutover")
 	f.movedOver(ctx)
 	must(t, old.Crash(ctx))
@@ -44,7 +44,7 @@ func TestTheOldServerIsGoneAfterTheCutover(t *testing.T) {
 		t.Errorf("status does not say what to type:\n%s", text)
 	}
 	there := f.connectTo(ctx, theShadow)
-	defer there.Close(ctx)
+	defer func() { _ = there.Close(ctx) }()
 	for range 12 {
 		_, err := there.Exec(ctx, "UPDATE shop.a SET n = n + 1, b = md5(n::text) || repeat('y', 100)")
 		must(t, err)
@@ -83,7 +83,7 @@ func TestTheOldServerIsGoneAfterTheCutover(t *testing.T) {
 func TestProductionIsGoneBeforeTheCutover(t *testing.T) {
 	t.Parallel()
 	ctx := limited(t, 3*time.Minute)
-	f, old := fromOldServer(t, ctx, "")
+	f, old := fromOldServer(ctx, t, "")
 	here, there := f.dumpOf(production), f.dumpOf(theShadow)
 	f.do(ctx, exitDone, "run", "--until", "following")
 	must(t, old.Crash(ctx))
