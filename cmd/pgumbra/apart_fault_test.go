@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/pgumbra/pgumbra/testcontainers"
 )
@@ -119,8 +121,9 @@ func (f *faraway) stopAt(ctx context.Context, step string) (p *process, free fun
 	return p, free
 }
 
-// obstruct lets a client stand in the way: of PAUSE, by a transaction in the
-// pool; of the fence, by a lock that was taken past it.
+// obstruct lets a client stand in the way: of PAUSE, by transactions in the pool,
+// each of which begins as the last one ends; of the fence, by a lock that was
+// taken past it.
 func (f *faraway) obstruct(ctx context.Context, step string) (release func()) {
 	f.t.Helper()
 	dsn, sql := f.dsn, `BEGIN; DO $$ DECLARE t regclass; BEGIN FOR t IN SELECT format('shop.%I', tablename) FROM pg_tables WHERE schemaname = 'shop' LOOP
@@ -131,7 +134,24 @@ func (f *faraway) obstruct(ctx context.Context, step string) (release func()) {
 	conn, err := pgx.Connect(ctx, dsn)
 	must(f.t, err)
 	must(f.t, conn.PgConn().Exec(ctx, sql).Close())
-	return func() { _ = conn.Close(ctx) }
+	stop := make(chan struct{})
+	var client errgroup.Group
+	client.Go(func() error {
+		// One that is open for long is seen before PAUSE, which is not tried then.
+		for step == "pausing" && conn.PgConn().Exec(ctx, "COMMIT; BEGIN; SELECT 1").Close() == nil {
+			select {
+			case <-stop:
+				return nil
+			case <-time.After(time.Second):
+			}
+		}
+		return nil
+	})
+	return sync.OnceFunc(func() {
+		close(stop)
+		_ = client.Wait() // a lost connection stands in nobody's way
+		_ = conn.Close(ctx)
+	})
 }
 
 // TestShadowServerThatCrashesIsWaitedFor: at several moments of a run its server
