@@ -83,19 +83,19 @@ func (a *app) report(err error) int {
 	return code
 }
 
-// what happened. The dry run has just printed its blockers.
+// what happened. The dry run has just told its blockers: their names will do.
 func (a *app) what(err error) string {
 	var blocked *upgrade.Blocked
 	if a.command != "plan" || !errors.As(err, &blocked) {
 		return err.Error()
 	}
-	n := 0
+	var names []string
 	for _, f := range blocked.Plan.Findings {
 		if f.Level == plans.Blocker {
-			n++
+			names = append(names, fmt.Sprintf("%s (%s)", f.Code, f.Object))
 		}
 	}
-	return "the plan cannot run yet: " + human.Plural(n, "blocker")
+	return fmt.Sprintf("the plan cannot run yet: %s: %s", human.Plural(len(names), "blocker"), strings.Join(names, ", "))
 }
 
 // standing asks the control schema, briefly: the error may be that the server is

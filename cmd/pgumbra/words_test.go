@@ -66,11 +66,11 @@ func TestNextFitsThePhase(t *testing.T) {
 
 func TestPlanDoesNotSayItsBlockersTwice(t *testing.T) {
 	t.Parallel()
-	err := &upgrade.Blocked{Plan: &plans.Plan{Findings: []plans.Finding{{Level: plans.Blocker, Code: "keyless", Message: "long"}, {Level: plans.Info}}}}
-	if got := (&app{command: "plan"}).what(err); got != "the plan cannot run yet: 1 blocker" {
+	err := &upgrade.Blocked{Plan: &plans.Plan{Findings: []plans.Finding{{Level: plans.Blocker, Code: "keyless", Object: "shop.a", Message: "long"}, {Level: plans.Info}}}}
+	if got := (&app{command: "plan"}).what(err); got != "the plan cannot run yet: 1 blocker: keyless (shop.a)" {
 		t.Error(got)
 	}
-	if got := (&app{command: "run"}).what(err); !strings.Contains(got, "keyless") {
+	if got := (&app{command: "run"}).what(err); !strings.Contains(got, "keyless (shop.a): long") {
 		t.Error(got)
 	}
 }
