@@ -39,15 +39,15 @@ func readConfig(path string) (*config, error) {
 	return c, c.read(path, &section, 0)
 }
 
-func (c *config) read(path string, section *string, depth int) error {
+func (c *config) read(name string, section *string, depth int) error {
 	// A rename would replace a symbolic link, not what it leads to.
-	path, err := filepath.EvalSymlinks(path)
+	path, err := filepath.EvalSymlinks(name)
 	if err != nil {
-		return fmt.Errorf("read PgBouncer's configuration: %w", err)
+		return fmt.Errorf("read PgBouncer's configuration %s: %w", name, err)
 	}
 	bytes, err := os.ReadFile(path)
 	if err != nil {
-		return fmt.Errorf("read PgBouncer's configuration: %w", err)
+		return fmt.Errorf("read PgBouncer's configuration %s: %w", name, err)
 	}
 	text := string(bytes)
 	c.texts[path] = text

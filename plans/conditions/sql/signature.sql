@@ -40,7 +40,8 @@ SELECT pg_catalog.bit_xor(pg_catalog.hashtextextended(part COLLATE "C", 0))::tex
     UNION ALL SELECT 'n' || n.oid || '.' || n.xmin FROM pg_catalog.pg_namespace n WHERE n.oid IN (SELECT oid FROM schema)
     UNION ALL SELECT 'u' || u.oid || '.' || u.xmin FROM pg_catalog.pg_default_acl u
     UNION ALL SELECT 'v' || v.oid || '.' || v.xmin FROM pg_catalog.pg_extension v
-    UNION ALL SELECT 'm' || m.objoid || '.' || m.classoid || '.' || m.objsubid || '.' || m.xmin FROM pg_catalog.pg_description m
+    -- the text: a cutover gives a materialized view its own comment once more, to lock it
+    UNION ALL SELECT 'm' || m.objoid || '.' || m.objsubid || '.' || m.description FROM pg_catalog.pg_description m
         WHERE m.classoid = 'pg_catalog.pg_class'::regclass AND m.objoid = ANY (ARRAY(SELECT oid FROM relation))
     UNION ALL SELECT 'm' || pg_catalog.count(*) || '.' || pg_catalog.sum(m.xmin::text::bigint) FROM pg_catalog.pg_description m
         WHERE m.classoid <> 'pg_catalog.pg_class'::regclass
