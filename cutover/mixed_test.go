@@ -30,11 +30,10 @@ func (f *fixture) mixes(ctx context.Context, client int) (written int64, err err
 			insert = "INSERT INTO shop.entry (account, delta, client, n) VALUES (2, nextval('shop.ticket') * 0, %d, %d)"
 			first = "UPDATE shop.account SET balance = balance + 1 WHERE id = 1; UPDATE shop.entry SET delta = 1 WHERE false"
 		}
-		err := pgx.BeginFunc(context.Background(), conn, func(tx pgx.Tx) error {
-			if err := pg.ExecScript(context.Background(), conn, first); err != nil {
+		err := pgx.BeginFunc(context.Background(), conn, func(pgx.Tx) error {
+			if err := pg.ExecScript(context.Background(), conn, first+"; SELECT pg_sleep(0.002)"); err != nil {
 				return err
 			}
-			time.Sleep(2 * time.Millisecond)
 			return pg.ExecScript(context.Background(), conn, fmt.Sprintf(insert, client, n))
 		})
 		switch pg.State(err) {

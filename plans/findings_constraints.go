@@ -44,7 +44,11 @@ func (m *maker) probeConstraints(ctx context.Context) error {
 	until := time.Now().Add(probesTime)
 	var proved, open []string
 	for _, q := range m.probes(ctx) {
-		key, answered, err := "", false, error(nil)
+		var (
+			key      string
+			answered bool
+			err      error
+		)
 		if time.Now().Before(until) {
 			if key, answered, err = m.askRows(ctx, probeTime, q.sql); err != nil {
 				return err

@@ -92,7 +92,7 @@ func (p *proof) compareTable(ctx context.Context, t *Table) error {
 	case t.Source >= 0 && p.unread(p.production.ByName(t.Production)):
 		return nil
 	}
-	c := &comparison{proof: p, table: t, columns: comparable(p.plan.StartedAt, t)}
+	c := &comparison{proof: p, table: t, columns: comparableColumns(p.plan.StartedAt, t)}
 	if len(c.columns) == 0 {
 		return nil
 	}
@@ -103,8 +103,8 @@ func (p *proof) compareTable(ctx context.Context, t *Table) error {
 		_, written := p.written(t, "")
 		p.find(Finding{Level: Blocker, Code: "transform-fails", Object: t.Final.String(), Where: p.naming(t.Final.Name), Opaque: !written,
 			Message: fmt.Sprintf("what the plan makes of rows of %s fails, where the migrations take them: %s (SQLSTATE %s)", t.Production, serverMessage(withoutRow(c.refused)), pg.State(c.refused)),
-			Fix:     "write an expression that takes every row under tables: in the plan file, or mend the rows"})
-		return nil
+			Fix:     "write an expression that takes every row under tables: in the plan file, or correct the rows"})
+		return nil //nolint:nilerr // told as a finding
 	}
 	var err error
 	if c.theirs, err = readRows(ctx, p.rowsScratch.db, t.Final, t.Kind, c.names()); err != nil {
@@ -133,7 +133,7 @@ func (m *maker) doubted(t *Table) bool {
 
 // comparable are the columns whose values a second run repeats: not what a
 // default makes for each row, and not the time of a run.
-func comparable(startedAt string, t *Table) []Column {
+func comparableColumns(startedAt string, t *Table) []Column {
 	var all []Column
 	for _, c := range t.Columns {
 		if !c.Generated && !c.Volatile && !tellsTime(startedAt, c.Expression) && !tellsTime(startedAt, c.Means) {

@@ -41,9 +41,9 @@ type drawn struct {
 }
 
 // columns are those that COPY takes.
-func (d *drawn) columns() []string {
+func (t *drawn) columns() []string {
 	var names []string
-	for _, c := range d.table.Columns {
+	for _, c := range t.table.Columns {
 		if c.Generated == "" {
 			names = append(names, c.Name)
 		}

@@ -52,7 +52,7 @@ func (l *logins) askQuery(ctx context.Context) error {
 	names := l.users()
 	was, err := l.answers(ctx, l.was, names)
 	if err != nil {
-		return nil // it does not answer today
+		return nil //nolint:nilerr // it does not answer today
 	}
 	will, err := l.answers(ctx, l.will, names)
 	if refused := answerOf(err).refused; refused != nil && !known && refused.Code != connectPrivilege {
