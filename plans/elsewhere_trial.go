@@ -102,10 +102,7 @@ func try(ctx context.Context, tx pgx.Tx, entries ...Entry) error {
 	})
 }
 
-// outOfMemory is also what a full lock table is told as.
-const outOfMemory = "53200"
-
-func outOfLocks(e *entryError) bool { return pg.State(e.cause) == outOfMemory }
+func outOfLocks(e *entryError) bool { return pg.State(e.cause) == pg.OutOfMemory }
 
 // follows: the object that the server misses is one that failed before.
 func follows(e *entryError, before []*entryError) bool {

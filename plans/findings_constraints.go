@@ -193,7 +193,7 @@ func (m *maker) notNulls(d *tableDraft, t *Table) (all []probe) {
 			continue
 		}
 		if rows, ok := m.rowsOf(t, []string{a.Name}); ok {
-			all = append(all, probe{t.Final.String() + "." + a.Name, t.Production, []string{t.Final.Name, a.Name}, "23502",
+			all = append(all, probe{t.Final.String() + "." + a.Name, t.Production, []string{t.Final.Name, a.Name}, pg.NotNullViolation,
 				"SELECT pgumbra_key FROM (" + rows + ") AS r WHERE " + pg.Ident(a.Name) + " IS NULL LIMIT 1"})
 		}
 	}
@@ -217,7 +217,7 @@ func (m *maker) checks(d *tableDraft, t *Table) (all []probe) {
 		rows, ok := m.rowsOf(t, columnNames(d.after, k.Columns))
 		text, isCheck := strings.CutPrefix(k.Definition, "CHECK ")
 		if ok && isCheck {
-			all = append(all, probe{t.Final.String() + "." + k.Name, t.Production, []string{t.Final.Name, "check"}, "23514",
+			all = append(all, probe{t.Final.String() + "." + k.Name, t.Production, []string{t.Final.Name, "check"}, pg.CheckViolation,
 				"SELECT pgumbra_key FROM (" + rows + ") AS " + pg.Ident(t.Final.Name) + " WHERE NOT " + strings.TrimSuffix(text, " NO INHERIT") + " LIMIT 1"})
 		}
 	}
@@ -245,7 +245,7 @@ func (m *maker) uniques(d *tableDraft, t *Table) (all []probe) {
 		if !ok {
 			continue
 		}
-		all = append(all, probe{t.Final.String() + "." + i.Name.Name, t.Production, []string{t.Final.Name, names[0]}, "23505",
+		all = append(all, probe{t.Final.String() + "." + i.Name.Name, t.Production, []string{t.Final.Name, names[0]}, pg.UniqueViolation,
 			"SELECT min(pgumbra_key) FROM (" + rows + ") AS r WHERE " + allNotNull("", names) + " GROUP BY " + pg.Idents(names) + " HAVING count(*) > 1 LIMIT 1"})
 	}
 	return all
@@ -286,7 +286,7 @@ func (m *maker) reference(k *catalog.Constraint) []probe {
 	for i := range names {
 		on = append(on, "p."+pg.Ident(refNames[i])+" = c."+pg.Ident(names[i]))
 	}
-	return []probe{{child.Name.String() + "." + k.Name, child.Name, []string{child.Name.Name, parent.Name.Name}, foreignKeyViolation,
+	return []probe{{child.Name.String() + "." + k.Name, child.Name, []string{child.Name.Name, parent.Name.Name}, pg.ForeignKeyViolation,
 		"SELECT c.pgumbra_key FROM (" + rows + ") AS c WHERE " + allNotNull("c.", names) + " AND NOT EXISTS (SELECT FROM (" + refRows + ") AS p WHERE " + strings.Join(on, " AND ") + ") LIMIT 1"}}
 }
 
@@ -335,5 +335,5 @@ func (m *maker) bounds(ctx context.Context, d *tableDraft, t *Table) []probe {
 	if len(bounds) > 0 {
 		none = "((" + strings.Join(bounds, ") OR (") + ")) IS NOT TRUE"
 	}
-	return []probe{{t.Final.String(), t.Production, []string{t.Final.Name, "insert"}, "23514", "SELECT pgumbra_key FROM (" + rows + ") AS r WHERE " + none + " LIMIT 1"}}
+	return []probe{{t.Final.String(), t.Production, []string{t.Final.Name, "insert"}, pg.CheckViolation, "SELECT pgumbra_key FROM (" + rows + ") AS r WHERE " + none + " LIMIT 1"}}
 }

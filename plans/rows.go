@@ -127,8 +127,6 @@ func (p *proof) tellMissing() {
 	}
 }
 
-const foreignKeyViolation = "23503"
-
 // valueInMessage is the value that a server's message on a bad one ends with.
 var valueInMessage = regexp.MustCompile(`(?s): ".*"$`)
 
@@ -145,7 +143,7 @@ func (m *maker) failsOnRows(f *Finding, statement syntax.Statement, cause error)
 // a row that the sample lacks and production has, or for the guest.
 func (p *proof) failed() error {
 	var server *pgconn.PgError
-	if errors.As(p.there.failedBy, &server) && (server.Code == pg.InsufficientPriv || server.Code == foreignKeyViolation && p.open[server.ConstraintName]) {
+	if errors.As(p.there.failedBy, &server) && (server.Code == pg.InsufficientPriv || server.Code == pg.ForeignKeyViolation && p.open[server.ConstraintName]) {
 		return p.unproved(server)
 	}
 	for _, f := range p.there.plan.Findings {

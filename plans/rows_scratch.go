@@ -207,7 +207,7 @@ func withoutRow(err error) error {
 		return err
 	}
 	told := *failed
-	if told.Code != pg.UniqueViolation && told.Code != foreignKeyViolation {
+	if told.Code != pg.UniqueViolation && told.Code != pg.ForeignKeyViolation {
 		told.Detail = ""
 	}
 	if told.Code[:2] == "22" {

@@ -252,17 +252,12 @@ func (m *maker) fixOfMigration(err error) string {
 	return "correct the migration, or production where it differs from what the migration expects"
 }
 
-const (
-	untranslatableCharacter  = "22P05"
-	characterNotInRepertoire = "22021"
-)
-
 // failsByRows: what failed in scratch, which has no rows, may go well in
 // production, which has: a foreign key of a row that is inserted, a check that
 // there is one, a division by their number.
 func failsByRows(err error) bool {
 	state := pg.State(err)
-	if state == untranslatableCharacter || state == characterNotInRepertoire { // of the file itself
+	if state == pg.UntranslatableCharacter || state == pg.CharacterNotInRepertoire { // of the file itself
 		return false
 	}
 	return state != "" && slices.Contains([]string{"21", "22", "23", "27", "44", "P0"}, state[:2])

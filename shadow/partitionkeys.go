@@ -81,14 +81,12 @@ func BuildPartitionKeys(ctx context.Context, sides control.Sides, run *control.R
 				err = k.alone(ctx, sides.Shadow, run, ends, k.onTree())
 			}
 		}
-		if err != nil && pg.State(err) != foreignKeyViolation {
+		if err != nil && pg.State(err) != pg.ForeignKeyViolation {
 			return fmt.Errorf("foreign key %s of %s: %w", k.name, k.table, err)
 		}
 	}
 	return nil
 }
-
-const foreignKeyViolation = "23503"
 
 // ends are the tables of a key, in the plan's order.
 func (k foreignKey) ends(plan *plans.Plan) []*plans.Table {

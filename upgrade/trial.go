@@ -42,7 +42,7 @@ func (w *worker) try(ctx context.Context, wanted bool) error {
 		return nil
 	}
 	trial, err := w.bestTrial(ctx)
-	if pg.State(err) == outOfMemory { // the cutover's checks name it
+	if pg.State(err) == pg.OutOfMemory { // the cutover's checks name it
 		trial, err = cutover.Trial{Skipped: "the lock table has no room for it"}, nil
 	}
 	if why := cutover.Hindered(err); why != "" {
@@ -63,9 +63,6 @@ func (w *worker) try(ctx context.Context, wanted bool) error {
 	}
 	return nil
 }
-
-// outOfMemory is what a server says whose lock table is full.
-const outOfMemory = "53200"
 
 // bestTrial is the shortest of three where the first does not fit: a busy moment
 // must not end the series.

@@ -176,7 +176,7 @@ func (l *logins) judge(ctx context.Context, user string) {
 
 // connectPrivilege is refused to whoever has no CONNECT on the database: the swap
 // gives what production gives.
-const connectPrivilege = "42501"
+const connectPrivilege = pg.InsufficientPriv
 
 // tryPassword logs in as PgBouncer would.
 func (l *logins) tryPassword(ctx context.Context, user string) {

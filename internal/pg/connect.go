@@ -248,9 +248,13 @@ const (
 	DeadlockDetected     = "40P01"
 	LockNotAvailable     = "55P03"
 	DiskFull             = "53100"
+	OutOfMemory          = "53200" // also a full lock table
 	QueryCanceled        = "57014"
 	idleInTransaction    = "25P03"
+	NotNullViolation     = "23502"
+	ForeignKeyViolation  = "23503"
 	UniqueViolation      = "23505"
+	CheckViolation       = "23514" // also a row that no partition takes
 	ReadOnlyTransaction  = "25006"
 	UndefinedTable       = "42P01"
 	UndefinedFunction    = "42883"
