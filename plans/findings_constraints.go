@@ -236,11 +236,7 @@ func (m *maker) uniques(d *tableDraft, t *Table) (all []probe) {
 		if !i.Unique || i.Partial || i.Expression || i.Exclusion || m.wasUnique(i) {
 			continue
 		}
-		var nums []int16
-		for _, k := range i.Keys {
-			nums = append(nums, k.Num)
-		}
-		names := columnNames(d.after, nums)
+		names := columnNames(d.after, i.Columns())
 		rows, ok := m.rowsOf(t, names)
 		if !ok {
 			continue
@@ -253,14 +249,10 @@ func (m *maker) uniques(d *tableDraft, t *Table) (all []probe) {
 
 // wasUnique: production holds to it for the same values.
 func (m *maker) wasUnique(i *catalog.Index) bool {
-	var nums []int16
-	for _, k := range i.Keys {
-		nums = append(nums, k.Num)
-	}
 	same := func(b *catalog.Index) bool {
-		return b.Unique && b.Valid && !b.Partial && !b.Expression && slices.EqualFunc(b.Keys, i.Keys, func(x, y catalog.IndexKey) bool { return x.Num == y.Num })
+		return b.Unique && b.Valid && !b.Partial && !b.Expression && slices.Equal(b.Columns(), i.Columns())
 	}
-	return m.asItWas(i.Table, nums) && slices.ContainsFunc(m.before.IndexesOf(i.Table), same)
+	return m.asItWas(i.Table, i.Columns()) && slices.ContainsFunc(m.before.IndexesOf(i.Table), same)
 }
 
 func allNotNull(alias string, names []string) string {

@@ -70,6 +70,10 @@ func (p *Plan) CopiedFrom(t *Table) *Source {
 	return &p.Sources[t.Source]
 }
 
+// Meaning is the column's expression over production's row, as people know it:
+// without what stands in for it in the shadow.
+func (c Column) Meaning() string { return cmp.Or(c.Means, c.Expression) }
+
 // Describe says in words or SQL where the column's values come from.
 func (c Column) Describe() string {
 	switch {
@@ -78,5 +82,5 @@ func (c Column) Describe() string {
 	case c.Volatile:
 		return "(made once per row by the column's default, then kept)"
 	}
-	return cmp.Or(c.Means, c.Expression)
+	return c.Meaning()
 }

@@ -131,7 +131,7 @@ func (m *maker) doubted(t *Table) bool {
 	})
 }
 
-// comparable are the columns whose values a second run repeats: not what a
+// comparableColumns are those whose values a second run repeats: not what a
 // default makes for each row, and not the time of a run.
 func comparableColumns(startedAt string, t *Table) []Column {
 	var all []Column
@@ -234,12 +234,8 @@ func wholeTree(from string, kind Kind) string {
 
 // readRows reads a table's values as COPY writes them.
 func readRows(ctx context.Context, conn *pgx.Conn, table pg.Name, kind Kind, columns []string) ([][]string, error) {
-	only := "ONLY "
-	if kind == Partitioned {
-		only = ""
-	}
 	var text bytes.Buffer
-	if _, err := conn.PgConn().CopyTo(ctx, &text, "COPY (SELECT "+pg.Idents(columns)+" FROM "+only+table.Quoted()+") TO STDOUT"); err != nil {
+	if _, err := conn.PgConn().CopyTo(ctx, &text, "COPY (SELECT "+pg.Idents(columns)+" FROM "+ownRows(table, kind == Partitioned)+") TO STDOUT"); err != nil {
 		return nil, fmt.Errorf("read rows of %s in scratch: %w", table, err)
 	}
 	return splitRows(text.String()), nil

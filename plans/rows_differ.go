@@ -107,15 +107,8 @@ func (c *comparison) tellColumn(ctx context.Context, i, rows int, pair [2][]stri
 		return err
 	}
 	c.differs(c.table, c.columns[i].Shadow, fmt.Sprintf("on %d of %s of the sample the plan's value, by the expression %s, is not the one that the migrations make: in the row with %s%s, the plan makes %s, the migrations make %s",
-		rows, human.Plural(len(c.ours), "row"), c.meaning(c.columns[i]), c.spell(pair[0], key), old, shown(pair[0][i]), shown(pair[1][i])))
+		rows, human.Plural(len(c.ours), "row"), c.columns[i].Meaning(), c.spell(pair[0], key), old, shown(pair[0][i]), shown(pair[1][i])))
 	return nil
-}
-
-func (c *comparison) meaning(column Column) string {
-	if column.Means != "" {
-		return column.Means
-	}
-	return column.Expression
 }
 
 // old are production's values that a column's expression reads.
@@ -124,7 +117,7 @@ func (c *comparison) old(ctx context.Context, place string, column Column) (stri
 	if !ok || c.table.Feed != Copied {
 		return "", nil
 	}
-	read := columnsRead(c.meaning(column), c.production.ByName(c.table.Production))
+	read := columnsRead(column.Meaning(), c.production.ByName(c.table.Production))
 	if len(read) == 0 {
 		return "", nil
 	}
@@ -159,7 +152,7 @@ func (c *comparison) tellWhole() error {
 		}
 		a, b := firstApart(ours, theirs)
 		c.differs(c.table, column.Shadow, fmt.Sprintf("the plan's values for %s of the sample, by the expression %s, are not those that the migrations make: %s by the plan, %s by the migrations, say",
-			human.Plural(len(c.ours), "row"), c.meaning(column), a, b))
+			human.Plural(len(c.ours), "row"), column.Meaning(), a, b))
 		return nil
 	}
 	whole := func(rows [][]string) []string {

@@ -184,35 +184,32 @@ func (d *drawing) readMore(ctx context.Context, t *drawn) error {
 }
 
 func (k *rowKey) parentsSQL(leaf *catalog.Table) string {
-	only := "ONLY "
-	if k.parent.Kind == "p" {
-		only = ""
-	}
+	return fmt.Sprintf("SELECT DISTINCT p.tableoid, p.ctid::text, %s FROM ONLY %s AS c JOIN %s AS p ON %s WHERE c.ctid = ANY ($1::text[]::tid[])",
+		storedSize(k.parent, "p."), leaf.Name.Quoted(), ownRows(k.parent.Name, k.parent.Kind == "p"), k.joined())
+}
+
+// joined is the condition that row c of the child refers to row p of the parent.
+func (k *rowKey) joined() string {
 	var on []string
 	for i := range k.columns {
 		on = append(on, "p."+pg.Ident(k.refColumns[i])+" "+k.operators[i]+" c."+pg.Ident(k.columns[i]))
 	}
-	return fmt.Sprintf("SELECT DISTINCT p.tableoid, p.ctid::text, %s FROM ONLY %s AS c JOIN %s%s AS p ON %s WHERE c.ctid = ANY ($1::text[]::tid[])",
-		storedSize(k.parent, "p."), leaf.Name.Quoted(), only, k.parent.Name.Quoted(), strings.Join(on, " AND "))
+	return strings.Join(on, " AND ")
+}
+
+// ownRows is a table in FROM without those that inherit from it; a partition tree
+// is one table.
+func ownRows(table pg.Name, partitioned bool) string {
+	if partitioned {
+		return table.Quoted()
+	}
+	return "ONLY " + table.Quoted()
 }
 
 // orphansSQL deletes rows whose reference leads nowhere, in a copy of the sample.
 func (k *rowKey) orphansSQL() string {
-	only := "ONLY "
-	if k.parent.Kind == "p" {
-		only = ""
-	}
-	own := "ONLY "
-	if k.child.Kind == "p" {
-		own = ""
-	}
-	var refers, on []string
-	for i := range k.columns {
-		refers = append(refers, "c."+pg.Ident(k.columns[i])+" IS NOT NULL")
-		on = append(on, "p."+pg.Ident(k.refColumns[i])+" "+k.operators[i]+" c."+pg.Ident(k.columns[i]))
-	}
-	return fmt.Sprintf("DELETE FROM %s%s AS c WHERE %s AND NOT EXISTS (SELECT FROM %s%s AS p WHERE %s)",
-		own, k.child.Name.Quoted(), strings.Join(refers, " AND "), only, k.parent.Name.Quoted(), strings.Join(on, " AND "))
+	return fmt.Sprintf("DELETE FROM %s AS c WHERE %s AND NOT EXISTS (SELECT FROM %s AS p WHERE %s)",
+		ownRows(k.child.Name, k.child.Kind == "p"), allNotNull("c.", k.columns), ownRows(k.parent.Name, k.parent.Kind == "p"), k.joined())
 }
 
 // keysMade are the foreign keys that the migrations make, over columns of
@@ -298,11 +295,7 @@ func (m *maker) columnBefore(t *catalog.Table, num int16) ownColumn {
 	if i < 0 {
 		return ownColumn{}
 	}
-	expression := d.plan.Columns[i].Expression
-	if d.plan.Columns[i].Means != "" {
-		expression = d.plan.Columns[i].Means
-	}
-	c, ok := d.source.production.ColumnNamed(plainReference(expression))
+	c, ok := d.source.production.ColumnNamed(plainReference(d.plan.Columns[i].Meaning()))
 	if !ok {
 		return ownColumn{}
 	}

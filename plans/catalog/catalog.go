@@ -275,6 +275,15 @@ func (i *Index) Deferrable(t *Table) bool {
 	return !i.Immediate && i.total(t)
 }
 
+// Columns are the numbers of its key columns; 0: an expression.
+func (i *Index) Columns() []int16 {
+	var nums []int16
+	for _, k := range i.Keys {
+		nums = append(nums, k.Num)
+	}
+	return nums
+}
+
 func (i *Index) total(t *Table) bool {
 	if !i.Unique || !i.Valid || i.Partial || i.Expression || i.Exclusion {
 		return false

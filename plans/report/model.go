@@ -167,7 +167,7 @@ func tableOf(p *plans.Plan, t *plans.Table) table {
 		r.Key = append(r.Key, cmp.Or(k.Production, k.Shadow))
 	}
 	for _, c := range t.Columns {
-		r.Columns = append(r.Columns, column{Shadow: c.Shadow, Expression: cmp.Or(c.Means, c.Expression), Source: cmp.Or(c.Origin, plans.FromDefault)})
+		r.Columns = append(r.Columns, column{Shadow: c.Shadow, Expression: c.Meaning(), Source: cmp.Or(c.Origin, plans.FromDefault)})
 	}
 	return r
 }
