@@ -105,6 +105,14 @@ func (d *differ) note(act Act, kind, object, was, is, table string) {
 // pair is an object at both moments; nil: it was not there.
 type pair[T any] struct{ was, is *T }
 
+// either is the object as it is now, or as it was last.
+func (p pair[T]) either() *T {
+	if p.is != nil {
+		return p.is
+	}
+	return p.was
+}
+
 // pairs joins two lists by identity: what is there now in its order, then what
 // is gone.
 func pairs[T any, ID comparable](before, after []*T, id func(*T) ID) []pair[T] {
@@ -141,13 +149,13 @@ func kindOf(t *Table) string {
 
 func (d *differ) relations() {
 	for _, p := range pairs(d.before.Tables, d.after.Tables, func(t *Table) uint32 { return t.OID }) {
-		if !extensions(p) {
+		if !ofExtension(p) {
 			d.relation(p)
 		}
 	}
 }
 
-func extensions(p pair[Table]) bool {
+func ofExtension(p pair[Table]) bool {
 	return p.was != nil && p.was.Extension || p.is != nil && p.is.Extension
 }
 
@@ -289,187 +297,4 @@ func shortened(sql string) string {
 		return string(runes[:60]) + "…"
 	}
 	return sql
-}
-
-// standing is a table that was there at both moments, and no partition: what
-// else belongs to a table is told with it.
-func (d *differ) standing(oid uint32) (name string, ok bool) {
-	was, is := d.before.ByOID(oid), d.after.ByOID(oid)
-	if was == nil || is == nil || is.IsPartition() || !d.in(was.Name) && !d.in(is.Name) {
-		return "", false
-	}
-	return was.Name.String(), true
-}
-
-func (d *differ) indexes() {
-	for _, p := range pairs(d.before.Indexes, d.after.Indexes, func(i *Index) uint32 { return i.OID }) {
-		i := p.is
-		if i == nil {
-			i = p.was
-		}
-		table, ok := d.standing(i.Table)
-		if !ok || i.Constraint != 0 || i.Parent != 0 {
-			continue
-		}
-		kind := "index"
-		if i.Unique {
-			kind = "unique index"
-		}
-		switch {
-		case p.was == nil:
-			d.note(Added, kind, i.Name.String(), "", "", table)
-		case p.is == nil:
-			d.note(Dropped, kind, i.Name.String(), "", "", table)
-		case p.was.Name != p.is.Name:
-			d.note(Renamed, kind, i.Name.String(), p.was.Name.String(), "", table)
-		}
-	}
-}
-
-var constraintKinds = map[string]string{"p": "primary key", "u": "unique constraint", "f": "foreign key", "c": "check", "x": "exclusion constraint"}
-
-func (d *differ) constraints() {
-	for _, p := range pairs(d.before.Constraints, d.after.Constraints, func(k *Constraint) uint32 { return k.OID }) {
-		k := p.is
-		if k == nil {
-			k = p.was
-		}
-		table, ok := d.standing(k.Table)
-		kind := constraintKinds[k.Kind]
-		if !ok || kind == "" || k.Parent != 0 {
-			continue
-		}
-		name := d.nameOf(k.Table) + "." + k.Name
-		switch {
-		case p.was == nil:
-			d.note(Added, kind, name, "", shortened(k.Definition), table)
-		case p.is == nil:
-			d.note(Dropped, kind, name, shortened(k.Definition), "", table)
-		case p.was.Name != p.is.Name:
-			d.note(Renamed, kind, name, table+"."+p.was.Name, "", table)
-		case p.was.Validated != p.is.Validated:
-			d.note(Altered, kind, name, "not validated", "validated", table)
-		}
-	}
-}
-
-// nameOf a table that stands: the one that it has now.
-func (d *differ) nameOf(table uint32) string { return d.after.ByOID(table).Name.String() }
-
-func (d *differ) sequences() {
-	for _, p := range pairs(d.before.Sequences, d.after.Sequences, func(s *Sequence) uint32 { return s.OID }) {
-		s := p.is
-		if s == nil {
-			s = p.was
-		}
-		if !d.in(s.Name) || s.Extension || s.Table != 0 { // an owned one comes with its column
-			continue
-		}
-		named(d, p, "sequence", func(s *Sequence) (string, string) { return s.Name.String(), s.Definition })
-	}
-}
-
-func (d *differ) types() {
-	for _, p := range pairs(d.before.Types, d.after.Types, func(t *Type) uint32 { return t.OID }) {
-		t := p.is
-		if t == nil {
-			t = p.was
-		}
-		if !d.in(t.Name) || t.Extension || t.Kind == "m" { // a range's own multirange
-			continue
-		}
-		if p.was != nil && p.is != nil && t.Kind == "e" {
-			d.labels(p)
-			continue
-		}
-		named(d, p, typeKinds[t.Kind], func(t *Type) (string, string) { return t.Name.String(), t.Definition })
-	}
-}
-
-var typeKinds = map[string]string{"b": "type", "c": "composite type", "d": "domain", "e": "enum", "r": "range type"}
-
-func (d *differ) labels(p pair[Type]) {
-	if p.was.Name != p.is.Name {
-		d.note(Renamed, "enum", p.is.Name.String(), p.was.Name.String(), "", "")
-	}
-	for _, oid := range sortedKeys(p.is.Labels) {
-		was, known := p.was.Labels[oid]
-		switch is := p.is.Labels[oid]; {
-		case !known:
-			d.note(Added, "enum label", p.is.Name.String()+"."+is, "", "", "")
-		case was != is:
-			d.note(Renamed, "enum label", p.is.Name.String()+"."+is, p.was.Name.String()+"."+was, "", "")
-		}
-	}
-}
-
-func sortedKeys(labels map[uint32]string) []uint32 {
-	var all []uint32
-	for oid := range labels {
-		all = append(all, oid)
-	}
-	slices.Sort(all)
-	return all
-}
-
-func (d *differ) functions() {
-	for _, p := range pairs(d.before.Functions, d.after.Functions, func(f *Function) uint32 { return f.OID }) {
-		f := p.is
-		if f == nil {
-			f = p.was
-		}
-		if !d.in(f.Name) || f.Extension {
-			continue
-		}
-		kind := "function"
-		if f.Kind == "p" {
-			kind = "procedure"
-		}
-		named(d, p, kind, func(f *Function) (string, string) { return f.Name.String() + f.Arguments, f.Definition })
-	}
-}
-
-// named compares objects that are a name and a definition.
-func named[T any](d *differ, p pair[T], kind string, of func(*T) (name, definition string)) {
-	switch {
-	case p.was == nil:
-		name, _ := of(p.is)
-		d.note(Added, kind, name, "", "", "")
-	case p.is == nil:
-		name, _ := of(p.was)
-		d.note(Dropped, kind, name, "", "", "")
-	default:
-		was, before := of(p.was)
-		is, after := of(p.is)
-		if was != is {
-			d.note(Renamed, kind, is, was, "", "")
-		}
-		if before != after {
-			d.note(Altered, kind, is, "", "another definition", "")
-		}
-	}
-}
-
-func (d *differ) extensions() {
-	version := func(c *Catalog, name string) string {
-		for _, e := range c.Extensions {
-			if e.Name == name {
-				return e.Version
-			}
-		}
-		return ""
-	}
-	for _, e := range d.after.Extensions {
-		switch was := version(d.before, e.Name); {
-		case was == "":
-			d.note(Added, "extension", e.Name, "", "", "")
-		case was != e.Version:
-			d.note(Altered, "extension", e.Name, was, e.Version, "")
-		}
-	}
-	for _, e := range d.before.Extensions {
-		if version(d.after, e.Name) == "" {
-			d.note(Dropped, "extension", e.Name, "", "", "")
-		}
-	}
 }
