@@ -12,12 +12,12 @@ import (
 	"strings"
 	"time"
 
-	"github.com/dustin/go-humanize"
 	"github.com/jackc/pgx/v5"
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pgumbra/pgumbra/examples/shop"
+	"github.com/pgumbra/pgumbra/internal/human"
 	"github.com/pgumbra/pgumbra/upgrade"
 )
 
@@ -267,7 +267,7 @@ Report
   ledger                   %s
   verification             %s
   all of it                %.0f s
-`, humanize.Comma(r.Rows), humanize.Comma(r.Replayed), r.StallMS, r.LongestMS, humanize.Comma(int64(r.Commits)),
+`, human.Count(r.Rows), human.Count(r.Replayed), r.StallMS, r.LongestMS, human.Count(int64(r.Commits)),
 			r.Failed, ledgerText(r.LedgerWrong), verified, r.Seconds)
 	}
 	if len(r.LedgerWrong) > 0 || r.Failed > 0 {

@@ -9,12 +9,12 @@ import (
 	"strings"
 	"time"
 
-	"github.com/dustin/go-humanize"
 	"github.com/schollz/progressbar/v3"
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/term"
 
 	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/internal/human"
 	"github.com/pgumbra/pgumbra/plans"
 	"github.com/pgumbra/pgumbra/upgrade"
 )
@@ -131,13 +131,13 @@ func (p *progress) line(s *upgrade.Status, now time.Time) string {
 	case control.Copying:
 		copied, total := copiedRows(s)
 		rate, eta := p.eta(s, now)
-		fmt.Fprintf(&b, ", %s of about %s rows", humanize.Comma(copied), humanize.Comma(total))
+		fmt.Fprintf(&b, ", %s of about %s rows", human.Count(copied), human.Count(total))
 		if rate > 0 {
-			fmt.Fprintf(&b, ", %s/s", humanize.Comma(int64(rate)))
+			fmt.Fprintf(&b, ", %s/s", human.Count(int64(rate)))
 		}
 		fmt.Fprintf(&b, ", ETA %s", eta)
 	case control.Following, control.Cutover:
-		fmt.Fprintf(&b, ", %s, %s changes pending", tableStates(s), humanize.Comma(s.Journal.Pending))
+		fmt.Fprintf(&b, ", %s, %s changes pending", tableStates(s), human.Count(s.Journal.Pending))
 		if s.Ready {
 			b.WriteString(", ready")
 		}

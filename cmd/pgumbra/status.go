@@ -74,7 +74,7 @@ func (a *app) printStatus(w io.Writer, s *upgrade.Status) error {
 		fmt.Fprintf(&b, "stopped  %s\n", s.Failure)
 	}
 	fmt.Fprintf(&b, "journal  %s changes pending, %s; %.0f/s in, %.0f/s out\n",
-		humanize.Comma(s.Journal.Pending), journalText(s.Journal), s.Rate.In, s.Rate.Out)
+		human.Count(s.Journal.Pending), journalText(s.Journal), s.Rate.In, s.Rate.Out)
 	if s.Throttled != "" {
 		fmt.Fprintf(&b, "paused   %s\n", s.Throttled)
 	}
@@ -170,8 +170,8 @@ func writeTables(w io.Writer, s *upgrade.Status) {
 		if name == "" {
 			name = r.Shadow
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", name, r.State, humanize.Comma(r.RowsCopied),
-			humanize.Comma(r.RowsReplayed), humanize.Comma(r.Pending), verified)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", name, r.State, human.Count(r.RowsCopied),
+			human.Count(r.RowsReplayed), human.Count(r.Pending), verified)
 	}
 	_ = t.Flush() // like Fprintf above: nobody to tell
 }
@@ -232,7 +232,7 @@ func (a *app) printVerdicts(w io.Writer, verdicts []upgrade.TableVerdict) error 
 		if !v.Verdict.Equal {
 			result = "DIFFERENT"
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\n", v.Name, humanize.Comma(v.Verdict.Rows), result)
+		fmt.Fprintf(t, "%s\t%s\t%s\n", v.Name, human.Count(v.Verdict.Rows), result)
 	}
 	if err := t.Flush(); err != nil {
 		return err

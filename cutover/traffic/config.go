@@ -39,6 +39,14 @@ func readConfig(path string) (*config, error) {
 	return c, c.read(path, &section, 0)
 }
 
+// beside is a file that the main one names: a relative path starts at its folder.
+func beside(main, name string) string {
+	if filepath.IsAbs(name) {
+		return name
+	}
+	return filepath.Join(filepath.Dir(main), name)
+}
+
 func (c *config) read(name string, section *string, depth int) error {
 	// A rename would replace a symbolic link, not what it leads to.
 	path, err := filepath.EvalSymlinks(name)
@@ -57,10 +65,7 @@ func (c *config) read(name string, section *string, depth int) error {
 			if depth >= maxInclude {
 				return &syntaxError{path, 1, "files include each other too deeply"}
 			}
-			if !filepath.IsAbs(name) {
-				name = filepath.Join(filepath.Dir(c.main), name)
-			}
-			return c.read(name, section, depth+1)
+			return c.read(beside(c.main, name), section, depth+1)
 		},
 		item: func(key string, start, end, line int) error {
 			return c.item(*section, entry{name: key, path: path, line: line, start: start, end: end, value: text[start:end]})

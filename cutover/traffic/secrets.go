@@ -3,7 +3,6 @@ package traffic
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 )
 
@@ -37,10 +36,7 @@ func (i *inspection) authFile() (map[string]string, error) {
 	if path == "" {
 		return map[string]string{}, nil
 	}
-	if !filepath.IsAbs(path) {
-		path = filepath.Join(filepath.Dir(i.config), path)
-	}
-	text, err := os.ReadFile(path)
+	text, err := os.ReadFile(beside(i.config, path))
 	if err != nil {
 		return nil, fmt.Errorf("read PgBouncer's auth_file: %w", err)
 	}
@@ -62,22 +58,13 @@ func parseAuthFile(text string) map[string]string {
 		if !ok {
 			break
 		}
-		_, rest, _ = cutBefore(rest, '"')
-		secret, _, ok := quotedWord(rest)
+		secret, _, ok := quotedWord(rest[len(before(rest, '"')):])
 		if !ok {
 			break
 		}
 		users[user] = secret
 	}
 	return users
-}
-
-func cutBefore(s string, sign byte) (before, rest string, found bool) {
-	at := strings.IndexByte(s, sign)
-	if at < 0 {
-		return s, "", false
-	}
-	return s[:at], s[at:], true
 }
 
 // quotedWord reads a word in double quotes from the beginning of a text.

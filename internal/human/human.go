@@ -3,10 +3,11 @@ package human
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 	"unicode"
+
+	"github.com/dustin/go-humanize"
 )
 
 // Bytes writes a size as PostgreSQL's settings and pg_size_pretty count:
@@ -24,21 +25,7 @@ func Bytes(n int64) string {
 }
 
 // Count groups digits by threes.
-func Count(n int64) string {
-	digits := strconv.FormatInt(n, 10)
-	sign := ""
-	if n < 0 {
-		sign, digits = "-", digits[1:]
-	}
-	var b strings.Builder
-	for i, d := range digits {
-		if i > 0 && (len(digits)-i)%3 == 0 {
-			b.WriteByte(',')
-		}
-		b.WriteRune(d)
-	}
-	return sign + b.String()
-}
+func Count(n int64) string { return humanize.Comma(n) }
 
 // Seconds rounds to what an estimate is worth.
 func Seconds(s float64) string {
