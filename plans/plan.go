@@ -369,52 +369,6 @@ type VersionTable struct {
 	Exists bool `json:"exists"` // in production; made in the swap otherwise
 }
 
-// Level of a finding.
-type Level string
-
-// The levels.
-const (
-	Blocker Level = "blocker"
-	Warning Level = "warning"
-	Info    Level = "info"
-)
-
-// Server is a database, as a report names it.
-type Server struct {
-	Database string `json:"database"`
-	Version  int    `json:"version"` // server_version_num
-}
-
-// Finding is something a human should know before the run. Codes are stable
-// and listed in docs/findings.md.
-type Finding struct {
-	Level   Level  `json:"level"`
-	Code    string `json:"code"`
-	Object  string `json:"object"`
-	Where   string `json:"where"` // file:line, or empty
-	Message string `json:"message"`
-	Fix     string `json:"fix"`
-	// Opaque: the statement at Where is not understood, so what it makes of
-	// production is known only once it has run there. Run for real behind the
-	// fence it is right. On a warning: the run goes on without that effect, which
-	// in place it would have. Where is empty if it is not known which statement
-	// that was; then none of the migrations can be told to be free of it.
-	Opaque bool `json:"-"`
-}
-
-// Estimates of what a run will take.
-type Estimates struct {
-	Rows          int64   `json:"rows"`
-	Bytes         int64   `json:"bytes"`        // of the tables to copy
-	ShadowBytes   int64   `json:"shadow_bytes"` // with indexes
-	WALBytes      int64   `json:"wal_bytes"`
-	FreeDisk      *int64  `json:"free_disk"` // bytes; null: not known from here
-	SampleRate    float64 `json:"sample_bytes_per_second"`
-	CopySeconds   float64 `json:"copy_seconds"`
-	Locks         int     `json:"locks"` // that the swap takes
-	LocksCapacity int     `json:"locks_capacity"`
-}
-
 // Matview is a materialized view of the shadow.
 type Matview struct {
 	Shadow pg.Name `json:"shadow"`
@@ -439,15 +393,6 @@ func (p *Plan) MaterializedViews() []Matview {
 		all = append(all, Matview{Shadow: n, Made: true, Filled: true})
 	}
 	return all
-}
-
-// Step is one thing the run does, for the dry-run report.
-type Step struct {
-	Phase string   `json:"phase"`
-	Title string   `json:"title"`
-	SQL   []string `json:"sql"`
-	Lock  string   `json:"lock"`  // strongest lock taken on production, or "none"
-	Waits string   `json:"waits"` // who waits for it, for how long
 }
 
 // SetSchema is the statement that moves a shared object from one schema to
