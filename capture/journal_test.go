@@ -169,6 +169,29 @@ func TestRotateKeepsWhatSomeReaderHasNotApplied(t *testing.T) {
 	}
 }
 
+// Keys that were touched since a table was proved are found in its journal.
+func TestRotateKeepsWhatIsToBeProvedAgain(t *testing.T) {
+	rotateAt = 1
+	f := ordersFixture(t)
+	f.install()
+	f.shadowOf(0)
+	f.exec(`UPDATE shop.orders SET total = 1`)
+	f.must(Rotate(f.ctx, f.pool, f.run))
+	f.exec(`UPDATE shop.orders SET total = 2 WHERE id = 1`)
+	_, err := f.pool.Exec(f.ctx, `UPDATE pgumbra.shadow_table SET proved = position, position = pg_current_snapshot()`)
+	f.must(err)
+	f.must(Rotate(f.ctx, f.pool, f.run))
+	if got := f.one(`SELECT count(*) FROM ` + Forward(f.run, f.source(0)).Name().Quoted()); got != "11" {
+		t.Errorf("%s entries left", got)
+	}
+	_, err = f.pool.Exec(f.ctx, `UPDATE pgumbra.shadow_table SET proved = position`)
+	f.must(err)
+	f.must(Rotate(f.ctx, f.pool, f.run))
+	if got := f.one(`SELECT count(*) FROM ` + Forward(f.run, f.source(0)).Name().Quoted()); got != "1" {
+		t.Errorf("%s entries left", got)
+	}
+}
+
 func TestReadersOfAJournal(t *testing.T) {
 	t.Parallel()
 	plan := &plans.Plan{Sources: []plans.Source{{N: 0}, {N: 1, Ancestors: []int{0}}, {N: 2}}, Tables: []plans.Table{

@@ -202,15 +202,17 @@ func unlessBusy(ctx context.Context, err error) error {
 }
 
 // allPast reports whether each reader's committed position sees each row of the
-// table. A reader without a position has yet to choose one: it may be choosing
-// an older snapshot right now.
+// table, and so does the snapshot up to which it is proved, where keys that were
+// touched since are to be proved again. A reader without a position has yet to
+// choose one: it may be choosing an older snapshot right now.
 func allPast(ctx context.Context, tx pgx.Tx, run *control.Run, table pg.Name, readers []int) (past bool, err error) {
+	provers := slices.DeleteFunc(slices.Clone(readers), func(n int) bool { return !run.Plan.ProvedByKey(&run.Plan.Tables[n]) })
 	err = tx.QueryRow(ctx, `SELECT NOT EXISTS (
 			SELECT FROM pg_catalog.unnest($2::integer[]) r(n)
 			LEFT JOIN pgumbra.shadow_table t ON t.run_id = $1 AND t.n = r.n
 			WHERE t.position IS NULL OR EXISTS (
-				SELECT FROM ONLY `+table.Quoted()+` j WHERE `+UnreadOf("j", "t.position")+`))`,
-		run.ID, readers).Scan(&past)
+				SELECT FROM ONLY `+table.Quoted()+` j WHERE `+UnreadOf("j", "CASE WHEN r.n = ANY ($3) THEN COALESCE(t.proved, t.position) ELSE t.position END")+`))`,
+		run.ID, readers, provers).Scan(&past)
 	return past, err
 }
 

@@ -38,7 +38,8 @@ var ErrUnknown = errors.New("the outcome of the swap is unknown")
 // skipped, but Drain and SwapEntries must be there.
 type Parts struct {
 	// Drain replays all journals behind the fence, in transactions of its own
-	// that are committed when it returns.
+	// that are committed when it returns, and proves the keys again that were
+	// touched since they were proved. [NotNow] when it cannot.
 	Drain func(ctx context.Context) (changes int64, err error)
 	// Pending counts the journal rows that are not replayed yet.
 	Pending func(ctx context.Context) (int64, error)
@@ -154,6 +155,10 @@ func (n *notNow) Error() string {
 }
 
 func refuse(blockers ...Blocker) error { return &notNow{blockers} }
+
+// NotNow is what a part of [Parts] returns to end the attempt for a reason of its
+// own: it is rolled back, and may be repeated.
+func NotNow(blockers ...Blocker) error { return refuse(blockers...) }
 
 func (c *Cutover) settings() plans.CutoverSettings { return c.Upgrade.Plan.Settings.Cutover }
 

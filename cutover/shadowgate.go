@@ -63,7 +63,7 @@ func (c *Cutover) ungated(ctx context.Context) (open []relation, err error) {
 		}
 		noted, err := pgx.CollectRows(rows, pgx.RowTo[uint32])
 		if err == nil && len(noted) == 0 {
-			_, err = tx.Exec(ctx, `UPDATE pgumbra.shadow_table SET verified_at = NULL WHERE run_id = $1 AND verified_at IS NOT NULL`, c.Upgrade.ID)
+			_, err = tx.Exec(ctx, `UPDATE pgumbra.shadow_table SET verified_at = NULL, proved = NULL, proved_at = NULL WHERE run_id = $1`, c.Upgrade.ID)
 		}
 		open = slices.DeleteFunc(tables, func(t relation) bool { return slices.Contains(noted, t.oid) })
 		return err

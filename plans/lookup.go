@@ -51,6 +51,14 @@ func (t *Table) ReadsFrom(source int) bool {
 // something to compare it with.
 func (t *Table) Verifiable() bool { return t.Feed == Copied || t.Feed == Derived }
 
+// ProvedByKey reports whether rows of the table that changed after they were
+// compared are found again by what journals tell of them. Of a table without a key
+// journals tell what rows came and went: it is compared as a whole.
+func (p *Plan) ProvedByKey(t *Table) bool {
+	keyless := t.Source >= 0 && t.Source < len(p.Sources) && p.Sources[t.Source].Record == RecordImage
+	return t.Feed == Derived || t.Feed == Copied && !keyless
+}
+
 // Verifiable is [Table.Verifiable] by the shadow table's name as text.
 func (p *Plan) Verifiable(shadow string) bool {
 	for i := range p.Tables {

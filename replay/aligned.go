@@ -40,12 +40,14 @@ func (r *Replayer) align(ctx context.Context, feeds []*feed, followed []*plans.T
 		return err
 	}
 	var committed []byte
+	var found []Found
 	err = r.begin(ctx, func(e ends) error {
 		at, err := r.enter(ctx, e, control.Lock, feeds...)
 		if err != nil {
 			return err
 		}
 		for i, f := range feeds {
+			at[i].found = &found
 			if _, err := r.advance(ctx, e, f, at[i]); err != nil {
 				return err
 			}
@@ -59,5 +61,6 @@ func (r *Replayer) align(ctx context.Context, feeds []*feed, followed []*plans.T
 	if err != nil {
 		return err
 	}
+	r.noteFound(found...)
 	return r.mirror(ctx, committed, followed...)
 }

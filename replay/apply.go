@@ -121,6 +121,13 @@ func (p planner) set(ctx context.Context, tx pgx.Tx) error {
 	return nil
 }
 
+func (p planner) setBoth(ctx context.Context, e ends) error {
+	if err := p.set(ctx, e.production); err != nil || !e.apart() {
+		return err
+	}
+	return p.set(ctx, e.shadow)
+}
+
 func (p planner) sql(seqScan, hashJoin, mergeJoin, nestLoop string) string {
 	return fmt.Sprintf(`SELECT pg_catalog.set_config('enable_seqscan', %s, true), pg_catalog.set_config('enable_hashjoin', %s, true),
 		pg_catalog.set_config('enable_mergejoin', %s, true), pg_catalog.set_config('enable_nestloop', %s, true)`, seqScan, hashJoin, mergeJoin, nestLoop)

@@ -51,6 +51,9 @@ func (r *Replayer) batch(ctx context.Context, f *feed, changes int64) (Result, e
 		return Result{}, err
 	}
 	r.noteAdvance(f.t.N)
+	if result.Changes > 0 {
+		r.noteChange()
+	}
 	return result, nil
 }
 
@@ -60,6 +63,8 @@ type moment struct {
 	control.Position
 	now   string
 	lanes int // in which the transaction may divide its work; 0: it may not
+	// found is what the batch proves to differ: told once it has committed.
+	found *[]Found
 }
 
 // advance applies what is unread and records the transaction's snapshot.
@@ -81,7 +86,13 @@ func (r *Replayer) advance(ctx context.Context, e ends, f *feed, at moment) (new
 	if err := r.applyInLanes(ctx, e, f, divided(*at.Snapshot, pieces, 0, at.lanes), n); err != nil {
 		return n, err
 	}
-	return n, control.SetPosition(ctx, e.shadow, r.Run, f.t.N, at.now, n.changes)
+	proof := control.ProofStays
+	if pieces == 1 { // rows of other lanes cannot be seen yet
+		if proof, err = r.proveBatch(ctx, e, f, at, n); err != nil {
+			return n, err
+		}
+	}
+	return n, control.SetPosition(ctx, e.shadow, r.Run, f.t.N, at.now, n.changes, proof)
 }
 
 // snapshot runs work in a REPEATABLE READ transaction that holds the table's
@@ -147,12 +158,13 @@ func (r *Replayer) once(ctx context.Context, f *feed, lanes int, work func(ends,
 		return err
 	}
 	var committed []byte
+	var found []Found
 	err = r.begin(ctx, func(e ends) error {
 		at, err := r.enter(ctx, e, lock, f)
 		if err != nil {
 			return err
 		}
-		at[0].lanes = lanes
+		at[0].lanes, at[0].found = lanes, &found
 		if err := work(e, at[0]); err != nil {
 			return err
 		}
@@ -165,6 +177,7 @@ func (r *Replayer) once(ctx context.Context, f *feed, lanes int, work func(ends,
 		}
 		return err
 	}
+	r.noteFound(found...)
 	return r.mirror(ctx, committed, f.t)
 }
 

@@ -142,7 +142,7 @@ func (r *Replayer) recordPieces(ctx context.Context, tx pgx.Tx, f *feed, pieces,
 }
 
 func (r *Replayer) caughtUp(ctx context.Context, tx pgx.Tx, f *feed, position string, changes int64) error {
-	if err := control.SetPosition(ctx, tx, r.Run, f.t.N, position, changes); err != nil {
+	if err := control.SetPosition(ctx, tx, r.Run, f.t.N, position, changes, control.ProofCleared); err != nil {
 		return err
 	}
 	_, err := tx.Exec(ctx, `UPDATE pgumbra.shadow_table SET pieces = NULL, pieces_done = 0, pieces_position = NULL

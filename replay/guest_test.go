@@ -10,16 +10,16 @@ import (
 	"github.com/pgumbra/pgumbra/plans"
 )
 
-// busy has four clients write to items, one key of them in all of their
+// busy has two clients write to items, one key of them in all of their
 // transactions, and a leader follow, until the returned function is called.
 func (w *world) busy(tables ...int) (stop func()) {
 	w.t.Helper()
 	ctx, cancel := context.WithCancel(w.ctx)
 	var g errgroup.Group
-	for c := range 4 {
+	for c := range 2 {
 		g.Go(func() error {
 			for n := 0; ctx.Err() == nil; n++ {
-				if _, err := w.pool.Exec(w.ctx, `UPDATE shop.items SET price = price + 1 WHERE id IN (1, $1)`, 2+(c*977+n*31)%3000); err != nil {
+				if _, err := w.pool.Exec(w.ctx, `UPDATE shop.items SET price = price + 1 FROM pg_sleep(0.002) WHERE id IN (1, $1)`, 2+(c*977+n*31)%3000); err != nil {
 					return err
 				}
 			}

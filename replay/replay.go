@@ -15,8 +15,8 @@
 //
 // Order of calls for a table: [Replayer.DropJournalled] when its copy is
 // complete, [Replayer.CatchUp] once its key has an index, then
-// [Replayer.Batch] again and again, [Replayer.Verify] in between, and
-// [Replayer.Drain] behind the fence.
+// [Replayer.Batch] again and again, a [Prover] beside it, and [Replayer.Drain]
+// behind the fence. [Replayer.Verify] at any time, by anybody.
 package replay
 
 import (
@@ -87,11 +87,20 @@ type Replayer struct {
 	Lanes      int
 	HotChanges int64
 
+	// RangeRows is how many keys the first range has that is compared; default
+	// 100,000. Later ones are adapted to how long that takes.
+	RangeRows int64
+	// Guest: another process leads the run. What [Replayer.Verify] proves is noted
+	// by nobody then, only what differs.
+	Guest bool
+
 	mu        sync.Mutex
 	feeds     map[int]*feed
 	advanced  map[int]time.Time // when a table's position was last written
 	storage   map[int]string    // filenodes behind a table as they were last seen; apart only
 	busyLanes int               // beyond one for each table
+	found     []Found           // differences that nobody has taken yet
+	changed   time.Time         // when a batch last had changes
 }
 
 // RecopyError says that a table must be copied again from scratch. It matches
@@ -135,6 +144,13 @@ func (r *Replayer) hotChanges() int64 {
 	return defaultHotChanges
 }
 
+func (r *Replayer) rangeRows() int64 {
+	if r.RangeRows > 0 {
+		return r.RangeRows
+	}
+	return firstGroup
+}
+
 func (r *Replayer) workers() int {
 	if r.Workers > 0 {
 		return r.Workers
@@ -149,6 +165,19 @@ func (r *Replayer) noteAdvance(n int) {
 		r.advanced = make(map[int]time.Time)
 	}
 	r.advanced[n] = time.Now()
+}
+
+func (r *Replayer) noteChange() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.changed = time.Now()
+}
+
+// quiet reports whether batches have had nothing to do for a while.
+func (r *Replayer) quiet() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return time.Since(r.changed) > time.Second
 }
 
 func (r *Replayer) lastAdvance(n int) time.Time {

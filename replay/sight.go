@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -17,10 +18,11 @@ import (
 // left out of what is compared.
 type sight struct {
 	ends
-	position string // that the shadow's table has
-	now      string // production's snapshot
-	replayed int64  // journal rows that the shadow's table has had
-	journals string // their storage: as long as it is the same, they hold all that came after position
+	position string    // that the shadow's table has
+	now      string    // production's snapshot
+	at       time.Time // by the shadow's clock
+	replayed int64     // journal rows that the shadow's table has had
+	journals string    // their storage: as long as it is the same, they hold all that came after position
 	pending  comparison
 }
 
@@ -29,7 +31,7 @@ type sight struct {
 var errBehind = errors.New("replay is behind")
 
 // mostPending changes are looked up one by one for each comparison.
-const mostPending = 20_000
+const mostPending = 100_000
 
 // see runs work in a sight of a group, repeated when storage moved meanwhile.
 // Returns [errBehind], and [ErrRecopy] for a table that is not in step.
@@ -80,8 +82,8 @@ func (r *Replayer) sightOf(ctx context.Context, e ends, f *feed) (sight, error) 
 	s := sight{ends: e}
 	var state control.State
 	var position *string
-	err := e.shadow.QueryRow(ctx, `SELECT state, position::text, rows_replayed FROM pgumbra.shadow_table WHERE run_id = $1 AND n = $2`,
-		r.Run.ID, f.t.N).Scan(&state, &position, &s.replayed)
+	err := e.shadow.QueryRow(ctx, `SELECT state, position::text, rows_replayed, clock_timestamp() FROM pgumbra.shadow_table WHERE run_id = $1 AND n = $2`,
+		r.Run.ID, f.t.N).Scan(&state, &position, &s.replayed, &s.at)
 	if err != nil {
 		return s, fmt.Errorf("read the position of %s: %w", f.t.Shadow, err)
 	}

@@ -69,6 +69,7 @@ func (f *feed) sum(ctx context.Context, tx pgx.Tx, s statement) (sums, error) {
 // is gone when it returns.
 func (f *feed) sumTouched(ctx context.Context, e ends, s scope, g group) (comparison, error) {
 	s.reread, g.inline = true, true
+	s.pieces, s.piece = g.pieces, g.piece
 	switch f.kind() {
 	case derived:
 		return f.sumReached(ctx, e, s)
@@ -79,17 +80,14 @@ func (f *feed) sumTouched(ctx context.Context, e ends, s scope, g group) (compar
 	if err := f.stage(ctx, e, byIndex, keys); err != nil {
 		return comparison{}, err
 	}
-	if err := byIndex.set(ctx, e.production); err != nil {
-		return comparison{}, err
-	}
-	if err := byIndex.set(ctx, e.shadow); err != nil {
+	if err := byIndex.setBoth(ctx, e); err != nil {
 		return comparison{}, err
 	}
 	c, err := f.sumBoth(ctx, e, statement{sql: f.productionTouched(s.inlined(), g)}, statement{sql: f.writer(e).shadowTouched(s.inlined(), g)})
 	if err != nil {
 		return c, err
 	}
-	if err := anyWay.set(ctx, e.production); err != nil {
+	if err := anyWay.setBoth(ctx, e); err != nil {
 		return c, err
 	}
 	return c, f.finish(ctx, e, anyWay, nil, keys)
@@ -175,6 +173,7 @@ func (f *feed) sumNet(ctx context.Context, e ends, s scope) (comparison, error) 
 // pending.
 func (f *feed) touchedDifferences(ctx context.Context, e ends, s scope, g group) ([]Difference, error) {
 	s.reread, g.inline = true, true
+	s.pieces, s.piece = g.pieces, g.piece
 	s = s.inlined()
 	images := set{"images", f.imageTypes(), fmt.Sprintf("%s SELECT %s, %s AS image FROM %s%s", f.touched(s),
 		list(len(f.pairs()), func(i int) string { return f.keyValue(i) + " AS " + f.k(i) }), f.image(), f.current(s), where(f.and(f.productionWithin(g))))}

@@ -10,7 +10,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pgumbra/pgumbra/internal/control"
-	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
 )
 
@@ -31,7 +30,6 @@ type Difference struct {
 const (
 	differences = 20
 	firstGroup  = 100_000
-	leastGroup  = 1_000
 	// A group should take this long: its snapshot holds back VACUUM.
 	groupTime = 1500 * time.Millisecond
 )
@@ -54,57 +52,63 @@ func (r *Replayer) Verify(ctx context.Context, t *plans.Table) (Verdict, error) 
 	if err != nil {
 		return Verdict{}, err
 	}
-	verdict := Verdict{Equal: true}
-	if f.kind() != still {
-		if verdict, err = r.verifyRanges(ctx, f); err != nil {
-			return verdict, fmt.Errorf("verify %s: %w", t.Shadow, err)
-		}
+	if f.kind() == still {
+		return Verdict{Equal: true}, nil
 	}
-	if !verdict.Equal {
+	pass, err := r.passOf(ctx, f)
+	if err != nil {
+		return Verdict{}, err
+	}
+	verdict, err := r.verifyRanges(ctx, f)
+	switch {
+	case err != nil:
+		return verdict, fmt.Errorf("verify %s: %w", t.Shadow, err)
+	case !verdict.Equal:
+		return verdict, r.unprove(ctx, f)
+	case r.Guest:
 		return verdict, nil
 	}
-	return verdict, r.noteVerified(ctx, f)
+	return verdict, r.noteVerified(ctx, f, control.Ranges{Pass: pass, Rows: verdict.Rows, Done: true})
 }
 
-// noteVerified notes it in the transaction of a batch, or of none where nothing is
-// replayed.
-func (r *Replayer) noteVerified(ctx context.Context, f *feed) error {
-	if f.kind() != still {
-		return r.snapshot(ctx, f, func(e ends, at moment) error {
-			if _, err := r.advance(ctx, e, f, at); err != nil {
-				return err
-			}
-			return r.setVerified(ctx, e.shadow, f)
-		})
+// passOf is the pass of a table's proof that a verification completes.
+func (r *Replayer) passOf(ctx context.Context, f *feed) (pass int, err error) {
+	if r.Guest {
+		return 0, nil
 	}
-	var committed []byte
-	err := pg.ReadCommitted(ctx, r.Sides.Shadow, func(tx pgx.Tx) error {
-		if _, err := control.Lock(ctx, tx, r.Run, f.t.N); err != nil {
+	proofs, err := control.Proofs(ctx, r.Sides.Shadow, r.Run)
+	if err != nil {
+		return 0, err
+	}
+	for _, p := range proofs {
+		switch {
+		case p.N != f.t.N || !p.Begun:
+		case p.Complete && !p.Renewing:
+			return r.beginRenewal(ctx, f)
+		default:
+			return p.Pass, nil
+		}
+	}
+	return r.beginProof(ctx, f)
+}
+
+// noteVerified completes the proof in the transaction of a batch.
+func (r *Replayer) noteVerified(ctx context.Context, f *feed, all control.Ranges) error {
+	err := r.snapshot(ctx, f, func(e ends, at moment) error {
+		if _, err := r.advance(ctx, e, f, at); err != nil {
 			return err
 		}
-		if err := r.setVerified(ctx, tx, f); err != nil {
-			return err
-		}
-		var err error
-		committed, err = r.positions(ctx, tx, f.t)
+		_, err := control.RecordRanges(ctx, e.shadow, r.Run, f.t.N, all)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	return r.mirror(ctx, committed, f.t)
-}
-
-func (r *Replayer) setVerified(ctx context.Context, tx pgx.Tx, f *feed) error {
-	_, err := tx.Exec(ctx, `UPDATE pgumbra.shadow_table SET verified_at = clock_timestamp() WHERE run_id = $1 AND n = $2`, r.Run.ID, f.t.N)
-	if err != nil {
-		return fmt.Errorf("note the verification of %s: %w", f.t.Shadow, err)
-	}
-	return nil
+	return control.MirrorProof(ctx, r.Sides, r.Run, f.t.N)
 }
 
 func (r *Replayer) verifyRanges(ctx context.Context, f *feed) (Verdict, error) {
-	w := newWalk(f, nil)
+	w := r.newWalk(f, nil)
 	g, ctx := errgroup.WithContext(ctx)
 	for range r.workers() {
 		g.Go(func() error { return r.verifySome(ctx, w) })

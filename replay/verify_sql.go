@@ -13,6 +13,9 @@ type group struct {
 	lower, upper []string
 	size         int64
 	inline       bool // bounds stand in the text, since COPY takes no parameters
+	// pieces: of touched keys, take only those whose hash leaves piece when divided
+	// by it; 0: all.
+	pieces, piece int64
 }
 
 // bound is the i-th of args as it stands in the text.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
 )
 
@@ -21,18 +22,32 @@ type walk struct {
 	over   bool     // the last range was handed out
 	size   int64    // of the next range, in keys
 	found  int      // differences
-	ranges []*span
+	ranges []*span  // handed out; those of a proof that were recorded are not kept
+	free   []*span  // given back
+
+	pass      int // of the proof that this walk carries on
+	rows      int64
+	done      bool       // all of the proof is recorded, or it was taken back
+	recording sync.Mutex // held by who records, so that records are in order
 }
 
 // span is one range of a walk.
 type span struct {
 	group
 	verdict Verdict
+	done    bool
 }
 
 // newWalk begins behind a key; nil: with the first.
-func newWalk(f *feed, behind []string) *walk {
-	return &walk{f: f, next: behind, size: firstGroup}
+func (r *Replayer) newWalk(f *feed, behind []string) *walk {
+	return &walk{f: f, next: behind, size: r.rangeRows()}
+}
+
+// carriedOn is the walk of a proof that somebody began.
+func (r *Replayer) carriedOn(f *feed, p control.Proof) *walk {
+	w := r.newWalk(f, p.UpTo)
+	w.pass, w.rows = p.Pass, p.Rows
+	return w
 }
 
 // take hands out the next range; nil: there is none. Which keys are in one range
@@ -40,6 +55,11 @@ func newWalk(f *feed, behind []string) *walk {
 func (w *walk) take(ctx context.Context, production pg.Querier) (*span, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if n := len(w.free); n > 0 {
+		one := w.free[n-1]
+		w.free = w.free[:n-1]
+		return one, nil
+	}
 	if w.over {
 		return nil, nil
 	}
@@ -51,6 +71,50 @@ func (w *walk) take(ctx context.Context, production pg.Querier) (*span, error) {
 	w.next, w.over = upper, upper == nil
 	w.ranges = append(w.ranges, one)
 	return one, nil
+}
+
+// giveBack a range that could not be compared now.
+func (w *walk) giveBack(one *span) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.done {
+		w.free = append(w.free, one)
+	}
+}
+
+// more reports whether there is a range to take.
+func (w *walk) more() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return !w.done && (!w.over || len(w.free) > 0)
+}
+
+// stop ends the walk of a proof that was taken back.
+func (w *walk) stop() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.over, w.free, w.done = true, nil, true
+}
+
+func (w *walk) complete() { w.stop() }
+
+// proved notes that a range was proved, and returns what can be recorded: all from
+// the first key on without a gap. Nil: nothing more than before.
+func (w *walk) proved(one *span) *control.Ranges {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	one.done = true
+	var upTo []string
+	n := 0
+	for ; n < len(w.ranges) && w.ranges[n].done; n++ {
+		w.rows += w.ranges[n].verdict.Rows
+		upTo = w.ranges[n].upper
+	}
+	if n == 0 {
+		return nil
+	}
+	w.ranges = w.ranges[n:]
+	return &control.Ranges{Pass: w.pass, UpTo: upTo, Rows: w.rows, Done: w.over && len(w.ranges) == 0}
 }
 
 // took adapts the size of ranges to how long one took.
@@ -93,7 +157,7 @@ func adapted(size int64, took time.Duration) int64 {
 	case took < groupTime/2:
 		size *= 2
 	}
-	return max(size, leastGroup)
+	return max(size, 1)
 }
 
 // bound finds the last key of a group in production; nil: the rest is the group.

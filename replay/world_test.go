@@ -339,3 +339,6 @@ func itemsStructure(extra string) string {
 func items(w *world, p *plans.Plan) {
 	w.add(p, w.source("items", plans.RecordRow, "id"), "id bigint = id", "title text = name", "cents bigint = price * 100")
 }
+
+// name of a shadow table.
+func (w *world) name(table string) pg.Name { return pg.Name{Schema: "twin", Name: table} }

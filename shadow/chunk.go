@@ -72,7 +72,7 @@ func (c *Copier) planChunks(ctx context.Context, t *plans.Table) (*tableCopy, er
 
 // setBegun moves a table on from waiting. The position is its own.
 func (c *Copier) setBegun(ctx context.Context, e ends, t *plans.Table, state control.State, position string, rows int64) error {
-	if err := control.SetPosition(ctx, e.shadow, c.Run, t.N, position, 0); err != nil {
+	if err := control.SetPosition(ctx, e.shadow, c.Run, t.N, position, 0, control.ProofCleared); err != nil {
 		return err
 	}
 	_, err := e.shadow.Exec(ctx, `UPDATE pgumbra.shadow_table SET state = $3, rows_total = $4 WHERE run_id = $1 AND n = $2`,

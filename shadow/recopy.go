@@ -85,7 +85,7 @@ func (c *Copier) empty(ctx context.Context, e ends, t *plans.Table, reason strin
 	}
 	_, err := e.shadow.Exec(ctx, `
 		UPDATE pgumbra.shadow_table SET state = $3, position = NULL, pieces = NULL, pieces_done = 0, pieces_position = NULL,
-		       rows_copied = 0, verified_at = NULL, recopied = recopied + 1, recopy_reason = $4
+		       rows_copied = 0, verified_at = NULL, proved = NULL, proved_at = NULL, recopied = recopied + 1, recopy_reason = $4
 		WHERE run_id = $1 AND n = $2`, c.Run.ID, t.N, control.Waiting, pg.ASCII(reason))
 	if err != nil {
 		return err

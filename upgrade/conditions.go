@@ -64,6 +64,7 @@ func (w *worker) pastCapture(ctx context.Context, found []conditions.Found) erro
 			}
 		}
 	}
+	w.prover.LeaveOut(w.unproved)
 	return w.recopyDoubted(ctx)
 }
 
@@ -99,7 +100,7 @@ func (w *worker) recopyDoubted(ctx context.Context) error {
 	for i := range w.run.Plan.Tables {
 		t := &w.run.Plan.Tables[i]
 		if d, doubted := doubts[t.N]; doubted && d.Recopy && !w.unproved[t.N] {
-			if err := w.copier.Recopy(ctx, t, d.Why); err != nil {
+			if err := w.recopy(ctx, t, d.Why); err != nil {
 				return err
 			}
 			if err := control.Recopied(ctx, w.sides.Production, w.run, t.N); err != nil {

@@ -39,6 +39,11 @@ func (w *worker) follow(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	return w.besideProver(ctx, w.keepInStep)
+}
+
+// keepInStep replays round after round.
+func (w *worker) keepInStep(ctx context.Context) error {
 	var inspected, recalled time.Time
 	for {
 		if time.Since(inspected) > inspectEvery {
@@ -67,6 +72,7 @@ func (w *worker) follow(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
+		case <-w.prover.Signal():
 		case <-time.After(idle):
 		}
 	}
@@ -76,6 +82,7 @@ func (w *worker) follow(ctx context.Context) error {
 // a first copy that is all of them; after a table had to be copied again, that
 // one.
 func (w *worker) bringInStep(ctx context.Context) error {
+	defer w.pauseProver()()
 	return w.guarded(ctx, w.bringAllInStep)
 }
 
@@ -168,6 +175,9 @@ func (w *worker) inspect(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := w.giveRoom(ctx); err != nil {
+		return err
+	}
 	if err := capture.Rotate(ctx, w.sides.Production, w.run); err != nil {
 		return err
 	}
@@ -196,11 +206,18 @@ func (w *worker) recopyLost(ctx context.Context) error {
 		return err
 	}
 	for _, t := range lost {
-		if err := w.copier.Recopy(ctx, t, "a crash emptied the unlogged table"); err != nil {
+		if err := w.recopy(ctx, t, "a crash emptied the unlogged table"); err != nil {
 			return err
 		}
 	}
 	return w.bringInStep(ctx)
+}
+
+// recopy begins the copy of a table anew, while nobody compares its rows.
+func (w *worker) recopy(ctx context.Context, t *plans.Table, reason string) error {
+	defer w.pauseProver()()
+	w.replayer.Forget(t.N)
+	return w.copier.Recopy(ctx, t, reason)
 }
 
 // counts are journal rows written and replayed so far.
@@ -291,7 +308,7 @@ func (w *worker) recapture(ctx context.Context, src *plans.Source, detail string
 	}
 	for i := range w.run.Plan.Tables {
 		if t := &w.run.Plan.Tables[i]; t.ReadsFrom(src.N) {
-			if err := w.copier.Recopy(ctx, t, detail); err != nil {
+			if err := w.recopy(ctx, t, detail); err != nil {
 				return err
 			}
 		}

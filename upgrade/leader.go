@@ -21,6 +21,8 @@ const (
 	// second is a hash of the run's name.
 	lockClass = 0x70676d62 // "pgmb"
 	heartbeat = time.Second
+	// A leader whose heartbeat is this young is taken to be at work.
+	liveFor = 4 * heartbeat
 	// A leader whose heartbeat has not moved for this long by the server's
 	// clock is dead: its sessions are ended. Ten beats, so that a machine that
 	// swaps or a slow commit is not taken for a death.

@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
+	"golang.org/x/sync/errgroup"
+
+	"github.com/pgumbra/pgumbra/capture"
+	"github.com/pgumbra/pgumbra/cutover"
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/plans"
 	"github.com/pgumbra/pgumbra/replay"
@@ -33,12 +36,12 @@ func (w *worker) act(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	stale, err := w.toVerify(ctx, wanted)
-	if err != nil {
+	if err := w.tellFound(ctx); err != nil {
 		return false, err
 	}
-	if len(stale) > 0 {
-		return false, w.proveSome(ctx, stale)
+	verified, err := w.verified(ctx)
+	if err != nil || !verified {
+		return false, err
 	}
 	if err := w.try(ctx, wanted); err != nil {
 		return false, err
@@ -68,55 +71,133 @@ func (w *worker) cutoverWanted(ctx context.Context) (bool, error) {
 	return w.cutover || requested, err
 }
 
-// toVerify are the tables that were never proved equal or, when a cutover is
-// wanted, not within cutover.verify_within. Those that are not in step are left
-// to bringInStep.
-func (w *worker) toVerify(ctx context.Context, wanted bool) (stale []*plans.Table, err error) {
-	within := w.run.Plan.Settings.Cutover.VerifyWithin
-	rows, err := control.Tables(ctx, w.sides.Shadow, w.run)
-	if err != nil {
-		return nil, err
-	}
-	for _, r := range rows {
-		if r.State != control.InStep || !w.run.Plan.Tables[r.N].Verifiable() || w.unproved[r.N] {
-			continue
+// tellFound ends the run where rows were found to differ.
+func (w *worker) tellFound(ctx context.Context) error {
+	for _, found := range w.replayer.Found() {
+		if err := differs(ctx, w.sides, w.run, found.Table, found.Verdict); err != nil {
+			return err
 		}
-		if r.VerifiedAt == nil || wanted && within > 0 && r.VerifiedAgo > within*3/4 {
-			stale = append(stale, &w.run.Plan.Tables[r.N])
-		}
-	}
-	return stale, nil
-}
-
-// proveFor is how long tables are verified one after the other before the next
-// round of batches: a round looks at every table, and with a thousand of them
-// one round for each would take longer than cutover.verify_within.
-const proveFor = 2 * time.Second
-
-func (w *worker) proveSome(ctx context.Context, stale []*plans.Table) error {
-	started := time.Now()
-	for _, t := range stale {
-		if err := w.prove(ctx, t); err != nil || time.Since(started) > proveFor {
+		if err := w.unlessRecaptured(ctx, &Different{Table: found.Table, Verdict: found.Verdict}); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (w *worker) prove(ctx context.Context, t *plans.Table) error {
-	w.log.Info("verifying", "table", t.Final.String())
-	verdict, err := w.replayer.Verify(ctx, t)
-	if errors.Is(err, replay.ErrRecopy) {
-		return w.bringInStep(ctx)
-	}
+// verified reports whether each table is in step and its proof complete, but for
+// those that cannot be proved for now.
+func (w *worker) verified(ctx context.Context) (bool, error) {
+	proofs, err := control.Proofs(ctx, w.sides.Shadow, w.run)
 	if err != nil {
+		return false, err
+	}
+	for _, p := range proofs {
+		if w.run.Plan.Tables[p.N].Verifiable() && !w.unproved[p.N] && (p.State != control.InStep || !p.Complete) {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// besideProver follows with tables proved beside it. A prover that fails ends the
+// following, for the same reasons for which a batch would.
+func (w *worker) besideProver(ctx context.Context, follow func(context.Context) error) error {
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+	w.prover = replay.NewProver(w.replayer, w.run.Plan.Settings.Cutover.VerifyWithin)
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return w.prover.Run(ctx, w.run.Plan.Settings.Copy.Workers) })
+	group.Go(func() error {
+		defer end()
+		return follow(ctx)
+	})
+	return group.Wait()
+}
+
+// pauseProver keeps the prover, if there is one, from reading tables until the
+// returned function is called.
+func (w *worker) pauseProver() (resume func()) {
+	if w.prover == nil {
+		return func() {}
+	}
+	return w.prover.Pause()
+}
+
+// drain replays the rest and proves what is left to prove, so that every row is
+// proved as the swap takes it over. No swap passes that finds rows to differ: the
+// next round tells of it.
+func (w *worker) drain(ctx context.Context) (int64, error) {
+	changes, err := w.replayer.Drain(ctx)
+	if err != nil {
+		return changes, err
+	}
+	left, err := w.replayer.ProveDrained(ctx, w.run.Plan.Settings.Cutover.MaxStall/10)
+	if err != nil {
+		return changes, err
+	}
+	var against []cutover.Blocker
+	for _, table := range w.replayer.Differing() {
+		against = append(against, cutover.Blocker{Code: "differs", Message: table + " differs from what production makes of it", Fix: "see what the run says of it"})
+	}
+	for _, table := range left {
+		against = append(against, notVerified("rows of "+table+" that changed are not verified again"))
+	}
+	if len(against) > 0 {
+		return changes, cutover.NotNow(against...)
+	}
+	return changes, nil
+}
+
+func notVerified(message string) cutover.Blocker {
+	return cutover.Blocker{Code: "not-verified", Message: message, Fix: "let the run go on"}
+}
+
+// giveRoom: journals keep rows until the keys that they name are proved again, but
+// not for longer than half of what they may take.
+func (w *worker) giveRoom(ctx context.Context) error {
+	limit := w.run.Plan.Settings.Capture.MaxJournal / 2
+	if limit <= 0 {
+		return nil
+	}
+	size, err := capture.Size(ctx, w.sides.Production, w.run)
+	if err != nil || size < limit {
 		return err
 	}
-	if !verdict.Equal {
-		if err := differs(ctx, w.sides, w.run, t, verdict); err != nil {
-			return err
+	return w.replayer.GiveRoom(ctx)
+}
+
+// assumedProofs is how many touched keys are proved again in a second: the slow end
+// of what was measured.
+const assumedProofs = 20_000
+
+// proveRest replays and proves what was touched, until so little is left that it
+// can be proved behind the fence, and says what stands against that. What comes in
+// while it works is less each time.
+func (w *worker) proveRest(ctx context.Context) (against []cutover.Blocker, err error) {
+	const rounds = 5
+	most := int64(float64(assumedProofs) * w.run.Plan.Settings.Cutover.MaxStall.Seconds() / 4)
+	var changes int64
+	var whole []string
+	for range rounds {
+		if err := w.settle(ctx); err != nil {
+			return nil, err
 		}
-		return w.unlessRecaptured(ctx, &Different{Table: t, Verdict: verdict})
+		if changes, whole, err = w.replayer.Rest(ctx); err != nil || changes <= most && len(whole) == 0 {
+			return nil, err
+		}
+		if len(whole) > 0 {
+			break
+		}
+		if err := w.replayer.ProveRest(ctx); err != nil {
+			return nil, err
+		}
 	}
-	return nil
+	for _, table := range whole {
+		against = append(against, notVerified("all rows of "+table+" are being verified once more"))
+	}
+	if changes > most {
+		against = append(against, notVerified(fmt.Sprintf("%d changes are not verified again; behind the fence that would take longer than a quarter of cutover.max_stall, %s",
+			changes, w.run.Plan.Settings.Cutover.MaxStall)))
+	}
+	return against, nil
 }

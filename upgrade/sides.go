@@ -58,7 +58,8 @@ func (w *worker) meet(ctx context.Context, how waiting) error {
 		return err
 	}
 	w.copier = &shadow.Copier{Sides: w.sides, Run: w.run, Log: w.log}
-	w.replayer = &replay.Replayer{Sides: w.sides, Run: w.run, Log: w.log, Lanes: w.run.Plan.Settings.Copy.Workers}
+	w.replayer = &replay.Replayer{Sides: w.sides, Run: w.run, Log: w.log, Lanes: w.run.Plan.Settings.Copy.Workers,
+		RangeRows: w.run.Plan.Settings.Copy.ChunkRows}
 	if _, err := w.newCutover().Resolve(ctx); err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/dustin/go-humanize"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgumbra/pgumbra/capture"
@@ -58,8 +59,9 @@ type TableStatus struct {
 	RowsCopied   int64      `json:"rows_copied"`
 	RowsTotal    int64      `json:"rows_total"` // an estimate until the copy is complete
 	RowsReplayed int64      `json:"rows_replayed"`
-	Pending      int64      `json:"pending"` // journal rows not replayed yet
-	VerifiedAt   *time.Time `json:"verified_at"`
+	Pending      int64      `json:"pending"`            // journal rows not replayed yet
+	RowsVerified int64      `json:"rows_verified"`      // compared at least once
+	VerifiedAt   *time.Time `json:"verified_at"`        // every row was equal then; what changed since is verified again
 	Recopied     int        `json:"recopied,omitempty"` // how often it had to be copied again
 }
 
@@ -196,7 +198,7 @@ func (s *Status) readLeader(ctx context.Context, tx pgx.Tx, run *control.Run) er
 	err := tx.QueryRow(ctx, `
 		SELECT l.host, l.pid, r.epoch, coalesce(l.heartbeat > clock_timestamp() - make_interval(secs => $2), false),
 		       l.throttled, l.rate_in, l.rate_out, r.cutover, r.failure
-		FROM pgumbra.run r JOIN pgumbra.leader l ON l.run_id = r.id WHERE r.id = $1`, run.ID, 4*heartbeat.Seconds()).
+		FROM pgumbra.run r JOIN pgumbra.leader l ON l.run_id = r.id WHERE r.id = $1`, run.ID, liveFor.Seconds()).
 		Scan(&l.Host, &l.PID, &l.Epoch, &alive, &s.Throttled, &s.Rate.In, &s.Rate.Out, &s.Cutover, &s.Failure)
 	if err != nil {
 		return fmt.Errorf("read the leader: %w", err)
@@ -225,7 +227,7 @@ func (s *Status) readTables(ctx context.Context, tx pgx.Tx, run *control.Run) er
 	for _, r := range rows {
 		s.Tables = append(s.Tables, TableStatus{
 			Production: r.Production, Shadow: r.Shadow, State: string(r.State), RowsCopied: r.RowsCopied, RowsTotal: r.RowsTotal,
-			RowsReplayed: r.RowsReplayed, Pending: pending[r.N], VerifiedAt: r.VerifiedAt, Recopied: r.Recopied,
+			RowsReplayed: r.RowsReplayed, Pending: pending[r.N], RowsVerified: r.RowsProved, VerifiedAt: r.VerifiedAt, Recopied: r.Recopied,
 		})
 		s.Journal.Pending += pending[r.N]
 	}
@@ -288,7 +290,8 @@ func (s *Status) judge(run *control.Run) {
 		case t.State != string(control.InStep):
 			s.Blockers = append(s.Blockers, fmt.Sprintf("%s is %s", t.Production, t.State))
 		case t.VerifiedAt == nil && run.Plan.Verifiable(t.Shadow):
-			s.Blockers = append(s.Blockers, t.Production+" is not verified"+cmp.Or(s.doubts[t.Shadow], " yet"))
+			s.Blockers = append(s.Blockers, t.Production+" is not verified"+cmp.Or(s.doubts[t.Shadow], fmt.Sprintf(" yet: %s of about %s rows compared",
+				humanize.Comma(t.RowsVerified), humanize.Comma(max(t.RowsTotal, t.RowsVerified)))))
 		}
 	}
 	if s.Throttled == shadowAway {

@@ -43,7 +43,9 @@ func (w *worker) cutOver(ctx context.Context) (bool, error) {
 	if time.Now().Before(w.swapping.next) {
 		return false, nil
 	}
-	if err := w.settle(ctx); err != nil {
+	defer w.pauseProver()()
+	unproved, err := w.proveRest(ctx)
+	if err != nil {
 		return false, err
 	}
 	if err := w.compareStructure(ctx); err != nil {
@@ -56,15 +58,18 @@ func (w *worker) cutOver(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	against = append(against, w.againstTrial()...)
+	against = append(append(against, unproved...), w.againstTrial()...)
 	if len(against) > 0 {
 		if len(w.structure.changes) > 0 || slices.ContainsFunc(against, func(b cutover.Blocker) bool { return b.Lasting }) {
 			w.swapping.tried = w.run.Plan.Settings.Cutover.Attempts // only a human can help: the series ends
 		}
 		return false, w.notNow(ctx, messages(against), w.swapping.look)
 	}
-	if err := w.readyShadow(ctx); err != nil {
+	if unproved, err = w.readyShadow(ctx); err != nil {
 		return false, err
+	}
+	if len(unproved) > 0 {
+		return false, w.notNow(ctx, messages(unproved), w.swapping.look)
 	}
 	w.nameBypassing(ctx)
 	if err := w.enter(ctx, control.Cutover); err != nil {
@@ -93,20 +98,20 @@ func (w *worker) cutOver(ctx context.Context) (bool, error) {
 	return false, w.notNow(ctx, messages(outcome.Blockers), w.swapping.pause)
 }
 
-// readyShadow does what is done as late as it can be without anybody waiting.
-func (w *worker) readyShadow(ctx context.Context) error {
+// readyShadow does what is done as late as it can be without anybody waiting, and
+// says what is still to be proved.
+func (w *worker) readyShadow(ctx context.Context) (unproved []cutover.Blocker, err error) {
 	if err := w.swapping.cutover.FreshenViews(ctx); err != nil {
-		return err
+		return nil, err
 	}
-	if err := w.settle(ctx); err != nil {
-		return err
+	if unproved, err = w.proveRest(ctx); err != nil {
+		return nil, err
 	}
 	if err := shadow.Seal(ctx, w.sides, w.run); err != nil { // what was lent for the views
-		return err
+		return nil, err
 	}
-	var err error
 	w.built, err = shadow.BuiltKeys(ctx, w.sides, w.run)
-	return err
+	return unproved, err
 }
 
 // nameBypassing tells, once a series of attempts, which clients will be left
@@ -215,7 +220,7 @@ func later(a, b time.Time) time.Time {
 // capture is where the shadow is, forward capture where production is.
 func (w *worker) newCutover() *cutover.Cutover {
 	c := &cutover.Cutover{Sides: w.sides, DSN: w.file.Production.DSN, ShadowDSN: w.file.Shadow.DSN, Upgrade: w.run, Log: w.log, Own: w.lead.backends, Parts: cutover.Parts{
-		Drain:           w.replayer.Drain,
+		Drain:           w.drain,
 		Pending:         w.pending,
 		CatchUp:         w.settle,
 		RefreshView:     w.refreshView,

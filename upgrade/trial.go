@@ -41,7 +41,9 @@ func (w *worker) try(ctx context.Context, wanted bool) error {
 	if time.Now().Before(t.next) || t.last != nil && (!wanted || within <= 0 || time.Since(t.at) < within) {
 		return nil
 	}
+	resume := w.pauseProver()
 	trial, err := w.bestTrial(ctx)
+	resume()
 	if pg.State(err) == pg.OutOfMemory { // the cutover's checks name it
 		trial, err = cutover.Trial{Skipped: "the lock table has no room for it"}, nil
 	}

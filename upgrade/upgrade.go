@@ -78,6 +78,7 @@ type worker struct {
 	once      bool
 	copier    *shadow.Copier
 	replayer  *replay.Replayer
+	prover    *replay.Prover // while tables follow
 	swapping  swapping
 	trials    trials
 	forecast  replay.Forecast
@@ -209,7 +210,7 @@ func withWorker(ctx context.Context, l *leadership, run *control.Run, file *plan
 }
 
 // sessions are what each side is opened with.
-func (w *worker) sessions() int { return 2*w.run.Plan.Settings.Copy.Workers + 4 }
+func (w *worker) sessions() int { return 3*w.run.Plan.Settings.Copy.Workers + 6 }
 
 func (w *worker) options() pg.Options {
 	return pg.Options{Component: "work", SearchPath: w.run.Plan.SearchPath, Settings: w.run.Plan.Session}

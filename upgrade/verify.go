@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
@@ -17,6 +18,9 @@ type TableVerdict struct {
 	Name    string         `json:"table"`
 	Table   *plans.Table   `json:"-"`
 	Verdict replay.Verdict `json:"verdict"`
+	// VerifiedAt is what status says: every row was equal then. Null: not every one
+	// is proved.
+	VerifiedAt *time.Time `json:"verified_at"`
 }
 
 // AllEqual reports whether no table differs.
@@ -50,7 +54,11 @@ func Verify(ctx context.Context, file *plans.File, log *slog.Logger) ([]TableVer
 		return nil, err
 	}
 	defer sides.Close()
-	r := &replay.Replayer{Sides: sides, Run: run, Log: log, Workers: run.Plan.Settings.Copy.Workers}
+	led, err := control.Led(ctx, sides.Production, run, liveFor)
+	if err != nil {
+		return nil, err
+	}
+	r := &replay.Replayer{Sides: sides, Run: run, Log: log, Workers: run.Plan.Settings.Copy.Workers, Guest: led}
 	// Foreign keys that stand on the shadow already must not act on what is replayed.
 	if r.Replica, err = shadow.Unchecked(ctx, sides, run); err != nil {
 		return nil, err
@@ -72,7 +80,22 @@ func Verify(ctx context.Context, file *plans.File, log *slog.Logger) ([]TableVer
 		}
 		verdicts = append(verdicts, TableVerdict{Name: t.Final.String(), Table: t, Verdict: verdict})
 	}
-	return verdicts, nil
+	return verdicts, noteVerifiedAt(ctx, sides, run, verdicts)
+}
+
+func noteVerifiedAt(ctx context.Context, sides control.Sides, run *control.Run, verdicts []TableVerdict) error {
+	rows, err := control.Tables(ctx, sides.Shadow, run)
+	if err != nil {
+		return err
+	}
+	for i := range verdicts {
+		for _, row := range rows {
+			if row.N == verdicts[i].Table.N {
+				verdicts[i].VerifiedAt = row.VerifiedAt
+			}
+		}
+	}
+	return nil
 }
 
 // look opens both sides beside a leader, if there is one: it takes nothing over.

@@ -33,11 +33,15 @@ func clearProof(ctx context.Context, production, shadow pg.Querier, run *Run, d 
 	if err != nil {
 		return fmt.Errorf("note why table %d is in doubt: %w", d.N, err)
 	}
-	for _, side := range []pg.Querier{shadow, production} {
-		_, err := side.Exec(ctx, `UPDATE pgumbra.shadow_table SET verified_at = NULL WHERE run_id = $1 AND n = $2 AND verified_at IS NOT NULL`, run.ID, d.N)
-		if err != nil {
-			return fmt.Errorf("take back the proof of table %d: %w", d.N, err)
-		}
+	// The shadow's side says up to which snapshot the table was proved, for which
+	// journals keep rows; production's copy of that only follows it.
+	_, err = shadow.Exec(ctx, `UPDATE pgumbra.shadow_table SET verified_at = NULL, proved = NULL, proved_at = NULL
+		WHERE run_id = $1 AND n = $2 AND (verified_at IS NOT NULL OR proved IS NOT NULL)`, run.ID, d.N)
+	if err == nil {
+		_, err = production.Exec(ctx, `UPDATE pgumbra.shadow_table SET verified_at = NULL WHERE run_id = $1 AND n = $2 AND verified_at IS NOT NULL`, run.ID, d.N)
+	}
+	if err != nil {
+		return fmt.Errorf("take back the proof of table %d: %w", d.N, err)
 	}
 	return nil
 }

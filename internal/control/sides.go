@@ -254,14 +254,15 @@ func ReadPositions(ctx context.Context, shadow pg.Querier, run *Run, tables []in
 func MirrorPositions(ctx context.Context, production pg.Querier, run *Run, rows []byte) error {
 	_, err := production.Exec(ctx, `
 		INSERT INTO pgumbra.shadow_table AS old (run_id, n, production, shadow, state, position, rows_copied, rows_total, rows_replayed,
-		       verified_at, recopied, recopy_reason)
-		SELECT $1, n, production, shadow, state, position, copied, rows_total, rows_replayed, verified_at, recopied, recopy_reason
+		       verified_at, recopied, recopy_reason, proved, proved_at)
+		SELECT $1, n, production, shadow, state, position, copied, rows_total, rows_replayed, verified_at, recopied, recopy_reason, proved, proved_at
 		FROM pg_catalog.json_to_recordset($2) AS t (n integer, production text, shadow text, state text, position pg_snapshot, copied bigint,
-		       rows_total bigint, rows_replayed bigint, verified_at timestamptz, recopied integer, recopy_reason text)
+		       rows_total bigint, rows_replayed bigint, verified_at timestamptz, recopied integer, recopy_reason text,
+		       proved pg_snapshot, proved_at timestamptz)
 		WHERE pg_catalog.set_config('synchronous_commit', 'off', true) = 'off'
-		ON CONFLICT (run_id, n) DO UPDATE SET (production, shadow, state, position, rows_copied, rows_total, rows_replayed, verified_at, recopied, recopy_reason) =
+		ON CONFLICT (run_id, n) DO UPDATE SET (production, shadow, state, position, rows_copied, rows_total, rows_replayed, verified_at, recopied, recopy_reason, proved, proved_at) =
 		       (EXCLUDED.production, EXCLUDED.shadow, EXCLUDED.state, EXCLUDED.position, EXCLUDED.rows_copied, EXCLUDED.rows_total,
-		        EXCLUDED.rows_replayed, EXCLUDED.verified_at, EXCLUDED.recopied, EXCLUDED.recopy_reason)
+		        EXCLUDED.rows_replayed, EXCLUDED.verified_at, EXCLUDED.recopied, EXCLUDED.recopy_reason, EXCLUDED.proved, EXCLUDED.proved_at)
 		WHERE old::text IS DISTINCT FROM EXCLUDED::text AND (old.position IS NULL OR EXCLUDED.recopied > old.recopied
 		   OR EXCLUDED.recopied = old.recopied AND pg_catalog.pg_snapshot_xmax(EXCLUDED.position) >= pg_catalog.pg_snapshot_xmax(old.position))`, run.ID, rows)
 	if err != nil {

@@ -31,6 +31,7 @@ type Position struct {
 	Pieces         *int
 	PiecesDone     int
 	PiecesPosition *string
+	Proved         *string // snapshot up to which the table is proved; nil: it is not
 }
 
 // Lock locks a table's row FOR UPDATE until the end of the transaction, after
@@ -61,9 +62,9 @@ func lock(ctx context.Context, tx pgx.Tx, run *Run, n int, strength string) (Pos
 		return Position{}, err
 	}
 	p := Position{N: n}
-	err := tx.QueryRow(ctx, `SELECT state, position::text, pieces, pieces_done, pieces_position::text
+	err := tx.QueryRow(ctx, `SELECT state, position::text, pieces, pieces_done, pieces_position::text, proved::text
 		FROM pgumbra.shadow_table WHERE run_id = $1 AND n = $2 FOR `+strength, run.ID, n).
-		Scan(&p.State, &p.Snapshot, &p.Pieces, &p.PiecesDone, &p.PiecesPosition)
+		Scan(&p.State, &p.Snapshot, &p.Pieces, &p.PiecesDone, &p.PiecesPosition, &p.Proved)
 	if err != nil {
 		return Position{}, fmt.Errorf("lock the position of table %d: %w", n, err)
 	}
@@ -79,12 +80,16 @@ func SetState(ctx context.Context, tx pg.Querier, run *Run, n int, to State) err
 	return nil
 }
 
-// SetPosition records the production snapshot that the table now equals and
-// adds to its count of replayed changes.
-func SetPosition(ctx context.Context, tx pg.Querier, run *Run, n int, snapshot string, replayed int64) error {
+// SetPosition records the production snapshot that the table now equals, adds to
+// its count of replayed changes, and does to its proof what the batch says.
+func SetPosition(ctx context.Context, tx pg.Querier, run *Run, n int, snapshot string, replayed int64, proof ProofMove) error {
 	_, err := tx.Exec(ctx, `UPDATE pgumbra.shadow_table
-		SET position = $3::pg_snapshot, rows_replayed = rows_replayed + $4 WHERE run_id = $1 AND n = $2`,
-		run.ID, n, snapshot, replayed)
+		SET position = $3::pg_snapshot, rows_replayed = rows_replayed + $4,
+		    proved = CASE WHEN $5 IN ('moves', 'whole') THEN $3::pg_snapshot WHEN $5 = 'stays' THEN proved END,
+		    proved_at = CASE WHEN $5 IN ('moves', 'whole') THEN clock_timestamp() WHEN $5 = 'stays' THEN proved_at END,
+		    verified_at = CASE WHEN $5 = 'stays' THEN verified_at WHEN $5 = 'whole' OR $5 = 'moves' AND verified_at IS NOT NULL THEN clock_timestamp() END
+		WHERE run_id = $1 AND n = $2`,
+		run.ID, n, snapshot, replayed, proof)
 	if err != nil {
 		return fmt.Errorf("position of table %d: %w", n, err)
 	}
@@ -103,6 +108,9 @@ type Row struct {
 	RowsReplayed int64
 	VerifiedAt   *time.Time
 	VerifiedAgo  time.Duration // by the server's clock
+	Current      bool          // nothing was touched since it was proved, as far as batches have come
+	RowsProved   int64
+	Took         time.Duration // to compare it the last time, of a table that is compared as a whole
 	Recopied     int
 }
 
@@ -112,17 +120,19 @@ func Tables(ctx context.Context, db pg.Querier, run *Run) ([]Row, error) {
 		SELECT t.n, t.production, t.shadow, t.state,
 		       greatest(t.rows_copied, (SELECT coalesce(sum(c.rows), 0)::bigint FROM pgumbra.chunk c WHERE c.run_id = t.run_id AND c.n = t.n)),
 		       t.rows_total, t.rows_replayed, t.verified_at,
-		       coalesce(extract(epoch FROM clock_timestamp() - t.verified_at), 0)::float8, t.recopied
-		FROM pgumbra.shadow_table t WHERE t.run_id = $1 ORDER BY t.n`, run.ID)
+		       coalesce(extract(epoch FROM clock_timestamp() - t.verified_at), 0)::float8, t.recopied,
+		       coalesce(t.proved::text = t.position::text, false),
+		       CASE WHEN t.proved IS NULL THEN 0 WHEN t.verified_at IS NOT NULL THEN greatest(p.rows, t.rows_total) ELSE coalesce(p.rows, 0) END, coalesce(p.seconds, 0)
+		FROM pgumbra.shadow_table t LEFT JOIN pgumbra.proof p USING (run_id, n) WHERE t.run_id = $1 ORDER BY t.n`, run.ID)
 	if err != nil {
 		return nil, fmt.Errorf("read the tables' states: %w", err)
 	}
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (Row, error) {
 		var r Row
-		var ago float64
+		var ago, took float64
 		err := row.Scan(&r.N, &r.Production, &r.Shadow, &r.State, &r.RowsCopied, &r.RowsTotal, &r.RowsReplayed,
-			&r.VerifiedAt, &ago, &r.Recopied)
-		r.VerifiedAgo = time.Duration(ago * float64(time.Second))
+			&r.VerifiedAt, &ago, &r.Recopied, &r.Current, &r.RowsProved, &took)
+		r.VerifiedAgo, r.Took = time.Duration(ago*float64(time.Second)), time.Duration(took*float64(time.Second))
 		return r, err
 	})
 }

@@ -1,0 +1,380 @@
+package replay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans"
+)
+
+// The proof of a table says: every key up to some key was compared and found
+// equal, but for those that journals name after the snapshot `proved`. It begins
+// with the table's position and no key; a walk over its keys carries the one on,
+// and what proves touched keys again the other. Both only ever read production.
+//
+// A range that is compared at a later position than `proved` fits in: keys that
+// were pending there, or are touched later, are named after `proved` too.
+//
+// Where looking touched keys up one by one would take longer than comparing all of
+// them, a renewal does so: a walk with a snapshot of its own, which carries the
+// proof on once it is complete. Until then the proof stands, and grows older.
+
+// Found is a table that differs.
+type Found struct {
+	Table   *plans.Table
+	Verdict Verdict
+}
+
+// Found hands over what batches and the prover found to differ since it was last
+// asked. The proofs of these tables are taken back already.
+func (r *Replayer) Found() []Found {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all := r.found
+	r.found = nil
+	return all
+}
+
+// Differing names the tables that [Replayer.Found] would hand over.
+func (r *Replayer) Differing() (tables []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, f := range r.found {
+		tables = append(tables, f.Table.Final.String())
+	}
+	return tables
+}
+
+// Forget what differed of a table whose copy begins anew.
+func (r *Replayer) Forget(n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.found = slices.DeleteFunc(r.found, func(f Found) bool { return f.Table.N == n })
+}
+
+func (r *Replayer) noteFound(found ...Found) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.found = append(r.found, found...)
+}
+
+// onShadow runs work in a transaction of the shadow's that checks the epoch, and
+// copies what it did to production.
+func (r *Replayer) onShadow(ctx context.Context, f *feed, work func(pgx.Tx) error) error {
+	var committed []byte
+	err := r.repeat(ctx, []*feed{f}, func() error {
+		return pg.ReadCommitted(ctx, r.Sides.Shadow, func(tx pgx.Tx) error {
+			if err := control.CheckEpoch(ctx, tx, r.Run); err != nil {
+				return err
+			}
+			if err := work(tx); err != nil {
+				return err
+			}
+			var err error
+			if r.Sides.Apart() {
+				committed, err = r.positions(ctx, tx, f.t)
+			}
+			return err
+		})
+	})
+	if err != nil {
+		return err
+	}
+	return r.mirror(ctx, committed, f.t)
+}
+
+// beginProof begins a pass over all keys.
+func (r *Replayer) beginProof(ctx context.Context, f *feed) (pass int, err error) {
+	return r.beginPass(ctx, f, control.BeginProof)
+}
+
+// beginRenewal begins another, while the proof stands.
+func (r *Replayer) beginRenewal(ctx context.Context, f *feed) (pass int, err error) {
+	return r.beginPass(ctx, f, control.BeginRenewal)
+}
+
+type beginning func(ctx context.Context, tx pgx.Tx, run *control.Run, n int) (pass int, err error)
+
+func (r *Replayer) beginPass(ctx context.Context, f *feed, begin beginning) (pass int, err error) {
+	err = r.onShadow(ctx, f, func(tx pgx.Tx) error {
+		if _, err := control.Lock(ctx, tx, r.Run, f.t.N); err != nil {
+			return err
+		}
+		pass, err = begin(ctx, tx, r.Run, f.t.N)
+		return err
+	})
+	return pass, err
+}
+
+func (r *Replayer) unprove(ctx context.Context, f *feed) error {
+	return r.onShadow(ctx, f, func(tx pgx.Tx) error { return control.Unprove(ctx, tx, r.Run, f.t.N) })
+}
+
+// differs takes the proof back of a table of which some rows differ.
+func (r *Replayer) differs(ctx context.Context, f *feed, v Verdict) error {
+	if err := r.unprove(ctx, f); err != nil {
+		return err
+	}
+	r.noteFound(Found{f.t, v})
+	return nil
+}
+
+// seen is what a comparison found.
+type seen struct {
+	rest  comparison // without what was pending
+	sight            // of it; its transactions are over
+	took  time.Duration
+}
+
+func (s seen) equal() bool { return s.rest.equal() }
+
+// compareRange compares a group beside batches.
+func (r *Replayer) compareRange(ctx context.Context, f *feed, g group) (seen, error) {
+	var found seen
+	err := r.see(ctx, f, g, func(s sight) error {
+		began := time.Now()
+		all, err := f.sumUp(ctx, s.ends, g)
+		if err != nil {
+			return err
+		}
+		found = seen{all.minus(s.pending), s, time.Since(began)}
+		if all.equal() { // what is pending changed nothing
+			found.rest = all
+		}
+		return nil
+	})
+	return found, err
+}
+
+// compareTouched compares the keys touched since a snapshot beside batches.
+func (r *Replayer) compareTouched(ctx context.Context, f *feed, since string, g group) (seen, error) {
+	var found seen
+	err := r.see(ctx, f, g, func(s sight) error {
+		all, err := f.sumTouched(ctx, s.ends, scope{position: since}, g)
+		if err != nil {
+			return err
+		}
+		found = seen{rest: all.minus(s.pending), sight: s}
+		return nil
+	})
+	return found, err
+}
+
+// confirm looks at what differed once more, right after a batch, and by key.
+func (r *Replayer) confirm(ctx context.Context, f *feed, since string, g group) (Verdict, error) {
+	if since == "" || f.kind() != keyed {
+		verdict, _, err := r.verifyGroup(ctx, f, group{lower: g.lower, upper: g.upper})
+		return verdict, err
+	}
+	journals, err := journalStorage(ctx, r.Sides.Production, f)
+	if err != nil {
+		return Verdict{}, err
+	}
+	found, err := r.verifyTouched(ctx, f, sight{position: since, journals: journals}, g)
+	return Verdict{Equal: len(found) == 0, Differences: found}, err
+}
+
+// proveRange proves the next range of a walk. False: there was none.
+func (r *Replayer) proveRange(ctx context.Context, w *walk) (bool, error) {
+	one, err := w.take(ctx, r.Sides.Production)
+	if err != nil || one == nil {
+		return false, err
+	}
+	found, err := r.compareRange(ctx, w.f, one.group)
+	if err != nil {
+		w.giveBack(one)
+		return true, err
+	}
+	w.took(found.took)
+	one.verdict = Verdict{Rows: found.rest.production.rows, Equal: found.equal()}
+	if !one.verdict.Equal {
+		if one.verdict, err = r.confirm(ctx, w.f, "", one.group); err != nil {
+			w.giveBack(one)
+			return true, err
+		}
+	}
+	if !one.verdict.Equal {
+		w.stop()
+		return true, r.differs(ctx, w.f, one.verdict)
+	}
+	return true, r.recordRanges(ctx, w, one, found)
+}
+
+// recordRanges records how far the walk came, in order: several workers carry it
+// on, and one that records late has nothing to add.
+func (r *Replayer) recordRanges(ctx context.Context, w *walk, one *span, found seen) error {
+	w.recording.Lock()
+	defer w.recording.Unlock()
+	ranges := w.proved(one)
+	if ranges == nil {
+		return nil
+	}
+	ranges.Took = found.took
+	var recorded bool
+	err := r.onShadow(ctx, w.f, func(tx pgx.Tx) (err error) {
+		if recorded, err = control.RecordRanges(ctx, tx, r.Run, w.f.t.N, *ranges); err != nil || !recorded {
+			return err
+		}
+		return r.recordWhole(ctx, tx, w.f, found.sight)
+	})
+	if err != nil {
+		return err
+	}
+	if !recorded {
+		w.stop()
+		return nil
+	}
+	if ranges.Done {
+		w.complete()
+		r.Log.Info("verified", "table", w.f.t.Final.String(), "rows", ranges.Rows)
+	}
+	return control.MirrorProof(ctx, r.Sides, r.Run, w.f.t.N)
+}
+
+// recordWhole notes as of when a table without a key is proved: journals say no
+// more of it than whether anything came after.
+func (r *Replayer) recordWhole(ctx context.Context, tx pgx.Tx, f *feed, s sight) error {
+	if f.kind() != keyless {
+		return nil
+	}
+	at, err := control.Lock(ctx, tx, r.Run, f.t.N)
+	if err != nil {
+		return err
+	}
+	var replayed int64
+	err = tx.QueryRow(ctx, `SELECT rows_replayed FROM pgumbra.shadow_table WHERE run_id = $1 AND n = $2`, r.Run.ID, f.t.N).Scan(&replayed)
+	if err != nil {
+		return fmt.Errorf("read what was replayed of %s: %w", f.t.Shadow, err)
+	}
+	to := s.position
+	if replayed == s.replayed && at.Snapshot != nil {
+		to = *at.Snapshot
+	}
+	_, err = control.MoveProof(ctx, tx, r.Run, f.t.N, "", to, s.at)
+	return err
+}
+
+const (
+	// mostTouched keys are looked up one by one; of a table of which more, and more
+	// than a quarter, were touched, all keys are compared once more.
+	mostTouched = 100_000
+	// touchedAtOnce are looked up in one snapshot, or a share of all of them: each
+	// piece reads the journals by itself.
+	touchedAtOnce  = 20_000
+	mostTouchedCut = 50
+)
+
+// proveTouched proves the keys again that were touched since the snapshot of a
+// proof, in pieces, or begins to renew it. What was pending meanwhile remains.
+func (r *Replayer) proveTouched(ctx context.Context, f *feed, p control.Proof) error {
+	since := p.Proved
+	n, err := f.readNews(ctx, r.Sides.Production, since)
+	if err != nil {
+		return err
+	}
+	switch all := n.whole || n.member; {
+	case all && !p.Complete: // concerns every key: once all of them are proved
+		return nil
+	case all, p.Complete && n.changes > mostTouched && f.src != nil && n.changes > f.src.Rows/4:
+		return r.renew(ctx, f, n)
+	}
+	pieces, err := r.divide(ctx, f, n, min((n.changes+touchedAtOnce-1)/touchedAtOnce, mostTouchedCut))
+	if err != nil {
+		return err
+	}
+	var first seen
+	for piece := range pieces {
+		g := group{pieces: pieces, piece: piece}
+		found, err := r.compareTouched(ctx, f, since, g)
+		if err != nil {
+			return err
+		}
+		if !found.equal() {
+			verdict, err := r.confirm(ctx, f, since, g)
+			if err != nil {
+				return err
+			}
+			if !verdict.Equal {
+				return r.differs(ctx, f, verdict)
+			}
+		}
+		if piece == 0 {
+			first = found
+		}
+	}
+	return r.onShadow(ctx, f, func(tx pgx.Tx) error {
+		_, err := control.MoveProof(ctx, tx, r.Run, f.t.N, since, first.position, first.at)
+		return err
+	})
+}
+
+// renew begins to compare all keys once more, while the proof stands.
+func (r *Replayer) renew(ctx context.Context, f *feed, n news) error {
+	r.Log.Info("comparing all keys once more", "table", f.t.Final.String(), "changes", n.changes)
+	if _, err := r.beginRenewal(ctx, f); err != nil {
+		return err
+	}
+	return control.MirrorProof(ctx, r.Sides, r.Run, f.t.N)
+}
+
+// recordAgain notes that a table without a key was compared once more.
+func (r *Replayer) recordAgain(ctx context.Context, f *feed, pass int, found seen) error {
+	err := r.onShadow(ctx, f, func(tx pgx.Tx) error {
+		if err := control.RecordAgain(ctx, tx, r.Run, f.t.N, pass, found.took); err != nil {
+			return err
+		}
+		return r.recordWhole(ctx, tx, f, found.sight)
+	})
+	if err != nil {
+		return err
+	}
+	return control.MirrorProof(ctx, r.Sides, r.Run, f.t.N)
+}
+
+// GiveRoom takes the proofs back of all tables whose touched keys journals keep rows
+// for, so that the journals can be emptied: the tables are proved anew. What a
+// renewal has proved is kept.
+func (r *Replayer) GiveRoom(ctx context.Context) error {
+	proofs, err := control.Proofs(ctx, r.Sides.Shadow, r.Run)
+	if err != nil {
+		return err
+	}
+	for _, p := range proofs {
+		t := &r.Run.Plan.Tables[p.N]
+		if p.Proved == "" || p.Current || !r.Run.Plan.ProvedByKey(t) {
+			continue
+		}
+		f, err := r.feed(ctx, t)
+		if err != nil {
+			return err
+		}
+		r.Log.Warn("the journals grow: taking back a proof", "table", t.Final.String(), "since", p.Ago.String(), "renewing", p.Renewing)
+		undo := control.Unprove
+		if p.Renewing {
+			undo = control.ProofFromRenewal
+		}
+		if err := r.onShadow(ctx, f, func(tx pgx.Tx) error { return undo(ctx, tx, r.Run, t.N) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unlessLater drops errors that another look, a moment later, does away with.
+func unlessLater(err error) error {
+	if isLater(err) {
+		return nil
+	}
+	return err
+}
+
+func isLater(err error) bool {
+	return errors.Is(err, errBehind) || errors.Is(err, errMoved) || errors.Is(err, errGone) || errors.Is(err, ErrRecopy)
+}
