@@ -173,7 +173,7 @@ func (p *pool) open(ctx context.Context) string {
 	}
 	defer c.close()
 	if busy, err := p.busy(ctx, c); err == nil && busy > 0 {
-		return fmt.Sprintf(" (%d transactions are still open)", busy)
+		return fmt.Sprintf(" (open transactions: %d)", busy)
 	}
 	return ""
 }

@@ -83,7 +83,7 @@ func TestPauseThatDoesNotEndLetsClientsGoOn(t *testing.T) {
 	if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrUnknown) {
 		t.Errorf("%v", err)
 	}
-	if err == nil || !strings.Contains(err.Error(), "1 transactions are still open") {
+	if err == nil || !strings.Contains(err.Error(), "open transactions: 1") {
 		t.Errorf("%v does not say what it waited for", err)
 	}
 	f.wantSide(Side{Leads: Production, File: Production})
