@@ -16,6 +16,7 @@ import (
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
 	"github.com/pgumbra/pgumbra/shadow"
+	"github.com/pgumbra/pgumbra/upgrade/lease"
 )
 
 // What is done here goes by the shadow's server alone: production's was destroyed,
@@ -52,34 +53,34 @@ func survive(ctx context.Context, file *plans.File, log *slog.Logger, fits func(
 	if file.Shadow.DSN == "" {
 		return control.ErrNoRun
 	}
-	l, err := leadIn(ctx, "the shadow", file.Shadow.DSN, file.Name)
+	l, err := lease.TakeIn(ctx, "the shadow", file.Shadow.DSN, file.Name)
 	if err != nil {
 		return err
 	}
-	defer l.release(ctx)
-	if _, err := control.FindAdopted(ctx, l.conn, file.Name); err != nil {
+	defer l.Release(ctx)
+	if _, err := control.FindAdopted(ctx, l.Conn, file.Name); err != nil {
 		return err
 	}
 	if err := control.Migrate(ctx, file.Shadow.DSN); err != nil {
 		return err
 	}
-	run, err := control.FindAdopted(ctx, l.conn, file.Name)
+	run, err := control.FindAdopted(ctx, l.Conn, file.Name)
 	if err != nil {
 		return err
 	}
 	if err := fits(run.Phase); err != nil {
 		return err
 	}
-	if err := endRecorded(ctx, l.conn, run); err != nil {
+	if err := endRecorded(ctx, l.Conn, run); err != nil {
 		return err
 	}
-	if err := l.depose(ctx, run); err != nil { // waits for a swap that is being committed, and reads the phase
+	if err := l.FenceOff(ctx, run); err != nil { // waits for a swap that is being committed, and reads the phase
 		return err
 	}
 	if err := fits(run.Phase); err != nil {
 		return err
 	}
-	if err := control.Claim(ctx, l.conn, run); err != nil {
+	if err := control.Claim(ctx, l.Conn, run); err != nil {
 		return err
 	}
 	run.Plan.Elsewhere = false // all that there is, is here
@@ -89,13 +90,13 @@ func survive(ctx context.Context, file *plans.File, log *slog.Logger, fits func(
 	if w.traffic, err = traffic.Open(file, log); err != nil {
 		return err
 	}
-	pool, err := l.pool(ctx, file.Shadow.DSN, 4, w.options())
+	pool, err := l.Pool(ctx, file.Shadow.DSN, 4, w.options())
 	if err != nil {
 		return err
 	}
 	defer pool.Close()
 	w.sides = control.Together(pool)
-	return l.whileBeating(ctx, run, func(ctx context.Context) error { return f(&survivor{w, l.conn}, ctx) })
+	return whileBeating(ctx, l, run, func(ctx context.Context) error { return f(&survivor{w, l.Conn}, ctx) })
 }
 
 // finishAlone ends the watch of a run whose production is gone: what is production

@@ -9,6 +9,7 @@ import (
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/upgrade/lease"
 )
 
 // Cutover swaps: through the leader if one runs, else by itself, catching up
@@ -21,7 +22,7 @@ func Cutover(ctx context.Context, file *plans.File, o Options) error {
 			return err
 		}
 		err = Run(ctx, file, o)
-		var led *ErrLed
+		var led *lease.ErrLed
 		if !errors.As(err, &led) {
 			return err
 		}
@@ -78,7 +79,7 @@ func waitForLeader(ctx context.Context, conn pg.Querier, run *control.Run) (bool
 			SELECT r.phase, r.epoch, l.cutover_requested IS NOT NULL,
 			       coalesce(l.heartbeat > clock_timestamp() - make_interval(secs => $2), false)
 			FROM pgumbra.run r JOIN pgumbra.leader l ON l.run_id = r.id WHERE r.id = $1`,
-			run.ID, 4*heartbeat.Seconds()).Scan(&phase, &epoch, &pending, &alive)
+			run.ID, lease.LiveFor.Seconds()).Scan(&phase, &epoch, &pending, &alive)
 		switch {
 		case err != nil:
 			return false, err

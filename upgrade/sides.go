@@ -168,7 +168,8 @@ func (w *worker) overtake(ctx context.Context, shadow pg.Querier) error {
 	if tag.RowsAffected() != 1 {
 		return control.ErrDeposed
 	}
-	w.run.Epoch, w.lead.epoch = known+1, known+1
+	w.run.Epoch = known + 1
+	w.lead.Raised(w.run.Epoch)
 	return nil
 }
 
@@ -185,7 +186,7 @@ func endRecorded(ctx context.Context, conn *pgx.Conn, run *control.Run) error {
 	return nil
 }
 
-// deposeOnShadow does there what [leadership.depose] does in production.
+// deposeOnShadow does there what [lease.Lease.FenceOff] does in production.
 func (w *worker) deposeOnShadow(ctx context.Context, conn *pgx.Conn) error {
 	if err := endRecorded(ctx, conn, w.run); err != nil {
 		return err

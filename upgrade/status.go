@@ -17,6 +17,7 @@ import (
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
 	"github.com/pgumbra/pgumbra/replay"
+	"github.com/pgumbra/pgumbra/upgrade/lease"
 )
 
 // Status is where a run stands, as `status --json` prints it.
@@ -198,7 +199,7 @@ func (s *Status) readLeader(ctx context.Context, tx pgx.Tx, run *control.Run) er
 	err := tx.QueryRow(ctx, `
 		SELECT l.host, l.pid, r.epoch, coalesce(l.heartbeat > clock_timestamp() - make_interval(secs => $2), false),
 		       l.throttled, l.rate_in, l.rate_out, r.cutover, r.failure
-		FROM pgumbra.run r JOIN pgumbra.leader l ON l.run_id = r.id WHERE r.id = $1`, run.ID, liveFor.Seconds()).
+		FROM pgumbra.run r JOIN pgumbra.leader l ON l.run_id = r.id WHERE r.id = $1`, run.ID, lease.LiveFor.Seconds()).
 		Scan(&l.Host, &l.PID, &l.Epoch, &alive, &s.Throttled, &s.Rate.In, &s.Rate.Out, &s.Cutover, &s.Failure)
 	if err != nil {
 		return fmt.Errorf("read the leader: %w", err)

@@ -219,7 +219,7 @@ func later(a, b time.Time) time.Time {
 // newCutover gives the cutover what it needs of the packages around it. Reverse
 // capture is where the shadow is, forward capture where production is.
 func (w *worker) newCutover() *cutover.Cutover {
-	c := &cutover.Cutover{Sides: w.sides, DSN: w.file.Production.DSN, ShadowDSN: w.file.Shadow.DSN, Upgrade: w.run, Log: w.log, Own: w.lead.backends, Parts: cutover.Parts{
+	c := &cutover.Cutover{Sides: w.sides, DSN: w.file.Production.DSN, ShadowDSN: w.file.Shadow.DSN, Upgrade: w.run, Log: w.log, Own: w.lead.Backends, Parts: cutover.Parts{
 		Drain:           w.drain,
 		Pending:         w.pending,
 		CatchUp:         w.settle,

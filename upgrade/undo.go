@@ -12,6 +12,7 @@ import (
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
 	"github.com/pgumbra/pgumbra/shadow"
+	"github.com/pgumbra/pgumbra/upgrade/lease"
 )
 
 // Leftovers says what is done with the control schema at the end of a run.
@@ -40,8 +41,8 @@ func Abort(ctx context.Context, file *plans.File, leftovers Leftovers, log *slog
 	if err != nil {
 		return a, err
 	}
-	defer l.release(ctx)
-	run, err := control.Find(ctx, l.conn, file.Name)
+	defer l.Release(ctx)
+	run, err := control.Find(ctx, l.Conn, file.Name)
 	if errors.Is(err, control.ErrNoRun) {
 		if err := plans.DropScratch(ctx, file); err != nil {
 			return a, err
@@ -76,15 +77,15 @@ type Aborted struct {
 	Remains []capture.Remain
 }
 
-// seize takes the leadership even from a leader that lives. Its process may
+// seize takes the lead even from a leader that lives. Its process may
 // take it back before we have it, or be planning a run that has no row yet.
-func seize(ctx context.Context, file *plans.File) (*leadership, error) {
+func seize(ctx context.Context, file *plans.File) (*lease.Lease, error) {
 	for tries := 0; ; tries++ {
 		if err := endLive(ctx, file); err != nil {
 			return nil, err
 		}
-		l, err := lead(ctx, file.Production.DSN, file.Name)
-		var led *ErrLed
+		l, err := lease.Take(ctx, file.Production.DSN, file.Name)
+		var led *lease.ErrLed
 		if !errors.As(err, &led) || tries == 5 {
 			return l, err
 		}
@@ -98,8 +99,7 @@ func endLive(ctx context.Context, file *plans.File) error {
 	if err != nil {
 		return err
 	}
-	l := &leadership{conn: conn}
-	defer l.release(ctx)
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
 	run, err := control.Find(ctx, conn, file.Name)
 	if err != nil && !errors.Is(err, control.ErrNoRun) {
 		return err
@@ -112,11 +112,7 @@ func endLive(ctx context.Context, file *plans.File) error {
 			return err
 		}
 	}
-	other, err := l.predecessor(ctx, file.Name)
-	if err != nil {
-		return err
-	}
-	return l.endSessions(ctx, file.Name, other)
+	return lease.EndLeader(ctx, conn, file.Name)
 }
 
 func (w *worker) abort(ctx context.Context, a *Aborted) (err error) {
@@ -175,17 +171,17 @@ func (w *worker) forgetOnShadow(ctx context.Context) error {
 // Finish ends the watch. The old side is dropped only when told. Where the old
 // server is gone, what is production now is freed all the same.
 func Finish(ctx context.Context, file *plans.File, old cutover.OldSide, leftovers Leftovers, log *slog.Logger) error {
-	l, err := lead(ctx, file.Production.DSN, file.Name)
+	l, err := lease.Take(ctx, file.Production.DSN, file.Name)
 	if gone(err) {
 		return finishAlone(ctx, file, leftovers, log, err)
 	}
 	if err != nil {
 		return err
 	}
-	defer l.release(ctx)
-	run, err := control.Find(ctx, l.conn, file.Name)
+	defer l.Release(ctx)
+	run, err := control.Find(ctx, l.Conn, file.Name)
 	if errors.Is(err, control.ErrNoRun) {
-		l.release(ctx) // an alias may have been moved: then it is the shadow's own
+		l.Release(ctx) // an alias may have been moved: then it is the shadow's own
 		return finishAlone(ctx, file, leftovers, log, err)
 	}
 	if err != nil {
@@ -210,9 +206,9 @@ func Finish(ctx context.Context, file *plans.File, old cutover.OldSide, leftover
 }
 
 // purge removes the run's record (nil: there is none), and the control schema with the last one.
-func purge(ctx context.Context, l *leadership, run *control.Run, leftovers Leftovers) error {
+func purge(ctx context.Context, l *lease.Lease, run *control.Run, leftovers Leftovers) error {
 	if leftovers == KeepRecord {
 		return nil
 	}
-	return control.Purge(ctx, l.conn, run)
+	return control.Purge(ctx, l.Conn, run)
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/pgumbra/pgumbra/plans/syntax"
 	"github.com/pgumbra/pgumbra/replay"
 	"github.com/pgumbra/pgumbra/shadow"
+	"github.com/pgumbra/pgumbra/upgrade/lease"
 )
 
 // Blocked says that findings stand against a run. The caller shows them.
@@ -63,10 +64,10 @@ type Options struct {
 	Log  *slog.Logger
 }
 
-// worker does the work of one leadership. It is not shared between goroutines
+// worker does the work of one lease. It is not shared between goroutines
 // but for its pool.
 type worker struct {
-	lead      *leadership
+	lead      *lease.Lease
 	file      *plans.File
 	sides     control.Sides
 	traffic   *traffic.Traffic
@@ -95,7 +96,7 @@ type worker struct {
 
 // Run brings a run to where the options say, starting or resuming it. It ends
 // with nil when that is reached, or when somebody else's cutover command was
-// served. Once it leads, lost connections are survived: the leadership is taken
+// served. Once it leads, lost connections are survived: the lead is taken
 // anew and the servers are asked what happened.
 func Run(ctx context.Context, file *plans.File, o Options) error {
 	pause := backoff.NewExponentialBackOff()
@@ -110,7 +111,7 @@ func Run(ctx context.Context, file *plans.File, o Options) error {
 			return nil
 		case errors.Is(err, errRegrouped):
 			continue
-		case s.id == 0 || !away(ctx, file.Production.DSN, err): // a server that was never reached is a mistake, not a fault
+		case s.id == 0 || !lease.Away(ctx, file.Production.DSN, err): // a server that was never reached is a mistake, not a fault
 			return err
 		case s.taken: // an outage begins now, however long the run lasts already
 			lost = time.Now()
@@ -130,27 +131,27 @@ func Run(ctx context.Context, file *plans.File, o Options) error {
 // patience is how long a run looks for a server that went away.
 const patience = 10 * time.Minute
 
-// seat is what a process remembers of its leaderships.
+// seat is what a process remembers of its leases.
 type seat struct {
 	id    int64 // of the run that it leads, once it does
 	taken bool  // this time
 }
 
 func (s *seat) runOnce(ctx context.Context, file *plans.File, o Options) error {
-	l, err := lead(ctx, file.Production.DSN, file.Name)
+	l, err := lease.Take(ctx, file.Production.DSN, file.Name)
 	if err != nil {
 		return err
 	}
-	defer l.release(ctx)
+	defer l.Release(ctx)
 	run, err := findOrCreate(ctx, l, file, o, s.id)
 	if err != nil {
 		return err
 	}
 	s.id, s.taken = run.ID, true
 	err = withWorker(ctx, l, run, file, o, asLongAsItTakes, (*worker).live)
-	l.recordFailure(ctx, run, err)
+	recordFailure(ctx, l, run, err)
 	if pg.Unreachable(err) || errors.Is(err, errRegrouped) {
-		l.keepSeat()
+		l.KeepSeat()
 	}
 	return err
 }
@@ -158,7 +159,7 @@ func (s *seat) runOnce(ctx context.Context, file *plans.File, o Options) error {
 // recordFailure notes in the run's row what ended it, for status. Nothing is
 // noted of what is no failure of the run: a stop that was asked for, a lost
 // connection, a lost leadership, a cutover that was not possible.
-func (l *leadership) recordFailure(ctx context.Context, run *control.Run, err error) {
+func recordFailure(ctx context.Context, l *lease.Lease, run *control.Run, err error) {
 	if err == nil || ctx.Err() != nil || pg.Unreachable(err) {
 		return
 	}
@@ -168,24 +169,24 @@ func (l *leadership) recordFailure(ctx context.Context, run *control.Run, err er
 		}
 	}
 	// Not worth an error of its own: the caller says why the run ended.
-	_, _ = l.conn.Exec(ctx, `UPDATE pgumbra.run SET failure = $3 WHERE id = $1 AND epoch = $2 AND failure = ''`,
+	_, _ = l.Conn.Exec(ctx, `UPDATE pgumbra.run SET failure = $3 WHERE id = $1 AND epoch = $2 AND failure = ''`,
 		run.ID, run.Epoch, pg.ASCII(plans.Redact(err.Error())))
 }
 
-// withWorker deposes predecessors, brings their control schema up to date, opens
+// withWorker fences predecessors off, brings their control schema up to date, opens
 // the sessions that work and runs f with a heartbeat.
-func withWorker(ctx context.Context, l *leadership, run *control.Run, file *plans.File, o Options, how waiting,
+func withWorker(ctx context.Context, l *lease.Lease, run *control.Run, file *plans.File, o Options, how waiting,
 	f func(*worker, context.Context) error) error {
-	if err := l.depose(ctx, run); err != nil {
+	if err := l.FenceOff(ctx, run); err != nil {
 		return err
 	}
 	if err := control.Migrate(ctx, file.Production.DSN); err != nil { // after the orphans' locks are gone
 		return err
 	}
-	if err := control.Claim(ctx, l.conn, run); err != nil {
+	if err := control.Claim(ctx, l.Conn, run); err != nil {
 		return err
 	}
-	if err := control.NoteSession(ctx, l.conn, run.ID); err != nil {
+	if err := control.NoteSession(ctx, l.Conn, run.ID); err != nil {
 		return err
 	}
 	run.Plan.Settings = run.Plan.Settings.Renewed(file.Settings)
@@ -194,19 +195,25 @@ func withWorker(ctx context.Context, l *leadership, run *control.Run, file *plan
 	if w.traffic, err = traffic.Open(file, o.Log); err != nil {
 		return err
 	}
-	production, err := l.pool(ctx, file.Production.DSN, w.sessions(), w.options())
+	production, err := l.Pool(ctx, file.Production.DSN, w.sessions(), w.options())
 	if err != nil {
 		return err
 	}
 	defer production.Close()
 	w.sides = control.Together(production)
-	return l.whileBeating(ctx, run, func(ctx context.Context) error {
+	return whileBeating(ctx, l, run, func(ctx context.Context) error {
 		defer w.part()
 		if err := w.meet(ctx, how); err != nil {
 			return err
 		}
 		return f(w, ctx)
 	})
+}
+
+// whileBeating runs f with a heartbeat beside it on the lock's own session. If
+// the heartbeat fails the lock may be gone: f's context ends.
+func whileBeating(ctx context.Context, l *lease.Lease, run *control.Run, f func(context.Context) error) error {
+	return beside(ctx, lease.Heartbeat, func(ctx context.Context) error { return l.Beat(ctx, run) }, f)
 }
 
 // sessions are what each side is opened with.
@@ -219,8 +226,8 @@ func (w *worker) options() pg.Options {
 // findOrCreate reads the live run of the plan file's name, or plans a new one
 // and records it. A process that led a run already never begins another one:
 // its run was ended by somebody else.
-func findOrCreate(ctx context.Context, l *leadership, file *plans.File, o Options, led int64) (*control.Run, error) {
-	run, err := control.Find(ctx, l.conn, file.Name)
+func findOrCreate(ctx context.Context, l *lease.Lease, file *plans.File, o Options, led int64) (*control.Run, error) {
+	run, err := control.Find(ctx, l.Conn, file.Name)
 	if led != 0 && (errors.Is(err, control.ErrNoRun) || err == nil && (run.ID != led || run.Phase.Over())) {
 		return nil, fmt.Errorf("%w, or somebody ended it", control.ErrDeposed)
 	}
@@ -240,13 +247,13 @@ func findOrCreate(ctx context.Context, l *leadership, file *plans.File, o Option
 	if !plan.Runnable {
 		return nil, &Blocked{Plan: plan}
 	}
-	if err := l.conn.Ping(ctx); err != nil { // an abort ended it while we planned
+	if err := l.Conn.Ping(ctx); err != nil { // an abort ended it while we planned
 		return nil, err
 	}
 	if err := control.Migrate(ctx, file.Production.DSN); err != nil {
 		return nil, err
 	}
-	if run, err = control.Create(ctx, l.conn, plan); err != nil {
+	if run, err = control.Create(ctx, l.Conn, plan); err != nil {
 		return nil, errors.Join(err, tidy(ctx, file))
 	}
 	return run, nil

@@ -11,6 +11,7 @@ import (
 	"github.com/pgumbra/pgumbra/plans"
 	"github.com/pgumbra/pgumbra/replay"
 	"github.com/pgumbra/pgumbra/shadow"
+	"github.com/pgumbra/pgumbra/upgrade/lease"
 )
 
 // TableVerdict is what verification found of one table.
@@ -54,7 +55,7 @@ func Verify(ctx context.Context, file *plans.File, log *slog.Logger) ([]TableVer
 		return nil, err
 	}
 	defer sides.Close()
-	led, err := control.Led(ctx, sides.Production, run, liveFor)
+	led, err := control.Led(ctx, sides.Production, run, lease.LiveFor)
 	if err != nil {
 		return nil, err
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
 	"github.com/pgumbra/pgumbra/upgrade"
+	"github.com/pgumbra/pgumbra/upgrade/lease"
 )
 
 const (
@@ -41,7 +42,7 @@ func exitCode(err error) int {
 		different *upgrade.Different
 		failed    *upgrade.MigrationFailed
 		violated  *upgrade.KeysViolated
-		led       *upgrade.ErrLed
+		led       *lease.ErrLed
 		refused   *plans.RefusedError
 	)
 	switch {
@@ -163,7 +164,7 @@ func (a *app) next(err error, code int, s *upgrade.Status) string {
 		return "pgumbra status" + p
 	case errors.Is(err, upgrade.ErrProductionAway):
 		return "pgumbra abort" + p + " again, should production come back"
-	case errors.Is(err, upgrade.ErrStandby):
+	case errors.Is(err, lease.ErrNotPrimary):
 		return "the same command, once it is promoted or production.dsn leads to the primary"
 	case pg.Unreachable(err):
 		return "pgumbra status" + p + ", once the server answers"
