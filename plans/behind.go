@@ -1,12 +1,12 @@
 package plans
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
 	"maps"
 	"os"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -16,64 +16,6 @@ import (
 	"github.com/pgumbra/pgumbra/plans/catalog"
 	"github.com/pgumbra/pgumbra/plans/syntax"
 )
-
-// Behind are the migrations that run for real behind the fence: on the shadow,
-// after the drain, in the swapping transaction and under the true names. So
-// whatever they hold, the result is what they would have made of production.
-// Writers wait while they run.
-type Behind struct {
-	From int64 `json:"from"` // the first of them
-	// Built is the version whose structure the shadow is built with; nil: none.
-	Built *int64       `json:"built"`
-	Why   []Reason     `json:"why"`
-	Files []BehindFile `json:"files"`
-	// Session are the settings that a session of production.dsn has by itself:
-	// the migrations run under them, as in place.
-	Session map[string]string `json:"session"`
-	// Role is whom production.dsn leads to, where shadow.dsn leads to another: what
-	// the migrations make belongs to it. Empty: the same.
-	Role string `json:"role,omitempty"`
-	// EstimateMS is a rough guess from the sizes of the tables that the files
-	// name; the trial on the followed shadow measures it.
-	EstimateMS int64 `json:"estimate_ms"`
-
-	words map[string]bool // of the statements, in lower case; made when first asked for
-}
-
-// Reason is a statement for which migrations run behind the fence.
-type Reason struct {
-	Where   string `json:"where"` // file:line, or the plan file's key
-	Object  string `json:"object"`
-	Message string `json:"message"`
-}
-
-// BehindFile is one migration that runs behind the fence. Its statements are
-// kept with the run: what the trial has tried is what will run.
-type BehindFile struct {
-	Version    int64                    `json:"version"`
-	Name       string                   `json:"name"`
-	Statements []syntax.ScriptStatement `json:"statements"`
-}
-
-// BuiltVersion is the version whose structure the shadow has before the fence.
-func (p *Plan) BuiltVersion() *int64 {
-	if p.Behind != nil {
-		return p.Behind.Built
-	}
-	return p.ToVersion
-}
-
-// Reversible reports whether changes after the swap are recorded for the way
-// back. What migrations make of tables behind the fence has no reverse flow.
-func (p *Plan) Reversible() bool { return p.Settings.Watch.Enabled && p.Behind == nil }
-
-// NeverValid reports whether a foreign key, by its table's name after the swap,
-// is NOT VALID in production and stays so.
-func (p *Plan) NeverValid(table pg.Name, constraint string) bool {
-	return slices.ContainsFunc(p.Entries, func(e Entry) bool {
-		return e.Tag == "FK CONSTRAINT" && p.final(e.Table) == table && constraintName(e) == constraint && strings.Contains(e.SQL, " NOT VALID")
-	})
-}
 
 // cut is where the window of migrations is divided.
 type cut struct {
@@ -91,7 +33,7 @@ func (m *maker) understood() []Migration {
 }
 
 func (m *maker) firstBehind(window []Migration) int {
-	i, _ := slices.BinarySearchFunc(window, m.cut.from, func(f Migration, v int64) int { return compare(f.Version, v) })
+	i, _ := slices.BinarySearchFunc(window, m.cut.from, func(f Migration, v int64) int { return cmp.Compare(f.Version, v) })
 	return i
 }
 
@@ -233,34 +175,6 @@ func (m *maker) hoist(ctx context.Context) error {
 func (m *maker) mentioned(names ...string) bool {
 	return m.plan.Behind != nil && slices.ContainsFunc(names, m.plan.Behind.mentions)
 }
-
-// mentions reports whether a name stands in a statement as a word of its own.
-// One that is a plain word is looked up: a long history has a thousand names and
-// a megabyte of text.
-func (b *Behind) mentions(name string) bool {
-	if b.words == nil {
-		b.words = map[string]bool{}
-		for _, f := range b.Files {
-			for _, s := range f.Statements {
-				for _, w := range plainWord.FindAllString(s.SQL, -1) {
-					b.words[strings.ToLower(w)] = true
-				}
-			}
-		}
-	}
-	if asciiWord.MatchString(name) {
-		return b.words[strings.ToLower(name)]
-	}
-	word := regexp.MustCompile(`(?i)(^|[^\pL\pN_])` + regexp.QuoteMeta(name) + `($|[^\pL\pN_])`)
-	return slices.ContainsFunc(b.Files, func(f BehindFile) bool {
-		return slices.ContainsFunc(f.Statements, func(s syntax.ScriptStatement) bool { return word.MatchString(s.SQL) })
-	})
-}
-
-var (
-	plainWord = regexp.MustCompile(`[\pL\pN_]+`)
-	asciiWord = regexp.MustCompile(`^[A-Za-z0-9_]+$`)
-)
 
 // ownNames are a sequence's name and those of the tables that take numbers from
 // it: the one that it belongs to, and all whose defaults name it. The trial would

@@ -12,12 +12,6 @@ import (
 	"github.com/pgumbra/pgumbra/plans/syntax"
 )
 
-// FileChanges is what one migration does to production's structure.
-type FileChanges struct {
-	File    string           `json:"file"`
-	Changes []catalog.Change `json:"changes"`
-}
-
 // watchBudget is how long the looks at scratch between the migrations may take
 // together: a thousand tables and a hundred files would take minutes.
 const watchBudget = 5 * time.Second

@@ -12,16 +12,6 @@ import (
 	"github.com/pgumbra/pgumbra/plans/pgdump"
 )
 
-// Structure is what the schemas that move held when the plan was made: the
-// shadow was built after it, so whatever comes later would stay behind.
-type Structure struct {
-	// Dump is the major version of the pg_dump that told: another one writes
-	// other text.
-	Dump int `json:"dump"`
-	// Objects has a hash of each object's text, by what it is called for people.
-	Objects map[string]string `json:"objects"`
-}
-
 // rememberStructure keeps what [Drift] compares with later.
 func (m *maker) rememberStructure(context.Context) error {
 	m.plan.Structure = &Structure{Dump: m.pgDump.Major, Objects: m.plan.objects(m.dumped)}
@@ -101,7 +91,7 @@ func (p *Plan) concerns(e pgdump.Entry) bool {
 	if about := schemaOf(e); about != "" {
 		schema = about
 	}
-	if _, moves := p.SchemaFor(schema); !moves || p.makes(e) {
+	if _, moves := p.SchemaFor(schema); !moves || p.makesExtension(e) {
 		return false
 	}
 	return !slices.ContainsFunc(p.Shared, func(s Shared) bool {
@@ -109,8 +99,8 @@ func (p *Plan) concerns(e pgdump.Entry) bool {
 	})
 }
 
-// makes: an extension of the migrations, which the build of the shadow creates.
-func (p *Plan) makes(e pgdump.Entry) bool {
+// makesExtension: an extension of the migrations, which the build of the shadow creates.
+func (p *Plan) makesExtension(e pgdump.Entry) bool {
 	return e.Tag == "EXTENSION" && slices.ContainsFunc(p.Entries, func(made Entry) bool { return made.Tag == e.Tag && made.Name.Name == e.Name })
 }
 

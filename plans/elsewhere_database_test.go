@@ -12,9 +12,9 @@ import (
 	"github.com/pgumbra/pgumbra/testcontainers"
 )
 
-// standing are the plan's statements on what stands on the shadow, with DB for its
+// standingOf are the plan's statements on what stands on the shadow, with DB for its
 // database and APP for a test's own role.
-func (p *Plan) standing(database, role string) []string {
+func (p *Plan) standingOf(database, role string) []string {
 	var all []string
 	for _, e := range p.Entries {
 		if e.Standing() {
@@ -63,7 +63,7 @@ func TestDatabaseItselfIsCarriedInTheSwap(t *testing.T) {
 			`ALTER DEFAULT PRIVILEGES FOR ROLE postgres GRANT EXECUTE ON FUNCTIONS TO "postgres";`,
 		`ALTER DEFAULT PRIVILEGES FOR ROLE postgres IN SCHEMA "shop" GRANT SELECT ON TABLES TO APP;`,
 	}
-	if diff := cmp.Diff(want, p.standing(shadow.database(t), role)); diff != "" {
+	if diff := cmp.Diff(want, p.standingOf(shadow.database(t), role)); diff != "" {
 		t.Error(diff)
 	}
 	made := p.Entries[slices.IndexFunc(p.Entries, func(e Entry) bool { return e.Tag == tagSchemaOf })]
@@ -75,7 +75,7 @@ func TestDatabaseItselfIsCarriedInTheSwap(t *testing.T) {
 			shadow.exec(t, e.SQL)
 		}
 	}
-	for _, sql := range s.runnableElsewhere(t, shadow).standing(shadow.database(t), role) {
+	for _, sql := range s.runnableElsewhere(t, shadow).standingOf(shadow.database(t), role) {
 		if !strings.HasPrefix(sql, "ALTER DEFAULT PRIVILEGES") {
 			t.Errorf("once more: %s", sql)
 		}
@@ -116,17 +116,17 @@ func TestPublicThatNothingMovesIntoKeepsProductionsPrivileges(t *testing.T) {
 	t.Parallel()
 	s := newShopAt(t, serverOf(t, 14), `CREATE TABLE a (id int PRIMARY KEY)`)
 	shadow := newer(t, s, 17)
-	if got := s.runnableElsewhere(t, shadow).standing("postgres", "-"); !slices.Equal(got, []string{`GRANT CREATE ON SCHEMA "public" TO PUBLIC;`}) {
+	if got := s.runnableElsewhere(t, shadow).standingOf("postgres", "-"); !slices.Equal(got, []string{`GRANT CREATE ON SCHEMA "public" TO PUBLIC;`}) {
 		t.Errorf("14 to 17: %q", got)
 	}
 	s = newShop(t, `CREATE TABLE a (id int PRIMARY KEY)`)
 	s.file.Shadow.DSN = shadow.dsn
-	if got := s.runnableElsewhere(t, shadow).standing("postgres", "-"); len(got) > 0 {
+	if got := s.runnableElsewhere(t, shadow).standingOf("postgres", "-"); len(got) > 0 {
 		t.Errorf("15 to 17: %q", got)
 	}
 	s.exec(t, `REVOKE ALL ON SCHEMA public FROM PUBLIC; ALTER SCHEMA public OWNER TO pg_monitor; COMMENT ON SCHEMA public IS 'ours'`)
 	want := []string{`ALTER SCHEMA "public" OWNER TO "pg_monitor";`, `COMMENT ON SCHEMA "public" IS 'ours';`, `REVOKE USAGE ON SCHEMA "public" FROM PUBLIC;`}
-	if got := s.runnableElsewhere(t, shadow).standing("postgres", "-"); !slices.Equal(got, want) {
+	if got := s.runnableElsewhere(t, shadow).standingOf("postgres", "-"); !slices.Equal(got, want) {
 		t.Errorf("of its own: %q", got)
 	}
 }
@@ -144,12 +144,12 @@ func TestDefaultPrivilegesOfProductionTakeTheShadowsAway(t *testing.T) {
 		`REVOKE CREATE ON SCHEMA "ext" FROM PUBLIC;`, `REVOKE CREATE ON SCHEMA "public" FROM PUBLIC;`,
 		`REVOKE USAGE ON SCHEMA "ext" FROM PUBLIC;`, `REVOKE USAGE ON SCHEMA "public" FROM PUBLIC;`,
 	}
-	got := s.runnableElsewhere(t, shadow).standing(shadow.database(t), "-")
+	got := s.runnableElsewhere(t, shadow).standingOf(shadow.database(t), "-")
 	if slices.Sort(got); !slices.Equal(got, want) {
 		t.Errorf("%q", got)
 	}
 	s.file.Production.Schemas = []string{"shop", "public"} // which is to be production's altogether
-	got = s.runnableElsewhere(t, shadow).standing(shadow.database(t), "-")
+	got = s.runnableElsewhere(t, shadow).standingOf(shadow.database(t), "-")
 	for _, sql := range []string{`ALTER SCHEMA "public" OWNER TO "postgres";`, `REVOKE CREATE ON SCHEMA "public" FROM "pg_monitor";`} {
 		if !slices.Contains(got, sql) {
 			t.Errorf("no %s in %q", sql, got)
@@ -184,7 +184,7 @@ func TestWhatIsNotOursToGiveIsLeftToAHuman(t *testing.T) {
 	s.exec(t, "ALTER SCHEMA shop OWNER TO "+owner+"; ALTER TABLE shop.a OWNER TO "+owner+"; ALTER TABLE shop.schema_migrations OWNER TO "+owner)
 	s.deploy(t, shadow, "GRANT CREATE, CONNECT, TEMPORARY ON DATABASE DB TO APP; GRANT "+owner+" TO APP")
 	p := s.plan(t)
-	if got := p.standing(shadow.database(t), "-"); len(got) > 0 || !p.Runnable {
+	if got := p.standingOf(shadow.database(t), "-"); len(got) > 0 || !p.Runnable {
 		t.Errorf("%q, %+v", got, p.Findings)
 	}
 	name := pg.Ident(shadow.database(t))
@@ -215,7 +215,7 @@ func TestOurRoleIsNotLockedOutOfTheShadow(t *testing.T) {
 	}
 	shadow.exec(t, give)
 	p := s.plan(t)
-	if got := p.standing(shadow.database(t), "-"); !p.Runnable || !slices.Equal(got, []string{"REVOKE CONNECT ON DATABASE DB FROM PUBLIC;"}) {
+	if got := p.standingOf(shadow.database(t), "-"); !p.Runnable || !slices.Equal(got, []string{"REVOKE CONNECT ON DATABASE DB FROM PUBLIC;"}) {
 		t.Errorf("%q, %+v", got, p.Findings)
 	}
 }
@@ -226,7 +226,7 @@ func TestRolesAndSettingsThatAreNotThereAreFound(t *testing.T) {
 	role := s.role(t, "app_")
 	s.fill(t, role, `ALTER DATABASE DB SET force_parallel_mode = off; ALTER ROLE APP IN DATABASE DB SET work_mem = '6MB'; GRANT CREATE ON DATABASE DB TO APP; ALTER DATABASE DB SET work_mem = '5MB'`)
 	p := s.runnableElsewhere(t, newer(t, s, 17))
-	if got := p.standing("postgres", role); !slices.Equal(got, []string{`ALTER DATABASE DB SET "work_mem" TO '5MB';`}) {
+	if got := p.standingOf("postgres", role); !slices.Equal(got, []string{`ALTER DATABASE DB SET "work_mem" TO '5MB';`}) {
 		t.Errorf("%q", got)
 	}
 	if got := p.fixes("database-setting"); len(got) != 3 || !p.has(Warning, "role-absent", role) || !p.has(Warning, "database-setting", "force_parallel_mode") {

@@ -1,6 +1,7 @@
 package plans
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -67,7 +68,7 @@ func largest(p *Plan) []*Table {
 			tables = append(tables, t)
 		}
 	}
-	slices.SortStableFunc(tables, func(a, b *Table) int { return compare(p.CopiedFrom(b).Bytes, p.CopiedFrom(a).Bytes) })
+	slices.SortStableFunc(tables, func(a, b *Table) int { return cmp.Compare(p.CopiedFrom(b).Bytes, p.CopiedFrom(a).Bytes) })
 	return tables[:min(len(tables), sampledTables)]
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/testcontainers"
 )
 
 // planOf maps tables of schema shop onto themselves.
@@ -234,4 +235,20 @@ func TestPiecesAreSpreadOverTheTable(t *testing.T) {
 			t.Errorf("pieces(%d) = %v", blocks, got)
 		}
 	}
+}
+
+// database makes a database with this content.
+func database(t testing.TB, script string) (string, *pgx.Conn) {
+	t.Helper()
+	ctx := context.Background()
+	dsn := testcontainers.Database(t)
+	conn, err := pg.Connect(ctx, dsn, pg.Options{Component: "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close(ctx) })
+	if err := pg.ExecScript(ctx, conn, script); err != nil {
+		t.Fatal(err)
+	}
+	return dsn, conn
 }

@@ -1,6 +1,7 @@
 package plans
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,12 +24,6 @@ import (
 // looked at whole.
 
 const (
-	// WideRow is the size in bytes from which an image in the journal costs more
-	// than reading the row again: such a row is journalled by its key.
-	WideRow = 4096
-	// MostOfARow is what a row may take and still be one value, or one row of COPY,
-	// in bytes.
-	MostOfARow = 1_000_000_000
 	// mostWidened is how many tables are looked at, those with the most long values.
 	mostWidened = 10
 )
@@ -70,12 +65,12 @@ func withLongValues(p *Plan, sizes map[uint32]memberSize) []*Source {
 			all = append(all, s)
 		}
 	}
-	slices.SortStableFunc(all, func(a, b *Source) int { return compare(toast(b), toast(a)) })
+	slices.SortStableFunc(all, func(a, b *Source) int { return cmp.Compare(toast(b), toast(a)) })
 	return all[:min(len(all), mostWidened)]
 }
 
 func widestOf(ctx context.Context, conn *pgx.Conn, s *Source, sizes map[uint32]memberSize) (w widths, err error) {
-	member := slices.MaxFunc(s.Members, func(a, b Member) int { return compare(sizes[a.OID].toast, sizes[b.OID].toast) })
+	member := slices.MaxFunc(s.Members, func(a, b Member) int { return cmp.Compare(sizes[a.OID].toast, sizes[b.OID].toast) })
 	began := time.Now()
 	for _, first := range pieces(sizes[member.OID].blocks) {
 		var piece widths

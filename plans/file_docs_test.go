@@ -41,7 +41,7 @@ func TestDocumentedExampleLoads(t *testing.T) {
 	}
 	_, example, _ := strings.Cut(string(text), "```yaml\n")
 	example, _, _ = strings.Cut(example, "```")
-	if f := load(t, example, nil); len(f.Tables) != 4 {
+	if f := loaded(t, example, nil); len(f.Tables) != 4 {
 		t.Errorf("tables: %+v", f.Tables)
 	}
 }

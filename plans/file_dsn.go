@@ -4,8 +4,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-
-	"github.com/jackc/pgx/v5/pgconn"
 )
 
 const hidden = "***"
@@ -88,17 +86,4 @@ func withoutPassword(dsn string) (clean string, had bool) {
 		base += "?" + strings.Join(kept, "&")
 	}
 	return scheme + name + base, true
-}
-
-// validDSN checks the form alone; what is wrong is not repeated, since it may
-// be a piece of the password.
-func validDSN(dsn string) error {
-	if dsn == "" {
-		return nil
-	}
-	if _, err := pgconn.ParseConfig(dsn); err != nil {
-		return &valueError{"is not a connection string that libpq would take",
-			"write postgres://user@host:5432/database or host=… dbname=…; percent-encode special signs in a URL's password"}
-	}
-	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/agnivade/levenshtein"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/pgumbra/pgumbra/internal/human"
 )
@@ -238,4 +239,17 @@ func nearestFix(word string, candidates []string) string {
 		return "known here: " + strings.Join(candidates, ", ")
 	}
 	return "did you mean " + best + "?"
+}
+
+// validDSN checks the form alone; what is wrong is not repeated, since it may
+// be a piece of the password.
+func validDSN(dsn string) error {
+	if dsn == "" {
+		return nil
+	}
+	if _, err := pgconn.ParseConfig(dsn); err != nil {
+		return &valueError{"is not a connection string that libpq would take",
+			"write postgres://user@host:5432/database or host=… dbname=…; percent-encode special signs in a URL's password"}
+	}
+	return nil
 }

@@ -27,38 +27,3 @@ func (m *maker) askConditions(ctx context.Context, moment conditions.Moment) err
 	}
 	return nil
 }
-
-// SwapsOn is production's side in the list of conditions.
-func (p *Plan) SwapsOn() conditions.Side {
-	if p.Elsewhere {
-		return conditions.Remote
-	}
-	return conditions.Local
-}
-
-// Rests is what the conditions of this plan's swap are asked about.
-func (p *Plan) Rests() conditions.Scope {
-	var s conditions.Scope
-	for _, schema := range p.Schemas {
-		s.Schemas = append(s.Schemas, schema.Production)
-	}
-	for _, shared := range p.Shared {
-		s.Shared = append(s.Shared, shared.Name.Quoted())
-	}
-	for _, f := range p.Findings {
-		if f.Code == "event-trigger" {
-			s.Told = append(s.Told, f.Object)
-		}
-	}
-	return s
-}
-
-// RestsOnShadow is what those of the shadow's own database are asked about: its
-// tables stand there under other names until the swap.
-func (p *Plan) RestsOnShadow() conditions.Scope {
-	var s conditions.Scope
-	for _, schema := range p.Schemas {
-		s.Schemas = append(s.Schemas, schema.Shadow)
-	}
-	return s
-}

@@ -2,6 +2,7 @@ package plans
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	_ "embed"
 	"errors"
@@ -154,7 +155,7 @@ func pathFrom(output, folder string) (string, error) {
 }
 
 func (d *initData) fromProduction(ctx context.Context, o InitOptions) error {
-	s, err := readSession(ctx, o.Production)
+	s, err := readSession(ctx, o.Production, nil)
 	if err != nil {
 		return err
 	}
@@ -280,7 +281,7 @@ func (d *initData) Bytes() (n int64) {
 // Largest are the five largest tables.
 func (d *initData) Largest() []initTable {
 	sorted := slices.Clone(d.Tables)
-	slices.SortStableFunc(sorted, func(a, b initTable) int { return compare(b.Bytes, a.Bytes) })
+	slices.SortStableFunc(sorted, func(a, b initTable) int { return cmp.Compare(b.Bytes, a.Bytes) })
 	return sorted[:min(len(sorted), 5)]
 }
 

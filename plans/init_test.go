@@ -3,6 +3,7 @@ package plans
 import (
 	"context"
 	"errors"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -16,8 +17,8 @@ import (
 	"github.com/pgumbra/pgumbra/testcontainers"
 )
 
-// database makes a database with this content.
-func database(t testing.TB, script string) (string, *pgx.Conn) {
+// production makes a database with this content.
+func production(t testing.TB, script string) (string, *pgx.Conn) {
 	t.Helper()
 	ctx := context.Background()
 	dsn := testcontainers.Database(t)
@@ -32,6 +33,22 @@ func database(t testing.TB, script string) (string, *pgx.Conn) {
 	return dsn, conn
 }
 
+// migrationsIn makes a folder with these empty files.
+func migrationsIn(t testing.TB, names ...string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for _, n := range names {
+		path := filepath.Join(dir, n)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
 func mustInit(t testing.TB, o InitOptions) string {
 	t.Helper()
 	text, err := Init(context.Background(), o)
@@ -42,7 +59,7 @@ func mustInit(t testing.TB, o InitOptions) string {
 }
 
 func TestInitWritesAPlanFileThatLoadAccepts(t *testing.T) {
-	dsn, _ := database(t, `
+	dsn, _ := production(t, `
 		CREATE SCHEMA "My Shop";
 		CREATE TABLE public.schema_migrations (version bigint PRIMARY KEY, dirty boolean NOT NULL);
 		INSERT INTO public.schema_migrations VALUES (1, false);
@@ -54,7 +71,7 @@ func TestInitWritesAPlanFileThatLoadAccepts(t *testing.T) {
 		INSERT INTO "My Shop"."Docs: {all}" SELECT g, repeat(md5(g::text), 400) FROM generate_series(1, 200) g;
 		CREATE TABLE "My Shop".parts (id int, at date NOT NULL, PRIMARY KEY (id, at)) PARTITION BY RANGE (at);
 		CREATE TABLE "My Shop".parts_1 PARTITION OF "My Shop".parts DEFAULT;`)
-	dir := folder(t, "m/1_a.up.sql", "m/42_b.up.sql", "m/oops.sql")
+	dir := migrationsIn(t, "m/1_a.up.sql", "m/42_b.up.sql", "m/oops.sql")
 	output := filepath.Join(dir, "conf", "pgumbra.yaml")
 	t.Chdir(dir)
 	text := mustInit(t, InitOptions{Production: dsn, Schemas: []string{"My Shop"}, Migrations: "m", Output: "conf/pgumbra.yaml"})
@@ -87,7 +104,7 @@ func TestInitWritesAPlanFileThatLoadAccepts(t *testing.T) {
 
 func TestInitNeverWritesAPassword(t *testing.T) {
 	t.Parallel()
-	dsn, _ := database(t, "")
+	dsn, _ := production(t, "")
 	config, err := pgx.ParseConfig(dsn)
 	if err != nil {
 		t.Fatal(err)
@@ -99,7 +116,7 @@ func TestInitNeverWritesAPassword(t *testing.T) {
 		if strings.Contains(dsn, "://") {
 			with = strings.Replace(dsn, config.User+"@", config.User+":geheim@", 1)
 		}
-		text := mustInit(t, InitOptions{Production: with, Shadow: "host=x password=geheim2", Schemas: []string{"public"}, Migrations: folder(t, "1_a.up.sql")})
+		text := mustInit(t, InitOptions{Production: with, Shadow: "host=x password=geheim2", Schemas: []string{"public"}, Migrations: migrationsIn(t, "1_a.up.sql")})
 		if strings.Contains(text, "heim") || strings.Count(text, "DECIDE: the password") != 2 {
 			t.Errorf("text:\n%s", text)
 		}
@@ -117,7 +134,7 @@ func TestInitNeverWritesAPassword(t *testing.T) {
 
 func TestInitMarksWhatItCannotKnow(t *testing.T) {
 	t.Parallel()
-	migrations := folder(t, "1_a.up.sql", "20240102030405_b.up.sql")
+	migrations := migrationsIn(t, "1_a.up.sql", "20240102030405_b.up.sql")
 	for name, c := range map[string]struct {
 		script string
 		want   []string
@@ -132,7 +149,7 @@ func TestInitMarksWhatItCannotKnow(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			dsn, _ := database(t, c.script)
+			dsn, _ := production(t, c.script)
 			text := mustInit(t, InitOptions{Production: dsn, Schemas: []string{"public"}, Migrations: migrations})
 			for _, w := range c.want {
 				if !strings.Contains(text, w) {
@@ -148,8 +165,8 @@ func TestInitMarksWhatItCannotKnow(t *testing.T) {
 
 func TestInitRefusesWithTheRightKindOfError(t *testing.T) {
 	t.Parallel()
-	dsn, _ := database(t, "CREATE SCHEMA shop")
-	migrations := folder(t, "1_a.up.sql")
+	dsn, _ := production(t, "CREATE SCHEMA shop")
+	migrations := migrationsIn(t, "1_a.up.sql")
 	var refused *RefusedError
 	_, err := Init(context.Background(), InitOptions{Production: dsn, Schemas: []string{"shop", "shap"}, Migrations: migrations})
 	if !errors.As(err, &refused) || len(refused.Findings) != 1 || !strings.Contains(err.Error(), "has no schema shap; there are: public, shop") {
@@ -174,7 +191,7 @@ func TestInitRefusesWithTheRightKindOfError(t *testing.T) {
 
 func TestInitWithoutMigrationsLoadsToo(t *testing.T) {
 	t.Parallel()
-	dsn, _ := database(t, "")
+	dsn, _ := production(t, "")
 	for _, shadow := range []string{"", "host=db2"} {
 		text := mustInit(t, InitOptions{Production: dsn, Schemas: []string{"public"}, Shadow: shadow})
 		if _, err := parseFile("x.yaml", []byte(text), nil); err != nil {

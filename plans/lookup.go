@@ -2,8 +2,10 @@ package plans
 
 import (
 	"cmp"
+	"slices"
 
 	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans/conditions"
 )
 
 // SchemaFor finds the schema with a production name.
@@ -91,4 +93,56 @@ func (c Column) Describe() string {
 		return "(made once per row by the column's default, then kept)"
 	}
 	return c.Meaning()
+}
+
+// final is where a shadow object's name leads after the swap.
+func (p *Plan) final(n pg.Name) pg.Name {
+	for _, s := range p.Schemas {
+		if s.Shadow == n.Schema {
+			n.Schema = s.Production
+		}
+	}
+	return n
+}
+
+// IsShared reports whether an object of production's schemas is one of those
+// that the shadow uses too. A composite type is known by name: its oid here is
+// pg_class's.
+func (p *Plan) IsShared(o Movable) bool {
+	return slices.ContainsFunc(p.Shared, func(s Shared) bool { return s.Name == o.Name && s.Kind == o.Kind })
+}
+
+// SwapsOn is production's side in the list of conditions.
+func (p *Plan) SwapsOn() conditions.Side {
+	if p.Elsewhere {
+		return conditions.Remote
+	}
+	return conditions.Local
+}
+
+// Rests is what the conditions of this plan's swap are asked about.
+func (p *Plan) Rests() conditions.Scope {
+	var s conditions.Scope
+	for _, schema := range p.Schemas {
+		s.Schemas = append(s.Schemas, schema.Production)
+	}
+	for _, shared := range p.Shared {
+		s.Shared = append(s.Shared, shared.Name.Quoted())
+	}
+	for _, f := range p.Findings {
+		if f.Code == "event-trigger" {
+			s.Told = append(s.Told, f.Object)
+		}
+	}
+	return s
+}
+
+// RestsOnShadow is what those of the shadow's own database are asked about: its
+// tables stand there under other names until the swap.
+func (p *Plan) RestsOnShadow() conditions.Scope {
+	var s conditions.Scope
+	for _, schema := range p.Schemas {
+		s.Schemas = append(s.Schemas, schema.Shadow)
+	}
+	return s
 }

@@ -163,13 +163,6 @@ func stepError(act string, err error) error {
 	return fmt.Errorf("%s: %w", act, err)
 }
 
-// AddFindings adds what was found elsewhere, of a package that this one knows
-// nothing of. A blocker makes the plan one that cannot run.
-func (p *Plan) AddFindings(more ...Finding) {
-	p.Findings = append(p.Findings, more...)
-	p.conclude()
-}
-
 // Clients is who leads clients to the shadow's database.
 type Clients interface {
 	// Inspect looks whether the way can be gone. It changes nothing.
@@ -193,23 +186,6 @@ func (p *Plan) Lead(ctx context.Context, clients Clients) error {
 	}
 	p.AddFindings(found...)
 	return nil
-}
-
-// conclude sorts the findings, blockers first, and decides.
-func (p *Plan) conclude() {
-	p.Findings = distinct(p.Findings)
-	rank := map[Level]int{Blocker: 0, Warning: 1, Info: 2}
-	slices.SortStableFunc(p.Findings, func(a, b Finding) int { return rank[a.Level] - rank[b.Level] })
-	p.Runnable = !slices.ContainsFunc(p.Findings, func(f Finding) bool { return f.Level == Blocker })
-}
-
-func distinct(all []Finding) []Finding {
-	seen := map[Finding]bool{}
-	return slices.DeleteFunc(all, func(f Finding) bool {
-		twice := seen[f]
-		seen[f] = true
-		return twice
-	})
 }
 
 func (m *maker) find(f Finding) { m.plan.Findings = append(m.plan.Findings, f) }

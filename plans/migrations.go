@@ -1,6 +1,7 @@
 package plans
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -49,19 +50,9 @@ func ReadMigrations(dir string) (*Migrations, error) {
 		return nil, &FileError{File: dir, Message: "the migrations folder holds no up files of golang-migrate",
 			Fix: "they are named like 000042_add_cents.up.sql; name the folder by migrations.path"}
 	}
-	slices.SortFunc(m.Files, func(a, b Migration) int { return compare(a.Version, b.Version) })
+	slices.SortFunc(m.Files, func(a, b Migration) int { return cmp.Compare(a.Version, b.Version) })
 	m.noteDownOnly(seen)
 	return m, nil
-}
-
-func compare(a, b int64) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
 }
 
 func noFolder(dir string, err error) error {

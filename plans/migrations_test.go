@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func folder(t testing.TB, names ...string) string {
+func folderOf(t testing.TB, names ...string) string {
 	t.Helper()
 	dir := t.TempDir()
 	for _, n := range names {
@@ -35,7 +35,7 @@ func versions(files []Migration) []int64 {
 
 func TestMigrationsAreSortedByNumberWithGaps(t *testing.T) {
 	t.Parallel()
-	m, err := ReadMigrations(folder(t, "100_c.up.sql", "1_a.up.sql", "1_a.down.sql", "10_b.up.sql", "20240102030405_d.up.sql", "000042_e.up.sql", "README.md"))
+	m, err := ReadMigrations(folderOf(t, "100_c.up.sql", "1_a.up.sql", "1_a.down.sql", "10_b.up.sql", "20240102030405_d.up.sql", "000042_e.up.sql", "README.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +59,7 @@ func TestMigrationsAreSortedByNumberWithGaps(t *testing.T) {
 
 func TestMigrationsNotSeenAreWarnings(t *testing.T) {
 	t.Parallel()
-	m, err := ReadMigrations(folder(t, "1_a.up.sql", "2_b.sql", "V3__c.SQL", "old/4_d.up.sql", "5_e.down.sql", "notes.txt", "docs/x.md"))
+	m, err := ReadMigrations(folderOf(t, "1_a.up.sql", "2_b.sql", "V3__c.SQL", "old/4_d.up.sql", "5_e.down.sql", "notes.txt", "docs/x.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,16 +78,16 @@ func TestMigrationsNotSeenAreWarnings(t *testing.T) {
 
 func TestMigrationsFolderMistakesAreFileErrors(t *testing.T) {
 	t.Parallel()
-	plain := filepath.Join(folder(t, "file"), "file")
+	plain := filepath.Join(folderOf(t, "file"), "file")
 	for dir, words := range map[string]string{
 		filepath.Join(t.TempDir(), "absent"):              "does not exist",
 		plain:                                             "not a directory",
-		folder(t):                                         "no up files",
-		folder(t, "1_a.down.sql"):                         "no up files",
-		folder(t, "7_a.up.sql", "007_b.up.sql"):           "number 7 is that of",
-		folder(t, "1_a.down.sql", "1_b.down.sql"):         "number 1 is that of 1_a.down.sql too",
-		folder(t, "18446744073709551615_a.up.sql"):        "beyond",
-		folder(t, "1_a.up.sql", "1_a.up.sql.bak", "x.md"): "number 1 is that of 1_a.up.sql too",
+		folderOf(t):                                       "no up files",
+		folderOf(t, "1_a.down.sql"):                         "no up files",
+		folderOf(t, "7_a.up.sql", "007_b.up.sql"):           "number 7 is that of",
+		folderOf(t, "1_a.down.sql", "1_b.down.sql"):         "number 1 is that of 1_a.down.sql too",
+		folderOf(t, "18446744073709551615_a.up.sql"):        "beyond",
+		folderOf(t, "1_a.up.sql", "1_a.up.sql.bak", "x.md"): "number 1 is that of 1_a.up.sql too",
 	} {
 		_, err := ReadMigrations(dir)
 		var fe *FileError

@@ -4,7 +4,6 @@ import (
 	"context"
 	_ "embed"
 	"fmt"
-	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -50,11 +49,4 @@ func Movables(ctx context.Context, db pg.Querier, schema string) ([]Movable, err
 		return nil, fmt.Errorf("list what schema %s holds: %w", schema, err)
 	}
 	return all, nil
-}
-
-// IsShared reports whether an object of production's schemas is one of those
-// that the shadow uses too. A composite type is known by name: its oid here is
-// pg_class's.
-func (p *Plan) IsShared(o Movable) bool {
-	return slices.ContainsFunc(p.Shared, func(s Shared) bool { return s.Name == o.Name && s.Kind == o.Kind })
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -22,21 +21,6 @@ const (
 	newestServer = 18
 )
 
-// session is what a session of production.dsn has without our settings.
-type session struct {
-	user       string
-	database   string
-	superuser  bool
-	server     int // server_version_num
-	path       string
-	timeZone   string
-	dateStyle  string
-	encoding   string
-	schemas    []string // of path, those that exist
-	parameters map[string]string
-	texts      map[string]string // its [syntax.Settings]
-}
-
 // standing is where production stands in the migrations.
 type standing struct {
 	table  pg.Name
@@ -47,7 +31,7 @@ type standing struct {
 
 func (m *maker) connect(ctx context.Context) error {
 	var err error
-	if m.session, err = readSession(ctx, m.file.Production.DSN); err == nil {
+	if m.session, err = readSession(ctx, m.file.Production.DSN, syntax.Settings); err == nil {
 		m.db, err = pg.Connect(ctx, m.file.Production.DSN, pg.Options{Component: "plan"})
 	}
 	if err != nil {
@@ -58,99 +42,6 @@ func (m *maker) connect(ctx context.Context) error {
 }
 
 const sqlASCII = "SQL_ASCII"
-
-// readSession opens a session as a client of production would and reads what
-// migrations and transforms depend on.
-func readSession(ctx context.Context, dsn string) (session, error) {
-	s := session{parameters: map[string]string{}, texts: map[string]string{}}
-	conn, err := connectAsClient(ctx, dsn)
-	if err != nil {
-		return s, err
-	}
-	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
-	err = conn.QueryRow(ctx, `SELECT session_user, current_database(), current_schemas(false)::text[],
-		(SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user),
-		current_setting('server_version_num')::int, current_setting('search_path'),
-		current_setting('TimeZone'), current_setting('DateStyle'), current_setting('server_encoding')`).
-		Scan(&s.user, &s.database, &s.schemas, &s.superuser, &s.server, &s.path, &s.timeZone, &s.dateStyle, &s.encoding)
-	if err != nil {
-		return s, fmt.Errorf("read the session's settings: %w", err)
-	}
-	s.path = withUser(s.path, s.user)
-	if err := s.readTexts(ctx, conn); err != nil {
-		return s, err
-	}
-	return s, s.readParameters(ctx, conn)
-}
-
-func (s *session) readTexts(ctx context.Context, conn *pgx.Conn) error {
-	rows, err := conn.Query(ctx, `SELECT name, current_setting(name) FROM unnest($1::text[]) AS s (name)`, syntax.Settings)
-	if err != nil {
-		return fmt.Errorf("read the session's settings: %w", err)
-	}
-	var name, setting string
-	_, err = pgx.ForEachRow(rows, []any{&name, &setting}, func() error {
-		s.texts[name] = setting
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("read the session's settings: %w", err)
-	}
-	return nil
-}
-
-// connectAsClient opens a session with what role, database and connection string
-// set, and nothing of ours.
-func connectAsClient(ctx context.Context, dsn string) (*pgx.Conn, error) {
-	return pg.ConnectAsClient(ctx, dsn, "plan")
-}
-
-// ownParameters are settings of ours or of no meaning to the migrations.
-var ownParameters = regexp.MustCompile(`^(search_path|application_name|client_encoding|default_transaction_.*|statement_timeout|lock_timeout|idle_.*|transaction_timeout|log_.*|session_preload_libraries|local_preload_libraries)$`)
-
-// readParameters reads what the database, the role or the connection string
-// set, so that migrations in scratch run as they would in production. Settings that
-// only the user's own functions know (app.tenant) pg_settings does not show.
-func (s *session) readParameters(ctx context.Context, conn *pgx.Conn) error {
-	rows, err := conn.Query(ctx, `SELECT name, setting FROM pg_catalog.pg_settings
-		WHERE context = 'user' AND source IN ('database', 'user', 'database user', 'client')
-		UNION ALL
-		SELECT c.name, pg_catalog.current_setting(c.name, true) FROM (
-			SELECT DISTINCT pg_catalog.split_part(x, '=', 1) AS name FROM pg_catalog.pg_db_role_setting s CROSS JOIN LATERAL pg_catalog.unnest(s.setconfig) x
-			WHERE s.setdatabase IN (0, (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()))
-				AND s.setrole IN (0, (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = session_user))) c
-		WHERE c.name LIKE '%.%' AND NOT EXISTS (SELECT FROM pg_catalog.pg_settings k WHERE k.name = c.name)
-			AND pg_catalog.current_setting(c.name, true) IS NOT NULL`)
-	if err != nil {
-		return fmt.Errorf("read the session's settings: %w", err)
-	}
-	var name, setting string
-	_, err = pgx.ForEachRow(rows, []any{&name, &setting}, func() error {
-		if !ownParameters.MatchString(name) {
-			s.parameters[name] = setting
-		}
-		return nil
-	})
-	return err
-}
-
-// custom are the settings that only the user's own functions read: app.tenant.
-func (s *session) custom() map[string]string {
-	all := maps.Clone(s.parameters)
-	maps.DeleteFunc(all, func(name, _ string) bool { return !strings.Contains(name, ".") })
-	return all
-}
-
-// withUser writes the role's name for "$user": scratch may be reached by another.
-func withUser(path, user string) string {
-	parts := strings.Split(path, ",")
-	for i, p := range parts {
-		if p = strings.TrimSpace(p); p == `"$user"` || p == `$user` {
-			parts[i] = pg.Ident(user)
-		}
-	}
-	return strings.Join(parts, ",")
-}
 
 // lookAtProduction checks all that needs no scratch database.
 func (m *maker) lookAtProduction(ctx context.Context) error {

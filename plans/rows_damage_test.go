@@ -5,6 +5,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/pgumbra/pgumbra/internal/pg"
 )
 
 // damages falsify plans, by the run's name.
@@ -140,7 +142,7 @@ func TestSampleCatchesWhatIsNotClassified(t *testing.T) {
 func TestSampleWarnsOfThePlanFile(t *testing.T) {
 	t.Parallel()
 	s := newFilledShop(t, `CREATE TABLE a (id int PRIMARY KEY, v int); INSERT INTO a SELECT g, g FROM generate_series(1, 20) g`, `ALTER TABLE a ADD w int; UPDATE a SET w = v + 1`)
-	s.file.Tables = load(t, minimal+"tables:\n  shop.a:\n    columns: {w: v + 2}\n", nil).Tables
+	s.file.Tables = []TableRules{{Name: pg.Name{Schema: "shop", Name: "a"}, Columns: map[string]Expression{"w": {SQL: "v + 2"}}}}
 	p := s.plan(t)
 	if !p.Runnable || !p.has(Warning, "transform-differs", "shop.a.w") {
 		t.Errorf("%+v", p.Findings)

@@ -68,3 +68,13 @@ func DefaultSettings() Settings {
 		Watch: WatchSettings{Enabled: true},
 	}
 }
+
+// Sizes of rows that decide how they are carried.
+const (
+	// WideRow is the size in bytes from which an image in the journal costs more
+	// than reading the row again: such a row is journalled by its key.
+	WideRow = 4096
+	// MostOfARow is what a row may take and still be one value, or one row of COPY,
+	// in bytes.
+	MostOfARow = 1_000_000_000
+)

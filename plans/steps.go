@@ -26,11 +26,11 @@ const (
 // steps is everything a run does, in order, with its statements. Numbers that
 // only a run knows (its own, snapshots, page ranges) appear in angle brackets.
 func steps(p *Plan) []Step {
-	building, cutover, watching := p.buildingSteps, p.cutoverSteps, p.watchingSteps
+	building, cutover, watching := (*Plan).buildingSteps, (*Plan).cutoverSteps, (*Plan).watchingSteps
 	if p.Elsewhere {
-		building, cutover, watching = p.buildingApart, p.cutoverApart, p.watchingApart
+		building, cutover, watching = (*Plan).buildingApart, (*Plan).cutoverApart, (*Plan).watchingApart
 	}
-	all := slices.Concat(building(), p.capturingSteps(), p.copyingSteps(), p.followingSteps(), cutover(), watching())
+	all := slices.Concat(building(p), p.capturingSteps(), p.copyingSteps(), p.followingSteps(), cutover(p), watching(p))
 	return slices.DeleteFunc(all, func(s Step) bool { return len(s.SQL) == 0 })
 }
 
@@ -41,7 +41,7 @@ func (p *Plan) buildingSteps() []Step {
 		{Phase: "building", Title: "Make the shadow's structure, tables without indexes", Lock: noLock, Waits: shadowOnly,
 			SQL: p.entrySQL(StageBuild)},
 		{Phase: "building", Title: "Put in the rows that the migrations inserted into new tables", Lock: noLock, Waits: shadowOnly,
-			SQL: p.carriedSQL()},
+			SQL: p.putInSQL()},
 		p.closeStep(),
 	}
 }
@@ -198,16 +198,6 @@ func (p *Plan) shadowRelations() []pg.Name {
 	return names
 }
 
-// final is where a shadow object's name leads after the swap.
-func (p *Plan) final(n pg.Name) pg.Name {
-	for _, s := range p.Schemas {
-		if s.Shadow == n.Schema {
-			n.Schema = s.Production
-		}
-	}
-	return n
-}
-
 func (p *Plan) entrySQL(stage Stage) []string {
 	var all []string
 	for _, e := range p.Entries {
@@ -250,7 +240,7 @@ func (p *Plan) isPartitioned(shadow pg.Name) bool {
 	})
 }
 
-func (p *Plan) carriedSQL() []string {
+func (p *Plan) putInSQL() []string {
 	var all []string
 	for i := range p.Tables {
 		t := &p.Tables[i]

@@ -23,7 +23,7 @@ func (p *Plan) buildingApart() []Step {
 		{Phase: "building", Title: "Make its skeleton in production, where transforms are evaluated: the same tables, empty", Lock: noLock, Waits: shadowOnly,
 			SQL: []string{"-- the statements of the step before"}},
 		{Phase: "building", Title: "Put in the rows that the migrations inserted into new tables", Lock: noLock, Waits: shadowOnly,
-			SQL: p.carriedSQL()},
+			SQL: p.putInSQL()},
 		p.closeStep(),
 	}
 }

@@ -38,7 +38,7 @@ func journalSQL(s *Source) []string {
 		columns = append(columns, fmt.Sprintf("k_%d %s", i, k.Type))
 	}
 	for i, name := range s.Tracked {
-		columns = append(columns, fmt.Sprintf("t_%d %s", i, s.typeOf(name)))
+		columns = append(columns, fmt.Sprintf("t_%d %s", i, s.columnType(name)))
 	}
 	if s.Record != RecordKey {
 		columns = append(columns, "img "+s.Name.Quoted())
@@ -51,7 +51,7 @@ func journalSQL(s *Source) []string {
 	return all
 }
 
-func (s *Source) typeOf(column string) string {
+func (s *Source) columnType(column string) string {
 	for _, c := range s.Columns {
 		if c.Name == column {
 			return c.Type
@@ -352,11 +352,6 @@ func (p *Plan) validateSQL() []string {
 		all = append(all, fmt.Sprintf("ALTER TABLE %s VALIDATE CONSTRAINT %s", p.final(e.Table).Quoted(), pg.Ident(constraintName(e))))
 	}
 	return all
-}
-
-// constraintName: pg_dump tags a constraint's entry "table constraint".
-func constraintName(e Entry) string {
-	return strings.TrimPrefix(e.Name.Name, e.Table.Name+" ")
 }
 
 func (p *Plan) dropSQL() []string {

@@ -1,5 +1,11 @@
 package plans
 
+import (
+	"slices"
+
+	"github.com/pgumbra/pgumbra/plans/catalog"
+)
+
 // What a plan tells people: findings, estimates, steps.
 
 // Level of a finding.
@@ -55,4 +61,44 @@ type Step struct {
 	SQL   []string `json:"sql"`
 	Lock  string   `json:"lock"`  // strongest lock taken on production, or "none"
 	Waits string   `json:"waits"` // who waits for it, for how long
+}
+
+// FileChanges is what one migration does to production's structure.
+type FileChanges struct {
+	File    string           `json:"file"`
+	Changes []catalog.Change `json:"changes"`
+}
+
+// Structure is what the schemas that move held when the plan was made: the
+// shadow was built after it, so whatever comes later would stay behind.
+type Structure struct {
+	// Dump is the major version of the pg_dump that told: another one writes
+	// other text.
+	Dump int `json:"dump"`
+	// Objects has a hash of each object's text, by what it is called for people.
+	Objects map[string]string `json:"objects"`
+}
+
+// AddFindings adds what was found elsewhere, of a package that this one knows
+// nothing of. A blocker makes the plan one that cannot run.
+func (p *Plan) AddFindings(more ...Finding) {
+	p.Findings = append(p.Findings, more...)
+	p.conclude()
+}
+
+// conclude sorts the findings, blockers first, and decides.
+func (p *Plan) conclude() {
+	p.Findings = distinct(p.Findings)
+	rank := map[Level]int{Blocker: 0, Warning: 1, Info: 2}
+	slices.SortStableFunc(p.Findings, func(a, b Finding) int { return rank[a.Level] - rank[b.Level] })
+	p.Runnable = !slices.ContainsFunc(p.Findings, func(f Finding) bool { return f.Level == Blocker })
+}
+
+func distinct(all []Finding) []Finding {
+	seen := map[Finding]bool{}
+	return slices.DeleteFunc(all, func(f Finding) bool {
+		twice := seen[f]
+		seen[f] = true
+		return twice
+	})
 }
