@@ -80,10 +80,10 @@ func TestMigrationsFolderMistakesAreFileErrors(t *testing.T) {
 	t.Parallel()
 	plain := filepath.Join(folderOf(t, "file"), "file")
 	for dir, words := range map[string]string{
-		filepath.Join(t.TempDir(), "absent"):              "does not exist",
-		plain:                                             "not a directory",
-		folderOf(t):                                       "no up files",
-		folderOf(t, "1_a.down.sql"):                         "no up files",
+		filepath.Join(t.TempDir(), "absent"): "does not exist",
+		plain:                                "not a directory",
+		folderOf(t):                          "no up files",
+		folderOf(t, "1_a.down.sql"):          "no up files",
 		folderOf(t, "7_a.up.sql", "007_b.up.sql"):           "number 7 is that of",
 		folderOf(t, "1_a.down.sql", "1_b.down.sql"):         "number 1 is that of 1_a.down.sql too",
 		folderOf(t, "18446744073709551615_a.up.sql"):        "beyond",
