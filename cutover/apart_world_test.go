@@ -17,6 +17,7 @@ import (
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/plans/planfile"
 	"github.com/pgumbra/pgumbra/testcontainers"
 )
 
@@ -135,10 +136,10 @@ func (f *far) behindBouncer() *far {
 // tool is what leads clients, as a process of its own has it.
 func (f *far) tool() *traffic.Traffic {
 	f.t.Helper()
-	file := &plans.File{Name: "r1"}
+	file := &planfile.File{Name: "r1"}
 	file.Production.DSN, file.Shadow.DSN = f.dsn, f.there.dsn
 	file.Cutover = f.Upgrade.Plan.Settings.Cutover
-	file.Traffic.PgBouncer = []plans.PgBouncerFile{{AdminDSN: f.bouncer.AdminDSN(), Database: "shop", Config: f.bouncer.ConfigPath()}}
+	file.Traffic.PgBouncer = []planfile.PgBouncerFile{{AdminDSN: f.bouncer.AdminDSN(), Database: "shop", Config: f.bouncer.ConfigPath()}}
 	tool, err := traffic.Open(file, slog.New(slog.DiscardHandler))
 	if err != nil {
 		f.t.Fatal(err)

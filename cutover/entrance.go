@@ -11,6 +11,7 @@ import (
 
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/plans/catalog"
 )
 
 // entrances are the statements by which the true names lead to the shadow in a
@@ -101,7 +102,7 @@ func entrance(ctx context.Context, tx pgx.Tx, s plans.Schema) ([]string, error) 
 
 // moveIn moves what the shadow's schema holds into the true one.
 func moveIn(ctx context.Context, db pg.Querier, s plans.Schema) ([]string, error) {
-	objects, err := plans.Movables(ctx, db, s.Shadow)
+	objects, err := catalog.Movables(ctx, db, s.Shadow)
 	if err != nil {
 		return nil, err
 	}

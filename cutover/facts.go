@@ -10,6 +10,7 @@ import (
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/plans/catalog"
 )
 
 // facts are what the catalogs say right before an attempt. What the swap's
@@ -252,7 +253,7 @@ func (m *move) objects(ctx context.Context, db pg.Querier, plan *plans.Plan) err
 	for _, s := range plan.Shared {
 		shared[s.Name] = true
 	}
-	old, err := plans.Movables(ctx, db, m.schema.Production)
+	old, err := catalog.Movables(ctx, db, m.schema.Production)
 	if err != nil {
 		return err
 	}
@@ -262,7 +263,7 @@ func (m *move) objects(ctx context.Context, db pg.Querier, plan *plans.Plan) err
 		}
 		m.leave = append(m.leave, o.SetSchema(m.schema.Old))
 	}
-	twins, err := plans.Movables(ctx, db, m.schema.Shadow)
+	twins, err := catalog.Movables(ctx, db, m.schema.Shadow)
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/plans/catalog"
 )
 
 // finishApart: the old schemas still bear their true names in production, and
@@ -71,7 +72,7 @@ func (c *Cutover) dropProduction(ctx context.Context) error {
 func (c *Cutover) empty(ctx context.Context, schema string, inside []string) error {
 	var drops []string
 	err := pinned(ctx, c.Sides.Production, func(tx pgx.Tx) error {
-		objects, err := plans.Movables(ctx, tx, schema)
+		objects, err := catalog.Movables(ctx, tx, schema)
 		for _, o := range objects {
 			drops = append(drops, "DROP "+o.Kind+" IF EXISTS "+o.Identity+" CASCADE")
 		}

@@ -10,7 +10,7 @@ import (
 
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
-	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/plans/catalog"
 )
 
 // Stall is how long clients would have waited for what was tried.
@@ -163,7 +163,7 @@ func (t *trying) names(ctx context.Context, f *facts) error {
 			}
 			continue
 		}
-		objects, err := plans.Movables(ctx, t.pair.onlook, m.schema.Shadow)
+		objects, err := catalog.Movables(ctx, t.pair.onlook, m.schema.Shadow)
 		if err != nil {
 			return err
 		}

@@ -63,14 +63,14 @@ func (p *Plan) Reversible() bool { return p.Settings.Watch.Enabled && p.Behind =
 // is NOT VALID in production and stays so.
 func (p *Plan) NeverValid(table pg.Name, constraint string) bool {
 	return slices.ContainsFunc(p.Entries, func(e Entry) bool {
-		return e.Tag == "FK CONSTRAINT" && p.final(e.Table) == table && constraintName(e) == constraint && strings.Contains(e.SQL, " NOT VALID")
+		return e.Tag == "FK CONSTRAINT" && p.Final(e.Table) == table && ConstraintName(e) == constraint && strings.Contains(e.SQL, " NOT VALID")
 	})
 }
 
-// mentions reports whether a name stands in a statement as a word of its own.
+// Mentions reports whether a name stands in a statement as a word of its own.
 // One that is a plain word is looked up: a long history has a thousand names and
 // a megabyte of text.
-func (b *Behind) mentions(name string) bool {
+func (b *Behind) Mentions(name string) bool {
 	if b.words == nil {
 		b.words = map[string]bool{}
 		for _, f := range b.Files {

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans/catalog"
 	"github.com/pgumbra/pgumbra/plans/conditions"
 )
 
@@ -95,8 +96,8 @@ func (c Column) Describe() string {
 	return c.Meaning()
 }
 
-// final is where a shadow object's name leads after the swap.
-func (p *Plan) final(n pg.Name) pg.Name {
+// Final is where a shadow object's name leads after the swap.
+func (p *Plan) Final(n pg.Name) pg.Name {
 	for _, s := range p.Schemas {
 		if s.Shadow == n.Schema {
 			n.Schema = s.Production
@@ -108,7 +109,7 @@ func (p *Plan) final(n pg.Name) pg.Name {
 // IsShared reports whether an object of production's schemas is one of those
 // that the shadow uses too. A composite type is known by name: its oid here is
 // pg_class's.
-func (p *Plan) IsShared(o Movable) bool {
+func (p *Plan) IsShared(o catalog.Movable) bool {
 	return slices.ContainsFunc(p.Shared, func(s Shared) bool { return s.Name == o.Name && s.Kind == o.Kind })
 }
 

@@ -1,12 +1,7 @@
-// Package plans says what an upgrade will do before anything is done: it reads
-// the plan file, the migrations and production's catalogs, infers what each
-// column of the shadow comes from, and reports steps, locks, estimates and
-// findings.
-//
-// It only reads production. What it makes is the scratch database, in which the
-// migrations are tried, and it drops that again.
-//
-// Order of calls: [Load], then [Make]; package report shows the plan to people. A run stores it and never makes it again.
+// Package plans is what a plan says, as data: where each table and column of the
+// shadow comes from, the shadow's structure, findings, estimates and steps. Every
+// other package reads it; package planner makes it, package planfile reads what its
+// user decided, package report shows it to people. It opens no connection.
 package plans
 
 import (

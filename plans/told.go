@@ -83,11 +83,11 @@ type Structure struct {
 // nothing of. A blocker makes the plan one that cannot run.
 func (p *Plan) AddFindings(more ...Finding) {
 	p.Findings = append(p.Findings, more...)
-	p.conclude()
+	p.Conclude()
 }
 
-// conclude sorts the findings, blockers first, and decides.
-func (p *Plan) conclude() {
+// Conclude sorts the findings, blockers first, and decides.
+func (p *Plan) Conclude() {
 	p.Findings = distinct(p.Findings)
 	rank := map[Level]int{Blocker: 0, Warning: 1, Info: 2}
 	slices.SortStableFunc(p.Findings, func(a, b Finding) int { return rank[a.Level] - rank[b.Level] })

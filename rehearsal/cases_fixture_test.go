@@ -18,6 +18,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/plans/planfile"
 	"github.com/pgumbra/pgumbra/rehearsal"
 	"github.com/pgumbra/pgumbra/testcontainers"
 )
@@ -217,9 +218,9 @@ func (f *fixture) writePlan() {
 	must(f.t, os.WriteFile(f.planPath, text, 0o600))
 }
 
-func (f *fixture) file() *plans.File {
+func (f *fixture) file() *planfile.File {
 	f.t.Helper()
-	file, err := plans.Load(f.planPath, nil)
+	file, err := planfile.Load(f.planPath, nil)
 	must(f.t, err)
 	return file
 }

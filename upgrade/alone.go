@@ -14,7 +14,7 @@ import (
 	"github.com/pgumbra/pgumbra/cutover/traffic"
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
-	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/plans/planfile"
 	"github.com/pgumbra/pgumbra/shadow"
 	"github.com/pgumbra/pgumbra/upgrade/lease"
 )
@@ -49,7 +49,7 @@ type survivor struct {
 // record of the run is of a phase that f is for. Returns [control.ErrNoRun] where
 // nothing is known there. Sessions of a leader that lives and reaches the shadow
 // are ended, and whatever it had under way there fails its epoch's check.
-func survive(ctx context.Context, file *plans.File, log *slog.Logger, fits func(control.Phase) error, f func(*survivor, context.Context) error) error {
+func survive(ctx context.Context, file *planfile.File, log *slog.Logger, fits func(control.Phase) error, f func(*survivor, context.Context) error) error {
 	if file.Shadow.DSN == "" {
 		return control.ErrNoRun
 	}
@@ -102,7 +102,7 @@ func survive(ctx context.Context, file *plans.File, log *slog.Logger, fits func(
 // finishAlone ends the watch of a run whose production is gone: what is production
 // now is freed of everything that served the way back. What may be left on the old
 // server, should it come back, is named.
-func finishAlone(ctx context.Context, file *plans.File, leftovers Leftovers, log *slog.Logger, cause error) error {
+func finishAlone(ctx context.Context, file *planfile.File, leftovers Leftovers, log *slog.Logger, cause error) error {
 	fits := func(p control.Phase) error {
 		if !p.Swapped() {
 			return fmt.Errorf("%w: %s: finish is for after the cutover", ErrWrongPhase, p)
@@ -111,7 +111,7 @@ func finishAlone(ctx context.Context, file *plans.File, leftovers Leftovers, log
 	}
 	err := survive(ctx, file, log, fits, func(s *survivor, ctx context.Context) error {
 		log.Warn("the old server is left out: it cannot be reached, or knows nothing of the run. Should it come back, its tables refuse writes, and pgumbra finish removes what is left there",
-			"error", plans.Redact(cause.Error()))
+			"error", pg.Redact(cause.Error()))
 		s.leadClients(ctx, traffic.Shadow)
 		if err := shadow.PostSwap(ctx, s.sides, s.run); err != nil {
 			return fmt.Errorf("validate foreign keys: %w", err)
@@ -135,7 +135,7 @@ func finishAlone(ctx context.Context, file *plans.File, leftovers Leftovers, log
 // abortAlone removes from the shadow's server what a run has there whose
 // production is gone before the cutover. It says by [ErrProductionAway] that
 // production was not freed.
-func abortAlone(ctx context.Context, file *plans.File, log *slog.Logger, cause error) error {
+func abortAlone(ctx context.Context, file *planfile.File, log *slog.Logger, cause error) error {
 	fits := func(p control.Phase) error {
 		if p.Swapped() {
 			return fmt.Errorf("%w: %s: the swap is done, abort is for before it", ErrWrongPhase, p)
@@ -182,7 +182,7 @@ func (s *survivor) leadClients(ctx context.Context, to traffic.Place) {
 // readAlone is [ReadStatus] where production is gone after the cutover: what the
 // shadow, which is production now, knows. Not ok where that is nothing, or a run
 // before its cutover, of which it knows too little.
-func readAlone(ctx context.Context, file *plans.File, cause error) (s *Status, ok bool) {
+func readAlone(ctx context.Context, file *planfile.File, cause error) (s *Status, ok bool) {
 	if file.Shadow.DSN == "" {
 		return nil, false
 	}
@@ -204,7 +204,7 @@ func readAlone(ctx context.Context, file *plans.File, cause error) (s *Status, o
 		}
 		return s.read(ctx, tx, run)
 	})
-	s.Leader, s.Away = nil, "the old server: "+plans.Redact(cause.Error())
+	s.Leader, s.Away = nil, "the old server: "+pg.Redact(cause.Error())
 	return s, err == nil
 }
 

@@ -13,8 +13,8 @@ import (
 
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
-	"github.com/pgumbra/pgumbra/plans"
 	"github.com/pgumbra/pgumbra/plans/conditions"
+	"github.com/pgumbra/pgumbra/plans/planner"
 )
 
 const (
@@ -43,7 +43,7 @@ func (w *worker) compareStructure(ctx context.Context) error {
 	if err != nil || signature == w.structure.signature {
 		return err
 	}
-	changes, err := plans.Drift(ctx, w.file.Production.DSN, w.run.Plan)
+	changes, err := planner.Drift(ctx, w.file.Production.DSN, w.run.Plan)
 	if err != nil {
 		if ctx.Err() != nil {
 			return ctx.Err()

@@ -9,13 +9,13 @@ import (
 	"github.com/pgumbra/pgumbra/capture"
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
-	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/plans/planfile"
 )
 
 // freeFirst gives back the journals' room before anything else is done: on a
 // full disk the rest of an abort, which writes a few rows, would find none. A
 // leader that lives finds its run's capture closed, as it should.
-func freeFirst(ctx context.Context, file *plans.File, log *slog.Logger) error {
+func freeFirst(ctx context.Context, file *planfile.File, log *slog.Logger) error {
 	pool, err := pg.NewPool(ctx, file.Production.DSN, 2, pg.Options{Component: "abort"})
 	if err != nil {
 		return fmt.Errorf("production: %w", err)

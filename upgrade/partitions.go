@@ -9,6 +9,7 @@ import (
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/plans/planner"
 	"github.com/pgumbra/pgumbra/shadow"
 )
 
@@ -113,7 +114,7 @@ func (w *worker) regroupSource(ctx context.Context, src *plans.Source, tree, cam
 		}
 	}
 	src.Members, src.Detached = tree, missing(missing(went, gone), tree)
-	if err := w.run.Plan.Regroup(ctx, w.sides.Production, w.file.Production.DSN, came, gone); err != nil {
+	if err := planner.Regroup(ctx, w.run.Plan, w.sides.Production, w.file.Production.DSN, came, gone); err != nil {
 		return err
 	}
 	if err := w.recordPlan(ctx); err != nil {

@@ -8,13 +8,15 @@ import (
 	"github.com/pgumbra/pgumbra/cutover/traffic"
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/plans/planfile"
+	"github.com/pgumbra/pgumbra/plans/planner"
 )
 
 // Plan makes the plan, with what it takes to lead the clients to another
 // database: the dry run shows it, a run stores it. Errors are those of
-// [plans.Make].
-func Plan(ctx context.Context, file *plans.File, log *slog.Logger) (*plans.Plan, error) {
-	plan, err := plans.Make(ctx, file, log)
+// [planner.Make].
+func Plan(ctx context.Context, file *planfile.File, log *slog.Logger) (*plans.Plan, error) {
+	plan, err := planner.Make(ctx, file, log)
 	if err != nil || !plan.Elsewhere {
 		return plan, err
 	}
@@ -22,7 +24,7 @@ func Plan(ctx context.Context, file *plans.File, log *slog.Logger) (*plans.Plan,
 	if err != nil {
 		return nil, fmt.Errorf("traffic: %w", err)
 	}
-	if err := plan.Lead(ctx, clients); err != nil {
+	if err := planner.Lead(ctx, plan, clients); err != nil {
 		return nil, err
 	}
 	db, err := pg.Connect(ctx, file.Production.DSN, pg.Options{Component: "plan"})

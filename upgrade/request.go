@@ -8,13 +8,13 @@ import (
 
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
-	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/plans/planfile"
 	"github.com/pgumbra/pgumbra/upgrade/lease"
 )
 
 // Cutover swaps: through the leader if one runs, else by itself, catching up
 // first. Returns [ErrNotNow] if it was not possible.
-func Cutover(ctx context.Context, file *plans.File, o Options) error {
+func Cutover(ctx context.Context, file *planfile.File, o Options) error {
 	o.Cutover, o.Once = true, true
 	for {
 		served, err := requestCutover(ctx, file)
@@ -31,7 +31,7 @@ func Cutover(ctx context.Context, file *plans.File, o Options) error {
 
 // requestCutover asks a live leader for a cutover and waits for its outcome.
 // False: there is no live leader (any more).
-func requestCutover(ctx context.Context, file *plans.File) (bool, error) {
+func requestCutover(ctx context.Context, file *planfile.File) (bool, error) {
 	conn, err := pg.Connect(ctx, file.Production.DSN, pg.Options{Component: "cutover"})
 	if err != nil {
 		return false, err
@@ -56,7 +56,7 @@ func requestCutover(ctx context.Context, file *plans.File) (bool, error) {
 
 // takeBack withdraws a request for a cutover that nobody waits for any more. On
 // a session of its own: a cancelled statement has closed the other one.
-func takeBack(ctx context.Context, file *plans.File, run *control.Run) {
+func takeBack(ctx context.Context, file *planfile.File, run *control.Run) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	conn, err := pg.Connect(ctx, file.Production.DSN, pg.Options{Component: "cutover"})

@@ -15,7 +15,7 @@ import (
 	"github.com/pgumbra/pgumbra/cutover"
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
-	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/plans/planfile"
 	"github.com/pgumbra/pgumbra/replay"
 	"github.com/pgumbra/pgumbra/upgrade/lease"
 )
@@ -87,7 +87,7 @@ type Attempts struct {
 
 // readAttempts: a control schema of an older version, which status does not change,
 // counts none.
-func (s *Status) readAttempts(ctx context.Context, tx pgx.Tx, run *control.Run, file *plans.File) error {
+func (s *Status) readAttempts(ctx context.Context, tx pgx.Tx, run *control.Run, file *planfile.File) error {
 	total := file.Settings.Cutover.Total()
 	s.Attempts.MaxMS = float64(total.Milliseconds())
 	var there bool
@@ -114,7 +114,7 @@ type Rate struct {
 // ReadStatus asks the control schema where the run stands. It needs no
 // leadership and changes nothing. Phase is nil where there is no such run. Where
 // production is gone after the cutover, the shadow is asked: see Away.
-func ReadStatus(ctx context.Context, file *plans.File) (*Status, error) {
+func ReadStatus(ctx context.Context, file *planfile.File) (*Status, error) {
 	s, err := readStatus(ctx, file)
 	if gone(err) || err == nil && s.Phase == nil {
 		cause := err
@@ -128,11 +128,11 @@ func ReadStatus(ctx context.Context, file *plans.File) (*Status, error) {
 	return s, err
 }
 
-func newStatus(file *plans.File) *Status {
+func newStatus(file *planfile.File) *Status {
 	return &Status{Run: file.Name, Tables: []TableStatus{}, Blockers: []string{}}
 }
 
-func readStatus(ctx context.Context, file *plans.File) (*Status, error) {
+func readStatus(ctx context.Context, file *planfile.File) (*Status, error) {
 	conn, err := pg.Connect(ctx, file.Production.DSN, pg.Options{Component: "status"})
 	if err != nil {
 		return nil, fmt.Errorf("production: %w", err)

@@ -10,7 +10,8 @@ import (
 	"github.com/pgumbra/pgumbra/cutover"
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
-	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/plans/planfile"
+	"github.com/pgumbra/pgumbra/plans/planner"
 	"github.com/pgumbra/pgumbra/shadow"
 	"github.com/pgumbra/pgumbra/upgrade/lease"
 )
@@ -28,7 +29,7 @@ const (
 // production is free at once, then shadow and scratch. It may be repeated, and
 // deposes a leader that still lives: its sessions are ended and whatever it had
 // under way fails its epoch's check.
-func Abort(ctx context.Context, file *plans.File, leftovers Leftovers, log *slog.Logger) (Aborted, error) {
+func Abort(ctx context.Context, file *planfile.File, leftovers Leftovers, log *slog.Logger) (Aborted, error) {
 	var a Aborted
 	err := freeFirst(ctx, file, log)
 	if gone(err) {
@@ -44,7 +45,7 @@ func Abort(ctx context.Context, file *plans.File, leftovers Leftovers, log *slog
 	defer l.Release(ctx)
 	run, err := control.Find(ctx, l.Conn, file.Name)
 	if errors.Is(err, control.ErrNoRun) {
-		if err := plans.DropScratch(ctx, file); err != nil {
+		if err := planner.DropScratch(ctx, file); err != nil {
 			return a, err
 		}
 		return a, purge(ctx, l, nil, leftovers)
@@ -62,7 +63,7 @@ func Abort(ctx context.Context, file *plans.File, leftovers Leftovers, log *slog
 			return a, err
 		}
 	}
-	if err := plans.DropScratch(ctx, file); err != nil {
+	if err := planner.DropScratch(ctx, file); err != nil {
 		return a, err
 	}
 	return a, purge(ctx, l, run, leftovers)
@@ -79,7 +80,7 @@ type Aborted struct {
 
 // seize takes the lead even from a leader that lives. Its process may
 // take it back before we have it, or be planning a run that has no row yet.
-func seize(ctx context.Context, file *plans.File) (*lease.Lease, error) {
+func seize(ctx context.Context, file *planfile.File) (*lease.Lease, error) {
 	for tries := 0; ; tries++ {
 		if err := endLive(ctx, file); err != nil {
 			return nil, err
@@ -94,7 +95,7 @@ func seize(ctx context.Context, file *plans.File) (*lease.Lease, error) {
 
 // endLive ends the sessions of a leader, dead or alive. A live process finds its
 // connections gone and, once they are, its run aborted, and stops.
-func endLive(ctx context.Context, file *plans.File) error {
+func endLive(ctx context.Context, file *planfile.File) error {
 	conn, err := pg.Connect(ctx, file.Production.DSN, pg.Options{Component: "abort"})
 	if err != nil {
 		return err
@@ -170,7 +171,7 @@ func (w *worker) forgetOnShadow(ctx context.Context) error {
 
 // Finish ends the watch. The old side is dropped only when told. Where the old
 // server is gone, what is production now is freed all the same.
-func Finish(ctx context.Context, file *plans.File, old cutover.OldSide, leftovers Leftovers, log *slog.Logger) error {
+func Finish(ctx context.Context, file *planfile.File, old cutover.OldSide, leftovers Leftovers, log *slog.Logger) error {
 	l, err := lease.Take(ctx, file.Production.DSN, file.Name)
 	if gone(err) {
 		return finishAlone(ctx, file, leftovers, log, err)

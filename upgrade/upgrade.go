@@ -18,6 +18,7 @@ import (
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/plans/planfile"
 	"github.com/pgumbra/pgumbra/plans/syntax"
 	"github.com/pgumbra/pgumbra/replay"
 	"github.com/pgumbra/pgumbra/shadow"
@@ -68,7 +69,7 @@ type Options struct {
 // but for its pool.
 type worker struct {
 	lead      *lease.Lease
-	file      *plans.File
+	file      *planfile.File
 	sides     control.Sides
 	traffic   *traffic.Traffic
 	away      bool // the shadow cannot be reached, which was said
@@ -98,7 +99,7 @@ type worker struct {
 // with nil when that is reached, or when somebody else's cutover command was
 // served. Once it leads, lost connections are survived: the lead is taken
 // anew and the servers are asked what happened.
-func Run(ctx context.Context, file *plans.File, o Options) error {
+func Run(ctx context.Context, file *planfile.File, o Options) error {
 	pause := backoff.NewExponentialBackOff()
 	pause.MaxInterval = 15 * time.Second
 	var s seat
@@ -137,7 +138,7 @@ type seat struct {
 	taken bool  // this time
 }
 
-func (s *seat) runOnce(ctx context.Context, file *plans.File, o Options) error {
+func (s *seat) runOnce(ctx context.Context, file *planfile.File, o Options) error {
 	l, err := lease.Take(ctx, file.Production.DSN, file.Name)
 	if err != nil {
 		return err
@@ -170,12 +171,12 @@ func recordFailure(ctx context.Context, l *lease.Lease, run *control.Run, err er
 	}
 	// Not worth an error of its own: the caller says why the run ended.
 	_, _ = l.Conn.Exec(ctx, `UPDATE pgumbra.run SET failure = $3 WHERE id = $1 AND epoch = $2 AND failure = ''`,
-		run.ID, run.Epoch, pg.ASCII(plans.Redact(err.Error())))
+		run.ID, run.Epoch, pg.ASCII(pg.Redact(err.Error())))
 }
 
 // withWorker fences predecessors off, brings their control schema up to date, opens
 // the sessions that work and runs f with a heartbeat.
-func withWorker(ctx context.Context, l *lease.Lease, run *control.Run, file *plans.File, o Options, how waiting,
+func withWorker(ctx context.Context, l *lease.Lease, run *control.Run, file *planfile.File, o Options, how waiting,
 	f func(*worker, context.Context) error) error {
 	if err := l.FenceOff(ctx, run); err != nil {
 		return err
@@ -226,7 +227,7 @@ func (w *worker) options() pg.Options {
 // findOrCreate reads the live run of the plan file's name, or plans a new one
 // and records it. A process that led a run already never begins another one:
 // its run was ended by somebody else.
-func findOrCreate(ctx context.Context, l *lease.Lease, file *plans.File, o Options, led int64) (*control.Run, error) {
+func findOrCreate(ctx context.Context, l *lease.Lease, file *planfile.File, o Options, led int64) (*control.Run, error) {
 	run, err := control.Find(ctx, l.Conn, file.Name)
 	if led != 0 && (errors.Is(err, control.ErrNoRun) || err == nil && (run.ID != led || run.Phase.Over())) {
 		return nil, fmt.Errorf("%w, or somebody ended it", control.ErrDeposed)
@@ -260,7 +261,7 @@ func findOrCreate(ctx context.Context, l *lease.Lease, file *plans.File, o Optio
 }
 
 // tidy takes a control schema away again in which no run could be recorded.
-func tidy(ctx context.Context, file *plans.File) error {
+func tidy(ctx context.Context, file *planfile.File) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
 	conn, err := pg.Connect(ctx, file.Production.DSN, pg.Options{Component: "control"})

@@ -15,7 +15,7 @@ import (
 
 	"github.com/pgumbra/pgumbra/cutover"
 	"github.com/pgumbra/pgumbra/internal/control"
-	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/plans/planfile"
 	"github.com/pgumbra/pgumbra/rehearsal"
 	"github.com/pgumbra/pgumbra/testcontainers"
 	"github.com/pgumbra/pgumbra/upgrade"
@@ -84,9 +84,9 @@ func build(t *testing.T, h history) *world {
 	return w
 }
 
-func (w *world) file() *plans.File {
+func (w *world) file() *planfile.File {
 	w.t.Helper()
-	f, err := plans.Load(w.planPath, nil)
+	f, err := planfile.Load(w.planPath, nil)
 	must(w.t, err)
 	return f
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/plans/planfile"
 	"github.com/pgumbra/pgumbra/replay"
 	"github.com/pgumbra/pgumbra/shadow"
 	"github.com/pgumbra/pgumbra/upgrade/lease"
@@ -37,7 +38,7 @@ func AllEqual(verdicts []TableVerdict) bool {
 // Verify compares every table now, beside a leader that follows or without one.
 // It reads at snapshots of its own; where changes are pending it replays them
 // under the position's row lock, for which it and the leader take turns.
-func Verify(ctx context.Context, file *plans.File, log *slog.Logger) ([]TableVerdict, error) {
+func Verify(ctx context.Context, file *planfile.File, log *slog.Logger) ([]TableVerdict, error) {
 	conn, err := pg.Connect(ctx, file.Production.DSN, pg.Options{Component: "verify"})
 	if err != nil {
 		return nil, err
@@ -100,7 +101,7 @@ func noteVerifiedAt(ctx context.Context, sides control.Sides, run *control.Run, 
 }
 
 // look opens both sides beside a leader, if there is one: it takes nothing over.
-func look(ctx context.Context, file *plans.File, run *control.Run) (control.Sides, error) {
+func look(ctx context.Context, file *planfile.File, run *control.Run) (control.Sides, error) {
 	o := pg.Options{Component: "verify", SearchPath: run.Plan.SearchPath, Settings: run.Plan.Session}
 	sessions := run.Plan.Settings.Copy.Workers + 2
 	pool, err := pg.NewPool(ctx, file.Production.DSN, sessions, o)

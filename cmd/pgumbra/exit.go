@@ -13,6 +13,7 @@ import (
 	"github.com/pgumbra/pgumbra/internal/human"
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/plans/planfile"
 	"github.com/pgumbra/pgumbra/upgrade"
 	"github.com/pgumbra/pgumbra/upgrade/lease"
 )
@@ -43,7 +44,7 @@ func exitCode(err error) int {
 		failed    *upgrade.MigrationFailed
 		violated  *upgrade.KeysViolated
 		led       *lease.ErrLed
-		refused   *plans.RefusedError
+		refused   *planfile.RefusedError
 	)
 	switch {
 	case err == nil, errors.Is(err, upgrade.ErrNothingToDo):
@@ -75,7 +76,7 @@ func (a *app) report(err error) int {
 		fmt.Fprintln(os.Stderr, "pgumbra:", err)
 		return code
 	}
-	fmt.Fprintln(os.Stderr, "pgumbra:", plans.Redact(a.what(err)))
+	fmt.Fprintln(os.Stderr, "pgumbra:", pg.Redact(a.what(err)))
 	s := a.standing(code)
 	if text := whereItStands(s, err); text != "" {
 		fmt.Fprintln(os.Stderr, text)

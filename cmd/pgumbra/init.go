@@ -6,11 +6,11 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/plans/planfile"
 )
 
 func (a *app) initCommand() *cobra.Command {
-	var o plans.InitOptions
+	var o planfile.InitOptions
 	var output string
 	c := &cobra.Command{
 		Use:   "init",
@@ -27,7 +27,7 @@ existing file is not overwritten.`,
 				output = a.planPath
 			}
 			o.Output = output
-			text, err := plans.Init(c.Context(), o)
+			text, err := planfile.Init(c.Context(), o)
 			if err != nil {
 				return err
 			}

@@ -21,7 +21,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/pgumbra/pgumbra/cutover"
-	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/plans/planfile"
 	"github.com/pgumbra/pgumbra/plans/syntax"
 )
 
@@ -70,7 +70,7 @@ type app struct {
 
 	log    *slog.Logger
 	screen *screen
-	file   *plans.File // once a command has loaded it
+	file   *planfile.File // once a command has loaded it
 }
 
 const exitCodes = `
@@ -194,7 +194,7 @@ func (a *app) setUpLog() error {
 }
 
 // load reads the plan file with environment and flags laid over it.
-func (a *app) load() (*plans.File, error) {
+func (a *app) load() (*planfile.File, error) {
 	over := map[string]any{}
 	for _, s := range a.set {
 		key, value, ok := strings.Cut(s, "=")
@@ -203,7 +203,7 @@ func (a *app) load() (*plans.File, error) {
 		}
 		over[key] = value
 	}
-	file, err := plans.Load(a.planPath, over)
+	file, err := planfile.Load(a.planPath, over)
 	if err != nil {
 		return nil, err
 	}

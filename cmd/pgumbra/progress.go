@@ -15,7 +15,7 @@ import (
 
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/human"
-	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/plans/planfile"
 	"github.com/pgumbra/pgumbra/upgrade"
 )
 
@@ -42,7 +42,7 @@ const (
 
 // withProgress runs f and shows meanwhile where the run stands, as status
 // reads it, so that what is shown is what is recorded.
-func (a *app) withProgress(ctx context.Context, file *plans.File, to place, f func() error) error {
+func (a *app) withProgress(ctx context.Context, file *planfile.File, to place, f func() error) error {
 	group, ctx := errgroup.WithContext(ctx)
 	done := make(chan struct{})
 	group.Go(func() error {
@@ -58,7 +58,7 @@ func (a *app) withProgress(ctx context.Context, file *plans.File, to place, f fu
 
 // show polls until done. A server that does not answer is not its problem: the
 // work says so.
-func (a *app) show(ctx context.Context, file *plans.File, to place, done <-chan struct{}) {
+func (a *app) show(ctx context.Context, file *planfile.File, to place, done <-chan struct{}) {
 	bars := term.IsTerminal(int(os.Stderr.Fd())) && !a.json
 	objects := a.json && to == within
 	every := lineTime

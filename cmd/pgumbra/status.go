@@ -16,7 +16,7 @@ import (
 	"github.com/pgumbra/pgumbra/cutover"
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/human"
-	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/plans/planfile"
 	"github.com/pgumbra/pgumbra/upgrade"
 )
 
@@ -178,7 +178,7 @@ func writeTables(w io.Writer, s *upgrade.Status) {
 
 // sayWhereItEnded prints the outcome of run and cutover: what was reached, the
 // stall, and what to type next.
-func (a *app) sayWhereItEnded(ctx context.Context, file *plans.File) error {
+func (a *app) sayWhereItEnded(ctx context.Context, file *planfile.File) error {
 	s, err := upgrade.ReadStatus(ctx, file)
 	if err != nil {
 		return err

@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
 )
 
@@ -134,7 +135,7 @@ func (c *command) environment(to Place) []string {
 func (c *command) report(to Place, output string) string {
 	last := ""
 	for line := range strings.Lines(output) {
-		if line = strings.TrimSpace(plans.Redact(line)); line != "" {
+		if line = strings.TrimSpace(pg.Redact(line)); line != "" {
 			c.log.Info("traffic command", "to", string(to), "line", line)
 			last = ": " + line
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/plans/planfile"
 )
 
 // script is a plan whose command is a shell script that notes what it is told.
@@ -23,7 +24,7 @@ func script(t *testing.T, body string) (traffic *Traffic, notes func() []string)
 	if err := os.WriteFile(path, []byte(text), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	f := &plans.File{Name: "shop-v2", Settings: plans.DefaultSettings()}
+	f := &planfile.File{Name: "shop-v2", Settings: plans.DefaultSettings()}
 	f.Production.DSN, f.Shadow.DSN = "postgres://u:secret@db1/shop", "postgres://u:secret@db2:5433/shop2"
 	f.Traffic.Command = []string{path, "an argument"}
 	return open(t, f), func() []string {
@@ -90,7 +91,7 @@ func TestCommandThatHangsIsEndedWithItsChildren(t *testing.T) {
 
 func TestCommandThatIsNotThereIsAFinding(t *testing.T) {
 	t.Parallel()
-	f := &plans.File{Name: "r", Settings: plans.DefaultSettings()}
+	f := &planfile.File{Name: "r", Settings: plans.DefaultSettings()}
 	f.Traffic.Command = []string{"/no/such/thing"}
 	found, err := open(t, f).Inspect(t.Context())
 	if err != nil || len(found) != 1 || found[0].Level != plans.Blocker {

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/plans/planfile"
 	"github.com/pgumbra/pgumbra/testcontainers"
 )
 
@@ -24,11 +25,13 @@ func TestMain(m *testing.M) { testcontainers.Run(m) }
 type fixture struct {
 	t       *testing.T
 	bouncer *testcontainers.PgBouncer
-	file    *plans.File
+	file    *planfile.File
 	traffic *Traffic
 }
 
-func shopFile() *plans.File { return &plans.File{Name: "shop-v2", Settings: plans.DefaultSettings()} }
+func shopFile() *planfile.File {
+	return &planfile.File{Name: "shop-v2", Settings: plans.DefaultSettings()}
+}
 
 func start(t *testing.T, o testcontainers.PgBouncerOptions) *fixture {
 	t.Helper()
@@ -63,11 +66,11 @@ func startBouncer(t *testing.T, o testcontainers.PgBouncerOptions) *testcontaine
 func (f *fixture) serve(b *testcontainers.PgBouncer) {
 	f.t.Helper()
 	f.file.Traffic.PgBouncer = append(f.file.Traffic.PgBouncer,
-		plans.PgBouncerFile{AdminDSN: b.AdminDSN(), Database: "shop", Config: b.ConfigPath()})
+		planfile.PgBouncerFile{AdminDSN: b.AdminDSN(), Database: "shop", Config: b.ConfigPath()})
 	f.traffic = open(f.t, f.file)
 }
 
-func open(t *testing.T, f *plans.File) *Traffic {
+func open(t *testing.T, f *planfile.File) *Traffic {
 	t.Helper()
 	traffic, err := Open(f, slog.New(slog.DiscardHandler))
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
 )
 
@@ -65,7 +66,7 @@ func (i *inspection) unreachable(err error) {
 			"traffic.pgbouncer.admin_dsn needs a user that is in admin_users, with its password")
 		return
 	}
-	i.block("unreachable", plans.Redact(err.Error()), "check traffic.pgbouncer.admin_dsn; it leads to PgBouncer itself")
+	i.block("unreachable", pg.Redact(err.Error()), "check traffic.pgbouncer.admin_dsn; it leads to PgBouncer itself")
 }
 
 // rights: a stats user may look, but neither pause nor reload. Only an
@@ -262,7 +263,7 @@ func (i *inspection) sameDatabase(ctx context.Context, dsn string, a Address, wh
 	found, err := identify(ctx, dsn, &a)
 	switch {
 	case err != nil:
-		i.note(plans.Warning, "not-checked", fmt.Sprintf("whether %s is %s cannot be checked from here: %s", a, what, plans.Redact(err.Error())),
+		i.note(plans.Warning, "not-checked", fmt.Sprintf("whether %s is %s cannot be checked from here: %s", a, what, pg.Redact(err.Error())),
 			"make sure that PgBouncer reaches it, and that its users may log in there")
 	case found != wanted:
 		i.block("elsewhere", fmt.Sprintf("%s is not the database of %s", a, what), fix)

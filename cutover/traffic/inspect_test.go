@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/plans/planfile"
 	"github.com/pgumbra/pgumbra/testcontainers"
 )
 
@@ -178,9 +179,9 @@ func TestAnIncludedFileIsTheOneThatIsRewritten(t *testing.T) {
 
 func TestStepsAreWhatIsDone(t *testing.T) {
 	t.Parallel()
-	f := &plans.File{Name: "r", Settings: plans.DefaultSettings()}
+	f := &planfile.File{Name: "r", Settings: plans.DefaultSettings()}
 	f.Production.DSN, f.Shadow.DSN = "postgres://u:secret@db1/shop", "postgres://u:secret@db2:5433/shop"
-	f.Traffic.PgBouncer = []plans.PgBouncerFile{{AdminDSN: "postgres://a:secret@pool:6432", Database: "my-shop", Config: "/etc/pgbouncer.ini", Target: "host=db2.internal"}}
+	f.Traffic.PgBouncer = []planfile.PgBouncerFile{{AdminDSN: "postgres://a:secret@pool:6432", Database: "my-shop", Config: "/etc/pgbouncer.ini", Target: "host=db2.internal"}}
 	f.Traffic.Command = []string{"/bin/lead", "to it"}
 	want := []string{
 		`PgBouncer pool:6432: PAUSE "my-shop"`,
@@ -199,9 +200,9 @@ func TestStepsAreWhatIsDone(t *testing.T) {
 func TestOpenRefusesATargetThatNoEntryCanHold(t *testing.T) {
 	t.Parallel()
 	for _, target := range []string{"host", "port=x", "port=0", "user=u", "host='a\nb'"} {
-		f := &plans.File{Name: "r", Settings: plans.DefaultSettings()}
+		f := &planfile.File{Name: "r", Settings: plans.DefaultSettings()}
 		f.Shadow.DSN = "postgres://db2/shop"
-		f.Traffic.PgBouncer = []plans.PgBouncerFile{{AdminDSN: "host=pool", Database: "shop", Config: "x", Target: target}}
+		f.Traffic.PgBouncer = []planfile.PgBouncerFile{{AdminDSN: "host=pool", Database: "shop", Config: "x", Target: target}}
 		if _, err := Open(f, nil); err == nil {
 			t.Errorf("%q was taken", target)
 		}
@@ -210,7 +211,7 @@ func TestOpenRefusesATargetThatNoEntryCanHold(t *testing.T) {
 
 func TestWithoutTrafficNothingIsDone(t *testing.T) {
 	t.Parallel()
-	traffic := open(t, &plans.File{Name: "r", Settings: plans.DefaultSettings()})
+	traffic := open(t, &planfile.File{Name: "r", Settings: plans.DefaultSettings()})
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
 	for _, step := range []func(context.Context) error{traffic.Pause, traffic.Switch, traffic.Back, traffic.Resume} {

@@ -198,7 +198,7 @@ func (l *logins) unreached(err error) {
 	defer l.lock.Unlock()
 	const code = "not-checked"
 	if !slices.ContainsFunc(l.found, func(f plans.Finding) bool { return f.Code == "pgbouncer-"+code }) {
-		l.note(plans.Warning, code, fmt.Sprintf("whether users get in at %s cannot be tried from here: %s", l.target, plans.Redact(err.Error())),
+		l.note(plans.Warning, code, fmt.Sprintf("whether users get in at %s cannot be tried from here: %s", l.target, pg.Redact(err.Error())),
 			"make sure that PgBouncer reaches it, and that its users may log in there")
 	}
 }

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/plans/planfile"
 )
 
 // others finds entries beside ours that lead to production: the switch leaves
@@ -38,7 +38,7 @@ func (i *inspection) others(ctx context.Context, e entry) {
 
 // switched reports whether the plan leads an entry of this file over.
 func (i *inspection) switched(name string) bool {
-	return slices.ContainsFunc(i.plan.Traffic.PgBouncer, func(p plans.PgBouncerFile) bool {
+	return slices.ContainsFunc(i.plan.Traffic.PgBouncer, func(p planfile.PgBouncerFile) bool {
 		return p.Config == i.config && p.Database == name
 	})
 }

@@ -13,12 +13,12 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/pgumbra/pgumbra/internal/pg"
-	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/plans/planfile"
 )
 
 // pool is one PgBouncer whose database entry leads clients to production.
 type pool struct {
-	plan     *plans.File
+	plan     *planfile.File
 	admin    string // DSN
 	at       string // host:port, for people
 	database string // the entry's name
@@ -31,7 +31,7 @@ type pool struct {
 	pausing string // name of the session that sent the last PAUSE
 }
 
-func newPool(f *plans.File, settings plans.PgBouncerFile, shadow Address, files *sync.Mutex, log *slog.Logger) (*pool, error) {
+func newPool(f *planfile.File, settings planfile.PgBouncerFile, shadow Address, files *sync.Mutex, log *slog.Logger) (*pool, error) {
 	target, err := parseTarget(settings.Target, shadow)
 	if err != nil {
 		return nil, err

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/plans/planfile"
 )
 
 var (
@@ -67,7 +68,7 @@ type member interface {
 type findings = []plans.Finding
 
 // Open reads what the plan file says of traffic. It connects to nothing.
-func Open(f *plans.File, log *slog.Logger) (*Traffic, error) {
+func Open(f *planfile.File, log *slog.Logger) (*Traffic, error) {
 	t := &Traffic{patient: f.Cutover.MaxStall}
 	if len(f.Traffic.PgBouncer) == 0 && len(f.Traffic.Command) == 0 {
 		return t, nil

@@ -1,7 +1,0 @@
-//go:build !linux && !darwin && !freebsd
-
-package plans
-
-import "errors"
-
-func freeBytes(string) (int64, error) { return 0, errors.ErrUnsupported }

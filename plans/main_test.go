@@ -1,9 +1,0 @@
-package plans
-
-import (
-	"testing"
-
-	"github.com/pgumbra/pgumbra/testcontainers"
-)
-
-func TestMain(m *testing.M) { testcontainers.Run(m) }

@@ -1,0 +1,293 @@
+// Package planfile reads the plan file: YAML, laid over by the environment and by
+// flags, with the line of each key for messages; and writes one to begin with, from
+// a look at production ([Init]).
+package planfile
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/viper"
+
+	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans"
+)
+
+// File is the plan file as its writer left it, with flags and environment laid
+// over it, variables expanded and relative paths resolved. It says what a human
+// decided; what was inferred is in [plans.Plan].
+type File struct {
+	Path string // of the file itself, as given to Load
+
+	Name       string
+	Production ProductionFile
+	Shadow     DatabaseFile // DSN empty: production's own database
+	Scratch    ScratchFile
+	Migrations MigrationsFile
+	// Build is auto, direct or behind_fence; empty: direct.
+	Build plans.Build
+	// Tables in the order of the file.
+	Tables []TableRules
+	plans.Settings
+	Traffic TrafficFile
+
+	lines map[string]int // key path to line, for messages
+}
+
+// ProductionFile names the database and the schemas in it that move together.
+type ProductionFile struct {
+	DSN     string // empty: PG* variables and libpq's defaults
+	Schemas []string
+}
+
+// DatabaseFile is a connection that may be left out.
+type DatabaseFile struct {
+	DSN string
+}
+
+// ScratchFile says where the throw-away databases are made, and how many rows of
+// production's are tried there.
+type ScratchFile struct {
+	DSN  string // empty: production's server
+	Rows int    // of each table, about; 0: none
+}
+
+// MigrationsFile says where golang-migrate's files are and which of them to run.
+type MigrationsFile struct {
+	Path    string // absolute or relative to the working directory; empty: no migrations
+	Table   string // golang-migrate's version table; empty: its default
+	Version *int64 // nil: the newest
+	From    *int64 // nil: read the version table
+	// MultiStatement: each statement by itself, as golang-migrate does with
+	// x-multi-statement=true: split at every semicolon, quoted or not.
+	MultiStatement bool
+	// BehindFenceFrom is the first version that runs behind the fence; nil: as
+	// Build says.
+	BehindFenceFrom *int64
+}
+
+// TableRules is what the plan file says about one table.
+type TableRules struct {
+	Name pg.Name // as in production; of derived tables as after the swap
+	Line int
+
+	Columns map[string]Expression // by column of the shadow
+	Where   Expression            // zero: all rows
+	Record  plans.Record          // empty: row, or what is inferred
+	Reverse map[string]Expression // by column of production
+	From    Expression            // zero: not derived
+	Key     []KeyRule             // of a derived table
+	Skip    bool
+	Freeze  bool
+}
+
+// Expression is SQL text of the user's and the line it stands on.
+type Expression struct {
+	SQL  string
+	Line int
+}
+
+// KeyRule says that a change of Source reaches those rows of a derived table
+// whose columns equal the source's.
+type KeyRule struct {
+	Source pg.Name
+	Pairs  []plans.WatchPair
+	Line   int
+}
+
+// TrafficFile is how clients are led to another server.
+type TrafficFile struct {
+	PgBouncer []PgBouncerFile
+	Command   []string
+}
+
+// PgBouncerFile is one PgBouncer that serves the database.
+type PgBouncerFile struct {
+	AdminDSN string
+	Database string // the pool's entry
+	Config   string // pgbouncer.ini
+	Target   string // host=… port=… dbname=… as PgBouncer reaches the shadow; empty: as shadow.dsn
+}
+
+// Load reads a plan file. Overrides (flags, by dotted key: production.dsn) win
+// over the environment (PGUMBRA_PRODUCTION_DSN), which wins over the file. Each
+// mistake is a [*plans.FileError]; several come joined, in the order of the file.
+func Load(path string, overrides map[string]any) (*File, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, unreadable(path, err)
+	}
+	return parseFile(path, text, overrides)
+}
+
+func unreadable(path string, err error) error {
+	cause := err
+	var p *os.PathError
+	if errors.As(err, &p) {
+		cause = p.Err
+	}
+	return &plans.FileError{File: path, Message: "read the plan file: " + cause.Error(),
+		Fix: "name it by --plan, or write one with: pgumbra init"}
+}
+
+func parseFile(path string, text []byte, overrides map[string]any) (*File, error) {
+	doc, err := readDocument(path, text)
+	if err != nil {
+		return nil, err
+	}
+	l := &loader{doc: doc, overrides: overrides, file: &File{Path: path, lines: doc.lines}}
+	l.layer()
+	l.applyKeys()
+	l.applyLists()
+	l.applyPgBouncers()
+	l.file.Tables = doc.tableRules()
+	l.check()
+	if err := doc.failure(); err != nil {
+		return nil, err
+	}
+	l.resolvePaths()
+	return l.file, nil
+}
+
+// Line is the line of a dotted key in the file, 0 where it is not written.
+func (f *File) Line(key string) int { return f.lines[key] }
+
+// Where is file:line of a dotted key for findings; the file alone where the
+// key is not written.
+func (f *File) Where(key string) string { return where(f.Path, f.lines[key]) }
+
+// WhereLine is file:line for findings about a table's rules.
+func (f *File) WhereLine(line int) string { return where(f.Path, line) }
+
+func where(path string, line int) string {
+	if line == 0 {
+		return filepath.Base(path)
+	}
+	return fmt.Sprintf("%s:%d", filepath.Base(path), line)
+}
+
+// Table finds the rules of a table.
+func (f *File) Table(n pg.Name) (TableRules, bool) {
+	for _, t := range f.Tables {
+		if t.Name == n {
+			return t, true
+		}
+	}
+	return TableRules{}, false
+}
+
+// loader lays flags over environment over file.
+type loader struct {
+	doc       *document
+	overrides map[string]any
+	viper     *viper.Viper
+	file      *File
+}
+
+// layer gives viper everything outside tables, as text: what a value means is
+// decided once, by its key, wherever it came from.
+func (l *loader) layer() {
+	v := viper.New()
+	v.SetEnvPrefix("PGUMBRA")
+	v.SetEnvKeyReplacer(strings.NewReplacer(".", "_"))
+	for _, k := range keys {
+		v.SetDefault(k.path, k.standard)
+		_ = v.BindEnv(k.path) // fails only without a key
+	}
+	_ = v.MergeConfigMap(l.doc.settings()) // fails never: a map of maps and text
+	for path, value := range l.overrides {
+		if value == nil {
+			continue
+		}
+		if !known(path) {
+			l.doc.fail(0, "there is no key "+path, nearestFix(path, allPaths()))
+			continue
+		}
+		v.Set(path, value)
+	}
+	l.viper = v
+}
+
+func (l *loader) applyKeys() {
+	for _, k := range keys {
+		text := fmt.Sprint(l.viper.Get(k.path))
+		if err := k.set(l.file, text); err != nil {
+			l.complain(k, err)
+		}
+	}
+}
+
+// complain names where a bad value came from: a flag, a variable, or a line.
+// Values from the file are shown as they are written, before ${…} was expanded.
+func (l *loader) complain(k key, err error) {
+	var bad *valueError
+	if !errors.As(err, &bad) {
+		bad = &valueError{message: err.Error()}
+	}
+	name, shown, line := k.path, l.doc.written[k.path], l.doc.lines[k.path]
+	if _, flag := l.overrides[k.path]; flag {
+		shown, line = fmt.Sprint(l.overrides[k.path]), 0
+	} else if value, ok := os.LookupEnv(envName(k.path)); ok && value != "" {
+		name, shown, line = envName(k.path), value, 0
+	}
+	message := name + ": " + bad.message
+	if shown != "" && !k.secret {
+		message = fmt.Sprintf("%s: %q %s", name, shown, bad.message)
+	}
+	l.doc.fail(line, message, bad.fix)
+}
+
+func (l *loader) applyLists() {
+	l.file.Production.Schemas = l.list("production.schemas")
+	l.file.Traffic.Command = l.list("traffic.command")
+}
+
+func (l *loader) list(path string) []string {
+	if value, ok := l.overrides[path]; ok {
+		if list, ok := value.([]string); ok {
+			return list
+		}
+		return []string{fmt.Sprint(value)}
+	}
+	return l.doc.lists[path]
+}
+
+// applyPgBouncers takes a list of several from the file as it is; a single one
+// comes through viper, so that environment and flags reach it.
+func (l *loader) applyPgBouncers() {
+	several := l.doc.pgBouncers
+	if len(several) < 2 {
+		if one := l.file.Traffic.PgBouncer; len(one) == 1 && one[0] == (PgBouncerFile{}) {
+			l.file.Traffic.PgBouncer = nil
+		}
+		return
+	}
+	for _, k := range keys {
+		if strings.HasPrefix(k.path, bouncerPrefix) && os.Getenv(envName(k.path)) != "" {
+			l.doc.fail(l.doc.lines["traffic.pgbouncer"], envName(k.path)+" is set, but the file lists several pgbouncers",
+				"unset it and write the values in the list")
+		}
+	}
+	l.file.Traffic.PgBouncer = several
+}
+
+func (l *loader) resolvePaths() {
+	f, base := l.file, filepath.Dir(l.file.Path)
+	f.Migrations.Path = from(base, f.Migrations.Path)
+	for i := range f.Traffic.PgBouncer {
+		f.Traffic.PgBouncer[i].Config = from(base, f.Traffic.PgBouncer[i].Config)
+	}
+	if c := f.Traffic.Command; len(c) > 0 && (strings.HasPrefix(c[0], "./") || strings.HasPrefix(c[0], "../")) {
+		c[0] = from(base, c[0])
+	}
+}
+
+func from(base, path string) string {
+	if path == "" || filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(base, path)
+}

@@ -1,0 +1,112 @@
+package planner
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	migratedb "github.com/golang-migrate/migrate/v4/database"
+
+	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/plans/catalog"
+	"github.com/pgumbra/pgumbra/plans/syntax"
+)
+
+// watchBudget is how long the looks at scratch between the migrations may take
+// together: a thousand tables and a hundred files would take minutes.
+const watchBudget = 5 * time.Second
+
+// watcher looks at scratch after each migration.
+type watcher struct {
+	last  *catalog.Catalog
+	spent time.Duration
+}
+
+// watched is golang-migrate's driver, which tells when a file has run.
+type watched struct {
+	migratedb.Driver
+	ran func(version int64)
+}
+
+func (w *watched) SetVersion(version int, dirty bool) error {
+	err := w.Driver.SetVersion(version, dirty)
+	if err == nil && !dirty {
+		w.ran(int64(version))
+	}
+	return err
+}
+
+// fileRan notes what a file has changed. What cannot be looked at, or in time,
+// is told together with what comes after it.
+func (m *maker) fileRan(ctx context.Context, version int64) {
+	if m.sampled { // it was told of the first run
+		return
+	}
+	if m.watcher.last == nil {
+		m.watcher.last = m.before
+	}
+	if m.sampled || m.watcher.spent > watchBudget { // the sample's files do what they did before
+		return
+	}
+	began := time.Now()
+	now, err := catalog.Read(ctx, m.scratch.db)
+	m.watcher.spent += time.Since(began)
+	if err != nil {
+		m.log.Debug("look at scratch between migrations", "error", err)
+		return
+	}
+	m.changed(m.fileNamed(version), now)
+}
+
+func (m *maker) fileNamed(version int64) string {
+	for _, f := range m.migrations.Files {
+		if f.Version == version {
+			return f.Name
+		}
+	}
+	return fmt.Sprint(version)
+}
+
+func (m *maker) changed(file string, now *catalog.Catalog) {
+	var all []catalog.Change
+	for _, c := range catalog.Diff(m.watcher.last, now, m.file.Production.Schemas) {
+		if c.Object != m.version.table.String() {
+			all = append(all, c)
+		}
+	}
+	m.watcher.last = now
+	if len(all) > 0 {
+		m.plan.Changes = append(m.plan.Changes, plans.FileChanges{File: file, Changes: all})
+	}
+}
+
+// tellChanges adds what was not looked at in time, and what clients will notice
+// of all of it.
+func (m *maker) tellChanges(context.Context) error {
+	if m.watcher.last != nil && m.watcher.spent > watchBudget {
+		m.changed("later files", m.after)
+	}
+	for _, f := range clientBreaks(m.after, catalog.Diff(m.before, m.after, m.file.Production.Schemas)) {
+		if f.Object == m.version.table.String() {
+			continue
+		}
+		f.Where = m.placeOf(f.Object)
+		m.find(f)
+	}
+	return nil
+}
+
+// placeOf is the statement that changed an object: the last one that names it, of
+// the file in which it last changed.
+func (m *maker) placeOf(object string) string {
+	places := m.trace.places
+	for _, f := range m.plan.Changes {
+		for _, c := range f.Changes {
+			if c.Object == object || c.Was == object {
+				places = slices.DeleteFunc(slices.Clone(m.trace.places), func(p syntax.Place) bool { return p.File != f.File })
+			}
+		}
+	}
+	return syntax.Naming(places, lastWords(object)...)
+}

@@ -1,0 +1,93 @@
+package planner
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/pgumbra/pgumbra/internal/pg"
+)
+
+// checkPrivileges names each right that is missing, with the statement that
+// gives it. A superuser has them all.
+func (m *maker) checkPrivileges(ctx context.Context) error {
+	if m.session.Superuser {
+		return nil
+	}
+	var create, createDB, stats, bypass bool
+	err := m.db.QueryRow(ctx, `SELECT has_database_privilege(current_database(), 'CREATE'), r.rolcreatedb,
+		pg_has_role('pg_read_all_stats', 'USAGE'), r.rolbypassrls FROM pg_roles r WHERE r.rolname = current_user`).
+		Scan(&create, &createDB, &stats, &bypass)
+	if err != nil {
+		return fmt.Errorf("read the role's rights: %w", err)
+	}
+	us := pg.Ident(m.session.User)
+	if !create {
+		m.missing("the control schema and the shadow's schemas cannot be made", "GRANT CREATE ON DATABASE "+pg.Ident(m.session.Database)+" TO "+us+";")
+	}
+	if !createDB && m.file.Scratch.DSN == "" {
+		m.missing("the scratch database cannot be made", "ALTER ROLE "+us+" CREATEDB; or name a throw-away server by scratch.dsn")
+	}
+	if !stats {
+		m.missing("the state of other sessions cannot be seen, so that a cutover could not tell who is in its way", "GRANT pg_read_all_stats TO "+us+";")
+	}
+	if names := m.rowSecured(); len(names) > 0 && !bypass {
+		m.missing("row security is forced on "+strings.Join(names, ", ")+": rows would be hidden from copy and verification", "ALTER ROLE "+us+" BYPASSRLS; and after pgumbra finish ALTER ROLE "+us+" NOBYPASSRLS;")
+	}
+	return m.checkOwners(ctx)
+}
+
+func (m *maker) missing(message, grant string) {
+	m.blocker("privileges", m.session.User, message, grant)
+}
+
+func (m *maker) rowSecured() []string {
+	var names []string
+	for _, t := range m.production.Tables {
+		if m.moving(t.Name.Schema) && t.RowSecurity && t.ForceRLS {
+			names = append(names, t.Name.String())
+		}
+	}
+	return names
+}
+
+// checkOwners: triggers, locks, and moving objects to another schema are the
+// owner's to do, and the shadow's objects get the same owners.
+func (m *maker) checkOwners(ctx context.Context) error {
+	var owners []string
+	add := func(schema, owner string) {
+		if m.moving(schema) && !slices.Contains(owners, owner) {
+			owners = append(owners, owner)
+		}
+	}
+	for _, s := range m.production.Schemas {
+		add(s.Name, s.Owner)
+	}
+	for _, t := range m.production.Tables {
+		if !t.Extension {
+			add(t.Name.Schema, t.Owner)
+		}
+	}
+	for _, s := range m.production.Sequences {
+		add(s.Name.Schema, s.Owner)
+	}
+	for _, t := range m.production.Types {
+		if !t.Extension {
+			add(t.Name.Schema, t.Owner)
+		}
+	}
+	for _, f := range m.production.Functions {
+		add(f.Name.Schema, f.Owner)
+	}
+	for _, owner := range owners {
+		var member bool
+		if err := m.db.QueryRow(ctx, `SELECT pg_has_role($1::name, 'USAGE')`, owner).Scan(&member); err != nil {
+			return fmt.Errorf("read the role's memberships: %w", err)
+		}
+		if !member && owner != "pg_database_owner" {
+			m.missing("objects of "+owner+" cannot be captured, locked or moved", mayActAs(ctx, m.db, owner, m.session.User))
+		}
+	}
+	return nil
+}

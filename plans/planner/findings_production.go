@@ -1,0 +1,161 @@
+package planner
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans"
+)
+
+// checkProduction looks for what stands against a run whatever the migrations do.
+func (m *maker) checkProduction(ctx context.Context) error {
+	for _, check := range []func(context.Context) error{
+		m.checkPrivileges, m.checkNames, m.checkRuns, m.checkState, m.checkConditions,
+	} {
+		if err := check(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkNames: the shadow's and the old side's schemas are free, or ours.
+func (m *maker) checkNames(ctx context.Context) error {
+	if err := m.checkControl(ctx, m.db); err != nil {
+		return err
+	}
+	live, err := m.live(ctx)
+	if err != nil || live {
+		return err
+	}
+	for _, s := range m.plan.Schemas {
+		for _, name := range []string{s.Shadow, s.Old} {
+			if _, taken := m.production.Schema(name); taken {
+				m.blocker("name-taken", name, fmt.Sprintf("a schema %s exists already", name),
+					"drop it if it is what an earlier run left behind (finish --drop-old), or choose another name: for the run")
+			}
+		}
+	}
+	return nil
+}
+
+// checkControl: a schema of the control schema's name is ours, by its version
+// table, or empty.
+func (m *maker) checkControl(ctx context.Context, db pg.Querier) error {
+	var foreign bool
+	err := db.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_class WHERE relnamespace = n.oid)
+			AND NOT EXISTS (SELECT FROM pg_class WHERE relnamespace = n.oid AND relname = 'version')
+		FROM (SELECT to_regnamespace('pgumbra') AS oid) n`).Scan(&foreign)
+	if err != nil {
+		return fmt.Errorf("look at the control schema: %w", err)
+	}
+	if foreign {
+		m.blocker("name-taken", "pgumbra", "a schema pgumbra exists, and it is not the control schema of pgumbra",
+			"rename it: ALTER SCHEMA pgumbra RENAME TO another_name;")
+		return errBlocked
+	}
+	return nil
+}
+
+// live reports whether the run of the plan file is under way.
+func (m *maker) live(ctx context.Context) (bool, error) {
+	all, err := m.runs(ctx, true)
+	return slices.Contains(all, m.file.Name), err
+}
+
+// runs lists runs that are not over: all of them, or those that hold a schema
+// of ours.
+func (m *maker) runs(ctx context.Context, all bool) ([]string, error) {
+	var there bool
+	if err := m.db.QueryRow(ctx, `SELECT to_regclass('pgumbra.run') IS NOT NULL`).Scan(&there); err != nil || !there {
+		return nil, err
+	}
+	rows, err := m.db.Query(ctx, `SELECT name, plan FROM pgumbra.run WHERE phase NOT IN ('finished', 'rolled_back', 'aborted')`)
+	if err != nil {
+		if pg.State(err) == pg.InsufficientPriv {
+			return nil, nil
+		}
+		return nil, fmt.Errorf("read the runs: %w", err)
+	}
+	var names []string
+	var name string
+	var plan struct{ Schemas []plans.Schema }
+	_, err = pgx.ForEachRow(rows, []any{&name, &plan}, func() error {
+		if all || slices.ContainsFunc(plan.Schemas, func(s plans.Schema) bool { return m.moving(s.Production) }) {
+			names = append(names, name)
+		}
+		plan.Schemas = nil
+		return nil
+	})
+	return names, err
+}
+
+func (m *maker) checkRuns(ctx context.Context) error {
+	others, err := m.runs(ctx, false)
+	if err != nil {
+		return err
+	}
+	for _, name := range others {
+		if name != m.file.Name {
+			m.blocker("another-run", name, fmt.Sprintf("run %s is under way on the same schemas", name), "finish or abort it first")
+		}
+	}
+	return nil
+}
+
+// preparedToStay counts prepared transactions that are still there after a second.
+// Where a transaction manager is at work there is always one, over in
+// milliseconds.
+func (m *maker) preparedToStay(ctx context.Context) (int, error) {
+	until := time.After(time.Second)
+	again := time.NewTicker(50 * time.Millisecond)
+	defer again.Stop()
+	var seen []string
+	for first := true; ; first = false {
+		err := m.db.QueryRow(ctx, `SELECT coalesce(array_agg(gid), '{}') FROM pg_prepared_xacts
+			WHERE database = current_database() AND ($1 OR gid = ANY ($2))`, first, seen).Scan(&seen)
+		if err != nil {
+			return 0, fmt.Errorf("look for prepared transactions: %w", err)
+		}
+		if len(seen) == 0 {
+			return 0, nil
+		}
+		select {
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		case <-until:
+			return len(seen), nil
+		case <-again.C:
+		}
+	}
+}
+
+// checkState: what production holds that a run cannot take along, or that would
+// act on it.
+func (m *maker) checkState(ctx context.Context) error {
+	prepared, err := m.preparedToStay(ctx)
+	if err != nil {
+		return err
+	}
+	if prepared > 0 {
+		m.blocker("prepared-transactions", m.session.Database, fmt.Sprintf("%d prepared transactions are open: they hold locks that the swap needs, and outlive every session", prepared),
+			"COMMIT PREPARED or ROLLBACK PREPARED those in pg_prepared_xacts")
+	}
+	var largeObjects int
+	err = m.db.QueryRow(ctx, `SELECT count(*) FROM (SELECT FROM pg_largeobject_metadata LIMIT 1000) l`).Scan(&largeObjects)
+	if err != nil {
+		return fmt.Errorf("read production's state: %w", err)
+	}
+	if largeObjects > 0 && m.plan.Elsewhere {
+		m.blocker("large-objects", m.session.Database, "the database holds large objects, which cannot be carried to another one: no trigger fires for them",
+			"move their content into bytea columns beforehand, or take them away: SELECT lo_unlink(oid) FROM pg_largeobject_metadata;")
+	} else if largeObjects > 0 {
+		m.warning("large-objects", m.session.Database, "the database holds large objects: they stay as they are, and changes of theirs are not captured", "")
+	}
+	return nil
+}

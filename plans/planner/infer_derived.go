@@ -1,0 +1,112 @@
+package planner
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/plans/catalog"
+)
+
+// derived checks a from: query: its columns, and that each table it reads is
+// one whose changes are watched.
+func (v *validator) derived(ctx context.Context, t *plans.Table) error {
+	d, err := v.db.PgConn().Prepare(ctx, "", "SELECT * FROM ("+t.From+") AS pgumbra_from", nil)
+	if err != nil {
+		if pg.State(err) == "" {
+			return err
+		}
+		v.invalid(t, "", t.From, err)
+		return nil
+	}
+	var given []string
+	for _, f := range d.Fields {
+		given = append(given, f.Name)
+	}
+	v.ownColumns(t, given)
+	names, values := writtenColumns(t)
+	if err := v.prepare(ctx, "INSERT INTO "+t.Shadow.Quoted()+" ("+pg.Idents(names)+") OVERRIDING SYSTEM VALUE SELECT "+
+		strings.Join(values, ", ")+" FROM ("+t.From+") AS pgumbra_from"); err != nil {
+		v.invalid(t, "", t.From, err)
+		return nil
+	}
+	return v.watched(ctx, t, given)
+}
+
+// ownColumns: what the query does not give is made by the table's defaults; a
+// column that the table has not is a mistake.
+func (v *validator) ownColumns(t *plans.Table, given []string) {
+	for i := range t.Columns {
+		c := &t.Columns[i]
+		if c.Generated || slices.Contains(given, c.Shadow) {
+			continue
+		}
+		c.Expression, c.Volatile, c.Origin = "", true, plans.FromDefault
+		if slices.ContainsFunc(t.Key, func(k plans.Pair) bool { return k.Shadow == c.Shadow }) {
+			v.find(plans.Finding{Level: plans.Blocker, Code: "transform-invalid", Object: v.object(t, c.Shadow), Where: v.where(t, ""),
+				Message: "the query of from: does not give this column of the derived table's key", Fix: "select it"})
+		}
+	}
+	for _, g := range given {
+		if !slices.ContainsFunc(t.Columns, func(c plans.Column) bool { return c.Shadow == g && !c.Generated }) {
+			v.find(plans.Finding{Level: plans.Blocker, Code: "transform-invalid", Object: v.object(t, g), Where: v.where(t, ""),
+				Message: "the query of from: gives a column that the table does not have", Fix: "leave it out, or give it the right name: AS column"})
+		}
+	}
+}
+
+func (v *validator) watched(ctx context.Context, t *plans.Table, given []string) error {
+	found, err := v.analyse(ctx, "SELECT "+pg.Ident(given[0])+" FROM ("+t.From+") AS pgumbra_from")
+	if err != nil || found == nil {
+		return err
+	}
+	for _, n := range found.relations {
+		own := v.before.ByName(n)
+		if own != nil && slices.ContainsFunc(t.Watches, func(w plans.Watch) bool { return v.watches(w, own) }) {
+			continue
+		}
+		v.find(plans.Finding{Level: plans.Blocker, Code: "transform-reads-tables", Object: t.Final.String(), Where: v.where(t, ""),
+			Message: fmt.Sprintf("the query of from: reads %s, which key: does not name: a change there would not reach this table", n),
+			Fix:     "name it under key: with the columns through which its changes reach the derived rows"})
+	}
+	v.unsteady(t.Final.String(), v.where(t, ""), found)
+	return nil
+}
+
+func (v *validator) watches(w plans.Watch, t *catalog.Table) bool {
+	return v.before.Root(t).Name == v.plan.Sources[w.Source].Name
+}
+
+// reversed checks the way back: expressions over the shadow's row.
+func (v *validator) reversed(ctx context.Context, t *plans.Table) error {
+	for i := range t.Reverse {
+		c := &t.Reverse[i]
+		if c.Expression == "" || c.Expression == pg.Ident(plainReference(c.Expression)) {
+			continue
+		}
+		err := v.prepare(ctx, reverseText(t, *c, c.Expression))
+		if pg.State(err) == cannotCoerce && c.Origin == plans.FromLineage {
+			if text := strings.Replace(c.Expression, "::", "::text::", 1); v.prepare(ctx, reverseText(t, *c, text)) == nil {
+				c.Expression = text
+				continue
+			}
+		}
+		switch {
+		case err == nil:
+			continue
+		case pg.State(err) == "":
+			return err
+		}
+		v.find(plans.Finding{Level: plans.Blocker, Code: "transform-invalid", Object: t.Production.String() + "." + c.Shadow,
+			Message: fmt.Sprintf("the server refuses the reverse expression %s: %s (SQLSTATE %s)", c.Expression, serverMessage(err), pg.State(err)),
+			Fix:     "correct it under tables: " + t.Production.String() + " reverse:"})
+	}
+	return nil
+}
+
+func reverseText(t *plans.Table, c plans.Column, expression string) string {
+	return "SELECT (" + expression + ")::" + c.Type + " FROM ONLY " + t.Shadow.Quoted() + " AS " + pg.Ident(t.Final.Name)
+}

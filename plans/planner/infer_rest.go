@@ -1,0 +1,266 @@
+package planner
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/plans/catalog"
+)
+
+// sequences lists those that the shadow has of its own.
+func (m *maker) sequences() {
+	for _, s := range m.after.Sequences {
+		if !m.moving(s.Name.Schema) || m.shared[s.OID] || s.Extension {
+			continue
+		}
+		out := plans.Sequence{Shadow: m.shadowName(s.Name), Identity: s.Identity, LastValue: s.LastValue, IsCalled: s.IsCalled}
+		if b := sequenceByOID(m.before, s.OID); b != nil {
+			out.Production = b.Name
+			if p := m.production.SequenceNamed(b.Name); m.positioned(s) {
+				out.Set, out.ProductionLast, out.ProductionCalled = true, p.LastValue, p.IsCalled
+			}
+		}
+		if t := m.final.ByOID(s.Table); t != nil {
+			c, _ := t.Column(s.Column)
+			out.Table, out.Column = t.Name, c.Name
+		}
+		m.plan.Sequences = append(m.plan.Sequences, out)
+	}
+}
+
+func sequenceByOID(c *catalog.Catalog, oid uint32) *catalog.Sequence {
+	for _, s := range c.Sequences {
+		if s.OID == oid {
+			return s
+		}
+	}
+	return nil
+}
+
+// views lists the materialized views to fill: those filled in production, and
+// those that the migrations filled. pg_dump's order is one in which each comes
+// after what it reads.
+func (m *maker) views() {
+	for _, e := range m.plan.Entries {
+		if e.Tag != "MATERIALIZED VIEW" {
+			continue
+		}
+		after := m.after.ByOID(e.OID)
+		if after == nil {
+			continue
+		}
+		before, name := m.before.ByOID(e.OID), after.Name
+		if before != nil {
+			name = before.Name
+		}
+		v := plans.Matview{Shadow: m.shadowName(after.Name), Made: before == nil, Filled: after.Populated}
+		filled := false // in production
+		if p := m.production.ByName(name); p != nil && p.Kind == "m" {
+			v.Production, filled = name, p.Populated
+			v.Filled = after.Populated && (v.Made || !filled)
+		}
+		if after.Populated || before != nil && filled {
+			m.plan.Matviews = append(m.plan.Matviews, v.Shadow)
+		}
+		m.plan.Views = append(m.plan.Views, v)
+	}
+}
+
+// foreignKeys lists those that production does not guarantee already.
+func (m *maker) foreignKeys() {
+	for _, k := range m.after.Constraints {
+		t, ref := m.after.ByOID(k.Table), m.after.ByOID(k.References)
+		if k.Kind != "f" || k.Parent != 0 || !k.Validated || t == nil || ref == nil || !m.moving(t.Name.Schema) || m.guaranteed(k) {
+			continue
+		}
+		fk := plans.ForeignKey{Name: k.Name, Table: m.shadowName(t.Name), References: m.shadowName(ref.Name)}
+		for i := range k.Columns {
+			c, _ := t.Column(k.Columns[i])
+			r, _ := ref.Column(k.RefColumns[i])
+			fk.Columns, fk.RefColumns = append(fk.Columns, c.Name), append(fk.RefColumns, r.Name)
+		}
+		m.plan.NewFKs = append(m.plan.NewFKs, fk)
+	}
+}
+
+// guaranteed: production has the same constraint, valid, by whatever name and
+// oid (a change of a column's type makes it anew), and the values on both sides
+// are production's own.
+func (m *maker) guaranteed(k *catalog.Constraint) bool {
+	same := func(b *catalog.Constraint) bool {
+		return b.Kind == "f" && b.Validated && b.Table == k.Table && b.References == k.References &&
+			slices.Equal(b.Columns, k.Columns) && slices.Equal(b.RefColumns, k.RefColumns)
+	}
+	return slices.ContainsFunc(m.before.Constraints, same) &&
+		m.asItWas(k.Table, k.Columns) && m.asItWas(k.References, k.RefColumns) && m.whole(k.References)
+}
+
+// asItWas: the columns hold production's values of the same columns.
+func (m *maker) asItWas(table uint32, columns []int16) bool {
+	before, after := m.before.ByOID(table), m.after.ByOID(table)
+	if before == nil || after == nil {
+		return false
+	}
+	d := m.draft(m.after.Root(after).OID)
+	if d == nil {
+		return !m.moving(after.Name.Schema)
+	}
+	if d.plan.Feed != plans.Copied || d.source.before.OID != m.before.Root(before).OID {
+		return false
+	}
+	for _, num := range columns {
+		b, _ := before.Column(num)
+		a, _ := after.Column(num)
+		i := slices.IndexFunc(d.plan.Columns, func(c plans.Column) bool { return c.Shadow == a.Name })
+		if i < 0 || plainReference(d.plan.Columns[i].Expression) != b.Name || !sameValues(b.Type, a.Type) {
+			return false
+		}
+	}
+	return true
+}
+
+// sameValues: what was equal before the change of type is equal after it, also
+// with a column that keeps its type. Integers of all widths compare with each
+// other.
+func sameValues(before, after string) bool {
+	integers := []string{"smallint", "integer", "bigint"}
+	return before == after || slices.Contains(integers, before) && slices.Contains(integers, after)
+}
+
+func (m *maker) whole(table uint32) bool {
+	d := m.draft(table)
+	return d == nil || d.plan.Where == ""
+}
+
+func (m *maker) draft(oid uint32) *tableDraft {
+	for _, d := range m.tables {
+		if d.after.OID == oid {
+			return d
+		}
+	}
+	return nil
+}
+
+// dropped tells which tables and columns of production the shadow leaves out.
+func (m *maker) dropped() {
+	for _, b := range m.before.Tables {
+		if !m.moving(b.Name.Schema) || !b.HoldsRows() || b.IsPartition() || b.Extension || b.Name == m.version.table {
+			continue
+		}
+		s := m.sources[b.OID]
+		if s == nil || len(s.tables) == 0 {
+			m.dropsTable(b)
+			continue
+		}
+		for _, c := range b.Columns {
+			if !m.columnKept(s, c) {
+				m.info("column-dropped", b.Name.String()+"."+c.Name, "the upgraded structure does not hold this column's values", "")
+			}
+		}
+	}
+}
+
+func (m *maker) dropsTable(b *catalog.Table) {
+	d := m.draft(b.OID)
+	switch {
+	case d != nil && d.plan.Feed == plans.Skipped:
+		m.info("table-skipped", b.Name.String(), "neither copied nor captured, as the plan file says: it is empty after the upgrade", "")
+	case d != nil && d.plan.Feed == plans.Derived:
+	case d != nil:
+		m.warning("table-emptied", b.Name.String(), "the migrations take all rows out of this table", "")
+	default:
+		m.info("table-dropped", b.Name.String(), "the migrations drop this table; its rows stay in the old schema until finish --drop-old", "")
+	}
+}
+
+func (m *maker) columnKept(s *sourceDraft, c catalog.Column) bool {
+	if c.Generated != "" {
+		return true
+	}
+	return slices.ContainsFunc(s.tables, func(d *tableDraft) bool {
+		return slices.ContainsFunc(d.plan.Columns, func(out plans.Column) bool {
+			return slices.Contains(columnsRead(out.Expression, s.before), c.Name)
+		})
+	})
+}
+
+// resultTypes lists the columns by which a prepared statement fails once after
+// the swap: "cached plan must not change result type".
+func (m *maker) resultTypes() {
+	if m.plan.Elsewhere {
+		return // sessions there are new ones
+	}
+	for _, d := range m.tables {
+		production := m.production.ByName(d.after.Name)
+		if production == nil {
+			continue
+		}
+		for _, c := range d.final.Columns {
+			p, ok := production.ColumnNamed(c.Name)
+			if ok && p.Type != c.Type {
+				change := fmt.Sprintf("the type changes from %s to %s", p.Type, m.trueType(c))
+				if m.trueType(c) == p.Type {
+					change = fmt.Sprintf("the type %s becomes another one of that name", p.Type)
+				}
+				m.warning("result-type-changes", d.after.Name.String()+"."+c.Name,
+					change+": a prepared statement that selects the column, or compares it with a parameter, fails once in each session",
+					"have clients prepare again, or set cutover.recycle_sessions: idle")
+			}
+		}
+	}
+}
+
+// leftOutOfHashes tells which columns verification does not compare.
+func (m *maker) leftOutOfHashes() {
+	for _, d := range m.tables {
+		var names []string
+		for _, c := range d.plan.Columns {
+			if (c.Volatile || c.Generated) && (d.plan.Feed == plans.Copied || d.plan.Feed == plans.Derived) {
+				names = append(names, c.Shadow)
+			}
+		}
+		if len(names) > 0 {
+			m.info("not-compared", d.after.Name.String(), "verification does not compare "+strings.Join(names, ", ")+": the server computes generated columns, and values made by a default exist only in the upgraded table", "")
+		}
+	}
+}
+
+// trueType is a column's type by the name it has after the swap.
+func (m *maker) trueType(c catalog.Column) string {
+	for _, t := range m.after.Tables {
+		for _, a := range t.Columns {
+			if a.TypeOID == c.TypeOID && a.Typmod == c.Typmod {
+				return a.Type
+			}
+		}
+	}
+	return c.Type
+}
+
+// readTypeEquals reads the equality of each type's default btree operator class.
+func (m *maker) readTypeEquals(ctx context.Context) error {
+	m.typeEquals = map[uint32]string{}
+	rows, err := m.scratch.db.Query(ctx, `SELECT c.opcintype, n.nspname, o.oprname
+		FROM pg_opclass c
+		JOIN pg_amop a ON a.amopfamily = c.opcfamily AND a.amoplefttype = c.opcintype
+		              AND a.amoprighttype = c.opcintype AND a.amopstrategy = 3 AND a.amoppurpose = 's'
+		JOIN pg_operator o ON o.oid = a.amopopr
+		JOIN pg_namespace n ON n.oid = o.oprnamespace
+		WHERE c.opcmethod = 403 AND c.opcdefault`)
+	if err != nil {
+		return fmt.Errorf("read equality operators: %w", err)
+	}
+	var oid uint32
+	var schema, name string
+	_, err = pgx.ForEachRow(rows, []any{&oid, &schema, &name}, func() error {
+		m.typeEquals[oid] = "OPERATOR(" + pg.Ident(schema) + "." + name + ")"
+		return nil
+	})
+	return err
+}

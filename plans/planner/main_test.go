@@ -1,0 +1,9 @@
+package planner
+
+import (
+	"testing"
+
+	"github.com/pgumbra/pgumbra/testcontainers"
+)
+
+func TestMain(m *testing.M) { testcontainers.Run(m) }

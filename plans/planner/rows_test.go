@@ -1,0 +1,124 @@
+package planner
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/pgumbra/pgumbra/plans"
+)
+
+// newFilledShop has rows, on which its plans are proved.
+func newFilledShop(t *testing.T, structure string, migrations ...string) *shop {
+	t.Helper()
+	s := newShop(t, structure, migrations...)
+	s.file.Scratch.Rows = 1000
+	return s
+}
+
+// blockers are those of a plan, as people read them.
+func blockers(p *plans.Plan) []string {
+	var all []string
+	for _, f := range p.Findings {
+		if f.Level == plans.Blocker {
+			all = append(all, f.Code+" "+f.Object+" "+f.Where+": "+f.Message)
+		}
+	}
+	return all
+}
+
+// What rows of production's break shows in the dry run, at its line, without
+// telling more of them than a key.
+func TestPlanFailsWhereMigrationsFailOnRows(t *testing.T) {
+	t.Parallel()
+	const rows = `CREATE TABLE b (id int PRIMARY KEY); INSERT INTO b VALUES (1); CREATE TABLE a (id int PRIMARY KEY, b int, v text, secret text DEFAULT 'sesame');
+		INSERT INTO a (id, b, v) VALUES (1, 1, '7'), (2, 5, 'x'), (3, NULL, 'x')`
+	cases := map[string]struct{ migration, state, where string }{
+		"NOT NULL without a value": {`ALTER TABLE a ADD COLUMN score integer NOT NULL`, "23502", "000002_step.up.sql:1"},
+		"NOT NULL of a column":     {"SELECT 1;\nALTER TABLE a ALTER b SET NOT NULL", "23502", "000002_step.up.sql:2"},
+		"CHECK":                    {`ALTER TABLE a ADD CHECK (v <> 'x')`, "23514", "000002_step.up.sql:1"},
+		"UNIQUE":                   {`ALTER TABLE a ADD UNIQUE (v)`, "23505", "000002_step.up.sql:1"},
+		"foreign key":              {`ALTER TABLE a ADD FOREIGN KEY (b) REFERENCES b`, "23503", "000002_step.up.sql:1"},
+		"cast":                     {`ALTER TABLE a ALTER v TYPE int USING v::int`, "22P02", "000002_step.up.sql:1"},
+		"length":                   {`ALTER TABLE a ALTER secret TYPE varchar(3)`, "22001", "000002_step.up.sql:1"},
+		"missing partition": {`CREATE TABLE n (id int PRIMARY KEY, b int, v text, secret text) PARTITION BY RANGE (id); CREATE TABLE n1 PARTITION OF n FOR VALUES FROM (1) TO (3);
+			INSERT INTO n SELECT id, b, v, secret FROM a; DROP TABLE a`, "23514", "000002_step.up.sql:2"},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := newFilledShop(t, rows, c.migration).plan(t)
+			i := slices.IndexFunc(p.Findings, func(f plans.Finding) bool { return f.Level == plans.Blocker && f.Code == "migration-failed" })
+			if i < 0 || p.Runnable {
+				t.Fatalf("%+v", p.Findings)
+			}
+			if f := p.Findings[i]; f.Where != c.where || !strings.Contains(f.Message, c.state) || strings.Contains(f.Message, "sesame") || strings.Contains(f.Message, `"x"`) {
+				t.Errorf("%+v", f)
+			}
+		})
+	}
+}
+
+// A sample holds together, and loading it disturbs nobody.
+func TestSampleComesInWhole(t *testing.T) {
+	t.Parallel()
+	s := newFilledShop(t, `CREATE TYPE mood AS ENUM ('sad', 'glad'); CREATE DOMAIN short AS text CHECK (length(VALUE) < 9); CREATE TYPE pair AS (a int, b text);
+		CREATE TABLE boss (id int PRIMARY KEY, team int NOT NULL, up int REFERENCES boss);
+		CREATE TABLE team (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, boss int NOT NULL REFERENCES boss DEFERRABLE INITIALLY DEFERRED, n numeric, twice numeric GENERATED ALWAYS AS (n * 2) STORED, m mood, s short, p pair, raw bytea);
+		ALTER TABLE boss ADD FOREIGN KEY (team) REFERENCES team DEFERRABLE INITIALLY DEFERRED;
+		CREATE TABLE log (id bigint, day date, boss int REFERENCES boss, PRIMARY KEY (id, day)) PARTITION BY RANGE (day);
+		CREATE TABLE log_1 PARTITION OF log FOR VALUES FROM ('2024-01-01') TO ('2025-01-01') PARTITION BY HASH (id);
+		CREATE TABLE log_1_1 PARTITION OF log_1 FOR VALUES WITH (MODULUS 1, REMAINDER 0); CREATE TABLE log_2 PARTITION OF log DEFAULT;
+		CREATE TABLE animal (id int PRIMARY KEY, name text); CREATE TABLE dog (bark text, PRIMARY KEY (id)) INHERITS (animal);
+		CREATE TABLE public.outside (id int PRIMARY KEY, up int REFERENCES public.outside); CREATE TABLE refers (id int PRIMARY KEY, o int REFERENCES public.outside);
+		CREATE FUNCTION never() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''fired''; END';
+		BEGIN; INSERT INTO boss SELECT g, 1 + g % 50, nullif(g / 2, 0) FROM generate_series(1, 5000) g; INSERT INTO team (boss, n, m, s, p, raw) SELECT 100 * g, g, 'glad', 's', ROW(g, 'x'::text)::pair, '\x00ff' FROM generate_series(1, 50) g; COMMIT;
+		INSERT INTO log SELECT g, '2024-01-01'::date + g % 700, 5001 - g FROM generate_series(1, 5000) g;
+		INSERT INTO animal VALUES (1, 'a'); INSERT INTO dog VALUES (2, 'b', 'loud');
+		INSERT INTO public.outside SELECT g, nullif(g - 1, 0) FROM generate_series(1, 20) g; INSERT INTO refers VALUES (1, 20);
+		CREATE TRIGGER t BEFORE INSERT OR UPDATE ON team FOR EACH ROW EXECUTE FUNCTION never(); ALTER TABLE team ENABLE ALWAYS TRIGGER t;
+		ANALYZE`,
+		`ALTER TABLE boss ADD CHECK (id > 0); ALTER TABLE log ADD seen bool NOT NULL DEFAULT false; ALTER TABLE animal ADD age int DEFAULT 3; ALTER TABLE team ALTER raw TYPE text USING encode(raw, 'hex')`)
+	s.file.Scratch.Rows = 20
+	p := s.plan(t)
+	if got := blockers(p); len(got) > 0 {
+		t.Error(strings.Join(got, "\n"))
+	}
+	if !has(p, plans.Info, "sampled", "") || has(p, plans.Warning, "not-proved", "") {
+		t.Errorf("%+v", p.Findings)
+	}
+	if left := s.ask(t, `SELECT count(*)::text FROM pg_database WHERE datname LIKE '%' || current_database() || '_scratch%'`); left != "0" {
+		t.Errorf("%s scratch databases are left", left)
+	}
+}
+
+// What a new constraint asks is asked of all rows, where that takes no time: a row
+// that no sample holds stands against the run, too.
+func TestNewConstraintsAreAskedOfAllRows(t *testing.T) {
+	t.Parallel()
+	s := newShop(t, `CREATE TABLE b (id int PRIMARY KEY); INSERT INTO b SELECT g FROM generate_series(1, 3000) g;
+		CREATE TABLE a (id int PRIMARY KEY, b int, v text, w int, u int NOT NULL); INSERT INTO a SELECT g, g, 'v' || g, g, g FROM generate_series(1, 3000) g;
+		UPDATE a SET b = 9999 WHERE id = 1503; UPDATE a SET v = NULL WHERE id = 1504; UPDATE a SET w = -1 WHERE id = 1505; UPDATE a SET u = 7 WHERE id = 1506;
+		CREATE TABLE p (id int PRIMARY KEY, v int); INSERT INTO p SELECT g, g FROM generate_series(1, 3000) g`,
+		`ALTER TABLE a ADD FOREIGN KEY (b) REFERENCES b;
+		ALTER TABLE a ALTER v SET NOT NULL;
+		ALTER TABLE a ADD CHECK (w > 0);
+		ALTER TABLE a ADD UNIQUE (u);
+		ALTER TABLE a ADD score integer NOT NULL; ALTER TABLE a ADD good int NOT NULL DEFAULT 1;
+		ALTER TABLE p RENAME TO old_p; CREATE TABLE p (id int PRIMARY KEY, v int) PARTITION BY RANGE (id); CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (1) TO (2000); INSERT INTO p SELECT id, v FROM old_p; DROP TABLE old_p;
+		ALTER TABLE b ADD CHECK (id < 5000)`)
+	p := s.plan(t)
+	for object, told := range map[string]string{"shop.a.a_b_fkey": "id = 1503", "shop.a.v": "id = 1504", "shop.a.a_w_check": "id = 1505", "shop.a.a_u_key": "23505", "shop.a.score": "23502", "shop.p": "23514"} {
+		if !slices.ContainsFunc(p.Findings, func(f plans.Finding) bool {
+			return f.Level == plans.Blocker && f.Code == "constraint-violated" && f.Object == object && strings.Contains(f.Message, told) && f.Where != ""
+		}) {
+			t.Errorf("nothing is said of %s", object)
+		}
+	}
+	if i := slices.IndexFunc(p.Findings, func(f plans.Finding) bool { return f.Code == "new-constraints" }); i < 0 || !strings.Contains(p.Findings[i].Message, "shop.b.b_id_check") {
+		t.Errorf("%+v", p.Findings)
+	}
+	if t.Failed() {
+		t.Log(strings.Join(blockers(p), "\n"))
+	}
+}

@@ -1,0 +1,268 @@
+package planner
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/pgumbra/pgumbra/internal/human"
+	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/plans/pgdump"
+	"github.com/pgumbra/pgumbra/plans/syntax"
+)
+
+// The words of a step's lock where production's tables are not locked, or only
+// as a SELECT locks them.
+const (
+	noLock       = "none"
+	accessShare  = "ACCESS SHARE"
+	likeSelect   = "nobody but ALTER TABLE, VACUUM FULL and the like, as for a SELECT"
+	nobody       = "nobody"
+	shadowOnly   = "nobody: the shadow's tables have no other users"
+	runID        = "<run>" // stands for the number that a run gets when it begins
+	capturePause = "200 ms an attempt, one total for all locks of a table, repeated for up to 15 minutes"
+)
+
+// steps is everything a run does, in order, with its statements. Numbers that
+// only a run knows (its own, snapshots, page ranges) appear in angle brackets.
+func steps(p *plans.Plan) []plans.Step {
+	building, cutover, watching := buildingSteps, cutoverSteps, watchingSteps
+	if p.Elsewhere {
+		building, cutover, watching = buildingApart, cutoverApart, watchingApart
+	}
+	all := slices.Concat(building(p), capturingSteps(p), copyingSteps(p), followingSteps(p), cutover(p), watching(p))
+	return slices.DeleteFunc(all, func(s plans.Step) bool { return len(s.SQL) == 0 })
+}
+
+func buildingSteps(p *plans.Plan) []plans.Step {
+	return []plans.Step{
+		{Phase: "building", Title: "Make the control schema", Lock: noLock, Waits: nobody,
+			SQL: []string{"CREATE SCHEMA IF NOT EXISTS pgumbra"}},
+		{Phase: "building", Title: "Make the shadow's structure, tables without indexes", Lock: noLock, Waits: shadowOnly,
+			SQL: entrySQL(p, plans.StageBuild)},
+		{Phase: "building", Title: "Put in the rows that the migrations inserted into new tables", Lock: noLock, Waits: shadowOnly,
+			SQL: putInSQL(p)},
+		closeStep(p),
+	}
+}
+
+func capturingSteps(p *plans.Plan) []plans.Step {
+	var journals, triggers, freezes []string
+	for i := range p.Sources {
+		s := &p.Sources[i]
+		if s.Frozen {
+			freezes = append(freezes, lockSQL(s), freezeSQL(s))
+			continue
+		}
+		journals = append(journals, journalSQL(s)...)
+		triggers = append(append(triggers, lockSQL(s)), triggerSQL(s)...)
+	}
+	return []plans.Step{
+		{Phase: "capturing", Title: "Make a journal for each captured table", Lock: noLock, Waits: nobody, SQL: journals},
+		{Phase: "capturing", Title: "Make the triggers that record changes, a transaction for each table or partition tree",
+			Lock: "SHARE ROW EXCLUSIVE", SQL: triggers,
+			Waits: "we wait for transactions that wrote the table, and writers wait for us: " + capturePause},
+		{Phase: "capturing", Title: "Refuse writes to the frozen tables until the run is over", Lock: "SHARE ROW EXCLUSIVE", SQL: freezes,
+			Waits: "we wait for transactions that wrote the table, and writers wait for us: " + capturePause},
+	}
+}
+
+func copyingSteps(p *plans.Plan) []plans.Step {
+	var copies, derived []string
+	for i := range p.Tables {
+		t := &p.Tables[i]
+		switch {
+		case t.Feed == plans.Derived:
+			derived = append(derived, intoShadow(p, t, "(\n"+t.From+"\n) AS q"))
+		case t.Feed == plans.Copied && t.Source >= 0 && t.Source < len(p.Sources):
+			copies = append(copies, copySQL(p, t))
+		}
+	}
+	return []plans.Step{
+		{Phase: "copying", Title: fmt.Sprintf("Copy the rows, %d workers, a short transaction for each range of pages", p.Settings.Copy.Workers),
+			Lock: accessShare, Waits: likeSelect, SQL: copies},
+		{Phase: "copying", Title: "Fill the derived tables", Lock: accessShare, Waits: likeSelect, SQL: derived},
+		{Phase: "copying", Title: "Build the indexes of the keys", Lock: noLock, Waits: shadowOnly, SQL: entrySQL(p, plans.StageKey)},
+	}
+}
+
+func followingSteps(p *plans.Plan) []plans.Step {
+	var replay, refresh, analyze []string
+	for i := range p.Tables {
+		t := &p.Tables[i]
+		if t.Feed != plans.Copied && t.Feed != plans.Derived {
+			continue
+		}
+		replay = append(replay, replaySQL(p, t)...)
+		analyze = append(analyze, "VACUUM (ANALYZE) "+t.Shadow.Quoted())
+	}
+	for _, v := range p.Matviews {
+		refresh = append(refresh, "REFRESH MATERIALIZED VIEW "+v.Quoted())
+	}
+	return []plans.Step{
+		{Phase: "following", Title: "Build the other indexes and constraints, after the first catch-up", Lock: noLock, Waits: shadowOnly,
+			SQL: slices.Concat(entrySQL(p, plans.StageIndex), entrySQL(p, plans.StageLate))},
+		{Phase: "following", Title: "Vacuum and analyze the shadow", Lock: noLock, Waits: shadowOnly, SQL: analyze},
+		{Phase: "following", Title: "Fill the materialized views, and again before the cutover", Lock: noLock, Waits: shadowOnly, SQL: refresh},
+		{Phase: "following", Title: "Replay what was recorded, batch after batch, and verify every table exactly",
+			Lock: accessShare, Waits: likeSelect, SQL: replay},
+	}
+}
+
+func cutoverSteps(p *plans.Plan) []plans.Step {
+	c := p.Settings.Cutover
+	mode, waiters := fenceMode(p)
+	stall := fmt.Sprintf("%s from here to the commit wait for at most %s (cutover.max_stall); past it all is undone and tried again, up to %d times",
+		waiters, c.MaxStall, c.Attempts)
+	held := "as at the fence, which holds until the commit"
+	return []plans.Step{
+		{Phase: "cutover", Title: "Fence: stop writes to production", Lock: mode, SQL: fenceSQL(p, mode),
+			Waits: fmt.Sprintf("we wait for open transactions that wrote, at most %s for all tables together (cutover.lock_timeout); %s", c.LockTimeout, stall)},
+		{Phase: "cutover", Title: "Drain: replay the last changes; wait until no older snapshot is left", Lock: mode, Waits: held,
+			SQL: []string{"SELECT pid, backend_xmin FROM pg_stat_activity WHERE backend_xmin IS NOT NULL AND datname = current_database()"}},
+		{Phase: "cutover", Title: "Set the shadow's own sequences", Lock: mode, Waits: held, SQL: sequenceSQL(p)},
+		{Phase: "cutover", Title: "Add foreign keys (not validated yet), triggers, rules and checks that would have acted on the copy", Lock: mode, Waits: held,
+			SQL: swapEntrySQL(p)},
+		{Phase: "cutover", Title: "Open the shadow", Lock: mode, Waits: held, SQL: openSQL(p)},
+		behindStep(p, mode, held),
+		{Phase: "cutover", Title: "Guard the new tables against statements with an older snapshot; record changes for the way back; close the old tables",
+			Lock: mode, Waits: held, SQL: guardSQL(p)},
+		{Phase: "cutover", Title: "Swap the names and commit", Lock: swapLock(p, mode), Waits: held, SQL: swapSQL(p)},
+	}
+}
+
+// behindStep is told under the names that hold when it runs: those of the swap,
+// which comes before it then.
+func behindStep(p *plans.Plan, mode, held string) plans.Step {
+	s := plans.Step{Phase: "cutover", Title: "Swap the names and run the migrations that are not understood, for real", Lock: mode,
+		Waits: held + "; readers go on with the old tables until the commit"}
+	if p.Elsewhere {
+		s.Title, s.Waits = "In the same transaction, run the migrations that are not understood, for real", held
+	}
+	if p.Behind == nil {
+		return s
+	}
+	for _, f := range p.Behind.Files {
+		for _, st := range f.Statements {
+			if st.Manner == syntax.Run || st.Manner == syntax.Local || st.Manner == syntax.Session {
+				s.SQL = append(s.SQL, fmt.Sprintf("-- %s:%d\n%s", f.Name, st.Line, st.SQL))
+			}
+		}
+	}
+	return s
+}
+
+// fenceMode is the lock of the fence and who waits for it.
+func fenceMode(p *plans.Plan) (mode, waiters string) {
+	if p.Moves() {
+		return "ACCESS EXCLUSIVE", "readers and writers (readers not where every extension of the schema can move along: then it is EXCLUSIVE and a rename)"
+	}
+	return "EXCLUSIVE", "writers and SELECT FOR UPDATE (plain readers never)"
+}
+
+func swapLock(p *plans.Plan, mode string) string {
+	if p.Moves() {
+		return mode
+	}
+	return mode + " from the fence; the rename itself locks no table. Shared sequences: ACCESS EXCLUSIVE, nextval waits for the commit"
+}
+
+func watchingSteps(p *plans.Plan) []plans.Step {
+	guards := dropGateSQL(p)
+	for _, n := range shadowRelations(p) {
+		guards = append(guards, "DROP TRIGGER pgumbra_guard ON "+p.Final(n).Quoted())
+	}
+	for i := range p.Sources {
+		for _, m := range p.Sources[i].Members {
+			guards = append(guards, "DROP TRIGGER … ON "+p.Old(m.Name).Quoted()+" -- those of capture")
+		}
+	}
+	return []plans.Step{
+		{Phase: "watching", Title: "Drop the gate, the guard and the capture of the old tables", Lock: "ACCESS EXCLUSIVE",
+			Waits: "readers and writers of one table at a time, 100 ms an attempt, repeated until it was got at once", SQL: guards},
+		{Phase: "watching", Title: "Validate the foreign keys", Lock: "SHARE UPDATE EXCLUSIVE, ROW SHARE on the referenced table",
+			Waits: "nobody but DDL and VACUUM of that table", SQL: validateSQL(p)},
+		{Phase: "finished", Title: "End the watch; finish --drop-old drops the old side too", Lock: noLock,
+			Waits: "nobody: the old side has no users", SQL: dropSQL(p)},
+	}
+}
+
+// shadowRelations are the shadow's tables, members of partition trees too.
+func shadowRelations(p *plans.Plan) []pg.Name {
+	var names []pg.Name
+	for _, e := range p.Entries {
+		if e.Tag == "TABLE" {
+			names = append(names, e.Name)
+		}
+	}
+	return names
+}
+
+func entrySQL(p *plans.Plan, stage plans.Stage) []string {
+	var all []string
+	for _, e := range p.Entries {
+		if e.Stage == stage {
+			all = append(all, statementText(e.SQL))
+		}
+	}
+	return all
+}
+
+// statementText is without the blank lines that pg_dump puts between statements.
+func statementText(sql string) string {
+	return strings.TrimSpace(strings.ReplaceAll(sql, ";\n\n\n", ";\n"))
+}
+
+// swapEntrySQL: foreign keys come as NOT VALID, so that the stall holds no scan.
+// Of a partitioned table each leaf gets the key, as the table itself cannot.
+func swapEntrySQL(p *plans.Plan) []string {
+	var all []string
+	for _, e := range p.Entries {
+		if e.Stage != plans.StageSwap || e.Defaults() {
+			continue
+		}
+		sql := statementText(e.SQL)
+		if e.Tag == "FK CONSTRAINT" && !strings.HasSuffix(sql, " NOT VALID;") {
+			sql = strings.TrimSuffix(sql, ";") + " NOT VALID;"
+		}
+		if e.Tag == "FK CONSTRAINT" && isPartitioned(p, e.Table) {
+			sql = "-- on each partition that holds rows\n" + sql
+		}
+		all = append(all, sql)
+	}
+	return all
+}
+
+func isPartitioned(p *plans.Plan, shadow pg.Name) bool {
+	return slices.ContainsFunc(p.Entries, func(e plans.Entry) bool {
+		table, _ := pgdump.ParseTable(e.SQL)
+		return e.Tag == "TABLE" && e.Name == shadow && table.Partitioned
+	})
+}
+
+func putInSQL(p *plans.Plan) []string {
+	var all []string
+	for i := range p.Tables {
+		t := &p.Tables[i]
+		if t.Feed != plans.Carried || t.CarriedRows == "" {
+			continue
+		}
+		rows := strings.Count(t.CarriedRows, "\n")
+		all = append(all, fmt.Sprintf("COPY %s%s FROM STDIN -- %s rows", t.Shadow.Quoted(), columnList(t.Columns), human.Count(int64(rows))))
+	}
+	return all
+}
+
+func columnList(columns []plans.Column) string {
+	var names []string
+	for _, c := range columns {
+		if !c.Generated {
+			names = append(names, c.Shadow)
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return " (" + pg.Idents(names) + ")"
+}

@@ -1,0 +1,116 @@
+package planner
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pgumbra/pgumbra/plans"
+)
+
+func phasesOf(all []plans.Step) []string {
+	var phases []string
+	for _, s := range all {
+		phases = append(phases, s.Phase)
+	}
+	return slices.Compact(phases)
+}
+
+func find(t testing.TB, all []plans.Step, title string) plans.Step {
+	t.Helper()
+	for _, s := range all {
+		if strings.HasPrefix(s.Title, title) {
+			return s
+		}
+	}
+	t.Fatalf("no step %q", title)
+	return plans.Step{}
+}
+
+func TestStepsFollowTheRunAndNameTheirLocks(t *testing.T) {
+	t.Parallel()
+	all := samplePlan().Steps
+	if diff := cmp.Diff([]string{"building", "capturing", "copying", "following", "cutover", "watching", "finished"}, phasesOf(all)); diff != "" {
+		t.Error(diff)
+	}
+	for _, s := range all {
+		if s.Lock == "" || s.Waits == "" || len(s.SQL) == 0 {
+			t.Errorf("step %q: lock %q, waits %q, %d statements", s.Title, s.Lock, s.Waits, len(s.SQL))
+		}
+	}
+	fence := find(t, all, "Fence")
+	if fence.Lock != "EXCLUSIVE" || !strings.Contains(fence.Waits, "200ms") || !strings.Contains(fence.Waits, "1s") || !strings.Contains(fence.Waits, "plain readers never") {
+		t.Errorf("fence: %+v", fence)
+	}
+	if diff := cmp.Diff([]string{`LOCK TABLE ONLY "shop"."orders", ONLY "shop"."log|x", ONLY "shop"."tariffs", ONLY "shop"."audit", ONLY "shop"."schema_migrations" IN EXCLUSIVE MODE`,
+		`ALTER SEQUENCE "shop"."free" OWNER TO <its owner> -- changes nothing; nextval and setval wait; before the tables where clients draw before they insert`,
+		`ALTER SEQUENCE "shop"."orders_id_seq" OWNER TO <its owner> -- changes nothing; nextval and setval wait; before the tables where clients draw before they insert`}, fence.SQL); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestStepsShowTheStatementsOfThePlan(t *testing.T) {
+	t.Parallel()
+	all := samplePlan().Steps
+	want := `INSERT INTO "pgumbra_shop_v2_shop"."orders" ("id", "total_cents") OVERRIDING SYSTEM VALUE
+SELECT id
+     , (total * 100)::bigint
+FROM ONLY "shop"."orders" AS "orders"
+WHERE ctid >= '<from>' AND ctid < '<to>'
+  AND (NOT deleted
+)`
+	if got := find(t, all, "Copy the rows").SQL[0]; got != want {
+		t.Errorf("copy:\n%s", got)
+	}
+	triggers := strings.Join(find(t, all, "Make the triggers").SQL, "\n")
+	for _, part := range []string{`LOCK TABLE ONLY "shop"."orders" IN SHARE ROW EXCLUSIVE MODE`, "AFTER TRUNCATE",
+		`WHEN ((OLD."id" OPERATOR(pg_catalog.=) NEW."id") IS NOT TRUE)`, "OLD TABLE AS pgumbra_old NEW TABLE AS pgumbra_new"} {
+		if !strings.Contains(triggers, part) {
+			t.Errorf("triggers lack %q:\n%s", part, triggers)
+		}
+	}
+	swap := find(t, all, "Swap the names").SQL
+	if diff := cmp.Diff([]string{
+		`ALTER TYPE "shop"."status" SET SCHEMA "pgumbra_shop_v2_shop"`,
+		`ALTER SEQUENCE "shop"."free" OWNED BY NONE`,
+		`ALTER SEQUENCE "shop"."free" SET SCHEMA "pgumbra_shop_v2_shop"`,
+		`ALTER SCHEMA "shop" RENAME TO "pgumbra_shop_v2_old_shop"`,
+		`ALTER SCHEMA "pgumbra_shop_v2_shop" RENAME TO "shop"`,
+		`ALTER SEQUENCE "shop"."free" OWNED BY "shop"."orders"."id"`,
+		`TRUNCATE "shop"."schema_migrations"`, `INSERT INTO "shop"."schema_migrations" (version, dirty) VALUES (42, false)`,
+		"UPDATE pgumbra.run SET phase = 'watching' …", "COMMIT",
+	}, swap); diff != "" {
+		t.Error(diff)
+	}
+	if got := find(t, all, "Add foreign keys").SQL[0]; got != "ALTER TABLE … ADD FOREIGN KEY (a) REFERENCES b NOT VALID;" {
+		t.Errorf("foreign key: %s", got)
+	}
+	if diff := cmp.Diff([]string{`ALTER TABLE "shop"."orders" VALIDATE CONSTRAINT "orders_fkey"`}, find(t, all, "Validate").SQL); diff != "" {
+		t.Error(diff)
+	}
+	if got := find(t, all, "Put in the rows").SQL[0]; got != `COPY "pgumbra_shop_v2_shop"."states" ("id", "name") FROM STDIN -- 2 rows` {
+		t.Errorf("carried: %s", got)
+	}
+}
+
+func TestStepsOfAMoveTakeTheStrongLock(t *testing.T) {
+	t.Parallel()
+	p := samplePlan()
+	p.Schemas[0].Swap = plans.Move
+	if fence := find(t, steps(p), "Fence"); fence.Lock != "ACCESS EXCLUSIVE" || !strings.HasSuffix(fence.SQL[0], "IN ACCESS EXCLUSIVE MODE") {
+		t.Errorf("fence: %+v", fence)
+	}
+}
+
+func TestStepsWithoutWorkAreLeftOut(t *testing.T) {
+	t.Parallel()
+	p := samplePlan()
+	p.Sources, p.Tables, p.Sequences = p.Sources[:1], p.Tables[:1], nil
+	for _, s := range steps(p) {
+		if strings.Contains(s.Title, "frozen") || strings.Contains(s.Title, "derived") || strings.Contains(s.Title, "sequences") {
+			t.Errorf("step %q", s.Title)
+		}
+	}
+}
