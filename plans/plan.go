@@ -12,6 +12,7 @@ import (
 // the scratch database. It is made once, stored with the run as JSON, and never
 // inferred again: each later command reads the stored one.
 type Plan struct {
+	Format      int    `json:"format,omitempty"` // [Format] of whoever made it; see [Decode]
 	Run         string `json:"run"`
 	FromVersion *int64 `json:"from_version"` // nil: production has no version
 	ToVersion   *int64 `json:"to_version"`

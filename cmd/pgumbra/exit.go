@@ -157,7 +157,7 @@ func (a *app) next(err error, code int, s *upgrade.Status) string {
 		return "pgumbra cutover" + p + ", when what stood in the way is gone"
 	case code == exitInterrupted:
 		return afterInterrupt(p, s)
-	case errors.Is(err, control.ErrNewer):
+	case errors.Is(err, control.ErrNewer), errors.Is(err, plans.ErrNewer):
 		return "the same command with the newer program: pgumbra version shows which this one is"
 	case errors.Is(err, upgrade.ErrStopped), errors.Is(err, control.ErrOrigin), errors.Is(err, control.ErrShadowLost):
 		return "pgumbra abort" + p + ", then pgumbra run" + p + " begins anew"

@@ -10,7 +10,6 @@ package control
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -124,7 +123,7 @@ func find(ctx context.Context, db pg.Querier, name, which string) (*Run, error) 
 	if now < adoptedSince || now == adoptedSince && dirty {
 		which = "true"
 	}
-	run := &Run{Name: name, Plan: new(plans.Plan)}
+	run := &Run{Name: name}
 	var plan []byte
 	err = db.QueryRow(ctx, `SELECT id, phase, epoch, plan FROM pgumbra.run WHERE name = $1 AND `+which+`
 		ORDER BY id DESC LIMIT 1`, name).Scan(&run.ID, &run.Phase, &run.Epoch, &plan)
@@ -134,7 +133,7 @@ func find(ctx context.Context, db pg.Querier, name, which string) (*Run, error) 
 	if err != nil {
 		return nil, fmt.Errorf("read run %s: %w", name, err)
 	}
-	if err := json.Unmarshal(plan, run.Plan); err != nil {
+	if run.Plan, err = plans.Decode(plan); err != nil {
 		return nil, fmt.Errorf("read the stored plan of run %s: %w", name, err)
 	}
 	return run, nil

@@ -110,7 +110,8 @@ func makeOnce(ctx context.Context, f *planfile.File, log *slog.Logger, at cut) (
 
 func newPlan(f *planfile.File) *plans.Plan {
 	return &plans.Plan{
-		Run: f.Name, Build: plans.Direct, Settings: f.Settings,
+		Format: plans.Format,
+		Run:    f.Name, Build: plans.Direct, Settings: f.Settings,
 		StartedAt: time.Now().UTC().Format(time.RFC3339Nano),
 		Findings:  []plans.Finding{}, Sources: []plans.Source{}, Tables: []plans.Table{}, Shared: []plans.Shared{}, Sequences: []plans.Sequence{},
 		Entries: []plans.Entry{}, Matviews: []pg.Name{}, NewFKs: []plans.ForeignKey{}, Steps: []plans.Step{},
