@@ -10,6 +10,7 @@ import (
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/shadow"
+	"github.com/pgumbra/pgumbra/upgrade/lease"
 )
 
 // phase is one step of a run's life. Its work is resumable: after a crash the
@@ -39,9 +40,12 @@ var life = []phase{
 	{control.Watching, (*worker).watch, control.Finished},
 }
 
-// live goes through [life] until one asks to stop ([errStop]), fails, or
+// live compares the record with the servers and goes through [life] until one asks to stop ([errStop]), fails, or
 // the run is over.
-func (w *worker) live(ctx context.Context) error {
+func (w *worker) live(ctx context.Context, cause lease.Cause) error {
+	if err := w.agree(ctx, cause); err != nil {
+		return err
+	}
 	err := w.mirrored(ctx, func(ctx context.Context) error { return w.besideClients(ctx, w.phases) })
 	if w.run.Phase != control.Finished || err != nil && !errors.Is(err, errStop) {
 		return err

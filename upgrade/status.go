@@ -25,6 +25,7 @@ type Status struct {
 	Run        string          `json:"run"`
 	Phase      *control.Phase  `json:"phase"` // null: no run of that name
 	Leader     *Leader         `json:"leader"`
+	Standbys   []StandbyStatus `json:"standbys"` // that live
 	Tables     []TableStatus   `json:"tables"`
 	Journal    Journal         `json:"journal"`
 	Rate       Rate            `json:"rate"`
@@ -50,6 +51,17 @@ type Leader struct {
 	Host  string `json:"host"`
 	PID   int    `json:"pid"`
 	Epoch int64  `json:"epoch"`
+}
+
+// StandbyStatus is a process that waits to lead.
+type StandbyStatus struct {
+	Host    string    `json:"host"`
+	PID     int       `json:"pid"`
+	Since   time.Time `json:"since"`
+	Program string    `json:"program"`
+	// Ready: it would lead as the leader does. Problems say why not.
+	Ready    bool     `json:"ready"`
+	Problems []string `json:"problems"`
 }
 
 // TableStatus is one shadow table.
@@ -129,7 +141,7 @@ func ReadStatus(ctx context.Context, file *planfile.File) (*Status, error) {
 }
 
 func newStatus(file *planfile.File) *Status {
-	return &Status{Run: file.Name, Tables: []TableStatus{}, Blockers: []string{}}
+	return &Status{Run: file.Name, Standbys: []StandbyStatus{}, Tables: []TableStatus{}, Blockers: []string{}}
 }
 
 func readStatus(ctx context.Context, file *planfile.File) (*Status, error) {
@@ -207,6 +219,17 @@ func (s *Status) readLeader(ctx context.Context, tx pgx.Tx, run *control.Run) er
 	s.Throttled, s.Failure = pg.FromASCII(s.Throttled), pg.FromASCII(s.Failure)
 	if alive && !run.Phase.Over() {
 		s.Leader = &l
+	}
+	return s.readStandbys(ctx, tx, run)
+}
+
+func (s *Status) readStandbys(ctx context.Context, tx pgx.Tx, run *control.Run) error {
+	standbys, err := control.Standbys(ctx, tx, run, lease.LiveFor)
+	if err != nil || run.Phase.Over() {
+		return err
+	}
+	for _, b := range standbys {
+		s.Standbys = append(s.Standbys, StandbyStatus{Host: b.Host, PID: b.PID, Since: b.Since, Program: b.Program, Ready: len(b.Problems) == 0, Problems: b.Problems})
 	}
 	return nil
 }

@@ -62,7 +62,9 @@ type Options struct {
 	// Once gives a cutover one series of attempts instead of trying forever:
 	// what `pgumbra cutover` does where no leader runs.
 	Once bool
-	Log  *slog.Logger
+	// Program is this program's version, for standbys to compare.
+	Program string
+	Log     *slog.Logger
 }
 
 // worker does the work of one lease. It is not shared between goroutines
@@ -100,9 +102,12 @@ type worker struct {
 // served. Once it leads, lost connections are survived: the lead is taken
 // anew and the servers are asked what happened.
 func Run(ctx context.Context, file *planfile.File, o Options) error {
+	return lead(ctx, file, o, &seat{})
+}
+
+func lead(ctx context.Context, file *planfile.File, o Options, s *seat) error {
 	pause := backoff.NewExponentialBackOff()
 	pause.MaxInterval = 15 * time.Second
-	var s seat
 	lost := time.Now()
 	for {
 		s.taken = false
@@ -136,10 +141,22 @@ const patience = 10 * time.Minute
 type seat struct {
 	id    int64 // of the run that it leads, once it does
 	taken bool  // this time
+
+	given *lease.Lease // by a standby, which has it already
+	cause lease.Cause  // why it was given
+}
+
+// lease takes the lead, if it is not given.
+func (s *seat) lease(ctx context.Context, file *planfile.File) (l *lease.Lease, err error) {
+	if l, s.given = s.given, nil; l != nil {
+		return l, nil
+	}
+	s.cause = ""
+	return lease.Take(ctx, file.Production.DSN, file.Name)
 }
 
 func (s *seat) runOnce(ctx context.Context, file *planfile.File, o Options) error {
-	l, err := lease.Take(ctx, file.Production.DSN, file.Name)
+	l, err := s.lease(ctx, file)
 	if err != nil {
 		return err
 	}
@@ -149,7 +166,7 @@ func (s *seat) runOnce(ctx context.Context, file *planfile.File, o Options) erro
 		return err
 	}
 	s.id, s.taken = run.ID, true
-	err = withWorker(ctx, l, run, file, o, asLongAsItTakes, (*worker).live)
+	err = withWorker(ctx, l, run, file, o, asLongAsItTakes, func(w *worker, ctx context.Context) error { return w.live(ctx, s.cause) })
 	recordFailure(ctx, l, run, err)
 	if pg.Unreachable(err) || errors.Is(err, errRegrouped) {
 		l.KeepSeat()
@@ -181,13 +198,17 @@ func withWorker(ctx context.Context, l *lease.Lease, run *control.Run, file *pla
 	if err := l.FenceOff(ctx, run); err != nil {
 		return err
 	}
-	if err := control.Migrate(ctx, file.Production.DSN); err != nil { // after the orphans' locks are gone
+	migrate := func(ctx context.Context) error { return control.Migrate(ctx, file.Production.DSN) } // after the orphans' locks are gone
+	if err := whileBeating(ctx, l, run, migrate); err != nil {
 		return err
 	}
 	if err := control.Claim(ctx, l.Conn, run); err != nil {
 		return err
 	}
 	if err := control.NoteSession(ctx, l.Conn, run.ID); err != nil {
+		return err
+	}
+	if err := noteProgram(ctx, l, run, file, o); err != nil {
 		return err
 	}
 	run.Plan.Settings = run.Plan.Settings.Renewed(file.Settings)
@@ -209,6 +230,16 @@ func withWorker(ctx context.Context, l *lease.Lease, run *control.Run, file *pla
 		}
 		return f(w, ctx)
 	})
+}
+
+// noteProgram says what leads, for standbys. A folder of migrations that is gone
+// since the run was planned is no reason not to lead it.
+func noteProgram(ctx context.Context, l *lease.Lease, run *control.Run, file *planfile.File, o Options) error {
+	facts, err := factsOf(file)
+	if err != nil {
+		facts = nil
+	}
+	return control.NoteProgram(ctx, l.Conn, run, control.Program{Version: o.Program, File: facts})
 }
 
 // whileBeating runs f with a heartbeat beside it on the lock's own session. If

@@ -13,7 +13,7 @@ import (
 
 func (a *app) runCommand() *cobra.Command {
 	var until string
-	var cutover bool
+	var cutover, standby bool
 	c := &cobra.Command{
 		Use:   "run",
 		Short: "Build, fill and follow the shadow; resumes after any stop",
@@ -23,9 +23,14 @@ was: typing the same command again is always right.
 
 --until PHASE ends once that phase is complete: building, capturing, copying or
 following. Following is complete once every table follows and is verified.
---cutover goes through the cutover as soon as the run is ready, and ends.`,
+--cutover goes through the cutover as soon as the run is ready, and ends.
+--standby waits on another host, with the same plan file and migrations, and leads
+once there is no leader any more: at once where the leader was stopped (SIGTERM)
+or killed, within five seconds where its host or network is gone. pgumbra status
+shows it, and whether it could lead. It ends when the run is over.`,
 		Example: `  pgumbra run --until following
-  pgumbra run --cutover`,
+  pgumbra run --cutover
+  pgumbra run --standby`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			phase := control.Phase(until)
 			switch phase {
@@ -40,8 +45,12 @@ following. Following is complete once every table follows and is verified.
 			if err != nil {
 				return err
 			}
-			o := upgrade.Options{Until: phase, Cutover: cutover, Log: a.log}
-			err = a.withProgress(c.Context(), file, within, func() error { return upgrade.Run(c.Context(), file, o) })
+			o := upgrade.Options{Until: phase, Cutover: cutover, Program: versionText(), Log: a.log}
+			work := upgrade.Run
+			if standby {
+				work = upgrade.Standby
+			}
+			err = a.withProgress(c.Context(), file, within, func() error { return work(c.Context(), file, o) })
 			if err != nil {
 				return err
 			}
@@ -50,6 +59,7 @@ following. Following is complete once every table follows and is verified.
 	}
 	c.Flags().StringVar(&until, "until", "", "stop once this `PHASE` is complete")
 	c.Flags().BoolVar(&cutover, "cutover", false, "go through the cutover and end")
+	c.Flags().BoolVar(&standby, "standby", false, "wait, and lead once there is no leader any more")
 	complete(c, "until", string(control.Building), string(control.Capturing), string(control.Copying), string(control.Following))
 	return c
 }
@@ -68,7 +78,7 @@ and the exit code is 6.`,
 			if err != nil {
 				return err
 			}
-			o := upgrade.Options{Log: a.log}
+			o := upgrade.Options{Program: versionText(), Log: a.log}
 			err = a.withProgress(c.Context(), file, beside, func() error { return upgrade.Cutover(c.Context(), file, o) })
 			if err != nil {
 				return err

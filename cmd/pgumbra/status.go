@@ -67,6 +67,7 @@ func (a *app) printStatus(w io.Writer, s *upgrade.Status) error {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "run      %s\nphase    %s\nleader   %s\n", s.Run, *s.Phase, leaderText(s))
+	writeStandbys(&b, s)
 	if s.Away != "" {
 		fmt.Fprintf(&b, "away     %s\n         If it is gone for good: pgumbra finish\n", s.Away)
 	}
@@ -158,6 +159,20 @@ func leaderText(s *upgrade.Status) string {
 	return fmt.Sprintf("pid %d on %s, epoch %d", s.Leader.PID, s.Leader.Host, s.Leader.Epoch)
 }
 
+// writeStandbys says who waits to lead, and what would keep it from that.
+func writeStandbys(b *strings.Builder, s *upgrade.Status) {
+	for _, by := range s.Standbys {
+		fmt.Fprintf(b, "standby  pid %d on %s", by.PID, by.Host)
+		if by.Ready {
+			fmt.Fprint(b, ", ready")
+		}
+		fmt.Fprintln(b)
+		for _, p := range by.Problems {
+			fmt.Fprintf(b, "         %s\n", human.OneLine(p))
+		}
+	}
+}
+
 func writeTables(w io.Writer, s *upgrade.Status) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "\nTABLE\tSTATE\tCOPIED\tREPLAYED\tPENDING\tVERIFIED")
@@ -200,6 +215,8 @@ func (a *app) sayWhereItEnded(ctx context.Context, file *planfile.File) error {
 		if !s.Ready {
 			text = "Following. Next: pgumbra run goes on"
 		}
+	case control.Aborted, control.RolledBack:
+		text = fmt.Sprintf("Run %s is over: %s.", s.Run, *s.Phase)
 	default:
 		text = fmt.Sprintf("Run %s is in phase %s. Next: pgumbra run goes on", s.Run, *s.Phase)
 	}

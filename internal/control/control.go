@@ -106,37 +106,50 @@ func FindAdopted(ctx context.Context, db pg.Querier, name string) (*Run, error) 
 const adoptedSince = 2
 
 func find(ctx context.Context, db pg.Querier, name, which string) (*Run, error) {
-	there, err := Exists(ctx, db)
+	run, plan, err := findRow(ctx, db, name, which, "plan")
 	if err != nil {
 		return nil, err
-	}
-	if !there {
-		return nil, ErrNoRun
-	}
-	now, dirty, err := version(ctx, db)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := refuseNewer(now); err != nil {
-		return nil, err
-	}
-	if now < adoptedSince || now == adoptedSince && dirty {
-		which = "true"
-	}
-	run := &Run{Name: name}
-	var plan []byte
-	err = db.QueryRow(ctx, `SELECT id, phase, epoch, plan FROM pgumbra.run WHERE name = $1 AND `+which+`
-		ORDER BY id DESC LIMIT 1`, name).Scan(&run.ID, &run.Phase, &run.Epoch, &plan)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return nil, ErrNoRun
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read run %s: %w", name, err)
 	}
 	if run.Plan, err = plans.Decode(plan); err != nil {
 		return nil, fmt.Errorf("read the stored plan of run %s: %w", name, err)
 	}
 	return run, nil
+}
+
+// Look is [Find] without the plan, for who asks again and again.
+func Look(ctx context.Context, db pg.Querier, name string) (*Run, error) {
+	run, _, err := findRow(ctx, db, name, "origin IS NULL", "NULL::json")
+	return run, err
+}
+
+func findRow(ctx context.Context, db pg.Querier, name, which, column string) (run *Run, plan []byte, err error) {
+	there, err := Exists(ctx, db)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !there {
+		return nil, nil, ErrNoRun
+	}
+	now, dirty, err := version(ctx, db)
+	if err != nil {
+		return nil, nil, err
+	}
+	if _, err := refuseNewer(now); err != nil {
+		return nil, nil, err
+	}
+	if now < adoptedSince || now == adoptedSince && dirty {
+		which = "true"
+	}
+	run = &Run{Name: name}
+	err = db.QueryRow(ctx, `SELECT id, phase, epoch, `+column+` FROM pgumbra.run WHERE name = $1 AND `+which+`
+		ORDER BY id DESC LIMIT 1`, name).Scan(&run.ID, &run.Phase, &run.Epoch, &plan)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, nil, ErrNoRun
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("read run %s: %w", name, err)
+	}
+	return run, plan, nil
 }
 
 // Advance moves the phase by compare-and-set on phase and epoch, in the

@@ -95,11 +95,33 @@ func SettleShadow(ctx context.Context, production, shadow pg.Querier, run *Run) 
 	if err != nil {
 		return fmt.Errorf("note where the shadow is: %w", err)
 	}
-	if here != known {
-		return fmt.Errorf("%w: that is database %d of system %s, this is database %d of system %s",
-			ErrOtherShadow, known.Database, known.System, here.Database, here.System)
+	return here.mustBe(known)
+}
+
+func (o Origin) mustBe(known Origin) error {
+	if o == known {
+		return nil
 	}
-	return nil
+	return fmt.Errorf("%w: that is database %d of system %s, this is database %d of system %s",
+		ErrOtherShadow, known.Database, known.System, o.Database, o.System)
+}
+
+// CheckShadow is [SettleShadow] for who only looks: nothing is noted, and any
+// database will do as long as none was.
+func CheckShadow(ctx context.Context, production, shadow pg.Querier, run *Run) error {
+	here, err := ReadOrigin(ctx, shadow)
+	if err != nil {
+		return fmt.Errorf("the shadow: %w", err)
+	}
+	here.Timeline = ""
+	var known *Origin
+	if err := production.QueryRow(ctx, `SELECT shadow FROM pgumbra.run WHERE id = $1`, run.ID).Scan(&known); err != nil {
+		return fmt.Errorf("read where the shadow is: %w", err)
+	}
+	if known == nil {
+		return nil
+	}
+	return here.mustBe(*known)
 }
 
 // Adopt records the run in the control schema of the shadow's own database,

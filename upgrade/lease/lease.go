@@ -2,7 +2,7 @@
 // advisory lock and a heartbeat, fenced by an epoch that each new leader raises.
 // Sessions of a predecessor, dead or stopped, are ended by what was noted of them.
 //
-// In this order: [Take], then [Lease.FenceOff] once the run is known, [Lease.Pool]
+// In this order: [Take], or [OpenWatch] and [Watch.Look] for a standby; then [Lease.FenceOff] once the run is known, [Lease.Pool]
 // for the sessions that work, [Lease.Beat] about once a second while they do, and
 // [Lease.Release]. It never looks into a run's phases, and knows no shadow.
 package lease
@@ -87,6 +87,9 @@ type Lease struct {
 	// Conn is the lock's own session: for a statement at a time, between beats.
 	Conn *pgx.Conn
 
+	name     string // of the run
+	succeeds *share // holds the succession's lock
+
 	mu   sync.Mutex
 	self pg.Backend
 	open map[uint32]pg.Backend // sessions of the pool, by pid
@@ -102,11 +105,11 @@ func Take(ctx context.Context, dsn, name string) (*Lease, error) {
 
 // TakeIn is [Take] in a database that errors call by another name.
 func TakeIn(ctx context.Context, side, dsn, name string) (*Lease, error) {
-	l, err := open(ctx, side, dsn)
+	l, err := open(ctx, side, dsn, name)
 	if err != nil {
 		return nil, err
 	}
-	if err := l.acquire(ctx, name); err != nil {
+	if err := l.acquire(ctx); err != nil {
 		l.Release(ctx)
 		return nil, err
 	}
@@ -114,12 +117,12 @@ func TakeIn(ctx context.Context, side, dsn, name string) (*Lease, error) {
 }
 
 // open opens the session that is to hold the lock.
-func open(ctx context.Context, side, dsn string) (*Lease, error) {
+func open(ctx context.Context, side, dsn, name string) (*Lease, error) {
 	conn, err := pg.Connect(ctx, dsn, pg.Options{Component: "leader"})
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", side, err)
 	}
-	l := &Lease{Conn: conn, open: map[uint32]pg.Backend{}}
+	l := &Lease{Conn: conn, name: name, open: map[uint32]pg.Backend{}}
 	if err = primary(ctx, conn); err == nil {
 		l.self, err = pg.Self(ctx, conn)
 	}
@@ -130,15 +133,20 @@ func open(ctx context.Context, side, dsn string) (*Lease, error) {
 	return l, nil
 }
 
-func (l *Lease) acquire(ctx context.Context, name string) error {
+func (l *Lease) acquire(ctx context.Context) error {
+	defer func() { _ = l.endSuccession(ctx) }() // if that fails the session is gone, and the lock with it
 	deadline := time.Now().Add(takeover)
 	var last time.Time
 	for {
-		got, err := l.try(ctx, name)
+		// Standbys stand back. One that is taking the lead is met as the leader.
+		if _, err := l.succession(ctx, shared); err != nil {
+			return err
+		}
+		got, err := l.try(ctx)
 		if err != nil || got {
 			return err
 		}
-		other, err := readPredecessor(ctx, l.Conn, name)
+		other, err := readPredecessor(ctx, l.Conn, l.name)
 		if err != nil {
 			return err
 		}
@@ -146,7 +154,7 @@ func (l *Lease) acquire(ctx context.Context, name string) error {
 		case other.alive && !last.IsZero() && other.beat.After(last):
 			return &ErrLed{Host: other.host, PID: other.pid}
 		case other.stale:
-			if err := other.endSessions(ctx, l.Conn, name); err != nil {
+			if err := other.endSessions(ctx, l.Conn, l.name); err != nil {
 				return err
 			}
 		}
@@ -163,8 +171,8 @@ func (l *Lease) acquire(ctx context.Context, name string) error {
 }
 
 // try takes the lock if nobody has it.
-func (l *Lease) try(ctx context.Context, name string) (got bool, err error) {
-	err = l.Conn.QueryRow(ctx, `SELECT pg_try_advisory_lock($1, hashtext($2))`, lockClass, name).Scan(&got)
+func (l *Lease) try(ctx context.Context) (got bool, err error) {
+	err = l.Conn.QueryRow(ctx, `SELECT pg_try_advisory_lock($1, hashtext($2))`, lockClass, l.name).Scan(&got)
 	if err != nil {
 		return false, fmt.Errorf("take the leader's lock: %w", err)
 	}

@@ -87,12 +87,12 @@ func (l *Lease) FenceOff(ctx context.Context, run *control.Run) error {
 		                    failure = CASE WHEN phase = 'watching' THEN failure ELSE '' END WHERE id = $1 RETURNING epoch, phase),
 		     known AS (UPDATE pgumbra.leader SET host = $2, pid = $3, backends = '{}', throttled = '', cutover_requested = NULL, heartbeat = clock_timestamp()
 		               WHERE run_id = $1)
-		SELECT epoch, phase FROM raised`, run.ID, hostname(), os.Getpid()).Scan(&run.Epoch, &run.Phase)
+		SELECT epoch, phase FROM raised`, run.ID, Hostname(), os.Getpid()).Scan(&run.Epoch, &run.Phase)
 	if err != nil {
 		return fmt.Errorf("raise the epoch: %w", err)
 	}
 	l.led, l.epoch = run.ID, run.Epoch
-	return nil
+	return l.endSuccession(ctx)
 }
 
 // Raised notes that the caller has raised the run's epoch further.
@@ -109,7 +109,8 @@ func EndLeader(ctx context.Context, db pg.Querier, name string) error {
 	return other.endSessions(ctx, db, name)
 }
 
-func hostname() string {
+// Hostname is how this machine is called in the control schema.
+func Hostname() string {
 	host, err := os.Hostname()
 	if err != nil {
 		return "unknown"

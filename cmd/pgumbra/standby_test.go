@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/pgumbra/pgumbra/upgrade"
+)
+
+// withoutStandby is after how long a leader that says nothing counts as dead where
+// no standby watches it: one that does must be quicker on any machine.
+const withoutStandby = 10 * time.Second
+
+// TestStandbyLeadsOnceTheLeaderIsGone: to another server, under writes. The leader's
+// network is cut, the next one is stopped, the next one killed, the next one ended by
+// SIGTERM; each time one standby leads on, and who wakes up writes nothing. Every
+// acknowledged write is there at the end, once.
+func TestStandbyLeadsOnceTheLeaderIsGone(t *testing.T) {
+	t.Parallel()
+	ctx := limited(t, 3*time.Minute)
+	g := &group{stopping: stoppingRemote(t)}
+	cutOff := g.start(ctx, "run")
+	g.wait(ctx, `SELECT 'x' FROM pgumbra.leader WHERE heartbeat > clock_timestamp() - interval '1 second'`)
+	g.refusesToBeOlder(ctx)
+	g.enlist(ctx)
+	g.enlist(ctx, "--set", "cutover.attempts=7")
+	g.wait(ctx, `SELECT 'x' FROM pgumbra.standby HAVING count(*) = 2 AND count(*) FILTER (WHERE problems::text LIKE '%cutover.attempts%') = 1`)
+	if text := g.do(ctx, exitDone, "status").out.String(); strings.Count(text, "\nstandby  pid ") != 2 || !strings.Contains(text, ", ready\n") || !strings.Contains(text, "than the leader's of cutover.attempts") {
+		t.Errorf("status says of two standbys, one of them with another plan file:\n%s", text)
+	}
+
+	first := g.succeeds(ctx, "the leader's network was cut", func() {
+		for _, p := range g.proxies {
+			p.Stall()
+		}
+	})
+	for _, p := range g.proxies {
+		p.Heal()
+	}
+	if code := cutOff.code(); code != exitLed {
+		t.Errorf("the leader that was cut off: exit code %d\n%s", code, &cutOff.err)
+	}
+	second := g.succeeds(ctx, "the leader was stopped", func() { must(t, first.Process.Signal(syscall.SIGSTOP)) })
+	must(t, first.Process.Signal(syscall.SIGCONT))
+	g.wait(ctx, fmt.Sprintf(`SELECT 'x' FROM pgumbra.standby WHERE pid = %d AND seen > clock_timestamp() - interval '2 seconds'`, first.Process.Pid))
+	third := g.succeeds(ctx, "the leader was killed", func() { must(t, second.Process.Kill()) })
+	if third != first {
+		t.Errorf("the one that woke up stood by again, and another one leads")
+	}
+	fourth := g.enlist(ctx)
+	g.wait(ctx, fmt.Sprintf(`SELECT 'x' FROM pgumbra.standby WHERE pid = %d AND problems::text = '[]'`, fourth.Process.Pid))
+	g.succeeds(ctx, "the leader was ended", func() { must(t, third.Process.Signal(syscall.SIGTERM)) })
+	if code := third.code(); code != exitInterrupted {
+		t.Errorf("the leader that was ended: exit code %d\n%s", code, &third.err)
+	}
+	last := g.enlist(ctx)
+	g.do(ctx, exitDone, "cutover")
+	if code := fourth.code(); code != exitDone {
+		t.Errorf("the leader that was asked for the cutover: exit code %d\n%s", code, &fourth.err)
+	}
+	g.settled(ctx)
+	if code := last.code(); code != exitDone {
+		t.Errorf("the standby of a run that is over: exit code %d\n%s", code, &last.err)
+	}
+}
+
+// group are processes on several hosts that lead one run in turn.
+type group struct {
+	*stopping
+	members []*process
+}
+
+// enlist starts a standby that reaches all servers by a way of its own.
+func (g *group) enlist(ctx context.Context, more ...string) *process {
+	g.t.Helper()
+	args := append([]string{"run", "--standby", "--set", "production.dsn=" + g.dsn, "--set", "shadow.dsn=" + g.there}, more...)
+	p := g.start(ctx, args...)
+	g.members = append(g.members, p)
+	g.wait(ctx, fmt.Sprintf(`SELECT 'x' FROM pgumbra.standby WHERE pid = %d`, p.Process.Pid))
+	return p
+}
+
+// succeeds does something to the leader and waits for one of the standbys to lead,
+// which is returned.
+func (g *group) succeeds(ctx context.Context, what string, hit func()) *process {
+	g.t.Helper()
+	epoch := g.query(ctx, `SELECT epoch::text FROM pgumbra.run`)
+	hit()
+	began := time.Now()
+	g.wait(ctx, fmt.Sprintf(`SELECT 'x' FROM pgumbra.run r JOIN pgumbra.event e ON e.run_id = r.id AND e.epoch = r.epoch
+		WHERE r.epoch > %s AND e.message = 'taken over by a standby'`, epoch))
+	took := time.Since(began)
+	g.t.Logf("%s: a standby leads after %s", what, took.Round(10*time.Millisecond))
+	if took > withoutStandby {
+		g.t.Errorf("%s: a standby leads after %s", what, took)
+	}
+	var s upgrade.Status
+	must(g.t, json.Unmarshal([]byte(g.do(ctx, exitDone, "status", "--json", "--set", "production.dsn="+g.dsn).out.String()), &s))
+	for _, p := range g.members {
+		if s.Leader != nil && p.Process.Pid == s.Leader.PID {
+			return p
+		}
+	}
+	g.t.Fatalf("%s: no standby leads: %+v", what, s.Leader)
+	return nil
+}
+
+// refusesToBeOlder: a control schema of a newer pgumbra cannot be read.
+func (g *group) refusesToBeOlder(ctx context.Context) {
+	g.t.Helper()
+	version := g.query(ctx, `SELECT version::text FROM pgumbra.version`)
+	known, err := strconv.Atoi(version)
+	must(g.t, err)
+	g.sql(fmt.Sprintf(`UPDATE pgumbra.version SET version = %d`, known+1000))
+	old := g.do(ctx, exitError, "run", "--standby", "--set", "production.dsn="+g.dsn)
+	g.sql(fmt.Sprintf(`UPDATE pgumbra.version SET version = %d`, known))
+	if text := old.err.String(); !strings.Contains(text, "made by a newer pgumbra") || !strings.Contains(text, "Next: the same command with the newer program") {
+		g.t.Errorf("a standby that is older than the leader says:\n%s", text)
+	}
+}

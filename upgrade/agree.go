@@ -1,0 +1,95 @@
+package upgrade
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgumbra/pgumbra/capture"
+	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/upgrade/lease"
+)
+
+// agree compares what is recorded with what the servers say, before a new leader
+// goes on: that capture records, each table's structure, triggers and journals, and
+// that no position is ahead of production. (Whose database this is, and whether the
+// shadow has what production knows of it, was asked when it was opened.) What the run
+// repairs by itself is told; what it cannot repair stops it here rather than later.
+// Earlier phases are repeated from their beginning and rest on nothing; after the
+// swap the shadow is on its own.
+func (w *worker) agree(ctx context.Context, cause lease.Cause) error {
+	if w.run.Phase != control.Copying && w.run.Phase != control.Following {
+		return w.noteTakeover(ctx, cause, 0)
+	}
+	if err := w.guardSize(ctx); err != nil {
+		return err
+	}
+	for i := range w.run.Plan.Sources {
+		if err := w.agreeOn(ctx, &w.run.Plan.Sources[i]); err != nil {
+			return err
+		}
+	}
+	if err := w.agreeOnPositions(ctx); err != nil {
+		return err
+	}
+	return w.noteTakeover(ctx, cause, len(w.run.Plan.Sources))
+}
+
+func (w *worker) agreeOn(ctx context.Context, src *plans.Source) error {
+	changes, err := capture.Check(ctx, w.sides.Production, w.run, src)
+	if errors.Is(err, capture.ErrNotInstalled) {
+		return fmt.Errorf("%w: capture of %s is recorded, and is not there: %w", ErrStopped, src.Name, err)
+	}
+	if err != nil {
+		return err
+	}
+	for _, c := range changes {
+		switch c.Kind {
+		case capture.Structure:
+			return fmt.Errorf("%w: the structure of %s changed: %s", ErrStopped, src.Name, c.Detail)
+		case capture.Triggers, capture.Members:
+			w.log.Warn("triggers are not as they are recorded; the table will be copied again", "table", src.Name.String(), "detail", c.Detail)
+		}
+	}
+	if src.Frozen {
+		return nil
+	}
+	for _, journal := range capture.Forward(w.run, src).Tables() {
+		var there bool
+		err := w.sides.Production.QueryRow(ctx, `SELECT pg_catalog.to_regclass($1) IS NOT NULL`, journal.Quoted()).Scan(&there)
+		if err != nil {
+			return fmt.Errorf("look for the journals of %s: %w", src.Name, err)
+		}
+		if !there {
+			return fmt.Errorf("%w: the journal %s of %s is gone, and changes with it", ErrStopped, journal, src.Name)
+		}
+	}
+	return nil
+}
+
+// agreeOnPositions: a database that was restored elsewhere counts its transactions
+// anew, and a position in it would be of the future.
+func (w *worker) agreeOnPositions(ctx context.Context) error {
+	var table string
+	err := w.sides.Production.QueryRow(ctx, `SELECT production FROM pgumbra.shadow_table
+		WHERE run_id = $1 AND pg_catalog.pg_snapshot_xmax(position) > pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot()) LIMIT 1`, w.run.ID).Scan(&table)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return nil
+	case err != nil:
+		return fmt.Errorf("compare the positions with production: %w", err)
+	}
+	return fmt.Errorf("%w: the position of %s is ahead of production, which was restored or exchanged", ErrStopped, table)
+}
+
+// noteTakeover tells that a standby leads now, and what it looked at.
+func (w *worker) noteTakeover(ctx context.Context, cause lease.Cause, tables int) error {
+	if cause == "" {
+		return nil
+	}
+	w.log.Info("leading; the record agrees with the servers", "phase", string(w.run.Phase), "captured", tables)
+	return control.Event(ctx, w.sides.Production, w.run, "taken over by a standby", map[string]any{"because": string(cause), "captured": tables})
+}
