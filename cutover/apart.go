@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
@@ -88,6 +89,9 @@ func (c *Cutover) openApart(ctx context.Context, out *Outcome) (*apart, error) {
 	err = a.look(ctx)
 	if err == nil {
 		err = c.rehearse(ctx, production, a.shadow)
+	}
+	if err == nil {
+		err = lookBefore(ctx, a.lookAgain, a.lookAtTheLast)
 	}
 	if err != nil {
 		a.closeBoth(ctx)
@@ -171,7 +175,10 @@ func (a *apart) begin(ctx context.Context) error {
 	if err := a.holdViews(ctx); err != nil {
 		return err
 	}
-	return a.c.closedStill(ctx, a.shadow.swapper)
+	if err := a.c.closedStill(ctx, a.shadow.swapper); err != nil {
+		return err
+	}
+	return a.c.approach(ctx)
 }
 
 // pause holds clients: what they have begun ends, what comes waits. Clients that
@@ -380,10 +387,10 @@ func (a *apart) stillFenced(ctx context.Context) error {
 // its time. By then production's tables have the fence's triggers, so that
 // capture's signature is another one.
 func (a *apart) lookAtTheLast(ctx context.Context) error {
-	if err := lookOnce(ctx, a.c.checkConditions, a.onlook, a.c.Parts.SchemasChanged); err != nil {
-		return err
-	}
-	return lookOnce(ctx, a.c.checkShadowConditions, a.shadow.onlook, nil)
+	group, both := errgroup.WithContext(ctx)
+	group.Go(func() error { return a.lookOnce(both, a.c.checkConditions, a.c.Parts.SchemasChanged) })
+	group.Go(func() error { return a.shadow.lookOnce(both, a.c.checkShadowConditions, nil) })
+	return group.Wait()
 }
 
 // decide commits on the shadow.

@@ -7,8 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
 )
@@ -59,7 +57,7 @@ func (a *attempt) rehearse(ctx context.Context) error {
 	if _, err := sessions(ctx, a.onlook, holdersSQL, anyTransaction, a.pid, pids, started); err != nil {
 		return fmt.Errorf("look for old snapshots: %w", err)
 	}
-	if _, err := a.c.checkConditions(ctx, a.onlook); err != nil {
+	if err := lookBefore(ctx, a.lookAgain); err != nil {
 		return err
 	}
 	return a.c.rehearse(ctx, a.pair, a.pair)
@@ -160,9 +158,11 @@ func (a *attempt) behindFence(ctx context.Context) error {
 func (a *attempt) steps(ctx context.Context, all []step) error {
 	for _, s := range all {
 		a.waitedOn = nil
+		began := time.Now()
 		if err := a.c.hooked(ctx, s); err != nil {
 			return a.judge(ctx, s.name, err)
 		}
+		a.c.Log.Debug("step of the cutover", "step", s.name, "took", time.Since(began))
 		if time.Now().After(a.deadline) {
 			return refuse(Blocker{Code: "over-budget", Message: s.name + ": max_stall is used up",
 				Fix: "try when production is quieter, or raise cutover.max_stall"})
@@ -229,26 +229,10 @@ func (a *attempt) makeMark(ctx context.Context) error {
 	return a.onlook.QueryRow(ctx, `SELECT pg_current_xact_id()::text`).Scan(&a.guard)
 }
 
-// replayRest replays what the journals still hold, on other sessions, and in the
-// meantime asks whether the structure is what capture saw and whether what the swap
-// rests on still holds: the swap would wait in vain for whoever changes it.
-func (a *attempt) replayRest(ctx context.Context) error {
-	group, both := errgroup.WithContext(ctx)
-	group.Go(func() (err error) {
-		a.out.Drained, err = a.c.Parts.Drain(both)
-		return err
-	})
-	group.Go(func() error { return lookOnce(both, a.c.checkConditions, a.onlook, nil) })
-	if a.c.Parts.Changed != nil {
-		group.Go(func() error {
-			changed, err := a.c.Parts.Changed(both)
-			if err != nil || len(changed) == 0 {
-				return err
-			}
-			return refuse(changedBlockers(changed)...)
-		})
-	}
-	return group.Wait()
+// replayRest replays what the journals still hold, on other sessions.
+func (a *attempt) replayRest(ctx context.Context) (err error) {
+	a.out.Drained, err = a.c.Parts.Drain(ctx)
+	return err
 }
 
 func changedBlockers(changed []string) []Blocker {

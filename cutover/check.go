@@ -146,7 +146,7 @@ func (c *Cutover) checkStructure(ctx context.Context) ([]Blocker, error) {
 	if c.Parts.Changed == nil {
 		return nil, nil
 	}
-	changed, err := c.Parts.Changed(ctx)
+	changed, err := c.Parts.Changed(ctx, c.Sides.Production)
 	return changedBlockers(changed), err
 }
 

@@ -39,7 +39,7 @@ func TestCheckNamesWhatStandsAgainstASwap(t *testing.T) {
 			f.Parts.Pending = func(context.Context) (int64, error) { return 1_000_000, nil }
 		},
 		"structure-changed": func(f *fixture) {
-			f.Parts.Changed = func(context.Context) ([]string, error) { return []string{"shop.account"}, nil }
+			f.Parts.Changed = func(context.Context, pg.Querier) ([]string, error) { return []string{"shop.account"}, nil }
 		},
 		"invalid-index": func(f *fixture) {
 			f.exec("CREATE TABLE {shadow}.p (id int) PARTITION BY RANGE (id); CREATE TABLE {shadow}.p1 PARTITION OF {shadow}.p DEFAULT; CREATE INDEX ON ONLY {shadow}.p (id)")

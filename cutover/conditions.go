@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pgumbra/pgumbra/internal/pg"
@@ -50,21 +49,34 @@ func askConditions(ctx context.Context, db pg.Querier, side conditions.Side, sco
 // snapshot of this moment: that one sees what others have committed, and production
 // under the names that it had.
 func (a *attempt) lookAgain(ctx context.Context) error {
-	return lookOnce(ctx, a.c.checkConditions, a.onlook, a.c.Parts.Changed)
+	return a.lookOnce(ctx, a.c.checkConditions, a.c.Parts.Changed)
 }
 
-func lookOnce(ctx context.Context, conditions func(context.Context, pg.Querier) ([]Blocker, error), onlook *pgx.Conn,
-	different func(context.Context) ([]string, error)) error {
+// lookBefore asks the same before the fence, so that the sessions know the catalogs
+// and have planned the questions. What it finds was told by [Cutover.Check], or
+// will be.
+func lookBefore(ctx context.Context, looks ...func(context.Context) error) error {
+	for _, look := range looks {
+		var found *notNow
+		if err := look(ctx); err != nil && !errors.As(err, &found) {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *pair) lookOnce(ctx context.Context, conditions func(context.Context, pg.Querier) ([]Blocker, error),
+	different func(context.Context, pg.Querier) ([]string, error)) error {
 	var found []Blocker
 	var changed []string
 	group, both := errgroup.WithContext(ctx)
 	group.Go(func() (err error) {
-		found, err = conditions(both, onlook)
+		found, err = conditions(both, p.onlook)
 		return err
 	})
 	if different != nil {
 		group.Go(func() (err error) {
-			changed, err = different(both)
+			changed, err = different(both, p.checker)
 			return err
 		})
 	}

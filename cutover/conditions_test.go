@@ -45,7 +45,7 @@ func (f *fixture) signed() {
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	f.Parts.Changed = func(ctx context.Context) ([]string, error) {
+	f.Parts.Changed = func(ctx context.Context, _ pg.Querier) ([]string, error) {
 		now, err := sign(ctx)
 		if err != nil || now == known {
 			return nil, err

@@ -44,15 +44,18 @@ type Parts struct {
 	// Pending counts the journal rows that are not replayed yet.
 	Pending func(ctx context.Context) (int64, error)
 	// Changed names what is no longer as capture's fingerprints have it.
-	// Asked before the fence, at the same time as the drain behind it, and last
-	// of all before COMMIT: by sessions other than the swap's own.
-	Changed func(ctx context.Context) ([]string, error)
+	// Asked before the fence, and last of all before COMMIT: by a session other than
+	// the swap's own, which it asks with the same text each time.
+	Changed func(ctx context.Context, db pg.Querier) ([]string, error)
 	// SchemasChanged is Changed without what the fence itself changes on
 	// production's tables.
-	SchemasChanged func(ctx context.Context) ([]string, error)
+	SchemasChanged func(ctx context.Context, db pg.Querier) ([]string, error)
 	// CatchUp replays, once, what production has committed until now; for the
 	// materialized views.
 	CatchUp func(ctx context.Context) error
+	// Approach does what Drain does, once, while writers go on, so that little is
+	// left for it. The attempt holds locks on the shadow's tables.
+	Approach func(ctx context.Context) error
 	// RefreshView fills or empties a materialized view of the shadow, and says
 	// whether its owner had to be lent rights on the shadow's schemas for it.
 	RefreshView func(ctx context.Context, view pg.Name, contents Contents) (lent bool, err error)
@@ -215,6 +218,9 @@ func (c *Cutover) attempt(ctx context.Context, out *Outcome) error {
 	if err := c.closedStill(ctx, a.swapper); err != nil {
 		return err
 	}
+	if err := c.approach(ctx); err != nil {
+		return err
+	}
 	if err := a.fence(ctx); err != nil {
 		return a.judge(ctx, "fence", err)
 	}
@@ -224,6 +230,15 @@ func (c *Cutover) attempt(ctx context.Context, out *Outcome) error {
 		return err
 	}
 	return a.commit(ctx)
+}
+
+// approach comes last before clients wait: opening sessions and looking at what the
+// swap rests on took its time, in which production went on.
+func (c *Cutover) approach(ctx context.Context) error {
+	if c.Parts.Approach == nil {
+		return nil
+	}
+	return c.Parts.Approach(ctx)
 }
 
 // ownWork are the steps that take their time by themselves.

@@ -379,7 +379,9 @@ func TestSecondLeaderDeposesTheSwap(t *testing.T) {
 func TestStructureChangeBehindTheFenceIsSeen(t *testing.T) {
 	t.Parallel()
 	f := shop(t, plans.Rename, "")
-	f.Parts.Changed = func(context.Context) ([]string, error) { return []string{"shop.account has another filenode"}, nil }
+	f.Parts.Changed = func(context.Context, pg.Querier) ([]string, error) {
+		return []string{"shop.account has another filenode"}, nil
+	}
 	f.refuses("structure-changed", "another filenode")
 	f.Parts.Changed = nil
 	f.Parts.PrepareReverse = nil

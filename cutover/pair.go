@@ -15,11 +15,12 @@ import (
 	"github.com/pgumbra/pgumbra/internal/pg"
 )
 
-// pair is two sessions on one server: one locks and swaps, the other looks on. A
-// third one has the server end the first in time: see [pair.setAlarm].
+// pair is sessions on one server: one locks and swaps, two look on. Another one
+// has the server end the first in time: see [pair.setAlarm].
 type pair struct {
 	swapper *pgx.Conn
 	onlook  *pgx.Conn
+	checker *pgx.Conn // asks whether the structure is as it was, while onlook asks for the rest
 	alarm   *pgx.Conn
 	ringing *pgconn.MultiResultReader // of alarm; nil: it is not set
 	pid     uint32                    // swapper's backend
@@ -32,14 +33,14 @@ type pair struct {
 func openPair(ctx context.Context, dsn string) (*pair, error) {
 	p := new(pair)
 	var err error
-	for _, conn := range []**pgx.Conn{&p.swapper, &p.onlook, &p.alarm} {
+	for _, conn := range []**pgx.Conn{&p.swapper, &p.onlook, &p.checker, &p.alarm} {
 		if *conn, err = openSession(ctx, dsn); err != nil {
 			p.close(ctx)
 			return nil, err
 		}
 	}
 	p.pid = p.swapper.PgConn().PID()
-	for _, conn := range []*pgx.Conn{p.swapper, p.onlook, p.alarm} {
+	for _, conn := range []*pgx.Conn{p.swapper, p.onlook, p.checker, p.alarm} {
 		b, err := pg.Self(ctx, conn)
 		if err != nil {
 			p.close(ctx)
@@ -51,9 +52,11 @@ func openPair(ctx context.Context, dsn string) (*pair, error) {
 }
 
 // openSession opens a session whose statements are cancelled on the server when
-// their context ends, so that a lock never outlives the budget it was given.
+// their context ends, so that a lock never outlives the budget it was given. What
+// is asked while clients wait was asked before, and is planned then, once: to plan
+// a question to the catalogs takes several times as long as to answer it.
 func openSession(ctx context.Context, dsn string) (*pgx.Conn, error) {
-	config, err := pg.Config(dsn, pg.Options{Component: "cutover"})
+	config, err := pg.Config(dsn, pg.Options{Component: "cutover", Settings: map[string]string{"plan_cache_mode": "force_generic_plan"}})
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +88,7 @@ func (p *pair) close(ctx context.Context) {
 		_ = p.alarm.PgConn().CancelRequest(ctx)
 		_ = p.alarm.PgConn().Close(ctx)
 	}
-	for _, conn := range []*pgx.Conn{p.swapper, p.onlook} {
+	for _, conn := range []*pgx.Conn{p.swapper, p.onlook, p.checker} {
 		if conn != nil {
 			_, _ = conn.Exec(ctx, "ROLLBACK")
 			_ = conn.Close(ctx)

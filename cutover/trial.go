@@ -181,10 +181,13 @@ func (t *trying) names(ctx context.Context, f *facts) error {
 // look times the look at what the swap rests on, whatever it finds: that is told
 // elsewhere.
 func (t *trying) look(ctx context.Context, conditions func(context.Context, pg.Querier) ([]Blocker, error), p *pair,
-	different func(context.Context) ([]string, error)) error {
-	began := time.Now()
-	err := lookOnce(ctx, conditions, p.onlook, different)
+	different func(context.Context, pg.Querier) ([]string, error)) error {
 	var found *notNow
+	if err := p.lookOnce(ctx, conditions, different); err != nil && !errors.As(err, &found) { // an attempt has looked before, too
+		return err
+	}
+	began := time.Now()
+	err := p.lookOnce(ctx, conditions, different)
 	if errors.As(err, &found) {
 		err = nil
 	}

@@ -17,26 +17,28 @@ import (
 // thousand tables without changes cost a few queries.
 func (r *Replayer) Drain(ctx context.Context) (changes int64, err error) {
 	for {
-		busy, err := r.withEntries(ctx, r.Sides.Production)
-		if err == nil {
-			busy, err = r.withNews(ctx, r.Sides.Production, busy)
-		}
-		if err != nil || len(busy) == 0 {
-			return changes, drainError(err)
-		}
-		some, err := r.drain(ctx, busy)
+		some, err := r.DrainOnce(ctx)
 		changes += some
-		if err != nil {
-			return changes, drainError(err)
+		if err != nil || some == 0 {
+			return changes, err
 		}
 	}
 }
 
-func drainError(err error) error {
+// DrainOnce replays, of all tables, what journals hold now. Returns 0 where
+// nothing was unread.
+func (r *Replayer) DrainOnce(ctx context.Context) (changes int64, err error) {
+	busy, err := r.withEntries(ctx, r.Sides.Production)
 	if err == nil {
-		return nil
+		busy, err = r.withNews(ctx, r.Sides.Production, busy)
 	}
-	return fmt.Errorf("drain: %w", err)
+	if err == nil {
+		changes, err = r.drain(ctx, busy)
+	}
+	if err != nil {
+		return changes, fmt.Errorf("drain: %w", err)
+	}
+	return changes, nil
 }
 
 func (r *Replayer) drain(ctx context.Context, feeds []*feed) (int64, error) {

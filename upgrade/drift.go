@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
@@ -39,7 +38,7 @@ type structure struct {
 // and, by the run's events, in status.
 func (w *worker) compareStructure(ctx context.Context) error {
 	w.structure.looked = time.Now()
-	signature, err := w.schemasSignature(ctx)
+	signature, err := w.schemasSignature(ctx, w.sides.Production)
 	if err != nil || signature == w.structure.signature {
 		return err
 	}
@@ -87,46 +86,39 @@ func structureEvent(ctx context.Context, db pg.Querier, run *control.Run) (chang
 	return detail.Changes, nil
 }
 
-func (w *worker) schemasSignature(ctx context.Context) (signature string, err error) {
+func (w *worker) schemasSignature(ctx context.Context, db pg.Querier) (signature string, err error) {
 	var schemas []string
 	for _, s := range w.run.Plan.Schemas {
 		schemas = append(schemas, s.Production)
 	}
-	return conditions.Signature(ctx, w.sides.Production, schemas)
+	return conditions.Signature(ctx, db, schemas)
 }
 
 // unlike names what is not as the plan and capture saw it.
-func (w *worker) unlike(ctx context.Context) (changed []string, err error) {
-	var schemas []string
-	group, both := errgroup.WithContext(ctx)
-	group.Go(func() (err error) {
-		changed, err = w.changed(both)
-		return err
-	})
-	group.Go(func() (err error) {
-		schemas, err = w.schemasUnlike(both)
-		return err
-	})
-	err = group.Wait()
+func (w *worker) unlike(ctx context.Context, db pg.Querier) (changed []string, err error) {
+	if changed, err = w.changed(ctx, db); err != nil {
+		return nil, err
+	}
+	schemas, err := w.schemasUnlike(ctx, db)
 	return append(changed, schemas...), err
 }
 
 // schemasUnlike: behind the fence there is no time to compare. Another signature
 // than at the last comparison is reason enough to let the fence go.
-func (w *worker) schemasUnlike(ctx context.Context) ([]string, error) {
-	return w.unlikeIn(ctx, func(signature string) string { return signature })
+func (w *worker) schemasUnlike(ctx context.Context, db pg.Querier) ([]string, error) {
+	return w.unlikeIn(ctx, db, func(signature string) string { return signature })
 }
 
 // schemasUnlikeClosed leaves out sequences, once the fence has closed them.
-func (w *worker) schemasUnlikeClosed(ctx context.Context) ([]string, error) {
-	return w.unlikeIn(ctx, func(signature string) string {
+func (w *worker) schemasUnlikeClosed(ctx context.Context, db pg.Querier) ([]string, error) {
+	return w.unlikeIn(ctx, db, func(signature string) string {
 		_, rest, _ := strings.Cut(signature, "/")
 		return rest
 	})
 }
 
-func (w *worker) unlikeIn(ctx context.Context, part func(string) string) ([]string, error) {
-	signature, err := w.schemasSignature(ctx)
+func (w *worker) unlikeIn(ctx context.Context, db pg.Querier, part func(string) string) ([]string, error) {
+	signature, err := w.schemasSignature(ctx, db)
 	if err != nil {
 		return nil, err
 	}

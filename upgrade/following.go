@@ -191,7 +191,7 @@ func (w *worker) unlessRecaptured(ctx context.Context, cause error) error {
 	if err := w.regroup(ctx); err != nil {
 		return err
 	}
-	changed, err := w.changed(ctx)
+	changed, err := w.changed(ctx, w.sides.Production)
 	if err != nil || len(changed) == 0 {
 		return errors.Join(cause, err)
 	}
@@ -269,7 +269,7 @@ func (w *worker) count(ctx context.Context) error {
 // inspectSources looks at structure and triggers, if anything in the catalogs
 // is another than at the last clean look.
 func (w *worker) inspectSources(ctx context.Context) error {
-	changed, err := w.changed(ctx)
+	changed, err := w.changed(ctx, w.sides.Production)
 	if err != nil || len(changed) == 0 {
 		return err
 	}

@@ -147,6 +147,14 @@ func (w *worker) settle(ctx context.Context) error {
 	return nil
 }
 
+// approach replays and proves what there is now.
+func (w *worker) approach(ctx context.Context) error {
+	if _, err := w.replayer.DrainOnce(ctx); err != nil {
+		return err
+	}
+	return w.replayer.ProveRest(ctx)
+}
+
 func messages(blockers []cutover.Blocker) string {
 	var all []string
 	for _, b := range blockers {
@@ -223,6 +231,7 @@ func (w *worker) newCutover() *cutover.Cutover {
 		Drain:           w.drain,
 		Pending:         w.pending,
 		CatchUp:         w.settle,
+		Approach:        w.approach,
 		RefreshView:     w.refreshView,
 		Changed:         w.unlike,
 		SchemasChanged:  w.schemasUnlikeClosed,
@@ -271,8 +280,8 @@ func (w *worker) pending(ctx context.Context) (int64, error) {
 // changed names what is no longer as capture saw it. Looking at each table in
 // full takes milliseconds a table, so a clean look counts until the catalogs'
 // signature is another one: behind the fence that is one query.
-func (w *worker) changed(ctx context.Context) ([]string, error) {
-	signature, err := capture.Signature(ctx, w.sides.Production, w.run)
+func (w *worker) changed(ctx context.Context, db pg.Querier) ([]string, error) {
+	signature, err := capture.Signature(ctx, db, w.run)
 	if err != nil || signature == w.intact {
 		return nil, err
 	}

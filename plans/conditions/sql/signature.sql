@@ -44,5 +44,7 @@ SELECT pg_catalog.bit_xor(pg_catalog.hashtextextended(part COLLATE "C", 0))::tex
     UNION ALL SELECT 'm' || m.objoid || '.' || m.objsubid || '.' || m.description FROM pg_catalog.pg_description m
         WHERE m.classoid = 'pg_catalog.pg_class'::regclass AND m.objoid = ANY (ARRAY(SELECT oid FROM relation))
     UNION ALL SELECT 'm' || pg_catalog.count(*) || '.' || pg_catalog.sum(m.xmin::text::bigint) FROM pg_catalog.pg_description m
-        WHERE m.classoid <> 'pg_catalog.pg_class'::regclass
+        WHERE m.classoid <> 'pg_catalog.pg_class'::regclass AND m.objoid >= 16384 -- not those that PostgreSQL comes with
+    UNION ALL SELECT 'm' || m.objoid || '.' || m.description FROM pg_catalog.pg_description m -- public has an old number
+        WHERE m.classoid = 'pg_catalog.pg_namespace'::regclass AND m.objoid = ANY (ARRAY(SELECT oid FROM schema))
 ) AS parts(part)
