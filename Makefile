@@ -13,13 +13,15 @@ IMAGE := pgumbra-postgres:installed
 BUILDVCS := $(shell git status >/dev/null 2>&1 && echo auto || echo false)
 
 export CGO_ENABLED ?= 0
+# The program and the tests are of the same compiled packages then.
+export GOFLAGS ?= -trimpath
 
 .PHONY: all build demo server versions test test-matrix test-long test-faults test-older test-docker bench bench-against lint clean
 
 all: build
 
 build:
-	go build -trimpath -buildvcs=$(BUILDVCS) -ldflags '-s -w' -o bin/pgumbra ./cmd/pgumbra
+	go build -buildvcs=$(BUILDVCS) -ldflags '-s -w' -o bin/pgumbra ./cmd/pgumbra
 
 # A whole upgrade under live traffic, on a disposable server; with SHADOW=17 to
 # another one of that version, clients led over by PgBouncer.
@@ -42,7 +44,7 @@ test: server
 	@testcontainers/install-versions 14 17 18
 	@testcontainers/install-pgbouncer
 	go vet ./...
-	go test -timeout 30m -p 2 ./...
+	go test -vet=off -ldflags '-s -w' -timeout 30m -p 2 ./...
 
 # Upgrades between all pairs of major versions; make test goes through one.
 test-matrix: server versions
@@ -64,7 +66,7 @@ test-faults: server
 bin/pgumbra-%:
 	@rm -rf bin/src-$* && mkdir -p bin/src-$*
 	git archive $* | tar x -C bin/src-$*
-	cd bin/src-$* && go build -trimpath -buildvcs=false -ldflags '-s -w' -o ../pgumbra-$* ./cmd/pgumbra
+	cd bin/src-$* && go build -buildvcs=false -ldflags '-s -w' -o ../pgumbra-$* ./cmd/pgumbra
 	@rm -rf bin/src-$*
 
 # What an older pgumbra began, this one finishes or undoes: make test-older REV=v0.1

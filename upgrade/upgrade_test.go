@@ -75,6 +75,9 @@ func build(t *testing.T, h history) *world {
 		write(t, filepath.Join(w.folder, fmt.Sprintf("%d_step.up.sql", i+2)), m)
 	}
 	w.planPath = filepath.Join(dir, "pgumbra.yaml")
+	if !strings.Contains(h.planFile, "scratch:") { // the cases prove the migrations on rows
+		h.planFile += "scratch: {rows: 0}\n"
+	}
 	write(t, w.planPath, fmt.Sprintf("name: %s\nproduction: {dsn: %q, schemas: [%s]}\nmigrations: {path: migrations}\n%s",
 		"up", w.production, strings.Join(h.schemas, ", "), h.planFile))
 	version := "CREATE TABLE IF NOT EXISTS public.schema_migrations (version bigint NOT NULL PRIMARY KEY, dirty boolean NOT NULL);\n" +

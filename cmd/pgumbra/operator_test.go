@@ -67,6 +67,9 @@ func (o *operator) plan(s setting) {
 	if s.schema == "" {
 		s.schema = "shop"
 	}
+	if !strings.Contains(s.extra, "scratch:") { // the cases prove the migrations on rows
+		s.extra = strings.TrimSuffix(s.extra, "\n") + "\nscratch: {rows: 0}\n"
+	}
 	text := fmt.Sprintf("name: %s\nproduction: {dsn: %q, schemas: [%s]}\nmigrations: {path: migrations}\n%s", o.run, o.dsn, s.schema, s.extra)
 	if s.plan != "" {
 		text = strings.ReplaceAll(s.plan, "%q", fmt.Sprintf("%q", o.dsn))
