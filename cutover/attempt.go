@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
 )
@@ -229,10 +231,17 @@ func (a *attempt) makeMark(ctx context.Context) error {
 	return a.onlook.QueryRow(ctx, `SELECT pg_current_xact_id()::text`).Scan(&a.guard)
 }
 
-// replayRest replays what the journals still hold, on other sessions.
-func (a *attempt) replayRest(ctx context.Context) (err error) {
-	a.out.Drained, err = a.c.Parts.Drain(ctx)
-	return err
+// replayRest replays what the journals still hold, on other sessions, and in the
+// meantime asks who is changing what the swap rests on: the swap would wait for
+// him, in vain, for as long as writers may be kept waiting.
+func (a *attempt) replayRest(ctx context.Context) error {
+	group, both := errgroup.WithContext(ctx)
+	group.Go(func() (err error) {
+		a.out.Drained, err = a.c.Parts.Drain(both)
+		return err
+	})
+	group.Go(func() error { return a.lookOnce(both, a.c.checkConditions, nil) })
+	return group.Wait()
 }
 
 func changedBlockers(changed []string) []Blocker {
