@@ -1,0 +1,68 @@
+package findings
+
+var aroundSection = Section{
+	Title: "What stands around",
+	Intro: "A swap rests on these. They are asked by `plan`, every few seconds while a run follows, by `status`, before the cutover's fence, and last of all right before its COMMIT.",
+	Checks: []Check{
+		{
+			Code: "outside-dependency", Level: "blocker",
+			Means: "a view, foreign key, function body, column, publication, cast or event trigger outside knows something that moves by its oid, and would go on using the old one",
+			Do:    "drop it before the cutover and make it again after, or let its schema move too",
+		},
+		{
+			Code: "temporary-object", Level: "warning; blocks a cutover",
+			Means: "a session has made a temporary view, table or function that knows something that moves by its oid",
+			Do:    "drop it in its session, or end that session before the cutover",
+		},
+		{
+			Code: "publication-all-tables", Level: "blocker",
+			Means: "a publication FOR ALL TABLES would publish the shadow too",
+			Do:    "a table list, or drop it for the run",
+		},
+		{
+			Code: "subscription", Level: "blocker",
+			Means: "a subscription writes one of the tables, past capture. One that is made during a run stands against the cutover, and once it is dropped the table is copied again",
+			Do:    "drop it, or take the table out of its publication",
+		},
+		{
+			Code: "foreign-partition", Level: "blocker",
+			Means: "a partition is a foreign table",
+			Do:    "detach it",
+		},
+		{
+			Code: "function-changed", Level: "blocker",
+			Means: "a function that an index, CHECK, default, generated column or transform calls while the shadow is built calls, by its text, one that the migrations change",
+			Do:    "change it in a later upgrade",
+		},
+		{
+			Code: "event-trigger", Level: "blocker, or a warning",
+			Means: "an event trigger of yours refuses what a run does in production: it was tried in scratch, each by itself (blocker). Or it fires for our DDL, and refuses nothing of it, or could not be tried, for want of a superuser (warning); where it was made since the plan, it stands against a cutover",
+			Do:    "let its function pass what is in the schemas `pgumbra` and `pgumbra_*`, or `ALTER EVENT TRIGGER … DISABLE` for the length of the run; see that it does not alter what we do; one that came in mid-run: drop or disable it until the cutover, or plan again",
+		},
+		{
+			Code: "large-objects", Level: "warning or blocker",
+			Means: "large objects stay as they are and are not captured; to another database they cannot be carried (blocker)",
+			Do:    "bytea columns",
+		},
+		{
+			Code: "client-breaks", Level: "warning, or info",
+			Means: "statements that work today fail after the cutover: a column, table, view or function is dropped or renamed, a column has to be given; info: new rows that break a new constraint are refused",
+			Do:    "the order in which to deploy: [application.md](application.md)",
+		},
+		{
+			Code: "result-type-changes", Level: "warning",
+			Means: "a column's type changes: prepared statements that use it fail once per session",
+			Do:    "prepare again, or `cutover.recycle_sessions: idle`",
+		},
+		{
+			Code: "column-order", Level: "warning",
+			Means: "a table that inherits came about in a way that no statements repeat: its columns come in another order",
+			Do:    "name columns in INSERT and SELECT",
+		},
+		{
+			Code: "structure-freeze", Level: "info",
+			Means: "the structure of captured tables must not change during the run",
+			Do:    "hold other deployments back",
+		},
+	},
+}

@@ -1,0 +1,134 @@
+package findings
+
+var cutoverSection = Section{
+	Title: "What stands against a cutover",
+	Intro: "These come from `cutover`, from `status`, and from the log of a run that leads, with what stands around (above) and with what leads the clients. Each says what is in the way and what to do about it;\n" +
+		"nothing has changed then, and `cutover` ends with exit code 6 after the last attempt. What only somebody's hand can help with ends it at the first.",
+	Checks: []Check{
+		{
+			Code: "not-following", Level: "blocker",
+			Means: "a table does not follow production yet",
+			Do:    "let the run go on",
+		},
+		{
+			Code: "not-verified", Level: "blocker",
+			Means: "a table is not verified, or is being verified once more; or has rows that changed longer ago than `cutover.verify_within` and are not verified again; or so many of them that doing it behind the fence would take longer than a quarter of `cutover.max_stall`",
+			Do:    "let the run go on: it tries again; or `pgumbra verify`",
+		},
+		{
+			Code: "differs", Level: "blocker",
+			Means: "a table differs from what production makes of it",
+			Do:    "the run ends and shows the rows; see [what if](what-if.md#verification-found-differences-exit-code-3)",
+		},
+		{
+			Code: "lag", Level: "blocker",
+			Means: "so many changes are not replayed, and draining them would take more than half of `cutover.max_stall`",
+			Do:    "wait; see [what if](what-if.md) if it never ends",
+		},
+		{
+			Code: "structure-changed", Level: "blocker",
+			Means: "production's structure is not what the plan was made of, by name of the object; or it changed while the fence was put up",
+			Do:    "undo the change, or abort and plan again",
+		},
+		{
+			Code: "structure-under-way", Level: "blocker",
+			Means: "a session has an open transaction that may change the schemas",
+			Do:    "wait for it, or end it, by the pid",
+		},
+		{
+			Code: "invalid-index", Level: "blocker",
+			Means: "an index of the shadow is not valid",
+			Do:    "let the run build it; abort and run again if it stays so",
+		},
+		{
+			Code: "foreign-key-violated", Level: "blocker",
+			Means: "rows of production break a foreign key that the migrations bring",
+			Do:    "correct the rows",
+		},
+		{
+			Code: "locks", Level: "blocker",
+			Means: "the lock table has no room for the swap",
+			Do:    "`max_locks_per_transaction`, and a restart",
+		},
+		{
+			Code: "privilege", Level: "blocker",
+			Means: "a right is missing that was there at the plan",
+			Do:    "the GRANT that it prints",
+		},
+		{
+			Code: "open-transaction", Level: "blocker",
+			Means: "a session holds a lock or a snapshot that the cutover waits for, or is in a transaction that clients would be held for",
+			Do:    "wait, or end the session, by the pid",
+		},
+		{
+			Code: "running-backup", Level: "blocker",
+			Means: "a pg_dump reads the tables",
+			Do:    "wait for it",
+		},
+		{
+			Code: "wraparound-vacuum", Level: "blocker",
+			Means: "a vacuum is at work that must not be interrupted: it prevents the wraparound of transaction ids",
+			Do:    "wait for it",
+		},
+		{
+			Code: "prepared-transaction", Level: "blocker",
+			Means: "a prepared transaction may hold locks and changes",
+			Do:    "COMMIT PREPARED or ROLLBACK PREPARED, as whoever prepared it decides",
+		},
+		{
+			Code: "over-budget", Level: "blocker",
+			Means: "a step took longer than `cutover.max_stall` or `cutover.lock_timeout`. Where nobody was waited for, the swap itself takes that long: it ends the command at the first attempt, and names the part",
+			Do:    "a quieter moment, or larger budgets",
+		},
+		{
+			Code: "swap-too-long", Level: "blocker",
+			Means: "the swap took so long in its trial, and `cutover.max_stall` is shorter; or it was not tried yet. Nobody was held for it; no attempt is made",
+			Do:    "raise `cutover.max_stall` if writers can wait that long, or upgrade fewer schemas at a time",
+		},
+		{
+			Code: "behind-fence-too-long", Level: "blocker",
+			Means: "the same, with the migrations that run behind the fence; where it was not tried yet, let the run go on",
+			Do:    "raise `cutover.max_stall`, or describe the rows in the plan file under `tables`",
+		},
+		{
+			Code: "view-refreshed", Level: "blocker",
+			Means: "production refreshed a materialized view while an attempt began",
+			Do:    "nothing: the shadow's is filled again before the next one. If it comes every time, let the job that refreshes it pause",
+		},
+		{
+			Code: "total-stall", Level: "blocker",
+			Means: "attempts have held clients for so long in all that another one might be too much",
+			Do:    "see in the log what stood in their way, then raise `cutover.max_total_stall`",
+		},
+		{
+			Code: "connection-lost", Level: "blocker",
+			Means: "the connection was lost at the commit, and the server rolled it back",
+			Do:    "nothing: it is tried again",
+		},
+		{
+			Code: "interrupted", Level: "blocker",
+			Means: "an earlier cutover was interrupted, and nothing of it is left",
+			Do:    "nothing: it is tried again",
+		},
+		{
+			Code: "shadow-opened", Level: "blocker",
+			Means: "somebody took a trigger `!pgumbra_gate` off a table of the shadow, or disabled it, and may have written to it",
+			Do:    "nothing: the run closes the table and copies it again; leave triggers of pgumbra alone",
+		},
+		{
+			Code: "fence-lost", Level: "blocker",
+			Means: "production lost its fence: it failed over to a standby that was behind, or was restored, while clients were held",
+			Do:    "see [what if](what-if.md)",
+		},
+		{
+			Code: "traffic", Level: "blocker",
+			Means: "clients cannot be held or led over, or a PgBouncer does not answer",
+			Do:    "see to it; `pgumbra plan` checks it",
+		},
+		{
+			Code: "shadow-database", Level: "blocker",
+			Means: "the shadow's server refuses what brings its database in line",
+			Do:    "what the message says",
+		},
+	},
+}

@@ -1,0 +1,139 @@
+package findings
+
+var rowsSection = Section{
+	Title: "Where rows come from",
+	Checks: []Check{
+		{
+			Code: "unmapped-backfill", Level: "blocker",
+			Means: "a statement changes data in a way that cannot be inferred: without a transform its effect would be lost on the shadow",
+			Do:    "write the column's expression under `tables:`, a `where:`, or derive the table by `from:` and `key:`",
+			Bad:   `INSERT INTO currency VALUES ('XAU');  -- production has rows of currency`,
+			Good: `CREATE TABLE metal (code text PRIMARY KEY);
+INSERT INTO metal VALUES ('XAU');`,
+		},
+		{
+			Code: "decided-by-rows", Level: "blocker",
+			Means: "what a statement does (a DO block, a function that SELECT or CALL runs, `setval` to a column's maximum) depends on production's rows, statistics or sequences, which scratch does not hold",
+			Do:    "run it by hand before or after the upgrade, or write statements that do the same whatever the rows hold",
+			Bad: `DO $$ BEGIN
+  IF (SELECT count(*) FROM orders) > 1000 THEN ALTER TABLE orders ADD COLUMN big boolean; END IF;
+END $$;`,
+			Good: `ALTER TABLE orders ADD COLUMN big boolean;`,
+		},
+		{
+			Code: "transform-differs", Level: "blocker, or a warning on what the plan file says",
+			Means: "on a sample of production's rows, what the plan makes is not what the migrations made: the column, one row's key, production's value, the plan's and the migrations' are named",
+			Do:    "with `build: auto` the statement runs behind the fence; else write what the migrations make under `tables:`",
+		},
+		{
+			Code: "sampled", Level: "info",
+			Means: "how many rows the migrations ran on, and that the results agree where nothing else is said",
+		},
+		{
+			Code: "not-proved", Level: "warning",
+			Means: "of some tables, or of all, no rows could be taken or laid out: the reason is named",
+			Do:    "see the reason; `scratch.rows: 0` leaves the sample away",
+		},
+		{
+			Code: "new-constraints", Level: "info",
+			Means: "which of the constraints that the migrations add all of production's rows were asked about, and which only the sample stands for",
+		},
+		{
+			Code: "rows-inserted", Level: "blocker",
+			Means: "the migrations put rows into a table that production has rows of",
+			Do:    "derive the table: `from:` production's rows UNION ALL the new ones",
+		},
+		{
+			Code: "partition-changed", Level: "blocker",
+			Means: "a partition with rows is dropped, detached, or moved to another tree",
+			Do:    "derive the tables, or do it beforehand",
+			Bad:   `ALTER TABLE log DETACH PARTITION log_2020;`,
+			Good: `-- by hand, before the plan:
+ALTER TABLE log DETACH PARTITION log_2020;`,
+		},
+		{
+			Code: "backfill-fires-trigger", Level: "warning or blocker",
+			Means: "in place the statement fires a trigger of yours; in the shadow no trigger fires before the swap",
+			Do:    "see the message; write the column under `tables:`",
+		},
+		{
+			Code: "session-settings", Level: "info, warning or blocker",
+			Means: "a session of production, or the migrations by SET, has other text formats than our sessions (`DateStyle`, `bytea_output`, `extra_float_digits` …). Expressions that depend on them are evaluated under them (info); the query of `from:` is not (warning), and a generated column cannot be (blocker)",
+			Do:    "an expression that does not depend on them: to_char, encode, AT TIME ZONE",
+		},
+		{
+			Code: "transform-invalid", Level: "blocker",
+			Means: "the server refuses an expression: syntax, an unknown column, a type that cannot be assigned",
+			Do:    "correct it",
+			Bad: `# in the plan file
+tables:
+  shop.orders:
+    columns: {cents: totl * 100}`,
+			Good: `tables:
+  shop.orders:
+    columns: {cents: (total * 100)::bigint}`,
+		},
+		{
+			Code: "type-altered", Level: "blocker",
+			Means: "a column's values hold some of a type whose attributes or labels the migrations change (`ALTER TYPE … ADD ATTRIBUTE`, `RENAME VALUE` inside a composite, domain or range): the text of an old value is not that of the new one",
+			Do:    "an expression that builds the new value",
+			Bad:   `ALTER TYPE price ADD ATTRIBUTE currency text;  -- orders has a column of it`,
+			Good:  `ALTER TABLE orders ADD COLUMN currency text;`,
+		},
+		{
+			Code: "transform-reads-tables", Level: "blocker",
+			Means: "an expression reads a table besides its own row, or a `from:` query one that `key:` does not name: a change there would not reach the row",
+			Do:    "`from:` with `key:`",
+		},
+		{
+			Code: "transform-volatile", Level: "blocker",
+			Means: "an expression gives another value each time it is computed (random, the time, a function that is not IMMUTABLE)",
+			Do:    "an expression over the row; a constant",
+		},
+		{
+			Code: "transform-fails", Level: "blocker",
+			Means: "an expression fails on a row of production that was sampled",
+			Do:    "write one that takes every row, or correct the row",
+		},
+		{
+			Code: "table-unknown", Level: "blocker",
+			Means: "`tables:` names a table that does not exist",
+			Do:    "correct the name",
+			Bad: `# in the plan file
+tables:
+  shop.order: {skip: true}`,
+			Good: `tables:
+  shop.orders: {skip: true}`,
+		},
+		{
+			Code: "constraint-violated", Level: "blocker",
+			Means: "rows of production break a constraint that the migrations add (NOT NULL, CHECK, UNIQUE, foreign key, the partitions of a new tree), or refer to rows that a DELETE of the migrations takes away: in place the migration fails. One such row is named",
+			Do:    "correct, delete or change them first",
+			Bad:   `ALTER TABLE orders ALTER COLUMN customer SET NOT NULL;  -- and one row has none`,
+			Good: `DELETE FROM orders WHERE customer IS NULL;
+ALTER TABLE orders ALTER COLUMN customer SET NOT NULL;`,
+		},
+		{
+			Code: "derived-keyless", Level: "blocker",
+			Means: "a derived table has no primary key or unique index on NOT NULL columns",
+			Do:    "add one in a migration",
+		},
+		{
+			Code: "table-dropped", Level: "info",
+			Means: "the shadow does not hold a table; it stays in the old schema until `finish --drop-old`",
+		},
+		{
+			Code: "column-dropped", Level: "info",
+			Means: "the shadow does not hold a column; it stays in the old schema until `finish --drop-old`",
+		},
+		{
+			Code: "table-skipped", Level: "info",
+			Means: "left out as the plan file says: empty after the upgrade",
+		},
+		{
+			Code: "table-emptied", Level: "warning",
+			Means: "the migrations take all rows of a table away",
+			Do:    "see that it is meant: the old rows stay in the old schema until `finish --drop-old`",
+		},
+	},
+}
