@@ -188,7 +188,7 @@ func TestRewriteBetweenChunksCopiesTheTableAgain(t *testing.T) {
 			must(t, c.Copy(w.t.Context()))
 			w.equal("SELECT * FROM shop.items", "SELECT * FROM "+shopShadow+".items")
 			w.wants("1 true", "SELECT recopied || ' ' || (recopy_reason <> '') FROM pgumbra.shadow_table")
-			w.wants("recopy", "SELECT message FROM pgumbra.event")
+			w.wants("recopy", "SELECT kind FROM pgumbra.event")
 		})
 	}
 }

@@ -90,7 +90,7 @@ func (c *Copier) empty(ctx context.Context, e ends, t *plans.Table, reason strin
 	if err != nil {
 		return err
 	}
-	return control.Event(ctx, e.production, c.Run, "recopy", map[string]any{"table": productionName(t), "reason": reason})
+	return control.Event(ctx, e.production, c.Run, control.RecopyBegun, map[string]any{"table": productionName(t), "reason": reason})
 }
 
 // dropIndexes in a savepoint: where something depends on one (a view that groups

@@ -91,5 +91,5 @@ func (w *worker) noteTakeover(ctx context.Context, cause lease.Cause, tables int
 		return nil
 	}
 	w.log.Info("leading; the record agrees with the servers", "phase", string(w.run.Phase), "captured", tables)
-	return control.Event(ctx, w.sides.Production, w.run, "taken over by a standby", map[string]any{"because": string(cause), "captured": tables})
+	return control.Event(ctx, w.sides.Production, w.run, control.TakenOver, map[string]any{"because": string(cause), "captured": tables})
 }

@@ -2,13 +2,9 @@ package upgrade
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/jackc/pgx/v5"
 
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
@@ -16,13 +12,8 @@ import (
 	"github.com/pgumbra/pgumbra/plans/planner"
 )
 
-const (
-	// how often the schemas are compared with the plan while following.
-	compareEvery = 10 * time.Second
-
-	eventChanged = "structure changed"
-	eventAsPlan  = "structure as planned"
-)
+// compareEvery is how often the schemas are compared with the plan while following.
+const compareEvery = 10 * time.Second
 
 // structure is what is known of the schemas that move, whole: tables, views,
 // functions, privileges, comments. The freeze keeps watch over captured tables
@@ -62,26 +53,21 @@ func (w *worker) compareStructure(ctx context.Context) error {
 func (w *worker) tellStructure(ctx context.Context) error {
 	changes := w.structure.changes
 	if len(changes) > 0 {
-		w.log.Warn(eventChanged, "changes", changes)
-		return control.Event(ctx, w.sides.Production, w.run, eventChanged, map[string]any{"changes": changes})
+		w.log.Warn(control.StructureChanged.String(), "changes", changes)
+		return control.Event(ctx, w.sides.Production, w.run, control.StructureChanged, map[string]any{"changes": changes})
 	}
 	before, err := structureEvent(ctx, w.sides.Production, w.run)
 	if err != nil || len(before) == 0 {
 		return err
 	}
-	return control.Event(ctx, w.sides.Production, w.run, eventAsPlan, nil)
+	return control.Event(ctx, w.sides.Production, w.run, control.StructureAsPlanned, nil)
 }
 
 // structureEvent is what the last comparison found.
 func structureEvent(ctx context.Context, db pg.Querier, run *control.Run) (changes []string, err error) {
 	var detail struct{ Changes []string }
-	err = db.QueryRow(ctx, `SELECT detail FROM pgumbra.event
-		WHERE run_id = $1 AND message IN ($2, $3) ORDER BY id DESC LIMIT 1`, run.ID, eventChanged, eventAsPlan).Scan(&detail)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read the last look at the structure: %w", err)
+	if _, err := control.LastEvent(ctx, db, run, &detail, control.StructureChanged, control.StructureAsPlanned); err != nil {
+		return nil, err
 	}
 	return detail.Changes, nil
 }

@@ -110,9 +110,7 @@ func lastReason(ctx context.Context, conn pg.Querier, run *control.Run) string {
 	var detail struct {
 		Reason string `json:"reason"`
 	}
-	err := conn.QueryRow(ctx, `SELECT detail FROM pgumbra.event
-		WHERE run_id = $1 AND message = 'cutover not possible now' ORDER BY id DESC LIMIT 1`, run.ID).Scan(&detail)
-	if err != nil {
+	if found, err := control.LastEvent(ctx, conn, run, &detail, control.CutoverRefused); err != nil || !found {
 		return "the leader's log says why"
 	}
 	return detail.Reason

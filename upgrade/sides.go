@@ -262,7 +262,7 @@ func (w *worker) excuse(ctx context.Context) error {
 	if err != nil || !asked {
 		return err
 	}
-	if err := control.Event(ctx, w.sides.Production, w.run, "cutover not possible now", map[string]any{"reason": shadowAway}); err != nil {
+	if err := control.Event(ctx, w.sides.Production, w.run, control.CutoverRefused, map[string]any{"reason": shadowAway}); err != nil {
 		return err
 	}
 	_, err = w.sides.Production.Exec(ctx, `UPDATE pgumbra.leader SET cutover_requested = NULL WHERE run_id = $1`, w.run.ID)

@@ -169,8 +169,8 @@ func (w *worker) notNow(ctx context.Context, reason string, pause *backoff.Expon
 	s := &w.swapping
 	s.tried++
 	s.next = time.Now().Add(pause.NextBackOff())
-	w.log.Warn("cutover not possible now", "attempt", s.tried, "reason", reason)
-	if err := control.Event(ctx, w.sides.Production, w.run, "cutover not possible now", map[string]any{"reason": reason}); err != nil {
+	w.log.Warn(control.CutoverRefused.String(), "attempt", s.tried, "reason", reason)
+	if err := control.Event(ctx, w.sides.Production, w.run, control.CutoverRefused, map[string]any{"reason": reason}); err != nil {
 		return err
 	}
 	if s.tried < max(w.run.Plan.Settings.Cutover.Attempts, 1) {

@@ -51,7 +51,7 @@ func TestWhatTheServerDoesNotGive(t *testing.T) {
 	if p := o.do(ctx, exitNotNow, "cutover"); !strings.Contains(p.err.String(), "ROLLBACK PREPARED 'forgotten'") {
 		t.Errorf("cutover beside a prepared transaction says:\n%s", &p.err)
 	}
-	if tried := o.query(ctx, `SELECT count(*)::text FROM pgumbra.event WHERE message = 'cutover not possible now'`); tried != "1" {
+	if tried := o.query(ctx, `SELECT count(*)::text FROM pgumbra.event WHERE kind = 'refused'`); tried != "1" {
 		t.Errorf("%s attempts while a prepared transaction was open", tried)
 	}
 	o.sql("ROLLBACK PREPARED 'forgotten'")

@@ -94,7 +94,7 @@ func (g *group) succeeds(ctx context.Context, what string, hit func()) *process 
 	hit()
 	began := time.Now()
 	g.wait(ctx, fmt.Sprintf(`SELECT 'x' FROM pgumbra.run r JOIN pgumbra.event e ON e.run_id = r.id AND e.epoch = r.epoch
-		WHERE r.epoch > %s AND e.message = 'taken over by a standby'`, epoch))
+		WHERE r.epoch > %s AND e.kind = 'taken-over'`, epoch))
 	took := time.Since(began)
 	g.t.Logf("%s: a standby leads after %s", what, took.Round(10*time.Millisecond))
 	if took > withoutStandby {

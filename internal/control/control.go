@@ -165,9 +165,9 @@ func Advance(ctx context.Context, tx pg.Querier, run *Run, to Phase) error {
 	if tag.RowsAffected() != 1 {
 		return ErrDeposed
 	}
-	_, err = tx.Exec(ctx, `INSERT INTO pgumbra.event (run_id, epoch, phase, message)
-		VALUES ($1, $2, $3, 'phase')`, run.ID, run.Epoch, to)
-	return err
+	entered := *run
+	entered.Phase = to
+	return Event(ctx, tx, &entered, PhaseEntered, nil)
 }
 
 // Entered notes that a committed transaction moved the phase.
@@ -185,18 +185,4 @@ func CheckEpoch(ctx context.Context, tx pg.Querier, run *Run) error {
 		return ErrDeposed
 	}
 	return nil
-}
-
-// Event records what happened, for status and for people who read later.
-func Event(ctx context.Context, db pg.Querier, run *Run, message string, detail map[string]any) error {
-	text, err := pg.JSON(detail)
-	if err != nil {
-		return err
-	}
-	if detail == nil {
-		text = []byte("{}")
-	}
-	_, err = db.Exec(ctx, `INSERT INTO pgumbra.event (run_id, epoch, phase, message, detail)
-		VALUES ($1, $2, $3, $4, $5)`, run.ID, run.Epoch, run.Phase, message, text)
-	return err
 }
