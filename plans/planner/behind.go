@@ -27,7 +27,7 @@ type cut struct {
 }
 
 // understood are the files before the fence, behind those after the cut.
-func (m *maker) understood() []migrations.File {
+func (m *task) understood() []migrations.File {
 	all := m.migrations.Between(m.plan.FromVersion, *m.plan.ToVersion)
 	if m.cut.from == 0 {
 		return all
@@ -35,14 +35,14 @@ func (m *maker) understood() []migrations.File {
 	return all[:m.firstBehind(all)]
 }
 
-func (m *maker) firstBehind(window []migrations.File) int {
+func (m *task) firstBehind(window []migrations.File) int {
 	i, _ := slices.BinarySearchFunc(window, m.cut.from, func(f migrations.File, v int64) int { return cmp.Compare(f.Version, v) })
 	return i
 }
 
 // settleCut lays the cut once production's version is known, and keeps the
 // statements behind it.
-func (m *maker) settleCut() error {
+func (m *survey) settleCut() error {
 	if m.migrations == nil || m.plan.ToVersion == nil {
 		return nil
 	}
@@ -60,7 +60,7 @@ func (m *maker) settleCut() error {
 }
 
 // wishedCut is what the plan file asks for, unless a cut was found already.
-func (m *maker) wishedCut(window []migrations.File) error {
+func (m *task) wishedCut(window []migrations.File) error {
 	first := m.file.Migrations.BehindFenceFrom
 	switch {
 	case m.cut.from != 0 || len(window) == 0:
@@ -77,7 +77,7 @@ func (m *maker) wishedCut(window []migrations.File) error {
 	return nil
 }
 
-func (m *maker) keepScripts(files []migrations.File) error {
+func (m *survey) keepScripts(files []migrations.File) error {
 	for _, f := range files {
 		text, err := os.ReadFile(f.Path)
 		if err != nil {
@@ -99,7 +99,7 @@ func (m *maker) keepScripts(files []migrations.File) error {
 // earlier is the next cut to try: before the first statement that is not
 // understood. One without a place may be anywhere. Not ok: there is nothing to
 // gain by another cut.
-func (m *maker) earlier() (cut, bool) {
+func (m *task) earlier() (cut, bool) {
 	next := cut{why: m.cut.why}
 	if m.file.Build != plans.Auto || m.migrations == nil || m.plan.ToVersion == nil || m.file.Migrations.BehindFenceFrom != nil {
 		return next, false
@@ -144,7 +144,7 @@ func makeWithCut(ctx context.Context, f *planfile.File, log *slog.Logger) (*plan
 // hoist gives the types of scratch the labels that migrations behind the fence
 // add: a label cannot be used in the transaction that adds it. What fails is run
 // behind the fence: its type is made there.
-func (m *maker) hoist(ctx context.Context) error {
+func (m *trial) hoist(ctx context.Context) error {
 	if m.plan.Behind == nil {
 		return nil
 	}
@@ -175,14 +175,14 @@ func (m *maker) hoist(ctx context.Context) error {
 // mentioned reports whether a migration behind the fence has one of these names in
 // its text, also in code that it runs. Such types and sequences are not shared:
 // the old tables use them too, and would keep them from being dropped.
-func (m *maker) mentioned(names ...string) bool {
+func (m *task) mentioned(names ...string) bool {
 	return m.plan.Behind != nil && slices.ContainsFunc(names, m.plan.Behind.Mentions)
 }
 
 // ownNames are a sequence's name and those of the tables that take numbers from
 // it: the one that it belongs to, and all whose defaults name it. The trial would
 // take numbers from a shared one, which clients and the migrations then lack.
-func (m *maker) ownNames(s *catalog.Sequence) []string {
+func (m *lineage) ownNames(s *catalog.Sequence) []string {
 	names := []string{s.Name.Name}
 	for _, c := range []*catalog.Catalog{m.before, m.after} {
 		for _, t := range c.Tables {
@@ -195,7 +195,7 @@ func (m *maker) ownNames(s *catalog.Sequence) []string {
 }
 
 // rememberSession keeps what the migrations behind the fence find set.
-func (m *maker) rememberSession(ctx context.Context) error {
+func (m *survey) rememberSession(ctx context.Context) error {
 	conn, err := catalog.ConnectAsClient(ctx, m.file.Production.DSN)
 	if err != nil {
 		return err

@@ -15,7 +15,7 @@ const behindRate = 50_000_000
 
 // estimateBehind guesses: a millisecond for each statement, and one pass over
 // each table that a statement names.
-func (m *maker) estimateBehind() {
+func (m *task) estimateBehind() {
 	var ms int64
 	for _, f := range m.plan.Behind.Files {
 		ms += int64(len(f.Statements))
@@ -29,7 +29,7 @@ func (m *maker) estimateBehind() {
 }
 
 // behindTold says what the cut costs.
-func (m *maker) behindTold(ctx context.Context) error {
+func (m *survey) behindTold(ctx context.Context) error {
 	if m.plan.Behind == nil {
 		return nil
 	}
@@ -38,7 +38,7 @@ func (m *maker) behindTold(ctx context.Context) error {
 	return m.rememberSession(ctx)
 }
 
-func (m *maker) tellBehind(b *plans.Behind) {
+func (m *task) tellBehind(b *plans.Behind) {
 	where := ""
 	if len(b.Why) > 0 {
 		where = b.Why[0].Where
@@ -59,7 +59,7 @@ func (m *maker) tellBehind(b *plans.Behind) {
 }
 
 // whoWaits for the migrations: a pool holds readers, too.
-func (m *maker) whoWaits() string {
+func (m *task) whoWaits() string {
 	if m.plan.Elsewhere && len(m.file.Traffic.PgBouncer) > 0 {
 		return "clients, readers too, wait in the pool"
 	}

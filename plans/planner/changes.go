@@ -39,7 +39,7 @@ func (w *watched) SetVersion(version int, dirty bool) error {
 
 // fileRan notes what a file has changed. What cannot be looked at, or in time,
 // is told together with what comes after it.
-func (m *maker) fileRan(ctx context.Context, version int64) {
+func (m *trial) fileRan(ctx context.Context, version int64) {
 	if m.sampled { // it was told of the first run
 		return
 	}
@@ -59,7 +59,7 @@ func (m *maker) fileRan(ctx context.Context, version int64) {
 	m.changed(m.fileNamed(version), now)
 }
 
-func (m *maker) fileNamed(version int64) string {
+func (m *task) fileNamed(version int64) string {
 	for _, f := range m.migrations.Files {
 		if f.Version == version {
 			return f.Name
@@ -68,7 +68,7 @@ func (m *maker) fileNamed(version int64) string {
 	return fmt.Sprint(version)
 }
 
-func (m *maker) changed(file string, now *catalog.Catalog) {
+func (m *trial) changed(file string, now *catalog.Catalog) {
 	var all []catalog.Change
 	for _, c := range catalog.Diff(m.watcher.last, now, m.file.Production.Schemas) {
 		if c.Object != m.version.table.String() {
@@ -83,7 +83,7 @@ func (m *maker) changed(file string, now *catalog.Catalog) {
 
 // tellChanges adds what was not looked at in time, and what clients will notice
 // of all of it.
-func (m *maker) tellChanges(context.Context) error {
+func (m *trial) tellChanges(context.Context) error {
 	if m.watcher.last != nil && m.watcher.spent > watchBudget {
 		m.changed("later files", m.after)
 	}
@@ -99,7 +99,7 @@ func (m *maker) tellChanges(context.Context) error {
 
 // placeOf is the statement that changed an object: the last one that names it, of
 // the file in which it last changed.
-func (m *maker) placeOf(object string) string {
+func (m *trial) placeOf(object string) string {
 	places := m.trace.places
 	for _, f := range m.plan.Changes {
 		for _, c := range f.Changes {

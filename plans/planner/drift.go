@@ -14,7 +14,7 @@ import (
 )
 
 // rememberStructure keeps what [Drift] compares with later.
-func (m *maker) rememberStructure(context.Context) error {
+func (m *trial) rememberStructure(context.Context) error {
 	m.plan.Structure = &plans.Structure{Dump: m.pgDump.Major, Objects: objects(m.plan, m.dumped)}
 	return nil
 }

@@ -27,7 +27,7 @@ type shadowSide struct {
 
 // connectShadow opens a session in the shadow's database. Only reads; what is
 // tried there is rolled back.
-func (m *maker) connectShadow(ctx context.Context) error {
+func (m *survey) connectShadow(ctx context.Context) error {
 	m.plan.Elsewhere = m.file.Shadow.DSN != ""
 	if !m.plan.Elsewhere {
 		return nil
@@ -60,7 +60,7 @@ func (s *shadowSide) has(schema string) bool {
 
 // chooseSwapsElsewhere: the schema of the shadow is given the true name, unless
 // that name is taken there, by public or by what extensions bring.
-func (m *maker) chooseSwapsElsewhere() {
+func (m *survey) chooseSwapsElsewhere() {
 	for i, s := range m.plan.Schemas {
 		if after, _ := m.after.Schema(s.Production); after.HasMembers || m.side.has(s.Production) {
 			m.plan.Schemas[i].Swap = plans.Move
@@ -72,7 +72,7 @@ func (m *maker) chooseSwapsElsewhere() {
 // in its true schema and in the version that the shadow's server offers. Where
 // one is there already its entry does nothing, so that it serves for the
 // skeleton in production too.
-func (m *maker) allExtensions(ctx context.Context) ([]plans.Entry, error) {
+func (m *trial) allExtensions(ctx context.Context) ([]plans.Entry, error) {
 	entries := []plans.Entry{}
 	number := -1
 	for _, e := range m.after.Extensions {
@@ -100,7 +100,7 @@ func made(schema string, entries []plans.Entry) bool {
 // schemaFor makes the schema of an extension like production's from the start:
 // functions that owners of indexes and views call may look for something there. A
 // run that is given up drops it again.
-func (m *maker) schemaFor(ctx context.Context, schema string, number int) (plans.Entry, error) {
+func (m *trial) schemaFor(ctx context.Context, schema string, number int) (plans.Entry, error) {
 	sql, err := m.newSchema(ctx, schema)
 	return plans.Entry{TOC: number, Tag: plans.TagSchemaOf, Name: pg.Name{Name: schema}, Owner: m.schemaNamed(schema).Owner, SQL: sql, Stage: plans.StageBuild}, err
 }

@@ -73,7 +73,7 @@ func readState(ctx context.Context, db pg.Querier, schemas []string) (s state, e
 
 // readWanted reads production's. Its schemas are read in scratch, where they are as
 // the migrations leave them.
-func (m *maker) readWanted(ctx context.Context) error {
+func (m *trial) readWanted(ctx context.Context) error {
 	var err error
 	if m.side.wanted, err = readState(ctx, m.db, nil); err != nil {
 		return fmt.Errorf("read what production's database has of its own: %w", err)
@@ -92,7 +92,7 @@ func (m *maker) readWanted(ctx context.Context) error {
 
 // schemasThere are those that objects are moved into, public, and those of
 // extensions.
-func (m *maker) schemasThere() []string {
+func (m *survey) schemasThere() []string {
 	all := []string{"public"}
 	for _, s := range m.plan.Schemas {
 		if s.Swap == plans.Move {
@@ -113,7 +113,7 @@ func (m *maker) schemasThere() []string {
 
 // corrections compares the shadow's database, as a session sees it, with
 // production's. None are left where they were carried out.
-func (m *maker) corrections(ctx context.Context, there pg.Querier) ([]correction, error) {
+func (m *survey) corrections(ctx context.Context, there pg.Querier) ([]correction, error) {
 	have, err := readState(ctx, there, m.schemasThere())
 	if err != nil {
 		return nil, fmt.Errorf("read what the shadow's database has of its own: %w", err)
@@ -135,7 +135,7 @@ func (m *maker) corrections(ctx context.Context, there pg.Querier) ([]correction
 
 // likeProduction are the statements that make an object of the shadow's database
 // what production's is.
-func (m *maker) likeProduction(want, have object) []correction {
+func (m *survey) likeProduction(want, have object) []correction {
 	tag, on, name := plans.TagSchema, "SCHEMA "+pg.Ident(want.Name), "schema "+want.Name
 	if want.Name == "" {
 		tag, on, name = plans.TagDatabase, "DATABASE "+pg.Ident(m.side.database), m.side.database
@@ -164,7 +164,7 @@ func (m *maker) likeProduction(want, have object) []correction {
 // ownerIsProductions: whom a database belongs to is for its DBA to choose, and a
 // schema that nothing moves into may keep the owner of its own server where
 // production's has that of production's server: of public it changed in 15.
-func (m *maker) ownerIsProductions(want object) bool {
+func (m *task) ownerIsProductions(want object) bool {
 	return want.Name != "" && (m.moving(want.Name) || !want.Initial)
 }
 

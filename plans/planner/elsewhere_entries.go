@@ -16,7 +16,7 @@ import (
 // elsewhereEntries writes what a dump of the shadow's schemas does not hold and
 // another database lacks: it is run in the swap, so that a run that is given up
 // leaves the database as it was.
-func (m *maker) elsewhereEntries(ctx context.Context) error {
+func (m *trial) elsewhereEntries(ctx context.Context) error {
 	if !m.plan.Elsewhere {
 		return nil
 	}
@@ -31,13 +31,13 @@ func (m *maker) elsewhereEntries(ctx context.Context) error {
 
 // atSwap adds an entry of the swap. Numbers of its own keep it apart from
 // pg_dump's.
-func (m *maker) atSwap(e plans.Entry) {
+func (m *task) atSwap(e plans.Entry) {
 	e.TOC, e.Stage = -2000-len(m.plan.Entries), plans.StageSwap
 	m.plan.Entries = append(m.plan.Entries, e)
 }
 
 // standingEntries correct what is there beforehand.
-func (m *maker) standingEntries(ctx context.Context) error {
+func (m *trial) standingEntries(ctx context.Context) error {
 	if err := m.readWanted(ctx); err != nil {
 		return err
 	}
@@ -49,7 +49,7 @@ func (m *maker) standingEntries(ctx context.Context) error {
 }
 
 // newSchema makes a schema of production's that the shadow's database lacks.
-func (m *maker) newSchema(ctx context.Context, schema string) (string, error) {
+func (m *trial) newSchema(ctx context.Context, schema string) (string, error) {
 	attributes, privileges, err := m.likeSchema(ctx, m.schemaNamed(schema), schema)
 	return strings.TrimSpace("CREATE SCHEMA IF NOT EXISTS " + pg.Ident(schema) + ";" + attributes + "\n" + privileges), err
 }
@@ -57,7 +57,7 @@ func (m *maker) newSchema(ctx context.Context, schema string) (string, error) {
 // defaultPrivileges carries ALTER DEFAULT PRIVILEGES: those of the whole
 // database, and those of schemas that objects are moved into. The others are in
 // the dump.
-func (m *maker) defaultPrivileges(ctx context.Context) error {
+func (m *trial) defaultPrivileges(ctx context.Context) error {
 	var moved []string
 	for _, s := range m.plan.Schemas {
 		if s.Swap == plans.Move {
@@ -105,7 +105,7 @@ func (d defaultACL) sql(grants []grant) string {
 
 // versionEntry makes golang-migrate's table as production has it where its
 // schema stays behind.
-func (m *maker) versionEntry(ctx context.Context) error {
+func (m *trial) versionEntry(ctx context.Context) error {
 	v := m.plan.VersionTable
 	if v == nil || v.Moves || !v.Exists {
 		return nil
@@ -132,7 +132,7 @@ func (m *maker) versionEntry(ctx context.Context) error {
 
 // withoutTablespaces leaves the choice of a tablespace that the shadow's server
 // lacks to its default.
-func (m *maker) withoutTablespaces(ctx context.Context) error {
+func (m *draft) withoutTablespaces(ctx context.Context) error {
 	rows, err := m.side.db.Query(ctx, `SELECT spcname::text FROM pg_tablespace`)
 	if err != nil {
 		return fmt.Errorf("read the shadow's tablespaces: %w", err)
@@ -155,7 +155,7 @@ func (m *maker) withoutTablespaces(ctx context.Context) error {
 }
 
 // schemaNamed is a schema of production after the migrations.
-func (m *maker) schemaNamed(name string) catalog.Namespace {
+func (m *trial) schemaNamed(name string) catalog.Namespace {
 	n, _ := m.after.Schema(name)
 	return n
 }

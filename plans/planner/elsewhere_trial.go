@@ -19,7 +19,7 @@ import (
 // not do there and what its server lacks shows now, not in the middle of a run.
 // One transaction, rolled back; nobody waits for it, since nothing that it locks
 // is anybody else's.
-func (m *maker) tryOnShadow(ctx context.Context) error {
+func (m *survey) tryOnShadow(ctx context.Context) error {
 	if !m.plan.Elsewhere || m.side.live || m.found(plans.Blocker) {
 		return nil // what follows from a blocker would only hide it
 	}
@@ -52,7 +52,7 @@ func (m *maker) tryOnShadow(ctx context.Context) error {
 // judgeEffect looks at what the trial came to, in its transaction. GRANT and
 // REVOKE of what is not ours to give warn and do nothing. And we must be able to
 // bring the names in, and to connect afterwards.
-func (m *maker) judgeEffect(ctx context.Context, tx pgx.Tx) error {
+func (m *survey) judgeEffect(ctx context.Context, tx pgx.Tx) error {
 	left, err := m.corrections(ctx, tx)
 	if err != nil {
 		return err
@@ -63,11 +63,11 @@ func (m *maker) judgeEffect(ctx context.Context, tx pgx.Tx) error {
 	return m.checkStillMay(ctx, tx)
 }
 
-func (m *maker) found(level plans.Level) bool {
+func (m *task) found(level plans.Level) bool {
 	return slices.ContainsFunc(m.plan.Findings, func(f plans.Finding) bool { return f.Level == level })
 }
 
-func (m *maker) inStage(stage plans.Stage) []plans.Entry {
+func (m *task) inStage(stage plans.Stage) []plans.Entry {
 	return slices.DeleteFunc(slices.Clone(m.plan.Entries), func(e plans.Entry) bool { return e.Stage != stage })
 }
 
@@ -114,7 +114,7 @@ func follows(e *entryError, before []*entryError) bool {
 }
 
 // judgeTrial names what failed by itself, not what follows from it.
-func (m *maker) judgeTrial(ctx context.Context, failed []*entryError) {
+func (m *survey) judgeTrial(ctx context.Context, failed []*entryError) {
 	for i, e := range failed {
 		switch {
 		case outOfLocks(e):
@@ -133,7 +133,7 @@ func (m *maker) judgeTrial(ctx context.Context, failed []*entryError) {
 	}
 }
 
-func (m *maker) refusedFix(ctx context.Context, e *entryError) string {
+func (m *survey) refusedFix(ctx context.Context, e *entryError) string {
 	switch {
 	case pg.State(e.cause) != pg.InsufficientPriv:
 		return "change it in production, or in a migration, so that both servers take it"
@@ -147,7 +147,7 @@ func (m *maker) refusedFix(ctx context.Context, e *entryError) string {
 
 // leaveOut leaves to a human what we may not do, or the newer server does not
 // know. What was left out already is said once.
-func (m *maker) leaveOut(c correction, why string) {
+func (m *task) leaveOut(c correction, why string) {
 	before := len(m.plan.Entries)
 	m.plan.Entries = slices.DeleteFunc(m.plan.Entries, func(e plans.Entry) bool { return e.Tag == c.tag && e.SQL == c.sql })
 	if len(m.plan.Entries) < before {

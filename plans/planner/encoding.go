@@ -11,7 +11,7 @@ import (
 // lacks, or about bytes that are no UTF-8 in a database without an encoding, into a
 // blocker. Rows may hold such bytes, since copying and replaying read none of
 // them; names and definitions may not: the plan holds them as text.
-func (m *maker) blockedByEncoding(err error) error {
+func (m *survey) blockedByEncoding(err error) error {
 	if state := pg.State(err); state != pg.CharacterNotInRepertoire && state != pg.UntranslatableCharacter || errors.Is(err, errBlocked) {
 		return err
 	}

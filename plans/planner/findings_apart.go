@@ -14,7 +14,7 @@ import (
 // judgeApart finds what the shadow's database lacks of what the structure needs,
 // and what does not come along. What outside the schemas points at objects that
 // move stays with them on the old server, so nothing of it blocks.
-func (m *maker) judgeApart(ctx context.Context) error {
+func (m *draft) judgeApart(ctx context.Context) error {
 	if !m.plan.Elsewhere {
 		return nil
 	}
@@ -38,7 +38,7 @@ var needsSQL string
 
 // needsOutside finds what moving objects are made of and another database has
 // not, by what the catalogs know. Extensions are made there.
-func (m *maker) needsOutside(ctx context.Context) error {
+func (m *trial) needsOutside(ctx context.Context) error {
 	var names []string
 	for _, s := range m.plan.Schemas {
 		names = append(names, s.Shadow)
@@ -60,7 +60,7 @@ func (m *maker) needsOutside(ctx context.Context) error {
 }
 
 // leftBehind names schemas that stay on the old server with what is in them.
-func (m *maker) leftBehind() {
+func (m *draft) leftBehind() {
 	for _, s := range m.production.Schemas {
 		n := m.inside(s.Name)
 		if n == 0 || m.moving(s.Name) || strings.HasPrefix(s.Name, "pgumbra") {
@@ -71,7 +71,7 @@ func (m *maker) leftBehind() {
 	}
 }
 
-func (m *maker) inside(schema string) int {
+func (m *draft) inside(schema string) int {
 	n := 0
 	for _, t := range m.production.Tables {
 		version := m.plan.VersionTable != nil && t.Name == m.plan.VersionTable.Name
@@ -99,7 +99,7 @@ func (m *maker) inside(schema string) int {
 
 // otherOIDs: drivers ask once for the oids of a user's types and keep them; a
 // pool that leads their connection to another server tells them nothing.
-func (m *maker) otherOIDs() {
+func (m *draft) otherOIDs() {
 	var names []string
 	for _, t := range m.after.Types {
 		if strings.Contains("cder", t.Kind) && (m.moving(t.Name.Schema) || t.Extension) {
@@ -117,7 +117,7 @@ var carriedSQL string
 
 // notCarried names what belongs to the database, not to a schema, and is left to
 // a human.
-func (m *maker) notCarried(ctx context.Context) error {
+func (m *survey) notCarried(ctx context.Context) error {
 	rows, err := m.db.Query(ctx, carriedSQL)
 	if err != nil {
 		return err

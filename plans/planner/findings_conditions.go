@@ -7,13 +7,13 @@ import (
 )
 
 // checkConditions asks what must not be there whatever the migrations do.
-func (m *maker) checkConditions(ctx context.Context) error {
+func (m *survey) checkConditions(ctx context.Context) error {
 	return m.askConditions(ctx, conditions.Beginning)
 }
 
 // askConditions makes findings of what the list of conditions finds. What is
 // gone before long does not stand against a run that begins now.
-func (m *maker) askConditions(ctx context.Context, moment conditions.Moment) error {
+func (m *survey) askConditions(ctx context.Context, moment conditions.Moment) error {
 	found, err := conditions.Ask(ctx, m.db, m.plan.SwapsOn(), moment, m.plan.Rests())
 	if err != nil {
 		return err

@@ -35,7 +35,7 @@ type probe struct {
 
 // probeConstraints asks production. ACCESS SHARE on the tables, for probeTime at
 // the most each.
-func (m *maker) probeConstraints(ctx context.Context) error {
+func (m *draft) probeConstraints(ctx context.Context) error {
 	if m.migrations == nil || m.plan.ToVersion == nil || slices.ContainsFunc(m.plan.Findings, func(f plans.Finding) bool { return f.Code == "migration-failed" }) {
 		return nil
 	}
@@ -70,7 +70,7 @@ func (m *maker) probeConstraints(ctx context.Context) error {
 	return nil
 }
 
-func (m *maker) tellProbes(proved, open []string) {
+func (m *survey) tellProbes(proved, open []string) {
 	var told []string
 	if len(proved) > 0 {
 		told = append(told, "all of production's rows satisfy "+listed(proved))
@@ -97,7 +97,7 @@ func listed(all []string) string {
 
 // askRows reads one text from production, under the settings of its sessions.
 // Not answered: it took too long, or the server refuses the question.
-func (m *maker) askRows(ctx context.Context, limit time.Duration, query string) (text string, answered bool, err error) {
+func (m *survey) askRows(ctx context.Context, limit time.Duration, query string) (text string, answered bool, err error) {
 	err = pg.RepeatableRead(ctx, m.db, func(tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, `SELECT pg_catalog.set_config('statement_timeout', $1, true), pg_catalog.set_config('search_path', $2, true)`,
 			fmt.Sprint(limit.Milliseconds()), m.plan.SearchPath)
@@ -121,7 +121,7 @@ func (m *maker) askRows(ctx context.Context, limit time.Duration, query string) 
 }
 
 // probes are the questions, in the order of the tables.
-func (m *maker) probes(ctx context.Context) []probe {
+func (m *draft) probes(ctx context.Context) []probe {
 	var all []probe
 	for _, d := range m.tables {
 		t := m.planned(d)
@@ -142,7 +142,7 @@ func (m *maker) probes(ctx context.Context) []probe {
 }
 
 // planned is a table as the plan has it by now.
-func (m *maker) planned(d *tableDraft) *plans.Table {
+func (m *task) planned(d *tableDraft) *plans.Table {
 	i := slices.IndexFunc(m.plan.Tables, func(t plans.Table) bool { return t.Final == d.plan.Final })
 	if i < 0 {
 		return nil
@@ -152,7 +152,7 @@ func (m *maker) planned(d *tableDraft) *plans.Table {
 
 // rowsOf selects some of a table's columns from production as the plan makes
 // them, and the key of production's row. Not ok: some are made by the server.
-func (m *maker) rowsOf(t *plans.Table, columns []string) (sql string, ok bool) {
+func (m *lineage) rowsOf(t *plans.Table, columns []string) (sql string, ok bool) {
 	after := m.after.ByName(t.Final)
 	source := m.plan.Sources[t.Source]
 	alias := pg.Ident(t.Production.Name)
@@ -183,7 +183,7 @@ func (m *maker) rowsOf(t *plans.Table, columns []string) (sql string, ok bool) {
 	return sql, true
 }
 
-func (m *maker) notNulls(d *tableDraft, t *plans.Table) (all []probe) {
+func (m *draft) notNulls(d *tableDraft, t *plans.Table) (all []probe) {
 	for _, a := range d.after.Columns {
 		i := slices.IndexFunc(t.Columns, func(c plans.Column) bool { return c.Shadow == a.Name })
 		if !a.NotNull || i < 0 || t.Columns[i].Generated || t.Columns[i].Volatile {
@@ -210,7 +210,7 @@ func columnNames(t *catalog.Table, nums []int16) []string {
 	return names
 }
 
-func (m *maker) checks(d *tableDraft, t *plans.Table) (all []probe) {
+func (m *lineage) checks(d *tableDraft, t *plans.Table) (all []probe) {
 	for _, k := range m.after.Constraints {
 		if k.Kind != "c" || k.Table != d.after.OID || !k.Validated || m.hadCheck(k) {
 			continue
@@ -226,13 +226,13 @@ func (m *maker) checks(d *tableDraft, t *plans.Table) (all []probe) {
 }
 
 // hadCheck: production holds to the same condition over the same values.
-func (m *maker) hadCheck(k *catalog.Constraint) bool {
+func (m *lineage) hadCheck(k *catalog.Constraint) bool {
 	return m.asItWas(k.Table, k.Columns) && slices.ContainsFunc(m.before.Constraints, func(b *catalog.Constraint) bool {
 		return b.Kind == "c" && b.Table == k.Table && b.Validated && b.Definition == k.Definition && slices.Equal(b.Columns, k.Columns)
 	})
 }
 
-func (m *maker) uniques(d *tableDraft, t *plans.Table) (all []probe) {
+func (m *lineage) uniques(d *tableDraft, t *plans.Table) (all []probe) {
 	for _, i := range m.after.IndexesOf(d.after.OID) {
 		if !i.Unique || i.Partial || i.Expression || i.Exclusion || m.wasUnique(i) {
 			continue
@@ -249,7 +249,7 @@ func (m *maker) uniques(d *tableDraft, t *plans.Table) (all []probe) {
 }
 
 // wasUnique: production holds to it for the same values.
-func (m *maker) wasUnique(i *catalog.Index) bool {
+func (m *lineage) wasUnique(i *catalog.Index) bool {
 	same := func(b *catalog.Index) bool {
 		return b.Unique && b.Valid && !b.Partial && !b.Expression && slices.Equal(b.Columns(), i.Columns())
 	}
@@ -264,7 +264,7 @@ func allNotNull(alias string, names []string) string {
 	return strings.Join(all, " AND ")
 }
 
-func (m *maker) reference(k *catalog.Constraint) []probe {
+func (m *lineage) reference(k *catalog.Constraint) []probe {
 	child, parent := m.after.ByOID(k.Table), m.after.ByOID(k.References)
 	if child == nil || parent == nil {
 		return nil
@@ -285,7 +285,7 @@ func (m *maker) reference(k *catalog.Constraint) []probe {
 
 // rowsAfter selects a table's rows as they will be; one that does not move has
 // them now.
-func (m *maker) rowsAfter(t *catalog.Table, columns []string) (sql string, ok bool) {
+func (m *lineage) rowsAfter(t *catalog.Table, columns []string) (sql string, ok bool) {
 	d := m.draft(m.after.Root(t).OID)
 	if d == nil {
 		return "SELECT '' AS pgumbra_key, " + pg.Idents(columns) + " FROM " + t.Name.Quoted(), m.production.ByName(t.Name) != nil
@@ -299,7 +299,7 @@ func (m *maker) rowsAfter(t *catalog.Table, columns []string) (sql string, ok bo
 
 // bounds asks for rows that no partition takes, where a tree is new. Partitions
 // by hash take all rows or are known only by the tree's number.
-func (m *maker) bounds(ctx context.Context, d *tableDraft, t *plans.Table) []probe {
+func (m *draft) bounds(ctx context.Context, d *tableDraft, t *plans.Table) []probe {
 	if b := m.before.ByOID(d.after.OID); d.after.Kind != "p" || b != nil && b.Kind == "p" {
 		return nil
 	}

@@ -15,7 +15,7 @@ import (
 
 // lookForDependencies finds what outside the schemas that move knows their
 // objects by oid: after the swap it would go on using the old ones, silently.
-func (m *maker) lookForDependencies(ctx context.Context) error {
+func (m *draft) lookForDependencies(ctx context.Context) error {
 	m.structureFreeze()
 	if err := m.askConditions(ctx, conditions.Planning); err != nil {
 		return err
@@ -24,7 +24,7 @@ func (m *maker) lookForDependencies(ctx context.Context) error {
 }
 
 // structureFreeze says what a run keeps people from.
-func (m *maker) structureFreeze() {
+func (m *task) structureFreeze() {
 	m.info("structure-freeze", strings.Join(m.file.Production.Schemas, ", "),
 		"from capturing to the cutover the structure of captured tables must not change: journals hold their row types, and a change stops the run or makes it copy a table again",
 		"hold back other deployments of migrations until finish")
@@ -33,7 +33,7 @@ func (m *maker) structureFreeze() {
 // changedFunctions: a function that an index, a CHECK or a generated column of
 // the shadow calls runs before the swap, when the names in its text still mean
 // production's objects.
-func (m *maker) changedFunctions(ctx context.Context) error {
+func (m *draft) changedFunctions(ctx context.Context) error {
 	rows, err := m.scratch.db.Query(ctx, `SELECT DISTINCT d.refobjid, pg_describe_object(d.classid, d.objid, 0)
 		FROM pg_depend d
 		LEFT JOIN pg_attrdef a ON d.classid = 'pg_attrdef'::regclass AND a.oid = d.objid
@@ -75,7 +75,7 @@ func function(c *catalog.Catalog, oid uint32) *catalog.Function {
 	return nil
 }
 
-func (m *maker) judgeFunction(f *catalog.Function, user string) {
+func (m *draft) judgeFunction(f *catalog.Function, user string) {
 	seen := []uint32{f.OID}
 	for queue := []*catalog.Function{f}; len(queue) > 0; queue = queue[1:] {
 		for _, called := range m.calledBy(queue[0]) {
@@ -94,7 +94,7 @@ func (m *maker) judgeFunction(f *catalog.Function, user string) {
 }
 
 // calledBy lists functions of the moving schemas that a text body seems to call.
-func (m *maker) calledBy(f *catalog.Function) []*catalog.Function {
+func (m *draft) calledBy(f *catalog.Function) []*catalog.Function {
 	if f.Language == "internal" || f.Language == "c" {
 		return nil
 	}
@@ -111,7 +111,7 @@ func (m *maker) calledBy(f *catalog.Function) []*catalog.Function {
 }
 
 // estimateAll closes the plan with what it costs and the steps it takes.
-func (m *maker) estimateAll(ctx context.Context) error {
+func (m *survey) estimateAll(ctx context.Context) error {
 	if slices.ContainsFunc(m.plan.Findings, func(f plans.Finding) bool { return f.Code == "transform-invalid" || f.Code == "transform-reads-tables" }) {
 		m.plan.Steps = steps(m.plan)
 		return nil // the sample would run the same expressions

@@ -31,7 +31,7 @@ type usedThere struct {
 // the shadow. A function that an index, a generated column, a CHECK, a
 // materialized view or the default of a volatile column calls runs there already,
 // and what its text names is not found.
-func (m *maker) functionsThere(ctx context.Context) error {
+func (m *draft) functionsThere(ctx context.Context) error {
 	rows, err := m.scratch.db.Query(ctx, `SELECT DISTINCT d.refobjid, pg_describe_object(d.classid, d.objid, 0),
 			CASE WHEN g.attgenerated = '' THEN g.attrelid ELSE 0 END, coalesce(g.attname::text, ''), d.classid IN ('pg_class'::regclass, 'pg_rewrite'::regclass)
 		FROM pg_depend d
@@ -62,7 +62,7 @@ func (m *maker) functionsThere(ctx context.Context) error {
 	return nil
 }
 
-func (m *maker) volatile(table uint32, column string) bool {
+func (m *mapping) volatile(table uint32, column string) bool {
 	t := m.final.ByOID(table)
 	return t != nil && slices.ContainsFunc(m.plan.Tables, func(p plans.Table) bool {
 		return p.Shadow == t.Name && slices.ContainsFunc(p.Columns, func(c plans.Column) bool { return c.Shadow == column && c.Volatile })
@@ -70,7 +70,7 @@ func (m *maker) volatile(table uint32, column string) bool {
 }
 
 // memberFunctions are the names of extensions' functions outside pg_catalog.
-func (m *maker) memberFunctions(ctx context.Context) ([]string, error) {
+func (m *trial) memberFunctions(ctx context.Context) ([]string, error) {
 	rows, err := m.scratch.db.Query(ctx, `SELECT DISTINCT lower(p.proname) FROM pg_proc p
 		JOIN pg_depend e ON e.classid = 'pg_proc'::regclass AND e.objid = p.oid AND e.deptype = 'e'
 		WHERE p.pronamespace <> 'pg_catalog'::regnamespace`)
@@ -82,7 +82,7 @@ func (m *maker) memberFunctions(ctx context.Context) ([]string, error) {
 
 // judgeText reads a function's text, not the texts of those that it calls: to
 // name one of them is a blocker already.
-func (m *maker) judgeText(f *catalog.Function, u usedThere, members []string) {
+func (m *survey) judgeText(f *catalog.Function, u usedThere, members []string) {
 	if f.Language == "internal" || f.Language == "c" || f.Body == "" {
 		return // BEGIN ATOMIC has no text: it keeps oids
 	}
@@ -114,7 +114,7 @@ var tableWords = []string{"from", "join", "into", "update", "only", "table"}
 
 // named lists the functions and tables of the schemas that move that a text
 // calls or reads, with their schema or without.
-func (m *maker) named(text []string) []string {
+func (m *survey) named(text []string) []string {
 	called, read := mentions(text)
 	var names []string
 	for _, f := range m.after.Functions {

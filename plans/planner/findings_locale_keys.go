@@ -52,7 +52,7 @@ func spelled(name string) string { return strings.ReplaceAll(strings.ToLower(nam
 // checkLocaleKeys: a key that is case-blind, or equal by a collation that is not
 // deterministic, may take two rows of production's for one, or let in two that
 // production would have refused, where the locale is another.
-func (m *maker) checkLocaleKeys(ctx context.Context) error {
+func (m *trial) checkLocaleKeys(ctx context.Context) error {
 	ours, err := readFolding(ctx, m.db)
 	if err != nil {
 		return err
@@ -85,7 +85,7 @@ func (m *maker) checkLocaleKeys(ctx context.Context) error {
 }
 
 // trueName is an object's name under production's schema.
-func (m *maker) trueName(name string) string {
+func (m *task) trueName(name string) string {
 	for _, s := range m.plan.Schemas {
 		if rest, found := strings.CutPrefix(name, s.Shadow+"."); found {
 			return s.Production + "." + rest

@@ -14,7 +14,7 @@ import (
 // that others refer to: in place they fail. ACCESS SHARE on both tables, for
 // [lookAtValues] at the most; what could not be answered in that time the run
 // finds when it checks the foreign keys.
-func (m *maker) lookForOrphans(ctx context.Context) error {
+func (m *draft) lookForOrphans(ctx context.Context) error {
 	for _, o := range m.orphans {
 		row, err := m.orphan(ctx, o)
 		if err != nil {
@@ -33,7 +33,7 @@ func (m *maker) lookForOrphans(ctx context.Context) error {
 
 // orphan is the text of one row's reference; empty: there is none, or the
 // question cannot be asked in production.
-func (m *maker) orphan(ctx context.Context, o syntax.Orphans) (row string, err error) {
+func (m *survey) orphan(ctx context.Context, o syntax.Orphans) (row string, err error) {
 	parent, child := m.before.ByOID(o.Parent), m.before.ByOID(o.Child)
 	if parent == nil || child == nil {
 		return "", nil

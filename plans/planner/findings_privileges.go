@@ -11,7 +11,7 @@ import (
 
 // checkPrivileges names each right that is missing, with the statement that
 // gives it. A superuser has them all.
-func (m *maker) checkPrivileges(ctx context.Context) error {
+func (m *survey) checkPrivileges(ctx context.Context) error {
 	if m.session.Superuser {
 		return nil
 	}
@@ -38,11 +38,11 @@ func (m *maker) checkPrivileges(ctx context.Context) error {
 	return m.checkOwners(ctx)
 }
 
-func (m *maker) missing(message, grant string) {
+func (m *survey) missing(message, grant string) {
 	m.blocker("privileges", m.session.User, message, grant)
 }
 
-func (m *maker) rowSecured() []string {
+func (m *survey) rowSecured() []string {
 	var names []string
 	for _, t := range m.production.Tables {
 		if m.moving(t.Name.Schema) && t.RowSecurity && t.ForceRLS {
@@ -54,7 +54,7 @@ func (m *maker) rowSecured() []string {
 
 // checkOwners: triggers, locks, and moving objects to another schema are the
 // owner's to do, and the shadow's objects get the same owners.
-func (m *maker) checkOwners(ctx context.Context) error {
+func (m *survey) checkOwners(ctx context.Context) error {
 	var owners []string
 	add := func(schema, owner string) {
 		if m.moving(schema) && !slices.Contains(owners, owner) {

@@ -13,7 +13,7 @@ import (
 )
 
 // checkProduction looks for what stands against a run whatever the migrations do.
-func (m *maker) checkProduction(ctx context.Context) error {
+func (m *survey) checkProduction(ctx context.Context) error {
 	for _, check := range []func(context.Context) error{
 		m.checkPrivileges, m.checkNames, m.checkRuns, m.checkState, m.checkConditions,
 	} {
@@ -25,7 +25,7 @@ func (m *maker) checkProduction(ctx context.Context) error {
 }
 
 // checkNames: the shadow's and the old side's schemas are free, or ours.
-func (m *maker) checkNames(ctx context.Context) error {
+func (m *survey) checkNames(ctx context.Context) error {
 	if err := m.checkControl(ctx, m.db); err != nil {
 		return err
 	}
@@ -46,7 +46,7 @@ func (m *maker) checkNames(ctx context.Context) error {
 
 // checkControl: a schema of the control schema's name is ours, by its version
 // table, or empty.
-func (m *maker) checkControl(ctx context.Context, db pg.Querier) error {
+func (m *task) checkControl(ctx context.Context, db pg.Querier) error {
 	var foreign bool
 	err := db.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_class WHERE relnamespace = n.oid)
 			AND NOT EXISTS (SELECT FROM pg_class WHERE relnamespace = n.oid AND relname = 'version')
@@ -63,14 +63,14 @@ func (m *maker) checkControl(ctx context.Context, db pg.Querier) error {
 }
 
 // live reports whether the run of the plan file is under way.
-func (m *maker) live(ctx context.Context) (bool, error) {
+func (m *survey) live(ctx context.Context) (bool, error) {
 	all, err := m.runs(ctx, true)
 	return slices.Contains(all, m.file.Name), err
 }
 
 // runs lists runs that are not over: all of them, or those that hold a schema
 // of ours.
-func (m *maker) runs(ctx context.Context, all bool) ([]string, error) {
+func (m *survey) runs(ctx context.Context, all bool) ([]string, error) {
 	var there bool
 	if err := m.db.QueryRow(ctx, `SELECT to_regclass('pgumbra.run') IS NOT NULL`).Scan(&there); err != nil || !there {
 		return nil, err
@@ -95,7 +95,7 @@ func (m *maker) runs(ctx context.Context, all bool) ([]string, error) {
 	return names, err
 }
 
-func (m *maker) checkRuns(ctx context.Context) error {
+func (m *survey) checkRuns(ctx context.Context) error {
 	others, err := m.runs(ctx, false)
 	if err != nil {
 		return err
@@ -111,7 +111,7 @@ func (m *maker) checkRuns(ctx context.Context) error {
 // preparedToStay counts prepared transactions that are still there after a second.
 // Where a transaction manager is at work there is always one, over in
 // milliseconds.
-func (m *maker) preparedToStay(ctx context.Context) (int, error) {
+func (m *survey) preparedToStay(ctx context.Context) (int, error) {
 	until := time.After(time.Second)
 	again := time.NewTicker(50 * time.Millisecond)
 	defer again.Stop()
@@ -137,7 +137,7 @@ func (m *maker) preparedToStay(ctx context.Context) (int, error) {
 
 // checkState: what production holds that a run cannot take along, or that would
 // act on it.
-func (m *maker) checkState(ctx context.Context) error {
+func (m *survey) checkState(ctx context.Context) error {
 	prepared, err := m.preparedToStay(ctx)
 	if err != nil {
 		return err

@@ -30,7 +30,7 @@ type role struct {
 
 // checkRoles compares the roles that the shadow needs, and those that clients
 // come in as, with what its server has.
-func (m *maker) checkRoles(ctx context.Context) error {
+func (m *trial) checkRoles(ctx context.Context) error {
 	if !m.plan.Elsewhere {
 		return nil
 	}
@@ -114,7 +114,7 @@ func groupsFirst(all []role) []role {
 }
 
 // rolesNeeded are the owners and grantees of what is made on the shadow.
-func (m *maker) rolesNeeded(ctx context.Context) ([]string, error) {
+func (m *trial) rolesNeeded(ctx context.Context) ([]string, error) {
 	var names []string
 	classes, oids := []uint32{}, []uint32{}
 	schemas := slices.Clone(m.file.Production.Schemas)
@@ -203,7 +203,7 @@ func (r role) set(settings []string) []string {
 }
 
 // compareRole: what a client could do, or would find set, before and cannot after.
-func (m *maker) compareRole(ours, theirs role) {
+func (m *task) compareRole(ours, theirs role) {
 	var differs []string
 	if attributes := without(ours.Attributes, theirs.Attributes); len(attributes) > 0 {
 		differs = append(differs, "ALTER ROLE "+pg.Ident(ours.Name)+" "+strings.Join(attributes, " ")+";")
@@ -223,7 +223,7 @@ func (m *maker) compareRole(ours, theirs role) {
 
 // checkShadowRights names each right that is missing in the shadow's database,
 // with the statement that gives it.
-func (m *maker) checkShadowRights(ctx context.Context) error {
+func (m *survey) checkShadowRights(ctx context.Context) error {
 	if m.side.superuser {
 		return nil
 	}
@@ -246,13 +246,13 @@ func (m *maker) checkShadowRights(ctx context.Context) error {
 	return nil
 }
 
-func (m *maker) missingThere(message, grant string) {
+func (m *survey) missingThere(message, grant string) {
 	m.blocker("shadow-privileges", m.side.user, message, "on the shadow's server: "+grant)
 }
 
 // checkStillMay asks, when the trial has changed the shadow's database, for what
 // the cutover needs to do its work there, and the watch after it.
-func (m *maker) checkStillMay(ctx context.Context, db pg.Querier) error {
+func (m *survey) checkStillMay(ctx context.Context, db pg.Querier) error {
 	var connect, create bool
 	err := db.QueryRow(ctx, `SELECT has_database_privilege(current_database(), 'CONNECT'), has_database_privilege(current_database(), 'CREATE')`).Scan(&connect, &create)
 	if err != nil {
@@ -286,7 +286,7 @@ func (m *maker) checkStillMay(ctx context.Context, db pg.Querier) error {
 
 // checkShadowOwners: what the shadow's objects are to belong to must be a role
 // that we can give them to.
-func (m *maker) checkShadowOwners(ctx context.Context) error {
+func (m *survey) checkShadowOwners(ctx context.Context) error {
 	if !m.plan.Elsewhere || m.side.superuser {
 		return nil
 	}

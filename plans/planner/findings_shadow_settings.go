@@ -29,8 +29,8 @@ func readLocale(ctx context.Context, db pg.Querier) (l locale, err error) {
 // checkLocale. Another encoding may lack characters, so it blocks. Another order
 // of text makes nothing unequal that was equal, since a database's own collation
 // is deterministic, and indexes are built anew on the shadow. Keys that depend on
-// it all the same are [maker.checkLocaleKeys]'s.
-func (m *maker) checkLocale(ctx context.Context) error {
+// it all the same are [trial.checkLocaleKeys]'s.
+func (m *survey) checkLocale(ctx context.Context) error {
 	ours, err := readLocale(ctx, m.db)
 	if err != nil {
 		return err
@@ -59,7 +59,7 @@ func (l locale) text() string {
 }
 
 // checkExtensions: the shadow's server must offer what production has.
-func (m *maker) checkExtensions(ctx context.Context) error {
+func (m *survey) checkExtensions(ctx context.Context) error {
 	rows, err := m.side.db.Query(ctx, `SELECT name::text, default_version FROM pg_available_extensions`)
 	if err != nil {
 		return err
@@ -92,7 +92,7 @@ func (m *maker) checkExtensions(ctx context.Context) error {
 
 // extensionRows finds rows that an extension keeps for its user: no dump of the
 // schemas holds them.
-func (m *maker) extensionRows(ctx context.Context) error {
+func (m *survey) extensionRows(ctx context.Context) error {
 	rows, err := m.db.Query(ctx, `SELECT e.extname::text, c.oid::regclass::text, coalesce(k.condition, '')
 		FROM pg_extension e CROSS JOIN LATERAL unnest(e.extconfig, e.extcondition) AS k (oid, condition)
 		JOIN pg_class c ON c.oid = k.oid AND c.relkind IN ('r', 'p') ORDER BY 1, 2`)
@@ -117,7 +117,7 @@ func (m *maker) extensionRows(ctx context.Context) error {
 }
 
 // checkCollations: columns' own ones, as far as they are the system's.
-func (m *maker) checkCollations(ctx context.Context) error {
+func (m *survey) checkCollations(ctx context.Context) error {
 	var wanted []string
 	for _, t := range m.after.Tables {
 		for _, c := range t.Columns {
@@ -164,7 +164,7 @@ func readSettings(ctx context.Context, dsn string) (map[string]setting, error) {
 
 // checkSettings compares servers' settings, as a client's session finds them.
 // What the database or the role set is carried over, or compared with the role.
-func (m *maker) checkSettings(ctx context.Context) error {
+func (m *task) checkSettings(ctx context.Context) error {
 	ours, err := readSettings(ctx, m.file.Production.DSN)
 	if err != nil {
 		return err
@@ -189,12 +189,12 @@ func (m *maker) checkSettings(ctx context.Context) error {
 	return nil
 }
 
-func (m *maker) settingDiffers(name, ours, theirs, what string) {
+func (m *task) settingDiffers(name, ours, theirs, what string) {
 	m.warning("setting-differs", name, fmt.Sprintf("%s: %s is %q there and %q in production", what, name, theirs, ours),
 		"on the shadow's server: ALTER SYSTEM SET "+setText(name, ours)[len("SET "):]+"; or leave it if it is meant")
 }
 
-func (m *maker) comparePreloaded(ours, theirs string) {
+func (m *task) comparePreloaded(ours, theirs string) {
 	there := strings.Split(theirs, ",")
 	for i := range there {
 		there[i] = strings.TrimSpace(there[i])

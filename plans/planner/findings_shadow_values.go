@@ -48,13 +48,13 @@ type inside struct {
 }
 
 // valuesOfOneServer finds columns that hold what another server does not know.
-func (m *maker) valuesOfOneServer(ctx context.Context) error {
+func (m *survey) valuesOfOneServer(ctx context.Context) error {
 	return m.eachHeld(ctx, m.valueOfOneServer)
 }
 
 // eachHeld looks at the columns of all copied tables, with what they hold and
 // where in them.
-func (m *maker) eachHeld(ctx context.Context, look func(context.Context, *plans.Table, plans.Column, []held) error) error {
+func (m *survey) eachHeld(ctx context.Context, look func(context.Context, *plans.Table, plans.Column, []held) error) error {
 	nested, err := m.nestedValues(ctx)
 	if err != nil {
 		return err
@@ -74,7 +74,7 @@ func (m *maker) eachHeld(ctx context.Context, look func(context.Context, *plans.
 }
 
 // nestedValues looks into the types of all captured tables at once.
-func (m *maker) nestedValues(ctx context.Context) ([]inside, error) {
+func (m *survey) nestedValues(ctx context.Context) ([]inside, error) {
 	var tables []uint32
 	for _, s := range m.plan.Sources {
 		tables = append(tables, s.OID)
@@ -92,7 +92,7 @@ func (m *maker) nestedValues(ctx context.Context) ([]inside, error) {
 // heldIn are the places in a column's values, as the shadow gets them: what an
 // expression gives is known by its type alone, a column that is copied as it is
 // by what production's is made of.
-func (m *maker) heldIn(t *plans.Table, c plans.Column, nested []inside) (all []held) {
+func (m *survey) heldIn(t *plans.Table, c plans.Column, nested []inside) (all []held) {
 	if c.Expression == "" {
 		return nil
 	}
@@ -115,13 +115,13 @@ func (m *maker) heldIn(t *plans.Table, c plans.Column, nested []inside) (all []h
 	return all
 }
 
-func (m *maker) sourceOf(t *plans.Table) *plans.Source {
+func (m *task) sourceOf(t *plans.Table) *plans.Source {
 	return &m.plan.Sources[slices.IndexFunc(m.plan.Sources, func(s plans.Source) bool { return s.N == t.Source })]
 }
 
 // sameType: the column keeps its type, whose attributes cannot change theirs as
 // long as a column is of it.
-func (m *maker) sameType(source *plans.Source, name string, t *plans.Table, c plans.Column) bool {
+func (m *survey) sameType(source *plans.Source, name string, t *plans.Table, c plans.Column) bool {
 	table := m.before.ByName(source.Name)
 	if table == nil {
 		return false
@@ -152,7 +152,7 @@ func reached(value string, steps []string) string {
 }
 
 // valueOfOneServer tells of each kind of place at most once.
-func (m *maker) valueOfOneServer(ctx context.Context, t *plans.Table, c plans.Column, places []held) error {
+func (m *survey) valueOfOneServer(ctx context.Context, t *plans.Table, c plans.Column, places []held) error {
 	object := t.Final.String() + "." + c.Shadow
 	if i := slices.IndexFunc(places, func(h held) bool { return numbering[h.typ] != "" }); i >= 0 {
 		m.warning("server-numbers", object, fmt.Sprintf("type %s holds %s, which is copied as it is and means something else, or nothing, on the shadow's server: numbers there may be smaller than those that the column holds", places[i].what, numbering[places[i].typ]),
@@ -185,7 +185,7 @@ const lookAtValues = 10 * time.Second
 // namesObjects asks production whether a place holds a number that initdb did
 // not give, nor an extension's object, which the shadow has by its name. ACCESS
 // SHARE for [lookAtValues] at the most; past that an error with a SQLSTATE.
-func (m *maker) namesObjects(ctx context.Context, t *plans.Table, h held) (names bool, err error) {
+func (m *survey) namesObjects(ctx context.Context, t *plans.Table, h held) (names bool, err error) {
 	source := m.sourceOf(t)
 	query := fmt.Sprintf(`SELECT EXISTS (SELECT FROM %s AS %s%s
 		WHERE held.value::pg_catalog.%s::pg_catalog.oid >= 16384 AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d

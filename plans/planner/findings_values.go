@@ -21,14 +21,14 @@ var identified = map[string][2]string{
 // objectsInRows finds rows that name, by its number, what the swap replaces: the
 // new table has another oid than the one that regclass wrote down, and the number
 // goes on naming the old one. Each column is read for [lookAtValues] at the most.
-func (m *maker) objectsInRows(ctx context.Context) error {
+func (m *survey) objectsInRows(ctx context.Context) error {
 	if m.plan.Elsewhere {
 		return nil // they are looked at likewise there
 	}
 	return m.eachHeld(ctx, m.objectsInColumn)
 }
 
-func (m *maker) objectsInColumn(ctx context.Context, t *plans.Table, c plans.Column, places []held) error {
+func (m *survey) objectsInColumn(ctx context.Context, t *plans.Table, c plans.Column, places []held) error {
 	for _, h := range places {
 		if h.typ != "oid" && referring[h.typ] == "" {
 			continue
@@ -50,7 +50,7 @@ func (m *maker) objectsInColumn(ctx context.Context, t *plans.Table, c plans.Col
 	return nil
 }
 
-func (m *maker) objectReference(t *plans.Table, c plans.Column, h held, name string) {
+func (m *task) objectReference(t *plans.Table, c plans.Column, h held, name string) {
 	object := t.Final.String() + "." + c.Shadow
 	if h.typ == "oid" {
 		m.warning("object-reference", object, fmt.Sprintf("some numbers are those of objects that the upgrade replaces (%s, say): if that is what they mean, they go on naming the old ones", name),
@@ -63,7 +63,7 @@ func (m *maker) objectReference(t *plans.Table, c plans.Column, h held, name str
 
 // replacedObject is one that a place names and that the swap replaces; empty:
 // there is none. ACCESS SHARE on the table.
-func (m *maker) replacedObject(ctx context.Context, t *plans.Table, h held) (name string, err error) {
+func (m *survey) replacedObject(ctx context.Context, t *plans.Table, h held) (name string, err error) {
 	source := m.sourceOf(t)
 	query := fmt.Sprintf(`SELECT o.name FROM %s AS %s%s
 		JOIN (%s) AS o ON o.oid = held.value::pg_catalog.%s::pg_catalog.oid LIMIT 1`,

@@ -40,7 +40,7 @@ type sourceDraft struct {
 	plan       plans.Source
 }
 
-func (m *maker) readTrace(ctx context.Context) (err error) {
+func (m *trial) readTrace(ctx context.Context) (err error) {
 	if m.trace.marks, err = syntax.ReadMarks(ctx, m.scratch.db); err != nil {
 		return err
 	}
@@ -49,7 +49,7 @@ func (m *maker) readTrace(ctx context.Context) (err error) {
 }
 
 // inferTables decides for each table of the shadow where its rows come from.
-func (m *maker) inferTables(context.Context) error {
+func (m *lineage) inferTables() error {
 	now, err := time.Parse(time.RFC3339Nano, m.plan.StartedAt)
 	if err != nil {
 		return err
@@ -76,7 +76,7 @@ func (m *maker) inferTables(context.Context) error {
 
 // spellType spells a type for expressions that run in production while the
 // shadow stands beside it.
-func (m *maker) spellType(oid uint32) (string, bool) {
+func (m *lineage) spellType(oid uint32) (string, bool) {
 	for _, t := range m.after.Types {
 		if t.OID == oid {
 			return m.spell(t.Name, oid, t.Extension), true
@@ -90,7 +90,7 @@ func (m *maker) spellType(oid uint32) (string, bool) {
 	return "", false
 }
 
-func (m *maker) spell(n pg.Name, oid uint32, extension bool) string {
+func (m *lineage) spell(n pg.Name, oid uint32, extension bool) string {
 	if extension || m.shared[oid] {
 		return n.Quoted()
 	}
@@ -98,7 +98,7 @@ func (m *maker) spell(n pg.Name, oid uint32, extension bool) string {
 }
 
 // changedType: production and shadow both have it, but not the same one.
-func (m *maker) changedType(oid uint32) bool {
+func (m *lineage) changedType(oid uint32) bool {
 	i := slices.IndexFunc(m.after.Types, func(t *catalog.Type) bool { return t.OID == oid })
 	if i >= 0 {
 		t := m.after.Types[i]
@@ -108,7 +108,7 @@ func (m *maker) changedType(oid uint32) bool {
 	return t >= 0 && m.moving(m.after.Tables[t].Name.Schema)
 }
 
-func (m *maker) spellFunction(oid uint32) (string, bool) {
+func (m *lineage) spellFunction(oid uint32) (string, bool) {
 	for _, f := range m.after.Functions {
 		if f.OID == oid {
 			return m.spell(f.Name, oid, f.Extension), true
@@ -119,7 +119,7 @@ func (m *maker) spellFunction(oid uint32) (string, bool) {
 
 // lookUpRules finds what the plan file says about each table: by the name in
 // production of what it is copied from, or by its own.
-func (m *maker) lookUpRules() {
+func (m *lineage) lookUpRules() {
 	used := map[pg.Name]bool{}
 	for _, d := range m.tables {
 		names := []pg.Name{d.after.Name}
@@ -141,7 +141,7 @@ func (m *maker) lookUpRules() {
 	}
 }
 
-func (m *maker) feeds(source uint32) int {
+func (m *lineage) feeds(source uint32) int {
 	n := 0
 	for _, d := range m.tables {
 		if d.fed && d.feed.Source == source {
@@ -152,7 +152,7 @@ func (m *maker) feeds(source uint32) int {
 }
 
 // void: the plan file describes by hand what a notice is about.
-func (m *maker) void(n syntax.Notice) bool {
+func (m *lineage) void(n syntax.Notice) bool {
 	i := slices.IndexFunc(m.tables, func(d *tableDraft) bool { return n.Table != 0 && d.after.OID == n.Table })
 	if i < 0 || !m.tables[i].ruled {
 		return false
@@ -173,7 +173,7 @@ func (m *maker) void(n syntax.Notice) bool {
 
 // changesOutside finds what the migrations changed in schemas that do not move:
 // the shadow holds none of it, so it would be lost.
-func (m *maker) changesOutside() {
+func (m *lineage) changesOutside() {
 	for _, s := range m.after.Schemas {
 		if _, there := m.before.Schema(s.Name); !there && !m.moving(s.Name) {
 			m.opaque("outside-change", s.Name, m.naming(s.Name, "schema"), "the migrations make this schema, which production.schemas does not name",
@@ -203,7 +203,7 @@ func (m *maker) changesOutside() {
 
 // describeOutside lists functions, types and sequences of schemas that do not
 // move.
-func (m *maker) describeOutside(c *catalog.Catalog) map[pg.Name]string {
+func (m *lineage) describeOutside(c *catalog.Catalog) map[pg.Name]string {
 	all := map[pg.Name]string{}
 	for _, f := range c.Functions {
 		if !m.moving(f.Name.Schema) {
@@ -223,7 +223,7 @@ func (m *maker) describeOutside(c *catalog.Catalog) map[pg.Name]string {
 	return all
 }
 
-func (m *maker) compareOutside(before, after map[pg.Name]string) {
+func (m *lineage) compareOutside(before, after map[pg.Name]string) {
 	for n, definition := range after {
 		if was, there := before[n]; !there {
 			m.outsideChange(n, "make it")
@@ -244,7 +244,7 @@ func nameOnly(name string) string {
 	return name
 }
 
-func (m *maker) outsideChange(n pg.Name, what string) {
+func (m *lineage) outsideChange(n pg.Name, what string) {
 	m.opaque("outside-change", n.String(), m.naming(nameOnly(n.Name)), fmt.Sprintf("the migrations %s, but schema %s is not in production.schemas", what, n.Schema),
 		"add "+n.Schema+" to production.schemas")
 }

@@ -22,7 +22,7 @@ type alteration struct {
 
 // alteration of the values of a type, by its oid in scratch; the zero value
 // where they stay what they are.
-func (m *maker) alteration(oid uint32) alteration {
+func (m *lineage) alteration(oid uint32) alteration {
 	after, before := typeOf(m.after, oid), typeOf(m.before, oid)
 	if after == nil || before == nil || after.Kind != "e" {
 		return alteration{inside: m.alteredInside(oid, map[uint32]bool{})}
@@ -31,7 +31,7 @@ func (m *maker) alteration(oid uint32) alteration {
 }
 
 // alteredType: the text of an old value is not that of the new one.
-func (m *maker) alteredType(oid uint32) bool {
+func (m *lineage) alteredType(oid uint32) bool {
 	a := m.alteration(oid)
 	return len(a.labels) > 0 || a.inside != ""
 }
@@ -56,7 +56,7 @@ func relabelled(before, after *catalog.Type) map[string]string {
 }
 
 // alteredInside names an altered type among those that a type is made of.
-func (m *maker) alteredInside(oid uint32, seen map[uint32]bool) string {
+func (m *lineage) alteredInside(oid uint32, seen map[uint32]bool) string {
 	if seen[oid] {
 		return ""
 	}
@@ -88,7 +88,7 @@ func tableOfRows(c *catalog.Catalog, rowType uint32) *catalog.Table {
 }
 
 // alteredRow: a table's row type changes with the table.
-func (m *maker) alteredRow(after *catalog.Table, seen map[uint32]bool) string {
+func (m *lineage) alteredRow(after *catalog.Table, seen map[uint32]bool) string {
 	before := m.before.ByOID(after.OID)
 	if before == nil {
 		return ""
@@ -138,7 +138,7 @@ func (a alteration) replaced(value string) string {
 }
 
 // shadowColumn is a column of the shadow's table as the catalog has it.
-func (m *maker) shadowColumn(t *plans.Table, name string) catalog.Column {
+func (m *survey) shadowColumn(t *plans.Table, name string) catalog.Column {
 	c, _ := m.after.ByName(t.Final).ColumnNamed(name)
 	return c
 }

@@ -14,7 +14,7 @@ const madeKeys = -1_000_000
 
 // indexable: a B-tree takes the key's columns. Production's own key has one over
 // the same values, and types that others were cast to have theirs.
-func (m *maker) indexable(d *tableDraft) bool {
+func (m *mapping) indexable(d *tableDraft) bool {
 	if d.plan.Feed != plans.Copied {
 		return false
 	}
@@ -31,7 +31,7 @@ func (m *maker) indexable(d *tableDraft) bool {
 // makeKeyIndexes gives an index to the keys that no index of the upgraded table
 // serves (it was partitioned, say, and its primary key begins with another
 // column). It stands while the run follows, and the swap drops it.
-func (m *maker) makeKeyIndexes() {
+func (m *lineage) makeKeyIndexes() {
 	for i, d := range m.tables {
 		if !d.makesKey {
 			continue
@@ -48,7 +48,7 @@ func (m *maker) makeKeyIndexes() {
 }
 
 // noKeyIndex says what is done for a key that no index serves.
-func (m *maker) noKeyIndex(d *tableDraft) {
+func (m *mapping) noKeyIndex(d *tableDraft) {
 	columns := strings.Join(shadowColumns(d.plan.Key), ", ")
 	d.makesKey = m.indexable(d)
 	if d.makesKey {

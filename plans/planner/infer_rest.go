@@ -14,7 +14,7 @@ import (
 )
 
 // sequences lists those that the shadow has of its own.
-func (m *maker) sequences() {
+func (m *mapping) sequences() {
 	for _, s := range m.after.Sequences {
 		if !m.moving(s.Name.Schema) || m.shared[s.OID] || s.Extension {
 			continue
@@ -46,7 +46,7 @@ func sequenceByOID(c *catalog.Catalog, oid uint32) *catalog.Sequence {
 // views lists the materialized views to fill: those filled in production, and
 // those that the migrations filled. pg_dump's order is one in which each comes
 // after what it reads.
-func (m *maker) views() {
+func (m *mapping) views() {
 	for _, e := range m.plan.Entries {
 		if e.Tag != "MATERIALIZED VIEW" {
 			continue
@@ -73,7 +73,7 @@ func (m *maker) views() {
 }
 
 // foreignKeys lists those that production does not guarantee already.
-func (m *maker) foreignKeys() {
+func (m *lineage) foreignKeys() {
 	for _, k := range m.after.Constraints {
 		t, ref := m.after.ByOID(k.Table), m.after.ByOID(k.References)
 		if k.Kind != "f" || k.Parent != 0 || !k.Validated || t == nil || ref == nil || !m.moving(t.Name.Schema) || m.guaranteed(k) {
@@ -92,7 +92,7 @@ func (m *maker) foreignKeys() {
 // guaranteed: production has the same constraint, valid, by whatever name and
 // oid (a change of a column's type makes it anew), and the values on both sides
 // are production's own.
-func (m *maker) guaranteed(k *catalog.Constraint) bool {
+func (m *lineage) guaranteed(k *catalog.Constraint) bool {
 	same := func(b *catalog.Constraint) bool {
 		return b.Kind == "f" && b.Validated && b.Table == k.Table && b.References == k.References &&
 			slices.Equal(b.Columns, k.Columns) && slices.Equal(b.RefColumns, k.RefColumns)
@@ -102,7 +102,7 @@ func (m *maker) guaranteed(k *catalog.Constraint) bool {
 }
 
 // asItWas: the columns hold production's values of the same columns.
-func (m *maker) asItWas(table uint32, columns []int16) bool {
+func (m *lineage) asItWas(table uint32, columns []int16) bool {
 	before, after := m.before.ByOID(table), m.after.ByOID(table)
 	if before == nil || after == nil {
 		return false
@@ -133,12 +133,12 @@ func sameValues(before, after string) bool {
 	return before == after || slices.Contains(integers, before) && slices.Contains(integers, after)
 }
 
-func (m *maker) whole(table uint32) bool {
+func (m *lineage) whole(table uint32) bool {
 	d := m.draft(table)
 	return d == nil || d.plan.Where == ""
 }
 
-func (m *maker) draft(oid uint32) *tableDraft {
+func (m *lineage) draft(oid uint32) *tableDraft {
 	for _, d := range m.tables {
 		if d.after.OID == oid {
 			return d
@@ -148,7 +148,7 @@ func (m *maker) draft(oid uint32) *tableDraft {
 }
 
 // dropped tells which tables and columns of production the shadow leaves out.
-func (m *maker) dropped() {
+func (m *mapping) dropped() {
 	for _, b := range m.before.Tables {
 		if !m.moving(b.Name.Schema) || !b.HoldsRows() || b.IsPartition() || b.Extension || b.Name == m.version.table {
 			continue
@@ -166,7 +166,7 @@ func (m *maker) dropped() {
 	}
 }
 
-func (m *maker) dropsTable(b *catalog.Table) {
+func (m *lineage) dropsTable(b *catalog.Table) {
 	d := m.draft(b.OID)
 	switch {
 	case d != nil && d.plan.Feed == plans.Skipped:
@@ -179,7 +179,7 @@ func (m *maker) dropsTable(b *catalog.Table) {
 	}
 }
 
-func (m *maker) columnKept(s *sourceDraft, c catalog.Column) bool {
+func (m *mapping) columnKept(s *sourceDraft, c catalog.Column) bool {
 	if c.Generated != "" {
 		return true
 	}
@@ -192,7 +192,7 @@ func (m *maker) columnKept(s *sourceDraft, c catalog.Column) bool {
 
 // resultTypes lists the columns by which a prepared statement fails once after
 // the swap: "cached plan must not change result type".
-func (m *maker) resultTypes() {
+func (m *lineage) resultTypes() {
 	if m.plan.Elsewhere {
 		return // sessions there are new ones
 	}
@@ -217,7 +217,7 @@ func (m *maker) resultTypes() {
 }
 
 // leftOutOfHashes tells which columns verification does not compare.
-func (m *maker) leftOutOfHashes() {
+func (m *lineage) leftOutOfHashes() {
 	for _, d := range m.tables {
 		var names []string
 		for _, c := range d.plan.Columns {
@@ -232,7 +232,7 @@ func (m *maker) leftOutOfHashes() {
 }
 
 // trueType is a column's type by the name it has after the swap.
-func (m *maker) trueType(c catalog.Column) string {
+func (m *lineage) trueType(c catalog.Column) string {
 	for _, t := range m.after.Tables {
 		for _, a := range t.Columns {
 			if a.TypeOID == c.TypeOID && a.Typmod == c.Typmod {
@@ -244,7 +244,7 @@ func (m *maker) trueType(c catalog.Column) string {
 }
 
 // readTypeEquals reads the equality of each type's default btree operator class.
-func (m *maker) readTypeEquals(ctx context.Context) error {
+func (m *draft) readTypeEquals(ctx context.Context) error {
 	m.typeEquals = map[uint32]string{}
 	rows, err := m.scratch.db.Query(ctx, `SELECT c.opcintype, n.nspname, o.oprname
 		FROM pg_opclass c

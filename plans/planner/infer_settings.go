@@ -26,8 +26,8 @@ type settler struct {
 }
 
 // settle wraps the expressions that need it. Last of all that read expressions.
-func (m *maker) settle(ctx context.Context) error {
-	v := &validator{maker: m}
+func (m *draft) settle(ctx context.Context) error {
+	v := &validator{draft: m}
 	var err error
 	if v.db, err = v.open(ctx, m.plan.SearchPath); err != nil {
 		return err
@@ -46,7 +46,7 @@ func (m *maker) settle(ctx context.Context) error {
 }
 
 // workSettings are those of the sessions that copy, replay and verify.
-func (m *maker) workSettings() map[string]string {
+func (m *survey) workSettings() map[string]string {
 	all := maps.Clone(m.session.Texts)
 	for name := range all {
 		if pinned, ok := pg.Pinned(name); ok {

@@ -11,7 +11,7 @@ import (
 )
 
 // fillSource writes down a production table.
-func (m *maker) fillSource(s *sourceDraft, n int) {
+func (m *mapping) fillSource(s *sourceDraft, n int) {
 	t, p := s.production, &s.plan
 	p.N, p.Name, p.OID, p.Kind = n, t.Name, t.OID, m.kind(m.production, t)
 	p.Frozen, p.Unlogged = s.frozen, t.Persistence == "u"
@@ -38,7 +38,7 @@ func (m *maker) fillSource(s *sourceDraft, n int) {
 }
 
 // members lists the partition tree, root first, and adds up its size.
-func (m *maker) members(s *sourceDraft) {
+func (m *mapping) members(s *sourceDraft) {
 	p := &s.plan
 	tree := []*catalog.Table{s.production}
 	for _, t := range m.production.Tables {
@@ -61,7 +61,7 @@ func (m *maker) members(s *sourceDraft) {
 
 // matchInheritance: an entry on the parent touches its key in each descendant,
 // so all must have the parent's key.
-func (m *maker) matchInheritance(all []*sourceDraft) {
+func (m *mapping) matchInheritance(all []*sourceDraft) {
 	for _, s := range all {
 		for _, a := range all {
 			if s == a || s.index == nil || a.index == nil || !m.descends(s.production, a.production.OID) {
@@ -77,7 +77,7 @@ func (m *maker) matchInheritance(all []*sourceDraft) {
 	}
 }
 
-func (m *maker) keyNames(s *sourceDraft) []string {
+func (m *mapping) keyNames(s *sourceDraft) []string {
 	var names []string
 	for _, k := range s.index.Keys {
 		c, _ := s.production.Column(k.Num)
@@ -86,7 +86,7 @@ func (m *maker) keyNames(s *sourceDraft) []string {
 	return names
 }
 
-func (m *maker) sameKey(t *catalog.Table, names []string) *catalog.Index {
+func (m *mapping) sameKey(t *catalog.Table, names []string) *catalog.Index {
 	for _, i := range m.keyCandidates(t, (*catalog.Index).Usable) {
 		var have []string
 		for _, k := range i.Keys {
@@ -101,7 +101,7 @@ func (m *maker) sameKey(t *catalog.Table, names []string) *catalog.Index {
 }
 
 // descends reports whether a table inherits, at whatever distance, from another.
-func (m *maker) descends(t *catalog.Table, from uint32) bool {
+func (m *mapping) descends(t *catalog.Table, from uint32) bool {
 	if t == nil || t.IsPartition() {
 		return false
 	}
@@ -110,7 +110,7 @@ func (m *maker) descends(t *catalog.Table, from uint32) bool {
 	})
 }
 
-func (m *maker) ancestors(s *sourceDraft) []int {
+func (m *mapping) ancestors(s *sourceDraft) []int {
 	var all []int
 	for _, a := range m.sources {
 		if a != s && m.descends(s.production, a.production.OID) {
@@ -123,7 +123,7 @@ func (m *maker) ancestors(s *sourceDraft) []int {
 
 // watchSources makes sources of the tables that derived ones are computed from,
 // and notes the columns whose old values must be journalled.
-func (m *maker) watchSources() {
+func (m *mapping) watchSources() {
 	for _, d := range m.tables {
 		if d.plan.Feed != plans.Derived {
 			continue
@@ -144,7 +144,7 @@ func (m *maker) watchSources() {
 	}
 }
 
-func (m *maker) checkWatch(d *tableDraft, b *catalog.Table, k planfile.KeyRule, p plans.WatchPair) {
+func (m *mapping) checkWatch(d *tableDraft, b *catalog.Table, k planfile.KeyRule, p plans.WatchPair) {
 	_, source := b.ColumnNamed(p.Column)
 	_, shadow := d.final.ColumnNamed(p.Shadow)
 	if source && shadow {
@@ -158,7 +158,7 @@ func (m *maker) checkWatch(d *tableDraft, b *catalog.Table, k planfile.KeyRule, 
 		Message: "there is no such column", Fix: "correct key: {" + k.Source.String() + ": {column: derived column}}"})
 }
 
-func (m *maker) fillWatches() {
+func (m *mapping) fillWatches() {
 	for _, d := range m.tables {
 		if d.plan.Feed != plans.Derived {
 			continue
@@ -177,7 +177,7 @@ func (m *maker) fillWatches() {
 }
 
 // reverse says how production's columns come back from the shadow's row.
-func (m *maker) reverse(d *tableDraft) {
+func (m *mapping) reverse(d *tableDraft) {
 	if d.plan.Feed != plans.Copied {
 		return
 	}
@@ -204,7 +204,7 @@ func wayBack(shadow plans.Column, production catalog.Column) string {
 	return pg.Ident(shadow.Shadow) + "::" + production.Type
 }
 
-func (m *maker) notReversible(d *tableDraft, column string) {
+func (m *mapping) notReversible(d *tableDraft, column string) {
 	level := plans.Warning
 	if !m.file.Watch.Enabled {
 		return

@@ -14,10 +14,7 @@ import (
 )
 
 // writeMapping fills the plan's tables and sources.
-func (m *maker) writeMapping(ctx context.Context) error {
-	if err := m.readTypeEquals(ctx); err != nil {
-		return err
-	}
+func (m *mapping) writeMapping() error {
 	for _, d := range m.tables {
 		d.final = m.final.ByOID(d.after.OID)
 		m.feedTable(d)
@@ -45,7 +42,7 @@ func (m *maker) writeMapping(ctx context.Context) error {
 }
 
 // feedTable decides which kind of feed a table has.
-func (m *maker) feedTable(d *tableDraft) {
+func (m *mapping) feedTable(d *tableDraft) {
 	p := &d.plan
 	p.Shadow, p.Final, p.Source = d.final.Name, d.after.Name, -1
 	p.Kind, p.Unlogged = m.kind(m.after, d.after), d.after.Persistence == "u"
@@ -70,7 +67,7 @@ func (m *maker) feedTable(d *tableDraft) {
 	}
 }
 
-func (m *maker) kind(c *catalog.Catalog, t *catalog.Table) plans.Kind {
+func (m *mapping) kind(c *catalog.Catalog, t *catalog.Table) plans.Kind {
 	switch {
 	case t.Kind == "p":
 		return plans.Partitioned
@@ -82,7 +79,7 @@ func (m *maker) kind(c *catalog.Catalog, t *catalog.Table) plans.Kind {
 
 // source finds or makes the draft of a production table, a partition's tree as
 // a whole.
-func (m *maker) source(oid uint32) *sourceDraft {
+func (m *mapping) source(oid uint32) *sourceDraft {
 	before := m.before.Root(m.before.ByOID(oid))
 	if s := m.sources[before.OID]; s != nil {
 		return s
@@ -93,7 +90,7 @@ func (m *maker) source(oid uint32) *sourceDraft {
 }
 
 // freezeTables marks tables whose writes are refused; some feed nothing.
-func (m *maker) freezeTables() {
+func (m *mapping) freezeTables() {
 	for _, r := range m.file.Tables {
 		if b := m.before.ByName(r.Name); r.Freeze && b != nil {
 			m.source(b.OID).frozen = true
@@ -109,7 +106,7 @@ type leftRows struct {
 
 // readRows reads them under the true names: planning a query may call functions
 // that an index's expressions name, and these call others by name.
-func (m *maker) readRows(ctx context.Context) error {
+func (m *trial) readRows(ctx context.Context) error {
 	m.rows = map[uint32]leftRows{}
 	for _, t := range m.after.Tables {
 		if !m.moving(t.Name.Schema) || !t.HoldsRows() || t.IsPartition() || t.Extension || t.Name == m.version.table {
@@ -138,7 +135,7 @@ func (m *maker) readRows(ctx context.Context) error {
 }
 
 // carry takes the rows that the migrations left in scratch along.
-func (m *maker) carry(d *tableDraft) {
+func (m *mapping) carry(d *tableDraft) {
 	left := m.rows[d.after.OID]
 	switch {
 	case left.count == 0:
@@ -151,14 +148,14 @@ func (m *maker) carry(d *tableDraft) {
 }
 
 // blamed: some statement was named already that changes the table's rows.
-func (m *maker) blamed(n pg.Name) bool {
+func (m *mapping) blamed(n pg.Name) bool {
 	return slices.ContainsFunc(m.plan.Findings, func(f plans.Finding) bool {
 		return f.Code == syntax.CodeBackfill && (f.Object == n.String() || strings.HasPrefix(f.Object, n.String()+"."))
 	})
 }
 
 // columns says what each column is filled with.
-func (m *maker) columns(d *tableDraft) {
+func (m *mapping) columns(d *tableDraft) {
 	for name, e := range d.rules.Columns {
 		if _, ok := d.final.ColumnNamed(name); !ok {
 			m.find(plans.Finding{Level: plans.Blocker, Code: "transform-invalid", Object: d.after.Name.String() + "." + name, Where: m.file.WhereLine(e.Line),
@@ -170,7 +167,7 @@ func (m *maker) columns(d *tableDraft) {
 	}
 }
 
-func (m *maker) column(d *tableDraft, c catalog.Column) plans.Column {
+func (m *mapping) column(d *tableDraft, c catalog.Column) plans.Column {
 	out := plans.Column{Shadow: c.Name, Type: c.Type, Generated: c.Generated != "", Identity: c.Identity != "", Origin: plans.FromLineage}
 	if out.Generated {
 		return out
@@ -201,7 +198,7 @@ func columnOrigin(o syntax.Origin) plans.ColumnOrigin {
 }
 
 // writeTables numbers the tables in the order of their names.
-func (m *maker) writeTables() {
+func (m *lineage) writeTables() {
 	slices.SortFunc(m.tables, func(a, b *tableDraft) int {
 		return strings.Compare(a.plan.Shadow.Quoted(), b.plan.Shadow.Quoted())
 	})

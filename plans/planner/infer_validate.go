@@ -18,11 +18,11 @@ import (
 // validate parses what copying will run, in scratch as production will be while
 // the shadow stands beside it: production's tables are put back under their true
 // names. Nothing is executed over rows.
-func (m *maker) validate(ctx context.Context) error {
+func (m *draft) validate(ctx context.Context) error {
 	if err := m.putBack(ctx); err != nil {
 		return err
 	}
-	v := &validator{maker: m}
+	v := &validator{draft: m}
 	var err error
 	if v.db, err = v.open(ctx, m.plan.SearchPath); err != nil {
 		return err
@@ -38,7 +38,7 @@ func (m *maker) validate(ctx context.Context) error {
 
 // putBack restores production's tables, with the types and functions they need,
 // next to the shadow. What fails here is not needed, or shows in a transform.
-func (m *maker) putBack(ctx context.Context) error {
+func (m *trial) putBack(ctx context.Context) error {
 	wanted := map[string]bool{"TYPE": true, "SHELL TYPE": true, "DOMAIN": true, "FUNCTION": true, "PROCEDURE": true, "AGGREGATE": true,
 		"OPERATOR": true, "OPERATOR FAMILY": true, "OPERATOR CLASS": true, "COLLATION": true, "SEQUENCE": true, "TABLE": true, "VIEW": true,
 		// a generated column's expression, to_tsvector(configuration, text)
@@ -64,7 +64,7 @@ func (m *maker) putBack(ctx context.Context) error {
 	return ctx.Err()
 }
 
-func (m *maker) sharedNamed(e pgdump.Entry) bool {
+func (m *task) sharedNamed(e pgdump.Entry) bool {
 	return slices.ContainsFunc(m.plan.Shared, func(s plans.Shared) bool {
 		return s.Name == pg.Name{Schema: e.Schema, Name: e.Name}
 	})
@@ -72,7 +72,7 @@ func (m *maker) sharedNamed(e pgdump.Entry) bool {
 
 // validator checks transforms on a session with production's search_path.
 type validator struct {
-	*maker
+	*draft
 	db *pgx.Conn
 }
 

@@ -37,7 +37,7 @@ func orderColumns(entries []pgdump.Entry, c *catalog.Catalog) (ordered []pgdump.
 }
 
 // otherOrder warns of tables whose columns come in another order.
-func (m *maker) otherOrder(tables []pg.Name) {
+func (m *task) otherOrder(tables []pg.Name) {
 	for _, t := range tables {
 		for _, s := range m.plan.Schemas {
 			if s.Shadow == t.Schema {

@@ -40,7 +40,7 @@ const powersSQL = `SELECT array_remove(ARRAY[CASE WHEN o.rolsuper THEN 'SUPERUSE
 
 // mayRead is the advice that lets pg_dump read the structure: the rows of the
 // tables of this database may be read then, of no other one.
-func (m *maker) mayRead() string {
+func (m *survey) mayRead() string {
 	var schemas []string
 	for _, s := range m.production.Schemas {
 		schemas = append(schemas, s.Name)

@@ -30,7 +30,7 @@ type standing struct {
 	dirty  bool
 }
 
-func (m *maker) connect(ctx context.Context) error {
+func (m *survey) connect(ctx context.Context) error {
 	var err error
 	if m.session, err = catalog.ReadSession(ctx, m.file.Production.DSN, syntax.Settings); err == nil {
 		m.db, err = pg.Connect(ctx, m.file.Production.DSN, pg.Options{Component: "plan"})
@@ -45,7 +45,7 @@ func (m *maker) connect(ctx context.Context) error {
 const sqlASCII = "SQL_ASCII"
 
 // lookAtProduction checks all that needs no scratch database.
-func (m *maker) lookAtProduction(ctx context.Context) error {
+func (m *survey) lookAtProduction(ctx context.Context) error {
 	m.plan.SearchPath = m.session.Path
 	_, order, _ := strings.Cut(m.session.DateStyle, ", ")
 	m.plan.Session = map[string]string{"TimeZone": m.session.TimeZone, "DateStyle": "ISO, " + order}
@@ -84,7 +84,7 @@ func (m *maker) lookAtProduction(ctx context.Context) error {
 	return m.findPgDump(ctx)
 }
 
-func (m *maker) readProduction(ctx context.Context) error {
+func (m *survey) readProduction(ctx context.Context) error {
 	return pg.RepeatableRead(ctx, m.db, func(tx pgx.Tx) (err error) {
 		if m.production, err = catalog.Read(ctx, tx); err != nil {
 			return err
@@ -93,7 +93,7 @@ func (m *maker) readProduction(ctx context.Context) error {
 	})
 }
 
-func (m *maker) schemasAbsent() bool {
+func (m *survey) schemasAbsent() bool {
 	absent := false
 	for _, s := range m.file.Production.Schemas {
 		if _, ok := m.production.Schema(s); !ok {
@@ -106,7 +106,7 @@ func (m *maker) schemasAbsent() bool {
 }
 
 // readVersion finds golang-migrate's table and what it says, and how far to go.
-func (m *maker) readVersion(ctx context.Context) error {
+func (m *survey) readVersion(ctx context.Context) error {
 	if m.migrations == nil {
 		return m.readVersionAsIs(ctx)
 	}
@@ -123,7 +123,7 @@ func (m *maker) readVersion(ctx context.Context) error {
 	return m.judgeVersion()
 }
 
-func (m *maker) versionUnreadable(err error) error {
+func (m *survey) versionUnreadable(err error) error {
 	if pg.State(err) != pg.InsufficientPriv {
 		return fmt.Errorf("read %s: %w", m.version.table, err)
 	}
@@ -134,7 +134,7 @@ func (m *maker) versionUnreadable(err error) error {
 
 // findVersionTable looks along the session's search_path; golang-migrate
 // itself makes it in the first schema there.
-func (m *maker) findVersionTable() error {
+func (m *survey) findVersionTable() error {
 	name, schemas := m.file.Migrations.Table, m.session.Schemas
 	if name == "" {
 		name = "schema_migrations"
@@ -157,7 +157,7 @@ func (m *maker) findVersionTable() error {
 	return nil
 }
 
-func (m *maker) judgeVersion() error {
+func (m *survey) judgeVersion() error {
 	v := &m.version
 	if v.number == nil && m.file.Migrations.From != nil {
 		v.number = m.file.Migrations.From
@@ -180,7 +180,7 @@ func (m *maker) judgeVersion() error {
 	return m.chooseTarget()
 }
 
-func (m *maker) chooseTarget() error {
+func (m *survey) chooseTarget() error {
 	from, to := m.version.number, m.migrations.Newest()
 	if want := m.file.Migrations.Version; want != nil {
 		to = *want
@@ -204,7 +204,7 @@ func (m *maker) chooseTarget() error {
 	return m.settleCut()
 }
 
-func (m *maker) schemasEmpty() bool {
+func (m *survey) schemasEmpty() bool {
 	return !slices.ContainsFunc(m.production.Tables, func(t *catalog.Table) bool {
 		return m.moving(t.Name.Schema) && !t.Extension
 	})

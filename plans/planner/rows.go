@@ -26,10 +26,10 @@ import (
 
 // proof compares what the plan says of a sample with what the migrations did.
 type proof struct {
-	*maker
+	*draft
 	sample      *drawing
 	rowsScratch *scratch
-	there       *maker
+	there       *trial
 	open        map[string]bool // foreign keys that the sample may break without production doing so
 	after       *catalog.Catalog
 	absent      map[uint32]bool // tables of production's, by oid there, that the comparison lacks
@@ -37,17 +37,17 @@ type proof struct {
 }
 
 // damage is for tests: it falsifies a plan before it is proved.
-var damage func(*maker)
+var damage func(*draft)
 
 // proveOnRows proves the plan on rows of production's, where it has any.
-func (m *maker) proveOnRows(ctx context.Context) (err error) {
+func (m *draft) proveOnRows(ctx context.Context) (err error) {
 	if damage != nil {
 		damage(m)
 	}
 	if !m.provable() {
 		return nil
 	}
-	p := &proof{maker: m}
+	p := &proof{draft: m}
 	made, open := m.keysMade()
 	p.open = open
 	if p.sample, err = m.drawRows(ctx, made); err != nil {
@@ -78,7 +78,7 @@ func (m *maker) proveOnRows(ctx context.Context) (err error) {
 
 // provable: there are rows to take, migrations before the fence, and nothing that
 // is known not to be understood, for which the window is cut earlier anyway.
-func (m *maker) provable() bool {
+func (m *draft) provable() bool {
 	if m.file.Scratch.Rows == 0 || m.migrations == nil || m.plan.ToVersion == nil || len(m.understood()) == 0 {
 		return false
 	}
@@ -133,7 +133,7 @@ var valueInMessage = regexp.MustCompile(`(?s): ".*"$`)
 
 // failsOnRows says that a migration fails on rows that production holds, without
 // telling more of them than a key.
-func (m *maker) failsOnRows(f *plans.Finding, statement syntax.Statement, cause error) {
+func (m *trial) failsOnRows(f *plans.Finding, statement syntax.Statement, cause error) {
 	f.Opaque = false // in place it fails likewise, wherever it runs
 	f.Message = m.scratch.unmask(fmt.Sprintf("the migration fails on rows that production holds: %s (SQLSTATE %s)%s", serverMessage(withoutRow(cause)), pg.State(cause), quoteStatement(statement.SQL)))
 	f.Fix = "correct the migration, or the rows in production that stand against it"

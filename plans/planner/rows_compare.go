@@ -126,7 +126,7 @@ func (p *proof) unread(t *catalog.Table) bool {
 }
 
 // doubted: a blocker concerns the table already, and the run will not start.
-func (m *maker) doubted(t *plans.Table) bool {
+func (m *task) doubted(t *plans.Table) bool {
 	return slices.ContainsFunc(m.plan.Findings, func(f plans.Finding) bool {
 		return f.Level == plans.Blocker && f.Code != "constraint-violated" && (f.Object == t.Final.String() || strings.HasPrefix(f.Object, t.Final.String()+"."))
 	})

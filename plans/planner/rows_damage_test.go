@@ -15,9 +15,9 @@ import (
 var damages sync.Map
 
 func init() {
-	damage = func(m *maker) {
+	damage = func(m *draft) {
 		if do, ok := damages.Load(m.file.Name); ok {
-			do.(func(*maker))(m)
+			do.(func(*draft))(m)
 		}
 	}
 }
@@ -54,7 +54,7 @@ func TestSampleCatchesWrongTransforms(t *testing.T) {
 	}
 	wrong := map[string]string{"a.first": "y", "a.second": "x", "a.n": "round(n)::bigint", "a.plus": "d + 2", "a.label": "t", "a.def": "8",
 		"a.ts": "ts AT TIME ZONE 'UTC'", "a.e": "'sad'", "a.c": "upper(c)", "a.w": "left(w, 3)", "k.id": "id + 1", "loose.z": "lower(v)"}
-	damages.Store(s.file.Name, func(m *maker) {
+	damages.Store(s.file.Name, func(m *draft) {
 		for i := range m.plan.Tables {
 			table := &m.plan.Tables[i]
 			for j := range table.Columns {
@@ -117,7 +117,7 @@ func TestSampleCatchesWhatIsNotClassified(t *testing.T) {
 	s.file.Scratch.Rows = 0
 	unknown := s.plan(t)
 	s.file.Scratch.Rows = 1000
-	damages.Store(s.file.Name, func(m *maker) {
+	damages.Store(s.file.Name, func(m *draft) {
 		m.plan.Findings = slices.DeleteFunc(m.plan.Findings, func(f plans.Finding) bool { return f.Opaque })
 		for i := range m.plan.Tables {
 			for j := range m.plan.Tables[i].Columns {
@@ -150,7 +150,7 @@ func TestSampleWarnsOfThePlanFile(t *testing.T) {
 		t.Errorf("%+v", p.Findings)
 	}
 	s.file.Tables, s.file.Build = nil, plans.Auto
-	damages.Store(s.file.Name, func(m *maker) {
+	damages.Store(s.file.Name, func(m *draft) {
 		for i := range m.plan.Tables {
 			for j := range m.plan.Tables[i].Columns {
 				if c := &m.plan.Tables[i].Columns[j]; c.Shadow == "w" && m.plan.Behind == nil {

@@ -210,10 +210,10 @@ func (p *proof) differs(t *plans.Table, column, message string) {
 // written: the plan file says what this column or table holds.
 func (p *proof) written(t *plans.Table, column string) (where string, written bool) {
 	if t.Feed == plans.Derived || column == "" && p.ruled(t).Where.SQL != "" {
-		return (&validator{maker: p.maker}).where(t, ""), true
+		return (&validator{draft: p.draft}).where(t, ""), true
 	}
 	i := slices.IndexFunc(t.Columns, func(c plans.Column) bool { return c.Shadow == column && c.Origin == plans.FromPlan })
-	return (&validator{maker: p.maker}).where(t, column), i >= 0
+	return (&validator{draft: p.draft}).where(t, column), i >= 0
 }
 
 func (p *proof) ruled(t *plans.Table) planfile.TableRules {
@@ -227,7 +227,7 @@ func (p *proof) ruled(t *plans.Table) planfile.TableRules {
 // compareCarried: rows that the migrations put into a new table themselves are
 // the same whatever production holds.
 func (p *proof) compareCarried(ctx context.Context, t *plans.Table) error {
-	after := p.maker.after.ByName(t.Final)
+	after := p.draft.after.ByName(t.Final)
 	if after == nil {
 		return nil
 	}

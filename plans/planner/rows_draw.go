@@ -77,7 +77,7 @@ type rowKey struct {
 }
 
 // drawRows takes the sample. ACCESS SHARE on each table until it is taken.
-func (m *maker) drawRows(ctx context.Context, made []rowKey) (*drawing, error) {
+func (m *survey) drawRows(ctx context.Context, made []rowKey) (*drawing, error) {
 	settings := map[string]string{"enable_seqscan": "off", "statement_timeout": fmt.Sprint(drawStatement.Milliseconds()), "lock_timeout": fmt.Sprint(drawLockWait.Milliseconds())}
 	if m.session.Encoding == sqlASCII {
 		settings["client_encoding"] = sqlASCII

@@ -215,7 +215,7 @@ func (k *rowKey) orphansSQL() string {
 
 // keysMade are the foreign keys that the migrations make, over columns of
 // production's. open: those whose rows cannot be brought together.
-func (m *maker) keysMade() (made []rowKey, open map[string]bool) {
+func (m *mapping) keysMade() (made []rowKey, open map[string]bool) {
 	open = map[string]bool{}
 	known := map[uint32]bool{}
 	for _, k := range m.before.Constraints {
@@ -238,7 +238,7 @@ func (m *maker) keysMade() (made []rowKey, open map[string]bool) {
 
 // needsParents: rows of production's come into the child, and may refer to others
 // than the migrations' own.
-func (m *maker) needsParents(k *catalog.Constraint) bool {
+func (m *lineage) needsParents(k *catalog.Constraint) bool {
 	parent, child := m.after.ByOID(k.References), m.after.ByOID(k.Table)
 	if parent == nil || child == nil {
 		return true
@@ -248,7 +248,7 @@ func (m *maker) needsParents(k *catalog.Constraint) bool {
 }
 
 // keyBefore is a foreign key in terms of production's columns.
-func (m *maker) keyBefore(k *catalog.Constraint) (out rowKey, ok bool) {
+func (m *mapping) keyBefore(k *catalog.Constraint) (out rowKey, ok bool) {
 	child, parent := m.after.ByOID(k.Table), m.after.ByOID(k.References)
 	if child == nil || parent == nil {
 		return out, false
@@ -278,7 +278,7 @@ type ownColumn struct {
 
 // columnBefore is the column of production's that a column of the final structure
 // is a copy of, cast at the most; zero: none.
-func (m *maker) columnBefore(t *catalog.Table, num int16) ownColumn {
+func (m *lineage) columnBefore(t *catalog.Table, num int16) ownColumn {
 	a, _ := t.Column(num)
 	d := m.draft(m.after.Root(t).OID)
 	if d == nil {

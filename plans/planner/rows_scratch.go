@@ -189,13 +189,15 @@ func (p *proof) admit(ctx context.Context, s *scratch) error {
 	return s.handAllOver(ctx)
 }
 
-// onRows is the same plan's maker in the second database. Its findings are its own.
-func (p *proof) onRows() *maker {
+// onRows is the same trial in the second database. Its findings are its own.
+func (p *proof) onRows() *trial {
 	if p.there == nil {
-		m, plan := *p.maker, *p.plan
+		task, catalogs, survey, there, plan := *p.task, *p.catalogs, *p.survey, *p.trial, *p.plan
 		plan.Findings = nil
-		m.plan, m.scratch, m.sampled = &plan, p.rowsScratch, true
-		p.there = &m
+		task.plan = &plan
+		survey.task, survey.catalogs = &task, &catalogs
+		there.survey, there.scratch, there.sampled = &survey, p.rowsScratch, true
+		p.there = &there
 	}
 	return p.there
 }

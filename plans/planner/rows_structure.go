@@ -23,7 +23,7 @@ var structural = regexp.MustCompile(`(?i)^\s*(CREATE (UNLOGGED )?TABLE\s+(IF NOT
 // compareStructure: what the migrations make is the same whether there are rows or
 // none.
 func (p *proof) compareStructure() {
-	ours, theirs := p.describe(p.maker.after), p.describe(p.after)
+	ours, theirs := p.describe(p.draft.after), p.describe(p.after)
 	for _, name := range namesOf(theirs) {
 		was, there := ours[name]
 		switch {
@@ -112,7 +112,7 @@ func (p *proof) compareSequences() {
 
 // expected is where a sequence will stand, as far as the migrations decide it.
 func (p *proof) expected(name pg.Name) *catalog.Sequence {
-	s := p.maker.after.SequenceNamed(name)
+	s := p.draft.after.SequenceNamed(name)
 	i := slices.IndexFunc(p.plan.Sequences, func(q plans.Sequence) bool { return q.Shadow == p.shadowName(name) })
 	if s == nil || i < 0 || !p.plan.Sequences[i].Set {
 		return s
@@ -132,7 +132,7 @@ func position(s *catalog.Sequence) string {
 // production's, which is drawn from when the shadow is filled, too.
 func (p *proof) draws(s *catalog.Sequence) bool {
 	return slices.ContainsFunc(p.plan.Tables, func(t plans.Table) bool {
-		after := p.maker.after.ByName(t.Final)
+		after := p.draft.after.ByName(t.Final)
 		return after != nil && slices.ContainsFunc(t.Columns, func(c plans.Column) bool {
 			a, _ := after.ColumnNamed(c.Shadow)
 			return c.Volatile && (strings.Contains(a.Default, "."+s.Name.Name+"'") || strings.Contains(a.Default, "."+pg.Ident(s.Name.Name)+"'") || s.Table == after.OID && s.Column == a.Num)

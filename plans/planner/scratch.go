@@ -40,7 +40,7 @@ func newScratch(f *planfile.File, database string) *scratch {
 
 // makeScratch creates the database with production's encoding and locale, and
 // restores production's structure in it.
-func (m *maker) makeScratch(ctx context.Context) (err error) {
+func (m *trial) makeScratch(ctx context.Context) (err error) {
 	s := newScratch(m.file, m.session.Database)
 	if s.dsn, err = pg.AtOneHost(ctx, s.dsn); err != nil {
 		return err
@@ -66,7 +66,7 @@ func (m *maker) makeScratch(ctx context.Context) (err error) {
 	return nil
 }
 
-func (m *maker) createScratch(ctx context.Context, s *scratch) error {
+func (m *survey) createScratch(ctx context.Context, s *scratch) error {
 	taken, err := s.clear(ctx)
 	if err != nil {
 		return err

@@ -26,7 +26,7 @@ func isGuard(e pgdump.Entry) bool {
 }
 
 // setGuards makes the event triggers. Who is no superuser may not, and has none.
-func (m *maker) setGuards(ctx context.Context) error {
+func (m *trial) setGuards(ctx context.Context) error {
 	var guards []pgdump.Entry
 	for _, e := range m.dump {
 		if isGuard(e) {
@@ -41,7 +41,7 @@ func (m *maker) setGuards(ctx context.Context) error {
 
 // tryGuards tries each event trigger by itself, as the migrations' role: its
 // function gets none of our rights.
-func (m *maker) tryGuards(ctx context.Context) error {
+func (m *trial) tryGuards(ctx context.Context) error {
 	rows, err := m.scratch.db.Query(ctx, `SELECT evtname::text FROM pg_event_trigger WHERE evtenabled IN ('O', 'A') ORDER BY 1`)
 	if err != nil {
 		return fmt.Errorf("read the event triggers: %w", err)
@@ -69,7 +69,7 @@ func (m *maker) tryGuards(ctx context.Context) error {
 
 // tryGuard does what a run does in production with one event trigger enabled, and
 // takes it back.
-func (m *maker) tryGuard(ctx context.Context, conn *pgx.Conn, name string) error {
+func (m *trial) tryGuard(ctx context.Context, conn *pgx.Conn, name string) error {
 	tx, err := conn.Begin(ctx)
 	if err != nil {
 		return fmt.Errorf("try event trigger %s: %w", name, err)
@@ -103,7 +103,7 @@ func (m *maker) tryGuard(ctx context.Context, conn *pgx.Conn, name string) error
 
 // likeARun are statements of the kinds that a run sends to production, on names
 // like its own.
-func (m *maker) likeARun() []string {
+func (m *trial) likeARun() []string {
 	all := []string{
 		"CREATE SCHEMA pgumbra", "CREATE TABLE pgumbra.tried (id int PRIMARY KEY, v text)", "CREATE VIEW pgumbra.seen AS SELECT id FROM pgumbra.tried",
 		"CREATE FUNCTION pgumbra.noted() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",
@@ -124,7 +124,7 @@ func (m *maker) likeARun() []string {
 }
 
 // anyTable is one that a run captures.
-func (m *maker) anyTable() *catalog.Table {
+func (m *trial) anyTable() *catalog.Table {
 	i := slices.IndexFunc(m.before.Tables, func(t *catalog.Table) bool {
 		return m.moving(t.Name.Schema) && t.Kind == "r" && !t.Extension && t.PartitionOf == 0
 	})

@@ -33,7 +33,7 @@ type trace struct {
 }
 
 // migrate reads scratch as production is, then runs the migrations there.
-func (m *maker) migrate(ctx context.Context) (err error) {
+func (m *trial) migrate(ctx context.Context) (err error) {
 	if m.before, err = catalog.Read(ctx, m.scratch.db); err != nil {
 		return err
 	}
@@ -64,7 +64,7 @@ func (m *maker) migrate(ctx context.Context) (err error) {
 }
 
 // runMigrations runs them, again from the file on whose statement had to be lifted.
-func (m *maker) runMigrations(ctx context.Context, texts map[int64]string) error {
+func (m *trial) runMigrations(ctx context.Context, texts map[int64]string) error {
 	config, err := m.scratch.clientConfig(m.session)
 	if err != nil {
 		return err
@@ -85,7 +85,7 @@ func (m *maker) runMigrations(ctx context.Context, texts map[int64]string) error
 type another struct{ before *int64 }
 
 // instrument reads the files and lays marks around their statements.
-func (m *maker) instrument() (map[int64]string, error) {
+func (m *trial) instrument() (map[int64]string, error) {
 	texts := map[int64]string{}
 	m.trace.statements = map[int64][]syntax.Statement{}
 	if m.migrations == nil {
@@ -127,7 +127,7 @@ func finding(n syntax.Notice) plans.Finding {
 // runFrom lets golang-migrate itself run them: what it would do in production is
 // what happens. again: a statement needs rights that the guest lacks, and has got
 // them.
-func (m *maker) runFrom(ctx context.Context, db *sql.DB, texts map[int64]string, from *int64) (again *another, err error) {
+func (m *trial) runFrom(ctx context.Context, db *sql.DB, texts map[int64]string, from *int64) (again *another, err error) {
 	target, err := migratepgx.WithInstance(db, &migratepgx.Config{
 		SchemaName: m.version.table.Schema, MigrationsTable: m.version.table.Name,
 		// Marks make a statement longer, so that the limit of production's own tool is
@@ -185,7 +185,7 @@ func (s *scratch) interrupt(ctx context.Context) {
 // errors of syntax and names only; for others the file is run again, statement
 // by statement, which its own transaction has rolled back. again: the statement
 // lacked a right, and was given it.
-func (m *maker) migrationFailed(ctx context.Context, cause error, texts map[int64]string) (again *another, err error) {
+func (m *trial) migrationFailed(ctx context.Context, cause error, texts map[int64]string) (again *another, err error) {
 	var failed migratedb.Error
 	if !errors.As(cause, &failed) {
 		if p := new(migratedb.Error); errors.As(cause, &p) {
@@ -220,7 +220,7 @@ func (m *maker) migrationFailed(ctx context.Context, cause error, texts map[int6
 	return nil, errBlocked
 }
 
-func (m *maker) failure(name string, statement syntax.Statement, failed migratedb.Error) plans.Finding {
+func (m *trial) failure(name string, statement syntax.Statement, failed migratedb.Error) plans.Finding {
 	f := plans.Finding{Level: plans.Blocker, Code: "migration-failed", Object: name, Where: name,
 		Message: fmt.Sprintf("the migration fails in scratch: %s (SQLSTATE %s)%s", serverMessage(failed.OrigErr), pg.State(failed.OrigErr), quoteStatement(statement.SQL)),
 		Fix:     m.fixOfMigration(failed.OrigErr),
@@ -244,7 +244,7 @@ func (m *maker) failure(name string, statement syntax.Statement, failed migrated
 
 // fixOfMigration: an enum's new value cannot be used in the transaction that adds
 // it, and a file is one unless golang-migrate was told otherwise.
-func (m *maker) fixOfMigration(err error) string {
+func (m *task) fixOfMigration(err error) string {
 	if pg.State(err) == pg.UnsafeNewEnumValue && !m.file.Migrations.MultiStatement {
 		return "put ALTER TYPE ... ADD VALUE into a file of its own, before this one; or, if golang-migrate runs with x-multi-statement=true, set migrations.multi_statement: true"
 	}
@@ -265,7 +265,7 @@ func failsByRows(err error) bool {
 // versionReached is the version that golang-migrate noted before it ran the
 // file that failed. Its own session cannot be asked: a file with BEGIN leaves
 // it in an aborted transaction.
-func (m *maker) versionReached(ctx context.Context) (version int64, err error) {
+func (m *trial) versionReached(ctx context.Context) (version int64, err error) {
 	err = m.scratch.db.QueryRow(ctx, "SELECT version FROM "+m.version.table.Quoted()).Scan(&version)
 	return version, err
 }
@@ -273,7 +273,7 @@ func (m *maker) versionReached(ctx context.Context) (version int64, err error) {
 // failedStatement finds a failed file's statement: by the position that the
 // server gave, or by running the file once more, one statement after the other,
 // until the same error comes. Nothing of it stays. Zero: not found.
-func (m *maker) failedStatement(ctx context.Context, all []syntax.Statement, failed migratedb.Error) syntax.Statement {
+func (m *trial) failedStatement(ctx context.Context, all []syntax.Statement, failed migratedb.Error) syntax.Statement {
 	if m.file.Migrations.MultiStatement {
 		return sentAlone(all, string(failed.Query))
 	}
@@ -297,7 +297,7 @@ func (m *maker) failedStatement(ctx context.Context, all []syntax.Statement, fai
 
 // failsAgain runs a file's statements in one transaction until one fails in the
 // same way.
-func (m *maker) failsAgain(ctx context.Context, begin string, all []syntax.Statement, state string) syntax.Statement {
+func (m *trial) failsAgain(ctx context.Context, begin string, all []syntax.Statement, state string) syntax.Statement {
 	config, err := m.scratch.clientConfig(m.session)
 	if err != nil {
 		return syntax.Statement{}

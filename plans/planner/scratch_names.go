@@ -22,7 +22,7 @@ func rolesNamed(texts map[int64]string) []string {
 
 // renameRoles writes stand-ins for the roles that they replace, where statements
 // name a role. The body of a function or of a DO block is text, and stays.
-func (m *maker) renameRoles(texts map[int64]string) {
+func (m *trial) renameRoles(texts map[int64]string) {
 	for version := range m.trace.statements {
 		texts[version] = m.scratch.guest.masked(texts[version])
 		for i := range m.trace.statements[version] {

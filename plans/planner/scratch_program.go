@@ -9,7 +9,7 @@ import (
 )
 
 // findPgDump takes the first pg_dump that is not older than the server.
-func (m *maker) findPgDump(ctx context.Context) error {
+func (m *survey) findPgDump(ctx context.Context) error {
 	var seen []string
 	for _, program := range pgdump.Installed(ctx) {
 		if program.Major >= m.session.Server/10000 {

@@ -15,7 +15,7 @@ import (
 )
 
 // restore fills scratch with production's structure, under its true names.
-func (m *maker) restore(ctx context.Context, s *scratch) error {
+func (m *trial) restore(ctx context.Context, s *scratch) error {
 	entries, err := dumpProduction(ctx, m.pgDump, m.file.Production.DSN)
 	if err != nil {
 		return m.dumpFailed(err)
@@ -42,7 +42,7 @@ func dumpProduction(ctx context.Context, program pgdump.Program, dsn string, arg
 	return slices.DeleteFunc(entries, ours), err
 }
 
-func (m *maker) dumpFailed(err error) error {
+func (m *survey) dumpFailed(err error) error {
 	var dump *pgdump.Error
 	if !errors.As(err, &dump) || !strings.Contains(dump.Messages, "permission denied") {
 		return err
@@ -52,7 +52,7 @@ func (m *maker) dumpFailed(err error) error {
 	return errBlocked
 }
 
-func (m *maker) restoreFailed(ctx context.Context, err error) error {
+func (m *survey) restoreFailed(ctx context.Context, err error) error {
 	var failed *entryError
 	if !errors.As(err, &failed) {
 		return err
@@ -83,7 +83,7 @@ func ours(e pgdump.Entry) bool {
 }
 
 // dropPublic: template0 has a schema public; a production without one has not.
-func (m *maker) dropPublic(ctx context.Context, s *scratch) error {
+func (m *trial) dropPublic(ctx context.Context, s *scratch) error {
 	if _, there := m.production.Schema("public"); there {
 		return m.matchPublic(ctx, s)
 	}
@@ -94,7 +94,7 @@ func (m *maker) dropPublic(ctx context.Context, s *scratch) error {
 // matchPublic gives scratch's schema public production's owner: pg_dump leaves
 // out what it takes for its default. Where public stays, its owner matters to
 // nobody, and need not be one whom we may give it to.
-func (m *maker) matchPublic(ctx context.Context, s *scratch) error {
+func (m *trial) matchPublic(ctx context.Context, s *scratch) error {
 	public, _ := m.production.Schema("public")
 	var owner string
 	err := s.db.QueryRow(ctx, `SELECT pg_get_userbyid(nspowner) FROM pg_namespace WHERE nspname = 'public'`).Scan(&owner)
@@ -179,7 +179,7 @@ func tolerable(e pgdump.Entry) bool {
 // populate refreshes the materialized views that hold rows in production:
 // migrations may refresh them CONCURRENTLY, which an unpopulated one refuses.
 // One that cannot be computed over no rows stays as it is.
-func (m *maker) populate(ctx context.Context, s *scratch) error {
+func (m *trial) populate(ctx context.Context, s *scratch) error {
 	views := slices.Clone(m.production.Tables)
 	views = slices.DeleteFunc(views, func(t *catalog.Table) bool { return t.Kind != "m" || !t.Populated })
 	for progress := true; progress && len(views) > 0; {

@@ -81,7 +81,7 @@ func (s *scratch) prepareGuest(ctx context.Context) error {
 // confine makes the guest and its stand-ins where scratch's role is a superuser,
 // and puts them in place of the owners. texts are the migrations by version, in
 // which roles that own something, or shall, are named as the stand-ins.
-func (m *maker) confine(ctx context.Context, texts map[int64]string) error {
+func (m *trial) confine(ctx context.Context, texts map[int64]string) error {
 	s := m.scratch
 	if !s.super {
 		return nil
@@ -110,7 +110,7 @@ func (s *scratch) handAllOver(ctx context.Context) error {
 }
 
 // release gives everything back to its true owners.
-func (m *maker) release(ctx context.Context) error {
+func (m *trial) release(ctx context.Context) error {
 	s := m.scratch
 	if s.guest == nil {
 		return nil
@@ -141,7 +141,7 @@ func (s *scratch) handOver(ctx context.Context, from, to string) error {
 }
 
 // makeGuest makes the roles, in one transaction with their marks.
-func (m *maker) makeGuest(ctx context.Context, texts map[int64]string) error {
+func (m *trial) makeGuest(ctx context.Context, texts map[int64]string) error {
 	s := m.scratch
 	g := &guest{name: guestName(s.name), password: rand.Text() + rand.Text(), standIns: map[string]string{}}
 	var us string
@@ -226,7 +226,7 @@ func scram(password string) (string, error) {
 
 // findHost logs the guest in: where a socket asks the operating system who
 // somebody is, the server's own address may ask for the password.
-func (m *maker) findHost(ctx context.Context) error {
+func (m *trial) findHost(ctx context.Context) error {
 	config, err := m.scratch.clientConfig(m.session)
 	if err != nil {
 		return err
@@ -303,7 +303,7 @@ func (s *scratch) unmask(text string) string {
 
 // lift lets one statement of a migration run with the superuser's rights, in the
 // place where it stands. ok: it is one that may.
-func (m *maker) lift(ctx context.Context, texts map[int64]string, version int64, statement syntax.Statement) (ok bool, err error) {
+func (m *trial) lift(ctx context.Context, texts map[int64]string, version int64, statement syntax.Statement) (ok bool, err error) {
 	s := m.scratch
 	if s.guest == nil || !statement.Liftable || !strings.Contains(texts[version], statement.SQL) {
 		return false, nil

@@ -11,7 +11,7 @@ import (
 // writes none of that into a structure. So a migration that sets one can be told
 // by where it stands afterwards, and one that production's position forbids (a
 // MAXVALUE below it) fails here as it would there.
-func (m *maker) alignSequences(ctx context.Context, s *scratch) error {
+func (m *trial) alignSequences(ctx context.Context, s *scratch) error {
 	if !m.sampled { // clients draw on: both scratch databases begin where the first did
 		if err := m.production.ReadValues(ctx, m.db, m.file.Production.Schemas); err != nil {
 			return err
@@ -37,7 +37,7 @@ func (m *maker) alignSequences(ctx context.Context, s *scratch) error {
 }
 
 // positioned: the migrations set a sequence of production's.
-func (m *maker) positioned(s *catalog.Sequence) bool {
+func (m *lineage) positioned(s *catalog.Sequence) bool {
 	b := sequenceByOID(m.before, s.OID)
 	if b == nil {
 		return false

@@ -14,7 +14,7 @@ import (
 
 // readStructure dumps scratch under the shadow's names and sorts the entries
 // into stages.
-func (m *maker) readStructure(ctx context.Context) error {
+func (m *draft) readStructure(ctx context.Context) error {
 	args := m.quoting()
 	for _, s := range m.plan.Schemas {
 		args = append(args, "--schema="+dumpPattern(s.Shadow))
@@ -29,10 +29,11 @@ func (m *maker) readStructure(ctx context.Context) error {
 	if m.plan.Entries, err = m.extensions(ctx); err != nil {
 		return err
 	}
-	stager, err := newStager(ctx, m)
+	parts, err := readParts(ctx, m.scratch.db)
 	if err != nil {
 		return err
 	}
+	stager := newStager(m.final, parts)
 	for _, e := range dump {
 		if m.leftOut(e) {
 			continue
@@ -50,7 +51,7 @@ func (m *maker) readStructure(ctx context.Context) error {
 
 // quoting: a newer server has words that an older one takes for names
 // (system_user since 16), so there every name is written in quotes.
-func (m *maker) quoting() []string {
+func (m *survey) quoting() []string {
 	if m.plan.Elsewhere && m.side.server/10000 > m.session.Server/10000 {
 		return []string{"--quote-all-identifiers"}
 	}
@@ -64,7 +65,7 @@ func dumpPattern(name string) string {
 }
 
 // judgeExtensions says what the migrations do with extensions.
-func (m *maker) judgeExtensions() {
+func (m *draft) judgeExtensions() {
 	for _, e := range m.after.Extensions {
 		if !installed(m.production, e.Name) {
 			m.warning("extension-new", e.Name, "the migrations install this extension; it is installed in production when the shadow is built",
@@ -89,7 +90,7 @@ func installed(c *catalog.Catalog, extension string) bool {
 // extensions are made before everything else, in the place where they would be:
 // those that the migrations install, and in another database all of them. A run
 // that is given up drops them again.
-func (m *maker) extensions(ctx context.Context) ([]plans.Entry, error) {
+func (m *trial) extensions(ctx context.Context) ([]plans.Entry, error) {
 	if m.plan.Elsewhere {
 		return m.allExtensions(ctx)
 	}
@@ -105,11 +106,11 @@ func (m *maker) extensions(ctx context.Context) ([]plans.Entry, error) {
 
 // leftOut: entries that are made otherwise. The schema of a public that is
 // moved or copied is written by hand.
-func (m *maker) leftOut(e pgdump.Entry) bool {
+func (m *task) leftOut(e pgdump.Entry) bool {
 	return e.Tag != "EXTENSION" && m.handMade(schemaOf(e))
 }
 
-func (m *maker) handMade(schema string) bool {
+func (m *task) handMade(schema string) bool {
 	return slices.ContainsFunc(m.plan.Schemas, func(s plans.Schema) bool {
 		return s.Shadow == schema && (s.Swap == plans.Move || s.Production == "public")
 	})
@@ -119,7 +120,7 @@ func (m *maker) handMade(schema string) bool {
 // and comment of the true one: public, and those out of which objects are moved.
 // The owner matters from the start: only who may create in a schema can be made
 // the owner of a table there.
-func (m *maker) publicEntries(ctx context.Context) error {
+func (m *trial) publicEntries(ctx context.Context) error {
 	var made []plans.Entry
 	for i, s := range m.plan.Schemas {
 		if !m.handMade(s.Shadow) {
@@ -142,7 +143,7 @@ func (m *maker) publicEntries(ctx context.Context) error {
 
 // likeSchema gives a schema owner, privileges and comment of another one, as the
 // migrations left it.
-func (m *maker) likeSchema(ctx context.Context, like catalog.Namespace, schema string) (attributes, privileges string, err error) {
+func (m *trial) likeSchema(ctx context.Context, like catalog.Namespace, schema string) (attributes, privileges string, err error) {
 	name := pg.Ident(schema)
 	attributes = "\nALTER SCHEMA " + name + " OWNER TO " + pg.Ident(like.Owner) + ";"
 	if like.Comment != "" {

@@ -12,7 +12,7 @@ import (
 )
 
 // readAfter reads what the migrations left in scratch, true names still.
-func (m *maker) readAfter(ctx context.Context) error {
+func (m *trial) readAfter(ctx context.Context) error {
 	if err := m.readTrace(ctx); err != nil {
 		return err
 	}
@@ -31,7 +31,7 @@ func (m *maker) readAfter(ctx context.Context) error {
 
 // chooseSwaps: a schema with members of extensions cannot be renamed, or names
 // like public.citext would go along.
-func (m *maker) chooseSwaps() error {
+func (m *survey) chooseSwaps() error {
 	for i, s := range m.plan.Schemas {
 		before, _ := m.production.Schema(s.Production)
 		after, there := m.after.Schema(s.Production)
@@ -52,7 +52,7 @@ func (m *maker) chooseSwaps() error {
 // findShared finds types and sequences that the migrations left as they were:
 // production's own serve the shadow too, and the swap moves them, so that
 // prepared statements and currval() go on.
-func (m *maker) findShared(ctx context.Context) error {
+func (m *draft) findShared(ctx context.Context) error {
 	if m.plan.Elsewhere {
 		return nil // what is in another database cannot be shared
 	}
@@ -67,7 +67,7 @@ func (m *maker) findShared(ctx context.Context) error {
 
 // movingObjects are the oids of all that lives in the schemas that move,
 // extension members left out.
-func (m *maker) movingObjects(ctx context.Context) (map[uint32]bool, error) {
+func (m *trial) movingObjects(ctx context.Context) (map[uint32]bool, error) {
 	inside := map[uint32]bool{}
 	for _, s := range m.file.Production.Schemas {
 		all, err := catalog.Movables(ctx, m.scratch.db, s)
@@ -86,7 +86,7 @@ func (m *maker) movingObjects(ctx context.Context) (map[uint32]bool, error) {
 	return inside, nil
 }
 
-func (m *maker) shareTypes(inside map[uint32]bool) {
+func (m *lineage) shareTypes(inside map[uint32]bool) {
 	before := map[uint32]*catalog.Type{}
 	for _, t := range m.before.Types {
 		before[t.OID] = t
@@ -121,7 +121,7 @@ func unchangedType(before, after *catalog.Type) bool {
 }
 
 // selfContained: everything the type is made of stays what it is too.
-func (m *maker) selfContained(t *catalog.Type, kept map[uint32]*catalog.Type, inside map[uint32]bool) bool {
+func (m *lineage) selfContained(t *catalog.Type, kept map[uint32]*catalog.Type, inside map[uint32]bool) bool {
 	for _, oid := range t.Refers {
 		if inside[oid] && kept[oid] == nil {
 			return false
@@ -130,7 +130,7 @@ func (m *maker) selfContained(t *catalog.Type, kept map[uint32]*catalog.Type, in
 	return !slices.ContainsFunc(t.Objects, func(oid uint32) bool { return inside[oid] })
 }
 
-func (m *maker) shareSequences() {
+func (m *lineage) shareSequences() {
 	before := map[uint32]*catalog.Sequence{}
 	for _, s := range m.before.Sequences {
 		before[s.OID] = s
@@ -149,7 +149,7 @@ func (m *maker) shareSequences() {
 
 // listShared writes what is shared into the plan: types before what uses them
 // matters not, since they exist; the order is that of their names.
-func (m *maker) listShared() {
+func (m *lineage) listShared() {
 	for _, t := range m.after.Types {
 		if !m.shared[t.OID] {
 			continue
@@ -175,7 +175,7 @@ func (m *maker) listShared() {
 
 // rename brings scratch to where the second dump is taken: everything of the
 // schemas that move under the shadow's names, what is shared under the true ones.
-func (m *maker) rename(ctx context.Context) error {
+func (m *draft) rename(ctx context.Context) error {
 	m.listShared()
 	if err := m.freeShared(ctx); err != nil {
 		return err
@@ -192,7 +192,7 @@ func (m *maker) rename(ctx context.Context) error {
 
 // freeShared takes shared sequences from their owners: an owned one cannot be
 // moved by itself. Event triggers end here: from now on only we change scratch.
-func (m *maker) freeShared(ctx context.Context) error {
+func (m *trial) freeShared(ctx context.Context) error {
 	_, err := m.scratch.db.Exec(ctx, `DO $$ DECLARE e name; BEGIN
 		FOR e IN SELECT evtname FROM pg_event_trigger LOOP EXECUTE format('DROP EVENT TRIGGER %I', e); END LOOP; END $$`)
 	if err != nil {
@@ -211,7 +211,7 @@ func (m *maker) freeShared(ctx context.Context) error {
 
 // renameSchema. public is never renamed here: pg_dump leaves out privileges that
 // it knows public by its oid to have from the start.
-func (m *maker) renameSchema(ctx context.Context, s plans.Schema) error {
+func (m *trial) renameSchema(ctx context.Context, s plans.Schema) error {
 	if s.Swap == plans.Move || s.Production == "public" {
 		return m.moveAway(ctx, s)
 	}
@@ -227,7 +227,7 @@ func (m *maker) renameSchema(ctx context.Context, s plans.Schema) error {
 	return pg.ExecScript(ctx, m.scratch.db, script)
 }
 
-func (m *maker) moveAway(ctx context.Context, s plans.Schema) error {
+func (m *trial) moveAway(ctx context.Context, s plans.Schema) error {
 	all, err := catalog.Movables(ctx, m.scratch.db, s.Production)
 	if err != nil {
 		return err

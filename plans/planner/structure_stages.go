@@ -30,7 +30,7 @@ const (
 
 // stager sorts a dump's entries into stages.
 type stager struct {
-	m        *maker
+	final    *catalog.Catalog   // of scratch, under the shadow's names
 	relation map[pg.Name]uint32 // tables and indexes of the shadow by name
 	indexes  map[uint32]*catalog.Index
 	cons     map[uint32]*catalog.Constraint
@@ -67,24 +67,20 @@ func readParts(ctx context.Context, db pg.Querier) (map[address]uint32, error) {
 	return parts, err
 }
 
-func newStager(ctx context.Context, m *maker) (*stager, error) {
-	parts, err := readParts(ctx, m.scratch.db)
-	if err != nil {
-		return nil, err
-	}
-	s := &stager{m: m, parts: parts, relation: map[pg.Name]uint32{}, indexes: map[uint32]*catalog.Index{},
+func newStager(final *catalog.Catalog, parts map[address]uint32) *stager {
+	s := &stager{final: final, parts: parts, relation: map[pg.Name]uint32{}, indexes: map[uint32]*catalog.Index{},
 		cons: map[uint32]*catalog.Constraint{}, stages: map[int]plans.Stage{}, tables: map[int]pg.Name{}}
-	for _, t := range m.final.Tables {
+	for _, t := range final.Tables {
 		s.relation[t.Name] = t.OID
 	}
-	for _, i := range m.final.Indexes {
+	for _, i := range final.Indexes {
 		s.relation[i.Name] = i.Table
 		s.indexes[i.OID] = i
 	}
-	for _, k := range m.final.Constraints {
+	for _, k := range final.Constraints {
 		s.cons[k.OID] = k
 	}
-	return s, nil
+	return s
 }
 
 func (s *stager) entry(e pgdump.Entry) plans.Entry {
@@ -154,7 +150,7 @@ func (s *stager) table(e pgdump.Entry) pg.Name {
 		if i := s.indexes[e.OID]; i != nil {
 			return s.name(i.Table)
 		}
-		if t := s.m.final.ByOID(e.OID); t != nil {
+		if t := s.final.ByOID(e.OID); t != nil {
 			return t.Name
 		}
 	case pgConstraint:
@@ -176,16 +172,16 @@ func (s *stager) table(e pgdump.Entry) pg.Name {
 }
 
 func (s *stager) name(oid uint32) pg.Name {
-	if t := s.m.final.ByOID(oid); t != nil {
+	if t := s.final.ByOID(oid); t != nil {
 		return t.Name
 	}
 	return pg.Name{}
 }
 
 func (s *stager) root(n pg.Name) pg.Name {
-	t := s.m.final.ByName(n)
+	t := s.final.ByName(n)
 	if t == nil {
 		return n
 	}
-	return s.m.final.Root(t).Name
+	return s.final.Root(t).Name
 }

@@ -179,7 +179,7 @@ var noise = regexp.MustCompile(`(?m)^(--.*|\\(un)?restrict .*)?\n`)
 // dump is the structure as pg_dump writes it, without comments.
 func (s *shop) dump(t *testing.T) string {
 	t.Helper()
-	m := &maker{file: s.file, plan: newPlan(s.file), log: slog.New(slog.DiscardHandler)}
+	m := &survey{task: &task{file: s.file, plan: newPlan(s.file), log: slog.New(slog.DiscardHandler)}, catalogs: &catalogs{}}
 	m.session.Server = 140000
 	if err := m.findPgDump(t.Context()); err != nil {
 		t.Fatal(err)

@@ -16,7 +16,7 @@ import (
 // readVersionAsIs is for a run without migrations: the structure stays, and so
 // does the version. golang-migrate's table, if there is one, is copied like any
 // other; only where its schema does not move must its row be written.
-func (m *maker) readVersionAsIs(ctx context.Context) error {
+func (m *survey) readVersionAsIs(ctx context.Context) error {
 	if !m.plan.Elsewhere {
 		m.blocker("no-migrations", m.file.Name, "without migrations only a move to another database makes sense",
 			"name the folder by migrations.path, or another database by shadow.dsn")
@@ -55,7 +55,7 @@ func (m *maker) readVersionAsIs(ctx context.Context) error {
 // versionTableAsIs finds golang-migrate's table along the session's
 // search_path. Other tools have tables of that name too: it is one by its two
 // columns.
-func (m *maker) versionTableAsIs() *catalog.Table {
+func (m *survey) versionTableAsIs() *catalog.Table {
 	name, schemas := m.file.Migrations.Table, m.session.Schemas
 	if name == "" {
 		name = "schema_migrations"

@@ -1,0 +1,207 @@
+package planner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/plans/catalog"
+	"github.com/pgumbra/pgumbra/plans/migrations"
+	"github.com/pgumbra/pgumbra/plans/pgdump"
+	"github.com/pgumbra/pgumbra/plans/planfile"
+	"github.com/pgumbra/pgumbra/plans/syntax"
+)
+
+// A plan is made in stages. Each has a type, which holds what the stage before it
+// has found out and adds its own, so that a method can only use what is known by
+// then:
+//
+//	task ──→ survey ──→ trial ──────────────┐
+//	           │ catalogs                   ├──→ draft ──→ plan
+//	           └──────→ lineage ──→ mapping ┘
+//
+// survey and trial look at servers. lineage and mapping work on what was read: they
+// have no connection, and are functions of the catalogs. A draft has both: it holds
+// what was inferred against the servers once more.
+
+// task is what is asked for, and the plan with the findings so far.
+type task struct {
+	file       *planfile.File
+	log        *slog.Logger
+	migrations *migrations.Folder // nil: none
+	cut        cut
+	plan       *plans.Plan
+}
+
+// catalogs are what was read, in this order.
+type catalogs struct {
+	production *catalog.Catalog
+	version    standing
+	before     *catalog.Catalog // scratch as production is
+	trace                       // what the migrations did there
+	after      *catalog.Catalog // scratch after them, true names
+	rows       map[uint32]leftRows
+}
+
+// survey looks at production, and at the shadow's database where that is another
+// one.
+type survey struct {
+	*task
+	*catalogs
+	db      *pgx.Conn       // production, search_path pg_catalog
+	session catalog.Session // what a session of production.dsn has by itself
+	pgDump  pgdump.Program
+	side    *shadowSide // nil: the shadow is built in production's database
+}
+
+// trial runs the migrations in scratch.
+type trial struct {
+	*survey
+	scratch  *scratch
+	dumped   []pgdump.Entry // production's structure, as pg_dump tells it
+	dump     []pgdump.Entry // the same, columns in their true order
+	watcher  watcher
+	sampled  bool  // scratch holds rows of production's
+	failedBy error // for which the migrations failed there
+}
+
+// lineage is where each table of the shadow comes from.
+type lineage struct {
+	*task
+	*catalogs
+	shared  map[uint32]bool // types and sequences by oid in scratch
+	tables  []*tableDraft
+	orphans []syntax.Orphans
+}
+
+// mapping is how each row and column comes over.
+type mapping struct {
+	*lineage
+	final      *catalog.Catalog        // scratch under the shadow's names
+	typeEquals map[uint32]string       // equality by type
+	sources    map[uint32]*sourceDraft // by oid in before
+}
+
+// draft is a plan that is held against the servers.
+type draft struct {
+	*task
+	*catalogs
+	*trial
+	*mapping
+	stored map[int]pgdump.Entry // of the shadow's structure what is in a tablespace of its own, by number
+}
+
+// step is a part of a stage.
+type step struct {
+	act string
+	do  func(context.Context) error
+}
+
+// pipeline is the whole way to a plan, on one screen.
+func (m *survey) pipeline(ctx context.Context) error {
+	if err := m.run(ctx, step{"look at production", m.lookAtProduction}); err != nil {
+		return err
+	}
+	t := &trial{survey: m}
+	if err := m.run(ctx, step{"make the scratch database", t.makeScratch}); err != nil {
+		return err
+	}
+	defer t.scratch.drop(ctx, m.log)
+	d := newDraft(t)
+	return m.run(ctx,
+		step{"run the migrations in scratch", t.migrate},
+		step{"add the labels of enums", t.hoist},
+		step{"give scratch back to its owners", t.release},
+		step{"read what the migrations made", t.readAfter},
+		step{"say what changes", t.tellChanges},
+		step{"find what stays shared", d.findShared},
+		step{"infer where rows come from", pure(d.inferTables)},
+		step{"give scratch the shadow's names", d.rename},
+		step{"read the shadow's structure", d.readStructure},
+		step{"remember production's structure", t.rememberStructure},
+		step{"read the equality of types", d.readTypeEquals},
+		step{"write the mapping", pure(d.writeMapping)},
+		step{"check the transforms", d.validate},
+		step{"look for what depends on production", d.lookForDependencies},
+		step{"look at what the shadow's database lacks", d.judgeApart},
+		step{"look for rows that others refer to", d.lookForOrphans},
+		step{"look for objects that rows name", d.objectsInRows},
+		step{"try the structure on the shadow", d.tryOnShadow},
+		step{"give transforms their settings", d.settle},
+		step{"prove it on rows", d.proveOnRows},
+		step{"ask production of new constraints", d.probeConstraints},
+		step{"estimate", d.estimateAll},
+		step{"say what runs behind the fence", d.behindTold},
+	)
+}
+
+// newDraft begins what is inferred from a trial.
+func newDraft(m *trial) *draft {
+	l := &lineage{task: m.task, catalogs: m.catalogs, shared: map[uint32]bool{}}
+	return &draft{task: m.task, catalogs: m.catalogs, trial: m, stored: map[int]pgdump.Entry{},
+		mapping: &mapping{lineage: l, sources: map[uint32]*sourceDraft{}}}
+}
+
+// pure is a step that asks no server.
+func pure(do func() error) func(context.Context) error {
+	return func(context.Context) error { return do() }
+}
+
+// run goes through steps until one fails, or finds what leaves nothing to look at
+// behind it.
+func (m *task) run(ctx context.Context, steps ...step) error {
+	for _, s := range steps {
+		m.log.Debug("plan", "step", s.act)
+		started := time.Now()
+		if err := s.do(ctx); errors.Is(err, errBlocked) {
+			return err
+		} else if err != nil {
+			return fmt.Errorf("%s: %w", s.act, err)
+		}
+		m.log.Debug("plan", "done", s.act, "seconds", time.Since(started).Seconds())
+	}
+	return nil
+}
+
+// makeOnce makes the plan that has the migrations from a cut on run behind the
+// fence.
+func makeOnce(ctx context.Context, f *planfile.File, log *slog.Logger, at cut) (*task, error) {
+	t := &task{file: f, log: log, cut: at, plan: newPlan(f)}
+	if f.Migrations.Path != "" {
+		var err error
+		if t.migrations, err = migrations.Read(f.Migrations.Path); err != nil {
+			return nil, err
+		}
+		t.plan.Findings = append(t.plan.Findings, t.migrations.Warnings...)
+	}
+	s := &survey{task: t, catalogs: &catalogs{}}
+	if err := s.connect(ctx); err != nil {
+		return nil, err
+	}
+	defer func() { _ = s.db.Close(context.WithoutCancel(ctx)) }()
+	if err := s.connectShadow(ctx); err != nil {
+		return nil, err
+	}
+	defer s.side.close(ctx)
+	if err := s.blockedByEncoding(s.pipeline(ctx)); err != nil && !errors.Is(err, errBlocked) {
+		return nil, err
+	}
+	t.plan.Conclude()
+	return t, nil
+}
+
+func newPlan(f *planfile.File) *plans.Plan {
+	return &plans.Plan{
+		Format: plans.Format,
+		Run:    f.Name, Build: plans.Direct, Settings: f.Settings,
+		StartedAt: time.Now().UTC().Format(time.RFC3339Nano),
+		Findings:  []plans.Finding{}, Sources: []plans.Source{}, Tables: []plans.Table{}, Shared: []plans.Shared{}, Sequences: []plans.Sequence{},
+		Entries: []plans.Entry{}, Matviews: []pg.Name{}, NewFKs: []plans.ForeignKey{}, Steps: []plans.Step{},
+	}
+}
