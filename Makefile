@@ -57,10 +57,11 @@ test-long: server
 	@testcontainers/install-pgbouncer
 	PGUMBRA_TEST_LONG=$(or $(PGUMBRA_TEST_LONG),1h) go test -count=1 -timeout 24h -p 1 -run '^TestLong$$' -v ./upgrade ./cmd/pgumbra
 
-# A process is stopped at each statement of a cutover; make test takes a few.
+# A process is stopped at each statement of a cutover, killed and cut off at each
+# moment of a run; make test takes a few.
 test-faults: server
 	@testcontainers/install-pgbouncer
-	PGUMBRA_TEST_FAULTS=all go test -count=1 -timeout 3h -run Stopped -v ./cmd/pgumbra
+	PGUMBRA_TEST_FAULTS=all go test -count=1 -timeout 3h -run 'Stopped|Kill|Network|CutConnections' -v ./cmd/pgumbra
 
 # The program of an older revision, made from the history.
 bin/pgumbra-%:

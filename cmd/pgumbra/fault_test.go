@@ -47,7 +47,7 @@ var moments = []moment{
 	{"watching", `SELECT 'x' FROM pgumbra.run WHERE phase = 'watching'`, production},
 }
 
-// TestKilledAtEveryMomentItLosesNothing kills -9 a run at each moment of its
+// TestKilledAtEveryMomentItLosesNothing kills -9 a run at moments of its whole
 // life, under traffic, and starts it again. At the end every acknowledged
 // commit is in the new tables, once, and no chunk was copied twice.
 func TestKilledAtEveryMomentItLosesNothing(t *testing.T) {
@@ -55,7 +55,8 @@ func TestKilledAtEveryMomentItLosesNothing(t *testing.T) {
 	o := shopOwner(t)
 	settle := o.traffic(ctx)
 	done, missed := map[string]string{}, 0
-	for _, m := range moments {
+	some := someOf(t, moments, 8)
+	for _, m := range some {
 		if !o.killWhen(ctx, m, "--cutover", "--set", "copy.chunk_rows=2000") {
 			t.Log("not met:", m.name)
 			missed++
@@ -66,7 +67,7 @@ func TestKilledAtEveryMomentItLosesNothing(t *testing.T) {
 	o.do(ctx, exitDone, "run", "--cutover")
 	o.keptChunks(ctx, "the end", done)
 	settle()
-	if missed > 4 || len(done) < 20 {
+	if missed > len(some)/3 || len(done) < 20 {
 		t.Errorf("%d moments were not met, %d chunks seen", missed, len(done))
 	}
 	o.do(ctx, exitDone, "finish", "--drop-old", "--purge")
@@ -157,7 +158,7 @@ func (o *operator) hitWhen(ctx context.Context, p *process, m moment, hit func()
 	}
 }
 
-// TestAbortAfterAKillLeavesProductionAsItWas kills a run at each moment before
+// TestAbortAfterAKillLeavesProductionAsItWas kills a run at moments before
 // the swap; the whole dump is the same after abort --purge.
 func TestAbortAfterAKillLeavesProductionAsItWas(t *testing.T) {
 	t.Parallel()
@@ -169,10 +170,9 @@ func TestAbortAfterAKillLeavesProductionAsItWas(t *testing.T) {
 		{"control schema", `SELECT 'x' FROM pg_namespace WHERE nspname = 'pgumbra'`, production},
 	}, moments...)
 	missed := 0
-	for _, m := range all {
-		if slices.Contains([]string{"cutover", "fence", "watching"}, m.name) {
-			continue
-		}
+	all = slices.DeleteFunc(all, func(m moment) bool { return slices.Contains([]string{"cutover", "fence", "watching"}, m.name) })
+	some := someOf(t, all, 6)
+	for _, m := range some {
 		if !o.killWhen(ctx, m, "--until", "following") {
 			t.Log("not met:", m.name)
 			missed++
@@ -183,7 +183,7 @@ func TestAbortAfterAKillLeavesProductionAsItWas(t *testing.T) {
 		}
 		o.noScratch(ctx)
 	}
-	if missed > 4 {
+	if missed > len(some)/3 {
 		t.Errorf("%d moments were not met", missed)
 	}
 	o.do(ctx, exitDone, "run", "--cutover") // and it still can be done
@@ -219,7 +219,8 @@ func TestCutConnectionsAreSurvived(t *testing.T) {
 	defer conn.Close(ctx)
 	p := o.start(ctx, "run", "--cutover", "--set", "copy.chunk_rows=2000")
 	missed := 0
-	for _, m := range moments {
+	some := someOf(t, moments, 8)
+	for _, m := range some {
 		if !o.hitWhen(ctx, p, m, func() { o.cut(ctx, conn) }) {
 			t.Log("not met:", m.name)
 			missed++
@@ -229,7 +230,7 @@ func TestCutConnectionsAreSurvived(t *testing.T) {
 		t.Fatalf("exit code %d\n%s", got, &p.err)
 	}
 	settle()
-	if missed > 4 {
+	if missed > len(some)/3 {
 		t.Errorf("%d moments were not met", missed)
 	}
 	o.do(ctx, exitDone, "finish", "--drop-old", "--purge")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -73,6 +74,22 @@ func stopAtEach(ctx context.Context, world func() *stopping) {
 // messagesOfACutover are about as many messages as one sends from its first lock
 // to its commit.
 const messagesOfACutover = 60
+
+// someOf chooses so many of all, in their order, by [faultSeed]; all of them with
+// PGUMBRA_TEST_FAULTS=all (make test-faults).
+func someOf[T any](t *testing.T, all []T, n int) []T {
+	t.Helper()
+	if allFaults() || n >= len(all) {
+		return all
+	}
+	chosen := rand.New(rand.NewPCG(faultSeed(t), 2)).Perm(len(all))[:n]
+	slices.Sort(chosen)
+	some := make([]T, n)
+	for i, at := range chosen {
+		some[i] = all[at]
+	}
+	return some
+}
 
 func allFaults() bool { return os.Getenv("PGUMBRA_TEST_FAULTS") == "all" }
 
