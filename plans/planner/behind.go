@@ -42,7 +42,7 @@ func (m *task) firstBehind(window []migrations.File) int {
 
 // settleCut lays the cut once production's version is known, and keeps the
 // statements behind it.
-func (m *survey) settleCut() error {
+func (m *site) settleCut() error {
 	if m.migrations == nil || m.plan.ToVersion == nil {
 		return nil
 	}
@@ -77,7 +77,7 @@ func (m *task) wishedCut(window []migrations.File) error {
 	return nil
 }
 
-func (m *survey) keepScripts(files []migrations.File) error {
+func (m *site) keepScripts(files []migrations.File) error {
 	for _, f := range files {
 		text, err := os.ReadFile(f.Path)
 		if err != nil {
@@ -195,7 +195,7 @@ func (m *lineage) ownNames(s *catalog.Sequence) []string {
 }
 
 // rememberSession keeps what the migrations behind the fence find set.
-func (m *survey) rememberSession(ctx context.Context) error {
+func (m *site) rememberSession(ctx context.Context) error {
 	conn, err := catalog.ConnectAsClient(ctx, m.file.Production.DSN)
 	if err != nil {
 		return err

@@ -17,7 +17,7 @@ import (
 // behindThere sees to what migrations that run in another database would find
 // different from production's: whom they run as, and settings that its server
 // lacks.
-func (m *survey) behindThere(ctx context.Context) error {
+func (m *site) behindThere(ctx context.Context) error {
 	if !m.plan.Elsewhere {
 		return nil
 	}
@@ -52,7 +52,7 @@ func (m *survey) behindThere(ctx context.Context) error {
 
 // roleThere is whom the migrations run as, where the shadow is reached as
 // another role.
-func (m *survey) roleThere(ctx context.Context) error {
+func (m *site) roleThere(ctx context.Context) error {
 	user := m.session.User
 	if user == m.side.user {
 		return nil
@@ -73,7 +73,7 @@ func (m *survey) roleThere(ctx context.Context) error {
 
 // namesProductionsDatabase refuses what would change production's database by
 // its name, which the shadow's does not bear.
-func (m *survey) namesProductionsDatabase(file string, statements []syntax.ScriptStatement) {
+func (m *site) namesProductionsDatabase(file string, statements []syntax.ScriptStatement) {
 	if !m.plan.Elsewhere || m.side.database == m.session.Database {
 		return
 	}

@@ -27,7 +27,7 @@ type shadowSide struct {
 
 // connectShadow opens a session in the shadow's database. Only reads; what is
 // tried there is rolled back.
-func (m *survey) connectShadow(ctx context.Context) error {
+func (m *site) connectShadow(ctx context.Context) error {
 	m.plan.Elsewhere = m.file.Shadow.DSN != ""
 	if !m.plan.Elsewhere {
 		return nil
@@ -60,7 +60,7 @@ func (s *shadowSide) has(schema string) bool {
 
 // chooseSwapsElsewhere: the schema of the shadow is given the true name, unless
 // that name is taken there, by public or by what extensions bring.
-func (m *survey) chooseSwapsElsewhere() {
+func (m *site) chooseSwapsElsewhere() {
 	for i, s := range m.plan.Schemas {
 		if after, _ := m.after.Schema(s.Production); after.HasMembers || m.side.has(s.Production) {
 			m.plan.Schemas[i].Swap = plans.Move

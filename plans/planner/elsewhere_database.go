@@ -113,7 +113,7 @@ func (m *survey) schemasThere() []string {
 
 // corrections compares the shadow's database, as a session sees it, with
 // production's. None are left where they were carried out.
-func (m *survey) corrections(ctx context.Context, there pg.Querier) ([]correction, error) {
+func (m *site) corrections(ctx context.Context, there pg.Querier) ([]correction, error) {
 	have, err := readState(ctx, there, m.schemasThere())
 	if err != nil {
 		return nil, fmt.Errorf("read what the shadow's database has of its own: %w", err)
@@ -135,7 +135,7 @@ func (m *survey) corrections(ctx context.Context, there pg.Querier) ([]correctio
 
 // likeProduction are the statements that make an object of the shadow's database
 // what production's is.
-func (m *survey) likeProduction(want, have object) []correction {
+func (m *site) likeProduction(want, have object) []correction {
 	tag, on, name := plans.TagSchema, "SCHEMA "+pg.Ident(want.Name), "schema "+want.Name
 	if want.Name == "" {
 		tag, on, name = plans.TagDatabase, "DATABASE "+pg.Ident(m.side.database), m.side.database

@@ -78,7 +78,7 @@ func missing(want, have object) []grant {
 // of roles that production grants something there. What its DBA gave to other
 // roles stays, but in a schema that production's objects come into: that is to be
 // production's. Our own role keeps what it has.
-func (m *survey) surplus(want, have object) []grant {
+func (m *site) surplus(want, have object) []grant {
 	return slices.DeleteFunc(slices.Clone(have.Grants), func(h grant) bool {
 		w := h.same(want.Grants)
 		ours := h.Super || h.Role == m.side.user || h.Role == have.Owner && h.Role != want.Owner
@@ -89,7 +89,7 @@ func (m *survey) surplus(want, have object) []grant {
 
 // access are the statements that leave on an object the privileges that
 // production's has.
-func (m *survey) access(on string, want, have object) []string {
+func (m *site) access(on string, want, have object) []string {
 	var all []string
 	for _, g := range missing(want, have) {
 		all = append(all, g.give(on))

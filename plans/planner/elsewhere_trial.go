@@ -19,7 +19,7 @@ import (
 // not do there and what its server lacks shows now, not in the middle of a run.
 // One transaction, rolled back; nobody waits for it, since nothing that it locks
 // is anybody else's.
-func (m *survey) tryOnShadow(ctx context.Context) error {
+func (m *site) tryOnShadow(ctx context.Context) error {
 	if !m.plan.Elsewhere || m.side.live || m.found(plans.Blocker) {
 		return nil // what follows from a blocker would only hide it
 	}
@@ -52,7 +52,7 @@ func (m *survey) tryOnShadow(ctx context.Context) error {
 // judgeEffect looks at what the trial came to, in its transaction. GRANT and
 // REVOKE of what is not ours to give warn and do nothing. And we must be able to
 // bring the names in, and to connect afterwards.
-func (m *survey) judgeEffect(ctx context.Context, tx pgx.Tx) error {
+func (m *site) judgeEffect(ctx context.Context, tx pgx.Tx) error {
 	left, err := m.corrections(ctx, tx)
 	if err != nil {
 		return err
@@ -114,7 +114,7 @@ func follows(e *entryError, before []*entryError) bool {
 }
 
 // judgeTrial names what failed by itself, not what follows from it.
-func (m *survey) judgeTrial(ctx context.Context, failed []*entryError) {
+func (m *site) judgeTrial(ctx context.Context, failed []*entryError) {
 	for i, e := range failed {
 		switch {
 		case outOfLocks(e):
@@ -133,7 +133,7 @@ func (m *survey) judgeTrial(ctx context.Context, failed []*entryError) {
 	}
 }
 
-func (m *survey) refusedFix(ctx context.Context, e *entryError) string {
+func (m *site) refusedFix(ctx context.Context, e *entryError) string {
 	switch {
 	case pg.State(e.cause) != pg.InsufficientPriv:
 		return "change it in production, or in a migration, so that both servers take it"

@@ -111,7 +111,7 @@ func (m *draft) calledBy(f *catalog.Function) []*catalog.Function {
 }
 
 // estimateAll closes the plan with what it costs and the steps it takes.
-func (m *survey) estimateAll(ctx context.Context) error {
+func (m *site) estimateAll(ctx context.Context) error {
 	if slices.ContainsFunc(m.plan.Findings, func(f plans.Finding) bool { return f.Code == "transform-invalid" || f.Code == "transform-reads-tables" }) {
 		m.plan.Steps = steps(m.plan)
 		return nil // the sample would run the same expressions

@@ -82,7 +82,7 @@ func (m *trial) memberFunctions(ctx context.Context) ([]string, error) {
 
 // judgeText reads a function's text, not the texts of those that it calls: to
 // name one of them is a blocker already.
-func (m *survey) judgeText(f *catalog.Function, u usedThere, members []string) {
+func (m *site) judgeText(f *catalog.Function, u usedThere, members []string) {
 	if f.Language == "internal" || f.Language == "c" || f.Body == "" {
 		return // BEGIN ATOMIC has no text: it keeps oids
 	}

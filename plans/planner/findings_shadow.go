@@ -12,7 +12,7 @@ import (
 
 // lookAtShadow checks the database that the shadow is built in: its server, what
 // is in it already, and what we may do there.
-func (m *survey) lookAtShadow(ctx context.Context) error {
+func (m *site) lookAtShadow(ctx context.Context) error {
 	if !m.plan.Elsewhere {
 		return nil
 	}
@@ -36,7 +36,7 @@ func (m *survey) lookAtShadow(ctx context.Context) error {
 
 // checkShadowServer: another database than production's, on a server that is
 // not older.
-func (m *survey) checkShadowServer(ctx context.Context) error {
+func (m *site) checkShadowServer(ctx context.Context) error {
 	ours, theirs := m.session.Server/10000, m.side.server/10000
 	switch {
 	case theirs < oldestServer || theirs > newestServer:
@@ -60,7 +60,7 @@ func (m *survey) checkShadowServer(ctx context.Context) error {
 // sameDatabase compares the clusters' own numbers: host names may be two for one.
 // A copy of a cluster has its number too; the time at which the server started
 // and where it listens tell them apart.
-func (m *survey) sameDatabase(ctx context.Context) (bool, error) {
+func (m *site) sameDatabase(ctx context.Context) (bool, error) {
 	const who = `SELECT (SELECT system_identifier::text FROM pg_control_system()) || ' ' || oid || ' ' || pg_postmaster_start_time()
 		FROM pg_database WHERE datname = current_database()`
 	var ours, theirs string
@@ -75,7 +75,7 @@ func (m *survey) sameDatabase(ctx context.Context) (bool, error) {
 
 // checkShadowEmpty: what is in the way of names that the shadow will bear. What a
 // live run of ours made is not; nor are extensions and empty schemas.
-func (m *survey) checkShadowEmpty(ctx context.Context) error {
+func (m *site) checkShadowEmpty(ctx context.Context) error {
 	if err := m.checkControl(ctx, m.side.db); err != nil {
 		return err
 	}
@@ -95,7 +95,7 @@ func (m *survey) checkShadowEmpty(ctx context.Context) error {
 	return nil
 }
 
-func (m *survey) checkSchemaEmpty(ctx context.Context, schema string) error {
+func (m *site) checkSchemaEmpty(ctx context.Context, schema string) error {
 	there, err := catalog.Movables(ctx, m.side.db, schema)
 	if err != nil || len(there) == 0 {
 		return err

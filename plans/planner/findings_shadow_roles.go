@@ -223,7 +223,7 @@ func (m *task) compareRole(ours, theirs role) {
 
 // checkShadowRights names each right that is missing in the shadow's database,
 // with the statement that gives it.
-func (m *survey) checkShadowRights(ctx context.Context) error {
+func (m *site) checkShadowRights(ctx context.Context) error {
 	if m.side.superuser {
 		return nil
 	}
@@ -246,13 +246,13 @@ func (m *survey) checkShadowRights(ctx context.Context) error {
 	return nil
 }
 
-func (m *survey) missingThere(message, grant string) {
+func (m *site) missingThere(message, grant string) {
 	m.blocker("shadow-privileges", m.side.user, message, "on the shadow's server: "+grant)
 }
 
 // checkStillMay asks, when the trial has changed the shadow's database, for what
 // the cutover needs to do its work there, and the watch after it.
-func (m *survey) checkStillMay(ctx context.Context, db pg.Querier) error {
+func (m *site) checkStillMay(ctx context.Context, db pg.Querier) error {
 	var connect, create bool
 	err := db.QueryRow(ctx, `SELECT has_database_privilege(current_database(), 'CONNECT'), has_database_privilege(current_database(), 'CREATE')`).Scan(&connect, &create)
 	if err != nil {
@@ -286,7 +286,7 @@ func (m *survey) checkStillMay(ctx context.Context, db pg.Querier) error {
 
 // checkShadowOwners: what the shadow's objects are to belong to must be a role
 // that we can give them to.
-func (m *survey) checkShadowOwners(ctx context.Context) error {
+func (m *site) checkShadowOwners(ctx context.Context) error {
 	if !m.plan.Elsewhere || m.side.superuser {
 		return nil
 	}

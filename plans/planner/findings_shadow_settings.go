@@ -30,7 +30,7 @@ func readLocale(ctx context.Context, db pg.Querier) (l locale, err error) {
 // of text makes nothing unequal that was equal, since a database's own collation
 // is deterministic, and indexes are built anew on the shadow. Keys that depend on
 // it all the same are [trial.checkLocaleKeys]'s.
-func (m *survey) checkLocale(ctx context.Context) error {
+func (m *site) checkLocale(ctx context.Context) error {
 	ours, err := readLocale(ctx, m.db)
 	if err != nil {
 		return err
@@ -59,7 +59,7 @@ func (l locale) text() string {
 }
 
 // checkExtensions: the shadow's server must offer what production has.
-func (m *survey) checkExtensions(ctx context.Context) error {
+func (m *site) checkExtensions(ctx context.Context) error {
 	rows, err := m.side.db.Query(ctx, `SELECT name::text, default_version FROM pg_available_extensions`)
 	if err != nil {
 		return err
@@ -117,7 +117,7 @@ func (m *survey) extensionRows(ctx context.Context) error {
 }
 
 // checkCollations: columns' own ones, as far as they are the system's.
-func (m *survey) checkCollations(ctx context.Context) error {
+func (m *site) checkCollations(ctx context.Context) error {
 	var wanted []string
 	for _, t := range m.after.Tables {
 		for _, c := range t.Columns {

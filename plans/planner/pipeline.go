@@ -22,11 +22,11 @@ import (
 // has found out and adds its own, so that a method can only use what is known by
 // then:
 //
-//	task ──→ survey ──→ trial ──────────────┐
-//	           │ catalogs                   ├──→ draft ──→ plan
-//	           └──────→ lineage ──→ mapping ┘
+//	task ──→ survey ──→ site ──→ trial ─────┐
+//	            │ catalogs                  ├──→ draft ──→ plan
+//	            └─────→ lineage ──→ mapping ┘
 //
-// survey and trial look at servers. lineage and mapping work on what was read: they
+// survey, site and trial look at servers. lineage and mapping work on what was read: they
 // have no connection, and are functions of the catalogs. A draft has both: it holds
 // what was inferred against the servers once more.
 
@@ -49,20 +49,24 @@ type catalogs struct {
 	rows       map[uint32]leftRows
 }
 
-// survey looks at production, and at the shadow's database where that is another
-// one.
+// survey looks at production.
 type survey struct {
 	*task
 	*catalogs
 	db      *pgx.Conn       // production, search_path pg_catalog
 	session catalog.Session // what a session of production.dsn has by itself
 	pgDump  pgdump.Program
-	side    *shadowSide // nil: the shadow is built in production's database
+}
+
+// site looks at the database that the shadow is built in.
+type site struct {
+	*survey
+	side *shadowSide // nil: production's own
 }
 
 // trial runs the migrations in scratch.
 type trial struct {
-	*survey
+	*site
 	scratch  *scratch
 	dumped   []pgdump.Entry // production's structure, as pg_dump tells it
 	dump     []pgdump.Entry // the same, columns in their true order
@@ -104,11 +108,15 @@ type step struct {
 }
 
 // pipeline is the whole way to a plan, on one screen.
-func (m *survey) pipeline(ctx context.Context) error {
-	if err := m.run(ctx, step{"look at production", m.lookAtProduction}); err != nil {
+func (m *site) pipeline(ctx context.Context) error {
+	err := m.run(ctx,
+		step{"look at production", m.lookAtProduction},
+		step{"look at the shadow's database", m.lookAtShadow},
+		step{"look at production's version", m.lookAtVersion})
+	if err != nil {
 		return err
 	}
-	t := &trial{survey: m}
+	t := &trial{site: m}
 	if err := m.run(ctx, step{"make the scratch database", t.makeScratch}); err != nil {
 		return err
 	}
@@ -180,7 +188,7 @@ func makeOnce(ctx context.Context, f *planfile.File, log *slog.Logger, at cut) (
 		}
 		t.plan.Findings = append(t.plan.Findings, t.migrations.Warnings...)
 	}
-	s := &survey{task: t, catalogs: &catalogs{}}
+	s := &site{survey: &survey{task: t, catalogs: &catalogs{}}}
 	if err := s.connect(ctx); err != nil {
 		return nil, err
 	}

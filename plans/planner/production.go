@@ -69,12 +69,11 @@ func (m *survey) lookAtProduction(ctx context.Context) error {
 	if m.schemasAbsent() {
 		return errBlocked
 	}
-	if err := m.checkProduction(ctx); err != nil {
-		return err
-	}
-	if err := m.lookAtShadow(ctx); err != nil {
-		return err
-	}
+	return m.checkProduction(ctx)
+}
+
+// lookAtVersion decides from which version to which the run goes.
+func (m *site) lookAtVersion(ctx context.Context) error {
 	if slices.ContainsFunc(m.plan.Findings, func(f plans.Finding) bool { return f.Code == "privileges" || f.Code == "shadow-privileges" }) {
 		return errBlocked // what follows would stumble over them, and say something else
 	}
@@ -106,7 +105,7 @@ func (m *survey) schemasAbsent() bool {
 }
 
 // readVersion finds golang-migrate's table and what it says, and how far to go.
-func (m *survey) readVersion(ctx context.Context) error {
+func (m *site) readVersion(ctx context.Context) error {
 	if m.migrations == nil {
 		return m.readVersionAsIs(ctx)
 	}
@@ -157,7 +156,7 @@ func (m *survey) findVersionTable() error {
 	return nil
 }
 
-func (m *survey) judgeVersion() error {
+func (m *site) judgeVersion() error {
 	v := &m.version
 	if v.number == nil && m.file.Migrations.From != nil {
 		v.number = m.file.Migrations.From
@@ -180,7 +179,7 @@ func (m *survey) judgeVersion() error {
 	return m.chooseTarget()
 }
 
-func (m *survey) chooseTarget() error {
+func (m *site) chooseTarget() error {
 	from, to := m.version.number, m.migrations.Newest()
 	if want := m.file.Migrations.Version; want != nil {
 		to = *want

@@ -192,11 +192,12 @@ func (p *proof) admit(ctx context.Context, s *scratch) error {
 // onRows is the same trial in the second database. Its findings are its own.
 func (p *proof) onRows() *trial {
 	if p.there == nil {
-		task, catalogs, survey, there, plan := *p.task, *p.catalogs, *p.survey, *p.trial, *p.plan
+		task, catalogs, survey, site, there, plan := *p.task, *p.catalogs, *p.survey, *p.site, *p.trial, *p.plan
 		plan.Findings = nil
 		task.plan = &plan
 		survey.task, survey.catalogs = &task, &catalogs
-		there.survey, there.scratch, there.sampled = &survey, p.rowsScratch, true
+		site.survey = &survey
+		there.site, there.scratch, there.sampled = &site, p.rowsScratch, true
 		p.there = &there
 	}
 	return p.there

@@ -51,7 +51,7 @@ func (m *draft) readStructure(ctx context.Context) error {
 
 // quoting: a newer server has words that an older one takes for names
 // (system_user since 16), so there every name is written in quotes.
-func (m *survey) quoting() []string {
+func (m *site) quoting() []string {
 	if m.plan.Elsewhere && m.side.server/10000 > m.session.Server/10000 {
 		return []string{"--quote-all-identifiers"}
 	}

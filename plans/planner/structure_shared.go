@@ -31,7 +31,7 @@ func (m *trial) readAfter(ctx context.Context) error {
 
 // chooseSwaps: a schema with members of extensions cannot be renamed, or names
 // like public.citext would go along.
-func (m *survey) chooseSwaps() error {
+func (m *site) chooseSwaps() error {
 	for i, s := range m.plan.Schemas {
 		before, _ := m.production.Schema(s.Production)
 		after, there := m.after.Schema(s.Production)
