@@ -210,8 +210,14 @@ type Table struct {
 	From    string  `json:"from,omitempty"`
 	Watches []Watch `json:"watches,omitempty"`
 
-	Reverse  []Column `json:"reverse"` // how to go back: Shadow holds the production column, Expression is over the shadow row; "" if lost
-	Unlogged bool     `json:"unlogged,omitempty"`
+	// Reverse is how to go back: Shadow holds the production column, Expression is
+	// over the shadow row, cast by assignment; "" if the row does not hold it. Empty:
+	// the table has no way back.
+	Reverse []Column `json:"reverse"`
+	// Unfit, over the table's own row by the names that all has after the swap, says
+	// why the old table cannot hold it; NULL where it can. Empty: each row fits.
+	Unfit    string `json:"unfit,omitempty"`
+	Unlogged bool   `json:"unlogged,omitempty"`
 	// Rows holds a carried table's rows as COPY text, columns as in Columns.
 	CarriedRows string `json:"carried_rows,omitempty"`
 }
@@ -231,6 +237,12 @@ type Column struct {
 	// Generated columns are never written and left out of hashes.
 	Generated bool `json:"generated,omitempty"`
 	Identity  bool `json:"identity,omitempty"`
+	// Kept, on a way back: the upgraded structure has nothing that the column comes
+	// from, so rows that the old side has keep their value; Expression is for new
+	// rows, which get the column's default where it is empty.
+	Kept bool `json:"kept,omitempty"`
+	// Loss, on a way back, is what may not come back as it was, after "values that".
+	Loss string `json:"loss,omitempty"`
 }
 
 // ColumnOrigin is how an expression was found.
@@ -243,6 +255,7 @@ const (
 	FromBackfill ColumnOrigin = "backfill"
 	FromDefault  ColumnOrigin = "default"
 	FromPlan     ColumnOrigin = "plan"
+	FromInverse  ColumnOrigin = "inverse" // of a way back: the exact inverse of the way there
 )
 
 // Pair is a key column on both sides: shadow.Shadow holds Expression of the

@@ -44,16 +44,6 @@ var keysSection = Section{
 			Do:    "divide its values among several rows, or `skip: true` and take the table over by hand",
 		},
 		{
-			Code: "not-reversible", Level: "warning",
-			Means: "a column's value is not in the upgraded row; a rollback would lose it for newer rows. A blocker with `watch.require_reverse`",
-			Do:    "`reverse:` under `tables:`",
-			Bad:   `ALTER TABLE orders DROP COLUMN note;`,
-			Good: `# in the plan file
-tables:
-  shop.orders:
-    reverse: {note: "''"}`,
-		},
-		{
 			Code: "not-compared", Level: "info",
 			Means: "columns that verification leaves out: generated ones, and values that a default made in the shadow only",
 		},

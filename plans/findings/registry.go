@@ -33,7 +33,7 @@ type Section struct {
 
 // Sections is the whole register.
 func Sections() []Section {
-	return []Section{serverSection, shadowSection, trafficSection, migrationsSection, rowsSection, keysSection, aroundSection, cutoverSection}
+	return []Section{serverSection, shadowSection, trafficSection, migrationsSection, rowsSection, keysSection, backSection, aroundSection, cutoverSection}
 }
 
 // Of finds a code.

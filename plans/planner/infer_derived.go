@@ -79,34 +79,3 @@ func (v *validator) watched(ctx context.Context, t *plans.Table, given []string)
 func (v *validator) watches(w plans.Watch, t *catalog.Table) bool {
 	return v.before.Root(t).Name == v.plan.Sources[w.Source].Name
 }
-
-// reversed checks the way back: expressions over the shadow's row.
-func (v *validator) reversed(ctx context.Context, t *plans.Table) error {
-	for i := range t.Reverse {
-		c := &t.Reverse[i]
-		if c.Expression == "" || c.Expression == pg.Ident(plainReference(c.Expression)) {
-			continue
-		}
-		err := v.prepare(ctx, reverseText(t, *c, c.Expression))
-		if pg.State(err) == cannotCoerce && c.Origin == plans.FromLineage {
-			if text := strings.Replace(c.Expression, "::", "::text::", 1); v.prepare(ctx, reverseText(t, *c, text)) == nil {
-				c.Expression = text
-				continue
-			}
-		}
-		switch {
-		case err == nil:
-			continue
-		case pg.State(err) == "":
-			return err
-		}
-		v.find(plans.Finding{Level: plans.Blocker, Code: "transform-invalid", Object: t.Production.String() + "." + c.Shadow,
-			Message: fmt.Sprintf("the server refuses the reverse expression %s: %s (SQLSTATE %s)", c.Expression, serverMessage(err), pg.State(err)),
-			Fix:     "correct it under tables: " + t.Production.String() + " reverse:"})
-	}
-	return nil
-}
-
-func reverseText(t *plans.Table, c plans.Column, expression string) string {
-	return "SELECT (" + expression + ")::" + c.Type + " FROM ONLY " + t.Shadow.Quoted() + " AS " + pg.Ident(t.Final.Name)
-}

@@ -4,7 +4,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
 	"github.com/pgumbra/pgumbra/plans/catalog"
 	"github.com/pgumbra/pgumbra/plans/planfile"
@@ -174,45 +173,4 @@ func (m *mapping) fillWatches() {
 			}
 		}
 	}
-}
-
-// reverse says how production's columns come back from the shadow's row.
-func (m *mapping) reverse(d *tableDraft) {
-	if d.plan.Feed != plans.Copied {
-		return
-	}
-	for _, c := range d.source.production.Columns {
-		out := plans.Column{Shadow: c.Name, Type: c.Type, Generated: c.Generated != "", Identity: c.Identity != "", Origin: plans.FromLineage}
-		if e, ok := d.rules.Reverse[c.Name]; ok {
-			out.Expression, out.Origin = e.SQL, plans.FromPlan
-		} else if s, ok := carrier(d, d.source.production, c.Name); ok && plainReference(s.Expression) == c.Name {
-			out.Expression = wayBack(s, c)
-		}
-		d.plan.Reverse = append(d.plan.Reverse, out)
-		if out.Expression == "" && !out.Generated {
-			m.notReversible(d, c.Name)
-		}
-	}
-}
-
-// wayBack casts explicitly where the type changed. Where no such cast exists
-// (between two copies of an enum), the check of the transforms goes through text.
-func wayBack(shadow plans.Column, production catalog.Column) string {
-	if shadow.Type == production.Type {
-		return pg.Ident(shadow.Shadow)
-	}
-	return pg.Ident(shadow.Shadow) + "::" + production.Type
-}
-
-func (m *mapping) notReversible(d *tableDraft, column string) {
-	level := plans.Warning
-	if !m.file.Watch.Enabled {
-		return
-	}
-	if m.file.Watch.RequireReverse {
-		level = plans.Blocker
-	}
-	m.find(plans.Finding{Level: level, Code: "not-reversible", Object: d.source.production.Name.String() + "." + column,
-		Message: "the upgraded row does not hold this column's value: a rollback would lose it for rows written after the cutover",
-		Fix:     "write under tables: " + d.source.production.Name.String() + " reverse: {" + column + ": expression over the upgraded row}"})
 }

@@ -143,6 +143,7 @@ func (m *site) pipeline(ctx context.Context) error {
 		step{"try the structure on the shadow", d.tryOnShadow},
 		step{"give transforms their settings", d.settle},
 		step{"prove it on rows", d.proveOnRows},
+		step{"say what going back would lose", pure(d.tellReverse)},
 		step{"ask production of new constraints", d.probeConstraints},
 		step{"estimate", d.estimateAll},
 		step{"say what runs behind the fence", d.behindTold},

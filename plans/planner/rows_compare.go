@@ -117,7 +117,10 @@ func (p *proof) compareTable(ctx context.Context, t *plans.Table) error {
 		}
 	}
 	p.proved++
-	return c.tell(ctx)
+	if err := c.tell(ctx); err != nil {
+		return err
+	}
+	return c.bringBack(ctx)
 }
 
 // unread: the rows of a table, or of some of its partitions, are not laid out.
@@ -189,24 +192,14 @@ func (c *comparison) evaluate(ctx context.Context) error {
 	}
 	place, from := "NULL", " FROM ("+t.From+") AS pgumbra_from"
 	if t.Feed == plans.Copied {
-		place = pg.Ident(t.Production.Name) + ".tableoid::text || ' ' || " + pg.Ident(t.Production.Name) + ".ctid::text"
-		from = wholeTree(fromText(t), c.plan.Sources[t.Source].Kind)
-		if t.Where != "" {
-			from += " WHERE (" + t.Where + "\n)"
-		}
+		place, from = placeOf(t.Production.Name), c.copiedFrom()
 	}
 	err = pg.ReadCommitted(ctx, conn, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, "CREATE TEMP TABLE pgumbra_ours AS SELECT "+names+", NULL::text AS pgumbra_place FROM "+t.Shadow.Quoted()+" LIMIT 0"); err != nil {
 			return err
 		}
-		settings := map[string]string{"search_path": c.plan.SearchPath}
-		for name, value := range c.plan.Session {
-			settings[name] = value
-		}
-		for name, value := range settings {
-			if _, err := tx.Exec(ctx, "SELECT pg_catalog.set_config($1, $2, true)", name, value); err != nil {
-				return err
-			}
+		if err := c.asReplayed(ctx, tx); err != nil {
+			return err
 		}
 		_, err := tx.Exec(ctx, "INSERT INTO pg_temp.pgumbra_ours SELECT "+strings.Join(values, ", ")+", "+place+from)
 		return err
@@ -216,6 +209,34 @@ func (c *comparison) evaluate(ctx context.Context) error {
 	}
 	c.ours, err = readRows(ctx, conn, pg.Name{Schema: "pg_temp", Name: "pgumbra_ours"}, plans.Plain, append(c.names(), "pgumbra_place"))
 	return err
+}
+
+// placeOf is where a row stands in the sample: its table and its place there.
+func placeOf(alias string) string {
+	return pg.Ident(alias) + ".tableoid::text || ' ' || " + pg.Ident(alias) + ".ctid::text"
+}
+
+// copiedFrom are the rows of the sample that the table gets.
+func (c *comparison) copiedFrom() string {
+	from := wholeTree(fromText(c.table), c.plan.Sources[c.table.Source].Kind)
+	if c.table.Where != "" {
+		from += " WHERE (" + c.table.Where + "\n)"
+	}
+	return from
+}
+
+// asReplayed sets what transforms are evaluated under.
+func (c *comparison) asReplayed(ctx context.Context, tx pgx.Tx) error {
+	settings := map[string]string{"search_path": c.plan.SearchPath}
+	for name, value := range c.plan.Session {
+		settings[name] = value
+	}
+	for name, value := range settings {
+		if _, err := tx.Exec(ctx, "SELECT pg_catalog.set_config($1, $2, true)", name, value); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (c *comparison) refuse(err error) error {

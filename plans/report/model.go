@@ -88,6 +88,18 @@ type table struct {
 	Where      string       `json:"where"`
 	From       string       `json:"from"`
 	Columns    []column     `json:"columns"`
+	// Reverse is what fills the old table's columns on the way back; empty: none of
+	// its rows goes back.
+	Reverse []reversed `json:"reverse"`
+}
+
+// reversed is a column of the old table on the way back.
+type reversed struct {
+	Production string             `json:"production"`
+	Expression string             `json:"expression"` // over the upgraded row; empty: it does not hold the value
+	Source     plans.ColumnOrigin `json:"source"`
+	Kept       bool               `json:"kept"` // rows that the old table has keep theirs; the expression is for new ones
+	Loss       string             `json:"loss"` // which values may not come back, after "values that"
 }
 
 type column struct {
@@ -156,7 +168,7 @@ func finite(e plans.Estimates) plans.Estimates {
 }
 
 func tableOf(p *plans.Plan, t *plans.Table) table {
-	r := table{Shadow: t.Shadow.String(), Feed: t.Feed, Where: t.Where, From: t.From, Key: []string{}, Columns: []column{}}
+	r := table{Shadow: t.Shadow.String(), Feed: t.Feed, Where: t.Where, From: t.From, Key: []string{}, Columns: []column{}, Reverse: []reversed{}}
 	if !t.Production.IsZero() {
 		r.Production = t.Production.String()
 	}
@@ -168,6 +180,13 @@ func tableOf(p *plans.Plan, t *plans.Table) table {
 	}
 	for _, c := range t.Columns {
 		r.Columns = append(r.Columns, column{Shadow: c.Shadow, Expression: c.Meaning(), Source: cmp.Or(c.Origin, plans.FromDefault)})
+	}
+	if p.Reversible() {
+		for _, c := range t.Reverse {
+			if !c.Generated {
+				r.Reverse = append(r.Reverse, reversed{Production: c.Shadow, Expression: c.Meaning(), Source: cmp.Or(c.Origin, plans.FromDefault), Kept: c.Kept, Loss: c.Loss})
+			}
+		}
 	}
 	return r
 }

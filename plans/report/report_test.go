@@ -106,7 +106,7 @@ func TestJSONReportIsThePublicDocument(t *testing.T) {
 	table := doc["tables"].([]any)[0].(map[string]any)
 	want := map[string]any{
 		"production": "shop.orders", "shadow": "pgumbra_shop_v2_shop.orders", "rows": 5e6, "bytes": float64(640 << 20),
-		"key": []any{"id"}, "record": "row", "feed": "copied", "where": "NOT deleted", "from": "",
+		"key": []any{"id"}, "record": "row", "feed": "copied", "where": "NOT deleted", "from": "", "reverse": []any{},
 		"columns": []any{
 			map[string]any{"shadow": "id", "expression": "id", "source": "lineage"},
 			map[string]any{"shadow": "total_cents", "expression": "(total * 100)::bigint", "source": "plan"},
@@ -256,12 +256,36 @@ func TestVerdictIsOneSentenceThatDecides(t *testing.T) {
 
 func TestFindingsThatSayTheSameAreOne(t *testing.T) {
 	t.Parallel()
-	clients, others := grouped([]plans.Finding{
+	clients, back, others := grouped([]plans.Finding{
 		{Level: plans.Warning, Code: "wide", Object: "a", Message: "m"}, {Level: plans.Warning, Code: "wide", Object: "b", Message: "m"},
 		{Level: plans.Warning, Code: "wide", Object: "c", Message: "another"}, {Level: plans.Info, Code: "client-breaks", Object: "d", Message: "m"},
+		{Level: plans.Warning, Code: "reverse-lossy", Object: "e", Message: "m"},
 	})
-	if len(others) != 2 || len(others[0].Objects) != 2 || len(clients) != 1 {
-		t.Errorf("clients %v, others %v", clients, others)
+	if len(others) != 2 || len(others[0].Objects) != 2 || len(clients) != 1 || len(back) != 1 {
+		t.Errorf("clients %v, going back %v, others %v", clients, back, others)
+	}
+}
+
+// What a rollback would lose has a section of its own, and a column its way back.
+func TestReportsSayWhatGoingBackWouldLose(t *testing.T) {
+	t.Parallel()
+	p := samplePlan()
+	p.Tables[0].Reverse = []plans.Column{{Shadow: "id", Expression: `"id"`, Loss: "are beyond the range of integer"}, {Shadow: "note", Kept: true}, {Shadow: "twice", Generated: true}}
+	p.Findings = append(p.Findings, plans.Finding{Level: plans.Warning, Code: "reverse-lossy", Object: "shop.orders.id", Message: "integer does not come back"})
+	for format, heading := range map[string]string{"text": "WHAT GOING BACK AFTER THE CUTOVER WOULD LOSE", "markdown": "## What going back after the cutover would lose", "html": `<h2 id="back">What going back after the cutover would lose</h2>`} {
+		text := written(t, p, format)
+		if at := strings.Index(text, heading); at < 0 || !strings.Contains(text[at:], "integer does not come back") {
+			t.Errorf("%s does not say what is lost", format)
+		}
+		p.Findings = p.Findings[:len(p.Findings)-1]
+		if strings.Contains(written(t, p, format), heading) {
+			t.Errorf("%s has a section on nothing", format)
+		}
+		p.Findings = p.Findings[:len(p.Findings)+1]
+	}
+	want := `"reverse":[{"production":"id","expression":"\"id\"","source":"default","kept":false,"loss":"arebeyondtherangeofinteger"},{"production":"note","expression":"","source":"default","kept":true,"loss":""}]`
+	if text := strings.Join(strings.Fields(written(t, p, "json")), ""); !strings.Contains(text, want) {
+		t.Errorf("%s", text)
 	}
 }
 

@@ -24,6 +24,7 @@ func writeText(v view) ([]byte, error) {
 		return b.Bytes(), nil
 	}
 	textClients(b, v)
+	textGroups(b, "WHAT GOING BACK AFTER THE CUTOVER WOULD LOSE", v.Back)
 	textChanges(b, v)
 	if len(v.Findings) > 0 {
 		textGroups(b, "FINDINGS ("+v.Counts+" with those above)", v.Groups)

@@ -28,6 +28,7 @@ type view struct {
 	Estimated []fact
 	Clients   []group // what clients will notice
 	Always    []string
+	Back      []group // what a rollback would lose
 	Groups    []group // all other findings
 	Listed    []tableView
 	Phases    []phaseView
@@ -77,7 +78,7 @@ func viewOf(p *plans.Plan, o Options) view {
 	v.From, v.To = versions(p)
 	v.Made = made(p, o)
 	v.Counts = countLevels(v.Findings)
-	v.Clients, v.Groups = grouped(v.Findings)
+	v.Clients, v.Back, v.Groups = grouped(v.Findings)
 	v.Always = always(p)
 	v.Short, v.Verdict = verdict(p, v)
 	v.Facts = facts(p, v)
@@ -158,12 +159,18 @@ func countLevels(findings []plans.Finding) string {
 // aboutClients are the codes of what applications notice.
 var aboutClients = []string{"client-breaks", "result-type-changes"}
 
+// aboutGoingBack are the codes of what a rollback would lose.
+var aboutGoingBack = []string{"not-reversible", "reverse-lossy", "reverse-constraint", "reverse-new-table", "behind-fence-one-way"}
+
 // grouped joins findings that differ in their object only.
-func grouped(findings []plans.Finding) (clients, others []group) {
+func grouped(findings []plans.Finding) (clients, back, others []group) {
 	for _, f := range findings {
 		all := &others
-		if slices.Contains(aboutClients, f.Code) {
+		switch {
+		case slices.Contains(aboutClients, f.Code):
 			all = &clients
+		case slices.Contains(aboutGoingBack, f.Code):
+			all = &back
 		}
 		at := slices.IndexFunc(*all, func(g group) bool {
 			return g.Level == f.Level && g.Code == f.Code && g.Message == f.Message && g.Fix == f.Fix
@@ -174,7 +181,7 @@ func grouped(findings []plans.Finding) (clients, others []group) {
 		}
 		(*all)[at].Objects = append((*all)[at].Objects, place{f.Object, f.Where})
 	}
-	return clients, others
+	return clients, back, others
 }
 
 func (v view) count(level plans.Level) int {

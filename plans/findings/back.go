@@ -1,0 +1,33 @@
+package findings
+
+var backSection = Section{
+	Title: "Going back",
+	Intro: "What a rollback after the cutover would lose, said before it: see [what a rollback loses](plan-file.md#what-a-rollback-loses). With `watch.enabled: false` nothing of this is said. `behind-fence-one-way` is about the same.",
+	Checks: []Check{
+		{
+			Code: "not-reversible", Level: "warning, or blocker with `watch.require_reverse`",
+			Means: "the upgraded row does not hold a column's value, and what is made of it has no inverse. Rows of before the cutover keep the value that they had, newer ones get the old column's default; where that column must have a value and has no default, newer rows cannot be taken back at all. On a whole table: its rows are made by a query, or went to several tables, or lost their key",
+			Do:    "`reverse:` under `tables:`",
+			Bad:   `ALTER TABLE orders DROP COLUMN note;`,
+			Good: `# in the plan file
+tables:
+  shop.orders:
+    reverse: {note: "''"}`,
+		},
+		{
+			Code: "reverse-lossy", Level: "warning, or blocker with `watch.require_reverse`",
+			Means: "a column comes back, but not from each value: the old type is narrower (bigint to integer, text to varchar(n), an enum without the new label) or coarser (numeric to integer rounds). Or rows of the sample were sent there and back, and one of them, named by its key, came back otherwise",
+			Do:    "nothing, if no such value will be written; else `reverse:` with an expression that takes it. `reverse: {column: column}` accepts it",
+		},
+		{
+			Code: "reverse-constraint", Level: "warning, or info",
+			Means: "the upgraded table lacks a constraint that the old one has: rows that break it cannot be taken back. Info: the old table is partitioned and has no DEFAULT partition, so new partitions have to be made on both sides as long as the watch lasts",
+			Do:    "nothing, if no such rows will be written",
+		},
+		{
+			Code: "reverse-new-table", Level: "warning",
+			Means: "production has no such table, or does not feed it: what is written to it after the cutover has nowhere to go back to, and stays in the upgraded table",
+			Do:    "nothing, if the application of before the upgrade needs none of it",
+		},
+	},
+}

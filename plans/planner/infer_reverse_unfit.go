@@ -1,0 +1,90 @@
+package planner
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/plans/reverse"
+)
+
+// unfit writes down which of the upgraded table's rows the old one cannot hold.
+func (m *mapping) unfit(d *tableDraft, t *plans.Table) {
+	row := reverse.Row{New: t.Final.Name, Old: t.Production.Name, Checks: m.looserChecks(d, t)}
+	for _, c := range t.Reverse {
+		if !c.Generated && c.Expression != "" && !c.Kept {
+			row.Columns = append(row.Columns, m.unfitColumn(d, t, c))
+		}
+	}
+	t.Unfit = m.plan.AfterSwap(row.Unfit(), t.Final.Name)
+}
+
+func (m *mapping) unfitColumn(d *tableDraft, t *plans.Table, c plans.Column) reverse.Column {
+	was, _ := d.source.production.ColumnNamed(c.Shadow)
+	out := reverse.Column{Name: c.Shadow, Type: c.Type, Expression: c.Expression, NotNull: was.NotNull}
+	s, copied := copyOf(d, c.Shadow)
+	switch {
+	case copied && c.Origin == plans.FromLineage:
+		is, _ := d.final.ColumnNamed(s.Shadow)
+		out.Value, out.NotNull = pg.Ident(s.Shadow), was.NotNull && !is.NotNull
+		out.Conversion = m.conversionBack(d, s, was)
+	case c.Origin == plans.FromInverse:
+		back, _ := invertOf(d, was)
+		out.Conversion = reverse.Of(back.Type, c.Type, m.server())
+	}
+	if out.Conversion.Altered || c.Origin == plans.FromPlan {
+		out.Back = wayThere(t, c.Shadow)
+	}
+	return out
+}
+
+// wayThere is a column of the upgraded table that is made of one of the old ones,
+// and of those that come back; nil: none can be compared. An expression that is
+// evaluated under settings of its own cannot be.
+func wayThere(t *plans.Table, column string) *reverse.Back {
+	for _, s := range t.Columns {
+		if s.Generated || s.Volatile || s.Means != "" || !slices.Contains(reverse.Words(s.Expression), column) || slices.ContainsFunc(t.Reverse, func(c plans.Column) bool {
+			return (c.Expression == "" || c.Kept || c.Generated || strings.Contains(c.Type, ".")) && slices.Contains(reverse.Words(s.Expression), c.Shadow)
+		}) {
+			continue
+		}
+		return &reverse.Back{Column: pg.Ident(s.Shadow), Type: s.Type, Expression: s.Expression}
+	}
+	return nil
+}
+
+// looserChecks are those of the old table that the upgraded one lacks, as far as
+// they are over columns that the upgraded row gives.
+func (m *mapping) looserChecks(d *tableDraft, t *plans.Table) (all []reverse.Check) {
+	for _, k := range m.before.Constraints {
+		if k.Table != d.source.before.OID || k.Kind != "c" || m.kept(d, k) {
+			continue
+		}
+		check := reverse.Check{Name: k.Name, Expression: checkExpression(k.Definition)}
+		for _, num := range k.Columns {
+			c, _ := d.source.before.Column(num)
+			check.Reads = append(check.Reads, c.Name)
+		}
+		if check.Expression != "" && !slices.ContainsFunc(check.Reads, func(name string) bool { return !gives(t.Reverse, name) }) {
+			all = append(all, check)
+		}
+	}
+	return all
+}
+
+func gives(columns []plans.Column, name string) bool {
+	return slices.ContainsFunc(columns, func(c plans.Column) bool {
+		return c.Shadow == name && c.Expression != "" && !c.Kept && !c.Generated
+	})
+}
+
+// checkExpression takes CHECK (…) off, as pg_get_constraintdef writes it.
+func checkExpression(definition string) string {
+	text, ok := strings.CutPrefix(definition, "CHECK (")
+	end := strings.LastIndexByte(text, ')')
+	if !ok || end < 0 {
+		return ""
+	}
+	return text[:end]
+}
