@@ -1,0 +1,196 @@
+// Package workload is clients that use a disposable database as an application
+// might: inserts, updates of every column, deletes, changed keys, other parents,
+// long transactions and such as are rolled back, all generated from the catalog.
+// They run through a cutover, and learn the new structure there, as an application
+// does that is deployed in that moment.
+//
+// From the swap on they hold back their commits, unless told otherwise: so what
+// the shadow holds is exactly what became of production as it was at the fence.
+package workload
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/rehearsal/generate"
+)
+
+// Clients is a number of them. The fields up to Think are set before [Clients.Run].
+type Clients struct {
+	DSN      string
+	Schemas  []string // those whose tables they use
+	Number   int
+	Generate generate.Options // how values are made
+	Think    time.Duration    // between two transactions of a client; default 2 ms
+
+	commits  atomic.Bool // after the swap too
+	known    knowledge
+	learning sync.Mutex
+
+	mu     sync.Mutex
+	counts Counts
+}
+
+// Counts is what the clients met with so far.
+type Counts struct {
+	Committed  int64 `json:"committed"`
+	RolledBack int64 `json:"rolled_back"` // on purpose
+	Withheld   int64 `json:"withheld"`    // after the swap: rolled back at the end
+	// Refused by a constraint or a trigger, as a client's mistake is.
+	Refused int64 `json:"refused"`
+	// Repeated are those that PostgreSQL asks to repeat: 40001 and deadlocks.
+	Repeated int64 `json:"repeated"`
+	// Broken are statements that the new structure does not take, by message: what
+	// an application meets with that is not deployed at the cutover.
+	Broken map[string]int64 `json:"broken"`
+	// Failed is what must not be, by message.
+	Failed    map[string]int64 `json:"failed"`
+	LongestMS float64          `json:"longest_statement_ms"`
+}
+
+// Done is how many transactions ended.
+func (c Counts) Done() int64 { return c.Committed + c.RolledBack + c.Withheld + c.Refused }
+
+// CommitAfterSwap lets the clients commit in the new structure too.
+func (c *Clients) CommitAfterSwap(yes Commits) { c.commits.Store(bool(yes)) }
+
+// Commits says what becomes of transactions after the swap.
+type Commits bool
+
+// The choices.
+const (
+	Withhold Commits = false
+	Commit   Commits = true
+)
+
+// Count is what happened up to now.
+func (c *Clients) Count() Counts {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	counts := c.counts
+	counts.Broken, counts.Failed = maps.Clone(c.counts.Broken), maps.Clone(c.counts.Failed)
+	return counts
+}
+
+// ForgetLongest begins the measuring of the longest statement anew.
+func (c *Clients) ForgetLongest() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.counts.LongestMS = 0
+}
+
+// Learn reads the structure and some rows' keys. [Clients.Run] needs it.
+func (c *Clients) Learn(ctx context.Context) error {
+	c.counts.Broken, c.counts.Failed = map[string]int64{}, map[string]int64{}
+	return c.learn(ctx, 0)
+}
+
+// Run keeps the clients busy until the context ends. What they meet with is
+// counted; the error is that they could not go on.
+func (c *Clients) Run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	for n := range c.Number {
+		group.Go(func() error {
+			if err := c.client(ctx, n); err != nil {
+				return fmt.Errorf("client %d: %w", n, err)
+			}
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+// knowledge is what the clients know of the database.
+type knowledge struct {
+	edition int // counts the times that it was learned
+	usages  []*usage
+	tuples  map[string][][]*string // parents' keys, by table and columns
+}
+
+// usage is a table with the statements for it.
+type usage struct {
+	table   *generate.Table
+	insert  string
+	decided []string // columns that foreign keys decide, parameters of insert
+	updates []string // one for each column that can be changed so
+	keys    []string // the same for columns of the key
+	foreign []generate.Foreign
+	rows    [][]*string // keys
+}
+
+const sampled = 400 // rows of a table whose keys clients know
+
+// learn reads the structure unless somebody did since the edition that found it
+// changed.
+func (c *Clients) learn(ctx context.Context, since int) error {
+	c.learning.Lock()
+	defer c.learning.Unlock()
+	if c.known.edition > since {
+		return nil
+	}
+	conn, err := pg.Connect(ctx, c.DSN, pg.Options{Component: "clients"})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	m, err := generate.Read(ctx, conn, c.Generate)
+	if err != nil {
+		return err
+	}
+	k := knowledge{edition: since + 1, tuples: map[string][][]*string{}}
+	for _, t := range m.Tables {
+		if !slices.Contains(c.Schemas, t.Name.Schema) || len(t.Columns) == 0 {
+			continue
+		}
+		u := newUsage(m, t)
+		if len(t.Key) > 0 {
+			if u.rows, err = t.Sample(ctx, conn, t.Key, sampled); err != nil {
+				return err
+			}
+		}
+		for _, f := range u.foreign {
+			if k.tuples[tupleID(f)], err = f.To.Sample(ctx, conn, f.RefColumns, sampled); err != nil {
+				return err
+			}
+		}
+		k.usages = append(k.usages, u)
+	}
+	c.known = k
+	return nil
+}
+
+func tupleID(f generate.Foreign) string {
+	return f.To.Name.Quoted() + "(" + strings.Join(f.RefColumns, ",") + ")"
+}
+
+func newUsage(m *generate.Model, t *generate.Table) *usage {
+	u := &usage{table: t, foreign: t.Foreign()}
+	u.insert, u.decided = m.Insert(t)
+	for _, column := range t.Columns {
+		sql := m.Update(t, column)
+		switch {
+		case sql == "":
+		case column.InKey:
+			u.keys = append(u.keys, sql)
+		default:
+			u.updates = append(u.updates, sql)
+		}
+	}
+	return u
+}
+
+// knowing is what is known now.
+func (c *Clients) knowing() knowledge {
+	c.learning.Lock()
+	defer c.learning.Unlock()
+	return c.known
+}
