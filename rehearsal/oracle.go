@@ -1,14 +1,10 @@
-// Package rehearsal compares what a run made with what the migrations make in
-// place: the oracle of tests and rehearsals. It works on disposable databases
-// only, never on production.
 package rehearsal
 
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"net/url"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,11 +12,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/golang-migrate/migrate/v4"
-	migratepgx "github.com/golang-migrate/migrate/v4/database/pgx/v5"
-	_ "github.com/golang-migrate/migrate/v4/source/file" // migrations are read from a folder, as the user's own tool does
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/pgumbra/pgumbra/internal/pg"
 )
@@ -61,67 +53,50 @@ func (o Oracle) Copy(ctx context.Context, from, to string) error {
 	return err
 }
 
-// MigrateInPlace runs the migrations as golang-migrate does, on the spot, which
-// no context interrupts. table is the version table, schema-qualified or not;
-// empty: golang-migrate's own.
-func MigrateInPlace(ctx context.Context, dsn, folder, table string) error {
-	return migrateInPlace(ctx, dsn, folder, table, &migratepgx.Config{})
-}
-
-// MigrateEachInPlace is [MigrateInPlace] with x-multi-statement=true.
-func MigrateEachInPlace(ctx context.Context, dsn, folder, table string) error {
-	return migrateInPlace(ctx, dsn, folder, table, &migratepgx.Config{MultiStatementEnabled: true, MultiStatementMaxSize: 10 << 20})
-}
-
-func migrateInPlace(_ context.Context, dsn, folder, table string, settings *migratepgx.Config) error {
-	config, err := pgx.ParseConfig(dsn)
-	if err != nil {
-		return err
-	}
-	if _, given := config.RuntimeParams["client_encoding"]; !given {
-		config.RuntimeParams["client_encoding"] = "UTF8" // as golang-migrate's driver for postgres:// has it
-	}
-	db := stdlib.OpenDB(*config)
-	defer func() { _ = db.Close() }()
-	if table != "" {
-		settings.MigrationsTable = table
-		if schema, name, ok := strings.Cut(table, "."); ok {
-			settings.MigrationsTable, settings.MigrationsTableQuoted = fmt.Sprintf(`"%s"."%s"`, schema, name), true
-		}
-	}
-	driver, err := migratepgx.WithInstance(db, settings)
-	if err != nil {
-		return err
-	}
-	m, err := migrate.NewWithDatabaseInstance((&url.URL{Scheme: "file", Path: folder}).String(), "pgx5", driver)
-	if err != nil {
-		return err
-	}
-	err = m.Up()
-	if errors.Is(err, migrate.ErrNoChange) {
-		err = nil
-	}
-	source, database := m.Close()
-	return errors.Join(err, source, database)
-}
-
 // Structure is the schema dump in a form that can be compared: no comments, no
 // session settings, entries sorted, since their order follows object ids.
 func (o Oracle) Structure(ctx context.Context, dsn string) (string, error) {
-	out, err := o.tool(ctx, "pg_dump", "--schema-only", "--exclude-schema=pgumbra*", dsn)
+	objects, err := o.objects(ctx, dsn)
 	if err != nil {
 		return "", err
 	}
-	entries := regexp.MustCompile(`(?m)^--\n-- Name: .*\n--\n`).Split(string(out), -1)
-	for i, e := range entries {
-		lines := slices.DeleteFunc(strings.Split(e, "\n"), func(l string) bool {
-			return strings.HasPrefix(l, "--") || strings.HasPrefix(l, "SET default_table") || strings.HasPrefix(l, "SET default_tablespace") ||
-				strings.HasPrefix(l, `\restrict`) || strings.HasPrefix(l, `\unrestrict`) || strings.TrimSpace(l) == ""
-		})
-		entries[i] = strings.Join(lines, "\n")
+	return strings.Join(slices.Sorted(maps.Values(objects)), "\n\n"), nil
+}
+
+var dumpHeader = regexp.MustCompile(`(?m)^--\n-- Name: (.*); Type: (.*); Schema: (.*); Owner: ?(.*)\n--\n`)
+
+// objects are the entries of a schema dump by kind and name: TABLE shop.orders.
+func (o Oracle) objects(ctx context.Context, dsn string) (map[string]string, error) {
+	out, err := o.tool(ctx, "pg_dump", "--schema-only", "--exclude-schema=pgumbra*", dsn)
+	if err != nil {
+		return nil, err
 	}
-	slices.Sort(entries)
-	return strings.Join(entries, "\n\n"), nil
+	objects := map[string]string{}
+	headers := dumpHeader.FindAllSubmatchIndex(out, -1)
+	for i, h := range headers {
+		end := len(out)
+		if i+1 < len(headers) {
+			end = headers[i+1][0]
+		}
+		part := func(n int) string { return string(out[h[2*n]:h[2*n+1]]) }
+		name := part(2) + " " + part(1)
+		if part(3) != "-" {
+			name = part(2) + " " + part(3) + "." + part(1)
+		}
+		for objects[name] != "" { // one for each of its columns' rights
+			name += "'"
+		}
+		objects[name] = statementsOf(string(out[h[1]:end]))
+	}
+	return objects, nil
+}
+
+func statementsOf(entry string) string {
+	lines := slices.DeleteFunc(strings.Split(entry, "\n"), func(l string) bool {
+		return strings.HasPrefix(l, "--") || strings.HasPrefix(l, "SET default_table") || strings.HasPrefix(l, "SET default_tablespace") ||
+			strings.HasPrefix(l, `\restrict`) || strings.HasPrefix(l, `\unrestrict`) || strings.TrimSpace(l) == ""
+	})
+	return strings.Join(lines, "\n")
 }
 
 // Rows is every table's content as sorted text, by table name; one line says

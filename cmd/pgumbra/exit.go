@@ -14,6 +14,7 @@ import (
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
 	"github.com/pgumbra/pgumbra/plans/planfile"
+	"github.com/pgumbra/pgumbra/rehearsal"
 	"github.com/pgumbra/pgumbra/upgrade"
 	"github.com/pgumbra/pgumbra/upgrade/lease"
 )
@@ -45,6 +46,9 @@ func exitCode(err error) int {
 		violated  *upgrade.KeysViolated
 		led       *lease.ErrLed
 		refused   *planfile.RefusedError
+		gates     *notPassed
+		structure *rehearsal.StructureError
+		noServer  *rehearsal.NoServerError
 	)
 	switch {
 	case err == nil, errors.Is(err, upgrade.ErrNothingToDo):
@@ -53,9 +57,10 @@ func exitCode(err error) int {
 		return exitUnknown
 	case errors.Is(err, errInterrupted):
 		return exitInterrupted
-	case errors.As(err, &usage), errors.As(err, &file):
+	case errors.As(err, &usage), errors.As(err, &file), errors.As(err, &noServer):
 		return exitUsage
-	case errors.As(err, &blocked), errors.As(err, &different), errors.As(err, &failed), errors.As(err, &violated), errors.As(err, &refused):
+	case errors.As(err, &blocked), errors.As(err, &different), errors.As(err, &failed), errors.As(err, &violated), errors.As(err, &refused),
+		errors.As(err, &gates), errors.As(err, &structure):
 		return exitFindings
 	case errors.As(err, &led), errors.Is(err, control.ErrDeposed):
 		return exitLed
@@ -137,6 +142,8 @@ func (a *app) next(err error, code int, s *upgrade.Status) string {
 	}
 	var different *upgrade.Different
 	switch {
+	case a.command == "rehearse":
+		return afterRehearsal(p, code, err)
 	case code == exitUsage && a.file == nil && a.command != "":
 		return "pgumbra " + a.command + " --help, or correct the plan file"
 	case code == exitUsage && a.file == nil:
@@ -171,6 +178,21 @@ func (a *app) next(err error, code int, s *upgrade.Status) string {
 		return "pgumbra status" + p + ", once the server answers"
 	}
 	return "correct what is said above, then run the same command again; pgumbra status" + p + " shows where the run stands"
+}
+
+// afterRehearsal: nothing is left of one, whatever became of it.
+func afterRehearsal(p string, code int, err error) string {
+	var noServer *rehearsal.NoServerError
+	again := "pgumbra rehearse" + p + " again"
+	switch {
+	case errors.As(err, &noServer):
+		return "install a server, then " + again
+	case code == exitUsage:
+		return "correct what is said above (pgumbra rehearse --help), then " + again
+	case code == exitInterrupted:
+		return again + "; nothing is left of this one"
+	}
+	return "correct what is said above, then " + again
 }
 
 // afterInterrupt: what was stopped goes on, and what can be undone depends on how

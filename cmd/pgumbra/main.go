@@ -117,7 +117,7 @@ In order: init, plan, run, cutover, finish. Before the cutover, abort undoes all
 	root.SetFlagErrorFunc(a.flagError)
 	root.SetVersionTemplate("pgumbra {{.Version}}\n")
 	root.AddCommand(a.initCommand(), a.planCommand(), a.runCommand(), a.statusCommand(), a.verifyCommand(),
-		a.cutoverCommand(), a.abortCommand(), a.finishCommand(), a.demoCommand(), a.versionCommand(), parseSQLCommand())
+		a.cutoverCommand(), a.abortCommand(), a.finishCommand(), a.rehearseCommand(), a.demoCommand(), a.versionCommand(), parseSQLCommand())
 	root.SuggestionsMinimumDistance = 2
 	root.CompletionOptions.HiddenDefaultCmd = true
 	for _, c := range root.Commands() {
@@ -153,7 +153,6 @@ func (a *app) flagError(c *cobra.Command, err error) error {
 // notYet are commands that are described and not there.
 var notYet = map[string]string{
 	"rollback": "after the cutover the old side stays, fenced against writes, until pgumbra finish --drop-old",
-	"rehearse": "pgumbra demo shows a whole upgrade on a disposable server",
 }
 
 func unknownCommand(root *cobra.Command, name string) error {

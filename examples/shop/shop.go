@@ -16,12 +16,19 @@ import (
 	"github.com/pgumbra/pgumbra/internal/pg"
 )
 
-//go:embed schema.sql data.sql migrations/*.sql
+//go:embed data.sql migrations/*.sql
 var files embed.FS
 
-// Load makes the shop with its data in an empty database.
+// first is the migration that makes the shop.
+const first = "migrations/000001_shop.up.sql"
+
+// version is golang-migrate's table, as it stands after the first migration.
+const version = `CREATE TABLE shop.schema_migrations (version bigint NOT NULL PRIMARY KEY, dirty boolean NOT NULL);
+	INSERT INTO shop.schema_migrations VALUES (1, false)`
+
+// Load makes the shop at version 1 with its data in an empty database.
 func Load(ctx context.Context, conn *pgx.Conn) error {
-	for _, name := range []string{"schema.sql", "data.sql"} {
+	for _, name := range []string{first, "data.sql"} {
 		text, err := files.ReadFile(name)
 		if err != nil {
 			return err
@@ -29,6 +36,9 @@ func Load(ctx context.Context, conn *pgx.Conn) error {
 		if err := pg.ExecScript(ctx, conn, string(text)); err != nil {
 			return fmt.Errorf("load the shop's %s: %w", name, err)
 		}
+	}
+	if err := pg.ExecScript(ctx, conn, version); err != nil {
+		return fmt.Errorf("make the shop's version table: %w", err)
 	}
 	return nil
 }

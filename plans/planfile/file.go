@@ -32,7 +32,8 @@ type File struct {
 	// Tables in the order of the file.
 	Tables []TableRules
 	plans.Settings
-	Traffic TrafficFile
+	Traffic  TrafficFile
+	Rehearse RehearseFile
 
 	lines map[string]int // key path to line, for messages
 }
@@ -82,6 +83,11 @@ type TableRules struct {
 	Key     []KeyRule             // of a derived table
 	Skip    bool
 	Freeze  bool
+	// Generate and Mask are for rehearsals, by column of production: how values are
+	// made where none are taken, n being the row's number; and what stands for a
+	// production row's value where some are.
+	Generate map[string]Expression
+	Mask     map[string]Expression
 }
 
 // Expression is SQL text of the user's and the line it stands on.
@@ -102,6 +108,13 @@ type KeyRule struct {
 type TrafficFile struct {
 	PgBouncer []PgBouncerFile
 	Command   []string
+}
+
+// RehearseFile says what a rehearsal works on.
+type RehearseFile struct {
+	Rows    int64  // generated for each table, about, or taken of production's
+	Clients int    // that use the database meanwhile
+	Setup   string // SQL file run first: roles, settings, extensions; empty: none
 }
 
 // PgBouncerFile is one PgBouncer that serves the database.
@@ -277,6 +290,7 @@ func (l *loader) applyPgBouncers() {
 func (l *loader) resolvePaths() {
 	f, base := l.file, filepath.Dir(l.file.Path)
 	f.Migrations.Path = from(base, f.Migrations.Path)
+	f.Rehearse.Setup = from(base, f.Rehearse.Setup)
 	for i := range f.Traffic.PgBouncer {
 		f.Traffic.PgBouncer[i].Config = from(base, f.Traffic.PgBouncer[i].Config)
 	}

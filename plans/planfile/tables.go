@@ -11,7 +11,7 @@ import (
 )
 
 // tableKeys are the keys of a table's rules.
-var tableKeys = []string{"columns", "where", "record", "reverse", "from", "key", "skip", "freeze"}
+var tableKeys = []string{"columns", "where", "record", "reverse", "from", "key", "skip", "freeze", "generate", "mask"}
 
 // tableRules decodes tables from the nodes themselves, in their order.
 func (d *document) tableRules() []TableRules {
@@ -42,6 +42,10 @@ func (d *document) rule(t *TableRules, table string, p pair) {
 		t.Columns = d.expressions(what, p.value)
 	case "reverse":
 		t.Reverse = d.expressions(what, p.value)
+	case "generate":
+		t.Generate = d.expressions(what, p.value)
+	case "mask":
+		t.Mask = d.expressions(what, p.value)
 	case "where":
 		t.Where = d.expression(what, p.value)
 	case "from":

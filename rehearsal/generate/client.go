@@ -54,7 +54,7 @@ func (m *Model) Insert(t *Table) (sql string, decided []string) {
 // the number $1; the row is found by its key, as text from $2 on. Empty: the
 // column's values cannot be made so.
 func (m *Model) Update(t *Table, c *Column) string {
-	if c.sql == "" || t.references(c.Name) || len(t.Key) == 0 {
+	if c.sql == "" || c.Always || t.references(c.Name) || len(t.Key) == 0 {
 		return ""
 	}
 	quoted := pg.Ident(c.Name)

@@ -58,6 +58,7 @@ type Table struct {
 type Column struct {
 	Name     string
 	Sequence bool // its default draws from a sequence, or it is an identity
+	Always   bool // an identity that no client may write
 	NotNull  bool
 	InKey    bool
 
@@ -131,7 +132,7 @@ func (m *Model) table(look *catalog.Catalog, from *catalog.Table, rules map[stri
 	for _, c := range from.Columns {
 		base, typmod, domains := m.types.base(c.TypeOID, c.Typmod)
 		column := &Column{Name: c.Name, NotNull: c.NotNull || m.types.notNull(c.TypeOID), typeOID: c.TypeOID, typmod: c.Typmod, typeName: c.Type, baseName: c.Type,
-			Sequence: c.Identity != "" || strings.HasPrefix(c.Default, "nextval(")}
+			Always: c.Identity == "a", Sequence: c.Identity != "" || strings.HasPrefix(c.Default, "nextval(")}
 		if base != nil && base.OID != c.TypeOID {
 			column.typmod, column.baseName = typmod, base.Name
 		}

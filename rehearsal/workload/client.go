@@ -36,11 +36,10 @@ func (c *Clients) client(ctx context.Context, number int) error {
 	}()
 	for ctx.Err() == nil {
 		if one.conn == nil || one.conn.IsClosed() {
-			conn, err := pg.ConnectAsClient(context.WithoutCancel(ctx), c.DSN, "client")
-			if err != nil {
+			var err error
+			if one.conn, err = c.connect(context.WithoutCancel(ctx)); err != nil {
 				return err
 			}
-			one.conn = conn
 		}
 		if err := one.once(context.WithoutCancel(ctx)); err != nil {
 			return err
@@ -51,6 +50,16 @@ func (c *Clients) client(ctx context.Context, number int) error {
 		}
 	}
 	return nil
+}
+
+// connect opens a session that pgumbra does not take for one of its own.
+func (c *Clients) connect(ctx context.Context) (*pgx.Conn, error) {
+	config, err := pgx.ParseConfig(c.DSN)
+	if err != nil {
+		return nil, err
+	}
+	config.RuntimeParams["application_name"] = "rehearsal"
+	return pgx.ConnectConfig(ctx, config)
 }
 
 // step is a statement of a transaction.

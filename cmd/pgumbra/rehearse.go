@@ -1,0 +1,132 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pgumbra/pgumbra/rehearsal"
+	"github.com/pgumbra/pgumbra/rehearsal/report"
+)
+
+// notPassed says that a rehearsal failed at some gates. The report has told them.
+type notPassed struct{ gates []string }
+
+func (e *notPassed) Error() string {
+	return "the rehearsal did not pass: " + strings.Join(e.gates, ", ")
+}
+
+const rehearseHelp = `Goes through the whole upgrade on a disposable PostgreSQL server, and compares the
+result with what the migrations make in place. Needs no production: with an empty
+production.dsn the structure is what the migrations make up to migrations.from
+(not set: up to the last but one), and rows are generated from the catalog, within
+all constraints. Clients work meanwhile: inserts, updates of every column, deletes,
+changed keys, long transactions and such as are rolled back.
+
+The oracle: the rows that production held at the fence are migrated a second time,
+in place, the ordinary way. Structure, rows and the next number of each sequence
+must be equal; what differs is told by table, column and key, with the statement
+that it comes from. Columns that no second run repeats (now(), random values) are
+found by running the migrations twice, and named.
+
+The server is an installed one, or one in Docker; it ends with this process. What a
+killed rehearsal left on the disk is removed by the next.
+
+The same --seed gives the same rows and the same statements of each client.`
+
+func (a *app) rehearseCommand() *cobra.Command {
+	var f rehearseFlags
+	c := &cobra.Command{
+		Use:   "rehearse",
+		Short: "The whole upgrade on a disposable server, compared with the migrations run in place",
+		Long:  rehearseHelp,
+		Example: `  pgumbra rehearse
+  pgumbra rehearse --format junit -o rehearsal.xml --max-stall 500ms --fail-on warning --baseline accepted.yaml`,
+		RunE: func(c *cobra.Command, _ []string) error { return a.rehearse(c, &f) },
+	}
+	flags := c.Flags()
+	flags.Uint64Var(&f.seed, "seed", 1, "of rows and traffic")
+	flags.StringVar(&f.format, "format", "text", "text, json, markdown, html, junit or sarif")
+	flags.StringVarP(&f.output, "output", "o", "", "write to `FILE` instead of stdout")
+	flags.IntVar(&f.major, "server-version", 0, "PostgreSQL `MAJOR` version of the disposable server; 0: whichever is installed")
+	flags.DurationVar(&f.maxStall, "max-stall", 0, "longest stall of the cutover; default: cutover.max_stall")
+	flags.Float64Var(&f.maxSlowdown, "max-slowdown", 0, "clients' throughput before the run by that while it follows; 0: any")
+	flags.BoolVar(&f.requireRollback, "require-rollback", false, "fail unless a way back was rehearsed")
+	flags.StringVar(&f.failOn, "fail-on", "blocker", "lowest `LEVEL` of the plan's findings that fails: blocker or warning")
+	flags.StringVar(&f.baseline, "baseline", "", "`FILE` of findings that are accepted")
+	complete(c, "format", report.Formats...)
+	complete(c, "fail-on", "blocker", "warning")
+	return c
+}
+
+type rehearseFlags struct {
+	seed             uint64
+	major            int
+	format, output   string
+	maxStall         time.Duration
+	maxSlowdown      float64
+	requireRollback  bool
+	failOn, baseline string
+}
+
+func (a *app) rehearse(c *cobra.Command, f *rehearseFlags) error {
+	if a.json {
+		f.format = "json"
+	}
+	o, err := f.options()
+	if err != nil {
+		return err
+	}
+	o.Log = a.log
+	file, err := a.load()
+	if err != nil {
+		return err
+	}
+	a.file = nil // no run of production's is meant: nobody asks where it stands
+	result, err := rehearsal.Run(c.Context(), file, o)
+	if err != nil {
+		return err
+	}
+	options := report.Options{Format: f.format, Version: versionText(), PlanFile: filepath.ToSlash(a.planPath), Migrations: filepath.ToSlash(file.Migrations.Path)}
+	if err := toFile(f.output, func(w io.Writer) error { return report.Write(w, result, options) }); err != nil {
+		return err
+	}
+	if !result.Passed {
+		return &notPassed{failedGates(result)}
+	}
+	return nil
+}
+
+func failedGates(r *rehearsal.Result) []string {
+	var names []string
+	for _, g := range r.Gates {
+		if !g.Passed {
+			names = append(names, g.Name)
+		}
+	}
+	return names
+}
+
+func (f *rehearseFlags) options() (rehearsal.Options, error) {
+	o := rehearsal.Options{Seed: f.seed, Major: f.major, Gates: rehearsal.Gates{MaxStall: f.maxStall, MaxSlowdown: f.maxSlowdown,
+		RequireRollback: f.requireRollback, FailOnWarning: f.failOn == "warning"}}
+	switch {
+	case !slices.Contains(report.Formats, f.format):
+		return o, &usageError{fmt.Errorf("--format %q: use %s", f.format, strings.Join(report.Formats, ", "))}
+	case f.failOn != "blocker" && f.failOn != "warning":
+		return o, &usageError{fmt.Errorf("--fail-on %q: use blocker or warning", f.failOn)}
+	case f.maxStall < 0 || f.maxSlowdown < 0:
+		return o, &usageError{errors.New("--max-stall and --max-slowdown take no negative values")}
+	case f.baseline == "":
+		return o, nil
+	}
+	baseline, err := rehearsal.ReadBaseline(f.baseline)
+	o.Gates.Baseline = baseline
+	return o, err
+}

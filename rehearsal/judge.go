@@ -1,0 +1,263 @@
+package rehearsal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pgumbra/pgumbra/internal/human"
+	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/rehearsal/generate"
+	"github.com/pgumbra/pgumbra/testcontainers"
+	"github.com/pgumbra/pgumbra/upgrade"
+)
+
+// notReadyError says that a run follows and nothing moves any more.
+type notReadyError struct{ blockers []string }
+
+func (e *notReadyError) Error() string {
+	return "every table follows, but a cutover would not be tried: " + strings.Join(e.blockers, "; ")
+}
+
+// failed is the gate at which an upgrade ended that could not be gone through; nil:
+// the error is none of an upgrade's.
+func (r *rehearsal) failed(err error) *Gate {
+	var (
+		blocked   *upgrade.Blocked
+		different *upgrade.Different
+		failed    *upgrade.MigrationFailed
+		violated  *upgrade.KeysViolated
+		waiting   *notReadyError
+	)
+	message, inPlace := failedInPlace(err)
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &blocked):
+		r.took(blocked.Plan)
+		return &Gate{Name: "plan", Message: "the plan has blockers: " + strings.Join(r.named(plans.Blocker), ", "), Fix: "do what the blockers say; generated rows may be other than production's: tables.<table>.generate says how they are made"}
+	case errors.As(err, &different):
+		return &Gate{Name: "verify", Message: err.Error(), Fix: "this must not be: keep the output, and report it"}
+	case inPlace:
+		return &Gate{Name: "in-place", Message: message, Fix: "the migrations fail in place on rows on which the shadow was built: correct the migration, or say by tables.<table>.generate what rows production has"}
+	case errors.As(err, &failed), errors.As(err, &violated):
+		return &Gate{Name: "run", Message: oneCause(err), Fix: "correct the migration, or say by tables.<table>.generate what rows production has"}
+	case errors.Is(err, upgrade.ErrNotNow), errors.As(err, &waiting):
+		return &Gate{Name: "cutover", Message: oneCause(err), Fix: "what stands in the way here stands in production's way too"}
+	case errors.Is(err, upgrade.ErrStopped), pg.State(err) != "" && r.plan != nil:
+		return &Gate{Name: "run", Message: oneCause(err)}
+	}
+	return nil
+}
+
+// named are the findings of a level, by code and object.
+func (r *rehearsal) named(level plans.Level) []string {
+	var names []string
+	for _, f := range r.result.Found {
+		if f.Level == level {
+			names = append(names, fmt.Sprintf("%s (%s)", f.Code, f.Object))
+		}
+	}
+	return names
+}
+
+// compare migrates the twin in place and holds the upgraded database against it.
+func (r *rehearsal) compare(ctx context.Context) error {
+	result := &OracleResult{NotComparable: []string{}}
+	began := time.Now()
+	if err := r.inPlace(inPlace).To(r.window.to); err != nil {
+		return errInPlace{err}
+	}
+	result.InPlaceSeconds = time.Since(began).Seconds()
+	upgraded, twin := r.file.Production.DSN, r.server.DSN(inPlace)
+	for _, dsn := range []string{upgraded, twin} {
+		if err := refresh(ctx, dsn); err != nil {
+			return err
+		}
+	}
+	o := Oracle{Bin: testcontainers.Bin, Schemas: r.file.Production.Schemas}
+	c, err := o.Compare(ctx, twin, upgraded)
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(c.Differences, Difference.ofRows) {
+		if c, err = r.compareRepeatable(ctx, o, result); err != nil {
+			return err
+		}
+	}
+	c.Differences = slices.DeleteFunc(c.Differences, r.wanted)
+	for i := range c.Differences {
+		c.Differences[i].Explanation = explain(r.plan, c.Differences[i])
+	}
+	result.Compared, result.Equal = *c, len(c.Differences) == 0
+	r.result.Oracle = result
+	return nil
+}
+
+// compareRepeatable leaves out what two runs of the migrations in place fill with
+// different values.
+func (r *rehearsal) compareRepeatable(ctx context.Context, o Oracle, result *OracleResult) (*Compared, error) {
+	if err := r.inPlace(again).To(r.window.to); err != nil {
+		return nil, errInPlace{err}
+	}
+	if err := refresh(ctx, r.server.DSN(again)); err != nil {
+		return nil, err
+	}
+	left, err := o.Unrepeatable(ctx, r.server.DSN(inPlace), r.server.DSN(again))
+	if err != nil {
+		return nil, err
+	}
+	result.NotComparable = append(result.NotComparable, left...)
+	return o.Compare(ctx, r.server.DSN(inPlace), r.file.Production.DSN, left...)
+}
+
+// ofRows reports whether it is about rows, and not structure or a sequence.
+func (d Difference) ofRows() bool {
+	return d.Kind == ValuesDiffer || d.Kind == RowsMissing || d.Kind == RowsExtra
+}
+
+// wanted reports whether the plan file asks for a difference: a table that is
+// skipped is created empty.
+func (r *rehearsal) wanted(d Difference) bool {
+	return d.Kind == RowsMissing && slices.ContainsFunc(r.plan.Tables, func(t plans.Table) bool {
+		return t.Feed == plans.Skipped && t.Final.String() == d.Object
+	})
+}
+
+// Gates are what a rehearsal must pass beyond the oracle.
+type Gates struct {
+	MaxStall        time.Duration // 0: what the plan file asks of a cutover
+	MaxSlowdown     float64       // throughput before by that while following; 0: any
+	RequireRollback bool
+	FailOnWarning   bool
+	Baseline        *Baseline // findings that are accepted; nil: none
+}
+
+// judge holds the result against the gates.
+func (r *rehearsal) judge() {
+	early := slices.ContainsFunc(r.result.Gates, func(g Gate) bool { return !g.Passed })
+	r.judgeFindings()
+	r.judgeData()
+	if !early {
+		r.judgeTraffic()
+		r.judgeOracle()
+		r.judgeStall()
+		r.judgeSlowdown()
+	}
+	if r.o.Gates.RequireRollback {
+		r.gate("require-rollback", false, "no way back was rehearsed: this pgumbra has no rollback yet", "")
+	}
+	r.result.Passed = !slices.ContainsFunc(r.result.Gates, func(g Gate) bool { return !g.Passed })
+}
+
+func (r *rehearsal) gate(name string, passed bool, message, fix string) {
+	r.result.Gates = append(r.result.Gates, Gate{Name: name, Passed: passed, Message: message, Fix: fix})
+}
+
+// judgeFindings takes out what the baseline accepts.
+func (r *rehearsal) judgeFindings() {
+	var left []plans.Finding
+	for _, f := range r.result.Found {
+		if f.Level != plans.Blocker && r.o.Gates.Baseline.accepts(f.Code, f.Object) {
+			r.result.Settled = append(r.result.Settled, f)
+		} else {
+			left = append(left, f)
+		}
+	}
+	r.result.Found = append([]plans.Finding{}, left...)
+	if unused := r.o.Gates.Baseline.unused(); len(unused) > 0 && r.plan != nil {
+		r.result.Notes = append(r.result.Notes, "accepted by the baseline, but not found: "+strings.Join(unused, ", "))
+	}
+	if !r.o.Gates.FailOnWarning {
+		return
+	}
+	warnings := r.named(plans.Warning)
+	message := "no warnings but accepted ones"
+	if len(warnings) > 0 {
+		message = human.Plural(len(warnings), "warning") + ": " + strings.Join(warnings, ", ")
+	}
+	r.gate("fail-on warning", len(warnings) == 0, message, "do what they say, or accept them in the baseline")
+}
+
+// judgeData: of a table without rows nothing was proved.
+func (r *rehearsal) judgeData() {
+	var empty []string
+	for _, g := range r.result.Data.Gaps {
+		filled := slices.ContainsFunc(r.result.Data.Tables, func(f generate.Filled) bool { return f.Table == g.Table && f.Rows > 0 })
+		if !filled && !r.o.Gates.Baseline.accepts("not-generated", g.Table.String()) {
+			empty = append(empty, fmt.Sprintf("%s (%s): %s", g.Table, g.Constraint, g.Message))
+		}
+	}
+	if len(r.result.Data.Tables) == 0 {
+		return
+	}
+	if len(empty) > 0 {
+		r.gate("data", false, "no rows could be made for "+strings.Join(empty, "; "), r.result.Data.Gaps[0].Fix)
+		return
+	}
+	r.gate("data", true, fmt.Sprintf("%s rows in %s", human.Count(r.result.Data.Rows()), human.Plural(len(r.result.Data.Tables), "table")), "")
+}
+
+func (r *rehearsal) judgeTraffic() {
+	t := r.result.Traffic
+	if len(t.Failed) == 0 {
+		r.gate("traffic", true, fmt.Sprintf("%s transactions of %s, none failed", human.Count(t.Done()), human.Plural(t.Clients, "client")), "")
+		return
+	}
+	r.gate("traffic", false, fmt.Sprintf("%s of transactions that failed: %s", human.Plural(len(t.Failed), "kind"), mostOf(t.Failed)), "")
+}
+
+func mostOf(messages map[string]int64) string {
+	var all []string
+	for m := range messages {
+		all = append(all, human.OneLine(m))
+	}
+	slices.Sort(all)
+	return strings.Join(all[:min(len(all), 3)], "; ")
+}
+
+func (r *rehearsal) judgeOracle() {
+	o := r.result.Oracle
+	if o.Equal {
+		r.gate("oracle", true, fmt.Sprintf("equal to the migrations run in place: %s, %s rows, %s, %s", human.Plural(o.Objects, "object"),
+			human.Count(o.Rows), human.Plural(o.Tables, "table"), human.Plural(o.Sequences, "sequence")), "")
+		return
+	}
+	var names []string
+	for _, d := range o.Differences[:min(len(o.Differences), 5)] {
+		names = append(names, d.Name())
+	}
+	r.gate("oracle", false, fmt.Sprintf("%s from the migrations run in place: %s", human.Plural(len(o.Differences), "difference"), strings.Join(names, ", ")), "")
+}
+
+// Name is the object with its column.
+func (d Difference) Name() string {
+	if d.Column != "" {
+		return d.Object + "." + d.Column
+	}
+	return d.Object
+}
+
+func (r *rehearsal) judgeStall() {
+	limit := r.o.Gates.MaxStall
+	if limit == 0 {
+		limit = r.file.Cutover.MaxStall
+	}
+	c := r.result.Cutover
+	r.gate("max-stall", c.StallMS <= float64(limit.Microseconds())/1000, fmt.Sprintf("the stall was %.1f ms, at most %s", c.StallMS, human.Duration(limit)), "")
+}
+
+func (r *rehearsal) judgeSlowdown() {
+	t := &r.result.Traffic
+	if t.Following > 0 {
+		t.Slowdown = t.Before / t.Following
+	}
+	if limit := r.o.Gates.MaxSlowdown; limit > 0 {
+		r.gate("max-slowdown", t.Slowdown > 0 && t.Slowdown <= limit,
+			fmt.Sprintf("%.0f transactions a second before, %.0f while following: %.2f times slower, at most %.2f", t.Before, t.Following, t.Slowdown, limit), "")
+	}
+}

@@ -1,0 +1,90 @@
+package rehearsal
+
+import (
+	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/rehearsal/generate"
+	"github.com/pgumbra/pgumbra/rehearsal/workload"
+)
+
+// Result is what a rehearsal found out. Its JSON is public.
+type Result struct {
+	Run         string  `json:"run"`
+	Passed      bool    `json:"passed"`
+	Gates       []Gate  `json:"gates"`
+	Seed        uint64  `json:"seed"`
+	Server      string  `json:"server"` // its version
+	FromVersion int64   `json:"from_version"`
+	ToVersion   int64   `json:"to_version"`
+	StartedAt   string  `json:"started_at"` // RFC 3339
+	Seconds     float64 `json:"seconds"`
+	Phases      []Phase `json:"phases"`
+
+	Data    Data            `json:"data"`
+	Traffic Traffic         `json:"traffic"`
+	Build   plans.Build     `json:"build"`
+	Found   []plans.Finding `json:"findings"` // of the plan
+	Settled []plans.Finding `json:"accepted"` // those of them that the baseline accepts
+	Cutover *Cutover        `json:"cutover"`  // null: it did not come to one
+	Oracle  *OracleResult   `json:"oracle"`   // null: it was not asked
+	Notes   []string        `json:"notes"`
+}
+
+// Gate is something that a rehearsal must pass.
+type Gate struct {
+	Name    string `json:"gate"`
+	Passed  bool   `json:"passed"`
+	Message string `json:"message"`
+	Fix     string `json:"fix,omitempty"`
+}
+
+// Phase is a part of the rehearsal and how long it took.
+type Phase struct {
+	Name    string  `json:"phase"`
+	Seconds float64 `json:"seconds"`
+}
+
+// Data is what the rehearsal worked on.
+type Data struct {
+	Source string            `json:"source"` // generated, sample of production, dump
+	Tables []generate.Filled `json:"tables"`
+	Gaps   []generate.Gap    `json:"not_generated"`
+}
+
+// Rows are all of them.
+func (d Data) Rows() (n int64) {
+	for _, t := range d.Tables {
+		n += t.Rows
+	}
+	return n
+}
+
+// Traffic is what the clients did and met with.
+type Traffic struct {
+	workload.Counts
+	Clients   int     `json:"clients"`
+	Before    float64 `json:"before_per_second"`    // transactions, before the run
+	Following float64 `json:"following_per_second"` // and while it followed
+	Slowdown  float64 `json:"slowdown"`             // the first by the second; 0: not measured
+}
+
+// Cutover is how the swap went.
+type Cutover struct {
+	StallMS    float64 `json:"stall_ms"`
+	LockWaitMS float64 `json:"lock_wait_ms"`
+	Attempts   int     `json:"attempts"`
+	Drained    int64   `json:"drained"`
+	// LongestMS is how long a client's statement took at the most, from the request
+	// for the cutover on.
+	LongestMS float64 `json:"longest_client_wait_ms"`
+}
+
+// OracleResult is the comparison with the migrations run in place.
+type OracleResult struct {
+	Compared
+	Equal bool `json:"equal"`
+	// InPlaceSeconds is how long the migrations took in place, on the same rows.
+	InPlaceSeconds float64 `json:"in_place_seconds"`
+	// NotComparable are columns that two runs of the migrations in place fill with
+	// different values: now(), random(), the order of rows.
+	NotComparable []string `json:"not_comparable"`
+}

@@ -1,0 +1,336 @@
+// Package rehearsal goes through a whole upgrade on a disposable server, under
+// generated traffic, and compares the result with what the migrations make in
+// place: structure, rows, sequences. Its [Oracle] is that of the tests too.
+//
+// It works on servers and databases of its own only. Production is read at most,
+// where a plan file names one. Everything it makes ends with the process that
+// made it; what a killed one left is removed by the next.
+package rehearsal
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/pgumbra/pgumbra/cutover"
+	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/plans/planfile"
+	"github.com/pgumbra/pgumbra/rehearsal/generate"
+	"github.com/pgumbra/pgumbra/rehearsal/workload"
+	"github.com/pgumbra/pgumbra/testcontainers"
+	"github.com/pgumbra/pgumbra/upgrade"
+)
+
+// Options of [Run].
+type Options struct {
+	Seed  uint64 // of rows and traffic
+	Major int    // of the disposable server; 0: whichever is installed
+	Gates Gates
+	// Window is for how long throughput is measured, before the run and while it
+	// follows; default 3 s.
+	Window time.Duration
+	Log    *slog.Logger
+}
+
+const (
+	standardWindow = 3 * time.Second
+	// after the cutover clients go on for so long, in the new structure.
+	after = 1500 * time.Millisecond
+	// patience is how long a run that follows may be in the way of its own cutover.
+	patience = 5 * time.Minute
+)
+
+// rehearsal is one of them under way.
+type rehearsal struct {
+	file    *planfile.File // with production on the disposable server
+	o       Options
+	window  span // of migrations
+	server  *testcontainers.Server
+	clients *workload.Clients
+	plan    *plans.Plan
+	twin    twin
+	result  *Result
+}
+
+// Run rehearses what a plan file says. A result that did not pass is no error; an
+// error is that there is none: a [*plans.FileError] of plan file or migrations,
+// [*NoServerError], [*StructureError], [upgrade.ErrNothingToDo], or the context's.
+func Run(ctx context.Context, file *planfile.File, o Options) (*Result, error) {
+	began := time.Now()
+	r := &rehearsal{o: o, result: &Result{Run: file.Name, Seed: o.Seed, StartedAt: began.UTC().Format(time.RFC3339), Build: plans.Direct,
+		Gates: []Gate{}, Phases: []Phase{}, Found: []plans.Finding{}, Settled: []plans.Finding{}, Notes: []string{}}}
+	if err := r.choose(file); err != nil {
+		return nil, err
+	}
+	err := r.goThrough(ctx)
+	if r.server != nil {
+		cleanup, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+		defer cancel()
+		err = errors.Join(err, r.server.Stop(cleanup))
+	}
+	if err != nil {
+		return nil, err
+	}
+	r.result.Seconds = time.Since(began).Seconds()
+	r.judge()
+	return r.result, nil
+}
+
+// goThrough is the whole of it on one screen. What fails as an upgrade may, ends
+// it early and is a gate.
+func (r *rehearsal) goThrough(ctx context.Context) error {
+	for _, phase := range []struct {
+		name string
+		do   func(context.Context) error
+	}{
+		{"start a server", r.start},
+		{"make production's structure", r.structure},
+		{"make rows", r.rows},
+		{"upgrade under traffic", r.underTraffic},
+		{"copy the rows at the fence", r.keepFence},
+		{"finish", r.finish},
+		{"migrate in place and compare", r.compare},
+	} {
+		r.o.Log.Info("rehearsing", "step", phase.name)
+		began := time.Now()
+		err := phase.do(ctx)
+		r.result.Phases = append(r.result.Phases, Phase{phase.name, time.Since(began).Seconds()})
+		if gate := r.failed(err); gate != nil && ctx.Err() == nil {
+			r.result.Gates = append(r.result.Gates, *gate)
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", phase.name, err)
+		}
+	}
+	return nil
+}
+
+// start starts the server; its databases go with it.
+func (r *rehearsal) start(ctx context.Context) error {
+	server, err := testcontainers.Start(ctx, testcontainers.Options{Major: r.o.Major})
+	if err != nil {
+		return &NoServerError{err}
+	}
+	r.server = server
+	conn, err := pgx.Connect(ctx, server.DSN("postgres"))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	return conn.QueryRow(ctx, "SHOW server_version").Scan(&r.result.Server)
+}
+
+// NoServerError says that no disposable server could be started. The caller shows
+// it and exits 2.
+type NoServerError struct{ cause error }
+
+func (e *NoServerError) Error() string {
+	return "a rehearsal needs a disposable server: " + e.cause.Error()
+}
+
+func (e *NoServerError) Unwrap() error { return e.cause }
+
+const production = "production" // the database's name
+
+// rows fills production, and keeps its structure without them for the twins.
+func (r *rehearsal) rows(ctx context.Context) error {
+	if err := database(ctx, r.server.DSN("postgres"), pristine, production); err != nil {
+		return err
+	}
+	conn, err := pg.Connect(ctx, r.file.Production.DSN, pg.Options{Component: "generate"})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	options := generate.Options{Seed: r.o.Seed, Rules: r.rules(), Leave: []pg.Name{r.twin.version}}
+	m, err := generate.Read(ctx, conn, options)
+	if err != nil {
+		return err
+	}
+	r.result.Data.Source = "generated"
+	r.result.Data.Tables, r.result.Data.Gaps, err = m.Fill(ctx, conn, r.file.Rehearse.Rows)
+	r.clients = &workload.Clients{DSN: r.file.Production.DSN, Schemas: r.file.Production.Schemas, Number: r.file.Rehearse.Clients, Generate: options}
+	r.result.Traffic.Clients = r.clients.Number
+	return err
+}
+
+// rules are the user's own expressions for rows.
+func (r *rehearsal) rules() map[pg.Name]map[string]string {
+	rules := map[pg.Name]map[string]string{}
+	for _, t := range r.file.Tables {
+		for column, e := range t.Generate {
+			if rules[t.Name] == nil {
+				rules[t.Name] = map[string]string{}
+			}
+			rules[t.Name][column] = e.SQL
+		}
+	}
+	return rules
+}
+
+// underTraffic goes through the run while clients work.
+func (r *rehearsal) underTraffic(ctx context.Context) error {
+	if err := r.clients.Learn(ctx); err != nil {
+		return err
+	}
+	working, stop := context.WithCancel(ctx)
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return r.clients.Run(working) })
+	group.Go(func() error {
+		defer stop()
+		return r.upgrade(ctx)
+	})
+	err := group.Wait()
+	r.result.Traffic.Counts = r.clients.Count()
+	return err
+}
+
+func (r *rehearsal) upgrade(ctx context.Context) (err error) {
+	if r.result.Traffic.Before, err = r.throughput(ctx); err != nil {
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	leading, stop := context.WithCancel(ctx)
+	group.Go(func() error {
+		err := upgrade.Run(leading, r.file, upgrade.Options{Log: r.o.Log})
+		if leading.Err() != nil && ctx.Err() == nil {
+			return nil // stopped on purpose
+		}
+		return err
+	})
+	group.Go(func() error {
+		defer stop()
+		return r.throughCutover(ctx)
+	})
+	return group.Wait()
+}
+
+func (r *rehearsal) throughCutover(ctx context.Context) (err error) {
+	if err := r.untilReady(ctx); err != nil {
+		return err
+	}
+	if r.result.Traffic.Following, err = r.throughput(ctx); err != nil {
+		return err
+	}
+	verdicts, err := upgrade.Verify(ctx, r.file, r.o.Log)
+	if err != nil {
+		return err
+	}
+	for _, v := range verdicts {
+		if !v.Verdict.Equal {
+			return &upgrade.Different{Table: v.Table, Verdict: v.Verdict}
+		}
+	}
+	if r.twin.sequences, err = standing(ctx, r.file.Production.DSN); err != nil {
+		return err
+	}
+	r.clients.ForgetLongest()
+	if err := upgrade.Cutover(ctx, r.file, upgrade.Options{Log: r.o.Log}); err != nil {
+		return err
+	}
+	return wait(ctx, after)
+}
+
+// throughput is how many transactions the clients end in a second.
+func (r *rehearsal) throughput(ctx context.Context) (float64, error) {
+	before, began := r.clients.Count().Done(), time.Now()
+	if err := wait(ctx, cmp.Or(r.o.Window, standardWindow)); err != nil {
+		return 0, err
+	}
+	return float64(r.clients.Count().Done()-before) / time.Since(began).Seconds(), nil
+}
+
+func wait(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
+}
+
+// untilReady waits until a cutover would be tried, and reads the plan.
+func (r *rehearsal) untilReady(ctx context.Context) error {
+	var following time.Time
+	for {
+		if err := wait(ctx, 200*time.Millisecond); err != nil {
+			return err
+		}
+		s, err := upgrade.ReadStatus(ctx, r.file)
+		switch {
+		case err != nil:
+			return err
+		case s.Phase == nil:
+		case s.Ready:
+			return r.readPlan(ctx)
+		case *s.Phase == control.Following && following.IsZero():
+			following = time.Now()
+		case !following.IsZero() && time.Since(following) > patience:
+			return &notReadyError{s.Blockers}
+		}
+	}
+}
+
+func (r *rehearsal) readPlan(ctx context.Context) error {
+	return Oracle{}.reading(ctx, r.file.Production.DSN, func(conn *pgx.Conn) error {
+		run, err := control.Find(ctx, conn, r.file.Name)
+		if err == nil {
+			r.took(run.Plan)
+		}
+		return err
+	})
+}
+
+func (r *rehearsal) took(plan *plans.Plan) {
+	r.plan = plan
+	r.result.Build, r.result.Found = plan.Build, plan.Findings
+}
+
+// keepFence gives a twin the rows that production held at the fence: the old side
+// has them still.
+func (r *rehearsal) keepFence(ctx context.Context) error {
+	if err := r.readCutover(ctx); err != nil {
+		return err
+	}
+	for name, order := range map[string]rowOrder{inPlace: asStored, again: backwards} {
+		if err := database(ctx, r.server.DSN("postgres"), name, pristine); err != nil {
+			return err
+		}
+		t := r.twin
+		t.dsn = r.server.DSN(name)
+		if err := t.load(ctx, r.file.Production.DSN, r.plan, order); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Databases beside production.
+const (
+	pristine = "structure" // production's, without rows
+	inPlace  = "in_place"  // where the migrations run the ordinary way
+	again    = "again"     // the same on rows in another order: what differs cannot be compared
+)
+
+func (r *rehearsal) readCutover(ctx context.Context) error {
+	s, err := upgrade.ReadStatus(ctx, r.file)
+	if err != nil {
+		return err
+	}
+	r.result.Cutover = &Cutover{LongestMS: r.result.Traffic.LongestMS}
+	return decodeCutover(s.Cutover, r.result.Cutover)
+}
+
+// finish leaves nothing of pgumbra's in production, as an operator does.
+func (r *rehearsal) finish(ctx context.Context) error {
+	return upgrade.Finish(ctx, r.file, cutover.DropOld, upgrade.Purge, r.o.Log)
+}

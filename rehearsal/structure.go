@@ -1,0 +1,186 @@
+package rehearsal
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/plans/migrations"
+	"github.com/pgumbra/pgumbra/plans/planfile"
+	"github.com/pgumbra/pgumbra/upgrade"
+)
+
+// span is the migrations that an upgrade runs: those after from, up to to.
+type span struct{ from, to int64 }
+
+// StructureError says that production's structure could not be made on the
+// disposable server. The caller shows it and exits 3.
+type StructureError struct {
+	what  string
+	cause error
+}
+
+func (e *StructureError) Error() string {
+	return fmt.Sprintf("%s: %s\nroles, extensions and settings that the migrations take for granted go into a SQL file that rehearse.setup names", e.what, oneCause(e.cause))
+}
+
+func (e *StructureError) Unwrap() error { return e.cause }
+
+func oneCause(err error) string { return strings.TrimSpace(pg.Redact(err.Error())) }
+
+// choose finds which migrations are rehearsed, without any server.
+func (r *rehearsal) choose(file *planfile.File) error {
+	if file.Migrations.Path == "" {
+		return &plans.FileError{File: file.Path, Line: file.Line("migrations"), Message: "a rehearsal needs migrations",
+			Fix: "name golang-migrate's folder by migrations.path"}
+	}
+	folder, err := migrations.Read(file.Migrations.Path)
+	if err != nil {
+		return err
+	}
+	r.window.to = folder.Newest()
+	if v := file.Migrations.Version; v != nil {
+		r.window.to = *v
+	}
+	if r.window.from, err = r.first(file, folder); err != nil {
+		return err
+	}
+	if len(folder.Between(&r.window.from, r.window.to)) == 0 {
+		return upgrade.ErrNothingToDo
+	}
+	r.result.FromVersion, r.result.ToVersion = r.window.from, r.window.to
+	r.here(file)
+	return nil
+}
+
+// first is production's version. Where the plan file says none, the newest
+// migration alone is rehearsed: what a change of the folder brings as a rule.
+func (r *rehearsal) first(file *planfile.File, folder *migrations.Folder) (int64, error) {
+	fail := func(message, fix string) error {
+		return &plans.FileError{File: file.Path, Line: file.Line("migrations.from"), Message: message, Fix: fix}
+	}
+	from := file.Migrations.From
+	switch {
+	case from != nil && *from == 0:
+		return 0, fail("migrations.from is 0: there would be nothing to upgrade", "write the number of the last migration that production has")
+	case from != nil && !folder.Has(*from):
+		return 0, fail(fmt.Sprintf("migrations.from: the folder holds no migration %d", *from), "write the number of the last migration that production has")
+	case from != nil:
+		return *from, nil
+	}
+	before := folder.Between(nil, r.window.to-1)
+	if len(before) == 0 {
+		return 0, fail("the folder holds one migration only: there would be nothing to upgrade", "a rehearsal begins where production is: migrations.from")
+	}
+	last := before[len(before)-1]
+	r.result.Notes = append(r.result.Notes, fmt.Sprintf("migrations.from is not set: production is taken to be at version %d, and what is newer is rehearsed", last.Version))
+	return last.Version, nil
+}
+
+// here is the plan file with production on the disposable server.
+func (r *rehearsal) here(file *planfile.File) {
+	f := *file
+	f.Scratch.DSN, f.Migrations.From = "", nil
+	if f.Shadow.DSN != "" {
+		r.result.Notes = append(r.result.Notes, "shadow.dsn is set: the upgrade was rehearsed in one database, without the way of clients to another server")
+	}
+	f.Shadow.DSN, f.Traffic = "", planfile.TrafficFile{}
+	r.file = &f
+}
+
+// structure makes production's database, as the migrations up to its version make
+// it.
+func (r *rehearsal) structure(ctx context.Context) error {
+	if err := database(ctx, r.server.DSN("postgres"), production, "template0"); err != nil {
+		return err
+	}
+	r.file.Production.DSN = r.server.DSN(production)
+	if err := r.setUp(ctx); err != nil {
+		return err
+	}
+	table := r.file.Migrations.Table
+	if err := r.schemaOf(ctx, table); err != nil {
+		return err
+	}
+	if err := r.inPlace(production).To(r.window.from); err != nil {
+		return &StructureError{fmt.Sprintf("the migrations up to version %d fail on an empty database", r.window.from), err}
+	}
+	return r.findVersionTable(ctx)
+}
+
+func (r *rehearsal) inPlace(database string) InPlace {
+	m := r.file.Migrations
+	return InPlace{DSN: r.server.DSN(database), Folder: m.Path, Table: m.Table, MultiStatement: m.MultiStatement}
+}
+
+// setUp runs the user's own script.
+func (r *rehearsal) setUp(ctx context.Context) error {
+	path := r.file.Rehearse.Setup
+	if path == "" {
+		return nil
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return &plans.FileError{File: path, Message: "read what rehearse.setup names: " + err.Error()}
+	}
+	conn, err := pgx.Connect(ctx, r.file.Production.DSN)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	if err := pg.ExecScript(ctx, conn, string(text)); err != nil {
+		return &StructureError{path + " fails", err}
+	}
+	return nil
+}
+
+// schemaOf makes the version table's schema, which golang-migrate does not.
+func (r *rehearsal) schemaOf(ctx context.Context, table string) error {
+	schema, _, qualified := strings.Cut(table, ".")
+	if !qualified {
+		return nil
+	}
+	conn, err := pgx.Connect(ctx, r.file.Production.DSN)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	_, err = conn.Exec(ctx, "CREATE SCHEMA IF NOT EXISTS "+pg.Ident(schema))
+	return err
+}
+
+// findVersionTable looks where golang-migrate put it.
+func (r *rehearsal) findVersionTable(ctx context.Context) error {
+	conn, err := pgx.Connect(ctx, r.file.Production.DSN)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	name := "schema_migrations"
+	if t := r.file.Migrations.Table; t != "" {
+		name = t
+	}
+	parts := strings.Split(name, ".")
+	for i := range parts {
+		parts[i] = pg.Ident(parts[i])
+	}
+	return conn.QueryRow(ctx, `SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass($1)`,
+		strings.Join(parts, ".")).Scan(&r.twin.version.Schema, &r.twin.version.Name)
+}
+
+// decodeCutover reads the record that status shows.
+func decodeCutover(record json.RawMessage, into *Cutover) error {
+	if len(record) == 0 || string(record) == "null" {
+		return nil
+	}
+	longest := into.LongestMS
+	err := json.Unmarshal(record, into)
+	into.LongestMS = longest
+	return err
+}
