@@ -23,6 +23,7 @@ type Difference struct {
 	Examples []Example `json:"examples"`
 	// Explanation is where the shadow's side comes from: statement, file, transform.
 	Explanation string `json:"explanation,omitempty"`
+	Where       string `json:"where,omitempty"` // the migration that changed the object last
 }
 
 // Kind is what differs.

@@ -12,17 +12,21 @@ import (
 
 // explain tells where the shadow's side of a difference comes from: the transform,
 // and the migration that touched the object last.
-func explain(plan *plans.Plan, d Difference) string {
+func (d *Difference) explain(plan *plans.Plan) {
 	switch d.Kind {
 	case ValuesDiffer:
-		return explainColumn(plan, d)
+		d.Explanation, d.Where = explainColumn(plan, d), touchedBy(plan, d.Object+"."+d.Column)
 	case RowsMissing, RowsExtra:
-		return explainRows(plan, d)
+		d.Explanation, d.Where = explainRows(plan, d), touchedBy(plan, d.Object)
 	case SequenceDiffers:
-		return "the sequence was not set as the migrations leave it" + touchedBy(plan, d.Object)
+		d.Explanation, d.Where = "the sequence does not stand where the migrations leave it", touchedBy(plan, d.Object)
+	default:
+		_, name, _ := strings.Cut(d.Object, " ")
+		d.Where = touchedBy(plan, lastName(name))
 	}
-	_, name, _ := strings.Cut(d.Object, " ")
-	return strings.TrimPrefix(touchedBy(plan, lastName(name)), ", ")
+	if d.Where != "" {
+		d.Explanation = strings.TrimPrefix(d.Explanation+", last changed by "+d.Where, ", ")
+	}
 }
 
 // lastName is of "shop.orders orders_pkey" the second part, which pg_dump names
@@ -47,32 +51,31 @@ var origins = map[plans.ColumnOrigin]string{
 	plans.FromDefault: "the default of ADD COLUMN", plans.FromPlan: "the plan file",
 }
 
-func explainColumn(plan *plans.Plan, d Difference) string {
-	touched := touchedBy(plan, d.Object+"."+d.Column)
+func explainColumn(plan *plans.Plan, d *Difference) string {
 	t := tableOf(plan, d.Object)
 	if t == nil {
-		return strings.TrimPrefix(touched, ", ")
+		return ""
 	}
 	if t.Feed == plans.Derived {
 		return "the table is derived by the plan file: from: " + human.OneLine(t.From)
 	}
 	i := slices.IndexFunc(t.Columns, func(c plans.Column) bool { return c.Shadow == d.Column })
 	if i < 0 {
-		return strings.TrimPrefix(touched, ", ")
+		return ""
 	}
 	c := t.Columns[i]
 	expression := human.OneLine(c.Meaning())
 	if expression == "" {
-		return "the shadow's own default makes it" + touched
+		return "the shadow's own default makes it"
 	}
 	origin := origins[c.Origin]
 	if c.Origin == plans.FromPlan {
 		origin = fmt.Sprintf("the plan file: tables.%s.columns.%s", t.Production, d.Column)
 	}
-	return fmt.Sprintf("the shadow has %s of %s (from %s)%s", expression, t.Production, origin, touched)
+	return fmt.Sprintf("the shadow has %s of %s (from %s)", expression, t.Production, origin)
 }
 
-func explainRows(plan *plans.Plan, d Difference) string {
+func explainRows(plan *plans.Plan, d *Difference) string {
 	t := tableOf(plan, d.Object)
 	switch {
 	case t == nil:
@@ -95,7 +98,7 @@ func touchedBy(plan *plans.Plan, object string) string {
 		if slices.ContainsFunc(f.Changes, func(c catalog.Change) bool {
 			return c.Object == object || strings.HasSuffix(c.Object, "."+object) || strings.HasSuffix(object, "."+c.Object)
 		}) {
-			return ", last changed by " + f.File
+			return f.File
 		}
 	}
 	return ""

@@ -91,7 +91,7 @@ func (r *rehearsal) compare(ctx context.Context) error {
 	}
 	c.Differences = slices.DeleteFunc(c.Differences, r.wanted)
 	for i := range c.Differences {
-		c.Differences[i].Explanation = explain(r.plan, c.Differences[i])
+		c.Differences[i].explain(r.plan)
 	}
 	result.Compared, result.Equal = *c, len(c.Differences) == 0
 	r.result.Oracle = result

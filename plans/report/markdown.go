@@ -13,9 +13,7 @@ import (
 //go:embed markdown.tmpl
 var markdownText string
 
-var markdownReport = template.Must(template.New("markdown").Funcs(template.FuncMap{
-	"cell": markdownCell, "code": markdownCode, "fenced": markdownBlock, "plain": human.OneLine,
-}).Parse(markdownText))
+var markdownReport = template.Must(template.New("markdown").Funcs(MarkdownFuncs).Parse(markdownText))
 
 const (
 	// markdownLimit is what a comment on a pull request takes: GitHub's limit of

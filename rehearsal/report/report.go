@@ -25,7 +25,7 @@ type Options struct {
 var Formats = []string{"text", "json", "markdown", "html", "junit", "sarif"}
 
 var writers = map[string]func(io.Writer, *rehearsal.Result, Options) error{
-	"text": writeText, "json": writeJSON,
+	"text": writeText, "json": writeJSON, "markdown": writeMarkdown, "html": writeHTML, "junit": writeJUnit, "sarif": writeSARIF,
 }
 
 // Write writes the report of a rehearsal.
