@@ -35,7 +35,7 @@ func (r *rehearsal) failed(err error) *Gate {
 	)
 	message, inPlace := failedInPlace(err)
 	switch {
-	case err == nil:
+	case err == nil, pg.State(err) == pg.DiskFull:
 		return nil
 	case errors.As(err, &blocked):
 		r.took(blocked.Plan)

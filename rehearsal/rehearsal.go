@@ -20,6 +20,7 @@ import (
 
 	"github.com/pgumbra/pgumbra/cutover"
 	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/internal/human"
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
 	"github.com/pgumbra/pgumbra/plans/planfile"
@@ -62,7 +63,7 @@ type rehearsal struct {
 
 // Run rehearses what a plan file says. A result that did not pass is no error; an
 // error is that there is none: a [*plans.FileError] of plan file or migrations,
-// [*NoServerError], [*StructureError], [upgrade.ErrNothingToDo], or the context's.
+// [*NoServerError], [*NoRoomError], [*StructureError], [upgrade.ErrNothingToDo], or the context's.
 func Run(ctx context.Context, file *planfile.File, o Options) (*Result, error) {
 	began := time.Now()
 	r := &rehearsal{o: o, result: &Result{Run: file.Name, Seed: o.Seed, StartedAt: began.UTC().Format(time.RFC3339), Build: plans.Direct,
@@ -108,7 +109,7 @@ func (r *rehearsal) goThrough(ctx context.Context) error {
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("%s: %w", phase.name, err)
+			return fmt.Errorf("%s: %w", phase.name, noRoom(err))
 		}
 	}
 	return nil
@@ -116,6 +117,9 @@ func (r *rehearsal) goThrough(ctx context.Context) error {
 
 // start starts the server; its databases go with it.
 func (r *rehearsal) start(ctx context.Context) error {
+	if err := room(leastRoom, "a rehearsal"); err != nil {
+		return err
+	}
 	server, err := testcontainers.Start(ctx, testcontainers.Options{Major: r.o.Major})
 	if err != nil {
 		return &NoServerError{err}
@@ -160,7 +164,14 @@ func (r *rehearsal) rows(ctx context.Context) error {
 	r.result.Data.Tables, r.result.Data.Gaps, err = m.Fill(ctx, conn, r.file.Rehearse.Rows)
 	r.clients = &workload.Clients{DSN: r.file.Production.DSN, Schemas: r.file.Production.Schemas, Number: r.file.Rehearse.Clients, Generate: options}
 	r.result.Traffic.Clients = r.clients.Number
-	return err
+	if err != nil {
+		return err
+	}
+	var size int64
+	if err := conn.QueryRow(ctx, "SELECT pg_database_size(current_database())").Scan(&size); err != nil {
+		return err
+	}
+	return room(copies*size, "the upgrade of "+human.Bytes(size))
 }
 
 // rules are the user's own expressions for rows.

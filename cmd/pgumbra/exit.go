@@ -49,6 +49,7 @@ func exitCode(err error) int {
 		gates     *notPassed
 		structure *rehearsal.StructureError
 		noServer  *rehearsal.NoServerError
+		noRoom    *rehearsal.NoRoomError
 	)
 	switch {
 	case err == nil, errors.Is(err, upgrade.ErrNothingToDo):
@@ -60,7 +61,7 @@ func exitCode(err error) int {
 	case errors.As(err, &usage), errors.As(err, &file), errors.As(err, &noServer):
 		return exitUsage
 	case errors.As(err, &blocked), errors.As(err, &different), errors.As(err, &failed), errors.As(err, &violated), errors.As(err, &refused),
-		errors.As(err, &gates), errors.As(err, &structure):
+		errors.As(err, &gates), errors.As(err, &structure), errors.As(err, &noRoom):
 		return exitFindings
 	case errors.As(err, &led), errors.Is(err, control.ErrDeposed):
 		return exitLed

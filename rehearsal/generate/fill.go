@@ -166,7 +166,7 @@ func (f *filler) rows(ctx context.Context, t *Table) (made int64, err error) {
 			insert += " ON CONFLICT DO NOTHING"
 		}
 		tag, err := f.conn.Exec(ctx, insert)
-		if pg.State(err) != "" {
+		if state := pg.State(err); state != "" && state != pg.DiskFull {
 			f.gap(t, constraintOf(err), "%s", pg.Message(err))
 			return made, nil
 		}

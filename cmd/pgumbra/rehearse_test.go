@@ -1,0 +1,116 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/pgumbra/pgumbra/rehearsal"
+)
+
+// TestRehearsalsLeaveNothing: one is killed, one interrupted, and the demo's folder
+// passes; each time what is on the disk goes, and nothing else is asked for.
+func TestRehearsalsLeaveNothing(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Minute)
+	defer cancel()
+	o := &operator{t: t, dir: filepath.Join("..", "..", "examples", "shop")}
+	disk, err := os.MkdirTemp("", "rehearsals-")
+	must(t, err)
+	t.Cleanup(func() { _ = os.RemoveAll(disk) })
+	must(t, os.Chmod(disk, 0o711)) // the server's user passes through it
+	o.env = []string{"TMPDIR=" + disk}
+	servers := func() []string {
+		left, err := filepath.Glob(filepath.Join(disk, "pgumbra-*", "s*"))
+		must(t, err)
+		return left
+	}
+	begun := func(args ...string) *process {
+		p := o.start(ctx, append([]string{"rehearse"}, args...)...)
+		for len(servers()) == 0 || len(postmasters(servers()[0])) == 0 {
+			select {
+			case <-p.over:
+				t.Fatalf("it ended with %d: %s", p.code(), p.err.String())
+			case <-time.After(10 * time.Millisecond):
+			}
+		}
+		return p
+	}
+
+	killed := begun()
+	first := servers()[0]
+	must(t, killed.Process.Signal(syscall.SIGKILL))
+	<-killed.over
+	interrupted := begun()
+	if _, err := os.Stat(first); err == nil {
+		t.Error("what the killed one left is there still")
+	}
+	must(t, interrupted.Process.Signal(syscall.SIGINT))
+	if code := interrupted.code(); code != exitInterrupted {
+		t.Errorf("an interrupt ends it with %d: %s", code, interrupted.err.String())
+	}
+	if left := servers(); len(left) > 0 {
+		t.Errorf("the interrupted one left %v", left)
+	}
+
+	accepted := filepath.Join(disk, "accepted.yaml")
+	must(t, os.WriteFile(accepted, []byte("accepted: [{code: client-breaks, why: deployed at the cutover}, {code: result-type-changes}, {code: not-reversible}]\n"), 0o600))
+	passed := o.do(ctx, exitDone, "rehearse", "--json", "--fail-on", "warning", "--baseline", accepted, "--max-stall", "60s", "--set", "cutover.max_stall=20s")
+	var r rehearsal.Result
+	must(t, json.Unmarshal([]byte(passed.out.String()), &r))
+	if !r.Passed || !r.Oracle.Equal || r.Oracle.Rows < 5000 || r.Cutover == nil || r.Cutover.StallMS <= 0 || len(r.Settled) == 0 || r.Traffic.Withheld == 0 {
+		t.Errorf("%+v", r)
+	}
+	if left := servers(); len(left) > 0 {
+		t.Errorf("the passed one left %v", left)
+	}
+}
+
+// postmasters is the pid file's first line in a server's folder, if there is one.
+func postmasters(dir string) string {
+	text, err := os.ReadFile(filepath.Join(dir, "data", "postmaster.pid"))
+	if err != nil {
+		return ""
+	}
+	first, _, _ := strings.Cut(string(text), "\n")
+	return first
+}
+
+func TestRehearseSaysWhatIsMissing(t *testing.T) {
+	t.Parallel()
+	o := &operator{t: t, dir: t.TempDir()}
+	must(t, os.Mkdir(filepath.Join(o.dir, "migrations"), 0o755))
+	write := func(name, text string) { must(t, os.WriteFile(filepath.Join(o.dir, name), []byte(text), 0o644)) }
+	plan := "name: up\nproduction: {schemas: [public]}\nmigrations: {path: migrations, from: 1}\n"
+	write("migrations/1_a.up.sql", "CREATE TABLE a (id int PRIMARY KEY);")
+	write("migrations/2_b.up.sql", "ALTER TABLE a ADD b int;")
+	write("pgumbra.yaml", plan)
+	write("odd.yaml", "acepted: []")
+	for _, c := range []struct {
+		args []string
+		env  string
+		code int
+		says string
+	}{
+		{[]string{"--format", "pdf"}, "", exitUsage, "use text, json, markdown, html, junit, sarif"},
+		{[]string{"--fail-on", "info"}, "", exitUsage, "use blocker or warning"},
+		{[]string{"--baseline", "odd.yaml"}, "", exitUsage, "odd.yaml: not a baseline"},
+		{[]string{"--baseline", "none.yaml"}, "", exitUsage, "none.yaml"},
+		{[]string{"--set", "migrations.from=7"}, "", exitUsage, "holds no migration 7"},
+		{[]string{"--set", "migrations.from=0"}, "", exitUsage, "there would be nothing to upgrade"},
+		{[]string{"--set", "migrations.from=2"}, "", exitDone, "nothing to do"},
+		{nil, "PGUMBRA_PG_BIN=/nowhere", exitUsage, "a rehearsal needs a disposable server"},
+		{[]string{"--server-version", "9"}, "", exitUsage, "PostgreSQL 9 is not installed"},
+	} {
+		o.env = []string{c.env}
+		p := o.do(t.Context(), c.code, append([]string{"rehearse"}, c.args...)...)
+		if !strings.Contains(p.err.String(), c.says) {
+			t.Errorf("%v: %s", c.args, p.err.String())
+		}
+	}
+}
