@@ -2,6 +2,7 @@ package capture
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -27,6 +28,9 @@ type locker struct {
 	wait time.Duration
 	// patience is the total for all attempts.
 	patience time.Duration
+	// insists: what is done under the locks gets more and more time rather than be
+	// given up. For what frees production in the end.
+	insists bool
 }
 
 // Each attempt's wait, and for how long attempts go on. Transactions that hold
@@ -47,14 +51,29 @@ const (
 
 // run calls f in a READ COMMITTED transaction that has all tables locked.
 // It repeats it, tables unlocked in between, until the locks were got at once.
+//
+// Who waits behind us waits for as long as f takes, too: each of its statements has
+// as much time as the locks had. Where one takes longer (an event trigger of the
+// user's, a slow disk) the attempt gives way, and after a few the caller is told.
 func (l locker) run(ctx context.Context, mode lockMode, tables []pg.Name, f func(pgx.Tx) error) error {
+	slow := 0
 	attempt := func() (struct{}, error) {
+		locked := false
 		err := pg.ReadCommitted(ctx, l.pool, func(tx pgx.Tx) error {
 			if err := l.lock(ctx, tx, mode, tables); err != nil {
 				return err
 			}
+			locked = true
+			if err := l.hurry(ctx, tx, tables, slow); err != nil {
+				return err
+			}
 			return f(tx)
 		})
+		if locked && pg.State(err) == pg.QueryCanceled && ctx.Err() == nil {
+			if slow++; slow == slowAttempts && !l.insists {
+				err = backoff.Permanent(fmt.Errorf("%w: %s, for longer than %s, %d times: %w", ErrSlow, names(tables), l.wait, slow, err))
+			}
+		}
 		if err != nil && !gaveWay(ctx, err) {
 			err = backoff.Permanent(err)
 		}
@@ -62,9 +81,30 @@ func (l locker) run(ctx context.Context, mode lockMode, tables []pg.Name, f func
 	}
 	_, err := backoff.Retry(ctx, attempt, backoff.WithBackOff(pauses()),
 		backoff.WithMaxElapsedTime(l.patience), backoff.WithNotify(l.notify(ctx, mode, tables)))
-	if err != nil && gaveWay(ctx, err) {
+	if err != nil && gaveWay(ctx, err) && !errors.Is(err, ErrSlow) {
 		return fmt.Errorf("wait for locks on %s: %w; held by: %s", names(tables), err, l.holders(ctx, mode, tables))
 	}
+	return err
+}
+
+// ErrSlow says that work under locks of the user's tables took longer than clients
+// may wait, each time it was tried. Nothing has changed; a human looks what makes it
+// slow.
+var ErrSlow = errors.New("what is done under a lock takes too long, and clients would wait for it; look for event triggers and slow disks")
+
+// slowAttempts is after how many attempts it is no chance that a statement takes long.
+const slowAttempts = 5
+
+// hurry bounds each statement from now on.
+func (l locker) hurry(ctx context.Context, tx pgx.Tx, tables []pg.Name, slow int) error {
+	if len(tables) == 0 {
+		return nil
+	}
+	limit := l.wait
+	if l.insists {
+		limit <<= min(slow, 10)
+	}
+	_, err := tx.Exec(ctx, "SET LOCAL statement_timeout = "+fmt.Sprint(limit.Milliseconds()))
 	return err
 }
 

@@ -25,7 +25,7 @@ type installer struct {
 }
 
 func newInstaller(pool *pgxpool.Pool, run *control.Run, log *slog.Logger) *installer {
-	return &installer{pool, run, log, locker{pool, log, installBudget(run), installPatience}}
+	return &installer{pool, run, log, locker{pool: pool, log: log, wait: installBudget(run), patience: installPatience}}
 }
 
 func installBudget(run *control.Run) time.Duration {

@@ -57,7 +57,7 @@ func RemoveForward(ctx context.Context, pool *pgxpool.Pool, run *control.Run) er
 }
 
 func removal(pool *pgxpool.Pool) locker {
-	return locker{pool: pool, log: slog.New(slog.DiscardHandler), wait: removeWait, patience: removePatience}
+	return locker{pool: pool, log: slog.New(slog.DiscardHandler), wait: removeWait, patience: removePatience, insists: true}
 }
 
 // unfreeze ends the structure freeze. Event triggers belong to no table.

@@ -27,6 +27,7 @@ type swapping struct {
 	look    *backoff.ExponentialBackOff // after a look that came to nothing
 	next    time.Time
 	tried   int
+	said    string // why the last look came to nothing, as it was told
 }
 
 // betweenSeries is how long `run --cutover` waits before it begins another
@@ -169,14 +170,14 @@ func (w *worker) notNow(ctx context.Context, reason string, pause *backoff.Expon
 	s := &w.swapping
 	s.tried++
 	s.next = time.Now().Add(pause.NextBackOff())
-	w.log.Warn(control.CutoverRefused.String(), "attempt", s.tried, "reason", reason)
-	if err := control.Event(ctx, w.sides.Production, w.run, control.CutoverRefused, map[string]any{"reason": reason}); err != nil {
+	if err := w.sayNotNow(ctx, reason, pause); err != nil {
 		return err
 	}
 	if s.tried < max(w.run.Plan.Settings.Cutover.Attempts, 1) {
 		return nil
 	}
 	again, pause, next := w.newSwapping(), s.pause, s.next
+	again.said = s.said
 	if w.unattended() { // goes on as it was: the next series is not asked for by anybody else
 		again.pause, again.next = pause, later(next, time.Now().Add(betweenSeries))
 	}
@@ -188,6 +189,23 @@ func (w *worker) notNow(ctx context.Context, reason string, pause *backoff.Expon
 		return fmt.Errorf("%w: %s", ErrNotNow, reason)
 	}
 	return nil
+}
+
+// sayNotNow tells and records why nothing came of it: of each attempt, since that
+// took time from clients, and of looks, every few seconds, once until the reason is
+// another one.
+func (w *worker) sayNotNow(ctx context.Context, reason string, pause *backoff.ExponentialBackOff) error {
+	s := &w.swapping
+	looked := pause == s.look
+	if looked && reason == s.said {
+		return nil
+	}
+	s.said = ""
+	if looked && !w.once && !w.asked {
+		s.said = reason
+	}
+	w.log.Warn(control.CutoverRefused.String(), "attempt", s.tried, "reason", reason)
+	return control.Event(ctx, w.sides.Production, w.run, control.CutoverRefused, map[string]any{"reason": reason})
 }
 
 // Pauses between two attempts grow up to these. Who waits for a cutover by command

@@ -9,6 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"strconv"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -252,7 +254,12 @@ func whileBeating(ctx context.Context, l *lease.Lease, run *control.Run, f func(
 func (w *worker) sessions() int { return 3*w.run.Plan.Settings.Copy.Workers + 6 }
 
 func (w *worker) options() pg.Options {
-	return pg.Options{Component: "work", SearchPath: w.run.Plan.SearchPath, Settings: w.run.Plan.Session}
+	settings := maps.Clone(w.run.Plan.Session)
+	if settings == nil {
+		settings = map[string]string{}
+	}
+	settings[pg.StallSetting] = strconv.FormatInt(w.run.Plan.Settings.Cutover.MaxStall.Milliseconds(), 10)
+	return pg.Options{Component: "work", SearchPath: w.run.Plan.SearchPath, Settings: settings}
 }
 
 // findOrCreate reads the live run of the plan file's name, or plans a new one

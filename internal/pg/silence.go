@@ -3,9 +3,12 @@ package pg
 import (
 	"context"
 	"fmt"
-	"strconv"
 	"time"
 )
+
+// StallSetting, set in a session, is for how many milliseconds clients may wait at
+// the most. [BoundSilence] allows no more, whatever it is asked for.
+const StallSetting = "pgumbra.max_stall"
 
 // Silence is for how long a transaction of ours that makes others wait may be
 // silent before its server ends it. Between two of its statements we do next to
@@ -13,34 +16,22 @@ import (
 // otherwise keep the locks for ever.
 const Silence = time.Second
 
-// silenceSettings are those by which a server ends a session that is silent for so long while it
-// holds locks. Keepalives find a machine that is gone, the user timeout one that
-// takes no answer, idle_in_transaction_session_timeout a process that was stopped.
-// A statement that runs is finished first: statement_timeout or lock_timeout, of
-// its own, bound that.
-func silenceSettings(limit time.Duration) map[string]string {
-	ms := strconv.FormatInt(max(limit.Milliseconds(), 1), 10)
-	third := strconv.Itoa(max(int(limit.Seconds()/3), 1))
-	return map[string]string{
-		"idle_in_transaction_session_timeout": ms + "ms",
-		"tcp_user_timeout":                    ms + "ms",
-		"tcp_keepalives_idle":                 third,
-		"tcp_keepalives_interval":             third,
-		"tcp_keepalives_count":                "2",
-	}
-}
+// boundSQL sets those by which a server ends a session that is silent for so many
+// milliseconds while it holds locks. Keepalives find a machine that is gone, the user
+// timeout one that takes no answer, idle_in_transaction_session_timeout a process
+// that was stopped. A statement that runs is finished first: statement_timeout or
+// lock_timeout, of its own, bound that.
+const boundSQL = `SELECT pg_catalog.set_config('idle_in_transaction_session_timeout', l.ms || 'ms', true), pg_catalog.set_config('tcp_user_timeout', l.ms || 'ms', true),
+	pg_catalog.set_config('tcp_keepalives_idle', l.third, true), pg_catalog.set_config('tcp_keepalives_interval', l.third, true),
+	pg_catalog.set_config('tcp_keepalives_count', '2', true)
+	FROM (SELECT ms::text, greatest(ms / 3000, 1)::text FROM (SELECT greatest(least($1::int, nullif(pg_catalog.current_setting($2, true), '')::int), 1)) AS s (ms)) AS l (ms, third)`
 
 // BoundSilence lets the server end a transaction, and its session, that is silent
 // for longer than limit. For each transaction that takes locks which others wait
 // for. What it did is rolled back then, and the next statement fails: see
 // [SilentTooLong].
 func BoundSilence(ctx context.Context, tx Querier, limit time.Duration) error {
-	s := silenceSettings(limit)
-	_, err := tx.Exec(ctx, `SELECT pg_catalog.set_config('idle_in_transaction_session_timeout', $1, true), pg_catalog.set_config('tcp_user_timeout', $2, true),
-		pg_catalog.set_config('tcp_keepalives_idle', $3, true), pg_catalog.set_config('tcp_keepalives_interval', $4, true),
-		pg_catalog.set_config('tcp_keepalives_count', $5, true)`,
-		s["idle_in_transaction_session_timeout"], s["tcp_user_timeout"], s["tcp_keepalives_idle"], s["tcp_keepalives_interval"], s["tcp_keepalives_count"])
-	if err != nil {
+	if _, err := tx.Exec(ctx, boundSQL, limit.Milliseconds(), StallSetting); err != nil {
 		return fmt.Errorf("bound our own silence: %w", err)
 	}
 	return nil
