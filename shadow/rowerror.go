@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/pgumbra/pgumbra/internal/human"
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
 )
@@ -49,6 +50,9 @@ func ofData(err error) bool {
 func (c *Copier) explain(ctx context.Context, j job, cause error) error {
 	t := j.table.Table
 	plain := fmt.Errorf("copy %s: %w", productionName(t), cause)
+	if errors.Is(cause, pg.ErrRowTooLarge) {
+		return c.nameWidest(ctx, j, plain)
+	}
 	if !ofData(cause) || t.Feed == plans.Derived {
 		return plain
 	}
@@ -67,6 +71,45 @@ func (c *Copier) explain(ctx context.Context, j job, cause error) error {
 		}
 	}
 	return plain // the row was changed meanwhile, or the search failed
+}
+
+// nameWidest names the row that is most likely too large to be sent: that of the
+// greatest values. Values whose size cannot be told without making them are left out.
+func (c *Copier) nameWidest(ctx context.Context, j job, cause error) error {
+	ranges, err := c.suspects(ctx, j)
+	if err != nil || j.table.Feed == plans.Derived {
+		return cause
+	}
+	var widest int64
+	var key string
+	for _, r := range ranges {
+		s := &search{copier: c, table: j.table.Table, member: r.member}
+		ctid, size, err := s.widest(ctx, r.first, r.last)
+		if err != nil || size <= widest {
+			continue
+		}
+		if k, err := s.key(ctx, ctid); err == nil {
+			widest, key = size, k
+		}
+	}
+	if widest == 0 {
+		return cause
+	}
+	return &RowError{Table: c.Run.Plan.Sources[j.table.Source].Name, Key: key,
+		Err: fmt.Errorf("it takes %s, the most of all; divide its values among several rows, or skip the table in the plan file and take it over by hand: %w", human.Bytes(widest), cause)}
+}
+
+func (s *search) widest(ctx context.Context, first, last int64) (ctid string, size int64, err error) {
+	sizes := []string{"0"}
+	for _, col := range s.copier.Run.Plan.Sources[s.table.Source].Columns {
+		switch base, _, _ := strings.Cut(col.Type, "("); base {
+		case "text", "bytea", "character varying":
+			sizes = append(sizes, "coalesce(pg_catalog.octet_length(t."+pg.Ident(col.Name)+"), 0)::bigint")
+		}
+	}
+	err = s.copier.Sides.Production.QueryRow(ctx, "SELECT t.ctid::text, "+strings.Join(sizes, " + ")+" FROM ONLY "+s.member.Name.Quoted()+
+		" AS t WHERE t.ctid >= $1::pg_catalog.tid AND t.ctid < $2::pg_catalog.tid ORDER BY 2 DESC LIMIT 1", lower(first), lower(last)).Scan(&ctid, &size)
+	return ctid, size, err
 }
 
 // suspects are the page ranges in which the row must be.

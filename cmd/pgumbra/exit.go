@@ -169,6 +169,8 @@ func (a *app) next(err error, code int, s *upgrade.Status) string {
 		return "the same command with the newer program: pgumbra version shows which this one is"
 	case errors.Is(err, upgrade.ErrStopped), errors.Is(err, control.ErrOrigin), errors.Is(err, control.ErrShadowLost):
 		return "pgumbra abort" + p + ", then pgumbra run" + p + " begins anew"
+	case errors.Is(err, pg.ErrRowTooLarge):
+		return "pgumbra abort" + p + "; divide the row's values among several rows, or say skip: true of its table, then pgumbra run" + p
 	case errors.Is(err, upgrade.ErrWrongPhase), errors.Is(err, control.ErrNoRun):
 		return "pgumbra status" + p
 	case errors.Is(err, upgrade.ErrProductionAway):

@@ -249,6 +249,8 @@ const (
 	LockNotAvailable     = "55P03"
 	DiskFull             = "53100"
 	OutOfMemory          = "53200" // also a full lock table
+	ProgramLimitExceeded = "54000"
+	internalError        = "XX000"
 	QueryCanceled        = "57014"
 	idleInTransaction    = "25P03"
 	NotNullViolation     = "23502"

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"golang.org/x/sync/errgroup"
@@ -44,6 +45,11 @@ const (
 	// refused a row: its session stays usable so. Beyond, it is closed.
 	pipeRest = 16 << 20
 )
+
+// ErrRowTooLarge says that a row takes more than the 1 GB that one message of COPY
+// may hold: in text a bytea takes twice its size. Nothing of the COPY was kept. The
+// caller names the table, and the row if it can.
+var ErrRowTooLarge = errors.New("a row is too large for COPY, which sends it as one message of at most 1 GB")
 
 // errTargetEnded is what a source gets that sends to a target that failed.
 var errTargetEnded = errors.New("the receiving side ended")
@@ -114,11 +120,26 @@ func cause(sent, received error) error {
 	switch {
 	case received == nil && sent == nil:
 		return nil
+	case tooLarge(sent):
+		return fmt.Errorf("send: %w: %w", ErrRowTooLarge, sent)
 	case sent != nil && (received == nil || !secondary(sent)):
 		return fmt.Errorf("send: %w", sent)
 	}
 	return fmt.Errorf("receive: %w", received)
 }
+
+// tooLarge: the server says so as a limit of the program where a message grows, and
+// as an internal error where one value does; then the number of bytes, which stands
+// in the message whatever its language, tells it from others.
+func tooLarge(sent error) bool {
+	var e *pgconn.PgError
+	if !errors.As(sent, &e) {
+		return false
+	}
+	return e.Code == ProgramLimitExceeded || e.Code == internalError && overOneGB.MatchString(e.Message)
+}
+
+var overOneGB = regexp.MustCompile(`\b[1-9][0-9]{9,}\b`)
 
 func secondary(sent error) bool {
 	return errors.Is(sent, errTargetEnded) || errors.Is(sent, context.Canceled)

@@ -1,6 +1,7 @@
 package pg_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -78,6 +79,16 @@ func TestPipeNamesTheCause(t *testing.T) {
 				t.Errorf("%s into %s: %s is not usable: %v", c.out, c.in, name, err)
 			}
 		}
+	}
+}
+
+func TestPipeTellsRowsThatAreTooLarge(t *testing.T) {
+	t.Parallel()
+	from, to := session(t), session(t)
+	script(t, to, "CREATE TABLE a (v bytea)")
+	_, err := pg.Pipe(t.Context(), from.PgConn(), pg.CopyTo("SELECT repeat('x', 540000000)::bytea", pg.Text), to.PgConn(), pg.CopyFrom("a", []string{"v"}, pg.Text))
+	if !errors.Is(err, pg.ErrRowTooLarge) {
+		t.Errorf("got %v", err)
 	}
 }
 
