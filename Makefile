@@ -58,10 +58,12 @@ test-long: server
 	PGUMBRA_TEST_LONG=$(or $(PGUMBRA_TEST_LONG),1h) go test -count=1 -timeout 24h -p 1 -run '^TestLong$$' -v ./upgrade ./cmd/pgumbra
 
 # A process is stopped at each statement of a cutover, killed and cut off at each
-# moment of a run; make test takes a few.
+# moment of a run, and each fault happens at each moment (docs/fault-matrix.md); make
+# test takes a few.
 test-faults: server
 	@testcontainers/install-pgbouncer
-	PGUMBRA_TEST_FAULTS=all go test -count=1 -timeout 3h -run 'Stopped|Kill|Network|CutConnections' -v ./cmd/pgumbra
+	PGUMBRA_TEST_FAULTS=all go test -count=1 -timeout 3h -run 'Stopped|Kill|Network|CutConnections|FaultMatrix' -v ./cmd/pgumbra
+	PGUMBRA_TEST_FAULTS=all go test -count=1 -run RowTooLarge -v ./shadow
 
 # The program of an older revision, made from the history.
 bin/pgumbra-%:

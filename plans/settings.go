@@ -17,6 +17,9 @@ type CopySettings struct {
 	ChunkRows      int64         `json:"chunk_rows"`       // rows in one transaction, about; default 50,000
 	MaxReplicaLag  time.Duration `json:"max_replica_lag"`  // pause above it; default 10 s; 0: do not look
 	MaxRetainedWAL int64         `json:"max_retained_wal"` // bytes held by replication slots; pause above it; default 10 GB
+	// MinFreeDisk in bytes, where the server's disk can be seen: copying pauses below
+	// it, and capture ends below a quarter of it; default 1 GB; 0: do not look.
+	MinFreeDisk int64 `json:"min_free_disk"`
 }
 
 // CaptureSettings bound what capturing costs production.
@@ -61,7 +64,7 @@ func (s Settings) Renewed(now Settings) Settings {
 // DefaultSettings are those of a plan file that says nothing.
 func DefaultSettings() Settings {
 	return Settings{
-		Copy:    CopySettings{Workers: 2, ChunkRows: 50_000, MaxReplicaLag: 10 * time.Second, MaxRetainedWAL: 10 << 30},
+		Copy:    CopySettings{Workers: 2, ChunkRows: 50_000, MaxReplicaLag: 10 * time.Second, MaxRetainedWAL: 10 << 30, MinFreeDisk: 1 << 30},
 		Capture: CaptureSettings{MaxJournal: 20 << 30},
 		Cutover: CutoverSettings{MaxStall: time.Second, LockTimeout: 200 * time.Millisecond, Attempts: 20,
 			VerifyWithin: 15 * time.Minute, RecycleSessions: "none"},

@@ -11,6 +11,8 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/internal/disk"
+	"github.com/pgumbra/pgumbra/internal/human"
 	"github.com/pgumbra/pgumbra/internal/pg"
 )
 
@@ -24,7 +26,7 @@ const busyShare = 0.75
 
 // NewThrottle makes a function that returns once production can bear more work:
 // standbys replay within max_replica_lag, slots retain no more WAL than
-// max_retained_wal, and not most of its connections are busy. Why it holds back
+// max_retained_wal, the disk has min_free_disk left, and not most of its connections are busy. Why it holds back
 // is in pgumbra.leader.throttled, for status, and in the log.
 //
 // Lag and activity of others are visible to members of pg_read_all_stats only;
@@ -95,7 +97,7 @@ func kind(reason string) string {
 
 // strain is the first reason to hold back, or "".
 func (t *throttle) strain(ctx context.Context) (string, error) {
-	for _, look := range []func(context.Context) (string, error){t.lag, t.retained, t.activity} {
+	for _, look := range []func(context.Context) (string, error){t.lag, t.retained, t.disk, t.activity} {
 		if reason, err := look(ctx); err != nil || reason != "" {
 			return reason, err
 		}
@@ -126,6 +128,18 @@ func (t *throttle) retained(ctx context.Context) (string, error) {
 		FROM (SELECT slot_name, pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_insert_lsn(), restart_lsn) AS held
 		      FROM pg_catalog.pg_replication_slots WHERE restart_lsn IS NOT NULL AND wal_status IS DISTINCT FROM 'lost') s
 		WHERE s.held > $1::numeric ORDER BY s.held DESC LIMIT 1`, limit)
+}
+
+func (t *throttle) disk(ctx context.Context) (string, error) {
+	limit := t.run.Plan.Settings.Copy.MinFreeDisk
+	if limit <= 0 {
+		return "", nil
+	}
+	free, err := disk.Look(ctx, t.pool)
+	if err != nil || !free.Known || free.Bytes >= limit {
+		return "", err
+	}
+	return fmt.Sprintf("the disk at %s has %s left (copy.min_free_disk: %s)", free.Where, human.Bytes(free.Bytes), human.Bytes(limit)), nil
 }
 
 func (t *throttle) activity(ctx context.Context) (string, error) {

@@ -1,9 +1,11 @@
 package upgrade_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -57,6 +59,53 @@ func fill(t *testing.T, folder string) {
 	}
 }
 
+// TestNearlyFullDiskPausesTheCopyAndEndsCapture: others fill the disk. Copying waits
+// until there is room again; later, when there is next to none, capture ends before
+// clients fail, and abort undoes the run.
+func TestNearlyFullDiskPausesTheCopyAndEndsCapture(t *testing.T) {
+	t.Parallel()
+	ctx := limited(t, 3*time.Minute)
+	folder, dsn := smallDisk(t, 96)
+	w := build(t, history{
+		structure:  `CREATE SCHEMA shop; CREATE TABLE shop.a (id int PRIMARY KEY, v text); INSERT INTO shop.a SELECT n, n FROM generate_series(1, 10000) n`,
+		migrations: []string{"ALTER TABLE shop.a ADD COLUMN w int;"},
+		planFile:   "copy: {min_free_disk: 40MB, workers: 1}\n",
+		here:       dsn,
+	})
+	free := leave(t, folder, 30<<20)
+	ended := make(chan error, 1)
+	go func() { ended <- upgrade.Run(ctx, w.file(), upgrade.Options{Until: control.Following, Log: w.log}) }()
+	for throttled := ""; !strings.Contains(throttled, "copy.min_free_disk"); {
+		select {
+		case err := <-ended:
+			t.Fatalf("the run ended: %v", err)
+		case <-time.After(50 * time.Millisecond):
+		}
+		_ = one(dsn, "SELECT throttled FROM pgumbra.leader", &throttled) // there is none yet
+	}
+	free()
+	must(t, <-ended)
+	leave(t, folder, 5<<20)
+	err := upgrade.Run(ctx, w.file(), upgrade.Options{Log: w.log})
+	if !errors.Is(err, upgrade.ErrStopped) || !strings.Contains(err.Error(), "less than a quarter of copy.min_free_disk") {
+		t.Errorf("the run on a disk that is nearly full: %v", err)
+	}
+	exec(t, dsn, "UPDATE shop.a SET v = 'after' WHERE id <= 100")
+	if _, err := upgrade.Abort(ctx, w.file(), upgrade.Purge, w.log); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// leave fills a file system but for so many bytes, until free is called.
+func leave(t *testing.T, folder string, bytes int64) (free func()) {
+	t.Helper()
+	var s syscall.Statfs_t
+	must(t, syscall.Statfs(folder, &s))
+	path := filepath.Join(folder, "others")
+	must(t, os.WriteFile(path, make([]byte, int64(s.Bavail)*s.Bsize-bytes), 0o600))
+	return func() { must(t, os.Remove(path)) }
+}
+
 // On a disk without a free byte, whoever filled it, abort ends the run, gives
 // the room back, and clients go on.
 func TestAbortOnFullDisk(t *testing.T) {
@@ -74,6 +123,7 @@ func TestAbortOnFullDisk(t *testing.T) {
 				structure: `CREATE SCHEMA shop; CREATE TABLE shop.a (id int PRIMARY KEY, v text) WITH (fillfactor = 40); INSERT INTO shop.a SELECT n, n FROM generate_series(1, 10000) n;
 					DO $$ BEGIN FOR i IN 1..24 LOOP EXECUTE format('CREATE TABLE shop.t%s (id int PRIMARY KEY, v text)', i); END LOOP; END $$`,
 				migrations: []string{"ALTER TABLE shop.a ADD COLUMN w int;"},
+				planFile:   "copy: {min_free_disk: 0}\n", // nobody looks: it fills up
 				here:       dsn,
 			})
 			w.run(ctx, upgrade.Options{Until: control.Following})

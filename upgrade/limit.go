@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"github.com/pgumbra/pgumbra/capture"
+	"github.com/pgumbra/pgumbra/internal/disk"
+	"github.com/pgumbra/pgumbra/internal/human"
 )
 
 // guardSize ends the capture for good once the journals have reached their
@@ -32,12 +34,29 @@ func (w *worker) overLimit(ctx context.Context) (reason string, err error) {
 	if since != nil {
 		return since.String(), nil
 	}
+	if reason, err := w.diskNearlyFull(ctx); err != nil || reason != "" {
+		return reason, err
+	}
 	limit := w.run.Plan.Settings.Capture.MaxJournal
 	size, err := capture.Size(ctx, w.sides.Production, w.run)
 	if err != nil || limit <= 0 || size <= limit {
 		return "", err
 	}
 	return fmt.Sprintf("the journals hold %d bytes, more than capture.max_journal (%d)", size, limit), nil
+}
+
+// diskNearlyFull is asked after copying has paused: what is left is production's.
+func (w *worker) diskNearlyFull(ctx context.Context) (reason string, err error) {
+	least := w.run.Plan.Settings.Copy.MinFreeDisk / 4
+	if least <= 0 {
+		return "", nil
+	}
+	free, err := disk.Look(ctx, w.sides.Production)
+	if err != nil || !free.Known || free.Bytes >= least {
+		return "", err
+	}
+	return fmt.Sprintf("the disk at %s has %s left, less than a quarter of copy.min_free_disk (%s)",
+		free.Where, human.Bytes(free.Bytes), human.Bytes(w.run.Plan.Settings.Copy.MinFreeDisk)), nil
 }
 
 // guarded looks after the journals' size beside long work.

@@ -153,12 +153,16 @@ func ConnectAsClient(ctx context.Context, dsn, component string) (*pgx.Conn, err
 	return conn, nil
 }
 
-// explain says what a refusal by PgBouncer means: it knows few of the settings
-// that our sessions start with.
+// explain says what a refusal means: by PgBouncer, which knows few of the settings
+// that our sessions start with, or by a server that finds no room for the file of
+// its catalogs' cache, which a session writes that begins without one.
 func explain(err error) error {
 	var e *pgconn.PgError
 	if errors.As(err, &e) && strings.HasPrefix(e.Message, "unsupported startup parameter") {
 		return fmt.Errorf("a connection pool answers, and pgumbra needs PostgreSQL itself: %w", err)
+	}
+	if e != nil && e.Code == internalError { // could not write init file
+		return fmt.Errorf("the server cannot begin a session, as happens on a disk without any room; free some of it, a megabyte will do: %w", err)
 	}
 	return err
 }
@@ -185,7 +189,7 @@ func NewPoolWith(ctx context.Context, dsn string, limit int, o Options, configur
 	}
 	if err := pool.Ping(ctx); err != nil {
 		pool.Close()
-		return nil, err
+		return nil, explain(err)
 	}
 	return pool, nil
 }

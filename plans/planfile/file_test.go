@@ -98,7 +98,7 @@ func TestLoadReadsEveryKey(t *testing.T) {
 			{Name: pg.Name{Schema: "shop", Name: "Tariffs"}, Line: 19, Freeze: true},
 		},
 		Settings: plans.Settings{
-			Copy:    plans.CopySettings{Workers: 4, ChunkRows: 10_000, MaxRetainedWAL: 3 << 29},
+			Copy:    plans.CopySettings{Workers: 4, ChunkRows: 10_000, MaxRetainedWAL: 3 << 29, MinFreeDisk: 1 << 30},
 			Capture: plans.CaptureSettings{MaxJournal: 512 << 20},
 			Cutover: plans.CutoverSettings{MaxStall: 2 * time.Second, LockTimeout: 100 * time.Millisecond, Attempts: 5, VerifyWithin: time.Hour, RecycleSessions: "idle"},
 			Watch:   plans.WatchSettings{RequireReverse: true},
@@ -131,7 +131,7 @@ func TestFlagWinsOverEnvironmentWinsOverFile(t *testing.T) {
 
 func TestEveryScalarKeyCanComeFromTheEnvironment(t *testing.T) {
 	samples := map[string]string{"name": "n", "build": "direct", "migrations.version": "3", "migrations.from": "2",
-		"copy.max_replica_lag": "3s", "copy.max_retained_wal": "3GB", "capture.max_journal": "3GB", "cutover.max_stall": "3s",
+		"copy.max_replica_lag": "3s", "copy.max_retained_wal": "3GB", "copy.min_free_disk": "3GB", "capture.max_journal": "3GB", "cutover.max_stall": "3s",
 		"cutover.lock_timeout": "3ms", "cutover.verify_within": "3m", "cutover.recycle_sessions": "idle",
 		"watch.enabled": "false", "watch.require_reverse": "true", "production.dsn": "host=x", "shadow.dsn": "host=x",
 		"migrations.multi_statement": "true", "cutover.max_total_stall": "3s", "scratch.dsn": "host=x", "traffic.pgbouncer.admin_dsn": "host=x"}

@@ -44,6 +44,7 @@ var keys = []key{
 	{path: "copy.chunk_rows", standard: "50000", set: whole(func(f *File) *int64 { return &f.Copy.ChunkRows }, 1, 1_000_000_000)},
 	{path: "copy.max_replica_lag", standard: "10s", set: duration(func(f *File) *time.Duration { return &f.Copy.MaxReplicaLag }, 0)},
 	{path: "copy.max_retained_wal", standard: "10GB", set: size(func(f *File) *int64 { return &f.Copy.MaxRetainedWAL }, 0)},
+	{path: "copy.min_free_disk", standard: "1GB", set: size(func(f *File) *int64 { return &f.Copy.MinFreeDisk }, 0)},
 	{path: "capture.max_journal", standard: "20GB", set: size(func(f *File) *int64 { return &f.Capture.MaxJournal }, 1<<20)},
 	{path: "cutover.max_stall", standard: "1s", set: duration(func(f *File) *time.Duration { return &f.Cutover.MaxStall }, time.Millisecond)},
 	{path: "cutover.lock_timeout", standard: "200ms", set: duration(func(f *File) *time.Duration { return &f.Cutover.LockTimeout }, time.Millisecond)},
