@@ -154,6 +154,17 @@ func triggered(ctx context.Context, db pg.Querier, prefix string) ([]triggeredTa
 	})
 }
 
+// Standing counts the tables that have triggers of a run, and these: what each write
+// to production pays for, whether or not a process leads the run.
+func Standing(ctx context.Context, db pg.Querier, run *control.Run) (tables, triggers int, err error) {
+	err = db.QueryRow(ctx, `SELECT count(DISTINCT tgrelid), count(*) FROM pg_catalog.pg_trigger
+		WHERE NOT tgisinternal AND pg_catalog.starts_with(tgname::text, $1)`, triggerPrefix(run.ID)).Scan(&tables, &triggers)
+	if err != nil {
+		return 0, 0, fmt.Errorf("count the triggers of run %s: %w", run.Name, err)
+	}
+	return tables, triggers, nil
+}
+
 // dropAllTriggers drops the triggers that call functions of a prefix.
 func dropAllTriggers(ctx context.Context, locks locker, run *control.Run, prefix string) error {
 	tables, err := triggered(ctx, locks.pool, prefix)

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgumbra/pgumbra/capture"
 	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/internal/human"
 	"github.com/pgumbra/pgumbra/plans"
 	"github.com/pgumbra/pgumbra/upgrade/lease"
 )
@@ -27,6 +29,9 @@ func (w *worker) agree(ctx context.Context, cause lease.Cause) error {
 	if err := w.guardSize(ctx); err != nil {
 		return err
 	}
+	if err := w.tellUnled(ctx); err != nil {
+		return err
+	}
 	for i := range w.run.Plan.Sources {
 		if err := w.agreeOn(ctx, &w.run.Plan.Sources[i]); err != nil {
 			return err
@@ -36,6 +41,24 @@ func (w *worker) agree(ctx context.Context, cause lease.Cause) error {
 		return err
 	}
 	return w.noteTakeover(ctx, cause, len(w.run.Plan.Sources))
+}
+
+// tellUnled says what the triggers recorded while nobody led.
+func (w *worker) tellUnled(ctx context.Context) error {
+	if w.lead.Unled() < lease.LiveFor {
+		return nil
+	}
+	tables, triggers, err := capture.Standing(ctx, w.sides.Production, w.run)
+	if err != nil {
+		return err
+	}
+	size, err := capture.Size(ctx, w.sides.Production, w.run)
+	if err != nil {
+		return err
+	}
+	w.log.Warn("nobody led the run; its triggers have recorded each write, which cost it a little more",
+		"for", w.lead.Unled().Round(time.Second), "tables", tables, "triggers", triggers, "journals", human.Bytes(size))
+	return nil
 }
 
 func (w *worker) agreeOn(ctx context.Context, src *plans.Source) error {

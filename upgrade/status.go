@@ -39,6 +39,9 @@ type Status struct {
 	// Away is which server could not be asked, and why: the rest is what the other
 	// one knows.
 	Away string `json:"away,omitempty"`
+	// Unled is what capture costs and records while nobody leads the run; null: it is
+	// led, or nothing is captured.
+	Unled *Unled `json:"unled,omitempty"`
 	// Trial of the swap, and of the migrations that run behind the fence; null: none
 	// yet.
 	Trial *cutover.Trial `json:"trial,omitempty"`
@@ -51,6 +54,14 @@ type Leader struct {
 	Host  string `json:"host"`
 	PID   int    `json:"pid"`
 	Epoch int64  `json:"epoch"`
+}
+
+// Unled is what a process that died left in production.
+type Unled struct {
+	Since    *time.Time `json:"since"` // the last heartbeat; null: the leader ended by itself
+	Tables   int        `json:"tables"`
+	Triggers int        `json:"triggers"`
+	Recorded int64      `json:"recorded"` // changes that wait to be replayed
 }
 
 // StandbyStatus is a process that waits to lead.
@@ -178,6 +189,9 @@ func (s *Status) read(ctx context.Context, tx pgx.Tx, run *control.Run) error {
 	if err := s.readJournals(ctx, tx, run); err != nil {
 		return err
 	}
+	if err := s.readUnled(ctx, tx, run); err != nil {
+		return err
+	}
 	if run.Phase == control.Following || run.Phase == control.Cutover {
 		changes, err := structureEvent(ctx, tx, run)
 		if err != nil {
@@ -231,6 +245,22 @@ func (s *Status) readStandbys(ctx context.Context, tx pgx.Tx, run *control.Run) 
 	for _, b := range standbys {
 		s.Standbys = append(s.Standbys, StandbyStatus{Host: b.Host, PID: b.PID, Since: b.Since, Program: b.Program, Ready: len(b.Problems) == 0, Problems: b.Problems})
 	}
+	return nil
+}
+
+func (s *Status) readUnled(ctx context.Context, tx pgx.Tx, run *control.Run) error {
+	if s.Leader != nil || run.Phase.Over() || run.Phase.Swapped() {
+		return nil
+	}
+	u := Unled{Recorded: s.Journal.Pending}
+	var err error
+	if u.Tables, u.Triggers, err = capture.Standing(ctx, tx, run); err != nil || u.Triggers == 0 {
+		return err
+	}
+	if err := tx.QueryRow(ctx, `SELECT heartbeat FROM pgumbra.leader WHERE run_id = $1`, run.ID).Scan(&u.Since); err != nil {
+		return fmt.Errorf("read the last heartbeat: %w", err)
+	}
+	s.Unled = &u
 	return nil
 }
 

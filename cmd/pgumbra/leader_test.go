@@ -34,6 +34,9 @@ func TestSecondRunIsRefusedWhileOneLeads(t *testing.T) {
 	if text := first.err.String(); !strings.Contains(text, "is in phase following") || !strings.Contains(text, "Next: pgumbra run goes on") {
 		t.Errorf("the interrupted run says:\n%s", text)
 	}
+	if text := o.do(ctx, exitDone, "status").out.String(); !strings.Contains(text, "unled    nobody leads the run; ") || !strings.Contains(text, " triggers on 2 tables record each write") {
+		t.Errorf("status of a run that nobody leads:\n%s", text)
+	}
 	o.do(ctx, exitDone, "run", "--until", "following")
 	o.do(ctx, exitDone, "abort", "--purge")
 	if o.dumpAll() != before {

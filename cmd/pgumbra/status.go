@@ -76,6 +76,9 @@ func (a *app) printStatus(w io.Writer, s *upgrade.Status) error {
 	}
 	fmt.Fprintf(&b, "journal  %s changes pending, %s; %.0f/s in, %.0f/s out\n",
 		human.Count(s.Journal.Pending), journalText(s.Journal), s.Rate.In, s.Rate.Out)
+	if s.Unled != nil {
+		fmt.Fprintf(&b, "unled    %s\n", unledText(s.Unled))
+	}
 	if s.Throttled != "" {
 		fmt.Fprintf(&b, "paused   %s\n", s.Throttled)
 	}
@@ -157,6 +160,16 @@ func leaderText(s *upgrade.Status) string {
 		return "none"
 	}
 	return fmt.Sprintf("pid %d on %s, epoch %d", s.Leader.PID, s.Leader.Host, s.Leader.Epoch)
+}
+
+// unledText says what a run costs that nobody leads.
+func unledText(u *upgrade.Unled) string {
+	since := ""
+	if u.Since != nil {
+		since = " since " + u.Since.UTC().Format(time.DateTime) + " UTC"
+	}
+	return fmt.Sprintf("nobody leads the run%s; %s on %s record each write, which costs it a little more: %s so far",
+		since, human.Plural(u.Triggers, "trigger"), human.Plural(u.Tables, "table"), human.Plural(int(u.Recorded), "change"))
 }
 
 // writeStandbys says who waits to lead, and what would keep it from that.

@@ -95,6 +95,7 @@ type Lease struct {
 	open map[uint32]pg.Backend // sessions of the pool, by pid
 
 	led, epoch int64 // the run that is led, once its epoch is raised
+	unled      time.Duration
 }
 
 // Take takes the lead of a run's name in production, ending the sessions of a dead

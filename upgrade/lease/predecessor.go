@@ -20,6 +20,7 @@ type predecessor struct {
 	backends     []int32
 	started      []time.Time // of the backends; empty: recorded by an older pgumbra
 	beat         time.Time
+	silent       time.Duration // by the server's clock
 	alive, stale bool
 }
 
@@ -33,18 +34,19 @@ func readPredecessor(ctx context.Context, db pg.Querier, name string) (predecess
 	if err != nil || !there {
 		return p, err
 	}
+	var silent float64
 	err = db.QueryRow(ctx, `
 		SELECT l.host, l.pid, l.backends, ARRAY(SELECT s.text::timestamptz FROM jsonb_array_elements_text(coalesce(to_jsonb(l)->'started', '[]'))
 		       WITH ORDINALITY AS s (text, n) ORDER BY s.n), l.heartbeat,
-		       l.heartbeat < clock_timestamp() - make_interval(secs => $2)
+		       l.heartbeat < clock_timestamp() - make_interval(secs => $2), extract(epoch FROM clock_timestamp() - l.heartbeat)::float8
 		FROM pgumbra.leader l JOIN pgumbra.run r ON r.id = l.run_id
 		WHERE r.name = $1 AND l.heartbeat IS NOT NULL AND r.phase NOT IN ('finished', 'rolled_back', 'aborted')
 		ORDER BY r.id DESC LIMIT 1`,
-		name, deadAfter.Seconds()).Scan(&p.host, &p.pid, &p.backends, &p.started, &p.beat, &p.stale)
+		name, deadAfter.Seconds()).Scan(&p.host, &p.pid, &p.backends, &p.started, &p.beat, &p.stale, &silent)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return p, nil
 	}
-	p.alive = !p.stale
+	p.alive, p.silent = !p.stale, time.Duration(silent*float64(time.Second))
 	return p, err
 }
 
@@ -91,9 +93,13 @@ func (l *Lease) FenceOff(ctx context.Context, run *control.Run) error {
 	if err != nil {
 		return fmt.Errorf("raise the epoch: %w", err)
 	}
-	l.led, l.epoch = run.ID, run.Epoch
+	l.led, l.epoch, l.unled = run.ID, run.Epoch, other.silent
 	return l.endSuccession(ctx)
 }
+
+// Unled is for how long nobody had led the run before, as far as its last leader did
+// not end by itself.
+func (l *Lease) Unled() time.Duration { return l.unled }
 
 // Raised notes that the caller has raised the run's epoch further.
 func (l *Lease) Raised(epoch int64) { l.epoch = epoch }
