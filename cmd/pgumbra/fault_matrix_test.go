@@ -328,8 +328,10 @@ func writeOn(ctx context.Context, dsn, sql string, took func(time.Time, error)) 
 		}
 		if conn != nil {
 			began := time.Now()
-			_, err := conn.Exec(context.WithoutCancel(ctx), sql)
-			took(began, err)
+			tag, err := conn.Exec(context.WithoutCancel(ctx), sql)
+			if err != nil || tag.RowsAffected() > 0 { // an empty table takes nothing
+				took(began, err)
+			}
 		}
 		select {
 		case <-ctx.Done():
