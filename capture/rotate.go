@@ -229,8 +229,8 @@ func readersOf(plan *plans.Plan, source int) []int {
 }
 
 func reads(plan *plans.Plan, t *plans.Table, source int) bool {
-	if t.Feed == plans.Copied && t.Source >= 0 {
-		return t.Source == source || slices.Contains(plan.Sources[t.Source].Ancestors, source)
+	if t.Feed == plans.Copied && t.Source >= 0 && (t.Source == source || slices.Contains(plan.Sources[t.Source].Ancestors, source)) {
+		return true
 	}
 	return slices.ContainsFunc(t.Watches, func(w plans.Watch) bool {
 		return w.Source == source || slices.Contains(plan.Sources[w.Source].Ancestors, source)

@@ -206,8 +206,9 @@ type Table struct {
 	// keys are never in each other's way.
 	SoleKey  bool `json:"sole_key"`
 	KeyIndex int  `json:"key_index"`
-	// Derived only: the query over production and how changes reach its rows.
-	From    string  `json:"from,omitempty"`
+	// Derived only: the query over production.
+	From string `json:"from,omitempty"`
+	// Watches are how changes of other tables than Source reach the rows.
 	Watches []Watch `json:"watches,omitempty"`
 
 	// Reverse is how to go back: Shadow holds the production column, Expression is
@@ -234,6 +235,8 @@ type Column struct {
 	// Volatile: made by the shadow's own default once per key, then kept by
 	// replay and left out of hashes. Expression is empty.
 	Volatile bool `json:"volatile,omitempty"`
+	// Looks: the expression reads other tables too, those of the table's Watches.
+	Looks bool `json:"looks_up,omitempty"`
 	// Generated columns are never written and left out of hashes.
 	Generated bool `json:"generated,omitempty"`
 	Identity  bool `json:"identity,omitempty"`
@@ -269,16 +272,27 @@ type Pair struct {
 }
 
 // Watch says that a change of Source touches those rows of a derived table
-// whose columns Shadow equal the source's columns Column.
+// whose columns Shadow equal the source's columns Column. Of a copied table whose
+// expressions look rows of Source up: those that Reach finds.
 type Watch struct {
 	Source  int         `json:"source"`
 	Columns []WatchPair `json:"columns"`
+	Reach   *Reach      `json:"reach,omitempty"`
+}
+
+// Reach finds the rows of a copied table's source that a change of another table
+// concerns: those for which Where is true, SQL over the row by the name of its
+// table, over the watch's columns of the changed row, old or new, by the name
+// pgumbra_changed, and over the tables in From.
+type Reach struct {
+	From  []string `json:"from,omitempty"`
+	Where string   `json:"where"`
 }
 
 // WatchPair is a source column and the derived column it equals.
 type WatchPair struct {
 	Column string `json:"column"`
-	Shadow string `json:"shadow"`
+	Shadow string `json:"shadow,omitempty"` // of a derived table
 }
 
 // Shared is a type or sequence that the migrations left as it is: the shadow

@@ -9,8 +9,9 @@ import (
 // Format is the form of the plans that this pgumbra stores. It is raised when a
 // plan's fields change their meaning, so that the ones of before could not read it
 // rightly; a field that is added does not raise it. 0, or none, are plans from
-// before there was a number: their form is 1, too.
-const Format = 1
+// before there was a number: their form is 1, too. In form 2 a copied table may
+// have Watches: who does not know them would leave rows as they were.
+const Format = 2
 
 // ErrNewer: the plan is of a form that this pgumbra does not know. Whoever reads it
 // must do nothing by it: only the newer pgumbra that made the plan may go on.

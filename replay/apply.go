@@ -31,7 +31,10 @@ func (f *feed) readNews(ctx context.Context, db pg.Querier, position string) (ne
 		all.changes += one.changes
 		// A parent's TRUNCATE truncates this table by a statement trigger of
 		// its own, or with ONLY not at all.
-		if f.src == nil || j.N == f.src.N {
+		switch {
+		case f.looksUp(j.N):
+			all.whole = all.whole || one.whole || one.member
+		case f.src == nil || j.N == f.src.N:
 			all.whole = all.whole || one.whole
 			all.member = all.member || one.member
 		}
@@ -156,7 +159,7 @@ func (r *Replayer) DropJournalled(ctx context.Context, tx pgx.Tx, t *plans.Table
 	if err != nil {
 		return err
 	}
-	if f.kind() != keyed || f.frozen {
+	if f.kind() != keyed || f.frozen && len(f.lookups) == 0 {
 		return nil
 	}
 	position, err := positionOf(ctx, tx, r.Run.ID, t.N)

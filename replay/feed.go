@@ -23,6 +23,7 @@ type feed struct {
 	frozen    bool
 	ancestors []ancestor
 	watches   []watch
+	lookups   []looked
 	// members are the production relations whose storage must not change while
 	// a batch reads them.
 	members []uint32
@@ -47,6 +48,15 @@ type feed struct {
 type ancestor struct {
 	journal capture.Journal
 	keys    []string // this table's key columns as expressions over a row of that journal
+}
+
+// looked is a table that the expressions of a copied one read: a change of it
+// concerns the rows that reach finds.
+type looked struct {
+	journal capture.Journal
+	columns []string // of the table, that reach compares
+	entries []string // journal columns that hold them
+	reach   plans.Reach
 }
 
 // watch is one way in which changes of a source reach rows of a derived table.
@@ -177,7 +187,34 @@ func (f *feed) copied(run *control.Run) error {
 			return err
 		}
 	}
+	for _, w := range f.t.Watches {
+		if err := f.addLookup(run, &sources[w.Source], w); err != nil {
+			return err
+		}
+	}
 	return nil
+}
+
+func (f *feed) addLookup(run *control.Run, src *plans.Source, w plans.Watch) error {
+	f.addMembers(src)
+	if src.Frozen {
+		return nil
+	}
+	l := looked{journal: capture.Forward(run, src), reach: *w.Reach}
+	for _, c := range w.Columns {
+		entry := l.journal.ColumnOf(c.Column)
+		if entry == "" {
+			return fmt.Errorf("the journal of %s does not hold column %s", src.Name, c.Column)
+		}
+		l.columns, l.entries = append(l.columns, c.Column), append(l.entries, entry)
+	}
+	f.lookups = append(f.lookups, l)
+	return nil
+}
+
+// looksUp reports whether rows of a journal's table are looked up by others.
+func (f *feed) looksUp(journal int) bool {
+	return slices.ContainsFunc(f.lookups, func(l looked) bool { return l.journal.N == journal })
 }
 
 func (f *feed) addAncestor(run *control.Run, src *plans.Source) error {
@@ -275,9 +312,16 @@ func (f *feed) journals() []capture.Journal {
 	for _, a := range f.ancestors {
 		all = append(all, a.journal)
 	}
+	var others []capture.Journal
 	for _, w := range f.watches {
-		if !slices.ContainsFunc(all, func(j capture.Journal) bool { return j.N == w.journal.N }) {
-			all = append(all, w.journal)
+		others = append(others, w.journal)
+	}
+	for _, l := range f.lookups {
+		others = append(others, l.journal)
+	}
+	for _, o := range others {
+		if !slices.ContainsFunc(all, func(j capture.Journal) bool { return j.N == o.N }) {
+			all = append(all, o)
 		}
 	}
 	return all

@@ -149,11 +149,14 @@ func (f *feed) touched(s scope) string {
 
 // rereads reports whether every key is read again from production.
 func (f *feed) rereads(s scope) bool {
-	return s.reread || f.src.Record != plans.RecordRow || len(f.ancestors) > 0 || f.heavy
+	return s.reread || f.src.Record != plans.RecordRow || len(f.ancestors) > 0 || len(f.lookups) > 0 || f.heavy
 }
 
 func (f *feed) entries(s scope) string {
 	n := len(f.src.Key)
+	if f.frozen { // nothing of its own is journalled
+		return joined(len(f.lookups), " UNION ALL ", func(i int) string { return f.reachedBy(f.lookups[i], s) })
+	}
 	text := fmt.Sprintf("SELECT %s, j.seq, j.xid%s FROM %s AS j WHERE %s AND j.op IN ('i', 'u', 'd')%s",
 		list(n, func(i int) string { return f.entryKey(i) + " AS " + f.k(i) }), f.bare(s),
 		f.journal.Name().Quoted(), unread("j", s), f.inPiece(s, f.entryKey))
@@ -162,7 +165,25 @@ func (f *feed) entries(s scope) string {
 		text += fmt.Sprintf(" UNION ALL SELECT %s, j.seq, j.xid FROM %s AS j WHERE %s AND j.op <> 't'%s",
 			list(n, key), a.journal.Name().Quoted(), unread("j", s), f.inPiece(s, key))
 	}
+	for _, l := range f.lookups {
+		text += " UNION ALL " + f.reachedBy(l, s)
+	}
 	return text
+}
+
+// reachedBy are the keys of rows that changes of another table concern, by what
+// production holds in the transaction's snapshot. That is enough: if the row, or
+// a table on the way to it, changed as well, an entry of its own leads there.
+func (f *feed) reachedBy(l looked, s scope) string {
+	n := len(f.src.Key)
+	key := func(i int) string {
+		return collate(f.alias()+"."+pg.Ident(f.src.Key[i].Name), f.src.Key[i].Collation)
+	}
+	changed := fmt.Sprintf("(SELECT DISTINCT %s FROM %s AS j WHERE %s AND j.op <> 't') AS pgumbra_changed",
+		list(len(l.columns), func(i int) string { return "j." + l.entries[i] + " AS " + pg.Ident(l.columns[i]) }), l.journal.Name().Quoted(), unread("j", s))
+	from := append([]string{changed, f.production() + " AS " + f.alias()}, l.reach.From...)
+	return fmt.Sprintf("SELECT %s, NULL::pg_catalog.int8 AS seq, NULL::pg_catalog.xid8 AS xid FROM %s WHERE (%s\n)%s",
+		list(n, func(i int) string { return key(i) + " AS " + f.k(i) }), strings.Join(from, ", "), l.reach.Where, f.inPiece(s, key))
 }
 
 // bare tells of an entry that has no image though it might: bulk statements leave

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
 	"github.com/pgumbra/pgumbra/plans/catalog"
 	"github.com/pgumbra/pgumbra/plans/syntax"
@@ -61,5 +62,5 @@ func keysOf(t *catalog.Table, columns []string, rows string) string {
 	if t.Kind == "p" {
 		only = ""
 	}
-	return "SELECT " + strings.Join(list, ", ") + " FROM " + only + t.Name.Quoted() + " WHERE (" + rows + ")"
+	return "SELECT " + strings.Join(list, ", ") + " FROM " + only + t.Name.Quoted() + " AS " + pg.Ident(t.Name.Name) + " WHERE (" + rows + ")"
 }

@@ -184,7 +184,7 @@ func carrier(d *tableDraft, production *catalog.Table, name string) (plans.Colum
 		}
 	}
 	for _, c := range d.plan.Columns {
-		if c.Generated || c.Volatile || c.Expression == "" {
+		if c.Generated || c.Volatile || c.Looks || c.Expression == "" {
 			continue
 		}
 		if read := columnsRead(c.Expression, production); len(read) == 1 && read[0] == name {
@@ -265,6 +265,7 @@ func (m *mapping) pairKey(d *tableDraft) {
 	switch d.plan.Feed {
 	case plans.Copied:
 		if d.source.index == nil {
+			m.lookupsNeedKey(d)
 			return
 		}
 		pairs, missing := m.pairs(d, d.source.production, d.source.index)

@@ -124,6 +124,7 @@ func (m *mapping) ancestors(s *sourceDraft) []int {
 // and notes the columns whose old values must be journalled.
 func (m *mapping) watchSources() {
 	for _, d := range m.tables {
+		m.trackLookups(d)
 		if d.plan.Feed != plans.Derived {
 			continue
 		}
@@ -159,6 +160,7 @@ func (m *mapping) checkWatch(d *tableDraft, b *catalog.Table, k planfile.KeyRule
 
 func (m *mapping) fillWatches() {
 	for _, d := range m.tables {
+		m.watchLookups(d)
 		if d.plan.Feed != plans.Derived {
 			continue
 		}

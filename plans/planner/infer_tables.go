@@ -185,7 +185,7 @@ func (m *mapping) column(d *tableDraft, c catalog.Column) plans.Column {
 			out.Expression = "NULL" // a blocker concerns it
 			return out
 		}
-		out.Expression, out.Origin, out.Volatile = e.SQL, columnOrigin(e.Origin), e.Volatile
+		out.Expression, out.Origin, out.Volatile, out.Looks = e.SQL, columnOrigin(e.Origin), e.Volatile, e.Looks
 		if out.Volatile {
 			out.Expression = ""
 		}

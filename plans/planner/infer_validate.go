@@ -103,13 +103,17 @@ func (v *validator) copied(ctx context.Context, t *plans.Table) error {
 	}
 	for i, c := range t.Columns {
 		if c.Expression != "" && plainReference(c.Expression) == "" && !constant.MatchString(c.Expression) {
-			if err := v.judge(ctx, t, v.object(t, t.Columns[i].Shadow), c.Expression); err != nil {
+			var watched []pg.Name
+			if c.Looks {
+				watched = v.lookedUp(t)
+			}
+			if err := v.judge(ctx, t, v.object(t, t.Columns[i].Shadow), c.Expression, watched...); err != nil {
 				return err
 			}
 		}
 	}
 	if t.Where != "" {
-		if err := v.judge(ctx, t, v.object(t, ""), t.Where); err != nil {
+		if err := v.judge(ctx, t, v.object(t, ""), t.Where, v.filterReads(t)...); err != nil {
 			return err
 		}
 	}
@@ -304,14 +308,16 @@ func (v *validator) where(t *plans.Table, column string) string {
 }
 
 // judge looks into an expression as the server understood it: whether it reads
-// other tables, or gives another value when it is computed again.
-func (v *validator) judge(ctx context.Context, t *plans.Table, object, expression string) error {
+// tables that are not watched for it, or gives another value when it is computed again.
+func (v *validator) judge(ctx context.Context, t *plans.Table, object, expression string, watched ...pg.Name) error {
 	found, err := v.analyse(ctx, "SELECT ("+expression+")"+fromText(t))
 	if err != nil || found == nil {
 		return err
 	}
 	column := strings.TrimPrefix(strings.TrimPrefix(object, t.Final.String()), ".")
-	others := slices.DeleteFunc(found.relations, func(n pg.Name) bool { return n == t.Production && !found.repeated })
+	others := slices.DeleteFunc(found.relations, func(n pg.Name) bool {
+		return n == t.Production && !found.repeated || slices.Contains(watched, n)
+	})
 	if len(others) > 0 {
 		v.find(plans.Finding{Level: plans.Blocker, Code: "transform-reads-tables", Object: object, Where: v.where(t, column),
 			Message: fmt.Sprintf("the expression reads %s: a change there would not reach this row", others[0]),

@@ -32,6 +32,9 @@ var nowNames = map[string]bool{"now": true, "transaction_timestamp": true, "stat
 func (s *scope) call(n *pgq.Node, c *pgq.FuncCall) (*pgq.Node, *reason) {
 	path := parts(c.GetFuncname())
 	name := last(path)
+	if out, is, r := s.aggregate(n, c); is {
+		return out, r
+	}
 	if c.GetOver() != nil || c.GetAggStar() || c.GetAggDistinct() || c.GetAggOrder() != nil || c.GetAggFilter() != nil || c.GetAggWithinGroup() {
 		return nil, &reason{text: name + " is an aggregate or window function", rows: true}
 	}

@@ -62,11 +62,9 @@ func (s *step) scope(t *table, r *pgq.RangeVar) *scope {
 
 // update follows UPDATE of one table by expressions over its own rows.
 func (s *step) update(u *pgq.UpdateStmt) *reason {
-	if u.GetWithClause() != nil {
-		return ofOthers("it has a WITH clause")
-	}
-	if len(u.GetFromClause()) > 0 {
-		return ofOthers("it reads other tables (FROM)")
+	queries, r := queriesOf(u.GetWithClause())
+	if r != nil {
+		return r
 	}
 	assignments, r := assignmentsOf(u.GetTargetList())
 	if r != nil {
@@ -76,8 +74,11 @@ func (s *step) update(u *pgq.UpdateStmt) *reason {
 	if r != nil {
 		return r
 	}
+	if len(tables) > 1 && (len(u.GetFromClause()) > 0 || holdsQuery(s.node)) {
+		return ofOthers("it writes several tables by what others hold")
+	}
 	for _, t := range tables {
-		if r := s.updateTable(t, u, assignments); r != nil {
+		if r := s.updateTable(t, u, assignments, queries); r != nil {
 			return r
 		}
 	}
@@ -99,11 +100,10 @@ func assignmentsOf(list []*pgq.Node) ([]set, *reason) {
 		}
 		value := t.GetVal()
 		if m := value.GetMultiAssignRef(); m != nil {
-			row := m.GetSource().GetRowExpr().GetArgs()
-			if int(m.GetColno()) > len(row) {
-				return nil, ofOthers("it sets several columns from a subquery")
+			var r *reason
+			if value, r = oneOf(m.GetSource(), int(m.GetColno())-1); r != nil {
+				return nil, r
 			}
-			value = row[m.GetColno()-1]
 		}
 		if value.GetSetToDefault() != nil {
 			value = nil
@@ -113,23 +113,33 @@ func assignmentsOf(list []*pgq.Node) ([]set, *reason) {
 	return out, nil
 }
 
-func (s *step) updateTable(t *table, u *pgq.UpdateStmt, assignments []set) *reason {
+// oneOf is one value of a row, or of a subquery that gives one.
+func oneOf(row *pgq.Node, i int) (*pgq.Node, *reason) {
+	if args := row.GetRowExpr().GetArgs(); i < len(args) {
+		return args[i], nil
+	}
+	list := row.GetSubLink().GetSubselect().GetSelectStmt().GetTargetList()
+	if i >= len(list) {
+		return nil, ofOthers("it sets several columns from something that is no row")
+	}
+	one := clone(row)
+	one.GetSubLink().GetSubselect().GetSelectStmt().TargetList = []*pgq.Node{clone(list[i])}
+	one.GetSubLink().SubLinkType = pgq.SubLinkType_EXPR_SUBLINK
+	return one, nil
+}
+
+func (s *step) updateTable(t *table, u *pgq.UpdateStmt, assignments []set, queries []query) *reason {
 	scope := s.scope(t, u.GetRelation())
-	var when condition
-	if u.GetWhereClause() != nil {
-		tree, r := scope.expr(u.GetWhereClause())
-		if r != nil {
-			return r
-		}
-		if when, r = scope.condition(tree); r != nil {
-			return r
-		}
-		switch truth(when.node) {
-		case isTrue:
-			when = condition{}
-		case isFalse, isNull:
-			return nil // no row
-		}
+	scope.queries = queries
+	when, r := scope.which(u.GetFromClause(), u.GetWhereClause())
+	if r != nil {
+		return r
+	}
+	switch truth(when.node) {
+	case isTrue:
+		when.node = nil
+	case isFalse, isNull:
+		return nil // no row
 	}
 	values := map[int16]*value{}
 	for _, a := range assignments {
@@ -159,10 +169,7 @@ func (s *step) assigned(scope *scope, t *table, c *column, e *pgq.Node, when con
 		return t.columns[c.Num], nil // only DEFAULT is allowed, which is what it is
 	}
 	v := s.labelled(s.evaluated(scope, c, e), c.Type)
-	if v.blamed != nil {
-		return v, nil
-	}
-	if when.node == nil {
+	if v.blamed != nil || when.node == nil {
 		return v, nil
 	}
 	old := t.columns[c.Num]
@@ -203,7 +210,7 @@ func (s *step) evaluated(scope *scope, c *column, e *pgq.Node) *value {
 	}
 	inner := *scope
 	inner.functions, inner.unders = nil, nil
-	node, r := inner.expr(e)
+	node, r := inner.assignedExpr(e)
 	u := under("")
 	if r == nil {
 		u, r = inner.computed(node)
@@ -259,25 +266,21 @@ func contains(list []int16, n int16) bool {
 
 // remove follows DELETE: its condition becomes a filter.
 func (s *step) remove(d *pgq.DeleteStmt) *reason {
-	if d.GetWithClause() != nil {
-		return ofOthers("it has a WITH clause")
-	}
-	if len(d.GetUsingClause()) > 0 {
-		return ofOthers("it reads other tables (USING)")
+	queries, r := queriesOf(d.GetWithClause())
+	if r != nil {
+		return r
 	}
 	tables, r := s.targets(d.GetRelation())
 	if r != nil {
 		return r
 	}
+	if len(tables) > 1 && (len(d.GetUsingClause()) > 0 || holdsQuery(s.node)) {
+		return ofOthers("it writes several tables by what others hold")
+	}
 	for _, t := range tables {
 		scope := s.scope(t, d.GetRelation())
-		tree := boolNode(true)
-		if d.GetWhereClause() != nil {
-			if tree, r = scope.expr(d.GetWhereClause()); r != nil {
-				return r
-			}
-		}
-		which, r := scope.condition(tree)
+		scope.queries = queries
+		which, r := scope.which(d.GetUsingClause(), d.GetWhereClause())
 		if r == nil {
 			which.under, r = which.under.with(t.under)
 		}

@@ -143,12 +143,15 @@ type TableFeed struct {
 	Source uint32
 	// Where is SQL over the production row that must be true; empty: all rows.
 	Where string
+	Looks bool // Where reads other tables
 	// Settings, where not nil, are those of the session that Where means.
 	Settings map[string]string
 	// Functions are the user's own functions that Where calls, by oid in scratch.
 	Functions []uint32
 	// Columns by attnum. Those that a blocker concerns are absent.
 	Columns map[int16]Expr
+	// Lookups are the other tables that Where and the columns' expressions read.
+	Lookups []Lookup
 	// Empty: the migrations took all production rows away.
 	Empty bool
 	// Carried: the rows that scratch holds are the table's content (after Empty).
@@ -180,4 +183,6 @@ type Expr struct {
 	Settings map[string]string
 	// Functions are the user's own functions that SQL calls, by oid in scratch.
 	Functions []uint32
+	// Looks: it reads other tables.
+	Looks bool
 }

@@ -11,14 +11,19 @@ import (
 // scope is where an expression of a migration is read: the one table whose
 // columns it may use, and what names meant at that moment.
 type scope struct {
-	in        *inference
-	mark      *seen
-	rel       *relation // names at that moment; nil: no columns
-	tab       *table
-	alias     string // hides the table's own name
-	functions []uint32
-	unders    []under // of the values that were read
-	depth     int
+	in      *inference
+	mark    *seen
+	rel     *relation // names at that moment; nil: no columns
+	tab     *table
+	alias   string   // hides the table's own name
+	level   *level   // of the query around the expression; nil: none
+	lefts   []*level // tables of LEFT JOIN
+	queries []query
+	// aggregates may stand here; aggregated: one does.
+	aggregates, aggregated bool
+	functions              []uint32
+	unders                 []under // of the values that were read
+	depth                  int
 }
 
 // stop carries a reason through rewrite.
@@ -58,7 +63,7 @@ func (s *scope) replace(n *pgq.Node) (*pgq.Node, error) {
 	case *pgq.Node_SqlvalueFunction:
 		out, r = s.sqlValue(x.SqlvalueFunction)
 	case *pgq.Node_SubLink:
-		r = ofOthers("it holds a subquery")
+		out, r = s.subLink(x.SubLink)
 	case *pgq.Node_ParamRef, *pgq.Node_CurrentOfExpr, *pgq.Node_GroupingFunc, *pgq.Node_MultiAssignRef, *pgq.Node_SetToDefault:
 		r = because("it is no expression over one row")
 	}
@@ -74,14 +79,24 @@ func (s *scope) columnRef(c *pgq.ColumnRef) (*pgq.Node, *reason) {
 		return nil, because("it refers to %s", strings.Join(fields, "."))
 	}
 	name := last(fields)
-	if c.GetFields()[len(c.GetFields())-1].GetAStar() != nil || !s.names(fields[:len(fields)-1]) {
+	star := c.GetFields()[len(c.GetFields())-1].GetAStar() != nil
+	if s.joins() && !star {
+		if node, found, r := s.levelColumn(fields); found {
+			return node, r
+		}
+	}
+	if star || !s.names(fields[:len(fields)-1]) {
 		return nil, because("it refers to a whole row (%s)", strings.Join(fields, "."))
 	}
 	col := s.rel.column(name)
 	if col == nil {
 		return nil, because("%s is not a column of %s", name, s.rel.Name)
 	}
-	return s.column(col)
+	node, r := s.column(col)
+	if r != nil || s.level == nil {
+		return node, r
+	}
+	return s.qualified(node), nil
 }
 
 // names reports whether a qualification means the scope's table.

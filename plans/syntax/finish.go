@@ -155,7 +155,7 @@ func (in *inference) feedOf(final *catalog.Table, t *table) TableFeed {
 		if r != nil {
 			in.note(blocker, in.newBlame("", "which rows it keeps: "+r.text), final, t, nil)
 		}
-		feed.Where, feed.Settings = text, t.under.settings()
+		feed.Where, feed.Settings, feed.Looks = text, t.under.settings(), aliasForm.MatchString(text)
 	}
 	columns := slices.Clone(final.Columns)
 	sort.Slice(columns, func(i, j int) bool { return columns[i].Num < columns[j].Num })
@@ -168,6 +168,14 @@ func (in *inference) feedOf(final *catalog.Table, t *table) TableFeed {
 		for _, b := range blamed {
 			in.note(blocker, b, final, t, c)
 		}
+	}
+	texts := []string{feed.Where}
+	for _, c := range columns {
+		texts = append(texts, feed.Columns[c.Num].SQL)
+	}
+	var r *reason
+	if feed.Lookups, r = in.lookupsOf(texts...); r != nil {
+		in.note(blocker, in.newBlame("", r.text), final, t, nil)
 	}
 	return feed
 }
@@ -191,7 +199,7 @@ func (in *inference) exprOf(c *catalog.Column, v *value) (Expr, []int) {
 	if r != nil {
 		return Expr{}, in.blameFor(r, "", "the value")
 	}
-	return Expr{SQL: text, Origin: v.origin, Functions: v.functions, Settings: v.under.settings()}, nil
+	return Expr{SQL: text, Origin: v.origin, Functions: v.functions, Settings: v.under.settings(), Looks: aliasForm.MatchString(text)}, nil
 }
 
 // makesAgain reports whether the column's own default makes values like those

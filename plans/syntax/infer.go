@@ -19,7 +19,7 @@ func Infer(before, after *catalog.Catalog, facts []Fact, marks []Mark, o Options
 		o.Now = time.Now()
 	}
 	in := &inference{o: o, before: before, after: after, tables: map[uint32]*table{}, types: map[string]typeRef{},
-		functions: map[uint32]function{}, views: map[string]bool{}, bodies: map[uint32]*reason{}, relabelled: relabelled(facts), typeNames: map[string]*pgq.TypeName{}}
+		functions: map[uint32]function{}, views: map[string]bool{}, bodies: map[uint32]*reason{}, relabelled: relabelled(facts), typeNames: map[string]*pgq.TypeName{}, lookups: map[string]*lookup{}}
 	for _, m := range marks {
 		in.learn(&m.what)
 	}
@@ -46,6 +46,8 @@ type inference struct {
 	relabelled    map[string]string   // where labels of types are renamed, by the types' own names
 	bodies        map[uint32]*reason  // why a function's body keeps it out of transforms
 	typeNames     map[string]*pgq.TypeName
+	lookups       map[string]*lookup // by the name of the table in expressions
+	aliases       int                // how many such names there are
 	blames        []blame
 	questions     []Orphans
 	notices       []Notice

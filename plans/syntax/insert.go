@@ -1,6 +1,8 @@
 package syntax
 
 import (
+	"slices"
+
 	pgq "github.com/pganalyze/pg_query_go/v6"
 )
 
@@ -19,9 +21,10 @@ func (s *step) insert(n *pgq.InsertStmt) *reason {
 		t.carried = true
 		return s.carries(rel)
 	}
+	queries, r := queriesOf(n.GetWithClause())
 	switch {
-	case n.GetWithClause() != nil:
-		return because("it has a WITH clause")
+	case r != nil:
+		return r
 	case n.GetOnConflictClause() != nil:
 		return because("it has an ON CONFLICT clause")
 	case t.carried:
@@ -29,7 +32,7 @@ func (s *step) insert(n *pgq.InsertStmt) *reason {
 	case rel.Rules:
 		return because("the table has rules, which rewrite it")
 	}
-	source, values, r := s.selected(n.GetSelectStmt().GetSelectStmt())
+	source, values, r := s.selected(n.GetSelectStmt().GetSelectStmt(), queries)
 	if r != nil {
 		return r
 	}
@@ -123,41 +126,81 @@ type source struct {
 	under     under
 }
 
-// selected are the values of a plain SELECT from one table.
-func (s *step) selected(q *pgq.SelectStmt) (source, []*value, *reason) {
+// selected are the values of a SELECT that gives a row for each row of one table
+// at the most: alone, or joined with others of which at most one fits.
+func (s *step) selected(q *pgq.SelectStmt, queries []query) (source, []*value, *reason) {
 	if r := plainSelect(q); r != nil {
 		return source{}, nil, r
 	}
-	from := q.GetFromClause()[0].GetRangeVar()
+	own, r := queriesOf(q.GetWithClause())
+	if r != nil {
+		return source{}, nil, r
+	}
+	queries = append(slices.Clone(queries), own...)
+	f, r := flatten(q.GetFromClause())
+	if r != nil {
+		return source{}, nil, r
+	}
+	for i, leaf := range f.inner {
+		scope, why := s.rowOf(leaf, queries)
+		if why == nil {
+			var out source
+			var values []*value
+			if out, values, why = s.selectedBy(scope, f.without(i), q); why == nil {
+				return out, values, nil
+			}
+		}
+		if r == nil || i == 0 {
+			r = why
+		}
+	}
+	return source{}, nil, r
+}
+
+// rowOf is the scope of a table as the one whose rows are selected.
+func (s *step) rowOf(leaf *pgq.Node, queries []query) (*scope, *reason) {
+	from := leaf.GetRangeVar()
+	if from == nil || from.GetSchemaname() == "" && slices.ContainsFunc(queries, func(q query) bool { return q.name == from.GetRelname() }) {
+		return nil, ofOthers("it reads a query")
+	}
 	t := s.tables[s.before.Tables[tableName(from)]]
 	switch {
 	case t == nil || s.before.relation(t.oid) == nil:
-		return source{}, nil, because("it reads something else than a table")
+		return nil, because("it reads something else than a table")
+	case len(from.GetAlias().GetColnames()) > 0:
+		return nil, because("it renames the table's columns")
 	case !from.GetInh() && s.before.relation(t.oid).Kind == "p":
-		return source{}, nil, because("it reads ONLY the root of a partition tree")
+		return nil, because("it reads ONLY the root of a partition tree")
 	case t.source == 0:
-		return source{}, nil, because("it reads one partition, or rows that the migrations inserted")
+		return nil, because("it reads one partition, or rows that the migrations inserted")
 	case t.carried:
-		return source{}, nil, because("it reads a table that holds both production's rows and others")
+		return nil, because("it reads a table that holds both production's rows and others")
 	case from.GetInh() && s.before.relation(t.oid).Kind == "r" && len(s.family(s.before, t.oid, true)) > 1:
-		return source{}, nil, because("it reads a table and those that inherit from it")
+		return nil, because("it reads a table and those that inherit from it")
 	case t.blamed != nil:
-		return source{}, nil, &reason{text: "it reads rows that cannot be inferred themselves", blamed: t.blamed}
+		return nil, &reason{text: "it reads rows that cannot be inferred themselves", blamed: t.blamed}
 	}
 	scope := s.scope(t, from)
+	scope.queries = queries
+	return scope, nil
+}
+
+// selectedBy are the values and conditions of a SELECT over a scope's rows.
+func (s *step) selectedBy(scope *scope, others joins, q *pgq.SelectStmt) (source, []*value, *reason) {
+	t := scope.tab
+	where, r := scope.join(others, q.GetWhereClause())
+	if r != nil {
+		return source{}, nil, r
+	}
 	values, r := s.selectedValues(scope, q.GetTargetList())
 	if r != nil {
 		return source{}, nil, r
 	}
 	out := source{table: t, where: t.where, functions: t.functions, under: t.under}
-	if q.GetWhereClause() == nil {
+	if where == nil {
 		return out, values, nil
 	}
-	tree, r := scope.expr(q.GetWhereClause())
-	if r != nil {
-		return source{}, nil, r
-	}
-	which, r := scope.condition(tree)
+	which, r := scope.condition(where)
 	if r != nil {
 		return source{}, nil, r
 	}
@@ -177,8 +220,6 @@ func plainSelect(q *pgq.SelectStmt) *reason {
 		return because("it is no plain SELECT")
 	case q.GetOp() != pgq.SetOperation_SETOP_NONE:
 		return because("it is a UNION of several")
-	case q.GetWithClause() != nil:
-		return because("it has a WITH clause")
 	case q.GetDistinctClause() != nil:
 		return because("it has DISTINCT")
 	case q.GetGroupClause() != nil || q.GetHavingClause() != nil:
@@ -187,10 +228,8 @@ func plainSelect(q *pgq.SelectStmt) *reason {
 		return because("it has window functions")
 	case q.GetLimitCount() != nil || q.GetLimitOffset() != nil:
 		return because("it has LIMIT")
-	case len(q.GetFromClause()) != 1 || q.GetFromClause()[0].GetRangeVar() == nil:
-		return because("it reads more than one table")
-	case len(q.GetFromClause()[0].GetRangeVar().GetAlias().GetColnames()) > 0:
-		return because("it renames the table's columns")
+	case len(q.GetFromClause()) == 0:
+		return because("it reads no table")
 	}
 	return nil
 }
@@ -206,15 +245,18 @@ func (s *step) selectedValues(scope *scope, list []*pgq.Node) ([]*value, *reason
 			continue
 		}
 		if ref := e.GetColumnRef(); ref != nil {
+			if ref.GetFields()[len(ref.GetFields())-1].GetAStar() != nil {
+				return nil, ofOthers("it selects all columns of what it joins")
+			}
 			path := parts(ref.GetFields())
-			if c := scope.rel.column(last(path)); c != nil && scope.names(path[:len(path)-1]) {
+			if c := scope.rel.column(last(path)); c != nil && scope.names(path[:len(path)-1]) && !scope.ofLevel(path) {
 				out = append(out, s.copied(scope, c))
 				continue
 			}
 		}
 		inner := *scope
 		inner.functions, inner.unders = nil, nil
-		node, r := inner.expr(e)
+		node, r := inner.assignedExpr(e)
 		u := under("")
 		if r == nil {
 			u, r = inner.computed(node)
@@ -235,7 +277,7 @@ func (s *step) selectedValues(scope *scope, list []*pgq.Node) ([]*value, *reason
 
 func isStar(scope *scope, e *pgq.Node) bool {
 	fields := e.GetColumnRef().GetFields()
-	if len(fields) == 0 || fields[len(fields)-1].GetAStar() == nil {
+	if len(fields) == 0 || fields[len(fields)-1].GetAStar() == nil || len(fields) == 1 && scope.joins() {
 		return false
 	}
 	return scope.names(parts(fields[:len(fields)-1]))
@@ -317,7 +359,7 @@ func (s *step) create(q *pgq.SelectStmt, into *pgq.IntoClause) *reason {
 		t.carried = true
 		return s.carries(rel)
 	}
-	source, values, r := s.selected(q)
+	source, values, r := s.selected(q, nil)
 	if r != nil {
 		return r
 	}

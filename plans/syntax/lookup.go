@@ -1,0 +1,491 @@
+package syntax
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	pgq "github.com/pganalyze/pg_query_go/v6"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/pgumbra/pgumbra/plans/catalog"
+)
+
+// An expression may look rows of other tables up: a subquery over production's
+// tables, whose rows go by names of ours. Two things are needed then. Which row
+// it finds must not be a matter of order: no two rows fit, by a unique index of
+// production's. And it must be known which rows a change of the other table
+// concerns: by conditions that compare a column of it with the row's own values,
+// or with those of a table that is nearer to the row.
+
+// Changed is the name by which [Lookup.Where] knows old and new values of a row
+// that changed.
+const Changed = "pgumbra_changed"
+
+// Lookup says that a table's expressions read another one. A change of it there
+// concerns the rows for which Where is true: SQL over the row, by the name of
+// its production table, over the changed row's Columns, by the name of
+// [Changed], and over the tables in From.
+type Lookup struct {
+	Source  uint32 // oid in scratch before the migrations
+	Columns []string
+	From    []string // of FROM, each with its alias
+	Where   string
+}
+
+// lookup is how rows of one table in an expression are found.
+type lookup struct {
+	alias  string
+	source uint32
+	conds  []*pgq.Node // over it, those in via, and the row
+	via    []string    // aliases of the tables between it and the row
+}
+
+// aliasForm is that of the names of ours for tables in expressions.
+var aliasForm = regexp.MustCompile(`\bpgumbra_l[0-9]+\b`)
+
+func (in *inference) ownAlias() string {
+	in.aliases++
+	return fmt.Sprintf("pgumbra_l%d", in.aliases)
+}
+
+func paramName(n int) string { return fmt.Sprintf("$%d", n) }
+
+// base is the name by which expressions know the row of a source.
+func (in *inference) base(source uint32) string {
+	if t := in.before.ByOID(source); t != nil {
+		return t.Name.Name
+	}
+	return ""
+}
+
+// fromText is a production table in FROM.
+func (in *inference) fromText(t *looked) string {
+	return in.sourceText(t.table.source) + " AS " + t.alias
+}
+
+func (in *inference) sourceText(source uint32) string {
+	b := in.before.ByOID(source)
+	if b.Kind == "p" {
+		return b.Name.Quoted()
+	}
+	return "ONLY " + b.Name.Quoted()
+}
+
+// moved is an expression over a source's row as one over a table of a level.
+// Tables that it looks up itself get names of their own.
+func (in *inference) moved(n *pgq.Node, t *looked) *pgq.Node {
+	n = clone(n)
+	base := in.base(t.table.source)
+	renamed := map[string]string{}
+	visit(n, func(m proto.Message) bool {
+		if v, ok := m.(*pgq.RangeVar); ok && aliasForm.MatchString(v.GetAlias().GetAliasname()) {
+			renamed[v.GetAlias().GetAliasname()] = in.ownAlias()
+		}
+		return true
+	})
+	in.rename(n, base, t.alias, renamed)
+	for _, old := range slices.Sorted(maps.Keys(renamed)) {
+		in.moveLookup(in.lookups[old], base, t.alias, renamed)
+	}
+	return n
+}
+
+// rename leads references to a row, and to the tables that it looks up, to
+// other names.
+func (in *inference) rename(n *pgq.Node, base, alias string, renamed map[string]string) {
+	visit(n, func(m proto.Message) bool {
+		switch m := m.(type) {
+		case *pgq.RangeVar:
+			if name := renamed[m.GetAlias().GetAliasname()]; name != "" {
+				m.Alias.Aliasname = name
+			}
+		case *pgq.ColumnRef:
+			fields := parts(m.GetFields())
+			switch {
+			case len(fields) == 1:
+				m.Fields = []*pgq.Node{pgq.MakeStrNode(alias), pgq.MakeStrNode(fields[0])}
+			case fields[0] == base:
+				m.Fields[0] = pgq.MakeStrNode(alias)
+			case renamed[fields[0]] != "":
+				m.Fields[0] = pgq.MakeStrNode(renamed[fields[0]])
+			}
+		}
+		return true
+	})
+}
+
+func (in *inference) moveLookup(old *lookup, base, alias string, renamed map[string]string) {
+	made := &lookup{alias: renamed[old.alias], source: old.source, via: []string{alias}}
+	for _, v := range old.via {
+		made.via = append(made.via, renamed[v])
+	}
+	for _, c := range old.conds {
+		c = clone(c)
+		in.rename(c, base, alias, renamed)
+		made.conds = append(made.conds, c)
+	}
+	in.lookups[made.alias] = made
+}
+
+// qualified are references to the statement's own row, told apart from those to
+// tables of a level.
+func (s *scope) qualified(n *pgq.Node) *pgq.Node {
+	s.in.rename(n, "", s.in.base(s.tab.source), nil)
+	return n
+}
+
+// bare undoes it outside of subqueries.
+func (s *scope) bare(n *pgq.Node) *pgq.Node {
+	base := s.in.base(s.tab.source)
+	visit(n, func(m proto.Message) bool {
+		switch m := m.(type) {
+		case *pgq.SubLink:
+			return false
+		case *pgq.ColumnRef:
+			if fields := parts(m.GetFields()); len(fields) == 2 && fields[0] == base {
+				m.Fields = m.Fields[1:]
+			}
+		}
+		return true
+	})
+	return n
+}
+
+// link notes by what each table of a level is found: comparisons with what is
+// nearer to the row, or with constants.
+func (s *scope) link(l *level) *reason {
+	known := l.known()
+	for _, t := range l.tables {
+		if in := s.in.lookups[t.alias]; in != nil {
+			known[t.alias] = true
+		}
+	}
+	for grown := true; grown; {
+		grown = false
+		for _, t := range l.tables {
+			if known[t.alias] {
+				continue
+			}
+			if found := s.linkOf(l, t, known); found != nil {
+				s.in.lookups[t.alias], known[t.alias], grown = found, true, true
+			}
+		}
+	}
+	for _, t := range l.tables {
+		if !known[t.alias] {
+			return ofOthers("no comparison by = tells which rows a change of %s concerns", t.name)
+		}
+	}
+	return nil
+}
+
+func (s *scope) linkOf(l *level, t *looked, known map[string]bool) *lookup {
+	found := &lookup{alias: t.alias, source: t.table.source}
+	for _, c := range l.conds {
+		own, other := s.sides(c, t.alias)
+		if own == nil || !refersTo(own, map[string]bool{t.alias: true}) || holdsQuery(other) {
+			continue
+		}
+		via := aliasesIn(other)
+		if slices.ContainsFunc(via, func(a string) bool { return !known[a] }) {
+			continue
+		}
+		found.conds = append(found.conds, clone(c))
+		for _, a := range via {
+			if !slices.Contains(found.via, a) {
+				found.via = append(found.via, a)
+			}
+		}
+	}
+	if len(found.conds) == 0 {
+		return nil
+	}
+	return found
+}
+
+// sides of a comparison by =: that of the table, and the other one, which does
+// not read it.
+func (s *scope) sides(c *pgq.Node, alias string) (own, other *pgq.Node) {
+	e := c.GetAExpr()
+	if e == nil || e.GetKind() != pgq.A_Expr_Kind_AEXPR_OP || !slices.Equal(parts(e.GetName()), []string{"="}) {
+		return nil, nil
+	}
+	left, right := slices.Contains(aliasesIn(e.GetLexpr()), alias), slices.Contains(aliasesIn(e.GetRexpr()), alias)
+	switch {
+	case left && !right:
+		return e.GetLexpr(), e.GetRexpr()
+	case right && !left:
+		return e.GetRexpr(), e.GetLexpr()
+	}
+	return nil, nil
+}
+
+// refersTo: all that it reads are columns of these tables.
+func refersTo(n *pgq.Node, aliases map[string]bool) bool {
+	only := true
+	visit(n, func(m proto.Message) bool {
+		switch m := m.(type) {
+		case *pgq.SubLink:
+			only = false
+		case *pgq.ColumnRef:
+			only = only && aliases[parts(m.GetFields())[0]]
+		}
+		return only
+	})
+	return only
+}
+
+// aliasesIn are the tables of ours that an expression reads.
+func aliasesIn(n *pgq.Node) []string {
+	var all []string
+	visit(n, func(m proto.Message) bool {
+		if c, ok := m.(*pgq.ColumnRef); ok {
+			if name := parts(c.GetFields())[0]; aliasForm.MatchString(name) && !slices.Contains(all, name) {
+				all = append(all, name)
+			}
+		}
+		return true
+	})
+	return all
+}
+
+func holdsQuery(n *pgq.Node) bool {
+	found := false
+	visit(n, func(m proto.Message) bool {
+		_, is := m.(*pgq.SubLink)
+		found = found || is
+		return !found
+	})
+	return found
+}
+
+// one reports whether a level gives one row at the most for each row around it.
+func (s *scope) one(l *level) bool {
+	known := l.known()
+	if len(l.groups) > 0 {
+		return !slices.ContainsFunc(l.groups, func(g *pgq.Node) bool { return !s.fixed(l, g, known) })
+	}
+	for grown := true; grown; {
+		grown = false
+		for _, t := range l.tables {
+			if !known[t.alias] && s.unique(l, t, known) {
+				known[t.alias], grown = true, true
+			}
+		}
+	}
+	return !slices.ContainsFunc(l.tables, func(t *looked) bool { return !known[t.alias] })
+}
+
+// unique: comparisons fix all columns of a unique index of production's.
+func (s *scope) unique(l *level, t *looked, known map[string]bool) bool {
+	for _, i := range s.in.before.IndexesOf(t.table.source) {
+		if !i.Unique || !i.Valid || i.Partial || i.Expression || i.Exclusion {
+			continue
+		}
+		fixed := true
+		for _, k := range i.Keys {
+			c, ok := s.in.before.ByOID(t.table.source).Column(k.Num)
+			ref := qualifiedNode(t.alias, c.Name)
+			fixed = fixed && ok && k.Equals == "OPERATOR(pg_catalog.=)" && k.Collation == c.Collation && s.fixed(l, ref, known)
+		}
+		if fixed {
+			return true
+		}
+	}
+	return false
+}
+
+// fixed: a column of production's is compared with a value of its type, which is
+// one for each row around the level.
+func (s *scope) fixed(l *level, ref *pgq.Node, known map[string]bool) bool {
+	mine, ok := s.columnOf(l, ref)
+	if !ok {
+		return false
+	}
+	for _, c := range l.conds {
+		e := c.GetAExpr()
+		if e == nil || e.GetKind() != pgq.A_Expr_Kind_AEXPR_OP || !slices.Equal(parts(e.GetName()), []string{"="}) {
+			continue
+		}
+		for _, sides := range [][2]*pgq.Node{{e.GetLexpr(), e.GetRexpr()}, {e.GetRexpr(), e.GetLexpr()}} {
+			own, other := sides[0], sides[1]
+			if !sameTree(widened(own, mine), ref) || holdsQuery(other) || slices.ContainsFunc(aliasesIn(other), func(a string) bool { return !known[a] }) {
+				continue
+			}
+			if s.sameMeaning(l, mine, other) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// widened takes a cast off that keeps different integers different.
+func widened(n *pgq.Node, c catalog.Column) *pgq.Node {
+	if cast := n.GetTypeCast(); cast != nil && isInteger(c.Type) && isInteger(typeText(cast.GetTypeName())) {
+		return cast.GetArg()
+	}
+	return n
+}
+
+// sameMeaning: the value is of the column's type, or a constant that becomes it:
+// = is then the one of the column's index.
+func (s *scope) sameMeaning(l *level, c catalog.Column, other *pgq.Node) bool {
+	if k := other.GetAConst(); k != nil && !k.GetIsnull() {
+		return k.GetSval() != nil || k.GetIval() != nil && isInteger(c.Type)
+	}
+	if cast := other.GetTypeCast(); cast != nil {
+		to := typeText(cast.GetTypeName())
+		return sameFamily(c.Type, to)
+	}
+	if isInteger(c.Type) && s.whole(l, other) {
+		return true
+	}
+	if f := other.GetFuncCall(); len(f.GetFuncname()) == 1 && len(f.GetArgs()) == 1 && slices.Contains([]string{"lower", "upper", "btrim"}, last(parts(f.GetFuncname()))) {
+		other = f.GetArgs()[0]
+	}
+	o, ok := s.columnOf(l, other)
+	return ok && sameFamily(c.Type, o.Type) && (o.Collation == c.Collation || o.Collation == "" || c.Collation == "")
+}
+
+// whole: an integer, added up of integers.
+func (s *scope) whole(l *level, n *pgq.Node) bool {
+	e := n.GetAExpr()
+	if e == nil {
+		c, ok := s.columnOf(l, n)
+		return ok && isInteger(c.Type) || n.GetAConst().GetIval() != nil
+	}
+	op := last(parts(e.GetName()))
+	return e.GetKind() == pgq.A_Expr_Kind_AEXPR_OP && len(e.GetName()) == 1 && slices.Contains([]string{"+", "-", "*"}, op) &&
+		s.whole(l, e.GetLexpr()) && s.whole(l, e.GetRexpr())
+}
+
+func sameFamily(a, b string) bool {
+	a, b = plainType(a), plainType(b)
+	texts := []string{"text", "character varying"}
+	return a == b && a != "" || isInteger(a) && isInteger(b) || slices.Contains(texts, a) && slices.Contains(texts, b)
+}
+
+func plainType(text string) string {
+	return strings.TrimSpace(modifier.ReplaceAllString(strings.TrimPrefix(text, "pg_catalog."), ""))
+}
+
+func isInteger(text string) bool {
+	switch plainType(text) {
+	case "smallint", "integer", "bigint", "int2", "int4", "int8":
+		return true
+	}
+	return false
+}
+
+// typeText is a type's name of the system's, as format_type writes it.
+func typeText(t *pgq.TypeName) string {
+	if t.GetArrayBounds() != nil {
+		return ""
+	}
+	switch name := last(parts(t.GetNames())); name {
+	case "int2":
+		return "smallint"
+	case "int4":
+		return "integer"
+	case "int8":
+		return "bigint"
+	case "varchar":
+		return "character varying"
+	default:
+		return name
+	}
+}
+
+// columnOf is the column of production's that a reference of ours means.
+func (s *scope) columnOf(l *level, n *pgq.Node) (catalog.Column, bool) {
+	fields := parts(n.GetColumnRef().GetFields())
+	switch {
+	case len(fields) == 2 && s.tab != nil && fields[0] == s.in.base(s.tab.source):
+		return s.in.before.ByOID(s.tab.source).ColumnNamed(fields[1])
+	case len(fields) != 2:
+		return catalog.Column{}, false
+	}
+	for o := l; o != nil; o = o.outer {
+		for _, t := range o.tables {
+			if t.alias == fields[0] {
+				return s.in.before.ByOID(t.table.source).ColumnNamed(fields[1])
+			}
+		}
+	}
+	return catalog.Column{}, false
+}
+
+func qualifiedNode(table, column string) *pgq.Node {
+	n := columnNode(column)
+	n.GetColumnRef().Fields = []*pgq.Node{pgq.MakeStrNode(table), pgq.MakeStrNode(column)}
+	return n
+}
+
+// lookupsOf are those behind the names of ours in finished texts.
+func (in *inference) lookupsOf(texts ...string) ([]Lookup, *reason) {
+	var out []Lookup
+	var done []string
+	for _, text := range texts {
+		for _, alias := range aliasForm.FindAllString(text, -1) {
+			if slices.Contains(done, alias) {
+				continue
+			}
+			done = append(done, alias)
+			l, r := in.told(alias)
+			if r != nil {
+				return nil, r
+			}
+			if !slices.ContainsFunc(out, l.same) {
+				out = append(out, l)
+			}
+		}
+	}
+	return out, nil
+}
+
+func (l Lookup) same(o Lookup) bool {
+	return l.Source == o.Source && l.Where == o.Where && slices.Equal(l.From, o.From)
+}
+
+// told is a lookup as SQL: its own conditions, and those of the tables between it
+// and the row.
+func (in *inference) told(alias string) (Lookup, *reason) {
+	start := in.lookups[alias]
+	if start == nil {
+		return Lookup{}, ofOthers("by what its rows are found is not known")
+	}
+	conds, from := []*pgq.Node{}, []string{}
+	for todo, seen := []string{alias}, map[string]bool{}; len(todo) > 0; todo = todo[1:] {
+		l := in.lookups[todo[0]]
+		if l == nil {
+			return Lookup{}, ofOthers("by what its rows are found is not known")
+		}
+		if seen[l.alias] {
+			continue
+		}
+		seen[l.alias] = true
+		if l != start {
+			from = append(from, in.sourceText(l.source)+" AS "+l.alias)
+		}
+		conds = append(conds, cloneAll(l.conds)...)
+		todo = append(todo, l.via...)
+	}
+	whole := and(conds)
+	out := Lookup{Source: start.source, From: from}
+	visit(whole, func(m proto.Message) bool {
+		if c, ok := m.(*pgq.ColumnRef); ok && parts(c.GetFields())[0] == alias {
+			c.Fields[0] = pgq.MakeStrNode(Changed)
+			if name := last(parts(c.GetFields())); !slices.Contains(out.Columns, name) {
+				out.Columns = append(out.Columns, name)
+			}
+		}
+		return true
+	})
+	var r *reason
+	out.Where, r = in.render(whole)
+	return out, r
+}

@@ -1,0 +1,204 @@
+package syntax
+
+import (
+	"slices"
+
+	pgq "github.com/pganalyze/pg_query_go/v6"
+)
+
+// truth is a condition of which only matters whether it is true: NULL counts as
+// false. x IN (SELECT …) is an EXISTS there.
+func (s *scope) truth(n *pgq.Node) (*pgq.Node, *reason) {
+	if b := n.GetBoolExpr(); b != nil && b.GetBoolop() != pgq.BoolExprType_NOT_EXPR {
+		var args []*pgq.Node
+		for _, a := range b.GetArgs() {
+			arg, r := s.truth(a)
+			if r != nil {
+				return nil, r
+			}
+			args = append(args, arg)
+		}
+		if b.GetBoolop() == pgq.BoolExprType_AND_EXPR {
+			return and(args), nil
+		}
+		out := clone(n)
+		out.GetBoolExpr().Args = args
+		return out, nil
+	}
+	if x := n.GetSubLink(); x != nil && isIn(x) {
+		return s.member(x)
+	}
+	return s.expr(n)
+}
+
+// isIn: x IN (SELECT …), or = ANY.
+func isIn(x *pgq.SubLink) bool {
+	return x.GetSubLinkType() == pgq.SubLinkType_ANY_SUBLINK && (len(x.GetOperName()) == 0 || slices.Equal(parts(x.GetOperName()), []string{"="}))
+}
+
+// subLink is a subquery over production's tables.
+func (s *scope) subLink(x *pgq.SubLink) (*pgq.Node, *reason) {
+	if s.rel == nil {
+		return nil, ofOthers("it holds a subquery")
+	}
+	switch {
+	case x.GetSubLinkType() == pgq.SubLinkType_EXISTS_SUBLINK:
+		return s.exists(x)
+	case x.GetSubLinkType() == pgq.SubLinkType_EXPR_SUBLINK:
+		return s.single(x)
+	case isIn(x):
+		return nil, ofOthers("it asks with IN or NOT IN (SELECT …) where NULL and false are not the same; NOT EXISTS (SELECT …) says it")
+	}
+	return nil, ofOthers("it holds a subquery that is no EXISTS, no IN and no single value")
+}
+
+// subquery lays out the level of a subquery.
+func (s *scope) subquery(x *pgq.SubLink) (*level, *pgq.SelectStmt, *reason) {
+	q := x.GetSubselect().GetSelectStmt()
+	if r := lookupSelect(q); r != nil {
+		return nil, nil, r
+	}
+	l := &level{outer: s.level}
+	return l, q, s.read(l, q.GetFromClause(), q.GetWhereClause())
+}
+
+func (s *scope) exists(x *pgq.SubLink) (*pgq.Node, *reason) {
+	l, q, r := s.subquery(x)
+	if r != nil {
+		return nil, r
+	}
+	if len(q.GetGroupClause()) > 0 || q.GetHavingClause() != nil || len(l.groups) > 0 || aggregatesIn(q) {
+		return nil, ofOthers("it asks whether groups exist")
+	}
+	if r := s.link(l); r != nil {
+		return nil, r
+	}
+	return s.selecting(l, nil)
+}
+
+// member is x IN (SELECT y …) where NULL counts as false: a row exists with y = x.
+func (s *scope) member(x *pgq.SubLink) (*pgq.Node, *reason) {
+	l, q, r := s.subquery(x)
+	if r != nil {
+		return nil, r
+	}
+	if len(q.GetGroupClause()) > 0 || q.GetHavingClause() != nil || len(l.groups) > 0 || aggregatesIn(q) {
+		return nil, ofOthers("it asks with IN for groups")
+	}
+	left := []*pgq.Node{x.GetTestexpr()}
+	if row := x.GetTestexpr().GetRowExpr(); row != nil {
+		left = row.GetArgs()
+	}
+	if len(left) != len(q.GetTargetList()) {
+		return nil, ofOthers("IN compares what cannot be told apart")
+	}
+	for i, n := range left {
+		if holdsQuery(n) || holdsQuery(q.GetTargetList()[i]) {
+			return nil, ofOthers("it compares subqueries with subqueries")
+		}
+		mine, r := s.expr(n)
+		if r != nil {
+			return nil, r
+		}
+		if s.level == nil {
+			mine = s.qualified(mine)
+		}
+		r = s.within(l, func(inner *scope) *reason {
+			theirs, r := inner.expr(q.GetTargetList()[i].GetResTarget().GetVal())
+			if r == nil {
+				l.conds = append(l.conds, equalNode(theirs, mine))
+			}
+			return r
+		})
+		if r != nil {
+			return nil, r
+		}
+	}
+	if r := s.link(l); r != nil {
+		return nil, r
+	}
+	return s.selecting(l, nil)
+}
+
+func equalNode(a, b *pgq.Node) *pgq.Node {
+	return &pgq.Node{Node: &pgq.Node_AExpr{AExpr: &pgq.A_Expr{Kind: pgq.A_Expr_Kind_AEXPR_OP, Name: []*pgq.Node{pgq.MakeStrNode("=")}, Lexpr: a, Rexpr: b}}}
+}
+
+// single is (SELECT value …). Several rows are an error, in the copy as in place.
+func (s *scope) single(x *pgq.SubLink) (*pgq.Node, *reason) {
+	l, q, r := s.subquery(x)
+	if r != nil {
+		return nil, r
+	}
+	if len(q.GetTargetList()) != 1 || len(q.GetDistinctClause()) > 0 {
+		return nil, ofOthers("it holds a subquery of several columns, or with DISTINCT")
+	}
+	if len(q.GetGroupClause()) > 0 || q.GetHavingClause() != nil || len(l.groups) > 0 {
+		return nil, ofOthers("it holds a subquery over groups")
+	}
+	if r := s.link(l); r != nil {
+		return nil, r
+	}
+	var value *pgq.Node
+	r = s.within(l, func(inner *scope) (r *reason) {
+		inner.aggregates = true
+		value, r = inner.expr(q.GetTargetList()[0].GetResTarget().GetVal())
+		return r
+	})
+	if r != nil {
+		return nil, r
+	}
+	return s.selecting(l, value)
+}
+
+// joined is the level of UPDATE … FROM or DELETE … USING, with the statement's
+// condition.
+func (s *scope) joined(from []*pgq.Node, where *pgq.Node) (*level, *reason) {
+	l := &level{}
+	if r := s.read(l, from, where); r != nil {
+		return nil, r
+	}
+	return l, s.link(l)
+}
+
+// which rows a statement is about: those for which its condition is true, with
+// some row of the tables that it reads beside.
+func (s *scope) which(from []*pgq.Node, where *pgq.Node) (condition, *reason) {
+	if len(from) == 0 {
+		if where == nil {
+			return condition{node: boolNode(true)}, nil
+		}
+		tree, r := s.truth(where)
+		if r != nil {
+			return condition{}, r
+		}
+		return s.condition(tree)
+	}
+	l, r := s.joined(from, where)
+	if r != nil {
+		return condition{}, r
+	}
+	tree, r := s.selecting(l, nil)
+	if r != nil {
+		return condition{}, r
+	}
+	s.level = l
+	return s.condition(tree)
+}
+
+// assignedExpr is the value that an UPDATE assigns. One of the tables that are
+// read beside is looked up by itself: there must not be two rows to choose from.
+func (s *scope) assignedExpr(e *pgq.Node) (*pgq.Node, *reason) {
+	node, r := s.expr(e)
+	if r != nil || s.level == nil {
+		return node, r
+	}
+	mine := s.level.aliases()
+	if !slices.ContainsFunc(aliasesIn(node), func(a string) bool { return mine[a] }) {
+		return s.bare(node), nil
+	}
+	if !s.one(s.level) {
+		return nil, ofOthers("more than one row of what it reads may fit, and which one counts is a matter of order")
+	}
+	return s.selecting(s.level, node)
+}
