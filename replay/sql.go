@@ -182,7 +182,7 @@ func (f *feed) reachedBy(l looked, s scope) string {
 	changed := fmt.Sprintf("(SELECT DISTINCT %s FROM %s AS j WHERE %s AND j.op <> 't') AS pgumbra_changed",
 		list(len(l.columns), func(i int) string { return "j." + l.entries[i] + " AS " + pg.Ident(l.columns[i]) }), l.journal.Name().Quoted(), unread("j", s))
 	from := append([]string{changed, f.production() + " AS " + f.alias()}, l.reach.From...)
-	return fmt.Sprintf("SELECT %s, NULL::pg_catalog.int8 AS seq, NULL::pg_catalog.xid8 AS xid FROM %s WHERE (%s\n)%s",
+	return fmt.Sprintf("SELECT %s, NULL AS seq, NULL AS xid FROM %s WHERE (%s\n)%s",
 		list(n, func(i int) string { return key(i) + " AS " + f.k(i) }), strings.Join(from, ", "), l.reach.Where, f.inPiece(s, key))
 }
 

@@ -186,10 +186,10 @@ func (s *scope) linkOf(l *level, t *looked, known map[string]bool) *lookup {
 	found := &lookup{alias: t.alias, source: t.table.source}
 	for _, c := range l.conds {
 		own, other := s.sides(c, t.alias)
-		if own == nil || !refersTo(own, map[string]bool{t.alias: true}) || holdsQuery(other) {
+		if own == nil || !refersTo(own, map[string]bool{t.alias: true}) {
 			continue
 		}
-		via := aliasesIn(other)
+		via := freeIn(other)
 		if slices.ContainsFunc(via, func(a string) bool { return !known[a] }) {
 			continue
 		}
@@ -246,6 +246,19 @@ func aliasesIn(n *pgq.Node) []string {
 			if name := parts(c.GetFields())[0]; aliasForm.MatchString(name) && !slices.Contains(all, name) {
 				all = append(all, name)
 			}
+		}
+		return true
+	})
+	return all
+}
+
+// freeIn are those that no query inside the expression brings along: what such a
+// query finds is one value for each row around it.
+func freeIn(n *pgq.Node) []string {
+	all := aliasesIn(n)
+	visit(n, func(m proto.Message) bool {
+		if v, ok := m.(*pgq.RangeVar); ok {
+			all = slices.DeleteFunc(all, func(a string) bool { return a == v.GetAlias().GetAliasname() })
 		}
 		return true
 	})
@@ -312,7 +325,7 @@ func (s *scope) fixed(l *level, ref *pgq.Node, known map[string]bool) bool {
 		}
 		for _, sides := range [][2]*pgq.Node{{e.GetLexpr(), e.GetRexpr()}, {e.GetRexpr(), e.GetLexpr()}} {
 			own, other := sides[0], sides[1]
-			if !sameTree(widened(own, mine), ref) || holdsQuery(other) || slices.ContainsFunc(aliasesIn(other), func(a string) bool { return !known[a] }) {
+			if !sameTree(widened(own, mine), ref) || slices.ContainsFunc(freeIn(other), func(a string) bool { return !known[a] }) {
 				continue
 			}
 			if s.sameMeaning(l, mine, other) {

@@ -386,6 +386,8 @@ func (s *scope) levelColumn(fields []string) (node *pgq.Node, found bool, r *rea
 		switch {
 		case len(meant) > 1:
 			return nil, true, ofOthers("which column %s means cannot be told", name)
+		case len(meant) == 1 && l != s.level && meant[0].outputs[name].aggregated: // it would be the inner query's
+			return nil, true, ofOthers("%s is an aggregate, and a query inside reads it", name)
 		case len(meant) == 1:
 			node, r := s.itemColumn(meant[0], name)
 			return node, true, r

@@ -189,12 +189,13 @@ func (s *scope) which(from []*pgq.Node, where *pgq.Node) (condition, *reason) {
 // assignedExpr is the value that an UPDATE assigns. One of the tables that are
 // read beside is looked up by itself: there must not be two rows to choose from.
 func (s *scope) assignedExpr(e *pgq.Node) (*pgq.Node, *reason) {
+	s.aggregated = false
 	node, r := s.expr(e)
 	if r != nil || s.level == nil {
 		return node, r
 	}
 	mine := s.level.aliases()
-	if !slices.ContainsFunc(aliasesIn(node), func(a string) bool { return mine[a] }) {
+	if !s.aggregated && !slices.ContainsFunc(aliasesIn(node), func(a string) bool { return mine[a] }) {
 		return s.bare(node), nil
 	}
 	if !s.one(s.level) {
