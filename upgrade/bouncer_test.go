@@ -68,8 +68,8 @@ func (p *pair) version(ctx context.Context, t *testing.T) (major int) {
 func TestPgbenchThroughPgBouncerToANewerServer(t *testing.T) {
 	t.Parallel()
 	for protocol, behind := range map[string][]string{"simple": nil, "extended": {
-		"UPDATE pgbench_branches b SET filler = s.n FROM (SELECT bid, count(*)::text AS n FROM pgbench_accounts GROUP BY 1) s WHERE s.bid = b.bid;",
-		"CREATE TABLE shares AS SELECT b.bid, b.bbalance, sum(a.abalance) FROM pgbench_branches b JOIN pgbench_accounts a USING (bid) GROUP BY 1, 2;"}} {
+		"CREATE TABLE shares AS SELECT b.bid, b.bbalance, sum(a.abalance) FROM pgbench_branches b JOIN pgbench_accounts a USING (bid) GROUP BY 1, 2;",
+		"UPDATE pgbench_branches b SET filler = s.n FROM (SELECT bid, count(*)::text AS n FROM pgbench_accounts GROUP BY 1) s WHERE s.bid = b.bid;"}} {
 		t.Run(protocol, func(t *testing.T) {
 			t.Parallel()
 			ctx := limited(t, 3*time.Minute)

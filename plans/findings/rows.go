@@ -114,6 +114,15 @@ tables:
 ALTER TABLE orders ALTER COLUMN customer SET NOT NULL;`,
 		},
 		{
+			Code: "looked-up", Level: "info",
+			Means: "rows of the table are computed from another table, too (`UPDATE … FROM`, a subquery, a join): a change there is replayed for each row that it concerns",
+		},
+		{
+			Code: "looked-up-unindexed", Level: "warning, or blocker where there are many rows",
+			Means: "likewise, and no index of production's finds the rows that a change concerns: each batch in which the other table changes reads this one whole. Or none finds the other table's rows",
+			Do:    "an index on the column that the message names; with `build: auto` the migration runs behind the fence otherwise, where there are many rows",
+		},
+		{
 			Code: "derived-keyless", Level: "blocker",
 			Means: "a derived table has no primary key or unique index on NOT NULL columns",
 			Do:    "add one in a migration",

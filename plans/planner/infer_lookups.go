@@ -7,6 +7,7 @@ import (
 
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/plans/catalog"
 	"github.com/pgumbra/pgumbra/plans/syntax"
 )
 
@@ -25,7 +26,7 @@ func (m *maker) trackLookups(d *tableDraft) {
 	for _, l := range d.lookups() {
 		b := m.before.ByOID(l.Source)
 		if !m.moving(b.Name.Schema) {
-			m.opaque("lookup-outside", d.after.Name.String(), m.naming(d.after.Name.Name, b.Name.Name),
+			m.opaque("outside-change", d.after.Name.String(), m.naming(d.after.Name.Name, b.Name.Name),
 				fmt.Sprintf("its rows are computed from %s, whose schema is not in production.schemas", b.Name), "add "+b.Name.Schema+" to production.schemas")
 			continue
 		}
@@ -48,8 +49,51 @@ func (m *maker) watchLookups(d *tableDraft) {
 		d.plan.Watches = append(d.plan.Watches, w)
 		m.info("looked-up", d.after.Name.String(), fmt.Sprintf("its rows are computed from %s, too: a change of %s there is replayed for each row that it concerns, by %s",
 			s.plan.Name, strings.Join(l.Columns, ", "), l.Where), "")
+		m.judgeLookup(d, s, l)
 	}
 }
+
+const (
+	// mostCompared is how many pairs of rows are compared where no index finds those
+	// of the other table: more would take the copy longer than the migration itself.
+	mostCompared = 50_000_000
+	// mostRead is how many rows each batch may read for a change of the other table.
+	mostRead = 1_000_000
+)
+
+// judgeLookup: rows of the other table are found by an index of production's, and
+// those that a change concerns as well, or there are few.
+func (m *maker) judgeLookup(d *tableDraft, s *sourceDraft, l syntax.Lookup) {
+	table, other := d.source.production, s.production
+	if !m.indexed(other, l.Bare) && d.source.estimated()*s.estimated() > mostCompared {
+		m.opaque("looked-up-unindexed", d.after.Name.String(), m.naming(d.after.Name.Name, other.Name.Name),
+			fmt.Sprintf("for each row of it, %s would be read whole: no index of it begins with %s", other.Name, strings.Join(l.Columns, " or ")),
+			"CREATE INDEX CONCURRENTLY ON "+other.Name.Quoted()+" ("+pg.Idents(l.Columns[:1])+") in production")
+		return
+	}
+	read := columnsRead(l.Where, table)
+	if len(l.From) > 0 || len(read) == 0 || m.indexed(table, read) {
+		return
+	}
+	message := fmt.Sprintf("each batch in which %s changes reads %s whole: no index of it begins with %s", other.Name, table.Name, strings.Join(read, " or "))
+	fix := "CREATE INDEX CONCURRENTLY ON " + table.Name.Quoted() + " (" + pg.Idents(read[:1]) + ") in production"
+	if d.source.estimated() > mostRead {
+		m.opaque("looked-up-unindexed", d.after.Name.String(), m.naming(d.after.Name.Name, other.Name.Name), message, fix)
+		return
+	}
+	m.warning("looked-up-unindexed", d.after.Name.String(), message, "nothing, if the one is small or the other changes seldom; otherwise "+fix)
+}
+
+// indexed: some index of production's begins with one of the columns.
+func (m *maker) indexed(t *catalog.Table, columns []string) bool {
+	return slices.ContainsFunc(m.production.IndexesOf(t.OID), func(i *catalog.Index) bool {
+		c, ok := t.Column(i.Keys[0].Num)
+		return ok && i.Valid && !i.Partial && slices.Contains(columns, c.Name)
+	})
+}
+
+// estimated are its rows, roughly; of a table that was never analysed by its size.
+func (s *sourceDraft) estimated() int64 { return max(s.plan.Rows, s.plan.Bytes/200, 1) }
 
 // lookupsNeedKey: rows that a change of another table concerns are found again by
 // their key.

@@ -97,14 +97,14 @@ func TestMakeDerivesTables(t *testing.T) {
 func TestMakeTakesADerivedTableForAnUpdateFromAnother(t *testing.T) {
 	t.Parallel()
 	s := newShop(t, `CREATE TABLE buyers (id int PRIMARY KEY, name text); CREATE TABLE orders (id int PRIMARY KEY, buyer int NOT NULL REFERENCES buyers, note text)`,
-		`UPDATE orders o SET note = b.name FROM buyers b WHERE b.id = o.buyer`)
+		`UPDATE orders o SET note = (SELECT string_agg(b.name, ',') FROM buyers b WHERE b.id = o.buyer)`)
 	p := s.plan(t)
 	i := slices.IndexFunc(p.Findings, func(f plans.Finding) bool { return f.Code == "unmapped-backfill" })
 	if i < 0 || !strings.Contains(p.Findings[i].Fix, "tables: {shop.orders: {from: SELECT <each column of orders> FROM shop.orders JOIN …, key: {shop.orders: {") {
 		t.Fatalf("findings: %+v", p.Findings)
 	}
 	s.file.Tables = []planfile.TableRules{{Name: pg.Name{Schema: "shop", Name: "orders"},
-		From: planfile.Expression{SQL: "SELECT o.id, o.buyer, b.name AS note FROM shop.orders o JOIN shop.buyers b ON b.id = o.buyer"},
+		From: planfile.Expression{SQL: "SELECT o.id, o.buyer, (SELECT string_agg(b.name, ',') FROM shop.buyers b WHERE b.id = o.buyer) AS note FROM shop.orders o"},
 		Key: []planfile.KeyRule{{Source: pg.Name{Schema: "shop", Name: "orders"}, Pairs: []plans.WatchPair{{Column: "id", Shadow: "id"}}},
 			{Source: pg.Name{Schema: "shop", Name: "buyers"}, Pairs: []plans.WatchPair{{Column: "id", Shadow: "buyer"}}}}}}
 	if orders := tableNamed(s.runnable(t), t, "shop.orders"); orders.Feed != plans.Derived {

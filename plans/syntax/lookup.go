@@ -31,8 +31,10 @@ const Changed = "pgumbra_changed"
 type Lookup struct {
 	Source  uint32 // oid in scratch before the migrations
 	Columns []string
-	From    []string // of FROM, each with its alias
-	Where   string
+	// Bare are those that are compared as they are, so that an index may serve.
+	Bare  []string
+	From  []string // of FROM, each with its alias
+	Where string
 }
 
 // lookup is how rows of one table in an expression are found.
@@ -460,6 +462,17 @@ func (in *inference) lookupsOf(texts ...string) ([]Lookup, *reason) {
 	return out, nil
 }
 
+func bareIn(l *lookup) (columns []string) {
+	for _, c := range l.conds {
+		for _, side := range []*pgq.Node{c.GetAExpr().GetLexpr(), c.GetAExpr().GetRexpr()} {
+			if fields := parts(side.GetColumnRef().GetFields()); len(fields) == 2 && fields[0] == l.alias {
+				columns = append(columns, fields[1])
+			}
+		}
+	}
+	return columns
+}
+
 func (l Lookup) same(o Lookup) bool {
 	return l.Source == o.Source && l.Where == o.Where && slices.Equal(l.From, o.From)
 }
@@ -488,7 +501,7 @@ func (in *inference) told(alias string) (Lookup, *reason) {
 		todo = append(todo, l.via...)
 	}
 	whole := and(conds)
-	out := Lookup{Source: start.source, From: from}
+	out := Lookup{Source: start.source, From: from, Bare: bareIn(start)}
 	visit(whole, func(m proto.Message) bool {
 		if c, ok := m.(*pgq.ColumnRef); ok && parts(c.GetFields())[0] == alias {
 			c.Fields[0] = pgq.MakeStrNode(Changed)
