@@ -62,6 +62,9 @@ func TestStatementTexts(t *testing.T) {
 	sums := plans.Table{Shadow: pg.Name{Schema: "twin", Name: "sums"}, Feed: plans.Derived, Kind: plans.Plain, Source: -1,
 		Columns: transforms([]string{"id bigint = id", "n bigint = n"}), From: "SELECT id, count(*) AS n FROM kid GROUP BY id",
 		Watches: []plans.Watch{{Source: 1, Columns: []plans.WatchPair{{Column: "id", Shadow: "id"}}}}}
+	looking := pureOrder()
+	looking.Watches = []plans.Watch{{Source: 2, Columns: []plans.WatchPair{{Column: "id"}}, Reach: &plans.Reach{From: []string{"ONLY shop.kid AS pgumbra_l1"},
+		Where: `pgumbra_changed.id = pgumbra_l1.id AND pgumbra_l1.id = "Order".id -- by id`}}}
 	at := scope{position: "10:20:15"}
 	piece := scope{position: "10:20:15", pieces: 4, piece: 1}
 	order := pureFeed(t, pureOrder())
@@ -72,6 +75,7 @@ func TestStatementTexts(t *testing.T) {
 		"upsert_piece":  pureFeed(t, upsert).applyKeyed(piece),
 		"keep_volatile": order.applyKeyed(at),
 		"inherited":     pureFeed(t, kid).applyKeyed(at),
+		"looked_up":     pureFeed(t, looking).applyKeyed(piece)[1:2],
 		"partition":     {order.deleteAbsent()},
 		"rebuild":       order.rebuild(),
 		"keyless":       {logs.removeCopies(at), logs.addCopies(at)},

@@ -22,7 +22,7 @@ func (d *tableDraft) lookups() []syntax.Lookup {
 
 // trackLookups makes sources of them, and notes the columns whose old values must
 // be journalled.
-func (m *maker) trackLookups(d *tableDraft) {
+func (m *mapping) trackLookups(d *tableDraft) {
 	for _, l := range d.lookups() {
 		b := m.before.ByOID(l.Source)
 		if !m.moving(b.Name.Schema) {
@@ -36,7 +36,7 @@ func (m *maker) trackLookups(d *tableDraft) {
 }
 
 // watchLookups tells which rows a change of these tables concerns.
-func (m *maker) watchLookups(d *tableDraft) {
+func (m *mapping) watchLookups(d *tableDraft) {
 	for _, l := range d.lookups() {
 		s := m.sources[l.Source]
 		if s == nil {
@@ -63,7 +63,7 @@ const (
 
 // judgeLookup: rows of the other table are found by an index of production's, and
 // those that a change concerns as well, or there are few.
-func (m *maker) judgeLookup(d *tableDraft, s *sourceDraft, l syntax.Lookup) {
+func (m *mapping) judgeLookup(d *tableDraft, s *sourceDraft, l syntax.Lookup) {
 	table, other := d.source.production, s.production
 	if !m.indexed(other, l.Bare) && d.source.estimated()*s.estimated() > mostCompared {
 		m.opaque("looked-up-unindexed", d.after.Name.String(), m.naming(d.after.Name.Name, other.Name.Name),
@@ -85,7 +85,7 @@ func (m *maker) judgeLookup(d *tableDraft, s *sourceDraft, l syntax.Lookup) {
 }
 
 // indexed: some index of production's begins with one of the columns.
-func (m *maker) indexed(t *catalog.Table, columns []string) bool {
+func (m *mapping) indexed(t *catalog.Table, columns []string) bool {
 	return slices.ContainsFunc(m.production.IndexesOf(t.OID), func(i *catalog.Index) bool {
 		c, ok := t.Column(i.Keys[0].Num)
 		return ok && i.Valid && !i.Partial && slices.Contains(columns, c.Name)
@@ -97,7 +97,7 @@ func (s *sourceDraft) estimated() int64 { return max(s.plan.Rows, s.plan.Bytes/2
 
 // lookupsNeedKey: rows that a change of another table concerns are found again by
 // their key.
-func (m *maker) lookupsNeedKey(d *tableDraft) {
+func (m *mapping) lookupsNeedKey(d *tableDraft) {
 	if len(d.lookups()) == 0 {
 		return
 	}
@@ -108,7 +108,7 @@ func (m *maker) lookupsNeedKey(d *tableDraft) {
 
 // lookedUp are the tables that an inferred expression may read that looks rows up:
 // the changes of all of them are watched for it.
-func (m *maker) lookedUp(t *plans.Table) []pg.Name {
+func (m *mapping) lookedUp(t *plans.Table) []pg.Name {
 	names := []pg.Name{t.Production}
 	for _, w := range t.Watches {
 		names = append(names, m.plan.Sources[w.Source].Name)
@@ -118,7 +118,7 @@ func (m *maker) lookedUp(t *plans.Table) []pg.Name {
 
 // filterReads are the tables that a table's filter may read: if it was inferred,
 // and looks rows up.
-func (m *maker) filterReads(t *plans.Table) []pg.Name {
+func (m *mapping) filterReads(t *plans.Table) []pg.Name {
 	i := slices.IndexFunc(m.tables, func(d *tableDraft) bool { return d.plan.Final == t.Final })
 	if i < 0 || !m.tables[i].feed.Looks || m.tables[i].feed.Where != t.Where {
 		return nil
