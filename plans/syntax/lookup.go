@@ -186,6 +186,7 @@ func (s *scope) link(l *level) *reason {
 
 func (s *scope) linkOf(l *level, t *looked, known map[string]bool) *lookup {
 	found := &lookup{alias: t.alias, source: t.table.source}
+	constant := true
 	for _, c := range l.conds {
 		own, other := s.sides(c, t.alias)
 		if own == nil || !refersTo(own, map[string]bool{t.alias: true}) {
@@ -196,13 +197,16 @@ func (s *scope) linkOf(l *level, t *looked, known map[string]bool) *lookup {
 			continue
 		}
 		found.conds = append(found.conds, clone(c))
+		constant = constant && !holdsColumn(other)
 		for _, a := range via {
 			if !slices.Contains(found.via, a) {
 				found.via = append(found.via, a)
 			}
 		}
 	}
-	if len(found.conds) == 0 {
+	// By a constant alone, a change of one row may concern all; of many rows, each
+	// change would.
+	if len(found.conds) == 0 || constant && !s.unique(l, t, known) {
 		return nil
 	}
 	return found
@@ -265,6 +269,16 @@ func freeIn(n *pgq.Node) []string {
 		return true
 	})
 	return all
+}
+
+func holdsColumn(n *pgq.Node) bool {
+	found := false
+	visit(n, func(m proto.Message) bool {
+		_, is := m.(*pgq.ColumnRef)
+		found = found || is
+		return !found
+	})
+	return found
 }
 
 func holdsQuery(n *pgq.Node) bool {
