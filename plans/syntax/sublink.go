@@ -59,7 +59,15 @@ func (s *scope) subquery(x *pgq.SubLink) (*level, *pgq.SelectStmt, *reason) {
 		return nil, nil, r
 	}
 	l := &level{outer: s.level}
-	return l, q, s.read(l, q.GetFromClause(), q.GetWhereClause())
+	return l, q, ofRows(s.read(l, q.GetFromClause(), q.GetWhereClause()))
+}
+
+// ofRows: other rows than the one that is written count, whatever the reason.
+func ofRows(r *reason) *reason {
+	if r != nil {
+		r.others = true
+	}
+	return r
 }
 
 func (s *scope) exists(x *pgq.SubLink) (*pgq.Node, *reason) {
@@ -143,7 +151,7 @@ func (s *scope) single(x *pgq.SubLink) (*pgq.Node, *reason) {
 	r = s.within(l, func(inner *scope) (r *reason) {
 		inner.aggregates = true
 		value, r = inner.expr(q.GetTargetList()[0].GetResTarget().GetVal())
-		return r
+		return ofRows(r)
 	})
 	if r != nil {
 		return nil, r
