@@ -59,6 +59,8 @@ const (
 	mostCompared = 50_000_000
 	// mostRead is how many rows each batch may read for a change of the other table.
 	mostRead = 1_000_000
+	// mostAtOnce is how many rows may be computed again for one change.
+	mostAtOnce = 100_000
 )
 
 // judgeLookup: rows of the other table are found by an index of production's, and
@@ -69,6 +71,11 @@ func (m *mapping) judgeLookup(d *tableDraft, s *sourceDraft, l syntax.Lookup) {
 		m.opaque("looked-up-unindexed", d.after.Name.String(), m.naming(d.after.Name.Name, other.Name.Name),
 			fmt.Sprintf("for each row of it, %s would be read whole: no index of it begins with %s", other.Name, strings.Join(l.Columns, " or ")),
 			"CREATE INDEX CONCURRENTLY ON "+other.Name.Quoted()+" ("+pg.Idents(l.Columns[:1])+") in production")
+		return
+	}
+	if l.All && d.source.estimated() > mostAtOnce {
+		m.opaque("looked-up-unindexed", d.after.Name.String(), m.naming(d.after.Name.Name, other.Name.Name),
+			fmt.Sprintf("a change of %s would concern each row of it at once, by %s", other.Name, l.Where), "nothing in production changes that; write the columns in the plan file under tables")
 		return
 	}
 	read := columnsRead(l.Where, table)

@@ -32,7 +32,9 @@ type Lookup struct {
 	Source  uint32 // oid in scratch before the migrations
 	Columns []string
 	// Bare are those that are compared as they are, so that an index may serve.
-	Bare  []string
+	Bare []string
+	// All: constants alone lead to it, so a change concerns all rows or none.
+	All   bool
 	From  []string // of FROM, each with its alias
 	Where string
 }
@@ -186,7 +188,6 @@ func (s *scope) link(l *level) *reason {
 
 func (s *scope) linkOf(l *level, t *looked, known map[string]bool) *lookup {
 	found := &lookup{alias: t.alias, source: t.table.source}
-	constant := true
 	for _, c := range l.conds {
 		own, other := s.sides(c, t.alias)
 		if own == nil || !refersTo(own, map[string]bool{t.alias: true}) {
@@ -197,16 +198,13 @@ func (s *scope) linkOf(l *level, t *looked, known map[string]bool) *lookup {
 			continue
 		}
 		found.conds = append(found.conds, clone(c))
-		constant = constant && !holdsColumn(other)
 		for _, a := range via {
 			if !slices.Contains(found.via, a) {
 				found.via = append(found.via, a)
 			}
 		}
 	}
-	// By a constant alone, a change of one row may concern all; of many rows, each
-	// change would.
-	if len(found.conds) == 0 || constant && !s.unique(l, t, known) {
+	if len(found.conds) == 0 {
 		return nil
 	}
 	return found
@@ -269,16 +267,6 @@ func freeIn(n *pgq.Node) []string {
 		return true
 	})
 	return all
-}
-
-func holdsColumn(n *pgq.Node) bool {
-	found := false
-	visit(n, func(m proto.Message) bool {
-		_, is := m.(*pgq.ColumnRef)
-		found = found || is
-		return !found
-	})
-	return found
 }
 
 func holdsQuery(n *pgq.Node) bool {
@@ -515,9 +503,13 @@ func (in *inference) told(alias string) (Lookup, *reason) {
 		todo = append(todo, l.via...)
 	}
 	whole := and(conds)
-	out := Lookup{Source: start.source, From: from, Bare: bareIn(start)}
+	out := Lookup{Source: start.source, From: from, Bare: bareIn(start), All: true}
 	visit(whole, func(m proto.Message) bool {
-		if c, ok := m.(*pgq.ColumnRef); ok && parts(c.GetFields())[0] == alias {
+		c, ok := m.(*pgq.ColumnRef)
+		if ok && !aliasForm.MatchString(parts(c.GetFields())[0]) {
+			out.All = false
+		}
+		if ok && parts(c.GetFields())[0] == alias {
 			c.Fields[0] = pgq.MakeStrNode(Changed)
 			if name := last(parts(c.GetFields())); !slices.Contains(out.Columns, name) {
 				out.Columns = append(out.Columns, name)

@@ -28,7 +28,19 @@ func (s *scope) truth(n *pgq.Node) (*pgq.Node, *reason) {
 	if x := n.GetSubLink(); x != nil && isIn(x) {
 		return s.member(x)
 	}
+	if x := notIn(n); x != nil {
+		return s.notMember(x)
+	}
 	return s.expr(n)
+}
+
+// notIn is the subquery of x NOT IN (SELECT …).
+func notIn(n *pgq.Node) *pgq.SubLink {
+	b := n.GetBoolExpr()
+	if b == nil || b.GetBoolop() != pgq.BoolExprType_NOT_EXPR || b.GetArgs()[0].GetSubLink() == nil || !isIn(b.GetArgs()[0].GetSubLink()) {
+		return nil
+	}
+	return b.GetArgs()[0].GetSubLink()
 }
 
 // isIn: x IN (SELECT …), or = ANY.
@@ -86,27 +98,61 @@ func (s *scope) exists(x *pgq.SubLink) (*pgq.Node, *reason) {
 
 // member is x IN (SELECT y …) where NULL counts as false: a row exists with y = x.
 func (s *scope) member(x *pgq.SubLink) (*pgq.Node, *reason) {
-	l, q, r := s.subquery(x)
+	l, _, r := s.members(x)
 	if r != nil {
 		return nil, r
 	}
-	if len(q.GetGroupClause()) > 0 || q.GetHavingClause() != nil || len(l.groups) > 0 || aggregatesIn(q) {
-		return nil, ofOthers("it asks with IN for groups")
+	return s.selecting(l, nil)
+}
+
+// notMember is x NOT IN (SELECT y …) where neither can be NULL: no row exists with
+// y = x.
+func (s *scope) notMember(x *pgq.SubLink) (*pgq.Node, *reason) {
+	l, compared, r := s.members(x)
+	if r != nil {
+		return nil, r
+	}
+	for _, n := range compared {
+		if c, ok := s.columnOf(l, n); !ok || !c.NotNull {
+			return nil, ofOthers("it asks with NOT IN (SELECT …) for what may be NULL; NOT EXISTS (SELECT …) says it")
+		}
+	}
+	found, r := s.selecting(l, nil)
+	if r != nil {
+		return nil, r
+	}
+	return &pgq.Node{Node: &pgq.Node_BoolExpr{BoolExpr: &pgq.BoolExpr{Boolop: pgq.BoolExprType_NOT_EXPR, Args: []*pgq.Node{found}}}}, nil
+}
+
+// members lays out a subquery behind IN, with the comparison as one of its
+// conditions, and returns both sides of it.
+func (s *scope) members(x *pgq.SubLink) (l *level, compared []*pgq.Node, r *reason) {
+	l, q, r := s.subquery(x)
+	if r != nil {
+		return nil, nil, r
+	}
+	if len(l.groups) > 0 || len(q.GetGroupClause()) == 0 && (q.GetHavingClause() != nil || aggregatesIn(q)) {
+		return nil, nil, ofOthers("it asks with IN for an aggregate")
+	}
+	if len(q.GetGroupClause()) > 0 {
+		if r := s.within(l, func(inner *scope) *reason { return inner.outputs(l, q, &item{outputs: map[string]output{}}) }); r != nil {
+			return nil, nil, ofRows(r)
+		}
 	}
 	left := []*pgq.Node{x.GetTestexpr()}
 	if row := x.GetTestexpr().GetRowExpr(); row != nil {
 		left = row.GetArgs()
 	}
 	if len(left) != len(q.GetTargetList()) {
-		return nil, ofOthers("IN compares what cannot be told apart")
+		return nil, nil, ofOthers("IN compares what cannot be told apart")
 	}
 	for i, n := range left {
 		if holdsQuery(n) || holdsQuery(q.GetTargetList()[i]) {
-			return nil, ofOthers("it compares subqueries with subqueries")
+			return nil, nil, ofOthers("it compares subqueries with subqueries")
 		}
 		mine, r := s.expr(n)
 		if r != nil {
-			return nil, r
+			return nil, nil, r
 		}
 		if s.level == nil {
 			mine = s.qualified(mine)
@@ -115,17 +161,15 @@ func (s *scope) member(x *pgq.SubLink) (*pgq.Node, *reason) {
 			theirs, r := inner.expr(q.GetTargetList()[i].GetResTarget().GetVal())
 			if r == nil {
 				l.conds = append(l.conds, equalNode(theirs, mine))
+				compared = append(compared, theirs, mine)
 			}
-			return r
+			return ofRows(r)
 		})
 		if r != nil {
-			return nil, r
+			return nil, nil, r
 		}
 	}
-	if r := s.link(l); r != nil {
-		return nil, r
-	}
-	return s.selecting(l, nil)
+	return l, compared, s.link(l)
 }
 
 func equalNode(a, b *pgq.Node) *pgq.Node {
