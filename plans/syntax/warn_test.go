@@ -46,7 +46,7 @@ func TestTriggersThatNoteOrLogAreWarnings(t *testing.T) {
 func TestNoticeNamesFinalTargetAndWayOut(t *testing.T) {
 	t.Parallel()
 	out := history{structure: shop, files: []string{"",
-		"\nUPDATE orders o\nSET note = c.email FROM customers c WHERE c.id = o.customer;\nALTER TABLE orders RENAME TO purchases; ALTER TABLE purchases RENAME note TO remark;"}}.
+		"\nUPDATE orders o\nSET note = c.email FROM customers c WHERE c.id > o.customer;\nALTER TABLE orders RENAME TO purchases; ALTER TABLE purchases RENAME note TO remark;"}}.
 		infer(t, newBenches(t, 1).take(t))
 	if len(out.Notices) != 1 {
 		t.Fatalf("%+v", out.Notices)
@@ -59,7 +59,7 @@ func TestNoticeNamesFinalTargetAndWayOut(t *testing.T) {
 	}
 	n := out.Notices[0]
 	want := syntax.Notice{Level: "blocker", Code: "unmapped-backfill", Object: "public.purchases.remark", Where: "000002_x.up.sql:2",
-		Message: "UPDATE cannot be followed: it reads other tables (FROM)", Table: table, Columns: []int16{4},
+		Message: "UPDATE cannot be followed: no comparison by = tells which rows a change of customers concerns", Table: table, Columns: []int16{4},
 		Fix: "other rows count too, so derive the whole table in the plan file: tables: {public.orders: {from: SELECT <each column of purchases> FROM public.orders JOIN …, " +
 			"key: {public.orders: {<its column>: <column of purchases>}, <each other table that is read>: {<its column>: <column of purchases>}}}}"}
 	if n.Level != want.Level || n.Code != want.Code || n.Object != want.Object || n.Where != want.Where || n.Message != want.Message ||
