@@ -78,7 +78,7 @@ func (m *mapping) judgeLookup(d *tableDraft, s *sourceDraft, l syntax.Lookup) {
 			fmt.Sprintf("a change of %s would concern each row of it at once, by %s", other.Name, l.Where), "nothing in production changes that; write the columns in the plan file under tables")
 		return
 	}
-	read := columnsRead(l.Where, table)
+	read := l.Row
 	if len(l.From) > 0 || len(read) == 0 || m.indexed(table, read) {
 		return
 	}

@@ -33,6 +33,8 @@ type Lookup struct {
 	Columns []string
 	// Bare are those that are compared as they are, so that an index may serve.
 	Bare []string
+	// Row are the row's columns in Where.
+	Row []string
 	// All: constants alone lead to it, so a change concerns all rows or none.
 	All   bool
 	From  []string // of FROM, each with its alias
@@ -508,6 +510,9 @@ func (in *inference) told(alias string) (Lookup, *reason) {
 		c, ok := m.(*pgq.ColumnRef)
 		if ok && !aliasForm.MatchString(parts(c.GetFields())[0]) {
 			out.All = false
+			if name := last(parts(c.GetFields())); !slices.Contains(out.Row, name) {
+				out.Row = append(out.Row, name)
+			}
 		}
 		if ok && parts(c.GetFields())[0] == alias {
 			c.Fields[0] = pgq.MakeStrNode(Changed)

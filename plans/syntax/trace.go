@@ -114,6 +114,7 @@ type relation struct {
 	Name       string      `json:"name"`
 	Kind       string      `json:"kind"`
 	Partition  bool        `json:"partition"`
+	Empty      bool        `json:"empty"` // never held a row; of a partition tree's root false
 	Parents    []uint32    `json:"parents"`
 	Rules      bool        `json:"rules"`
 	Columns    []column    `json:"columns"`

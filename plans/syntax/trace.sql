@@ -95,7 +95,7 @@ $$;
 CREATE OR REPLACE FUNCTION pgumbra_trace.relation_of(id oid) RETURNS jsonb
 LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
 	SELECT jsonb_build_object('oid', c.oid::bigint, 'schema', n.nspname, 'name', c.relname, 'kind', c.relkind,
-		'partition', c.relispartition,
+		'partition', c.relispartition, 'empty', c.relkind = 'r' AND pg_relation_size(c.oid) = 0,
 		'parents', (SELECT coalesce(jsonb_agg(i.inhparent::bigint), '[]') FROM pg_inherits i WHERE i.inhrelid = id),
 		'rules', EXISTS (SELECT FROM pg_rewrite r WHERE r.ev_class = id AND r.rulename <> '_RETURN'),
 		'columns', pgumbra_trace.columns_of(id), 'triggers', pgumbra_trace.triggers_of(id),
