@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	pgq "github.com/pganalyze/pg_query_go/v6"
+	"google.golang.org/protobuf/proto"
 )
 
 // insert follows INSERT: rows that the migrations make up stay in scratch and
@@ -13,6 +14,9 @@ func (s *step) insert(n *pgq.InsertStmt) *reason {
 	t, rel := s.tables[oid], s.before.relation(oid)
 	if !ok || t == nil || rel == nil {
 		return because("which table it writes is not known")
+	}
+	if s.selectsNothing(n.GetSelectStmt().GetSelectStmt()) {
+		return nil
 	}
 	if t.live() {
 		return because("it inserts rows into a table of production, beside those that are there")
@@ -155,6 +159,37 @@ func (s *step) selected(q *pgq.SelectStmt, queries []query) (source, []*value, *
 		}
 	}
 	return source{}, nil, r
+}
+
+// selectsNothing: the SELECT joins a table that never held a row, and makes no row
+// of nothing.
+func (s *step) selectsNothing(q *pgq.SelectStmt) bool {
+	if plainSelect(q) != nil || q.GetWithClause() != nil {
+		return false
+	}
+	f, r := flatten(q.GetFromClause())
+	if r != nil || !slices.ContainsFunc(f.inner, s.neverFilled) {
+		return false
+	}
+	aggregates := false
+	visit(q, func(m proto.Message) bool {
+		call, ok := m.(*pgq.FuncCall)
+		aggregates = aggregates || ok && (call.GetAggStar() || len(s.functionsOf(call)) == 0 ||
+			slices.ContainsFunc(s.functionsOf(call), func(f function) bool { return f.Kind != "f" }))
+		return !aggregates
+	})
+	return !aggregates
+}
+
+func (s *step) neverFilled(from *pgq.Node) bool {
+	v := from.GetRangeVar()
+	if v == nil {
+		return false
+	}
+	rel := s.before.relation(s.before.Tables[tableName(v)])
+	t := s.tables[s.before.Tables[tableName(v)]]
+	return rel != nil && t != nil && rel.Empty && t.source == 0 && t.blamed == nil && (t.memberOf == 0 || t.emptied) &&
+		len(s.family(s.before, rel.OID, v.GetInh())) == 1
 }
 
 // rowOf is the scope of a table as the one whose rows are selected.
