@@ -67,7 +67,7 @@ const (
 // those that a change concerns as well, or there are few.
 func (m *mapping) judgeLookup(d *tableDraft, s *sourceDraft, l syntax.Lookup) {
 	table, other := d.source.production, s.production
-	if !m.indexed(other, l.Bare) && d.source.estimated()*s.estimated() > mostCompared {
+	if !m.indexedBy(other, l.Bare) && d.source.estimated()*s.estimated() > mostCompared {
 		m.opaque("looked-up-unindexed", d.after.Name.String(), m.naming(d.after.Name.Name, other.Name.Name),
 			fmt.Sprintf("for each row of it, %s would be read whole: no index of it begins with %s", other.Name, strings.Join(l.Columns, " or ")),
 			"CREATE INDEX CONCURRENTLY ON "+other.Name.Quoted()+" ("+pg.Idents(l.Columns[:1])+") in production")
@@ -79,7 +79,7 @@ func (m *mapping) judgeLookup(d *tableDraft, s *sourceDraft, l syntax.Lookup) {
 		return
 	}
 	read := l.Row
-	if len(l.From) > 0 || len(read) == 0 || m.indexed(table, read) {
+	if len(l.From) > 0 || len(read) == 0 || m.indexedBy(table, read) {
 		return
 	}
 	message := fmt.Sprintf("each batch in which %s changes reads %s whole: no index of it begins with %s", other.Name, table.Name, strings.Join(read, " or "))
@@ -91,8 +91,8 @@ func (m *mapping) judgeLookup(d *tableDraft, s *sourceDraft, l syntax.Lookup) {
 	m.warning("looked-up-unindexed", d.after.Name.String(), message, "nothing, if the one is small or the other changes seldom; otherwise "+fix)
 }
 
-// indexed: some index of production's begins with one of the columns.
-func (m *mapping) indexed(t *catalog.Table, columns []string) bool {
+// indexedBy: some index of production's begins with one of the columns.
+func (m *mapping) indexedBy(t *catalog.Table, columns []string) bool {
 	return slices.ContainsFunc(m.production.IndexesOf(t.OID), func(i *catalog.Index) bool {
 		c, ok := t.Column(i.Keys[0].Num)
 		return ok && i.Valid && !i.Partial && slices.Contains(columns, c.Name)

@@ -105,7 +105,7 @@ func copyOf(d *tableDraft, name string) (plans.Column, bool) {
 
 func invertOf(d *tableDraft, c catalog.Column) (reverse.Inverse, bool) {
 	for _, s := range d.plan.Columns {
-		if s.Generated || s.Volatile || s.Expression == "" {
+		if s.Generated || s.Volatile || s.Looks || s.Expression == "" {
 			continue
 		}
 		if back, ok := reverse.Invert(s.Expression, c.Name, c.Type, pg.Ident(s.Shadow), s.Type); ok {

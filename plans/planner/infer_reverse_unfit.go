@@ -44,7 +44,7 @@ func (m *mapping) unfitColumn(d *tableDraft, t *plans.Table, c plans.Column) rev
 // evaluated under settings of its own cannot be.
 func wayThere(t *plans.Table, column string) *reverse.Back {
 	for _, s := range t.Columns {
-		if s.Generated || s.Volatile || s.Means != "" || !slices.Contains(reverse.Words(s.Expression), column) || slices.ContainsFunc(t.Reverse, func(c plans.Column) bool {
+		if s.Generated || s.Volatile || s.Looks || s.Means != "" || !slices.Contains(reverse.Words(s.Expression), column) || slices.ContainsFunc(t.Reverse, func(c plans.Column) bool {
 			return (c.Expression == "" || c.Kept || c.Generated || strings.Contains(c.Type, ".")) && slices.Contains(reverse.Words(s.Expression), c.Shadow)
 		}) {
 			continue
