@@ -36,6 +36,11 @@ func (i InPlace) To(version int64) error {
 	return i.with(func(m *migrate.Migrate) error { return m.Migrate(uint(version)) })
 }
 
+// Force notes a version without running anything.
+func (i InPlace) Force(version int64) error {
+	return i.with(func(m *migrate.Migrate) error { return m.Force(int(version)) })
+}
+
 // MigrateInPlace is [InPlace.Up].
 func MigrateInPlace(_ context.Context, dsn, folder, table string) error {
 	return InPlace{DSN: dsn, Folder: folder, Table: table}.Up()

@@ -258,6 +258,6 @@ func (r *rehearsal) judgeSlowdown() {
 	}
 	if limit := r.o.Gates.MaxSlowdown; limit > 0 {
 		r.gate("max-slowdown", t.Slowdown > 0 && t.Slowdown <= limit,
-			fmt.Sprintf("%.0f transactions a second before, %.0f while following: %.2f times slower, at most %.2f", t.Before, t.Following, t.Slowdown, limit), "")
+			fmt.Sprintf("%.0f transactions a second before, %.0f while following: slowdown %.2f, at most %.2f", t.Before, t.Following, t.Slowdown, limit), "")
 	}
 }

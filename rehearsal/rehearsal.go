@@ -23,6 +23,7 @@ import (
 	"github.com/pgumbra/pgumbra/internal/human"
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/plans/migrations"
 	"github.com/pgumbra/pgumbra/plans/planfile"
 	"github.com/pgumbra/pgumbra/rehearsal/generate"
 	"github.com/pgumbra/pgumbra/rehearsal/workload"
@@ -35,6 +36,9 @@ type Options struct {
 	Seed  uint64 // of rows and traffic
 	Major int    // of the disposable server; 0: whichever is installed
 	Gates Gates
+	// Dump is a file of pg_dump's, plain or custom, from which structure and rows
+	// come; empty: from production.dsn, or where that is empty from the migrations.
+	Dump string
 	// Window is for how long throughput is measured, before the run and while it
 	// follows; default 3 s.
 	Window time.Duration
@@ -51,7 +55,9 @@ const (
 
 // rehearsal is one of them under way.
 type rehearsal struct {
-	file    *planfile.File // with production on the disposable server
+	given   *planfile.File
+	folder  *migrations.Folder
+	file    *planfile.File // as given, with production on the disposable server
 	o       Options
 	window  span // of migrations
 	server  *testcontainers.Server
@@ -150,28 +156,36 @@ func (r *rehearsal) rows(ctx context.Context) error {
 	if err := database(ctx, r.server.DSN("postgres"), pristine, production); err != nil {
 		return err
 	}
-	conn, err := pg.Connect(ctx, r.file.Production.DSN, pg.Options{Component: "generate"})
-	if err != nil {
-		return err
-	}
-	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
 	options := generate.Options{Seed: r.o.Seed, Rules: r.rules(), Leave: []pg.Name{r.twin.version}}
-	m, err := generate.Read(ctx, conn, options)
-	if err != nil {
-		return err
-	}
-	r.result.Data.Source = "generated"
-	r.result.Data.Tables, r.result.Data.Gaps, err = m.Fill(ctx, conn, r.file.Rehearse.Rows)
 	r.clients = &workload.Clients{DSN: r.file.Production.DSN, Schemas: r.file.Production.Schemas, Number: r.file.Rehearse.Clients, Generate: options}
 	r.result.Traffic.Clients = r.clients.Number
-	if err != nil {
+	fill := func(ctx context.Context) error { return r.generate(ctx, options) }
+	if r.from() == fromProduction {
+		fill = r.sample
+	}
+	if err := fill(ctx); err != nil {
 		return err
 	}
 	var size int64
-	if err := conn.QueryRow(ctx, "SELECT pg_database_size(current_database())").Scan(&size); err != nil {
+	err := r.execute(ctx, func(conn *pgx.Conn) error {
+		return conn.QueryRow(ctx, "SELECT pg_database_size(current_database())").Scan(&size)
+	})
+	if err != nil {
 		return err
 	}
 	return room(copies*size, "the upgrade of "+human.Bytes(size))
+}
+
+// generate makes rows for the tables that have none.
+func (r *rehearsal) generate(ctx context.Context, o generate.Options) error {
+	return Oracle{}.reading(ctx, r.file.Production.DSN, func(conn *pgx.Conn) error {
+		m, err := generate.Read(ctx, conn, o)
+		if err != nil {
+			return err
+		}
+		r.result.Data.Tables, r.result.Data.Gaps, err = m.Fill(ctx, conn, r.file.Rehearse.Rows)
+		return err
+	})
 }
 
 // rules are the user's own expressions for rows.

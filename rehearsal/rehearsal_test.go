@@ -1,8 +1,12 @@
 package rehearsal_test
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -11,6 +15,7 @@ import (
 
 	"github.com/pgumbra/pgumbra/plans/planfile"
 	"github.com/pgumbra/pgumbra/rehearsal"
+	"github.com/pgumbra/pgumbra/testcontainers"
 )
 
 // history is a shop that becomes another one.
@@ -29,7 +34,8 @@ var history = map[string]string{
 	"5_state.up.sql": `ALTER TABLE app.orders ADD label varchar(40); UPDATE app.orders SET label = state || ' of ' || country; CREATE INDEX orders_label ON app.orders (label);`,
 }
 
-func rehearse(t *testing.T, plan string, gates rehearsal.Gates) *rehearsal.Result {
+// rehearse goes through a rehearsal of the history; plan is added to its plan file.
+func rehearse(t *testing.T, dsn, plan string, o rehearsal.Options) (*rehearsal.Result, error) {
 	t.Helper()
 	dir := t.TempDir()
 	must(t, os.Mkdir(filepath.Join(dir, "migrations"), 0o700))
@@ -37,24 +43,24 @@ func rehearse(t *testing.T, plan string, gates rehearsal.Gates) *rehearsal.Resul
 		must(t, os.WriteFile(filepath.Join(dir, "migrations", name), []byte(text), 0o600))
 	}
 	path := filepath.Join(dir, "pgumbra.yaml")
-	must(t, os.WriteFile(path, []byte("name: up\nproduction: {schemas: [app]}\nmigrations: {path: migrations, from: 1}\nrehearse: {rows: 300}\n"+
-		"cutover: {max_stall: 20s, lock_timeout: 2s}\n"+plan), 0o600))
+	must(t, os.WriteFile(path, []byte(fmt.Sprintf("name: up\nproduction: {dsn: %q, schemas: [app]}\nmigrations: {path: migrations, from: 1}\nrehearse: {rows: 300}\n"+
+		"cutover: {max_stall: 20s, lock_timeout: 2s}\n%s", dsn, plan)), 0o600))
 	file, err := planfile.Load(path, nil)
 	must(t, err)
-	result, err := rehearsal.Run(t.Context(), file, rehearsal.Options{Seed: 3, Gates: gates, Window: 500 * time.Millisecond, Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
-	must(t, err)
-	return result
+	o.Seed, o.Window, o.Log = 3, 500*time.Millisecond, slog.New(slog.NewTextHandler(t.Output(), nil))
+	return rehearsal.Run(t.Context(), file, o)
 }
 
 // What a plan file gets wrong is found by the oracle, each by column, with the line
 // of the plan that made it; what no second run repeats is left out by name.
 func TestRehearsalFindsWhatThePlanGetsWrong(t *testing.T) {
 	t.Parallel()
-	r := rehearse(t, `scratch: {rows: 0}
+	r, err := rehearse(t, "", `scratch: {rows: 0}
 tables:
   app.orders: {columns: {cents: total::bigint, currency: "'EUR'", label: "(state || ' of ' || country)::varchar(8)"}}
   app.customers: {columns: {first: family, last: given}}
-`, rehearsal.Gates{RequireRollback: true})
+`, rehearsal.Options{Gates: rehearsal.Gates{RequireRollback: true}})
+	must(t, err)
 	if r.Oracle == nil {
 		t.Fatalf("%+v", r.Gates)
 	}
@@ -80,6 +86,74 @@ tables:
 	}
 	if len(r.Traffic.Failed) > 0 || r.Traffic.Committed == 0 || r.Traffic.Withheld == 0 || r.Traffic.Broken == nil {
 		t.Errorf("traffic: %+v", r.Traffic)
+	}
+}
+
+// production is one at version 1 with rows.
+func production(t *testing.T) string {
+	t.Helper()
+	dsn := testcontainers.Database(t)
+	execute(t.Context(), t, dsn, history["1_shop.up.sql"])
+	execute(t.Context(), t, dsn, `INSERT INTO app.customers (given, family, mail) SELECT 'Given' || n, 'Family' || n, 'secret' || n || '@example.com' FROM generate_series(1, 900) n;
+		INSERT INTO app.orders (customer, country, total, state) SELECT n, 'CH', n, 'new' FROM generate_series(1, 900) n;
+		CREATE ROLE rehearsed_reader; GRANT SELECT ON app.orders TO rehearsed_reader`)
+	t.Cleanup(func() {
+		execute(context.Background(), t, dsn, "DROP OWNED BY rehearsed_reader; DROP ROLE rehearsed_reader")
+	})
+	return dsn
+}
+
+// A sample of production's rows is masked before it leaves production, which only
+// is read. A dump serves as well.
+func TestRehearsalOnProductionsRows(t *testing.T) {
+	t.Parallel()
+	dsn := production(t)
+	r, err := rehearse(t, dsn, `scratch: {rows: 0}
+tables:
+  app.customers: {mask: {mail: "'masked' || id || '@example.org'"}, columns: {mail: upper(mail)}}
+`, rehearsal.Options{})
+	must(t, err)
+	if failed := failedGates(r); !slices.Equal(failed, []string{"oracle"}) {
+		t.Fatalf("failed: %v of %+v", failed, r.Gates)
+	}
+	d := r.Oracle.Differences[0]
+	if len(r.Oracle.Differences) != 1 || d.Name() != "app.customers.mail" || !strings.HasPrefix(d.Examples[0].InPlace, "masked") || strings.Contains(fmt.Sprint(r), "secret") {
+		t.Errorf("%+v", r.Oracle.Differences)
+	}
+	var left []string
+	must(t, one(t.Context(), dsn, "SELECT coalesce(array_agg(nspname::text), '{}') FROM pg_namespace WHERE nspname LIKE 'pgumbra%'", &left))
+	if len(left) > 0 {
+		t.Errorf("left in production: %v", left)
+	}
+
+	dump := filepath.Join(t.TempDir(), "production.dump")
+	pgDump, err := testcontainers.Bin("pg_dump")
+	must(t, err)
+	out, err := exec.CommandContext(t.Context(), pgDump, "-Fc", "-f", dump, dsn).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	r, err = rehearse(t, "", "", rehearsal.Options{Dump: dump})
+	must(t, err)
+	if !r.Passed || r.Data.Source != "of the dump" || r.Oracle.Rows < 1800 {
+		t.Errorf("%+v", r)
+	}
+}
+
+func TestUnreadableDumpsAreRefused(t *testing.T) {
+	t.Parallel()
+	for text, says := range map[string]string{
+		"-- Dumped from database version 99.1\n":    "is of PostgreSQL 99",
+		"PGDMP\x01\x63\x00 of a format of tomorrow": "cannot be restored",
+		"SELECT * FROM nowhere;\n":                  "nowhere",
+	} {
+		dump := filepath.Join(t.TempDir(), "dump")
+		must(t, os.WriteFile(dump, []byte(text), 0o600))
+		_, err := rehearse(t, "", "", rehearsal.Options{Dump: dump})
+		var refused *rehearsal.StructureError
+		if !errors.As(err, &refused) || !strings.Contains(err.Error(), says) {
+			t.Errorf("%q: %v", text, err)
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package rehearsal
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -34,28 +35,38 @@ func (e *StructureError) Unwrap() error { return e.cause }
 
 func oneCause(err error) string { return strings.TrimSpace(pg.Redact(err.Error())) }
 
-// choose finds which migrations are rehearsed, without any server.
-func (r *rehearsal) choose(file *planfile.File) error {
+// choose reads the folder, and finds which migrations are rehearsed where that needs
+// no server.
+func (r *rehearsal) choose(file *planfile.File) (err error) {
+	r.given = file
 	if file.Migrations.Path == "" {
 		return &plans.FileError{File: file.Path, Line: file.Line("migrations"), Message: "a rehearsal needs migrations",
 			Fix: "name golang-migrate's folder by migrations.path"}
 	}
-	folder, err := migrations.Read(file.Migrations.Path)
-	if err != nil {
+	if r.folder, err = migrations.Read(file.Migrations.Path); err != nil {
 		return err
 	}
-	r.window.to = folder.Newest()
+	r.window.to = r.folder.Newest()
 	if v := file.Migrations.Version; v != nil {
 		r.window.to = *v
 	}
-	if r.window.from, err = r.first(file, folder); err != nil {
+	r.here(file)
+	r.result.Data.Source = string(r.from())
+	if r.from() != fromMigrations {
+		return nil
+	}
+	if r.window.from, err = r.first(file, r.folder); err != nil {
 		return err
 	}
-	if len(folder.Between(&r.window.from, r.window.to)) == 0 {
+	return r.chosen()
+}
+
+// chosen: the versions are known.
+func (r *rehearsal) chosen() error {
+	if len(r.folder.Between(&r.window.from, r.window.to)) == 0 {
 		return upgrade.ErrNothingToDo
 	}
 	r.result.FromVersion, r.result.ToVersion = r.window.from, r.window.to
-	r.here(file)
 	return nil
 }
 
@@ -94,8 +105,8 @@ func (r *rehearsal) here(file *planfile.File) {
 	r.file = &f
 }
 
-// structure makes production's database, as the migrations up to its version make
-// it.
+// structure makes production's database: from production, a dump, or as the
+// migrations up to its version make it.
 func (r *rehearsal) structure(ctx context.Context) error {
 	if err := database(ctx, r.server.DSN("postgres"), production, "template0"); err != nil {
 		return err
@@ -104,12 +115,45 @@ func (r *rehearsal) structure(ctx context.Context) error {
 	if err := r.setUp(ctx); err != nil {
 		return err
 	}
-	table := r.file.Migrations.Table
-	if err := r.schemaOf(ctx, table); err != nil {
+	switch r.from() {
+	case fromMigrations:
+		return r.structureByMigrations(ctx)
+	case fromProduction:
+		if err := r.structureOf(ctx, r.given.Production.DSN); err != nil {
+			return err
+		}
+		return r.atVersion(ctx, r.given.Production.DSN)
+	}
+	if err := r.restore(ctx, r.o.Dump); err != nil {
+		return err
+	}
+	return r.atVersion(ctx, r.file.Production.DSN)
+}
+
+func (r *rehearsal) structureByMigrations(ctx context.Context) error {
+	if err := r.schemaOf(ctx, r.file.Migrations.Table); err != nil {
 		return err
 	}
 	if err := r.inPlace(production).To(r.window.from); err != nil {
 		return &StructureError{fmt.Sprintf("the migrations up to version %d fail on an empty database", r.window.from), err}
+	}
+	return r.findVersionTable(ctx)
+}
+
+// atVersion notes production's version in the disposable database, as its version
+// table says.
+func (r *rehearsal) atVersion(ctx context.Context, dsn string) error {
+	if err := r.versionFound(ctx, dsn); err != nil {
+		return err
+	}
+	if err := r.chosen(); err != nil {
+		return err
+	}
+	if err := r.schemaOf(ctx, r.file.Migrations.Table); err != nil {
+		return err
+	}
+	if err := r.inPlace(production).Force(r.window.from); err != nil {
+		return fmt.Errorf("note the version: %w", err)
 	}
 	return r.findVersionTable(ctx)
 }
@@ -156,22 +200,25 @@ func (r *rehearsal) schemaOf(ctx context.Context, table string) error {
 }
 
 // findVersionTable looks where golang-migrate put it.
-func (r *rehearsal) findVersionTable(ctx context.Context) error {
-	conn, err := pgx.Connect(ctx, r.file.Production.DSN)
+func (r *rehearsal) findVersionTable(ctx context.Context) (err error) {
+	r.twin.version, err = r.versionTable(ctx, r.file.Production.DSN)
+	return err
+}
+
+// versionTable is golang-migrate's in a database.
+func (r *rehearsal) versionTable(ctx context.Context, dsn string) (name pg.Name, err error) {
+	conn, err := pgx.Connect(ctx, dsn)
 	if err != nil {
-		return err
+		return name, err
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
-	name := "schema_migrations"
-	if t := r.file.Migrations.Table; t != "" {
-		name = t
-	}
-	parts := strings.Split(name, ".")
+	parts := strings.Split(cmp.Or(r.file.Migrations.Table, "schema_migrations"), ".")
 	for i := range parts {
 		parts[i] = pg.Ident(parts[i])
 	}
-	return conn.QueryRow(ctx, `SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass($1)`,
-		strings.Join(parts, ".")).Scan(&r.twin.version.Schema, &r.twin.version.Name)
+	err = conn.QueryRow(ctx, `SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass($1)`,
+		strings.Join(parts, ".")).Scan(&name.Schema, &name.Name)
+	return name, err
 }
 
 // decodeCutover reads the record that status shows.

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -23,11 +25,15 @@ func (e *notPassed) Error() string {
 }
 
 const rehearseHelp = `Goes through the whole upgrade on a disposable PostgreSQL server, and compares the
-result with what the migrations make in place. Needs no production: with an empty
+result with what the migrations make in place. Needs no production. With an empty
 production.dsn the structure is what the migrations make up to migrations.from
 (not set: up to the last but one), and rows are generated from the catalog, within
 all constraints. Clients work meanwhile: inserts, updates of every column, deletes,
 changed keys, long transactions and such as are rolled back.
+
+With a production.dsn the structure is production's, which is only read, and rows are
+a sample of its, closed over foreign keys; tables.<table>.mask says what stands for
+a column's values. With --dump both come from a file of pg_dump's.
 
 The oracle: the rows that production held at the fence are migrated a second time,
 in place, the ordinary way. Structure, rows and the next number of each sequence
@@ -38,7 +44,8 @@ found by running the migrations twice, and named.
 The server is an installed one, or one in Docker; it ends with this process. What a
 killed rehearsal left on the disk is removed by the next.
 
-The same --seed gives the same rows and the same statements of each client.`
+The same --seed gives the same rows and the same dice of each client. --from-result
+writes a report that is there as JSON in another form.`
 
 func (a *app) rehearseCommand() *cobra.Command {
 	var f rehearseFlags
@@ -60,6 +67,8 @@ func (a *app) rehearseCommand() *cobra.Command {
 	flags.BoolVar(&f.requireRollback, "require-rollback", false, "fail unless a way back was rehearsed")
 	flags.StringVar(&f.failOn, "fail-on", "blocker", "lowest `LEVEL` of the plan's findings that fails: blocker or warning")
 	flags.StringVar(&f.baseline, "baseline", "", "`FILE` of findings that are accepted")
+	flags.StringVar(&f.dump, "dump", "", "`FILE` of pg_dump's, plain or custom, from which structure and rows come")
+	flags.StringVar(&f.result, "from-result", "", "rehearse nothing: report what `FILE` holds, a report as JSON")
 	complete(c, "format", report.Formats...)
 	complete(c, "fail-on", "blocker", "warning")
 	return c
@@ -73,6 +82,7 @@ type rehearseFlags struct {
 	maxSlowdown      float64
 	requireRollback  bool
 	failOn, baseline string
+	result, dump     string
 }
 
 func (a *app) rehearse(c *cobra.Command, f *rehearseFlags) error {
@@ -89,7 +99,11 @@ func (a *app) rehearse(c *cobra.Command, f *rehearseFlags) error {
 		return err
 	}
 	a.file = nil // no run of production's is meant: nobody asks where it stands
-	result, err := rehearsal.Run(c.Context(), file, o)
+	rehearse := func() (*rehearsal.Result, error) { return rehearsal.Run(c.Context(), file, o) }
+	if f.result != "" {
+		rehearse = func() (*rehearsal.Result, error) { return readResult(f.result) }
+	}
+	result, err := rehearse()
 	if err != nil {
 		return err
 	}
@@ -103,6 +117,19 @@ func (a *app) rehearse(c *cobra.Command, f *rehearseFlags) error {
 	return nil
 }
 
+// readResult reads a report as JSON.
+func readResult(path string) (*rehearsal.Result, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, &usageError{fmt.Errorf("--from-result: %w", err)}
+	}
+	r := new(rehearsal.Result)
+	if err := json.Unmarshal(text, r); err != nil || r.Run == "" {
+		return nil, &usageError{fmt.Errorf("--from-result: %s is no report of a rehearsal as JSON", path)}
+	}
+	return r, nil
+}
+
 func failedGates(r *rehearsal.Result) []string {
 	var names []string
 	for _, g := range r.Gates {
@@ -114,7 +141,7 @@ func failedGates(r *rehearsal.Result) []string {
 }
 
 func (f *rehearseFlags) options() (rehearsal.Options, error) {
-	o := rehearsal.Options{Seed: f.seed, Major: f.major, Gates: rehearsal.Gates{MaxStall: f.maxStall, MaxSlowdown: f.maxSlowdown,
+	o := rehearsal.Options{Seed: f.seed, Major: f.major, Dump: f.dump, Gates: rehearsal.Gates{MaxStall: f.maxStall, MaxSlowdown: f.maxSlowdown,
 		RequireRollback: f.requireRollback, FailOnWarning: f.failOn == "warning"}}
 	switch {
 	case !slices.Contains(report.Formats, f.format):

@@ -37,7 +37,8 @@ type drawn struct {
 	tids   map[string]bool // places of the rows, in the drawing's snapshot
 	rows   []byte          // as COPY writes them, generated columns left out
 	count  int64
-	cut    string // why rows that others refer to may be missing; empty: they do not
+	cut    string            // why rows that others refer to may be missing; empty: they do not
+	masks  map[string]string // expressions in the place of columns
 }
 
 // columns are those that COPY takes.
@@ -78,21 +79,32 @@ type rowKey struct {
 
 // drawRows takes the sample. ACCESS SHARE on each table until it is taken.
 func (m *survey) drawRows(ctx context.Context, made []rowKey) (*drawing, error) {
-	settings := map[string]string{"enable_seqscan": "off", "statement_timeout": fmt.Sprint(drawStatement.Milliseconds()), "lock_timeout": fmt.Sprint(drawLockWait.Milliseconds())}
-	if m.session.Encoding == sqlASCII {
-		settings["client_encoding"] = sqlASCII
-	}
-	conn, err := pg.Connect(ctx, m.file.Production.DSN, pg.Options{Component: "sample", Settings: settings})
-	if err != nil {
-		return nil, fmt.Errorf("production: %w", err)
-	}
-	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
-	d := &drawing{limit: m.file.Scratch.Rows, until: time.Now().Add(drawTime), tables: map[uint32]*drawn{}, look: m.production}
-	for _, t := range m.production.Tables {
-		if m.moving(t.Name.Schema) && t.Kind == "r" && !t.Extension && t.Name != m.version.table {
+	d := newDrawing(m.file.Scratch.Rows, m.production, func(t *catalog.Table) bool { return m.moving(t.Name.Schema) && t.Name != m.version.table })
+	return d, d.from(ctx, m.file.Production.DSN, m.session.Encoding, made)
+}
+
+// newDrawing is one of some of the tables that hold rows.
+func newDrawing(limit int, look *catalog.Catalog, of func(*catalog.Table) bool) *drawing {
+	d := &drawing{limit: limit, until: time.Now().Add(drawTime), tables: map[uint32]*drawn{}, look: look}
+	for _, t := range look.Tables {
+		if t.Kind == "r" && !t.Extension && of(t) {
 			d.tables[t.OID] = &drawn{table: t, tids: map[string]bool{}}
 		}
 	}
+	return d
+}
+
+// from reads the rows in one snapshot.
+func (d *drawing) from(ctx context.Context, dsn, encoding string, made []rowKey) error {
+	settings := map[string]string{"enable_seqscan": "off", "statement_timeout": fmt.Sprint(drawStatement.Milliseconds()), "lock_timeout": fmt.Sprint(drawLockWait.Milliseconds())}
+	if encoding == sqlASCII {
+		settings["client_encoding"] = sqlASCII
+	}
+	conn, err := pg.Connect(ctx, dsn, pg.Options{Component: "sample", Settings: settings})
+	if err != nil {
+		return fmt.Errorf("production: %w", err)
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
 	if err := pg.RepeatableRead(ctx, conn, func(tx pgx.Tx) error {
 		d.tx = tx
 		if _, err := tx.Exec(ctx, "SET TRANSACTION READ ONLY"); err != nil {
@@ -100,9 +112,9 @@ func (m *survey) drawRows(ctx context.Context, made []rowKey) (*drawing, error) 
 		}
 		return d.draw(ctx, made)
 	}); err != nil {
-		return nil, fmt.Errorf("take a sample of production's rows: %w", err)
+		return fmt.Errorf("take a sample of production's rows: %w", err)
 	}
-	return d, nil
+	return nil
 }
 
 func (d *drawing) draw(ctx context.Context, made []rowKey) error {
@@ -229,12 +241,26 @@ func (d *drawing) take(ctx context.Context, tx pgx.Tx, t *drawn) error {
 	}
 	var rows bytes.Buffer
 	tag, err := tx.Conn().PgConn().CopyTo(ctx, &rows, fmt.Sprintf("COPY (SELECT %s FROM ONLY %s WHERE ctid = ANY (%s::tid[])) TO STDOUT",
-		pg.Idents(columns), t.table.Name.Quoted(), pg.Literal("{"+quotedList(slices.Sorted(maps.Keys(t.tids)))+"}")))
+		t.taken(columns), t.table.Name.Quoted(), pg.Literal("{"+quotedList(slices.Sorted(maps.Keys(t.tids)))+"}")))
 	if err != nil {
 		return err
 	}
 	t.rows, t.count = rows.Bytes(), tag.RowsAffected()
 	return nil
+}
+
+// taken is what is read of a row: production's server evaluates the masks, so what
+// they hide never leaves it.
+func (t *drawn) taken(columns []string) string {
+	var list []string
+	for _, c := range columns {
+		if mask, ok := t.masks[c]; ok {
+			list = append(list, "("+mask+") AS "+pg.Ident(c))
+		} else {
+			list = append(list, pg.Ident(c))
+		}
+	}
+	return strings.Join(list, ", ")
 }
 
 func quotedList(all []string) string { return `"` + strings.Join(all, `","`) + `"` }

@@ -53,7 +53,7 @@ func TestReportsForPeopleNameWhatDiffers(t *testing.T) {
 	for _, format := range []string{"text", "markdown", "html"} {
 		text := strings.NewReplacer(`\_`, "_", "&#34;", `"`, "&lt;", "<", "&gt;", ">").Replace(written(t, failed(), format))
 		for _, want := range []string{"shop-v7", "Failed: oracle, fail-on warning (2 of 3 gates)", "shop.orders.total_cents: 1,200 rows with another value", "id=17", "1999",
-			"total::bigint of shop.orders", "INDEX shop.orders_label: the shadow lacks it", "shop.orders.seen", "shop.customers.mail", `column "mail" <gone>`, "never", "1.25 times slower"} {
+			"total::bigint of shop.orders", "INDEX shop.orders_label: the shadow lacks it", "shop.orders.seen", "shop.customers.mail", `column "mail" <gone>`, "never", "slowdown 1.25"} {
 			if !strings.Contains(text, want) {
 				t.Errorf("%s does not say %q:\n%s", format, want, text)
 			}

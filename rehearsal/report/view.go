@@ -106,7 +106,7 @@ func facts(r *rehearsal.Result) []fact {
 		all = append(all, fact{"after the cutover", fmt.Sprintf("%s in the new structure, rolled back at their end", human.Plural(int(t.Withheld), "transaction"))})
 	}
 	if t.Slowdown > 0 {
-		all = append(all, fact{"throughput", fmt.Sprintf("%.0f transactions a second before, %.0f while following: %.2f times slower", t.Before, t.Following, t.Slowdown)})
+		all = append(all, fact{"throughput", fmt.Sprintf("%.0f transactions a second before, %.0f while following (slowdown %.2f)", t.Before, t.Following, t.Slowdown)})
 	}
 	if o := r.Oracle; o != nil {
 		all = append(all, fact{"in place", fmt.Sprintf("the migrations took %.2f s on the same rows, behind their locks", o.InPlaceSeconds)})

@@ -1,0 +1,338 @@
+package rehearsal
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/plans/catalog"
+	"github.com/pgumbra/pgumbra/plans/pgdump"
+	"github.com/pgumbra/pgumbra/plans/planner"
+	"github.com/pgumbra/pgumbra/rehearsal/generate"
+	"github.com/pgumbra/pgumbra/testcontainers"
+)
+
+// structureOf makes the structure of production, which is only read, in the
+// disposable database.
+func (r *rehearsal) structureOf(ctx context.Context, dsn string) error {
+	path, err := r.dumpOf(ctx, dsn)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.Remove(path) }()
+	if err := r.restore(ctx, path); err != nil {
+		return err
+	}
+	return r.likeSessionOf(ctx, dsn)
+}
+
+// dumpOf writes production's structure to a file: by a pg_dump that is not older
+// than its server. ACCESS SHARE on its tables for some seconds.
+func (r *rehearsal) dumpOf(ctx context.Context, dsn string) (string, error) {
+	var major int
+	err := Oracle{}.reading(ctx, dsn, func(conn *pgx.Conn) error {
+		var text string
+		err := conn.QueryRow(ctx, "SHOW server_version_num").Scan(&text)
+		number, _ := strconv.Atoi(text)
+		major = number / 10000
+		return err
+	})
+	if err != nil {
+		return "", fmt.Errorf("production: %w", err)
+	}
+	if own := leading(r.result.Server); major > own {
+		return "", &StructureError{fmt.Sprintf("production is PostgreSQL %d, the disposable server is %d", major, own), fmt.Errorf("--server-version %d takes another one", major)}
+	}
+	for _, program := range pgdump.Installed(ctx) {
+		if program.Major < major {
+			continue
+		}
+		file, err := os.CreateTemp("", "pgumbra-structure-")
+		if err != nil {
+			return "", err
+		}
+		cmd := exec.CommandContext(ctx, program.Path, "--schema-only", "--exclude-schema=pgumbra*", "-d", dsn)
+		var stderr bytes.Buffer
+		cmd.Stdout, cmd.Stderr = file, &stderr
+		err = errors.Join(cmd.Run(), file.Close())
+		if err != nil {
+			_ = os.Remove(file.Name())
+			return "", &StructureError{"pg_dump of production fails", fmt.Errorf("%w: %s", err, stderr.String())}
+		}
+		return file.Name(), nil
+	}
+	return "", &StructureError{"no pg_dump is installed that can read production", fmt.Errorf("install that of PostgreSQL %d", major)}
+}
+
+func leading(version string) int {
+	n, _ := strconv.Atoi(regexp.MustCompile(`^\d+`).FindString(version))
+	return n
+}
+
+// likeSessionOf gives the database what a session of production's has that decides
+// what names and values mean.
+func (r *rehearsal) likeSessionOf(ctx context.Context, dsn string) error {
+	conn, err := pg.ConnectAsClient(ctx, dsn, "rehearse")
+	if err != nil {
+		return fmt.Errorf("production: %w", err)
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	return r.execute(ctx, func(here *pgx.Conn) error {
+		for _, name := range []string{"search_path", "TimeZone", "DateStyle", "IntervalStyle"} {
+			var value string
+			if err := conn.QueryRow(ctx, "SELECT current_setting($1)", name).Scan(&value); err != nil {
+				return err
+			}
+			sql := "ALTER DATABASE " + production + " SET " + name + " = " + pg.Literal(value)
+			if name == "search_path" {
+				sql = "ALTER DATABASE " + production + " SET search_path = " + value
+			}
+			if _, err := here.Exec(ctx, sql); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// execute works on the disposable production as superuser.
+func (r *rehearsal) execute(ctx context.Context, do func(*pgx.Conn) error) error {
+	conn, err := pgx.Connect(ctx, r.file.Production.DSN)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	return do(conn)
+}
+
+// restore reads a dump into the disposable database, plain or in pg_dump's custom
+// format. Roles that it names are made first, without a login.
+func (r *rehearsal) restore(ctx context.Context, path string) error {
+	archive, err := isArchive(path)
+	if err != nil {
+		return &plans.FileError{File: path, Message: "read the dump: " + err.Error()}
+	}
+	text, program, args := path, "psql", []string{"-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", r.file.Production.DSN, "-f", path}
+	if archive {
+		program, args = "pg_restore", []string{"--exit-on-error", "-d", r.file.Production.DSN, path}
+		if text, err = r.schemaText(ctx, path); err != nil {
+			return err
+		}
+		defer func() { _ = os.Remove(text) }()
+	}
+	if err := r.prepareFor(ctx, path, text); err != nil {
+		return err
+	}
+	return r.program(ctx, filepath.Base(path), program, args...)
+}
+
+func isArchive(path string) (bool, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return false, err
+	}
+	defer func() { _ = file.Close() }()
+	head := make([]byte, 5)
+	if _, err := io.ReadFull(file, head); err != nil {
+		return false, errors.New("it is empty")
+	}
+	return string(head) == "PGDMP", nil
+}
+
+// schemaText is the SQL of an archive, without its rows.
+func (r *rehearsal) schemaText(ctx context.Context, path string) (string, error) {
+	file, err := os.CreateTemp("", "pgumbra-structure-")
+	if err != nil {
+		return "", err
+	}
+	if err := file.Close(); err != nil {
+		return "", err
+	}
+	return file.Name(), r.program(ctx, filepath.Base(path), "pg_restore", "--schema-only", "-f", file.Name(), path)
+}
+
+// program runs one of PostgreSQL's on a dump.
+func (r *rehearsal) program(ctx context.Context, dump, name string, args ...string) error {
+	path, err := testcontainers.Bin(name)
+	if err != nil {
+		return &StructureError{dump + " needs " + name, err}
+	}
+	cmd := exec.CommandContext(ctx, path, args...)
+	cmd.Env = append(os.Environ(), "LC_ALL=C")
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	if err := cmd.Run(); err != nil && ctx.Err() == nil {
+		return &StructureError{dump + " cannot be restored", errors.New(lastLines(stderr.String()))}
+	}
+	return ctx.Err()
+}
+
+func lastLines(s string) string { return s[max(0, len(s)-1000):] }
+
+var (
+	dumpedFrom = regexp.MustCompile(`^-- Dumped from database version (\d+)`)
+	dumpedRole = regexp.MustCompile(`(?:OWNER TO|\bTO|\bFROM|FOR ROLE|AUTHORIZATION) ("(?:[^"]|"")+"|[a-z_][a-z0-9_$]*)(?:,|;| WITH| IN SCHEMA|$)`)
+	speaksRole = regexp.MustCompile(`^(?:ALTER|GRANT|REVOKE|CREATE (?:SCHEMA|POLICY))\b`)
+)
+
+// prepareFor makes the roles that a dump names, and refuses one of a newer server.
+func (r *rehearsal) prepareFor(ctx context.Context, dump, path string) error {
+	file, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = file.Close() }()
+	roles := map[string]bool{}
+	lines := bufio.NewReaderSize(file, 1<<16)
+	for {
+		line, err := lines.ReadString('\n')
+		if m := dumpedFrom.FindStringSubmatch(line); m != nil {
+			if from, own := leading(m[1]), leading(r.result.Server); from > own {
+				return &StructureError{fmt.Sprintf("%s is of PostgreSQL %d, the disposable server is %d", filepath.Base(dump), from, own), fmt.Errorf("--server-version %d takes another one", from)}
+			}
+		}
+		if speaksRole.MatchString(line) {
+			for _, m := range dumpedRole.FindAllStringSubmatch(line, -1) {
+				roles[m[1]] = true
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return r.execute(ctx, func(conn *pgx.Conn) error {
+		for role := range roles {
+			_, err := conn.Exec(ctx, "CREATE ROLE "+role) // there already, or PUBLIC: as good
+			if err != nil && pg.State(err) == "" {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// versionFound is production's version: what the plan file says, else what the
+// version table holds at the place it was taken from.
+func (r *rehearsal) versionFound(ctx context.Context, dsn string) error {
+	if from := r.given.Migrations.From; from != nil {
+		r.window.from = *from
+		return nil
+	}
+	var dirty bool
+	fail := func(message string) error {
+		return &plans.FileError{File: r.given.Path, Line: r.given.Line("migrations.from"), Message: message, Fix: "write the number of the last migration that production has: migrations.from"}
+	}
+	name, err := r.versionTable(ctx, dsn)
+	if err != nil {
+		return fail("no version table was found")
+	}
+	conn, err := pgx.Connect(ctx, dsn)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	err = conn.QueryRow(ctx, "SELECT version, dirty FROM "+name.Quoted()).Scan(&r.window.from, &dirty)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return fail("the version table is empty")
+	case err != nil:
+		return fmt.Errorf("read the version: %w", err)
+	case dirty:
+		return fail(fmt.Sprintf("version %d is dirty: the last migration failed", r.window.from))
+	}
+	return nil
+}
+
+// sample takes rows of production's into the disposable database.
+func (r *rehearsal) sample(ctx context.Context) error {
+	masks := map[pg.Name]map[string]string{}
+	for _, t := range r.given.Tables {
+		for column, e := range t.Mask {
+			if masks[t.Name] == nil {
+				masks[t.Name] = map[string]string{}
+			}
+			masks[t.Name][column] = e.SQL
+		}
+	}
+	tables, err := planner.SampleRows(ctx, planner.Sample{DSN: r.given.Production.DSN, Schemas: r.given.Production.Schemas, Leave: r.twin.version,
+		Rows: int(r.given.Rehearse.Rows), Masks: masks})
+	if err != nil {
+		return err
+	}
+	to, err := pg.Connect(ctx, r.file.Production.DSN, pg.Options{Component: "sample", Settings: map[string]string{"session_replication_role": "replica"}})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = to.Close(context.WithoutCancel(ctx)) }()
+	for _, t := range tables {
+		if err := r.put(ctx, to, t); err != nil {
+			return err
+		}
+	}
+	look, err := catalog.Read(ctx, to)
+	if err != nil {
+		return err
+	}
+	at, err := standing(ctx, r.given.Production.DSN)
+	if err != nil {
+		return fmt.Errorf("production: %w", err)
+	}
+	if err := (twin{sequences: at}).setSequences(ctx, to, look); err != nil {
+		return err
+	}
+	_, err = to.Exec(ctx, "ANALYZE")
+	return err
+}
+
+func (r *rehearsal) put(ctx context.Context, to *pgx.Conn, t planner.Sampled) error {
+	r.result.Data.Tables = append(r.result.Data.Tables, generate.Filled{Table: t.Name, Rows: t.Count})
+	if t.Cut != "" {
+		r.result.Notes = append(r.result.Notes, fmt.Sprintf("of %s rows may be missing that others refer to: %s", t.Name, t.Cut))
+	}
+	if len(t.Rows) == 0 {
+		return nil
+	}
+	_, err := to.PgConn().CopyFrom(ctx, bytes.NewReader(t.Rows), pg.CopyFrom(t.Name.Quoted(), t.Columns, pg.Text))
+	if pg.State(err) == pg.UniqueViolation || pg.State(err) == pg.CheckViolation {
+		return &StructureError{"the masked rows of " + t.Name.String() + " break a constraint: correct its mask", err}
+	}
+	if err != nil {
+		return fmt.Errorf("put the rows of %s: %w", t.Name, err)
+	}
+	return nil
+}
+
+// from is where the structure comes from.
+func (r *rehearsal) from() origin {
+	switch {
+	case r.o.Dump != "":
+		return fromDump
+	case r.given.Production.DSN != "":
+		return fromProduction
+	}
+	return fromMigrations
+}
+
+// origin is where structure and rows come from, as reports say it.
+type origin string
+
+const (
+	fromMigrations origin = "generated"
+	fromProduction origin = "a sample of production's"
+	fromDump       origin = "of the dump"
+)
