@@ -157,7 +157,8 @@ func (r *rehearsal) rows(ctx context.Context) error {
 		return err
 	}
 	options := generate.Options{Seed: r.o.Seed, Rules: r.rules(), Leave: []pg.Name{r.twin.version}}
-	r.clients = &workload.Clients{DSN: r.file.Production.DSN, Schemas: r.file.Production.Schemas, Number: r.file.Rehearse.Clients, Generate: options}
+	r.clients = &workload.Clients{DSN: r.file.Production.DSN, Schemas: r.file.Production.Schemas, Number: r.file.Rehearse.Clients, Generate: options,
+		Recycled: r.file.Cutover.RecycleSessions == "idle"}
 	r.result.Traffic.Clients = r.clients.Number
 	fill := func(ctx context.Context) error { return r.generate(ctx, options) }
 	if r.from() == fromProduction {

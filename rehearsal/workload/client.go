@@ -91,7 +91,7 @@ func (c *client) once(ctx context.Context) error {
 		return errors.New("there is no table to work on")
 	}
 	a := c.choose(known)
-	swapped, err := c.run(ctx, known, a)
+	swapped, err := c.run(ctx, a)
 	if err == nil {
 		c.count(a, swapped)
 		return nil
@@ -102,7 +102,7 @@ func (c *client) once(ctx context.Context) error {
 // errNothing rolls back what is not to be committed.
 var errNothing = errors.New("rolled back on purpose")
 
-func (c *client) run(ctx context.Context, known knowledge, a act) (swapped bool, err error) {
+func (c *client) run(ctx context.Context, a act) (swapped bool, err error) {
 	err = pg.ReadCommitted(ctx, c.conn, func(tx pgx.Tx) error {
 		for _, s := range a.steps {
 			if s.pause > 0 {
@@ -121,7 +121,7 @@ func (c *client) run(ctx context.Context, known knowledge, a act) (swapped bool,
 		if a.end == reads {
 			return nil
 		}
-		if swapped, err = c.swapped(ctx, tx, known, a); err != nil {
+		if swapped, err = c.swapped(ctx, tx, a); err != nil {
 			return err
 		}
 		if a.end == rollsBack || swapped && !c.of.commits.Load() {
@@ -135,16 +135,22 @@ func (c *client) run(ctx context.Context, known knowledge, a act) (swapped bool,
 	return swapped, err
 }
 
-// swapped reports whether the table's name leads to another table than it did
-// when the structure was first learned. Who has written to a table knows it for
-// the whole transaction: the fence waits for its end.
-func (c *client) swapped(ctx context.Context, db pg.Querier, known knowledge, a act) (bool, error) {
-	if known.edition > 1 {
-		return true, nil
-	}
+// swapped reports whether the table's name leads to another table than it did when
+// the clients began. Who has written to a table knows it for the whole transaction:
+// the fence waits for its end.
+func (c *client) swapped(ctx context.Context, db pg.Querier, a act) (bool, error) {
+	oid, err := c.leadsTo(ctx, db, a)
+	return oid != c.of.first[a.on.table.Name], err
+}
+
+// leadsTo is the table of that name now; 0: there is none.
+func (c *client) leadsTo(ctx context.Context, db pg.Querier, a act) (uint32, error) {
 	var oid *uint32
 	err := db.QueryRow(ctx, "SELECT to_regclass($1)::oid", a.on.table.Name.Quoted()).Scan(&oid)
-	return err == nil && (oid == nil || *oid != a.on.table.OID()), err
+	if err != nil || oid == nil {
+		return 0, err
+	}
+	return *oid, nil
 }
 
 func (c *client) took(d time.Duration) {
@@ -180,15 +186,15 @@ func (c *client) judge(ctx context.Context, known knowledge, a act, err error) e
 		to(&c.of.counts)
 	}
 	switch {
-	case state == pg.SerializationFailure, state == pg.DeadlockDetected:
+	case state == pg.SerializationFailure, state == pg.DeadlockDetected, c.of.Recycled && c.conn.IsClosed():
 		add(func(n *Counts) { n.Repeated++ })
 		return nil
 	case slices.Contains([]string{"22", "23", "P0"}, class):
 		add(func(n *Counts) { n.Refused++ })
 		return nil
 	case class == "42", class == "0A", class == "3F":
-		swapped, look := c.swapped(ctx, c.conn, known, a)
-		if look != nil || !swapped {
+		oid, look := c.leadsTo(ctx, c.conn, a)
+		if look != nil || oid == a.on.table.OID() {
 			break
 		}
 		add(func(n *Counts) { n.Broken[a.on.table.Name.String()+": "+pg.Message(err)]++ })

@@ -31,9 +31,11 @@ type Clients struct {
 	Number   int
 	Generate generate.Options // how values are made
 	Think    time.Duration    // between two transactions of a client; default 2 ms
+	Recycled bool             // idle sessions are ended after the swap, as the plan file asks
 
 	commits  atomic.Bool // after the swap too
 	known    knowledge
+	first    map[pg.Name]uint32 // the tables when they began
 	learning sync.Mutex
 
 	mu     sync.Mutex
@@ -90,8 +92,14 @@ func (c *Clients) ForgetLongest() {
 
 // Learn reads the structure and some rows' keys. [Clients.Run] needs it.
 func (c *Clients) Learn(ctx context.Context) error {
-	c.counts.Broken, c.counts.Failed = map[string]int64{}, map[string]int64{}
-	return c.learn(ctx, 0)
+	c.counts.Broken, c.counts.Failed, c.first = map[string]int64{}, map[string]int64{}, map[pg.Name]uint32{}
+	if err := c.learn(ctx, 0); err != nil {
+		return err
+	}
+	for _, u := range c.known.usages {
+		c.first[u.table.Name] = u.table.OID()
+	}
+	return nil
 }
 
 // Run keeps the clients busy until the context ends. What they meet with is
