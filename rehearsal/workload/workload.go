@@ -18,6 +18,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/cenkalti/backoff/v5"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pgumbra/pgumbra/internal/pg"
@@ -138,23 +139,35 @@ type usage struct {
 const sampled = 400 // rows of a table whose keys clients know
 
 // learn reads the structure unless somebody did since the edition that found it
-// changed.
+// changed. What is dropped after the swap while the catalogs are read makes a read
+// fail; the next one succeeds.
 func (c *Clients) learn(ctx context.Context, since int) error {
 	c.learning.Lock()
 	defer c.learning.Unlock()
 	if c.known.edition > since {
 		return nil
 	}
-	conn, err := pg.Connect(ctx, c.DSN, pg.Options{Component: "clients"})
+	pause := backoff.WithBackOff(backoff.NewConstantBackOff(100 * time.Millisecond))
+	k, err := backoff.Retry(ctx, func() (knowledge, error) { return c.read(ctx) }, pause, backoff.WithMaxTries(20))
 	if err != nil {
 		return err
+	}
+	k.edition = since + 1
+	c.known = k
+	return nil
+}
+
+func (c *Clients) read(ctx context.Context) (k knowledge, err error) {
+	conn, err := pg.Connect(ctx, c.DSN, pg.Options{Component: "clients"})
+	if err != nil {
+		return k, err
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
 	m, err := generate.Read(ctx, conn, c.Generate)
 	if err != nil {
-		return err
+		return k, err
 	}
-	k := knowledge{edition: since + 1, tuples: map[string][][]*string{}}
+	k.tuples = map[string][][]*string{}
 	for _, t := range m.Tables {
 		if !slices.Contains(c.Schemas, t.Name.Schema) || len(t.Columns) == 0 {
 			continue
@@ -162,18 +175,17 @@ func (c *Clients) learn(ctx context.Context, since int) error {
 		u := newUsage(m, t)
 		if len(t.Key) > 0 {
 			if u.rows, err = t.Sample(ctx, conn, t.Key, sampled); err != nil {
-				return err
+				return k, err
 			}
 		}
 		for _, f := range u.foreign {
 			if k.tuples[tupleID(f)], err = f.To.Sample(ctx, conn, f.RefColumns, sampled); err != nil {
-				return err
+				return k, err
 			}
 		}
 		k.usages = append(k.usages, u)
 	}
-	c.known = k
-	return nil
+	return k, nil
 }
 
 func tupleID(f generate.Foreign) string {
