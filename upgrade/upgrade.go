@@ -159,6 +159,9 @@ func (s *seat) lease(ctx context.Context, file *planfile.File) (l *lease.Lease, 
 
 func (s *seat) runOnce(ctx context.Context, file *planfile.File, o Options) error {
 	l, err := s.lease(ctx, file)
+	if o.Cutover && isSwapped(ctx, file, err) {
+		return errStop
+	}
 	if err != nil {
 		return err
 	}
@@ -174,6 +177,22 @@ func (s *seat) runOnce(ctx context.Context, file *planfile.File, o Options) erro
 		l.KeepSeat()
 	}
 	return err
+}
+
+// isSwapped: another process leads the watch of a run that has been cut over, which
+// leaves nothing to do for who wants a cutover.
+func isSwapped(ctx context.Context, file *planfile.File, err error) bool {
+	var led *lease.ErrLed
+	if !errors.As(err, &led) {
+		return false
+	}
+	conn, err := pg.Connect(ctx, file.Production.DSN, pg.Options{Component: "leader"})
+	if err != nil {
+		return false
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	run, err := control.Look(ctx, conn, file.Name)
+	return err == nil && run.Phase.Swapped()
 }
 
 // recordFailure notes in the run's row what ended it, for status. Nothing is
