@@ -95,6 +95,7 @@ func (s *standby) watch(ctx context.Context) (l *lease.Lease, run *control.Run, 
 	if err != nil {
 		return nil, nil, "", err
 	}
+	s.met = true
 	defer func() {
 		if l == nil {
 			s.forget(ctx, w.Conn(), run)
@@ -140,7 +141,6 @@ func (s *standby) look(ctx context.Context, w *lease.Watch) (*lease.Lease, *cont
 		default:
 			s.seen = true
 		}
-		s.met = true
 		select {
 		case <-ctx.Done():
 			return nil, run, "", ctx.Err()

@@ -1,7 +1,8 @@
 -- Processes that wait to lead a run, each with what it says of itself about once a
--- second: what would keep it from leading, or make it lead otherwise.
+-- second: what would keep it from leading, or make it lead otherwise. No foreign
+-- key: it would wait for a leader that stands still with the run's row locked.
 CREATE TABLE IF NOT EXISTS pgumbra.standby (
-    run_id            bigint NOT NULL REFERENCES pgumbra.run ON DELETE CASCADE,
+    run_id            bigint NOT NULL,
     host              text NOT NULL,
     pid               integer NOT NULL,
     since             timestamptz NOT NULL DEFAULT clock_timestamp(),
