@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -112,6 +113,10 @@ func (w *worker) agreeOnPositions(ctx context.Context) error {
 func (w *worker) noteTakeover(ctx context.Context, cause lease.Cause, tables int) error {
 	if cause == "" {
 		return nil
+	}
+	self := control.Standby{Host: lease.Hostname(), PID: os.Getpid()}
+	if err := control.ForgetStandby(ctx, w.sides.Production, w.run, self, lease.LiveFor); err != nil {
+		return err
 	}
 	w.log.Info("leading; the record agrees with the servers", "phase", string(w.run.Phase), "captured", tables)
 	return control.Event(ctx, w.sides.Production, w.run, control.TakenOver, map[string]any{"because": string(cause), "captured": tables})

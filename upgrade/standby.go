@@ -45,6 +45,7 @@ func Standby(ctx context.Context, file *planfile.File, o Options) error {
 			return err
 		}
 		o.Log.Warn("taking the lead", "because", string(cause), "phase", string(run.Phase))
+		s.closeShadow()
 		err = lead(ctx, file, o, &seat{id: run.ID, given: l, cause: cause})
 		var led *lease.ErrLed
 		if !errors.As(err, &led) && !errors.Is(err, control.ErrDeposed) {
