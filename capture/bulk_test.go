@@ -116,7 +116,7 @@ func TestBulkStatementsLeaveImagesOut(t *testing.T) {
 	f := newFixture(t, orders, plans.Source{Name: named("shop", "orders"), Tracked: []string{"total"}})
 	f.install()
 	f.exec(fmt.Sprintf(`INSERT INTO shop.orders (id, total) SELECT i, i FROM generate_series(101, %d) i`, 100+imagesAtOnce+7))
-	j := Forward(f.run, f.source(0)).Name().Quoted()
+	j := JournalOf(f.run, f.source(0)).Name().Quoted()
 	got := f.one(`SELECT concat_ws(' ', count(*), count(img), count(DISTINCT seq), count(DISTINCT k_0), count(t_0), count(DISTINCT xid),
 		max(seq) FILTER (WHERE img IS DISTINCT FROM NULL) < min(seq) FILTER (WHERE img IS NOT DISTINCT FROM NULL)) FROM ` + j)
 	if want := fmt.Sprintf("%[1]d %[2]d %[3]d %[1]d %[1]d 1 t", imagesAtOnce+7, imagesAtOnce, imagesAtOnce+1); got != want {

@@ -83,7 +83,7 @@ type fingerprint struct {
 // at the current catalog state rather than at the caller's snapshot's where the
 // two differ for deparsed definitions; no lock on the table. No change: nil.
 func Check(ctx context.Context, db pg.Querier, run *control.Run, src *plans.Source) ([]Change, error) {
-	return check(ctx, db, Forward(run, src), src.OID)
+	return check(ctx, db, JournalOf(run, src), src.OID)
 }
 
 // check asks for both sides at once: it is called for each table again and again.
@@ -212,6 +212,6 @@ func Accept(ctx context.Context, db pg.Beginner, run *control.Run, src *plans.So
 				return fmt.Errorf("%w: %s\n%s", ErrChanged, src.Name, c.Detail)
 			}
 		}
-		return record(ctx, tx, Forward(run, src), src.OID)
+		return record(ctx, tx, JournalOf(run, src), src.OID)
 	})
 }

@@ -29,7 +29,7 @@ func TestJournalsAreFreedBeneathClients(t *testing.T) {
 	}
 	f.must(Free(f.ctx, f.pool, f.run, quiet()))
 	const journals = `SELECT string_agg(relname, ' ') FROM pg_class WHERE relname ~ '^journal_[0-9]+_[0-9]+$'`
-	if got := f.one(journals); got != Forward(f.run, f.source(0)).Name().Name {
+	if got := f.one(journals); got != JournalOf(f.run, f.source(0)).Name().Name {
 		t.Errorf("journals %s", got)
 	}
 	_, err = open.Exec(f.ctx, `UPDATE shop.orders SET total = 2 WHERE id = 2; COMMIT`)

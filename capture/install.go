@@ -114,7 +114,7 @@ func (in *installer) source(ctx context.Context, src *plans.Source) error {
 	if err != nil || kept {
 		return err
 	}
-	t, err := forwardTarget(ctx, in.pool, in.run, src)
+	t, err := sourceTarget(ctx, in.pool, in.run, src)
 	if err == nil {
 		err = t.sameMembers(src)
 	}
@@ -148,7 +148,7 @@ func (in *installer) keeps(ctx context.Context, src *plans.Source) (bool, error)
 		if in.run.Phase != control.Building && in.run.Phase != control.Capturing {
 			return false, fmt.Errorf("%w: %s\n%s", ErrChanged, src.Name, c.Detail)
 		}
-		return false, dropTable(ctx, in.locks, in.run, Forward(in.run, src))
+		return false, dropTable(ctx, in.locks, in.run, JournalOf(in.run, src))
 	}
 	return true, nil
 }
@@ -246,7 +246,7 @@ func memberNames(members []plans.Member) []pg.Name {
 // the structure is [ErrChanged].
 func Repair(ctx context.Context, pool *pgxpool.Pool, run *control.Run, src *plans.Source) error {
 	in := newInstaller(pool, run, slog.New(slog.DiscardHandler))
-	t, err := forwardTarget(ctx, pool, run, src)
+	t, err := sourceTarget(ctx, pool, run, src)
 	if err == nil {
 		err = t.sameMembers(src)
 	}

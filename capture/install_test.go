@@ -56,7 +56,7 @@ func TestInstallCompletesWhatWasBegun(t *testing.T) {
 	f := newFixture(t, orders+tree, plans.Source{Name: named("shop", "orders")}, plans.Source{Name: named("p", "root"), Kind: plans.Partitioned})
 	in := newInstaller(f.pool, f.run, quiet())
 	f.must(in.base(f.ctx))
-	target, err := forwardTarget(f.ctx, f.pool, f.run, f.source(0))
+	target, err := sourceTarget(f.ctx, f.pool, f.run, f.source(0))
 	f.must(err)
 	f.must(in.prepare(f.ctx, target)) // and killed
 	f.install()
@@ -409,7 +409,7 @@ func TestInstallTakesLargeTreesInPieces(t *testing.T) {
 		INSERT INTO p.root SELECT generate_series(1, 500)`, plans.Source{Name: named("p", "root"), Kind: plans.Partitioned})
 	in := newInstaller(f.pool, f.run, quiet())
 	f.must(in.base(f.ctx))
-	half, err := forwardTarget(f.ctx, f.pool, f.run, f.source(0))
+	half, err := sourceTarget(f.ctx, f.pool, f.run, f.source(0))
 	f.must(err)
 	f.must(in.prepare(f.ctx, half))
 	half.members = half.members[:20]

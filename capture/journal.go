@@ -9,13 +9,13 @@ import (
 	"github.com/pgumbra/pgumbra/plans"
 )
 
-// Direction of capture.
-type Direction string
+// Direction of capture, as pgumbra.captured spells it.
+type Direction = plans.Direction
 
-// The directions, as pgumbra.captured spells them.
+// The directions.
 const (
-	ToShadow Direction = "forward" // production's changes, before the swap
-	ToOld    Direction = "reverse" // the new tables' changes, from the swap on
+	ToShadow = plans.Forward // production's changes, before the swap
+	ToOld    = plans.Back    // the new tables' changes, from the swap on
 )
 
 // The operations a journal row tells of. Op is stored as "char".
@@ -57,10 +57,14 @@ type Journal struct {
 	Image     []string // captured columns that img holds; the others of its type are NULL
 }
 
-// Forward is the journal of a production table.
-func Forward(run *control.Run, src *plans.Source) Journal {
+// JournalOf is the journal of one of the sources of a run's plan, of whichever
+// direction that has.
+func JournalOf(run *control.Run, src *plans.Source) Journal {
 	j := Journal{Run: run.ID, N: src.N, Direction: ToShadow, Table: src.Name,
 		Kind: src.Kind, Record: src.Record, Tracked: src.Tracked}
+	if run.Plan.Backwards() {
+		j.Direction = ToOld
+	}
 	for _, k := range src.Key {
 		j.Keys = append(j.Keys, k.Name)
 	}
@@ -72,30 +76,14 @@ func Forward(run *control.Run, src *plans.Source) Journal {
 	return j
 }
 
-// Reverse is the journal of a shadow table. Its table goes by its name while
-// the shadow is built; after the swap the same table has its final name.
+// Reverse is the journal of a shadow table before the swap: the table goes by its
+// name while the shadow is built. From then on it is a source of the way back, and
+// this is its [JournalOf].
 func Reverse(run *control.Run, t *plans.Table) Journal {
-	j := Journal{Run: run.ID, N: t.N, Direction: ToOld, Table: t.Shadow, Kind: t.Kind}
-	for _, k := range t.Key {
-		j.Keys = append(j.Keys, k.Shadow)
-	}
-	j.Record = reverseRecord(t)
-	if j.HasImage() {
-		for _, c := range t.Columns {
-			j.Image = append(j.Image, c.Shadow)
-		}
-	}
+	back := &control.Run{ID: run.ID, Name: run.Name, Plan: &plans.Plan{Direction: plans.Back}}
+	j := JournalOf(back, run.Plan.SourceAfterSwap(t))
+	j.Table = t.Shadow
 	return j
-}
-
-func reverseRecord(t *plans.Table) plans.Record {
-	switch {
-	case len(t.Key) == 0:
-		return plans.RecordImage
-	case t.Kind == plans.Inherited:
-		return plans.RecordKey
-	}
-	return plans.RecordRow
 }
 
 // Name is the view that readers use: all rows of both tables, in no order.

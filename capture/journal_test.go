@@ -15,8 +15,8 @@ import (
 
 func TestJournalNames(t *testing.T) {
 	t.Parallel()
-	run := &control.Run{ID: 7}
-	j := Forward(run, &plans.Source{N: 3, Record: plans.RecordRow, Key: []plans.KeyColumn{{Name: "b"}, {Name: "a"}},
+	run := &control.Run{ID: 7, Plan: new(plans.Plan)}
+	j := JournalOf(run, &plans.Source{N: 3, Record: plans.RecordRow, Key: []plans.KeyColumn{{Name: "b"}, {Name: "a"}},
 		Tracked: []string{"c"}, Columns: []plans.SourceColumn{{Name: "a"}, {Name: "b"}, {Name: "c"}}})
 	if got := j.Name().Quoted() + j.Tables()[1].Quoted(); got != `"pgumbra"."journal_7_3""pgumbra"."journal_7_3_b"` {
 		t.Error(got)
@@ -181,13 +181,13 @@ func TestRotateKeepsWhatIsToBeProvedAgain(t *testing.T) {
 	_, err := f.pool.Exec(f.ctx, `UPDATE pgumbra.shadow_table SET proved = position, position = pg_current_snapshot()`)
 	f.must(err)
 	f.must(Rotate(f.ctx, f.pool, f.run))
-	if got := f.one(`SELECT count(*) FROM ` + Forward(f.run, f.source(0)).Name().Quoted()); got != "11" {
+	if got := f.one(`SELECT count(*) FROM ` + JournalOf(f.run, f.source(0)).Name().Quoted()); got != "11" {
 		t.Errorf("%s entries left", got)
 	}
 	_, err = f.pool.Exec(f.ctx, `UPDATE pgumbra.shadow_table SET proved = position`)
 	f.must(err)
 	f.must(Rotate(f.ctx, f.pool, f.run))
-	if got := f.one(`SELECT count(*) FROM ` + Forward(f.run, f.source(0)).Name().Quoted()); got != "1" {
+	if got := f.one(`SELECT count(*) FROM ` + JournalOf(f.run, f.source(0)).Name().Quoted()); got != "1" {
 		t.Errorf("%s entries left", got)
 	}
 }
@@ -242,7 +242,7 @@ func TestCheckSeesSilencedFunctions(t *testing.T) {
 		t.Errorf("changes %v", got)
 	}
 	rotateAt := f.source(0)
-	if err := lead(f.ctx, f.pool, f.run, rotateAt, Forward(f.run, rotateAt).Tables()[1]); err == nil {
+	if err := lead(f.ctx, f.pool, f.run, rotateAt, JournalOf(f.run, rotateAt).Tables()[1]); err == nil {
 		t.Error("rotation brought silenced functions back to life")
 	}
 }
@@ -254,7 +254,7 @@ func TestRotateIndexesWhileSomeReaderLags(t *testing.T) {
 	f := ordersFixture(t)
 	f.install()
 	f.shadowOf(0)
-	tables := Forward(f.run, f.source(0)).Tables()
+	tables := JournalOf(f.run, f.source(0)).Tables()
 	indexes := func() string {
 		return f.one(`SELECT string_agg(indexrelid::regclass::text, ' ') FROM pg_index WHERE indrelid IN ($1::regclass, $2::regclass)`, tables[0].Quoted(), tables[1].Quoted())
 	}
@@ -271,7 +271,7 @@ func TestRotateIndexesWhileSomeReaderLags(t *testing.T) {
 	conn := f.ours()
 	_, err := conn.Exec(f.ctx, `SET enable_seqscan = off`)
 	f.must(err)
-	rows, err := conn.Query(f.ctx, "EXPLAIN SELECT seq FROM "+Forward(f.run, f.source(0)).Name().Quoted()+" WHERE "+Unread("'5:5:'::pg_snapshot"))
+	rows, err := conn.Query(f.ctx, "EXPLAIN SELECT seq FROM "+JournalOf(f.run, f.source(0)).Name().Quoted()+" WHERE "+Unread("'5:5:'::pg_snapshot"))
 	f.must(err)
 	plan, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	f.must(err)

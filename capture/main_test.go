@@ -151,7 +151,7 @@ type follower struct {
 
 func (f *fixture) follow(n int) *follower {
 	f.Helper()
-	w := &follower{fixture: f, j: Forward(f.run, f.source(n)), rows: map[string]string{}, bag: map[string]int{}}
+	w := &follower{fixture: f, j: JournalOf(f.run, f.source(n)), rows: map[string]string{}, bag: map[string]int{}}
 	w.table = w.j.Table.Quoted()
 	if w.j.Kind == plans.Inherited {
 		w.table = "ONLY " + w.table

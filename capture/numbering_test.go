@@ -54,7 +54,7 @@ func TestLastvalIsTheClients(t *testing.T) {
 			for _, d := range drawing {
 				f.exec(fmt.Sprintf(`%s; DO $$ BEGIN IF lastval() <> currval(%s) THEN RAISE '%% is not %%', lastval(), currval(%[2]s); END IF; END $$`, d.statement, "'"+d.last+"'"))
 			}
-			j := Forward(f.run, f.source(0))
+			j := JournalOf(f.run, f.source(0))
 			if name == "reverse" {
 				j.Direction = ToOld
 			}
@@ -72,7 +72,7 @@ func (f *fixture) captureReverse() {
 	f.must(in.base(f.ctx))
 	f.must(Guard(f.ctx, f.pool, f.run, ToOld))
 	for i := range f.run.Plan.Sources {
-		j := Forward(f.run, f.source(i))
+		j := JournalOf(f.run, f.source(i))
 		j.Direction = ToOld
 		t, err := readTarget(f.ctx, f.pool, f.run, j, f.source(i).OID)
 		f.must(err)
@@ -90,7 +90,7 @@ func TestEntriesOfATransactionAreInOrder(t *testing.T) {
 	f.exec(`BEGIN; INSERT INTO shop.log SELECT i FROM generate_series(1, 2500) i; INSERT INTO shop.log VALUES (2501), (2502); SAVEPOINT a;
 		INSERT INTO shop.log VALUES (0); ROLLBACK TO a; INSERT INTO shop.log VALUES (2503); COMMIT`)
 	got := f.one(`SELECT concat_ws(' ', count(*), count(DISTINCT seq), bool_and(n = place)) FROM (
-		SELECT seq, (img).n, row_number() OVER (ORDER BY seq) AS place FROM ` + Forward(f.run, f.source(0)).Name().Quoted() + `) e`)
+		SELECT seq, (img).n, row_number() OVER (ORDER BY seq) AS place FROM ` + JournalOf(f.run, f.source(0)).Name().Quoted() + `) e`)
 	if got != "2503 2503 t" {
 		t.Errorf("entries, numbers, in order: %s", got)
 	}
@@ -142,7 +142,7 @@ func TestJournalsOfASequenceGoOn(t *testing.T) {
 // sequencedScript makes a source's journal and functions as an older pgumbra did.
 func (f *fixture) sequencedScript(n int) string {
 	f.Helper()
-	t, err := forwardTarget(f.ctx, f.pool, f.run, f.source(n))
+	t, err := sourceTarget(f.ctx, f.pool, f.run, f.source(n))
 	f.must(err)
 	t.sequenced = true
 	journal, err := t.journalScript()

@@ -17,11 +17,6 @@ import (
 	"github.com/pgumbra/pgumbra/plans"
 )
 
-// reversed reports whether a shadow table's changes are kept for going back:
-// what was copied or derived from production. Tables that production never had
-// have nowhere to go back to.
-func reversed(t *plans.Table) bool { return t.Feed == plans.Copied || t.Feed == plans.Derived }
-
 // PrepareReverse makes the reverse journals, functions and triggers in the
 // shadow's database (pool), on the shadow tables, under their names while the shadow is built. The triggers stay
 // silent for sessions of ours, and nobody else
@@ -99,7 +94,7 @@ func (in *installer) unprepared(ctx context.Context) ([]*plans.Table, error) {
 	}
 	var missing []*plans.Table
 	for i := range in.run.Plan.Tables {
-		if t := &in.run.Plan.Tables[i]; reversed(t) && !slices.Contains(ready, t.N) {
+		if t := &in.run.Plan.Tables[i]; t.Captured() && !slices.Contains(ready, t.N) {
 			missing = append(missing, t)
 		}
 	}

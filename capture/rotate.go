@@ -33,7 +33,7 @@ func Size(ctx context.Context, db pg.Querier, run *control.Run) (bytes int64, er
 	return bytes, nil
 }
 
-// Rotate keeps the journals of production's tables small: it empties the table
+// Rotate keeps the journals of the plan's sources small: it empties the table
 // that triggers no longer write to once every reader has applied all of it, and
 // leads the triggers over to the empty one when the other has grown. Neither
 // touches a table of the user's. A journal that is busy is left for next time.
@@ -49,7 +49,7 @@ func Rotate(ctx context.Context, pool *pgxpool.Pool, run *control.Run) error {
 	}
 	for i := range run.Plan.Sources {
 		src := &run.Plan.Sources[i]
-		tables := Forward(run, src).Tables()
+		tables := JournalOf(run, src).Tables()
 		a, b := sizes[tables[0].Name], sizes[tables[1].Name]
 		if min(a, b) == 0 && max(a, b) < rotateAt {
 			continue
@@ -62,7 +62,7 @@ func Rotate(ctx context.Context, pool *pgxpool.Pool, run *control.Run) error {
 }
 
 func rotate(ctx context.Context, pool *pgxpool.Pool, run *control.Run, src *plans.Source, sizes map[string]int64) error {
-	j := Forward(run, src)
+	j := JournalOf(run, src)
 	active, err := activeTable(ctx, pool, j)
 	if err != nil {
 		return err
@@ -80,11 +80,11 @@ func rotate(ctx context.Context, pool *pgxpool.Pool, run *control.Run, src *plan
 	return lead(ctx, pool, run, src, other)
 }
 
-// heapSizes are the sizes of the forward journals' tables in bytes, by name.
+// heapSizes are the sizes of the tables of a direction's journals in bytes, by name.
 func heapSizes(ctx context.Context, db pg.Querier, run *control.Run) (map[string]int64, error) {
 	rows, err := db.Query(ctx, `SELECT c.relname, COALESCE(pg_catalog.pg_relation_size(c.oid), 0)
 		FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-		WHERE n.nspname = 'pgumbra' AND c.relkind = 'r' AND c.relname ~ $1`, fmt.Sprintf(`^journal_%d_[0-9]+_[ab]$`, run.ID))
+		WHERE n.nspname = 'pgumbra' AND c.relkind = 'r' AND c.relname ~ $1`, "^"+JournalOf(run, new(plans.Source)).viewPrefix()+"[0-9]+_[ab]$")
 	if err != nil {
 		return nil, err
 	}
@@ -116,11 +116,11 @@ func activeTable(ctx context.Context, db pg.Querier, j Journal) (pg.Name, error)
 // lead makes the triggers write to another table of the journal, by replacing
 // their functions' bodies: no lock on the captured table.
 func lead(ctx context.Context, pool *pgxpool.Pool, run *control.Run, src *plans.Source, to pg.Name) error {
-	t, err := forwardTarget(ctx, pool, run, src)
+	t, err := sourceTarget(ctx, pool, run, src)
 	if err != nil {
 		return err
 	}
-	if err := Guard(ctx, pool, run, ToShadow); err != nil {
+	if err := Guard(ctx, pool, run, t.Direction); err != nil {
 		return err
 	}
 	err = pg.ReadCommitted(ctx, pool, func(tx pgx.Tx) error {

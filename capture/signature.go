@@ -6,6 +6,7 @@ import (
 
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans"
 )
 
 // Signature is a hash over the catalog rows of all captured tables, by their
@@ -14,6 +15,7 @@ import (
 // as it is what it was before a clean Check, nothing has changed since. Takes
 // no lock on the tables.
 func Signature(ctx context.Context, db pg.Querier, run *control.Run) (string, error) {
+	j := JournalOf(run, new(plans.Source))
 	var members []uint32
 	for _, src := range run.Plan.Sources {
 		members = append(members, src.OID)
@@ -42,9 +44,9 @@ func Signature(ctx context.Context, db pg.Querier, run *control.Run) (string, er
 			UNION ALL SELECT 'r' || r.oid || '.' || r.xmin FROM pg_catalog.pg_rewrite r JOIN member m ON m.oid = r.ev_class
 			UNION ALL SELECT 's' || s.oid || '.' || s.xmin FROM pg_catalog.pg_statistic_ext s JOIN member m ON m.oid = s.stxrelid
 			UNION ALL SELECT 'f' || f.oid || '.' || f.xmin FROM pg_catalog.pg_proc f
-				WHERE f.pronamespace = 'pgumbra'::regnamespace AND pg_catalog.starts_with(f.proname::text, 'forward_') -- others are made for the swap
+				WHERE f.pronamespace = 'pgumbra'::regnamespace AND pg_catalog.starts_with(f.proname::text, $3) -- others are made for the swap
 			UNION ALL SELECT 'closed' || pg_catalog.pg_sequence_last_value(pg_catalog.to_regclass($2))
-		) AS parts(part)`, members, fullName(run.ID, ToShadow).Quoted()).Scan(&signature)
+		) AS parts(part)`, members, fullName(run.ID, j.Direction).Quoted(), prefixOf(run, j.Direction)).Scan(&signature)
 	if err != nil {
 		return "", fmt.Errorf("sign the captured tables: %w", err)
 	}

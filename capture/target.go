@@ -75,11 +75,11 @@ func oidsOf(members []plans.Member) []uint32 {
 //go:embed columns.sql
 var columnsSQL string
 
-// forwardTarget reads a source as production has it now and compares it with
+// sourceTarget reads a source as production has it now and compares it with
 // the plan: another table of that name, or other columns or partitions, would
 // be captured wrongly.
-func forwardTarget(ctx context.Context, db pg.Querier, run *control.Run, src *plans.Source) (*target, error) {
-	t, err := readTarget(ctx, db, run, Forward(run, src), src.OID)
+func sourceTarget(ctx context.Context, db pg.Querier, run *control.Run, src *plans.Source) (*target, error) {
+	t, err := readTarget(ctx, db, run, JournalOf(run, src), src.OID)
 	if err != nil {
 		return nil, err
 	}

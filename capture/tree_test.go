@@ -98,7 +98,7 @@ func TestJournalNamesTruncatedPartition(t *testing.T) {
 	f := newFixture(t, tree, plans.Source{Name: named("p", "root"), Kind: plans.Partitioned})
 	f.install()
 	f.exec(`TRUNCATE p.l; TRUNCATE p.root`)
-	got := f.one(`SELECT string_agg(COALESCE(member::regclass::text, 'all'), ' ' ORDER BY seq) FROM ` + Forward(f.run, f.source(0)).Name().Quoted() + ` WHERE op = 't'`)
+	got := f.one(`SELECT string_agg(COALESCE(member::regclass::text, 'all'), ' ' ORDER BY seq) FROM ` + JournalOf(f.run, f.source(0)).Name().Quoted() + ` WHERE op = 't'`)
 	if !strings.HasPrefix(got, "p.l ") || strings.Count(got, "all") != 1 {
 		t.Errorf("truncated: %s", got)
 	}

@@ -12,6 +12,10 @@ import (
 // the scratch database. It is made once, stored with the run as JSON, and never
 // inferred again: each later command reads the stored one.
 type Plan struct {
+	// Direction that rows go; empty: [Forward]. A way back is never stored: see
+	// [Plan.Inverse].
+	Direction Direction `json:"-"`
+
 	Format      int    `json:"format,omitempty"` // [Format] of whoever made it; see [Decode]
 	Run         string `json:"run"`
 	FromVersion *int64 `json:"from_version"` // nil: production has no version
@@ -193,7 +197,11 @@ type Table struct {
 	Source     int     `json:"source"`
 	Production pg.Name `json:"production"`
 	// Where filters the production rows; SQL over the production row. Empty: all.
-	Where   string   `json:"where,omitempty"`
+	Where string `json:"where,omitempty"`
+	// Own, SQL over the table's own row, are the rows that replay has to do with; the
+	// others are nobody's to write or compare. Empty: all. Of a way back alone: rows
+	// that a filter has kept from the new table stay as they are.
+	Own     string   `json:"-"`
 	Columns []Column `json:"columns"`
 	// Key pairs each of the source's key columns with the shadow column that
 	// holds it. Of a derived table: its own key, Production empty.
@@ -234,7 +242,11 @@ type Column struct {
 	Origin ColumnOrigin `json:"source"`
 	// Volatile: made by the shadow's own default once per key, then kept by
 	// replay and left out of hashes. Expression is empty.
+	// On a way back the Expression, if there is one, is for rows that are new there.
 	Volatile bool `json:"volatile,omitempty"`
+	// Uncompared, of a way back alone: left out of hashes, since the old value may be
+	// one that cannot be made of the new one.
+	Uncompared bool `json:"-"`
 	// Looks: the expression reads other tables too, those of the table's Watches.
 	Looks bool `json:"looks_up,omitempty"`
 	// Generated columns are never written and left out of hashes.

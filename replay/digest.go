@@ -42,7 +42,7 @@ func (f *feed) digestOf(value func(plans.Column) string, key func(i int) string,
 		return "pg_catalog.hashtextextended(" + image + ", 0)"
 	}
 	var parts, rest []string
-	for _, c := range f.written() {
+	for _, c := range f.compared() {
 		if part := shortBytesOf(c.Type, value(c)); part != "" {
 			parts = append(parts, part)
 		} else {
@@ -58,7 +58,7 @@ func (f *feed) digestOf(value func(plans.Column) string, key func(i int) string,
 // asText reports whether digests are made of the rows' text: between two servers,
 // whose hashes of the same value need not be the same, and of rows that no key
 // tells apart.
-func (f *feed) asText() bool { return f.remote || f.byImage() || len(f.written()) == 0 }
+func (f *feed) asText() bool { return f.remote || f.byImage() || len(f.compared()) == 0 }
 
 // seed is the key of a row as a number.
 func (f *feed) seed(key func(i int) string) string {

@@ -171,7 +171,7 @@ func (f *feed) copied(run *control.Run) error {
 		return fmt.Errorf("the plan has no source %d", f.t.Source)
 	}
 	f.src = &sources[f.t.Source]
-	f.journal = capture.Forward(run, f.src)
+	f.journal = capture.JournalOf(run, f.src)
 	f.frozen = f.src.Frozen
 	f.addMembers(f.src)
 	if f.src.Record == plans.RecordImage {
@@ -200,7 +200,7 @@ func (f *feed) addLookup(run *control.Run, src *plans.Source, w plans.Watch) err
 	if src.Frozen {
 		return nil
 	}
-	l := looked{journal: capture.Forward(run, src), reach: *w.Reach}
+	l := looked{journal: capture.JournalOf(run, src), reach: *w.Reach}
 	for _, c := range w.Columns {
 		entry := l.journal.ColumnOf(c.Column)
 		if entry == "" {
@@ -221,7 +221,7 @@ func (f *feed) addAncestor(run *control.Run, src *plans.Source) error {
 	if src.Frozen {
 		return nil
 	}
-	a := ancestor{journal: capture.Forward(run, src)}
+	a := ancestor{journal: capture.JournalOf(run, src)}
 	for _, k := range f.src.Key {
 		column := a.journal.ColumnOf(k.Name)
 		switch {
@@ -260,7 +260,7 @@ func (f *feed) addWatch(run *control.Run, src *plans.Source, columns []plans.Wat
 	if src.Frozen {
 		return nil
 	}
-	made := watch{journal: capture.Forward(run, src)}
+	made := watch{journal: capture.JournalOf(run, src)}
 	for _, c := range columns {
 		one, err := f.watched(made.journal, src, c)
 		if err != nil {
@@ -341,6 +341,24 @@ func (f *feed) written() []plans.Column {
 	return slices.DeleteFunc(slices.Clone(f.t.Columns), func(c plans.Column) bool {
 		return c.Generated || c.Volatile || c.Expression == ""
 	})
+}
+
+// fresh are the columns that new rows get: those of rows that are there already and
+// keep them, too, where there is an expression for it.
+func (f *feed) fresh() []plans.Column {
+	if f.landing {
+		return f.written()
+	}
+	return slices.DeleteFunc(slices.Clone(f.t.Columns), func(c plans.Column) bool { return c.Generated || c.Expression == "" })
+}
+
+// compared are the columns that verification looks at. Rows that no key tells apart
+// are known by all of them.
+func (f *feed) compared() []plans.Column {
+	if f.byImage() {
+		return f.written()
+	}
+	return slices.DeleteFunc(f.written(), func(c plans.Column) bool { return c.Uncompared })
 }
 
 // volatile columns were made once for each key and keep their value.

@@ -56,7 +56,7 @@ func (f *feed) gone(s scope) string {
 func (f *feed) upsert(s scope) statement {
 	columns := names(f.written())
 	pairs := f.pairs()
-	return statement{"upsert", fmt.Sprintf("%s %s ON CONFLICT (%s) DO UPDATE SET %s", f.touched(s), f.inserting(f.written(), f.current(s), ""),
+	return statement{"upsert", fmt.Sprintf("%s %s ON CONFLICT (%s) DO UPDATE SET %s", f.touched(s), f.inserting(f.fresh(), f.current(s), ""),
 		list(len(pairs), func(i int) string { return pg.Ident(pairs[i].Shadow) }),
 		list(len(columns), func(i int) string {
 			c := pg.Ident(columns[i])
@@ -125,7 +125,7 @@ func (f *feed) insertKept(s scope) statement {
 }
 
 func (f *feed) insertNew(s scope) statement {
-	return statement{"insert", f.touched(s) + " " + f.inserting(f.written(), f.current(s), f.notKept()), s.args()}
+	return statement{"insert", f.touched(s) + " " + f.inserting(f.fresh(), f.current(s), f.notKept()), s.args()}
 }
 
 func (f *feed) insertingKept(from string) string {
@@ -145,8 +145,8 @@ func (f *feed) notKept() string {
 // against whole table: after the TRUNCATE of one partition.
 func (f *feed) deleteAbsent() statement {
 	return statement{"delete the rows of a truncated partition", fmt.Sprintf(
-		"DELETE FROM %s AS s WHERE NOT EXISTS (SELECT FROM %s WHERE %s)",
-		f.shadow(), f.allKeys(), f.sameShadowKey("s", f.own+"_g")), nil}
+		"DELETE FROM %s AS s WHERE %s", f.shadow(), f.ofOwn("s",
+			fmt.Sprintf("NOT EXISTS (SELECT FROM %s WHERE %s)", f.allKeys(), f.sameShadowKey("s", f.own+"_g")))), nil}
 }
 
 // allKeys are the shadow's keys of all rows of production. It stands after FROM.
@@ -169,6 +169,9 @@ func (f *feed) selectKeys() string {
 func (f *feed) rebuild() []statement {
 	const fill = "fill the table again"
 	empty := statement{"empty the table", "DELETE FROM " + f.shadow(), nil}
+	if f.t.Own != "" {
+		empty.sql += " AS s" + where(f.ofOwn("s", ""))
+	}
 	if !f.keeps() {
 		return append([]statement{empty}, f.fill(fill)...)
 	}
@@ -179,10 +182,10 @@ func (f *feed) rebuild() []statement {
 // fill inserts all of production's rows, or all that were staged.
 func (f *feed) fill(what string) []statement {
 	if !f.keeps() {
-		return []statement{{what, f.inserting(f.written(), f.whole(), ""), nil}}
+		return []statement{{what, f.inserting(f.fresh(), f.whole(), ""), nil}}
 	}
 	return []statement{
 		{what, f.insertingKept(f.whole()), nil},
-		{what, f.inserting(f.written(), f.whole(), f.notKept()), nil},
+		{what, f.inserting(f.fresh(), f.whole(), f.notKept()), nil},
 	}
 }

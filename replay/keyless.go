@@ -15,7 +15,7 @@ import (
 
 // image is the text of a production row after its transforms.
 func (f *feed) image() string {
-	columns := f.written()
+	columns := f.compared()
 	return fmt.Sprintf("(ROW(%s)::text COLLATE \"C\")", list(len(columns), func(i int) string { return typed(columns[i]) }))
 }
 
@@ -23,7 +23,7 @@ func typed(c plans.Column) string { return fmt.Sprintf("(%s\n)::%s", c.Expressio
 
 // shadowImage is the same text of a shadow row.
 func (f *feed) shadowImage(row string) string {
-	columns := f.written()
+	columns := f.compared()
 	return fmt.Sprintf("(ROW(%s)::text COLLATE \"C\")", list(len(columns), func(i int) string { return row + "." + pg.Ident(columns[i].Shadow) }))
 }
 
@@ -74,7 +74,7 @@ func (f *feed) removeCopies(s scope) statement {
 }
 
 func (f *feed) addCopies(s scope) statement {
-	return statement{"add rows without a key", f.net(s) + " " + f.inserting(f.written(), f.copies(), ""), s.args()}
+	return statement{"add rows without a key", f.net(s) + " " + f.inserting(f.fresh(), f.copies(), ""), s.args()}
 }
 
 // copies are the rows to add, each as often as it is to be added.

@@ -32,7 +32,7 @@ func TestBatchTellsEntriesWithOneNumberApart(t *testing.T) {
 			w.exec(s)
 		}
 		for i := range w.run.Plan.Sources {
-			for _, table := range capture.Forward(w.run, &w.run.Plan.Sources[i]).Tables() {
+			for _, table := range capture.JournalOf(w.run, &w.run.Plan.Sources[i]).Tables() {
 				w.exec(fmt.Sprintf(`UPDATE %[1]s j SET seq = '1/0'::pg_lsn + 8 * e.n
 					FROM (SELECT ctid, row_number() OVER (PARTITION BY xid ORDER BY seq) AS n FROM %[1]s) e WHERE e.ctid = j.ctid`, table.Quoted()))
 			}

@@ -100,6 +100,18 @@ func (f *feed) and(condition string) string {
 	return condition + " AND (" + f.t.Where + "\n)"
 }
 
+// ofOwn adds to a condition over the shadow's rows that they are the table's own.
+func (f *feed) ofOwn(row, condition string) string {
+	if f.t.Own == "" {
+		return condition
+	}
+	own := fmt.Sprintf("EXISTS (SELECT FROM (SELECT %s.*) AS %s WHERE (%s\n))", row, pg.Ident(f.t.Final.Name), f.t.Own)
+	if condition == "" {
+		return own
+	}
+	return condition + " AND " + own
+}
+
 func where(condition string) string {
 	if condition == "" {
 		return ""

@@ -141,7 +141,7 @@ func (f *feed) productionSums(g group) string {
 }
 
 func (f *feed) shadowSums(g group) string {
-	return fmt.Sprintf("%s FROM %s AS s%s", sumOf(f.shadowDigest("s")), f.shadow(), where(f.shadowWithin(g)))
+	return fmt.Sprintf("%s FROM %s AS s%s", sumOf(f.shadowDigest("s")), f.shadow(), where(f.ofOwn("s", f.shadowWithin(g))))
 }
 
 // shown bounds the text of one row in a difference.
@@ -151,7 +151,7 @@ func (f *feed) differencesSQL(g group) string {
 	if f.byImage() {
 		return f.multisetDifferences()
 	}
-	return f.differing(f.images(g), fmt.Sprintf("%s AS s%s", f.shadow(), where(f.shadowWithin(g))))
+	return f.differing(f.images(g), fmt.Sprintf("%s AS s%s", f.shadow(), where(f.ofOwn("s", f.shadowWithin(g)))))
 }
 
 // differing compares images of production's with rows s of the shadow's, by key.
@@ -213,7 +213,7 @@ func (f *feed) withinIfRanged(g group) string {
 func (f *feed) multisetDifferences() string {
 	return fmt.Sprintf("SELECT COALESCE(p.n, 0) || ' in production, ' || COALESCE(s.n, 0) || ' in the shadow', left(p.image, %d), left(s.image, %[1]d)"+
 		" FROM %s AS p"+
-		" FULL JOIN (SELECT i.image, count(*) AS n FROM (SELECT %s AS image FROM %s AS s) AS i GROUP BY i.image) AS s ON p.image = s.image"+
+		" FULL JOIN (SELECT i.image, count(*) AS n FROM (SELECT %s AS image FROM %s AS s%s) AS i GROUP BY i.image) AS s ON p.image = s.image"+
 		" WHERE p.n IS DISTINCT FROM s.n ORDER BY COALESCE(p.image, s.image) LIMIT %d",
-		shown, f.images(group{}), f.shadowImage("s"), f.shadow(), differences)
+		shown, f.images(group{}), f.shadowImage("s"), f.shadow(), where(f.ofOwn("s", "")), differences)
 }

@@ -81,7 +81,7 @@ func (w *worker) agreeOn(ctx context.Context, src *plans.Source) error {
 	if src.Frozen {
 		return nil
 	}
-	for _, journal := range capture.Forward(w.run, src).Tables() {
+	for _, journal := range capture.JournalOf(w.run, src).Tables() {
 		var there bool
 		err := w.sides.Production.QueryRow(ctx, `SELECT pg_catalog.to_regclass($1) IS NOT NULL`, journal.Quoted()).Scan(&there)
 		if err != nil {

@@ -60,6 +60,8 @@ type Run struct {
 	Phase Phase
 	Epoch int64
 	Plan  *plans.Plan
+	// Flow is which way rows go now.
+	Flow plans.Direction
 }
 
 // Create records a new run in phase building, and this process's sessions as
@@ -69,7 +71,7 @@ func Create(ctx context.Context, db pg.Beginner, plan *plans.Plan) (*Run, error)
 	if err != nil {
 		return nil, err
 	}
-	run := &Run{Name: plan.Run, Phase: Building, Plan: plan}
+	run := &Run{Name: plan.Run, Phase: Building, Plan: plan, Flow: plans.Forward}
 	err = pg.ReadCommitted(ctx, db, func(tx pgx.Tx) error {
 		err := tx.QueryRow(ctx, `
 			WITH run AS (INSERT INTO pgumbra.run (name, plan, from_version, to_version) VALUES ($1, $2, $3, $4) RETURNING id)
@@ -104,6 +106,9 @@ func FindAdopted(ctx context.Context, db pg.Querier, name string) (*Run, error) 
 // adoptedSince is the control schema's version that tells the two apart; before
 // it no shadow was in another database.
 const adoptedSince = 2
+
+// flowSince is the one that knows which way rows go.
+const flowSince = 11
 
 func find(ctx context.Context, db pg.Querier, name, which string) (*Run, error) {
 	run, plan, err := findRow(ctx, db, name, which, "plan")
@@ -141,8 +146,12 @@ func findRow(ctx context.Context, db pg.Querier, name, which, column string) (ru
 		which = "true"
 	}
 	run = &Run{Name: name}
-	err = db.QueryRow(ctx, `SELECT id, phase, epoch, `+column+` FROM pgumbra.run WHERE name = $1 AND `+which+`
-		ORDER BY id DESC LIMIT 1`, name).Scan(&run.ID, &run.Phase, &run.Epoch, &plan)
+	flow := "flow"
+	if now < flowSince || now == flowSince && dirty {
+		flow = "'forward'"
+	}
+	err = db.QueryRow(ctx, `SELECT id, phase, epoch, `+flow+`, `+column+` FROM pgumbra.run WHERE name = $1 AND `+which+`
+		ORDER BY id DESC LIMIT 1`, name).Scan(&run.ID, &run.Phase, &run.Epoch, &run.Flow, &plan)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, nil, ErrNoRun
 	}

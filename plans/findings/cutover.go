@@ -2,7 +2,7 @@ package findings
 
 var cutoverSection = Section{
 	Title: "What stands against a cutover",
-	Intro: "These come from `cutover`, from `status`, and from the log of a run that leads, with what stands around (above) and with what leads the clients. Each says what is in the way and what to do about it;\n" +
+	Intro: "These come from `cutover` and, with the ends exchanged, from `rollback`, from `status`, and from the log of a run that leads, with what stands around (above) and with what leads the clients. Each says what is in the way and what to do about it;\n" +
 		"nothing has changed then, and `cutover` ends with exit code 6 after the last attempt. What only somebody's hand can help with ends it at the first.",
 	Checks: []Check{
 		{
@@ -99,6 +99,16 @@ var cutoverSection = Section{
 			Code: "total-stall", Level: "blocker",
 			Means: "attempts have held clients for so long in all that another one might be too much",
 			Do:    "see in the log what stood in their way, then raise `cutover.max_total_stall`",
+		},
+		{
+			Code: "row-refused", Level: "blocker",
+			Means: "of a rollback: the old table does not take a row that is in the new one, by its key. It is not left out: it would be lost",
+			Do:    "change or delete the row where it is now; its table goes on within seconds",
+		},
+		{
+			Code: "made-since", Level: "blocker",
+			Means: "of a rollback: a table was made in the new schemas after the cutover, and the old side has nothing like it",
+			Do:    "drop it, or move it to a schema that stays",
 		},
 		{
 			Code: "connection-lost", Level: "blocker",

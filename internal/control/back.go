@@ -1,0 +1,187 @@
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans"
+)
+
+// Reversed is the run as its way back has it: the same record, leader and epoch,
+// with the inverse of its plan. For a run whose rows go back: see [Run.GoesBack].
+func (r *Run) Reversed() *Run {
+	back := *r
+	back.Plan = r.Plan.Inverse()
+	return &back
+}
+
+// GoesBack reports whether the old side is kept current: from a swap on that
+// prepared for it.
+func (r *Run) GoesBack() bool { return r.Flow == plans.Back }
+
+// Now is the run as the control schema's rows of its tables have it: [Run.Reversed]
+// once its rows go back.
+func (r *Run) Now() *Run {
+	if r.GoesBack() {
+		return r.Reversed()
+	}
+	return r
+}
+
+// BackRows are the rows that [TurnAround] writes, as JSON: to be made before the
+// fence.
+func BackRows(ctx context.Context, db pg.Querier, run *Run) ([]byte, error) {
+	known, err := Tables(ctx, db, run)
+	if err != nil {
+		return nil, err
+	}
+	return pg.JSON(rowsOf(run.Plan.Inverse(), known))
+}
+
+// TurnAround makes the rows of a run's tables those of its way back, in the
+// swapping transaction: what the old tables hold equals what the new ones hold at a
+// snapshot of it, since the drain made it so and the fence has kept it so. taken is
+// what the swap took from the old side.
+func TurnAround(ctx context.Context, tx pg.Querier, run *Run, rows []byte, taken any) error {
+	noted, err := pg.JSON(taken)
+	if err != nil {
+		return err
+	}
+	for _, sql := range []string{
+		`DELETE FROM pgumbra.proof WHERE run_id = $1`, `DELETE FROM pgumbra.doubt WHERE run_id = $1`,
+		`DELETE FROM pgumbra.unlogged WHERE run_id = $1`, `DELETE FROM pgumbra.shadow_table WHERE run_id = $1`,
+	} {
+		if _, err := tx.Exec(ctx, sql, run.ID); err != nil {
+			return fmt.Errorf("turn the flow around: %w", err)
+		}
+	}
+	_, err = tx.Exec(ctx, `INSERT INTO pgumbra.shadow_table (run_id, n, production, shadow, state, position, rows_copied, rows_total)
+		SELECT $1, n, production, shadow, 'following', pg_catalog.pg_current_snapshot(), copied, total
+		FROM pg_catalog.json_to_recordset($2) AS t (n integer, production text, shadow text, copied bigint, total bigint)`, run.ID, rows)
+	if err == nil {
+		_, err = tx.Exec(ctx, `INSERT INTO pgumbra.unlogged (run_id, n) SELECT $1, n FROM pg_catalog.json_to_recordset($2) AS t (n integer, unlogged boolean) WHERE unlogged`, run.ID, rows)
+	}
+	if err == nil {
+		_, err = tx.Exec(ctx, `UPDATE pgumbra.run SET flow = 'reverse', taken = $2 WHERE id = $1`, run.ID, noted)
+	}
+	if err != nil {
+		return fmt.Errorf("turn the flow around: %w", err)
+	}
+	return nil
+}
+
+// turned is a table's row of the way back.
+type turned struct {
+	N          int    `json:"n"`
+	Production string `json:"production"`
+	Shadow     string `json:"shadow"`
+	Copied     int64  `json:"copied"`
+	Total      int64  `json:"total"`
+	Unlogged   bool   `json:"unlogged"` // a crash empties the old table or the new one
+}
+
+// rowsOf keeps how many rows were copied: so many there were.
+func rowsOf(back *plans.Plan, known []Row) []turned {
+	all := []turned{}
+	for i := range back.Tables {
+		t := &back.Tables[i]
+		row := turned{N: t.N, Production: t.Production.String(), Shadow: t.Shadow.String(), Unlogged: t.Unlogged || back.Sources[t.Source].Unlogged}
+		for _, k := range known {
+			if k.N == t.Source {
+				row.Copied, row.Total = k.RowsCopied, k.RowsTotal
+			}
+		}
+		all = append(all, row)
+	}
+	return all
+}
+
+// Taken reads into v what the swap took from the old side. False: nothing was noted.
+func Taken(ctx context.Context, db pg.Querier, run *Run, v any) (noted bool, err error) {
+	var text []byte
+	err = db.QueryRow(ctx, `SELECT taken FROM pgumbra.run WHERE id = $1`, run.ID).Scan(&text)
+	if err == nil && text != nil {
+		err = json.Unmarshal(text, v)
+	}
+	if err != nil {
+		return false, fmt.Errorf("read what the swap took from the old side: %w", err)
+	}
+	return text != nil, nil
+}
+
+// Refusal is a row of a new table that the old side refuses.
+type Refusal struct {
+	N   int
+	Key string // empty: not found
+	Why string
+}
+
+// Refuse notes that the reverse flow of a table stands still.
+func Refuse(ctx context.Context, db pg.Querier, run *Run, r Refusal) error {
+	_, err := db.Exec(ctx, `INSERT INTO pgumbra.refusal AS old (run_id, n, key, why) VALUES ($1, $2, $3, $4)
+		ON CONFLICT (run_id, n) DO UPDATE SET (key, why) = (EXCLUDED.key, EXCLUDED.why)`, run.ID, r.N, pg.ASCII(r.Key), pg.ASCII(r.Why))
+	if err != nil {
+		return fmt.Errorf("note what the old side refuses: %w", err)
+	}
+	return nil
+}
+
+// Mended forgets what was refused of a table.
+func Mended(ctx context.Context, db pg.Querier, run *Run, n int) error {
+	_, err := db.Exec(ctx, `DELETE FROM pgumbra.refusal WHERE run_id = $1 AND n = $2`, run.ID, n)
+	if err != nil {
+		return fmt.Errorf("forget what the old side refused: %w", err)
+	}
+	return nil
+}
+
+// Refusals reads which tables' reverse flow stands still, and why.
+func Refusals(ctx context.Context, db pg.Querier, run *Run) ([]Refusal, error) {
+	if known, err := knowsBack(ctx, db); err != nil || !known {
+		return nil, err
+	}
+	rows, err := db.Query(ctx, `SELECT n, key, why FROM pgumbra.refusal WHERE run_id = $1 ORDER BY n`, run.ID)
+	if err != nil {
+		return nil, fmt.Errorf("read what the old side refuses: %w", err)
+	}
+	all, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Refusal])
+	if err != nil {
+		return nil, fmt.Errorf("read what the old side refuses: %w", err)
+	}
+	for i := range all {
+		all[i].Key, all[i].Why = pg.FromASCII(all[i].Key), pg.FromASCII(all[i].Why)
+	}
+	return all, nil
+}
+
+// NoteTidied notes that nothing is left to be done after a rollback.
+func NoteTidied(ctx context.Context, db pg.Querier, run *Run) error {
+	_, err := db.Exec(ctx, `UPDATE pgumbra.run SET rollback = (rollback::jsonb || pg_catalog.jsonb_build_object('tidied', pg_catalog.clock_timestamp()))::json WHERE id = $1`, run.ID)
+	if err != nil {
+		return fmt.Errorf("note that the rollback is tidied up: %w", err)
+	}
+	return nil
+}
+
+// Rollback is the outcome of a run's rollback as JSON, nil before one, and whether
+// nothing is left to be done after it. A control schema of an older version knows of
+// none.
+func Rollback(ctx context.Context, db pg.Querier, run *Run) (outcome []byte, tidied bool, err error) {
+	known, err := knowsBack(ctx, db)
+	if err == nil && known {
+		err = db.QueryRow(ctx, `SELECT rollback, coalesce(rollback->>'tidied', '') <> '' FROM pgumbra.run WHERE id = $1`, run.ID).Scan(&outcome, &tidied)
+	}
+	if err != nil {
+		return nil, false, fmt.Errorf("read the rollback's record: %w", err)
+	}
+	return outcome, tidied, nil
+}
+
+func knowsBack(ctx context.Context, db pg.Querier) (known bool, err error) {
+	err = db.QueryRow(ctx, `SELECT pg_catalog.to_regclass('pgumbra.refusal') IS NOT NULL`).Scan(&known)
+	return known, err
+}

@@ -1,0 +1,251 @@
+package plans
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/pgumbra/pgumbra/internal/pg"
+)
+
+// Direction says which way the rows of a plan go.
+type Direction string
+
+// The directions, as the control schema spells them.
+const (
+	Forward Direction = "forward" // from production to the shadow, until the swap
+	Back    Direction = "reverse" // from the new tables to the old ones, from the swap on
+)
+
+// Backwards reports whether the plan is that of a way back: see [Plan.Inverse].
+func (p *Plan) Backwards() bool { return p.Direction == Back }
+
+// Swapping is what a swap by this plan is called.
+func (p *Plan) Swapping() string {
+	if p.Backwards() {
+		return "rollback"
+	}
+	return "cutover"
+}
+
+// Feeds reports whether changes of a source reach any table.
+func (p *Plan) Feeds(source int) bool {
+	return slices.ContainsFunc(p.Tables, func(t Table) bool { return t.ReadsFrom(source) })
+}
+
+// Inverse is the plan of the way back: its sources are the new tables under their
+// final names, its tables are the old ones, whose columns are filled as
+// [Table.Reverse] says. What copies, replays, verifies and swaps does so with it as
+// with any plan, and takes the new side for production and the old side for the
+// shadow.
+//
+// A source has the number of the table that it was in this plan, as its journal
+// has. What only the catalogs know since the swap, numbers of relations and names
+// of types, is to be filled in: see capture.Locate. Old tables that the new ones do
+// not tell enough about are missing: see [Plan.Lost].
+//
+// In a remote plan the old tables have kept their names.
+func (p *Plan) Inverse() *Plan {
+	back := &Plan{
+		Direction: Back, Run: p.Run, FromVersion: p.ToVersion, ToVersion: p.FromVersion, Build: Direct, Runnable: true,
+		Elsewhere: p.Elsewhere, SearchPath: p.SearchPath, Session: p.Session, StartedAt: p.StartedAt,
+		VersionTable: p.VersionTable, Production: p.Production, Findings: p.Findings, Settings: p.Settings,
+	}
+	for _, s := range p.Schemas {
+		back.Schemas = append(back.Schemas, Schema{Production: s.Production, Shadow: s.Old, Old: s.Shadow, Swap: s.Swap})
+	}
+	for i := range p.Tables {
+		back.Sources = append(back.Sources, p.sourceOf(&p.Tables[i]))
+	}
+	for i := range p.Sources {
+		if t := p.feederOf(&p.Sources[i]); t != nil {
+			back.Tables = append(back.Tables, p.wayBack(len(back.Tables), &p.Sources[i], t))
+		}
+	}
+	for _, s := range p.Sequences {
+		if !s.Production.IsZero() {
+			back.Sequences = append(back.Sequences, Sequence{Shadow: p.Old(s.Production), Production: p.Final(s.Shadow), Identity: s.Identity})
+		}
+	}
+	for _, s := range p.Shared { // whom a sequence belonged to was noted in the swap
+		back.Shared = append(back.Shared, Shared{Kind: s.Kind, Name: s.Name})
+	}
+	for _, v := range p.Views {
+		if !v.Production.IsZero() {
+			back.Views = append(back.Views, Matview{Shadow: p.Old(v.Production), Production: p.Final(v.Shadow)})
+		}
+	}
+	return back
+}
+
+// Captured reports whether a table of the shadow is captured from the swap on: what
+// was copied or derived from production. Tables that production never had have
+// nowhere to go back to.
+func (t *Table) Captured() bool { return t.Feed == Copied || t.Feed == Derived }
+
+// sourceOf is a table of the shadow as a source of the way back.
+func (p *Plan) sourceOf(t *Table) Source {
+	s := Source{N: t.N, Name: t.Final, Kind: t.Kind, Unlogged: t.Unlogged, Record: p.recordBack(t),
+		Columns: []SourceColumn{}, Key: []KeyColumn{}}
+	for _, c := range t.Columns {
+		s.Columns = append(s.Columns, SourceColumn{Name: c.Shadow, Type: c.Type, Generated: c.Generated})
+	}
+	for _, k := range t.Key {
+		s.Key = append(s.Key, KeyColumn{Name: k.Shadow, Type: k.Type, Equals: k.Equals})
+	}
+	return s
+}
+
+// recordBack is as production's table was recorded: what there was to be said for
+// the key alone, wide rows or a key that is checked late, there is here.
+func (p *Plan) recordBack(t *Table) Record {
+	switch s := p.CopiedFrom(t); {
+	case len(t.Key) == 0:
+		return RecordImage
+	case t.Kind == Inherited, s != nil && s.Record == RecordKey:
+		return RecordKey
+	}
+	return RecordRow
+}
+
+// SourceAfterSwap is a table of the shadow as [Plan.Inverse] has it among its
+// sources.
+func (p *Plan) SourceAfterSwap(t *Table) *Source {
+	s := p.sourceOf(t)
+	return &s
+}
+
+// feederOf is the new table that a production table's rows come back from; nil:
+// none tells enough. A table whose rows were divided among several has none.
+func (p *Plan) feederOf(s *Source) *Table {
+	var best *Table
+	var most int
+	for i := range p.Tables {
+		t := &p.Tables[i]
+		if t.Feed != Copied || t.Source != s.N || !t.keyComesBack(s) {
+			continue
+		}
+		known := 0
+		for _, c := range t.Reverse {
+			if c.Expression != "" {
+				known++
+			}
+		}
+		if best != nil && (best.Where != "" || t.Where != "") {
+			return nil
+		}
+		if best == nil || known > most || known == most && t.Final == s.Name {
+			best, most = t, known
+		}
+	}
+	return best
+}
+
+// keyComesBack: the old row is found by the new one's key. Of a table without a key
+// each row is known by its content.
+func (t *Table) keyComesBack(s *Source) bool {
+	if len(t.Reverse) == 0 || len(s.Key) != len(t.Key) {
+		return false
+	}
+	for _, k := range s.Key {
+		if c, ok := t.reverse(k.Name); !ok || c.Expression == "" {
+			return false
+		}
+	}
+	return true
+}
+
+func (t *Table) reverse(column string) (Column, bool) {
+	i := slices.IndexFunc(t.Reverse, func(c Column) bool { return c.Shadow == column })
+	if i < 0 {
+		return Column{}, false
+	}
+	return t.Reverse[i], true
+}
+
+// wayBack is a production table as a table of the way back, fed by t.
+func (p *Plan) wayBack(n int, s *Source, t *Table) Table {
+	back := Table{N: n, Shadow: p.Old(s.Name), Final: s.Name, Feed: Copied, Kind: s.Kind, Source: t.N, Production: t.Final,
+		Unlogged: s.Unlogged, Own: t.Where, Columns: []Column{}, Key: []Pair{}, Reverse: []Column{}}
+	if p.Elsewhere {
+		back.Shadow = s.Name
+	}
+	for _, c := range t.Reverse {
+		c.Expression, c.Type = p.AfterSwap(c.Expression, t.Final.Name), p.AfterSwap(c.Type, "")
+		// What there is nothing for on the new side keeps its last value; of a new row it
+		// is Expression, or the column's default.
+		c.Volatile = !c.Generated && (c.Kept || c.Expression == "")
+		c.Uncompared = c.Loss != "" && !s.keyed(c.Shadow)
+		back.Columns = append(back.Columns, c)
+	}
+	for _, k := range t.Key {
+		i := slices.IndexFunc(back.Columns, func(c Column) bool { return c.Shadow == k.Production })
+		if i >= 0 {
+			c := back.Columns[i]
+			back.Key = append(back.Key, Pair{Production: k.Shadow, Shadow: k.Production, Expression: c.Expression, Type: c.Type, Equals: s.equals(k.Production)})
+		}
+	}
+	return back
+}
+
+func (s *Source) keyed(column string) bool {
+	return slices.ContainsFunc(s.Key, func(k KeyColumn) bool { return k.Name == column })
+}
+
+func (s *Source) equals(column string) string {
+	for _, k := range s.Key {
+		if k.Name == column {
+			return k.Equals
+		}
+	}
+	return "="
+}
+
+// Lost are production's tables, by name, whose rows do not come back: what is
+// written after the swap stays in the new ones.
+func (p *Plan) Lost() []pg.Name {
+	var all []pg.Name
+	for i := range p.Sources {
+		if s := &p.Sources[i]; p.feederOf(s) == nil {
+			all = append(all, s.Name)
+		}
+	}
+	return all
+}
+
+// Retype replaces the name of a type in SQL text of the plan by the one that it
+// has now: from the swap on types have the schemas that the tables have.
+func Retype(text, planned, now string) string {
+	if planned == now || !strings.Contains(planned, ".") {
+		return text
+	}
+	return strings.ReplaceAll(text, planned, now)
+}
+
+// LostColumns tells, a line each, which columns do not come back as they are
+// written after the swap.
+func (p *Plan) LostColumns() []string {
+	var all []string
+	for _, t := range p.Inverse().Tables {
+		for _, c := range t.Columns {
+			if text := c.lost(); text != "" {
+				all = append(all, t.Final.String()+"."+c.Shadow+": "+text)
+			}
+		}
+	}
+	return all
+}
+
+// lost says what a column of a way back loses; empty: nothing.
+func (c Column) lost() string {
+	switch {
+	case c.Volatile && c.Expression != "":
+		return "" // the plan file says what new rows get
+	case c.Volatile && c.Kept:
+		return "rows of before the cutover keep its last value, newer ones get its default"
+	case c.Volatile:
+		return "the new side does not hold it: rows of before the cutover keep its value of then, newer ones get its default"
+	case c.Loss != "":
+		return "values that " + c.Loss + " do not come back as they are"
+	}
+	return ""
+}
