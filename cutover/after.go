@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -26,7 +27,10 @@ const (
 // table at a time for the moment of a DROP TRIGGER, waiting at most 100 ms
 // each time. Where the plan has no watch, the run is finished at the end.
 func (c *Cutover) After(ctx context.Context) error {
-	if c.Sides.Apart() {
+	switch {
+	case c.backwards():
+		return c.afterBack(ctx)
+	case c.Sides.Apart():
 		return c.afterApart(ctx)
 	}
 	swapped, err := c.swapped(ctx)
@@ -100,8 +104,9 @@ type swapRecord struct {
 
 func (c *Cutover) swapped(ctx context.Context) (swapRecord, error) {
 	var s swapRecord
-	err := c.Sides.Production.QueryRow(ctx, `SELECT (cutover->>'at')::timestamptz, coalesce(cutover->>'guard', swap_xid::text)
-		FROM pgumbra.run WHERE id = $1`, c.Upgrade.ID).Scan(&s.at, &s.guard)
+	_, column := c.landing()
+	err := c.Sides.Production.QueryRow(ctx, strings.ReplaceAll(`SELECT ({outcome}->>'at')::timestamptz, coalesce({outcome}->>'guard', swap_xid::text)
+		FROM pgumbra.run WHERE id = $1`, "{outcome}", column), c.Upgrade.ID).Scan(&s.at, &s.guard)
 	if err != nil {
 		return s, fmt.Errorf("read the swap's record: %w", err)
 	}

@@ -30,6 +30,7 @@ type attempt struct {
 	xid      string        // xid8 of the swap
 
 	sequences []succession
+	backRows  []byte // of the way back; see [control.BackRows]
 }
 
 func (c *Cutover) open(ctx context.Context, out *Outcome) (*attempt, error) {
@@ -40,6 +41,10 @@ func (c *Cutover) open(ctx context.Context, out *Outcome) (*attempt, error) {
 	}
 	c.trying = a.backends
 	if a.facts, err = gather(ctx, a.onlook, a.plan); err != nil {
+		a.close(ctx)
+		return nil, err
+	}
+	if err = a.readTaken(ctx); err != nil {
 		a.close(ctx)
 		return nil, err
 	}
@@ -189,8 +194,16 @@ func (c *Cutover) hooked(ctx context.Context, s step) error {
 
 // readSequences, which nobody draws from until the swap is done or given up.
 func (a *attempt) readSequences(ctx context.Context) (err error) {
-	a.sequences, err = successions(ctx, a.plan, a.swapper, a.swapper)
-	return err
+	if a.sequences, err = successions(ctx, a.plan, a.swapper, a.swapper); err != nil {
+		return err
+	}
+	for i := range a.sequences {
+		s := &a.sequences[i]
+		if was, closed := a.facts.taken.before(s.twin.OID); closed && a.plan.Backwards() {
+			s.twin, s.reopens = was, true
+		}
+	}
+	return nil
 }
 
 // compare looks whether tables came or went between the attempt's facts and

@@ -30,6 +30,9 @@ func (c *Cutover) Check(ctx context.Context) ([]Blocker, error) {
 	if c.Sides.Apart() {
 		return c.checkApart(ctx)
 	}
+	if c.backwards() {
+		return c.checkBack(ctx)
+	}
 	all, err := checked(ctx, c.Sides.Production,
 		c.checkPrivileges, c.checkTables, c.checkPrepared, c.checkIndexes, c.checkGate, c.checkLocks, c.checkSessions, c.checkConditions)
 	if err != nil {

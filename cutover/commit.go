@@ -10,8 +10,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
-	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans"
 )
 
 // How long an answer to COMMIT is waited for, and how long the server is asked
@@ -43,7 +43,11 @@ func (a *attempt) commit(ctx context.Context) error {
 		return err
 	}
 	a.out.Swapped = true
-	a.c.Upgrade.Entered(control.Watching)
+	phase, _ := a.c.landing()
+	a.c.Upgrade.Entered(phase)
+	if a.plan.Reversible() && !a.plan.Backwards() {
+		a.c.Upgrade.Flow = plans.Back
+	}
 	a.remember(ctx)
 	return nil
 }
@@ -73,7 +77,8 @@ func sendCommit(ctx context.Context, conn *pgx.Conn) error {
 func (a *attempt) remember(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
-	_, err := a.onlook.Exec(ctx, `UPDATE pgumbra.run SET cutover = $2 WHERE id = $1`, a.c.Upgrade.ID, a.report(a.out.Stall))
+	_, column := a.c.landing()
+	_, err := a.onlook.Exec(ctx, `UPDATE pgumbra.run SET `+column+` = $2 WHERE id = $1`, a.c.Upgrade.ID, a.report(a.out.Stall))
 	if err != nil {
 		a.c.Log.Warn("the recorded stall lacks the commit", "error", err)
 	}
@@ -98,7 +103,8 @@ func (c *Cutover) learn(ctx context.Context, dsn, xid string, backend uint32) er
 			return refuse(Blocker{Code: "connection-lost", Message: "the connection was lost at the swap's commit, and the server rolled it back",
 				Fix: "nothing changed; it is tried again"})
 		case status != "in progress":
-			return fmt.Errorf("%w: transaction %s on %s is %q, phase watching: %t (pgumbra.run of %s)", ErrUnknown, xid, placeOf(dsn), status, swapped, c.Upgrade.Name)
+			phase, _ := c.landing()
+			return fmt.Errorf("%w: transaction %s on %s is %q, phase %s: %t (pgumbra.run of %s)", ErrUnknown, xid, placeOf(dsn), status, phase, swapped, c.Upgrade.Name)
 		default:
 			last = errors.New("it is still in progress")
 			if time.Since(began) > endAfter {
@@ -130,8 +136,9 @@ func (c *Cutover) look(ctx context.Context, dsn, xid string) (status string, swa
 	if known != nil {
 		status = *known
 	}
-	err = conn.QueryRow(ctx, `SELECT phase = 'watching' AND coalesce(swap_xid = $2::xid8, false) FROM pgumbra.run WHERE id = $1`,
-		c.Upgrade.ID, xid).Scan(&swapped)
+	phase, _ := c.landing()
+	err = conn.QueryRow(ctx, `SELECT phase = $3 AND coalesce(swap_xid = $2::xid8, false) FROM pgumbra.run WHERE id = $1`,
+		c.Upgrade.ID, xid, phase).Scan(&swapped)
 	if errors.Is(err, pgx.ErrNoRows) {
 		err = nil
 	}

@@ -23,6 +23,7 @@ type facts struct {
 	outside    []pg.Name  // referenced by foreign keys of what moves, or golang-migrate's table elsewhere
 	captured   []capturedBy
 	moves      []move
+	taken      taken // from the old side: what the swap will take, or took
 }
 
 // relation holds rows, or is the root or a middle level of a partition tree.
@@ -86,6 +87,11 @@ func gather(ctx context.Context, conn *pgx.Conn, plan *plans.Plan) (*facts, erro
 	}
 	if f.sequences, err = continuing(ctx, conn, plan); err != nil {
 		return nil, err
+	}
+	if plan.Reversible() && !plan.Backwards() {
+		if err := f.gatherTaken(ctx, conn, plan); err != nil {
+			return nil, err
+		}
 	}
 	if f.outside, err = referenced(ctx, conn, plan, production, shadow); err != nil {
 		return nil, err

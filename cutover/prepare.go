@@ -15,6 +15,9 @@ import (
 // prepare does before the fence whatever needs no fence: functions of the
 // triggers, reverse journals, golang-migrate's row in the shadow. Idempotent.
 func (c *Cutover) prepare(ctx context.Context) error {
+	if c.backwards() {
+		return c.prepareBack(ctx)
+	}
 	if err := c.prepareShadow(ctx); err != nil {
 		return err
 	}
@@ -46,21 +49,34 @@ func (c *Cutover) prepareShadow(ctx context.Context) error {
 	return c.orphans(ctx)
 }
 
+// fenceName is the fence's function: of a rollback the one that fences the new side.
 func fenceName(run *control.Run) pg.Name {
+	if run.Plan.Backwards() {
+		return pg.Name{Schema: control.Schema, Name: fmt.Sprintf("fence_%d_back", run.ID)}
+	}
+	return oldFenceName(run)
+}
+
+// oldFenceName is the function that fences the old side from the swap on.
+func oldFenceName(run *control.Run) pg.Name {
 	return pg.Name{Schema: control.Schema, Name: fmt.Sprintf("fence_%d", run.ID)}
 }
 
 // fenceFunction lets a condition pass: sessions of ours, as long as there are any.
 func fenceFunction(run *control.Run, pass string) string {
+	side := "old"
+	if run.Plan.Backwards() {
+		side = "abandoned"
+	}
 	return fmt.Sprintf(`CREATE OR REPLACE FUNCTION %s() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog AS $pgumbra$
 BEGIN
     IF %s THEN
         RETURN NULL;
     END IF;
-    RAISE EXCEPTION '%%.%% is the old side of upgrade %%: the data live in %% now', TG_TABLE_SCHEMA, TG_TABLE_NAME, %s, TG_ARGV[0]
+    RAISE EXCEPTION '%%.%% is the %s side of upgrade %%: the data live in %% now', TG_TABLE_SCHEMA, TG_TABLE_NAME, %s, TG_ARGV[0]
         USING ERRCODE = '25006', HINT = 'Write to the table by its name; a function or view that still leads here must be made again.';
 END
-$pgumbra$`, fenceName(run).Quoted(), pass, pg.Literal(run.Name))
+$pgumbra$`, fenceName(run).Quoted(), pass, side, pg.Literal(run.Name))
 }
 
 const (

@@ -55,6 +55,7 @@ type succession struct {
 	plan    plans.Sequence
 	old     counter // production's
 	twin    counter // the shadow's
+	reopens bool    // twin is as it was before a swap closed it
 	waiting int64   // nextval calls that wait for the old one
 }
 
@@ -160,8 +161,21 @@ func (s succession) place() (last int64, called bool) {
 // undone with it, too.
 func (s succession) proceed(name string) []string {
 	last, called := s.place()
-	return []string{"ALTER SEQUENCE " + name + " RESTART",
+	bounds := ""
+	if s.reopens {
+		bounds = " " + s.twin.bounds()
+	}
+	return []string{"ALTER SEQUENCE " + name + bounds + " RESTART",
 		fmt.Sprintf("SELECT pg_catalog.setval(%s::pg_catalog.regclass, %d, %t)", pg.Literal(name), last, called)}
+}
+
+// bounds that closing a sequence changes.
+func (s counter) bounds() string {
+	cycle := "CYCLE"
+	if !s.Cycle {
+		cycle = "NO CYCLE"
+	}
+	return fmt.Sprintf("MINVALUE %d MAXVALUE %d %s", s.Min, s.Max, cycle)
 }
 
 // close are the statements after which the old sequence, called name now, hands

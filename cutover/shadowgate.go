@@ -203,6 +203,9 @@ func (c *Cutover) Forget(ctx context.Context) error {
 // nobody can: making, dropping and switching triggers needs a lock that the one
 // on the shadow's tables keeps out until the end of the transaction that holds it.
 func (c *Cutover) closedStill(ctx context.Context, db pg.Querier) error {
+	if c.backwards() { // the old side has the fence
+		return nil
+	}
 	found, err := c.checkGate(ctx, db)
 	if err == nil && len(found) > 0 {
 		err = refuse(found...)

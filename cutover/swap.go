@@ -27,13 +27,29 @@ type stage struct {
 // script is everything that the swap runs but its own record, in order. Names
 // are those that hold when a statement is reached.
 func (a *attempt) script() []stage {
+	if a.plan.Backwards() {
+		return a.scriptBack()
+	}
 	return []stage{
 		{"sequences", ownSequences(a.plan)},
 		{"structure", entryStatements(a.c.Parts.SwapEntries())},
 		{"reverse capture", a.c.reverseCheck()},
 		{"gate", []string{opened(gateName(a.c.Upgrade))}},
 		{"guard", guards(a.c.Upgrade, a.facts.shadow, a.guard)},
-		{"old side", oldSide(a.c.Upgrade, a.facts)},
+		{"old side", append(a.facts.taken.silence(a.facts.production), oldSide(a.c.Upgrade, a.facts)...)},
+		{"version", outsideVersion(a.plan)},
+		{"names", names(a.plan, a.facts.moves)},
+	}
+}
+
+// scriptBack is the script of a rollback: the new side is fenced as the old one
+// was, which gets back what it had.
+func (a *attempt) scriptBack() []stage {
+	return []stage{
+		{"sequences", ownSequences(a.plan)},
+		{"guard", guards(a.c.Upgrade, a.facts.shadow, a.guard)},
+		{"new side", oldSide(a.c.Upgrade, a.facts)},
+		{"old side", append(a.facts.taken.restore(a.facts.shadow), opened(oldFenceName(a.c.Upgrade)))},
 		{"version", outsideVersion(a.plan)},
 		{"names", names(a.plan, a.facts.moves)},
 	}
@@ -73,7 +89,14 @@ func oldSide(run *control.Run, f *facts) []string {
 // outsideVersion writes golang-migrate's row where its table does not move.
 func outsideVersion(plan *plans.Plan) []string {
 	v := plan.VersionTable
-	if v == nil || v.Moves || plan.ToVersion == nil {
+	switch {
+	case v == nil || v.Moves:
+		return nil
+	case plan.Backwards() && !v.Exists: // the swap made it
+		return []string{"DROP TABLE IF EXISTS " + v.Name.Quoted()}
+	case plan.Backwards() && plan.ToVersion == nil:
+		return []string{"DELETE FROM " + v.Name.Quoted()}
+	case plan.ToVersion == nil:
 		return nil
 	}
 	statements := versionRow(v.Name, *plan.ToVersion)
@@ -169,17 +192,23 @@ func (a *attempt) play(ctx context.Context, where *pair, stages []stage) error {
 func (a *attempt) left() int64 { return max(time.Until(a.deadline).Milliseconds(), 1) }
 
 func (a *attempt) record(ctx context.Context) error {
-	if v := a.plan.VersionTable; v != nil && !v.Moves && !v.Exists && a.plan.ToVersion != nil && a.plan.Behind == nil {
+	if v := a.plan.VersionTable; v != nil && !v.Moves && !v.Exists && a.plan.ToVersion != nil && a.plan.Behind == nil && !a.plan.Backwards() {
 		if err := strip(ctx, a.swapper, "TABLE", v.Name.Quoted(), tableACL, v.Name); err != nil {
 			return err
 		}
 	}
-	if err := control.Advance(ctx, a.swapper, a.c.Upgrade, control.Watching); err != nil {
+	if a.plan.Reversible() && !a.plan.Backwards() {
+		if err := control.TurnAround(ctx, a.swapper, a.c.Upgrade, a.backRows, a.noteTaken()); err != nil {
+			return err
+		}
+	}
+	phase, column := a.c.landing()
+	if err := control.Advance(ctx, a.swapper, a.c.Upgrade, phase); err != nil {
 		return err
 	}
-	err := a.swapper.QueryRow(ctx, `UPDATE pgumbra.run SET swap_xid = pg_current_xact_id(),
-		cutover = ($2::jsonb || jsonb_build_object('at', clock_timestamp()))::json WHERE id = $1
-		RETURNING swap_xid::text, (cutover->>'at')::timestamptz`, a.c.Upgrade.ID, a.report(time.Since(a.began))).Scan(&a.xid, &a.out.At)
+	err := a.swapper.QueryRow(ctx, strings.ReplaceAll(`UPDATE pgumbra.run SET swap_xid = pg_current_xact_id(),
+		{outcome} = ($2::jsonb || jsonb_build_object('at', clock_timestamp()))::json WHERE id = $1
+		RETURNING swap_xid::text, ({outcome}->>'at')::timestamptz`, "{outcome}", column), a.c.Upgrade.ID, a.report(time.Since(a.began))).Scan(&a.xid, &a.out.At)
 	if err != nil {
 		return fmt.Errorf("record the swap: %w", err)
 	}

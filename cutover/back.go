@@ -1,0 +1,109 @@
+package cutover
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/internal/pg"
+)
+
+// A rollback is a cutover of the reversed run: the new side is production, the old
+// one the shadow. What is here is all that differs, before and after the attempt.
+
+// checkBack names what stands against a rollback now. Of the old side's indexes
+// nothing is asked: they are what they were before the upgrade.
+func (c *Cutover) checkBack(ctx context.Context) ([]Blocker, error) {
+	all, err := checked(ctx, c.Sides.Production,
+		c.checkPrivileges, c.checkTables, c.checkPrepared, c.checkLocks, c.checkSessions, c.checkConditions, c.checkMadeSince)
+	if err != nil {
+		return nil, err
+	}
+	for _, check := range []func(context.Context) ([]Blocker, error){c.checkLag, c.checkStructure} {
+		found, err := check(ctx)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, found...)
+	}
+	return all, nil
+}
+
+// checkMadeSince names tables that were made in the new schemas since the cutover:
+// the old side has nothing like them.
+func (c *Cutover) checkMadeSince(ctx context.Context, db pg.Querier) ([]Blocker, error) {
+	before, err := c.readTaken(ctx, db)
+	if err != nil {
+		return nil, err
+	}
+	production, _ := schemaNames(c.Upgrade.Plan)
+	now, err := relations(ctx, db, production)
+	var all []Blocker
+	for _, t := range now {
+		if !slices.Contains(before.Tables, t.oid) {
+			all = append(all, Blocker{Code: "made-since", Message: t.name.String() + " was made after the cutover, and would be left behind with the new side", Lasting: true,
+				Fix: "drop it, or move it to another schema: ALTER TABLE ... SET SCHEMA"})
+		}
+	}
+	return all, err
+}
+
+// prepareBack makes the functions of guard and fence, and looks for rows that the
+// old side's foreign keys would refuse, had replay asked them.
+func (c *Cutover) prepareBack(ctx context.Context) error {
+	if err := c.orphans(ctx); err != nil {
+		return err
+	}
+	return pg.ReadCommitted(ctx, c.Sides.Production, func(tx pgx.Tx) error {
+		if err := control.CheckEpoch(ctx, tx, c.Upgrade); err != nil {
+			return err
+		}
+		if err := prepareGuards(ctx, tx, c.Upgrade); err != nil {
+			return err
+		}
+		return makeFunction(ctx, tx, fenceFunction(c.Upgrade, control.Ours(c.Upgrade)), fenceName(c.Upgrade))
+	})
+}
+
+// afterBack leaves nothing of ours on the tables that are production again: guards,
+// the fence's triggers, and capture of both directions. The new side stays, and
+// refuses writes. May be repeated until it returns nil, by any process.
+func (c *Cutover) afterBack(ctx context.Context) error {
+	swapped, err := c.swapped(ctx)
+	if err != nil {
+		return err
+	}
+	if c.settings().RecycleSessions == "idle" {
+		if err := c.recycle(ctx, swapped.at); err != nil {
+			return err
+		}
+	}
+	if err := c.outliveSnapshots(ctx, swapped); err != nil {
+		return err
+	}
+	if err := dropGuards(ctx, c.Sides.Production, c.Upgrade); err != nil {
+		return err
+	}
+	if err := dropTriggers(ctx, c.Sides.Production, c.Upgrade, fenceTrigger, oldFenceName(c.Upgrade)); err != nil {
+		return err
+	}
+	if err := c.Parts.RemoveCapture(ctx); err != nil {
+		return fmt.Errorf("remove capture: %w", err)
+	}
+	if err := c.lockOut(ctx, c.Sides.Production, fenceFunction(c.Upgrade, passNobody)); err != nil {
+		return err
+	}
+	return control.NoteTidied(ctx, c.Sides.Production, c.Upgrade)
+}
+
+// DropAbandoned drops the new side after a rollback, with all its data. It refuses
+// with [ErrDependents] rather than drop anything outside.
+func (c *Cutover) DropAbandoned(ctx context.Context) error {
+	if err := dropOld(ctx, c.Sides.Production, c.Upgrade); err != nil {
+		return err
+	}
+	return control.Disown(ctx, c.Sides.Production, c.Upgrade)
+}

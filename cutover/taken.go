@@ -1,0 +1,171 @@
+package cutover
+
+import (
+	"context"
+	_ "embed" // the queries
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans"
+)
+
+//go:embed sql/loud.sql
+var loudSQL string
+
+//go:embed sql/owners.sql
+var ownersSQL string
+
+// taken is what a swap takes from the old side, so that going back can give it
+// again: by oid, since names change with the schemas.
+type taken struct {
+	// Sequences that were closed, as they were.
+	Sequences []counter `json:"sequences,omitempty"`
+	// Owners of sequences that went over to the new tables.
+	Owners []owner `json:"owners,omitempty"`
+	// Triggers of the user's that would have fired for what is replayed into the
+	// old tables.
+	Triggers []loudTrigger `json:"triggers,omitempty"`
+	// Tables are those of the new side: what is made later would be left behind.
+	Tables []uint32 `json:"tables"`
+}
+
+// owner is the column that a sequence belongs to, by the table's true name.
+type owner struct {
+	Sequence uint32  `json:"sequence"`
+	Table    pg.Name `json:"table"`
+	Column   string  `json:"column"`
+}
+
+// loudTrigger fires at any session_replication_role, or for replicas only.
+type loudTrigger struct {
+	Table   uint32 `json:"table"`
+	Name    string `json:"name"`
+	Enabled string `json:"enabled"` // pg_trigger.tgenabled: A or R
+}
+
+// gatherTaken reads what the swap will take, before the fence.
+func (f *facts) gatherTaken(ctx context.Context, db pg.Querier, plan *plans.Plan) error {
+	production, _ := schemaNames(plan)
+	rows, err := db.Query(ctx, loudSQL, production, control.Schema)
+	if err == nil {
+		f.taken.Triggers, err = pgx.CollectRows(rows, pgx.RowToStructByPos[loudTrigger])
+	}
+	if err != nil {
+		return fmt.Errorf("list the triggers that fire for replicas: %w", err)
+	}
+	shared := map[pg.Name]bool{}
+	for _, s := range plan.Shared {
+		shared[s.Name] = s.Kind == "SEQUENCE" || shared[s.Name]
+	}
+	var moved []uint32
+	for _, s := range f.sequences {
+		if shared[s.name] {
+			moved = append(moved, s.oid)
+		}
+	}
+	rows, err = db.Query(ctx, ownersSQL, moved)
+	if err == nil {
+		f.taken.Owners, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (owner, error) {
+			var o owner
+			err := row.Scan(&o.Sequence, &o.Table.Schema, &o.Table.Name, &o.Column)
+			return o, err
+		})
+	}
+	if err != nil {
+		return fmt.Errorf("list whom sequences belong to: %w", err)
+	}
+	return nil
+}
+
+// silence keeps triggers of the user's on the old tables from what is replayed
+// there: it comes with what they did already. The locks of the fence suffice.
+func (t taken) silence(tables []relation) []string {
+	var all []string
+	for _, l := range t.Triggers {
+		for _, r := range tables {
+			if r.oid == l.Table {
+				all = append(all, "ALTER TABLE "+r.name.Quoted()+" DISABLE TRIGGER "+pg.Ident(l.Name))
+			}
+		}
+	}
+	return all
+}
+
+// restore gives the old tables, under the names that they have in tables, their
+// triggers back.
+func (t taken) restore(tables []relation) []string {
+	how := map[string]string{"A": "ENABLE ALWAYS TRIGGER ", "R": "ENABLE REPLICA TRIGGER "}
+	var all []string
+	for _, l := range t.Triggers {
+		for _, r := range tables {
+			if r.oid == l.Table {
+				all = append(all, "ALTER TABLE "+r.name.Quoted()+" "+how[l.Enabled]+pg.Ident(l.Name))
+			}
+		}
+	}
+	return all
+}
+
+// ownedAgain completes the shared sequences of a way back with whom they belonged
+// to. names are those of the sequences now.
+func (t taken) ownedAgain(plan *plans.Plan, names []sequence) {
+	for i := range plan.Shared {
+		s := &plan.Shared[i]
+		for _, n := range names {
+			for _, o := range t.Owners {
+				if n.oid == o.Sequence && n.name == s.Name {
+					s.OwnedByTable, s.OwnedByColumn = o.Table, o.Column
+				}
+			}
+		}
+	}
+}
+
+// before is a closed sequence as it was.
+func (t taken) before(oid uint32) (counter, bool) {
+	for _, c := range t.Sequences {
+		if c.OID == oid {
+			return c, true
+		}
+	}
+	return counter{}, false
+}
+
+// noteTaken is what the swap has taken, behind the fence.
+func (a *attempt) noteTaken() taken {
+	t := a.facts.taken
+	t.Tables = oidsOf(a.facts.shadow)
+	for _, s := range a.sequences {
+		t.Sequences = append(t.Sequences, s.old)
+	}
+	return t
+}
+
+// readTaken completes the facts of a rollback, or prepares for one.
+func (a *attempt) readTaken(ctx context.Context) (err error) {
+	if !a.plan.Backwards() {
+		if a.plan.Reversible() {
+			a.backRows, err = control.BackRows(ctx, a.onlook, a.c.Upgrade)
+		}
+		return err
+	}
+	if a.facts.taken, err = a.c.readTaken(ctx, a.onlook); err == nil {
+		a.facts.taken.ownedAgain(a.plan, a.facts.sequences)
+	}
+	return err
+}
+
+var errNothingTaken = errors.New("the swap noted nothing to go back with")
+
+// readTaken reads what the swap noted, for going back.
+func (c *Cutover) readTaken(ctx context.Context, db pg.Querier) (t taken, err error) {
+	noted, err := control.Taken(ctx, db, c.Upgrade, &t)
+	if err == nil && !noted {
+		err = errNothingTaken
+	}
+	return t, err
+}
