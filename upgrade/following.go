@@ -112,6 +112,9 @@ func (w *worker) bringAllInStep(ctx context.Context) error {
 
 // round replays one batch of each table.
 func (w *worker) round(ctx context.Context) (int64, error) {
+	if w.run.Plan.Backwards() {
+		return w.roundBack(ctx)
+	}
 	changes := make([]int64, len(w.run.Plan.Tables))
 	err := w.eachTable(ctx, control.InStep, func(ctx context.Context, t *plans.Table) error {
 		result, err := w.replayer.Batch(ctx, t)
@@ -242,9 +245,9 @@ func (w *worker) count(ctx context.Context) error {
 	var tracked bool
 	err := w.sides.Production.QueryRow(ctx, `SELECT pg_catalog.current_setting('track_counts')::boolean,
 		(SELECT coalesce(sum(pg_stat_get_tuples_inserted(oid)), 0)::bigint FROM pg_class
-		 WHERE relnamespace = 'pgumbra'::regnamespace AND relkind = 'r' AND relname ~ ('^journal_' || $1::text || '_[0-9]+_[ab]$')),
+		 WHERE relnamespace = 'pgumbra'::regnamespace AND relkind = 'r' AND relname ~ ('^' || $2::text || '_' || $1::text || '_[0-9]+_[ab]$')),
 		(SELECT coalesce(sum(rows_replayed), 0)::bigint FROM pgumbra.shadow_table WHERE run_id = $1::text::bigint)`,
-		fmt.Sprint(w.run.ID)).Scan(&tracked, &now.journalled, &now.replayed)
+		fmt.Sprint(w.run.ID), w.journalWord()).Scan(&tracked, &now.journalled, &now.replayed)
 	if err != nil {
 		return fmt.Errorf("count changes: %w", err)
 	}
@@ -264,6 +267,14 @@ func (w *worker) count(ctx context.Context) error {
 	in, out := w.forecast.Rates()
 	_, err = w.sides.Production.Exec(ctx, `UPDATE pgumbra.leader SET rate_in = $2, rate_out = $3 WHERE run_id = $1`, w.run.ID, in, out)
 	return err
+}
+
+// journalWord is what the names of the journals that are followed begin with.
+func (w *worker) journalWord() string {
+	if w.run.Plan.Backwards() {
+		return "reverse"
+	}
+	return "journal"
 }
 
 // inspectSources looks at structure and triggers, if anything in the catalogs

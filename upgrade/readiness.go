@@ -14,9 +14,9 @@ import (
 	"github.com/pgumbra/pgumbra/replay"
 )
 
-// ErrNotNow says that a series of attempts at the cutover came to nothing, and
+// ErrNotNow says that a series of attempts at the cutover, or the rollback, came to nothing, and
 // nothing changed. The caller may try again.
-var ErrNotNow = errors.New("the cutover was not possible now; nothing changed")
+var ErrNotNow = errors.New("not possible now; nothing changed")
 
 // Different says that verification found rows that differ. The run stays where
 // it is; a cutover is refused.
@@ -106,7 +106,12 @@ func (w *worker) besideProver(ctx context.Context, follow func(context.Context) 
 	defer end()
 	w.prover = replay.NewProver(w.replayer, w.run.Plan.Settings.Cutover.VerifyWithin)
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return w.prover.Run(ctx, w.run.Plan.Settings.Copy.Workers) })
+	group.Go(func() error {
+		if w.run.Plan.Backwards() {
+			return w.proveBack(ctx)
+		}
+		return w.prover.Run(ctx, w.run.Plan.Settings.Copy.Workers)
+	})
 	group.Go(func() error {
 		defer end()
 		return follow(ctx)

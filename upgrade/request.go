@@ -47,7 +47,12 @@ func requestCutover(ctx context.Context, file *planfile.File) (bool, error) {
 	if run.Phase.Over() {
 		return false, fmt.Errorf("%w: %s", ErrWrongPhase, run.Phase)
 	}
-	served, err := waitForLeader(ctx, conn, run)
+	served, err := waitForLeader(ctx, conn, run, "cutover", func(p control.Phase) (bool, error) {
+		if p.Over() && !p.Swapped() {
+			return false, fmt.Errorf("%w: %s", ErrWrongPhase, p)
+		}
+		return p.Swapped(), nil
+	})
 	if ctx.Err() != nil {
 		takeBack(ctx, file, run)
 	}
@@ -67,9 +72,9 @@ func takeBack(ctx context.Context, file *planfile.File, run *control.Run) {
 	_ = conn.Close(ctx)
 }
 
-// waitForLeader asks once of each leader: one that took over has forgotten what
-// its predecessor was asked.
-func waitForLeader(ctx context.Context, conn pg.Querier, run *control.Run) (bool, error) {
+// waitForLeader asks a leader to swap, once each: one that took over has forgotten
+// what its predecessor was asked. done tells by the phase whether it did.
+func waitForLeader(ctx context.Context, conn pg.Querier, run *control.Run, what string, done func(control.Phase) (bool, error)) (bool, error) {
 	var asked int64 // the epoch that was asked
 	for {
 		var phase control.Phase
@@ -80,17 +85,17 @@ func waitForLeader(ctx context.Context, conn pg.Querier, run *control.Run) (bool
 			       coalesce(l.heartbeat > clock_timestamp() - make_interval(secs => $2), false)
 			FROM pgumbra.run r JOIN pgumbra.leader l ON l.run_id = r.id WHERE r.id = $1`,
 			run.ID, lease.LiveFor.Seconds()).Scan(&phase, &epoch, &pending, &alive)
-		switch {
-		case err != nil:
+		if err != nil {
 			return false, err
-		case phase.Swapped():
-			return true, nil
-		case phase.Over():
-			return false, fmt.Errorf("%w: %s", ErrWrongPhase, phase)
+		}
+		reached, err := done(phase)
+		switch {
+		case err != nil || reached:
+			return reached, err
 		case !alive:
 			return false, nil
 		case asked == epoch && !pending:
-			return false, fmt.Errorf("%w: %s", ErrNotNow, lastReason(ctx, conn, run))
+			return false, fmt.Errorf("the %s was %w: %s", what, ErrNotNow, lastReason(ctx, conn, run))
 		case asked != epoch:
 			_, err := conn.Exec(ctx, `UPDATE pgumbra.leader SET cutover_requested = clock_timestamp() WHERE run_id = $1`, run.ID)
 			if err != nil {

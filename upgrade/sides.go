@@ -255,7 +255,7 @@ func (w *worker) excuse(ctx context.Context) error {
 		return nil
 	}
 	if w.once {
-		return fmt.Errorf("%w: %s", ErrNotNow, shadowAway)
+		return w.notNowError(shadowAway)
 	}
 	var asked bool
 	err := w.sides.Production.QueryRow(ctx, `SELECT cutover_requested IS NOT NULL FROM pgumbra.leader WHERE run_id = $1`, w.run.ID).Scan(&asked)

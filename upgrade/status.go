@@ -34,8 +34,16 @@ type Status struct {
 	Ready      bool            `json:"ready"`
 	Blockers   []string        `json:"blockers"`
 	Cutover    json.RawMessage `json:"cutover"`
-	Attempts   Attempts        `json:"attempts"`
-	Failure    string          `json:"failure,omitempty"`
+	// Rollback is how the rollback went, as Cutover is of the cutover.
+	Rollback json.RawMessage `json:"rollback,omitempty"`
+	// Tidied: nothing is left to be done after the rollback.
+	Tidied bool `json:"tidied,omitempty"`
+	// Refused are rows that the old side does not take back.
+	Refused []RefusedRow `json:"refused,omitempty"`
+	// WayBack says whether the old side is kept current after the cutover.
+	WayBack  *WayBack `json:"way_back,omitempty"`
+	Attempts Attempts `json:"attempts"`
+	Failure  string   `json:"failure,omitempty"`
 	// Away is which server could not be asked, and why: the rest is what the other
 	// one knows.
 	Away string `json:"away,omitempty"`
@@ -87,6 +95,24 @@ type TableStatus struct {
 	RowsVerified int64      `json:"rows_verified"`      // compared at least once
 	VerifiedAt   *time.Time `json:"verified_at"`        // every row was equal then; what changed since is verified again
 	Recopied     int        `json:"recopied,omitempty"` // how often it had to be copied again
+}
+
+// RefusedRow is a row of a new table that the old one does not take. The table's
+// reverse flow waits for it.
+type RefusedRow struct {
+	Table string `json:"table"`
+	Key   string `json:"key"` // empty: not found
+	Why   string `json:"why"`
+}
+
+// WayBack is how a run that watches could be rolled back.
+type WayBack struct {
+	Open bool `json:"open"`
+	// Why it is not; empty: it is.
+	Why string `json:"why,omitempty"`
+	// Lost are production's tables whose rows do not come back, and columns that come
+	// back otherwise than they are written, a line each.
+	Lost []string `json:"lost,omitempty"`
 }
 
 // Journal is what capture has recorded and replay has not given back.
@@ -162,8 +188,9 @@ func readStatus(ctx context.Context, file *planfile.File) (*Status, error) {
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
 	s := newStatus(file)
+	var run *control.Run
 	err = pg.RepeatableRead(ctx, conn, func(tx pgx.Tx) error {
-		run, err := control.Find(ctx, tx, file.Name)
+		run, err = control.Find(ctx, tx, file.Name)
 		if errors.Is(err, control.ErrNoRun) {
 			return nil
 		}
@@ -175,7 +202,28 @@ func readStatus(ctx context.Context, file *planfile.File) (*Status, error) {
 		}
 		return s.read(ctx, tx, run)
 	})
+	if err == nil && run != nil && run.Phase == control.Watching && run.Plan.Elsewhere {
+		s.readJournalsThere(ctx, file, run)
+	}
 	return s, err
+}
+
+// readJournalsThere: from the swap on the journals are where the new tables are, and
+// what they hold is read by nobody yet.
+func (s *Status) readJournalsThere(ctx context.Context, file *planfile.File, run *control.Run) {
+	ctx, cancel := context.WithTimeout(ctx, lookAlone)
+	defer cancel()
+	conn, err := pg.Connect(ctx, file.Shadow.DSN, pg.Options{Component: "status"})
+	if err == nil {
+		defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+		err = s.readJournals(ctx, conn, run)
+	}
+	if err == nil && s.Journal.Bytes > 0 {
+		err = conn.QueryRow(ctx, `SELECT count(*) FROM (SELECT FROM pgumbra.journal LIMIT 1000000) j`).Scan(&s.Journal.Pending)
+	}
+	if err != nil {
+		s.Away = "the new server: " + pg.Redact(err.Error())
+	}
 }
 
 func (s *Status) read(ctx context.Context, tx pgx.Tx, run *control.Run) error {
@@ -187,6 +235,9 @@ func (s *Status) read(ctx context.Context, tx pgx.Tx, run *control.Run) error {
 		return err
 	}
 	if err := s.readJournals(ctx, tx, run); err != nil {
+		return err
+	}
+	if err := s.readWayBack(ctx, tx, run); err != nil {
 		return err
 	}
 	if err := s.readUnled(ctx, tx, run); err != nil {
@@ -269,11 +320,12 @@ func (s *Status) readTables(ctx context.Context, tx pgx.Tx, run *control.Run) er
 	if err != nil {
 		return err
 	}
+	run = run.Now()
 	if s.doubts, err = readDoubts(ctx, tx, run); err != nil {
 		return err
 	}
 	pending := map[int]int64{}
-	if live := !run.Phase.Over() && !run.Phase.Swapped(); live && run.Phase != control.Building && run.Phase != control.Capturing {
+	if live := !run.Phase.Over() && (!run.Phase.Swapped() || run.GoesBack()); live && run.Phase != control.Building && run.Phase != control.Capturing {
 		if pending, err = (&replay.Replayer{Run: run}).PendingAll(ctx, tx); err != nil {
 			return err
 		}
@@ -286,6 +338,34 @@ func (s *Status) readTables(ctx context.Context, tx pgx.Tx, run *control.Run) er
 		s.Journal.Pending += pending[r.N]
 	}
 	return nil
+}
+
+// readWayBack says whether a run that is swapped could be rolled back, and what
+// stands against it.
+func (s *Status) readWayBack(ctx context.Context, tx pgx.Tx, run *control.Run) (err error) {
+	if s.Rollback, s.Tidied, err = control.Rollback(ctx, tx, run); err != nil || run.Phase != control.Watching {
+		return err
+	}
+	s.WayBack = &WayBack{Lost: run.Plan.LostColumns()}
+	for _, n := range run.Plan.Lost() {
+		s.WayBack.Lost = append(s.WayBack.Lost, n.String()+": what is written to it does not come back")
+	}
+	var none *NoWayBack
+	switch err := mayGoBack(run, AcceptLosses); {
+	case errors.As(err, &none):
+		s.WayBack.Why = none.Why
+	case s.Failure != "":
+		s.WayBack.Why = s.Failure
+	}
+	s.WayBack.Open = s.WayBack.Why == ""
+	refusals, err := control.Refusals(ctx, tx, run)
+	back := run.Reversed()
+	for _, r := range refusals {
+		if r.N < len(back.Plan.Tables) {
+			s.Refused = append(s.Refused, RefusedRow{Table: back.Plan.Tables[r.N].Final.String(), Key: r.Key, Why: r.Why})
+		}
+	}
+	return err
 }
 
 // readJournals says how full the journals are in production's database, and who

@@ -186,7 +186,7 @@ func (w *worker) notNow(ctx context.Context, reason string, pause *backoff.Expon
 		return err
 	}
 	if w.once {
-		return fmt.Errorf("%w: %s", ErrNotNow, reason)
+		return w.notNowError(reason)
 	}
 	return nil
 }
@@ -204,8 +204,16 @@ func (w *worker) sayNotNow(ctx context.Context, reason string, pause *backoff.Ex
 	if looked && !w.once && !w.asked {
 		s.said = reason
 	}
-	w.log.Warn(control.CutoverRefused.String(), "attempt", s.tried, "reason", reason)
+	w.log.Warn(w.run.Plan.Swapping()+" not possible now", "attempt", s.tried, "reason", reason)
 	return control.Event(ctx, w.sides.Production, w.run, control.CutoverRefused, map[string]any{"reason": reason})
+}
+
+// notNowError is what a command is told that a series of attempts came to nothing.
+func (w *worker) notNowError(reason string) error {
+	if w.run.Plan.Backwards() {
+		return fmt.Errorf("the rollback was %w: %s", ErrNotNow, reason)
+	}
+	return fmt.Errorf("the cutover was %w: %s", ErrNotNow, reason)
 }
 
 // Pauses between two attempts grow up to these. Who waits for a cutover by command
@@ -245,6 +253,9 @@ func later(a, b time.Time) time.Time {
 // newCutover gives the cutover what it needs of the packages around it. Reverse
 // capture is where the shadow is, forward capture where production is.
 func (w *worker) newCutover() *cutover.Cutover {
+	if w.run.Plan.Backwards() {
+		return w.newRollback()
+	}
 	c := &cutover.Cutover{Sides: w.sides, DSN: w.file.Production.DSN, ShadowDSN: w.file.Shadow.DSN, Upgrade: w.run, Log: w.log, Own: w.lead.Backends, Parts: cutover.Parts{
 		Drain:           w.drain,
 		Pending:         w.pending,
@@ -306,6 +317,9 @@ func (w *worker) changed(ctx context.Context, db pg.Querier) ([]string, error) {
 	var all []string
 	for i := range w.run.Plan.Sources {
 		src := &w.run.Plan.Sources[i]
+		if w.run.Plan.Backwards() && !w.run.Plan.Feeds(src.N) {
+			continue
+		}
 		changes, err := capture.Check(ctx, w.sides.Production, w.run, src)
 		if err != nil {
 			return nil, err
@@ -383,13 +397,4 @@ func (w *worker) afterSwap(ctx context.Context) error {
 		return nil
 	}
 	return capture.RecordReverse(ctx, w.sides.Shadow, w.run)
-}
-
-// watch finishes what a swap left to do. The reverse journals guard their own
-// size from then on, so no process has to stay.
-func (w *worker) watch(ctx context.Context) error {
-	if err := w.afterSwap(ctx); err != nil {
-		return err
-	}
-	return errStop
 }

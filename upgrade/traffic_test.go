@@ -79,6 +79,27 @@ func TestCutoverUnderTrafficLosesNothingAndFailsNobody(t *testing.T) {
 	f.balanced(ctx)
 }
 
+// Clients go on through the cutover and through the rollback, and change everything
+// at random in between: what was acknowledged is there at each stop.
+func TestRollbackUnderTrafficLosesNothing(t *testing.T) {
+	t.Parallel()
+	ctx := limited(t, 3*time.Minute)
+	w := build(t, trafficHistory(t))
+	f := newFleet(t, w)
+	f.start(ctx)
+	w.run(ctx, upgrade.Options{Cutover: true})
+	leader := w.leads(ctx)
+	f.more(300)
+	must(t, upgrade.Rollback(ctx, w.file(), upgrade.RefuseLosses, upgrade.Options{Log: w.log}))
+	must(t, leader.Wait())
+	f.more(200)
+	f.stop()
+	f.balanced(ctx)
+	t.Logf("stalls: %s ms", text(t, w.production, `SELECT concat_ws(', ', 'cutover ' || (cutover->>'stall_ms'), 'rollback ' || (rollback->>'stall_ms')) FROM pgumbra.run`))
+	must(t, upgrade.Finish(ctx, w.file(), cutover.DropOld, upgrade.Purge, w.log))
+	w.sameStructure(ctx) // the oracle's database was never migrated
+}
+
 func trafficHistory(t *testing.T) history {
 	t.Helper()
 	h := readHistory(t, filepath.Join("testdata", "traffic"), []string{"shop"})

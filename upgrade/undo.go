@@ -172,7 +172,7 @@ func (w *worker) forgetOnShadow(ctx context.Context) error {
 // Finish ends the watch. The old side is dropped only when told. Where the old
 // server is gone, what is production now is freed all the same.
 func Finish(ctx context.Context, file *planfile.File, old cutover.OldSide, leftovers Leftovers, log *slog.Logger) error {
-	l, err := lease.Take(ctx, file.Production.DSN, file.Name)
+	l, err := takeFromWatch(ctx, file)
 	if gone(err) {
 		return finishAlone(ctx, file, leftovers, log, err)
 	}
@@ -187,6 +187,12 @@ func Finish(ctx context.Context, file *planfile.File, old cutover.OldSide, lefto
 	}
 	if err != nil {
 		return err
+	}
+	if run.Phase == control.RolledBack {
+		if err := finishRolledBack(ctx, l, run, file, old, log); err != nil {
+			return err
+		}
+		return purge(ctx, l, run, leftovers)
 	}
 	if !run.Phase.Swapped() {
 		return fmt.Errorf("%w: %s: finish is for after the cutover", ErrWrongPhase, run.Phase)
@@ -204,6 +210,40 @@ func Finish(ctx context.Context, file *planfile.File, old cutover.OldSide, lefto
 		return err
 	}
 	return purge(ctx, l, run, leftovers)
+}
+
+// takeFromWatch takes the lead, from a process that leads the watch too: that one
+// finds its sessions gone, then its run finished, and ends as it should.
+func takeFromWatch(ctx context.Context, file *planfile.File) (*lease.Lease, error) {
+	for tries := 0; ; tries++ {
+		l, err := lease.Take(ctx, file.Production.DSN, file.Name)
+		var led *lease.ErrLed
+		if !errors.As(err, &led) || tries == 5 {
+			return l, err
+		}
+		if watched, endErr := endWatch(ctx, file); endErr != nil || !watched {
+			return nil, errors.Join(endErr, err)
+		}
+	}
+}
+
+// endWatch ends the sessions of the leader of a run that watches; false: the run is
+// in another phase, and its leader is let be.
+func endWatch(ctx context.Context, file *planfile.File) (watched bool, err error) {
+	conn, err := pg.Connect(ctx, file.Production.DSN, pg.Options{Component: "finish"})
+	if err != nil {
+		return false, err
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	run, err := control.Find(ctx, conn, file.Name)
+	if err != nil {
+		return false, err
+	}
+	tag, err := conn.Exec(ctx, `UPDATE pgumbra.run SET epoch = epoch + 1 WHERE id = $1 AND phase = $2`, run.ID, control.Watching)
+	if err != nil || tag.RowsAffected() == 0 {
+		return false, err
+	}
+	return true, lease.EndLeader(ctx, conn, file.Name)
 }
 
 // purge removes the run's record (nil: there is none), and the control schema with the last one.

@@ -64,6 +64,8 @@ type Options struct {
 	// Once gives a cutover one series of attempts instead of trying forever:
 	// what `pgumbra cutover` does where no leader runs.
 	Once bool
+	// Back goes back to the old side: what [Rollback] does where no leader runs.
+	Back bool
 	// Program is this program's version, for standbys to compare.
 	Program string
 	Log     *slog.Logger
@@ -86,6 +88,8 @@ type worker struct {
 	replayer  *replay.Replayer
 	prover    *replay.Prover // while tables follow
 	swapping  swapping
+	watching  watching
+	back      bool // somebody waits for this process to roll back
 	trials    trials
 	forecast  replay.Forecast
 	counts    counts
@@ -114,7 +118,12 @@ func lead(ctx context.Context, file *planfile.File, o Options, s *seat) error {
 	for {
 		s.taken = false
 		err := s.runOnce(ctx, file, o)
+		var led *lease.ErrLed
 		switch {
+		case o.Cutover && errors.As(err, &led) && swapped(ctx, file):
+			return nil // and its leader keeps the old side current
+		case s.watching && (errors.As(err, &led) || errors.Is(err, control.ErrDeposed)):
+			return endedByCommand(ctx, file, s.id, err)
 		case errors.Is(err, errStop):
 			return nil
 		case errors.Is(err, errRegrouped):
@@ -141,8 +150,9 @@ const patience = 10 * time.Minute
 
 // seat is what a process remembers of its leases.
 type seat struct {
-	id    int64 // of the run that it leads, once it does
-	taken bool  // this time
+	id       int64 // of the run that it leads, once it does
+	taken    bool  // this time
+	watching bool  // the last time it led the watch
 
 	given *lease.Lease // by a standby, which has it already
 	cause lease.Cause  // why it was given
@@ -166,12 +176,16 @@ func (s *seat) runOnce(ctx context.Context, file *planfile.File, o Options) erro
 		return err
 	}
 	defer l.Release(ctx)
+	if err := tidyRolledBack(ctx, l, file, o); err != nil {
+		return err
+	}
 	run, err := findOrCreate(ctx, l, file, o, s.id)
 	if err != nil {
 		return err
 	}
 	s.id, s.taken = run.ID, true
 	err = withWorker(ctx, l, run, file, o, asLongAsItTakes, func(w *worker, ctx context.Context) error { return w.live(ctx, s.cause) })
+	s.watching = run.Phase == control.Watching
 	recordFailure(ctx, l, run, err)
 	if pg.Unreachable(err) || errors.Is(err, errRegrouped) {
 		l.KeepSeat()
@@ -202,7 +216,7 @@ func recordFailure(ctx context.Context, l *lease.Lease, run *control.Run, err er
 	if err == nil || ctx.Err() != nil || pg.Unreachable(err) {
 		return
 	}
-	for _, other := range []error{errStop, errRegrouped, control.ErrDeposed, ErrNotNow, cutover.ErrUnknown} {
+	for _, other := range []error{errStop, errRegrouped, control.ErrDeposed, ErrNotNow, cutover.ErrUnknown, shadow.ErrTriggersFire} {
 		if errors.Is(err, other) {
 			return
 		}
@@ -233,7 +247,7 @@ func withWorker(ctx context.Context, l *lease.Lease, run *control.Run, file *pla
 		return err
 	}
 	run.Plan.Settings = run.Plan.Settings.Renewed(file.Settings)
-	w := &worker{lead: l, file: file, run: run, log: o.Log, until: o.Until, cutover: o.Cutover, once: o.Once}
+	w := &worker{lead: l, file: file, run: run, log: o.Log, until: o.Until, cutover: o.Cutover, once: o.Once, back: o.Back}
 	var err error
 	if w.traffic, err = traffic.Open(file, o.Log); err != nil {
 		return err
@@ -286,11 +300,22 @@ func (w *worker) options() pg.Options {
 // its run was ended by somebody else.
 func findOrCreate(ctx context.Context, l *lease.Lease, file *planfile.File, o Options, led int64) (*control.Run, error) {
 	run, err := control.Find(ctx, l.Conn, file.Name)
+	if led != 0 && err == nil && run.ID == led && (run.Phase == control.Finished || run.Phase == control.RolledBack) {
+		return nil, errStop // by a command, as it should
+	}
 	if led != 0 && (errors.Is(err, control.ErrNoRun) || err == nil && (run.ID != led || run.Phase.Over())) {
 		return nil, fmt.Errorf("%w, or somebody ended it", control.ErrDeposed)
 	}
 	if err == nil && !run.Phase.Over() {
 		return run, nil
+	}
+	if err == nil && o.Back {
+		return nil, errStop // it was rolled back, or ended, a moment ago
+	}
+	if err == nil && run.Phase == control.RolledBack {
+		if err := dropAbandoned(ctx, l, run, file, o); err != nil {
+			return nil, err
+		}
 	}
 	if err != nil && !errors.Is(err, control.ErrNoRun) {
 		return nil, err

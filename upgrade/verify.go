@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/pgumbra/pgumbra/capture"
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
@@ -48,9 +49,10 @@ func Verify(ctx context.Context, file *planfile.File, log *slog.Logger) ([]Table
 	if err != nil {
 		return nil, err
 	}
-	if run.Phase != control.Following {
-		return nil, fmt.Errorf("%w: %s: verify is for a run that follows", ErrWrongPhase, run.Phase)
+	if run.Phase != control.Following && !(run.Phase == control.Watching && run.GoesBack()) {
+		return nil, fmt.Errorf("%w: %s: verify is for a run that follows, or that keeps the old side current", ErrWrongPhase, run.Phase)
 	}
+	run = run.Now()
 	sides, err := look(ctx, file, run)
 	if err != nil {
 		return nil, err
@@ -61,8 +63,7 @@ func Verify(ctx context.Context, file *planfile.File, log *slog.Logger) ([]Table
 		return nil, err
 	}
 	r := &replay.Replayer{Sides: sides, Run: run, Log: log, Workers: run.Plan.Settings.Copy.Workers, Guest: led}
-	// Foreign keys that stand on the shadow already must not act on what is replayed.
-	if r.Replica, err = shadow.Unchecked(ctx, sides, run); err != nil {
+	if r.Replica, err = replica(ctx, sides, run); err != nil {
 		return nil, err
 	}
 	var verdicts []TableVerdict
@@ -83,6 +84,18 @@ func Verify(ctx context.Context, file *planfile.File, log *slog.Logger) ([]Table
 		verdicts = append(verdicts, TableVerdict{Name: t.Final.String(), Table: t, Verdict: verdict})
 	}
 	return verdicts, noteVerifiedAt(ctx, sides, run, verdicts)
+}
+
+// replica reports whether what is pending is replayed as what applies another
+// server's changes: foreign keys that stand on its tables already must not act on it.
+func replica(ctx context.Context, sides control.Sides, run *control.Run) (bool, error) {
+	if !run.Plan.Backwards() {
+		return shadow.Unchecked(ctx, sides, run)
+	}
+	if err := capture.Locate(ctx, sides.Production, sides.Shadow, run.Plan); err != nil {
+		return false, closedUnless(err)
+	}
+	return shadow.Quiet(ctx, sides, run)
 }
 
 func noteVerifiedAt(ctx context.Context, sides control.Sides, run *control.Run, verdicts []TableVerdict) error {

@@ -1,0 +1,198 @@
+package upgrade
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/pgumbra/pgumbra/cutover"
+	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans/planfile"
+	"github.com/pgumbra/pgumbra/upgrade/lease"
+)
+
+// Losses says what is done about what a rollback would lose.
+type Losses int
+
+// What is done about losses.
+const (
+	RefuseLosses Losses = iota // tables whose rows do not come back stand against it
+	AcceptLosses               // what was written to them since the cutover is left behind
+)
+
+// NoWayBack says why a run cannot be rolled back, now or ever. The caller shows it.
+type NoWayBack struct {
+	Why  string
+	Next string // what to do instead
+}
+
+func (n *NoWayBack) Error() string { return n.Why }
+
+// Rollback goes back to the old side with what was written since the cutover:
+// through the leader if one runs, else by itself, after bringing the old side up to
+// date. Nil as well where that is done already. Returns [ErrNotNow] if it was not
+// possible, [*NoWayBack], and [ErrWrongPhase] before a cutover or after finish.
+func Rollback(ctx context.Context, file *planfile.File, losses Losses, o Options) error {
+	o.Back = true
+	for {
+		served, err := requestRollback(ctx, file, losses, o.Log)
+		if err != nil || served {
+			return err
+		}
+		err = Run(ctx, file, o)
+		var led *lease.ErrLed
+		if !errors.As(err, &led) {
+			return err
+		}
+	}
+}
+
+// requestRollback is requestCutover for the way back.
+func requestRollback(ctx context.Context, file *planfile.File, losses Losses, log *slog.Logger) (served bool, err error) {
+	conn, err := pg.Connect(ctx, file.Production.DSN, pg.Options{Component: "rollback"})
+	if err != nil {
+		return false, err
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	run, err := control.Find(ctx, conn, file.Name)
+	if err != nil {
+		return false, err
+	}
+	if run.Phase == control.RolledBack {
+		_, tidied, err := control.Rollback(ctx, conn, run)
+		return tidied, err
+	}
+	if err := mayGoBack(run, losses); err != nil {
+		return false, err
+	}
+	for _, text := range run.Plan.LostColumns() {
+		log.Warn("a rollback loses this", "what", text)
+	}
+	served, err = waitForLeader(ctx, conn, run, "rollback", func(p control.Phase) (bool, error) {
+		switch p {
+		case control.Watching:
+			return false, nil
+		case control.RolledBack: // its leader tidies up
+			_, tidied, err := control.Rollback(ctx, conn, run)
+			return tidied, err
+		}
+		return false, fmt.Errorf("%w: %s", ErrWrongPhase, p)
+	})
+	if ctx.Err() != nil {
+		takeBack(ctx, file, run)
+	}
+	return served, err
+}
+
+// mayGoBack is nil where a run can be rolled back as far as its record says.
+func mayGoBack(run *control.Run, losses Losses) error {
+	switch {
+	case run.Phase == control.Finished:
+		return fmt.Errorf("%w: %s: finish has ended the watch, and the way back with it", ErrWrongPhase, run.Phase)
+	case run.Phase != control.Watching:
+		return fmt.Errorf("%w: %s: rollback is for after the cutover; before it, abort undoes a run", ErrWrongPhase, run.Phase)
+	case run.Plan.Elsewhere:
+		return &NoWayBack{Why: "the new side is another database: nothing that was written there since the cutover is taken back to the old one yet",
+			Next: "pgumbra finish ends the watch; the old server holds the data as they were at the cutover"}
+	case run.Plan.Behind != nil:
+		return &NoWayBack{Why: fmt.Sprintf("migrations from version %d on ran behind the fence and made the new tables: how their rows go back to the old ones is not known", run.Plan.Behind.From),
+			Next: "pgumbra finish ends the watch; the old schemas hold the data as they were at the cutover"}
+	case !run.GoesBack():
+		return &NoWayBack{Why: "the cutover was made without preparing a way back (watch.enabled is false, or an older pgumbra made it)",
+			Next: "pgumbra finish ends the watch; the old schemas hold the data as they were at the cutover"}
+	}
+	lost := run.Plan.Lost()
+	if losses == AcceptLosses || len(lost) == 0 {
+		return nil
+	}
+	var names []string
+	for _, n := range lost {
+		names = append(names, n.String())
+	}
+	return &NoWayBack{Why: "rows of " + strings.Join(names, ", ") + " do not come back: the new tables do not tell what the old rows were, so that what was written since the cutover would be lost",
+		Next: "pgumbra rollback --accept-loss leaves behind what was written to them; the rest comes back"}
+}
+
+// swapped reports whether the run's cutover is done.
+func swapped(ctx context.Context, file *planfile.File) bool {
+	conn, err := pg.Connect(ctx, file.Production.DSN, pg.Options{Component: "leader"})
+	if err != nil {
+		return false
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	run, err := control.Look(ctx, conn, file.Name)
+	return err == nil && run.Phase.Swapped()
+}
+
+// endPatience is how long the command is given that ends a watch.
+const endPatience = time.Minute
+
+// endedByCommand is nil where another process took the lead of a watch to end it:
+// by finish, or by a rollback. Otherwise cause.
+func endedByCommand(ctx context.Context, file *planfile.File, id int64, cause error) error {
+	deadline := time.Now().Add(endPatience)
+	for time.Now().Before(deadline) {
+		conn, err := pg.Connect(ctx, file.Production.DSN, pg.Options{Component: "leader"})
+		if err != nil {
+			return cause
+		}
+		run, err := control.Find(ctx, conn, file.Name)
+		_ = conn.Close(ctx)
+		if errors.Is(err, control.ErrNoRun) || err == nil && (run.ID != id || run.Phase == control.Finished || run.Phase == control.RolledBack) {
+			return nil
+		}
+		if err != nil {
+			return cause
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+	return cause
+}
+
+// tidyRolledBack completes a rollback of this name whose process died after its
+// commit: whoever leads next does so first.
+func tidyRolledBack(ctx context.Context, l *lease.Lease, file *planfile.File, o Options) error {
+	run, err := control.Find(ctx, l.Conn, file.Name)
+	if err != nil || run.Phase != control.RolledBack {
+		return unlessNoRun(err)
+	}
+	_, tidied, err := control.Rollback(ctx, l.Conn, run)
+	if err != nil || tidied {
+		return err
+	}
+	return withWorker(ctx, l, run, file, o, once, (*worker).tidyUp)
+}
+
+func unlessNoRun(err error) error {
+	if errors.Is(err, control.ErrNoRun) {
+		return nil
+	}
+	return err
+}
+
+// dropAbandoned drops the new side of a run that was rolled back, for a run of the
+// same name that begins anew.
+func dropAbandoned(ctx context.Context, l *lease.Lease, run *control.Run, file *planfile.File, o Options) error {
+	return withWorker(ctx, l, run, file, o, once, func(w *worker, ctx context.Context) error {
+		w.log.Info("dropping the new side of the run that was rolled back")
+		return w.reversed().newCutover().DropAbandoned(ctx)
+	})
+}
+
+// finishRolledBack ends what is left of a run that was rolled back: the new side is
+// dropped when told.
+func finishRolledBack(ctx context.Context, l *lease.Lease, run *control.Run, file *planfile.File, side cutover.OldSide, log *slog.Logger) error {
+	o := Options{Log: log}
+	if err := tidyRolledBack(ctx, l, file, o); err != nil || side == cutover.KeepOld {
+		return err
+	}
+	return dropAbandoned(ctx, l, run, file, o)
+}

@@ -1,0 +1,369 @@
+package upgrade
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/pgumbra/pgumbra/capture"
+	"github.com/pgumbra/pgumbra/cutover"
+	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/replay"
+	"github.com/pgumbra/pgumbra/shadow"
+)
+
+// ErrClosed says that the old side cannot be kept current any more: something was
+// written that no journal holds, or the tables are others than those that the way
+// back was made for. Production is not concerned; finish ends the watch.
+var ErrClosed = errors.New("the way back is closed")
+
+// refusedFor is how long a table's reverse flow stands still before the batch that
+// the old side refused is tried again.
+const refusedFor = 5 * time.Second
+
+// watching is what a leader remembers while it keeps the old side current.
+type watching struct {
+	refused map[int]time.Time // tables whose flow stands still, and until when
+	differ  map[int]bool      // tables found to differ, which are not proved any more
+
+	mu      sync.Mutex
+	leftOut map[int]time.Time // tables that are not proved, and until when; zero: for good
+}
+
+// leaveOut keeps the prover from a table until some time.
+func (b *worker) leaveOut(n int, until time.Time) {
+	b.watching.mu.Lock()
+	defer b.watching.mu.Unlock()
+	b.watching.leftOut[n] = until
+	b.tellProver()
+}
+
+// proveAgain lets the prover have tables again whose time is over.
+func (b *worker) proveAgain() {
+	b.watching.mu.Lock()
+	defer b.watching.mu.Unlock()
+	maps.DeleteFunc(b.watching.leftOut, func(_ int, until time.Time) bool { return !until.IsZero() && time.Now().After(until) })
+	b.tellProver()
+}
+
+func (b *worker) tellProver() {
+	now := map[int]bool{}
+	for n := range b.watching.leftOut {
+		now[n] = true
+	}
+	b.prover.LeaveOut(now)
+}
+
+// proveBack proves the old side beside its batches. A row that the old side refuses
+// cannot be compared either: its table waits.
+func (b *worker) proveBack(ctx context.Context) error {
+	for {
+		err := b.prover.Run(ctx, b.run.Plan.Settings.Copy.Workers)
+		var conflict *replay.Conflict
+		if ctx.Err() != nil || !errors.As(err, &conflict) {
+			return err
+		}
+		b.log.Debug("a table cannot be compared now", "error", err)
+		for i := range b.run.Plan.Tables {
+			if t := &b.run.Plan.Tables[i]; t.Shadow == conflict.Table {
+				b.leaveOut(t.N, time.Now().Add(refusedFor))
+			}
+		}
+	}
+}
+
+// watch finishes what a swap left to do, and keeps the old side current until it is
+// stopped, the run is finished, or somebody goes back. Commands that were to go
+// through the cutover end here: the reverse journals guard their own size without
+// any process, and pgumbra run goes on with them.
+func (w *worker) watch(ctx context.Context) error {
+	if err := w.afterSwap(ctx); err != nil {
+		return err
+	}
+	if w.run.Phase != control.Watching || !w.run.GoesBack() || w.until != "" || w.cutover && !w.back {
+		return errStop
+	}
+	back, err := w.turned(ctx)
+	if errors.Is(err, shadow.ErrTriggersFire) && !w.back {
+		w.log.Warn("the old side is not kept current", "error", err)
+		return errStop
+	}
+	if err != nil {
+		return err
+	}
+	w.log.Info("keeping the old side current; pgumbra rollback goes back to it, pgumbra finish ends this")
+	if err := back.besideProver(ctx, back.keepOldCurrent); err != nil {
+		return err
+	}
+	w.run.Entered(back.run.Phase)
+	return w.tidyUp(ctx)
+}
+
+// tidyUp completes a rollback that is committed. May be repeated, by any process.
+func (w *worker) tidyUp(ctx context.Context) error { return w.reversed().newCutover().After(ctx) }
+
+// reversed is a worker of the reversed run, for what asks no table.
+func (w *worker) reversed() *worker {
+	return &worker{lead: w.lead, file: w.file, sides: w.sides, traffic: w.traffic, run: w.run.Reversed(), log: w.log, once: w.back, back: w.back}
+}
+
+// turned is the worker of the reversed run: what was the new side is what it calls
+// production, what was the old side is its shadow.
+func (w *worker) turned(ctx context.Context) (*worker, error) {
+	back := w.reversed()
+	run := back.run
+	if err := capture.Locate(ctx, w.sides.Production, w.sides.Production, run.Plan); err != nil {
+		return nil, closedUnless(err)
+	}
+	back.watching.refused, back.watching.differ, back.watching.leftOut = map[int]time.Time{}, map[int]bool{}, map[int]time.Time{}
+	back.replayer = &replay.Replayer{Sides: back.sides, Run: run, Log: w.log, Lanes: run.Plan.Settings.Copy.Workers,
+		RangeRows: run.Plan.Settings.Copy.ChunkRows}
+	var err error
+	back.replayer.Replica, err = shadow.Quiet(ctx, back.sides, run)
+	return back, err
+}
+
+// closedUnless tells a change of structure as what it means here.
+func closedUnless(err error) error {
+	if errors.Is(err, capture.ErrChanged) || errors.Is(err, capture.ErrNotInstalled) {
+		return fmt.Errorf("%w: %w", ErrClosed, err)
+	}
+	return err
+}
+
+// keepOldCurrent replays round after round, until the rollback is done.
+func (b *worker) keepOldCurrent(ctx context.Context) error {
+	var inspected time.Time
+	for {
+		if time.Since(inspected) > inspectEvery {
+			if err := b.inspectBack(ctx); err != nil {
+				return err
+			}
+			inspected = time.Now()
+		}
+		changes, err := b.round(ctx)
+		if err != nil {
+			return err
+		}
+		done, err := b.actBack(ctx)
+		if err != nil || done {
+			return err
+		}
+		if changes > 0 {
+			continue
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-b.prover.Signal():
+		case <-time.After(idle):
+		}
+	}
+}
+
+// inspectBack makes sure that the reverse journals hold everything, and keeps them
+// small.
+func (b *worker) inspectBack(ctx context.Context) error {
+	if err := capture.Guard(ctx, b.sides.Production, b.run, capture.ToOld); err != nil {
+		return err
+	}
+	closed, err := capture.Closed(ctx, b.sides.Production, b.run, capture.ToOld)
+	if err != nil {
+		return err
+	}
+	if closed != nil {
+		return fmt.Errorf("%w: %s", ErrClosed, closed)
+	}
+	changed, err := b.changed(ctx, b.sides.Production)
+	if err != nil {
+		return closedUnless(err)
+	}
+	if len(changed) > 0 {
+		return fmt.Errorf("%w: a table that it starts from was changed since the cutover: %s", ErrClosed, changed[0])
+	}
+	lost, err := shadow.Lost(ctx, b.sides, b.run)
+	if err != nil {
+		return err
+	}
+	if len(lost) > 0 {
+		return fmt.Errorf("%w: a crash of the server emptied the unlogged table %s", ErrClosed, lost[0].Final)
+	}
+	b.proveAgain()
+	if err := b.giveRoom(ctx); err != nil {
+		return err
+	}
+	if err := capture.Rotate(ctx, b.sides.Production, b.run); err != nil {
+		return err
+	}
+	return b.count(ctx)
+}
+
+// roundBack replays one batch of each table. What the old side refuses stops its
+// table and nothing else: production has it already, and nobody drops it.
+func (b *worker) roundBack(ctx context.Context) (int64, error) {
+	changes := make([]int64, len(b.run.Plan.Tables))
+	refused := make([]error, len(b.run.Plan.Tables))
+	err := b.eachTable(ctx, control.InStep, func(ctx context.Context, t *plans.Table) error {
+		if time.Now().Before(b.watching.refused[t.N]) {
+			return nil
+		}
+		result, err := b.replayer.Batch(ctx, t)
+		changes[t.N] = result.Changes
+		if errors.Is(err, replay.ErrConflict) {
+			refused[t.N], err = err, nil
+		}
+		return err
+	})
+	if errors.Is(err, replay.ErrRecopy) {
+		return 0, fmt.Errorf("%w: %w", ErrClosed, err)
+	}
+	var sum int64
+	for n := range changes {
+		sum += changes[n]
+		err = errors.Join(err, b.noteRefused(ctx, &b.run.Plan.Tables[n], refused[n]))
+	}
+	return sum, err
+}
+
+// noteRefused keeps for status what stops a table, or that nothing does any more.
+func (b *worker) noteRefused(ctx context.Context, t *plans.Table, cause error) error {
+	until, before := b.watching.refused[t.N]
+	if cause == nil {
+		if !before || time.Now().Before(until) {
+			return nil
+		}
+		delete(b.watching.refused, t.N)
+		b.log.Info("the old side takes rows again", "table", t.Final.String())
+		return control.Mended(ctx, b.sides.Production, b.run, t.N)
+	}
+	b.watching.refused[t.N] = time.Now().Add(refusedFor)
+	r := control.Refusal{N: t.N, Why: cause.Error()}
+	var conflict *replay.Conflict
+	if errors.As(cause, &conflict) {
+		r.Key = conflict.Key
+	}
+	if !before {
+		b.log.Error("the old side refuses a row; the table waits for it, production goes on", "table", t.Final.String(), "error", cause)
+	}
+	return control.Refuse(ctx, b.sides.Production, b.run, r)
+}
+
+// actBack does what the watch has time for between two rounds. True once the
+// rollback is done.
+func (b *worker) actBack(ctx context.Context) (bool, error) {
+	wanted, err := b.cutoverWanted(ctx)
+	if err != nil {
+		return false, err
+	}
+	for _, found := range b.replayer.Found() {
+		if err := differs(ctx, b.sides, b.run, found.Table, found.Verdict); err != nil {
+			return false, err
+		}
+		b.log.Error("the old side differs from what the new one makes of it; going back would lose that", "table", found.Table.Final.String(),
+			"keys", len(found.Verdict.Differences))
+		b.watching.differ[found.Table.N] = true
+		b.leaveOut(found.Table.N, time.Time{}) // proving it again would find the same again
+	}
+	if !wanted {
+		return false, nil
+	}
+	return b.goBack(ctx)
+}
+
+// goBack makes one attempt at the rollback, as cutOver does at the cutover, if the
+// pause after the last one is over.
+func (b *worker) goBack(ctx context.Context) (bool, error) {
+	if b.swapping.cutover == nil {
+		b.swapping = b.newSwapping()
+	}
+	if time.Now().Before(b.swapping.next) {
+		return false, nil
+	}
+	proved, err := b.verified(ctx)
+	if err != nil || !proved && len(b.watching.differ)+len(b.watching.refused) == 0 {
+		return false, err // soon
+	}
+	defer b.pauseProver()()
+	against, err := b.againstGoingBack(ctx)
+	if err != nil {
+		return false, err
+	}
+	if len(against) > 0 {
+		if slices.ContainsFunc(against, func(a cutover.Blocker) bool { return a.Lasting }) {
+			b.swapping.tried = b.run.Plan.Settings.Cutover.Attempts
+		}
+		return false, b.notNow(ctx, messages(against), b.swapping.look)
+	}
+	outcome, err := b.swapping.cutover.Attempt(ctx)
+	if err != nil || outcome.Swapped {
+		return outcome.Swapped, err
+	}
+	if slices.ContainsFunc(outcome.Blockers, func(a cutover.Blocker) bool { return a.Lasting }) {
+		b.swapping.tried = b.run.Plan.Settings.Cutover.Attempts
+	}
+	return false, b.notNow(ctx, messages(outcome.Blockers), b.swapping.pause)
+}
+
+// againstGoingBack is what stands against a rollback now. What the old side refuses
+// would be lost, and is not: somebody mends it first.
+func (b *worker) againstGoingBack(ctx context.Context) ([]cutover.Blocker, error) {
+	refusals, err := control.Refusals(ctx, b.sides.Production, b.run)
+	if err != nil {
+		return nil, err
+	}
+	var against []cutover.Blocker
+	for _, r := range refusals {
+		against = append(against, refusing(r.Why))
+	}
+	for n := range b.watching.differ {
+		against = append(against, cutover.Blocker{Code: "differs", Lasting: true, Message: "the old " + b.run.Plan.Tables[n].Final.String() + " differs from what the new one makes of it",
+			Fix: "see what pgumbra verify shows of it; stop pgumbra run and start it again to compare it anew"})
+	}
+	if len(against) > 0 {
+		return against, nil
+	}
+	if against, err = b.proveRest(ctx); errors.Is(err, replay.ErrConflict) {
+		return []cutover.Blocker{refusing(err.Error())}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	found, err := b.swapping.cutover.Check(ctx)
+	if err != nil || len(against)+len(found) > 0 {
+		return append(against, found...), err
+	}
+	return nil, b.swapping.cutover.FreshenViews(ctx)
+}
+
+func refusing(why string) cutover.Blocker {
+	return cutover.Blocker{Code: "row-refused", Message: "the old side refuses a row: " + why, Lasting: true,
+		Fix: "change or delete that row where it is now; its table goes on within seconds"}
+}
+
+// newRollback is the cutover of the reversed run.
+func (b *worker) newRollback() *cutover.Cutover {
+	return &cutover.Cutover{Sides: b.sides, DSN: b.file.Production.DSN, Upgrade: b.run, Log: b.log, Own: b.lead.Backends, Parts: cutover.Parts{
+		Drain:          b.drainBack,
+		Pending:        b.pending,
+		CatchUp:        b.settle,
+		RefreshView:    b.refreshView,
+		Changed:        b.changed,
+		SwapEntries:    func() []plans.Entry { return nil },
+		NewForeignKeys: b.newForeignKeys,
+		RemoveCapture:  b.removeCapture,
+	}}
+}
+
+// drainBack ends the attempt, and not the watch, where the old side refuses a row.
+func (b *worker) drainBack(ctx context.Context) (int64, error) {
+	changes, err := b.drain(ctx)
+	if errors.Is(err, replay.ErrConflict) {
+		return changes, cutover.NotNow(refusing(err.Error()))
+	}
+	return changes, err
+}
