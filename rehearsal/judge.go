@@ -149,7 +149,7 @@ func (r *rehearsal) judge() {
 		r.judgeSlowdown()
 	}
 	if r.o.Gates.RequireRollback {
-		r.gate("require-rollback", false, "no way back was rehearsed: this pgumbra has no rollback yet", "")
+		r.gate("require-rollback", false, "no way back was rehearsed: a rehearsal ends with the cutover, as yet", "")
 	}
 	r.result.Passed = !slices.ContainsFunc(r.result.Gates, func(g Gate) bool { return !g.Passed })
 }

@@ -22,15 +22,15 @@ func TestCutoverByCommand(t *testing.T) {
 	if text := done.out.String(); !strings.Contains(text, "The shadow is production now") || !strings.Contains(text, "Next: pgumbra finish") {
 		t.Errorf("cutover says:\n%s", text)
 	}
-	if got := leader.code(); got != exitDone {
-		t.Errorf("the leader: exit code %d\n%s", got, &leader.err)
-	}
 	status := o.status(t)
 	if status.Phase != "watching" || status.Cutover.StallMS <= 0 || status.Cutover.Attempts < 1 {
 		t.Errorf("status after the cutover: %+v", status)
 	}
 	for _, args := range [][]string{{"cutover"}, {"run", "--cutover"}, {"finish", "--drop-old"}, {"cutover"}, {"run", "--cutover"}} {
 		o.do(ctx, exitDone, args...)
+	}
+	if got := leader.code(); got != exitDone { // it kept the old side current until finish
+		t.Errorf("the leader: exit code %d\n%s", got, &leader.err)
 	}
 	o.do(ctx, exitError, "abort")
 	o.do(ctx, exitError, "verify")
@@ -111,6 +111,7 @@ func TestCutoverThatIsNotPossibleChangesNothing(t *testing.T) {
 	if result.Phase != "watching" {
 		t.Errorf("cutover --json ends at %s", result.Phase)
 	}
+	o.do(ctx, exitDone, "finish")
 	if got := leader.code(); got != exitDone {
 		t.Errorf("the leader: exit code %d\n%s", got, &leader.err)
 	}

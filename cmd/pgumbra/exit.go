@@ -15,6 +15,7 @@ import (
 	"github.com/pgumbra/pgumbra/plans"
 	"github.com/pgumbra/pgumbra/plans/planfile"
 	"github.com/pgumbra/pgumbra/rehearsal"
+	"github.com/pgumbra/pgumbra/shadow"
 	"github.com/pgumbra/pgumbra/upgrade"
 	"github.com/pgumbra/pgumbra/upgrade/lease"
 )
@@ -50,6 +51,7 @@ func exitCode(err error) int {
 		structure *rehearsal.StructureError
 		noServer  *rehearsal.NoServerError
 		noRoom    *rehearsal.NoRoomError
+		noWay     *upgrade.NoWayBack
 	)
 	switch {
 	case err == nil, errors.Is(err, upgrade.ErrNothingToDo):
@@ -61,7 +63,8 @@ func exitCode(err error) int {
 	case errors.As(err, &usage), errors.As(err, &file), errors.As(err, &noServer):
 		return exitUsage
 	case errors.As(err, &blocked), errors.As(err, &different), errors.As(err, &failed), errors.As(err, &violated), errors.As(err, &refused),
-		errors.As(err, &gates), errors.As(err, &structure), errors.As(err, &noRoom):
+		errors.As(err, &gates), errors.As(err, &structure), errors.As(err, &noRoom), errors.As(err, &noWay),
+		errors.Is(err, upgrade.ErrClosed), errors.Is(err, shadow.ErrTriggersFire):
 		return exitFindings
 	case errors.As(err, &led), errors.Is(err, control.ErrDeposed):
 		return exitLed
@@ -142,9 +145,20 @@ func (a *app) next(err error, code int, s *upgrade.Status) string {
 		p = " -p " + a.planPath
 	}
 	var different *upgrade.Different
+	var noWay *upgrade.NoWayBack
 	switch {
 	case a.command == "rehearse":
 		return afterRehearsal(p, code, err)
+	case errors.As(err, &noWay):
+		return noWay.Next
+	case errors.Is(err, shadow.ErrTriggersFire):
+		return "have a superuser type that GRANT, then pgumbra " + a.command + p + " again"
+	case errors.Is(err, upgrade.ErrClosed):
+		return "pgumbra finish" + p + ": the old side cannot be kept current any more"
+	case code == exitNotNow && a.command == "rollback":
+		return "pgumbra rollback" + p + ", when what stood in the way is gone; pgumbra status" + p + " shows it"
+	case errors.As(err, &different) && s != nil && s.Phase != nil && s.Phase.Swapped():
+		return "keep this output: the old side differs, and going back would lose that; pgumbra finish" + p + " ends the watch"
 	case code == exitUsage && a.file == nil && a.command != "":
 		return "pgumbra " + a.command + " --help, or correct the plan file"
 	case code == exitUsage && a.file == nil:

@@ -76,6 +76,7 @@ func TestDeadLeaderIsReplacedWithinFifteenSeconds(t *testing.T) {
 		t.Errorf("epoch %s after the old leader woke up", epoch)
 	}
 	o.do(ctx, exitDone, "cutover")
+	o.do(ctx, exitDone, "finish") // until then it keeps the old side current
 	if got := next.code(); got != exitDone {
 		t.Errorf("the leader that was asked for the cutover: exit code %d\n%s", got, &next.err)
 	}

@@ -81,7 +81,7 @@ Exit codes:
   3    blockers or differences were found
   4    another live process leads this run
   5    outcome unknown: a human must look
-  6    cutover not possible now, nothing changed
+  6    cutover or rollback not possible now, nothing changed
   130  interrupted`
 
 func (a *app) root() *cobra.Command {
@@ -92,7 +92,8 @@ func (a *app) root() *cobra.Command {
 production works, keeps it current, proves it equal, and puts it in production's
 place in one short, measured stall.
 
-In order: init, plan, run, cutover, finish. Before the cutover, abort undoes all.`,
+In order: init, plan, run, cutover, finish. Before the cutover, abort undoes all;
+after it, until finish, rollback goes back with every write made since.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          cobra.ArbitraryArgs,
@@ -117,7 +118,7 @@ In order: init, plan, run, cutover, finish. Before the cutover, abort undoes all
 	root.SetFlagErrorFunc(a.flagError)
 	root.SetVersionTemplate("pgumbra {{.Version}}\n")
 	root.AddCommand(a.initCommand(), a.planCommand(), a.runCommand(), a.statusCommand(), a.verifyCommand(),
-		a.cutoverCommand(), a.abortCommand(), a.finishCommand(), a.rehearseCommand(), a.demoCommand(), a.versionCommand(), parseSQLCommand())
+		a.cutoverCommand(), a.rollbackCommand(), a.abortCommand(), a.finishCommand(), a.rehearseCommand(), a.demoCommand(), a.versionCommand(), parseSQLCommand())
 	root.SuggestionsMinimumDistance = 2
 	root.CompletionOptions.HiddenDefaultCmd = true
 	for _, c := range root.Commands() {
@@ -150,15 +151,7 @@ func (a *app) flagError(c *cobra.Command, err error) error {
 	return &usageError{fmt.Errorf("%w; did you mean --%s?", err, near)}
 }
 
-// notYet are commands that are described and not there.
-var notYet = map[string]string{
-	"rollback": "after the cutover the old side stays, fenced against writes, until pgumbra finish --drop-old",
-}
-
 func unknownCommand(root *cobra.Command, name string) error {
-	if instead, planned := notYet[name]; planned {
-		return &usageError{fmt.Errorf("pgumbra %s is not there yet: %s", name, instead)}
-	}
 	text := fmt.Sprintf("there is no command %q", name)
 	if near := root.SuggestionsFor(name); len(near) > 0 {
 		text += "; did you mean " + strings.Join(near, " or ") + "?"

@@ -136,6 +136,11 @@ func (p *progress) line(s *upgrade.Status, now time.Time) string {
 			fmt.Fprintf(&b, ", %s/s", human.Count(int64(rate)))
 		}
 		fmt.Fprintf(&b, ", ETA %s", eta)
+	case control.Watching:
+		fmt.Fprintf(&b, ", the old side is kept current, %s changes pending", human.Count(s.Journal.Pending))
+		if len(s.Refused) > 0 {
+			fmt.Fprintf(&b, "; it refuses a row of %s: %s", s.Refused[0].Table, human.OneLine(s.Refused[0].Why))
+		}
 	case control.Following, control.Cutover:
 		fmt.Fprintf(&b, ", %s, %s changes pending", tableStates(s), human.Count(s.Journal.Pending))
 		if s.Ready {

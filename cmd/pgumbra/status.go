@@ -89,9 +89,13 @@ func (a *app) printStatus(w io.Writer, s *upgrade.Status) error {
 	if s.Attempts.Count > 0 {
 		fmt.Fprintf(&b, "attempts %d; they held clients for %.0f ms in all, of %.0f (cutover.max_total_stall)\n", s.Attempts.Count, s.Attempts.HeldMS, s.Attempts.MaxMS)
 	}
-	if len(s.Cutover) > 0 {
+	if len(s.Cutover) > 0 && len(s.Rollback) == 0 {
 		fmt.Fprintf(&b, "cutover  %s", cutoverText(s))
 	}
+	if len(s.Rollback) > 0 {
+		fmt.Fprintf(&b, "rollback %s", rollbackText(s))
+	}
+	writeWayBack(&b, s)
 	writeTables(&b, s)
 	fmt.Fprintf(&b, "\nNext: %s\n", nextOf(s))
 	_, err := io.WriteString(w, b.String())
@@ -116,8 +120,16 @@ func writeReadiness(b *strings.Builder, s *upgrade.Status) {
 // nextOf is the command that fits where the run stands.
 func nextOf(s *upgrade.Status) string {
 	switch {
-	case *s.Phase == control.Aborted, *s.Phase == control.RolledBack, *s.Phase == control.Finished:
+	case *s.Phase == control.RolledBack && !s.Tidied:
+		return "pgumbra rollback again: it did not come to the end of its tidying up"
+	case *s.Phase == control.RolledBack:
+		return "pgumbra finish --drop-old drops the new side; pgumbra run begins another one"
+	case *s.Phase == control.Aborted, *s.Phase == control.Finished:
 		return "the run is over; pgumbra run begins another one"
+	case s.WayBack != nil && s.WayBack.Open && s.Leader == nil:
+		return "pgumbra finish ends the watch (--drop-old drops the old side); until then pgumbra run keeps the old side current, and pgumbra rollback goes back to it"
+	case s.WayBack != nil && s.WayBack.Open:
+		return "pgumbra finish ends the watch (--drop-old drops the old side); pgumbra rollback goes back to it"
 	case s.Phase.Swapped():
 		return "pgumbra finish ends the watch (--drop-old drops the old side)"
 	case s.Ready:
@@ -220,7 +232,9 @@ func (a *app) sayWhereItEnded(ctx context.Context, file *planfile.File) error {
 	var text string
 	switch *s.Phase {
 	case control.Watching:
-		text = cutoverText(s) + "Next: pgumbra finish ends the watch (--drop-old drops the old side)."
+		text = cutoverText(s) + "Next: " + nextOf(s) + "."
+	case control.RolledBack:
+		text = rollbackText(s) + "Next: " + nextOf(s) + "."
 	case control.Finished:
 		text = cutoverText(s) + "The run is finished."
 	case control.Following:
@@ -228,7 +242,7 @@ func (a *app) sayWhereItEnded(ctx context.Context, file *planfile.File) error {
 		if !s.Ready {
 			text = "Following. Next: pgumbra run goes on"
 		}
-	case control.Aborted, control.RolledBack:
+	case control.Aborted:
 		text = fmt.Sprintf("Run %s is over: %s.", s.Run, *s.Phase)
 	default:
 		text = fmt.Sprintf("Run %s is in phase %s. Next: pgumbra run goes on", s.Run, *s.Phase)
@@ -238,13 +252,8 @@ func (a *app) sayWhereItEnded(ctx context.Context, file *planfile.File) error {
 }
 
 func cutoverText(s *upgrade.Status) string {
-	var c struct {
-		Attempts   int     `json:"attempts"`
-		LockWaitMS float64 `json:"lock_wait_ms"`
-		Drained    int64   `json:"drained"`
-		StallMS    float64 `json:"stall_ms"`
-	}
-	if json.Unmarshal(s.Cutover, &c) != nil {
+	c, ok := readOutcome(s.Cutover)
+	if !ok {
 		return ""
 	}
 	return fmt.Sprintf("The shadow is production now: attempt %d, %.1f ms stall (%.1f ms for the locks), %d changes drained.\n",

@@ -1,0 +1,127 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pgumbra/pgumbra/internal/human"
+	"github.com/pgumbra/pgumbra/plans/planfile"
+	"github.com/pgumbra/pgumbra/upgrade"
+)
+
+func (a *app) rollbackCommand() *cobra.Command {
+	var accept bool
+	c := &cobra.Command{
+		Use:   "rollback",
+		Short: "Go back to the old side after the cutover, with every write made since",
+		Long: `After the cutover the old tables are kept current: what clients write to the new
+ones is taken back by their journals, through the plan's reverse mapping. pgumbra
+rollback is the cutover the other way: it brings the old side up to date, compares
+it, locks the new tables for milliseconds, replays what is left, sets the
+sequences, and swaps the names back. All of it is one transaction: it happened or it
+did not. Where pgumbra run leads the watch, it does the work and this command waits
+for it; otherwise this command does it by itself.
+
+The old schema is then what it was before the upgrade: structure, privileges,
+triggers, golang-migrate's version. The new side stays, as schema
+pgumbra_<run>_<schema>, and refuses writes: pgumbra finish --drop-old drops it, and
+so does the next pgumbra run of this name.
+
+What comes back: every row and column that the new tables hold in some form. A
+column that the migrations dropped keeps the value that it had for rows that were
+there, and is the old column's default in new ones; pgumbra plan and pgumbra status
+list those. A table whose rows do not come back at all stands against a rollback
+(exit code 3), unless --accept-loss leaves behind what was written to it.
+
+A row that the old structure cannot hold (a number too large for the old type, a
+duplicate that the old unique index refuses) stops its table, and nothing else:
+pgumbra status names it, and a rollback is refused (exit code 6) until it is changed
+or deleted where it is now.
+
+There is no way back before a cutover, after pgumbra finish, where migrations ran
+behind the fence, and, as yet, from another server.`,
+		Example: `  pgumbra status          # what a rollback would lose
+  pgumbra rollback
+  pgumbra finish --drop-old`,
+		RunE: func(c *cobra.Command, _ []string) error {
+			file, err := a.load()
+			if err != nil {
+				return err
+			}
+			losses := upgrade.RefuseLosses
+			if accept {
+				losses = upgrade.AcceptLosses
+			}
+			o := upgrade.Options{Log: a.log}
+			err = a.withProgress(c.Context(), file, beside, func() error { return upgrade.Rollback(c.Context(), file, losses, o) })
+			if err != nil {
+				return err
+			}
+			return a.sayRolledBack(c.Context(), file)
+		},
+	}
+	c.Flags().BoolVar(&accept, "accept-loss", false, "leave behind what was written to tables whose rows do not come back")
+	return c
+}
+
+func (a *app) sayRolledBack(ctx context.Context, file *planfile.File) error {
+	s, err := upgrade.ReadStatus(ctx, file)
+	if err != nil {
+		return err
+	}
+	if a.json {
+		return json.NewEncoder(os.Stdout).Encode(s)
+	}
+	_, err = fmt.Println(rollbackText(s) + "Next: " + nextOf(s))
+	return err
+}
+
+func rollbackText(s *upgrade.Status) string {
+	o, ok := readOutcome(s.Rollback)
+	if !ok {
+		return ""
+	}
+	return fmt.Sprintf("The old side is production again: attempt %d, %.1f ms stall (%.1f ms for the locks), %d changes drained.\n",
+		o.Attempts, o.StallMS, o.LockWaitMS, o.Drained)
+}
+
+// outcome of a swap, there or back.
+type outcome struct {
+	Attempts   int     `json:"attempts"`
+	LockWaitMS float64 `json:"lock_wait_ms"`
+	Drained    int64   `json:"drained"`
+	StallMS    float64 `json:"stall_ms"`
+}
+
+func readOutcome(text json.RawMessage) (o outcome, ok bool) {
+	return o, len(text) > 0 && json.Unmarshal(text, &o) == nil
+}
+
+// writeWayBack says whether the run could be rolled back, and what would be lost.
+func writeWayBack(b *strings.Builder, s *upgrade.Status) {
+	if s.WayBack == nil {
+		return
+	}
+	switch {
+	case !s.WayBack.Open:
+		fmt.Fprintf(b, "back     no: %s\n", human.OneLine(s.WayBack.Why))
+		return
+	case len(s.Refused) > 0:
+		fmt.Fprintln(b, "back     not now: the old side refuses rows")
+	case s.Leader == nil:
+		fmt.Fprintln(b, "back     yes: pgumbra rollback; nothing keeps the old side current meanwhile, pgumbra run does")
+	default:
+		fmt.Fprintln(b, "back     yes: pgumbra rollback")
+	}
+	for _, r := range s.Refused {
+		fmt.Fprintf(b, "         %s: %s\n", r.Table, human.OneLine(r.Why))
+	}
+	for _, lost := range s.WayBack.Lost {
+		fmt.Fprintf(b, "lost     %s\n", lost)
+	}
+}

@@ -1,0 +1,115 @@
+package main
+
+import (
+	"context"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+)
+
+// There is no way back before a cutover, nor after finish, nor, unless told so, for
+// tables whose rows do not come back: each says what to type.
+func TestRollbackByCommand(t *testing.T) {
+	t.Parallel()
+	ctx := limited(t, 3*time.Minute)
+	o := operatorOf(t, small.with(`CREATE TABLE shop.streets (id int PRIMARY KEY, street text); INSERT INTO shop.streets VALUES (1, 'a');`,
+		map[string]string{"3_split.up.sql": "CREATE TABLE shop.places (id int PRIMARY KEY, place text); DROP TABLE shop.streets;"},
+		"tables: {shop.places: {from: \"SELECT id, upper(street) AS place FROM shop.streets\", key: {shop.streets: {id: id}}}}\n"))
+	wants := func(p *process, says ...string) {
+		t.Helper()
+		for _, text := range says {
+			if !strings.Contains(p.err.String()+p.out.String(), text) {
+				t.Errorf("%q is not said:\n%s%s", text, &p.err, &p.out)
+			}
+		}
+	}
+	wants(o.do(ctx, exitError, "rollback"), "no such run", "Next: ")
+	o.do(ctx, exitDone, "run", "--until", "following")
+	wants(o.do(ctx, exitError, "rollback"), "rollback is for after the cutover", "is in phase following", "Next: pgumbra status")
+	wants(o.do(ctx, exitDone, "run", "--cutover"), "Next: pgumbra finish", "pgumbra rollback")
+	o.sql("UPDATE shop.a SET n = -5 WHERE id = 3; INSERT INTO shop.places VALUES (2, 'LOST')")
+	wants(o.do(ctx, exitDone, "status"), "back     yes", "lost     shop.streets")
+	wants(o.do(ctx, exitFindings, "rollback"), "shop.streets", "do not come back", "Next: pgumbra rollback --accept-loss")
+	leader := o.start(ctx, "run")
+	o.wait(ctx, `SELECT 'x' FROM pgumbra_up_old_shop.a WHERE id = 3 AND n = -5`)
+	wants(o.do(ctx, exitDone, "verify"), "shop.a", "equal")
+	wants(o.do(ctx, exitDone, "rollback", "--accept-loss"), "The old side is production again", "ms stall", "Next: pgumbra finish --drop-old")
+	if got := leader.code(); got != exitDone {
+		t.Errorf("the leader: exit code %d\n%s", got, &leader.err)
+	}
+	o.do(ctx, exitDone, "rollback")
+	wants(o.do(ctx, exitDone, "status"), "phase    rolled_back", "rollback The old side is production again")
+	o.do(ctx, exitDone, "finish", "--drop-old")
+	o.do(ctx, exitDone, "run", "--cutover")
+	o.do(ctx, exitDone, "finish", "--drop-old")
+	wants(o.do(ctx, exitError, "rollback"), "finish has ended the watch", "Next: pgumbra status")
+}
+
+// A process that is killed at any statement of a rollback has done it or not: what
+// clients were told is there on whichever side is production, and the same command
+// again goes back, or tidies up.
+func TestProcessKilledInARollbackHasDoneItOrNot(t *testing.T) {
+	t.Parallel()
+	ctx := limited(t, faultTime())
+	s := stoppingInPlace(t)
+	s.do(ctx, exitDone, "run", "--cutover")
+	random := rand.New(rand.NewPCG(faultSeed(t), 2))
+	rounds, step := 5, messagesOfACutover/4
+	if allFaults() {
+		rounds, step = 1000, 1
+	}
+	for n, round := 1+random.IntN(step), 0; round < rounds && s.killed(ctx, n); n, round = n+1+random.IntN(step), round+1 {
+		s.rolledBackOrNot(ctx)
+	}
+	s.do(ctx, exitDone, "rollback")
+	s.rolledBackOrNot(ctx)
+	if phase := s.query(ctx, `SELECT phase || (rollback->>'tidied' IS NOT NULL) FROM pgumbra.run`); phase != "rolled_backtrue" {
+		t.Errorf("at the end it is %s", phase)
+	}
+	s.do(ctx, exitDone, "finish", "--drop-old", "--purge")
+	if left := s.query(ctx, `SELECT string_agg(tgname, ' ') FROM pg_trigger WHERE tgname LIKE '%pgumbra%'`); left != "" {
+		t.Errorf("left: %s", left)
+	}
+}
+
+// killed kills a process as it sends the nth message of a rollback. False: there is
+// none, and it is done.
+func (s *stopping) killed(ctx context.Context, n int) bool {
+	s.t.Helper()
+	m := s.stopped(ctx, n, sinceTheCutoverBegan(), "rollback")
+	defer s.unwatched()
+	select {
+	case <-m.process.over:
+		if code := m.process.code(); code != exitDone {
+			s.t.Fatalf("rollback ended with %d\n%s", code, &m.process.err)
+		}
+		return false
+	case <-m.stopped:
+	}
+	must(s.t, m.process.Process.Kill())
+	m.process.code()
+	return true
+}
+
+// rolledBackOrNot: clients are served within what a stall may take, and the ledger is
+// right.
+func (s *stopping) rolledBackOrNot(ctx context.Context) {
+	s.t.Helper()
+	phase := s.query(ctx, `SELECT phase FROM pgumbra.run`)
+	if phase != "watching" && phase != "rolled_back" {
+		s.t.Errorf("the phase is %s", phase)
+	}
+	s.bearable(ctx, "in phase "+phase)
+	conn := s.connectTo(ctx, production)
+	defer conn.Close(ctx)
+	for i, sql := range []string{"SELECT n - 1 FROM shop.a WHERE id = 1", "SELECT length(t) - 1 FROM shop.c WHERE id = 1"} {
+		p := s.probes[i]
+		p.mu.Lock()
+		var found int
+		if err := conn.QueryRow(ctx, sql).Scan(&found); err != nil || found < p.acked || found > p.acked+1 { // one is under way
+			s.t.Errorf("%s: %d times acknowledged, done %d times: %s: %v", phase, p.acked, found, p.sql, err)
+		}
+		p.mu.Unlock()
+	}
+}
