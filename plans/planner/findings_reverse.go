@@ -164,8 +164,7 @@ func (m *mapping) guaranteedUnique(d *tableDraft, i *catalog.Index) bool {
 		}
 		return a.Unique && !a.Partial && !a.Expression && len(columns) > 0 && !slices.ContainsFunc(a.Keys, func(k catalog.IndexKey) bool {
 			c, _ := d.final.Column(k.Num)
-			at := slices.IndexFunc(d.plan.Columns, func(p plans.Column) bool { return p.Shadow == c.Name })
-			return at < 0 || !slices.Contains(columns, plainReference(d.plan.Columns[at].Meaning()))
+			return !slices.ContainsFunc(columns, func(old string) bool { return d.copies[old] == c.Name })
 		})
 	})
 }

@@ -27,6 +27,9 @@ type tableDraft struct {
 	index  *catalog.Index // in final, that serves the key
 	// makesKey: none does, and one is made for the run
 	makesKey bool
+	// copies are, by column of production, the shadow's columns that are copies of
+	// it, cast at the most; on the way back.
+	copies map[string]string
 }
 
 // sourceDraft is a production table on its way into the plan.

@@ -29,6 +29,7 @@ func (m *mapping) reverse(d *tableDraft) {
 		}
 	}
 	var all []plans.Column
+	d.copies = map[string]string{}
 	for _, c := range d.source.production.Columns {
 		all = append(all, m.reverseColumn(d, c))
 	}
@@ -60,6 +61,10 @@ func (m *mapping) reverseColumn(d *tableDraft, c catalog.Column) plans.Column {
 	if out.Generated {
 		return out
 	}
+	s, copied := copyOf(d, c.Name)
+	if copied {
+		d.copies[c.Name] = s.Shadow
+	}
 	if e, ok := d.rules.Reverse[c.Name]; ok {
 		out.Expression, out.Means, out.Origin = m.plan.DuringBuild(e.SQL, d.after.Name.Name), e.SQL, plans.FromPlan
 		if out.Expression == e.SQL {
@@ -68,9 +73,9 @@ func (m *mapping) reverseColumn(d *tableDraft, c catalog.Column) plans.Column {
 		out.Kept = !m.reads(d.source, c.Name)
 		return out
 	}
-	if s, ok := copyOf(d, c.Name); ok {
+	if copied {
 		out.Expression = m.wayBack(d, s, c)
-		out.Loss = m.conversionBack(d, s, c).Loss
+		out.Loss = m.conversionBack(d, s.Shadow, c).Loss
 		return out
 	}
 	if back, ok := invertOf(d, c); ok {
@@ -144,9 +149,9 @@ func (m *mapping) keepsType(d *tableDraft, s plans.Column, c catalog.Column) boo
 }
 
 // conversionBack is what becomes of the upgraded column's values in the old one.
-func (m *mapping) conversionBack(d *tableDraft, s plans.Column, c catalog.Column) reverse.Conversion {
+func (m *mapping) conversionBack(d *tableDraft, shadow string, c catalog.Column) reverse.Conversion {
 	b, _ := d.source.before.ColumnNamed(c.Name)
-	num, _ := d.final.ColumnNamed(s.Shadow)
+	num, _ := d.final.ColumnNamed(shadow)
 	a, _ := d.after.Column(num.Num)
 	was, is := typeOf(m.before, b.TypeOID), typeOf(m.after, a.TypeOID)
 	switch {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
@@ -17,31 +18,54 @@ func (v *validator) reversed(ctx context.Context, t *plans.Table) error {
 	if !v.plan.Settings.Watch.Enabled {
 		return nil
 	}
-	after := v
-	if slices.ContainsFunc(t.Reverse, func(c plans.Column) bool { return c.Origin == plans.FromPlan }) {
-		db, err := v.open(ctx, v.pathAfterSwap())
-		if err != nil {
-			return err
-		}
-		defer func() { _ = db.Close(context.WithoutCancel(ctx)) }()
-		after = &validator{draft: v.draft, db: db}
-	}
+	var inferred, written []*plans.Column
 	for i := range t.Reverse {
-		c := &t.Reverse[i]
-		if c.Expression == "" {
-			continue
+		switch c := &t.Reverse[i]; {
+		case c.Expression == "":
+		case c.Origin == plans.FromPlan:
+			written = append(written, c)
+		default:
+			inferred = append(inferred, c)
 		}
-		if c.Origin == plans.FromPlan {
-			if err := after.returns(ctx, t, c); err != nil {
-				return err
-			}
-			continue
-		}
-		if err := v.returns(ctx, t, c); err != nil {
+	}
+	if err := v.returnAll(ctx, t, inferred); err != nil || len(written) == 0 {
+		return err
+	}
+	db, err := v.open(ctx, v.pathAfterSwap())
+	if err != nil {
+		return err
+	}
+	defer func() { _ = db.Close(context.WithoutCancel(ctx)) }()
+	after := &validator{draft: v.draft, db: db}
+	for _, c := range written {
+		if err := after.returns(ctx, t, c); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// returnAll checks columns all at once: a table may have more than a thousand. Half
+// by half where the server refuses one of them.
+func (v *validator) returnAll(ctx context.Context, t *plans.Table, columns []*plans.Column) error {
+	switch len(columns) {
+	case 0:
+		return nil
+	case 1:
+		return v.returns(ctx, t, columns[0])
+	}
+	var names, values []string
+	for _, c := range columns {
+		names, values = append(names, c.Shadow), append(values, c.Expression)
+	}
+	if err := v.prepare(ctx, returnText(t, names, values)); err == nil || pg.State(err) == "" {
+		return err
+	}
+	half := len(columns) / 2
+	if err := v.returnAll(ctx, t, columns[:half]); err != nil {
+		return err
+	}
+	return v.returnAll(ctx, t, columns[half:])
 }
 
 // pathAfterSwap is production's search_path with what its names will lead to first.
@@ -55,14 +79,14 @@ func (v *validator) pathAfterSwap() string {
 
 // returns finds the cast by which an expression can be assigned to the old column.
 func (v *validator) returns(ctx context.Context, t *plans.Table, c *plans.Column) error {
-	refused := v.prepare(ctx, returnText(t, *c, c.Expression))
+	refused := v.prepare(ctx, returnText(t, []string{c.Shadow}, []string{c.Expression}))
 	if state := pg.State(refused); state == datatypeMismatch || state == cannotCoerce {
 		for _, cast := range []string{"::text", "::" + reverse.WithoutModifiers(c.Type), "::text::" + reverse.WithoutModifiers(c.Type)} {
 			value := c.Expression
 			if plainReference(value) == "" {
 				value = "(" + value + ")"
 			}
-			if v.prepare(ctx, returnText(t, *c, value+cast)) == nil {
+			if v.prepare(ctx, returnText(t, []string{c.Shadow}, []string{value + cast})) == nil {
 				c.Expression, refused = value+cast, nil
 				break
 			}
@@ -80,10 +104,10 @@ func (v *validator) returns(ctx context.Context, t *plans.Table, c *plans.Column
 	return nil
 }
 
-// returnText assigns an expression over the shadow's row to the old column, in the
-// old table as it stands beside the shadow in scratch.
-func returnText(t *plans.Table, c plans.Column, expression string) string {
-	return "INSERT INTO " + t.Production.Quoted() + " (" + pg.Ident(c.Shadow) + ") OVERRIDING SYSTEM VALUE SELECT " + expression + shadowText(t)
+// returnText assigns expressions over the shadow's row to old columns, in the old
+// table as it stands beside the shadow in scratch.
+func returnText(t *plans.Table, names, values []string) string {
+	return "INSERT INTO " + t.Production.Quoted() + " (" + pg.Idents(names) + ") OVERRIDING SYSTEM VALUE SELECT " + strings.Join(values, ", ") + shadowText(t)
 }
 
 func shadowText(t *plans.Table) string {

@@ -23,12 +23,11 @@ func (m *mapping) unfit(d *tableDraft, t *plans.Table) {
 func (m *mapping) unfitColumn(d *tableDraft, t *plans.Table, c plans.Column) reverse.Column {
 	was, _ := d.source.production.ColumnNamed(c.Shadow)
 	out := reverse.Column{Name: c.Shadow, Type: c.Type, Expression: c.Expression, NotNull: was.NotNull}
-	s, copied := copyOf(d, c.Shadow)
-	switch {
-	case copied && c.Origin == plans.FromLineage:
-		is, _ := d.final.ColumnNamed(s.Shadow)
-		out.Value, out.NotNull = pg.Ident(s.Shadow), was.NotNull && !is.NotNull
-		out.Conversion = m.conversionBack(d, s, was)
+	switch copied := d.copies[c.Shadow]; {
+	case copied != "" && c.Origin == plans.FromLineage:
+		is, _ := d.final.ColumnNamed(copied)
+		out.Value, out.NotNull = pg.Ident(copied), was.NotNull && !is.NotNull
+		out.Conversion = m.conversionBack(d, copied, was)
 	case c.Origin == plans.FromInverse:
 		back, _ := invertOf(d, was)
 		out.Conversion = reverse.Of(back.Type, c.Type, m.server())
