@@ -188,7 +188,7 @@ func readAlone(ctx context.Context, file *planfile.File, cause error) (s *Status
 	}
 	ctx, cancel := context.WithTimeout(ctx, lookAlone)
 	defer cancel()
-	conn, err := pg.Connect(ctx, file.Shadow.DSN, pg.Options{Component: "status"})
+	conn, err := pg.Connect(ctx, file.Shadow.DSN, lookOptions())
 	if err != nil {
 		return nil, false
 	}

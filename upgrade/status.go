@@ -177,12 +177,18 @@ func ReadStatus(ctx context.Context, file *planfile.File) (*Status, error) {
 	return s, err
 }
 
+// lookOptions are of a session that only looks: a process that was stopped while it
+// showed its progress kept its snapshot, and no cutover by anybody else was possible.
+func lookOptions() pg.Options {
+	return pg.Options{Component: "status", Settings: map[string]string{"idle_in_transaction_session_timeout": "5s"}}
+}
+
 func newStatus(file *planfile.File) *Status {
 	return &Status{Run: file.Name, Standbys: []StandbyStatus{}, Tables: []TableStatus{}, Blockers: []string{}}
 }
 
 func readStatus(ctx context.Context, file *planfile.File) (*Status, error) {
-	conn, err := pg.Connect(ctx, file.Production.DSN, pg.Options{Component: "status"})
+	conn, err := pg.Connect(ctx, file.Production.DSN, lookOptions())
 	if err != nil {
 		return nil, fmt.Errorf("production: %w", err)
 	}
