@@ -337,7 +337,7 @@ func versionSQL(p *plans.Plan) []string {
 	if v == nil || p.ToVersion == nil {
 		return nil
 	}
-	all := []string{"TRUNCATE " + v.Name.Quoted(), fmt.Sprintf("INSERT INTO %s (version, dirty) VALUES (%d, false)", v.Name.Quoted(), *p.ToVersion)}
+	all := []string{"DELETE FROM " + v.Name.Quoted(), fmt.Sprintf("INSERT INTO %s (version, dirty) VALUES (%d, false)", v.Name.Quoted(), *p.ToVersion)}
 	if v.Exists {
 		return all
 	}
