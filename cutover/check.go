@@ -111,12 +111,13 @@ func (c *Cutover) checkTables(ctx context.Context, db pg.Querier) ([]Blocker, er
 }
 
 // proofAge is how long ago a table may have been proved that was touched since; 0:
-// any time. One that is compared as a whole may be as much older as comparing all
-// such tables in turn takes: they are let be most of the time.
+// any time, as where it is proved by key: what was touched is proved behind the
+// fence, or there is no swap. One that is compared as a whole may be as much older as
+// comparing all such tables in turn takes: they are let be most of the time.
 func (c *Cutover) proofAge(t control.Row, all []control.Row) time.Duration {
 	within, plan := c.settings().VerifyWithin, c.Upgrade.Plan
 	if within == 0 || t.N >= len(plan.Tables) || plan.ProvedByKey(&plan.Tables[t.N]) {
-		return within
+		return 0
 	}
 	for _, other := range all {
 		within += 8 * other.Took

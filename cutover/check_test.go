@@ -32,7 +32,7 @@ func TestCheckNamesWhatStandsAgainstASwap(t *testing.T) {
 	for want, setUp := range map[string]func(*fixture){
 		"": func(*fixture) {},
 		"not-verified": func(f *fixture) {
-			f.exec("UPDATE pgumbra.shadow_table SET verified_at = now() - interval '1 day'")
+			f.exec("UPDATE pgumbra.shadow_table SET verified_at = NULL")
 		},
 		"not-following": func(f *fixture) { f.exec("UPDATE pgumbra.shadow_table SET state = 'indexing'") },
 		"lag": func(f *fixture) {
@@ -73,6 +73,24 @@ func TestCheckNamesWhatStandsAgainstASwap(t *testing.T) {
 				t.Errorf("%v, want %q", found, want)
 			}
 		})
+	}
+}
+
+// What changed of a table with a key is verified behind the fence, however long ago
+// that was. Of one without a key the last comparison counts.
+func TestAgeOfAProofCountsWhereNothingIsProvedByKey(t *testing.T) {
+	t.Parallel()
+	settings := plans.DefaultSettings()
+	settings.Cutover.VerifyWithin = time.Minute
+	c := &Cutover{Upgrade: &control.Run{Plan: &plans.Plan{Settings: settings,
+		Sources: []plans.Source{{Record: plans.RecordImage}, {Record: plans.RecordRow}},
+		Tables:  []plans.Table{{Feed: plans.Copied, Source: 0}, {N: 1, Feed: plans.Copied, Source: 1}}}}}
+	rows := []control.Row{{Took: 2 * time.Second}, {N: 1}}
+	if got := c.proofAge(rows[0], rows); got != time.Minute+16*time.Second {
+		t.Errorf("without a key: %s", got)
+	}
+	if got := c.proofAge(rows[1], rows); got != 0 {
+		t.Errorf("with a key: %s", got)
 	}
 }
 

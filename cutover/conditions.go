@@ -49,7 +49,18 @@ func askConditions(ctx context.Context, db pg.Querier, side conditions.Side, sco
 // snapshot of this moment: that one sees what others have committed, and production
 // under the names that it had.
 func (a *attempt) lookAgain(ctx context.Context) error {
-	return a.lookOnce(ctx, a.c.checkConditions, a.c.Parts.Changed)
+	group, both := errgroup.WithContext(ctx)
+	group.Go(func() error { return a.lookOnce(both, a.c.checkConditions, a.c.Parts.Changed) })
+	if a.c.Parts.Unproved != nil {
+		group.Go(func() error {
+			unproved, err := a.c.Parts.Unproved(both)
+			if err == nil && len(unproved) > 0 {
+				err = refuse(unproved...)
+			}
+			return err
+		})
+	}
+	return group.Wait()
 }
 
 // lookBefore asks the same before the fence, so that the sessions know the catalogs

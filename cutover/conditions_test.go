@@ -85,6 +85,29 @@ func TestNothingThatCommitsBehindTheFenceIsLeftBehind(t *testing.T) {
 	}
 }
 
+// TestDifferenceFoundBehindTheFenceStandsAgainstTheSwap: until the last look, by
+// whomever.
+func TestDifferenceFoundBehindTheFenceStandsAgainstTheSwap(t *testing.T) {
+	t.Parallel()
+	f := shop(t, plans.Rename, "")
+	var found []Blocker
+	f.Parts.Unproved = func(context.Context) ([]Blocker, error) { return found, nil }
+	for _, moment := range []string{"after drain", "after swap"} {
+		f.hook = func(at string) error {
+			if at == moment {
+				found = []Blocker{{Code: "not-verified", Message: "shop.account is not verified"}}
+			}
+			return nil
+		}
+		out, err := f.Attempt(context.Background())
+		if err != nil || out.Swapped || len(out.Reasons) != 1 || out.Reasons[0] != "shop.account is not verified" {
+			t.Fatalf("%s: %+v, %v", moment, out, err)
+		}
+		found, f.hook = nil, nil
+	}
+	f.swaps()
+}
+
 func (f *fixture) meanwhile(client *pgx.Conn, moment, do, undo string) {
 	f.t.Helper()
 	ctx, met := context.Background(), false

@@ -47,6 +47,9 @@ type Parts struct {
 	// Asked before the fence, and last of all before COMMIT: by a session other than
 	// the swap's own, which it asks with the same text each time.
 	Changed func(ctx context.Context, db pg.Querier) ([]string, error)
+	// Unproved names the tables that are not proved equal to production. Asked with
+	// Changed, last of all: anybody may have found a difference meanwhile.
+	Unproved func(ctx context.Context) ([]Blocker, error)
 	// SchemasChanged is Changed without what the fence itself changes on
 	// production's tables.
 	SchemasChanged func(ctx context.Context, db pg.Querier) ([]string, error)

@@ -27,7 +27,7 @@ import (
 // happened.
 func (r *Replayer) Batch(ctx context.Context, t *plans.Table) (Result, error) {
 	f, err := r.feed(ctx, t)
-	if err != nil || f.kind() == still {
+	if err != nil || f.kind() == still || r.heldBack(t.N) {
 		return Result{}, err
 	}
 	changes, err := r.newsOf(ctx, f)

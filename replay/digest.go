@@ -3,6 +3,7 @@ package replay
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/pgumbra/pgumbra/internal/pg"
@@ -12,22 +13,22 @@ import (
 // A digest is a number made of a row, whose sum over many rows tells whether two
 // sets of rows are the same.
 //
-// Where both sides are one server it is the hash of a record, which takes a third
-// of the time of text. Records are equal where text is not: 1.0 and 1.00, 0 and
-// -0, two spellings of one word in an insensitive collation; and PostgreSQL folds
-// eight bytes into four before it hashes them. So only types whose hash is one of
-// all their bytes go into it as they are, of others what their send function
-// makes of them, and of those that are not known here the text.
+// Where both sides are one server, each column's value is hashed by PostgreSQL's
+// own function for its type, with a number of the column's as the seed; the hashes
+// are combined by XOR, and that is hashed once more. Without the last step two rows
+// that swapped a value would not change the sum. It takes less time than the hash of
+// a record, which makes a tuple of each row and looks up each column's type.
 //
-// A record is one value, and no value may take more than 1 GB: of those that may be
-// long only a hash goes into it, which costs no more than to copy them there.
-//
-// The hash of a record adds up hashes of its columns. Summed over rows it would
-// not notice two rows that swapped a value: so the key is the seed of each.
+// Values that are equal may not be the same: 1.0 and 1.00, 0 and -0, two spellings of
+// one word in an insensitive collation hash alike; and PostgreSQL folds eight bytes
+// into four before it hashes them. So only types whose hash is one of all their bytes
+// are hashed as they are. An integer is the seed of a hash instead, which takes all
+// of its bytes. Of others it is what their send function makes of them, and of those
+// that are not known here the text.
 
-// digest of a production row after its transforms.
+// digest of a production row after its transforms. Each is evaluated once.
 func (f *feed) digest() string {
-	return f.digestOf(typed, func(i int) string { return f.keyValue(i) }, f.image())
+	return f.digestOf(typed, f.keyValue, f.image())
 }
 
 // shadowDigest is the same number of a shadow row.
@@ -41,18 +42,35 @@ func (f *feed) digestOf(value func(plans.Column) string, key func(i int) string,
 	if f.asText() {
 		return "pg_catalog.hashtextextended(" + image + ", 0)"
 	}
-	var parts, rest []string
-	for _, c := range f.compared() {
-		if part := shortBytesOf(c.Type, value(c)); part != "" {
-			parts = append(parts, part)
-		} else {
-			rest = append(rest, value(c))
+	var terms, sent, texts []string
+	add := func(sqlType, value string) {
+		seed := columnSeed(len(terms) + 2)
+		term := hashOf(sqlType, value, seed)
+		switch send := sends[typeName(sqlType)]; {
+		case term != "": // the hash of NULL is NULL, which would be left out of the sum
+			terms = append(terms, fmt.Sprintf("COALESCE(%s, %d)", term, seed))
+		case send != "":
+			sent = append(sent, send+"("+value+")")
+		default:
+			texts = append(texts, value)
 		}
 	}
-	if len(rest) > 0 {
-		parts = append(parts, textOf(rest))
+	columns := f.compared()
+	for _, c := range columns {
+		add(c.Type, value(c))
 	}
-	return fmt.Sprintf("pg_catalog.hash_record_extended(ROW(%s), %s)", strings.Join(parts, ", "), f.seed(key))
+	for i, p := range f.pairs() {
+		if !slices.ContainsFunc(columns, func(c plans.Column) bool { return c.Shadow == p.Shadow }) {
+			add(p.Type, key(i))
+		}
+	}
+	if len(sent) > 0 {
+		terms = append(terms, fmt.Sprintf("pg_catalog.hash_record_extended(ROW(%s), %d)", strings.Join(sent, ", "), columnSeed(0)))
+	}
+	if len(texts) > 0 {
+		terms = append(terms, hashOfText(textOf(texts), columnSeed(1)))
+	}
+	return fmt.Sprintf("pg_catalog.hashint4extended(0, %s)", strings.Join(terms, " # "))
 }
 
 // asText reports whether digests are made of the rows' text: between two servers,
@@ -60,21 +78,33 @@ func (f *feed) digestOf(value func(plans.Column) string, key func(i int) string,
 // tells apart.
 func (f *feed) asText() bool { return f.remote || f.byImage() || len(f.compared()) == 0 }
 
-// seed is the key of a row as a number.
-func (f *feed) seed(key func(i int) string) string {
-	pairs := f.pairs()
-	if len(pairs) == 1 && integer(pairs[0].Type) {
-		return "(" + key(0) + ")::pg_catalog.int8"
+// columnSeed is a number that is another for each column, with bits in both halves.
+func columnSeed(n int) int64 { return (int64(n) + 1) * 0x1E3779B97F4A7C15 >> 1 }
+
+// hashOf a value of a type of PostgreSQL's own that is hashed byte by byte, NULL for
+// NULL; "": there is no such function for the type.
+func hashOf(sqlType, value string, seed int64) string {
+	switch name := typeName(sqlType); name {
+	case "smallint", "integer", "bigint":
+		return fmt.Sprintf("pg_catalog.hashint4extended(%d, (%s)::pg_catalog.int8)", int32(seed), value)
+	case "boolean":
+		return fmt.Sprintf("pg_catalog.hashint4extended((%s)::pg_catalog.int4, %d)", value, seed)
+	case "oid":
+		return fmt.Sprintf("pg_catalog.hashoidextended(%s, %d)", value, seed)
+	case "uuid":
+		return fmt.Sprintf("pg_catalog.uuid_hash_extended(%s, %d)", value, seed)
+	case "text", "character varying":
+		return hashOfText("("+value+`)::pg_catalog.text COLLATE "C"`, seed)
+	case "bytea": // a record of nothing else: no value may take more than 1 GB
+		return fmt.Sprintf("pg_catalog.hash_record_extended(ROW(%s), %d)", value, seed)
+	case "json", "jsonb": // by the output function: a cast to text may be the user's
+		return hashOfText(fmt.Sprintf(`pg_catalog.textin(pg_catalog.%s_out(%s)) COLLATE "C"`, name, value), seed)
 	}
-	var parts []string
-	for i, p := range pairs {
-		part := bytesOf(p.Type, key(i))
-		if part == "" {
-			part = textOf([]string{key(i)})
-		}
-		parts = append(parts, part)
-	}
-	return fmt.Sprintf("pg_catalog.hash_record_extended(ROW(%s), 0)", strings.Join(parts, ", "))
+	return ""
+}
+
+func hashOfText(text string, seed int64) string {
+	return fmt.Sprintf("pg_catalog.hashtextextended(%s, %d)", text, seed)
 }
 
 // textOf values by their output functions: a cast to text may be the user's.
@@ -84,53 +114,20 @@ func textOf(values []string) string {
 
 var modifier = regexp.MustCompile(`\(.*?\)`)
 
-// bytesOf a value of a type of PostgreSQL's own that is hashed byte by byte;
-// "": there is no such form.
-func bytesOf(sqlType, value string) string {
-	name := typeName(sqlType)
-	switch name {
-	case "smallint", "integer", "oid", "boolean", "date", "uuid", "bytea":
-		return value
-	case "text", "character varying":
-		return "(" + value + `)::pg_catalog.text COLLATE "C"`
-	}
-	if send := sends[name]; send != "" {
-		return "pg_catalog." + send + "(" + value + ")"
-	}
-	return ""
-}
-
-// shortBytesOf is bytesOf with the hash of a value that may be long in its place.
-func shortBytesOf(sqlType, value string) string {
-	switch name := typeName(sqlType); {
-	case name == "text", name == "character varying":
-		return hashed(bytesOf(sqlType, value))
-	case name == "bytea":
-		return "pg_catalog.int8send(pg_catalog.hash_record_extended(ROW(" + value + "), 0))"
-	case name == "json", name == "jsonb", name == "xml", strings.HasSuffix(name, "[]"):
-		return hashed(textOf([]string{value}))
-	}
-	return bytesOf(sqlType, value)
-}
-
-func hashed(text string) string {
-	return "pg_catalog.int8send(pg_catalog.hashtextextended(" + text + ", 0))"
-}
-
 func typeName(sqlType string) string {
 	return strings.TrimPrefix(modifier.ReplaceAllString(sqlType, ""), "pg_catalog.")
 }
 
-// sends are the functions that make bytes of a type's values.
+// sends are what makes bytes of a type's values, for the hash of a record.
 var sends = map[string]string{
-	"bigint":                      "int8send",
-	"character":                   "bpcharsend",
-	"numeric":                     "numeric_send",
-	"real":                        "float4send",
-	"double precision":            "float8send",
-	"timestamp with time zone":    "timestamptz_send",
-	"timestamp without time zone": "timestamp_send",
-	"time without time zone":      "time_send",
-	"time with time zone":         "timetz_send",
-	"interval":                    "interval_send",
+	"character":                   "pg_catalog.bpcharsend",
+	"date":                        "pg_catalog.date_send",
+	"numeric":                     "pg_catalog.numeric_send",
+	"real":                        "pg_catalog.float4send",
+	"double precision":            "pg_catalog.float8send",
+	"timestamp with time zone":    "pg_catalog.timestamptz_send",
+	"timestamp without time zone": "pg_catalog.timestamp_send",
+	"time without time zone":      "pg_catalog.time_send",
+	"time with time zone":         "pg_catalog.timetz_send",
+	"interval":                    "pg_catalog.interval_send",
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/pgumbra/pgumbra/capture"
 	"github.com/pgumbra/pgumbra/internal/control"
@@ -41,6 +42,8 @@ type feed struct {
 	// heavy: a row may take a gigabyte, packed as it is stored, and cannot be one
 	// value then.
 	heavy bool
+	// touching is held by who proves touched keys: a second one would do the same.
+	touching *sync.Mutex
 }
 
 // ancestor is a parent by INHERITS: its statements change rows of this table
@@ -150,7 +153,7 @@ func (f *feed) weigh(ctx context.Context, production pg.Querier) error {
 }
 
 func newFeed(run *control.Run, t *plans.Table) (*feed, error) {
-	f := &feed{run: run.ID, t: t}
+	f := &feed{run: run.ID, t: t, touching: new(sync.Mutex)}
 	var err error
 	switch t.Feed {
 	case plans.Copied:

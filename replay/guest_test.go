@@ -141,7 +141,7 @@ func TestVerifyTellsApartWhatHashesAlike(t *testing.T) {
 	w.verified(0)
 }
 
-// The hash of a record adds up what its columns are hashed to.
+// What columns are hashed to is combined by XOR, and added up over rows.
 func TestVerifyFindsValuesThatRowsSwapped(t *testing.T) {
 	t.Parallel()
 	for name, key := range map[string][]string{"one key column": {"id"}, "two": {"id", "line"}, "text": {"code"}} {
@@ -156,11 +156,15 @@ func TestVerifyFindsValuesThatRowsSwapped(t *testing.T) {
 				w.add(p, w.source("a", plans.RecordRow, key...), "id int = id", "line int = line", "code text = code", "v int = v", "u int = u")
 			})
 			w.verified(0)
-			w.exec(`UPDATE twin.a SET v = 7 - line WHERE line IN (3, 4)`)
-			verdict, err := w.r.Verify(w.ctx, w.table(0))
-			w.must(err)
-			if verdict.Equal || len(verdict.Differences) != 2 {
-				t.Errorf("verdict %+v", verdict)
+			for damage, rows := range map[string]int{"UPDATE twin.a SET v = 7 - line WHERE line IN (3, 4)": 2, "UPDATE twin.a SET v = u, u = v WHERE line = 3": 1,
+				"UPDATE twin.a SET v = NULL WHERE line = 3": 1} {
+				w.exec(damage)
+				verdict, err := w.r.Verify(w.ctx, w.table(0))
+				w.must(err)
+				if verdict.Equal || len(verdict.Differences) != rows {
+					t.Errorf("%s: verdict %+v", damage, verdict)
+				}
+				w.exec(`UPDATE twin.a SET v = line, u = line + 100`)
 			}
 		})
 	}

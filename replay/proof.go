@@ -130,6 +130,7 @@ func (r *Replayer) differs(ctx context.Context, f *feed, v Verdict) error {
 type seen struct {
 	rest  comparison // without what was pending
 	sight            // of it; its transactions are over
+	rows  int64      // that production has, with what was pending
 	took  time.Duration
 }
 
@@ -144,7 +145,7 @@ func (r *Replayer) compareRange(ctx context.Context, f *feed, g group) (seen, er
 		if err != nil {
 			return err
 		}
-		found = seen{all.minus(s.pending), s, time.Since(began)}
+		found = seen{all.minus(s.pending), s, all.production.rows, time.Since(began)}
 		if all.equal() { // what is pending changed nothing
 			found.rest = all
 		}
@@ -156,14 +157,42 @@ func (r *Replayer) compareRange(ctx context.Context, f *feed, g group) (seen, er
 // compareTouched compares the keys touched since a snapshot beside batches.
 func (r *Replayer) compareTouched(ctx context.Context, f *feed, since string, g group) (seen, error) {
 	var found seen
+	g.touched = since
 	err := r.see(ctx, f, g, func(s sight) error {
-		all, err := f.sumTouched(ctx, s.ends, scope{position: since}, g)
+		n, err := f.readNews(ctx, s.production, since)
 		if err != nil {
 			return err
 		}
-		found = seen{rest: all.minus(s.pending), sight: s}
-		return nil
+		if n.whole || n.member { // replayed a moment ago: it names no keys
+			return fmt.Errorf("%s: %w", f.t.Shadow, errBehind)
+		}
+		all, err := f.sumTouched(ctx, s.ends, scope{position: since}, g)
+		if err == nil {
+			found = seen{rest: all.minus(s.pending), sight: s}
+		}
+		return err
 	})
+	return found, err
+}
+
+// errSlow says that a range was given up that took much longer than it should. The
+// next one is smaller.
+var errSlow = errors.New("comparing a range takes too long")
+
+// rangePatience is how long a range of more than one key may take: long snapshots
+// hold back VACUUM.
+const rangePatience = 10 * groupTime
+
+func (r *Replayer) compareInTime(ctx context.Context, f *feed, one *span) (seen, error) {
+	if !f.ranged() || one.keys == 1 {
+		return r.compareRange(ctx, f, one.group)
+	}
+	limited, cancel := context.WithTimeout(ctx, rangePatience)
+	defer cancel()
+	found, err := r.compareRange(limited, f, one.group)
+	if err != nil && limited.Err() != nil && ctx.Err() == nil {
+		err = fmt.Errorf("%s, %d keys: %w", f.t.Shadow, one.keys, errSlow)
+	}
 	return found, err
 }
 
@@ -187,13 +216,14 @@ func (r *Replayer) proveRange(ctx context.Context, w *walk) (bool, error) {
 	if err != nil || one == nil {
 		return false, err
 	}
-	found, err := r.compareRange(ctx, w.f, one.group)
+	found, err := r.compareInTime(ctx, w.f, one)
 	if err != nil {
 		w.giveBack(one)
 		return true, err
 	}
-	w.took(found.took)
-	one.verdict = Verdict{Rows: found.rest.production.rows, Equal: found.equal()}
+	w.took(one, found.took)
+	r.Log.Debug("compared a range", "table", w.f.t.Final.String(), "rows", found.rows, "seconds", found.took.Seconds())
+	one.verdict = Verdict{Rows: found.rows, Equal: found.equal()}
 	if !one.verdict.Equal {
 		if one.verdict, err = r.confirm(ctx, w.f, "", one.group); err != nil {
 			w.giveBack(one)
@@ -272,10 +302,16 @@ const (
 )
 
 // proveTouched proves the keys again that were touched since the snapshot of a
-// proof, in pieces, or begins to renew it. What was pending meanwhile remains.
-func (r *Replayer) proveTouched(ctx context.Context, f *feed, p control.Proof) error {
-	since := p.Proved
-	n, err := f.readNews(ctx, r.Sides.Production, since)
+// table's proof, in pieces, or begins to renew it. What was pending meanwhile
+// remains.
+func (r *Replayer) proveTouched(ctx context.Context, f *feed) error {
+	f.touching.Lock()
+	defer f.touching.Unlock()
+	p, err := control.ProofOf(ctx, r.Sides.Shadow, r.Run, f.t.N)
+	if err != nil || !p.Begun || p.Current || p.Renewing {
+		return err
+	}
+	n, err := f.readNews(ctx, r.Sides.Production, p.Proved)
 	if err != nil {
 		return err
 	}
@@ -285,34 +321,47 @@ func (r *Replayer) proveTouched(ctx context.Context, f *feed, p control.Proof) e
 	case all, p.Complete && n.changes > mostTouched && f.src != nil && n.changes > f.src.Rows/4:
 		return r.renew(ctx, f, n)
 	}
-	pieces, err := r.divide(ctx, f, n, min((n.changes+touchedAtOnce-1)/touchedAtOnce, mostTouchedCut))
-	if err != nil {
+	began := time.Now()
+	defer r.holdBack(f.t.N, n.changes)()
+	to, differs, err := r.compareAllTouched(ctx, f, p.Proved, n)
+	if err != nil || differs {
 		return err
 	}
-	var first seen
+	r.noteRate(f.t.N, n.changes, time.Since(began))
+	return r.onShadow(ctx, f, func(tx pgx.Tx) error {
+		_, err := control.MoveProof(ctx, tx, r.Run, f.t.N, p.Proved, to.position, to.at)
+		return err
+	})
+}
+
+// compareAllTouched compares, piece after piece, the keys touched since a snapshot.
+// The proof may move to the sight of the first piece: what is touched later is named
+// after it.
+func (r *Replayer) compareAllTouched(ctx context.Context, f *feed, since string, n news) (to sight, differs bool, err error) {
+	pieces, err := r.divide(ctx, f, n, min((n.changes+touchedAtOnce-1)/touchedAtOnce, mostTouchedCut))
+	if err != nil {
+		return to, false, err
+	}
 	for piece := range pieces {
 		g := group{pieces: pieces, piece: piece}
 		found, err := r.compareTouched(ctx, f, since, g)
 		if err != nil {
-			return err
+			return to, false, err
 		}
 		if !found.equal() {
 			verdict, err := r.confirm(ctx, f, since, g)
 			if err != nil {
-				return err
+				return to, false, err
 			}
 			if !verdict.Equal {
-				return r.differs(ctx, f, verdict)
+				return to, true, r.differs(ctx, f, verdict)
 			}
 		}
 		if piece == 0 {
-			first = found
+			to = found.sight
 		}
 	}
-	return r.onShadow(ctx, f, func(tx pgx.Tx) error {
-		_, err := control.MoveProof(ctx, tx, r.Run, f.t.N, since, first.position, first.at)
-		return err
-	})
+	return to, false, nil
 }
 
 // renew begins to compare all keys once more, while the proof stands.
@@ -338,9 +387,12 @@ func (r *Replayer) recordAgain(ctx context.Context, f *feed, pass int, found see
 	return control.MirrorProof(ctx, r.Sides, r.Run, f.t.N)
 }
 
-// GiveRoom takes the proofs back of all tables whose touched keys journals keep rows
-// for, so that the journals can be emptied: the tables are proved anew. What a
-// renewal has proved is kept.
+// oldProof: what a younger one keeps in the journals is what production wrote since.
+const oldProof = 30 * time.Second
+
+// GiveRoom takes the proofs back for which journals keep rows for long, those of
+// tables whose touched keys could not be proved again, so that the journals can be
+// emptied: the tables are proved anew. What a renewal has proved is kept.
 func (r *Replayer) GiveRoom(ctx context.Context) error {
 	proofs, err := control.Proofs(ctx, r.Sides.Shadow, r.Run)
 	if err != nil {
@@ -348,7 +400,7 @@ func (r *Replayer) GiveRoom(ctx context.Context) error {
 	}
 	for _, p := range proofs {
 		t := &r.Run.Plan.Tables[p.N]
-		if p.Proved == "" || p.Current || !r.Run.Plan.ProvedByKey(t) {
+		if p.Proved == "" || p.Current || p.Ago < oldProof || !r.Run.Plan.ProvedByKey(t) {
 			continue
 		}
 		f, err := r.feed(ctx, t)
@@ -376,5 +428,5 @@ func unlessLater(err error) error {
 }
 
 func isLater(err error) bool {
-	return errors.Is(err, errBehind) || errors.Is(err, errMoved) || errors.Is(err, errGone) || errors.Is(err, ErrRecopy)
+	return errors.Is(err, errBehind) || errors.Is(err, errMoved) || errors.Is(err, errGone) || errors.Is(err, errSlow) || errors.Is(err, ErrRecopy)
 }

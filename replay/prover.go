@@ -41,10 +41,23 @@ type proving struct {
 	f      *feed
 	proof  control.Proof
 	walk   *walk
-	busy   int // workers that have it
-	served int64
+	busy   int       // workers that have it
+	moving bool      // one of them proves touched keys
+	since  time.Time // that it is compared as a whole; zero: it is not
+	served [kindsOfWork]int64
 	not    time.Time // before then
 }
+
+// kindOfWork: what waited longest is looked for of each kind by itself. A table
+// that is touched all the time must not lose its turn with ranges for it.
+type kindOfWork int
+
+const (
+	ranges kindOfWork = iota
+	whole
+	touches
+	kindsOfWork = 3
+)
 
 // Times of the prover.
 const (
@@ -93,7 +106,9 @@ func (p *Prover) Run(ctx context.Context, workers int) error {
 		loop((*Prover).nextRange)
 	}
 	loop((*Prover).nextWhole)
-	loop((*Prover).nextTouched)
+	for range max(workers/2, 1) {
+		loop((*Prover).nextTouched)
+	}
 	return g.Wait()
 }
 
@@ -219,7 +234,6 @@ func (p *Prover) choose(ctx context.Context, next work) (*proving, func(context.
 	t, do := next(p)
 	if t != nil {
 		t.busy++
-		t.served = time.Now().UnixNano()
 	}
 	return t, do, nil
 }
@@ -231,6 +245,7 @@ func (p *Prover) leave(t *proving, err error) {
 	t.busy--
 	if err != nil {
 		t.not = time.Now().Add(behindFor)
+		p.r.Log.Debug("not proved now", "table", t.t.Final.String(), "error", err.Error())
 	}
 	if err != nil && !isLater(err) { // what was compared may not be recorded
 		t.walk = nil
@@ -268,16 +283,19 @@ func (p *Prover) look(ctx context.Context) error {
 	return nil
 }
 
-// pick finds the table that waited longest of those that an offer is made for.
-func (p *Prover) pick(fits func(*proving) bool) *proving {
+// pick finds the table that waited longest for work of a kind of those that fit.
+func (p *Prover) pick(kind kindOfWork, fits func(*proving) bool) *proving {
 	var best *proving
 	for _, t := range p.tables {
 		if t.f == nil || p.leftOut[t.t.N] || t.proof.State != control.InStep || time.Now().Before(t.not) || !fits(t) {
 			continue
 		}
-		if best == nil || t.served < best.served || t.served == best.served && t.t.N < best.t.N {
+		if best == nil || t.served[kind] < best.served[kind] || t.served[kind] == best.served[kind] && t.t.N < best.t.N {
 			best = t
 		}
+	}
+	if best != nil {
+		best.served[kind] = time.Now().UnixNano()
 	}
 	return best
 }
@@ -287,7 +305,7 @@ func (p *Prover) nextRange() (*proving, func(context.Context) error) {
 	if p.ranging > 0 && !p.r.quiet() {
 		return nil, nil
 	}
-	t := p.pick(func(t *proving) bool {
+	t := p.pick(ranges, func(t *proving) bool {
 		return t.f.ranged() && (t.proof.Begun && t.walk != nil && t.walk.more() || t.busy == 0 && t.unproved())
 	})
 	if t == nil {
@@ -307,11 +325,36 @@ func (p *Prover) nextRange() (*proving, func(context.Context) error) {
 
 // nextWhole is the next table that is compared as a whole.
 func (p *Prover) nextWhole() (*proving, func(context.Context) error) {
-	t := p.pick(func(t *proving) bool { return !t.f.ranged() && t.busy == 0 && (t.unproved() || p.due(t)) })
+	t := p.pick(whole, func(t *proving) bool { return !t.f.ranged() && t.busy == 0 && (t.unproved() || p.due(t)) })
 	if t == nil {
 		return nil, nil
 	}
-	return t, p.carryOn(t)
+	t.since = time.Now()
+	do := p.carryOn(t)
+	return t, func(ctx context.Context) error {
+		defer p.compared(t)
+		return do(ctx)
+	}
+}
+
+func (p *Prover) compared(t *proving) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	t.since = time.Time{}
+}
+
+// Comparing names a table that has been compared as a whole for so long that a pause
+// would end it: all of it would have to be done again. It takes at most a fifth of
+// the time, so that there is always a moment at which none is.
+func (p *Prover) Comparing() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, t := range p.tables {
+		if !t.since.IsZero() && time.Since(t.since) > patience {
+			return t.t.Final.String()
+		}
+	}
+	return ""
 }
 
 // unproved reports whether keys are left to compare, with nobody at it.
@@ -328,24 +371,24 @@ func (p *Prover) due(t *proving) bool {
 
 // nextTouched is the next table of which touched keys are to be proved again.
 func (p *Prover) nextTouched() (*proving, func(context.Context) error) {
-	t := p.pick(func(t *proving) bool {
-		return t.f.kind() != keyless && t.proof.Begun && !t.proof.Current && !t.proof.Renewing && t.proof.Ago > touchedAfter
+	t := p.pick(touches, func(t *proving) bool {
+		return !t.moving && t.f.kind() != keyless && t.proof.Begun && !t.proof.Current && !t.proof.Renewing && t.proof.Ago > touchedAfter
 	})
 	if t == nil {
 		return nil, nil
 	}
-	proof := t.proof
+	t.moving = true
 	return t, func(ctx context.Context) error {
-		defer p.stale(t)
-		return p.r.proveTouched(ctx, t.f, proof)
+		defer p.moved(t)
+		return p.r.proveTouched(ctx, t.f)
 	}
 }
 
-// stale has a table looked at again before touched keys of it are proved.
-func (p *Prover) stale(t *proving) {
+// moved has a table looked at again before touched keys of it are proved.
+func (p *Prover) moved(t *proving) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	t.proof.Current = true
+	t.moving, t.proof.Current = false, true
 }
 
 // carryOn begins a table's proof or compares its next range.

@@ -101,6 +101,7 @@ type Replayer struct {
 	busyLanes int               // beyond one for each table
 	found     []Found           // differences that nobody has taken yet
 	changed   time.Time         // when a batch last had changes
+	paces     map[int]*pace     // by table
 }
 
 // RecopyError says that a table must be copied again from scratch. It matches

@@ -54,25 +54,34 @@ func (r *Replayer) restsOf(ctx context.Context, concerns func(*plans.Table) bool
 	return all, nil
 }
 
-// Rest counts journal rows that name keys which are to be proved again, and names
-// the tables that cannot be proved by those alone: they are compared whole, by a
-// [Prover].
-func (r *Replayer) Rest(ctx context.Context) (changes int64, whole []string, err error) {
+// Rest is what is left to prove.
+type Rest struct {
+	Changes int64         // journal rows that name keys which are to be proved again
+	Takes   time.Duration // to prove them, as fast as it went in this run
+	// Whole are the tables that cannot be proved by those alone: they are compared
+	// whole, by a [Prover].
+	Whole []string
+}
+
+// Rest says what is left to prove of the tables that are fed by key.
+func (r *Replayer) Rest(ctx context.Context) (Rest, error) {
+	var left Rest
 	all, err := r.rests(ctx)
 	for _, one := range all {
-		changes += one.news.changes
+		left.Changes += one.news.changes
+		left.Takes += r.provedIn(one.f.t.N, one.news.changes)
 		if !one.byTouch() {
-			whole = append(whole, one.f.t.Final.String())
+			left.Whole = append(left.Whole, one.f.t.Final.String())
 		}
 	}
-	return changes, whole, err
+	return left, err
 }
 
 // restTime bounds how long [Replayer.ProveRest] goes on beginning with tables.
 const restTime = 2 * time.Second
 
 // ProveRest proves touched keys again, of all tables of which the last batch did
-// not do so, while no prover runs.
+// not do so.
 func (r *Replayer) ProveRest(ctx context.Context) error {
 	all, err := r.rests(ctx)
 	if err != nil {
@@ -82,14 +91,16 @@ func (r *Replayer) ProveRest(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(r.workers())
 	for _, one := range all {
-		if one.proof.Renewing {
-			continue
-		}
 		g.Go(func() error {
 			if time.Since(began) > restTime {
 				return nil
 			}
-			return unlessLater(r.proveTouched(ctx, one.f, one.proof))
+			err := r.proveTouched(ctx, one.f)
+			if isLater(err) {
+				r.Log.Debug("not proved now", "table", one.f.t.Final.String(), "error", err.Error())
+				return nil
+			}
+			return err
 		})
 	}
 	return g.Wait()
@@ -135,7 +146,7 @@ func (r *Replayer) proveDrained(ctx context.Context, one rest) (proved bool, err
 	case one.f.kind() == keyless:
 		err = r.again(ctx, one.f, one.proof.Pass)
 	case one.byTouch():
-		err = r.proveTouched(ctx, one.f, one.proof)
+		err = r.proveTouched(ctx, one.f)
 	default:
 		return false, nil
 	}

@@ -30,7 +30,8 @@ type sight struct {
 // concerns every key. The caller waits until a batch has applied it.
 var errBehind = errors.New("replay is behind")
 
-// mostPending changes are looked up one by one for each comparison.
+// mostPending changes are looked up one by one for each range. Of touched keys they
+// are a part.
 const mostPending = 100_000
 
 // see runs work in a sight of a group, repeated when storage moved meanwhile.
@@ -115,7 +116,7 @@ func (f *feed) pendingAt(ctx context.Context, e ends, s sight, g group) (compari
 	if err != nil {
 		return comparison{}, err
 	}
-	if n.changes > mostPending || n.whole || n.member {
+	if n.changes > mostPending && g.touched == "" || n.whole || n.member {
 		return comparison{}, fmt.Errorf("%s: %w", f.t.Shadow, errBehind)
 	}
 	if err := emptied(ctx, e.production, f, s.journals); err != nil || n.changes == 0 {

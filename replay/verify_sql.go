@@ -16,6 +16,7 @@ type group struct {
 	// pieces: of touched keys, take only those whose hash leaves piece when divided
 	// by it; 0: all.
 	pieces, piece int64
+	touched       string // the group is of keys touched since this snapshot
 }
 
 // bound is the i-th of args as it stands in the text.
@@ -124,11 +125,13 @@ func (f *feed) shadowWithin(g group) string {
 	})
 }
 
+// boundSQL makes text of the one key that it finds, not of all that it passes.
 func (f *feed) boundSQL(g group) string {
 	n := len(f.src.Key)
-	return fmt.Sprintf("SELECT ARRAY[%s] FROM %s%s ORDER BY %s OFFSET %d LIMIT 1",
-		list(n, func(i int) string { return f.productionKey(i) + "::text" }),
-		f.whole(), where(f.productionWithin(group{lower: g.lower})), list(n, f.productionKey), g.size-1)
+	return fmt.Sprintf("SELECT ARRAY[%s] FROM (SELECT %s FROM %s%s ORDER BY %s OFFSET %d LIMIT 1) AS b",
+		list(n, func(i int) string { return "b." + f.k(i) + "::text" }),
+		list(n, func(i int) string { return f.productionKey(i) + " AS " + f.k(i) }),
+		f.whole(), where(f.productionWithin(g)), list(n, f.productionKey), g.size-1)
 }
 
 // sumOf digests is one side of a comparison.

@@ -3,6 +3,7 @@ package replay
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -34,13 +35,14 @@ type walk struct {
 // span is one range of a walk.
 type span struct {
 	group
+	keys    int64 // that were wanted of it; the last one has fewer
 	verdict Verdict
 	done    bool
 }
 
 // newWalk begins behind a key; nil: with the first.
 func (r *Replayer) newWalk(f *feed, behind []string) *walk {
-	return &walk{f: f, next: behind, size: r.rangeRows()}
+	return &walk{f: f, next: behind, size: min(r.rangeRows(), firstGroup)}
 }
 
 // carriedOn is the walk of a proof that somebody began.
@@ -57,7 +59,10 @@ func (w *walk) take(ctx context.Context, production pg.Querier) (*span, error) {
 	defer w.mu.Unlock()
 	if n := len(w.free); n > 0 {
 		one := w.free[n-1]
-		w.free = w.free[:n-1]
+		if err := w.cut(ctx, production, one); err != nil {
+			return nil, err
+		}
+		w.free = slices.DeleteFunc(w.free, func(other *span) bool { return other == one })
 		return one, nil
 	}
 	if w.over {
@@ -67,16 +72,33 @@ func (w *walk) take(ctx context.Context, production pg.Querier) (*span, error) {
 	if err != nil {
 		return nil, err
 	}
-	one := &span{group: group{lower: w.next, upper: upper}}
+	one := &span{group: group{lower: w.next, upper: upper}, keys: w.size}
 	w.next, w.over = upper, upper == nil
 	w.ranges = append(w.ranges, one)
 	return one, nil
 }
 
-// giveBack a range that could not be compared now.
+// cut makes two of a range that was given back and has more keys than ranges have
+// now.
+func (w *walk) cut(ctx context.Context, production pg.Querier, one *span) error {
+	middle, err := w.f.bound(ctx, production, group{lower: one.lower, upper: one.upper, size: w.size})
+	if err != nil || middle == nil || slices.Equal(middle, one.upper) {
+		return err
+	}
+	rest := &span{group: group{lower: middle, upper: one.upper}, keys: one.keys}
+	one.upper, one.keys = middle, w.size
+	w.ranges = slices.Insert(w.ranges, slices.Index(w.ranges, one)+1, rest)
+	w.free = append(w.free, rest)
+	return nil
+}
+
+// giveBack a range that could not be compared now: the next ones are smaller, down
+// to one key. What ended this one, a pause, a TRUNCATE, a table rewritten, meets the
+// short ones less often.
 func (w *walk) giveBack(one *span) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.size = max(w.size/shrinks, 1)
 	if !w.done {
 		w.free = append(w.free, one)
 	}
@@ -117,11 +139,14 @@ func (w *walk) proved(one *span) *control.Ranges {
 	return &control.Ranges{Pass: w.pass, UpTo: upTo, Rows: w.rows, Done: w.over && len(w.ranges) == 0}
 }
 
-// took adapts the size of ranges to how long one took.
-func (w *walk) took(d time.Duration) {
+// took adapts the size of ranges to how long one took. The last one says nothing of
+// those before it, which may have to be cut yet.
+func (w *walk) took(one *span, d time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.size = adapted(w.size, d)
+	if one.upper != nil {
+		w.size = adapted(one.keys, d)
+	}
 }
 
 // differ ends the walk once enough was found.
@@ -147,17 +172,13 @@ func (w *walk) verdict() Verdict {
 	return all
 }
 
+// shrinks is how many times smaller a range may be than the one before, or larger.
+const shrinks = 4
+
 // adapted is the size at which the next group takes about groupTime.
 func adapted(size int64, took time.Duration) int64 {
-	switch {
-	case took > 2*groupTime:
-		size /= 4
-	case took > groupTime:
-		size /= 2
-	case took < groupTime/2:
-		size *= 2
-	}
-	return max(size, 1)
+	wanted := float64(size) * float64(groupTime) / float64(max(took, time.Millisecond))
+	return max(min(int64(wanted), size*shrinks), size/shrinks, 1)
 }
 
 // bound finds the last key of a group in production; nil: the rest is the group.

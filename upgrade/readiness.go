@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -140,69 +141,80 @@ func (w *worker) drain(ctx context.Context) (int64, error) {
 	if err != nil {
 		return changes, err
 	}
-	var against []cutover.Blocker
-	for _, table := range w.replayer.Differing() {
-		against = append(against, cutover.Blocker{Code: "differs", Message: table + " differs from what production makes of it", Fix: "see what the run says of it"})
-	}
+	against, err := w.unprovedTables(ctx)
 	for _, table := range left {
 		against = append(against, notVerified("rows of "+table+" that changed are not verified again"))
 	}
-	if len(against) > 0 {
-		return changes, cutover.NotNow(against...)
+	if err == nil && len(against) > 0 {
+		err = cutover.NotNow(against...)
 	}
-	return changes, nil
+	return changes, err
+}
+
+// unprovedTables names those that no swap may take over: found to differ, by this
+// process or by any other one until now, or not proved for another reason.
+func (w *worker) unprovedTables(ctx context.Context) (against []cutover.Blocker, err error) {
+	for _, table := range w.replayer.Differing() {
+		against = append(against, cutover.Blocker{Code: "differs", Message: table + " differs from what production makes of it", Fix: "see what the run says of it"})
+	}
+	proofs, err := control.Proofs(ctx, w.sides.Shadow, w.run)
+	for _, p := range proofs {
+		if t := &w.run.Plan.Tables[p.N]; t.Verifiable() && !p.Complete {
+			against = append(against, notVerified(t.Final.String()+" is not verified"))
+		}
+	}
+	return against, err
 }
 
 func notVerified(message string) cutover.Blocker {
-	return cutover.Blocker{Code: "not-verified", Message: message, Fix: "let the run go on"}
+	return cutover.Blocker{Code: "not-verified", Message: message, Fix: "let the run go on, or pgumbra verify"}
 }
 
-// giveRoom: journals keep rows until the keys that they name are proved again, but
-// not for longer than half of what they may take.
+// giveRoom: journals keep rows until the keys that they name are proved again. Half
+// full, these are proved now, while replay waits; where that did not help proofs are
+// taken back before the journals are full.
 func (w *worker) giveRoom(ctx context.Context) error {
-	limit := w.run.Plan.Settings.Capture.MaxJournal / 2
+	limit := w.run.Plan.Settings.Capture.MaxJournal
 	if limit <= 0 {
 		return nil
 	}
 	size, err := capture.Size(ctx, w.sides.Production, w.run)
-	if err != nil || size < limit {
+	switch {
+	case err != nil || size < limit/2:
 		return err
+	case size < limit/4*3:
+		return w.replayer.ProveRest(ctx)
 	}
 	return w.replayer.GiveRoom(ctx)
 }
 
-// assumedProofs is how many touched keys are proved again in a second: the slow end
-// of what was measured.
-const assumedProofs = 20_000
-
 // proveRest replays and proves what was touched, until so little is left that it
-// can be proved behind the fence, and says what stands against that. What comes in
-// while it works is less each time.
+// can be proved behind the fence, in a quarter of max_stall, and says what stands
+// against that. What comes in while it works is less each time.
 func (w *worker) proveRest(ctx context.Context) (against []cutover.Blocker, err error) {
 	const rounds = 5
-	most := int64(float64(assumedProofs) * w.run.Plan.Settings.Cutover.MaxStall.Seconds() / 4)
-	var changes int64
-	var whole []string
+	most := w.run.Plan.Settings.Cutover.MaxStall / 4
+	var left replay.Rest
 	for range rounds {
 		if err := w.settle(ctx); err != nil {
 			return nil, err
 		}
-		if changes, whole, err = w.replayer.Rest(ctx); err != nil || changes <= most && len(whole) == 0 {
+		if left, err = w.replayer.Rest(ctx); err != nil || left.Takes <= most && len(left.Whole) == 0 {
 			return nil, err
 		}
-		if len(whole) > 0 {
+		if len(left.Whole) > 0 {
 			break
 		}
 		if err := w.replayer.ProveRest(ctx); err != nil {
 			return nil, err
 		}
 	}
-	for _, table := range whole {
+	for _, table := range left.Whole {
 		against = append(against, notVerified("all rows of "+table+" are being verified once more"))
 	}
-	if changes > most {
-		against = append(against, notVerified(fmt.Sprintf("%d changes are not verified again; behind the fence that would take longer than a quarter of cutover.max_stall, %s",
-			changes, w.run.Plan.Settings.Cutover.MaxStall)))
+	if left.Takes > most {
+		against = append(against, notVerified(fmt.Sprintf("%d changes are not verified again; behind the fence that would take about %s, and may take a quarter of cutover.max_stall, %s",
+			left.Changes, left.Takes.Round(time.Millisecond), most)))
 	}
 	return against, nil
 }

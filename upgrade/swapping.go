@@ -44,7 +44,9 @@ func (w *worker) cutOver(ctx context.Context) (bool, error) {
 	if time.Now().Before(w.swapping.next) {
 		return false, nil
 	}
-	defer w.pauseProver()()
+	if table := w.prover.Comparing(); table != "" {
+		return false, w.notNow(ctx, table+" is being compared as a whole (let the run go on)", w.swapping.look)
+	}
 	unproved, err := w.proveRest(ctx)
 	if err != nil {
 		return false, err
@@ -73,6 +75,7 @@ func (w *worker) cutOver(ctx context.Context) (bool, error) {
 		return false, w.notNow(ctx, messages(unproved), w.swapping.look)
 	}
 	w.nameBypassing(ctx)
+	defer w.pauseProver()()
 	if err := w.enter(ctx, control.Cutover); err != nil {
 		return false, err
 	}
@@ -263,6 +266,7 @@ func (w *worker) newCutover() *cutover.Cutover {
 		Approach:        w.approach,
 		RefreshView:     w.refreshView,
 		Changed:         w.unlike,
+		Unproved:        w.unprovedTables,
 		SchemasChanged:  w.schemasUnlikeClosed,
 		SwapEntries:     func() []plans.Entry { return shadow.SwapEntries(w.run.Plan, w.built) },
 		NewForeignKeys:  w.newForeignKeys,

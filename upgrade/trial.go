@@ -38,7 +38,7 @@ const tryAgain = 5 * time.Second
 func (w *worker) try(ctx context.Context, wanted bool) error {
 	within := w.run.Plan.Settings.Cutover.VerifyWithin
 	t := &w.trials
-	if time.Now().Before(t.next) || t.last != nil && (!wanted || within <= 0 || time.Since(t.at) < within) {
+	if time.Now().Before(t.next) || t.last != nil && (!wanted || within <= 0 || time.Since(t.at) < within || w.prover.Comparing() != "") {
 		return nil
 	}
 	resume := w.pauseProver()

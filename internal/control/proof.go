@@ -42,12 +42,27 @@ type Proof struct {
 
 // Proofs reads the proofs of all shadow tables of a run.
 func Proofs(ctx context.Context, db pg.Querier, run *Run) ([]Proof, error) {
+	return proofs(ctx, db, run, nil)
+}
+
+// ProofOf reads the proof of one of them.
+func ProofOf(ctx context.Context, db pg.Querier, run *Run, n int) (Proof, error) {
+	all, err := proofs(ctx, db, run, &n)
+	if err != nil || len(all) == 0 {
+		return Proof{N: n}, err
+	}
+	return all[0], nil
+}
+
+// proofs of all tables, or of one.
+func proofs(ctx context.Context, db pg.Querier, run *Run, n *int) ([]Proof, error) {
 	rows, err := db.Query(ctx, `
 		SELECT t.n, t.state, coalesce(t.proved::text, ''), t.verified_at IS NOT NULL AND t.proved IS NOT NULL,
 		       coalesce(t.proved::text = t.position::text, false),
 		       coalesce(extract(epoch FROM clock_timestamp() - t.proved_at), 0)::float8,
 		       coalesce(p.pass, 0), p.upto, coalesce(p.rows, 0), coalesce(p.seconds, 0), coalesce(p.renewal IS NOT NULL AND NOT p.done, false), coalesce(p.done, false)
-		FROM pgumbra.shadow_table t LEFT JOIN pgumbra.proof p USING (run_id, n) WHERE t.run_id = $1 ORDER BY t.n`, run.ID)
+		FROM pgumbra.shadow_table t LEFT JOIN pgumbra.proof p USING (run_id, n)
+		WHERE t.run_id = $1 AND ($2::integer IS NULL OR t.n = $2) ORDER BY t.n`, run.ID, n)
 	if err != nil {
 		return nil, fmt.Errorf("read the proofs: %w", err)
 	}

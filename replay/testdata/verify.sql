@@ -1,13 +1,11 @@
-SELECT ARRAY["Order"."id"::text, "Order"."who"::text] FROM ONLY "shop"."Order" AS "Order" WHERE ROW("Order"."id", "Order"."who") > ROW($1::text::integer, $2::text::text COLLATE shop."ci") ORDER BY "Order"."id", "Order"."who" OFFSET 999 LIMIT 1;
+SELECT ARRAY[b.umbra___k0::text, b.umbra___k1::text] FROM (SELECT "Order"."id" AS umbra___k0, "Order"."who" AS umbra___k1 FROM ONLY "shop"."Order" AS "Order" WHERE ROW("Order"."id", "Order"."who") > ROW($1::text::integer, $2::text::text COLLATE shop."ci") ORDER BY "Order"."id", "Order"."who" OFFSET 999 LIMIT 1) AS b;
 
-SELECT count(*), COALESCE(sum(pg_catalog.hash_record_extended(ROW(pg_catalog.int8send((id
-)::bigint), pg_catalog.int8send(pg_catalog.hashtextextended(((who
-)::text)::pg_catalog.text COLLATE "C", 0))), pg_catalog.hash_record_extended(ROW(pg_catalog.int8send((id
-)::bigint), ((who
-)::text COLLATE "pg_catalog"."C")::pg_catalog.text COLLATE "C"), 0))), 0)::text FROM ONLY "shop"."Order" AS "Order" WHERE ROW("Order"."id", "Order"."who") > ROW($1::text::integer, $2::text::text COLLATE shop."ci") AND ROW("Order"."id", "Order"."who") <= ROW($3::text::integer, $4::text::text COLLATE shop."ci") AND (id > 0 -- all
+SELECT count(*), COALESCE(sum(pg_catalog.hashint4extended(0, COALESCE(pg_catalog.hashint4extended(1055898143, ((id
+)::bigint)::pg_catalog.int8), 3266014173702634015) # COALESCE(pg_catalog.hashtextextended(((who
+)::text)::pg_catalog.text COLLATE "C", 4354685564936845354), 4354685564936845354))), 0)::text FROM ONLY "shop"."Order" AS "Order" WHERE ROW("Order"."id", "Order"."who") > ROW($1::text::integer, $2::text::text COLLATE shop."ci") AND ROW("Order"."id", "Order"."who") <= ROW($3::text::integer, $4::text::text COLLATE shop."ci") AND (id > 0 -- all
 );
 
-SELECT count(*), COALESCE(sum(pg_catalog.hash_record_extended(ROW(pg_catalog.int8send(s."id"), pg_catalog.int8send(pg_catalog.hashtextextended((s."Who")::pg_catalog.text COLLATE "C", 0))), pg_catalog.hash_record_extended(ROW(pg_catalog.int8send(s."id"), (s."Who")::pg_catalog.text COLLATE "C"), 0))), 0)::text FROM "twin"."Order" AS s WHERE ROW(s."id", s."Who") > ROW($1::text::bigint, $2::text::text COLLATE "pg_catalog"."C") AND ROW(s."id", s."Who") <= ROW($3::text::bigint, $4::text::text COLLATE "pg_catalog"."C");
+SELECT count(*), COALESCE(sum(pg_catalog.hashint4extended(0, COALESCE(pg_catalog.hashint4extended(1055898143, (s."id")::pg_catalog.int8), 3266014173702634015) # COALESCE(pg_catalog.hashtextextended((s."Who")::pg_catalog.text COLLATE "C", 4354685564936845354), 4354685564936845354))), 0)::text FROM "twin"."Order" AS s WHERE ROW(s."id", s."Who") > ROW($1::text::bigint, $2::text::text COLLATE "pg_catalog"."C") AND ROW(s."id", s."Who") <= ROW($3::text::bigint, $4::text::text COLLATE "pg_catalog"."C");
 
 SELECT pg_catalog.concat_ws(', ', 'id=' || COALESCE(p.umbra___k0, s.umbra___k0)::text, 'Who=' || COALESCE(p.umbra___k1, s.umbra___k1)::text), left(p.image, 4000), left(s.image, 4000) FROM (SELECT (id
 )::bigint AS umbra___k0, (who
