@@ -33,7 +33,7 @@ type CutoverSettings struct {
 	LockTimeout     time.Duration `json:"lock_timeout"`     // one total budget for all locks of an attempt; default 200 ms
 	Attempts        int           `json:"attempts"`         // default 20
 	MaxTotalStall   time.Duration `json:"max_total_stall"`  // of all attempts together; 0: attempts times max_stall, twenty at least
-	VerifyWithin    time.Duration `json:"verify_within"`    // touched keys were proved again this recently; 0: any time; default 15 min
+	VerifyWithin    time.Duration `json:"verify_within"`    // a touched table without a key was compared this recently; 0: any time; default 15 min
 	RecycleSessions string        `json:"recycle_sessions"` // none | idle
 }
 

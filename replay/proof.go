@@ -329,10 +329,17 @@ func (r *Replayer) proveTouched(ctx context.Context, f *feed) error {
 	}
 	r.noteRate(f.t.N, n.changes, time.Since(began))
 	return r.onShadow(ctx, f, func(tx pgx.Tx) error {
-		_, err := control.MoveProof(ctx, tx, r.Run, f.t.N, p.Proved, to.position, to.at)
+		moved, err := control.MoveProof(ctx, tx, r.Run, f.t.N, p.Proved, to.position, to.at)
+		if err == nil && !moved {
+			err = errOvertaken
+		}
 		return err
 	})
 }
+
+// errOvertaken says that a batch carried a proof further meanwhile, or that somebody
+// took it back.
+var errOvertaken = errors.New("the proof is another one by now")
 
 // compareAllTouched compares, piece after piece, the keys touched since a snapshot.
 // The proof may move to the sight of the first piece: what is touched later is named
@@ -428,5 +435,5 @@ func unlessLater(err error) error {
 }
 
 func isLater(err error) bool {
-	return errors.Is(err, errBehind) || errors.Is(err, errMoved) || errors.Is(err, errGone) || errors.Is(err, errSlow) || errors.Is(err, ErrRecopy)
+	return errors.Is(err, errBehind) || errors.Is(err, errMoved) || errors.Is(err, errGone) || errors.Is(err, errSlow) || errors.Is(err, errOvertaken) || errors.Is(err, ErrRecopy)
 }

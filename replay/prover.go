@@ -41,6 +41,7 @@ type proving struct {
 	f      *feed
 	proof  control.Proof
 	walk   *walk
+	keys   int64     // of a range, as the last walk had come to; 0: there was none
 	busy   int       // workers that have it
 	moving bool      // one of them proves touched keys
 	since  time.Time // that it is compared as a whole; zero: it is not
@@ -247,8 +248,8 @@ func (p *Prover) leave(t *proving, err error) {
 		t.not = time.Now().Add(behindFor)
 		p.r.Log.Debug("not proved now", "table", t.t.Final.String(), "error", err.Error())
 	}
-	if err != nil && !isLater(err) { // what was compared may not be recorded
-		t.walk = nil
+	if err != nil && !isLater(err) && t.walk != nil { // what was compared may not be recorded
+		t.keys, t.walk = t.walk.keys(), nil
 	}
 	if err != nil || t.walk != nil && !t.walk.more() || t.walk == nil {
 		p.read = time.Time{} // where it stands is to be read again
@@ -402,6 +403,9 @@ func (p *Prover) carryOn(t *proving) func(context.Context) error {
 		}
 	case t.proof.Begun && (!t.proof.Complete || t.proof.Renewing):
 		t.walk = p.r.carriedOn(t.f, t.proof)
+		if t.keys > 0 {
+			t.walk.size = t.keys
+		}
 		return p.carryOn(t)
 	case t.proof.Begun: // once more: until it is complete, what was proved before counts
 		pass := t.proof.Pass

@@ -104,6 +104,13 @@ func (w *walk) giveBack(one *span) {
 	}
 }
 
+// keys that the next range is to have.
+func (w *walk) keys() int64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.size
+}
+
 // more reports whether there is a range to take.
 func (w *walk) more() bool {
 	w.mu.Lock()

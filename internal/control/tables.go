@@ -81,13 +81,14 @@ func SetState(ctx context.Context, tx pg.Querier, run *Run, n int, to State) err
 }
 
 // SetPosition records the production snapshot that the table now equals, adds to
-// its count of replayed changes, and does to its proof what the batch says.
+// its count of replayed changes, and does to its proof what the batch says: as of the
+// beginning of the transaction, which is not later than the snapshot.
 func SetPosition(ctx context.Context, tx pg.Querier, run *Run, n int, snapshot string, replayed int64, proof ProofMove) error {
 	_, err := tx.Exec(ctx, `UPDATE pgumbra.shadow_table
 		SET position = $3::pg_snapshot, rows_replayed = rows_replayed + $4,
 		    proved = CASE WHEN $5 IN ('moves', 'whole') THEN $3::pg_snapshot WHEN $5 = 'stays' THEN proved END,
-		    proved_at = CASE WHEN $5 IN ('moves', 'whole') THEN clock_timestamp() WHEN $5 = 'stays' THEN proved_at END,
-		    verified_at = CASE WHEN $5 = 'stays' THEN verified_at WHEN $5 = 'whole' OR $5 = 'moves' AND verified_at IS NOT NULL THEN clock_timestamp() END
+		    proved_at = CASE WHEN $5 IN ('moves', 'whole') THEN now() WHEN $5 = 'stays' THEN proved_at END,
+		    verified_at = CASE WHEN $5 = 'stays' THEN verified_at WHEN $5 = 'whole' OR $5 = 'moves' AND verified_at IS NOT NULL THEN now() END
 		WHERE run_id = $1 AND n = $2`,
 		run.ID, n, snapshot, replayed, proof)
 	if err != nil {

@@ -12,7 +12,7 @@ var cutoverSection = Section{
 		},
 		{
 			Code: "not-verified", Level: "blocker",
-			Means: "a table is not verified, or is being verified once more; or has rows that changed longer ago than `cutover.verify_within` and are not verified again; or so many of them that doing it behind the fence would take longer than a quarter of `cutover.max_stall`",
+			Means: "a table is not verified, or is being verified once more, or somebody found it to differ a moment ago; or so many rows changed since they were verified that doing it again behind the fence would take longer than a quarter of `cutover.max_stall`, at the rate that this run has measured; or a table without a key changed and was last verified longer ago than `cutover.verify_within`",
 			Do:    "let the run go on: it tries again; or `pgumbra verify`",
 		},
 		{
