@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/plans"
 )
 
 // BenchmarkProof measures, interleaved, with medians: the first proof of a table of
@@ -15,7 +16,10 @@ import (
 // pending, on average, while clients write and all keys are being proved, against
 // nobody proving anything.
 func BenchmarkProof(b *testing.B) {
-	w := together(b, itemsStructure(`INSERT INTO items SELECT i, 'name of ' || i, i FROM generate_series(1, 2000000) i`), items)
+	w := together(b, itemsStructure(`INSERT INTO items SELECT i, 'name of ' || i, i FROM generate_series(1, 2000000) i`), func(w *world, p *plans.Plan) {
+		items(w, p)
+		p.Sources[0].Rows = 2_000_000
+	})
 	for _, table := range []string{"shop.items", "twin.items"} {
 		_, err := w.pool.Exec(w.ctx, "VACUUM (ANALYZE) "+table)
 		w.must(err)

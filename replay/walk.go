@@ -22,6 +22,7 @@ type walk struct {
 	next   []string // where the next range begins; nil: at the first key
 	over   bool     // the last range was handed out
 	size   int64    // of the next range, in keys
+	handed int64    // keys in ranges that were handed out, about
 	found  int      // differences
 	ranges []*span  // handed out; those of a proof that were recorded are not kept
 	free   []*span  // given back
@@ -48,7 +49,7 @@ func (r *Replayer) newWalk(f *feed, behind []string) *walk {
 // carriedOn is the walk of a proof that somebody began.
 func (r *Replayer) carriedOn(f *feed, p control.Proof) *walk {
 	w := r.newWalk(f, p.UpTo)
-	w.pass, w.rows = p.Pass, p.Rows
+	w.pass, w.rows, w.handed = p.Pass, p.Rows, p.Rows
 	return w
 }
 
@@ -68,14 +69,25 @@ func (w *walk) take(ctx context.Context, production pg.Querier) (*span, error) {
 	if w.over {
 		return nil, nil
 	}
-	upper, err := w.f.bound(ctx, production, group{lower: w.next, size: w.size})
-	if err != nil {
-		return nil, err
+	var upper []string
+	if !w.nearlyDone() {
+		var err error
+		if upper, err = w.f.bound(ctx, production, group{lower: w.next, size: w.size}); err != nil {
+			return nil, err
+		}
 	}
+	w.handed += w.size
 	one := &span{group: group{lower: w.next, upper: upper}, keys: w.size}
 	w.next, w.over = upper, upper == nil
 	w.ranges = append(w.ranges, one)
 	return one, nil
+}
+
+// nearlyDone reports whether what is left, as far as the plan knows, makes one range:
+// to find its end would be to pass all of its keys. One that turns out to be too much
+// is given back, and cut.
+func (w *walk) nearlyDone() bool {
+	return w.f.ranged() && w.f.src.Rows > 0 && w.f.src.Rows-w.handed <= w.size*3/2
 }
 
 // cut makes two of a range that was given back and has more keys than ranges have
@@ -179,13 +191,16 @@ func (w *walk) verdict() Verdict {
 	return all
 }
 
-// shrinks is how many times smaller a range may be than the one before, or larger.
-const shrinks = 4
+// How many times smaller or larger a range may be than the one before.
+const (
+	shrinks = 4
+	grows   = 16
+)
 
 // adapted is the size at which the next group takes about groupTime.
 func adapted(size int64, took time.Duration) int64 {
 	wanted := float64(size) * float64(groupTime) / float64(max(took, time.Millisecond))
-	return max(min(int64(wanted), size*shrinks), size/shrinks, 1)
+	return max(min(int64(wanted), size*grows), size/shrinks, 1)
 }
 
 // bound finds the last key of a group in production; nil: the rest is the group.
