@@ -14,7 +14,7 @@ import (
 // 2 M rows by two workers against the bare sums of record hashes of both sides, one
 // after the other; touched keys that are proved again in a second; and how much is
 // pending, on average, while clients write and all keys are being proved, against
-// nobody proving anything.
+// nobody proving anything. Decision 22 has what it said.
 func BenchmarkProof(b *testing.B) {
 	w := together(b, itemsStructure(`INSERT INTO items SELECT i, 'name of ' || i, i FROM generate_series(1, 2000000) i`), func(w *world, p *plans.Plan) {
 		items(w, p)
