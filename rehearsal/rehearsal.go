@@ -224,6 +224,11 @@ func (r *rehearsal) upgrade(ctx context.Context) (err error) {
 	if r.result.Traffic.Before, err = r.throughput(ctx); err != nil {
 		return err
 	}
+	return r.there(ctx)
+}
+
+// there leads the run beside the steps to its cutover.
+func (r *rehearsal) there(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	leading, stop := context.WithCancel(ctx)
 	group.Go(func() error {
