@@ -67,6 +67,7 @@ func (a *app) rehearseCommand() *cobra.Command {
 	flags.BoolVar(&f.requireRollback, "require-rollback", false, "fail unless a way back was rehearsed")
 	flags.StringVar(&f.failOn, "fail-on", "blocker", "lowest `LEVEL` of the plan's findings that fails: blocker or warning")
 	flags.StringVar(&f.baseline, "baseline", "", "`FILE` of findings that are accepted")
+	flags.StringVar(&f.base, "git-base", "", "rehearse the migrations that are newer than those of a git `REVISION`, in the place of migrations.from")
 	flags.StringVar(&f.dump, "dump", "", "`FILE` of pg_dump's, plain or custom, from which structure and rows come")
 	flags.StringVar(&f.result, "from-result", "", "rehearse nothing: report what `FILE` holds, a report as JSON")
 	complete(c, "format", report.Formats...)
@@ -83,6 +84,7 @@ type rehearseFlags struct {
 	requireRollback  bool
 	failOn, baseline string
 	result, dump     string
+	base             string
 }
 
 func (a *app) rehearse(c *cobra.Command, f *rehearseFlags) error {
@@ -97,6 +99,13 @@ func (a *app) rehearse(c *cobra.Command, f *rehearseFlags) error {
 	file, err := a.load()
 	if err != nil {
 		return err
+	}
+	if f.base != "" {
+		from, err := rehearsal.VersionAt(c.Context(), file.Migrations.Path, f.base)
+		if err != nil {
+			return err
+		}
+		file.Migrations.From = &from
 	}
 	a.file = nil // no run of production's is meant: nobody asks where it stands
 	rehearse := func() (*rehearsal.Result, error) { return rehearsal.Run(c.Context(), file, o) }

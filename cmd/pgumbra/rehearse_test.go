@@ -119,6 +119,11 @@ func TestRehearseSaysWhatIsMissing(t *testing.T) {
 	write("migrations/2_b.up.sql", "ALTER TABLE a ADD b int;")
 	write("pgumbra.yaml", plan)
 	write("odd.yaml", "acepted: []")
+	for _, args := range [][]string{{"init", "-q"}, {"add", "."}, {"-c", "user.name=t", "-c", "user.email=t@t", "commit", "-q", "-m", "all"}} {
+		if out, err := exec.Command("git", append([]string{"-C", o.dir}, args...)...).CombinedOutput(); err != nil {
+			t.Fatalf("git %v: %s", args, out)
+		}
+	}
 	for _, c := range []struct {
 		args []string
 		env  string
@@ -132,6 +137,8 @@ func TestRehearseSaysWhatIsMissing(t *testing.T) {
 		{[]string{"--set", "migrations.from=7"}, "", exitUsage, "holds no migration 7"},
 		{[]string{"--set", "migrations.from=0"}, "", exitUsage, "there would be nothing to upgrade"},
 		{[]string{"--set", "migrations.from=2"}, "", exitDone, "nothing to do"},
+		{[]string{"--git-base", "HEAD"}, "", exitDone, "nothing to do"},
+		{[]string{"--git-base", "nowhere"}, "", exitUsage, "--git-base nowhere: "},
 		{nil, "PGUMBRA_PG_BIN=/nowhere", exitUsage, "a rehearsal needs a disposable server"},
 		{[]string{"--server-version", "9"}, "", exitUsage, "PostgreSQL 9 is not installed"},
 	} {

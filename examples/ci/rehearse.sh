@@ -4,6 +4,7 @@
 #
 #   PLAN      the plan file (default: pgumbra.yaml)
 #   BASELINE  findings that are accepted; left out where there is no such file
+#   GIT_BASE  rehearse what is newer than the migrations of this git revision
 #   REPORTS   folder for the reports (default: rehearsal)
 #   FAIL_ON   lowest level of the plan's findings that fails: blocker or warning (default)
 #   MAX_STALL longest stall of the cutover (default: what the plan file says)
@@ -18,6 +19,7 @@ pgumbra=${PGUMBRA:-pgumbra}
 
 options=(--plan "$plan" --fail-on "${FAIL_ON:-warning}" --format json -o "$reports/rehearsal.json")
 [ ! -e "$baseline" ] || options+=(--baseline "$baseline")
+[ -z "${GIT_BASE:-}" ] || options+=(--git-base "$GIT_BASE")
 [ -z "${MAX_STALL:-}" ] || options+=(--max-stall "$MAX_STALL")
 
 mkdir -p "$reports"

@@ -1,0 +1,41 @@
+package rehearsal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"path"
+	"strings"
+
+	"github.com/golang-migrate/migrate/v4/source"
+
+	"github.com/pgumbra/pgumbra/plans"
+)
+
+// VersionAt is the newest migration of a folder as a git revision has it: where
+// production is once that revision is deployed. An error is a [*plans.FileError].
+func VersionAt(ctx context.Context, folder, revision string) (int64, error) {
+	fail := func(message string) error {
+		return &plans.FileError{File: folder, Message: "--git-base " + revision + ": " + message, Fix: "name a revision that is fetched, for instance origin/main"}
+	}
+	out, err := exec.CommandContext(ctx, "git", "-C", folder, "ls-tree", "--name-only", revision, "--", "./").Output()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return 0, fail(strings.TrimSpace(string(exit.Stderr)))
+	}
+	if err != nil {
+		return 0, fail(err.Error())
+	}
+	var newest int64
+	for line := range strings.Lines(string(out)) {
+		m, err := source.DefaultParse(path.Base(strings.TrimSpace(line)))
+		if err == nil && m.Direction == source.Up {
+			newest = max(newest, int64(m.Version))
+		}
+	}
+	if newest == 0 {
+		return 0, fail(fmt.Sprintf("it has no migrations in %s", folder))
+	}
+	return newest, nil
+}
