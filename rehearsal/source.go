@@ -25,55 +25,49 @@ import (
 )
 
 // structureOf makes the structure of production, which is only read, in the
-// disposable database.
+// disposable database. Nothing of it is written to a file of ours.
 func (r *rehearsal) structureOf(ctx context.Context, dsn string) error {
-	path, err := r.dumpOf(ctx, dsn)
+	text, err := r.dumpOf(ctx, dsn)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = os.Remove(path) }()
-	if err := r.restore(ctx, path); err != nil {
+	if err := r.prepareFor(ctx, "production", bytes.NewReader(text)); err != nil {
+		return err
+	}
+	if _, err := r.program(ctx, "production's structure", bytes.NewReader(text), "psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", r.file.Production.DSN, "-f", "-"); err != nil {
 		return err
 	}
 	return r.likeSessionOf(ctx, dsn)
 }
 
-// dumpOf writes production's structure to a file: by a pg_dump that is not older
-// than its server. ACCESS SHARE on its tables for some seconds.
-func (r *rehearsal) dumpOf(ctx context.Context, dsn string) (string, error) {
-	var major int
+// dumpOf is production's structure, by a pg_dump that is not older than its server.
+// ACCESS SHARE on its tables for some seconds.
+func (r *rehearsal) dumpOf(ctx context.Context, dsn string) ([]byte, error) {
+	var number int
 	err := Oracle{}.reading(ctx, dsn, func(conn *pgx.Conn) error {
-		var text string
-		err := conn.QueryRow(ctx, "SHOW server_version_num").Scan(&text)
-		number, _ := strconv.Atoi(text)
-		major = number / 10000
-		return err
+		return conn.QueryRow(ctx, "SELECT current_setting('server_version_num')::int").Scan(&number)
 	})
 	if err != nil {
-		return "", fmt.Errorf("production: %w", err)
+		return nil, fmt.Errorf("production: %w", err)
 	}
+	major := number / 10000
 	if own := leading(r.result.Server); major > own {
-		return "", &StructureError{fmt.Sprintf("production is PostgreSQL %d, the disposable server is %d", major, own), fmt.Errorf("--server-version %d takes another one", major)}
+		return nil, &StructureError{fmt.Sprintf("production is PostgreSQL %d, the disposable server is %d", major, own), fmt.Errorf("--server-version %d takes another one", major)}
 	}
 	for _, program := range pgdump.Installed(ctx) {
 		if program.Major < major {
 			continue
 		}
-		file, err := os.CreateTemp("", "pgumbra-structure-")
-		if err != nil {
-			return "", err
-		}
 		cmd := exec.CommandContext(ctx, program.Path, "--schema-only", "--exclude-schema=pgumbra*", "-d", dsn)
 		var stderr bytes.Buffer
-		cmd.Stdout, cmd.Stderr = file, &stderr
-		err = errors.Join(cmd.Run(), file.Close())
+		cmd.Stderr = &stderr
+		text, err := cmd.Output()
 		if err != nil {
-			_ = os.Remove(file.Name())
-			return "", &StructureError{"pg_dump of production fails", fmt.Errorf("%w: %s", err, stderr.String())}
+			return nil, &StructureError{"pg_dump of production fails", fmt.Errorf("%w: %s", err, stderr.String())}
 		}
-		return file.Name(), nil
+		return text, nil
 	}
-	return "", &StructureError{"no pg_dump is installed that can read production", fmt.Errorf("install that of PostgreSQL %d", major)}
+	return nil, &StructureError{"no pg_dump is installed that can read production", fmt.Errorf("install that of PostgreSQL %d", major)}
 }
 
 func leading(version string) int {
@@ -124,18 +118,28 @@ func (r *rehearsal) restore(ctx context.Context, path string) error {
 	if err != nil {
 		return &plans.FileError{File: path, Message: "read the dump: " + err.Error()}
 	}
-	text, program, args := path, "psql", []string{"-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", r.file.Production.DSN, "-f", path}
+	name := filepath.Base(path)
 	if archive {
-		program, args = "pg_restore", []string{"--exit-on-error", "-d", r.file.Production.DSN, path}
-		if text, err = r.schemaText(ctx, path); err != nil {
+		text, err := r.program(ctx, name, nil, "pg_restore", "--schema-only", "-f", "-", path)
+		if err != nil {
 			return err
 		}
-		defer func() { _ = os.Remove(text) }()
-	}
-	if err := r.prepareFor(ctx, path, text); err != nil {
+		if err := r.prepareFor(ctx, name, bytes.NewReader(text)); err != nil {
+			return err
+		}
+		_, err = r.program(ctx, name, nil, "pg_restore", "--exit-on-error", "-d", r.file.Production.DSN, path)
 		return err
 	}
-	return r.program(ctx, filepath.Base(path), program, args...)
+	file, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = file.Close() }()
+	if err := r.prepareFor(ctx, name, file); err != nil {
+		return err
+	}
+	_, err = r.program(ctx, name, nil, "psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", r.file.Production.DSN, "-f", path)
+	return err
 }
 
 func isArchive(path string) (bool, error) {
@@ -151,32 +155,21 @@ func isArchive(path string) (bool, error) {
 	return string(head) == "PGDMP", nil
 }
 
-// schemaText is the SQL of an archive, without its rows.
-func (r *rehearsal) schemaText(ctx context.Context, path string) (string, error) {
-	file, err := os.CreateTemp("", "pgumbra-structure-")
-	if err != nil {
-		return "", err
-	}
-	if err := file.Close(); err != nil {
-		return "", err
-	}
-	return file.Name(), r.program(ctx, filepath.Base(path), "pg_restore", "--schema-only", "-f", file.Name(), path)
-}
-
-// program runs one of PostgreSQL's on a dump.
-func (r *rehearsal) program(ctx context.Context, dump, name string, args ...string) error {
+// program runs one of PostgreSQL's on a dump, and returns what it prints.
+func (r *rehearsal) program(ctx context.Context, dump string, in io.Reader, name string, args ...string) ([]byte, error) {
 	path, err := testcontainers.Bin(name)
 	if err != nil {
-		return &StructureError{dump + " needs " + name, err}
+		return nil, &StructureError{dump + " needs " + name, err}
 	}
 	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Env = append(os.Environ(), "LC_ALL=C")
 	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	if err := cmd.Run(); err != nil && ctx.Err() == nil {
-		return &StructureError{dump + " cannot be restored", errors.New(lastLines(stderr.String()))}
+	cmd.Stdin, cmd.Stderr = in, &stderr
+	out, err := cmd.Output()
+	if err != nil && ctx.Err() == nil {
+		return nil, &StructureError{dump + " cannot be restored", errors.New(lastLines(stderr.String()))}
 	}
-	return ctx.Err()
+	return out, ctx.Err()
 }
 
 func lastLines(s string) string { return s[max(0, len(s)-1000):] }
@@ -188,19 +181,14 @@ var (
 )
 
 // prepareFor makes the roles that a dump names, and refuses one of a newer server.
-func (r *rehearsal) prepareFor(ctx context.Context, dump, path string) error {
-	file, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = file.Close() }()
+func (r *rehearsal) prepareFor(ctx context.Context, dump string, text io.Reader) error {
 	roles := map[string]bool{}
-	lines := bufio.NewReaderSize(file, 1<<16)
+	lines := bufio.NewReaderSize(text, 1<<16)
 	for {
 		line, err := lines.ReadString('\n')
 		if m := dumpedFrom.FindStringSubmatch(line); m != nil {
 			if from, own := leading(m[1]), leading(r.result.Server); from > own {
-				return &StructureError{fmt.Sprintf("%s is of PostgreSQL %d, the disposable server is %d", filepath.Base(dump), from, own), fmt.Errorf("--server-version %d takes another one", from)}
+				return &StructureError{fmt.Sprintf("%s is of PostgreSQL %d, the disposable server is %d", dump, from, own), fmt.Errorf("--server-version %d takes another one", from)}
 			}
 		}
 		if speaksRole.MatchString(line) {
