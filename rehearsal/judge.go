@@ -34,9 +34,12 @@ func (r *rehearsal) failed(err error) *Gate {
 		waiting   *notReadyError
 	)
 	message, inPlace := failedInPlace(err)
+	back, onTheWayBack := failedBack(err)
 	switch {
 	case err == nil, pg.State(err) == pg.DiskFull:
 		return nil
+	case onTheWayBack:
+		return &Gate{Name: "require-rollback", Message: back, Fix: "what stands in the way back here stands in production's way too"}
 	case errors.As(err, &blocked):
 		r.took(blocked.Plan)
 		return &Gate{Name: "plan", Message: "the plan has blockers: " + strings.Join(r.named(plans.Blocker), ", "), Fix: "do what the blockers say; generated rows may be other than production's: tables.<table>.generate says how they are made"}
@@ -152,6 +155,22 @@ func (r *rehearsal) judge() {
 		r.gate("require-rollback", false, "no way back was rehearsed: a rehearsal ends with the cutover, as yet", "")
 	}
 	r.result.Passed = !slices.ContainsFunc(r.result.Gates, func(g Gate) bool { return !g.Passed })
+}
+
+func (r *rehearsal) judgeRollback() {
+	back := r.result.Rollback
+	switch {
+	case !r.o.Gates.RequireRollback || r.result.gateOf("require-rollback"):
+	case back == nil:
+		r.gate("require-rollback", false, "it did not come to a way back", "")
+	default:
+		r.gate("require-rollback", true, fmt.Sprintf("cutover, %s in the new structure, rollback in %.1f ms, cutover again",
+			human.Plural(int(back.Committed), "commit"), back.StallMS), "")
+	}
+}
+
+func (r *Result) gateOf(name string) bool {
+	return slices.ContainsFunc(r.Gates, func(g Gate) bool { return g.Name == name })
 }
 
 func (r *rehearsal) gate(name string, passed bool, message, fix string) {

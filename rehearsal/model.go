@@ -25,8 +25,10 @@ type Result struct {
 	Found   []plans.Finding `json:"findings"` // of the plan
 	Settled []plans.Finding `json:"accepted"` // those of them that the baseline accepts
 	Cutover *Cutover        `json:"cutover"`  // null: it did not come to one
-	Oracle  *OracleResult   `json:"oracle"`   // null: it was not asked
-	Notes   []string        `json:"notes"`
+	// Rollback is null where no way back was rehearsed: see [Gates.RequireRollback].
+	Rollback *Rollback     `json:"rollback"`
+	Oracle   *OracleResult `json:"oracle"` // null: it was not asked
+	Notes    []string      `json:"notes"`
 }
 
 // Gate is something that a rehearsal must pass.

@@ -224,7 +224,7 @@ func (r *rehearsal) upgrade(ctx context.Context) (err error) {
 	if r.result.Traffic.Before, err = r.throughput(ctx); err != nil {
 		return err
 	}
-	return r.there(ctx)
+	return r.thereAndBack(ctx)
 }
 
 // there leads the run beside the steps to its cutover.

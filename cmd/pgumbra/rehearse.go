@@ -64,7 +64,7 @@ func (a *app) rehearseCommand() *cobra.Command {
 	flags.IntVar(&f.major, "server-version", 0, "PostgreSQL `MAJOR` version of the disposable server; 0: whichever is installed")
 	flags.DurationVar(&f.maxStall, "max-stall", 0, "longest stall of the cutover; default: cutover.max_stall")
 	flags.Float64Var(&f.maxSlowdown, "max-slowdown", 0, "clients' throughput before the run by that while it follows; 0: any")
-	flags.BoolVar(&f.requireRollback, "require-rollback", false, "fail unless a way back was rehearsed")
+	flags.BoolVar(&f.requireRollback, "require-rollback", false, "rehearse the way back too: cutover, rollback, cutover")
 	flags.StringVar(&f.failOn, "fail-on", "blocker", "lowest `LEVEL` of the plan's findings that fails: blocker or warning")
 	flags.StringVar(&f.baseline, "baseline", "", "`FILE` of findings that are accepted")
 	flags.StringVar(&f.base, "git-base", "", "rehearse the migrations that are newer than those of a git `REVISION`, in the place of migrations.from")

@@ -99,6 +99,9 @@ func facts(r *rehearsal.Result) []fact {
 		all = append(all, fact{"stall", fmt.Sprintf("%.1f ms in attempt %d, %s drained", c.StallMS, c.Attempts, human.Plural(int(c.Drained), "change"))},
 			fact{"longest client wait", fmt.Sprintf("%.1f ms, from the request for the cutover on", c.LongestMS)})
 	}
+	if b := r.Rollback; b != nil {
+		all = append(all, fact{"rollback", fmt.Sprintf("%.1f ms, with %s of the new structure taken along", b.StallMS, human.Plural(int(b.Committed), "commit"))})
+	}
 	t := r.Traffic
 	all = append(all, fact{"transactions", fmt.Sprintf("%s committed, %s rolled back on purpose, %s refused by constraints, %s repeated",
 		human.Count(t.Committed), human.Count(t.RolledBack), human.Count(t.Refused), human.Count(t.Repeated))})
