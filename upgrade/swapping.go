@@ -85,7 +85,7 @@ func (w *worker) cutOver(ctx context.Context) (bool, error) {
 	}
 	if outcome.Swapped {
 		w.run.Entered(control.Watching)
-		return true, nil
+		return true, w.served(ctx)
 	}
 	if err := w.enter(ctx, control.Following); err != nil {
 		return false, err
@@ -185,7 +185,7 @@ func (w *worker) notNow(ctx context.Context, reason string, pause *backoff.Expon
 		again.pause, again.next = pause, later(next, time.Now().Add(betweenSeries))
 	}
 	w.swapping = again
-	if _, err := w.sides.Production.Exec(ctx, `UPDATE pgumbra.leader SET cutover_requested = NULL WHERE run_id = $1`, w.run.ID); err != nil {
+	if err := w.served(ctx); err != nil {
 		return err
 	}
 	if w.once {
@@ -227,6 +227,14 @@ const (
 	longestAsked   = 5 * time.Second
 	longestUnasked = 5 * time.Minute
 )
+
+// served takes the request away that was answered, by a swap or by a reason. Left
+// standing after a swap it would be taken for one to go back: a leader that went on
+// to keep the old side current undid the cutover it had just been asked for.
+func (w *worker) served(ctx context.Context) error {
+	_, err := w.sides.Production.Exec(ctx, `UPDATE pgumbra.leader SET cutover_requested = NULL WHERE run_id = $1`, w.run.ID)
+	return err
+}
 
 // unattended: nobody waits for the cutover, so that attempts may take their time.
 func (w *worker) unattended() bool { return w.cutover && !w.once && !w.asked }
