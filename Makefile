@@ -16,12 +16,20 @@ export CGO_ENABLED ?= 0
 # The program and the tests are of the same compiled packages then.
 export GOFLAGS ?= -trimpath
 
-.PHONY: all build demo server versions test test-matrix test-long test-faults test-older test-docker bench bench-against lint clean
+.PHONY: all build schemas man demo server versions test test-matrix test-long test-faults test-older test-docker bench bench-against lint clean
 
 all: build
 
 build:
 	go build -buildvcs=$(BUILDVCS) -ldflags '-s -w' -o bin/pgumbra ./cmd/pgumbra
+
+# docs/schemas, from the types that --json prints.
+schemas:
+	PGUMBRA_UPDATE=1 go test -count=1 -run SchemasArePublished ./cmd/pgumbra
+
+# bin/man, a page a command.
+man:
+	PGUMBRA_MAN=$(CURDIR)/bin/man go test -count=1 -run ManPages ./cmd/pgumbra
 
 # A whole upgrade under live traffic, on a disposable server; with SHADOW=17 to
 # another one of that version, clients led over by PgBouncer.

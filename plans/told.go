@@ -43,15 +43,33 @@ type Finding struct {
 
 // Estimates of what a run will take.
 type Estimates struct {
-	Rows          int64   `json:"rows"`
-	Bytes         int64   `json:"bytes"`        // of the tables to copy
-	ShadowBytes   int64   `json:"shadow_bytes"` // with indexes
-	WALBytes      int64   `json:"wal_bytes"`
-	FreeDisk      *int64  `json:"free_disk"` // bytes; null: not known from here
-	SampleRate    float64 `json:"sample_bytes_per_second"`
-	CopySeconds   float64 `json:"copy_seconds"`
-	Locks         int     `json:"locks"` // that the swap takes
-	LocksCapacity int     `json:"locks_capacity"`
+	Rows        int64   `json:"rows"`
+	Bytes       int64   `json:"bytes"`        // of the tables to copy
+	ShadowBytes int64   `json:"shadow_bytes"` // with indexes
+	WALBytes    int64   `json:"wal_bytes"`
+	FreeDisk    *int64  `json:"free_disk"` // bytes; null: not known from here
+	SampleRate  float64 `json:"sample_bytes_per_second"`
+	CopySeconds float64 `json:"copy_seconds"`
+	// Measured is what the last run of this database that became ready has taken;
+	// null: there was none.
+	Measured      *Measured `json:"measured"`
+	Locks         int       `json:"locks"` // that the swap takes
+	LocksCapacity int       `json:"locks_capacity"`
+}
+
+// Measured is what a run has taken. Times of another run are a better guess than
+// a sample: the same server, the same indexes, the same traffic.
+type Measured struct {
+	Run          string  `json:"run"`
+	Rows         int64   `json:"rows"`
+	ReadySeconds float64 `json:"ready_seconds"` // from its start until a cutover could be tried
+	StallMS      float64 `json:"stall_ms"`      // of its cutover; 0: it had none
+	Locks        int     `json:"locks"`         // that its dry run counted
+}
+
+// ReadySecondsFor are those of a run of so many rows, at the same speed.
+func (m *Measured) ReadySecondsFor(rows int64) float64 {
+	return m.ReadySeconds * float64(rows) / float64(max(m.Rows, 1))
 }
 
 // Step is one thing the run does, for the dry-run report.

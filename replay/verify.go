@@ -15,16 +15,16 @@ import (
 
 // Verdict of a comparison.
 type Verdict struct {
-	Rows        int64 // compared, as production has them
-	Equal       bool
-	Differences []Difference // the first 20
+	Rows        int64        `json:"rows"` // compared, as production has them
+	Equal       bool         `json:"equal"`
+	Differences []Difference `json:"differences"` // the first 20
 }
 
 // Difference is one row that is not what it should be.
 type Difference struct {
-	Key        string  // "id=7, line=2"; of tables without a key how often the row is there
-	Production *string // transform(production) as text; nil: no such row
-	Shadow     *string // nil: no such row
+	Key        string  `json:"key"`        // "id=7, line=2"; of tables without a key how often the row is there
+	Production *string `json:"production"` // transform(production) as text; nil: no such row
+	Shadow     *string `json:"shadow"`     // nil: no such row
 }
 
 const (

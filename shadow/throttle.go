@@ -97,12 +97,18 @@ func kind(reason string) string {
 
 // strain is the first reason to hold back, or "".
 func (t *throttle) strain(ctx context.Context) (string, error) {
-	for _, look := range []func(context.Context) (string, error){t.lag, t.retained, t.disk, t.activity} {
+	for _, look := range []func(context.Context) (string, error){t.asked, t.lag, t.retained, t.disk, t.activity} {
 		if reason, err := look(ctx); err != nil || reason != "" {
 			return reason, err
 		}
 	}
 	return "", nil
+}
+
+// asked: somebody wants the copy to pause.
+func (t *throttle) asked(ctx context.Context) (string, error) {
+	return t.ask(ctx, `SELECT 'paused by pgumbra pause since ' || to_char(paused_at, 'HH24:MI:SS TZ') || '; pgumbra resume goes on'
+		FROM pgumbra.run WHERE id = $1 AND paused_at IS NOT NULL`, t.run.ID)
 }
 
 func (t *throttle) lag(ctx context.Context) (string, error) {

@@ -259,6 +259,7 @@ func (w *worker) count(ctx context.Context) error {
 		now = w.counts.untracked(now.replayed, pending)
 	}
 	w.counts = now
+	w.lastPending.Store(pending)
 	w.forecast.Observe(time.Now(), now.journalled, now.replayed, pending)
 	if _, outlook := w.forecast.ETA(); outlook == replay.Never && time.Since(w.counted) > time.Minute {
 		w.counted = time.Now()

@@ -46,7 +46,9 @@ func (w *worker) live(ctx context.Context, cause lease.Cause) error {
 	if err := w.agree(ctx, cause); err != nil {
 		return err
 	}
-	err := w.mirrored(ctx, func(ctx context.Context) error { return w.besideClients(ctx, w.phases) })
+	err := w.mirrored(ctx, func(ctx context.Context) error {
+		return w.besideClients(ctx, func(ctx context.Context) error { return w.besideSamples(ctx, w.phases) })
+	})
 	if w.run.Phase != control.Finished || err != nil && !errors.Is(err, errStop) {
 		return err
 	}

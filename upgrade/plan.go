@@ -2,10 +2,12 @@ package upgrade
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 
 	"github.com/pgumbra/pgumbra/cutover/traffic"
+	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
 	"github.com/pgumbra/pgumbra/plans/planfile"
@@ -17,8 +19,14 @@ import (
 // [planner.Make].
 func Plan(ctx context.Context, file *planfile.File, log *slog.Logger) (*plans.Plan, error) {
 	plan, err := planner.Make(ctx, file, log)
-	if err != nil || !plan.Elsewhere {
+	if err != nil {
 		return plan, err
+	}
+	if plan.Estimates.Measured, err = measured(ctx, file); err != nil {
+		log.Debug("what earlier runs took is not known", "error", err)
+	}
+	if !plan.Elsewhere {
+		return plan, nil
 	}
 	clients, err := traffic.Open(file, log)
 	if err != nil {
@@ -34,6 +42,28 @@ func Plan(ctx context.Context, file *planfile.File, log *slog.Logger) (*plans.Pl
 	defer func() { _ = db.Close(context.WithoutCancel(ctx)) }()
 	plan.AddFindings(bypasses(ctx, clients, db, log)...)
 	return plan, nil
+}
+
+// measured is what the last run of this database took that became ready.
+func measured(ctx context.Context, file *planfile.File) (*plans.Measured, error) {
+	conn, err := pg.Connect(ctx, file.Production.DSN, pg.Options{Component: "plan"})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	past, err := control.History(ctx, conn)
+	for _, p := range past {
+		if p.ReadyAt == nil || p.Rows == 0 {
+			continue
+		}
+		m := &plans.Measured{Run: p.Name, Rows: p.Rows, ReadySeconds: p.ReadyAt.Sub(p.CreatedAt).Seconds(), Locks: p.Locks}
+		var out Outcome
+		if len(p.Cutover) > 0 && json.Unmarshal(p.Cutover, &out) == nil {
+			m.StallMS = out.StallMS
+		}
+		return m, nil
+	}
+	return nil, err
 }
 
 // bypasses names clients that a cutover does not lead over. A pool that does not

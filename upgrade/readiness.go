@@ -58,7 +58,7 @@ func (w *worker) act(ctx context.Context) (bool, error) {
 
 func (w *worker) cutoverWanted(ctx context.Context) (bool, error) {
 	if w.once {
-		return true, nil
+		return !time.Now().Before(w.notBefore), w.windowOver()
 	}
 	var requested bool
 	err := w.sides.Production.QueryRow(ctx, `SELECT cutover_requested IS NOT NULL FROM pgumbra.leader WHERE run_id = $1`,
@@ -70,6 +70,14 @@ func (w *worker) cutoverWanted(ctx context.Context) (bool, error) {
 		}
 	}
 	return w.cutover || requested, err
+}
+
+// windowOver ends a run that was to cut over by itself within a window.
+func (w *worker) windowOver() error {
+	if w.notAfter.IsZero() || !time.Now().After(w.notAfter) {
+		return nil
+	}
+	return fmt.Errorf("the cutover was %w: the window is over", ErrNotNow)
 }
 
 // tellFound ends the run where rows were found to differ.

@@ -13,11 +13,27 @@ import (
 )
 
 // Cutover swaps: through the leader if one runs, else by itself, catching up
-// first. Returns [ErrNotNow] if it was not possible.
+// first. Returns [ErrNotNow] if it was not possible. Within a window
+// (Options.NotBefore, NotAfter) one series of attempts follows the other.
 func Cutover(ctx context.Context, file *planfile.File, o Options) error {
 	o.Cutover, o.Once = true, true
 	for {
-		served, err := requestCutover(ctx, file)
+		err := cutoverSeries(ctx, file, o)
+		if !errors.Is(err, ErrNotNow) || !time.Now().Add(betweenSeries).Before(o.NotAfter) {
+			return err
+		}
+		o.Log.Info("the window is still open: another series of attempts begins", "until", o.NotAfter.Format(time.TimeOnly))
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(betweenSeries):
+		}
+	}
+}
+
+func cutoverSeries(ctx context.Context, file *planfile.File, o Options) error {
+	for {
+		served, err := requestCutover(ctx, file, o)
 		if err != nil || served {
 			return err
 		}
@@ -31,7 +47,7 @@ func Cutover(ctx context.Context, file *planfile.File, o Options) error {
 
 // requestCutover asks a live leader for a cutover and waits for its outcome.
 // False: there is no live leader (any more).
-func requestCutover(ctx context.Context, file *planfile.File) (bool, error) {
+func requestCutover(ctx context.Context, file *planfile.File, o Options) (bool, error) {
 	conn, err := pg.Connect(ctx, file.Production.DSN, pg.Options{Component: "cutover"})
 	if err != nil {
 		return false, err
@@ -47,7 +63,7 @@ func requestCutover(ctx context.Context, file *planfile.File) (bool, error) {
 	if run.Phase.Over() {
 		return false, fmt.Errorf("%w: %s", ErrWrongPhase, run.Phase)
 	}
-	served, err := waitForLeader(ctx, conn, run, "cutover", func(p control.Phase) (bool, error) {
+	served, err := waitForLeader(ctx, conn, run, o, "cutover", func(p control.Phase) (bool, error) {
 		if p.Over() && !p.Swapped() {
 			return false, fmt.Errorf("%w: %s", ErrWrongPhase, p)
 		}
@@ -74,7 +90,7 @@ func takeBack(ctx context.Context, file *planfile.File, run *control.Run) {
 
 // waitForLeader asks a leader to swap, once each: one that took over has forgotten
 // what its predecessor was asked. done tells by the phase whether it did.
-func waitForLeader(ctx context.Context, conn pg.Querier, run *control.Run, what string, done func(control.Phase) (bool, error)) (bool, error) {
+func waitForLeader(ctx context.Context, conn pg.Querier, run *control.Run, o Options, what string, done func(control.Phase) (bool, error)) (bool, error) {
 	var asked int64 // the epoch that was asked
 	for {
 		var phase control.Phase
@@ -96,6 +112,12 @@ func waitForLeader(ctx context.Context, conn pg.Querier, run *control.Run, what 
 			return false, nil
 		case asked == epoch && !pending:
 			return false, fmt.Errorf("the %s was %w: %s", what, ErrNotNow, lastReason(ctx, conn, run))
+		case time.Now().Before(o.NotBefore):
+		case o.over() && phase != control.Cutover: // an attempt under way is waited for
+			withdrawn, err := withdraw(ctx, conn, run)
+			if err != nil || withdrawn {
+				return false, errors.Join(err, fmt.Errorf("the %s was %w: the window is over; %s", what, ErrNotNow, lastReason(ctx, conn, run)))
+			}
 		case asked != epoch:
 			_, err := conn.Exec(ctx, `UPDATE pgumbra.leader SET cutover_requested = clock_timestamp() WHERE run_id = $1`, run.ID)
 			if err != nil {
@@ -109,6 +131,19 @@ func waitForLeader(ctx context.Context, conn pg.Querier, run *control.Run, what 
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
+}
+
+// over reports whether the window for a cutover is over.
+func (o Options) over() bool { return !o.NotAfter.IsZero() && time.Now().After(o.NotAfter) }
+
+// withdraw takes a request back unless an attempt is under way. A leader enters it
+// under the lock of the same row: see [worker.enterCutover].
+func withdraw(ctx context.Context, conn pg.Querier, run *control.Run) (withdrawn bool, err error) {
+	if _, err := conn.Exec(ctx, `UPDATE pgumbra.leader SET cutover_requested = NULL WHERE run_id = $1`, run.ID); err != nil {
+		return false, err
+	}
+	err = conn.QueryRow(ctx, `SELECT phase = 'following' FROM pgumbra.run WHERE id = $1`, run.ID).Scan(&withdrawn)
+	return withdrawn, err
 }
 
 func lastReason(ctx context.Context, conn pg.Querier, run *control.Run) string {

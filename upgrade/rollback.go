@@ -72,7 +72,7 @@ func requestRollback(ctx context.Context, file *planfile.File, losses Losses, lo
 	for _, text := range run.Plan.LostColumns() {
 		log.Warn("a rollback loses this", "what", text)
 	}
-	served, err = waitForLeader(ctx, conn, run, "rollback", func(p control.Phase) (bool, error) {
+	served, err = waitForLeader(ctx, conn, run, Options{}, "rollback", func(p control.Phase) (bool, error) {
 		switch p {
 		case control.Watching:
 			return false, nil

@@ -1,7 +1,6 @@
 package upgrade
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -24,6 +23,10 @@ import (
 type Status struct {
 	Run        string          `json:"run"`
 	Phase      *control.Phase  `json:"phase"` // null: no run of that name
+	StartedAt  *time.Time      `json:"started_at"`
+	EndedAt    *time.Time      `json:"ended_at"`
+	PhaseSince *time.Time      `json:"phase_since"` // by the server's clock, as AsOf
+	AsOf       *time.Time      `json:"as_of"`
 	Leader     *Leader         `json:"leader"`
 	Standbys   []StandbyStatus `json:"standbys"` // that live
 	Tables     []TableStatus   `json:"tables"`
@@ -31,9 +34,13 @@ type Status struct {
 	Rate       Rate            `json:"rate"`
 	ETASeconds *float64        `json:"eta_seconds"` // null: measuring, or never
 	Throttled  string          `json:"throttled"`
-	Ready      bool            `json:"ready"`
-	Blockers   []string        `json:"blockers"`
-	Cutover    json.RawMessage `json:"cutover"`
+	// Work is what the run is busy with; null: it follows, or is past that.
+	Work        *Work           `json:"work"`
+	ShadowBytes *int64          `json:"shadow_bytes"` // null: not known
+	PausedAt    *time.Time      `json:"paused_at"`    // since when somebody wants the copy to pause
+	Ready       bool            `json:"ready"`
+	Blockers    []string        `json:"blockers"`
+	Cutover     json.RawMessage `json:"cutover"`
 	// Rollback is how the rollback went, as Cutover is of the cutover.
 	Rollback json.RawMessage `json:"rollback,omitempty"`
 	// Tidied: nothing is left to be done after the rollback.
@@ -130,6 +137,9 @@ type Journal struct {
 // Attempts at the cutover, and what they have taken from clients.
 type Attempts struct {
 	Count  int     `json:"count"`     // that asked for a lock or held clients
+	Tried  int     `json:"tried"`     // of the last series, those that were only looks included
+	Of     int     `json:"of"`        // cutover.attempts, of a series
+	Last   string  `json:"last"`      // why the last one came to nothing; empty: there was none
 	HeldMS float64 `json:"held_ms"`   // of all together
 	MaxMS  float64 `json:"budget_ms"` // what they may take: cutover.max_total_stall
 }
@@ -148,9 +158,28 @@ func (s *Status) readAttempts(ctx context.Context, tx pgx.Tx, run *control.Run, 
 		return fmt.Errorf("read what attempts have taken: %w", err)
 	}
 	live := run.Phase == control.Following || run.Phase == control.Cutover
+	if live {
+		if err := s.Attempts.readLast(ctx, tx, run, file); err != nil {
+			return err
+		}
+	}
 	if live && s.Attempts.HeldMS+float64(file.Settings.Cutover.MaxStall.Milliseconds()) > s.Attempts.MaxMS {
 		s.Blockers = append(s.Blockers, fmt.Sprintf("attempts have held clients for %.0f ms of %.0f (cutover.max_total_stall)", s.Attempts.HeldMS, s.Attempts.MaxMS))
 	}
+	return nil
+}
+
+// readLast reads why the last attempt came to nothing.
+func (a *Attempts) readLast(ctx context.Context, tx pgx.Tx, run *control.Run, file *planfile.File) error {
+	a.Of = max(file.Settings.Cutover.Attempts, 1)
+	var detail struct {
+		Reason  string `json:"reason"`
+		Attempt int    `json:"attempt"`
+	}
+	if found, err := control.LastEvent(ctx, tx, run, &detail, control.CutoverRefused); err != nil || !found {
+		return err
+	}
+	a.Last, a.Tried = detail.Reason, detail.Attempt
 	return nil
 }
 
@@ -206,7 +235,10 @@ func readStatus(ctx context.Context, file *planfile.File) (*Status, error) {
 		if err := s.readAttempts(ctx, tx, run, file); err != nil {
 			return err
 		}
-		return s.read(ctx, tx, run)
+		if err := s.read(ctx, tx, run); err != nil {
+			return err
+		}
+		return s.readWork(ctx, tx, run, file)
 	})
 	if err == nil && run != nil && run.Phase == control.Watching && run.Plan.Elsewhere {
 		s.readJournalsThere(ctx, file, run)
@@ -234,6 +266,9 @@ func (s *Status) readJournalsThere(ctx context.Context, file *planfile.File, run
 
 func (s *Status) read(ctx context.Context, tx pgx.Tx, run *control.Run) error {
 	s.Phase = &run.Phase
+	if err := s.readTimes(ctx, tx, run); err != nil {
+		return err
+	}
 	if err := s.readLeader(ctx, tx, run); err != nil {
 		return err
 	}
@@ -267,9 +302,6 @@ func (s *Status) read(ctx context.Context, tx pgx.Tx, run *control.Run) error {
 		}
 		if s.Trial, err = readTrial(ctx, tx, run); err != nil {
 			return err
-		}
-		if text := trialBlocker(run, s.Trial); text != "" {
-			s.Blockers = append(s.Blockers, text)
 		}
 	}
 	s.judge(run)
@@ -318,6 +350,25 @@ func (s *Status) readUnled(ctx context.Context, tx pgx.Tx, run *control.Run) err
 		return fmt.Errorf("read the last heartbeat: %w", err)
 	}
 	s.Unled = &u
+	return nil
+}
+
+// readTimes: a control schema of an older version knows no pause.
+func (s *Status) readTimes(ctx context.Context, tx pgx.Tx, run *control.Run) error {
+	err := tx.QueryRow(ctx, `SELECT r.created_at, r.ended_at, clock_timestamp(),
+		       coalesce((SELECT max(at) FROM pgumbra.event e WHERE e.run_id = r.id AND e.message = 'phase' AND e.phase = r.phase), r.created_at)
+		FROM pgumbra.run r WHERE r.id = $1`, run.ID).Scan(&s.StartedAt, &s.EndedAt, &s.AsOf, &s.PhaseSince)
+	if err != nil {
+		return fmt.Errorf("read when the run began: %w", err)
+	}
+	var there bool
+	err = tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_catalog.pg_attribute WHERE attrelid = 'pgumbra.run'::regclass AND attname = 'paused_at')`).Scan(&there)
+	if err == nil && there {
+		err = tx.QueryRow(ctx, `SELECT paused_at FROM pgumbra.run WHERE id = $1`, run.ID).Scan(&s.PausedAt)
+	}
+	if err != nil {
+		return fmt.Errorf("read whether the copy is to pause: %w", err)
+	}
 	return nil
 }
 
@@ -425,14 +476,12 @@ func (s *Status) judge(run *control.Run) {
 	if run.Phase != control.Following && run.Phase != control.Cutover {
 		return
 	}
-	for _, t := range s.Tables {
-		switch {
-		case t.State != string(control.InStep):
-			s.Blockers = append(s.Blockers, fmt.Sprintf("%s is %s", t.Production, t.State))
-		case t.VerifiedAt == nil && run.Plan.Verifiable(t.Shadow):
-			s.Blockers = append(s.Blockers, t.Production+" is not verified"+cmp.Or(s.doubts[t.Shadow], fmt.Sprintf(" yet: %s of about %s rows compared",
-				humanize.Comma(t.RowsVerified), humanize.Comma(max(t.RowsTotal, t.RowsVerified)))))
-		}
+	s.Blockers = append(s.Blockers, s.notYet(run)...)
+	if text := trialBlocker(run, s.Trial); text != "" && (s.Trial != nil || len(s.Blockers) == 0) {
+		s.Blockers = append(s.Blockers, text)
+	}
+	if s.Leader == nil {
+		s.Blockers = append(s.Blockers, s.withoutLeader(run)...)
 	}
 	if s.Throttled == shadowAway {
 		s.Blockers = append(s.Blockers, shadowAway)
@@ -442,4 +491,57 @@ func (s *Status) judge(run *control.Run) {
 	}
 	s.Ready = len(s.Blockers) == 0
 	s.ETASeconds = replay.ETA(s.Journal.Pending, s.Rate.In, s.Rate.Out)
+}
+
+// notYet is what the tables still lack, a line a state: of one table alone its
+// name, of several how many.
+func (s *Status) notYet(run *control.Run) (against []string) {
+	states := map[string][]string{}
+	var unproved []string
+	var compared, rows int64
+	for _, t := range s.Tables {
+		switch {
+		case t.State != string(control.InStep):
+			states[t.State] = append(states[t.State], t.name())
+		case t.VerifiedAt != nil || !run.Plan.Verifiable(t.Shadow):
+		case s.doubts[t.Shadow] != "":
+			against = append(against, t.name()+" is not verified"+s.doubts[t.Shadow])
+		default:
+			unproved = append(unproved, t.name())
+			compared, rows = compared+t.RowsVerified, rows+max(t.RowsTotal, t.RowsVerified)
+		}
+	}
+	for _, state := range []struct {
+		control.State
+		says string
+	}{{control.Waiting, "waiting for the copy"}, {control.CopyingRow, "being copied"}, {control.Keying, "getting the index of the key"},
+		{control.CatchingUp, "catching up"}, {control.Indexing, "getting indexes"}} {
+		if names := states[string(state.State)]; len(names) > 0 {
+			against = append(against, several(names)+" "+state.says)
+		}
+	}
+	if len(unproved) > 0 {
+		against = append(against, fmt.Sprintf("%s not verified yet: %s of about %s rows compared", several(unproved), humanize.Comma(compared), humanize.Comma(rows)))
+	}
+	return against
+}
+
+func several(names []string) string {
+	if len(names) == 1 {
+		return names[0] + " is"
+	}
+	return fmt.Sprintf("%d tables are", len(names))
+}
+
+// assumedReplay is how many changes are replayed in a second: the slow end of what
+// was measured.
+const assumedReplay = 20_000
+
+// withoutLeader: what waits is replayed by nobody. What else a leader would look
+// at, pgumbra cutover --check asks.
+func (s *Status) withoutLeader(run *control.Run) []string {
+	if drain := float64(s.Journal.Pending) / assumedReplay; drain <= run.Plan.Settings.Cutover.MaxStall.Seconds()/4 {
+		return nil
+	}
+	return []string{fmt.Sprintf("no process leads the run, and %s changes wait to be replayed", humanize.Comma(s.Journal.Pending))}
 }

@@ -28,6 +28,7 @@ type swapping struct {
 	next    time.Time
 	tried   int
 	said    string // why the last look came to nothing, as it was told
+	hooked  bool   // hooks.before_cutover ended well in this series
 }
 
 // betweenSeries is how long `run --cutover` waits before it begins another
@@ -68,6 +69,9 @@ func (w *worker) cutOver(ctx context.Context) (bool, error) {
 		}
 		return false, w.notNow(ctx, messages(against), w.swapping.look)
 	}
+	if held := w.heldByHook(ctx); len(held) > 0 {
+		return false, w.notNow(ctx, messages(held), w.swapping.look)
+	}
 	if unproved, err = w.readyShadow(ctx); err != nil {
 		return false, err
 	}
@@ -76,7 +80,7 @@ func (w *worker) cutOver(ctx context.Context) (bool, error) {
 	}
 	w.nameBypassing(ctx)
 	defer w.pauseProver()()
-	if err := w.enter(ctx, control.Cutover); err != nil {
+	if entered, err := w.enterCutover(ctx); err != nil || !entered {
 		return false, err
 	}
 	outcome, err := w.swapping.cutover.Attempt(ctx)
@@ -85,6 +89,7 @@ func (w *worker) cutOver(ctx context.Context) (bool, error) {
 	}
 	if outcome.Swapped {
 		w.run.Entered(control.Watching)
+		w.tellSwapped(ctx, outcome)
 		return true, w.served(ctx)
 	}
 	if err := w.enter(ctx, control.Following); err != nil {
@@ -100,6 +105,23 @@ func (w *worker) cutOver(ctx context.Context) (bool, error) {
 		w.swapping.tried = w.run.Plan.Settings.Cutover.Attempts
 	}
 	return false, w.notNow(ctx, messages(outcome.Blockers), w.swapping.pause)
+}
+
+// enterCutover moves the phase, unless whoever asked for the cutover has taken that
+// back meanwhile and been told that nothing will change.
+func (w *worker) enterCutover(ctx context.Context) (entered bool, err error) {
+	err = pg.ReadCommitted(ctx, w.sides.Production, func(tx pgx.Tx) error {
+		err := tx.QueryRow(ctx, `SELECT cutover_requested IS NOT NULL OR $2 FROM pgumbra.leader WHERE run_id = $1 FOR UPDATE`,
+			w.run.ID, w.cutover).Scan(&entered)
+		if err != nil || !entered {
+			return err
+		}
+		return control.Advance(ctx, tx, w.run, control.Cutover)
+	})
+	if err == nil && entered {
+		w.run.Entered(control.Cutover)
+	}
+	return entered, err
 }
 
 // readyShadow does what is done as late as it can be without anybody waiting, and
@@ -208,7 +230,7 @@ func (w *worker) sayNotNow(ctx context.Context, reason string, pause *backoff.Ex
 		s.said = reason
 	}
 	w.log.Warn(w.run.Plan.Swapping()+" not possible now", "attempt", s.tried, "reason", reason)
-	return control.Event(ctx, w.sides.Production, w.run, control.CutoverRefused, map[string]any{"reason": reason})
+	return control.Event(ctx, w.sides.Production, w.run, control.CutoverRefused, map[string]any{"reason": reason, "attempt": s.tried})
 }
 
 // notNowError is what a command is told that a series of attempts came to nothing.

@@ -63,7 +63,7 @@ func (w *worker) try(ctx context.Context, wanted bool) error {
 	if trial.Failed != "" {
 		return &MigrationFailed{Trial: trial}
 	}
-	return nil
+	return w.tellReady(ctx)
 }
 
 // bestTrial is the shortest of three where the first does not fit: a busy moment
@@ -132,5 +132,7 @@ func readTrial(ctx context.Context, db pg.Querier, run *control.Run) (*cutover.T
 		return nil, err
 	}
 	t := new(cutover.Trial)
-	return t, json.Unmarshal(text, t)
+	err = json.Unmarshal(text, t)
+	t.Files, t.Swap = append([]cutover.FileTime{}, t.Files...), append([]cutover.PartTime{}, t.Swap...)
+	return t, err
 }

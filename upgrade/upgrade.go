@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"maps"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -68,39 +69,46 @@ type Options struct {
 	Back bool
 	// Program is this program's version, for standbys to compare.
 	Program string
-	Log     *slog.Logger
+	// NotBefore and NotAfter are when attempts at the cutover may be made; zero: at
+	// any time.
+	NotBefore, NotAfter time.Time
+	Log                 *slog.Logger
 }
 
 // worker does the work of one lease. It is not shared between goroutines
 // but for its pool.
 type worker struct {
-	lead      *lease.Lease
-	file      *planfile.File
-	sides     control.Sides
-	traffic   *traffic.Traffic
-	away      bool // the shadow cannot be reached, which was said
-	run       *control.Run
-	log       *slog.Logger
-	until     control.Phase
-	cutover   bool
-	once      bool
-	copier    *shadow.Copier
-	replayer  *replay.Replayer
-	prover    *replay.Prover // while tables follow
-	swapping  swapping
-	watching  watching
-	back      bool // somebody waits for this process to roll back
-	trials    trials
-	forecast  replay.Forecast
-	counts    counts
-	counted   time.Time
-	intact    string // the catalogs' signature at the last clean look at structure and triggers
-	structure structure
-	asked     bool         // somebody waits for a cutover by command
-	built     shadow.Built // foreign keys that stand on the shadow already, for the swap
-	keysTried time.Time    // when it was last tried to make them
-	against   []string     // what the list of conditions found at the last look
-	unproved  map[int]bool // tables that somebody writes past capture: no proof of them counts
+	lead     *lease.Lease
+	file     *planfile.File
+	sides    control.Sides
+	traffic  *traffic.Traffic
+	away     bool // the shadow cannot be reached, which was said
+	run      *control.Run
+	log      *slog.Logger
+	until    control.Phase
+	cutover  bool
+	once     bool
+	copier   *shadow.Copier
+	replayer *replay.Replayer
+	prover   *replay.Prover // while tables follow
+	swapping swapping
+	watching watching
+	back     bool // somebody waits for this process to roll back
+	trials   trials
+	forecast replay.Forecast
+	counts   counts
+	counted  time.Time
+
+	lastPending atomic.Int64 // at the last count, for samples
+	intact      string       // the catalogs' signature at the last clean look at structure and triggers
+	structure   structure
+	notBefore   time.Time    // no attempt at the cutover before
+	notAfter    time.Time    // nor after; zero: at any time
+	asked       bool         // somebody waits for a cutover by command
+	built       shadow.Built // foreign keys that stand on the shadow already, for the swap
+	keysTried   time.Time    // when it was last tried to make them
+	against     []string     // what the list of conditions found at the last look
+	unproved    map[int]bool // tables that somebody writes past capture: no proof of them counts
 }
 
 // Run brings a run to where the options say, starting or resuming it. It ends
@@ -184,7 +192,11 @@ func (s *seat) runOnce(ctx context.Context, file *planfile.File, o Options) erro
 		return err
 	}
 	s.id, s.taken = run.ID, true
-	err = withWorker(ctx, l, run, file, o, asLongAsItTakes, func(w *worker, ctx context.Context) error { return w.live(ctx, s.cause) })
+	err = withWorker(ctx, l, run, file, o, asLongAsItTakes, func(w *worker, ctx context.Context) error {
+		err := w.live(ctx, s.cause)
+		w.tellStopped(ctx, err)
+		return err
+	})
 	s.watching = run.Phase == control.Watching
 	recordFailure(ctx, l, run, err)
 	if pg.Unreachable(err) || errors.Is(err, errRegrouped) {
@@ -213,17 +225,24 @@ func isSwapped(ctx context.Context, file *planfile.File, err error) bool {
 // noted of what is no failure of the run: a stop that was asked for, a lost
 // connection, a lost leadership, a cutover that was not possible.
 func recordFailure(ctx context.Context, l *lease.Lease, run *control.Run, err error) {
-	if err == nil || ctx.Err() != nil || pg.Unreachable(err) {
+	if !failure(ctx, err) {
 		return
-	}
-	for _, other := range []error{errStop, errRegrouped, control.ErrDeposed, ErrNotNow, cutover.ErrUnknown, shadow.ErrTriggersFire} {
-		if errors.Is(err, other) {
-			return
-		}
 	}
 	// Not worth an error of its own: the caller says why the run ended.
 	_, _ = l.Conn.Exec(ctx, `UPDATE pgumbra.run SET failure = $3 WHERE id = $1 AND epoch = $2 AND failure = ''`,
 		run.ID, run.Epoch, pg.ASCII(pg.Redact(err.Error())))
+}
+
+func failure(ctx context.Context, err error) bool {
+	if err == nil || ctx.Err() != nil || pg.Unreachable(err) {
+		return false
+	}
+	for _, other := range []error{errStop, errRegrouped, control.ErrDeposed, ErrNotNow, cutover.ErrUnknown, shadow.ErrTriggersFire} {
+		if errors.Is(err, other) {
+			return false
+		}
+	}
+	return true
 }
 
 // withWorker fences predecessors off, brings their control schema up to date, opens
@@ -247,7 +266,8 @@ func withWorker(ctx context.Context, l *lease.Lease, run *control.Run, file *pla
 		return err
 	}
 	run.Plan.Settings = run.Plan.Settings.Renewed(file.Settings)
-	w := &worker{lead: l, file: file, run: run, log: o.Log, until: o.Until, cutover: o.Cutover, once: o.Once, back: o.Back}
+	w := &worker{lead: l, file: file, run: run, log: o.Log, until: o.Until, cutover: o.Cutover, once: o.Once, back: o.Back,
+		notBefore: o.NotBefore, notAfter: o.NotAfter}
 	var err error
 	if w.traffic, err = traffic.Open(file, o.Log); err != nil {
 		return err

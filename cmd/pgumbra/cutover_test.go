@@ -2,6 +2,9 @@ package main
 
 import (
 	"encoding/json"
+	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -17,11 +20,17 @@ func TestCutoverByCommand(t *testing.T) {
 	o := operatorOf(t, small)
 	leader := o.start(ctx, "run")
 	o.wait(ctx, following)
-	o.do(ctx, exitDone, "verify")
+	fits(t, "verify", o.do(ctx, exitDone, "verify", "--json").out.String())
+	fits(t, "plan", o.do(ctx, exitDone, "plan", "--json").out.String())
+	o.wait(ctx, `SELECT 'ready' FROM pgumbra.event WHERE message = 'ready'`)
+	o.do(ctx, exitDone, "cutover", "--check")
+	fits(t, "status", o.do(ctx, exitDone, "status", "--json").out.String())
 	done := o.do(ctx, exitDone, "cutover")
 	if text := done.out.String(); !strings.Contains(text, "The shadow is production now") || !strings.Contains(text, "Next: pgumbra finish") {
 		t.Errorf("cutover says:\n%s", text)
 	}
+	fits(t, "status", o.do(ctx, exitDone, "status", "--json").out.String())
+	fits(t, "history", o.do(ctx, exitDone, "history", "--json").out.String())
 	status := o.status(t)
 	if status.Phase != "watching" || status.Cutover.StallMS <= 0 || status.Cutover.Attempts < 1 {
 		t.Errorf("status after the cutover: %+v", status)
@@ -82,7 +91,8 @@ func (o *operator) status(t *testing.T) (s statusAnswer) {
 func TestCutoverThatIsNotPossibleChangesNothing(t *testing.T) {
 	t.Parallel()
 	ctx := limited(t, 2*time.Minute)
-	o := operatorOf(t, small)
+	o := operatorOf(t, small.with("", nil, "hooks:\n  before_cutover: [sh, -c, 'echo a freeze of deployments; test -e frozen']\n"+
+		"  after_cutover: [sh, -c, 'echo $PGUMBRA_EVENT of $PGUMBRA_RUN to $PGUMBRA_TO_VERSION: $PGUMBRA_STALL_MS >>told']\n"))
 	o.do(ctx, exitDone, "run", "--until", "following")
 	holder := o.connect(ctx)
 	defer holder.Close(ctx)
@@ -100,12 +110,24 @@ func TestCutoverThatIsNotPossibleChangesNothing(t *testing.T) {
 	if s := o.status(t); s.Phase != "following" {
 		t.Errorf("phase %s after a cutover that was not possible", s.Phase)
 	}
+	if said := o.do(ctx, exitNotNow, "cutover", "--check").out.String(); !strings.Contains(said, "snapshot") || !strings.Contains(said, "to do: ") {
+		t.Errorf("cutover --check says:\n%s", said)
+	}
 	leader := o.start(ctx, append([]string{"run"}, soon...)...)
 	o.wait(ctx, `SELECT 'x' FROM pgumbra.leader WHERE heartbeat > clock_timestamp() - interval '2 seconds' AND pid > 0`)
-	if said := o.do(ctx, exitNotNow, "cutover", "--json").out.String(); said != "" {
+	refused := o.do(ctx, exitNotNow, "cutover", "--json")
+	if said := refused.out.String(); said != "" {
 		t.Errorf("a cutover that was not possible has a result:\n%s", said)
 	}
+	fits(t, "error", lastLine(refused.err.String()))
+	if said := o.do(ctx, exitDone, "status").out.String(); !strings.Contains(said, "attempts 2 of ") {
+		t.Errorf("status after attempts:\n%s", said)
+	}
 	must(t, tx.Rollback(ctx))
+	if said := o.do(ctx, exitNotNow, "cutover").err.String(); !strings.Contains(said, "hooks.before_cutover, sh: exit status 1: a freeze of deployments") {
+		t.Errorf("a cutover that a hook holds says:\n%s", said)
+	}
+	o.write("frozen", "")
 	var result statusAnswer
 	must(t, json.Unmarshal([]byte(o.do(ctx, exitDone, "cutover", "--json").out.String()), &result))
 	if result.Phase != "watching" {
@@ -115,6 +137,14 @@ func TestCutoverThatIsNotPossibleChangesNothing(t *testing.T) {
 	if got := leader.code(); got != exitDone {
 		t.Errorf("the leader: exit code %d\n%s", got, &leader.err)
 	}
+	if told, err := os.ReadFile(filepath.Join(o.dir, "told")); err != nil || !regexp.MustCompile(`^after_cutover of up to 2: [0-9.]+\n$`).Match(told) {
+		t.Errorf("the hook after the cutover was told %q, %v", told, err)
+	}
+}
+
+func lastLine(text string) string {
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	return lines[len(lines)-1]
 }
 
 // pastTheGate is what a superuser must do first to write to the shadow.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"time"
 
@@ -82,15 +81,19 @@ func (a *app) report(err error) int {
 		return code
 	}
 	if code == exitDone {
-		fmt.Fprintln(os.Stderr, "pgumbra:", err)
+		complain("pgumbra: " + err.Error())
 		return code
 	}
-	fmt.Fprintln(os.Stderr, "pgumbra:", pg.Redact(a.what(err)))
 	s := a.standing(code)
-	if text := whereItStands(s, err); text != "" {
-		fmt.Fprintln(os.Stderr, text)
+	if a.json {
+		a.reportJSON(err, code, s)
+		return code
 	}
-	fmt.Fprintln(os.Stderr, "Next:", a.next(err, code, s))
+	complain("pgumbra: " + pg.Redact(a.what(err)))
+	if text := whereItStands(s, err); text != "" {
+		complain(text)
+	}
+	complain("Next: " + a.next(err, code, s))
 	return code
 }
 
@@ -138,12 +141,17 @@ func whereItStands(s *upgrade.Status, cause error) string {
 	return text
 }
 
+// planFlag is what names the plan file in a command to type.
+func (a *app) planFlag() string {
+	if a.planPath == "" || a.planPath == "pgumbra.yaml" {
+		return ""
+	}
+	return " -p " + a.planPath
+}
+
 // next is what to type, of what fits where the run stands.
 func (a *app) next(err error, code int, s *upgrade.Status) string {
-	p := ""
-	if a.planPath != "pgumbra.yaml" {
-		p = " -p " + a.planPath
-	}
+	p := a.planFlag()
 	var different *upgrade.Different
 	var noWay *upgrade.NoWayBack
 	switch {
@@ -159,7 +167,7 @@ func (a *app) next(err error, code int, s *upgrade.Status) string {
 		return "pgumbra rollback" + p + ", when what stood in the way is gone; pgumbra status" + p + " shows it"
 	case errors.As(err, &different) && s != nil && s.Phase != nil && s.Phase.Swapped():
 		return "keep this output: the old side differs, and going back would lose that; pgumbra finish" + p + " ends the watch"
-	case code == exitUsage && a.file == nil && a.command != "":
+	case code == exitUsage && a.file == nil && a.command != "" && a.command != "pgumbra":
 		return "pgumbra " + a.command + " --help, or correct the plan file"
 	case code == exitUsage && a.file == nil:
 		return "pgumbra --help, or correct the plan file"
@@ -185,7 +193,9 @@ func (a *app) next(err error, code int, s *upgrade.Status) string {
 		return "pgumbra abort" + p + ", then pgumbra run" + p + " begins anew"
 	case errors.Is(err, pg.ErrRowTooLarge):
 		return "pgumbra abort" + p + "; divide the row's values among several rows, or say skip: true of its table, then pgumbra run" + p
-	case errors.Is(err, upgrade.ErrWrongPhase), errors.Is(err, control.ErrNoRun):
+	case errors.Is(err, control.ErrNoRun):
+		return "pgumbra plan" + p + ", then pgumbra run" + p
+	case errors.Is(err, upgrade.ErrWrongPhase):
 		return "pgumbra status" + p
 	case errors.Is(err, upgrade.ErrProductionAway):
 		return "pgumbra abort" + p + " again, should production come back"

@@ -39,7 +39,7 @@ func run(args []string) int {
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	go func() {
 		<-signals
-		fmt.Fprintln(os.Stderr, "pgumbra: stopping; once more to stop at once")
+		fmt.Fprintln(os.Stderr, "pgumbra: stopping, state is kept; once more to stop at once")
 		cancel(errInterrupted)
 		<-signals
 		os.Exit(exitInterrupted)
@@ -73,16 +73,11 @@ type app struct {
 	file   *planfile.File // once a command has loaded it
 }
 
+// exitCodes close each command's help; the topic says more.
 const exitCodes = `
-Exit codes:
-  0    done, or nothing to do
-  1    error: cannot connect, wrong phase, anything unforeseen
-  2    usage, plan file or migrations folder
-  3    blockers or differences were found
-  4    another live process leads this run
-  5    outcome unknown: a human must look
-  6    cutover or rollback not possible now, nothing changed
-  130  interrupted`
+Exit codes: 0 done, 1 error, 2 usage, 3 blockers or differences, 4 led by another
+process, 5 outcome unknown, 6 not possible now, 130 interrupted: see pgumbra help
+exit-codes`
 
 func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
@@ -118,10 +113,15 @@ after it, until finish, rollback goes back with every write made since.`,
 	root.SetFlagErrorFunc(a.flagError)
 	root.SetVersionTemplate("pgumbra {{.Version}}\n")
 	root.AddCommand(a.initCommand(), a.planCommand(), a.runCommand(), a.statusCommand(), a.verifyCommand(),
-		a.cutoverCommand(), a.rollbackCommand(), a.abortCommand(), a.finishCommand(), a.rehearseCommand(), a.demoCommand(), a.versionCommand(), parseSQLCommand())
+		a.cutoverCommand(), a.rollbackCommand(), a.pauseCommand(), a.resumeCommand(), a.abortCommand(), a.finishCommand(), a.historyCommand(), a.reportCommand(), a.rehearseCommand(),
+		a.demoCommand(), a.versionCommand(), parseSQLCommand())
+	root.AddCommand(topics()...)
 	root.SuggestionsMinimumDistance = 2
 	root.CompletionOptions.HiddenDefaultCmd = true
 	for _, c := range root.Commands() {
+		if c.RunE == nil { // a topic
+			continue
+		}
 		c.Long = strings.TrimSpace(c.Long) + "\n" + exitCodes
 		if c.Args == nil {
 			c.Args = noArguments

@@ -29,6 +29,10 @@ func (p *plainLog) Handle(_ context.Context, r slog.Record) error {
 	}
 	b.WriteString(human.OneLine(r.Message) + p.with)
 	r.Attrs(func(a slog.Attr) bool {
+		if a.Key == r.Message { // phase: building
+			b.WriteString(" " + human.OneLine(a.Value.Resolve().String()))
+			return true
+		}
 		b.WriteString(p.attr(a))
 		return true
 	})
@@ -40,7 +44,15 @@ func (p *plainLog) attr(a slog.Attr) string {
 	if a.Equal(slog.Attr{}) {
 		return ""
 	}
-	return fmt.Sprintf("  %s%s: %s", p.group, a.Key, human.OneLine(a.Value.Resolve().String()))
+	value := a.Value.Resolve()
+	text := human.OneLine(value.String())
+	if value.Kind() == slog.KindFloat64 {
+		text = fmt.Sprintf("%.1f", value.Float64())
+	}
+	if text == "" {
+		return ""
+	}
+	return fmt.Sprintf("  %s%s: %s", p.group, strings.ReplaceAll(a.Key, "_", " "), text)
 }
 
 func (p *plainLog) WithAttrs(attrs []slog.Attr) slog.Handler {

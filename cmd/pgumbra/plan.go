@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/pgumbra/pgumbra/plans"
 	"github.com/pgumbra/pgumbra/plans/report"
 	"github.com/pgumbra/pgumbra/upgrade"
 )
@@ -37,15 +39,22 @@ reports what a run would do. Changes nothing in production.`,
 			if err != nil {
 				return err
 			}
-			plan, err := upgrade.Plan(c.Context(), file, a.log)
+			var plan *plans.Plan
+			err = a.patiently(c.Context(), "planning: the migrations run in scratch, then on a sample of production's rows", func(ctx context.Context) (err error) {
+				plan, err = upgrade.Plan(ctx, file, a.log)
+				return err
+			})
 			if err != nil {
 				return err
 			}
-			if err := toFile(output, func(w io.Writer) error { return report.Write(w, plan, options) }); err != nil {
+			if err := writeReport(output, format, func(w io.Writer) error { return report.Write(w, plan, options) }); err != nil {
 				return err
 			}
 			if !plan.Runnable && !plan.NothingToDo {
 				return &upgrade.Blocked{Plan: plan}
+			}
+			if output != "" || format == "text" {
+				return a.sayPlanned(output, plan)
 			}
 			return nil
 		},
@@ -56,6 +65,30 @@ reports what a run would do. Changes nothing in production.`,
 	complete(c, "format", report.Formats...)
 	complete(c, "sql", string(report.None), string(report.Summary), string(report.Full))
 	return c
+}
+
+// sayPlanned says what to type after a dry run that can run.
+func (a *app) sayPlanned(output string, plan *plans.Plan) error {
+	if output == "-" || plan.NothingToDo {
+		return nil
+	}
+	text := "\nNext: pgumbra run" + a.planFlag() + " --until following; it can be undone until the cutover, by pgumbra abort" + a.planFlag()
+	if output != "" {
+		text = "Wrote " + output + "." + text
+	}
+	return say(text)
+}
+
+// writeReport writes to a file or to stdout; text as wide as the terminal.
+func writeReport(output, format string, write func(io.Writer) error) error {
+	if output != "" || format != "text" {
+		return toFile(output, write)
+	}
+	to := &folded{to: os.Stdout}
+	if err := write(to); err != nil {
+		return err
+	}
+	return to.flush()
 }
 
 // toFile gives write stdout or a file, and reports the file's close.

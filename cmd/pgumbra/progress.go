@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -65,7 +66,7 @@ func (a *app) show(ctx context.Context, file *planfile.File, to place, done <-ch
 	if bars || objects {
 		every = redraw
 	}
-	display := &progress{screen: a.screen}
+	display := &progress{screen: a.screen, app: a}
 	defer a.screen.show(nil)
 	tick := time.NewTicker(every)
 	defer tick.Stop()
@@ -92,110 +93,130 @@ func (a *app) show(ctx context.Context, file *planfile.File, to place, done <-ch
 	}
 }
 
-// progress remembers what a rate needs: when copying was first seen, and with
-// how many rows.
+// progress remembers what an ETA needs: when a stage was first seen, and how far it
+// was then.
 type progress struct {
 	screen *screen
+	app    *app
+	stage  string
 	since  time.Time
-	first  int64
+	first  float64
 }
 
-// eta is how long the copy will take at the rate seen so far.
-func (p *progress) eta(s *upgrade.Status, now time.Time) (rate float64, eta string) {
-	copied, total := copiedRows(s)
-	if p.since.IsZero() {
-		p.since, p.first = now, copied
+// eta is how long the stage will take yet, at the speed seen so far.
+func (p *progress) eta(w *upgrade.Work, now time.Time) string {
+	if p.stage != w.Stage {
+		p.stage, p.since, p.first = w.Stage, now, w.Fraction
 	}
 	seen := now.Sub(p.since)
-	if seen < measuring || copied <= p.first {
-		return 0, "measuring"
+	if seen < measuring || w.Fraction <= p.first {
+		return "measuring how long it takes"
 	}
-	rate = float64(copied-p.first) / seen.Seconds()
-	left := time.Duration(float64(max(total-copied, 0))/rate) * time.Second
-	return rate, left.Round(time.Second).String()
+	left := seen.Seconds() * (1 - w.Fraction) / (w.Fraction - p.first)
+	return "about " + human.Seconds(max(left, 1)) + " left"
 }
 
-func copiedRows(s *upgrade.Status) (copied, total int64) {
+// speed is rows a second of a copy, once it can be told.
+func (p *progress) speed(s *upgrade.Status, now time.Time) string {
+	seen := now.Sub(p.since)
+	if s.Work.Stage != upgrade.StageCopying || seen < measuring || s.Work.Fraction <= p.first {
+		return ""
+	}
+	var total int64
 	for _, t := range s.Tables {
-		copied += t.RowsCopied
 		total += max(t.RowsTotal, t.RowsCopied)
 	}
-	return copied, total
+	return fmt.Sprintf(" · %s rows/s", human.Count(int64((s.Work.Fraction-p.first)*float64(total)/seen.Seconds())))
 }
 
-// line is the whole state in one line, for logs.
+// line is the whole state in one line.
 func (p *progress) line(s *upgrade.Status, now time.Time) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s: %s", s.Run, *s.Phase)
-	switch *s.Phase {
-	case control.Copying:
-		copied, total := copiedRows(s)
-		rate, eta := p.eta(s, now)
-		fmt.Fprintf(&b, ", %s of about %s rows", human.Count(copied), human.Count(total))
-		if rate > 0 {
-			fmt.Fprintf(&b, ", %s/s", human.Count(int64(rate)))
+	parts := []string{s.Run + ": " + strings.ReplaceAll(string(*s.Phase), "_", " ")}
+	if w := s.Work; w != nil {
+		eta := p.eta(w, now)
+		text := fmt.Sprintf("%s %d of %d", w.Stage, w.Done, w.Of)
+		if w.Stage == string(*s.Phase) {
+			parts[0], text = s.Run+": "+text, ""
 		}
-		fmt.Fprintf(&b, ", ETA %s", eta)
+		parts = append(parts, text, fmt.Sprintf("%.0f %%", 100*w.Fraction)+p.speed(s, now), eta)
+		parts = slices.DeleteFunc(parts, func(part string) bool { return part == "" })
+	}
+	switch *s.Phase {
 	case control.Watching:
-		fmt.Fprintf(&b, ", the old side is kept current, %s changes pending", human.Count(s.Journal.Pending))
+		parts = append(parts, "the old side is kept current", human.Count(s.Journal.Pending)+" changes pending")
 		if len(s.Refused) > 0 {
-			fmt.Fprintf(&b, "; it refuses a row of %s: %s", s.Refused[0].Table, human.OneLine(s.Refused[0].Why))
+			parts = append(parts, "it refuses a row of "+s.Refused[0].Table+": "+s.Refused[0].Why)
 		}
 	case control.Following, control.Cutover:
-		fmt.Fprintf(&b, ", %s, %s changes pending", tableStates(s), human.Count(s.Journal.Pending))
+		if s.Journal.Pending > 0 || s.Work == nil {
+			parts = append(parts, human.Count(s.Journal.Pending)+" changes pending")
+		}
 		if s.Ready {
-			b.WriteString(", ready")
+			parts = append(parts, "ready")
 		}
 	}
 	if s.Throttled != "" {
-		fmt.Fprintf(&b, ", paused: %s", s.Throttled)
+		parts = append(parts, "paused: "+s.Throttled)
 	}
-	return b.String()
+	return human.OneLine(strings.Join(parts, " · "))
 }
 
-// tableStates counts tables by state, the furthest last.
-func tableStates(s *upgrade.Status) string {
-	counts := map[string]int{}
-	for _, t := range s.Tables {
-		counts[t.State]++
-	}
-	var parts []string
-	for _, state := range []control.State{control.Waiting, control.CopyingRow, control.Keying, control.CatchingUp, control.Indexing, control.InStep} {
-		if n := counts[string(state)]; n > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", n, strings.ReplaceAll(string(state), "_", " ")))
-		}
-	}
-	return strings.Join(parts, ", ")
-}
-
-// draw shows the bars in place of the last ones.
+// draw shows the state, bars of what is under way, and what to do, in place of the
+// last ones.
 func (p *progress) draw(s *upgrade.Status, now time.Time) {
-	lines := []string{p.line(s, now)}
-	if *s.Phase == control.Copying {
-		lines = append(lines, p.bars(s)...)
+	width := max(widthOf(p.screen.file), 20) - 1
+	lines := strings.Split(human.Fold(p.line(s, now), width), "\n")
+	if s.Work != nil {
+		lines = append(lines, p.bars(s.Work, width)...)
+	}
+	for _, line := range p.hints(s) {
+		lines = append(lines, strings.Split(human.Fold(line, width), "\n")...)
 	}
 	p.screen.show(lines)
 }
 
-func (p *progress) bars(s *upgrade.Status) []string {
-	copied, total := copiedRows(s)
-	lines := []string{bar("all tables", copied, total)}
-	for _, t := range s.Tables {
-		if t.State == string(control.CopyingRow) && len(lines) <= tableBars {
-			lines = append(lines, bar(t.Production, t.RowsCopied, max(t.RowsTotal, t.RowsCopied)))
+// hints say what the operator can do now, and what stands in his way.
+func (p *progress) hints(s *upgrade.Status) []string {
+	flag := p.app.planFlag()
+	switch {
+	case *s.Phase != control.Following || s.Work != nil:
+		return nil
+	case s.Attempts.Last != "":
+		return []string{fmt.Sprintf("attempt %d of %d; last: %s", s.Attempts.Tried, s.Attempts.Of, human.OneLine(s.Attempts.Last))}
+	case s.Ready:
+		return []string{"Next: pgumbra cutover" + flag + ", here or on another terminal; this process does it"}
+	case len(s.Blockers) > 0:
+		return []string{"not ready: " + human.OneLine(s.Blockers[0])}
+	}
+	return nil
+}
+
+func (p *progress) bars(w *upgrade.Work, width int) []string {
+	lines := []string{bar(w.Stage, w.Fraction, width)}
+	for _, item := range w.Now {
+		if len(lines) > tableBars {
+			break
+		}
+		if item.Fraction != nil {
+			lines = append(lines, bar("  "+item.Name, *item.Fraction, width))
 		}
 	}
 	return lines
 }
 
-func bar(name string, done, total int64) string {
-	b := progressbar.NewOptions64(max(total, 1),
+// bar is a name and how far it is, as wide as the terminal. A name that is too long
+// loses its middle: indexes of one table begin, and tables end, alike.
+func bar(name string, done float64, width int) string {
+	label := min(max(width/2, 16), 44)
+	if r := []rune(name); len(r) > label {
+		name = string(r[:label/2]) + "…" + string(r[len(r)-(label-label/2-1):])
+	}
+	b := progressbar.NewOptions(1000,
 		progressbar.OptionSetWriter(io.Discard),
-		progressbar.OptionSetWidth(30),
+		progressbar.OptionSetWidth(max(width-label-9, 5)),
 		progressbar.OptionSetPredictTime(false),
 		progressbar.OptionSetElapsedTime(false),
-		progressbar.OptionShowCount(),
-		progressbar.OptionSetDescription(fmt.Sprintf("  %-40s", name)))
-	_ = b.Set64(min(done, max(total, 1)))
-	return strings.TrimSpace(strings.Trim(b.String(), "\r"))
+		progressbar.OptionSetDescription(fmt.Sprintf("%-*s", label, name)))
+	_ = b.Set(int(min(max(done, 0), 1) * 1000))
+	return strings.TrimRight(strings.Trim(b.String(), "\r"), " ")
 }

@@ -5,11 +5,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"strings"
 
 	"github.com/spf13/cobra"
 
-	"github.com/pgumbra/pgumbra/internal/human"
 	"github.com/pgumbra/pgumbra/plans/planfile"
 	"github.com/pgumbra/pgumbra/upgrade"
 )
@@ -77,8 +75,7 @@ func (a *app) sayRolledBack(ctx context.Context, file *planfile.File) error {
 	if a.json {
 		return json.NewEncoder(os.Stdout).Encode(s)
 	}
-	_, err = fmt.Println(rollbackText(s) + "Next: " + nextOf(s))
-	return err
+	return say(rollbackText(s) + "\nNext: " + a.nextOf(s))
 }
 
 func rollbackText(s *upgrade.Status) string {
@@ -86,7 +83,7 @@ func rollbackText(s *upgrade.Status) string {
 	if !ok {
 		return ""
 	}
-	return fmt.Sprintf("The old side is production again: attempt %d, %.1f ms stall (%.1f ms for the locks), %d changes drained.\n",
+	return fmt.Sprintf("The old side is production again: attempt %d, %.1f ms stall (%.1f ms for the locks), %d changes drained.",
 		o.Attempts, o.StallMS, o.LockWaitMS, o.Drained)
 }
 
@@ -103,25 +100,25 @@ func readOutcome(text json.RawMessage) (o outcome, ok bool) {
 }
 
 // writeWayBack says whether the run could be rolled back, and what would be lost.
-func writeWayBack(b *strings.Builder, s *upgrade.Status) {
+func writeWayBack(line func(label, format string, values ...any), s *upgrade.Status) {
 	if s.WayBack == nil {
 		return
 	}
 	switch {
 	case !s.WayBack.Open:
-		fmt.Fprintf(b, "back     no: %s\n", human.OneLine(s.WayBack.Why))
+		line("back", "no: %s", s.WayBack.Why)
 		return
 	case len(s.Refused) > 0:
-		fmt.Fprintln(b, "back     not now: the old side refuses rows")
+		line("back", "not now: the old side refuses rows")
 	case s.Leader == nil:
-		fmt.Fprintln(b, "back     yes: pgumbra rollback; nothing keeps the old side current meanwhile, pgumbra run does")
+		line("back", "yes: pgumbra rollback; nothing keeps the old side current meanwhile, pgumbra run does")
 	default:
-		fmt.Fprintln(b, "back     yes: pgumbra rollback")
+		line("back", "yes: pgumbra rollback")
 	}
 	for _, r := range s.Refused {
-		fmt.Fprintf(b, "         %s: %s\n", r.Table, human.OneLine(r.Why))
+		line("", "%s: %s", r.Table, r.Why)
 	}
 	for _, lost := range s.WayBack.Lost {
-		fmt.Fprintf(b, "lost     %s\n", lost)
+		line("lost", "%s", lost)
 	}
 }

@@ -64,30 +64,6 @@ shows it, and whether it could lead. It ends when the run is over.`,
 	return c
 }
 
-func (a *app) cutoverCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "cutover",
-		Short: "Put the shadow in production's place",
-		Long: `Locks production for milliseconds, replays what is left, and swaps the names. Where
-pgumbra run leads, it does the work and this command waits for it; otherwise
-this command catches up first. When it is not possible now, nothing has changed
-and the exit code is 6.`,
-		Example: `  pgumbra cutover`,
-		RunE: func(c *cobra.Command, _ []string) error {
-			file, err := a.load()
-			if err != nil {
-				return err
-			}
-			o := upgrade.Options{Program: versionText(), Log: a.log}
-			err = a.withProgress(c.Context(), file, beside, func() error { return upgrade.Cutover(c.Context(), file, o) })
-			if err != nil {
-				return err
-			}
-			return a.sayWhereItEnded(c.Context(), file)
-		},
-	}
-}
-
 func (a *app) verifyCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "verify",

@@ -7,6 +7,8 @@ import (
 	"sync"
 
 	"golang.org/x/term"
+
+	"github.com/pgumbra/pgumbra/internal/human"
 )
 
 // screen is stderr, shared by log lines and by the bars below them: what is
@@ -22,7 +24,10 @@ func (s *screen) Write(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.clear()
-	return s.file.Write(p)
+	if _, err := s.file.WriteString(human.Fold(string(p), widthOf(s.file))); err != nil {
+		return 0, err
+	}
+	return len(p), nil
 }
 
 // show puts lines in place of those shown before. Each stays on one line of the

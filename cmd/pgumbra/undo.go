@@ -1,13 +1,19 @@
 package main
 
 import (
+	"bufio"
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"github.com/pgumbra/pgumbra/cutover"
+	"github.com/pgumbra/pgumbra/internal/human"
 	"github.com/pgumbra/pgumbra/upgrade"
 )
 
@@ -33,7 +39,11 @@ run stays unless --purge.`,
 			if err != nil {
 				return err
 			}
-			done, err := upgrade.Abort(c.Context(), file, leftovers(purge), a.log)
+			var done upgrade.Aborted
+			err = a.patiently(c.Context(), "removing triggers and journals, then the shadow and scratch", func(ctx context.Context) (err error) {
+				done, err = upgrade.Abort(ctx, file, leftovers(purge), a.log)
+				return err
+			})
 			if err != nil {
 				return err
 			}
@@ -71,32 +81,69 @@ func (a *app) sayAborted(run string, done upgrade.Aborted) error {
 }
 
 func (a *app) finishCommand() *cobra.Command {
-	var purge, drop bool
+	var purge, drop, yes bool
 	c := &cobra.Command{
 		Use:   "finish",
 		Short: "End the watch after the cutover",
 		Long: `Removes the reverse capture and everything else of pgumbra's but the record of the
 run. From then on there is no way back. The old side stays, fenced against
-writes, as schema pgumbra_<run>_old_<schema>, unless --drop-old.`,
-		Example: `  pgumbra finish --drop-old`,
+writes, as schema pgumbra_<run>_old_<schema>, unless --drop-old, which asks on a
+terminal before it drops; --yes answers that.`,
+		Example: `  pgumbra finish
+  pgumbra finish --drop-old`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			file, err := a.load()
 			if err != nil {
 				return err
 			}
+			side, err := upgrade.ReadOldSide(c.Context(), file)
+			if err != nil {
+				a.log.Debug("what is left of the old side is not known", "error", err) // finish itself says what is wrong
+			}
 			old := cutover.KeepOld
 			if drop {
 				old = cutover.DropOld
 			}
-			if err := upgrade.Finish(c.Context(), file, old, leftovers(purge), a.log); err != nil {
+			if drop && !yes && !a.confirmed(side) {
+				return &usageError{errors.New("nothing was dropped, and the run is as it was")}
+			}
+			err = a.patiently(c.Context(), "ending the watch", func(ctx context.Context) error {
+				return upgrade.Finish(ctx, file, old, leftovers(purge), a.log)
+			})
+			if err != nil {
 				return err
 			}
-			return a.sayPhase(fmt.Sprintf("Run %s is finished.", file.Name), file.Name, "finished")
+			return a.sayPhase(finishedText(file.Name, old, side), file.Name, "finished")
 		},
 	}
 	c.Flags().BoolVar(&drop, "drop-old", false, "drop the old side's schemas")
+	c.Flags().BoolVar(&yes, "yes", false, "do not ask before dropping")
 	c.Flags().BoolVar(&purge, "purge", false, "remove the run's record too, and the control schema with the last one")
 	return c
+}
+
+// confirmed asks before the old side is dropped. Nothing is asked without a terminal.
+func (a *app) confirmed(side upgrade.OldSide) bool {
+	if a.json || len(side.Schemas) == 0 || !term.IsTerminal(int(os.Stdin.Fd())) || !term.IsTerminal(int(os.Stderr.Fd())) {
+		return true
+	}
+	fmt.Fprintf(os.Stderr, "Drop %s, %s, for good? Without it there is no way back. [y/N] ", strings.Join(side.Schemas, ", "), human.Bytes(side.Bytes))
+	answer, err := bufio.NewReader(os.Stdin).ReadString('\n')
+	answer = strings.ToLower(strings.TrimSpace(answer))
+	return err == nil && (answer == "y" || answer == "yes")
+}
+
+// finishedText says what stays and how large it is.
+func finishedText(run string, old cutover.OldSide, side upgrade.OldSide) string {
+	text := "Run " + run + " is finished."
+	switch {
+	case len(side.Schemas) == 0:
+		return text
+	case old == cutover.DropOld:
+		return fmt.Sprintf("%s %s, %s, is dropped.", text, strings.Join(side.Schemas, ", "), human.Bytes(side.Bytes))
+	}
+	return fmt.Sprintf("%s The old side stays and refuses writes: %s, %s. Drop it when nobody needs it any more: DROP SCHEMA … CASCADE.",
+		text, strings.Join(side.Schemas, ", "), human.Bytes(side.Bytes))
 }
 
 // sayPhase is the result of a command that ends a run.
@@ -104,6 +151,5 @@ func (a *app) sayPhase(text, run string, phase any) error {
 	if a.json {
 		return json.NewEncoder(os.Stdout).Encode(map[string]any{"run": run, "phase": phase})
 	}
-	_, err := fmt.Println(text)
-	return err
+	return say(text)
 }

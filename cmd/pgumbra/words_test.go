@@ -23,13 +23,21 @@ func TestStatusSaysOneThingALineAndWhatToType(t *testing.T) {
 	following.Leader, following.Blockers = &upgrade.Leader{Host: "db", PID: 7}, []string{"first\nreason", "second"}
 	ready := standingIn(control.Following)
 	ready.Ready = true
+	led := standingIn(control.Following)
+	led.Ready, led.Leader = true, &upgrade.Leader{Host: "db", PID: 7}
+	trying := standingIn(control.Following)
+	part := 0.62
+	trying.Leader, trying.Attempts = led.Leader, upgrade.Attempts{Count: 3, Tried: 3, Of: 20, Last: "3 sessions hold\na lock"}
+	trying.Work = &upgrade.Work{Stage: upgrade.StageIndexing, Done: 3, Of: 16, Fraction: 0.4, Now: []upgrade.WorkItem{{Name: "idx_rental_customer", Fraction: &part}}}
 	for _, c := range []struct {
 		status *upgrade.Status
 		says   []string
 		not    string
 	}{
 		{following, []string{"ready    no: first reason\n         second\n", "Next: wait: pgumbra status --watch"}, "; second"},
-		{ready, []string{"ready    yes\n", "Next: pgumbra cutover\n"}, "abort"},
+		{ready, []string{"ready    as far as is known without a process that leads; pgumbra cutover --check looks", "Next: pgumbra cutover\n"}, "abort"},
+		{led, []string{"ready    yes\n", "Next: pgumbra cutover\n"}, "abort"},
+		{trying, []string{"attempts 3 of 20; ", "last: 3 sessions hold a lock\n", "work     indexing 3 of 16 · 40 % · idx_rental_customer 62 %\n"}, "ready    yes"},
 		{standingIn(control.Copying), []string{"leader   none", "Next: pgumbra run goes on; pgumbra abort undoes it"}, "ready"},
 		{standingIn(control.Watching), []string{"Next: pgumbra finish"}, "abort"},
 		{standingIn(control.Finished), []string{"the run is over"}, "abort"},
@@ -85,5 +93,47 @@ func TestPlainLogIsALineForPeople(t *testing.T) {
 	must(t, log.Handler().Handle(t.Context(), record))
 	if want := "06:47:48 warn: lost it  run: up  error: away\n"; b.String() != want {
 		t.Errorf("%q, want %q", &b, want)
+	}
+}
+
+func TestProgressIsAsWideAsTheTerminalAndSaysWhenItEnds(t *testing.T) {
+	t.Parallel()
+	p := &progress{app: &app{}}
+	s := standingIn(control.Following)
+	s.Work = &upgrade.Work{Stage: upgrade.StageProving, Done: 12, Of: 16, Fraction: 0.5}
+	now := time.Now()
+	if got := p.line(s, now); got != "up: following · proving 12 of 16 · 50 % · measuring how long it takes" {
+		t.Error(got)
+	}
+	s.Work.Fraction = 0.75
+	if got := p.line(s, now.Add(time.Minute)); !strings.HasSuffix(got, "75 % · about 60 s left") {
+		t.Error(got)
+	}
+	for _, width := range []int{59, 99} {
+		for _, name := range []string{"idx", "shop.a_table_with_a_name_that_is_far_too_long_for_a_bar_of_its_own"} {
+			if got := len([]rune(bar(name, 0.5, width))); got > width || got < width-12 {
+				t.Errorf("a bar of %d on a terminal of %d:\n%s", got, width, bar(name, 0.5, width))
+			}
+		}
+	}
+	if got := p.hints(standingIn(control.Copying)); got != nil {
+		t.Error(got)
+	}
+}
+
+func TestTimesOfACutover(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 26, 17, 0, 0, 0, time.UTC)
+	for text, want := range map[string]string{"18:30": "2026-11-26T18:30:00Z", "02:00": "2026-11-27T02:00:00Z", "17:00:00": "2026-11-27T17:00:00Z",
+		"2026-12-01 04:05": "2026-12-01T04:05:00Z", "2026-11-27T02:00:00+01:00": "2026-11-27T02:00:00+01:00", "2026-11-26 16:59": "", "soon": ""} {
+		got, err := parseTime(text, now)
+		if (err == nil) != (want != "") || err == nil && got.Format(time.RFC3339) != want {
+			t.Errorf("--at %s: %s, %v", text, got, err)
+		}
+	}
+	o, err := (&app{}).window("02:00", 30*time.Minute, now)
+	must(t, err)
+	if o.NotAfter.Sub(o.NotBefore) != 30*time.Minute {
+		t.Errorf("from %s to %s", o.NotBefore, o.NotAfter)
 	}
 }

@@ -1,18 +1,16 @@
 package traffic
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"os/exec"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
+	program "github.com/pgumbra/pgumbra/internal/command"
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
 )
@@ -94,20 +92,8 @@ func (c *command) execute(ctx context.Context, to Place) error {
 	if err := c.may(ctx, Lead); err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(ctx, c.argv[0], c.argv[1:]...)
-	cmd.Env = append(os.Environ(), c.environment(to)...)
-	// A group of its own: a terminal's ctrl-C is ours to answer, and what the
-	// command started ends with it.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-	cmd.WaitDelay = time.Second
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	err := cmd.Run()
-	said := c.report(to, out.String())
-	if ctx.Err() != nil {
-		err = ctx.Err()
-	}
+	lines, err := program.Run(ctx, c.argv, c.environment(to))
+	said := c.report(to, lines)
 	if err != nil {
 		return fmt.Errorf("traffic.command %s, to lead clients to the %s: %w%s", c.argv[0], to, err, said)
 	}
@@ -132,13 +118,12 @@ func (c *command) environment(to Place) []string {
 
 // report logs what the command printed, without the passwords of connection
 // strings, and gives its last line for an error.
-func (c *command) report(to Place, output string) string {
+func (c *command) report(to Place, lines []string) string {
 	last := ""
-	for line := range strings.Lines(output) {
-		if line = strings.TrimSpace(pg.Redact(line)); line != "" {
-			c.log.Info("traffic command", "to", string(to), "line", line)
-			last = ": " + line
-		}
+	for _, line := range lines {
+		line = pg.Redact(line)
+		c.log.Info("traffic command", "to", string(to), "line", line)
+		last = ": " + line
 	}
 	return last
 }

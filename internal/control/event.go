@@ -16,10 +16,11 @@ type EventKind string
 // The kinds of event.
 const (
 	PhaseEntered       EventKind = "phase"
-	CutoverRefused     EventKind = "refused"              // detail: reason
+	CutoverRefused     EventKind = "refused"              // detail: reason, attempt
 	StructureChanged   EventKind = "structure-changed"    // detail: changes
 	StructureAsPlanned EventKind = "structure-as-planned" // once more
 	RecopyBegun        EventKind = "recopy"               // detail: table, reason
+	BecameReady        EventKind = "ready"                // for a cutover, the first time
 	TakenOver          EventKind = "taken-over"           // by a standby; detail: because, captured
 )
 
@@ -29,6 +30,7 @@ var eventMessages = map[EventKind]string{
 	StructureChanged:   "structure changed",
 	StructureAsPlanned: "structure as planned",
 	RecopyBegun:        "recopy",
+	BecameReady:        "ready",
 	TakenOver:          "taken over by a standby",
 }
 

@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/pgumbra/pgumbra/internal/pg"
 )
@@ -23,4 +24,20 @@ func NoteSession(ctx context.Context, session pg.Querier, run int64) error {
 		return fmt.Errorf("note the session as the leader's: %w", err)
 	}
 	return nil
+}
+
+// LeaderSessions are the sessions in production that the leader noted, alive or
+// not.
+func LeaderSessions(ctx context.Context, db pg.Querier, run *Run) (pg.Backends, error) {
+	var pids []int32
+	var started []time.Time
+	err := db.QueryRow(ctx, `SELECT backends, started FROM pgumbra.leader WHERE run_id = $1`, run.ID).Scan(&pids, &started)
+	if err != nil {
+		return nil, fmt.Errorf("read the leader's sessions: %w", err)
+	}
+	var all pg.Backends
+	for i := range min(len(pids), len(started)) {
+		all = append(all, pg.Backend{PID: pids[i], Started: started[i]})
+	}
+	return all, nil
 }

@@ -19,3 +19,22 @@ func TestNumbersAndTexts(t *testing.T) {
 		}
 	}
 }
+
+func TestFoldBreaksBetweenWordsUnderTheText(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		text, want string
+		width      int
+	}{
+		{"short", "short", 10},
+		{"wide enough for no terminal", "wide enough for no terminal", 0},
+		{"phase    following since long ago", "phase    following\n         since\n         long ago", 18},
+		{"  a b c d e", "  a b\n  c d\n  e", 6},
+		{"pgumbra_a_long_name_without_a_blank x", "pgumbra_a_long_name_without_a_blank\nx", 10},
+		{"Next: pgumbra run goes on", "Next: pgumbra run\n      goes on", 18},
+	} {
+		if got := Fold(c.text, c.width); got != c.want {
+			t.Errorf("%q at %d:\n%s\nwant\n%s", c.text, c.width, got, c.want)
+		}
+	}
+}

@@ -34,6 +34,7 @@ type File struct {
 	plans.Settings
 	Traffic  TrafficFile
 	Rehearse RehearseFile
+	Hooks    map[string][]string // commands by event, see [HookEvents]
 
 	lines map[string]int // key path to line, for messages
 }
@@ -256,6 +257,14 @@ func (l *loader) complain(k key, err error) {
 func (l *loader) applyLists() {
 	l.file.Production.Schemas = l.list("production.schemas")
 	l.file.Traffic.Command = l.list("traffic.command")
+	for _, event := range HookEvents {
+		if argv := l.list("hooks." + event); len(argv) > 0 {
+			if l.file.Hooks == nil {
+				l.file.Hooks = map[string][]string{}
+			}
+			l.file.Hooks[event] = argv
+		}
+	}
 }
 
 func (l *loader) list(path string) []string {

@@ -64,7 +64,17 @@ var keys = []key{
 }
 
 // listKeys hold several values and are set in the file or by a flag.
-var listKeys = []string{"production.schemas", "traffic.command"}
+var listKeys = append([]string{"production.schemas", "traffic.command"}, hookKeys()...)
+
+// HookEvents are what a command of the user's can be run at.
+var HookEvents = []string{"ready", "before_cutover", "after_cutover", "stopped"}
+
+func hookKeys() (keys []string) {
+	for _, event := range HookEvents {
+		keys = append(keys, "hooks."+event)
+	}
+	return keys
+}
 
 func (f *File) bouncer() *PgBouncerFile {
 	if len(f.Traffic.PgBouncer) == 0 {

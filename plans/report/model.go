@@ -57,8 +57,8 @@ func Write(w io.Writer, p *plans.Plan, o Options) error {
 	return err
 }
 
-// document is the dry run as scripts read it. Its keys are public.
-type document struct {
+// Document is the dry run as scripts read it. Its keys are public.
+type Document struct {
 	Run         string              `json:"run"`
 	FromVersion *int64              `json:"from_version"`
 	ToVersion   *int64              `json:"to_version"`
@@ -129,8 +129,8 @@ func behindOf(b *plans.Behind) *behind {
 
 // documentOf gathers what the dry run shows. Lists are never nil, so that JSON
 // has [] and not null.
-func documentOf(p *plans.Plan) document {
-	d := document{Run: p.Run, FromVersion: p.FromVersion, ToVersion: p.ToVersion, Build: cmp.Or(p.Build, plans.Direct), Behind: behindOf(p.Behind),
+func documentOf(p *plans.Plan) Document {
+	d := Document{Run: p.Run, FromVersion: p.FromVersion, ToVersion: p.ToVersion, Build: cmp.Or(p.Build, plans.Direct), Behind: behindOf(p.Behind),
 		Runnable: p.Runnable, NothingToDo: p.NothingToDo, Production: p.Production, MadeAt: p.StartedAt, Estimates: finite(p.Estimates),
 		Findings: byLevel(p.Findings), Tables: []table{}, Steps: []plans.Step{}, Changes: []plans.FileChanges{}}
 	for i := range p.Tables {

@@ -17,7 +17,7 @@ import (
 // view is the document as people read it: the verdict first, then what decides
 // it, then what it is made of.
 type view struct {
-	document
+	Document
 	Detail    Detail
 	From, To  string
 	Made      string // when, by whom, with what, of which server
@@ -70,7 +70,7 @@ type stepView struct {
 }
 
 func viewOf(p *plans.Plan, o Options) view {
-	v := view{document: documentOf(p), Detail: o.SQL}
+	v := view{Document: documentOf(p), Detail: o.SQL}
 	if v.Detail == "" {
 		v.Detail = map[string]Detail{"html": Full}[o.Format]
 		v.Detail = cmp.Or(v.Detail, Summary)
@@ -225,21 +225,40 @@ func stall(p *plans.Plan) string {
 
 func facts(p *plans.Plan, v view) []fact {
 	e := v.Estimates
-	ready := fact{"Time to ready", about(e.CopySeconds), "copy and indexes; catching up and the proof come on top"}
-	if e.SampleRate == 0 {
-		ready.Value = "not measured"
-	}
+	ready := timeToReady(e)
 	free := "free space is not known from here"
 	if e.FreeDisk != nil {
 		free = human.Bytes(*e.FreeDisk) + " are free"
 	}
 	return []fact{
 		ready,
-		{"Writers wait", stall(p), fmt.Sprintf("an attempt, up to %d attempts; %s locks", p.Settings.Cutover.Attempts, human.Count(int64(e.Locks)))},
+		{"Writers wait", stall(p), fmt.Sprintf("an attempt, up to %d attempts; %s locks; %s", p.Settings.Cutover.Attempts, human.Count(int64(e.Locks)), measuredStall(e))},
 		{"Disk", human.Bytes(e.ShadowBytes), "and " + human.Bytes(e.WALBytes) + " of WAL; " + free},
 		wayBack(p),
 		whoActs(v),
 	}
+}
+
+// timeToReady rests on the last run of the database where there was one, else on a
+// sample of the copy.
+func timeToReady(e plans.Estimates) fact {
+	switch m := e.Measured; {
+	case m != nil:
+		return fact{"Time to ready", about(m.ReadySecondsFor(e.Rows)), fmt.Sprintf("at the speed of run %s, which took %s for %s rows",
+			m.Run, human.Seconds(m.ReadySeconds), human.Count(m.Rows))}
+	case e.SampleRate == 0:
+		return fact{"Time to ready", "not measured", "there was nothing to sample"}
+	}
+	return fact{"Time to ready", about(e.CopySeconds), "copy and indexes by a sample; catching up and the proof come on top"}
+}
+
+// measuredStall is what the last run's cutover took; empty: nobody knows yet.
+func measuredStall(e plans.Estimates) string {
+	if e.Measured == nil || e.Measured.StallMS == 0 {
+		return "its trial says what the swap takes once the run follows"
+	}
+	m := e.Measured
+	return fmt.Sprintf("run %s: %.0f ms with %s locks", m.Run, m.StallMS, human.Count(int64(m.Locks)))
 }
 
 func about(seconds float64) string {
@@ -303,7 +322,10 @@ func estimated(e plans.Estimates) []fact {
 	if e.SampleRate > 0 {
 		rate = human.Bytes(int64(e.SampleRate)) + "/s read and transformed by one worker"
 	}
+	ready := timeToReady(e)
 	return []fact{
+		{Name: "time to ready", Value: ready.Value + ": " + ready.Note},
+		{Name: "stall", Value: measuredStall(e)},
 		{Name: "rows to copy", Value: human.Count(e.Rows)},
 		{Name: "data to copy", Value: human.Bytes(e.Bytes)},
 		{Name: "shadow with indexes", Value: human.Bytes(e.ShadowBytes)},

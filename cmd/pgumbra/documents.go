@@ -1,0 +1,65 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+
+	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/replay"
+	"github.com/pgumbra/pgumbra/upgrade"
+)
+
+// What --json prints beside the dry run and the status, which are documents of
+// their own packages. Their schemas are in docs/schemas.
+
+// verifyDocument is the answer of verify.
+type verifyDocument struct {
+	Run    string                 `json:"run"`
+	Equal  bool                   `json:"equal"`
+	Tables []upgrade.TableVerdict `json:"tables"`
+}
+
+func verified(run string, verdicts []upgrade.TableVerdict) verifyDocument {
+	d := verifyDocument{Run: run, Equal: upgrade.AllEqual(verdicts), Tables: append([]upgrade.TableVerdict{}, verdicts...)}
+	for i := range d.Tables {
+		v := &d.Tables[i].Verdict
+		v.Differences = append([]replay.Difference{}, v.Differences...)
+	}
+	return d
+}
+
+// errorDocument is what stderr holds in its last line where a command with --json
+// did not end with 0.
+type errorDocument struct {
+	Error    string `json:"error"` // what happened
+	ExitCode int    `json:"exit_code"`
+	Run      string `json:"run,omitempty"`   // where it is known
+	Phase    string `json:"phase,omitempty"` // where it is known
+	Next     string `json:"next"`            // what to type
+	// Findings are the blockers that ended the command.
+	Findings []plans.Finding `json:"findings,omitempty"`
+}
+
+// reportJSON is [app.report] for programs.
+func (a *app) reportJSON(err error, code int, s *upgrade.Status) {
+	d := errorDocument{Error: pg.Redact(a.what(err)), ExitCode: code, Next: a.next(err, code, s)}
+	if a.file != nil {
+		d.Run = a.file.Name
+	}
+	if s != nil && s.Phase != nil {
+		d.Phase = string(*s.Phase)
+	}
+	var blocked *upgrade.Blocked
+	if errors.As(err, &blocked) {
+		d.Findings = slices.DeleteFunc(slices.Clone(blocked.Plan.Findings), func(f plans.Finding) bool { return f.Level != plans.Blocker })
+	}
+	text, fault := json.Marshal(d)
+	if fault != nil {
+		text = []byte(fmt.Sprintf(`{"error":%q,"exit_code":%d,"next":""}`, d.Error, code))
+	}
+	fmt.Fprintln(os.Stderr, string(text))
+}

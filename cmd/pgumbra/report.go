@@ -1,0 +1,60 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pgumbra/pgumbra/upgrade"
+	"github.com/pgumbra/pgumbra/upgrade/report"
+)
+
+func (a *app) reportCommand() *cobra.Command {
+	var format, output string
+	c := &cobra.Command{
+		Use:   "report",
+		Short: "How a run went: verdict, phases, plots of copy rate, backlog and proof",
+		Long: `Reads the record of the newest run of the plan file's name, under way or over: when
+it was ready, how long writers waited, how long each phase took, and how fast it
+copied, replayed and compared. As a page it needs no other file.`,
+		Example: `  pgumbra report
+  pgumbra report --format html -o upgrade.html`,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if a.json {
+				format = "json"
+			}
+			if format != "text" && format != "json" && format != "html" {
+				return &usageError{fmt.Errorf("--format %q: use text, json or html", format)}
+			}
+			file, err := a.load()
+			if err != nil {
+				return err
+			}
+			past, err := upgrade.ReadPast(c.Context(), file)
+			if err != nil {
+				return err
+			}
+			return writeReport(output, format, func(w io.Writer) error { return writeRun(w, past, format) })
+		},
+	}
+	c.Flags().StringVar(&format, "format", "text", "text, json or html")
+	c.Flags().StringVarP(&output, "output", "o", "", "write to `FILE` instead of stdout")
+	complete(c, "format", "text", "json", "html")
+	return c
+}
+
+func writeRun(w io.Writer, past upgrade.PastRun, format string) error {
+	switch format {
+	case "json":
+		return json.NewEncoder(w).Encode(past)
+	case "html":
+		return report.WriteHTML(w, past, report.Options{Version: versionText(), Now: time.Now()})
+	}
+	if _, err := fmt.Fprintf(w, "%s\n\n", report.Verdict(past)); err != nil {
+		return err
+	}
+	return printHistory(w, upgrade.History{Runs: []upgrade.PastRun{past}})
+}

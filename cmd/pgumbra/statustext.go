@@ -1,0 +1,317 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"golang.org/x/term"
+
+	"github.com/pgumbra/pgumbra/cutover"
+	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/internal/human"
+	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans/planfile"
+	"github.com/pgumbra/pgumbra/upgrade"
+)
+
+// watchEvery is how often status --watch asks.
+const watchEvery = 2 * time.Second
+
+// watchStatus shows the status until the run is over or swapped. On a terminal each
+// takes the place of the last one.
+func (a *app) watchStatus(ctx context.Context, file *planfile.File) error {
+	repaint := &screen{file: os.Stdout}
+	for {
+		s, err := upgrade.ReadStatus(ctx, file)
+		switch {
+		case err != nil && ctx.Err() != nil:
+			return ctx.Err()
+		case err != nil:
+			a.log.Warn("status could not be read; asking again", "error", pg.Redact(err.Error()))
+		case a.json || !term.IsTerminal(int(os.Stdout.Fd())):
+			err = a.printStatus(os.Stdout, s)
+		default:
+			repaint.show(strings.Split(human.Fold(strings.TrimSuffix(a.statusText(s), "\n"), widthOf(os.Stdout)-1), "\n"))
+		}
+		if err == nil && (s.Phase == nil || s.Phase.Over()) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(watchEvery):
+		}
+	}
+}
+
+func (a *app) printStatus(w io.Writer, s *upgrade.Status) error {
+	if a.json {
+		return json.NewEncoder(w).Encode(s)
+	}
+	return sayOn(w, strings.TrimSuffix(a.statusText(s), "\n"))
+}
+
+// statusText is a thing a line, and what to type last.
+func (a *app) statusText(s *upgrade.Status) string {
+	if s.Phase == nil {
+		return fmt.Sprintf("There is no run %s.\nNext: pgumbra plan%s", s.Run, a.planFlag())
+	}
+	var b strings.Builder
+	line := func(label, format string, values ...any) {
+		fmt.Fprintf(&b, "%-8s %s\n", label, human.OneLine(fmt.Sprintf(format, values...)))
+	}
+	line("run", "%s%s", s.Run, begun(s))
+	line("phase", "%s", phaseText(s))
+	if !s.Phase.Over() {
+		line("leader", "%s", leaderText(s))
+	}
+	writeStandbys(line, s)
+	if s.Away != "" {
+		line("away", "%s. If it is gone for good: pgumbra finish", s.Away)
+	}
+	if s.Failure != "" {
+		line("stopped", "%s", s.Failure)
+	}
+	if s.Work != nil {
+		line("work", "%s", workText(s.Work))
+	}
+	if s.Throttled != "" {
+		line("paused", "%s", s.Throttled)
+	} else if s.PausedAt != nil && s.Leader != nil {
+		line("paused", "by pgumbra pause, once the chunks under way are copied; pgumbra resume goes on")
+	}
+	if !s.Phase.Over() {
+		line("journal", "%s", journalText(s))
+	}
+	if s.Unled != nil {
+		line("unled", "%s", unledText(s.Unled))
+	}
+	if s.ShadowBytes != nil {
+		line("disk", "the shadow takes %s", human.Bytes(*s.ShadowBytes))
+	}
+	writeReadiness(line, s)
+	if len(s.Cutover) > 0 && len(s.Rollback) == 0 {
+		line("cutover", "%s", cutoverText(s))
+	}
+	if len(s.Rollback) > 0 {
+		line("rollback", "%s", rollbackText(s))
+	}
+	writeWayBack(line, s)
+	writeTables(&b, s)
+	fmt.Fprintf(&b, "\nNext: %s\n", a.nextOf(s))
+	return b.String()
+}
+
+func begun(s *upgrade.Status) string {
+	if s.StartedAt == nil {
+		return ""
+	}
+	return ", begun " + s.StartedAt.Local().Format("2006-01-02 15:04:05 MST")
+}
+
+func phaseText(s *upgrade.Status) string {
+	phase := strings.ReplaceAll(string(*s.Phase), "_", " ")
+	switch {
+	case s.Phase.Over() && s.EndedAt != nil && s.StartedAt != nil:
+		return fmt.Sprintf("%s at %s, after %s", phase, s.EndedAt.Local().Format("2006-01-02 15:04:05 MST"), spent(s.EndedAt.Sub(*s.StartedAt)))
+	case *s.Phase == control.Cutover && s.PhaseSince != nil && s.AsOf != nil:
+		return fmt.Sprintf("cutover under way for %s", spent(s.AsOf.Sub(*s.PhaseSince)))
+	case s.PhaseSince != nil && s.AsOf != nil:
+		return fmt.Sprintf("%s for %s", phase, spent(s.AsOf.Sub(*s.PhaseSince)))
+	}
+	return phase
+}
+
+// workText is a stage, how far it is and what is under way.
+func workText(w *upgrade.Work) string {
+	text := fmt.Sprintf("%s %d of %d · %.0f %%", w.Stage, w.Done, w.Of, 100*w.Fraction)
+	for i, item := range w.Now {
+		if i == 3 {
+			return text + fmt.Sprintf(" · and %d more", len(w.Now)-i)
+		}
+		text += " · " + item.Name
+		if item.Fraction != nil {
+			text += fmt.Sprintf(" %.0f %%", 100**item.Fraction)
+		}
+	}
+	return text
+}
+
+// writeReadiness says whether a cutover would be tried now, and what attempts came
+// to: what stands against it, a line each.
+func writeReadiness(line func(label, format string, values ...any), s *upgrade.Status) {
+	if s.Phase.Over() || s.Phase.Swapped() {
+		return
+	}
+	switch {
+	case s.Ready && s.Leader == nil:
+		line("ready", "as far as is known without a process that leads; pgumbra cutover --check looks at the rest")
+	case s.Ready:
+		line("ready", "yes")
+	case len(s.Blockers) > 0:
+		line("ready", "no: %s", s.Blockers[0])
+		for _, blocker := range s.Blockers[1:] {
+			line("", "%s", blocker)
+		}
+	}
+	if s.Trial != nil {
+		line("trial", "%s", trialText(s.Trial))
+	}
+	if t := s.Attempts; t.Last != "" {
+		line("attempts", "%d of %d; held clients for %.0f ms in all, of %.0f; last: %s", t.Tried, t.Of, t.HeldMS, t.MaxMS, t.Last)
+	} else if t.Count > 0 {
+		line("attempts", "%d; held clients for %.0f ms in all, of %.0f (cutover.max_total_stall)", t.Count, t.HeldMS, t.MaxMS)
+	}
+}
+
+// nextOf is the command that fits where the run stands.
+func (a *app) nextOf(s *upgrade.Status) string {
+	p := a.planFlag()
+	switch {
+	case *s.Phase == control.RolledBack && !s.Tidied:
+		return "pgumbra rollback" + p + " again: it did not come to the end of its tidying up"
+	case *s.Phase == control.RolledBack:
+		return "pgumbra finish" + p + " --drop-old drops the new side; pgumbra run" + p + " begins another one"
+	case s.Phase.Over():
+		return "the run is over; pgumbra run" + p + " begins another one"
+	case s.WayBack != nil && s.WayBack.Open && s.Leader == nil:
+		return "pgumbra finish" + p + " ends the watch (--drop-old drops the old side); until then pgumbra run" + p + " keeps the old side current, and pgumbra rollback" + p + " goes back to it"
+	case s.WayBack != nil && s.WayBack.Open:
+		return "pgumbra finish" + p + " ends the watch (--drop-old drops the old side); pgumbra rollback" + p + " goes back to it"
+	case s.Phase.Swapped():
+		return "pgumbra finish" + p + " ends the watch (--drop-old drops the old side)"
+	case *s.Phase == control.Cutover:
+		return "wait: pgumbra status" + p + " --watch"
+	case s.Ready:
+		return "pgumbra cutover" + p
+	case s.Failure != "":
+		return "correct what stopped it, then pgumbra run" + p + "; pgumbra abort" + p + " undoes it"
+	case s.Leader == nil:
+		return "pgumbra run" + p + " goes on; pgumbra abort" + p + " undoes it"
+	case s.PausedAt != nil:
+		return "pgumbra resume" + p + "; pgumbra abort" + p + " undoes the run"
+	}
+	return "wait: pgumbra status" + p + " --watch; pgumbra abort" + p + " undoes it"
+}
+
+// trialText says what the swap took when it was tried and rolled back.
+func trialText(t *cutover.Trial) string {
+	text := fmt.Sprintf("the swap took %.0f ms", t.SwapMS)
+	if len(t.Files) > 0 {
+		text = fmt.Sprintf("the migrations behind the fence took %.0f ms", t.TotalMS)
+	}
+	text += ", all rolled back"
+	if t.Skipped != "" {
+		text += "; not all could be tried: " + t.Skipped
+	}
+	return text
+}
+
+// journalText says how full the journals are, and who guards their limit.
+func journalText(s *upgrade.Status) string {
+	j := s.Journal
+	text := fmt.Sprintf("%s changes pending; %s", human.Count(j.Pending), human.Bytes(j.Bytes))
+	if j.Limit > 0 {
+		text += fmt.Sprintf(" of %s (%.0f %%)", human.Bytes(j.Limit), 100*float64(j.Bytes)/float64(j.Limit))
+	}
+	if j.Guard != "" {
+		text += ", guarded by: " + j.Guard
+	}
+	if s.Leader != nil {
+		text += fmt.Sprintf("; %.0f/s in, %.0f/s out", s.Rate.In, s.Rate.Out)
+	}
+	return text
+}
+
+func leaderText(s *upgrade.Status) string {
+	if s.Leader == nil {
+		return "none"
+	}
+	return fmt.Sprintf("pid %d on %s", s.Leader.PID, s.Leader.Host)
+}
+
+// unledText says what a run costs that nobody leads.
+func unledText(u *upgrade.Unled) string {
+	since := ""
+	if u.Since != nil {
+		since = " since " + u.Since.Local().Format("2006-01-02 15:04:05 MST")
+	}
+	return fmt.Sprintf("nobody leads the run%s; %s on %s record each write, which costs it a little more: %s so far",
+		since, human.Plural(u.Triggers, "trigger"), human.Plural(u.Tables, "table"), human.Plural(int(u.Recorded), "change"))
+}
+
+// writeStandbys says who waits to lead, and what would keep it from that.
+func writeStandbys(line func(label, format string, values ...any), s *upgrade.Status) {
+	for _, by := range s.Standbys {
+		ready := ""
+		if by.Ready {
+			ready = ", ready"
+		}
+		line("standby", "pid %d on %s%s", by.PID, by.Host, ready)
+		for _, p := range by.Problems {
+			line("", "%s", p)
+		}
+	}
+}
+
+func writeTables(w io.Writer, s *upgrade.Status) {
+	if len(s.Tables) == 0 {
+		return
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	over := s.Phase.Over() || s.Phase.Swapped()
+	if over {
+		fmt.Fprintln(t, "\nTABLE\tCOPIED\tREPLAYED\tVERIFIED")
+	} else {
+		fmt.Fprintln(t, "\nTABLE\tSTATE\tCOPIED\tREPLAYED\tPENDING\tVERIFIED")
+	}
+	for _, r := range s.Tables {
+		name := r.Production
+		if name == "" {
+			name = r.Shadow
+		}
+		if over {
+			fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", name, human.Count(r.RowsCopied), human.Count(r.RowsReplayed), verifiedText(r))
+			continue
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", name, strings.ReplaceAll(r.State, "_", " "), copiedText(r),
+			human.Count(r.RowsReplayed), human.Count(r.Pending), verifiedText(r))
+	}
+	_ = t.Flush() // like Fprintf above: nobody to tell
+}
+
+func copiedText(r upgrade.TableStatus) string {
+	if r.State != string(control.CopyingRow) && r.State != string(control.Waiting) || r.RowsTotal <= r.RowsCopied {
+		return human.Count(r.RowsCopied)
+	}
+	return fmt.Sprintf("%s of %s (%.0f %%)", human.Count(r.RowsCopied), human.Count(r.RowsTotal), 100*float64(r.RowsCopied)/float64(r.RowsTotal))
+}
+
+// verifiedText is the moment at which every row was equal, or how far that is.
+func verifiedText(r upgrade.TableStatus) string {
+	switch {
+	case r.VerifiedAt != nil:
+		return r.VerifiedAt.Local().Format("15:04:05 MST")
+	case r.RowsVerified > 0:
+		return fmt.Sprintf("%.0f %%", 100*float64(r.RowsVerified)/float64(max(r.RowsTotal, r.RowsVerified)))
+	}
+	return "-"
+}
+
+func cutoverText(s *upgrade.Status) string {
+	var c upgrade.Outcome
+	if json.Unmarshal(s.Cutover, &c) != nil {
+		return ""
+	}
+	text := ""
+	if !c.At.IsZero() {
+		text = "since " + c.At.Local().Format("2006-01-02 15:04:05 MST") + ", "
+	}
+	return text + fmt.Sprintf("%.1f ms stall (%.1f ms for the locks), attempt %d, %d changes drained", c.StallMS, c.LockWaitMS, c.Attempts, c.Drained)
+}

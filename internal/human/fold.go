@@ -1,0 +1,66 @@
+package human
+
+import (
+	"regexp"
+	"strings"
+	"unicode/utf8"
+)
+
+// labelled is a line that begins with a word in a column of its own.
+var labelled = regexp.MustCompile(`^ *[A-Za-z0-9_.:~+-]{1,12}(?: {2,}|: )`)
+
+// Fold breaks lines that are wider than a terminal between words, and continues
+// them under where their text began. Width 0: nothing is broken. Words that are
+// wider stay whole: commands and names are copied from what is shown.
+func Fold(text string, width int) string {
+	if width <= 0 {
+		return text
+	}
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		lines[i] = foldLine(line, width)
+	}
+	return strings.Join(lines, "\n")
+}
+
+func foldLine(line string, width int) string {
+	if utf8.RuneCountInString(line) <= width {
+		return line
+	}
+	hang := len(line) - len(strings.TrimLeft(line, " "))
+	if label := labelled.FindString(line); label != "" && utf8.RuneCountInString(label) <= width/2 {
+		hang = utf8.RuneCountInString(label)
+	}
+	indent := strings.Repeat(" ", min(hang, width/2))
+	var folded []string
+	start, rest := "", line
+	for utf8.RuneCountInString(start+rest) > width {
+		at := breakBefore(rest, width-utf8.RuneCountInString(start), len(rest)-len(strings.TrimLeft(rest, " ")))
+		if at < 0 {
+			break
+		}
+		folded = append(folded, start+strings.TrimRight(rest[:at], " "))
+		start, rest = indent, strings.TrimLeft(rest[at:], " ")
+	}
+	return strings.Join(append(folded, start+rest), "\n")
+}
+
+// breakBefore is the last blank of a text within a width, after so many bytes; else
+// the first one after it. -1: there is none.
+func breakBefore(text string, width, after int) int {
+	end, runes := len(text), 0
+	for i := range text {
+		if runes == width+1 {
+			end = i
+			break
+		}
+		runes++
+	}
+	if at := strings.LastIndexByte(text[:end], ' '); at > after {
+		return at
+	}
+	if at := strings.IndexByte(text[min(after, len(text)):], ' '); at >= 0 && strings.TrimSpace(text[min(after, len(text))+at:]) != "" {
+		return min(after, len(text)) + at
+	}
+	return -1
+}

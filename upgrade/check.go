@@ -1,0 +1,70 @@
+package upgrade
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"github.com/pgumbra/pgumbra/cutover"
+	"github.com/pgumbra/pgumbra/cutover/traffic"
+	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans/planfile"
+	"github.com/pgumbra/pgumbra/plans/planner"
+	"github.com/pgumbra/pgumbra/replay"
+	"github.com/pgumbra/pgumbra/upgrade/lease"
+)
+
+// CheckCutover looks at everything that an attempt at the cutover looks at before it
+// asks for a lock, and names what stands against one now. It leads nothing, beside a
+// leader or without one, takes no lock but a reader's, and changes nothing. Nil: an
+// attempt would be made. What only the attempt itself shows, whether the locks are
+// got in time, it cannot know. [ErrWrongPhase] before following and after the swap.
+func CheckCutover(ctx context.Context, file *planfile.File, log *slog.Logger) ([]cutover.Blocker, error) {
+	conn, err := pg.Connect(ctx, file.Production.DSN, pg.Options{Component: "cutover"})
+	if err != nil {
+		return nil, fmt.Errorf("production: %w", err)
+	}
+	run, err := control.Find(ctx, conn, file.Name)
+	if err == nil && run.Phase != control.Following && run.Phase != control.Cutover {
+		err = fmt.Errorf("%w: %s: there is a cutover to check while a run follows", ErrWrongPhase, run.Phase)
+	}
+	var leads pg.Backends
+	if err == nil {
+		leads, err = control.LeaderSessions(ctx, conn, run)
+	}
+	_ = conn.Close(ctx)
+	if err != nil {
+		return nil, err
+	}
+	run.Plan.Settings = run.Plan.Settings.Renewed(file.Settings)
+	sides, err := look(ctx, file, run)
+	if err != nil {
+		return nil, err
+	}
+	defer sides.Close()
+	w := &worker{file: file, run: run, sides: sides, log: log, lead: &lease.Lease{}, replayer: &replay.Replayer{Sides: sides, Run: run, Log: log}}
+	if w.traffic, err = traffic.Open(file, log); err != nil {
+		return nil, err
+	}
+	return w.check(ctx, leads)
+}
+
+// check asks in the order in which cutOver does.
+func (w *worker) check(ctx context.Context, leads pg.Backends) (against []cutover.Blocker, err error) {
+	if w.structure.signature, err = w.schemasSignature(ctx, w.sides.Production); err != nil {
+		return nil, err
+	}
+	if w.structure.changes, err = planner.Drift(ctx, w.file.Production.DSN, w.run.Plan); err != nil {
+		return nil, err
+	}
+	c := w.newCutover()
+	c.Own = func() pg.Backends { return leads }
+	if against, err = c.Check(ctx); err != nil {
+		return nil, err
+	}
+	if w.trials.last, err = readTrial(ctx, w.sides.Production, w.run); err != nil {
+		return nil, err
+	}
+	return append(against, w.againstTrial()...), nil
+}

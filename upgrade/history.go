@@ -1,0 +1,129 @@
+package upgrade
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans/planfile"
+)
+
+// History is all runs of a production database, the newest first.
+type History struct {
+	Runs []PastRun `json:"runs"`
+}
+
+// PastRun is a run as its record says, over or not.
+type PastRun struct {
+	Run              string           `json:"run"`
+	Phase            control.Phase    `json:"phase"`
+	FromVersion      *int64           `json:"from_version"`
+	ToVersion        *int64           `json:"to_version"`
+	StartedAt        time.Time        `json:"started_at"`
+	EndedAt          *time.Time       `json:"ended_at"`
+	ReadyAfter       *float64         `json:"ready_after_seconds"` // from its start until a cutover could be tried first
+	Rows             int64            `json:"rows"`                // as the dry run counted them
+	Bytes            int64            `json:"bytes"`
+	EstimatedSeconds float64          `json:"estimated_seconds"` // of copy and indexes, by the dry run
+	Phases           []PhaseTime      `json:"phases"`
+	Cutover          *Outcome         `json:"cutover"` // null: none
+	Failure          string           `json:"failure"` // why it stopped; empty: it did not
+	Samples          []control.Sample `json:"samples,omitempty"`
+
+	id int64
+}
+
+// PhaseTime is how long a run was in a phase.
+type PhaseTime struct {
+	Phase   control.Phase `json:"phase"`
+	At      time.Time     `json:"at"`
+	Seconds *float64      `json:"seconds"` // null: it is in it
+}
+
+// Outcome of the attempt at the cutover that succeeded.
+type Outcome struct {
+	At         time.Time `json:"at"`
+	Attempts   int       `json:"attempts"`
+	LockWaitMS float64   `json:"lock_wait_ms"`
+	Drained    int64     `json:"drained"` // changes replayed behind the fence
+	StallMS    float64   `json:"stall_ms"`
+	HeldMS     float64   `json:"held_ms,omitempty"` // for how long a pool's clients were held
+	// Migrations that ran behind the fence, and the foreign keys that were left to
+	// validate.
+	Migrations  json.RawMessage `json:"migrations,omitempty"`
+	Unvalidated json.RawMessage `json:"unvalidated,omitempty"`
+	Guard       string          `json:"guard,omitempty"`
+}
+
+// ReadHistory reads the record of all runs. It needs no leadership and changes
+// nothing.
+func ReadHistory(ctx context.Context, file *planfile.File) (History, error) {
+	h := History{Runs: []PastRun{}}
+	conn, err := pg.Connect(ctx, file.Production.DSN, pg.Options{Component: "status"})
+	if err != nil {
+		return h, fmt.Errorf("production: %w", err)
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	past, err := control.History(ctx, conn)
+	if err != nil {
+		return h, err
+	}
+	for _, p := range past {
+		run, err := pastRun(ctx, conn, p)
+		if err != nil {
+			return h, err
+		}
+		h.Runs = append(h.Runs, run)
+	}
+	return h, nil
+}
+
+func pastRun(ctx context.Context, db pg.Querier, p control.Past) (PastRun, error) {
+	r := PastRun{Run: p.Name, Phase: p.Phase, FromVersion: p.FromVersion, ToVersion: p.ToVersion, StartedAt: p.CreatedAt, EndedAt: p.EndedAt,
+		Rows: p.Rows, Bytes: p.Bytes, EstimatedSeconds: p.EstimatedSeconds, Failure: p.Failure, Phases: []PhaseTime{}, id: p.ID}
+	if p.ReadyAt != nil {
+		after := p.ReadyAt.Sub(p.CreatedAt).Seconds()
+		r.ReadyAfter = &after
+	}
+	if len(p.Cutover) > 0 {
+		r.Cutover = new(Outcome)
+		if err := json.Unmarshal(p.Cutover, r.Cutover); err != nil {
+			return r, fmt.Errorf("read the outcome of run %s: %w", p.Name, err)
+		}
+	}
+	entries, err := control.Entries(ctx, db, p.ID)
+	for i, e := range entries {
+		t := PhaseTime{Phase: e.Phase, At: e.At}
+		if i+1 < len(entries) {
+			seconds := entries[i+1].At.Sub(e.At).Seconds()
+			t.Seconds = &seconds
+		}
+		r.Phases = append(r.Phases, t)
+	}
+	return r, err
+}
+
+// ReadPast reads the record of the newest run of the plan file's name, with its
+// samples. [control.ErrNoRun] if there is none.
+func ReadPast(ctx context.Context, file *planfile.File) (PastRun, error) {
+	h, err := ReadHistory(ctx, file)
+	if err != nil {
+		return PastRun{}, err
+	}
+	for _, r := range h.Runs {
+		if r.Run != file.Name {
+			continue
+		}
+		conn, err := pg.Connect(ctx, file.Production.DSN, pg.Options{Component: "status"})
+		if err != nil {
+			return r, fmt.Errorf("production: %w", err)
+		}
+		defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+		r.Samples, err = control.Samples(ctx, conn, r.id)
+		return r, err
+	}
+	return PastRun{}, fmt.Errorf("%w: %s", control.ErrNoRun, file.Name)
+}

@@ -1,0 +1,47 @@
+package upgrade
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans/planfile"
+)
+
+// Pausing says whether the copy is to pause or to go on.
+type Pausing int
+
+// The wishes of [Pause].
+const (
+	PauseCopy Pausing = iota
+	ResumeCopy
+)
+
+// Pause asks the copy of a run to pause after the chunks that are under way, or to
+// go on: the process that leads, now or later, sees it within a second. Capture
+// goes on meanwhile, so that the journals grow. Following is never paused: it would
+// only grow what has to be replayed.
+func Pause(ctx context.Context, file *planfile.File, wish Pausing) error {
+	conn, err := pg.Connect(ctx, file.Production.DSN, pg.Options{Component: "status"})
+	if err != nil {
+		return fmt.Errorf("production: %w", err)
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	run, err := control.Find(ctx, conn, file.Name)
+	if err != nil {
+		return err
+	}
+	if run.Phase.Over() || run.Phase.Swapped() {
+		return fmt.Errorf("%w: %s: the copy is over", ErrWrongPhase, run.Phase)
+	}
+	if err := control.Migrate(ctx, file.Production.DSN); err != nil {
+		return err
+	}
+	if wish == ResumeCopy {
+		return control.SetPaused(ctx, conn, run, nil)
+	}
+	now := time.Now()
+	return control.SetPaused(ctx, conn, run, &now)
+}
