@@ -108,6 +108,16 @@ func (l locker) hurry(ctx context.Context, tx pgx.Tx, tables []pg.Name, slow int
 	return err
 }
 
+// lockText locks each of the tables alone: on a partitioned one or a parent the
+// lock would descend.
+func lockText(tables []pg.Name, mode lockMode) string {
+	quoted := make([]string, len(tables))
+	for i, t := range tables {
+		quoted[i] = "ONLY " + t.Quoted()
+	}
+	return "LOCK TABLE " + strings.Join(quoted, ", ") + " IN " + string(mode) + " MODE"
+}
+
 // lock takes all tables' locks by one statement, so that statement_timeout is
 // their total budget (lock_timeout counts for each). lock_timeout is for what
 // else the transaction may wait for: catalogs, journals.
@@ -119,14 +129,10 @@ func (l locker) lock(ctx context.Context, tx pgx.Tx, mode lockMode, tables []pg.
 	if err != nil || len(tables) == 0 {
 		return err
 	}
-	quoted := make([]string, len(tables))
-	for i, t := range tables {
-		quoted[i] = "ONLY " + t.Quoted()
-	}
 	if _, err := tx.Exec(ctx, "SET LOCAL statement_timeout = "+fmt.Sprint(l.wait.Milliseconds())); err != nil {
 		return err
 	}
-	if _, err := tx.Exec(ctx, "LOCK TABLE "+strings.Join(quoted, ", ")+" IN "+string(mode)+" MODE"); err != nil {
+	if _, err := tx.Exec(ctx, lockText(tables, mode)); err != nil {
 		return fmt.Errorf("lock %s: %w", names(tables), err)
 	}
 	_, err = tx.Exec(ctx, "SET LOCAL statement_timeout = 0")

@@ -158,19 +158,24 @@ func (in *installer) keeps(ctx context.Context, src *plans.Source) (bool, error)
 // the record comes with the triggers, so nothing was ever written to it.
 func (in *installer) prepare(ctx context.Context, t *target) error {
 	t.sequenced = false // it is made anew
-	script := t.functionsScript(t.Tables()[0])
-	if !t.frozen {
-		journal, err := t.journalScript()
-		if err != nil {
-			return err
-		}
-		script = dropJournalScript(t.base()) + journal + script
+	script, err := t.preparingScript()
+	if err != nil {
+		return err
 	}
-	script += t.partitionsScript()
 	return in.tx(ctx, func(tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, script)
 		return err
 	})
+}
+
+// preparingScript makes a journal where none is, and the functions.
+func (t *target) preparingScript() (string, error) {
+	script := t.functionsScript(t.Tables()[0]) + t.partitionsScript()
+	if t.frozen {
+		return script, nil
+	}
+	journal, err := t.journalScript()
+	return dropJournalScript(t.base()) + journal + script, err
 }
 
 // membersAtOnce bounds for how long writers of a partition wait while triggers

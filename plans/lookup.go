@@ -147,3 +147,14 @@ func (p *Plan) RestsOnShadow() conditions.Scope {
 	}
 	return s
 }
+
+// ShadowRelations are the shadow's tables, members of partition trees too.
+func (p *Plan) ShadowRelations() []pg.Name {
+	var names []pg.Name
+	for _, e := range p.Entries {
+		if e.Tag == "TABLE" {
+			names = append(names, e.Name)
+		}
+	}
+	return names
+}

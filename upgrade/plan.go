@@ -20,7 +20,10 @@ import (
 func Plan(ctx context.Context, file *planfile.File, log *slog.Logger) (*plans.Plan, error) {
 	plan, err := planner.Make(ctx, file, log)
 	if err != nil {
-		return plan, err
+		return nil, err
+	}
+	if err := describe(ctx, file.Production.DSN, plan); err != nil {
+		return nil, err
 	}
 	if plan.Estimates.Measured, err = measured(ctx, file); err != nil {
 		log.Debug("what earlier runs took is not known", "error", err)

@@ -15,23 +15,25 @@ import (
 // The words of a step's lock where production's tables are not locked, or only
 // as a SELECT locks them.
 const (
-	noLock       = "none"
-	accessShare  = "ACCESS SHARE"
-	likeSelect   = "nobody but ALTER TABLE, VACUUM FULL and the like, as for a SELECT"
-	nobody       = "nobody"
-	shadowOnly   = "nobody: the shadow's tables have no other users"
-	runID        = "<run>" // stands for the number that a run gets when it begins
-	capturePause = "200 ms an attempt, one total for all locks of a table, repeated for up to 15 minutes"
+	noLock      = "none"
+	accessShare = "ACCESS SHARE"
+	likeSelect  = "nobody but ALTER TABLE, VACUUM FULL and the like, as for a SELECT"
+	nobody      = "nobody"
+	shadowOnly  = "nobody: the shadow's tables have no other users"
+	runID       = "<run>" // stands for the number that a run gets when it begins
 )
 
-// steps is everything a run does, in order, with its statements. Numbers that
+// GuardTitle is of the step to which the cutover adds what it tells itself.
+const GuardTitle = "Guard the new tables against statements with an older snapshot; record changes for the way back; close the old tables"
+
+// steps is what a run does besides capturing, in order, with its statements. Numbers that
 // only a run knows (its own, snapshots, page ranges) appear in angle brackets.
 func steps(p *plans.Plan) []plans.Step {
 	building, cutover, watching := buildingSteps, cutoverSteps, watchingSteps
 	if p.Elsewhere {
 		building, cutover, watching = buildingApart, cutoverApart, watchingApart
 	}
-	all := slices.Concat(building(p), capturingSteps(p), copyingSteps(p), followingSteps(p), cutover(p), watching(p))
+	all := slices.Concat(building(p), copyingSteps(p), followingSteps(p), cutover(p), watching(p))
 	return slices.DeleteFunc(all, func(s plans.Step) bool { return len(s.SQL) == 0 })
 }
 
@@ -44,27 +46,6 @@ func buildingSteps(p *plans.Plan) []plans.Step {
 		{Phase: "building", Title: "Put in the rows that the migrations inserted into new tables", Lock: noLock, Waits: shadowOnly,
 			SQL: putInSQL(p)},
 		closeStep(p),
-	}
-}
-
-func capturingSteps(p *plans.Plan) []plans.Step {
-	var journals, triggers, freezes []string
-	for i := range p.Sources {
-		s := &p.Sources[i]
-		if s.Frozen {
-			freezes = append(freezes, lockSQL(s), freezeSQL(s))
-			continue
-		}
-		journals = append(journals, journalSQL(s)...)
-		triggers = append(append(triggers, lockSQL(s)), triggerSQL(s)...)
-	}
-	return []plans.Step{
-		{Phase: "capturing", Title: "Make a journal for each captured table", Lock: noLock, Waits: nobody, SQL: journals},
-		{Phase: "capturing", Title: "Make the triggers that record changes, a transaction for each table or partition tree",
-			Lock: "SHARE ROW EXCLUSIVE", SQL: triggers,
-			Waits: "we wait for transactions that wrote the table, and writers wait for us: " + capturePause},
-		{Phase: "capturing", Title: "Refuse writes to the frozen tables until the run is over", Lock: "SHARE ROW EXCLUSIVE", SQL: freezes,
-			Waits: "we wait for transactions that wrote the table, and writers wait for us: " + capturePause},
 	}
 }
 
@@ -126,7 +107,7 @@ func cutoverSteps(p *plans.Plan) []plans.Step {
 			SQL: swapEntrySQL(p)},
 		{Phase: "cutover", Title: "Open the shadow", Lock: mode, Waits: held, SQL: openSQL(p)},
 		behindStep(p, mode, held),
-		{Phase: "cutover", Title: "Guard the new tables against statements with an older snapshot; record changes for the way back; close the old tables",
+		{Phase: "cutover", Title: GuardTitle,
 			Lock: mode, Waits: held, SQL: guardSQL(p)},
 		{Phase: "cutover", Title: "Swap the names and commit", Lock: swapLock(p, mode), Waits: held, SQL: swapSQL(p)},
 	}
@@ -170,7 +151,7 @@ func swapLock(p *plans.Plan, mode string) string {
 
 func watchingSteps(p *plans.Plan) []plans.Step {
 	guards := dropGateSQL(p)
-	for _, n := range shadowRelations(p) {
+	for _, n := range p.ShadowRelations() {
 		guards = append(guards, "DROP TRIGGER pgumbra_guard ON "+p.Final(n).Quoted())
 	}
 	for i := range p.Sources {
@@ -186,17 +167,6 @@ func watchingSteps(p *plans.Plan) []plans.Step {
 		{Phase: "finished", Title: "End the watch; finish --drop-old drops the old side too", Lock: noLock,
 			Waits: "nobody: the old side has no users", SQL: dropSQL(p)},
 	}
-}
-
-// shadowRelations are the shadow's tables, members of partition trees too.
-func shadowRelations(p *plans.Plan) []pg.Name {
-	var names []pg.Name
-	for _, e := range p.Entries {
-		if e.Tag == "TABLE" {
-			names = append(names, e.Name)
-		}
-	}
-	return names
 }
 
 func entrySQL(p *plans.Plan, stage plans.Stage) []string {

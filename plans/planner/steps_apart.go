@@ -78,7 +78,7 @@ func preparedSQL(p *plans.Plan) []string {
 // readySQL is what stands before the first client waits.
 func readySQL(p *plans.Plan) []string {
 	all := []string{"CREATE OR REPLACE FUNCTION pgumbra.fence_" + runID + "() … -- in production"}
-	for _, n := range shadowRelations(p) {
+	for _, n := range p.ShadowRelations() {
 		if p.Reversible() {
 			all = append(all, "CREATE TRIGGER … ON "+n.Quoted()+" -- those of the reverse capture, silent until the swap")
 		}

@@ -8,10 +8,6 @@ import (
 	"github.com/pgumbra/pgumbra/plans"
 )
 
-func lastOf(s *plans.Source, what string) string {
-	return fmt.Sprintf("pgumbra.forward_%s_%d_%s()", runID, s.N, what)
-}
-
 func onlyMembers(s *plans.Source) string {
 	names := make([]string, len(s.Members))
 	for i, m := range s.Members {
@@ -21,101 +17,6 @@ func onlyMembers(s *plans.Source) string {
 		return "ONLY " + s.Name.Quoted()
 	}
 	return strings.Join(names, ", ")
-}
-
-func lockSQL(s *plans.Source) string {
-	return "LOCK TABLE " + onlyMembers(s) + " IN SHARE ROW EXCLUSIVE MODE"
-}
-
-func freezeSQL(s *plans.Source) string {
-	return fmt.Sprintf(`CREATE TRIGGER "!pgumbra_%s_freeze" BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON %s FOR EACH STATEMENT EXECUTE FUNCTION %s`,
-		runID, s.Name.Quoted(), lastOf(s, "freeze"))
-}
-
-// journalSQL are the two tables between which a journal alternates.
-func journalSQL(s *plans.Source) []string {
-	columns := []string{"seq pg_lsn DEFAULT pg_current_wal_insert_lsn()", "xid xid8 DEFAULT pg_current_xact_id()", `op "char"`, "member oid"}
-	for i, k := range s.Key {
-		columns = append(columns, fmt.Sprintf("k_%d %s", i, k.Type))
-	}
-	for i, name := range s.Tracked {
-		columns = append(columns, fmt.Sprintf("t_%d %s", i, columnType(s, name)))
-	}
-	if s.Record != plans.RecordKey {
-		columns = append(columns, "img "+s.Name.Quoted())
-	}
-	var all []string
-	for _, half := range []string{"a", "b"} {
-		name := fmt.Sprintf("journal_%s_%d_%s", runID, s.N, half)
-		all = append(all, fmt.Sprintf("CREATE TABLE pgumbra.%s (%s)", name, strings.Join(columns, ", ")))
-	}
-	return all
-}
-
-func columnType(s *plans.Source, column string) string {
-	for _, c := range s.Columns {
-		if c.Name == column {
-			return c.Type
-		}
-	}
-	return "text"
-}
-
-// triggerSQL are the triggers of one table. Each member of a partition tree
-// has its own, since a statement fires those of the table it names only.
-func triggerSQL(s *plans.Source) []string {
-	const referencing = " FOR EACH STATEMENT"
-	update := "REFERENCING NEW TABLE AS pgumbra_new" + referencing
-	if s.Record == plans.RecordImage || len(s.Tracked) > 0 {
-		update = "REFERENCING OLD TABLE AS pgumbra_old NEW TABLE AS pgumbra_new" + referencing
-	}
-	all := []string{
-		trigger(s, "insert", "AFTER INSERT", "REFERENCING NEW TABLE AS pgumbra_new"+referencing, "insert"),
-		trigger(s, "update", "AFTER UPDATE", update, "update"),
-		trigger(s, "delete", "AFTER DELETE", "REFERENCING OLD TABLE AS pgumbra_old"+referencing, "delete"),
-		trigger(s, "truncate", "AFTER TRUNCATE", "FOR EACH STATEMENT", "truncate"),
-	}
-	if len(s.Key) > 0 {
-		all = append(all, trigger(s, "key", "AFTER UPDATE", "FOR EACH ROW WHEN ("+keyChanged(s)+")", "gone"))
-	}
-	if n := len(s.Members); n > 1 {
-		all = append(all, fmt.Sprintf("-- and likewise on each of the %d other members of the partition tree", n-1))
-	}
-	return all
-}
-
-func trigger(s *plans.Source, name, when, how, function string) string {
-	return fmt.Sprintf(`CREATE TRIGGER "!pgumbra_%s_%s" %s ON %s %s EXECUTE FUNCTION %s`,
-		runID, name, when, s.Name.Quoted(), how, lastOf(s, function))
-}
-
-// keyChanged compares what may be spelt in several ways (1.0 and 1.00, texts of
-// a collation) as images. Capture, which knows the collations, does so for fewer
-// columns.
-func keyChanged(s *plans.Source) string {
-	var conditions, spelt []string
-	for _, k := range s.Key {
-		name := pg.Ident(k.Name)
-		if exact(k.Type) {
-			conditions = append(conditions, fmt.Sprintf("(OLD.%s OPERATOR(pg_catalog.=) NEW.%[1]s) IS NOT TRUE", name))
-		} else {
-			spelt = append(spelt, name)
-		}
-	}
-	if len(spelt) > 0 {
-		row := func(of string) string { return "ROW(" + of + strings.Join(spelt, ", "+of) + ")" }
-		conditions = append(conditions, "record_image_ne("+row("OLD.")+", "+row("NEW.")+")")
-	}
-	return strings.Join(conditions, " OR ")
-}
-
-// exact reports whether equal values of a type are the same bytes.
-func exact(sqlType string) bool {
-	switch sqlType {
-	case "smallint", "integer", "bigint", "oid", "boolean", "uuid", "date", "bytea", "timestamp without time zone", "timestamp with time zone":
-		return true
-	}
-	return false
 }
 
 // copySQL is the statement that fills a shadow table; <from> and <to> are the
@@ -278,10 +179,6 @@ func sequenceSQL(p *plans.Plan) []string {
 
 func guardSQL(p *plans.Plan) []string {
 	var all []string
-	for _, n := range shadowRelations(p) {
-		all = append(all, fmt.Sprintf("CREATE TRIGGER pgumbra_guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON %s FOR EACH STATEMENT EXECUTE FUNCTION pgumbra.guard_%s('<xid of the drain>')",
-			n.Quoted(), runID))
-	}
 	if p.Reversible() {
 		all = append(all, "SELECT … -- looks that the triggers of the reverse capture, made before the fence, are on the new tables")
 	}

@@ -1,0 +1,191 @@
+package upgrade_test
+
+import (
+	"context"
+	"encoding/csv"
+	"io"
+	"log/slog"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pgumbra/pgumbra/cutover"
+	"github.com/pgumbra/pgumbra/plans/syntax"
+	"github.com/pgumbra/pgumbra/testcontainers"
+	"github.com/pgumbra/pgumbra/upgrade"
+)
+
+// toldHistory has one of everything that makes a run send statements of its own.
+var toldHistory = history{
+	structure: `CREATE SCHEMA shop; SET search_path = shop;
+		CREATE TYPE state AS ENUM ('new', 'paid');
+		CREATE TABLE customer (id serial PRIMARY KEY, name text NOT NULL, mail text UNIQUE);
+		CREATE SEQUENCE free;
+		CREATE TABLE orders (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, customer int NOT NULL REFERENCES customer, total numeric(10,2), state state NOT NULL DEFAULT 'new');
+		CREATE INDEX orders_customer ON orders (customer);
+		CREATE STATISTICS orders_stat (dependencies) ON customer, total FROM orders;
+		CREATE TABLE part (region text, id int, v int, PRIMARY KEY (region, id)) PARTITION BY LIST (region);
+		CREATE TABLE part_eu PARTITION OF part FOR VALUES IN ('eu'); CREATE TABLE part_us PARTITION OF part FOR VALUES IN ('us');
+		CREATE TABLE log (line text); CREATE TABLE tariff (code text PRIMARY KEY, rate int);
+		CREATE TABLE thing (id int PRIMARY KEY, v int); CREATE TABLE car (PRIMARY KEY (id)) INHERITS (thing);
+		CREATE FUNCTION stamp() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+		CREATE TRIGGER stamp BEFORE UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION stamp();
+		CREATE RULE quiet AS ON DELETE TO tariff DO ALSO NOTHING;
+		CREATE MATERIALIZED VIEW totals AS SELECT customer, sum(total) FROM orders GROUP BY 1;
+		CREATE VIEW paid AS SELECT * FROM orders WHERE state = 'paid';
+		CREATE SCHEMA outside; CREATE TABLE outside.country (code text PRIMARY KEY);
+		INSERT INTO customer (name, mail) SELECT 'n' || g, g || '@x' FROM generate_series(1, 50) g;
+		INSERT INTO orders (customer, total) SELECT 1 + g % 50, g FROM generate_series(1, 500) g;
+		INSERT INTO part SELECT CASE g % 2 WHEN 0 THEN 'eu' ELSE 'us' END, g, g FROM generate_series(1, 100) g;
+		INSERT INTO log SELECT 'l' || g FROM generate_series(1, 20) g; INSERT INTO car VALUES (1, 1); INSERT INTO tariff VALUES ('a', 1);
+		REFRESH MATERIALIZED VIEW totals; RESET search_path;`,
+	migrations: []string{`ALTER TABLE shop.orders ADD COLUMN cents bigint; UPDATE shop.orders SET cents = total * 100;
+		ALTER TABLE shop.part ALTER COLUMN v TYPE bigint;
+		CREATE TABLE shop.kind (id int PRIMARY KEY, name text); INSERT INTO shop.kind VALUES (1, 'one');
+		ALTER TABLE shop.orders ADD CONSTRAINT positive CHECK (total > 0);
+		ALTER TABLE shop.tariff ADD FOREIGN KEY (code) REFERENCES outside.country NOT VALID`},
+	planFile: "tables: {shop.tariff: {freeze: true}}\n",
+}
+
+// TestDryRunTellsWhatRuns records every statement that a run in one database sends,
+// from its first to finish, and looks for each that makes, changes or locks
+// something in the steps that plan shows.
+func TestDryRunTellsWhatRuns(t *testing.T) {
+	t.Parallel()
+	ctx := limited(t, 3*time.Minute)
+	server, err := testcontainers.Start(ctx, testcontainers.Options{Settings: map[string]string{
+		"logging_collector": "on", "log_destination": "csvlog", "log_filename": "told", "log_statement": "all", "log_rotation_size": "0"}})
+	must(t, err)
+	t.Cleanup(func() { _ = server.Stop(context.Background()) })
+	h := toldHistory
+	h.server = server
+	w := build(t, h)
+	plan, err := upgrade.Plan(ctx, w.file(), slog.New(slog.DiscardHandler))
+	must(t, err)
+	w.run(ctx, upgrade.Options{Cutover: true})
+	must(t, upgrade.Finish(ctx, w.file(), cutover.DropOld, upgrade.Purge, w.log))
+
+	told := map[string]bool{}
+	for _, s := range plan.Steps {
+		for _, text := range s.SQL {
+			for _, act := range actsOf(t, text) {
+				told[act] = true
+			}
+		}
+	}
+	seen := map[string]string{}
+	for _, text := range recorded(t, server) {
+		for _, act := range actsOf(t, text) {
+			if seen[act] == "" {
+				seen[act] = text
+			}
+		}
+	}
+	for act, text := range seen {
+		if !told[act] && !inOutline.MatchString(act) {
+			t.Errorf("nobody told of %s, by\n%.300s", act, text)
+		}
+	}
+	if len(seen) < 300 || len(told) < 100 {
+		t.Errorf("%d acts were recorded, %d told", len(seen), len(told))
+	}
+}
+
+// inOutline are acts that the steps tell of in words, not by their statements yet.
+var inOutline = regexp.MustCompile(strings.Join([]string{
+	`reverse_<run>`,                                           // the capture of the way back, made of the shadow's tables as they are by then
+	`!pgumbra_<run>_\w+ pgumbra_up_shop\.`,                    // its triggers
+	`pgumbra_up_shop\.\w+ ENABLE ALWAYS`,                      // likewise
+	`pgumbra_up_shop\.\w+ DISABLE TRIGGER`,                    // and that they end
+	`^DROP `,                                                  // what finish takes away again
+	`^LOCK (pgumbra_up_\w+|shop)\.\w+ IN `,                    // of the shadow, of the old side, and of one table at a time after the swap: told as the step's lock
+	`fence_<run>|pgumbra_fence`,                               // what refuses writes to the old side
+	`^setval|^ALTER SEQUENCE .* (NO CYCLE|OWNED BY|OWNER TO)`, // sequences, whose numbers only the moment knows
+	`ours_<run>`,                                              // who is the run
+	`^(ANALYZE|VACUUM)`,
+	`^DO$`,
+	` run_one_live$`, // the control schema's
+	`^(COMMENT ON|GRANT|REVOKE) `,
+}, "|"))
+
+// recorded is what sessions of the run have sent, as the server's log has it.
+func recorded(t *testing.T, server *testcontainers.Server) []string {
+	t.Helper()
+	var text string
+	must(t, one(server.DSN("postgres"), `SELECT pg_read_file('log/told.csv')`, &text))
+	lines := csv.NewReader(strings.NewReader(text))
+	lines.FieldsPerRecord = -1
+	var all []string
+	for {
+		line, err := lines.Read()
+		if err == io.EOF {
+			return all
+		}
+		must(t, err)
+		app, message := line[22], line[13]
+		if !strings.HasPrefix(app, "pgumbra") || strings.HasPrefix(app, "pgumbra/plan") || strings.HasPrefix(app, "pgumbra/scratch") || strings.HasPrefix(app, "pgumbra/validate") || line[2] != "postgres" {
+			continue
+		}
+		if sql := regexp.MustCompile(`(?s)^(?:statement|execute [^:]*): (.*)$`).FindStringSubmatch(message); sql != nil {
+			all = append(all, sql[1])
+		}
+	}
+}
+
+// Numbers that only a run knows: its own.
+var runNumber = regexp.MustCompile(`(pgumbra_|journal_|forward_|reverse_|gate_|guard_|fence_|freeze_|ours_|limit_|valve_|limited_|fingerprint_|read_guard_|place_)(\d+|<run>)`)
+
+var (
+	spaces = regexp.MustCompile(`\s+`)
+	object = `((?:[^ (,;.]+\.)?[^ (,;.]+)`
+	// What is done, by the beginning of the statement, and to what.
+	acts = []*regexp.Regexp{
+		regexp.MustCompile(`^(CREATE) (?:OR REPLACE |CONSTRAINT )*(TRIGGER) ` + object + ` .*? ON ` + object),
+		regexp.MustCompile(`^(DROP) (TRIGGER) (?:IF EXISTS )?` + object + ` ON ` + object),
+		regexp.MustCompile(`^(CREATE|DROP) (?:OR REPLACE |UNIQUE |UNLOGGED )*(TABLE|INDEX|VIEW|FUNCTION|STATISTICS|SEQUENCE|SCHEMA|TYPE|MATERIALIZED VIEW|RULE|EVENT TRIGGER|POLICY|EXTENSION) (?:IF NOT EXISTS |IF EXISTS )?` + object),
+		regexp.MustCompile(`^(ALTER) (TABLE|INDEX|VIEW|FUNCTION|SEQUENCE|SCHEMA|TYPE|MATERIALIZED VIEW|EVENT TRIGGER|EXTENSION) (?:ONLY |IF EXISTS )*` + object + ` (\w+ \w+)`),
+		regexp.MustCompile(`^(COMMENT ON) (TABLE|VIEW|FUNCTION|SCHEMA|MATERIALIZED VIEW|SEQUENCE) ` + object),
+		regexp.MustCompile(`^(REFRESH MATERIALIZED VIEW|VACUUM \(ANALYZE\)|ANALYZE|TRUNCATE|COPY) (?:ONLY )?` + object),
+		regexp.MustCompile(`(?:^|[ (])(INSERT INTO|DELETE FROM|UPDATE) (?:ONLY )?` + object),
+		regexp.MustCompile(`^(GRANT|REVOKE) .*? (ON .*?) (?:TO|FROM)`),
+		regexp.MustCompile(`^SELECT (?:pg_catalog\.)?(setval)\('?([^',]*)`),
+		regexp.MustCompile(`^(DO)\b`),
+	}
+	locked = regexp.MustCompile(`^LOCK TABLE (.*) IN ([A-Z ]+) MODE`)
+)
+
+// actsOf are the acts of a text: of each of its statements that makes, changes or
+// locks something besides rows of the control schema, what it does to what.
+func actsOf(t *testing.T, text string) (all []string) {
+	t.Helper()
+	statements, _, err := syntax.Script("told.sql", text)
+	must(t, err)
+	for _, s := range statements {
+		sql := strings.ReplaceAll(strings.TrimSpace(spaces.ReplaceAllString(s.SQL, " ")), `"`, "")
+		sql = runNumber.ReplaceAllString(sql, "${1}<run>")
+		if l := locked.FindStringSubmatch(sql); l != nil {
+			if l[2] == "ACCESS SHARE" {
+				continue
+			}
+			for _, name := range strings.Split(l[1], ", ") {
+				all = append(all, "LOCK "+strings.TrimPrefix(name, "ONLY ")+" IN "+l[2])
+			}
+			continue
+		}
+		for _, a := range acts {
+			if found := a.FindStringSubmatch(sql); found != nil {
+				all = append(all, strings.Join(found[1:], " "))
+				break
+			}
+		}
+	}
+	return slices.DeleteFunc(all, ofControl)
+}
+
+// ofControl: rows and columns of the control schema's tables, of which the dry run
+// tells once that they are made. Objects that a run makes there have its number.
+func ofControl(act string) bool {
+	return strings.Contains(act, " pgumbra.") && !strings.Contains(act, "<run>")
+}
