@@ -151,9 +151,7 @@ func (r *rehearsal) judge() {
 		r.judgeStall()
 		r.judgeSlowdown()
 	}
-	if r.o.Gates.RequireRollback {
-		r.gate("require-rollback", false, "no way back was rehearsed: a rehearsal ends with the cutover, as yet", "")
-	}
+	r.judgeRollback()
 	r.result.Passed = !slices.ContainsFunc(r.result.Gates, func(g Gate) bool { return !g.Passed })
 }
 
