@@ -51,6 +51,8 @@ func (r *rehearsal) failed(err error) *Gate {
 		return &Gate{Name: "run", Message: oneCause(err), Fix: "correct the migration, or say by tables.<table>.generate what rows production has"}
 	case errors.Is(err, upgrade.ErrNotNow), errors.As(err, &waiting):
 		return &Gate{Name: "cutover", Message: oneCause(err), Fix: "what stands in the way here stands in production's way too"}
+	case errors.Is(err, errUndone):
+		return &Gate{Name: "cutover", Message: err.Error(), Fix: "this must not be: keep the output, and report it"}
 	case errors.Is(err, upgrade.ErrStopped), pg.State(err) != "" && r.plan != nil:
 		return &Gate{Name: "run", Message: oneCause(err)}
 	}

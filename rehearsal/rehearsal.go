@@ -268,7 +268,22 @@ func (r *rehearsal) throughCutover(ctx context.Context) (err error) {
 	if err := upgrade.Cutover(ctx, r.file, upgrade.Options{Log: r.o.Log}); err != nil {
 		return err
 	}
-	return wait(ctx, after)
+	if err := wait(ctx, after); err != nil {
+		return err
+	}
+	return r.stillThere(ctx)
+}
+
+// errUndone: a cutover must last until somebody goes back.
+var errUndone = errors.New("the cutover was undone, and nobody had asked for it")
+
+// stillThere makes sure that clients are led to the new side yet.
+func (r *rehearsal) stillThere(ctx context.Context) error {
+	s, err := upgrade.ReadStatus(ctx, r.file)
+	if err == nil && (s.Phase == nil || !s.Phase.Swapped()) {
+		err = errUndone
+	}
+	return err
 }
 
 // throughput is how many transactions the clients end in a second.
