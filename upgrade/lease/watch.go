@@ -85,7 +85,8 @@ func (w *Watch) Look(ctx context.Context) (*Lease, Cause, error) {
 		return w.succeed(ctx, other)
 	}
 	w.free = false
-	if other.beat.IsZero() || time.Since(w.moved) < silentFor || w.commits < ownCommits {
+	// One that holds the lock and never had a heartbeat was stopped as it began.
+	if time.Since(w.moved) < silentFor || w.commits < ownCommits {
 		return nil, "", nil
 	}
 	return w.replace(ctx, other)
