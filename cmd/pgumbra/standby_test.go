@@ -82,6 +82,13 @@ func (g *group) enlist(ctx context.Context, more ...string) *process {
 	args := append([]string{"run", "--standby", "--set", "production.dsn=" + g.dsn, "--set", "shadow.dsn=" + g.there}, more...)
 	p := g.start(ctx, args...)
 	g.members = append(g.members, p)
+	g.t.Cleanup(func() {
+		if g.t.Failed() {
+			_ = p.Process.Kill() // it may be over
+			<-p.over
+			g.t.Logf("standby %d:\n%s", p.Process.Pid, &p.err)
+		}
+	})
 	g.wait(ctx, fmt.Sprintf(`SELECT 'x' FROM pgumbra.standby WHERE pid = %d`, p.Process.Pid))
 	return p
 }
