@@ -103,6 +103,7 @@ func TestLoadReadsEveryKey(t *testing.T) {
 			Cutover: plans.CutoverSettings{MaxStall: 2 * time.Second, LockTimeout: 100 * time.Millisecond, Attempts: 5, VerifyWithin: time.Hour, RecycleSessions: "idle"},
 			Watch:   plans.WatchSettings{RequireReverse: true},
 		},
+		Rehearse: RehearseFile{Rows: 1000, Clients: 4},
 		Traffic: TrafficFile{
 			PgBouncer: []PgBouncerFile{{AdminDSN: "host=b1 dbname=pgbouncer", Database: "shop", Config: filepath.Join(base, "etc/pgbouncer.ini"), Target: "host=db2"}},
 			Command:   []string{filepath.Join(base, "switch.sh"), "now"},
