@@ -76,6 +76,11 @@ var cutoverSection = Section{
 			Do:    "COMMIT PREPARED or ROLLBACK PREPARED, as whoever prepared it decides",
 		},
 		{
+			Code: "hook", Level: "blocker",
+			Means: "the command of `hooks.before_cutover` failed",
+			Do:    "the cutover waits until it ends with 0",
+		},
+		{
 			Code: "over-budget", Level: "blocker",
 			Means: "a step took longer than `cutover.max_stall` or `cutover.lock_timeout`. Where nobody was waited for, the swap itself takes that long: it ends the command at the first attempt, and names the part",
 			Do:    "a quieter moment, or larger budgets",
