@@ -165,7 +165,7 @@ func (t *Table) reverse(column string) (Column, bool) {
 // wayBack is a production table as a table of the way back, fed by t.
 func (p *Plan) wayBack(n int, s *Source, t *Table) Table {
 	back := Table{N: n, Shadow: p.Old(s.Name), Final: s.Name, Feed: Copied, Kind: s.Kind, Source: t.N, Production: t.Final,
-		Unlogged: s.Unlogged, Own: t.Where, Columns: []Column{}, Key: []Pair{}, Reverse: []Column{}}
+		Unlogged: s.Unlogged, Own: p.AfterSwap(t.Where, s.Name.Name), Columns: []Column{}, Key: []Pair{}, Reverse: []Column{}}
 	if p.Elsewhere {
 		back.Shadow = s.Name
 	}

@@ -37,6 +37,7 @@ var returning = history{
 		INSERT INTO shop.log SELECT n % 7, 'w' || n % 5 FROM generate_series(1, 100) n;
 		INSERT INTO shop.parts SELECT n, n % 100, n FROM generate_series(1, 200) n;
 		INSERT INTO shop.gone VALUES (1, 'stays');
+		CREATE TABLE shop.notes (id int PRIMARY KEY, v int); INSERT INTO shop.notes VALUES (1, -1), (2, 2), (3, 3);
 		DO $$ BEGIN CREATE ROLE returning_reader; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$;
 		GRANT SELECT ON shop.customers TO returning_reader; GRANT USAGE ON SCHEMA shop TO returning_reader; COMMENT ON TABLE shop.orders IS 'orders';`,
 	migrations: []string{
@@ -45,6 +46,7 @@ var returning = history{
 		`CREATE TYPE shop.status AS ENUM ('new', 'paid');
 		ALTER TABLE shop.orders ALTER COLUMN status DROP DEFAULT, ALTER COLUMN status TYPE shop.status USING status::shop.status, ALTER COLUMN status SET DEFAULT 'new';`,
 		`ALTER TABLE shop.log ADD COLUMN more int; ALTER TABLE shop.parts ADD COLUMN more int DEFAULT 3; DROP TABLE shop.gone; CREATE TABLE shop.added (id int PRIMARY KEY);`,
+		`DELETE FROM shop.notes WHERE v < 0;`,
 	},
 	planFile: "cutover: {max_stall: 3s, lock_timeout: 500ms}\n",
 }
@@ -60,6 +62,7 @@ const writesNew = `
 	DELETE FROM shop.orders WHERE id BETWEEN 200 AND 205;
 	INSERT INTO shop.log (day, what) VALUES (1, 'w1'), (1, 'w1'); DELETE FROM shop.log WHERE day = 2; UPDATE shop.log SET what = 'u' WHERE day = 3;
 	UPDATE shop.parts SET day = 50, v = 'moved' WHERE id = 5; INSERT INTO shop.parts VALUES (900, 9, 'p'); DELETE FROM shop.parts WHERE id = 6; UPDATE shop.parts SET id = 901 WHERE id = 8;
+	UPDATE shop.notes SET v = 20 WHERE id = 2; INSERT INTO shop.notes VALUES (4, 4); DELETE FROM shop.notes WHERE id = 3;
 	INSERT INTO shop.added VALUES (1); REFRESH MATERIALIZED VIEW shop.totals;
 	SELECT nextval('shop.ticket');`
 
@@ -69,7 +72,8 @@ const inOld = `SELECT concat_ws(E'\n',
 	(SELECT string_agg(concat_ws(',', id, customer, total, status, touched), ' ' ORDER BY id) FROM shop.orders),
 	(SELECT string_agg(concat_ws(',', day, what), ' ' ORDER BY day, what) FROM shop.log),
 	(SELECT string_agg(concat_ws(',', tableoid::regclass, id, day, v), ' ' ORDER BY id, day) FROM shop.parts),
-	(SELECT string_agg(concat_ws(',', id, v), ' ' ORDER BY id) FROM shop.gone), (SELECT sum(s) > 1000 FROM shop.totals))`
+	(SELECT string_agg(concat_ws(',', id, v), ' ' ORDER BY id) FROM shop.gone), (SELECT sum(s) > 1000 FROM shop.totals),
+	(SELECT string_agg(concat_ws(',', id, v), ' ' ORDER BY id) FROM shop.notes))`
 
 // asOld is the same of the new structure, but for what it does not know.
 const asOld = `SELECT concat_ws(E'\n',
@@ -77,7 +81,8 @@ const asOld = `SELECT concat_ws(E'\n',
 	(SELECT string_agg(concat_ws(',', id, customer_id, total, status, touched), ' ' ORDER BY id) FROM shop.orders),
 	(SELECT string_agg(concat_ws(',', day, what), ' ' ORDER BY day, what) FROM shop.log),
 	(SELECT string_agg(concat_ws(',', tableoid::regclass, id, day, v), ' ' ORDER BY id, day) FROM shop.parts),
-	'1,stays', (SELECT sum(s) > 1000 FROM shop.totals))`
+	'1,stays', (SELECT sum(s) > 1000 FROM shop.totals),
+	(SELECT '1,-1 ' || string_agg(concat_ws(',', id, v), ' ' ORDER BY id) FROM shop.notes))`
 
 // Rollback through a leader that keeps the old side current: every write is there,
 // and the schemas are what they were before the upgrade, to the letter.
@@ -92,7 +97,7 @@ func TestRollbackBringsEveryWriteBack(t *testing.T) {
 	w.keptCurrent(ctx)
 	verdicts, err := upgrade.Verify(ctx, w.file(), w.log)
 	must(t, err)
-	if len(verdicts) != 4 || !upgrade.AllEqual(verdicts) {
+	if len(verdicts) != 5 || !upgrade.AllEqual(verdicts) {
 		t.Errorf("verify: %+v", verdicts)
 	}
 	exec(t, w.production, "UPDATE shop.orders SET total = 7 WHERE id = 1; INSERT INTO shop.log VALUES (6, 'last', 1)")
