@@ -222,6 +222,9 @@ func (b *worker) roundBack(ctx context.Context) (int64, error) {
 	if errors.Is(err, replay.ErrRecopy) {
 		return 0, fmt.Errorf("%w: %w", ErrClosed, err)
 	}
+	if err != nil {
+		return 0, err // whether a table was tried at all is not known
+	}
 	var sum int64
 	for n := range changes {
 		sum += changes[n]
