@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans/planfile"
@@ -90,7 +92,7 @@ func takeBack(ctx context.Context, file *planfile.File, run *control.Run) {
 
 // waitForLeader asks a leader to swap, once each: one that took over has forgotten
 // what its predecessor was asked. done tells by the phase whether it did.
-func waitForLeader(ctx context.Context, conn pg.Querier, run *control.Run, o Options, what string, done func(control.Phase) (bool, error)) (bool, error) {
+func waitForLeader(ctx context.Context, conn *pgx.Conn, run *control.Run, o Options, what string, done func(control.Phase) (bool, error)) (bool, error) {
 	var asked int64 // the epoch that was asked
 	for {
 		var phase control.Phase
@@ -119,11 +121,11 @@ func waitForLeader(ctx context.Context, conn pg.Querier, run *control.Run, o Opt
 				return false, errors.Join(err, fmt.Errorf("the %s was %w: the window is over; %s", what, ErrNotNow, lastReason(ctx, conn, run)))
 			}
 		case asked != epoch:
-			_, err := conn.Exec(ctx, `UPDATE pgumbra.leader SET cutover_requested = clock_timestamp() WHERE run_id = $1`, run.ID)
-			if err != nil {
+			if noted, err := requestSwap(ctx, conn, run, phase); err != nil {
 				return false, err
+			} else if noted {
+				asked = epoch
 			}
-			asked = epoch
 		}
 		select {
 		case <-ctx.Done():
@@ -144,6 +146,32 @@ func withdraw(ctx context.Context, conn pg.Querier, run *control.Run) (withdrawn
 	}
 	err = conn.QueryRow(ctx, `SELECT phase = 'following' FROM pgumbra.run WHERE id = $1`, run.ID).Scan(&withdrawn)
 	return withdrawn, err
+}
+
+// requestSwap notes the request if the run still is in the phase in which it means
+// what it is meant to: one for a cutover that came after the swap would be one to go
+// back. The lock on the run's row waits for a swap that is being committed, and looks
+// again; the leader's row is locked first, as by [worker.enterCutover]. False: the
+// phase is another one by now.
+func requestSwap(ctx context.Context, conn *pgx.Conn, run *control.Run, phase control.Phase) (noted bool, err error) {
+	err = pg.ReadCommitted(ctx, conn, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `SELECT FROM pgumbra.leader WHERE run_id = $1 FOR UPDATE`, run.ID); err != nil {
+			return err
+		}
+		var now control.Phase
+		if err := tx.QueryRow(ctx, `SELECT phase FROM pgumbra.run WHERE id = $1 FOR SHARE`, run.ID).Scan(&now); err != nil {
+			return err
+		}
+		if noted = !now.Over() && now.Swapped() == phase.Swapped(); !noted {
+			return nil
+		}
+		_, err := tx.Exec(ctx, `UPDATE pgumbra.leader SET cutover_requested = clock_timestamp() WHERE run_id = $1`, run.ID)
+		return err
+	})
+	if err != nil {
+		return false, fmt.Errorf("ask the leader: %w", err)
+	}
+	return noted, nil
 }
 
 func lastReason(ctx context.Context, conn pg.Querier, run *control.Run) string {

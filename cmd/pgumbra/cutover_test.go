@@ -31,6 +31,9 @@ func TestCutoverByCommand(t *testing.T) {
 	}
 	fits(t, "status", o.do(ctx, exitDone, "status", "--json").out.String())
 	fits(t, "history", o.do(ctx, exitDone, "history", "--json").out.String())
+	// Its leader goes on with the watch, and does not take the request for one to go back.
+	o.wait(ctx, `SELECT 'x' FROM pgumbra.shadow_table HAVING bool_and(verified_at IS NOT NULL)`)
+	o.wait(ctx, `SELECT 'x' FROM pgumbra.leader WHERE cutover_requested IS NULL AND heartbeat > (SELECT max(verified_at) + interval '2 seconds' FROM pgumbra.shadow_table)`)
 	status := o.status(t)
 	if status.Phase != "watching" || status.Cutover.StallMS <= 0 || status.Cutover.Attempts < 1 {
 		t.Errorf("status after the cutover: %+v", status)
