@@ -108,6 +108,11 @@ func (o *operator) keptChunks(ctx context.Context, moment string, done map[strin
 	if !begun {
 		return
 	}
+	var turned bool // the swap makes the record that of the way back, which has no chunks
+	must(o.t, conn.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pgumbra.run WHERE flow = 'reverse')`).Scan(&turned))
+	if turned {
+		return
+	}
 	rows, err := conn.Query(ctx, `SELECT format('%s/%s', n, chunk), done_at::text FROM pgumbra.chunk WHERE done_at IS NOT NULL`)
 	must(o.t, err)
 	_, err = pgx.ForEachRow(rows, []any{&chunk, &at}, func() error { now[chunk] = at; return nil })
