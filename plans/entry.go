@@ -23,7 +23,7 @@ func (e *Entry) Standing() bool {
 // come behind the names, since an empty schema of the true name may have made way.
 func (e *Entry) Defaults() bool { return e.Stage == StageSwap && e.Tag == TagDefaults }
 
-// constraintName: pg_dump tags a constraint's entry "table constraint".
+// ConstraintName of an entry that makes one: pg_dump tags it "table constraint".
 func ConstraintName(e Entry) string {
 	return strings.TrimPrefix(e.Name.Name, e.Table.Name+" ")
 }

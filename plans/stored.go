@@ -13,7 +13,7 @@ import (
 // have Watches: who does not know them would leave rows as they were.
 const Format = 2
 
-// ErrNewer: the plan is of a form that this pgumbra does not know. Whoever reads it
+// ErrNewer says that the plan is of a form that this pgumbra does not know. Whoever reads it
 // must do nothing by it: only the newer pgumbra that made the plan may go on.
 var ErrNewer = errors.New("the plan was made by a newer pgumbra, whose form of it this one does not know: use that one")
 

@@ -143,10 +143,10 @@ func (p *Prover) once(ctx context.Context, next work) (worked bool, err error) {
 }
 
 func unlessCanceled(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return nil
+	if ctx.Err() == nil {
+		return err
 	}
-	return err
+	return nil
 }
 
 // choose picks the work that waited longest.
@@ -286,7 +286,7 @@ func (p *Prover) Comparing() string {
 
 // unproved reports whether keys are left to compare, with nobody at it.
 func (t *proving) unproved() bool {
-	return t.walk == nil && !(t.proof.Begun && t.proof.Complete && !t.proof.Renewing)
+	return t.walk == nil && (!t.proof.Begun || !t.proof.Complete || t.proof.Renewing)
 }
 
 // due reports whether a table without a key is to be compared again: it was touched

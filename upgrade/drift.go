@@ -53,7 +53,7 @@ func (w *worker) compareStructure(ctx context.Context) error {
 func (w *worker) tellStructure(ctx context.Context) error {
 	changes := w.structure.changes
 	if len(changes) > 0 {
-		w.log.Warn(control.StructureChanged.String(), "changes", changes)
+		w.log.Warn("structure changed", "changes", changes)
 		return control.Event(ctx, w.sides.Production, w.run, control.StructureChanged, map[string]any{"changes": changes})
 	}
 	before, err := structureEvent(ctx, w.sides.Production, w.run)

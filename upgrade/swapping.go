@@ -45,38 +45,12 @@ func (w *worker) cutOver(ctx context.Context) (bool, error) {
 	if time.Now().Before(w.swapping.next) {
 		return false, nil
 	}
-	if table := w.prover.Comparing(); table != "" {
-		return false, w.notNow(ctx, table+" is being compared as a whole (let the run go on)", w.swapping.look)
-	}
-	unproved, err := w.proveRest(ctx)
+	against, err := w.standing(ctx)
 	if err != nil {
 		return false, err
 	}
-	if err := w.compareStructure(ctx); err != nil {
-		return false, err
-	}
-	if err := w.buildForeignKeys(ctx); err != nil {
-		return false, err
-	}
-	against, err := w.swapping.cutover.Check(ctx)
-	if err != nil {
-		return false, err
-	}
-	against = append(append(against, unproved...), w.againstTrial()...)
 	if len(against) > 0 {
-		if len(w.structure.changes) > 0 || slices.ContainsFunc(against, func(b cutover.Blocker) bool { return b.Lasting }) {
-			w.swapping.tried = w.run.Plan.Settings.Cutover.Attempts // only a human can help: the series ends
-		}
 		return false, w.notNow(ctx, messages(against), w.swapping.look)
-	}
-	if held := w.heldByHook(ctx); len(held) > 0 {
-		return false, w.notNow(ctx, messages(held), w.swapping.look)
-	}
-	if unproved, err = w.readyShadow(ctx); err != nil {
-		return false, err
-	}
-	if len(unproved) > 0 {
-		return false, w.notNow(ctx, messages(unproved), w.swapping.look)
 	}
 	w.nameBypassing(ctx)
 	defer w.pauseProver()()
@@ -122,6 +96,38 @@ func (w *worker) enterCutover(ctx context.Context) (entered bool, err error) {
 		w.run.Entered(control.Cutover)
 	}
 	return entered, err
+}
+
+// standing is what stands against an attempt, and makes the shadow ready for one.
+// Where only a human can help, the series ends.
+func (w *worker) standing(ctx context.Context) (against []cutover.Blocker, err error) {
+	if table := w.prover.Comparing(); table != "" {
+		return []cutover.Blocker{{Code: "not-verified", Message: table + " is being compared as a whole", Fix: "let the run go on"}}, nil
+	}
+	unproved, err := w.proveRest(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := w.compareStructure(ctx); err != nil {
+		return nil, err
+	}
+	if err := w.buildForeignKeys(ctx); err != nil {
+		return nil, err
+	}
+	if against, err = w.swapping.cutover.Check(ctx); err != nil {
+		return nil, err
+	}
+	against = append(append(against, unproved...), w.againstTrial()...)
+	if len(against) > 0 {
+		if len(w.structure.changes) > 0 || slices.ContainsFunc(against, func(b cutover.Blocker) bool { return b.Lasting }) {
+			w.swapping.tried = w.run.Plan.Settings.Cutover.Attempts
+		}
+		return against, nil
+	}
+	if held := w.heldByHook(ctx); len(held) > 0 {
+		return held, nil
+	}
+	return w.readyShadow(ctx)
 }
 
 // readyShadow does what is done as late as it can be without anybody waiting, and
@@ -229,7 +235,8 @@ func (w *worker) sayNotNow(ctx context.Context, reason string, pause *backoff.Ex
 	if looked && !w.once && !w.asked {
 		s.said = reason
 	}
-	w.log.Warn(w.run.Plan.Swapping()+" not possible now", "attempt", s.tried, "reason", reason)
+	w.log.Warn(w.run.Plan.Swapping()+" not possible now", //nolint:sloglint // one of two
+		"attempt", s.tried, "reason", reason)
 	return control.Event(ctx, w.sides.Production, w.run, control.CutoverRefused, map[string]any{"reason": reason, "attempt": s.tried})
 }
 

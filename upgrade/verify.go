@@ -49,7 +49,7 @@ func Verify(ctx context.Context, file *planfile.File, log *slog.Logger) ([]Table
 	if err != nil {
 		return nil, err
 	}
-	if run.Phase != control.Following && !(run.Phase == control.Watching && run.GoesBack()) {
+	if run.Phase != control.Following && (run.Phase != control.Watching || !run.GoesBack()) {
 		return nil, fmt.Errorf("%w: %s: verify is for a run that follows, or that keeps the old side current", ErrWrongPhase, run.Phase)
 	}
 	run = run.Now()

@@ -156,11 +156,11 @@ func (s *Status) indexWork(ctx context.Context, tx pgx.Tx, run *control.Run, fil
 	defer cancel()
 	conn, err := pg.Connect(ctx, file.Shadow.DSN, pg.Options{Component: "status"})
 	if err != nil {
-		return nil, nil //nolint:nilerr // how far it is is not known for now; that it is away is told elsewhere
+		return nil, nil // how far it is is not known for now; that it is away is told elsewhere
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
 	if err := looked(conn); err != nil {
-		return nil, nil //nolint:nilerr // as above
+		return nil, nil
 	}
 	return w, nil
 }

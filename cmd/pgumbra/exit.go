@@ -173,6 +173,15 @@ func (a *app) next(err error, code int, s *upgrade.Status) string {
 		return "pgumbra --help, or correct the plan file"
 	case code == exitUsage:
 		return "correct the plan file or the migrations folder, then run the same command again"
+	}
+	return a.nextByCode(err, code, s)
+}
+
+// nextByCode is what most errors of an exit code have in common.
+func (a *app) nextByCode(err error, code int, s *upgrade.Status) string {
+	p := a.planFlag()
+	var different *upgrade.Different
+	switch {
 	case errors.As(err, &different):
 		return "keep this output, then pgumbra abort" + p + ": a shadow that differs must not be swapped in"
 	case code == exitFindings && a.command == "plan":
@@ -187,6 +196,13 @@ func (a *app) next(err error, code int, s *upgrade.Status) string {
 		return "pgumbra cutover" + p + ", when what stood in the way is gone"
 	case code == exitInterrupted:
 		return afterInterrupt(p, s)
+	}
+	return nextByCause(p, err)
+}
+
+// nextByCause is for errors that have the exit code of all others.
+func nextByCause(p string, err error) string {
+	switch {
 	case errors.Is(err, control.ErrNewer), errors.Is(err, plans.ErrNewer):
 		return "the same command with the newer program: pgumbra version shows which this one is"
 	case errors.Is(err, upgrade.ErrStopped), errors.Is(err, control.ErrOrigin), errors.Is(err, control.ErrShadowLost):

@@ -71,7 +71,7 @@ func printPhases(w io.Writer, r upgrade.PastRun) error {
 	var parts []string
 	for _, p := range r.Phases {
 		switch {
-		case control.Phase(p.Phase).Over():
+		case p.Phase.Over():
 		case p.Seconds == nil:
 			parts = append(parts, string(p.Phase)+" since "+p.At.Local().Format(time.TimeOnly))
 		default:

@@ -30,7 +30,7 @@ func (a *app) patiently(ctx context.Context, doing string, f func(context.Contex
 			case <-done:
 				return nil
 			case <-time.After(wait):
-				a.log.Info(text)
+				a.log.Info(text) //nolint:sloglint // what is under way
 			}
 			wait, text = still, doing+", for "+spent(time.Since(began)+still)+" …"
 		}

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// StallSetting, set in a session, is for how many milliseconds clients may wait at
+// StallSetting is a setting that says, in a session, for how many milliseconds clients may wait at
 // the most. [BoundSilence] allows no more, whatever it is asked for.
 const StallSetting = "pgumbra.max_stall"
 

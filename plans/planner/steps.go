@@ -75,7 +75,7 @@ func followingSteps(p *plans.Plan) []plans.Step {
 		if t.Feed != plans.Copied && t.Feed != plans.Derived {
 			continue
 		}
-		replay = append(replay, replaySQL(p, t)...)
+		replay = append(replay, replaySQL(t)...)
 		analyze = append(analyze, "VACUUM (ANALYZE) "+t.Shadow.Quoted())
 	}
 	for _, v := range p.Matviews {

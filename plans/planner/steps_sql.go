@@ -87,7 +87,7 @@ func filled(t *plans.Table) (names, expressions []string, overriding string) {
 }
 
 // replaySQL is how a batch reaches a table, in outline.
-func replaySQL(p *plans.Plan, t *plans.Table) []string {
+func replaySQL(t *plans.Table) []string {
 	if t.Feed == plans.Derived {
 		return []string{fmt.Sprintf("-- rows of %s whose sources changed are deleted and derived again", t.Shadow.Quoted())}
 	}

@@ -22,7 +22,7 @@ type Conversion struct {
 	Loss string
 }
 
-// Lossless: every value comes back as it is.
+// Lossless reports whether every value comes back as it is.
 func (c Conversion) Lossless() bool { return c.Refused == "" && !c.Unknown && !c.Altered }
 
 // Refuses is the condition with the value in it.

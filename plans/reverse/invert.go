@@ -30,7 +30,7 @@ var (
 func Invert(expression, column, from, newColumn, to string) (Inverse, bool) {
 	text := bare(expression)
 	if m := wrappedCast.FindStringSubmatch(text); m != nil && balanced(m[1]) {
-		if m[2] != to && !(parse(m[2]).whole() && parse(to).whole()) && parse(m[2]) != parse(to) {
+		if m[2] != to && (!parse(m[2]).whole() || !parse(to).whole()) && parse(m[2]) != parse(to) {
 			return Inverse{}, false // a type in between may round
 		}
 		text = bare(m[1])
@@ -81,7 +81,7 @@ func invertArithmetic(operator, text string, c *big.Rat, f, t typ, newColumn str
 	case "+", "-":
 		needs = max(scale, digits)
 		back = map[string]string{"+": " - ", "-": " + "}[operator] + text
-		returns = func(new int) int { return max(new, digits) }
+		returns = func(given int) int { return max(given, digits) }
 	case "*":
 		inverse := new(big.Rat).Inv(c)
 		places, finite := inverse.FloatPrec()
@@ -90,7 +90,7 @@ func invertArithmetic(operator, text string, c *big.Rat, f, t typ, newColumn str
 		}
 		needs = afterProduct(scale, c)
 		back = " * " + inverse.FloatString(places)
-		returns = func(new int) int { return afterProduct(new, inverse) }
+		returns = func(given int) int { return afterProduct(given, inverse) }
 	case "/":
 		places, finite := new(big.Rat).Inv(c).FloatPrec()
 		// Integers are divided without a rest, and a quotient has sixteen digits.
@@ -99,7 +99,7 @@ func invertArithmetic(operator, text string, c *big.Rat, f, t typ, newColumn str
 		}
 		needs = scale + places
 		back = " * " + text
-		returns = func(new int) int { return afterProduct(new, c) }
+		returns = func(given int) int { return afterProduct(given, c) }
 	}
 	if holds := t.name == "numeric" && t.first < 0; !holds && needs > max(0, targetScale(t)) {
 		return Inverse{}, false // rounded on the way there

@@ -239,7 +239,7 @@ func (s *scope) outputs(l *level, q *pgq.SelectStmt, it *item) *reason {
 	}
 	s.aggregates = true
 	defer func() { s.aggregates = false }()
-	any := false
+	grouped := false
 	for _, n := range q.GetTargetList() {
 		val := n.GetResTarget().GetVal()
 		if f := val.GetColumnRef().GetFields(); len(f) > 0 && f[len(f)-1].GetAStar() != nil {
@@ -254,10 +254,10 @@ func (s *scope) outputs(l *level, q *pgq.SelectStmt, it *item) *reason {
 			return r
 		}
 		it.add(outputName(n.GetResTarget()), output{node, s.aggregated})
-		any = any || s.aggregated
+		grouped = grouped || s.aggregated
 	}
 	if distinct {
-		if any || len(q.GetGroupClause()) > 0 {
+		if grouped || len(q.GetGroupClause()) > 0 {
 			return ofOthers("it has DISTINCT over groups")
 		}
 		for _, name := range it.order {
@@ -265,7 +265,7 @@ func (s *scope) outputs(l *level, q *pgq.SelectStmt, it *item) *reason {
 		}
 		return nil
 	}
-	return s.group(l, q, it, any)
+	return s.group(l, q, it, grouped)
 }
 
 func (s *scope) group(l *level, q *pgq.SelectStmt, it *item, aggregated bool) *reason {

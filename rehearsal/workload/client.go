@@ -193,8 +193,7 @@ func (c *client) judge(ctx context.Context, known knowledge, a act, err error) e
 		add(func(n *Counts) { n.Refused++ })
 		return nil
 	case class == "42", class == "0A", class == "3F":
-		oid, look := c.leadsTo(ctx, c.conn, a)
-		if look != nil || oid == a.on.table.OID() {
+		if oid, err := c.leadsTo(ctx, c.conn, a); err != nil || oid == a.on.table.OID() {
 			break
 		}
 		add(func(n *Counts) { n.Broken[a.on.table.Name.String()+": "+pg.Message(err)]++ })
