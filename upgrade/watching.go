@@ -36,42 +36,42 @@ type watching struct {
 }
 
 // leaveOut keeps the prover from a table until some time.
-func (b *worker) leaveOut(n int, until time.Time) {
-	b.watching.mu.Lock()
-	defer b.watching.mu.Unlock()
-	b.watching.leftOut[n] = until
-	b.tellProver()
+func (w *worker) leaveOut(n int, until time.Time) {
+	w.watching.mu.Lock()
+	defer w.watching.mu.Unlock()
+	w.watching.leftOut[n] = until
+	w.tellProver()
 }
 
 // proveAgain lets the prover have tables again whose time is over.
-func (b *worker) proveAgain() {
-	b.watching.mu.Lock()
-	defer b.watching.mu.Unlock()
-	maps.DeleteFunc(b.watching.leftOut, func(_ int, until time.Time) bool { return !until.IsZero() && time.Now().After(until) })
-	b.tellProver()
+func (w *worker) proveAgain() {
+	w.watching.mu.Lock()
+	defer w.watching.mu.Unlock()
+	maps.DeleteFunc(w.watching.leftOut, func(_ int, until time.Time) bool { return !until.IsZero() && time.Now().After(until) })
+	w.tellProver()
 }
 
-func (b *worker) tellProver() {
+func (w *worker) tellProver() {
 	now := map[int]bool{}
-	for n := range b.watching.leftOut {
+	for n := range w.watching.leftOut {
 		now[n] = true
 	}
-	b.prover.LeaveOut(now)
+	w.prover.LeaveOut(now)
 }
 
 // proveBack proves the old side beside its batches. A row that the old side refuses
 // cannot be compared either: its table waits.
-func (b *worker) proveBack(ctx context.Context) error {
+func (w *worker) proveBack(ctx context.Context) error {
 	for {
-		err := b.prover.Run(ctx, b.run.Plan.Settings.Copy.Workers)
+		err := w.prover.Run(ctx, w.run.Plan.Settings.Copy.Workers)
 		var conflict *replay.Conflict
 		if ctx.Err() != nil || !errors.As(err, &conflict) {
 			return err
 		}
-		b.log.Debug("a table cannot be compared now", "error", err)
-		for i := range b.run.Plan.Tables {
-			if t := &b.run.Plan.Tables[i]; t.Shadow == conflict.Table {
-				b.leaveOut(t.N, time.Now().Add(refusedFor))
+		w.log.Debug("a table cannot be compared now", "error", err)
+		for i := range w.run.Plan.Tables {
+			if t := &w.run.Plan.Tables[i]; t.Shadow == conflict.Table {
+				w.leaveOut(t.N, time.Now().Add(refusedFor))
 			}
 		}
 	}
@@ -137,20 +137,20 @@ func closedUnless(err error) error {
 }
 
 // keepOldCurrent replays round after round, until the rollback is done.
-func (b *worker) keepOldCurrent(ctx context.Context) error {
+func (w *worker) keepOldCurrent(ctx context.Context) error {
 	var inspected time.Time
 	for {
 		if time.Since(inspected) > inspectEvery {
-			if err := b.inspectBack(ctx); err != nil {
+			if err := w.inspectBack(ctx); err != nil {
 				return err
 			}
 			inspected = time.Now()
 		}
-		changes, err := b.round(ctx)
+		changes, err := w.round(ctx)
 		if err != nil {
 			return err
 		}
-		done, err := b.actBack(ctx)
+		done, err := w.actBack(ctx)
 		if err != nil || done {
 			return err
 		}
@@ -160,7 +160,7 @@ func (b *worker) keepOldCurrent(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-b.prover.Signal():
+		case <-w.prover.Signal():
 		case <-time.After(idle):
 		}
 	}
@@ -168,51 +168,51 @@ func (b *worker) keepOldCurrent(ctx context.Context) error {
 
 // inspectBack makes sure that the reverse journals hold everything, and keeps them
 // small.
-func (b *worker) inspectBack(ctx context.Context) error {
-	if err := capture.Guard(ctx, b.sides.Production, b.run, capture.ToOld); err != nil {
+func (w *worker) inspectBack(ctx context.Context) error {
+	if err := capture.Guard(ctx, w.sides.Production, w.run, capture.ToOld); err != nil {
 		return err
 	}
-	closed, err := capture.Closed(ctx, b.sides.Production, b.run, capture.ToOld)
+	closed, err := capture.Closed(ctx, w.sides.Production, w.run, capture.ToOld)
 	if err != nil {
 		return err
 	}
 	if closed != nil {
 		return fmt.Errorf("%w: %s", ErrClosed, closed)
 	}
-	changed, err := b.changed(ctx, b.sides.Production)
+	changed, err := w.changed(ctx, w.sides.Production)
 	if err != nil {
 		return closedUnless(err)
 	}
 	if len(changed) > 0 {
 		return fmt.Errorf("%w: a table that it starts from was changed since the cutover: %s", ErrClosed, changed[0])
 	}
-	lost, err := shadow.Lost(ctx, b.sides, b.run)
+	lost, err := shadow.Lost(ctx, w.sides, w.run)
 	if err != nil {
 		return err
 	}
 	if len(lost) > 0 {
 		return fmt.Errorf("%w: a crash of the server emptied the unlogged table %s", ErrClosed, lost[0].Final)
 	}
-	b.proveAgain()
-	if err := b.giveRoom(ctx); err != nil {
+	w.proveAgain()
+	if err := w.giveRoom(ctx); err != nil {
 		return err
 	}
-	if err := capture.Rotate(ctx, b.sides.Production, b.run); err != nil {
+	if err := capture.Rotate(ctx, w.sides.Production, w.run); err != nil {
 		return err
 	}
-	return b.count(ctx)
+	return w.count(ctx)
 }
 
 // roundBack replays one batch of each table. What the old side refuses stops its
 // table and nothing else: production has it already, and nobody drops it.
-func (b *worker) roundBack(ctx context.Context) (int64, error) {
-	changes := make([]int64, len(b.run.Plan.Tables))
-	refused := make([]error, len(b.run.Plan.Tables))
-	err := b.eachTable(ctx, control.InStep, func(ctx context.Context, t *plans.Table) error {
-		if time.Now().Before(b.watching.refused[t.N]) {
+func (w *worker) roundBack(ctx context.Context) (int64, error) {
+	changes := make([]int64, len(w.run.Plan.Tables))
+	refused := make([]error, len(w.run.Plan.Tables))
+	err := w.eachTable(ctx, control.InStep, func(ctx context.Context, t *plans.Table) error {
+		if time.Now().Before(w.watching.refused[t.N]) {
 			return nil
 		}
-		result, err := b.replayer.Batch(ctx, t)
+		result, err := w.replayer.Batch(ctx, t)
 		changes[t.N] = result.Changes
 		if errors.Is(err, replay.ErrConflict) {
 			refused[t.N], err = err, nil
@@ -228,94 +228,94 @@ func (b *worker) roundBack(ctx context.Context) (int64, error) {
 	var sum int64
 	for n := range changes {
 		sum += changes[n]
-		err = errors.Join(err, b.noteRefused(ctx, &b.run.Plan.Tables[n], refused[n]))
+		err = errors.Join(err, w.noteRefused(ctx, &w.run.Plan.Tables[n], refused[n]))
 	}
 	return sum, err
 }
 
 // noteRefused keeps for status what stops a table, or that nothing does any more.
-func (b *worker) noteRefused(ctx context.Context, t *plans.Table, cause error) error {
-	until, before := b.watching.refused[t.N]
+func (w *worker) noteRefused(ctx context.Context, t *plans.Table, cause error) error {
+	until, before := w.watching.refused[t.N]
 	if cause == nil {
 		if !before || time.Now().Before(until) {
 			return nil
 		}
-		delete(b.watching.refused, t.N)
-		b.log.Info("the old side takes rows again", "table", t.Final.String())
-		return control.Mended(ctx, b.sides.Production, b.run, t.N)
+		delete(w.watching.refused, t.N)
+		w.log.Info("the old side takes rows again", "table", t.Final.String())
+		return control.Mended(ctx, w.sides.Production, w.run, t.N)
 	}
-	b.watching.refused[t.N] = time.Now().Add(refusedFor)
+	w.watching.refused[t.N] = time.Now().Add(refusedFor)
 	r := control.Refusal{N: t.N, Why: cause.Error()}
 	var conflict *replay.Conflict
 	if errors.As(cause, &conflict) {
 		r.Key = conflict.Key
 	}
 	if !before {
-		b.log.Error("the old side refuses a row; the table waits for it, production goes on", "table", t.Final.String(), "error", cause)
+		w.log.Error("the old side refuses a row; the table waits for it, production goes on", "table", t.Final.String(), "error", cause)
 	}
-	return control.Refuse(ctx, b.sides.Production, b.run, r)
+	return control.Refuse(ctx, w.sides.Production, w.run, r)
 }
 
 // actBack does what the watch has time for between two rounds. True once the
 // rollback is done.
-func (b *worker) actBack(ctx context.Context) (bool, error) {
-	wanted, err := b.cutoverWanted(ctx)
+func (w *worker) actBack(ctx context.Context) (bool, error) {
+	wanted, err := w.cutoverWanted(ctx)
 	if err != nil {
 		return false, err
 	}
-	for _, found := range b.replayer.Found() {
-		if err := differs(ctx, b.sides, b.run, found.Table, found.Verdict); err != nil {
+	for _, found := range w.replayer.Found() {
+		if err := differs(ctx, w.sides, w.run, found.Table, found.Verdict); err != nil {
 			return false, err
 		}
-		b.log.Error("the old side differs from what the new one makes of it; going back would lose that", "table", found.Table.Final.String(),
+		w.log.Error("the old side differs from what the new one makes of it; going back would lose that", "table", found.Table.Final.String(),
 			"keys", len(found.Verdict.Differences))
-		b.watching.differ[found.Table.N] = true
-		b.leaveOut(found.Table.N, time.Time{}) // proving it again would find the same again
+		w.watching.differ[found.Table.N] = true
+		w.leaveOut(found.Table.N, time.Time{}) // proving it again would find the same again
 	}
 	if !wanted {
 		return false, nil
 	}
-	return b.goBack(ctx)
+	return w.goBack(ctx)
 }
 
 // goBack makes one attempt at the rollback, as cutOver does at the cutover, if the
 // pause after the last one is over.
-func (b *worker) goBack(ctx context.Context) (bool, error) {
-	if b.swapping.cutover == nil {
-		b.swapping = b.newSwapping()
+func (w *worker) goBack(ctx context.Context) (bool, error) {
+	if w.swapping.cutover == nil {
+		w.swapping = w.newSwapping()
 	}
-	if time.Now().Before(b.swapping.next) {
+	if time.Now().Before(w.swapping.next) {
 		return false, nil
 	}
-	proved, err := b.verified(ctx)
-	if err != nil || !proved && len(b.watching.differ)+len(b.watching.refused) == 0 {
+	proved, err := w.verified(ctx)
+	if err != nil || !proved && len(w.watching.differ)+len(w.watching.refused) == 0 {
 		return false, err // soon
 	}
-	defer b.pauseProver()()
-	against, err := b.againstGoingBack(ctx)
+	defer w.pauseProver()()
+	against, err := w.againstGoingBack(ctx)
 	if err != nil {
 		return false, err
 	}
 	if len(against) > 0 {
 		if slices.ContainsFunc(against, func(a cutover.Blocker) bool { return a.Lasting }) {
-			b.swapping.tried = b.run.Plan.Settings.Cutover.Attempts
+			w.swapping.tried = w.run.Plan.Settings.Cutover.Attempts
 		}
-		return false, b.notNow(ctx, messages(against), b.swapping.look)
+		return false, w.notNow(ctx, messages(against), w.swapping.look)
 	}
-	outcome, err := b.swapping.cutover.Attempt(ctx)
+	outcome, err := w.swapping.cutover.Attempt(ctx)
 	if err != nil || outcome.Swapped {
 		return outcome.Swapped, err
 	}
 	if slices.ContainsFunc(outcome.Blockers, func(a cutover.Blocker) bool { return a.Lasting }) {
-		b.swapping.tried = b.run.Plan.Settings.Cutover.Attempts
+		w.swapping.tried = w.run.Plan.Settings.Cutover.Attempts
 	}
-	return false, b.notNow(ctx, messages(outcome.Blockers), b.swapping.pause)
+	return false, w.notNow(ctx, messages(outcome.Blockers), w.swapping.pause)
 }
 
 // againstGoingBack is what stands against a rollback now. What the old side refuses
 // would be lost, and is not: somebody mends it first.
-func (b *worker) againstGoingBack(ctx context.Context) ([]cutover.Blocker, error) {
-	refusals, err := control.Refusals(ctx, b.sides.Production, b.run)
+func (w *worker) againstGoingBack(ctx context.Context) ([]cutover.Blocker, error) {
+	refusals, err := control.Refusals(ctx, w.sides.Production, w.run)
 	if err != nil {
 		return nil, err
 	}
@@ -323,24 +323,24 @@ func (b *worker) againstGoingBack(ctx context.Context) ([]cutover.Blocker, error
 	for _, r := range refusals {
 		against = append(against, refusing(r.Why))
 	}
-	for n := range b.watching.differ {
-		against = append(against, cutover.Blocker{Code: "differs", Lasting: true, Message: "the old " + b.run.Plan.Tables[n].Final.String() + " differs from what the new one makes of it",
+	for n := range w.watching.differ {
+		against = append(against, cutover.Blocker{Code: "differs", Lasting: true, Message: "the old " + w.run.Plan.Tables[n].Final.String() + " differs from what the new one makes of it",
 			Fix: "see what pgumbra verify shows of it; stop pgumbra run and start it again to compare it anew"})
 	}
 	if len(against) > 0 {
 		return against, nil
 	}
-	if against, err = b.proveRest(ctx); errors.Is(err, replay.ErrConflict) {
+	if against, err = w.proveRest(ctx); errors.Is(err, replay.ErrConflict) {
 		return []cutover.Blocker{refusing(err.Error())}, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	found, err := b.swapping.cutover.Check(ctx)
+	found, err := w.swapping.cutover.Check(ctx)
 	if err != nil || len(against)+len(found) > 0 {
 		return append(against, found...), err
 	}
-	return nil, b.swapping.cutover.FreshenViews(ctx)
+	return nil, w.swapping.cutover.FreshenViews(ctx)
 }
 
 func refusing(why string) cutover.Blocker {
@@ -349,22 +349,22 @@ func refusing(why string) cutover.Blocker {
 }
 
 // newRollback is the cutover of the reversed run.
-func (b *worker) newRollback() *cutover.Cutover {
-	return &cutover.Cutover{Sides: b.sides, DSN: b.file.Production.DSN, Upgrade: b.run, Log: b.log, Own: b.lead.Backends, Parts: cutover.Parts{
-		Drain:          b.drainBack,
-		Pending:        b.pending,
-		CatchUp:        b.settle,
-		RefreshView:    b.refreshView,
-		Changed:        b.changed,
+func (w *worker) newRollback() *cutover.Cutover {
+	return &cutover.Cutover{Sides: w.sides, DSN: w.file.Production.DSN, Upgrade: w.run, Log: w.log, Own: w.lead.Backends, Parts: cutover.Parts{
+		Drain:          w.drainBack,
+		Pending:        w.pending,
+		CatchUp:        w.settle,
+		RefreshView:    w.refreshView,
+		Changed:        w.changed,
 		SwapEntries:    func() []plans.Entry { return nil },
-		NewForeignKeys: b.newForeignKeys,
-		RemoveCapture:  b.removeCapture,
+		NewForeignKeys: w.newForeignKeys,
+		RemoveCapture:  w.removeCapture,
 	}}
 }
 
 // drainBack ends the attempt, and not the watch, where the old side refuses a row.
-func (b *worker) drainBack(ctx context.Context) (int64, error) {
-	changes, err := b.drain(ctx)
+func (w *worker) drainBack(ctx context.Context) (int64, error) {
+	changes, err := w.drain(ctx)
 	if errors.Is(err, replay.ErrConflict) {
 		return changes, cutover.NotNow(refusing(err.Error()))
 	}
