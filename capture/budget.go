@@ -82,7 +82,7 @@ func (l locker) run(ctx context.Context, mode lockMode, tables []pg.Name, f func
 	_, err := backoff.Retry(ctx, attempt, backoff.WithBackOff(pauses()),
 		backoff.WithMaxElapsedTime(l.patience), backoff.WithNotify(l.notify(ctx, mode, tables)))
 	if err != nil && gaveWay(ctx, err) && !errors.Is(err, ErrSlow) {
-		return fmt.Errorf("wait for locks on %s: %w; held by: %s", names(tables), err, l.holders(ctx, mode, tables))
+		return fmt.Errorf("wait for locks on %s: %w; held by: %s", names(tables), err, l.blockingSessions(ctx, mode, tables))
 	}
 	return err
 }
@@ -171,13 +171,13 @@ func pauses() *backoff.ExponentialBackOff {
 func (l locker) notify(ctx context.Context, mode lockMode, tables []pg.Name) backoff.Notify {
 	return func(_ error, pause time.Duration) {
 		l.log.Info("waiting for locks", "tables", names(tables), "pause", pause.Round(time.Millisecond),
-			"held_by", l.holders(ctx, mode, tables))
+			"held_by", l.blockingSessions(ctx, mode, tables))
 	}
 }
 
-// holders names the sessions that hold a conflicting lock now. Looked up after
+// blockingSessions names the sessions that hold a conflicting lock now. Looked up after
 // we gave way, so it may miss one that has just ended.
-func (l locker) holders(ctx context.Context, mode lockMode, tables []pg.Name) string {
+func (l locker) blockingSessions(ctx context.Context, mode lockMode, tables []pg.Name) string {
 	weak := []string{"AccessShareLock", "RowShareLock"} // do not conflict with SHARE ROW EXCLUSIVE
 	if mode == accessExclusive {
 		weak = nil

@@ -279,7 +279,7 @@ func TestRotateIndexesWhileSomeReaderLags(t *testing.T) {
 		t.Errorf("plan:\n%s", strings.Join(plan, "\n"))
 	}
 	for range 4 {
-		rotate(control.InStep)
+		rotate(control.FollowingState)
 	}
 	if got := indexes(); got != "NULL" {
 		t.Errorf("all readers are in step, indexes %s", got)

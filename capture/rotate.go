@@ -147,7 +147,7 @@ func indexForLaggard(ctx context.Context, tx pgx.Tx, run *control.Run, t *target
 	var lags bool
 	err := tx.QueryRow(ctx, `SELECT pg_catalog.count(*) < pg_catalog.cardinality($2::integer[]) FROM pgumbra.shadow_table
 		WHERE run_id = $1 AND n = ANY ($2) AND position IS NOT NULL AND state = $3`,
-		run.ID, readersOf(run.Plan, t.N), control.InStep).Scan(&lags)
+		run.ID, readersOf(run.Plan, t.N), control.FollowingState).Scan(&lags)
 	if err != nil || !lags {
 		return err
 	}

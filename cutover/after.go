@@ -30,8 +30,8 @@ func (c *Cutover) After(ctx context.Context) error {
 	switch {
 	case c.backwards():
 		return c.afterBack(ctx)
-	case c.Sides.Apart():
-		return c.afterApart(ctx)
+	case c.Sides.Remote():
+		return c.afterRemote(ctx)
 	}
 	swapped, err := c.swapped(ctx)
 	if err != nil {
@@ -48,7 +48,7 @@ func (c *Cutover) After(ctx context.Context) error {
 	if err := dropGuards(ctx, c.Sides.Production, c.Upgrade); err != nil {
 		return err
 	}
-	if err := c.dropGate(ctx); err != nil {
+	if err := c.dropWriteBlock(ctx); err != nil {
 		return err
 	}
 	err = c.parts(ctx, []step{
@@ -79,11 +79,11 @@ func (c *Cutover) parts(ctx context.Context, all []step) error {
 	return nil
 }
 
-// afterApart: the shadow has no names of production's to drop, and no session
+// afterRemote: the shadow has no names of production's to drop, and no session
 // there is old enough to need a guard or to be recycled. The fence stays.
-func (c *Cutover) afterApart(ctx context.Context) error {
+func (c *Cutover) afterRemote(ctx context.Context) error {
 	err := c.parts(ctx, []step{
-		{"open the gate", c.dropGate},
+		{"open the gate", c.dropWriteBlock},
 		{"validate foreign keys that the migrations met", c.validateMigrated},
 		{"vacuum what the migrations wrote", c.vacuumMigrated},
 		{"remove capture from the old side", c.Parts.StopCapture},
@@ -144,7 +144,7 @@ func (c *Cutover) snapshotsBefore(ctx context.Context, mark string, until *time.
 	var now time.Time
 	err := pinned(ctx, c.Sides.Production, func(tx pgx.Tx) (err error) {
 		pids, started := c.own().Columns()
-		if found, err = sessions(ctx, tx, holdersSQL, mark, 0, pids, started); err != nil {
+		if found, err = sessions(ctx, tx, blockingSessionsSQL, mark, 0, pids, started); err != nil {
 			return err
 		}
 		return tx.QueryRow(ctx, "SELECT clock_timestamp()").Scan(&now)

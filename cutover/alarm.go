@@ -24,11 +24,11 @@ func (p *pair) setAlarm(ctx context.Context, d time.Duration) {
 		_ = p.alarm.PgConn().CancelRequest(ctx)
 		_ = p.ringing.Close()
 	}
-	swapper := p.backends[0]
+	locker := p.backends[0]
 	script := fmt.Sprintf(`DECLARE since timestamptz := clock_timestamp();
 BEGIN
 	PERFORM pg_sleep(%f);
 	PERFORM pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = %d AND backend_start = %s::timestamptz AND coalesce(xact_start < since, NOT current_setting('track_activities')::boolean);
-END`, d.Seconds(), swapper.PID, pg.Literal(swapper.Started.UTC().Format(time.RFC3339Nano)))
+END`, d.Seconds(), locker.PID, pg.Literal(locker.Started.UTC().Format(time.RFC3339Nano)))
 	p.ringing = p.alarm.PgConn().Exec(context.WithoutCancel(ctx), "DO "+pg.Literal(script)) // its end is not read: see close
 }

@@ -40,7 +40,7 @@ func (c *Cutover) open(ctx context.Context, out *Outcome) (*attempt, error) {
 		return nil, err
 	}
 	c.trying = a.backends
-	if a.facts, err = gather(ctx, a.onlook, a.plan); err != nil {
+	if a.facts, err = gather(ctx, a.observer, a.plan); err != nil {
 		a.close(ctx)
 		return nil, err
 	}
@@ -48,38 +48,38 @@ func (c *Cutover) open(ctx context.Context, out *Outcome) (*attempt, error) {
 		a.close(ctx)
 		return nil, err
 	}
-	a.giveWayFirst(ctx, c.settings().LockTimeout, c.Log)
-	if err = a.rehearse(ctx); err != nil {
+	a.yieldOnDeadlock(ctx, c.settings().LockTimeout, c.Log)
+	if err = a.warmUp(ctx); err != nil {
 		a.close(ctx)
 		return nil, err
 	}
 	return a, nil
 }
 
-// rehearse is [Cutover.rehearse], and asks for old snapshots, which nothing waits
+// warmUp is [Cutover.warmUp], and asks for old snapshots, which nothing waits
 // for in another database.
-func (a *attempt) rehearse(ctx context.Context) error {
+func (a *attempt) warmUp(ctx context.Context) error {
 	const anyTransaction = "3"
 	pids, started := a.c.own().Columns()
-	if _, err := sessions(ctx, a.onlook, holdersSQL, anyTransaction, a.pid, pids, started); err != nil {
+	if _, err := sessions(ctx, a.observer, blockingSessionsSQL, anyTransaction, a.pid, pids, started); err != nil {
 		return fmt.Errorf("look for old snapshots: %w", err)
 	}
 	if err := lookBefore(ctx, a.lookAgain); err != nil {
 		return err
 	}
-	return a.c.rehearse(ctx, a.pair, a.pair)
+	return a.c.warmUp(ctx, a.pair, a.pair)
 }
 
-// rehearse asks what will be asked behind the fence, while nobody waits yet: a
+// warmUp asks what will be asked behind the fence, while nobody waits yet: a
 // new session loads catalogs and code when it first needs them, and that took as
 // long as the swap itself.
-func (c *Cutover) rehearse(ctx context.Context, production, shadow *pair) error {
+func (c *Cutover) warmUp(ctx context.Context, production, shadow *pair) error {
 	schemas, _ := schemaNames(c.Upgrade.Plan)
-	if _, err := relations(ctx, production.swapper, schemas); err != nil {
+	if _, err := relations(ctx, production.locker, schemas); err != nil {
 		return err
 	}
 	for _, check := range c.reverseCheck() {
-		if err := pg.ExecScript(ctx, shadow.swapper, check); err != nil {
+		if err := pg.ExecScript(ctx, shadow.locker, check); err != nil {
 			return fmt.Errorf("look at the reverse capture: %w", err)
 		}
 	}
@@ -94,17 +94,17 @@ func (c *Cutover) reverseCheck() []string {
 	return []string{c.Parts.ReverseTriggers()}
 }
 
-// calm begins the transaction.
-func (a *attempt) calm(ctx context.Context) error {
+// lockAgainstVacuum begins the transaction.
+func (a *attempt) lockAgainstVacuum(ctx context.Context) error {
 	return a.begin(ctx, a.c.settings().LockTimeout, a.c.settings().MaxStall+time.Second, a.facts.shadow)
 }
 
-// shut keeps readers out too, where tables are moved one by one. It comes after
+// blockReaders keeps readers out too, where tables are moved one by one. It comes after
 // the drain, which reads production on other sessions. A client that has read
 // within its transaction and waits to write cannot be waited for: then we are
 // the deadlock's victim or out of budget, and the attempt is repeated.
-func (a *attempt) shut(ctx context.Context) error {
-	if !a.facts.oneByOne() {
+func (a *attempt) blockReaders(ctx context.Context) error {
+	if !a.facts.objectByObject() {
 		return nil
 	}
 	return a.watched(ctx, fmt.Sprintf("SET LOCAL statement_timeout = %d;\n%s",
@@ -126,8 +126,8 @@ func (a *attempt) lockStatement(mode string) []string {
 	return []string{"LOCK TABLE " + strings.Join(quoted, ", ") + " IN " + mode + " MODE"}
 }
 
-func (f *facts) oneByOne() bool {
-	return slices.ContainsFunc(f.moves, func(m move) bool { return m.way == oneByOne })
+func (f *facts) objectByObject() bool {
+	return slices.ContainsFunc(f.moves, func(m move) bool { return m.method == objectByObject })
 }
 
 func only(relations []relation) string {
@@ -154,8 +154,8 @@ func (a *attempt) behindFence(ctx context.Context) error {
 		{"compare the tables behind the fence", a.compare},
 		{"drain", a.drain},
 		{"read sequences", a.readSequences},
-		{"wait for old snapshots", a.outwait},
-		{"keep readers out", a.shut},
+		{"wait for old snapshots", a.waitForOldSnapshots},
+		{"keep readers out", a.blockReaders},
 		{"swap", a.swap},
 		{"look again", a.lookAgain},
 	})
@@ -167,7 +167,7 @@ func (a *attempt) steps(ctx context.Context, all []step) error {
 		a.waitedOn = nil
 		began := time.Now()
 		if err := a.c.hooked(ctx, s); err != nil {
-			return a.judge(ctx, s.name, err)
+			return a.classify(ctx, s.name, err)
 		}
 		a.c.Log.Debug("step of the cutover", "step", s.name, "took", time.Since(began))
 		if time.Now().After(a.deadline) {
@@ -194,13 +194,13 @@ func (c *Cutover) hooked(ctx context.Context, s step) error {
 
 // readSequences, which nobody draws from until the swap is done or given up.
 func (a *attempt) readSequences(ctx context.Context) (err error) {
-	if a.sequences, err = successions(ctx, a.plan, a.swapper, a.swapper); err != nil {
+	if a.sequences, err = successions(ctx, a.plan, a.locker, a.locker); err != nil {
 		return err
 	}
 	for i := range a.sequences {
 		s := &a.sequences[i]
-		if was, closed := a.facts.taken.before(s.twin.OID); closed && a.plan.Backwards() {
-			s.twin, s.reopens = was, true
+		if was, closed := a.facts.taken.before(s.target.OID); closed && a.plan.Backwards() {
+			s.target, s.reopens = was, true
 		}
 	}
 	return nil
@@ -210,7 +210,7 @@ func (a *attempt) readSequences(ctx context.Context) (err error) {
 // the fence.
 func (a *attempt) compare(ctx context.Context) error {
 	production, _ := schemaNames(a.plan)
-	now, err := relations(ctx, a.swapper, production)
+	now, err := relations(ctx, a.locker, production)
 	if err != nil {
 		return err
 	}
@@ -218,7 +218,7 @@ func (a *attempt) compare(ctx context.Context) error {
 		return refuse(Blocker{Code: "structure-changed", Message: "tables were made, dropped or renamed while the fence was put up",
 			Fix: "look at the new tables; undo the change, or abort and plan again"})
 	}
-	sequences, err := continuing(ctx, a.onlook, a.plan) // another session: ours sees what it has done itself
+	sequences, err := continuing(ctx, a.observer, a.plan) // another session: ours sees what it has done itself
 	if err == nil && !slices.Equal(sequences, a.facts.sequences) {
 		err = refuse(Blocker{Code: "structure-changed", Message: "sequences were made, dropped, renamed or given away while the fence was put up",
 			Fix: "look at the new sequences; undo the change, or abort and plan again"})
@@ -241,7 +241,7 @@ func (a *attempt) drain(ctx context.Context) error {
 // does not see it as done may not see all of the new tables. It is committed by
 // itself, and after every transaction of the drain's.
 func (a *attempt) makeMark(ctx context.Context) error {
-	return a.onlook.QueryRow(ctx, `SELECT pg_current_xact_id()::text`).Scan(&a.guard)
+	return a.observer.QueryRow(ctx, `SELECT pg_current_xact_id()::text`).Scan(&a.guard)
 }
 
 // replayRest replays what the journals still hold, on other sessions, and in the

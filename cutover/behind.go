@@ -22,10 +22,10 @@ func (a *attempt) stepsWithMigrations() []step {
 		{"drain", a.replayRest},
 		{"fill materialized views", a.fillMade},
 		{"read sequences", a.readSequences},
-		{"keep readers out", a.shut},
+		{"keep readers out", a.blockReaders},
 		{"swap the names", a.swapNames},
 		{"run the migrations", a.migrate},
-		{"wait for old snapshots", a.outwait},
+		{"wait for old snapshots", a.waitForOldSnapshots},
 		{"guard", a.guardMigrated},
 		{"look again", a.lookAgain},
 	}
@@ -37,7 +37,7 @@ func (a *attempt) namesScript() []stage {
 	return []stage{
 		{"sequences", sequencesOfTheirOwn(a.plan)},
 		{"structure", entryStatements(a.c.Parts.SwapEntries())},
-		{"gate", []string{opened(gateName(a.c.Upgrade))}},
+		{"gate", []string{opened(writeBlockName(a.c.Upgrade))}},
 		{"old side", oldSide(a.c.Upgrade, a.facts)},
 		{"names", names(a.plan, a.facts.moves)},
 	}
@@ -51,10 +51,10 @@ func (a *attempt) swapNames(ctx context.Context) error {
 		return err
 	}
 	var err error
-	if a.out.unvalidated, err = unvalidated(ctx, a.swapper, a.plan); err != nil {
+	if a.out.unvalidated, err = unvalidated(ctx, a.locker, a.plan); err != nil {
 		return err
 	}
-	return a.swapper.QueryRow(ctx, `SELECT pg_catalog.pg_current_xact_id()::text`).Scan(&a.guard)
+	return a.locker.QueryRow(ctx, `SELECT pg_catalog.pg_current_xact_id()::text`).Scan(&a.guard)
 }
 
 // sequencesOfTheirOwn is [ownSequences] for a transaction that migrations draw
@@ -156,13 +156,13 @@ func (c *Cutover) validateMigrated(ctx context.Context) error {
 const CodeMigrationFailed = "migration-failed"
 
 // migrate runs the migrations for real.
-func (a *attempt) migrate(ctx context.Context) error { return a.migrateOn(ctx, a.swapper) }
+func (a *attempt) migrate(ctx context.Context) error { return a.migrateOn(ctx, a.locker) }
 
 // migrateOn runs them in the swapping transaction, wherever that is. A failure is
 // theirs, and final: all is rolled back, and production goes on as if nothing had
 // been.
-func (a *attempt) migrateOn(ctx context.Context, swapper *pgx.Conn) error {
-	m := &migrator{ctx: ctx, conn: swapper, plan: a.plan, left: a.left}
+func (a *attempt) migrateOn(ctx context.Context, locker *pgx.Conn) error {
+	m := &migrator{ctx: ctx, conn: locker, plan: a.plan, left: a.left}
 	if v := a.plan.VersionTable; v != nil {
 		m.table = &v.Name
 	}
@@ -180,7 +180,7 @@ func (a *attempt) migrateOn(ctx context.Context, swapper *pgx.Conn) error {
 // swap.
 func (a *attempt) guardMigrated(ctx context.Context) error {
 	production, _ := schemaNames(a.plan)
-	tables, err := relations(ctx, a.swapper, production)
+	tables, err := relations(ctx, a.locker, production)
 	if err != nil {
 		return err
 	}

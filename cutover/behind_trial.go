@@ -48,15 +48,15 @@ func (c *Cutover) Trial(ctx context.Context) (trial Trial, err error) {
 		return c.trySwap(ctx)
 	}
 	dsn, prepare := c.DSN, c.prepareTrial
-	if c.Sides.Apart() {
-		dsn, prepare = c.ShadowDSN, c.prepareTrialApart
+	if c.Sides.Remote() {
+		dsn, prepare = c.ShadowDSN, c.prepareTrialRemote
 	}
 	p, err := openPair(ctx, dsn)
 	if err != nil {
 		return trial, err
 	}
 	defer p.close(ctx)
-	m := &migrator{ctx: ctx, conn: p.swapper, plan: c.Upgrade.Plan, left: func() int64 { return 0 }}
+	m := &migrator{ctx: ctx, conn: p.locker, plan: c.Upgrade.Plan, left: func() int64 { return 0 }}
 	script, err := prepare(ctx, p, m)
 	var wrote []string
 	if err == nil {
@@ -87,28 +87,28 @@ var errOneByOne = errors.New("a schema holds an extension that cannot move along
 // prepareTrial is the script that comes before the migrations in production's own
 // database. It keeps off what clients use.
 func (c *Cutover) prepareTrial(ctx context.Context, p *pair, m *migrator) ([]string, error) {
-	f, err := gather(ctx, p.onlook, c.Upgrade.Plan)
+	f, err := gather(ctx, p.observer, c.Upgrade.Plan)
 	if err != nil {
 		return nil, err
 	}
-	if f.oneByOne() {
+	if f.objectByObject() {
 		return nil, errOneByOne
 	}
 	m.check = c.locksNothingOutside(ctx, p)
 	if v := m.plan.VersionTable; v != nil && v.Moves {
 		m.table = &v.Name
 	}
-	sequences, err := trialSequences(ctx, c.Upgrade.Plan, p.onlook, p.onlook)
+	sequences, err := trialSequences(ctx, c.Upgrade.Plan, p.observer, p.observer)
 	if err != nil {
 		return nil, err
 	}
 	return slices.Concat(sequences, entryStatements(c.trialEntries(f.outside)), names(trialPlan(c.Upgrade.Plan), f.moves)), nil
 }
 
-// prepareTrialApart is the script of the swap itself: in a database of the
+// prepareTrialRemote is the script of the swap itself: in a database of the
 // shadow's own it hinders nobody.
-func (c *Cutover) prepareTrialApart(ctx context.Context, p *pair, m *migrator) ([]string, error) {
-	entrance, err := c.entrances(ctx, p.onlook)
+func (c *Cutover) prepareTrialRemote(ctx context.Context, p *pair, m *migrator) ([]string, error) {
+	activation, err := c.activations(ctx, p.observer)
 	if err != nil {
 		return nil, err
 	}
@@ -116,12 +116,12 @@ func (c *Cutover) prepareTrialApart(ctx context.Context, p *pair, m *migrator) (
 		m.table = &v.Name
 	}
 	script := []string{"SET LOCAL lock_timeout = '2s'"} // long enough for autovacuum to give way
-	sequences, err := trialSequences(ctx, c.Upgrade.Plan, c.Sides.Production, p.onlook)
+	sequences, err := trialSequences(ctx, c.Upgrade.Plan, c.Sides.Production, p.observer)
 	if err != nil {
 		return nil, err
 	}
 	script = append(script, sequences...)
-	for _, s := range c.entranceScript(entrance) {
+	for _, s := range c.activationScript(activation) {
 		script = append(script, s.sql...)
 	}
 	return script, nil
@@ -156,7 +156,7 @@ func trialSequences(ctx context.Context, plan *plans.Plan, production, shadow pg
 func (c *Cutover) tryMigrations(ctx context.Context, p *pair, script []string, m *migrator) (wrote []string, err error) {
 	begin := []string{"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE", fmt.Sprintf("SET LOCAL lock_timeout = %d", lateLock.Milliseconds())}
 	for _, sql := range slices.Concat(begin, script) {
-		if err := pg.ExecScript(ctx, p.swapper, sql); err != nil {
+		if err := pg.ExecScript(ctx, p.locker, sql); err != nil {
 			return nil, fmt.Errorf("prepare the trial of the migrations: %w", err)
 		}
 	}
@@ -164,7 +164,7 @@ func (c *Cutover) tryMigrations(ctx context.Context, p *pair, script []string, m
 		return nil, err
 	}
 	_, shadow := schemaNames(c.Upgrade.Plan)
-	rows, err := p.onlook.Query(ctx, `SELECT DISTINCT pg_catalog.format('%I.%I', n.nspname, c.relname)
+	rows, err := p.observer.Query(ctx, `SELECT DISTINCT pg_catalog.format('%I.%I', n.nspname, c.relname)
 		FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_class c ON c.oid = l.relation JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 		WHERE l.pid = $1 AND l.locktype = 'relation' AND l.mode <> 'AccessShareLock' AND c.relkind = 'r' AND n.nspname = ANY ($2)`, p.pid, shadow)
 	if err != nil {
@@ -192,7 +192,7 @@ func (c *Cutover) locksNothingOutside(ctx context.Context, p *pair) func(string,
 	_, shadow := schemaNames(c.Upgrade.Plan)
 	return func(file string, s syntax.ScriptStatement) error {
 		var locked *string
-		if err := p.onlook.QueryRow(ctx, outsideLocksSQL, p.pid, shadow).Scan(&locked); err != nil {
+		if err := p.observer.QueryRow(ctx, outsideLocksSQL, p.pid, shadow).Scan(&locked); err != nil {
 			return fmt.Errorf("look what the trial locks: %w", err)
 		}
 		if locked == nil {

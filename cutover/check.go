@@ -27,14 +27,14 @@ const locksPerTable = 6
 // Check names what stands against a cutover now. It takes no locks. An empty
 // list means that an attempt is worth making, not that it will succeed.
 func (c *Cutover) Check(ctx context.Context) ([]Blocker, error) {
-	if c.Sides.Apart() {
-		return c.checkApart(ctx)
+	if c.Sides.Remote() {
+		return c.checkRemote(ctx)
 	}
 	if c.backwards() {
 		return c.checkBack(ctx)
 	}
 	all, err := checked(ctx, c.Sides.Production,
-		c.checkPrivileges, c.checkTables, c.checkPrepared, c.checkIndexes, c.checkGate, c.checkLocks, c.checkSessions, c.checkConditions)
+		c.checkPrivileges, c.checkTables, c.checkPrepared, c.checkIndexes, c.checkWriteBlock, c.checkLocks, c.checkSessions, c.checkConditions)
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +79,7 @@ func (c *Cutover) checkPrivileges(ctx context.Context, db pg.Querier) ([]Blocker
 	case !stats:
 		return []Blocker{{Code: "privilege", Message: "without pg_read_all_stats old snapshots of other sessions cannot be seen",
 			Fix: "GRANT pg_read_all_stats TO " + pg.Ident(user)}}, nil
-	case !memory && !c.Sides.Apart():
+	case !memory && !c.Sides.Remote():
 		return []Blocker{{Code: "privilege", Message: "without pg_get_backend_memory_contexts() statements with an old snapshot cannot be told from others",
 			Fix: "GRANT EXECUTE ON FUNCTION pg_get_backend_memory_contexts() TO " + pg.Ident(user)}}, nil
 	}
@@ -98,7 +98,7 @@ func (c *Cutover) checkTables(ctx context.Context, db pg.Querier) ([]Blocker, er
 		}
 		limit := c.proofAge(t, rows)
 		switch {
-		case t.State != control.InStep:
+		case t.State != control.FollowingState:
 			all = append(all, Blocker{Code: "not-following", Message: fmt.Sprintf("%s does not follow yet: %s", t.Shadow, t.State), Fix: "let the run go on"})
 		case t.VerifiedAt == nil:
 			all = append(all, Blocker{Code: "not-verified", Message: t.Shadow + " is not verified", Fix: "let the run go on, or pgumbra verify"})

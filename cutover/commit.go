@@ -33,7 +33,7 @@ func (a *attempt) commit(ctx context.Context) error {
 	if a.c.beforeCommit != nil {
 		a.c.beforeCommit(a.pid)
 	}
-	err := sendCommit(ctx, a.swapper)
+	err := sendCommit(ctx, a.locker)
 	a.out.Stall = time.Since(a.began)
 	if errors.Is(err, errNoAnswer) {
 		a.c.Log.Warn("no answer to the swap's commit; asking the server", "xid", a.xid, "error", err)
@@ -78,7 +78,7 @@ func (a *attempt) remember(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	_, column := a.c.landing()
-	_, err := a.onlook.Exec(ctx, `UPDATE pgumbra.run SET `+column+` = $2 WHERE id = $1`, a.c.Upgrade.ID, a.report(a.out.Stall))
+	_, err := a.observer.Exec(ctx, `UPDATE pgumbra.run SET `+column+` = $2 WHERE id = $1`, a.c.Upgrade.ID, a.report(a.out.Stall))
 	if err != nil {
 		a.c.Log.Warn("the recorded stall lacks the commit", "error", err)
 	}

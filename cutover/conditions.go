@@ -82,7 +82,7 @@ func (p *pair) lookOnce(ctx context.Context, conditions func(context.Context, pg
 	var changed []string
 	group, both := errgroup.WithContext(ctx)
 	group.Go(func() (err error) {
-		found, err = conditions(both, p.onlook)
+		found, err = conditions(both, p.observer)
 		return err
 	})
 	if different != nil {

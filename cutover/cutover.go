@@ -188,7 +188,7 @@ func (c *Cutover) settings() plans.CutoverSettings { return c.Upgrade.Plan.Setti
 // clients are held before that, for max_stall or five seconds at the most until
 // their open transactions end; an error after the swap (Outcome.Swapped) leaves
 // the rest to [Cutover.Resolve]. Returns [ErrUnknown]
-// when the fate of the commit cannot be learned, [control.ErrDeposed] when
+// when the fate of the commit cannot be learned, [control.ErrFencedOff] when
 // another process leads.
 func (c *Cutover) Attempt(ctx context.Context) (Outcome, error) {
 	c.attempts++
@@ -207,8 +207,8 @@ func (c *Cutover) Attempt(ctx context.Context) (Outcome, error) {
 }
 
 func (c *Cutover) attempt(ctx context.Context, out *Outcome) error {
-	if c.Sides.Apart() {
-		return c.attemptApart(ctx, out)
+	if c.Sides.Remote() {
+		return c.attemptRemote(ctx, out)
 	}
 	if err := c.prepare(ctx); err != nil {
 		return err
@@ -224,20 +224,20 @@ func (c *Cutover) attempt(ctx context.Context, out *Outcome) error {
 			out.Taken += time.Since(a.began)
 		}
 	}()
-	if err := a.calm(ctx); err != nil {
-		return a.judge(ctx, "keep autovacuum off the shadow", err)
+	if err := a.lockAgainstVacuum(ctx); err != nil {
+		return a.classify(ctx, "keep autovacuum off the shadow", err)
 	}
 	if err := a.holdViews(ctx); err != nil {
-		return a.judge(ctx, "keep REFRESH off the materialized views", err)
+		return a.classify(ctx, "keep REFRESH off the materialized views", err)
 	}
-	if err := c.closedStill(ctx, a.swapper); err != nil {
+	if err := c.closedStill(ctx, a.locker); err != nil {
 		return err
 	}
 	if err := c.approach(ctx); err != nil {
 		return err
 	}
 	if err := a.fence(ctx); err != nil {
-		return a.judge(ctx, "fence", err)
+		return a.classify(ctx, "fence", err)
 	}
 	stall, cancel := context.WithDeadline(ctx, a.deadline)
 	defer cancel()
@@ -259,11 +259,11 @@ func (c *Cutover) approach(ctx context.Context) error {
 // ownWork are the steps that take their time by themselves.
 var ownWork = []string{"swap", "swap the names", "swap on the shadow", "run the migrations"}
 
-// judge turns what a budget, a lock or a deadlock ended into a notNow: the
+// classify turns what a budget, a lock or a deadlock ended into a notNow: the
 // transaction is gone and nothing has changed. Other errors pass.
-func (a *attempt) judge(ctx context.Context, stage string, err error) error {
+func (a *attempt) classify(ctx context.Context, stage string, err error) error {
 	var no *notNow
-	if err == nil || errors.As(err, &no) || errors.Is(err, control.ErrDeposed) {
+	if err == nil || errors.As(err, &no) || errors.Is(err, control.ErrFencedOff) {
 		return err
 	}
 	over := errors.Is(err, context.DeadlineExceeded) && !expired(ctx, a.deadline) ||

@@ -41,26 +41,26 @@ type capturedBy struct {
 // move is how one schema's names come to lead to the shadow.
 type move struct {
 	schema plans.Schema
-	way    way
+	method method
 	// extensions that go along into the new schema; way relocate
 	extensions []string
-	// carry gives the shadow schema (relocate) or the old one (oneByOne) the
+	// carry gives the shadow schema (relocate) or the old one (objectByObject) the
 	// owner, privileges and comment of production's.
 	carry []string
-	// statements that move objects one by one; way oneByOne
+	// statements that move objects one by one; way objectByObject
 	leave, enter []string
 }
 
-type way int
+type method int
 
 const (
 	// relocate: rename both schemas and move the extensions that live in
 	// production's into the new one. No table is locked for it, and readers
 	// never wait.
-	relocate way = iota
-	// oneByOne: SET SCHEMA for each object, behind ACCESS EXCLUSIVE, where an
+	relocate method = iota
+	// objectByObject: SET SCHEMA for each object, behind ACCESS EXCLUSIVE, where an
 	// extension must stay (not relocatable, or not ours to move).
-	oneByOne
+	objectByObject
 )
 
 //go:embed sql/relations.sql
@@ -186,17 +186,17 @@ func planMove(ctx context.Context, conn *pgx.Conn, plan *plans.Plan, s plans.Sch
 	if err != nil {
 		return m, fmt.Errorf("list extensions: %w", err)
 	}
-	if m.way, err = probe(ctx, conn, s, m.extensions); err != nil {
+	if m.method, err = probe(ctx, conn, s, m.extensions); err != nil {
 		return m, err
 	}
 	target := s.Shadow
-	if m.way == oneByOne {
+	if m.method == objectByObject {
 		target = s.Old
 		if err := m.objects(ctx, conn, plan); err != nil {
 			return m, err
 		}
 	}
-	rows, err := conn.Query(ctx, carrySQL, s.Production, target, m.way == relocate)
+	rows, err := conn.Query(ctx, carrySQL, s.Production, target, m.method == relocate)
 	if err == nil {
 		m.carry, err = pgx.CollectRows(rows, pgx.RowTo[string])
 	}
@@ -209,37 +209,37 @@ func planMove(ctx context.Context, conn *pgx.Conn, plan *plans.Plan, s plans.Sch
 // probe tries in a transaction that is rolled back whether every extension can
 // be moved by this role, and whether anything but relocatable members would be
 // left behind.
-func probe(ctx context.Context, conn *pgx.Conn, s plans.Schema, extensions []string) (way, error) {
-	stays, err := strangers(ctx, conn, s.Production)
+func probe(ctx context.Context, conn *pgx.Conn, s plans.Schema, extensions []string) (method, error) {
+	stays, err := foreignMembers(ctx, conn, s.Production)
 	if err != nil || stays {
-		return oneByOne, err
+		return objectByObject, err
 	}
 	tx, err := conn.Begin(ctx)
 	if err != nil {
-		return oneByOne, err
+		return objectByObject, err
 	}
 	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
 	if _, err := tx.Exec(ctx, "SET LOCAL lock_timeout = '1s'"); err != nil {
-		return oneByOne, err
+		return objectByObject, err
 	}
 	if err := pg.BoundSilence(ctx, tx, pg.Silence); err != nil {
-		return oneByOne, err
+		return objectByObject, err
 	}
 	for _, e := range extensions {
 		_, err := tx.Exec(ctx, "ALTER EXTENSION "+pg.Ident(e)+" SET SCHEMA "+pg.Ident(s.Shadow))
 		if pg.Unreachable(err) || ctx.Err() != nil {
-			return oneByOne, err
+			return objectByObject, err
 		}
 		if err != nil {
-			return oneByOne, nil
+			return objectByObject, nil
 		}
 	}
 	return relocate, nil
 }
 
-// strangers reports whether members of an extension that is installed in
+// foreignMembers reports whether members of an extension that is installed in
 // another schema live in this one: they would not go along.
-func strangers(ctx context.Context, db pg.Querier, schema string) (bool, error) {
+func foreignMembers(ctx context.Context, db pg.Querier, schema string) (bool, error) {
 	var there bool
 	err := db.QueryRow(ctx, `SELECT EXISTS (
 		SELECT FROM pg_depend d
@@ -269,11 +269,11 @@ func (m *move) objects(ctx context.Context, db pg.Querier, plan *plans.Plan) err
 		}
 		m.leave = append(m.leave, o.SetSchema(m.schema.Old))
 	}
-	twins, err := catalog.Movables(ctx, db, m.schema.Shadow)
+	targets, err := catalog.Movables(ctx, db, m.schema.Shadow)
 	if err != nil {
 		return err
 	}
-	for _, o := range twins {
+	for _, o := range targets {
 		m.enter = append(m.enter, o.SetSchema(m.schema.Production))
 	}
 	return nil

@@ -371,7 +371,7 @@ func TestSecondLeaderDeposesTheSwap(t *testing.T) {
 		return drain(ctx)
 	}
 	_, err := f.Attempt(context.Background())
-	if !errors.Is(err, control.ErrDeposed) {
+	if !errors.Is(err, control.ErrFencedOff) {
 		t.Fatal(err)
 	}
 }

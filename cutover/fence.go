@@ -86,14 +86,14 @@ func (a *attempt) fence(ctx context.Context) error {
 		met, err := a.tryLocks(ctx, limit)
 		if err == nil {
 			a.out.LockWait = time.Since(a.began)
-			return pg.ExecScript(ctx, a.swapper, fmt.Sprintf("SET LOCAL statement_timeout = %d", a.left()))
+			return pg.ExecScript(ctx, a.locker, fmt.Sprintf("SET LOCAL statement_timeout = %d", a.left()))
 		}
 		tangled := met != nil || pg.State(err) == pg.DeadlockDetected
 		if !tangled || a.lost+time.Since(a.began) >= patience || !a.held.IsZero() && !time.Now().Before(limit) {
 			a.out.LockWait = time.Since(a.began)
 			return err
 		}
-		if err := pg.ExecScript(ctx, a.swapper, "ROLLBACK TO SAVEPOINT "+fenceSavepoint); err != nil {
+		if err := pg.ExecScript(ctx, a.locker, "ROLLBACK TO SAVEPOINT "+fenceSavepoint); err != nil {
 			return err
 		}
 		if met != nil {
@@ -145,7 +145,7 @@ func (a *attempt) tryLocks(ctx context.Context, limit time.Time) (*tangle, error
 	var met *tangle
 	group.Go(func() error {
 		defer close(done)
-		return pg.ExecScript(groupCtx, a.swapper, script)
+		return pg.ExecScript(groupCtx, a.locker, script)
 	})
 	group.Go(func() (err error) {
 		met, err = a.watchForTangle(groupCtx, done)
@@ -205,7 +205,7 @@ func (a *attempt) watchForTangle(ctx context.Context, done <-chan struct{}) (*ta
 		}
 		met, err := a.tangled(ctx)
 		if err == nil && met != nil {
-			_, err = a.onlook.Exec(ctx, "SELECT pg_catalog.pg_cancel_backend($1)", a.pid)
+			_, err = a.observer.Exec(ctx, "SELECT pg_catalog.pg_cancel_backend($1)", a.pid)
 		}
 		if err == nil && look%2 == 0 || met != nil {
 			err = errors.Join(err, a.noteWaitedOn(ctx))
@@ -218,7 +218,7 @@ func (a *attempt) watchForTangle(ctx context.Context, done <-chan struct{}) (*ta
 
 func (a *attempt) tangled(ctx context.Context) (*tangle, error) {
 	t := new(tangle)
-	err := a.onlook.QueryRow(ctx, tangledSQL, a.pid).Scan(&t.mine, &t.theirs)
+	err := a.observer.QueryRow(ctx, tangledSQL, a.pid).Scan(&t.mine, &t.theirs)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, nil
 	}

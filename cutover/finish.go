@@ -43,8 +43,8 @@ func (c *Cutover) Finish(ctx context.Context, old OldSide) error {
 			return fmt.Errorf("remove capture: %w", err)
 		}
 	}
-	if c.Sides.Apart() {
-		return c.finishApart(ctx, old)
+	if c.Sides.Remote() {
+		return c.finishRemote(ctx, old)
 	}
 	return c.finish(ctx, old)
 }
@@ -56,7 +56,7 @@ func (c *Cutover) finish(ctx context.Context, old OldSide) error {
 	if err := dropGuards(ctx, pool, run); err != nil {
 		return err
 	}
-	if err := c.dropGate(ctx); err != nil {
+	if err := c.dropWriteBlock(ctx); err != nil {
 		return err
 	}
 	if old == DropOld {

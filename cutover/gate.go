@@ -13,19 +13,19 @@ import (
 // Both stand while capture compares fingerprints, which leave names out that
 // begin like this; and they fire before all others of their kind.
 const (
-	// farFenceTrigger refuses writes to production, once its function is closed,
+	// remoteFenceTrigger refuses writes to production, once its function is closed,
 	// in a cutover to another database.
-	farFenceTrigger = "!pgumbra_fence"
-	// gateTrigger refuses writes to the shadow, from its build until its function
+	remoteFenceTrigger = "!pgumbra_fence"
+	// writeBlockTrigger refuses writes to the shadow, from its build until its function
 	// is opened in the swap. Sessions of ours pass.
-	gateTrigger = "!pgumbra_gate"
+	writeBlockTrigger = "!pgumbra_gate"
 )
 
-func gateName(run *control.Run) pg.Name {
+func writeBlockName(run *control.Run) pg.Name {
 	return pg.Name{Schema: control.Schema, Name: fmt.Sprintf("gate_%d", run.ID)}
 }
 
-// The functions of fence and gate are closed and opened by replacing them: that
+// The functions of fence and write block are closed and opened by replacing them: that
 // takes no lock on any table. Who gets a lock for writing after the commit that
 // did it sees the new body, since waiting for a lock ends with a look at what
 // changed in the catalogs.
@@ -50,23 +50,23 @@ func closedFence(run *control.Run, place, pass string) string {
 		pg.Literal("Connect to "+place+"; this server answers queries of old data only."))
 }
 
-func closedGate(run *control.Run) string {
-	return fmt.Sprintf(closedText, gateName(run).Quoted(), control.Ours(run),
+func closedWriteBlock(run *control.Run) string {
+	return fmt.Sprintf(closedText, writeBlockName(run).Quoted(), control.Ours(run),
 		pg.Literal(" belongs to upgrade "+run.Name+", which has not got here yet"),
 		pg.Literal("Go on writing to the database that is upgraded."))
 }
 
 func opened(function pg.Name) string { return fmt.Sprintf(openText, function.Quoted()) }
 
-// farFence puts the fence's triggers on tables. The caller holds locks that
+// remoteFence puts the fence's triggers on tables. The caller holds locks that
 // keep writers out.
-func farFence(run *control.Run, tables []relation) []string {
-	return always(farFenceTrigger, tables, fenceName(run), "")
+func remoteFence(run *control.Run, tables []relation) []string {
+	return always(remoteFenceTrigger, tables, fenceName(run), "")
 }
 
-// gates puts the gate on tables.
-func gates(run *control.Run, tables []relation) []string {
-	return always(gateTrigger, tables, gateName(run), " WHEN "+control.NotOurs(run))
+// writeBlocks puts the write block on tables.
+func writeBlocks(run *control.Run, tables []relation) []string {
+	return always(writeBlockTrigger, tables, writeBlockName(run), " WHEN "+control.NotOurs(run))
 }
 
 // always makes a statement trigger that fires at any session_replication_role.

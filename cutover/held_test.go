@@ -14,7 +14,7 @@ import (
 // pool does not count.
 func TestLongTransactionHoldsNobodyUp(t *testing.T) {
 	t.Parallel()
-	f := farShop(t).behindBouncer()
+	f := remoteShop(t).behindBouncer()
 	ctx := context.Background()
 	f.settle(400*time.Millisecond, 200*time.Millisecond)
 	run(t, f.client(), "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM shop.account")

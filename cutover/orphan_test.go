@@ -14,7 +14,7 @@ import (
 
 // standsStill is what happens while a leader's process is stopped: the servers
 // end its sessions that hold locks, and another one takes over.
-func (f *far) standsStill() {
+func (f *remoteFixture) standsStill() {
 	f.t.Helper()
 	for _, side := range []*fixture{f.fixture, f.there} {
 		get[int](side, `SELECT count(pg_terminate_backend(pid, 5000))::int FROM pg_stat_activity
@@ -24,7 +24,7 @@ func (f *far) standsStill() {
 }
 
 // orphan makes an attempt, during which something happens at a moment.
-func (f *far) orphan(at string, meanwhile func()) error {
+func (f *remoteFixture) orphan(at string, meanwhile func()) error {
 	f.t.Helper()
 	met := false
 	f.fails(at, func() error { met = true; meanwhile(); return nil })
@@ -37,7 +37,7 @@ func (f *far) orphan(at string, meanwhile func()) error {
 
 func TestLeaderThatWakesUpLeavesAllToItsSuccessor(t *testing.T) {
 	t.Parallel()
-	f := farShop(t).behindBouncer()
+	f := remoteShop(t).behindBouncer()
 	all := moments()
 	for _, at := range all[:len(all)-1] {
 		if at == "before begin" || at == "after begin" || at == "before hold clients" {
@@ -48,7 +48,7 @@ func TestLeaderThatWakesUpLeavesAllToItsSuccessor(t *testing.T) {
 			f.resolves(WentBack)
 			f.livesIn(traffic.Production)
 		})
-		if !errors.Is(err, control.ErrDeposed) {
+		if !errors.Is(err, control.ErrFencedOff) {
 			t.Errorf("%s: %v", at, err)
 		}
 		f.livesIn(traffic.Production)
@@ -60,7 +60,7 @@ func TestLeaderThatWakesUpLeavesAllToItsSuccessor(t *testing.T) {
 		f.standsStill()
 		f.resolves(WentForward)
 	})
-	if !errors.Is(err, control.ErrDeposed) {
+	if !errors.Is(err, control.ErrFencedOff) {
 		t.Error(err)
 	}
 	f.livesIn(traffic.Shadow)
@@ -98,7 +98,7 @@ func TestLeaderThatWakesUpAfterItsSuccessorsSwapUndoesNothing(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f := farShop(t).behindBouncer()
+			f := remoteShop(t).behindBouncer()
 			led := ""
 			f.Traffic = &stopping{Traffic: f.Traffic, at: name, stop: func() {
 				f.standsStill()
@@ -109,7 +109,7 @@ func TestLeaderThatWakesUpAfterItsSuccessorsSwapUndoesNothing(t *testing.T) {
 			}}
 			f.fails(failsAt, func() error { return errInjected })
 			_, err := f.Cutover.Attempt(context.Background())
-			if !errors.Is(err, control.ErrDeposed) {
+			if !errors.Is(err, control.ErrFencedOff) {
 				t.Error(err)
 			}
 			f.livesIn(traffic.Shadow)
@@ -120,7 +120,7 @@ func TestLeaderThatWakesUpAfterItsSuccessorsSwapUndoesNothing(t *testing.T) {
 	}
 }
 
-func (f *far) entry() string {
+func (f *remoteFixture) entry() string {
 	f.t.Helper()
 	text, err := os.ReadFile(f.bouncer.ConfigPath())
 	if err != nil {
@@ -133,14 +133,14 @@ func (f *far) entry() string {
 // whoever sent it.
 func TestClientsHeldTooLateAreLetGo(t *testing.T) {
 	t.Parallel()
-	f := farShop(t).behindBouncer()
+	f := remoteShop(t).behindBouncer()
 	unguarded := f.tool() // as if its look at who leads came right before it stood still
 	f.Traffic = &stopping{Traffic: &late{f.Traffic, unguarded}, at: "pause", stop: func() {
 		f.standsStill()
 		f.resolves(WentBack)
 	}}
 	_, err := f.Cutover.Attempt(context.Background())
-	if !errors.Is(err, control.ErrDeposed) {
+	if !errors.Is(err, control.ErrFencedOff) {
 		t.Error(err)
 	}
 	f.livesIn(traffic.Production)
@@ -157,21 +157,21 @@ func (l *late) Pause(ctx context.Context) error { return l.pauses.Pause(ctx) }
 // the leader leads them back.
 func TestClientsAstrayAreLedBack(t *testing.T) {
 	t.Parallel()
-	f := farShop(t).behindBouncer()
+	f := remoteShop(t).behindBouncer()
 	ctx, hand := context.Background(), f.tool()
 	f.fails("before fence", func() error { return errInjected })
 	if _, err := f.Attempt(ctx); !errors.Is(err, errInjected) {
 		t.Fatal(err)
 	}
 	f.hook = nil
-	recall := func() {
+	reroute := func() {
 		t.Helper()
-		if err := f.Recall(ctx); err != nil {
+		if err := f.Reroute(ctx); err != nil {
 			t.Fatal(err)
 		}
 		f.livesIn(traffic.Production)
 	}
-	recall() // nothing to do
+	reroute() // nothing to do
 	original := f.entry()
 	for _, step := range []func(context.Context) error{hand.Pause, hand.Switch, hand.Resume} {
 		if err := step(ctx); err != nil {
@@ -181,12 +181,12 @@ func TestClientsAstrayAreLedBack(t *testing.T) {
 	if err := f.writes(f.through, "INSERT INTO {shadow}.entry (account, delta, client, n) VALUES (1, 0, 99, 0)"); pg.State(err) != pg.ReadOnlyTransaction {
 		t.Error("the shadow takes writes:", err)
 	}
-	recall()
+	reroute()
 	if f.entry() != original {
 		t.Error(f.entry())
 	}
 	f.succeeded()
-	recall()
+	reroute()
 	f.swaps()
 	f.livesIn(traffic.Shadow)
 }

@@ -18,12 +18,12 @@ import (
 // pair is sessions on one server: one locks and swaps, two look on. Another one
 // has the server end the first in time: see [pair.setAlarm].
 type pair struct {
-	swapper *pgx.Conn
-	onlook  *pgx.Conn
-	checker *pgx.Conn // asks whether the structure is as it was, while onlook asks for the rest
-	alarm   *pgx.Conn
-	ringing *pgconn.MultiResultReader // of alarm; nil: it is not set
-	pid     uint32                    // swapper's backend
+	locker   *pgx.Conn
+	observer *pgx.Conn
+	checker  *pgx.Conn // asks whether the structure is as it was, while onlook asks for the rest
+	alarm    *pgx.Conn
+	ringing  *pgconn.MultiResultReader // of alarm; nil: it is not set
+	pid      uint32                    // swapper's backend
 	// all, as the server knows them
 	backends pg.Backends
 
@@ -33,14 +33,14 @@ type pair struct {
 func openPair(ctx context.Context, dsn string) (*pair, error) {
 	p := new(pair)
 	var err error
-	for _, conn := range []**pgx.Conn{&p.swapper, &p.onlook, &p.checker, &p.alarm} {
+	for _, conn := range []**pgx.Conn{&p.locker, &p.observer, &p.checker, &p.alarm} {
 		if *conn, err = openSession(ctx, dsn); err != nil {
 			p.close(ctx)
 			return nil, err
 		}
 	}
-	p.pid = p.swapper.PgConn().PID()
-	for _, conn := range []*pgx.Conn{p.swapper, p.onlook, p.checker, p.alarm} {
+	p.pid = p.locker.PgConn().PID()
+	for _, conn := range []*pgx.Conn{p.locker, p.observer, p.checker, p.alarm} {
 		b, err := pg.Self(ctx, conn)
 		if err != nil {
 			p.close(ctx)
@@ -67,13 +67,13 @@ func openSession(ctx context.Context, dsn string) (*pgx.Conn, error) {
 	return pgx.ConnectConfig(ctx, config)
 }
 
-// giveWayFirst makes us, not a client, the victim of a deadlock, and autovacuum
+// yieldOnDeadlock makes us, not a client, the victim of a deadlock, and autovacuum
 // give way within the budget for locks: both happen when the waiter's
 // deadlock_timeout is over. Without the right to set it the budget alone keeps
 // clients safe, and autovacuum is a blocker by name.
-func (p *pair) giveWayFirst(ctx context.Context, budget time.Duration, log *slog.Logger) {
+func (p *pair) yieldOnDeadlock(ctx context.Context, budget time.Duration, log *slog.Logger) {
 	ms := max(budget.Milliseconds()/4, 1)
-	_, err := p.swapper.Exec(ctx, `SELECT pg_catalog.set_config('deadlock_timeout', $1, false)`, strconv.FormatInt(ms, 10)+"ms")
+	_, err := p.locker.Exec(ctx, `SELECT pg_catalog.set_config('deadlock_timeout', $1, false)`, strconv.FormatInt(ms, 10)+"ms")
 	if err != nil {
 		log.Debug("deadlock_timeout not set", "error", err)
 	}
@@ -88,7 +88,7 @@ func (p *pair) close(ctx context.Context) {
 		_ = p.alarm.PgConn().CancelRequest(ctx)
 		_ = p.alarm.PgConn().Close(ctx)
 	}
-	for _, conn := range []*pgx.Conn{p.swapper, p.onlook, p.checker} {
+	for _, conn := range []*pgx.Conn{p.locker, p.observer, p.checker} {
 		if conn != nil {
 			_, _ = conn.Exec(ctx, "ROLLBACK")
 			_ = conn.Close(ctx)
@@ -100,18 +100,18 @@ func (p *pair) close(ctx context.Context) {
 // for longer than idle (should the network swallow us), and keeps VACUUM,
 // ANALYZE and their automatic workers off tables that it will lock: nobody else
 // uses these, so that costs no stall.
-func (p *pair) begin(ctx context.Context, budget, idle time.Duration, calm []relation) error {
+func (p *pair) begin(ctx context.Context, budget, idle time.Duration, lockAgainstVacuum []relation) error {
 	script := fmt.Sprintf("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;\nSET LOCAL statement_timeout = %d", max(budget.Milliseconds(), 200))
-	if err := pg.ExecScript(ctx, p.swapper, script); err != nil {
+	if err := pg.ExecScript(ctx, p.locker, script); err != nil {
 		return err
 	}
-	if err := pg.BoundSilence(ctx, p.swapper, idle); err != nil {
+	if err := pg.BoundSilence(ctx, p.locker, idle); err != nil {
 		return err
 	}
-	if len(calm) == 0 {
+	if len(lockAgainstVacuum) == 0 {
 		return nil
 	}
-	return p.watched(ctx, "LOCK TABLE "+only(calm)+" IN SHARE UPDATE EXCLUSIVE MODE")
+	return p.watched(ctx, "LOCK TABLE "+only(lockAgainstVacuum)+" IN SHARE UPDATE EXCLUSIVE MODE")
 }
 
 // watched runs a script that waits for locks while the other session notes
@@ -121,7 +121,7 @@ func (p *pair) watched(ctx context.Context, script string) error {
 	done := make(chan struct{})
 	group.Go(func() error {
 		defer close(done)
-		return pg.ExecScript(groupCtx, p.swapper, script)
+		return pg.ExecScript(groupCtx, p.locker, script)
 	})
 	group.Go(func() error { return p.sample(groupCtx, done) })
 	return group.Wait()
@@ -145,9 +145,9 @@ func (p *pair) sample(ctx context.Context, done <-chan struct{}) error {
 }
 
 func (p *pair) inWay(ctx context.Context) ([]Blocker, error) {
-	found, err := sessions(ctx, p.onlook, blockingSQL, p.pid)
+	found, err := sessions(ctx, p.observer, blockingSQL, p.pid)
 	if err != nil || len(found) > 0 {
 		return blockersOf("lock", found), err
 	}
-	return preparedInWay(ctx, p.onlook, p.pid, forgotten)
+	return preparedInWay(ctx, p.observer, p.pid, forgotten)
 }

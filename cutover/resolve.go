@@ -33,7 +33,7 @@ const (
 // production stays fenced and clients stay held, as they were found. Other
 // errors leave something to do to the next call, with the direction known.
 func (c *Cutover) Resolve(ctx context.Context) (Resolution, error) {
-	if !c.Sides.Apart() {
+	if !c.Sides.Remote() {
 		return Settled, nil
 	}
 	p, err := c.underWay(ctx, c.Sides.Production)
@@ -108,7 +108,7 @@ func (c *Cutover) fenceStands(ctx context.Context, p *progress) error {
 		}
 		tables, err := relations(ctx, tx, production)
 		if err == nil {
-			open, err = without(ctx, tx, farFenceTrigger, tables)
+			open, err = without(ctx, tx, remoteFenceTrigger, tables)
 		}
 		return err
 	})
@@ -118,7 +118,7 @@ func (c *Cutover) fenceStands(ctx context.Context, p *progress) error {
 	c.Log.Error("production had lost its fence; what was written there since the swap is not on the shadow", "table", open[0].name.String())
 	for _, t := range open {
 		err := patiently(ctx, c.Sides.Production, append([]string{"LOCK TABLE ONLY " + t.name.Quoted() + " IN EXCLUSIVE MODE"},
-			farFence(c.Upgrade, []relation{t})...)...)
+			remoteFence(c.Upgrade, []relation{t})...)...)
 		if err != nil {
 			return fmt.Errorf("fence %s: %w", t.name, err)
 		}
@@ -127,7 +127,7 @@ func (c *Cutover) fenceStands(ctx context.Context, p *progress) error {
 }
 
 func (c *Cutover) giveUp(ctx context.Context, p *progress) error {
-	err := c.unlessAstray(c.back(ctx, p))
+	err := c.unlessMisrouted(c.back(ctx, p))
 	if err != nil {
 		return fmt.Errorf("undo the cutover: %w", err)
 	}
@@ -145,11 +145,11 @@ func (c *Cutover) giveUp(ctx context.Context, p *progress) error {
 }
 
 // Clear takes away what attempts at a cutover to another database have made on
-// both sides: fence and gate. For abort, and only after [Cutover.Resolve]. A
+// both sides: fence and write block. For abort, and only after [Cutover.Resolve]. A
 // shadow that cannot be reached, Sides.Shadow nil, is left out.
 // ACCESS EXCLUSIVE on one table at a time, waiting at most 100 ms each time.
 func (c *Cutover) Clear(ctx context.Context) error {
-	if !c.Sides.Apart() {
+	if !c.Sides.Remote() {
 		return nil
 	}
 	left, err := c.underWay(ctx, c.Sides.Production)
@@ -165,13 +165,13 @@ func (c *Cutover) Clear(ctx context.Context) error {
 	if left != nil || c.Upgrade.Phase.Swapped() {
 		return fmt.Errorf("the cutover is not undone: %s", c.Upgrade.Phase)
 	}
-	err = dropTriggers(ctx, c.Sides.Production, c.Upgrade, farFenceTrigger, fenceName(c.Upgrade))
+	err = dropTriggers(ctx, c.Sides.Production, c.Upgrade, remoteFenceTrigger, fenceName(c.Upgrade))
 	if c.Sides.Shadow == nil {
 		return err
 	}
-	return errors.Join(err, c.dropGate(ctx))
+	return errors.Join(err, c.dropWriteBlock(ctx))
 }
 
-func (c *Cutover) dropGate(ctx context.Context) error {
-	return dropTriggers(ctx, c.Sides.Shadow, c.Upgrade, gateTrigger, gateName(c.Upgrade))
+func (c *Cutover) dropWriteBlock(ctx context.Context) error {
+	return dropTriggers(ctx, c.Sides.Shadow, c.Upgrade, writeBlockTrigger, writeBlockName(c.Upgrade))
 }

@@ -54,28 +54,28 @@ func counters(ctx context.Context, db pg.Querier, names []pg.Name) (map[pg.Name]
 type succession struct {
 	plan    plans.Sequence
 	old     counter // production's
-	twin    counter // the shadow's
-	reopens bool    // twin is as it was before a swap closed it
+	target  counter // the shadow's
+	reopens bool    // target is as it was before a swap closed it
 	waiting int64   // nextval calls that wait for the old one
 }
 
 // successions reads both sides of all of them, in whatever databases these are.
 func successions(ctx context.Context, plan *plans.Plan, production, shadow pg.Querier) ([]succession, error) {
 	var all []succession
-	var old, twins []pg.Name
+	var old, targets []pg.Name
 	for _, s := range plan.Sequences {
 		if !s.Production.IsZero() {
 			all = append(all, succession{plan: s})
-			old, twins = append(old, s.Production), append(twins, s.Shadow)
+			old, targets = append(old, s.Production), append(targets, s.Shadow)
 		}
 	}
 	before, err := counters(ctx, production, old)
 	if err != nil {
 		return nil, err
 	}
-	after, err := counters(ctx, shadow, twins)
+	after, err := counters(ctx, shadow, targets)
 	for i := range all {
-		all[i].old, all[i].twin = before[old[i]], after[twins[i]]
+		all[i].old, all[i].target = before[old[i]], after[targets[i]]
 	}
 	return all, err
 }
@@ -143,14 +143,14 @@ func (s succession) place() (last int64, called bool) {
 	if s.plan.Set && !s.passed(last, called) {
 		last, called = s.plan.LastValue, s.plan.IsCalled
 	}
-	if t := s.twin; t.Called && (t.beyond(t.Last, last) || t.Last == last) {
+	if t := s.target; t.Called && (t.beyond(t.Last, last) || t.Last == last) {
 		last, called = t.Last, true
 	}
-	first, end := s.twin.ends()
+	first, end := s.target.ends()
 	switch {
-	case s.twin.beyond(first, last):
+	case s.target.beyond(first, last):
 		return first, false
-	case s.twin.beyond(last, end):
+	case s.target.beyond(last, end):
 		return end, true
 	}
 	return last, called
@@ -163,7 +163,7 @@ func (s succession) proceed(name string) []string {
 	last, called := s.place()
 	bounds := ""
 	if s.reopens {
-		bounds = " " + s.twin.bounds()
+		bounds = " " + s.target.bounds()
 	}
 	return []string{"ALTER SEQUENCE " + name + bounds + " RESTART",
 		fmt.Sprintf("SELECT pg_catalog.setval(%s::pg_catalog.regclass, %d, %t)", pg.Literal(name), last, called)}
@@ -215,14 +215,14 @@ END`, name, cycle, end, pg.Literal(name), s.old.Last, s.old.Called))
 func (a *attempt) succeed(ctx context.Context) error {
 	var script []string
 	for _, s := range a.sequences {
-		var old, twin string
-		err := a.swapper.QueryRow(ctx, `SELECT $1::oid::regclass::text, $2::oid::regclass::text,
+		var old, target string
+		err := a.locker.QueryRow(ctx, `SELECT $1::oid::regclass::text, $2::oid::regclass::text,
 			(SELECT count(*) FROM pg_locks WHERE relation = $1 AND NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))`,
-			s.old.OID, s.twin.OID).Scan(&old, &twin, &s.waiting)
+			s.old.OID, s.target.OID).Scan(&old, &target, &s.waiting)
 		if err != nil {
 			return fmt.Errorf("look who waits for sequence %s: %w", s.plan.Production, err)
 		}
-		script = append(append(script, s.close(old)...), s.proceed(twin)...)
+		script = append(append(script, s.close(old)...), s.proceed(target)...)
 	}
 	return a.play(ctx, a.pair, []stage{{"sequences go on", script}})
 }

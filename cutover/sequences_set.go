@@ -11,9 +11,9 @@ func (s succession) passed(last int64, called bool) bool {
 	if last == s.plan.ProductionLast && called == s.plan.ProductionCalled {
 		return false
 	}
-	set := s.twin.next(s.plan.LastValue, s.plan.IsCalled)
-	was := s.twin.next(s.plan.ProductionLast, s.plan.ProductionCalled)
-	return set.Cmp(was) >= 0 && s.twin.next(last, called).Cmp(set) > 0
+	set := s.target.next(s.plan.LastValue, s.plan.IsCalled)
+	was := s.target.next(s.plan.ProductionLast, s.plan.ProductionCalled)
+	return set.Cmp(was) >= 0 && s.target.next(last, called).Cmp(set) > 0
 }
 
 // next number after a standing, so that a greater one comes later.

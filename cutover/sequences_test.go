@@ -212,16 +212,16 @@ func TestPlaceOfASuccessor(t *testing.T) {
 		last   int64
 		called bool
 	}{
-		"as it is":            {succession{old: up, twin: with(up, func(c *counter) { c.Last, c.Called = 1, false })}, 40, true},
-		"never used":          {succession{old: with(up, func(c *counter) { c.Last, c.Called = 7, false }), twin: with(up, func(c *counter) { c.Last, c.Called = 1, false })}, 7, false},
-		"the copy drew":       {succession{old: up, twin: with(up, func(c *counter) { c.Last = 90 })}, 90, true},
-		"too small a twin":    {succession{old: up, twin: with(up, func(c *counter) { c.Max, c.Called = 30, false })}, 30, true},
-		"below a twin":        {succession{old: up, twin: with(up, func(c *counter) { c.Min, c.Called = 100, false })}, 100, false},
-		"downwards":           {succession{old: with(up, func(c *counter) { c.Increment, c.Last = -2, -8; c.Min, c.Max = -100, -1 }), twin: with(up, func(c *counter) { c.Increment, c.Min, c.Max, c.Called = -2, -100, -1, false }), waiting: 1}, -28, true},
-		"some wait":           {succession{old: up, twin: with(up, func(c *counter) { c.Called = false }), waiting: 1}, 50, true},
-		"cachefuls":           {succession{old: with(up, func(c *counter) { c.Cache = 5 }), twin: with(up, func(c *counter) { c.Called = false }), waiting: 1}, 90, true},
-		"no room for them":    {succession{old: with(up, func(c *counter) { c.Last = 995 }), twin: with(up, func(c *counter) { c.Called = false }), waiting: 1}, 995, true},
-		"the whole of bigint": {succession{old: with(up, func(c *counter) { c.Last, c.Min, c.Max = math.MaxInt64-10, math.MinInt64, math.MaxInt64 }), twin: with(up, func(c *counter) { c.Max, c.Called = math.MaxInt64, false }), waiting: 1}, math.MaxInt64, true},
+		"as it is":            {succession{old: up, target: with(up, func(c *counter) { c.Last, c.Called = 1, false })}, 40, true},
+		"never used":          {succession{old: with(up, func(c *counter) { c.Last, c.Called = 7, false }), target: with(up, func(c *counter) { c.Last, c.Called = 1, false })}, 7, false},
+		"the copy drew":       {succession{old: up, target: with(up, func(c *counter) { c.Last = 90 })}, 90, true},
+		"too small a twin":    {succession{old: up, target: with(up, func(c *counter) { c.Max, c.Called = 30, false })}, 30, true},
+		"below a twin":        {succession{old: up, target: with(up, func(c *counter) { c.Min, c.Called = 100, false })}, 100, false},
+		"downwards":           {succession{old: with(up, func(c *counter) { c.Increment, c.Last = -2, -8; c.Min, c.Max = -100, -1 }), target: with(up, func(c *counter) { c.Increment, c.Min, c.Max, c.Called = -2, -100, -1, false }), waiting: 1}, -28, true},
+		"some wait":           {succession{old: up, target: with(up, func(c *counter) { c.Called = false }), waiting: 1}, 50, true},
+		"cachefuls":           {succession{old: with(up, func(c *counter) { c.Cache = 5 }), target: with(up, func(c *counter) { c.Called = false }), waiting: 1}, 90, true},
+		"no room for them":    {succession{old: with(up, func(c *counter) { c.Last = 995 }), target: with(up, func(c *counter) { c.Called = false }), waiting: 1}, 995, true},
+		"the whole of bigint": {succession{old: with(up, func(c *counter) { c.Last, c.Min, c.Max = math.MaxInt64-10, math.MinInt64, math.MaxInt64 }), target: with(up, func(c *counter) { c.Max, c.Called = math.MaxInt64, false }), waiting: 1}, math.MaxInt64, true},
 	} {
 		if last, called := c.s.place(); last != c.last || called != c.called {
 			t.Errorf("%s: %d, %t; want %d, %t", name, last, called, c.last, c.called)

@@ -16,7 +16,7 @@ import (
 var blockingSQL string
 
 //go:embed sql/holders.sql
-var holdersSQL string
+var blockingSessionsSQL string
 
 // session is somebody else's session that is in the way.
 type session struct {
@@ -93,7 +93,7 @@ func blockersOf(how string, found []session) []Blocker {
 	return all
 }
 
-// outwait waits for every session of this database that had a snapshot when the
+// waitForOldSnapshots waits for every session of this database that had a snapshot when the
 // mark was made, as CREATE INDEX CONCURRENTLY does: such a snapshot would see the
 // new tables without what the drain wrote. The list is made once; snapshots that
 // are taken later see all of it, however old their xmin looks.
@@ -101,11 +101,13 @@ func blockersOf(how string, found []session) []Blocker {
 // Sessions that wait for our own fence, or for others that do, would be waited
 // for in vain. Most take a new snapshot when they go on; who does not meets a
 // guard: see [guards].
-func (a *attempt) outwait(ctx context.Context) error { return a.outwaitOlderThan(ctx, a.guard) }
+func (a *attempt) waitForOldSnapshots(ctx context.Context) error {
+	return a.waitForOldSnapshotsOlderThan(ctx, a.guard)
+}
 
-// outwaitOlderThan waits for snapshots that do not see transaction mark, an xid8.
-func (a *attempt) outwaitOlderThan(ctx context.Context, mark string) error {
-	first, err := a.holders(ctx, mark)
+// waitForOldSnapshotsOlderThan waits for snapshots that do not see transaction mark, an xid8.
+func (a *attempt) waitForOldSnapshotsOlderThan(ctx context.Context, mark string) error {
+	first, err := a.blockingSessions(ctx, mark)
 	if err != nil {
 		return err
 	}
@@ -119,15 +121,15 @@ func (a *attempt) outwaitOlderThan(ctx context.Context, mark string) error {
 		if err := pause(ctx, wait); err != nil {
 			return err
 		}
-		if left, err = a.holders(ctx, mark); err != nil {
+		if left, err = a.blockingSessions(ctx, mark); err != nil {
 			return err
 		}
 	}
 }
 
-func (a *attempt) holders(ctx context.Context, mark string) ([]session, error) {
+func (a *attempt) blockingSessions(ctx context.Context, mark string) ([]session, error) {
 	pids, started := a.c.own().Columns()
-	found, err := sessions(ctx, a.onlook, holdersSQL, mark, a.pid, pids, started)
+	found, err := sessions(ctx, a.observer, blockingSessionsSQL, mark, a.pid, pids, started)
 	if err != nil {
 		return nil, fmt.Errorf("look for old snapshots: %w", err)
 	}

@@ -34,7 +34,7 @@ func (a *attempt) script() []stage {
 		{"sequences", ownSequences(a.plan)},
 		{"structure", entryStatements(a.c.Parts.SwapEntries())},
 		{"reverse capture", a.c.reverseCheck()},
-		{"gate", []string{opened(gateName(a.c.Upgrade))}},
+		{"gate", []string{opened(writeBlockName(a.c.Upgrade))}},
 		{"guard", guards(a.c.Upgrade, a.facts.shadow, a.guard)},
 		{"old side", append(a.facts.taken.silence(a.facts.production), oldSide(a.c.Upgrade, a.facts)...)},
 		{"version", outsideVersion(a.plan)},
@@ -123,7 +123,7 @@ func names(plan *plans.Plan, moves []move) []string {
 				after = append(after, fmt.Sprintf("ALTER SEQUENCE %s OWNED BY %s.%s", s.Name.Quoted(), s.OwnedByTable.Quoted(), pg.Ident(s.OwnedByColumn)))
 			}
 		}
-		if m.way != oneByOne {
+		if m.method != objectByObject {
 			before = append(before, fmt.Sprintf("ALTER %s %s SET SCHEMA %s", s.Kind, s.Name.Quoted(), pg.Ident(m.schema.Shadow)))
 		}
 	}
@@ -144,7 +144,7 @@ func moveOf(moves []move, production string) (move, bool) {
 
 func (m move) statements() []string {
 	s := m.schema
-	if m.way == oneByOne {
+	if m.method == objectByObject {
 		all := append([]string{"CREATE SCHEMA " + pg.Ident(s.Old)}, m.carry...)
 		all = append(append(all, m.leave...), m.enter...)
 		return append(all, "DROP SCHEMA "+pg.Ident(s.Shadow))
@@ -193,20 +193,20 @@ func (a *attempt) left() int64 { return max(time.Until(a.deadline).Milliseconds(
 
 func (a *attempt) record(ctx context.Context) error {
 	if v := a.plan.VersionTable; v != nil && !v.Moves && !v.Exists && a.plan.ToVersion != nil && a.plan.Behind == nil && !a.plan.Backwards() {
-		if err := strip(ctx, a.swapper, "TABLE", v.Name.Quoted(), tableACL, v.Name); err != nil {
+		if err := strip(ctx, a.locker, "TABLE", v.Name.Quoted(), tableACL, v.Name); err != nil {
 			return err
 		}
 	}
 	if a.plan.Reversible() && !a.plan.Backwards() {
-		if err := control.TurnAround(ctx, a.swapper, a.c.Upgrade, a.backRows, a.noteTaken()); err != nil {
+		if err := control.TurnAround(ctx, a.locker, a.c.Upgrade, a.backRows, a.noteTaken()); err != nil {
 			return err
 		}
 	}
 	phase, column := a.c.landing()
-	if err := control.Advance(ctx, a.swapper, a.c.Upgrade, phase); err != nil {
+	if err := control.Advance(ctx, a.locker, a.c.Upgrade, phase); err != nil {
 		return err
 	}
-	err := a.swapper.QueryRow(ctx, strings.ReplaceAll(`UPDATE pgumbra.run SET swap_xid = pg_current_xact_id(),
+	err := a.locker.QueryRow(ctx, strings.ReplaceAll(`UPDATE pgumbra.run SET swap_xid = pg_current_xact_id(),
 		{outcome} = ($2::jsonb || jsonb_build_object('at', clock_timestamp()))::json WHERE id = $1
 		RETURNING swap_xid::text, ({outcome}->>'at')::timestamptz`, "{outcome}", column), a.c.Upgrade.ID, a.report(time.Since(a.began))).Scan(&a.xid, &a.out.At)
 	if err != nil {

@@ -24,7 +24,7 @@ type Traffic interface {
 	Switch(ctx context.Context) error
 	Settle(ctx context.Context, to traffic.Place, patience time.Duration) error
 	Resume(ctx context.Context) error
-	Astray(ctx context.Context) (bool, error)
+	Misrouted(ctx context.Context) (bool, error)
 	// Unfinished are clients that a Pause would wait for.
 	Unfinished(ctx context.Context, production pg.Querier, longer time.Duration) ([]traffic.Session, error)
 }
@@ -57,7 +57,7 @@ type progress struct {
 	At        time.Time `json:"at"`
 }
 
-// note records how far the cutover came. [control.ErrDeposed] when another
+// note records how far the cutover came. [control.ErrFencedOff] when another
 // leader took over: then it decides.
 func (c *Cutover) note(ctx context.Context, db pg.Querier, p *progress, step string) error {
 	p.Step, p.At = step, time.Now().UTC()
@@ -74,7 +74,7 @@ func (c *Cutover) setSwitch(ctx context.Context, db pg.Querier, text []byte) err
 		return fmt.Errorf("note how far the cutover came: %w", err)
 	}
 	if tag.RowsAffected() != 1 {
-		return control.ErrDeposed
+		return control.ErrFencedOff
 	}
 	return nil
 }
@@ -118,7 +118,7 @@ func (c *Cutover) pausePatience() time.Duration { return c.settings().MaxStall }
 func (c *Cutover) forward(ctx context.Context, p *progress, report func() []byte) error {
 	ctx = context.WithoutCancel(ctx)
 	noted := c.noteSwapped(ctx, p, report())
-	if errors.Is(noted, control.ErrDeposed) {
+	if errors.Is(noted, control.ErrFencedOff) {
 		return noted
 	}
 	if err := errors.Join(noted, c.settle(ctx, traffic.Shadow)); err != nil {
@@ -180,35 +180,35 @@ func (c *Cutover) hold(ctx context.Context) error {
 	return c.Traffic.Pause(ctx)
 }
 
-// errAstray says that production takes writes again, and that clients of some
+// errMisrouted says that production takes writes again, and that clients of some
 // pool are perhaps held, or led to the shadow. The note of it stays, so that they
 // are seen to later.
-var errAstray = errors.New("not all clients go on at production")
+var errMisrouted = errors.New("not all clients go on at production")
 
 // back undoes a cutover that did not commit on the shadow: production takes
 // writes again, captured as before. Clients go on even if production cannot be
 // reached from here: the shadow is closed to them for certain. Returns
-// [errAstray] where only some of them do.
+// [errMisrouted] where only some of them do.
 func (c *Cutover) back(ctx context.Context, p *progress) error {
 	ctx = context.WithoutCancel(ctx)
 	led := p.Step == switching || p.Step == deciding || p.Step == undoing
 	reopened := c.openFence(ctx, p)
-	if errors.Is(reopened, control.ErrDeposed) {
+	if errors.Is(reopened, control.ErrFencedOff) {
 		return reopened
 	}
 	settled := c.goOnHere(ctx, led)
-	if reopened != nil || errors.Is(settled, control.ErrDeposed) {
+	if reopened != nil || errors.Is(settled, control.ErrFencedOff) {
 		return errors.Join(reopened, settled)
 	}
-	err := c.dropFarFence(ctx)
-	if errors.Is(err, control.ErrDeposed) {
+	err := c.dropRemoteFence(ctx)
+	if errors.Is(err, control.ErrFencedOff) {
 		return err
 	}
 	if err != nil {
 		c.Log.Warn("triggers of the fence are left; they let everything pass", "error", err)
 	}
 	if settled != nil {
-		return fmt.Errorf("%w: %w", errAstray, settled)
+		return fmt.Errorf("%w: %w", errMisrouted, settled)
 	}
 	ctx, cancel := context.WithTimeout(ctx, notePatience)
 	defer cancel()
@@ -247,10 +247,10 @@ func (c *Cutover) openFence(ctx context.Context, p *progress) error {
 	})
 }
 
-func (c *Cutover) dropFarFence(ctx context.Context) error {
+func (c *Cutover) dropRemoteFence(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, dropPatience)
 	defer cancel()
-	return dropTriggers(ctx, c.Sides.Production, c.Upgrade, farFenceTrigger, fenceName(c.Upgrade))
+	return dropTriggers(ctx, c.Sides.Production, c.Upgrade, remoteFenceTrigger, fenceName(c.Upgrade))
 }
 
 // onceReachable repeats what a lost connection ended, until ctx ends. For what

@@ -149,11 +149,11 @@ func (a *attempt) noteTaken() taken {
 func (a *attempt) readTaken(ctx context.Context) (err error) {
 	if !a.plan.Backwards() {
 		if a.plan.Reversible() {
-			a.backRows, err = control.BackRows(ctx, a.onlook, a.c.Upgrade)
+			a.backRows, err = control.BackRows(ctx, a.observer, a.c.Upgrade)
 		}
 		return err
 	}
-	if a.facts.taken, err = a.c.readTaken(ctx, a.onlook); err == nil {
+	if a.facts.taken, err = a.c.readTaken(ctx, a.observer); err == nil {
 		a.facts.taken.ownedAgain(a.plan, a.facts.sequences)
 	}
 	return err

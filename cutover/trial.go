@@ -29,8 +29,8 @@ type PartTime struct {
 // looked up in committed catalogs. What the swap does to production's own tables is
 // done to as many of the shadow's instead. The caller replays nothing meanwhile.
 func (c *Cutover) trySwap(ctx context.Context) (Trial, error) {
-	if c.Sides.Apart() {
-		return c.trySwapApart(ctx)
+	if c.Sides.Remote() {
+		return c.trySwapRemote(ctx)
 	}
 	t := &trying{c: c}
 	p, err := openPair(ctx, c.DSN)
@@ -38,9 +38,9 @@ func (c *Cutover) trySwap(ctx context.Context) (Trial, error) {
 		return t.Trial, err
 	}
 	defer p.close(ctx)
-	p.giveWayFirst(ctx, c.settings().LockTimeout, c.Log)
+	p.yieldOnDeadlock(ctx, c.settings().LockTimeout, c.Log)
 	t.pair = p
-	f, err := gather(ctx, p.onlook, c.Upgrade.Plan)
+	f, err := gather(ctx, p.observer, c.Upgrade.Plan)
 	if err == nil {
 		err = t.swap(ctx, f)
 	}
@@ -60,7 +60,7 @@ func (t *trying) timed(ctx context.Context, s stage, times float64) error {
 		return nil
 	}
 	began := time.Now()
-	if err := pg.ExecScript(ctx, t.pair.swapper, strings.Join(s.sql, ";\n")); err != nil {
+	if err := pg.ExecScript(ctx, t.pair.locker, strings.Join(s.sql, ";\n")); err != nil {
 		return fmt.Errorf("try the swap, %s: %w", s.name, err)
 	}
 	t.took(s.name, began, times)
@@ -91,7 +91,7 @@ func (t *trying) begin(ctx context.Context, p *pair) error {
 	if err := p.begin(ctx, t.c.settings().LockTimeout, trialSilence, nil); err != nil {
 		return err
 	}
-	return pg.ExecScript(ctx, p.swapper, fmt.Sprintf("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = %d", t.c.settings().LockTimeout.Milliseconds()))
+	return pg.ExecScript(ctx, p.locker, fmt.Sprintf("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = %d", t.c.settings().LockTimeout.Milliseconds()))
 }
 
 // swap times the swap's own statements.
@@ -100,14 +100,14 @@ func (t *trying) swap(ctx context.Context, f *facts) error {
 	if err := t.begin(ctx, t.pair); err != nil {
 		return err
 	}
-	sequences, err := trialSequences(ctx, plan, t.pair.onlook, t.pair.onlook)
+	sequences, err := trialSequences(ctx, plan, t.pair.observer, t.pair.observer)
 	if err != nil {
 		return err
 	}
 	err = t.all(ctx, []stage{
 		{"sequences", sequences},
 		{"structure", entryStatements(t.c.trialEntries(f.outside))},
-		{"gate", []string{opened(gateName(run))}},
+		{"gate", []string{opened(writeBlockName(run))}},
 	})
 	if err != nil {
 		return err
@@ -129,7 +129,7 @@ func (t *trying) standIns(ctx context.Context, f *facts) error {
 	}
 	run, many := t.c.Upgrade, float64(len(f.production))/float64(len(f.shadow))
 	script := []string{"SAVEPOINT pgumbra_trial", guardFunction(run), readFunction(run), fenceFunction(run, control.Ours(run))}
-	if err := pg.ExecScript(ctx, t.pair.swapper, strings.Join(script, ";\n")); err != nil {
+	if err := pg.ExecScript(ctx, t.pair.locker, strings.Join(script, ";\n")); err != nil {
 		return fmt.Errorf("prepare the trial of the swap: %w", err)
 	}
 	if err := t.timed(ctx, stage{"locks", []string{"LOCK TABLE " + only(f.shadow) + " IN EXCLUSIVE MODE"}}, many); err != nil {
@@ -146,24 +146,24 @@ func (t *trying) standIns(ctx context.Context, f *facts) error {
 	if err := t.timed(ctx, stage{"old side", oldSide(run, &as)}, many); err != nil {
 		return err
 	}
-	return pg.ExecScript(ctx, t.pair.swapper, "ROLLBACK TO SAVEPOINT pgumbra_trial")
+	return pg.ExecScript(ctx, t.pair.locker, "ROLLBACK TO SAVEPOINT pgumbra_trial")
 }
 
 // names swaps them. Where objects are moved one by one, production's would be
 // locked against readers: the shadow's are moved instead, to an empty schema.
 func (t *trying) names(ctx context.Context, f *facts) error {
 	plan := trialPlan(t.c.Upgrade.Plan)
-	if !f.oneByOne() {
+	if !f.objectByObject() {
 		return t.timed(ctx, stage{"names", names(plan, f.moves)}, 1)
 	}
 	for _, m := range f.moves {
-		if m.way != oneByOne {
+		if m.method != objectByObject {
 			if err := t.timed(ctx, stage{"names", m.statements()}, 1); err != nil {
 				return err
 			}
 			continue
 		}
-		objects, err := catalog.Movables(ctx, t.pair.onlook, m.schema.Shadow)
+		objects, err := catalog.Movables(ctx, t.pair.observer, m.schema.Shadow)
 		if err != nil {
 			return err
 		}
@@ -195,32 +195,32 @@ func (t *trying) look(ctx context.Context, conditions func(context.Context, pg.Q
 	return err
 }
 
-// trySwapApart is trySwap of a swap to another database: all of it happens
+// trySwapRemote is trySwap of a swap to another database: all of it happens
 // there, but for the fence's triggers in production.
-func (c *Cutover) trySwapApart(ctx context.Context) (Trial, error) {
+func (c *Cutover) trySwapRemote(ctx context.Context) (Trial, error) {
 	t := &trying{c: c}
 	production, err := openPair(ctx, c.DSN)
 	if err != nil {
 		return t.Trial, err
 	}
-	a := &apart{attempt: &attempt{pair: production, c: c, plan: c.Upgrade.Plan, out: new(Outcome)}}
+	a := &remote{attempt: &attempt{pair: production, c: c, plan: c.Upgrade.Plan, out: new(Outcome)}}
 	defer production.close(ctx)
 	if a.shadow, err = openPair(ctx, c.ShadowDSN); err != nil {
 		return t.Trial, fmt.Errorf("the shadow: %w", err)
 	}
 	defer a.shadow.close(ctx)
-	a.shadow.giveWayFirst(ctx, c.settings().LockTimeout, c.Log)
+	a.shadow.yieldOnDeadlock(ctx, c.settings().LockTimeout, c.Log)
 	if err := a.look(ctx); err != nil {
 		return t.Trial, err
 	}
-	if a.sequences, err = successions(ctx, a.plan, a.onlook, a.shadow.onlook); err != nil {
+	if a.sequences, err = successions(ctx, a.plan, a.observer, a.shadow.observer); err != nil {
 		return t.Trial, err
 	}
 	err = t.swapThere(ctx, a)
 	return t.Trial, err
 }
 
-func (t *trying) swapThere(ctx context.Context, a *apart) error {
+func (t *trying) swapThere(ctx context.Context, a *remote) error {
 	t.pair = a.shadow
 	if err := t.begin(ctx, a.shadow); err != nil {
 		return err
@@ -230,15 +230,15 @@ func (t *trying) swapThere(ctx context.Context, a *apart) error {
 	if err := t.all(ctx, script); err != nil {
 		return err
 	}
-	if err := pg.ExecScript(ctx, a.shadow.swapper, "ROLLBACK"); err != nil {
+	if err := pg.ExecScript(ctx, a.shadow.locker, "ROLLBACK"); err != nil {
 		return err
 	}
 	if err := t.begin(ctx, a.shadow); err != nil {
 		return err
 	}
-	if len(a.twins) > 0 {
-		fence := []string{"LOCK TABLE " + only(a.twins) + " IN EXCLUSIVE MODE", opened(fenceName(run))}
-		if err := t.timed(ctx, stage{"fence", append(fence, farFence(run, a.twins)...)}, float64(len(a.facts.production))/float64(len(a.twins))); err != nil {
+	if len(a.targets) > 0 {
+		fence := []string{"LOCK TABLE " + only(a.targets) + " IN EXCLUSIVE MODE", opened(fenceName(run))}
+		if err := t.timed(ctx, stage{"fence", append(fence, remoteFence(run, a.targets)...)}, float64(len(a.facts.production))/float64(len(a.targets))); err != nil {
 			return err
 		}
 	}

@@ -123,7 +123,7 @@ func (a *attempt) holdViews(ctx context.Context) error {
 	if len(views) == 0 || a.c.Parts.RefreshView == nil {
 		return nil
 	}
-	before, err := a.c.productionViews(ctx, a.onlook)
+	before, err := a.c.productionViews(ctx, a.observer)
 	if err != nil {
 		return err
 	}
@@ -132,7 +132,7 @@ func (a *attempt) holdViews(ctx context.Context) error {
 			return err
 		}
 	}
-	now, err := a.c.productionViews(ctx, a.onlook)
+	now, err := a.c.productionViews(ctx, a.observer)
 	if err != nil {
 		return err
 	}

@@ -47,7 +47,7 @@ func (p *Plan) Feeds(source int) bool {
 func (p *Plan) Inverse() *Plan {
 	back := &Plan{
 		Direction: Back, Run: p.Run, FromVersion: p.ToVersion, ToVersion: p.FromVersion, Build: Direct, Runnable: true,
-		Elsewhere: p.Elsewhere, SearchPath: p.SearchPath, Session: p.Session, StartedAt: p.StartedAt,
+		Remote: p.Remote, SearchPath: p.SearchPath, Session: p.Session, StartedAt: p.StartedAt,
 		VersionTable: p.VersionTable, Production: p.Production, Findings: p.Findings, Settings: p.Settings,
 	}
 	for _, s := range p.Schemas {
@@ -166,7 +166,7 @@ func (t *Table) reverse(column string) (Column, bool) {
 func (p *Plan) wayBack(n int, s *Source, t *Table) Table {
 	back := Table{N: n, Shadow: p.Old(s.Name), Final: s.Name, Feed: Copied, Kind: s.Kind, Source: t.N, Production: t.Final,
 		Unlogged: s.Unlogged, Own: p.AfterSwap(t.Where, s.Name.Name), Columns: []Column{}, Key: []Pair{}, Reverse: []Column{}}
-	if p.Elsewhere {
+	if p.Remote {
 		back.Shadow = s.Name
 	}
 	for _, c := range t.Reverse {

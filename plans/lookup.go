@@ -115,7 +115,7 @@ func (p *Plan) IsShared(o catalog.Movable) bool {
 
 // SwapsOn is production's side in the list of conditions.
 func (p *Plan) SwapsOn() conditions.Side {
-	if p.Elsewhere {
+	if p.Remote {
 		return conditions.Remote
 	}
 	return conditions.Local

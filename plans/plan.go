@@ -29,14 +29,14 @@ type Plan struct {
 
 	// Elsewhere: the shadow is another database than production's. Nothing is
 	// shared with production then.
-	Elsewhere bool `json:"elsewhere,omitempty"`
+	Remote bool `json:"elsewhere,omitempty"`
 
 	// SearchPath is that of a session of production.dsn; the user's transforms
 	// are evaluated under it.
 	SearchPath string `json:"search_path"`
 	// Session are further settings of such a session that decide what a
 	// transform gives: its time zone, and whether day or month comes first. Where
-	// the shadow is elsewhere also those of the user's own.
+	// the shadow is remote also those of the user's own.
 	Session map[string]string `json:"session"`
 	// StartedAt is the run's one value of now(), for columns whose default is
 	// the time of the migration. RFC 3339.

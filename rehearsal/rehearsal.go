@@ -33,9 +33,9 @@ import (
 
 // Options of [Run].
 type Options struct {
-	Seed  uint64 // of rows and traffic
-	Major int    // of the disposable server; 0: whichever is installed
-	Gates Gates
+	Seed        uint64 // of rows and traffic
+	Major       int    // of the disposable server; 0: whichever is installed
+	WriteBlocks WriteBlocks
 	// Dump is a file of pg_dump's, plain or custom, from which structure and rows
 	// come; empty: from production.dsn, or where that is empty from the migrations.
 	Dump string
@@ -63,7 +63,7 @@ type rehearsal struct {
 	server  *testcontainers.Server
 	clients *workload.Clients
 	plan    *plans.Plan
-	twin    twin
+	target  target
 	result  *Result
 }
 
@@ -73,7 +73,7 @@ type rehearsal struct {
 func Run(ctx context.Context, file *planfile.File, o Options) (*Result, error) {
 	began := time.Now()
 	r := &rehearsal{o: o, result: &Result{Run: file.Name, Seed: o.Seed, StartedAt: began.UTC().Format(time.RFC3339), Build: plans.Direct,
-		Gates: []Gate{}, Phases: []Phase{}, Found: []plans.Finding{}, Settled: []plans.Finding{}, Notes: []string{}}}
+		WriteBlocks: []WriteBlock{}, Phases: []Phase{}, Found: []plans.Finding{}, Settled: []plans.Finding{}, Notes: []string{}}}
 	if err := r.choose(file); err != nil {
 		return nil, err
 	}
@@ -87,7 +87,7 @@ func Run(ctx context.Context, file *planfile.File, o Options) (*Result, error) {
 		return nil, err
 	}
 	r.result.Seconds = time.Since(began).Seconds()
-	r.judge()
+	r.classify()
 	return r.result, nil
 }
 
@@ -110,8 +110,8 @@ func (r *rehearsal) goThrough(ctx context.Context) error {
 		began := time.Now()
 		err := phase.do(ctx)
 		r.result.Phases = append(r.result.Phases, Phase{phase.name, time.Since(began).Seconds()})
-		if gate := r.failed(err); gate != nil && ctx.Err() == nil {
-			r.result.Gates = append(r.result.Gates, *gate)
+		if writeBlock := r.failed(err); writeBlock != nil && ctx.Err() == nil {
+			r.result.WriteBlocks = append(r.result.WriteBlocks, *writeBlock)
 			return nil
 		}
 		if err != nil {
@@ -156,7 +156,7 @@ func (r *rehearsal) rows(ctx context.Context) error {
 	if err := database(ctx, r.server.DSN("postgres"), pristine, production); err != nil {
 		return err
 	}
-	options := generate.Options{Seed: r.o.Seed, Rules: r.rules(), Leave: []pg.Name{r.twin.version}}
+	options := generate.Options{Seed: r.o.Seed, Rules: r.rules(), Leave: []pg.Name{r.target.version}}
 	r.clients = &workload.Clients{DSN: r.file.Production.DSN, Schemas: r.file.Production.Schemas, Number: r.file.Rehearse.Clients, Generate: options,
 		Recycled: r.file.Cutover.RecycleSessions == "idle"}
 	r.result.Traffic.Clients = r.clients.Number
@@ -261,7 +261,7 @@ func (r *rehearsal) throughCutover(ctx context.Context) (err error) {
 			return &upgrade.Different{Table: v.Table, Verdict: v.Verdict}
 		}
 	}
-	if r.twin.sequences, err = standing(ctx, r.file.Production.DSN); err != nil {
+	if r.target.sequences, err = standing(ctx, r.file.Production.DSN); err != nil {
 		return err
 	}
 	r.clients.ForgetLongest()
@@ -351,7 +351,7 @@ func (r *rehearsal) keepFence(ctx context.Context) error {
 		if err := database(ctx, r.server.DSN("postgres"), name, pristine); err != nil {
 			return err
 		}
-		t := r.twin
+		t := r.target
 		t.dsn = r.server.DSN(name)
 		if err := t.load(ctx, r.file.Production.DSN, r.plan, order); err != nil {
 			return err

@@ -16,23 +16,23 @@ import (
 // once, in the plan's order; repeated after the same failures, so work must
 // only read. Where the shadow is another database, work reads there.
 func (r *Replayer) Aligned(ctx context.Context, tables []*plans.Table, work func(pgx.Tx) error) error {
-	var feeds []*feed
+	var appliers []*applier
 	var followed []*plans.Table
 	for _, t := range tables {
-		f, err := r.feed(ctx, t)
+		f, err := r.applier(ctx, t)
 		if err != nil {
 			return err
 		}
-		if f.kind() != still {
-			feeds, followed = append(feeds, f), append(followed, t)
+		if f.kind() != static {
+			appliers, followed = append(appliers, f), append(followed, t)
 		}
 	}
-	return r.repeat(ctx, feeds, func() error { return r.align(ctx, feeds, followed, work) })
+	return r.repeat(ctx, appliers, func() error { return r.align(ctx, appliers, followed, work) })
 }
 
-func (r *Replayer) align(ctx context.Context, feeds []*feed, followed []*plans.Table, work func(pgx.Tx) error) error {
+func (r *Replayer) align(ctx context.Context, appliers []*applier, followed []*plans.Table, work func(pgx.Tx) error) error {
 	var members []uint32
-	for _, f := range feeds {
+	for _, f := range appliers {
 		members = append(members, f.members...)
 	}
 	before, err := filenodes(ctx, r.Sides.Production, members)
@@ -42,11 +42,11 @@ func (r *Replayer) align(ctx context.Context, feeds []*feed, followed []*plans.T
 	var committed []byte
 	var found []Found
 	err = r.begin(ctx, func(e ends) error {
-		at, err := r.enter(ctx, e, control.Lock, feeds...)
+		at, err := r.enter(ctx, e, control.Lock, appliers...)
 		if err != nil {
 			return err
 		}
-		for i, f := range feeds {
+		for i, f := range appliers {
 			at[i].found = &found
 			if _, err := r.advance(ctx, e, f, at[i]); err != nil {
 				return err

@@ -10,23 +10,23 @@ import (
 	"github.com/pgumbra/pgumbra/plans"
 )
 
-// news is what unread journal rows come to.
-type news struct {
+// pending is what unread journal rows come to.
+type pending struct {
 	changes int64
 	whole   bool // a TRUNCATE of the table
 	member  bool // a TRUNCATE of one of its partitions
 }
 
-// readNews counts the unread rows of a table's journals.
-func (f *feed) readNews(ctx context.Context, db pg.Querier, position string) (news, error) {
-	var all news
+// readPending counts the unread rows of a table's journals.
+func (f *applier) readPending(ctx context.Context, db pg.Querier, position string) (pending, error) {
+	var all pending
 	for _, j := range f.journals() {
-		var one news
+		var one pending
 		err := db.QueryRow(ctx, fmt.Sprintf(`SELECT count(*), COALESCE(bool_or(j.op = 't' AND j.member IS NULL), false),
 			COALESCE(bool_or(j.op = 't' AND j.member IS NOT NULL), false) FROM %s AS j WHERE %s`,
 			j.Name().Quoted(), unread("j", scope{})), position).Scan(&one.changes, &one.whole, &one.member)
 		if err != nil {
-			return news{}, fmt.Errorf("read %s: %w", j.Name(), err)
+			return pending{}, fmt.Errorf("read %s: %w", j.Name(), err)
 		}
 		all.changes += one.changes
 		// A parent's TRUNCATE truncates this table by a statement trigger of
@@ -43,7 +43,7 @@ func (f *feed) readNews(ctx context.Context, db pg.Querier, position string) (ne
 }
 
 // apply brings the table from position to the transaction's snapshot.
-func (f *feed) apply(ctx context.Context, e ends, s scope, n news) error {
+func (f *applier) apply(ctx context.Context, e ends, s scope, n pending) error {
 	if n.changes == 0 {
 		return nil
 	}
@@ -67,7 +67,7 @@ func (f *feed) apply(ctx context.Context, e ends, s scope, n news) error {
 }
 
 // bring stages a set, where it must, and runs the statements that read it.
-func (f *feed) bring(ctx context.Context, e ends, p planner, rows set, todo []statement) error {
+func (f *applier) bring(ctx context.Context, e ends, p planner, rows set, todo []statement) error {
 	if err := f.stage(ctx, e, p, rows); err != nil {
 		return err
 	}
@@ -75,9 +75,9 @@ func (f *feed) bring(ctx context.Context, e ends, p planner, rows set, todo []st
 }
 
 // finish runs the last statements that read sets.
-func (f *feed) finish(ctx context.Context, e ends, p planner, todo []statement, sets ...set) error {
+func (f *applier) finish(ctx context.Context, e ends, p planner, todo []statement, sets ...set) error {
 	switch {
-	case e.apart():
+	case e.remote():
 		return f.script(ctx, e.shadow, p, append(todo, f.unstage(sets)))
 	case p == anyWay:
 		return f.exec(ctx, e.shadow, todo)
@@ -96,7 +96,7 @@ func (f *feed) finish(ctx context.Context, e ends, p planner, todo []statement, 
 // of production for them. Many of a small table are left to the planner.
 const fewChanges = 100_000
 
-func (f *feed) preferred(changes int64) planner {
+func (f *applier) preferred(changes int64) planner {
 	if changes > fewChanges && changes > f.src.Rows/10 {
 		return anyWay
 	}
@@ -125,7 +125,7 @@ func (p planner) set(ctx context.Context, tx pgx.Tx) error {
 }
 
 func (p planner) setBoth(ctx context.Context, e ends) error {
-	if err := p.set(ctx, e.production); err != nil || !e.apart() {
+	if err := p.set(ctx, e.production); err != nil || !e.remote() {
 		return err
 	}
 	return p.set(ctx, e.shadow)
@@ -155,7 +155,7 @@ func (p planner) around() (begin, end string) {
 // database it reads the journals in a transaction of its own. Tables that are
 // copied in one snapshot have nothing to drop.
 func (r *Replayer) DropJournalled(ctx context.Context, tx pgx.Tx, t *plans.Table) error {
-	f, err := r.feed(ctx, t)
+	f, err := r.applier(ctx, t)
 	if err != nil {
 		return err
 	}
@@ -170,7 +170,7 @@ func (r *Replayer) DropJournalled(ctx context.Context, tx pgx.Tx, t *plans.Table
 	drop := func(e ends) error {
 		return f.bring(ctx, e, atOnce, f.touchedSet(s), []statement{f.writer(e).deleteTouched(s.on(e))})
 	}
-	if !r.Sides.Apart() {
+	if !r.Sides.Remote() {
 		return drop(ends{tx, tx})
 	}
 	return r.reading(ctx, tx, func(e ends) error {

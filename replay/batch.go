@@ -26,11 +26,11 @@ import (
 // pg.Unreachable is true the same call again is right: the position says what
 // happened.
 func (r *Replayer) Batch(ctx context.Context, t *plans.Table) (Result, error) {
-	f, err := r.feed(ctx, t)
-	if err != nil || f.kind() == still || r.heldBack(t.N) {
+	f, err := r.applier(ctx, t)
+	if err != nil || f.kind() == static || r.heldBack(t.N) {
 		return Result{}, err
 	}
-	changes, err := r.newsOf(ctx, f)
+	changes, err := r.pendingOf(ctx, f)
 	if err != nil || changes == 0 && time.Since(r.lastAdvance(t.N)) < r.idle() {
 		return Result{}, err
 	}
@@ -38,11 +38,11 @@ func (r *Replayer) Batch(ctx context.Context, t *plans.Table) (Result, error) {
 }
 
 // batch of about so many changes.
-func (r *Replayer) batch(ctx context.Context, f *feed, changes int64) (Result, error) {
-	lanes, release := r.lanesFor(f, control.InStep, changes)
+func (r *Replayer) batch(ctx context.Context, f *applier, changes int64) (Result, error) {
+	applyWorkers, release := r.applyWorkersFor(f, control.FollowingState, changes)
 	defer release()
 	var result Result
-	err := r.snapshotIn(ctx, f, lanes, func(e ends, at moment) error {
+	err := r.snapshotIn(ctx, f, applyWorkers, func(e ends, at moment) error {
 		n, err := r.advance(ctx, e, f, at)
 		result = Result{Changes: n.changes, Position: at.now}
 		return err
@@ -61,29 +61,29 @@ func (r *Replayer) batch(ctx context.Context, f *feed, changes int64) (Result, e
 // snapshot of production.
 type moment struct {
 	control.Position
-	now   string
-	lanes int // in which the transaction may divide its work; 0: it may not
+	now          string
+	applyWorkers int // in which the transaction may divide its work; 0: it may not
 	// found is what the batch proves to differ: told once it has committed.
 	found *[]Found
 }
 
 // advance applies what is unread and records the transaction's snapshot.
-func (r *Replayer) advance(ctx context.Context, e ends, f *feed, at moment) (news, error) {
-	if at.State != control.InStep && at.State != control.Indexing {
-		return news{}, fmt.Errorf("%s is %s: %w", f.t.Shadow, at.State, ErrRecopy)
+func (r *Replayer) advance(ctx context.Context, e ends, f *applier, at moment) (pending, error) {
+	if at.State != control.FollowingState && at.State != control.Indexing {
+		return pending{}, fmt.Errorf("%s is %s: %w", f.t.Shadow, at.State, ErrRecopy)
 	}
 	if at.Snapshot == nil {
-		return news{}, &RecopyError{f.t, "it has no position"}
+		return pending{}, &RecopyError{f.t, "it has no position"}
 	}
-	n, err := f.readNews(ctx, e.production, *at.Snapshot)
+	n, err := f.readPending(ctx, e.production, *at.Snapshot)
 	if err != nil {
 		return n, err
 	}
-	pieces, err := r.divide(ctx, f, n, int64(at.lanes))
+	pieces, err := r.divide(ctx, f, n, int64(at.applyWorkers))
 	if err != nil {
 		return n, err
 	}
-	if err := r.applyInLanes(ctx, e, f, divided(*at.Snapshot, pieces, 0, at.lanes), n); err != nil {
+	if err := r.applyInApplyWorkers(ctx, e, f, divided(*at.Snapshot, pieces, 0, at.applyWorkers), n); err != nil {
 		return n, err
 	}
 	proof := control.ProofStays
@@ -100,13 +100,13 @@ func (r *Replayer) advance(ctx context.Context, e ends, f *feed, at moment) (new
 // meanwhile: TRUNCATE is not MVCC-safe, a reader with an older snapshot finds
 // the table empty. Repeated, a bounded number of times, after that and after
 // serialization failures.
-func (r *Replayer) snapshot(ctx context.Context, f *feed, work func(ends, moment) error) error {
+func (r *Replayer) snapshot(ctx context.Context, f *applier, work func(ends, moment) error) error {
 	return r.snapshotIn(ctx, f, 1, work)
 }
 
-// snapshotIn is snapshot for work that may be divided among lanes.
-func (r *Replayer) snapshotIn(ctx context.Context, f *feed, lanes int, work func(ends, moment) error) error {
-	err := r.repeat(ctx, []*feed{f}, func() error { return r.once(ctx, f, lanes, work) })
+// snapshotIn is snapshot for work that may be divided among apply workers.
+func (r *Replayer) snapshotIn(ctx context.Context, f *applier, applyWorkers int, work func(ends, moment) error) error {
+	err := r.repeat(ctx, []*applier{f}, func() error { return r.once(ctx, f, applyWorkers, work) })
 	var conflict *Conflict
 	if errors.As(err, &conflict) {
 		r.locate(ctx, f, conflict)
@@ -117,21 +117,21 @@ func (r *Replayer) snapshotIn(ctx context.Context, f *feed, lanes int, work func
 // repeat does once what may have to be done again. How often it is repeated is
 // bounded, but for a position that another process of ours moved on: a leader and
 // somebody who verifies beside it take turns, for as long as they both live.
-func (r *Replayer) repeat(ctx context.Context, feeds []*feed, once func() error) error {
+func (r *Replayer) repeat(ctx context.Context, appliers []*applier, once func() error) error {
 	for attempt := 0; ; {
 		err := once()
 		if !repeatable(err) {
 			return err
 		}
-		r.Log.Debug("repeat a batch", "table", tableNames(feeds), "attempt", attempt+1, "error", err.Error())
+		r.Log.Debug("repeat a batch", "table", tableNames(appliers), "attempt", attempt+1, "error", err.Error())
 		if errors.Is(err, errTaken) {
-			if err := r.settle(ctx, feeds); err != nil {
+			if err := r.settle(ctx, appliers); err != nil {
 				return err
 			}
 			continue
 		}
 		if attempt++; attempt == attempts {
-			return fmt.Errorf("%s: given up after %d attempts: %w", tableNames(feeds), attempts, err)
+			return fmt.Errorf("%s: given up after %d attempts: %w", tableNames(appliers), attempts, err)
 		}
 		if !pause(ctx, time.Duration(attempt-1)*20*time.Millisecond) {
 			return ctx.Err()
@@ -139,14 +139,14 @@ func (r *Replayer) repeat(ctx context.Context, feeds []*feed, once func() error)
 	}
 }
 
-func tableNames(feeds []*feed) string {
-	return list(len(feeds), func(i int) string { return feeds[i].t.Shadow.String() })
+func tableNames(appliers []*applier) string {
+	return list(len(appliers), func(i int) string { return appliers[i].t.Shadow.String() })
 }
 
-func (r *Replayer) once(ctx context.Context, f *feed, lanes int, work func(ends, moment) error) error {
+func (r *Replayer) once(ctx context.Context, f *applier, applyWorkers int, work func(ends, moment) error) error {
 	lock := control.Lock
-	if lanes > 1 {
-		if err := r.settle(ctx, []*feed{f}); err != nil {
+	if applyWorkers > 1 {
+		if err := r.settle(ctx, []*applier{f}); err != nil {
 			return err
 		}
 		lock = control.Lead
@@ -164,7 +164,7 @@ func (r *Replayer) once(ctx context.Context, f *feed, lanes int, work func(ends,
 		if err != nil {
 			return err
 		}
-		at[0].lanes, at[0].found = lanes, &found
+		at[0].applyWorkers, at[0].found = applyWorkers, &found
 		if err := work(e, at[0]); err != nil {
 			return err
 		}
@@ -182,8 +182,8 @@ func (r *Replayer) once(ctx context.Context, f *feed, lanes int, work func(ends,
 }
 
 // before is the storage of the tables that feed f at some moment before now:
-// apart, where each question costs a round trip, as it was first seen.
-func (r *Replayer) before(ctx context.Context, f *feed) (string, error) {
+// remote, where each question costs a round trip, as it was first seen.
+func (r *Replayer) before(ctx context.Context, f *applier) (string, error) {
 	r.mu.Lock()
 	known := r.storage[f.t.N]
 	r.mu.Unlock()
@@ -191,7 +191,7 @@ func (r *Replayer) before(ctx context.Context, f *feed) (string, error) {
 		return known, nil
 	}
 	now, err := filenodes(ctx, r.Sides.Production, f.members)
-	if err != nil || !r.Sides.Apart() {
+	if err != nil || !r.Sides.Remote() {
 		return now, err
 	}
 	r.mu.Lock()

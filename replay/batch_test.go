@@ -187,7 +187,7 @@ func TestBatchOfDeposedLeaderWritesNothing(t *testing.T) {
 	eachWay(t, func(t *testing.T, newWorld maker) {
 		w := newWorld(t, itemsStructure(""), items)
 		w.exec(`INSERT INTO shop.items VALUES (1, 'a', 1); UPDATE pgumbra.run SET epoch = epoch + 1`)
-		if _, err := w.r.Batch(w.ctx, w.table(0)); !errors.Is(err, control.ErrDeposed) {
+		if _, err := w.r.Batch(w.ctx, w.table(0)); !errors.Is(err, control.ErrFencedOff) {
 			t.Errorf("got %v", err)
 		}
 		w.want(itemRows, "")

@@ -16,7 +16,7 @@ import (
 // pending, on average, while clients write and all keys are being proved, against
 // nobody proving anything. Decision 22 has what it said.
 func BenchmarkProof(b *testing.B) {
-	w := together(b, itemsStructure(`INSERT INTO items SELECT i, 'name of ' || i, i FROM generate_series(1, 2000000) i`), func(w *world, p *plans.Plan) {
+	w := local(b, itemsStructure(`INSERT INTO items SELECT i, 'name of ' || i, i FROM generate_series(1, 2000000) i`), func(w *world, p *plans.Plan) {
 		items(w, p)
 		p.Sources[0].Rows = 2_000_000
 	})

@@ -21,7 +21,7 @@ import (
 // its stride, since it writes states and not differences. Errors as of
 // [Replayer.Batch].
 func (r *Replayer) CatchUp(ctx context.Context, t *plans.Table) error {
-	f, err := r.feed(ctx, t)
+	f, err := r.applier(ctx, t)
 	if err != nil {
 		return err
 	}
@@ -33,15 +33,15 @@ func (r *Replayer) CatchUp(ctx context.Context, t *plans.Table) error {
 	}
 }
 
-// catchUp replays the next pieces, one in each lane; false: there are no more.
-func (r *Replayer) catchUp(ctx context.Context, f *feed) (more bool, err error) {
-	changes, err := r.newsOf(ctx, f)
+// catchUp replays the next pieces, one in each apply worker; false: there are no more.
+func (r *Replayer) catchUp(ctx context.Context, f *applier) (more bool, err error) {
+	changes, err := r.pendingOf(ctx, f)
 	if err != nil {
 		return false, err
 	}
-	lanes, release := r.lanesFor(f, control.CatchingUp, changes)
+	applyWorkers, release := r.applyWorkersFor(f, control.CatchingUp, changes)
 	defer release()
-	err = r.snapshotIn(ctx, f, lanes, func(e ends, at moment) (err error) {
+	err = r.snapshotIn(ctx, f, applyWorkers, func(e ends, at moment) (err error) {
 		more, err = r.nextPieces(ctx, e, f, at)
 		return err
 	})
@@ -49,18 +49,18 @@ func (r *Replayer) catchUp(ctx context.Context, f *feed) (more bool, err error) 
 }
 
 // nextPieces replays what of the pieces comes next; false: it was the last.
-func (r *Replayer) nextPieces(ctx context.Context, e ends, f *feed, at moment) (more bool, err error) {
+func (r *Replayer) nextPieces(ctx context.Context, e ends, f *applier, at moment) (more bool, err error) {
 	switch {
-	case at.State == control.Indexing || at.State == control.InStep:
+	case at.State == control.Indexing || at.State == control.FollowingState:
 		return false, nil
 	case at.State != control.CatchingUp:
 		return false, fmt.Errorf("%s is %s: %w", f.t.Shadow, at.State, ErrRecopy)
-	case f.kind() == still:
+	case f.kind() == static:
 		return false, control.SetState(ctx, e.shadow, r.Run, f.t.N, control.Indexing)
 	case at.Snapshot == nil:
 		return false, &RecopyError{f.t, "it has no position"}
 	}
-	n, err := f.readNews(ctx, e.production, *at.Snapshot)
+	n, err := f.readPending(ctx, e.production, *at.Snapshot)
 	if err != nil {
 		return false, err
 	}
@@ -68,8 +68,8 @@ func (r *Replayer) nextPieces(ctx context.Context, e ends, f *feed, at moment) (
 	if err != nil {
 		return false, err
 	}
-	next := divided(*at.Snapshot, pieces, int64(at.PiecesDone), at.lanes)
-	if err := r.applyInLanes(ctx, e, f, next, n); err != nil {
+	next := divided(*at.Snapshot, pieces, int64(at.PiecesDone), at.applyWorkers)
+	if err := r.applyInApplyWorkers(ctx, e, f, next, n); err != nil {
 		return false, err
 	}
 	done, first := int64(at.PiecesDone+len(next)), at.now
@@ -83,14 +83,14 @@ func (r *Replayer) nextPieces(ctx context.Context, e ends, f *feed, at moment) (
 	return false, r.caughtUp(ctx, e.shadow, f, first, changes)
 }
 
-// divided are the scopes of the next pieces, at most one for each lane. Pieces
+// divided are the scopes of the next pieces, at most one for each apply worker. Pieces
 // that were done before the catch-up had to be made in one do not count.
-func divided(position string, pieces, done int64, lanes int) []scope {
+func divided(position string, pieces, done int64, applyWorkers int) []scope {
 	if pieces == 1 {
 		return []scope{{position: position}}
 	}
 	var next []scope
-	for piece := done; piece < min(pieces, done+int64(lanes)); piece++ {
+	for piece := done; piece < min(pieces, done+int64(applyWorkers)); piece++ {
 		next = append(next, scope{position: position, pieces: pieces, piece: piece})
 	}
 	return next
@@ -98,16 +98,16 @@ func divided(position string, pieces, done int64, lanes int) []scope {
 
 // pieces in which the catch-up is done. A TRUNCATE among the entries concerns
 // all keys at once: what is left is done in one piece then.
-func (r *Replayer) pieces(ctx context.Context, f *feed, at moment, n news) (int64, error) {
+func (r *Replayer) pieces(ctx context.Context, f *applier, at moment, n pending) (int64, error) {
 	if at.Pieces != nil && !n.whole && !n.member {
 		return int64(*at.Pieces), nil
 	}
-	return r.divide(ctx, f, n, max(int64(at.lanes), (n.changes+r.pieceRows()-1)/r.pieceRows()))
+	return r.divide(ctx, f, n, max(int64(at.applyWorkers), (n.changes+r.pieceRows()-1)/r.pieceRows()))
 }
 
 // divide is how many pieces can be had where so many are wanted: one, unless keys
 // can be hashed and the news concern each by itself.
-func (r *Replayer) divide(ctx context.Context, f *feed, n news, wanted int64) (int64, error) {
+func (r *Replayer) divide(ctx context.Context, f *applier, n pending, wanted int64) (int64, error) {
 	if wanted <= 1 || f.kind() != keyed || n.whole || n.member {
 		return 1, nil
 	}
@@ -121,7 +121,7 @@ func (r *Replayer) divide(ctx context.Context, f *feed, n news, wanted int64) (i
 // hashes reports whether all types of the key have a hash function. No catalog
 // says it for domains, arrays and composites, so the function itself is asked,
 // which looks at the types of NULLs too.
-func (f *feed) hashes(ctx context.Context, production pg.Querier) (bool, error) {
+func (f *applier) hashes(ctx context.Context, production pg.Querier) (bool, error) {
 	_, err := production.Exec(ctx, "SELECT "+f.hash(func(i int) string {
 		return collate("NULL::"+f.src.Key[i].Type, f.src.Key[i].Collation)
 	}))
@@ -131,7 +131,7 @@ func (f *feed) hashes(ctx context.Context, production pg.Querier) (bool, error) 
 	return err == nil, err
 }
 
-func (r *Replayer) recordPieces(ctx context.Context, tx pgx.Tx, f *feed, pieces, done int64, first string, changes int64) error {
+func (r *Replayer) recordPieces(ctx context.Context, tx pgx.Tx, f *applier, pieces, done int64, first string, changes int64) error {
 	_, err := tx.Exec(ctx, `UPDATE pgumbra.shadow_table SET pieces = $3, pieces_done = $4,
 		pieces_position = $5::pg_snapshot, rows_replayed = rows_replayed + $6 WHERE run_id = $1 AND n = $2`,
 		r.Run.ID, f.t.N, pieces, done, first, changes)
@@ -141,7 +141,7 @@ func (r *Replayer) recordPieces(ctx context.Context, tx pgx.Tx, f *feed, pieces,
 	return nil
 }
 
-func (r *Replayer) caughtUp(ctx context.Context, tx pgx.Tx, f *feed, position string, changes int64) error {
+func (r *Replayer) caughtUp(ctx context.Context, tx pgx.Tx, f *applier, position string, changes int64) error {
 	if err := control.SetPosition(ctx, tx, r.Run, f.t.N, position, changes, control.ProofCleared); err != nil {
 		return err
 	}

@@ -55,7 +55,7 @@ func (c *Conflict) Unwrap() []error {
 
 // refused tells errors that the data causes from all others: cardinality,
 // data, integrity, WITH CHECK OPTION, and what functions raise.
-func (f *feed) refused(s statement, err error) error {
+func (f *applier) refused(s statement, err error) error {
 	var e *pgconn.PgError
 	if !errors.As(err, &e) || !strings.Contains("21 22 23 44 P0", e.Code[:2]) {
 		return fmt.Errorf("%s: %s: %w", f.t.Shadow, s.what, err)
@@ -69,7 +69,7 @@ func (f *feed) refused(s statement, err error) error {
 }
 
 // exec runs statements one after another.
-func (f *feed) exec(ctx context.Context, tx pgx.Tx, todo []statement) error {
+func (f *applier) exec(ctx context.Context, tx pgx.Tx, todo []statement) error {
 	for _, s := range todo {
 		if _, err := tx.Exec(ctx, s.sql, s.args...); err != nil {
 			return f.refused(s, err)

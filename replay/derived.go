@@ -21,7 +21,7 @@ type reach struct {
 }
 
 // reached are the distinct values of a watch, named after it.
-func (f *feed) reached(s scope, w int) string {
+func (f *applier) reached(s scope, w int) string {
 	if f.landing {
 		return fmt.Sprintf("%s AS (SELECT * FROM %s AS w)", f.reachedName(w), f.receivedSet(reachedSet(w), f.reachedTypes(w)))
 	}
@@ -37,9 +37,9 @@ func (f *feed) reached(s scope, w int) string {
 		}), f.watches[w].journal.Name().Quoted(), unread("j", s))
 }
 
-func (f *feed) reachedName(w int) string { return fmt.Sprintf("%s_w%d", f.own, w) }
+func (f *applier) reachedName(w int) string { return fmt.Sprintf("%s_w%d", f.own, w) }
 
-func (f *feed) countReached(s scope, w int) statement {
+func (f *applier) countReached(s scope, w int) statement {
 	columns := f.watches[w].columns
 	return statement{"count the values that were touched", fmt.Sprintf("WITH %s SELECT count(*), COALESCE(bool_or(%s), false) FROM %s",
 		f.reached(s, w), joined(len(columns), " OR ", func(i int) string { return f.k(i) + " IS NULL" }), f.reachedName(w)), s.args()}
@@ -48,7 +48,7 @@ func (f *feed) countReached(s scope, w int) statement {
 // matches compares a row of the derived table, or of its query, with the
 // touched values. NULL reaches NULL, which no index serves: only where a value
 // is NULL.
-func (f *feed) matches(w int, rc reach, shadow func(column string) string) string {
+func (f *applier) matches(w int, rc reach, shadow func(column string) string) string {
 	columns := f.watches[w].columns
 	return both(len(columns), func(i int) string {
 		c := columns[i]
@@ -64,19 +64,19 @@ func (f *feed) matches(w int, rc reach, shadow func(column string) string) strin
 func shadowColumn(column string) string { return "s." + pg.Ident(column) }
 
 // queried is a column of the derived table as an expression over its query.
-func (f *feed) queried(column string) string {
+func (f *applier) queried(column string) string {
 	c, _ := f.column(column)
 	return "(" + c.Expression + "\n)"
 }
 
 // deleteReached deletes the rows that the touched values reach.
-func (f *feed) deleteReached(s scope, w int, rc reach) statement {
+func (f *applier) deleteReached(s scope, w int, rc reach) statement {
 	return statement{"delete the touched rows", fmt.Sprintf("WITH %s DELETE FROM %s AS s USING %s WHERE %s",
 		f.reached(s, w), f.shadow(), f.reachedName(w), f.matches(w, rc, shadowColumn)), s.args()}
 }
 
 // keepReached notes the volatile values of all rows that will be deleted.
-func (f *feed) keepReached(s scope, rcs []reach) statement {
+func (f *applier) keepReached(s scope, rcs []reach) statement {
 	var ctes, hits []string
 	for w := range f.watches {
 		ctes = append(ctes, f.reached(s, w))
@@ -88,7 +88,7 @@ func (f *feed) keepReached(s scope, rcs []reach) statement {
 
 // insertReached inserts what the query holds for the touched values of watch
 // w, without what an earlier watch inserted.
-func (f *feed) insertReached(s scope, w int, rcs []reach) []statement {
+func (f *applier) insertReached(s scope, w int, rcs []reach) []statement {
 	with, condition := f.withReached(s, w, rcs)
 	from := f.reachedRows(w, rcs[w])
 	if !f.keeps() {
@@ -106,7 +106,7 @@ func (f *feed) insertReached(s scope, w int, rcs []reach) []statement {
 
 // withReached begins a statement about the rows of watch w, with the condition
 // that no earlier watch reaches them too.
-func (f *feed) withReached(s scope, w int, rcs []reach) (with, condition string) {
+func (f *applier) withReached(s scope, w int, rcs []reach) (with, condition string) {
 	ctes := []string{f.reached(s, w)}
 	for earlier := range w {
 		ctes = append(ctes, f.reached(s, earlier))
@@ -117,7 +117,7 @@ func (f *feed) withReached(s scope, w int, rcs []reach) (with, condition string)
 }
 
 // insertsReached are the inserts of all watches.
-func (f *feed) insertsReached(s scope, rcs []reach) []statement {
+func (f *applier) insertsReached(s scope, rcs []reach) []statement {
 	if !slices.ContainsFunc(rcs, func(rc reach) bool { return rc.values > 0 }) {
 		return nil
 	}
@@ -135,7 +135,7 @@ func (f *feed) insertsReached(s scope, rcs []reach) []statement {
 
 // reachedRows are the query's rows for the touched values. OFFSET 0 keeps the
 // planner from turning the few-values form into a join.
-func (f *feed) reachedRows(w int, rc reach) string {
+func (f *applier) reachedRows(w int, rc reach) string {
 	condition := f.matches(w, rc, f.queried)
 	if rc.values <= lateralLimit && !rc.nulls {
 		return fmt.Sprintf("%s CROSS JOIN LATERAL (SELECT %[3]s.* FROM %[2]s WHERE %[4]s OFFSET 0) AS %[3]s",
@@ -147,7 +147,7 @@ func (f *feed) reachedRows(w int, rc reach) string {
 
 // applyDerived refreshes the rows that touched values reach: all of them are
 // deleted before any is inserted.
-func (f *feed) applyDerived(ctx context.Context, e ends, s scope) error {
+func (f *applier) applyDerived(ctx context.Context, e ends, s scope) error {
 	rcs, err := f.reaches(ctx, e, s)
 	if err != nil {
 		return err
@@ -172,7 +172,7 @@ func (f *feed) applyDerived(ctx context.Context, e ends, s scope) error {
 }
 
 // reaches are what unread entries come to, by watch.
-func (f *feed) reaches(ctx context.Context, e ends, s scope) ([]reach, error) {
+func (f *applier) reaches(ctx context.Context, e ends, s scope) ([]reach, error) {
 	rcs := make([]reach, len(f.watches))
 	for i := range f.watches {
 		count := f.countReached(s, i)

@@ -27,18 +27,18 @@ import (
 // that are not known here the text.
 
 // digest of a production row after its transforms. Each is evaluated once.
-func (f *feed) digest() string {
+func (f *applier) digest() string {
 	return f.digestOf(typed, f.keyValue, f.image())
 }
 
 // shadowDigest is the same number of a shadow row.
-func (f *feed) shadowDigest(row string) string {
+func (f *applier) shadowDigest(row string) string {
 	pairs := f.pairs()
 	return f.digestOf(func(c plans.Column) string { return row + "." + pg.Ident(c.Shadow) },
 		func(i int) string { return row + "." + pg.Ident(pairs[i].Shadow) }, f.shadowImage(row))
 }
 
-func (f *feed) digestOf(value func(plans.Column) string, key func(i int) string, image string) string {
+func (f *applier) digestOf(value func(plans.Column) string, key func(i int) string, image string) string {
 	if f.asText() {
 		return "pg_catalog.hashtextextended(" + image + ", 0)"
 	}
@@ -76,7 +76,7 @@ func (f *feed) digestOf(value func(plans.Column) string, key func(i int) string,
 // asText reports whether digests are made of the rows' text: between two servers,
 // whose hashes of the same value need not be the same, and of rows that no key
 // tells apart.
-func (f *feed) asText() bool { return f.remote || f.byImage() || len(f.compared()) == 0 }
+func (f *applier) asText() bool { return f.remote || f.byImage() || len(f.compared()) == 0 }
 
 // columnSeed is a number that is another for each column, with bits in both halves.
 func columnSeed(n int) int64 { return (int64(n) + 1) * 0x1E3779B97F4A7C15 >> 1 }

@@ -30,7 +30,7 @@ func (r *Replayer) Drain(ctx context.Context) (changes int64, err error) {
 func (r *Replayer) DrainOnce(ctx context.Context) (changes int64, err error) {
 	busy, err := r.withEntries(ctx, r.Sides.Production)
 	if err == nil {
-		busy, err = r.withNews(ctx, r.Sides.Production, busy)
+		busy, err = r.withPending(ctx, r.Sides.Production, busy)
 	}
 	if err == nil {
 		changes, err = r.drain(ctx, busy)
@@ -41,13 +41,13 @@ func (r *Replayer) DrainOnce(ctx context.Context) (changes int64, err error) {
 	return changes, nil
 }
 
-func (r *Replayer) drain(ctx context.Context, feeds []*feed) (int64, error) {
-	changes := make([]int64, len(feeds))
+func (r *Replayer) drain(ctx context.Context, appliers []*applier) (int64, error) {
+	changes := make([]int64, len(appliers))
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(r.workers())
-	for i, f := range feeds {
+	for i, f := range appliers {
 		g.Go(func() error {
-			f, err := r.feed(ctx, f.t)
+			f, err := r.applier(ctx, f.t)
 			if err != nil {
 				return err
 			}

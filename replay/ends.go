@@ -18,12 +18,12 @@ type ends struct {
 	production, shadow pgx.Tx
 }
 
-func (e ends) apart() bool { return e.production != e.shadow }
+func (e ends) remote() bool { return e.production != e.shadow }
 
 // both runs something on each side at once, or one after the other in the one
 // transaction there is.
 func (e ends) both(production, shadow func() error) error {
-	if !e.apart() {
+	if !e.remote() {
 		if err := production(); err != nil {
 			return err
 		}
@@ -44,7 +44,7 @@ func (e ends) both(production, shadow func() error) error {
 // pg.Unreachable is true leaves open whether it happened: the position there
 // says it, to whoever locks it next.
 func (r *Replayer) begin(ctx context.Context, work func(ends) error) error {
-	if !r.Sides.Apart() {
+	if !r.Sides.Remote() {
 		return pg.RepeatableRead(ctx, r.Sides.Production, func(tx pgx.Tx) error {
 			return r.unchecked(ctx, tx, func() error { return work(ends{tx, tx}) })
 		})
@@ -94,15 +94,15 @@ func (r *Replayer) sameOrigin(ctx context.Context, e ends) error {
 	return nil
 }
 
-// hold is a way to lock a table's row: [control.Lock] or [control.Lead].
+// hold is a way to lock a table's row: [control.Lock] or [control.Switch].
 type hold func(ctx context.Context, tx pgx.Tx, run *control.Run, n int) (control.Position, error)
 
 // enter locks the rows of tables and reads where the transactions stand. All
 // locks come before the snapshot: it must not be older than a position.
-func (r *Replayer) enter(ctx context.Context, e ends, lock hold, feeds ...*feed) ([]moment, error) {
-	all := make([]moment, len(feeds))
+func (r *Replayer) enter(ctx context.Context, e ends, lock hold, appliers ...*applier) ([]moment, error) {
+	all := make([]moment, len(appliers))
 	var positions []string
-	for i, f := range feeds {
+	for i, f := range appliers {
 		p, err := lock(ctx, e.shadow, r.Run, f.t.N)
 		if pg.State(err) == pg.SerializationFailure {
 			return nil, fmt.Errorf("%w: %w", errTaken, err)
@@ -111,7 +111,7 @@ func (r *Replayer) enter(ctx context.Context, e ends, lock hold, feeds ...*feed)
 			return nil, err
 		}
 		all[i].Position = p
-		if e.apart() && p.Snapshot != nil {
+		if e.remote() && p.Snapshot != nil {
 			positions = append(positions, *p.Snapshot)
 		}
 	}
@@ -138,7 +138,7 @@ func (r *Replayer) look(ctx context.Context, e ends, positions []string) (now st
 	if err != nil {
 		return "", fmt.Errorf("read the snapshot: %w", err)
 	}
-	if e.apart() {
+	if e.remote() {
 		err = r.sameOrigin(ctx, e)
 	}
 	if err == nil && len(ahead) > 0 {
@@ -154,7 +154,7 @@ func (r *Replayer) leave(ctx context.Context, e ends, before string, members []u
 	err = e.both(
 		func() error { return unmoved(ctx, e.production, members, before) },
 		func() (err error) {
-			if e.apart() {
+			if e.remote() {
 				committed, err = r.positions(ctx, e.shadow, tables...)
 			}
 			return err

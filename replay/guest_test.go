@@ -117,7 +117,7 @@ func TestVerifyTellsApartWhatHashesAlike(t *testing.T) {
 	for i, c := range cases {
 		structure += fmt.Sprintf(", v%d %s DEFAULT '%s'", i, c.sqlType, c.first)
 	}
-	w := together(t, structure+`); CREATE TABLE twin.a (LIKE a INCLUDING ALL); INSERT INTO a SELECT generate_series(1, 9)`, func(w *world, p *plans.Plan) {
+	w := local(t, structure+`); CREATE TABLE twin.a (LIKE a INCLUDING ALL); INSERT INTO a SELECT generate_series(1, 9)`, func(w *world, p *plans.Plan) {
 		source := w.source("a", plans.RecordRow, "id")
 		a := w.add(p, source, "id int = id")
 		for _, c := range source.Columns[1:] {
@@ -147,7 +147,7 @@ func TestVerifyFindsValuesThatRowsSwapped(t *testing.T) {
 	for name, key := range map[string][]string{"one key column": {"id"}, "two": {"id", "line"}, "text": {"code"}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := together(t, `CREATE TABLE a (id int, line int, code text, v int, u int, UNIQUE (id, line), UNIQUE (code));
+			w := local(t, `CREATE TABLE a (id int, line int, code text, v int, u int, UNIQUE (id, line), UNIQUE (code));
 				CREATE TABLE twin.a (LIKE a INCLUDING ALL);
 				INSERT INTO a SELECT 1, i, 'c' || i, i, i + 100 FROM generate_series(1, 20) i`, func(w *world, p *plans.Plan) {
 				if name == "one key column" {

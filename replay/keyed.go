@@ -8,7 +8,7 @@ import (
 )
 
 // applyKeyed brings the touched keys of a table to production's state.
-func (f *feed) applyKeyed(s scope) []statement {
+func (f *applier) applyKeyed(s scope) []statement {
 	switch {
 	case f.t.Upsert:
 		return []statement{f.deleteGone(s), f.upsert(s)}
@@ -20,20 +20,20 @@ func (f *feed) applyKeyed(s scope) []statement {
 
 // deleteGone deletes the keys that production does not have any more, or that
 // the filter leaves out now.
-func (f *feed) deleteGone(s scope) statement {
+func (f *applier) deleteGone(s scope) statement {
 	return statement{"delete the rows that are gone", fmt.Sprintf("%s DELETE FROM %s AS s USING %s WHERE %s",
 		f.withGone(s), f.shadow(), f.shadowKeys(f.own+"_gone"), f.sameShadowKey("s", f.own+"_g")), s.args()}
 }
 
 // withGone begins a statement like touched, and names those that are gone.
-func (f *feed) withGone(s scope) string {
+func (f *applier) withGone(s scope) string {
 	if f.landing {
 		return ""
 	}
 	return fmt.Sprintf("%s, %s_gone AS (%s)", f.touched(s), f.own, f.gone(s))
 }
 
-func (f *feed) gone(s scope) string {
+func (f *applier) gone(s scope) string {
 	keys := list(len(f.src.Key), func(i int) string { return f.own + "_t." + f.k(i) })
 	again := fmt.Sprintf("SELECT %s FROM %s_t WHERE ", keys, f.own)
 	absent := fmt.Sprintf("NOT EXISTS (SELECT FROM %s AS %s WHERE %s)",
@@ -53,7 +53,7 @@ func (f *feed) gone(s scope) string {
 
 // upsert writes the rows that are there, key columns included: an equal key
 // may now be spelt differently. Volatile columns of rows that were there stay.
-func (f *feed) upsert(s scope) statement {
+func (f *applier) upsert(s scope) statement {
 	columns := names(f.written())
 	pairs := f.pairs()
 	return statement{"upsert", fmt.Sprintf("%s %s ON CONFLICT (%s) DO UPDATE SET %s", f.touched(s), f.inserting(f.fresh(), f.current(s), ""),
@@ -66,43 +66,43 @@ func (f *feed) upsert(s scope) statement {
 
 // inserting is INSERT … SELECT of transforms over a row set; their values are
 // cast by assignment, as in the copy.
-func (f *feed) inserting(columns []plans.Column, from, condition string) string {
+func (f *applier) inserting(columns []plans.Column, from, condition string) string {
 	return fmt.Sprintf("INSERT INTO %s (%s) OVERRIDING SYSTEM VALUE SELECT %s\nFROM %s%s",
 		f.t.Shadow.Quoted(), pg.Idents(names(columns)), values(columns), from, where(f.and(condition)))
 }
 
 // deleteTouched deletes every touched key, so that rows may swap values of
 // other unique columns.
-func (f *feed) deleteTouched(s scope) statement {
+func (f *applier) deleteTouched(s scope) statement {
 	return statement{"delete the touched rows", fmt.Sprintf("%s DELETE FROM %s AS s USING %s WHERE %s",
 		f.touched(s), f.shadow(), f.shadowKeys(f.own+"_t"), f.sameShadowKey("s", f.own+"_g")), s.args()}
 }
 
-func (f *feed) insert(s scope) statement {
+func (f *applier) insert(s scope) statement {
 	return statement{"insert", f.touched(s) + " " + f.inserting(f.written(), f.current(s), ""), s.args()}
 }
 
 // keep notes the volatile values of the touched rows before they are deleted.
-func (f *feed) keep(s scope) statement {
+func (f *applier) keep(s scope) statement {
 	return statement{"keep volatile values", fmt.Sprintf("%s %s %s JOIN %s ON %s", f.createKept(), f.touched(s), f.selectKept(),
 		f.shadowKeys(f.own+"_t"), f.sameShadowKey("s", f.own+"_g")), s.args()}
 }
 
 // keeps reports whether values of the shadow's own outlive the rows that hold
 // them: there are some, and a key to find them by.
-func (f *feed) keeps() bool { return len(f.volatile()) > 0 && len(f.pairs()) > 0 }
+func (f *applier) keeps() bool { return len(f.volatile()) > 0 && len(f.pairs()) > 0 }
 
-func (f *feed) kept() string { return "pg_temp." + f.own + "_kept" }
+func (f *applier) kept() string { return "pg_temp." + f.own + "_kept" }
 
-func (f *feed) createKept() string {
+func (f *applier) createKept() string {
 	return fmt.Sprintf("CREATE TEMPORARY TABLE %s_kept ON COMMIT DROP AS", f.own)
 }
 
-func (f *feed) forget() statement {
+func (f *applier) forget() statement {
 	return statement{"forget volatile values", "DROP TABLE " + f.kept(), nil}
 }
 
-func (f *feed) selectKept() string {
+func (f *applier) selectKept() string {
 	pairs, volatile := f.pairs(), f.volatile()
 	return fmt.Sprintf("SELECT %s, %s FROM %s AS s",
 		list(len(pairs), func(i int) string { return "s." + pg.Ident(pairs[i].Shadow) + " AS " + f.k(i) }),
@@ -111,7 +111,7 @@ func (f *feed) selectKept() string {
 }
 
 // isKept compares the key of the row in sight with the kept ones.
-func (f *feed) isKept() string {
+func (f *applier) isKept() string {
 	pairs := f.pairs()
 	return both(len(pairs), func(i int) string {
 		return fmt.Sprintf("%s_kept.%s %s %s", f.own, f.k(i), pairs[i].Equals, f.keyValue(i))
@@ -120,15 +120,15 @@ func (f *feed) isKept() string {
 
 // insertKept inserts the rows whose volatile values were kept; insertNew the
 // others, for which the shadow makes them.
-func (f *feed) insertKept(s scope) statement {
+func (f *applier) insertKept(s scope) statement {
 	return statement{"insert", f.touched(s) + " " + f.insertingKept(f.current(s)), s.args()}
 }
 
-func (f *feed) insertNew(s scope) statement {
+func (f *applier) insertNew(s scope) statement {
 	return statement{"insert", f.touched(s) + " " + f.inserting(f.fresh(), f.current(s), f.notKept()), s.args()}
 }
 
-func (f *feed) insertingKept(from string) string {
+func (f *applier) insertingKept(from string) string {
 	volatile := f.volatile()
 	columns := append(f.written(), volatile...)
 	for i := range volatile {
@@ -137,27 +137,27 @@ func (f *feed) insertingKept(from string) string {
 	return f.inserting(columns, fmt.Sprintf("%s JOIN %s ON %s", from, f.kept(), f.isKept()), "")
 }
 
-func (f *feed) notKept() string {
+func (f *applier) notKept() string {
 	return fmt.Sprintf("NOT EXISTS (SELECT FROM %s WHERE %s)", f.kept(), f.isKept())
 }
 
 // deleteAbsent deletes what production does not have any more, whole table
 // against whole table: after the TRUNCATE of one partition.
-func (f *feed) deleteAbsent() statement {
+func (f *applier) deleteAbsent() statement {
 	return statement{"delete the rows of a truncated partition", fmt.Sprintf(
 		"DELETE FROM %s AS s WHERE %s", f.shadow(), f.ofOwn("s",
 			fmt.Sprintf("NOT EXISTS (SELECT FROM %s WHERE %s)", f.allKeys(), f.sameShadowKey("s", f.own+"_g")))), nil}
 }
 
 // allKeys are the shadow's keys of all rows of production. It stands after FROM.
-func (f *feed) allKeys() string {
+func (f *applier) allKeys() string {
 	if f.landing {
 		return f.receivedSet("all", f.keyTypes(f.k)) + " AS " + f.own + "_g"
 	}
 	return fmt.Sprintf("(%s) AS %s_g", f.selectKeys(), f.own)
 }
 
-func (f *feed) selectKeys() string {
+func (f *applier) selectKeys() string {
 	return fmt.Sprintf("SELECT %s FROM %s%s",
 		list(len(f.pairs()), func(i int) string { return f.keyValue(i) + " AS " + f.k(i) }), f.whole(), where(f.and("")))
 }
@@ -166,7 +166,7 @@ func (f *feed) selectKeys() string {
 // after a TRUNCATE, when entries say nothing about order within a transaction
 // that needs no trust in the order of triggers. It deletes rather than
 // truncates: readers of the shadow keep what their snapshot shows.
-func (f *feed) rebuild() []statement {
+func (f *applier) rebuild() []statement {
 	const fill = "fill the table again"
 	empty := statement{"empty the table", "DELETE FROM " + f.shadow(), nil}
 	if f.t.Own != "" {
@@ -180,7 +180,7 @@ func (f *feed) rebuild() []statement {
 }
 
 // fill inserts all of production's rows, or all that were staged.
-func (f *feed) fill(what string) []statement {
+func (f *applier) fill(what string) []statement {
 	if !f.keeps() {
 		return []statement{{what, f.inserting(f.fresh(), f.whole(), ""), nil}}
 	}

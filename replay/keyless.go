@@ -14,7 +14,7 @@ import (
 // the INSERT of it failed first.
 
 // image is the text of a production row after its transforms.
-func (f *feed) image() string {
+func (f *applier) image() string {
 	columns := f.compared()
 	return fmt.Sprintf("(ROW(%s)::text COLLATE \"C\")", list(len(columns), func(i int) string { return typed(columns[i]) }))
 }
@@ -22,14 +22,14 @@ func (f *feed) image() string {
 func typed(c plans.Column) string { return fmt.Sprintf("(%s\n)::%s", c.Expression, c.Type) }
 
 // shadowImage is the same text of a shadow row.
-func (f *feed) shadowImage(row string) string {
+func (f *applier) shadowImage(row string) string {
 	columns := f.compared()
 	return fmt.Sprintf("(ROW(%s)::text COLLATE \"C\")", list(len(columns), func(i int) string { return row + "." + pg.Ident(columns[i].Shadow) }))
 }
 
 // applyKeyless adds and removes as many copies of each row as the unread
 // entries come to.
-func (f *feed) applyKeyless(ctx context.Context, e ends, s scope) error {
+func (f *applier) applyKeyless(ctx context.Context, e ends, s scope) error {
 	sets := []set{f.netSet(s), f.copiesSet(s)}
 	if err := f.stage(ctx, e, anyWay, sets...); err != nil {
 		return err
@@ -52,7 +52,7 @@ const entryName = `(j.seq::text || ' ' || j.xid::text COLLATE "C")`
 
 // net begins a statement with each row image, how many copies of it there are
 // more than before, and one entry that holds it.
-func (f *feed) net(s scope) string {
+func (f *applier) net(s scope) string {
 	if f.landing {
 		return fmt.Sprintf("WITH %s_n AS (TABLE %s)", f.own, f.staged("net"))
 	}
@@ -65,7 +65,7 @@ func (f *feed) net(s scope) string {
 
 // removeCopies answers how many rows it deleted, and how many there should have
 // been: fewer means that the shadow was not what its position says.
-func (f *feed) removeCopies(s scope) statement {
+func (f *applier) removeCopies(s scope) statement {
 	return statement{"remove rows without a key", fmt.Sprintf("%[2]s, %[1]s_c AS (SELECT s.tableoid, s.ctid, n.n,"+
 		" row_number() OVER (PARTITION BY n.image) AS i FROM %[3]s AS s JOIN %[1]s_n AS n ON n.image = %[4]s WHERE n.n < 0),"+
 		" %[1]s_d AS (DELETE FROM %[3]s AS s USING %[1]s_c AS c WHERE s.tableoid = c.tableoid AND s.ctid = c.ctid AND c.i <= -c.n RETURNING 1)"+
@@ -73,12 +73,12 @@ func (f *feed) removeCopies(s scope) statement {
 		f.own, f.net(s), f.shadow(), f.shadowImage("s")), s.args()}
 }
 
-func (f *feed) addCopies(s scope) statement {
+func (f *applier) addCopies(s scope) statement {
 	return statement{"add rows without a key", f.net(s) + " " + f.inserting(f.fresh(), f.copies(), ""), s.args()}
 }
 
 // copies are the rows to add, each as often as it is to be added.
-func (f *feed) copies() string {
+func (f *applier) copies() string {
 	if f.landing {
 		return f.stagedRows()
 	}

@@ -19,7 +19,7 @@ var errUndo = errors.New("rolled back on purpose")
 // replaying half of the touched keys, then half of these, and so on, in
 // savepoints of a transaction that is rolled back. PostgreSQL names the key of
 // a violated constraint, but not the row on which an expression fails.
-func (r *Replayer) locate(ctx context.Context, f *feed, conflict *Conflict) {
+func (r *Replayer) locate(ctx context.Context, f *applier, conflict *Conflict) {
 	if f.kind() != keyed || conflict.State == "" || strings.HasPrefix(conflict.State, "23") {
 		return
 	}
@@ -28,7 +28,7 @@ func (r *Replayer) locate(ctx context.Context, f *feed, conflict *Conflict) {
 			return errUndo
 		}
 		s := scope{position: *at.Snapshot, pieces: 1}
-		if at.State == control.CatchingUp || at.State == control.InStep || at.State == control.Indexing {
+		if at.State == control.CatchingUp || at.State == control.FollowingState || at.State == control.Indexing {
 			conflict.Key, conflict.Column, conflict.Expression = f.search(ctx, e, s)
 		}
 		return errUndo
@@ -40,7 +40,7 @@ func (r *Replayer) locate(ctx context.Context, f *feed, conflict *Conflict) {
 
 // search halves until one key is left. Empty: nothing fails any more, or only
 // several rows together.
-func (f *feed) search(ctx context.Context, e ends, s scope) (key, column, expression string) {
+func (f *applier) search(ctx context.Context, e ends, s scope) (key, column, expression string) {
 	for s.pieces < 1<<40 {
 		var keys int64
 		count := f.touched(s) + fmt.Sprintf(" SELECT count(*) FROM %s_t", f.own)
@@ -67,7 +67,7 @@ func (f *feed) search(ctx context.Context, e ends, s scope) (key, column, expres
 }
 
 // describe names the one key in scope and the first expression that fails on it.
-func (f *feed) describe(ctx context.Context, tx pgx.Tx, s scope) (key, column, expression string) {
+func (f *applier) describe(ctx context.Context, tx pgx.Tx, s scope) (key, column, expression string) {
 	text := f.touched(s) + fmt.Sprintf(" SELECT pg_catalog.concat_ws(', ', %s) FROM %s_t", list(len(f.src.Key), func(i int) string {
 		return pg.Literal(f.src.Key[i].Name+"=") + " || " + f.k(i) + "::text"
 	}), f.own)
@@ -84,12 +84,12 @@ func (f *feed) describe(ctx context.Context, tx pgx.Tx, s scope) (key, column, e
 }
 
 // try replays the keys in scope in savepoints that are rolled back.
-func (f *feed) try(ctx context.Context, e ends, s scope) error {
+func (f *applier) try(ctx context.Context, e ends, s scope) error {
 	replay := func(e ends) error {
 		return f.bring(ctx, e, anyWay, f.keyedSet(s), f.writer(e).applyKeyed(s.on(e)))
 	}
 	return undone(ctx, e.production, func(production pgx.Tx) error {
-		if !e.apart() {
+		if !e.remote() {
 			return replay(ends{production, production})
 		}
 		return undone(ctx, e.shadow, func(shadow pgx.Tx) error { return replay(ends{production, shadow}) })

@@ -20,7 +20,7 @@ func (r *Replayer) positions(ctx context.Context, shadow pg.Querier, tables ...*
 // mirror copies what was just committed on the shadow to production's control
 // schema, where unread journal rows are looked for by it.
 func (r *Replayer) mirror(ctx context.Context, committed []byte, tables ...*plans.Table) error {
-	if !r.Sides.Apart() || len(tables) == 0 {
+	if !r.Sides.Remote() || len(tables) == 0 {
 		return nil
 	}
 	return control.MirrorPositions(ctx, r.Sides.Production, r.Run, committed)

@@ -72,7 +72,7 @@ func TestBatchRepeatsAfterTruncateDuringIt(t *testing.T) {
 			p.Sources[0].Record = plans.RecordKey
 		})
 		w.exec(`UPDATE shop.items SET name = 'x' WHERE id = 1`)
-		f, err := w.r.feed(w.ctx, w.table(0))
+		f, err := w.r.applier(w.ctx, w.table(0))
 		w.must(err)
 		var tries int
 		err = w.r.snapshot(w.ctx, f, func(e ends, at moment) error {
@@ -127,7 +127,7 @@ func TestCatchUpInPiecesGoesOnWhereItWasKilled(t *testing.T) {
 		w.exec(`UPDATE pgumbra.shadow_table SET state = 'catching_up'; UPDATE shop.a SET v = v + 1; UPDATE shop.a SET k = k::numeric(10, 2) WHERE v < 50;
 		DELETE FROM shop.a WHERE v > 150`)
 		w.r.PieceRows = 100
-		f, err := w.r.feed(w.ctx, w.table(0))
+		f, err := w.r.applier(w.ctx, w.table(0))
 		w.must(err)
 		for range 2 {
 			w.must(w.r.snapshot(w.ctx, f, func(e ends, at moment) error {
@@ -152,7 +152,7 @@ func TestCatchUpWithTruncateIsOnePiece(t *testing.T) {
 		w := newWorld(t, itemsStructure(`INSERT INTO items SELECT i, 'n', i FROM generate_series(1, 100) i`), items)
 		w.exec(`UPDATE pgumbra.shadow_table SET state = 'catching_up'; UPDATE shop.items SET name = 'x'`)
 		w.r.PieceRows = 10
-		f, err := w.r.feed(w.ctx, w.table(0))
+		f, err := w.r.applier(w.ctx, w.table(0))
 		w.must(err)
 		w.must(w.r.snapshot(w.ctx, f, func(e ends, at moment) error {
 			_, err := w.r.nextPieces(w.ctx, e, f, at)

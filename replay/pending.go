@@ -22,11 +22,11 @@ const (
 // Zero for a table without a position: it is copied first. db is production:
 // positions are read there.
 func (r *Replayer) Pending(ctx context.Context, db pg.Querier, t *plans.Table) (int64, error) {
-	f, err := newFeed(r.Run, t)
+	f, err := newApplier(r.Run, t)
 	if err != nil {
 		return 0, err
 	}
-	counts, err := r.count(ctx, db, []*feed{f})
+	counts, err := r.count(ctx, db, []*applier{f})
 	return counts[t.N], err
 }
 
@@ -40,38 +40,38 @@ func (r *Replayer) PendingAll(ctx context.Context, db pg.Querier) (map[int]int64
 	return r.count(ctx, db, busy)
 }
 
-func (r *Replayer) count(ctx context.Context, db pg.Querier, feeds []*feed) (map[int]int64, error) {
+func (r *Replayer) count(ctx context.Context, db pg.Querier, appliers []*applier) (map[int]int64, error) {
 	all := make(map[int]int64)
-	err := r.ask(ctx, db, feeds, func(f *feed) string {
+	err := r.ask(ctx, db, appliers, func(f *applier) string {
 		return fmt.Sprintf("(SELECT count(*) FROM (%s LIMIT %d) AS c)", f.selectUnread(), pendingLimit)
 	}, all)
 	return all, err
 }
 
-// newsOf counts the journal rows that are news to the table, until they make it
+// pendingOf counts the journal rows that are news to the table, until they make it
 // a hot one. At least one where production does not know how far it came: a batch
 // says what is to be done.
-func (r *Replayer) newsOf(ctx context.Context, f *feed) (int64, error) {
+func (r *Replayer) pendingOf(ctx context.Context, f *applier) (int64, error) {
 	found := make(map[int]int64)
-	err := r.ask(ctx, r.Sides.Production, []*feed{f}, func(f *feed) string {
+	err := r.ask(ctx, r.Sides.Production, []*applier{f}, func(f *applier) string {
 		return fmt.Sprintf("(p.position IS NULL)::integer + (SELECT count(*) FROM (%s LIMIT %d) AS c)", f.selectUnread(), r.hotChanges())
 	}, found)
 	return found[f.t.N], err
 }
 
-// withNews picks the tables with unread journal rows, and those of which
+// withPending picks the tables with unread journal rows, and those of which
 // production does not know how far they came: a batch says what is to be done.
-func (r *Replayer) withNews(ctx context.Context, db pg.Querier, feeds []*feed) ([]*feed, error) {
+func (r *Replayer) withPending(ctx context.Context, db pg.Querier, appliers []*applier) ([]*applier, error) {
 	found := make(map[int]int64)
-	err := r.ask(ctx, db, feeds, func(f *feed) string {
+	err := r.ask(ctx, db, appliers, func(f *applier) string {
 		return fmt.Sprintf("(p.position IS NULL OR EXISTS (%s))::integer", f.selectUnread())
 	}, found)
-	return slices.DeleteFunc(slices.Clone(feeds), func(f *feed) bool { return found[f.t.N] == 0 }), err
+	return slices.DeleteFunc(slices.Clone(appliers), func(f *applier) bool { return found[f.t.N] == 0 }), err
 }
 
 // selectUnread selects nothing from each unread row; p is the table's row in
 // the control schema.
-func (f *feed) selectUnread() string {
+func (f *applier) selectUnread() string {
 	journals := f.journals()
 	return joined(len(journals), " UNION ALL ", func(i int) string {
 		return fmt.Sprintf("SELECT FROM %s AS j WHERE %s", journals[i].Name().Quoted(), unreadAt("j", "p.position"))
@@ -80,9 +80,9 @@ func (f *feed) selectUnread() string {
 
 // ask evaluates a number for each table, many in one query, and adds those
 // that are not zero to all.
-func (r *Replayer) ask(ctx context.Context, db pg.Querier, feeds []*feed, number func(*feed) string, all map[int]int64) error {
-	feeds = slices.DeleteFunc(slices.Clone(feeds), func(f *feed) bool { return len(f.journals()) == 0 })
-	for some := range slices.Chunk(feeds, perQuery) {
+func (r *Replayer) ask(ctx context.Context, db pg.Querier, appliers []*applier, number func(*applier) string, all map[int]int64) error {
+	appliers = slices.DeleteFunc(slices.Clone(appliers), func(f *applier) bool { return len(f.journals()) == 0 })
+	for some := range slices.Chunk(appliers, perQuery) {
 		rows, err := db.Query(ctx, joined(len(some), " UNION ALL ", func(i int) string {
 			return fmt.Sprintf("SELECT p.n, %s FROM pgumbra.shadow_table AS p WHERE p.run_id = $1 AND p.n = %d", number(some[i]), some[i].t.N)
 		}), r.Run.ID)
@@ -110,24 +110,24 @@ func (r *Replayer) ask(ctx context.Context, db pg.Querier, feeds []*feed, number
 // withEntries picks the tables whose journals are not empty files: of a
 // thousand tables few are, and a file's size is known without opening it. Of few
 // tables all are looked into at once anyway.
-func (r *Replayer) withEntries(ctx context.Context, db pg.Querier) ([]*feed, error) {
-	var feeds []*feed
+func (r *Replayer) withEntries(ctx context.Context, db pg.Querier) ([]*applier, error) {
+	var appliers []*applier
 	var tables []string
 	for i := range r.Run.Plan.Tables {
-		f, err := newFeed(r.Run, &r.Run.Plan.Tables[i])
+		f, err := newApplier(r.Run, &r.Run.Plan.Tables[i])
 		if err != nil {
 			return nil, err
 		}
-		feeds = append(feeds, f)
+		appliers = append(appliers, f)
 		for _, j := range f.journals() {
 			tables = append(tables, j.Tables()[0].Name, j.Tables()[1].Name)
 		}
 	}
-	if len(feeds) <= perQuery {
-		return feeds, nil
+	if len(appliers) <= perQuery {
+		return appliers, nil
 	}
 	filled, err := nonEmpty(ctx, db, tables)
-	return slices.DeleteFunc(feeds, func(f *feed) bool {
+	return slices.DeleteFunc(appliers, func(f *applier) bool {
 		return !slices.ContainsFunc(f.journals(), func(j capture.Journal) bool {
 			return filled[j.Tables()[0].Name] || filled[j.Tables()[1].Name]
 		})

@@ -67,9 +67,9 @@ func (r *Replayer) noteFound(found ...Found) {
 
 // onShadow runs work in a transaction of the shadow's that checks the epoch, and
 // copies what it did to production.
-func (r *Replayer) onShadow(ctx context.Context, f *feed, work func(pgx.Tx) error) error {
+func (r *Replayer) onShadow(ctx context.Context, f *applier, work func(pgx.Tx) error) error {
 	var committed []byte
-	err := r.repeat(ctx, []*feed{f}, func() error {
+	err := r.repeat(ctx, []*applier{f}, func() error {
 		return pg.ReadCommitted(ctx, r.Sides.Shadow, func(tx pgx.Tx) error {
 			if err := control.CheckEpoch(ctx, tx, r.Run); err != nil {
 				return err
@@ -78,7 +78,7 @@ func (r *Replayer) onShadow(ctx context.Context, f *feed, work func(pgx.Tx) erro
 				return err
 			}
 			var err error
-			if r.Sides.Apart() {
+			if r.Sides.Remote() {
 				committed, err = r.positions(ctx, tx, f.t)
 			}
 			return err
@@ -91,18 +91,18 @@ func (r *Replayer) onShadow(ctx context.Context, f *feed, work func(pgx.Tx) erro
 }
 
 // beginProof begins a pass over all keys.
-func (r *Replayer) beginProof(ctx context.Context, f *feed) (pass int, err error) {
+func (r *Replayer) beginProof(ctx context.Context, f *applier) (pass int, err error) {
 	return r.beginPass(ctx, f, control.BeginProof)
 }
 
 // beginRenewal begins another, while the proof stands.
-func (r *Replayer) beginRenewal(ctx context.Context, f *feed) (pass int, err error) {
+func (r *Replayer) beginRenewal(ctx context.Context, f *applier) (pass int, err error) {
 	return r.beginPass(ctx, f, control.BeginRenewal)
 }
 
 type beginning func(ctx context.Context, tx pgx.Tx, run *control.Run, n int) (pass int, err error)
 
-func (r *Replayer) beginPass(ctx context.Context, f *feed, begin beginning) (pass int, err error) {
+func (r *Replayer) beginPass(ctx context.Context, f *applier, begin beginning) (pass int, err error) {
 	err = r.onShadow(ctx, f, func(tx pgx.Tx) error {
 		if _, err := control.Lock(ctx, tx, r.Run, f.t.N); err != nil {
 			return err
@@ -113,12 +113,12 @@ func (r *Replayer) beginPass(ctx context.Context, f *feed, begin beginning) (pas
 	return pass, err
 }
 
-func (r *Replayer) unprove(ctx context.Context, f *feed) error {
+func (r *Replayer) unprove(ctx context.Context, f *applier) error {
 	return r.onShadow(ctx, f, func(tx pgx.Tx) error { return control.Unprove(ctx, tx, r.Run, f.t.N) })
 }
 
 // differs takes the proof back of a table of which some rows differ.
-func (r *Replayer) differs(ctx context.Context, f *feed, v Verdict) error {
+func (r *Replayer) differs(ctx context.Context, f *applier, v Verdict) error {
 	if err := r.unprove(ctx, f); err != nil {
 		return err
 	}
@@ -137,7 +137,7 @@ type seen struct {
 func (s seen) equal() bool { return s.rest.equal() }
 
 // compareRange compares a group beside batches.
-func (r *Replayer) compareRange(ctx context.Context, f *feed, g group) (seen, error) {
+func (r *Replayer) compareRange(ctx context.Context, f *applier, g group) (seen, error) {
 	var found seen
 	err := r.see(ctx, f, g, func(s sight) error {
 		began := time.Now()
@@ -155,11 +155,11 @@ func (r *Replayer) compareRange(ctx context.Context, f *feed, g group) (seen, er
 }
 
 // compareTouched compares the keys touched since a snapshot beside batches.
-func (r *Replayer) compareTouched(ctx context.Context, f *feed, since string, g group) (seen, error) {
+func (r *Replayer) compareTouched(ctx context.Context, f *applier, since string, g group) (seen, error) {
 	var found seen
 	g.touched = since
 	err := r.see(ctx, f, g, func(s sight) error {
-		n, err := f.readNews(ctx, s.production, since)
+		n, err := f.readPending(ctx, s.production, since)
 		if err != nil {
 			return err
 		}
@@ -183,7 +183,7 @@ var errSlow = errors.New("comparing a range takes too long")
 // hold back VACUUM.
 const rangePatience = 10 * groupTime
 
-func (r *Replayer) compareInTime(ctx context.Context, f *feed, one *span) (seen, error) {
+func (r *Replayer) compareInTime(ctx context.Context, f *applier, one *span) (seen, error) {
 	if !f.ranged() || one.keys == 1 {
 		return r.compareRange(ctx, f, one.group)
 	}
@@ -197,7 +197,7 @@ func (r *Replayer) compareInTime(ctx context.Context, f *feed, one *span) (seen,
 }
 
 // confirm looks at what differed once more, right after a batch, and by key.
-func (r *Replayer) confirm(ctx context.Context, f *feed, since string, g group) (Verdict, error) {
+func (r *Replayer) confirm(ctx context.Context, f *applier, since string, g group) (Verdict, error) {
 	if since == "" || f.kind() != keyed {
 		verdict, _, err := r.verifyGroup(ctx, f, group{lower: g.lower, upper: g.upper})
 		return verdict, err
@@ -270,7 +270,7 @@ func (r *Replayer) recordRanges(ctx context.Context, w *walk, one *span, found s
 
 // recordWhole notes as of when a table without a key is proved: journals say no
 // more of it than whether anything came after.
-func (r *Replayer) recordWhole(ctx context.Context, tx pgx.Tx, f *feed, s sight) error {
+func (r *Replayer) recordWhole(ctx context.Context, tx pgx.Tx, f *applier, s sight) error {
 	if f.kind() != keyless {
 		return nil
 	}
@@ -292,7 +292,7 @@ func (r *Replayer) recordWhole(ctx context.Context, tx pgx.Tx, f *feed, s sight)
 }
 
 // recordAgain notes that a table without a key was compared once more.
-func (r *Replayer) recordAgain(ctx context.Context, f *feed, pass int, found seen) error {
+func (r *Replayer) recordAgain(ctx context.Context, f *applier, pass int, found seen) error {
 	err := r.onShadow(ctx, f, func(tx pgx.Tx) error {
 		if err := control.RecordAgain(ctx, tx, r.Run, f.t.N, pass, found.took); err != nil {
 			return err
@@ -321,7 +321,7 @@ func (r *Replayer) GiveRoom(ctx context.Context) error {
 		if p.Proved == "" || p.Current || p.Ago < oldProof || !r.Run.Plan.ProvedByKey(t) {
 			continue
 		}
-		f, err := r.feed(ctx, t)
+		f, err := r.applier(ctx, t)
 		if err != nil {
 			return err
 		}

@@ -18,7 +18,7 @@ const mostAtOnce = 1_000_000
 
 // proveBatch compares what a batch has just written, and what was touched since
 // the last proof, with production at the batch's snapshot.
-func (r *Replayer) proveBatch(ctx context.Context, e ends, f *feed, at moment, n news) (control.ProofMove, error) {
+func (r *Replayer) proveBatch(ctx context.Context, e ends, f *applier, at moment, n pending) (control.ProofMove, error) {
 	if at.Proved == nil {
 		return control.ProofStays, nil
 	}
@@ -34,7 +34,7 @@ func (r *Replayer) proveBatch(ctx context.Context, e ends, f *feed, at moment, n
 		return control.ProofStays, nil
 	}
 	if *at.Proved != *at.Snapshot {
-		since, err := f.readNews(ctx, e.production, *at.Proved)
+		since, err := f.readPending(ctx, e.production, *at.Proved)
 		if err != nil || since.changes > smallBatch || since.whole || since.member {
 			return control.ProofStays, err
 		}
@@ -55,7 +55,7 @@ func (r *Replayer) proveBatch(ctx context.Context, e ends, f *feed, at moment, n
 // comparedWhole reports whether a batch compares all rows there are: after a
 // TRUNCATE it has just written all of them, and of a small table without a key
 // nothing less can be compared.
-func (f *feed) comparedWhole(ctx context.Context, e ends, n news, current bool) (bool, error) {
+func (f *applier) comparedWhole(ctx context.Context, e ends, n pending, current bool) (bool, error) {
 	switch {
 	case n.whole:
 		return true, nil
@@ -73,7 +73,7 @@ func (f *feed) comparedWhole(ctx context.Context, e ends, n news, current bool) 
 }
 
 // proveWhole compares every row, as it is right after what a batch wrote.
-func (f *feed) proveWhole(ctx context.Context, e ends, at moment) (control.ProofMove, error) {
+func (f *applier) proveWhole(ctx context.Context, e ends, at moment) (control.ProofMove, error) {
 	verdict, err := f.compare(ctx, e, group{})
 	if err != nil || verdict.Equal {
 		return control.ProofWhole, err

@@ -23,14 +23,14 @@ const (
 // proveTouched proves the keys again that were touched since the snapshot of a
 // table's proof, in pieces, or begins to renew it. What was pending meanwhile
 // remains.
-func (r *Replayer) proveTouched(ctx context.Context, f *feed) error {
+func (r *Replayer) proveTouched(ctx context.Context, f *applier) error {
 	f.touching.Lock()
 	defer f.touching.Unlock()
 	p, err := control.ProofOf(ctx, r.Sides.Shadow, r.Run, f.t.N)
 	if err != nil || !p.Begun || p.Current || p.Renewing {
 		return err
 	}
-	n, err := f.readNews(ctx, r.Sides.Production, p.Proved)
+	n, err := f.readPending(ctx, r.Sides.Production, p.Proved)
 	if err != nil {
 		return err
 	}
@@ -63,7 +63,7 @@ var errOvertaken = errors.New("the proof is another one by now")
 // compareAllTouched compares, piece after piece, the keys touched since a snapshot.
 // The proof may move to the sight of the first piece: what is touched later is named
 // after it.
-func (r *Replayer) compareAllTouched(ctx context.Context, f *feed, since string, n news) (to sight, differs bool, err error) {
+func (r *Replayer) compareAllTouched(ctx context.Context, f *applier, since string, n pending) (to sight, differs bool, err error) {
 	pieces, err := r.divide(ctx, f, n, min((n.changes+touchedAtOnce-1)/touchedAtOnce, mostTouchedCut))
 	if err != nil {
 		return to, false, err
@@ -91,7 +91,7 @@ func (r *Replayer) compareAllTouched(ctx context.Context, f *feed, since string,
 }
 
 // renew begins to compare all keys once more, while the proof stands.
-func (r *Replayer) renew(ctx context.Context, f *feed, n news) error {
+func (r *Replayer) renew(ctx context.Context, f *applier, n pending) error {
 	r.Log.Info("comparing all keys once more", "table", f.t.Final.String(), "changes", n.changes)
 	if _, err := r.beginRenewal(ctx, f); err != nil {
 		return err

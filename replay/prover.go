@@ -38,7 +38,7 @@ type Prover struct {
 // proving is what the prover knows of one table.
 type proving struct {
 	t      *plans.Table
-	f      *feed
+	f      *applier
 	proof  control.Proof
 	walk   *walk
 	keys   int64     // of a range, as the last walk had come to; 0: there was none
@@ -200,8 +200,8 @@ func (p *Prover) look(ctx context.Context) error {
 			t.walk = nil
 		}
 		t.proof = proof
-		if t.f == nil && t.t.Verifiable() && proof.State == control.InStep {
-			if t.f, err = p.r.feed(ctx, t.t); err != nil {
+		if t.f == nil && t.t.Verifiable() && proof.State == control.FollowingState {
+			if t.f, err = p.r.applier(ctx, t.t); err != nil {
 				return err
 			}
 		}
@@ -214,7 +214,7 @@ func (p *Prover) look(ctx context.Context) error {
 func (p *Prover) pick(kind kindOfWork, fits func(*proving) bool) *proving {
 	var best *proving
 	for _, t := range p.tables {
-		if t.f == nil || p.leftOut[t.t.N] || t.proof.State != control.InStep || time.Now().Before(t.not) || !fits(t) {
+		if t.f == nil || p.leftOut[t.t.N] || t.proof.State != control.FollowingState || time.Now().Before(t.not) || !fits(t) {
 			continue
 		}
 		if best == nil || t.served[kind] < best.served[kind] || t.served[kind] == best.served[kind] && t.t.N < best.t.N {

@@ -231,10 +231,10 @@ func TestProofStandsWhileItIsRenewed(t *testing.T) {
 		w.proved()
 		w.exec(`UPDATE shop.items SET price = price + 1 WHERE id % 2 = 0`)
 		w.batch(0)
-		f, err := w.r.feed(w.ctx, &w.run.Plan.Tables[0])
+		f, err := w.r.applier(w.ctx, &w.run.Plan.Tables[0])
 		w.must(err)
 		before := w.proofs()[0]
-		w.must(w.r.renew(w.ctx, f, news{changes: 3000}))
+		w.must(w.r.renew(w.ctx, f, pending{changes: 3000}))
 		w.r.RangeRows = 10
 		w.proving(func() bool { return w.proofs()[0].UpTo != nil })
 		if p := w.proofs()[0]; !p.Complete || !p.Renewing || p.Proved != before.Proved {

@@ -46,7 +46,7 @@ var (
 	// errTaken: another transaction of ours moved the table's row on while this
 	// one, whose snapshot is older, waited for it. Nothing was done yet.
 	errTaken = errors.New("the table's position moved on meanwhile")
-	// errLeaderless: a lane found the batch that it belongs to ended.
+	// errLeaderless: an apply worker found the batch that it belongs to ended.
 	errLeaderless = errors.New("the transaction that leads the batch is gone")
 )
 
@@ -56,7 +56,7 @@ const (
 	// Each piece of the first catch-up reads the whole journal, so small pieces
 	// cost quadratically; large ones keep a snapshot for long.
 	defaultPieceRows = 500_000
-	// Lanes each read the journal by themselves, which fewer changes do not repay.
+	// ApplyWorkers each read the journal by themselves, which fewer changes do not repay.
 	defaultHotChanges = 50_000
 	defaultWorkers    = 4
 	// Attempts of one batch: each repetition means that a leader changed or a
@@ -81,11 +81,11 @@ type Replayer struct {
 	Idle      time.Duration // how old the position of a table without changes may get; default 10 s
 	PieceRows int64         // journal rows in a piece of the first catch-up, about; default 500,000
 	Workers   int           // tables drained at once; default 4
-	// Lanes in which one table may be replayed at once, by key hash; all tables
-	// together take up to Lanes-1 more than one each. Default 1. Tables go by
-	// lanes from HotChanges unread journal rows on; default 50,000.
-	Lanes      int
-	HotChanges int64
+	// ApplyWorkers in which one table may be replayed at once, by key hash; all tables
+	// together take up to Apply workers-1 more than one each. Default 1. Tables go by
+	// apply workers from HotChanges unread journal rows on; default 50,000.
+	ApplyWorkers int
+	HotChanges   int64
 
 	// RangeRows is how many keys the first range has that is compared; default
 	// 100,000. Later ones are adapted to how long that takes.
@@ -94,14 +94,14 @@ type Replayer struct {
 	// by nobody then, only what differs.
 	Guest bool
 
-	mu        sync.Mutex
-	feeds     map[int]*feed
-	advanced  map[int]time.Time // when a table's position was last written
-	storage   map[int]string    // filenodes behind a table as they were last seen; apart only
-	busyLanes int               // beyond one for each table
-	found     []Found           // differences that nobody has taken yet
-	changed   time.Time         // when a batch last had changes
-	paces     map[int]*pace     // by table
+	mu               sync.Mutex
+	appliers         map[int]*applier
+	advanced         map[int]time.Time // when a table's position was last written
+	storage          map[int]string    // filenodes behind a table as they were last seen; remote only
+	busyApplyWorkers int               // beyond one for each table
+	found            []Found           // differences that nobody has taken yet
+	changed          time.Time         // when a batch last had changes
+	paces            map[int]*pace     // by table
 }
 
 // RecopyError says that a table must be copied again from scratch. It matches

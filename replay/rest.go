@@ -15,14 +15,14 @@ import (
 
 // rest is what was touched of a table since its proof.
 type rest struct {
-	f     *feed
-	proof control.Proof
-	news  news
+	f       *applier
+	proof   control.Proof
+	pending pending
 }
 
 // byTouch reports whether proving the touched keys again proves the table: not
 // where a TRUNCATE concerns all keys.
-func (t rest) byTouch() bool { return !t.proof.Renewing && !t.news.whole && !t.news.member }
+func (t rest) byTouch() bool { return !t.proof.Renewing && !t.pending.whole && !t.pending.member }
 
 // rests are the tables, fed by key, of which keys were touched since their proof.
 func (r *Replayer) rests(ctx context.Context) (all []rest, err error) {
@@ -36,18 +36,18 @@ func (r *Replayer) restsOf(ctx context.Context, concerns func(*plans.Table) bool
 	}
 	for _, p := range proofs {
 		t := &r.Run.Plan.Tables[p.N]
-		if p.State != control.InStep || !p.Begun || p.Current || !t.Verifiable() || !concerns(t) {
+		if p.State != control.FollowingState || !p.Begun || p.Current || !t.Verifiable() || !concerns(t) {
 			continue
 		}
 		one := rest{proof: p}
-		if one.f, err = r.feed(ctx, t); err != nil {
+		if one.f, err = r.applier(ctx, t); err != nil {
 			return nil, err
 		}
-		if one.news, err = one.f.readNews(ctx, r.Sides.Production, p.Proved); err != nil {
+		if one.pending, err = one.f.readPending(ctx, r.Sides.Production, p.Proved); err != nil {
 			return nil, err
 		}
 		// Of a table without a key journals are emptied as soon as they are replayed.
-		if one.news.changes > 0 || one.f.kind() == keyless {
+		if one.pending.changes > 0 || one.f.kind() == keyless {
 			all = append(all, one)
 		}
 	}
@@ -68,8 +68,8 @@ func (r *Replayer) Rest(ctx context.Context) (Rest, error) {
 	var left Rest
 	all, err := r.rests(ctx)
 	for _, one := range all {
-		left.Changes += one.news.changes
-		left.Takes += r.provedIn(one.f.t.N, one.news.changes)
+		left.Changes += one.pending.changes
+		left.Takes += r.provedIn(one.f.t.N, one.pending.changes)
 		if !one.byTouch() {
 			left.Whole = append(left.Whole, one.f.t.Final.String())
 		}
@@ -161,7 +161,7 @@ func (r *Replayer) proveDrained(ctx context.Context, one rest) (proved bool, err
 }
 
 // again compares a table as a whole that was proved before.
-func (r *Replayer) again(ctx context.Context, f *feed, pass int) error {
+func (r *Replayer) again(ctx context.Context, f *applier, pass int) error {
 	found, err := r.compareRange(ctx, f, group{})
 	if err != nil {
 		return err

@@ -36,12 +36,12 @@ const mostPending = 100_000
 
 // see runs work in a sight of a group, repeated when storage moved meanwhile.
 // Returns [errBehind], and [ErrRecopy] for a table that is not in step.
-func (r *Replayer) see(ctx context.Context, f *feed, g group, work func(sight) error) error {
-	return r.repeat(ctx, []*feed{f}, func() error { return r.seeOnce(ctx, f, g, work) })
+func (r *Replayer) see(ctx context.Context, f *applier, g group, work func(sight) error) error {
+	return r.repeat(ctx, []*applier{f}, func() error { return r.seeOnce(ctx, f, g, work) })
 }
 
 // seeOnce takes the shadow's snapshot first: production's is never older.
-func (r *Replayer) seeOnce(ctx context.Context, f *feed, g group, work func(sight) error) error {
+func (r *Replayer) seeOnce(ctx context.Context, f *applier, g group, work func(sight) error) error {
 	before, err := r.storageOf(ctx, f)
 	if err != nil {
 		return err
@@ -69,7 +69,7 @@ func (r *Replayer) seeOnce(ctx context.Context, f *feed, g group, work func(sigh
 // seeing begins the transactions. Apart, the shadow's is one of its own.
 func (r *Replayer) seeing(ctx context.Context, work func(ends) error) error {
 	return pg.RepeatableRead(ctx, r.Sides.Shadow, func(shadow pgx.Tx) error {
-		if !r.Sides.Apart() {
+		if !r.Sides.Remote() {
 			return work(ends{shadow, shadow})
 		}
 		return pg.RepeatableRead(ctx, r.Sides.Production, func(production pgx.Tx) error {
@@ -79,7 +79,7 @@ func (r *Replayer) seeing(ctx context.Context, work func(ends) error) error {
 }
 
 // sightOf reads where both sides stand.
-func (r *Replayer) sightOf(ctx context.Context, e ends, f *feed) (sight, error) {
+func (r *Replayer) sightOf(ctx context.Context, e ends, f *applier) (sight, error) {
 	s := sight{ends: e}
 	var state control.State
 	var position *string
@@ -88,7 +88,7 @@ func (r *Replayer) sightOf(ctx context.Context, e ends, f *feed) (sight, error) 
 	if err != nil {
 		return s, fmt.Errorf("read the position of %s: %w", f.t.Shadow, err)
 	}
-	if state != control.InStep && state != control.Indexing || position == nil {
+	if state != control.FollowingState && state != control.Indexing || position == nil {
 		return s, fmt.Errorf("%s is %s: %w", f.t.Shadow, state, ErrRecopy)
 	}
 	s.position = *position
@@ -99,10 +99,10 @@ func (r *Replayer) sightOf(ctx context.Context, e ends, f *feed) (sight, error) 
 // pendingIn compares the rows of a group that are left out of it. Reading the
 // journals locks them, so that they are not emptied before all of it is read: in a
 // savepoint, which gives the locks back before a long comparison begins.
-func (f *feed) pendingIn(ctx context.Context, s sight, g group) (c comparison, err error) {
+func (f *applier) pendingIn(ctx context.Context, s sight, g group) (c comparison, err error) {
 	err = undone(ctx, s.production, func(probe pgx.Tx) error {
 		e := ends{probe, s.shadow}
-		if !s.apart() {
+		if !s.remote() {
 			e.shadow = probe
 		}
 		c, err = f.pendingAt(ctx, e, s, g)
@@ -111,8 +111,8 @@ func (f *feed) pendingIn(ctx context.Context, s sight, g group) (c comparison, e
 	return c, err
 }
 
-func (f *feed) pendingAt(ctx context.Context, e ends, s sight, g group) (comparison, error) {
-	n, err := f.readNews(ctx, e.production, s.position)
+func (f *applier) pendingAt(ctx context.Context, e ends, s sight, g group) (comparison, error) {
+	n, err := f.readPending(ctx, e.production, s.position)
 	if err != nil {
 		return comparison{}, err
 	}
@@ -132,7 +132,7 @@ type storage struct {
 	copies            int
 }
 
-func (r *Replayer) storageOf(ctx context.Context, f *feed) (s storage, err error) {
+func (r *Replayer) storageOf(ctx context.Context, f *applier) (s storage, err error) {
 	if s.members, err = filenodes(ctx, r.Sides.Production, f.members); err != nil {
 		return s, err
 	}
@@ -143,7 +143,7 @@ func (r *Replayer) storageOf(ctx context.Context, f *feed) (s storage, err error
 	return s, err
 }
 
-func journalStorage(ctx context.Context, db pg.Querier, f *feed) (all string, err error) {
+func journalStorage(ctx context.Context, db pg.Querier, f *applier) (all string, err error) {
 	var names []string
 	for _, j := range f.journals() {
 		names = append(names, j.Tables()[0].Name, j.Tables()[1].Name)
@@ -158,7 +158,7 @@ func journalStorage(ctx context.Context, db pg.Querier, f *feed) (all string, er
 
 // emptied returns [errMoved] when a journal was emptied between the first look at
 // it and the moment from which it cannot be.
-func emptied(ctx context.Context, tx pgx.Tx, f *feed, before string) error {
+func emptied(ctx context.Context, tx pgx.Tx, f *applier, before string) error {
 	now, err := journalStorage(ctx, tx, f)
 	if err == nil && now != before {
 		err = errMoved
@@ -167,7 +167,7 @@ func emptied(ctx context.Context, tx pgx.Tx, f *feed, before string) error {
 }
 
 // copies counts how often the table was copied again.
-func (r *Replayer) copies(ctx context.Context, f *feed) (n int, err error) {
+func (r *Replayer) copies(ctx context.Context, f *applier) (n int, err error) {
 	err = r.Sides.Shadow.QueryRow(ctx, `SELECT recopied FROM pgumbra.shadow_table WHERE run_id = $1 AND n = $2`, r.Run.ID, f.t.N).Scan(&n)
 	if err != nil {
 		return 0, fmt.Errorf("read the copies of %s: %w", f.t.Shadow, err)
@@ -177,7 +177,7 @@ func (r *Replayer) copies(ctx context.Context, f *feed) (n int, err error) {
 
 // sameCopy: TRUNCATE, with which a copy begins anew, shows an older snapshot an
 // empty table.
-func (r *Replayer) sameCopy(ctx context.Context, f *feed, before storage) error {
+func (r *Replayer) sameCopy(ctx context.Context, f *applier, before storage) error {
 	now, err := r.copies(ctx, f)
 	if err == nil && now != before.copies {
 		err = errMoved
@@ -186,7 +186,7 @@ func (r *Replayer) sameCopy(ctx context.Context, f *feed, before storage) error 
 }
 
 // untilSeen is see that replays what is pending where it is too much.
-func (r *Replayer) untilSeen(ctx context.Context, f *feed, g group, work func(sight) error) error {
+func (r *Replayer) untilSeen(ctx context.Context, f *applier, g group, work func(sight) error) error {
 	for {
 		err := r.see(ctx, f, g, work)
 		if !errors.Is(err, errBehind) {

@@ -35,7 +35,7 @@ func (s scope) inlined() scope {
 // on is the scope as statements on the shadow take it: those that read what was
 // staged have no parameters.
 func (s scope) on(e ends) scope {
-	s.inline = e.apart()
+	s.inline = e.remote()
 	return s
 }
 
@@ -85,12 +85,12 @@ func onlyOf(kind plans.Kind, table pg.Name) string {
 
 // Texts of the user's end with a line break: they may end in a comment.
 
-func (f *feed) production() string { return onlyOf(f.src.Kind, f.src.Name) }
-func (f *feed) shadow() string     { return onlyOf(f.t.Kind, f.t.Shadow) }
-func (f *feed) alias() string      { return pg.Ident(f.base()) }
+func (f *applier) production() string { return onlyOf(f.src.Kind, f.src.Name) }
+func (f *applier) shadow() string     { return onlyOf(f.t.Kind, f.t.Shadow) }
+func (f *applier) alias() string      { return pg.Ident(f.base()) }
 
 // and adds the table's filter to a condition.
-func (f *feed) and(condition string) string {
+func (f *applier) and(condition string) string {
 	if f.t.Where == "" {
 		return condition
 	}
@@ -101,7 +101,7 @@ func (f *feed) and(condition string) string {
 }
 
 // ofOwn adds to a condition over the shadow's rows that they are the table's own.
-func (f *feed) ofOwn(row, condition string) string {
+func (f *applier) ofOwn(row, condition string) string {
 	if f.t.Own == "" {
 		return condition
 	}
@@ -131,13 +131,13 @@ func joined(n int, sep string, item func(i int) string) string {
 }
 
 // k is the i-th key column in row sets of ours.
-func (f *feed) k(i int) string { return fmt.Sprintf("%s_k%d", f.own, i) }
+func (f *applier) k(i int) string { return fmt.Sprintf("%s_k%d", f.own, i) }
 
 // v is the i-th volatile column in row sets of ours.
-func (f *feed) v(i int) string { return fmt.Sprintf("%s_v%d", f.own, i) }
+func (f *applier) v(i int) string { return fmt.Sprintf("%s_v%d", f.own, i) }
 
 // entryKey is the i-th key column of a journal row j.
-func (f *feed) entryKey(i int) string {
+func (f *applier) entryKey(i int) string {
 	return collate("j."+f.journal.K(i), f.src.Key[i].Collation)
 }
 
@@ -146,7 +146,7 @@ func (f *feed) entryKey(i int) string {
 // entries of one transaction: a statement nested in a user's trigger is
 // journalled before the outer one, whose image is older; or where an entry has
 // no image.
-func (f *feed) touched(s scope) string {
+func (f *applier) touched(s scope) string {
 	if f.landing {
 		return ""
 	}
@@ -160,11 +160,11 @@ func (f *feed) touched(s scope) string {
 }
 
 // rereads reports whether every key is read again from production.
-func (f *feed) rereads(s scope) bool {
+func (f *applier) rereads(s scope) bool {
 	return s.reread || f.src.Record != plans.RecordRow || len(f.ancestors) > 0 || len(f.lookups) > 0 || f.heavy
 }
 
-func (f *feed) entries(s scope) string {
+func (f *applier) entries(s scope) string {
 	n := len(f.src.Key)
 	if f.frozen { // nothing of its own is journalled
 		return joined(len(f.lookups), " UNION ALL ", func(i int) string { return f.reachedBy(f.lookups[i], s) })
@@ -186,7 +186,7 @@ func (f *feed) entries(s scope) string {
 // reachedBy are the keys of rows that changes of another table concern, by what
 // production holds in the transaction's snapshot. That is enough: if the row, or
 // a table on the way to it, changed as well, an entry of its own leads there.
-func (f *feed) reachedBy(l looked, s scope) string {
+func (f *applier) reachedBy(l looked, s scope) string {
 	n := len(f.src.Key)
 	key := func(i int) string {
 		return collate(f.alias()+"."+pg.Ident(f.src.Key[i].Name), f.src.Key[i].Collation)
@@ -200,7 +200,7 @@ func (f *feed) reachedBy(l looked, s scope) string {
 
 // bare tells of an entry that has no image though it might: bulk statements leave
 // it out. (IS NULL would unpack the image, and be true for a row of NULLs.)
-func (f *feed) bare(s scope) string {
+func (f *applier) bare(s scope) string {
 	if f.rereads(s) {
 		return ""
 	}
@@ -211,20 +211,20 @@ func (f *feed) bare(s scope) string {
 // spelt: by the types' own hash functions, which know collations and 1.0 = 1.00.
 // They are the shadow's keys: two of production's may become one there, and the
 // row of the one that is gone must not outlive that of the other, or take it along.
-func (f *feed) inPiece(s scope, key func(i int) string) string {
+func (f *applier) inPiece(s scope, key func(i int) string) string {
 	if s.pieces <= 1 {
 		return ""
 	}
 	return fmt.Sprintf(" AND (%s & 9223372036854775807) %% %s::bigint = %s::bigint", f.hash(key), s.value(2), s.value(3))
 }
 
-func (f *feed) hash(key func(i int) string) string {
+func (f *applier) hash(key func(i int) string) string {
 	return fmt.Sprintf("(SELECT pg_catalog.hash_record_extended(ROW(%s), 0) FROM (SELECT %s) AS %s)",
 		list(len(f.src.Key), f.keyValue), f.keyColumns(key), f.alias())
 }
 
 // sameKey compares a production row with a touched key t.
-func (f *feed) sameKey(row, t string) string {
+func (f *applier) sameKey(row, t string) string {
 	return both(len(f.src.Key), func(i int) string {
 		k := f.src.Key[i]
 		return fmt.Sprintf("%s.%s %s %s", row, pg.Ident(k.Name), k.Equals, collate(t+"."+f.k(i), k.Collation))
@@ -234,7 +234,7 @@ func (f *feed) sameKey(row, t string) string {
 // current are the production rows behind the touched keys, as they are in the
 // transaction's snapshot: one column of the table's own row type, unpacked
 // under the name that transforms know. It stands after FROM.
-func (f *feed) current(s scope) string {
+func (f *applier) current(s scope) string {
 	if f.landing {
 		return f.stagedRows()
 	}
@@ -251,7 +251,7 @@ func (f *feed) current(s scope) string {
 
 // isLast is the condition that a journal row is the last entry of the touched
 // key: entries of other keys may have the same number.
-func (f *feed) isLast(entry string) string {
+func (f *applier) isLast(entry string) string {
 	return fmt.Sprintf("%s.seq = %s_t.last AND %s", entry, f.own, both(len(f.src.Key), func(i int) string {
 		k := f.src.Key[i]
 		return fmt.Sprintf("%s.%s %s %s", entry, f.journal.K(i), k.Equals, collate(f.own+"_t."+f.k(i), k.Collation))
@@ -261,13 +261,13 @@ func (f *feed) isLast(entry string) string {
 // unpack a set of whole rows: as a row of the named type, so that transforms
 // may use the row itself, and with no other column in their sight than one
 // whose name the table does not have.
-func (f *feed) unpack(rows string) string {
+func (f *applier) unpack(rows string) string {
 	return fmt.Sprintf("(%[1]s) AS %[2]s_rows CROSS JOIN LATERAL pg_catalog.unnest(ARRAY[%[2]s_rows.%[2]s_row]) AS %[3]s",
 		rows, f.own, f.alias())
 }
 
 // whole is production's rows, all of them. It stands after FROM.
-func (f *feed) whole() string {
+func (f *applier) whole() string {
 	if f.landing {
 		return f.stagedRows()
 	}
@@ -291,7 +291,7 @@ func values(columns []plans.Column) string {
 
 // keyValue is the i-th key column of the shadow as an expression over the
 // production row, comparable with the shadow's column.
-func (f *feed) keyValue(i int) string {
+func (f *applier) keyValue(i int) string {
 	p := f.pairs()[i]
 	expr := p.Expression
 	if c, ok := f.column(p.Shadow); ok && expr == "" {
@@ -301,7 +301,7 @@ func (f *feed) keyValue(i int) string {
 }
 
 // sameShadowKey compares a shadow row with a row set that has columns k.
-func (f *feed) sameShadowKey(row, keys string) string {
+func (f *applier) sameShadowKey(row, keys string) string {
 	pairs := f.pairs()
 	return both(len(pairs), func(i int) string {
 		return fmt.Sprintf("%s.%s %s %s", row, pg.Ident(pairs[i].Shadow), pairs[i].Equals,
@@ -311,7 +311,7 @@ func (f *feed) sameShadowKey(row, keys string) string {
 
 // shadowKeys maps a set of production keys to the shadow's. It stands after
 // FROM or USING; only the key columns are in the expressions' sight.
-func (f *feed) shadowKeys(keys string) string {
+func (f *applier) shadowKeys(keys string) string {
 	if f.landing {
 		return f.stagedKeys()
 	}
@@ -321,6 +321,6 @@ func (f *feed) shadowKeys(keys string) string {
 }
 
 // keyColumns names key values as the expressions know them.
-func (f *feed) keyColumns(key func(i int) string) string {
+func (f *applier) keyColumns(key func(i int) string) string {
 	return list(len(f.src.Key), func(i int) string { return key(i) + " AS " + pg.Ident(f.src.Key[i].Name) })
 }

@@ -29,9 +29,9 @@ func pureRun() *control.Run {
 	return &control.Run{ID: 7, Plan: &plans.Plan{Sources: sources}}
 }
 
-func pureFeed(t *testing.T, table plans.Table) *feed {
+func pureFeed(t *testing.T, table plans.Table) *applier {
 	t.Helper()
-	f, err := newFeed(pureRun(), &table)
+	f, err := newApplier(pureRun(), &table)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,7 +116,7 @@ func TestFeedRefusesKeysThatTheShadowDropped(t *testing.T) {
 	t.Parallel()
 	table := pureOrder()
 	table.Key = table.Key[:1]
-	if _, err := newFeed(pureRun(), &table); err == nil || err.Error() != "follow twin.Order: no shadow column holds the key column id" {
+	if _, err := newApplier(pureRun(), &table); err == nil || err.Error() != "follow twin.Order: no shadow column holds the key column id" {
 		t.Errorf("got %v", err)
 	}
 }

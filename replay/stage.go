@@ -20,8 +20,8 @@ type set struct {
 }
 
 // writer is the feed that statements on the shadow are built from.
-func (f *feed) writer(e ends) *feed {
-	if e.apart() {
+func (f *applier) writer(e ends) *applier {
+	if e.remote() {
 		return f.landed()
 	}
 	return f
@@ -30,7 +30,7 @@ func (f *feed) writer(e ends) *feed {
 // landed is the feed as it is seen from the shadow when that is another
 // database: no production, no journal and no transforms, but the sets that were
 // staged there, whose columns are named by us.
-func (f *feed) landed() *feed {
+func (f *applier) landed() *applier {
 	landed, t := *f, *f.t
 	landed.t, landed.landing = &t, true
 	t.Where = ""
@@ -46,17 +46,17 @@ func (f *feed) landed() *feed {
 }
 
 // staged is the temporary table of a set.
-func (f *feed) staged(set string) string {
+func (f *applier) staged(set string) string {
 	return "pg_temp." + pg.Ident(fmt.Sprintf("pgumbra_%d_%d_%s", f.run, f.t.N, set))
 }
 
 // stagedRows and stagedKeys stand in one table, so that production finds out once
 // what was touched.
-func (f *feed) stagedRows() string {
+func (f *applier) stagedRows() string {
 	return fmt.Sprintf("(SELECT * FROM %s WHERE NOT %s) AS %s", f.staged("rows"), f.isKey(), f.alias())
 }
 
-func (f *feed) stagedKeys() string {
+func (f *applier) stagedKeys() string {
 	pairs := f.pairs()
 	return fmt.Sprintf("(SELECT %s FROM %s WHERE %s) AS %s_g",
 		list(len(pairs), func(i int) string { return received(f.types[pairs[i].Shadow], f.r(i)) + " AS " + f.k(i) }),
@@ -74,24 +74,24 @@ func received(t pg.ColumnType, column string) string {
 }
 
 // receivedSet is a staged set of such values. It stands after FROM, before AS.
-func (f *feed) receivedSet(name string, columns []pg.ColumnType) string {
+func (f *applier) receivedSet(name string, columns []pg.ColumnType) string {
 	return fmt.Sprintf("(SELECT %s FROM %s)", list(len(columns), func(i int) string {
 		return received(columns[i], columns[i].Column) + " AS " + columns[i].Column
 	}), f.staged(name))
 }
 
-func (f *feed) isKey() string { return f.own + "_key" }
+func (f *applier) isKey() string { return f.own + "_key" }
 
 // c is the i-th written column in row sets of ours.
-func (f *feed) c(i int) string { return fmt.Sprintf("%s_c%d", f.own, i) }
+func (f *applier) c(i int) string { return fmt.Sprintf("%s_c%d", f.own, i) }
 
 // r is the i-th key column beside them.
-func (f *feed) r(i int) string { return fmt.Sprintf("%s_r%d", f.own, i) }
+func (f *applier) r(i int) string { return fmt.Sprintf("%s_r%d", f.own, i) }
 
 // stage computes sets in production and writes them to the shadow. Together it
 // has nothing to do.
-func (f *feed) stage(ctx context.Context, e ends, p planner, sets ...set) error {
-	if !e.apart() {
+func (f *applier) stage(ctx context.Context, e ends, p planner, sets ...set) error {
+	if !e.remote() {
 		return nil
 	}
 	for _, s := range sets {
@@ -106,7 +106,7 @@ func (f *feed) stage(ctx context.Context, e ends, p planner, sets ...set) error 
 // is empty, since whoever stages calls unstage in the same transaction. (ON COMMIT
 // DELETE ROWS would empty all that a session has at each commit: with 100 of them
 // that took longer than a batch.)
-func (f *feed) stageOne(ctx context.Context, e ends, p planner, s set) error {
+func (f *applier) stageOne(ctx context.Context, e ends, p planner, s set) error {
 	table, columns := f.staged(s.name), make([]string, len(s.columns))
 	for i, c := range s.columns {
 		columns[i] = c.Column
@@ -131,12 +131,12 @@ func (s set) sending() string {
 }
 
 // unstage empties the tables of sets.
-func (f *feed) unstage(sets []set) statement {
+func (f *applier) unstage(sets []set) statement {
 	return statement{"empty what was staged", "TRUNCATE " + list(len(sets), func(i int) string { return f.staged(sets[i].name) }), nil}
 }
 
 // script runs statements without parameters in one round trip.
-func (f *feed) script(ctx context.Context, tx pgx.Tx, p planner, todo []statement) error {
+func (f *applier) script(ctx context.Context, tx pgx.Tx, p planner, todo []statement) error {
 	begin, end := p.around()
 	results := tx.Conn().PgConn().Exec(ctx, begin+joined(len(todo), ";\n", func(i int) string { return todo[i].sql })+end)
 	at := -1
@@ -154,7 +154,7 @@ func (f *feed) script(ctx context.Context, tx pgx.Tx, p planner, todo []statemen
 }
 
 // keyedSet is what the statements of applyKeyed read.
-func (f *feed) keyedSet(s scope) set {
+func (f *applier) keyedSet(s scope) set {
 	s = s.inlined()
 	with, keys := f.touched(s), f.shadowKeys(f.own+"_t")
 	if f.t.Upsert {
@@ -164,30 +164,30 @@ func (f *feed) keyedSet(s scope) set {
 }
 
 // touchedSet is what deleteTouched reads.
-func (f *feed) touchedSet(s scope) set {
+func (f *applier) touchedSet(s scope) set {
 	return f.rowSet(f.touched(s.inlined()) + " " + f.selectingKeys(f.shadowKeys(f.own+"_t")))
 }
 
 // wholeSet are all rows of production.
-func (f *feed) wholeSet() set { return f.rowSet(f.selecting(f.whole(), "")) }
+func (f *applier) wholeSet() set { return f.rowSet(f.selecting(f.whole(), "")) }
 
 // allKeysSet are the keys of all of them.
-func (f *feed) allKeysSet() set { return f.keySet("all", f.selectKeys()) }
+func (f *applier) allKeysSet() set { return f.keySet("all", f.selectKeys()) }
 
 // netSet is what removeCopies needs to know, copiesSet what addCopies adds.
-func (f *feed) netSet(s scope) set {
+func (f *applier) netSet(s scope) set {
 	return set{"net", []pg.ColumnType{textColumn("image"), countColumn("n")},
 		fmt.Sprintf("%s SELECT image, n::bigint FROM %s_n WHERE n < 0", f.net(s.inlined()), f.own)}
 }
 
-func (f *feed) copiesSet(s scope) set {
+func (f *applier) copiesSet(s scope) set {
 	return f.rowSet(f.net(s.inlined()) + " " + f.selecting(f.copies(), ""))
 }
 
 func reachedSet(w int) string { return fmt.Sprintf("w%d", w) }
 
 // reachedSets are the touched values of each watch, and the rows they reach.
-func (f *feed) reachedSets(s scope, rcs []reach) []set {
+func (f *applier) reachedSets(s scope, rcs []reach) []set {
 	s = s.inlined()
 	sets := f.valueSets(s)
 	var rows string
@@ -204,7 +204,7 @@ func (f *feed) reachedSets(s scope, rcs []reach) []set {
 }
 
 // valueSets are the touched values of each watch.
-func (f *feed) valueSets(s scope) []set {
+func (f *applier) valueSets(s scope) []set {
 	sets := make([]set, len(f.watches))
 	for w := range f.watches {
 		sets[w] = set{reachedSet(w), f.reachedTypes(w), fmt.Sprintf("WITH %s SELECT * FROM %s", f.reached(s.inlined(), w), f.reachedName(w))}
@@ -212,7 +212,7 @@ func (f *feed) valueSets(s scope) []set {
 	return sets
 }
 
-func (f *feed) reachedTypes(w int) []pg.ColumnType {
+func (f *applier) reachedTypes(w int) []pg.ColumnType {
 	var types []pg.ColumnType
 	for i, c := range f.watches[w].columns {
 		t := pg.ColumnType{SQL: c.integer, Sent: c.integer, Binary: true}
@@ -233,9 +233,9 @@ func builtIn(name, sqlType string) pg.ColumnType {
 }
 
 // keySet holds keys of the shadow.
-func (f *feed) keySet(name, query string) set { return set{name, f.keyTypes(f.k), query} }
+func (f *applier) keySet(name, query string) set { return set{name, f.keyTypes(f.k), query} }
 
-func (f *feed) keyTypes(name func(i int) string) []pg.ColumnType {
+func (f *applier) keyTypes(name func(i int) string) []pg.ColumnType {
 	var types []pg.ColumnType
 	for i, p := range f.pairs() {
 		t := f.types[p.Shadow]
@@ -247,7 +247,7 @@ func (f *feed) keyTypes(name func(i int) string) []pg.ColumnType {
 
 // rowSet holds values of the written columns, or keys, or both: keys are those
 // of rows to delete, or of the row beside them, by which kept values are found.
-func (f *feed) rowSet(query string) set {
+func (f *applier) rowSet(query string) set {
 	types := []pg.ColumnType{builtIn(f.isKey(), "boolean")}
 	for i, c := range f.written() {
 		t := f.types[c.Shadow]
@@ -260,11 +260,11 @@ func (f *feed) rowSet(query string) set {
 	return set{"rows", types, query}
 }
 
-func (f *feed) holdsKeys() bool { return f.kind() == keyed || f.keeps() }
+func (f *applier) holdsKeys() bool { return f.kind() == keyed || f.keeps() }
 
 // selecting is the query of a rowSet. Values are sent in types without
 // modifiers: the INSERT on the shadow assigns them, as it does together.
-func (f *feed) selecting(from, condition string) string {
+func (f *applier) selecting(from, condition string) string {
 	columns, key := f.written(), func(int) string { return "NULL" }
 	if f.keeps() {
 		key = f.keyValue
@@ -274,11 +274,11 @@ func (f *feed) selecting(from, condition string) string {
 }
 
 // selectingKeys is the query of its keys; from has columns k.
-func (f *feed) selectingKeys(from string) string {
+func (f *applier) selectingKeys(from string) string {
 	return "SELECT " + f.rowColumns("true", func(int) string { return "NULL" }, f.k) + "\nFROM " + from
 }
 
-func (f *feed) rowColumns(isKey string, value, key func(i int) string) string {
+func (f *applier) rowColumns(isKey string, value, key func(i int) string) string {
 	text := isKey + " AS " + f.isKey() + joined(len(f.written()), "", func(i int) string {
 		return fmt.Sprintf("\n, (%s\n) AS %s", value(i), f.c(i))
 	})

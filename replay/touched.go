@@ -36,18 +36,18 @@ func nothing() comparison {
 }
 
 // sumUp compares all rows of a group.
-func (f *feed) sumUp(ctx context.Context, e ends, g group) (comparison, error) {
+func (f *applier) sumUp(ctx context.Context, e ends, g group) (comparison, error) {
 	return f.sumBoth(ctx, e, statement{sql: f.productionSums(g), args: g.args()}, statement{sql: f.shadowSums(g), args: g.args()})
 }
 
-func (f *feed) sumBoth(ctx context.Context, e ends, production, shadow statement) (c comparison, err error) {
+func (f *applier) sumBoth(ctx context.Context, e ends, production, shadow statement) (c comparison, err error) {
 	err = e.both(
 		func() (err error) { c.production, err = f.sum(ctx, e.production, production); return err },
 		func() (err error) { c.shadow, err = f.sum(ctx, e.shadow, shadow); return err })
 	return c, err
 }
 
-func (f *feed) sum(ctx context.Context, tx pgx.Tx, s statement) (sums, error) {
+func (f *applier) sum(ctx context.Context, tx pgx.Tx, s statement) (sums, error) {
 	var one sums
 	var text string
 	args := s.args
@@ -67,7 +67,7 @@ func (f *feed) sum(ctx context.Context, tx pgx.Tx, s statement) (sums, error) {
 // sumTouched compares the rows of a group that entries unread at a scope's
 // position touch, each once, however many entries touch it. What is staged for it
 // is gone when it returns.
-func (f *feed) sumTouched(ctx context.Context, e ends, s scope, g group) (comparison, error) {
+func (f *applier) sumTouched(ctx context.Context, e ends, s scope, g group) (comparison, error) {
 	s.reread, g.inline = true, true
 	s.pieces, s.piece = g.pieces, g.piece
 	switch f.kind() {
@@ -94,26 +94,26 @@ func (f *feed) sumTouched(ctx context.Context, e ends, s scope, g group) (compar
 }
 
 // touchedKeys are the shadow's keys of what entries touch.
-func (f *feed) touchedKeys(s scope) set {
+func (f *applier) touchedKeys(s scope) set {
 	return f.keySet("touched", f.selectDistinct(s.inlined()))
 }
 
-func (f *feed) selectDistinct(s scope) string {
+func (f *applier) selectDistinct(s scope) string {
 	return fmt.Sprintf("%s SELECT DISTINCT %s FROM %s", f.touched(s),
 		list(len(f.pairs()), func(i int) string { return f.own + "_g." + f.k(i) }), f.shadowKeys(f.own+"_t"))
 }
 
-func (f *feed) productionTouched(s scope, g group) string {
+func (f *applier) productionTouched(s scope, g group) string {
 	return fmt.Sprintf("%s %s FROM %s%s", f.touched(s), sumOf(f.digest()), f.current(s), where(f.and(f.productionWithin(g))))
 }
 
-func (f *feed) shadowTouched(s scope, g group) string {
+func (f *applier) shadowTouched(s scope, g group) string {
 	return fmt.Sprintf("%s FROM %s", sumOf(f.shadowDigest("s")), f.shadowRows(s, g))
 }
 
 // shadowRows are the shadow's rows of touched keys, each once: two keys of
 // production's may be one here. It stands after FROM.
-func (f *feed) shadowRows(s scope, g group) string {
+func (f *applier) shadowRows(s scope, g group) string {
 	condition := f.ofOwn("s", f.sameShadowKey("s", f.own+"_g"))
 	if within := f.shadowWithin(g); within != "" {
 		condition += " AND " + within
@@ -126,7 +126,7 @@ func (f *feed) shadowRows(s scope, g group) string {
 }
 
 // sumReached compares the rows of a derived table that touched values reach.
-func (f *feed) sumReached(ctx context.Context, e ends, s scope) (comparison, error) {
+func (f *applier) sumReached(ctx context.Context, e ends, s scope) (comparison, error) {
 	rcs, err := f.reaches(ctx, e, s)
 	if err != nil {
 		return comparison{}, err
@@ -143,14 +143,14 @@ func (f *feed) sumReached(ctx context.Context, e ends, s scope) (comparison, err
 	return c, f.finish(ctx, e, anyWay, nil, sets...)
 }
 
-func (f *feed) productionReached(s scope, rcs []reach) string {
+func (f *applier) productionReached(s scope, rcs []reach) string {
 	return "SELECT sum(n)::bigint, sum(h)::text FROM (" + joined(len(f.watches), " UNION ALL ", func(w int) string {
 		with, condition := f.withReached(s, w, rcs)
 		return fmt.Sprintf("(%sSELECT count(*) AS n, COALESCE(sum(%s), 0) AS h FROM %s%s)", with, f.digest(), f.reachedRows(w, rcs[w]), where(f.and(condition)))
 	}) + ") AS i"
 }
 
-func (f *feed) shadowReached(s scope, rcs []reach) string {
+func (f *applier) shadowReached(s scope, rcs []reach) string {
 	var ctes, hits []string
 	for w := range f.watches {
 		ctes = append(ctes, f.reached(s, w))
@@ -161,7 +161,7 @@ func (f *feed) shadowReached(s scope, rcs []reach) string {
 
 // sumNet is what entries of a table without a key come to: so much more has
 // production than the shadow.
-func (f *feed) sumNet(ctx context.Context, e ends, s scope) (comparison, error) {
+func (f *applier) sumNet(ctx context.Context, e ends, s scope) (comparison, error) {
 	c := nothing()
 	var err error
 	c.production, err = f.sum(ctx, e.production, statement{sql: fmt.Sprintf(
@@ -171,7 +171,7 @@ func (f *feed) sumNet(ctx context.Context, e ends, s scope) (comparison, error) 
 
 // touchedDifferences shows where the rows of touched keys differ, when nothing is
 // pending.
-func (f *feed) touchedDifferences(ctx context.Context, e ends, s scope, g group) ([]Difference, error) {
+func (f *applier) touchedDifferences(ctx context.Context, e ends, s scope, g group) ([]Difference, error) {
 	s.reread, g.inline = true, true
 	s.pieces, s.piece = g.pieces, g.piece
 	s = s.inlined()

@@ -66,7 +66,7 @@ func TestReplayEqualsProductionUnderTraffic(t *testing.T) {
 				return nil
 			})
 		}
-		w.r = w.inLanes() // those whose rows are not in each other's way
+		w.r = w.inApplyWorkers() // those whose rows are not in each other's way
 		for i := range w.run.Plan.Tables {
 			g.Go(func() error { return w.follow(ctx, i) })
 		}

@@ -48,11 +48,11 @@ const (
 // for as long as one range takes where it differs. Errors as of [Replayer.Batch];
 // a difference is none.
 func (r *Replayer) Verify(ctx context.Context, t *plans.Table) (Verdict, error) {
-	f, err := r.feed(ctx, t)
+	f, err := r.applier(ctx, t)
 	if err != nil {
 		return Verdict{}, err
 	}
-	if f.kind() == still {
+	if f.kind() == static {
 		return Verdict{Equal: true}, nil
 	}
 	pass, err := r.passOf(ctx, f)
@@ -72,7 +72,7 @@ func (r *Replayer) Verify(ctx context.Context, t *plans.Table) (Verdict, error) 
 }
 
 // passOf is the pass of a table's proof that a verification completes.
-func (r *Replayer) passOf(ctx context.Context, f *feed) (pass int, err error) {
+func (r *Replayer) passOf(ctx context.Context, f *applier) (pass int, err error) {
 	if r.Guest {
 		return 0, nil
 	}
@@ -93,7 +93,7 @@ func (r *Replayer) passOf(ctx context.Context, f *feed) (pass int, err error) {
 }
 
 // noteVerified completes the proof in the transaction of a batch.
-func (r *Replayer) noteVerified(ctx context.Context, f *feed, all control.Ranges) error {
+func (r *Replayer) noteVerified(ctx context.Context, f *applier, all control.Ranges) error {
 	err := r.snapshot(ctx, f, func(e ends, at moment) error {
 		if _, err := r.advance(ctx, e, f, at); err != nil {
 			return err
@@ -107,7 +107,7 @@ func (r *Replayer) noteVerified(ctx context.Context, f *feed, all control.Ranges
 	return control.MirrorProof(ctx, r.Sides, r.Run, f.t.N)
 }
 
-func (r *Replayer) verifyRanges(ctx context.Context, f *feed) (Verdict, error) {
+func (r *Replayer) verifyRanges(ctx context.Context, f *applier) (Verdict, error) {
 	w := r.newWalk(f, nil)
 	g, ctx := errgroup.WithContext(ctx)
 	for range r.workers() {
@@ -138,7 +138,7 @@ func (r *Replayer) verifySome(ctx context.Context, w *walk) error {
 
 // verifyRange compares one range beside whoever replays, and what was pending in
 // it, or all of it where it differs, as whoever replays.
-func (r *Replayer) verifyRange(ctx context.Context, f *feed, g group) (Verdict, error) {
+func (r *Replayer) verifyRange(ctx context.Context, f *applier, g group) (Verdict, error) {
 	var all, rest comparison
 	var since sight
 	err := r.untilSeen(ctx, f, g, func(s sight) (err error) {
@@ -168,13 +168,13 @@ func (r *Replayer) verifyRange(ctx context.Context, f *feed, g group) (Verdict, 
 var errGone = errors.New("the journals do not hold any more what was pending")
 
 // verifyTouched compares the keys that changed since a sight, right after a batch.
-func (r *Replayer) verifyTouched(ctx context.Context, f *feed, since sight, g group) (found []Difference, err error) {
+func (r *Replayer) verifyTouched(ctx context.Context, f *applier, since sight, g group) (found []Difference, err error) {
 	s := scope{position: since.position}
 	err = r.snapshot(ctx, f, func(e ends, at moment) error {
 		if _, err := r.advance(ctx, e, f, at); err != nil {
 			return err
 		}
-		n, err := f.readNews(ctx, e.production, since.position)
+		n, err := f.readPending(ctx, e.production, since.position)
 		if err != nil {
 			return err
 		}
@@ -196,7 +196,7 @@ func (r *Replayer) verifyTouched(ctx context.Context, f *feed, since sight, g gr
 // verifyGroup compares the keys above g.lower up to g.upper or, where g.size says
 // so, so many of them, right after a batch. It returns the last; nil: there are no
 // more.
-func (r *Replayer) verifyGroup(ctx context.Context, f *feed, g group) (Verdict, []string, error) {
+func (r *Replayer) verifyGroup(ctx context.Context, f *applier, g group) (Verdict, []string, error) {
 	var verdict Verdict
 	err := r.snapshot(ctx, f, func(e ends, at moment) error {
 		_, err := r.advance(ctx, e, f, at)
@@ -215,7 +215,7 @@ func (r *Replayer) verifyGroup(ctx context.Context, f *feed, g group) (Verdict, 
 	return verdict, g.upper, err
 }
 
-func (f *feed) compare(ctx context.Context, e ends, g group) (Verdict, error) {
+func (f *applier) compare(ctx context.Context, e ends, g group) (Verdict, error) {
 	c, err := f.sumUp(ctx, e, g)
 	if err != nil {
 		return Verdict{}, err
@@ -230,7 +230,7 @@ func (f *feed) compare(ctx context.Context, e ends, g group) (Verdict, error) {
 	return verdict, nil
 }
 
-func (f *feed) differences(ctx context.Context, e ends, g group) ([]Difference, error) {
+func (f *applier) differences(ctx context.Context, e ends, g group) ([]Difference, error) {
 	images := f.imageSet(g)
 	if err := f.stage(ctx, e, anyWay, images); err != nil {
 		return nil, err
@@ -239,7 +239,7 @@ func (f *feed) differences(ctx context.Context, e ends, g group) ([]Difference, 
 }
 
 // collect reads differences, and ends what was staged for them.
-func (f *feed) collect(ctx context.Context, e ends, text string, args []any, staged ...set) ([]Difference, error) {
+func (f *applier) collect(ctx context.Context, e ends, text string, args []any, staged ...set) ([]Difference, error) {
 	if len(args) == 0 {
 		args = []any{pgx.QueryExecModeExec}
 	}

@@ -38,7 +38,7 @@ func (g group) args() []any {
 
 // ranged reports whether the shadow orders its keys as production does: each
 // key column carried as it is, in a type of the same order.
-func (f *feed) ranged() bool {
+func (f *applier) ranged() bool {
 	if f.kind() != keyed {
 		return false
 	}
@@ -78,7 +78,7 @@ func textLimit(sqlType string) int {
 func plain(quoted string) string { return strings.ReplaceAll(quoted, `"`, "") }
 
 // carried reports whether an expression is a column as it is.
-func (f *feed) carried(expr, column string) bool {
+func (f *applier) carried(expr, column string) bool {
 	for _, table := range []string{"", f.base() + ".", f.alias() + "."} {
 		if expr == table+pg.Ident(column) || expr == table+column && strings.ToLower(column) == column {
 			return true
@@ -88,7 +88,7 @@ func (f *feed) carried(expr, column string) bool {
 }
 
 // within is the condition that a row's key is in the group.
-func (f *feed) within(g group, column func(i int) string, cast func(i int) string) string {
+func (f *applier) within(g group, column func(i int) string, cast func(i int) string) string {
 	n := len(f.src.Key)
 	compare := func(op string, first int) string {
 		return fmt.Sprintf("ROW(%s) %s ROW(%s)", list(n, column), op,
@@ -104,7 +104,7 @@ func (f *feed) within(g group, column func(i int) string, cast func(i int) strin
 	return strings.Join(parts, " AND ")
 }
 
-func (f *feed) productionWithin(g group) string {
+func (f *applier) productionWithin(g group) string {
 	if g.lower == nil && g.upper == nil {
 		return ""
 	}
@@ -113,9 +113,9 @@ func (f *feed) productionWithin(g group) string {
 	})
 }
 
-func (f *feed) productionKey(i int) string { return f.alias() + "." + pg.Ident(f.src.Key[i].Name) }
+func (f *applier) productionKey(i int) string { return f.alias() + "." + pg.Ident(f.src.Key[i].Name) }
 
-func (f *feed) shadowWithin(g group) string {
+func (f *applier) shadowWithin(g group) string {
 	if g.lower == nil && g.upper == nil {
 		return ""
 	}
@@ -126,7 +126,7 @@ func (f *feed) shadowWithin(g group) string {
 }
 
 // boundSQL makes text of the one key that it finds, not of all that it passes.
-func (f *feed) boundSQL(g group) string {
+func (f *applier) boundSQL(g group) string {
 	n := len(f.src.Key)
 	return fmt.Sprintf("SELECT ARRAY[%s] FROM (SELECT %s FROM %s%s ORDER BY %s OFFSET %d LIMIT 1) AS b",
 		list(n, func(i int) string { return "b." + f.k(i) + "::text" }),
@@ -139,18 +139,18 @@ func sumOf(digest string) string {
 	return "SELECT count(*), COALESCE(sum(" + digest + "), 0)::text"
 }
 
-func (f *feed) productionSums(g group) string {
+func (f *applier) productionSums(g group) string {
 	return fmt.Sprintf("%s FROM %s%s", sumOf(f.digest()), f.whole(), where(f.and(f.productionWithin(g))))
 }
 
-func (f *feed) shadowSums(g group) string {
+func (f *applier) shadowSums(g group) string {
 	return fmt.Sprintf("%s FROM %s AS s%s", sumOf(f.shadowDigest("s")), f.shadow(), where(f.ofOwn("s", f.shadowWithin(g))))
 }
 
 // shown bounds the text of one row in a difference.
 const shown = 4000
 
-func (f *feed) differencesSQL(g group) string {
+func (f *applier) differencesSQL(g group) string {
 	if f.byImage() {
 		return f.multisetDifferences()
 	}
@@ -159,7 +159,7 @@ func (f *feed) differencesSQL(g group) string {
 
 // differing compares images of production's with rows s of the shadow's, by key.
 // Both stand after FROM.
-func (f *feed) differing(images, shadowRows string) string {
+func (f *applier) differing(images, shadowRows string) string {
 	pairs := f.pairs()
 	n := len(pairs)
 	return fmt.Sprintf("SELECT pg_catalog.concat_ws(', ', %s), left(p.image, %d), left(s.image, %[2]d) FROM %s AS p"+
@@ -173,18 +173,18 @@ func (f *feed) differing(images, shadowRows string) string {
 }
 
 // byImage reports whether rows are told apart by their content alone.
-func (f *feed) byImage() bool { return len(f.pairs()) == 0 || f.kind() == keyless }
+func (f *applier) byImage() bool { return len(f.pairs()) == 0 || f.kind() == keyless }
 
 // images of production's rows of a group: by key, or how many there are of each.
 // It stands after FROM.
-func (f *feed) images(g group) string {
+func (f *applier) images(g group) string {
 	if f.landing {
 		return f.receivedSet("images", f.imageTypes())
 	}
 	return "(" + f.selectImages(g) + ")"
 }
 
-func (f *feed) selectImages(g group) string {
+func (f *applier) selectImages(g group) string {
 	if f.byImage() {
 		return fmt.Sprintf("SELECT i.image, count(*) AS n FROM (SELECT %s AS image FROM %s%s) AS i GROUP BY i.image",
 			f.image(), f.whole(), where(f.and("")))
@@ -194,26 +194,26 @@ func (f *feed) selectImages(g group) string {
 }
 
 // imageSet is what differencesSQL reads.
-func (f *feed) imageSet(g group) set {
+func (f *applier) imageSet(g group) set {
 	g.inline = true
 	return set{"images", f.imageTypes(), f.selectImages(g)}
 }
 
-func (f *feed) imageTypes() []pg.ColumnType {
+func (f *applier) imageTypes() []pg.ColumnType {
 	if f.byImage() {
 		return []pg.ColumnType{textColumn("image"), countColumn("n")}
 	}
 	return append(f.keyTypes(f.k), textColumn("image"))
 }
 
-func (f *feed) withinIfRanged(g group) string {
+func (f *applier) withinIfRanged(g group) string {
 	if f.src == nil {
 		return ""
 	}
 	return f.productionWithin(g)
 }
 
-func (f *feed) multisetDifferences() string {
+func (f *applier) multisetDifferences() string {
 	return fmt.Sprintf("SELECT COALESCE(p.n, 0) || ' in production, ' || COALESCE(s.n, 0) || ' in the shadow', left(p.image, %d), left(s.image, %[1]d)"+
 		" FROM %s AS p"+
 		" FULL JOIN (SELECT i.image, count(*) AS n FROM (SELECT %s AS image FROM %s AS s%s) AS i GROUP BY i.image) AS s ON p.image = s.image"+

@@ -34,7 +34,7 @@ func TestVerifyGoesByGroupsOfKeys(t *testing.T) {
 		INSERT INTO a SELECT i / 10, 'k' || i % 10, 'v' || i FROM generate_series(1, 2000) i`, func(w *world, p *plans.Plan) {
 			w.add(p, w.source("a", plans.RecordRow, "x", "y"), "x bigint = x", "y text = a.y", "v text = v")
 		})
-		f, err := w.r.feed(w.ctx, w.table(0))
+		f, err := w.r.applier(w.ctx, w.table(0))
 		w.must(err)
 		if !f.ranged() {
 			t.Fatal("not by ranges")
@@ -119,7 +119,7 @@ func TestConflictNamesRowAndExpression(t *testing.T) {
 			w.exec(`INSERT INTO shop.a SELECT i, i - 7 FROM generate_series(1, 500) i`)
 			_, err := w.r.Batch(w.ctx, w.table(0))
 			action := "upsert"
-			if w.sides.Apart() { // production evaluates the expressions
+			if w.sides.Remote() { // production evaluates the expressions
 				action = "read what changed"
 			}
 			if want := "twin.a: " + action + ": division by zero, at the row with id=7, column v (100 / v) (SQLSTATE 22012)"; err == nil || err.Error() != want {

@@ -16,7 +16,7 @@ import (
 // walk hands out the keys of a table once, range after range, to any number of
 // workers.
 type walk struct {
-	f *feed
+	f *applier
 
 	mu     sync.Mutex
 	next   []string // where the next range begins; nil: at the first key
@@ -42,12 +42,12 @@ type span struct {
 }
 
 // newWalk begins behind a key; nil: with the first.
-func (r *Replayer) newWalk(f *feed, behind []string) *walk {
+func (r *Replayer) newWalk(f *applier, behind []string) *walk {
 	return &walk{f: f, next: behind, size: min(r.rangeRows(), firstGroup)}
 }
 
 // carriedOn is the walk of a proof that somebody began.
-func (r *Replayer) carriedOn(f *feed, p control.Proof) *walk {
+func (r *Replayer) carriedOn(f *applier, p control.Proof) *walk {
 	w := r.newWalk(f, p.UpTo)
 	w.pass, w.rows, w.handed = p.Pass, p.Rows, p.Rows
 	return w
@@ -204,7 +204,7 @@ func adapted(size int64, took time.Duration) int64 {
 }
 
 // bound finds the last key of a group in production; nil: the rest is the group.
-func (f *feed) bound(ctx context.Context, db pg.Querier, g group) ([]string, error) {
+func (f *applier) bound(ctx context.Context, db pg.Querier, g group) ([]string, error) {
 	if !f.ranged() {
 		return nil, nil
 	}

@@ -38,7 +38,7 @@ type maker func(t testing.TB, structure string, define func(w *world, p *plans.P
 // eachWay runs a test with the shadow in production's database, and in another.
 func eachWay(t *testing.T, test func(t *testing.T, newWorld maker)) {
 	t.Helper()
-	for name, newWorld := range map[string]maker{"together": together, "apart": apart} {
+	for name, newWorld := range map[string]maker{"together": local, "apart": remote} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			test(t, newWorld)
@@ -46,12 +46,12 @@ func eachWay(t *testing.T, test func(t *testing.T, newWorld maker)) {
 	}
 }
 
-func together(t testing.TB, structure string, define func(w *world, p *plans.Plan)) *world {
+func local(t testing.TB, structure string, define func(w *world, p *plans.Plan)) *world {
 	dsn := testcontainers.Database(t)
 	return worldIn(t, dsn, dsn, structure, define)
 }
 
-func apart(t testing.TB, structure string, define func(w *world, p *plans.Plan)) *world {
+func remote(t testing.TB, structure string, define func(w *world, p *plans.Plan)) *world {
 	return worldIn(t, testcontainers.Database(t), testcontainers.Database(t), structure, define)
 }
 
@@ -59,11 +59,11 @@ func worldIn(t testing.TB, production, shadow, structure string, define func(w *
 	t.Helper()
 	w := &world{t: t, ctx: context.Background(), dsn: production}
 	w.pool = w.open(production, structure)
-	w.sides = control.Together(w.pool)
+	w.sides = control.Local(w.pool)
 	if shadow != production {
 		w.sides.Shadow = w.open(shadow, structure)
 	}
-	plan := &plans.Plan{Run: "test", SearchPath: "shop", Settings: plans.DefaultSettings(), Elsewhere: w.sides.Apart()}
+	plan := &plans.Plan{Run: "test", SearchPath: "shop", Settings: plans.DefaultSettings(), Remote: w.sides.Remote()}
 	define(w, plan)
 	for i := range plan.Sources {
 		plan.Sources[i].N = i
@@ -78,7 +78,7 @@ func worldIn(t testing.TB, production, shadow, structure string, define func(w *
 	w.must(capture.Install(w.ctx, w.pool, w.run, slog.New(slog.DiscardHandler)))
 	w.r = w.replayer()
 	for i := range plan.Tables {
-		w.copy(&plan.Tables[i], control.InStep)
+		w.copy(&plan.Tables[i], control.FollowingState)
 	}
 	w.must(control.Mirror(w.ctx, w.sides, w.run))
 	return w
@@ -97,7 +97,7 @@ func (w *world) open(dsn, structure string) *pgxpool.Pool {
 // adopt records the run on the shadow too.
 func (w *world) adopt() {
 	w.t.Helper()
-	if !w.sides.Apart() {
+	if !w.sides.Remote() {
 		return
 	}
 	origin, err := control.ReadOrigin(w.ctx, w.pool)
@@ -163,7 +163,7 @@ func (w *world) text(query string, args ...any) string {
 // copy fills a shadow table in one snapshot, which becomes its position.
 func (w *world) copy(t *plans.Table, state control.State) {
 	w.t.Helper()
-	f, err := w.r.feed(w.ctx, t)
+	f, err := w.r.applier(w.ctx, t)
 	w.must(err)
 	w.must(w.r.begin(w.ctx, func(e ends) error {
 		position, err := w.r.look(w.ctx, e, nil)

@@ -41,7 +41,7 @@ func Build(ctx context.Context, sides control.Sides, run *control.Run) error {
 	if err := refuseForeign(ctx, sides.Production, run); err != nil {
 		return err
 	}
-	if sides.Apart() {
+	if sides.Remote() {
 		if err := refuseForeign(ctx, sides.Shadow, run); err != nil {
 			return inShadow(err)
 		}
@@ -52,7 +52,7 @@ func Build(ctx context.Context, sides control.Sides, run *control.Run) error {
 	if err := makeStructure(ctx, sides.Shadow, run, register); err != nil {
 		return fmt.Errorf("build the shadow: %w", err)
 	}
-	if !sides.Apart() {
+	if !sides.Remote() {
 		return makeTransforms(ctx, sides.Production, run)
 	}
 	nothing := func(context.Context, pgx.Tx, *control.Run) error { return nil }
@@ -237,7 +237,7 @@ func carry(ctx context.Context, tx pgx.Tx, run *control.Run, t *plans.Table) err
 	if err != nil {
 		return err
 	}
-	return insertTable(ctx, tx, run, t, control.InStep, rows)
+	return insertTable(ctx, tx, run, t, control.FollowingState, rows)
 }
 
 func load(ctx context.Context, tx pgx.Tx, run *control.Run, t *plans.Table) (int64, error) {

@@ -264,7 +264,7 @@ func (c *Copier) copyChunk(ctx context.Context, j job) error {
 func (c *Copier) prepare(ctx context.Context, e ends) error {
 	patience := setting{"lock_timeout", lockWait}
 	err := setAll(ctx, e.shadow, append(pathOnShadow(c.Run), patience, setting{"synchronous_commit", "off"})...)
-	if err != nil || !e.apart() {
+	if err != nil || !e.remote() {
 		return err
 	}
 	return setAll(ctx, e.production, append(productionPath(c.Run), patience)...)

@@ -43,7 +43,7 @@ type Copier struct {
 	begin sync.Once
 	tell  sync.Mutex
 	look  sync.Mutex
-	types map[int]map[string]pg.ColumnType // by the table's number and the column's name; apart only
+	types map[int]map[string]pg.ColumnType // by the table's number and the column's name; remote only
 }
 
 // Progress of one table.

@@ -13,8 +13,8 @@ import (
 	"github.com/pgumbra/pgumbra/internal/pg"
 )
 
-//go:embed outsiders.sql
-var outsidersSQL string
+//go:embed externaldependents.sql
+var externalDependentsSQL string
 
 // DependedOnError says that something outside the shadow depends on it, which
 // dropping the shadow would damage: a column of a table of the user's, a view.
@@ -26,13 +26,13 @@ func (e *DependedOnError) Error() string {
 }
 
 // Drop removes the shadow's schemas with all they hold, a bounded number of
-// relations in each transaction; apart also the skeleton in production. Schemas
+// relations in each transaction; remote also the skeleton in production. Schemas
 // that this run did not make stay, and so does everything outside them; if
 // something there depends on the shadow, nothing is dropped: [*DependedOnError].
 // Idempotent. Before the swap only: after it, what was the shadow bears
 // production's names and is not found.
 func Drop(ctx context.Context, sides control.Sides, run *control.Run) error {
-	if sides.Apart() {
+	if sides.Remote() {
 		if err := dropFrom(ctx, sides.Shadow, run); err != nil {
 			return inShadow(err)
 		}
@@ -43,7 +43,7 @@ func Drop(ctx context.Context, sides control.Sides, run *control.Run) error {
 // DropSkeleton removes the empty structure that stands in production for a shadow
 // in another database, also after the swap. Does nothing where both sides are one.
 func DropSkeleton(ctx context.Context, sides control.Sides, run *control.Run) error {
-	if !sides.Apart() {
+	if !sides.Remote() {
 		return nil
 	}
 	return dropFrom(ctx, sides.Production, run)
@@ -76,7 +76,7 @@ func dropFrom(ctx context.Context, pool *pgxpool.Pool, run *control.Run) error {
 }
 
 func refuseDependents(ctx context.Context, db pg.Querier, run *control.Run) error {
-	rows, err := db.Query(ctx, outsidersSQL, shadowSchemas(run.Plan))
+	rows, err := db.Query(ctx, externalDependentsSQL, shadowSchemas(run.Plan))
 	if err != nil {
 		return fmt.Errorf("look for what depends on the shadow: %w", err)
 	}

@@ -13,16 +13,16 @@ import (
 // they go. With both sides in one database they are the same transaction.
 type ends struct{ production, shadow pgx.Tx }
 
-func (e ends) apart() bool { return e.production != e.shadow }
+func (e ends) remote() bool { return e.production != e.shadow }
 
 // begin is [pg.ReadCommitted] or [pg.RepeatableRead]: how production is read.
 type begin func(context.Context, pg.Beginner, func(pgx.Tx) error) error
 
-// across runs f in one transaction, or with the sides apart in two, of which the
+// across runs f in one transaction, or with remote sides in two, of which the
 // shadow's is the one that decides: production's ends first. What was read is
 // then made to survive a crash of production before it is committed elsewhere.
 func across(ctx context.Context, sides control.Sides, run *control.Run, read begin, f func(ends) error) error {
-	if !sides.Apart() {
+	if !sides.Remote() {
 		return read(ctx, sides.Production, func(tx pgx.Tx) error { return f(ends{production: tx, shadow: tx}) })
 	}
 	return pg.ReadCommitted(ctx, sides.Shadow, func(shadow pgx.Tx) error {

@@ -92,7 +92,7 @@ func (b *indexer) due(stages ...plans.Stage) []*plans.Entry {
 			return true
 		}
 		state, fed := b.states[t.N]
-		return !fed || state == control.Indexing || state == control.InStep
+		return !fed || state == control.Indexing || state == control.FollowingState
 	})
 }
 
@@ -291,7 +291,7 @@ func (b *indexer) inStep(ctx context.Context, tables []*plans.Table) error {
 			if _, err := control.Lock(ctx, tx, b.run, t.N); err != nil {
 				return err
 			}
-			if err := control.SetState(ctx, tx, b.run, t.N, control.InStep); err != nil {
+			if err := control.SetState(ctx, tx, b.run, t.N, control.FollowingState); err != nil {
 				return err
 			}
 		}

@@ -15,7 +15,7 @@ import (
 
 // indexed is a plain table, a partition tree, a materialized view, and a table
 // that nothing feeds, with indexes of all kinds.
-func indexed(t *testing.T, how way) *world {
+func indexed(t *testing.T, how method) *world {
 	w := orders(t, how)
 	w.exec("SET search_path = shop; " + items)
 	w.plain("items")
@@ -53,7 +53,7 @@ const indexesNow = `SELECT count(*) FILTER (WHERE i.indisvalid) || ' of ' || cou
 	JOIN pg_class c ON c.oid = i.indexrelid WHERE c.relnamespace = '` + shopShadow + `'::regnamespace`
 
 func TestIndexesOfTreesTablesAndViewsAreBuiltOnce(t *testing.T) {
-	bothWays(t, func(t *testing.T, how way) {
+	bothWays(t, func(t *testing.T, how method) {
 		w := indexed(t, how)
 		w.start()
 		w.copy()
@@ -84,7 +84,7 @@ func TestIndexesOfTreesTablesAndViewsAreBuiltOnce(t *testing.T) {
 
 func TestIndexBuildGoesOnAfterItWasCancelled(t *testing.T) {
 	t.Parallel()
-	w := indexed(t, together)
+	w := indexed(t, local)
 	w.start()
 	w.copy()
 	must(t, BuildKeys(w.t.Context(), w.sides, w.run, 2, nothingJournalled))
@@ -107,7 +107,7 @@ func TestIndexBuildGoesOnAfterItWasCancelled(t *testing.T) {
 }
 
 func TestRecopyOfAFollowingTableBuildsItsIndexesAgain(t *testing.T) {
-	bothWays(t, func(t *testing.T, how way) {
+	bothWays(t, func(t *testing.T, how method) {
 		w := indexed(t, how)
 		w.start()
 		w.copy()

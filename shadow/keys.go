@@ -98,7 +98,7 @@ func buildKey(ctx context.Context, sides control.Sides, run *control.Run, t *pla
 			if err := runIndexes(ctx, tx, run, entries, workers); err != nil {
 				return err
 			}
-			if sides.Apart() { // what was dropped was read in the journal
+			if sides.Remote() { // what was dropped was read in the journal
 				if err := secure(ctx, sides, run, tx); err != nil {
 					return err
 				}

@@ -73,7 +73,7 @@ func BuildPartitionKeys(ctx context.Context, sides control.Sides, run *control.R
 			return err
 		}
 		ends := k.ends(run.Plan)
-		switch follow := !slices.ContainsFunc(ends, func(t *plans.Table) bool { return states[t.N] != control.InStep }); {
+		switch follow := !slices.ContainsFunc(ends, func(t *plans.Table) bool { return states[t.N] != control.FollowingState }); {
 		case how == Checked && there != nil:
 			err = k.alone(ctx, sides.Shadow, run, ends, k.drop())
 		case how == Replica && there == nil && follow:

@@ -15,7 +15,7 @@ func TestRowThatCannotBeCopiedIsNamed(t *testing.T) {
 	bothWays(t, testRowThatCannotBeCopied)
 }
 
-func testRowThatCannotBeCopied(t *testing.T, how way) {
+func testRowThatCannotBeCopied(t *testing.T, how method) {
 	for name, c := range map[string]struct {
 		break_  string // what makes row 1234 unfit
 		columns string // of the shadow
@@ -59,7 +59,7 @@ func testRowThatCannotBeCopied(t *testing.T, how way) {
 }
 
 func TestErrorOfNoRowIsNotBlamedOnOne(t *testing.T) {
-	bothWays(t, func(t *testing.T, how way) {
+	bothWays(t, func(t *testing.T, how method) {
 		w := how.world(t, items)
 		tab := w.plain("items")
 		tab.Columns[1].Expression = "nosuchcolumn"
@@ -73,7 +73,7 @@ func TestErrorOfNoRowIsNotBlamedOnOne(t *testing.T) {
 }
 
 func TestDuplicateKeyNamesProductionsTableAndTheKey(t *testing.T) {
-	bothWays(t, func(t *testing.T, how way) {
+	bothWays(t, func(t *testing.T, how method) {
 		w := how.world(t, items)
 		tab := w.plain("items")
 		tab.Columns[0].Expression = "CASE id WHEN 7 THEN 8 ELSE id END"

@@ -22,7 +22,7 @@ func productionPath(run *control.Run) []setting {
 // expressions, CHECKs and generated columns call. In a database of its own the
 // true names are still to come: what they will lead to stands under the shadow's.
 func pathOnShadow(run *control.Run) []setting {
-	if !run.Plan.Elsewhere || run.Plan.SearchPath == "" {
+	if !run.Plan.Remote || run.Plan.SearchPath == "" {
 		return productionPath(run)
 	}
 	return []setting{{"search_path", shadowPath(run.Plan)}}

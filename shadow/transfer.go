@@ -14,7 +14,7 @@ import (
 // of it, and counts them.
 func (c *Copier) transfer(ctx context.Context, e ends, t *plans.Table, member pg.Name, pages *pageRange) (int64, error) {
 	switch {
-	case e.apart():
+	case e.remote():
 		return c.sendRows(ctx, e, t, rowsOf(c.Run.Plan, t, member, pages.literal()))
 	case pages == nil:
 		tag, err := e.shadow.Exec(ctx, copySQL(c.Run.Plan, t, member, nil))
@@ -25,7 +25,7 @@ func (c *Copier) transfer(ctx context.Context, e ends, t *plans.Table, member pg
 }
 
 func (c *Copier) transferDerived(ctx context.Context, e ends, t *plans.Table) (int64, error) {
-	if e.apart() {
+	if e.remote() {
 		return c.sendRows(ctx, e, t, derived(t))
 	}
 	tag, err := e.shadow.Exec(ctx, insertSQL(t, derived(t)))

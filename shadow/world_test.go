@@ -33,19 +33,19 @@ type world struct {
 	toc    int
 }
 
-// way is where the shadow is.
-type way string
+// method is where the shadow is.
+type method string
 
 const (
-	together way = "in one database"
-	apart    way = "in two databases"
+	local  method = "in one database"
+	remote method = "in two databases"
 )
 
 // bothWays runs a test with the shadow beside production and in a database of its
 // own.
-func bothWays(t *testing.T, f func(*testing.T, way)) {
+func bothWays(t *testing.T, f func(*testing.T, method)) {
 	t.Parallel()
-	for _, how := range []way{together, apart} {
+	for _, how := range []method{local, remote} {
 		t.Run(string(how), func(t *testing.T) {
 			t.Parallel()
 			f(t, how)
@@ -59,10 +59,10 @@ func newWorld(t testing.TB, production string) *world {
 }
 
 // world makes one of either kind.
-func (how way) world(t testing.TB, production string) *world {
+func (how method) world(t testing.TB, production string) *world {
 	t.Helper()
 	shadow := ""
-	if how == apart {
+	if how == remote {
 		shadow = testcontainers.Database(t)
 	}
 	return worldAt(t, testcontainers.Database(t), shadow, production)
@@ -80,7 +80,7 @@ func worldAt(t testing.TB, dsn, shadow, production string) *world {
 	w.connect()
 	w.exec("CREATE SCHEMA shop")
 	w.exec("SET search_path = shop, public; " + production + "; RESET ALL")
-	w.plan = &plans.Plan{Run: "r", Elsewhere: w.sides.Apart(), SearchPath: "shop, public", Settings: plans.DefaultSettings(),
+	w.plan = &plans.Plan{Run: "r", Remote: w.sides.Remote(), SearchPath: "shop, public", Settings: plans.DefaultSettings(),
 		Schemas: []plans.Schema{{Production: "shop", Shadow: shopShadow, Old: "pgumbra_r_old_shop", Swap: plans.Rename}}}
 	w.plan.Settings.Copy.ChunkRows = 100
 	w.entry("SCHEMA", pg.Name{Name: shopShadow}, pg.Name{}, plans.StageBuild, "CREATE SCHEMA "+shopShadow+";")
@@ -96,7 +96,7 @@ func (w *world) connect() {
 		return pool
 	}
 	w.pool = open(w.dsn)
-	w.sides = control.Together(w.pool)
+	w.sides = control.Local(w.pool)
 	if w.shadow != w.dsn {
 		w.sides.Shadow = open(w.shadow)
 	}
@@ -238,7 +238,7 @@ func (w *world) create() *control.Run {
 		w.t.Fatal(err)
 	}
 	w.run = run
-	if w.sides.Apart() {
+	if w.sides.Remote() {
 		origin, err := control.ReadOrigin(w.t.Context(), w.pool)
 		must(w.t, err)
 		must(w.t, control.Adopt(w.t.Context(), w.sides.Shadow, run, origin))

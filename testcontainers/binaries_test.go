@@ -60,9 +60,9 @@ func TestMissingServerErrorNamesAllThreeWays(t *testing.T) {
 	if err == nil {
 		t.Fatal("no error")
 	}
-	for _, way := range []string{BinVariable, "pg_config", "/usr/lib/postgresql/*/bin", "Docker", ImageVariable} {
-		if !strings.Contains(err.Error(), way) {
-			t.Errorf("%q does not name %s", err, way)
+	for _, method := range []string{BinVariable, "pg_config", "/usr/lib/postgresql/*/bin", "Docker", ImageVariable} {
+		if !strings.Contains(err.Error(), method) {
+			t.Errorf("%q does not name %s", err, method)
 		}
 	}
 }

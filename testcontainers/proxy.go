@@ -185,8 +185,8 @@ func (p *Proxy) forget(l *link) {
 	delete(p.links, l)
 }
 
-// gate is closed while bytes flow.
-func (p *Proxy) gate() <-chan struct{} {
+// writeBlock is closed while bytes flow.
+func (p *Proxy) writeBlock() <-chan struct{} {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.flow

@@ -46,10 +46,10 @@ func (l *link) carry() error {
 	if !l.attach(server) {
 		return server.Close()
 	}
-	var ways errgroup.Group
-	ways.Go(func() error { return l.forward(server, l.client, l.question) })
-	ways.Go(func() error { return l.forward(l.client, server, l.reply) })
-	return ways.Wait()
+	var methods errgroup.Group
+	methods.Go(func() error { return l.forward(server, l.client, l.question) })
+	methods.Go(func() error { return l.forward(l.client, server, l.reply) })
+	return methods.Wait()
 }
 
 // attach reports whether the server's connection is still wanted.
@@ -84,7 +84,7 @@ func (l *link) close() {
 // pass waits out a stall and reports whether the link is still there.
 func (l *link) pass() bool {
 	select {
-	case <-l.proxy.gate():
+	case <-l.proxy.writeBlock():
 		return true
 	case <-l.gone:
 		return false

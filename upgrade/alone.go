@@ -83,7 +83,7 @@ func survive(ctx context.Context, file *planfile.File, log *slog.Logger, fits fu
 	if err := control.Claim(ctx, l.Conn, run); err != nil {
 		return err
 	}
-	run.Plan.Elsewhere = false // all that there is, is here
+	run.Plan.Remote = false // all that there is, is here
 	here := *file
 	here.Production.DSN, here.Shadow.DSN = file.Shadow.DSN, ""
 	w := &worker{lead: l, file: &here, run: run, log: log}
@@ -95,7 +95,7 @@ func survive(ctx context.Context, file *planfile.File, log *slog.Logger, fits fu
 		return err
 	}
 	defer pool.Close()
-	w.sides = control.Together(pool)
+	w.sides = control.Local(pool)
 	return whileBeating(ctx, l, run, func(ctx context.Context) error { return f(&survivor{w, l.Conn}, ctx) })
 }
 

@@ -53,9 +53,9 @@ func TestMigrationsBehindTheFenceEqualMigrationInPlace(t *testing.T) {
 		t.Run(name, func(t *testing.T) { t.Parallel(); behindTheFence(t, h) })
 		t.Run(name+", another database", func(t *testing.T) {
 			t.Parallel()
-			far := h
-			far.apart = testcontainers.Database(t)
-			behindTheFence(t, far)
+			remote := h
+			remote.remote = testcontainers.Database(t)
+			behindTheFence(t, remote)
 		})
 	}
 }
@@ -85,7 +85,7 @@ func TestZooBehindTheFenceEqualsMigrationInPlace(t *testing.T) {
 		}
 		t.Run(name+", another database", func(t *testing.T) {
 			t.Parallel()
-			h := zooApart(t, name, schemas)
+			h := zooRemote(t, name, schemas)
 			h.planFile = "build: behind_fence\ncutover: {max_stall: 30s}\n"
 			behindTheFence(t, h)
 		})

@@ -53,7 +53,7 @@ func TestDatabaseComesOverWithTheSwap(t *testing.T) {
 			CREATE TABLE shop.a (id int PRIMARY KEY, v text); INSERT INTO shop.a SELECT n, n FROM generate_series(1, 100) n;
 			CREATE SCHEMA ext; CREATE EXTENSION hstore SCHEMA ext; CREATE SCHEMA there; CREATE EXTENSION citext SCHEMA there`,
 		migrations: []string{"ALTER TABLE shop.a ADD COLUMN w ext.hstore;"},
-		apart:      shadow,
+		remote:     shadow,
 	})
 	var database, there string
 	must(t, one(w.production, "SELECT current_database()", &database))
@@ -116,7 +116,7 @@ func TestDatabaseComesOverByARoleThatOwnsTheShadows(t *testing.T) {
 	w := build(t, history{
 		structure:  "CREATE SCHEMA shop; CREATE TABLE shop.a (id int PRIMARY KEY); INSERT INTO shop.a SELECT generate_series(1, 100);",
 		migrations: []string{"ALTER TABLE shop.a ADD COLUMN v text;"},
-		here:       old.DSN("shop"), apart: as(next),
+		here:       old.DSN("shop"), remote: as(next),
 	})
 	w.edit(w.production, as(old))
 	exec(t, w.production, `ALTER SCHEMA shop OWNER TO owner; ALTER TABLE shop.a OWNER TO owner; ALTER TABLE public.schema_migrations OWNER TO owner;

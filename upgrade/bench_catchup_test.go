@@ -22,7 +22,7 @@ func BenchmarkCatchUpElsewhere(b *testing.B) {
 	benchmark(b, func(t *testing.T) {
 		ctx := limited(t, 15*time.Minute)
 		shadow, subscriber := testcontainers.Database(t), testcontainers.Database(t)
-		w := build(t, history{structure: "SELECT 1", schemas: []string{"public"}, apart: shadow,
+		w := build(t, history{structure: "SELECT 1", schemas: []string{"public"}, remote: shadow,
 			migrations: []string{"ALTER TABLE pgbench_accounts ADD COLUMN note text;"}})
 		pgbench(t, w.production, "-i", "-q", "-s", "20")
 		w.run(ctx, upgrade.Options{Until: control.Following})

@@ -47,7 +47,7 @@ func startServer(ctx context.Context, t *testing.T, major int) *testcontainers.S
 
 // history lets a run go from one server of the pair to the other.
 func (p *pair) history(h history) history {
-	h.server, h.apart = p.production, p.shadow.DSN("postgres")
+	h.server, h.remote = p.production, p.shadow.DSN("postgres")
 	h.planFile += fmt.Sprintf("traffic: {pgbouncer: {admin_dsn: %q, database: app, config: %q}}\n", p.bouncer.AdminDSN(), p.bouncer.ConfigPath())
 	return h
 }
@@ -185,7 +185,7 @@ func TestTrafficToAnotherServerEqualsMigrationInPlace(t *testing.T) {
 	t.Parallel()
 	ctx := limited(t, 3*time.Minute)
 	h := trafficHistory(t)
-	h.apart = testcontainers.Database(t)
+	h.remote = testcontainers.Database(t)
 	w := build(t, h)
 	f := newFleet(t, w)
 	f.start(ctx)

@@ -21,7 +21,7 @@ const (
 // besideClients runs f while it is looked, beside it, whether clients could be led
 // over: PgBouncer's state, and whether its users get in at the new place.
 func (w *worker) besideClients(ctx context.Context, f func(context.Context) error) error {
-	if !w.sides.Apart() || w.traffic.ByHand() {
+	if !w.sides.Remote() || w.traffic.ByHand() {
 		return f(ctx)
 	}
 	clients, err := traffic.Open(w.file, w.log) // of its own: a look must not meet with a cutover's steps

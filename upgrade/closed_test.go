@@ -38,7 +38,7 @@ const shared = `CREATE SCHEMA shop AUTHORIZATION {owner}; GRANT CREATE ON SCHEMA
 const drop = "DROP OWNED BY {owner}, {tenant}, {clerk}, {reader}, {writer} CASCADE"
 
 // tenants is a run of it that follows, and what fills in the roles' names.
-func tenants(ctx context.Context, t *testing.T, apart string) (w *world, fill func(string) string) {
+func tenants(ctx context.Context, t *testing.T, remote string) (w *world, fill func(string) string) {
 	t.Helper()
 	var pairs []string
 	for _, role := range []string{"owner", "tenant", "clerk", "reader", "writer"} {
@@ -48,10 +48,10 @@ func tenants(ctx context.Context, t *testing.T, apart string) (w *world, fill fu
 	server := testcontainers.Database(t)
 	exec(t, server, fill(`CREATE ROLE {owner}; CREATE ROLE {tenant}; CREATE ROLE {clerk}; CREATE ROLE {reader} IN ROLE pg_read_all_data; CREATE ROLE {writer} IN ROLE pg_write_all_data`))
 	structure := fill(shared)
-	if apart != "" { // where a function that names another one is a blocker
+	if remote != "" { // where a function that names another one is a blocker
 		structure = strings.ReplaceAll(structure, "shop.times();", "2;")
 	}
-	w = build(t, history{structure: structure, apart: apart,
+	w = build(t, history{structure: structure, remote: remote,
 		migrations: []string{"ALTER TABLE shop.doc ADD COLUMN w int; ALTER TABLE shop.bill ADD COLUMN w int;"},
 		planFile:   "tables: {shop.unused: {skip: true}}\n"})
 	t.Cleanup(func() {
@@ -65,7 +65,7 @@ func tenants(ctx context.Context, t *testing.T, apart string) (w *world, fill fu
 }
 
 // eachPlace runs a test with the shadow in production's database, and in another.
-func eachPlace(t *testing.T, test func(t *testing.T, apart string)) {
+func eachPlace(t *testing.T, test func(t *testing.T, remote string)) {
 	t.Helper()
 	t.Run("together", func(t *testing.T) { t.Parallel(); test(t, "") })
 	t.Run("apart", func(t *testing.T) { t.Parallel(); test(t, testcontainers.Database(t)) })
@@ -103,9 +103,9 @@ func refuses(t *testing.T, dsn, begin, want string, statements ...string) {
 
 func TestShadowIsClosedToAllRolesUntilTheSwap(t *testing.T) {
 	t.Parallel()
-	eachPlace(t, func(t *testing.T, apart string) {
+	eachPlace(t, func(t *testing.T, remote string) {
 		ctx := limited(t, 2*time.Minute)
-		w, fill := tenants(ctx, t, apart)
+		w, fill := tenants(ctx, t, remote)
 		for _, dsn := range []string{w.served, w.production} { // apart, production has the skeleton
 			for _, role := range []string{"{tenant}", "{clerk}", "{owner}"} {
 				refuses(t, dsn, fill("SET ROLE "+role), "42501", "SELECT FROM pgumbra_up_shop.doc", "UPDATE pgumbra_up_shop.doc SET v = 1",
@@ -128,9 +128,9 @@ func TestShadowIsClosedToAllRolesUntilTheSwap(t *testing.T) {
 // become production's.
 func TestShadowRefusesWritesOfSuperusers(t *testing.T) {
 	t.Parallel()
-	eachPlace(t, func(t *testing.T, apart string) {
+	eachPlace(t, func(t *testing.T, remote string) {
 		ctx := limited(t, 2*time.Minute)
-		w, _ := tenants(ctx, t, apart)
+		w, _ := tenants(ctx, t, remote)
 		writes := []string{"INSERT INTO pgumbra_up_shop.bill VALUES (5000, 1)", "UPDATE pgumbra_up_shop.doc SET v = 1", "DELETE FROM pgumbra_up_shop.part", "DELETE FROM pgumbra_up_shop.part1",
 			"TRUNCATE pgumbra_up_shop.unused", "TRUNCATE pgumbra_up_shop.part", "COPY pgumbra_up_shop.bill FROM STDIN", "INSERT INTO pgumbra_up_shop.unused VALUES (1)",
 			"MERGE INTO pgumbra_up_shop.bill b USING (VALUES (1)) s (id) ON b.id = s.id WHEN MATCHED THEN DELETE"}
@@ -140,13 +140,13 @@ func TestShadowRefusesWritesOfSuperusers(t *testing.T) {
 	})
 }
 
-// TestShadowThatWasOpenedIsCopiedAgain: who takes the gate off and puts it on
+// TestShadowThatWasOpenedIsCopiedAgain: who takes the write block off and puts it on
 // again leaves a trace, and nothing of what was written.
 func TestShadowThatWasOpenedIsCopiedAgain(t *testing.T) {
 	t.Parallel()
-	eachPlace(t, func(t *testing.T, apart string) {
+	eachPlace(t, func(t *testing.T, remote string) {
 		ctx := limited(t, 2*time.Minute)
-		w, _ := tenants(ctx, t, apart)
+		w, _ := tenants(ctx, t, remote)
 		for _, table := range []string{"doc", "bill", "unused", "part1"} {
 			exec(t, w.served, strings.ReplaceAll(`ALTER TABLE pgumbra_up_shop.{} DISABLE TRIGGER "!pgumbra_gate"; TRUNCATE pgumbra_up_shop.{}; ALTER TABLE pgumbra_up_shop.{} ENABLE ALWAYS TRIGGER "!pgumbra_gate"`, "{}", table))
 		}
@@ -164,9 +164,9 @@ func TestShadowThatWasOpenedIsCopiedAgain(t *testing.T) {
 // TestAbortLeavesNothingOfAClosedShadow either.
 func TestAbortLeavesNothingOfAClosedShadow(t *testing.T) {
 	t.Parallel()
-	eachPlace(t, func(t *testing.T, apart string) {
+	eachPlace(t, func(t *testing.T, remote string) {
 		ctx := limited(t, 2*time.Minute)
-		w, _ := tenants(ctx, t, apart)
+		w, _ := tenants(ctx, t, remote)
 		_, err := upgrade.Abort(ctx, w.file(), upgrade.KeepRecord, w.log)
 		must(t, err)
 		if left := lines(t, w.production, `SELECT p.oid::regprocedure::text FROM pg_proc p WHERE pronamespace = 'pgumbra'::regnamespace`); len(left) > 0 {

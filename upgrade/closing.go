@@ -24,7 +24,7 @@ func (w *worker) closeShadow(ctx context.Context) error {
 	return w.newCutover().CloseShadow(ctx)
 }
 
-// recopyOpened copies tables again whose gate somebody took off: what was
+// recopyOpened copies tables again whose write block somebody took off: what was
 // written meanwhile is in no journal.
 func (w *worker) recopyOpened(ctx context.Context) error {
 	opened, err := cutover.Opened(ctx, w.sides.Shadow, w.run)
@@ -41,7 +41,7 @@ func (w *worker) recopyOpened(ctx context.Context) error {
 		if !roots[t.Shadow] || t.Feed == plans.Skipped || t.Feed == plans.Version { // emptied, or written before each attempt
 			continue
 		}
-		// Noted before the gate is put back: then it looks as if nothing had been.
+		// Noted before the write block is put back: then it looks as if nothing had been.
 		d := control.Doubt{N: t.N, Why: "it was open to writes of others", Recopy: true}
 		if err := control.ClearProof(ctx, w.sides, w.run, d); err != nil {
 			return err

@@ -28,7 +28,7 @@ func (s *Status) ReadShadowSize(ctx context.Context, file *planfile.File) error 
 		return err
 	}
 	conn := production
-	if run.Plan.Elsewhere {
+	if run.Plan.Remote {
 		if conn, err = pg.Connect(ctx, file.Shadow.DSN, pg.Options{Component: "status"}); err != nil {
 			return fmt.Errorf("the shadow: %w", err)
 		}

@@ -21,7 +21,7 @@ const (
 	// how often structure, triggers and journal sizes are looked at.
 	inspectEvery = 2 * time.Second
 	// how often it is made sure that nobody leads clients to the shadow.
-	recallEvery = 10 * time.Second
+	rerouteEvery = 10 * time.Second
 )
 
 // follow brings every table in step and keeps it there, until a stop is asked
@@ -44,7 +44,7 @@ func (w *worker) follow(ctx context.Context) error {
 
 // keepInStep replays round after round.
 func (w *worker) keepInStep(ctx context.Context) error {
-	var inspected, recalled time.Time
+	var inspected, rerouted time.Time
 	for {
 		if time.Since(inspected) > inspectEvery {
 			if err := w.inspect(ctx); err != nil {
@@ -52,11 +52,11 @@ func (w *worker) keepInStep(ctx context.Context) error {
 			}
 			inspected = time.Now()
 		}
-		if time.Since(recalled) > recallEvery {
-			if err := w.newCutover().Recall(ctx); err != nil {
+		if time.Since(rerouted) > rerouteEvery {
+			if err := w.newCutover().Reroute(ctx); err != nil {
 				return err
 			}
-			recalled = time.Now()
+			rerouted = time.Now()
 		}
 		changes, err := w.round(ctx)
 		if err != nil {
@@ -116,7 +116,7 @@ func (w *worker) round(ctx context.Context) (int64, error) {
 		return w.roundBack(ctx)
 	}
 	changes := make([]int64, len(w.run.Plan.Tables))
-	err := w.eachTable(ctx, control.InStep, func(ctx context.Context, t *plans.Table) error {
+	err := w.eachTable(ctx, control.FollowingState, func(ctx context.Context, t *plans.Table) error {
 		result, err := w.replayer.Batch(ctx, t)
 		changes[t.N] = result.Changes
 		return err
@@ -228,7 +228,7 @@ type counts struct{ journalled, replayed int64 }
 
 // untracked are the counts where the server keeps no statistics: what is replayed
 // and what is left make up what was written. The two are read a moment apart, and
-// of a shadow elsewhere from a copy, so that a total may seem to shrink.
+// of a remote shadow from a copy, so that a total may seem to shrink.
 func (before counts) untracked(replayed, pending int64) counts {
 	now := counts{replayed + pending, replayed}
 	if replayed >= before.replayed {

@@ -51,14 +51,14 @@ func (h hostile) writes(sql string) (passed int) {
 	return passed
 }
 
-// TestNobodyPassesForOneOfOurSessions: neither at the gate of the shadow nor at
+// TestNobodyPassesForOneOfOurSessions: neither at the write block of the shadow nor at
 // the old side's fence, and no change of his is left out by the reverse capture.
 func TestNobodyPassesForOneOfOurSessions(t *testing.T) {
 	t.Parallel()
-	eachPlace(t, func(t *testing.T, apart string) {
+	eachPlace(t, func(t *testing.T, remote string) {
 		ctx := limited(t, 2*time.Minute)
 		w := build(t, history{structure: `CREATE SCHEMA shop; CREATE TABLE shop.a (id int PRIMARY KEY, v int); INSERT INTO shop.a SELECT n, n FROM generate_series(1, 100) n`,
-			migrations: []string{"ALTER TABLE shop.a ADD COLUMN w int;"}, apart: apart})
+			migrations: []string{"ALTER TABLE shop.a ADD COLUMN w int;"}, remote: remote})
 		w.run(ctx, upgrade.Options{Until: control.Following})
 		h := hostile{t: t, dsn: w.served, said: append(lines(t, w.served, words), lines(t, w.production, words)...)}
 		for _, sql := range []string{"UPDATE pgumbra_up_shop.a SET v = 0", "TRUNCATE pgumbra_up_shop.a"} {
@@ -82,7 +82,7 @@ func TestNobodyPassesForOneOfOurSessions(t *testing.T) {
 			t.Errorf("%d of %d writes are in the reverse journal", n, len(h.said))
 		}
 		old, dsn := "shop.a", w.production
-		if apart == "" {
+		if remote == "" {
 			old = "pgumbra_up_old_shop.a"
 		}
 		if n := (hostile{t: t, dsn: dsn, said: h.said}).writes("DELETE FROM " + old); n > 0 {

@@ -31,7 +31,7 @@ func TestKeyThatNoIndexServesHasOneWhileTheRunFollows(t *testing.T) {
 					CREATE TABLE shop.events_1 PARTITION OF shop.events FOR VALUES FROM ('2024-01-01') TO ('2024-02-01');
 					CREATE TABLE shop.events_2 PARTITION OF shop.events FOR VALUES FROM ('2024-02-01') TO ('2025-01-01');
 					INSERT INTO shop.events SELECT id, day, note FROM shop.old_events; DROP TABLE shop.old_events;`},
-				apart: there(t),
+				remote: there(t),
 			})
 			const stands = `SELECT count(*) FROM pg_index WHERE indisvalid AND indexrelid::regclass::text ~ 'pgumbra_key|events_[12]_id_idx'`
 			w.run(ctx, upgrade.Options{Until: control.Copying})

@@ -37,7 +37,7 @@ func TestMatrix(t *testing.T) {
 				exec(t, s.DSN("postgres"), makeZooRoles)
 			}
 			for name, schemas := range zoo {
-				t.Run(name, func(t *testing.T) { p.zoo(ctx, t, zooApart(t, name, schemas)) })
+				t.Run(name, func(t *testing.T) { p.zoo(ctx, t, zooRemote(t, name, schemas)) })
 			}
 			t.Run("traffic", func(t *testing.T) { p.traffic(ctx, t) })
 			t.Run("an older shadow", func(t *testing.T) { p.notBack(ctx, t) })
@@ -47,7 +47,7 @@ func TestMatrix(t *testing.T) {
 
 // zoo upgrades one, from database to database.
 func (p *pair) zoo(ctx context.Context, t *testing.T, h history) {
-	h.here, h.apart = databaseOn(t, p.production), databaseOn(t, p.shadow)
+	h.here, h.remote = databaseOn(t, p.production), databaseOn(t, p.shadow)
 	if err := try(ctx, databaseOn(t, p.production), h.structure); err != nil {
 		t.Skip("production's version does not have this:", err)
 	}
@@ -77,7 +77,7 @@ func (p *pair) traffic(ctx context.Context, t *testing.T) {
 
 // notBack wants an upgrade to an older version refused.
 func (p *pair) notBack(ctx context.Context, t *testing.T) {
-	w := build(t, history{here: databaseOn(t, p.shadow), apart: databaseOn(t, p.production), schemas: []string{"public"},
+	w := build(t, history{here: databaseOn(t, p.shadow), remote: databaseOn(t, p.production), schemas: []string{"public"},
 		structure: "SELECT 1", migrations: []string{"CREATE TABLE a (id int PRIMARY KEY);"}})
 	plan, err := upgrade.Plan(ctx, w.file(), w.log)
 	must(t, err)

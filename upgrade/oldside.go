@@ -34,7 +34,7 @@ func ReadOldSide(ctx context.Context, file *planfile.File) (OldSide, error) {
 	var names []string
 	for _, s := range run.Plan.Schemas {
 		names = append(names, s.Old)
-		if run.Plan.Elsewhere {
+		if run.Plan.Remote {
 			names = append(names, s.Production)
 		}
 	}

@@ -29,7 +29,7 @@ func TestOldServerRefusesEveryWayToWrite(t *testing.T) {
 			CREATE FUNCTION shop.writes() RETURNS void LANGUAGE sql SECURITY DEFINER AS 'INSERT INTO shop.a VALUES (9, 9)';`,
 		migrations: []string{"ALTER TABLE shop.a ADD COLUMN w int;"},
 		planFile:   "tables: {shop.u: {skip: true}}\n",
-		apart:      testcontainers.Database(t),
+		remote:     testcontainers.Database(t),
 	})
 	w.run(ctx, upgrade.Options{Cutover: true})
 	old, err := pgx.Connect(ctx, w.production)

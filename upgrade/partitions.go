@@ -76,7 +76,7 @@ func (w *worker) inStep(ctx context.Context, src *plans.Source) (bool, error) {
 		return false, err
 	}
 	for i := range w.run.Plan.Tables {
-		if t := &w.run.Plan.Tables[i]; t.ReadsFrom(src.N) && states[t.N] != control.InStep {
+		if t := &w.run.Plan.Tables[i]; t.ReadsFrom(src.N) && states[t.N] != control.FollowingState {
 			return false, nil
 		}
 	}
@@ -132,7 +132,7 @@ func (w *worker) regroupSource(ctx context.Context, src *plans.Source, tree, cam
 // later lets the run follow on after what may pass by itself: a lock that was
 // not got, rows in a DEFAULT partition that replay has yet to take away.
 func (w *worker) later(ctx context.Context, err error) error {
-	if ctx.Err() != nil || pg.Unreachable(err) || errors.Is(err, control.ErrDeposed) {
+	if ctx.Err() != nil || pg.Unreachable(err) || errors.Is(err, control.ErrFencedOff) {
 		return err
 	}
 	w.log.Warn("partitions came or went; trying again in a moment", "error", err)
@@ -168,7 +168,7 @@ func (w *worker) recordPlan(ctx context.Context) error {
 		return fmt.Errorf("record the partitions: %w", err)
 	}
 	if tag.RowsAffected() != 1 {
-		return control.ErrDeposed
+		return control.ErrFencedOff
 	}
 	return nil
 }

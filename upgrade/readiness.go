@@ -101,7 +101,7 @@ func (w *worker) verified(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	for _, p := range proofs {
-		if w.run.Plan.Tables[p.N].Verifiable() && !w.unproved[p.N] && (p.State != control.InStep || !p.Complete) {
+		if w.run.Plan.Tables[p.N].Verifiable() && !w.unproved[p.N] && (p.State != control.FollowingState || !p.Complete) {
 			return false, nil
 		}
 	}

@@ -28,7 +28,7 @@ func TestRunOfAnOlderVersionIsResumed(t *testing.T) {
 			w := build(t, history{
 				structure:  `CREATE SCHEMA shop; CREATE TABLE shop.a (id int PRIMARY KEY, v int); INSERT INTO shop.a SELECT n, n FROM generate_series(1, 100) n;`,
 				migrations: []string{"ALTER TABLE shop.a ADD COLUMN w int;"},
-				apart:      there(t),
+				remote:     there(t),
 			})
 			w.run(ctx, upgrade.Options{Until: control.Copying})
 			exec(t, w.production, older)

@@ -44,14 +44,14 @@ const places = `
 // not handed out again.
 func TestSequencesStandWhereMigrationsLeaveThem(t *testing.T) {
 	t.Parallel()
-	for name, apart := range map[string]string{"here": "", "apart": "x"} {
+	for name, remote := range map[string]string{"here": "", "apart": "x"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 			defer cancel()
 			h := history{structure: placedSequences, migrations: []string{places}}
-			if apart != "" {
-				h.apart = testcontainers.Database(t)
+			if remote != "" {
+				h.remote = testcontainers.Database(t)
 			}
 			w := build(t, h)
 			w.run(ctx, upgrade.Options{Until: "following"})

@@ -38,15 +38,15 @@ func TestTextIsThatOfProductionsSession(t *testing.T) {
 		"RESET ALL; ALTER TABLE shop.vals ADD t text; UPDATE shop.vals SET t = at; SELECT set_config('bytea_output', 'hex', false); ALTER TABLE shop.vals ALTER b TYPE text USING b::text"}
 	for name, c := range map[string]struct {
 		migrations []string
-		apart      bool
+		remote     bool
 	}{"database": {text, false}, "database, apart": {text, true}, "migrations": {zone, false}, "migrations, apart": {zone, true}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 			defer cancel()
 			h := history{structure: databaseFormats, migrations: c.migrations, planFile: "watch: {enabled: false}\n"}
-			if c.apart {
-				h.apart = testcontainers.Database(t)
+			if c.remote {
+				h.remote = testcontainers.Database(t)
 			}
 			w := build(t, h)
 			w.run(ctx, upgrade.Options{Until: "following"})

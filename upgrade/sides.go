@@ -37,7 +37,7 @@ const (
 
 // meet opens the shadow's side and makes ready what works on both.
 func (w *worker) meet(ctx context.Context, how waiting) error {
-	for w.run.Plan.Elsewhere {
+	for w.run.Plan.Remote {
 		err := w.openShadow(ctx)
 		if err == nil {
 			break
@@ -50,7 +50,7 @@ func (w *worker) meet(ctx context.Context, how waiting) error {
 		if !pg.Unreachable(err) || how == once {
 			return fmt.Errorf("the shadow: %w", err)
 		}
-		if err := w.sitOut(ctx, err); err != nil {
+		if err := w.waitForTarget(ctx, err); err != nil {
 			return err
 		}
 	}
@@ -58,7 +58,7 @@ func (w *worker) meet(ctx context.Context, how waiting) error {
 		return err
 	}
 	w.copier = &shadow.Copier{Sides: w.sides, Run: w.run, Log: w.log}
-	w.replayer = &replay.Replayer{Sides: w.sides, Run: w.run, Log: w.log, Lanes: w.run.Plan.Settings.Copy.Workers,
+	w.replayer = &replay.Replayer{Sides: w.sides, Run: w.run, Log: w.log, ApplyWorkers: w.run.Plan.Settings.Copy.Workers,
 		RangeRows: w.run.Plan.Settings.Copy.ChunkRows}
 	if _, err := w.newCutover().Resolve(ctx); err != nil {
 		return err
@@ -86,7 +86,7 @@ func lostSight(err error) bool {
 // for as long as that matters: what is swapped is on its own, and a run that is
 // undone needs neither.
 func (w *worker) checkSides(ctx context.Context) error {
-	if !w.sides.Apart() || w.run.Phase.Swapped() || w.run.Phase.Over() {
+	if !w.sides.Remote() || w.run.Phase.Swapped() || w.run.Phase.Over() {
 		return nil
 	}
 	if err := control.CheckOrigin(ctx, w.sides.Production, w.sides.Shadow, w.run); err != nil {
@@ -111,7 +111,7 @@ func (w *worker) refuseUnfinished(ctx context.Context) error {
 
 // part closes what meet opened.
 func (w *worker) part() {
-	if w.sides.Shadow != nil && w.sides.Apart() {
+	if w.sides.Shadow != nil && w.sides.Remote() {
 		w.sides.Shadow.Close()
 	}
 }
@@ -135,10 +135,10 @@ func (w *worker) openShadow(ctx context.Context) error {
 	if err := control.Migrate(ctx, dsn); err != nil {
 		return err
 	}
-	if err := w.overtake(ctx, conn); err != nil {
+	if err := w.takeOver(ctx, conn); err != nil {
 		return err
 	}
-	if err := w.deposeOnShadow(ctx, conn); err != nil {
+	if err := w.fenceOffOnShadow(ctx, conn); err != nil {
 		return err
 	}
 	pool, err := w.shadowPool(ctx, dsn)
@@ -149,10 +149,10 @@ func (w *worker) openShadow(ctx context.Context) error {
 	return nil
 }
 
-// overtake raises the epoch past the one that the shadow knows of: a standby
+// takeOver raises the epoch past the one that the shadow knows of: a standby
 // that was behind when it was promoted has forgotten leaders, and what they left
 // on the shadow must not pass for ours.
-func (w *worker) overtake(ctx context.Context, shadow pg.Querier) error {
+func (w *worker) takeOver(ctx context.Context, shadow pg.Querier) error {
 	var known int64
 	err := shadow.QueryRow(ctx, `SELECT coalesce(max(epoch), 0) FROM pgumbra.run WHERE id = $1 AND name = $2`, w.run.ID, w.run.Name).Scan(&known)
 	if err != nil {
@@ -166,7 +166,7 @@ func (w *worker) overtake(ctx context.Context, shadow pg.Querier) error {
 		return fmt.Errorf("raise the epoch: %w", err)
 	}
 	if tag.RowsAffected() != 1 {
-		return control.ErrDeposed
+		return control.ErrFencedOff
 	}
 	w.run.Epoch = known + 1
 	w.lead.Raised(w.run.Epoch)
@@ -186,8 +186,8 @@ func endRecorded(ctx context.Context, conn *pgx.Conn, run *control.Run) error {
 	return nil
 }
 
-// deposeOnShadow does there what [lease.Lease.FenceOff] does in production.
-func (w *worker) deposeOnShadow(ctx context.Context, conn *pgx.Conn) error {
+// fenceOffOnShadow does there what [lease.Lease.FenceOff] does in production.
+func (w *worker) fenceOffOnShadow(ctx context.Context, conn *pgx.Conn) error {
 	if err := endRecorded(ctx, conn, w.run); err != nil {
 		return err
 	}
@@ -212,9 +212,9 @@ func (w *worker) shadowPool(ctx context.Context, dsn string) (*pgxpool.Pool, err
 	})
 }
 
-// sitOut passes a moment in which the shadow is away. Production works on; its
+// waitForTarget passes a moment in which the shadow is away. Production works on; its
 // journals are the only thing that grows.
-func (w *worker) sitOut(ctx context.Context, cause error) error {
+func (w *worker) waitForTarget(ctx context.Context, cause error) error {
 	if !w.away {
 		w.away = true
 		w.log.Warn("the shadow cannot be reached; waiting for it", "error", cause)
@@ -226,7 +226,7 @@ func (w *worker) sitOut(ctx context.Context, cause error) error {
 	if err := w.guardSize(ctx); err != nil {
 		return err
 	}
-	if err := w.excuse(ctx); err != nil {
+	if err := w.reason(ctx); err != nil {
 		return err
 	}
 	select {
@@ -237,7 +237,7 @@ func (w *worker) sitOut(ctx context.Context, cause error) error {
 	}
 }
 
-// reunite takes back what sitOut said, once the shadow is there again.
+// reunite takes back what waitForTarget said, once the shadow is there again.
 func (w *worker) reunite(ctx context.Context) error {
 	if !w.away {
 		return nil
@@ -248,9 +248,9 @@ func (w *worker) reunite(ctx context.Context) error {
 	return err
 }
 
-// excuse answers who waits for a cutover while the shadow is away. Of one that
+// reason answers who waits for a cutover while the shadow is away. Of one that
 // was left half done nobody knows yet that it changed nothing: it is waited for.
-func (w *worker) excuse(ctx context.Context) error {
+func (w *worker) reason(ctx context.Context) error {
 	if w.run.Phase == control.Cutover {
 		return nil
 	}
@@ -271,7 +271,7 @@ func (w *worker) excuse(ctx context.Context) error {
 
 // mirrored runs f while production's copy of the shadow's positions is kept.
 func (w *worker) mirrored(ctx context.Context, f func(context.Context) error) error {
-	if !w.sides.Apart() {
+	if !w.sides.Remote() {
 		return f(ctx)
 	}
 	mirror := func(ctx context.Context) error { return control.Mirror(ctx, w.sides, w.run) }

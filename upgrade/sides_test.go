@@ -22,13 +22,13 @@ const failedOver = `UPDATE pgumbra.run SET origin = jsonb_set(origin::jsonb, '{t
 
 // pair is a run with its shadow in another database, following, and what both
 // held before it.
-func apart(ctx context.Context, t *testing.T) (w *world, production, shadow string) {
+func remote(ctx context.Context, t *testing.T) (w *world, production, shadow string) {
 	t.Helper()
 	w = build(t, history{
 		structure: `CREATE SCHEMA shop;
 			CREATE TABLE shop.a (id int PRIMARY KEY, v int NOT NULL); INSERT INTO shop.a SELECT n, n FROM generate_series(1, 1000) n;`,
 		migrations: []string{"ALTER TABLE shop.a ADD COLUMN w int;"},
-		apart:      testcontainers.Database(t),
+		remote:     testcontainers.Database(t),
 	})
 	production, shadow = dump(t, w.production), dump(t, w.served)
 	w.run(ctx, upgrade.Options{Until: control.Following})
@@ -47,7 +47,7 @@ func (w *world) refused(ctx context.Context, want error) {
 func TestRunStaysWithTheShadowThatItBeganWith(t *testing.T) {
 	t.Parallel()
 	ctx := limited(t, 2*time.Minute)
-	w, production, shadow := apart(ctx, t)
+	w, production, shadow := remote(ctx, t)
 	other, was := testcontainers.Database(t), w.served
 	untouched := dump(t, other)
 	w.edit(was, other)
@@ -83,7 +83,7 @@ func (w *world) asBefore(production, shadow string) {
 func TestAbortFreesProductionWithoutTheShadow(t *testing.T) {
 	t.Parallel()
 	ctx := limited(t, 2*time.Minute)
-	w, production, _ := apart(ctx, t)
+	w, production, _ := remote(ctx, t)
 	exec(t, w.production, `CREATE FUNCTION pgumbra.fence_1() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
 		CREATE TRIGGER "!pgumbra_fence" BEFORE INSERT ON shop.a FOR EACH STATEMENT EXECUTE FUNCTION pgumbra.fence_1()`) // as a cutover leaves it that was given up
 	w.edit(w.served, "postgres://nobody@127.0.0.1:1/nowhere")
@@ -97,7 +97,7 @@ func TestAbortFreesProductionWithoutTheShadow(t *testing.T) {
 func TestRunOfAnotherProductionStopsAndIsUndone(t *testing.T) {
 	t.Parallel()
 	ctx := limited(t, 2*time.Minute)
-	w, production, shadow := apart(ctx, t)
+	w, production, shadow := remote(ctx, t)
 	exec(t, w.served, failedOver)
 	w.refused(ctx, control.ErrOrigin)
 	_, err := upgrade.Abort(ctx, w.file(), upgrade.Purge, w.log)
@@ -108,7 +108,7 @@ func TestRunOfAnotherProductionStopsAndIsUndone(t *testing.T) {
 func TestAbortLeavesTheShadowOfAnotherProductionAlone(t *testing.T) {
 	t.Parallel()
 	ctx := limited(t, 2*time.Minute)
-	w, _, _ := apart(ctx, t)
+	w, _, _ := remote(ctx, t)
 	exec(t, w.served, strings.Replace(failedOver, "timeline", "system", 1))
 	w.refused(ctx, control.ErrOrigin)
 	shadow := dump(t, w.served)
@@ -122,7 +122,7 @@ func TestAbortLeavesTheShadowOfAnotherProductionAlone(t *testing.T) {
 func TestOldServerMayFailOverAfterTheSwap(t *testing.T) {
 	t.Parallel()
 	ctx := limited(t, 2*time.Minute)
-	w, _, _ := apart(ctx, t)
+	w, _, _ := remote(ctx, t)
 	w.run(ctx, upgrade.Options{Cutover: true})
 	exec(t, w.served, failedOver)
 	w.run(ctx, upgrade.Options{})
@@ -141,7 +141,7 @@ func TestShadowThatLostItsRecordIsNotSwapped(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			ctx := limited(t, 3*time.Minute)
-			w, _, _ := apart(ctx, t)
+			w, _, _ := remote(ctx, t)
 			exec(t, w.served, script)
 			w.refused(ctx, control.ErrShadowLost)
 			_, err := upgrade.Abort(ctx, w.file(), upgrade.Purge, w.log)

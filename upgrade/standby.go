@@ -48,7 +48,7 @@ func Standby(ctx context.Context, file *planfile.File, o Options) error {
 		s.closeShadow()
 		err = lead(ctx, file, o, &seat{id: run.ID, given: l, cause: cause})
 		var led *lease.ErrLed
-		if !errors.As(err, &led) && !errors.Is(err, control.ErrDeposed) {
+		if !errors.As(err, &led) && !errors.Is(err, control.ErrFencedOff) {
 			return err
 		}
 		o.Log.Warn("another process leads now; standing by", "error", err)
@@ -227,7 +227,7 @@ func (s *standby) findProblems(ctx context.Context) []string {
 	}
 	var all []string
 	all = append(all, s.otherThanTheLeader(ctx, conn, run)...)
-	if run.Plan.Elsewhere {
+	if run.Plan.Remote {
 		if err := s.reachShadow(ctx, conn, run); err != nil {
 			all = append(all, "the shadow: "+pg.Redact(err.Error()))
 		}

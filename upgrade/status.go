@@ -240,7 +240,7 @@ func readStatus(ctx context.Context, file *planfile.File) (*Status, error) {
 		}
 		return s.readWork(ctx, tx, run, file)
 	})
-	if err == nil && run != nil && run.Phase == control.Watching && run.Plan.Elsewhere {
+	if err == nil && run != nil && run.Phase == control.Watching && run.Plan.Remote {
 		s.readJournalsThere(ctx, file, run)
 	}
 	return s, err
@@ -304,7 +304,7 @@ func (s *Status) read(ctx context.Context, tx pgx.Tx, run *control.Run) error {
 			return err
 		}
 	}
-	s.judge(run)
+	s.classify(run)
 	return nil
 }
 
@@ -470,9 +470,9 @@ func (s *Status) guard(byTriggers bool) string {
 	return "nobody"
 }
 
-// judge says whether a cutover would be tried now, and when the run will be
+// classify says whether a cutover would be tried now, and when the run will be
 // there.
-func (s *Status) judge(run *control.Run) {
+func (s *Status) classify(run *control.Run) {
 	if run.Phase != control.Following && run.Phase != control.Cutover {
 		return
 	}
@@ -501,7 +501,7 @@ func (s *Status) notYet(run *control.Run) (against []string) {
 	var compared, rows int64
 	for _, t := range s.Tables {
 		switch {
-		case t.State != string(control.InStep):
+		case t.State != string(control.FollowingState):
 			states[t.State] = append(states[t.State], t.name())
 		case t.VerifiedAt != nil || !run.Plan.Verifiable(t.Shadow):
 		case s.doubts[t.Shadow] != "":

@@ -149,7 +149,7 @@ func (w *worker) readyShadow(ctx context.Context) (unproved []cutover.Blocker, e
 // nameBypassing tells, once a series of attempts, which clients will be left
 // behind.
 func (w *worker) nameBypassing(ctx context.Context) {
-	if !w.sides.Apart() || w.swapping.tried > 0 {
+	if !w.sides.Remote() || w.swapping.tried > 0 {
 		return
 	}
 	for _, f := range bypasses(ctx, w.traffic, w.sides.Production, w.log) {
@@ -314,7 +314,7 @@ func (w *worker) newCutover() *cutover.Cutover {
 		RemoveCapture:   w.removeCapture,
 		DropSkeleton:    func(ctx context.Context) error { return shadow.DropSkeleton(ctx, w.sides, w.run) },
 	}}
-	if w.sides.Apart() && !w.traffic.ByHand() {
+	if w.sides.Remote() && !w.traffic.ByHand() {
 		w.traffic.Guard(c.MayLead)
 		c.Traffic = w.traffic
 	}
@@ -332,7 +332,7 @@ func (w *worker) stopCapture(ctx context.Context) error {
 // removeCapture removes what there is of it on both sides, as far as the shadow
 // is there.
 func (w *worker) removeCapture(ctx context.Context) error {
-	if err := capture.Remove(ctx, w.sides.Production, w.run); err != nil || !w.sides.Apart() || w.sides.Shadow == nil {
+	if err := capture.Remove(ctx, w.sides.Production, w.run); err != nil || !w.sides.Remote() || w.sides.Shadow == nil {
 		return err
 	}
 	return capture.Remove(ctx, w.sides.Shadow, w.run)

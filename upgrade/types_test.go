@@ -56,7 +56,7 @@ func TestOddTypesInAnotherDatabase(t *testing.T) {
 		structure: oddTypes + oddRows,
 		migrations: []string{`ALTER TYPE shop.mood ADD VALUE 'glad' BEFORE 'ok';`, `ALTER TABLE shop.odd ALTER COLUMN num TYPE numeric(7,1), ALTER COLUMN c6 TYPE varchar(7), ALTER COLUMN ts TYPE timestamptz(0);
 			ALTER TABLE shop.by_key ADD COLUMN w text; UPDATE shop.by_key SET w = e::text || k; ALTER TABLE shop.loose ADD COLUMN n int DEFAULT 7;`},
-		apart: testcontainers.Database(t),
+		remote: testcontainers.Database(t),
 	})
 	w.run(ctx, upgrade.Options{Until: control.Following})
 	exec(t, w.production, oddChanges)

@@ -38,7 +38,7 @@ func Abort(ctx context.Context, file *planfile.File, leftovers Leftovers, log *s
 	if err != nil {
 		return a, err
 	}
-	l, err := seize(ctx, file)
+	l, err := takeOver(ctx, file)
 	if err != nil {
 		return a, err
 	}
@@ -78,9 +78,9 @@ type Aborted struct {
 	Remains []capture.Remain
 }
 
-// seize takes the lead even from a leader that lives. Its process may
+// takeOver takes the lead even from a leader that lives. Its process may
 // take it back before we have it, or be planning a run that has no row yet.
-func seize(ctx context.Context, file *planfile.File) (*lease.Lease, error) {
+func takeOver(ctx context.Context, file *planfile.File) (*lease.Lease, error) {
 	for tries := 0; ; tries++ {
 		if err := endLive(ctx, file); err != nil {
 			return nil, err
@@ -158,7 +158,7 @@ func (w *worker) dropShadow(ctx context.Context) error {
 // forgetOnShadow removes the run's record from the shadow's own database: it is
 // kept in production's control schema.
 func (w *worker) forgetOnShadow(ctx context.Context) error {
-	if !w.sides.Apart() {
+	if !w.sides.Remote() {
 		return nil
 	}
 	conn, err := w.sides.Shadow.Acquire(ctx)

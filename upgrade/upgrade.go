@@ -130,7 +130,7 @@ func lead(ctx context.Context, file *planfile.File, o Options, s *seat) error {
 		switch {
 		case o.Cutover && errors.As(err, &led) && swapped(ctx, file):
 			return nil // and its leader keeps the old side current
-		case s.watching && (errors.As(err, &led) || errors.Is(err, control.ErrDeposed)):
+		case s.watching && (errors.As(err, &led) || errors.Is(err, control.ErrFencedOff)):
 			return endedByCommand(ctx, file, s.id, err)
 		case errors.Is(err, errStop):
 			return nil
@@ -237,7 +237,7 @@ func failure(ctx context.Context, err error) bool {
 	if err == nil || ctx.Err() != nil || pg.Unreachable(err) {
 		return false
 	}
-	for _, other := range []error{errStop, errRegrouped, control.ErrDeposed, ErrNotNow, cutover.ErrUnknown, shadow.ErrTriggersFire} {
+	for _, other := range []error{errStop, errRegrouped, control.ErrFencedOff, ErrNotNow, cutover.ErrUnknown, shadow.ErrTriggersFire} {
 		if errors.Is(err, other) {
 			return false
 		}
@@ -277,7 +277,7 @@ func withWorker(ctx context.Context, l *lease.Lease, run *control.Run, file *pla
 		return err
 	}
 	defer production.Close()
-	w.sides = control.Together(production)
+	w.sides = control.Local(production)
 	return whileBeating(ctx, l, run, func(ctx context.Context) error {
 		defer w.part()
 		if err := w.meet(ctx, how); err != nil {
@@ -324,7 +324,7 @@ func findOrCreate(ctx context.Context, l *lease.Lease, file *planfile.File, o Op
 		return nil, errStop // by a command, as it should
 	}
 	if led != 0 && (errors.Is(err, control.ErrNoRun) || err == nil && (run.ID != led || run.Phase.Over())) {
-		return nil, fmt.Errorf("%w, or somebody ended it", control.ErrDeposed)
+		return nil, fmt.Errorf("%w, or somebody ended it", control.ErrFencedOff)
 	}
 	if err == nil && !run.Phase.Over() {
 		return run, nil

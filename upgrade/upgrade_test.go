@@ -31,7 +31,7 @@ type history struct {
 	planFile   string // lines added to the plan file
 	schemas    []string
 	server     *testcontainers.Server // production is its database postgres; nil: one on the shared server
-	apart      string                 // DSN of the shadow's database; empty: production's
+	remote     string                 // DSN of the shadow's database; empty: production's
 	here       string                 // DSN of production, where it is neither of the above
 }
 
@@ -63,9 +63,9 @@ func build(t *testing.T, h history) *world {
 		w.production = h.here
 	}
 	w.served, w.clients = w.production, w.production
-	if h.apart != "" {
-		w.served = h.apart
-		h.planFile += fmt.Sprintf("shadow: {dsn: %q}\n", h.apart)
+	if h.remote != "" {
+		w.served = h.remote
+		h.planFile += fmt.Sprintf("shadow: {dsn: %q}\n", h.remote)
 	}
 	dir := t.TempDir()
 	w.folder = filepath.Join(dir, "migrations")

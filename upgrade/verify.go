@@ -121,8 +121,8 @@ func look(ctx context.Context, file *planfile.File, run *control.Run) (control.S
 	if err != nil {
 		return control.Sides{}, err
 	}
-	sides := control.Together(pool)
-	if run.Plan.Elsewhere {
+	sides := control.Local(pool)
+	if run.Plan.Remote {
 		if sides.Shadow, err = pg.NewPool(ctx, file.Shadow.DSN, sessions, o); err != nil {
 			pool.Close()
 			return control.Sides{}, fmt.Errorf("the shadow: %w", err)

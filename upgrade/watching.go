@@ -121,7 +121,7 @@ func (w *worker) turned(ctx context.Context) (*worker, error) {
 		return nil, closedUnless(err)
 	}
 	back.watching.refused, back.watching.differ, back.watching.leftOut = map[int]time.Time{}, map[int]bool{}, map[int]time.Time{}
-	back.replayer = &replay.Replayer{Sides: back.sides, Run: run, Log: w.log, Lanes: run.Plan.Settings.Copy.Workers,
+	back.replayer = &replay.Replayer{Sides: back.sides, Run: run, Log: w.log, ApplyWorkers: run.Plan.Settings.Copy.Workers,
 		RangeRows: run.Plan.Settings.Copy.ChunkRows}
 	var err error
 	back.replayer.Replica, err = shadow.Quiet(ctx, back.sides, run)
@@ -208,7 +208,7 @@ func (w *worker) inspectBack(ctx context.Context) error {
 func (w *worker) roundBack(ctx context.Context) (int64, error) {
 	changes := make([]int64, len(w.run.Plan.Tables))
 	refused := make([]error, len(w.run.Plan.Tables))
-	err := w.eachTable(ctx, control.InStep, func(ctx context.Context, t *plans.Table) error {
+	err := w.eachTable(ctx, control.FollowingState, func(ctx context.Context, t *plans.Table) error {
 		if time.Now().Before(w.watching.refused[t.N]) {
 			return nil
 		}

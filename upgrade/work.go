@@ -74,8 +74,8 @@ func (s *Status) readWork(ctx context.Context, tx pgx.Tx, run *control.Run, file
 
 // past are the states of a table that is done with a stage.
 var past = map[string][]control.State{
-	StageCopying:    {control.Keying, control.CatchingUp, control.Indexing, control.InStep},
-	StageCatchingUp: {control.Indexing, control.InStep},
+	StageCopying:    {control.Keying, control.CatchingUp, control.Indexing, control.FollowingState},
+	StageCatchingUp: {control.Indexing, control.FollowingState},
 }
 
 func (s *Status) tablesWork(stage string, under control.State) *Work {
@@ -149,7 +149,7 @@ func (s *Status) indexWork(ctx context.Context, tx pgx.Tx, run *control.Run, fil
 		}
 	}
 	looked := func(db pg.Querier) error { return w.lookAtIndexes(ctx, db, run, weights) }
-	if !run.Plan.Elsewhere {
+	if !run.Plan.Remote {
 		return w, looked(tx)
 	}
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)

@@ -150,8 +150,8 @@ func lastLine(text string) string {
 	return lines[len(lines)-1]
 }
 
-// pastTheGate is what a superuser must do first to write to the shadow.
-const pastTheGate = `ALTER TABLE pgumbra_up_shop.a DISABLE TRIGGER "!pgumbra_gate"; `
+// pastTheWriteBlock is what a superuser must do first to write to the shadow.
+const pastTheWriteBlock = `ALTER TABLE pgumbra_up_shop.a DISABLE TRIGGER "!pgumbra_gate"; `
 
 // TestRunStopsAtWhatItCannotRepair: what production's structure or the shadow's
 // rows became in mid-run is found and named, and abort undoes all.
@@ -163,8 +163,8 @@ func TestRunStopsAtWhatItCannotRepair(t *testing.T) {
 		says      []string
 	}{
 		{"a column more", `SET session_replication_role = replica; ALTER EVENT TRIGGER %E DISABLE; ALTER TABLE shop.a ADD COLUMN z int`, exitError, []string{"shop.a", "structure"}},
-		{"a row of the shadow altered", pastTheGate + `UPDATE pgumbra_up_shop.a SET n = -1 WHERE id = 77`, exitFindings, []string{"shop.a", "77"}},
-		{"a row of the shadow deleted", pastTheGate + `DELETE FROM pgumbra_up_shop.a WHERE id = 78`, exitFindings, []string{"shop.a", "78"}},
+		{"a row of the shadow altered", pastTheWriteBlock + `UPDATE pgumbra_up_shop.a SET n = -1 WHERE id = 77`, exitFindings, []string{"shop.a", "77"}},
+		{"a row of the shadow deleted", pastTheWriteBlock + `DELETE FROM pgumbra_up_shop.a WHERE id = 78`, exitFindings, []string{"shop.a", "78"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

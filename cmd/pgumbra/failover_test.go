@@ -15,7 +15,7 @@ import (
 // failover is a production with an asynchronous standby, and an address that
 // leads to whichever takes its place.
 type failover struct {
-	*faraway
+	*remoteOperator
 	primary, standby *testcontainers.Server
 	address, link    *testcontainers.Proxy // link: what the standby receives by
 }
@@ -32,7 +32,7 @@ func withStandby(t *testing.T) *failover {
 	f := &failover{primary: primary, address: testcontainers.StartProxy(t, primary.Addr()), link: testcontainers.StartProxy(t, primary.Addr())}
 	o := &operator{t: t, dir: t.TempDir(), dsn: f.address.Through(primary.DSN("postgres")), run: "up"}
 	o.sql(small.sql)
-	f.faraway = farawayFrom(t, o, testcontainers.Database(t))
+	f.remoteOperator = remoteFrom(t, o, testcontainers.Database(t))
 	f.settleThrough(small)
 	f.standby, err = primary.Standby(ctx, f.link.Addr())
 	must(t, err)

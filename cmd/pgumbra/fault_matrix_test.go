@@ -201,7 +201,7 @@ func newFaulty(ctx context.Context, t *testing.T, place string) *faulty {
 	w.sql(small.sql)
 	direct, budget := w.dsn, fmt.Sprintf("cutover: {max_stall: %s, lock_timeout: 500ms, attempts: 200}\n", stallOfTheStopped)
 	if place == remote {
-		f := farawayFrom(t, w.operator, testcontainers.Database(t))
+		f := remoteFrom(t, w.operator, testcontainers.Database(t))
 		w.proxies = []*testcontainers.Proxy{f.toProduction, f.toShadow, f.toConsole}
 		budget = strings.Replace(f.planLines(), "cutover: {max_stall: 20s, lock_timeout: 10s}\n", budget, 1)
 	} else {

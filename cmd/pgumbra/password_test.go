@@ -22,7 +22,7 @@ const (
 )
 
 // guarded is a run whose servers and PgBouncer ask for passwords.
-func guarded(t *testing.T) *faraway {
+func guarded(t *testing.T) *remoteOperator {
 	t.Helper()
 	ctx := limited(t, time.Minute)
 	server, err := testcontainers.Start(ctx, testcontainers.Options{})
@@ -44,7 +44,7 @@ func guarded(t *testing.T) *faraway {
 	}
 	o := &operator{t: t, dir: t.TempDir(), dsn: as("here"), run: "up"}
 	o.sql(small.sql)
-	f := farawayBehind(t, o, as("there"), testcontainers.PgBouncerOptions{
+	f := remoteBehind(t, o, as("there"), testcontainers.PgBouncerOptions{
 		Settings: map[string]string{"auth_type": "scram-sha-256"},
 		Users:    map[string]string{"app": ownersPassword, "pgbouncer": poolsPassword}})
 	f.clients = f.bouncer.DSNAs("app", "shop") + "&default_query_exec_mode=exec"
@@ -53,7 +53,7 @@ func guarded(t *testing.T) *faraway {
 }
 
 // mistyped replaces a password in one line of the plan file, for one command.
-func (f *faraway) mistyped(ctx context.Context, key string, code int, args ...string) string {
+func (f *remoteOperator) mistyped(ctx context.Context, key string, code int, args ...string) string {
 	f.t.Helper()
 	path := filepath.Join(f.dir, "pgumbra.yaml")
 	right, err := os.ReadFile(path)
@@ -74,7 +74,7 @@ func (f *faraway) mistyped(ctx context.Context, key string, code int, args ...st
 }
 
 // silent is what a process said, in which no password is.
-func (f *faraway) silent(p *process) string {
+func (f *remoteOperator) silent(p *process) string {
 	f.t.Helper()
 	text := p.out.String() + p.err.String()
 	for _, secret := range []string{"geheim", url.QueryEscape(ownersPassword)} {
@@ -132,7 +132,7 @@ func TestWrongPasswordsAreNamedAndNeverPrinted(t *testing.T) {
 }
 
 // passwordOf changes a role's password and ends its sessions.
-func (f *faraway) passwordOf(role, password string) {
+func (f *remoteOperator) passwordOf(role, password string) {
 	f.t.Helper()
 	c, err := pgx.ParseConfig(f.dsn)
 	must(f.t, err)

@@ -137,7 +137,7 @@ func stoppingRemote(t *testing.T) *stopping {
 	t.Helper()
 	o := &operator{t: t, dir: t.TempDir(), dsn: testcontainers.Database(t), run: "up"}
 	o.sql(small.sql)
-	f := farawayFrom(t, o, testcontainers.Database(t))
+	f := remoteFrom(t, o, testcontainers.Database(t))
 	direct := o.dsn
 	o.dsn = f.toProduction.Through(direct)
 	lines := strings.Replace(f.planLines(), "{max_stall: 20s, lock_timeout: 10s}", fmt.Sprintf("{max_stall: %s, attempts: 50}", stallOfTheStopped), 1)

@@ -38,8 +38,8 @@ func (l *logins) askQuery(ctx context.Context) error {
 	if !l.query.is() {
 		return nil
 	}
-	if elsewhere := l.askedElsewhere(); elsewhere != "" {
-		l.note(plans.Warning, "auth-dbname", fmt.Sprintf("auth_query is asked in the entry %s, which the cutover does not lead over: once the old server is gone, no user that is not in auth_file gets in", elsewhere),
+	if remote := l.askedRemote(); remote != "" {
+		l.note(plans.Warning, "auth-dbname", fmt.Sprintf("auth_query is asked in the entry %s, which the cutover does not lead over: once the old server is gone, no user that is not in auth_file gets in", remote),
 			"lead auth_dbname to the shadow's server after the cutover, or take it out")
 		return nil
 	}
@@ -63,9 +63,9 @@ func (l *logins) askQuery(ctx context.Context) error {
 	return nil
 }
 
-// askedElsewhere is the entry in which auth_query is asked, where that is another
+// askedRemote is the entry in which auth_query is asked, where that is another
 // one that stays.
-func (l *logins) askedElsewhere() string {
+func (l *logins) askedRemote() string {
 	name := l.settings["auth_dbname"]
 	if own := l.own["auth_dbname"]; own != "" {
 		name = own

@@ -21,7 +21,7 @@ type command struct {
 	run                string
 	argv               []string
 	production, shadow Address
-	may                func(context.Context, Deed) error
+	may                func(context.Context, Action) error
 	log                *slog.Logger
 }
 
@@ -89,7 +89,7 @@ func (c *command) lead(ctx context.Context, to Place) error {
 func (c *command) execute(ctx context.Context, to Place) error {
 	ctx, cancel := context.WithTimeout(ctx, commandLimit)
 	defer cancel()
-	if err := c.may(ctx, Lead); err != nil {
+	if err := c.may(ctx, Switch); err != nil {
 		return err
 	}
 	lines, err := program.Run(ctx, c.argv, c.environment(to))

@@ -7,14 +7,14 @@ import (
 	"sync/atomic"
 )
 
-// Deed is what is done to clients.
-type Deed string
+// Action is what is done to clients.
+type Action string
 
 // The deeds.
 const (
-	Hold Deed = "hold" // let them wait
-	Lead Deed = "lead" // lead them to another place
-	Free Deed = "free" // let them go on
+	Pause  Action = "hold" // let them wait
+	Switch Action = "lead" // lead them to another place
+	Resume Action = "free" // let them go on
 )
 
 // Guard lets may be asked right before each console command that changes
@@ -22,9 +22,9 @@ const (
 // user's: another process may lead the run by now, of which PgBouncer knows
 // nothing. An error of it, but the context's own, ends the step, is in the error
 // that comes back, and leaves all else to whoever leads.
-func (t *Traffic) Guard(may func(context.Context, Deed) error) { t.guard = may }
+func (t *Traffic) Guard(may func(context.Context, Action) error) { t.guard = may }
 
-func (t *Traffic) may(ctx context.Context, d Deed) error {
+func (t *Traffic) may(ctx context.Context, d Action) error {
 	if t.guard == nil {
 		return nil
 	}
@@ -37,7 +37,7 @@ func (t *Traffic) may(ctx context.Context, d Deed) error {
 
 // refusal is the guard's: nothing more may be done.
 type refusal struct {
-	deed  Deed
+	deed  Action
 	cause error
 }
 
@@ -49,18 +49,18 @@ func refused(err error) bool {
 	return errors.As(err, &r)
 }
 
-// Astray reports whether any PgBouncer leads clients to the shadow, or would
+// Misrouted reports whether any PgBouncer leads clients to the shadow, or would
 // after its next RELOAD. Of a command of the user's nobody knows.
-func (t *Traffic) Astray(ctx context.Context) (bool, error) {
-	var astray atomic.Bool
+func (t *Traffic) Misrouted(ctx context.Context) (bool, error) {
+	var misrouted atomic.Bool
 	errs := t.each(ctx, func(m member, ctx context.Context) error {
 		side, err := m.side(ctx)
 		if side.Leads == Shadow || side.File == Shadow {
-			astray.Store(true)
+			misrouted.Store(true)
 		}
 		return err
 	})
-	if astray.Load() {
+	if misrouted.Load() {
 		return true, nil
 	}
 	return false, errors.Join(errs...)

@@ -13,13 +13,13 @@ import (
 	"github.com/pgumbra/pgumbra/testcontainers"
 )
 
-var errDeposed = errors.New("somebody else leads")
+var errFencedOff = errors.New("somebody else leads")
 
 // deposedAfter lets a number of questions pass, then none.
-func deposedAfter(n int) func(context.Context, Deed) error {
-	return func(context.Context, Deed) error {
+func deposedAfter(n int) func(context.Context, Action) error {
+	return func(context.Context, Action) error {
 		if n--; n < 0 {
-			return errDeposed
+			return errFencedOff
 		}
 		return nil
 	}
@@ -33,10 +33,10 @@ func TestWhoMayNotLeadAnyMoreStops(t *testing.T) {
 	original := f.config()
 	successor := open(t, f.file)
 	for n := 0; ; n++ {
-		deposed := open(t, f.file)
-		deposed.Guard(deposedAfter(n))
+		fencedOff := open(t, f.file)
+		fencedOff.Guard(deposedAfter(n))
 		var err error
-		for _, step := range []func(context.Context) error{deposed.Pause, deposed.Switch, deposed.Resume} {
+		for _, step := range []func(context.Context) error{fencedOff.Pause, fencedOff.Switch, fencedOff.Resume} {
 			if err = step(t.Context()); err != nil {
 				break
 			}
@@ -49,7 +49,7 @@ func TestWhoMayNotLeadAnyMoreStops(t *testing.T) {
 			}
 			break
 		}
-		if !errors.Is(err, errDeposed) || errors.Is(err, ErrUnknown) {
+		if !errors.Is(err, errFencedOff) || errors.Is(err, ErrUnknown) {
 			t.Errorf("after %d questions: %v", n, err)
 		}
 		if n < 1 == side.Paused {
@@ -77,8 +77,8 @@ func TestFileOfWhoWasSucceededIsPutBack(t *testing.T) {
 	const later = "; by the successor\n"
 	for name, rewrite := range map[string]string{"nobody wrote": "", "the successor wrote": later} {
 		f.must(f.traffic.Pause)
-		asked, deposed := 0, open(t, f.file)
-		deposed.Guard(func(context.Context, Deed) error {
+		asked, fencedOff := 0, open(t, f.file)
+		fencedOff.Guard(func(context.Context, Action) error {
 			if asked++; asked < 3 { // before the copy is kept, before the file is replaced
 				return nil
 			}
@@ -87,9 +87,9 @@ func TestFileOfWhoWasSucceededIsPutBack(t *testing.T) {
 					t.Error(err)
 				}
 			}
-			return errDeposed
+			return errFencedOff
 		})
-		if err := deposed.Switch(t.Context()); !errors.Is(err, errDeposed) || errors.Is(err, ErrUnknown) {
+		if err := fencedOff.Switch(t.Context()); !errors.Is(err, errFencedOff) || errors.Is(err, ErrUnknown) {
 			t.Errorf("%s: %v", name, err)
 		}
 		now := f.config()
@@ -98,8 +98,8 @@ func TestFileOfWhoWasSucceededIsPutBack(t *testing.T) {
 		}
 		f.must(f.traffic.Back)
 		f.must(f.traffic.Resume)
-		if astray, err := f.traffic.Astray(t.Context()); astray || err != nil {
-			t.Errorf("%s: astray %t, %v", name, astray, err)
+		if misrouted, err := f.traffic.Misrouted(t.Context()); misrouted || err != nil {
+			t.Errorf("%s: astray %t, %v", name, misrouted, err)
 		}
 		if err := os.WriteFile(f.bouncer.ConfigPath(), []byte(original), 0o600); err != nil {
 			t.Fatal(err)
@@ -111,7 +111,7 @@ func TestCommandIsNotStartedByWhoMayNotLead(t *testing.T) {
 	t.Parallel()
 	traffic, notes := script(t, "exit 1")
 	traffic.Guard(deposedAfter(1))
-	if err := traffic.Switch(t.Context()); !errors.Is(err, errDeposed) || errors.Is(err, ErrUnknown) {
+	if err := traffic.Switch(t.Context()); !errors.Is(err, errFencedOff) || errors.Is(err, ErrUnknown) {
 		t.Errorf("%v", err)
 	}
 	if diff := cmp.Diff([]string{strings.TrimSpace(told)}, trimmed(notes())); diff != "" {
@@ -133,23 +133,23 @@ func TestOneOfSeveralAstrayIsSeen(t *testing.T) {
 	first := f.traffic
 	second := startBouncer(t, testcontainers.PgBouncerOptions{Databases: map[string]string{"shop": f.file.Production.DSN}})
 	f.serve(second)
-	astray := func(want bool) {
+	misrouted := func(want bool) {
 		t.Helper()
-		if got, err := f.traffic.Astray(t.Context()); got != want || err != nil {
+		if got, err := f.traffic.Misrouted(t.Context()); got != want || err != nil {
 			t.Errorf("astray: %t, %v", got, err)
 		}
 	}
-	astray(false)
+	misrouted(false)
 	f.must(first.Pause)
 	f.must(first.Switch)
-	astray(true)
+	misrouted(true)
 	if err := second.Kill(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	astray(true) // who does not answer hides nobody
+	misrouted(true) // who does not answer hides nobody
 	f.must(first.Back)
 	f.must(first.Resume)
-	if got, err := f.traffic.Astray(t.Context()); got || err == nil {
+	if got, err := f.traffic.Misrouted(t.Context()); got || err == nil {
 		t.Errorf("astray with one that is away: %t, %v", got, err)
 	}
 }

@@ -96,7 +96,7 @@ func (l *logins) everyUser(ctx context.Context) error {
 	group.SetLimit(loginsAtOnce)
 	for _, user := range l.users() {
 		group.Go(func() error {
-			l.judge(ctx, user)
+			l.classify(ctx, user)
 			return ctx.Err()
 		})
 	}
@@ -149,7 +149,7 @@ func (l *logins) against(user, code, message, fix string) {
 
 const carryOver = "carry its hash over unread, as a superuser: pg_dumpall --roles-only on production writes it as ALTER ROLE ... PASSWORD '<hash>', to be typed on the shadow's server"
 
-func (l *logins) judge(ctx context.Context, user string) {
+func (l *logins) classify(ctx context.Context, user string) {
 	theirs, there := l.theirs.known[user]
 	ours := l.ours.known[user]
 	switch name := pg.Ident(user); {

@@ -25,7 +25,7 @@ type pool struct {
 	config   string // path of the main file
 	target   Address
 	files    *sync.Mutex // several PgBouncers may read one file
-	may      func(context.Context, Deed) error
+	may      func(context.Context, Action) error
 	log      *slog.Logger
 
 	pausing string // name of the session that sent the last PAUSE
@@ -105,7 +105,7 @@ func (p *pool) pause(ctx context.Context) error {
 	if err != nil {
 		return err // nothing was sent
 	}
-	if err := p.may(ctx, Hold); err != nil {
+	if err := p.may(ctx, Pause); err != nil {
 		c.close()
 		return err
 	}
@@ -220,7 +220,7 @@ func (p *pool) tryResume(ctx context.Context) (done bool, err error) {
 		return false, err
 	}
 	if now.paused {
-		err = p.order(ctx, c, Free, p.command("RESUME"), "RESUME")
+		err = p.order(ctx, c, Resume, p.command("RESUME"), "RESUME")
 	}
 	return err == nil && !waiting, err
 }
@@ -264,7 +264,7 @@ func (p *pool) side(ctx context.Context) (Side, error) {
 }
 
 // order sends a command that changes something.
-func (p *pool) order(ctx context.Context, c *console, d Deed, command, tag string) error {
+func (p *pool) order(ctx context.Context, c *console, d Action, command, tag string) error {
 	if err := p.may(ctx, d); err != nil {
 		return fmt.Errorf("%s at PgBouncer %s: %w", command, p.at, err)
 	}

@@ -217,7 +217,7 @@ func TestSomebodyElsesEntryIsElsewhere(t *testing.T) {
 	f.must(f.traffic.Pause)
 	f.must(f.traffic.Switch)
 	f.change("dbname="+databaseOf(t, f.file.Shadow.DSN), "dbname=third")
-	f.wantSide(Side{Leads: Shadow, File: Elsewhere, Paused: true})
+	f.wantSide(Side{Leads: Shadow, File: Remote, Paused: true})
 }
 
 func TestOnePgBouncersFailureIsAllOnes(t *testing.T) {

@@ -53,7 +53,7 @@ func (p *pool) place(e entry, leads Address) (Place, error) {
 		return Unknown, err
 	}
 	if switched && leads != old.leads {
-		return Elsewhere, nil
+		return Remote, nil
 	}
 	return Production, nil
 }
@@ -146,7 +146,7 @@ func (p *pool) edit(ctx context.Context, to Place) (done change, err error) {
 		if err != nil || done.old == done.new || to != Shadow {
 			return done.new, err
 		}
-		if err := p.may(ctx, Lead); err != nil {
+		if err := p.may(ctx, Switch); err != nil {
 			return "", err
 		}
 		return done.new, p.keep(c, e)
@@ -178,14 +178,14 @@ func (p *pool) rewrite(ctx context.Context, value func(*config, entry) (string, 
 // replaceFile writes a file, if this process still may, and looks once more
 // after it: one that stood still in between must not have the last word.
 func (p *pool) replaceFile(ctx context.Context, path, before, content string) error {
-	if err := p.may(ctx, Lead); err != nil {
+	if err := p.may(ctx, Switch); err != nil {
 		return err
 	}
 	ours, err := swapFile(path, before, content)
 	if err != nil {
 		return err
 	}
-	no := p.may(ctx, Lead)
+	no := p.may(ctx, Switch)
 	now, err := os.Stat(path)
 	if no == nil || err != nil || !os.SameFile(ours, now) || !ours.ModTime().Equal(now.ModTime()) { // who wrote after us knew better
 		return no
@@ -218,7 +218,7 @@ func (p *pool) load(ctx context.Context, c *console, want Address) error {
 	if err != nil {
 		return err
 	}
-	if err := p.order(ctx, c, Lead, "RELOAD", "RELOAD"); err != nil {
+	if err := p.order(ctx, c, Switch, "RELOAD", "RELOAD"); err != nil {
 		return err
 	}
 	if err := p.follows(ctx, c, want); err != nil {
@@ -233,7 +233,7 @@ func (p *pool) load(ctx context.Context, c *console, want Address) error {
 	}
 	// The pools are empty since the PAUSE, unless PgBouncer forgot it: then
 	// sessions of the old place end with their transactions.
-	return p.order(ctx, c, Lead, p.command("RECONNECT"), "RECONNECT")
+	return p.order(ctx, c, Switch, p.command("RECONNECT"), "RECONNECT")
 }
 
 func (p *pool) follows(ctx context.Context, c *console, want Address) error {
@@ -283,7 +283,7 @@ func (p *pool) loadOld(ctx context.Context, done change) (held bool, err error) 
 		return false, err
 	}
 	defer c.close()
-	if err := p.order(ctx, c, Lead, "RELOAD", "RELOAD"); refused(err) {
+	if err := p.order(ctx, c, Switch, "RELOAD", "RELOAD"); refused(err) {
 		return false, err
 	} else if err != nil {
 		// Newer versions complain of a file that was bad before us as well:

@@ -33,7 +33,7 @@ type Place string
 const (
 	Production Place = "production" // the entry as it was before the switch
 	Shadow     Place = "shadow"
-	Elsewhere  Place = "elsewhere" // somebody changed the entry
+	Remote     Place = "elsewhere" // somebody changed the entry
 	Mixed      Place = "mixed"     // not all PgBouncers lead to the same
 	Unknown    Place = "unknown"   // PgBouncer does not answer, or it is a command that leads
 )
@@ -51,7 +51,7 @@ type Side struct {
 type Traffic struct {
 	members []member
 	patient time.Duration // for a Pause without a deadline
-	guard   func(context.Context, Deed) error
+	guard   func(context.Context, Action) error
 }
 
 // member leads some of the clients.
@@ -204,11 +204,11 @@ func (t *Traffic) Side(ctx context.Context) (Side, error) {
 		}
 		return err
 	})
-	return together(slices.Collect(maps.Values(sides))), errors.Join(errs...)
+	return local(slices.Collect(maps.Values(sides))), errors.Join(errs...)
 }
 
-// together is one side of several.
-func together(sides []Side) Side {
+// local is one side of several.
+func local(sides []Side) Side {
 	if len(sides) == 0 {
 		return Side{Leads: Unknown, File: Unknown}
 	}

@@ -48,9 +48,9 @@ func (p Phase) Swapped() bool { return p == Watching || p == Finished }
 var (
 	// ErrNoRun: no run of that name. The caller starts one, or says so.
 	ErrNoRun = errors.New("no such run")
-	// ErrDeposed: another leader raised the epoch or moved the phase. The
+	// ErrFencedOff: another leader raised the epoch or moved the phase. The
 	// caller stops at once and writes nothing more.
-	ErrDeposed = errors.New("another process leads this run now")
+	ErrFencedOff = errors.New("another process leads this run now")
 )
 
 // Run is a run as its row says, with the plan it was started with.
@@ -162,7 +162,7 @@ func findRow(ctx context.Context, db pg.Querier, name, which, column string) (ru
 }
 
 // Advance moves the phase by compare-and-set on phase and epoch, in the
-// caller's transaction. [ErrDeposed] if somebody else moved it; run.Phase
+// caller's transaction. [ErrFencedOff] if somebody else moved it; run.Phase
 // changes only in memory once the caller has committed, by [Run.Entered].
 func Advance(ctx context.Context, tx pg.Querier, run *Run, to Phase) error {
 	tag, err := tx.Exec(ctx, `UPDATE pgumbra.run
@@ -172,7 +172,7 @@ func Advance(ctx context.Context, tx pg.Querier, run *Run, to Phase) error {
 		return fmt.Errorf("enter phase %s: %w", to, err)
 	}
 	if tag.RowsAffected() != 1 {
-		return ErrDeposed
+		return ErrFencedOff
 	}
 	entered := *run
 	entered.Phase = to
@@ -191,7 +191,7 @@ func CheckEpoch(ctx context.Context, tx pg.Querier, run *Run) error {
 		return fmt.Errorf("check the epoch: %w", err)
 	}
 	if epoch != run.Epoch {
-		return ErrDeposed
+		return ErrFencedOff
 	}
 	return nil
 }

@@ -184,7 +184,7 @@ func Unprove(ctx context.Context, tx pgx.Tx, run *Run, n int) error {
 // MirrorProof copies how far the proof of a table came to production's control
 // schema, for status. Does nothing where both sides are one.
 func MirrorProof(ctx context.Context, sides Sides, run *Run, n int) error {
-	if !sides.Apart() {
+	if !sides.Remote() {
 		return nil
 	}
 	var row []byte

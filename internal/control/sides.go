@@ -24,16 +24,16 @@ type Sides struct {
 	Shadow     *pgxpool.Pool
 }
 
-// Together are both sides in one database.
-func Together(pool *pgxpool.Pool) Sides { return Sides{Production: pool, Shadow: pool} }
+// Local are both sides in one database.
+func Local(pool *pgxpool.Pool) Sides { return Sides{Production: pool, Shadow: pool} }
 
-// Apart reports whether the shadow is another database.
-func (s Sides) Apart() bool { return s.Production != s.Shadow }
+// Remote reports whether the shadow is another database.
+func (s Sides) Remote() bool { return s.Production != s.Shadow }
 
 // Close closes both pools.
 func (s Sides) Close() {
 	s.Production.Close()
-	if s.Apart() {
+	if s.Remote() {
 		s.Shadow.Close()
 	}
 }
@@ -90,7 +90,7 @@ func SettleShadow(ctx context.Context, production, shadow pg.Querier, run *Run) 
 	err = production.QueryRow(ctx, `UPDATE pgumbra.run SET shadow = coalesce(shadow, $3) WHERE id = $1 AND epoch = $2 RETURNING shadow`,
 		run.ID, run.Epoch, text).Scan(&known)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return ErrDeposed
+		return ErrFencedOff
 	}
 	if err != nil {
 		return fmt.Errorf("note where the shadow is: %w", err)
@@ -246,7 +246,7 @@ func CheckMirror(ctx context.Context, production, shadow pg.Querier, run *Run) e
 // control schema: status reads them there, and journals are emptied by them. Does
 // nothing where both sides are one.
 func Mirror(ctx context.Context, sides Sides, run *Run) error {
-	if !sides.Apart() {
+	if !sides.Remote() {
 		return nil
 	}
 	rows, err := ReadPositions(ctx, sides.Shadow, run, nil)

@@ -15,12 +15,12 @@ type State string
 
 // The states of a shadow table, in order.
 const (
-	Waiting    State = "waiting"     // not begun
-	CopyingRow State = "copying"     // chunks under way
-	Keying     State = "keying"      // rows complete; key index under way
-	CatchingUp State = "catching_up" // first catch-up, in pieces
-	Indexing   State = "indexing"    // other indexes and constraints under way
-	InStep     State = "following"   // equals production at its position
+	Waiting        State = "waiting"     // not begun
+	CopyingRow     State = "copying"     // chunks under way
+	Keying         State = "keying"      // rows complete; key index under way
+	CatchingUp     State = "catching_up" // first catch-up, in pieces
+	Indexing       State = "indexing"    // other indexes and constraints under way
+	FollowingState State = "following"   // equals production at its position
 )
 
 // Position is a shadow table's row in the control schema.
@@ -38,7 +38,7 @@ type Position struct {
 // comparing the epoch under the same lock order for all: the run's row first
 // (FOR SHARE), then the table's. Each transaction that writes a shadow table
 // begins with it; in a REPEATABLE READ transaction it takes the snapshot.
-// Returns [ErrDeposed] when another leader took over.
+// Returns [ErrFencedOff] when another leader took over.
 func Lock(ctx context.Context, tx pgx.Tx, run *Run, n int) (Position, error) {
 	return lock(ctx, tx, run, n, "UPDATE")
 }

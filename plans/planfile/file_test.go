@@ -158,14 +158,14 @@ func TestEveryScalarKeyCanComeFromTheEnvironment(t *testing.T) {
 }
 
 func TestPgBouncersMayBeAList(t *testing.T) {
-	const elsewhere = minimal + "shadow: {dsn: host=db2}\n"
-	text := elsewhere + "traffic:\n  pgbouncer:\n    - {admin_dsn: host=b1, config: one.ini}\n    - {admin_dsn: host=b2, config: /two.ini}\n"
+	const remote = minimal + "shadow: {dsn: host=db2}\n"
+	text := remote + "traffic:\n  pgbouncer:\n    - {admin_dsn: host=b1, config: one.ini}\n    - {admin_dsn: host=b2, config: /two.ini}\n"
 	f := loaded(t, text, nil)
 	if len(f.Traffic.PgBouncer) != 2 || f.Traffic.PgBouncer[1].Config != "/two.ini" ||
 		f.Traffic.PgBouncer[0].Config != filepath.Join(filepath.Dir(f.Path), "one.ini") {
 		t.Errorf("pgbouncers: %+v", f.Traffic.PgBouncer)
 	}
-	one := loaded(t, elsewhere+"traffic: {pgbouncer: [{database: shop}]}\n", nil)
+	one := loaded(t, remote+"traffic: {pgbouncer: [{database: shop}]}\n", nil)
 	if diff := cmp.Diff([]PgBouncerFile{{Database: "shop"}}, one.Traffic.PgBouncer); diff != "" {
 		t.Error(diff)
 	}

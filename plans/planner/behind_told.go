@@ -60,7 +60,7 @@ func (m *task) tellBehind(b *plans.Behind) {
 
 // whoWaits for the migrations: a pool holds readers, too.
 func (m *task) whoWaits() string {
-	if m.plan.Elsewhere && len(m.file.Traffic.PgBouncer) > 0 {
+	if m.plan.Remote && len(m.file.Traffic.PgBouncer) > 0 {
 		return "clients, readers too, wait in the pool"
 	}
 	return "writers wait and readers do not"

@@ -121,7 +121,7 @@ func widthFindings(p *plans.Plan, s *plans.Source, w widths) []plans.Finding {
 	return nil
 }
 
-// hugeRow: in place such a row is never one value; elsewhere it cannot be sent,
+// hugeRow: in place such a row is never one value; to another database it cannot be sent,
 // and without a key it cannot be recorded.
 func hugeRow(p *plans.Plan, s *plans.Source, w widths) plans.Finding {
 	f := plans.Finding{Level: plans.Info, Code: "huge-rows", Object: s.Name.String(),
@@ -130,7 +130,7 @@ func hugeRow(p *plans.Plan, s *plans.Source, w widths) plans.Finding {
 	switch {
 	case len(s.Key) == 0 && !s.Frozen:
 		why = "without a key a change of it can only be recorded as a whole row"
-	case p.Elsewhere:
+	case p.Remote:
 		why = "COPY cannot send it to another database"
 	default:
 		return f

@@ -36,10 +36,10 @@ func TestRowsOfAGigabyteBlockWhereNothingCanTakeThem(t *testing.T) {
 	keyless := &plans.Source{Record: plans.RecordImage}
 	frozen := &plans.Source{Record: plans.RecordImage, Frozen: true}
 	for name, c := range map[string]struct {
-		elsewhere bool
-		s         *plans.Source
-		whole     int64
-		want      string
+		remote bool
+		s      *plans.Source
+		whole  int64
+		want   string
 	}{
 		"below":             {false, keyed, plans.MostOfARow - 1, "info wide-rows"},
 		"in place":          {false, keyed, plans.MostOfARow, "info huge-rows"},
@@ -49,7 +49,7 @@ func TestRowsOfAGigabyteBlockWhereNothingCanTakeThem(t *testing.T) {
 		"frozen, elsewhere": {true, frozen, plans.MostOfARow, "blocker huge-rows"},
 	} {
 		var got []string
-		for _, f := range widthFindings(&plans.Plan{Elsewhere: c.elsewhere}, c.s, widths{1, plans.WideRow, c.whole}) {
+		for _, f := range widthFindings(&plans.Plan{Remote: c.remote}, c.s, widths{1, plans.WideRow, c.whole}) {
 			got = append(got, string(f.Level)+" "+f.Code)
 		}
 		if strings.Join(got, ", ") != c.want {

@@ -50,7 +50,7 @@ func (m *draft) changedFunctions(ctx context.Context) error {
 			c, _ := d.after.Column(num)
 			for _, oid := range e.Functions {
 				if f := function(m.after, oid); f != nil && m.moving(f.Name.Schema) {
-					m.judgeFunction(f, "the transform of "+d.after.Name.String()+"."+c.Name)
+					m.classifyFunction(f, "the transform of "+d.after.Name.String()+"."+c.Name)
 				}
 			}
 		}
@@ -59,7 +59,7 @@ func (m *draft) changedFunctions(ctx context.Context) error {
 	var user string
 	_, err = pgx.ForEachRow(rows, []any{&oid, &user}, func() error {
 		if f := function(m.after, oid); f != nil && m.moving(f.Name.Schema) {
-			m.judgeFunction(f, user)
+			m.classifyFunction(f, user)
 		}
 		return nil
 	})
@@ -75,7 +75,7 @@ func function(c *catalog.Catalog, oid uint32) *catalog.Function {
 	return nil
 }
 
-func (m *draft) judgeFunction(f *catalog.Function, user string) {
+func (m *draft) classifyFunction(f *catalog.Function, user string) {
 	seen := []uint32{f.OID}
 	for queue := []*catalog.Function{f}; len(queue) > 0; queue = queue[1:] {
 		for _, called := range m.calledBy(queue[0]) {
@@ -117,7 +117,7 @@ func (m *site) estimateAll(ctx context.Context) error {
 		return nil // the sample would run the same expressions
 	}
 	shadow := m.db
-	if m.plan.Elsewhere {
+	if m.plan.Remote {
 		shadow = m.side.db
 	}
 	var err error

@@ -56,7 +56,7 @@ func (m *draft) functionsThere(ctx context.Context) error {
 	for _, u := range used {
 		f := function(m.after, u.OID)
 		if f != nil && m.moving(f.Name.Schema) && (u.Table == 0 || m.volatile(u.Table, u.Column)) {
-			m.judgeText(f, u, members)
+			m.classifyText(f, u, members)
 		}
 	}
 	return nil
@@ -80,9 +80,9 @@ func (m *trial) memberFunctions(ctx context.Context) ([]string, error) {
 	return pgx.CollectRows(rows, pgx.RowTo[string])
 }
 
-// judgeText reads a function's text, not the texts of those that it calls: to
+// classifyText reads a function's text, not the texts of those that it calls: to
 // name one of them is a blocker already.
-func (m *site) judgeText(f *catalog.Function, u usedThere, members []string) {
+func (m *site) classifyText(f *catalog.Function, u usedThere, members []string) {
 	if f.Language == "internal" || f.Language == "c" || f.Body == "" {
 		return // BEGIN ATOMIC has no text: it keeps oids
 	}

@@ -151,7 +151,7 @@ func (m *survey) checkState(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read production's state: %w", err)
 	}
-	if largeObjects > 0 && m.plan.Elsewhere {
+	if largeObjects > 0 && m.plan.Remote {
 		m.blocker("large-objects", m.session.Database, "the database holds large objects, which cannot be carried to another one: no trigger fires for them",
 			"move their content into bytea columns beforehand, or take them away: SELECT lo_unlink(oid) FROM pg_largeobject_metadata;")
 	} else if largeObjects > 0 {

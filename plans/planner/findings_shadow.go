@@ -13,7 +13,7 @@ import (
 // lookAtShadow checks the database that the shadow is built in: its server, what
 // is in it already, and what we may do there.
 func (m *site) lookAtShadow(ctx context.Context) error {
-	if !m.plan.Elsewhere {
+	if !m.plan.Remote {
 		return nil
 	}
 	if err := m.checkShadowServer(ctx); err != nil {

@@ -31,7 +31,7 @@ type role struct {
 // checkRoles compares the roles that the shadow needs, and those that clients
 // come in as, with what its server has.
 func (m *trial) checkRoles(ctx context.Context) error {
-	if !m.plan.Elsewhere {
+	if !m.plan.Remote {
 		return nil
 	}
 	needed, err := m.rolesNeeded(ctx)
@@ -287,7 +287,7 @@ func (m *site) checkStillMay(ctx context.Context, db pg.Querier) error {
 // checkShadowOwners: what the shadow's objects are to belong to must be a role
 // that we can give them to.
 func (m *site) checkShadowOwners(ctx context.Context) error {
-	if !m.plan.Elsewhere || m.side.superuser {
+	if !m.plan.Remote || m.side.superuser {
 		return nil
 	}
 	var owners []string

@@ -22,7 +22,7 @@ var identified = map[string][2]string{
 // new table has another oid than the one that regclass wrote down, and the number
 // goes on naming the old one. Each column is read for [lookAtValues] at the most.
 func (m *survey) objectsInRows(ctx context.Context) error {
-	if m.plan.Elsewhere {
+	if m.plan.Remote {
 		return nil // they are looked at likewise there
 	}
 	return m.eachHeld(ctx, m.objectsInColumn)

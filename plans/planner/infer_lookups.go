@@ -49,7 +49,7 @@ func (m *mapping) watchLookups(d *tableDraft) {
 		d.plan.Watches = append(d.plan.Watches, w)
 		m.info("looked-up", d.after.Name.String(), fmt.Sprintf("its rows are computed from %s, too: a change of %s there is replayed for each row that it concerns, by %s",
 			s.plan.Name, strings.Join(l.Columns, ", "), l.Where), "")
-		m.judgeLookup(d, s, l)
+		m.classifyLookup(d, s, l)
 	}
 }
 
@@ -63,9 +63,9 @@ const (
 	mostAtOnce = 100_000
 )
 
-// judgeLookup: rows of the other table are found by an index of production's, and
+// classifyLookup: rows of the other table are found by an index of production's, and
 // those that a change concerns as well, or there are few.
-func (m *mapping) judgeLookup(d *tableDraft, s *sourceDraft, l syntax.Lookup) {
+func (m *mapping) classifyLookup(d *tableDraft, s *sourceDraft, l syntax.Lookup) {
 	table, other := d.source.production, s.production
 	if !m.indexedBy(other, l.Bare) && d.source.estimated()*s.estimated() > mostCompared {
 		m.opaque("looked-up-unindexed", d.after.Name.String(), m.naming(d.after.Name.Name, other.Name.Name),

@@ -193,7 +193,7 @@ func (m *mapping) columnKept(s *sourceDraft, c catalog.Column) bool {
 // resultTypes lists the columns by which a prepared statement fails once after
 // the swap: "cached plan must not change result type".
 func (m *lineage) resultTypes() {
-	if m.plan.Elsewhere {
+	if m.plan.Remote {
 		return // sessions there are new ones
 	}
 	for _, d := range m.tables {

@@ -94,7 +94,7 @@ func (v *validator) returns(ctx context.Context, t *plans.Table, c *plans.Column
 	}
 	switch {
 	case refused == nil:
-		return v.judgeReturn(ctx, t, c)
+		return v.classifyReturn(ctx, t, c)
 	case pg.State(refused) == "":
 		return refused
 	}
@@ -114,9 +114,9 @@ func shadowText(t *plans.Table) string {
 	return " FROM ONLY " + t.Shadow.Quoted() + " AS " + pg.Ident(t.Final.Name)
 }
 
-// judgeReturn looks into an expression of the plan file as judge does. A value that
+// classifyReturn looks into an expression of the plan file as judge does. A value that
 // is made for new rows alone may be another one each time: it is kept.
-func (v *validator) judgeReturn(ctx context.Context, t *plans.Table, c *plans.Column) error {
+func (v *validator) classifyReturn(ctx context.Context, t *plans.Table, c *plans.Column) error {
 	if c.Origin != plans.FromPlan || constant.MatchString(c.Expression) {
 		return nil
 	}

@@ -107,13 +107,13 @@ func (v *validator) copied(ctx context.Context, t *plans.Table) error {
 			if c.Looks {
 				watched = v.lookedUp(t)
 			}
-			if err := v.judge(ctx, t, v.object(t, t.Columns[i].Shadow), c.Expression, watched...); err != nil {
+			if err := v.classify(ctx, t, v.object(t, t.Columns[i].Shadow), c.Expression, watched...); err != nil {
 				return err
 			}
 		}
 	}
 	if t.Where != "" {
-		if err := v.judge(ctx, t, v.object(t, ""), t.Where, v.filterReads(t)...); err != nil {
+		if err := v.classify(ctx, t, v.object(t, ""), t.Where, v.filterReads(t)...); err != nil {
 			return err
 		}
 	}
@@ -307,9 +307,9 @@ func (v *validator) where(t *plans.Table, column string) string {
 	return ""
 }
 
-// judge looks into an expression as the server understood it: whether it reads
+// classify looks into an expression as the server understood it: whether it reads
 // tables that are not watched for it, or gives another value when it is computed again.
-func (v *validator) judge(ctx context.Context, t *plans.Table, object, expression string, watched ...pg.Name) error {
+func (v *validator) classify(ctx context.Context, t *plans.Table, object, expression string, watched ...pg.Name) error {
 	found, err := v.analyse(ctx, "SELECT ("+expression+")"+fromText(t))
 	if err != nil || found == nil {
 		return err

@@ -20,10 +20,10 @@ import (
 // come back: their text is as pg_dump wrote it.
 func orderColumns(entries []pgdump.Entry, c *catalog.Catalog) (ordered []pgdump.Entry, given []pg.Name) {
 	for _, f := range families(entries, c) {
-		if !slices.ContainsFunc(f, func(h *heir) bool { return h.misplaced() || len(h.links) > 0 }) {
+		if !slices.ContainsFunc(f, func(h *inheritedTable) bool { return h.misplaced() || len(h.links) > 0 }) {
 			continue
 		}
-		if moved, ok := gather(entries, f); ok && schedule(eldestFirst(f)) {
+		if moved, ok := gather(entries, f); ok && schedule(parentsFirst(f)) {
 			entries = moved(f)
 			continue
 		}
@@ -51,16 +51,16 @@ func (m *task) otherOrder(tables []pg.Name) {
 
 // families are the tables that INHERITS ties together, in the dump's order:
 // parents come before their children.
-func families(entries []pgdump.Entry, c *catalog.Catalog) [][]*heir {
-	known := map[uint32]*heir{}
-	root := map[*heir]*heir{}
-	var all []*heir
+func families(entries []pgdump.Entry, c *catalog.Catalog) [][]*inheritedTable {
+	known := map[uint32]*inheritedTable{}
+	root := map[*inheritedTable]*inheritedTable{}
+	var all []*inheritedTable
 	for _, e := range entries {
 		t := c.ByOID(e.OID)
 		if e.Tag != "TABLE" || t == nil || t.Kind != "r" || t.PartitionOf != 0 {
 			continue
 		}
-		h := newHeir(e, t)
+		h := newInheritedTable(e, t)
 		if h == nil {
 			continue
 		}
@@ -74,12 +74,12 @@ func families(entries []pgdump.Entry, c *catalog.Catalog) [][]*heir {
 			}
 			h.parents = append(h.parents, parent)
 		}
-		kin := h.parents
+		parents := h.parents
 		h.detach(t)
 		for _, parent := range h.parents {
 			parent.children = append(parent.children, h)
 		}
-		for _, parent := range kin {
+		for _, parent := range parents {
 			for from, to := root[parent], root[h]; from != to; to = from { // one family from now on
 				for member, r := range root {
 					if r == to {
@@ -89,8 +89,8 @@ func families(entries []pgdump.Entry, c *catalog.Catalog) [][]*heir {
 			}
 		}
 	}
-	var found [][]*heir
-	at := map[*heir]int{}
+	var found [][]*inheritedTable
+	at := map[*inheritedTable]int{}
 	for _, h := range all {
 		i, there := at[root[h]]
 		if !there {
@@ -99,11 +99,11 @@ func families(entries []pgdump.Entry, c *catalog.Catalog) [][]*heir {
 		}
 		found[i] = append(found[i], h)
 	}
-	return slices.DeleteFunc(found, func(f []*heir) bool { return len(f) < 2 })
+	return slices.DeleteFunc(found, func(f []*inheritedTable) bool { return len(f) < 2 })
 }
 
 // before are a parent's columns that it had when h was tied to it.
-func (h *heir) before(child *heir) []string {
+func (h *inheritedTable) before(child *inheritedTable) []string {
 	n := 0
 	for n < len(h.want) && child.own[h.want[n]] != "" {
 		n++
@@ -112,7 +112,7 @@ func (h *heir) before(child *heir) []string {
 }
 
 // tie makes h a child of its parents: its columns and CHECKs are all there.
-func (h *heir) tie(family []*heir) bool {
+func (h *inheritedTable) tie(family []*inheritedTable) bool {
 	for _, p := range h.later {
 		n := len(p.before(h))
 		if !p.advance(family, n) || p.have != n {
@@ -135,7 +135,7 @@ func (h *heir) tie(family []*heir) bool {
 
 // inherited are the columns that its parents have, as INHERITS merges them: the
 // first n of each, as many as there are.
-func (h *heir) inherited(of func(*heir) []string) []string {
+func (h *inheritedTable) inherited(of func(*inheritedTable) []string) []string {
 	var all []string
 	for _, p := range h.parents {
 		for _, c := range of(p) {
@@ -148,8 +148,8 @@ func (h *heir) inherited(of func(*heir) []string) []string {
 }
 
 // written is the order that pg_dump's text gives.
-func (h *heir) written() []string {
-	all := h.inherited((*heir).written)
+func (h *inheritedTable) written() []string {
+	all := h.inherited((*inheritedTable).written)
 	for _, c := range h.want {
 		if _, own := h.own[c]; own && !slices.Contains(all, c) {
 			all = append(all, c)
@@ -158,16 +158,16 @@ func (h *heir) written() []string {
 	return all
 }
 
-func (h *heir) misplaced() bool { return !slices.Equal(h.written(), h.want) }
+func (h *inheritedTable) misplaced() bool { return !slices.Equal(h.written(), h.want) }
 
-func (h *heir) present() []string { return h.want[:h.have] }
+func (h *inheritedTable) present() []string { return h.want[:h.have] }
 
 // schedule makes one table after the other with no more columns than the next
 // one can do with, and adds the others as late as they came. False: no order of
 // statements gives the true one.
-func schedule(family []*heir) bool {
+func schedule(family []*inheritedTable) bool {
 	for _, h := range family {
-		if slices.ContainsFunc(slices.Concat(h.parents, h.later), func(p *heir) bool { return !p.made }) {
+		if slices.ContainsFunc(slices.Concat(h.parents, h.later), func(p *inheritedTable) bool { return !p.made }) {
 			return false
 		}
 		for _, p := range h.parents {
@@ -175,7 +175,7 @@ func schedule(family []*heir) bool {
 				return false
 			}
 		}
-		merged := h.inherited((*heir).present)
+		merged := h.inherited((*inheritedTable).present)
 		if len(merged) > len(h.want) || !slices.Equal(merged, h.want[:len(merged)]) {
 			return false
 		}
@@ -196,10 +196,10 @@ func schedule(family []*heir) bool {
 	return true
 }
 
-// eldestFirst puts a family in the order in which its tables were made, as far
+// parentsFirst puts a family in the order in which its tables were made, as far
 // as it shows: who began with fewer of the forebears' columns is older.
-func eldestFirst(family []*heir) []*heir {
-	began := func(h *heir) (n int) {
+func parentsFirst(family []*inheritedTable) []*inheritedTable {
+	began := func(h *inheritedTable) (n int) {
 		for _, p := range slices.Concat(h.parents, h.later) {
 			first := p.want[:h.leading(p)]
 			if len(h.later) > 0 {
@@ -215,17 +215,17 @@ func eldestFirst(family []*heir) []*heir {
 		}
 		return n
 	}
-	slices.SortStableFunc(family, func(a, b *heir) int { return began(a) - began(b) })
+	slices.SortStableFunc(family, func(a, b *inheritedTable) int { return began(a) - began(b) })
 	return family
 }
 
 // forebears are the tables at the top that h inherits from; itself, if it is one.
-func (h *heir) forebears() []*heir {
+func (h *inheritedTable) forebears() []*inheritedTable {
 	all := slices.Concat(h.parents, h.later)
 	if len(all) == 0 {
-		return []*heir{h}
+		return []*inheritedTable{h}
 	}
-	var top []*heir
+	var top []*inheritedTable
 	for _, p := range all {
 		for _, f := range p.forebears() {
 			if !slices.Contains(top, f) {
@@ -237,11 +237,11 @@ func (h *heir) forebears() []*heir {
 }
 
 // leading is how many of a parent's columns are the first of h's.
-func (h *heir) leading(p *heir) int {
+func (h *inheritedTable) leading(p *inheritedTable) int {
 	n := 0
 	for _, c := range h.want {
 		if n == len(p.want) || p.want[n] != c {
-			if !slices.ContainsFunc(h.parents, func(q *heir) bool { return q != p && slices.Contains(q.want, c) }) {
+			if !slices.ContainsFunc(h.parents, func(q *inheritedTable) bool { return q != p && slices.Contains(q.want, c) }) {
 				break
 			}
 			continue
@@ -252,7 +252,7 @@ func (h *heir) leading(p *heir) int {
 }
 
 // room is how many columns a table may have before its children are made.
-func (h *heir) room() int {
+func (h *inheritedTable) room() int {
 	n := len(h.want)
 	for _, child := range h.children {
 		n = min(n, child.leading(h))
@@ -261,18 +261,18 @@ func (h *heir) room() int {
 }
 
 // defines: the column is not one of the parents'.
-func (h *heir) defines(column string) bool {
+func (h *inheritedTable) defines(column string) bool {
 	_, own := h.own[column]
-	return own && !slices.ContainsFunc(h.parents, func(p *heir) bool { return slices.Contains(p.want, column) })
+	return own && !slices.ContainsFunc(h.parents, func(p *inheritedTable) bool { return slices.Contains(p.want, column) })
 }
 
 // advance adds columns until h has n of its own.
-func (h *heir) advance(family []*heir, n int) bool {
+func (h *inheritedTable) advance(family []*inheritedTable, n int) bool {
 	for h.have < n {
 		column := h.want[h.have]
 		from := h
 		for !from.defines(column) {
-			i := slices.IndexFunc(from.parents, func(p *heir) bool { return slices.Contains(p.want, column) })
+			i := slices.IndexFunc(from.parents, func(p *inheritedTable) bool { return slices.Contains(p.want, column) })
 			if i < 0 {
 				return false
 			}
@@ -287,7 +287,7 @@ func (h *heir) advance(family []*heir, n int) bool {
 
 // add is ALTER TABLE … ADD COLUMN, which reaches all children there are. What a
 // child has to get before it is added first.
-func (h *heir) add(column string, family []*heir) bool {
+func (h *inheritedTable) add(column string, family []*inheritedTable) bool {
 	if h.adding {
 		return false
 	}
@@ -313,8 +313,8 @@ func (h *heir) add(column string, family []*heir) bool {
 }
 
 // descendants are the tables there are that get what h gets, itself first.
-func (h *heir) descendants() []*heir {
-	all := []*heir{h}
+func (h *inheritedTable) descendants() []*inheritedTable {
+	all := []*inheritedTable{h}
 	for i := 0; i < len(all); i++ {
 		for _, c := range all[i].children {
 			if c.made && !slices.Contains(all, c) {
@@ -327,7 +327,7 @@ func (h *heir) descendants() []*heir {
 
 // gather says whether a family's entries can stand where its first one does:
 // none of the others may need what lies between. moved puts them there.
-func gather(entries []pgdump.Entry, family []*heir) (moved func([]*heir) []pgdump.Entry, ok bool) {
+func gather(entries []pgdump.Entry, family []*inheritedTable) (moved func([]*inheritedTable) []pgdump.Entry, ok bool) {
 	member := map[int]bool{}
 	for _, h := range family {
 		member[h.entry.TOC] = true
@@ -342,7 +342,7 @@ func gather(entries []pgdump.Entry, family []*heir) (moved func([]*heir) []pgdum
 			return nil, false
 		}
 	}
-	return func(family []*heir) []pgdump.Entry {
+	return func(family []*inheritedTable) []pgdump.Entry {
 		all := slices.Clone(entries[:first])
 		for _, h := range family {
 			h.entry.SQL += "\n" + strings.Join(h.after, "\n")

@@ -9,32 +9,32 @@ import (
 	"github.com/pgumbra/pgumbra/plans/pgdump"
 )
 
-// heir is one table of an INHERITS family, with its entry's text taken apart.
-type heir struct {
+// inheritedTable is one table of an INHERITS family, with its entry's text taken apart.
+type inheritedTable struct {
 	entry    pgdump.Entry
 	text     pgdump.CreateTable
 	name     string // as the text spells it
-	parents  []*heir
-	children []*heir
+	parents  []*inheritedTable
+	children []*inheritedTable
 	want     []string          // columns in their true order
 	own      map[string]string // definitions that the text has, by column
 	checks   []string
 	tail     string // what follows the columns: INHERITS, options, owner
 	have     int    // how many of want there are
 	made     bool
-	after    []string // statements that follow its entry
-	adding   bool     // a column is being added: asked again, there is no order
-	later    []*heir  // parents that it was tied to later
-	links    []string // how
+	after    []string          // statements that follow its entry
+	adding   bool              // a column is being added: asked again, there is no order
+	later    []*inheritedTable // parents that it was tied to later
+	links    []string          // how
 }
 
-// newHeir takes an entry's text apart; nil if it is not as expected.
-func newHeir(e pgdump.Entry, t *catalog.Table) *heir {
+// newInheritedTable takes an entry's text apart; nil if it is not as expected.
+func newInheritedTable(e pgdump.Entry, t *catalog.Table) *inheritedTable {
 	text, ok := pgdump.ParseTable(e.SQL)
 	if !ok {
 		return nil
 	}
-	h := &heir{entry: e, text: text, name: text.Name, own: map[string]string{}, tail: text.Tail}
+	h := &inheritedTable{entry: e, text: text, name: text.Name, own: map[string]string{}, tail: text.Tail}
 	for _, c := range t.Columns {
 		h.want = append(h.want, c.Name)
 	}
@@ -56,8 +56,8 @@ func newHeir(e pgdump.Entry, t *catalog.Table) *heir {
 // itself until ALTER TABLE … INHERIT tied it to its parents, and its columns
 // come in any order. Its text leaves out NOT NULL where a parent has it,
 // and says DEFAULT NULL where only a parent has a default.
-func (h *heir) detach(t *catalog.Table) {
-	if len(h.parents) == 0 || !h.misplaced() || len(h.inherited(func(p *heir) []string { return p.before(h) })) == 0 {
+func (h *inheritedTable) detach(t *catalog.Table) {
+	if len(h.parents) == 0 || !h.misplaced() || len(h.inherited(func(p *inheritedTable) []string { return p.before(h) })) == 0 {
 		return
 	}
 	h.tail = h.text.WithoutParents()
@@ -77,7 +77,7 @@ func (h *heir) detach(t *catalog.Table) {
 
 // create writes the CREATE TABLE with the columns there are so far. CHECKs of
 // others come with those.
-func (h *heir) create() {
+func (h *inheritedTable) create() {
 	var items []string
 	for _, c := range h.present() {
 		if item, own := h.own[c]; own {

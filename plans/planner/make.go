@@ -51,7 +51,7 @@ type Clients interface {
 // Lead adds what leading the clients takes, and what stands against it. It does
 // nothing where they stay in their database.
 func Lead(ctx context.Context, p *plans.Plan, clients Clients) error {
-	if !p.Elsewhere {
+	if !p.Remote {
 		return nil
 	}
 	found, err := clients.Inspect(ctx)

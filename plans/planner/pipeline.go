@@ -137,7 +137,7 @@ func (m *site) pipeline(ctx context.Context) error {
 		step{"write the mapping", pure(d.writeMapping)},
 		step{"check the transforms", d.validate},
 		step{"look for what depends on production", d.lookForDependencies},
-		step{"look at what the shadow's database lacks", d.judgeApart},
+		step{"look at what the shadow's database lacks", d.classifyRemote},
 		step{"look for rows that others refer to", d.lookForOrphans},
 		step{"look for objects that rows name", d.objectsInRows},
 		step{"try the structure on the shadow", d.tryOnShadow},

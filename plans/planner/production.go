@@ -52,7 +52,7 @@ func (m *survey) lookAtProduction(ctx context.Context) error {
 	if m.session.Encoding == sqlASCII { // such a database holds bytes that need not be UTF-8, and COPY would refuse them
 		m.plan.Session["client_encoding"] = sqlASCII
 	}
-	if m.plan.Elsewhere { // the shadow's database gets them in the swap, and checks may call functions that read them
+	if m.plan.Remote { // the shadow's database gets them in the swap, and checks may call functions that read them
 		maps.Copy(m.plan.Session, m.session.Custom())
 	}
 	for _, s := range m.file.Production.Schemas {
@@ -119,7 +119,7 @@ func (m *site) readVersion(ctx context.Context) error {
 			return m.versionUnreadable(err)
 		}
 	}
-	return m.judgeVersion()
+	return m.classifyVersion()
 }
 
 func (m *survey) versionUnreadable(err error) error {
@@ -156,7 +156,7 @@ func (m *survey) findVersionTable() error {
 	return nil
 }
 
-func (m *site) judgeVersion() error {
+func (m *site) classifyVersion() error {
 	v := &m.version
 	if v.number == nil && m.file.Migrations.From != nil {
 		v.number = m.file.Migrations.From
@@ -194,7 +194,7 @@ func (m *site) chooseTarget() error {
 	case from != nil && *from > to:
 		m.blocker("version-newer", m.version.table.String(), fmt.Sprintf("production is at version %d, beyond %d: there is no way down", *from, to), "raise migrations.version")
 		return errBlocked
-	case from != nil && *from == to && !m.plan.Elsewhere:
+	case from != nil && *from == to && !m.plan.Remote:
 		m.plan.NothingToDo = true
 		return errBlocked
 	}

@@ -152,7 +152,7 @@ func (c *comparison) tellWhole() error {
 		if slices.Equal(ours, theirs) {
 			continue
 		}
-		a, b := firstApart(ours, theirs)
+		a, b := firstRemote(ours, theirs)
 		c.differs(c.table, column.Shadow, fmt.Sprintf("the plan's values for %s of the sample, by the expression %s, are not those that the migrations make: %s by the plan, %s by the migrations, say",
 			human.Plural(len(c.ours), "row"), column.Meaning(), a, b))
 		return nil
@@ -180,7 +180,7 @@ func (c *comparison) valuesOf(rows [][]string, i int) []string {
 	return all
 }
 
-func firstApart(a, b []string) (string, string) {
+func firstRemote(a, b []string) (string, string) {
 	for i := range min(len(a), len(b)) {
 		if a[i] != b[i] {
 			return shown(a[i]), shown(b[i])
@@ -256,7 +256,7 @@ func (p *proof) compareCarried(ctx context.Context, t *plans.Table) error {
 	}
 	a, b := p.sorted(ours), p.sorted(theirs)
 	if !slices.Equal(a, b) {
-		x, y := firstApart(a, b)
+		x, y := firstRemote(a, b)
 		p.differs(t, "", fmt.Sprintf("the migrations fill this table by what production's rows are: %s without any, %s with the sample", x, y))
 	}
 	return nil

@@ -30,8 +30,8 @@ const GuardTitle = "Guard the new tables against statements with an older snapsh
 // only a run knows (its own, snapshots, page ranges) appear in angle brackets.
 func steps(p *plans.Plan) []plans.Step {
 	building, cutover, watching := buildingSteps, cutoverSteps, watchingSteps
-	if p.Elsewhere {
-		building, cutover, watching = buildingApart, cutoverApart, watchingApart
+	if p.Remote {
+		building, cutover, watching = buildingRemote, cutoverRemote, watchingRemote
 	}
 	all := slices.Concat(building(p), copyingSteps(p), followingSteps(p), cutover(p), watching(p))
 	return slices.DeleteFunc(all, func(s plans.Step) bool { return len(s.SQL) == 0 })
@@ -118,7 +118,7 @@ func cutoverSteps(p *plans.Plan) []plans.Step {
 func behindStep(p *plans.Plan, mode, held string) plans.Step {
 	s := plans.Step{Phase: "cutover", Title: "Swap the names and run the migrations that are not understood, for real", Lock: mode,
 		Waits: held + "; readers go on with the old tables until the commit"}
-	if p.Elsewhere {
+	if p.Remote {
 		s.Title, s.Waits = "In the same transaction, run the migrations that are not understood, for real", held
 	}
 	if p.Behind == nil {
@@ -150,7 +150,7 @@ func swapLock(p *plans.Plan, mode string) string {
 }
 
 func watchingSteps(p *plans.Plan) []plans.Step {
-	guards := dropGateSQL(p)
+	guards := dropWriteBlockSQL(p)
 	for _, n := range p.ShadowRelations() {
 		guards = append(guards, "DROP TRIGGER pgumbra_guard ON "+p.Final(n).Quoted())
 	}

@@ -22,7 +22,7 @@ func closeStep(p *plans.Plan) plans.Step {
 	all = append(all, "CREATE OR REPLACE FUNCTION pgumbra.gate_"+runID+"() … -- refuses")
 	when := fmt.Sprintf(" WHEN (current_setting('%s', true) IS NULL OR NOT pgumbra.ours_%s())", pg.SessionSetting, runID)
 	for _, n := range p.ShadowRelations() {
-		all = append(all, farTrigger("!pgumbra_gate", n, when, "gate")...)
+		all = append(all, remoteTrigger("!pgumbra_gate", n, when, "gate")...)
 	}
 	return plans.Step{Phase: "building", Title: "Keep everybody else off the shadow: its schemas are ours until the swap, and its tables refuse all writes but pgumbra's",
 		Lock: noLock, Waits: shadowOnly, SQL: all}
@@ -37,8 +37,8 @@ func openSQL(p *plans.Plan) []string {
 	return append(all, "CREATE OR REPLACE FUNCTION pgumbra.gate_"+runID+"() … -- lets everything pass")
 }
 
-// dropGateSQL is what is left to do after it.
-func dropGateSQL(p *plans.Plan) []string {
+// dropWriteBlockSQL is what is left to do after it.
+func dropWriteBlockSQL(p *plans.Plan) []string {
 	var all []string
 	for _, n := range p.ShadowRelations() {
 		all = append(all, "DROP TRIGGER "+pg.Ident("!pgumbra_gate")+" ON "+p.Final(n).Quoted())

@@ -66,7 +66,7 @@ func intoShadow(p *plans.Plan, t *plans.Table, from string) string {
 		columns = " (" + pg.Idents(names) + ")"
 	}
 	query := fmt.Sprintf("SELECT %s\nFROM %s", strings.Join(expressions, "\n     , "), from)
-	if p.Elsewhere {
+	if p.Remote {
 		return fmt.Sprintf("COPY (%s) TO STDOUT -- in production, each value as the shadow column's type\nCOPY %s%s FROM STDIN -- on the shadow", query, t.Shadow.Quoted(), columns)
 	}
 	return fmt.Sprintf("INSERT INTO %s%s%s\n%s", t.Shadow.Quoted(), columns, overriding, query)

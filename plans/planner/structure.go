@@ -25,7 +25,7 @@ func (m *draft) readStructure(ctx context.Context) error {
 	}
 	dump, given := orderColumns(dump, m.after)
 	m.otherOrder(given)
-	m.judgeExtensions()
+	m.classifyExtensions()
 	if m.plan.Entries, err = m.extensions(ctx); err != nil {
 		return err
 	}
@@ -46,13 +46,13 @@ func (m *draft) readStructure(ctx context.Context) error {
 	if err := m.publicEntries(ctx); err != nil {
 		return err
 	}
-	return m.elsewhereEntries(ctx)
+	return m.remoteEntries(ctx)
 }
 
 // quoting: a newer server has words that an older one takes for names
 // (system_user since 16), so there every name is written in quotes.
 func (m *site) quoting() []string {
-	if m.plan.Elsewhere && m.side.server/10000 > m.session.Server/10000 {
+	if m.plan.Remote && m.side.server/10000 > m.session.Server/10000 {
 		return []string{"--quote-all-identifiers"}
 	}
 	return []string{}
@@ -64,8 +64,8 @@ func dumpPattern(name string) string {
 	return `"` + strings.ReplaceAll(name, `"`, `""`) + `"`
 }
 
-// judgeExtensions says what the migrations do with extensions.
-func (m *draft) judgeExtensions() {
+// classifyExtensions says what the migrations do with extensions.
+func (m *draft) classifyExtensions() {
 	for _, e := range m.after.Extensions {
 		if !installed(m.production, e.Name) {
 			m.warning("extension-new", e.Name, "the migrations install this extension; it is installed in production when the shadow is built",
@@ -77,7 +77,7 @@ func (m *draft) judgeExtensions() {
 		switch {
 		case at >= 0 && m.after.Extensions[at].Schema != e.Schema:
 			m.blocker("extension-moved", e.Name, "the migrations move this extension to another schema", "move it in production beforehand")
-		case at < 0 && !m.plan.Elsewhere:
+		case at < 0 && !m.plan.Remote:
 			m.warning("extension-dropped", e.Name, "the migrations drop this extension; the upgrade leaves it installed", "after finish: DROP EXTENSION "+pg.Ident(e.Name)+";")
 		}
 	}
@@ -91,7 +91,7 @@ func installed(c *catalog.Catalog, extension string) bool {
 // those that the migrations install, and in another database all of them. A run
 // that is given up drops them again.
 func (m *trial) extensions(ctx context.Context) ([]plans.Entry, error) {
-	if m.plan.Elsewhere {
+	if m.plan.Remote {
 		return m.allExtensions(ctx)
 	}
 	entries := []plans.Entry{}

@@ -39,12 +39,12 @@ func (m *site) chooseSwaps() error {
 			m.opaque("schema-dropped", s.Production, m.naming(s.Production, "schema"), "the migrations drop or rename this schema", "leave it out of production.schemas, or drop it by hand after the upgrade")
 			return errBlocked
 		}
-		if !m.plan.Elsewhere && (before.HasMembers || after.HasMembers) {
+		if !m.plan.Remote && (before.HasMembers || after.HasMembers) {
 			m.plan.Schemas[i].Swap = plans.Move
 		}
 	}
-	if m.plan.Elsewhere {
-		m.chooseSwapsElsewhere()
+	if m.plan.Remote {
+		m.chooseSwapsRemote()
 	}
 	return nil
 }
@@ -53,7 +53,7 @@ func (m *site) chooseSwaps() error {
 // production's own serve the shadow too, and the swap moves them, so that
 // prepared statements and currval() go on.
 func (m *draft) findShared(ctx context.Context) error {
-	if m.plan.Elsewhere {
+	if m.plan.Remote {
 		return nil // what is in another database cannot be shared
 	}
 	inside, err := m.movingObjects(ctx)

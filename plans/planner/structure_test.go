@@ -90,7 +90,7 @@ func TestStructureEqualsMigrationsInPlace(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			changes := strings.ReplaceAll(zooChanges, `ALTER TABLE shop."Big Table" ALTER COLUMN id TYPE bigint;`, "")
-			s, twin := newShop(t, prepare+zoo, changes), newShop(t, prepare+zoo, changes)
+			s, target := newShop(t, prepare+zoo, changes), newShop(t, prepare+zoo, changes)
 			p := s.plan(t)
 			for _, f := range p.Findings {
 				if f.Level == plans.Blocker {
@@ -98,8 +98,8 @@ func TestStructureEqualsMigrationsInPlace(t *testing.T) {
 				}
 			}
 			s.swapByHand(t, p)
-			twin.exec(t, "SET search_path = shop;"+changes)
-			if diff := cmp.Diff(twin.dump(t), s.dump(t)); diff != "" {
+			target.exec(t, "SET search_path = shop;"+changes)
+			if diff := cmp.Diff(target.dump(t), s.dump(t)); diff != "" {
 				t.Errorf("in place (-) against pgumbra (+):\n%s", diff)
 			}
 		})
@@ -160,14 +160,14 @@ func (s *shop) exchange(t *testing.T, conn *pgx.Conn, p *plans.Plan, run func(st
 			continue
 		}
 		run("CREATE SCHEMA " + pg.Ident(schema.Old))
-		for _, way := range [][2]string{{schema.Production, schema.Old}, {schema.Shadow, schema.Production}} {
-			all, err := catalog.Movables(t.Context(), conn, way[0])
+		for _, method := range [][2]string{{schema.Production, schema.Old}, {schema.Shadow, schema.Production}} {
+			all, err := catalog.Movables(t.Context(), conn, method[0])
 			if err != nil {
 				t.Fatal(err)
 			}
 			for _, o := range all {
 				if !p.IsShared(o) {
-					run(o.SetSchema(way[1]))
+					run(o.SetSchema(method[1]))
 				}
 			}
 		}

@@ -17,7 +17,7 @@ import (
 // does the version. golang-migrate's table, if there is one, is copied like any
 // other; only where its schema does not move must its row be written.
 func (m *survey) readVersionAsIs(ctx context.Context) error {
-	if !m.plan.Elsewhere {
+	if !m.plan.Remote {
 		m.blocker("no-migrations", m.file.Name, "without migrations only a move to another database makes sense",
 			"name the folder by migrations.path, or another database by shadow.dsn")
 		return errBlocked

@@ -300,14 +300,14 @@ func whoActs(v view) fact {
 // always is what clients notice of any cutover.
 func always(p *plans.Plan) []string {
 	readers := "Readers do not wait."
-	if slices.ContainsFunc(p.Schemas, func(s plans.Schema) bool { return s.Swap == plans.Move }) && !p.Elsewhere {
+	if slices.ContainsFunc(p.Schemas, func(s plans.Schema) bool { return s.Swap == plans.Move }) && !p.Remote {
 		readers = "Readers wait as well: objects are moved one by one, behind ACCESS EXCLUSIVE locks."
 	}
 	all := []string{
 		fmt.Sprintf("Writers wait %s in an attempt at the cutover, then go on by themselves. %s", stall(p), readers),
 		"REPEATABLE READ and SERIALIZABLE transactions that span the cutover fail with 40001 and have to be repeated.",
 	}
-	if p.Elsewhere {
+	if p.Remote {
 		all = append(all, "Sessions that do not come by way of the pool stay with the old server, which refuses their writes.")
 	}
 	return all

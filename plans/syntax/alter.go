@@ -51,12 +51,12 @@ func (s *step) using(t *table, r *pgq.RangeVar, name string, using *pgq.Node) (*
 		}
 	}
 	v := s.evaluated(scope, c, using)
-	if v.blamed == nil && !v.volatile && isPlainCast(v, t.columns[c.Num]) {
+	if v.tainted == nil && !v.volatile && isPlainCast(v, t.columns[c.Num]) {
 		v.origin = Lineage
 	} else {
 		v.origin = Using
 	}
-	if v = s.labelled(v, typ); v.blamed == nil {
+	if v = s.labelled(v, typ); v.tainted == nil {
 		v.typ = typ
 	}
 	return c, v

@@ -9,35 +9,35 @@ import (
 	pgq "github.com/pganalyze/pg_query_go/v6"
 )
 
-// blame is a statement whose effect cannot be followed. It becomes a notice
+// taint is a statement whose effect cannot be followed. It becomes a notice
 // for each part of the final structure that its effect reaches.
-type blame struct {
+type taint struct {
 	code, where, text string
 	others            bool // see [reason]
 }
 
-func (in *inference) newBlame(where, text string) int {
-	return in.blameAs(blame{code: CodeBackfill, where: where, text: text})
+func (in *inference) newTaint(where, text string) int {
+	return in.taintAs(taint{code: CodeBackfill, where: where, text: text})
 }
 
-func (in *inference) blameAs(b blame) int {
-	if i := slices.Index(in.blames, b); i >= 0 {
+func (in *inference) taintAs(b taint) int {
+	if i := slices.Index(in.taints, b); i >= 0 {
 		return i
 	}
-	in.blames = append(in.blames, b)
-	return len(in.blames) - 1
+	in.taints = append(in.taints, b)
+	return len(in.taints) - 1
 }
 
-// blameFor turns a reason into blames: those that it comes from, else a new one.
-func (in *inference) blameFor(r *reason, where, what string) []int {
-	if r.blamed != nil {
-		return r.blamed
+// taintFor turns a reason into blames: those that it comes from, else a new one.
+func (in *inference) taintFor(r *reason, where, what string) []int {
+	if r.tainted != nil {
+		return r.tainted
 	}
-	return []int{in.blameAs(blame{code: CodeBackfill, where: where, text: what + " cannot be followed: " + r.text, others: r.others})}
+	return []int{in.taintAs(taint{code: CodeBackfill, where: where, text: what + " cannot be followed: " + r.text, others: r.others})}
 }
 
-// blameAlways reports a statement whose targets are not known.
-func (in *inference) blameAlways(f Fact, text string) {
+// taintAlways reports a statement whose targets are not known.
+func (in *inference) taintAlways(f Fact, text string) {
 	in.notices = append(in.notices, Notice{Level: blocker, Code: CodeBackfill, Object: oneLine(shorten(f.SQL)), Where: where(f), Opaque: true,
 		Message: text, Fix: "move its data changes to plain UPDATE, DELETE or INSERT … SELECT statements over one table, or write what they do in the plan file under tables"})
 }
@@ -49,36 +49,36 @@ func shorten(s string) string {
 	return s
 }
 
-// blameStatement blames everything that the step's statement writes.
-func (s *step) blameStatement(r *reason) {
+// taintStatement blames everything that the step's statement writes.
+func (s *step) taintStatement(r *reason) {
 	var c code
 	c.tree(s.node)
 	s.followCalls(&c, map[uint32]bool{})
-	s.blameCode(c, r)
+	s.taintCode(c, r)
 }
 
-// blameCode blames everything that code writes.
-func (s *step) blameCode(c code, r *reason) {
-	blamed := s.blameFor(r, where(s.fact), verb(s.node))
+// taintCode blames everything that code writes.
+func (s *step) taintCode(c code, r *reason) {
+	tainted := s.taintFor(r, where(s.fact), verb(s.node))
 	reads := r.live || c.unknown || c.dynamic || s.readsProduction(c) || s.decides(c) != nil
 	found := false
 	for _, w := range c.writes {
-		found = s.blameWrite(w, blamed, reads) || found
+		found = s.taintWrite(w, tainted, reads) || found
 	}
 	if c.dynamic {
-		found = s.blameDynamic(c, blamed) || found
+		found = s.taintDynamic(c, tainted) || found
 	}
 	if !found {
-		s.blameAlways(s.fact, s.blames[blamed[0]].text)
+		s.taintAlways(s.fact, s.taints[tainted[0]].text)
 	}
 }
 
-// blameWrite blames what one statement writes. False: it is not known which
+// taintWrite blames what one statement writes. False: it is not known which
 // table that is.
-func (s *step) blameWrite(w write, blamed []int, reads bool) bool {
+func (s *step) taintWrite(w write, tainted []int, reads bool) bool {
 	tables := s.resolve(w.table)
 	for _, t := range tables {
-		s.blameTable(t, w, blamed, reads)
+		s.taintTable(t, w, tainted, reads)
 	}
 	return len(tables) > 0 || s.absent(w.table)
 }
@@ -92,7 +92,7 @@ func (s *step) absent(r *pgq.RangeVar) bool {
 	return s.fact.Marked && !before && !after && slices.Contains(s.fact.names.Tables, name)
 }
 
-func (s *step) blameTable(t *table, w write, blamed []int, reads bool) {
+func (s *step) taintTable(t *table, w write, tainted []int, reads bool) {
 	if t.memberOf != 0 && t.source == 0 && !t.emptied {
 		if root := s.tables[t.memberOf]; root != nil {
 			t = root
@@ -102,31 +102,31 @@ func (s *step) blameTable(t *table, w write, blamed []int, reads bool) {
 	case t.source == 0 && !reads: // made of what the migrations hold
 		t.carried = true
 	case t.source == 0 || w.kind != update || w.columns == nil:
-		t.blamed = join(t.blamed, blamed)
+		t.tainted = join(t.tainted, tainted)
 	default:
-		s.blameColumns(t, w.columns, blamed)
+		s.taintColumns(t, w.columns, tainted)
 	}
 }
 
-func (s *step) blameColumns(t *table, names []string, blamed []int) {
+func (s *step) taintColumns(t *table, names []string, tainted []int) {
 	for _, name := range names {
 		if c := t.last.column(name); c != nil {
-			t.columns[c.Num] = blameValue(c.Type, blamed)
+			t.columns[c.Num] = taintValue(c.Type, tainted)
 		} else {
-			t.blamed = join(t.blamed, blamed)
+			t.tainted = join(t.tainted, tainted)
 		}
 	}
 }
 
-// blameDynamic blames tables that code written at run time may change: those
+// taintDynamic blames tables that code written at run time may change: those
 // it was seen to lock for writing, else all that its text names.
-func (s *step) blameDynamic(c code, blamed []int) bool {
+func (s *step) taintDynamic(c code, tainted []int) bool {
 	found := false
 	words := wordSet(c.text)
 	for _, t := range s.tables {
 		locked := slices.Contains(s.after.Written, t.oid) && !slices.Contains(s.before.Written, t.oid)
 		if locked || t.last != nil && words[strings.ToLower(t.last.Name)] && s.exists(t) {
-			s.blameTable(t, write{kind: opaque}, blamed, true)
+			s.taintTable(t, write{kind: opaque}, tainted, true)
 			found = true
 		}
 	}

@@ -80,7 +80,7 @@ func (s *scope) refuse(name string, args int, candidates []function) *reason {
 	case !own && volatileNames[name]:
 		return &reason{text: name + "() gives another value in each run", volatile: true}
 	case !own && sessionNames[name], !own && name == "age" && args == 1:
-		return because("%s() depends on when and in which session it is called", name)
+		return unsupported("%s() depends on when and in which session it is called", name)
 	}
 	for _, f := range candidates {
 		switch {
@@ -113,7 +113,7 @@ func (s *scope) rename(c *pgq.FuncCall, candidates []function) *reason {
 		case !anyOwn(candidates): // an extension's beside the system's (citext): left to the search_path
 			return nil
 		default:
-			return because("which function %s means cannot be told: there are some in %s and %s", f.Name, f.Schema, other.Schema)
+			return unsupported("which function %s means cannot be told: there are some in %s and %s", f.Name, f.Schema, other.Schema)
 		}
 	}
 	if f.Schema == "pg_catalog" {
@@ -131,7 +131,7 @@ func (s *scope) rename(c *pgq.FuncCall, candidates []function) *reason {
 	}
 	sql, ok := s.in.o.Function(f.OID)
 	if !ok {
-		return because("it calls %s.%s, which is not there while the shadow is built", f.Schema, f.Name)
+		return unsupported("it calls %s.%s, which is not there while the shadow is built", f.Schema, f.Name)
 	}
 	tree, r := s.in.parse("SELECT " + sql + "()")
 	if r != nil {
@@ -161,15 +161,15 @@ func (in *inference) readBody(f function, depth int) *reason {
 	case r != nil:
 		return r
 	case depth > 20:
-		return because("%s calls too deeply", name)
+		return unsupported("%s calls too deeply", name)
 	case c.unknown:
-		return because("the body of %s cannot be read", name)
+		return unsupported("the body of %s cannot be read", name)
 	case c.changesData():
-		return because("%s changes data", name)
+		return unsupported("%s changes data", name)
 	case len(c.reads) > 0:
 		return ofOthers("%s reads tables", name)
 	case c.values:
-		return because("%s depends on the clock or the session", name)
+		return unsupported("%s depends on the clock or the session", name)
 	}
 	for _, call := range c.calls {
 		called := last(parts(call.GetFuncname()))
@@ -177,7 +177,7 @@ func (in *inference) readBody(f function, depth int) *reason {
 			return &reason{text: name + " calls " + called + "(), which gives another value in each run", volatile: true}
 		}
 		if sessionNames[called] || nowNames[called] {
-			return because("%s calls %s(), which depends on the clock or the session", name, called)
+			return unsupported("%s calls %s(), which depends on the clock or the session", name, called)
 		}
 		for _, inner := range in.functions {
 			if inner.Name == called && inner.own() {

@@ -13,10 +13,10 @@ func (s *step) targets(r *pgq.RangeVar) ([]*table, *reason) {
 	oid, ok := s.before.Tables[tableName(r)]
 	rel := s.before.relation(oid)
 	if !ok || rel == nil {
-		return nil, because("which table it writes is not known")
+		return nil, unsupported("which table it writes is not known")
 	}
 	if rel.Kind == "v" {
-		return nil, because("it writes through a view")
+		return nil, unsupported("it writes through a view")
 	}
 	if rel.Kind == "p" && !r.GetInh() {
 		return nil, nil // ONLY the root: no row
@@ -28,13 +28,13 @@ func (s *step) targets(r *pgq.RangeVar) ([]*table, *reason) {
 		case rel.Rules && t.source == 0 && (t.memberOf == 0 || t.emptied):
 			return nil, &reason{text: "the table has rules, which rewrite it", live: true}
 		case t.source == 0 && t.memberOf != 0 && !t.emptied:
-			return nil, because("it writes one partition of production only")
+			return nil, unsupported("it writes one partition of production only")
 		case t.source == 0:
 			if !rel.Empty && rel.Kind != "p" && s.readsLive(family) {
-				return nil, because("what the migrations insert is changed by what production holds")
+				return nil, unsupported("what the migrations insert is changed by what production holds")
 			}
 		case rel.Rules:
-			return nil, because("the table has rules, which rewrite it")
+			return nil, unsupported("the table has rules, which rewrite it")
 		default:
 			out = append(out, t)
 		}
@@ -96,7 +96,7 @@ func assignmentsOf(list []*pgq.Node) ([]set, *reason) {
 	for _, n := range list {
 		t := n.GetResTarget()
 		if len(t.GetIndirection()) > 0 {
-			return nil, because("it writes a part of column %s", t.GetName())
+			return nil, unsupported("it writes a part of column %s", t.GetName())
 		}
 		value := t.GetVal()
 		if m := value.GetMultiAssignRef(); m != nil {
@@ -145,7 +145,7 @@ func (s *step) updateTable(t *table, u *pgq.UpdateStmt, assignments []set, queri
 	for _, a := range assignments {
 		c := scope.rel.column(a.column)
 		if c == nil {
-			return because("%s is not a column of %s", a.column, scope.rel.Name)
+			return unsupported("%s is not a column of %s", a.column, scope.rel.Name)
 		}
 		v, r := s.assigned(scope, t, c, a.value, when)
 		if r != nil {
@@ -169,14 +169,14 @@ func (s *step) assigned(scope *scope, t *table, c *column, e *pgq.Node, when con
 		return t.columns[c.Num], nil // only DEFAULT is allowed, which is what it is
 	}
 	v := s.labelled(s.evaluated(scope, c, e), c.Type)
-	if v.blamed != nil || when.node == nil {
+	if v.tainted != nil || when.node == nil {
 		return v, nil
 	}
 	old := t.columns[c.Num]
 	if v.volatile || old == nil || old.volatile {
-		return nil, because("it gives some rows values of %s that are new in each run", c.Name)
+		return nil, unsupported("it gives some rows values of %s that are new in each run", c.Name)
 	}
-	if old.blamed != nil {
+	if old.tainted != nil {
 		return old, nil
 	}
 	then, r := s.embed(v)
@@ -221,7 +221,7 @@ func (s *step) evaluated(scope *scope, c *column, e *pgq.Node) *value {
 	case r.volatile:
 		return &value{origin: Backfill, typ: c.Type, volatile: true, made: e, where: where(s.fact)}
 	}
-	return blameValue(c.Type, s.blameFor(r, where(s.fact), verb(s.node)))
+	return taintValue(c.Type, s.taintFor(r, where(s.fact), verb(s.node)))
 }
 
 // columnDefault is what a row gets that is inserted without the column.
@@ -247,9 +247,9 @@ func (s *step) cascadeUpdate(rel *relation, columns []int16) {
 			if child == nil || ref.OnUpdate == "a" || ref.OnUpdate == "r" || !contains(columns, num) || child.source == 0 {
 				continue
 			}
-			blamed := []int{s.newBlame(where(s.fact), "UPDATE of "+rel.Name+" is carried on to this column by a foreign key (ON UPDATE)")}
+			tainted := []int{s.newTaint(where(s.fact), "UPDATE of "+rel.Name+" is carried on to this column by a foreign key (ON UPDATE)")}
 			if c := child.columns[ref.Columns[i]]; c != nil {
-				child.columns[ref.Columns[i]] = blameValue(c.typ, blamed)
+				child.columns[ref.Columns[i]] = taintValue(c.typ, tainted)
 			}
 		}
 	}
@@ -320,9 +320,9 @@ func (s *step) cascadeDelete(rel *relation, done map[uint32]bool) {
 		if child == nil || ref.OnDelete == "a" || ref.OnDelete == "r" || child.source == 0 {
 			continue
 		}
-		blamed := []int{s.newBlame(where(s.fact), "DELETE from "+rel.Name+" changes rows of this table by a foreign key (ON DELETE)")}
+		tainted := []int{s.newTaint(where(s.fact), "DELETE from "+rel.Name+" changes rows of this table by a foreign key (ON DELETE)")}
 		if ref.OnDelete == "c" {
-			child.blamed = join(child.blamed, blamed)
+			child.tainted = join(child.tainted, tainted)
 			if !done[child.oid] {
 				s.cascadeDelete(child.last, done)
 			}
@@ -330,7 +330,7 @@ func (s *step) cascadeDelete(rel *relation, done map[uint32]bool) {
 		}
 		for _, num := range ref.Columns {
 			if c := child.columns[num]; c != nil {
-				child.columns[num] = blameValue(c.typ, blamed)
+				child.columns[num] = taintValue(c.typ, tainted)
 			}
 		}
 	}
@@ -342,7 +342,7 @@ func (in *inference) clear(t *table) {
 		m.emptied = m.emptied || m.memberOf == t.oid
 	}
 	t.emptied = t.emptied || t.live()
-	t.source, t.where, t.functions, t.under, t.blamed, t.carried = 0, nil, nil, "", nil, false
+	t.source, t.where, t.functions, t.under, t.tainted, t.carried = 0, nil, nil, "", nil, false
 	t.columns = map[int16]*value{}
 }
 
@@ -352,7 +352,7 @@ func (s *step) truncate(n *pgq.TruncateStmt) {
 	for _, r := range n.GetRelations() {
 		tables := s.resolve(r.GetRangeVar())
 		if len(tables) == 0 {
-			s.blameAlways(s.fact, "which table TRUNCATE empties is not known")
+			s.taintAlways(s.fact, "which table TRUNCATE empties is not known")
 		}
 		for _, t := range tables {
 			s.truncateTable(t, n.GetBehavior() == pgq.DropBehavior_DROP_CASCADE, done)
@@ -366,7 +366,7 @@ func (s *step) truncateTable(t *table, cascade bool, done map[uint32]bool) {
 	}
 	done[t.oid] = true
 	if root := s.tables[t.memberOf]; root != nil && t.source == 0 && !t.emptied {
-		root.blamed = join(root.blamed, []int{s.newBlame(where(s.fact), "TRUNCATE empties one partition only")})
+		root.tainted = join(root.tainted, []int{s.newTaint(where(s.fact), "TRUNCATE empties one partition only")})
 		return
 	}
 	s.clear(t)

@@ -140,18 +140,18 @@ func (a *action) plpgsql(tree string) {
 // nothing, so what it did there it does in production too.
 func (s *step) decides(c code) *reason {
 	if c.unknown {
-		return because("it runs code that cannot be read")
+		return unsupported("it runs code that cannot be read")
 	}
 	for _, r := range c.rows {
 		if s.isLive(r, nil) {
-			return because("it reads rows of %s", nameOf(r))
+			return unsupported("it reads rows of %s", nameOf(r))
 		}
 	}
 	if len(c.live) > 0 {
-		return because("it reads %s, which tells of production's rows, not of its structure", c.live[0])
+		return unsupported("it reads %s, which tells of production's rows, not of its structure", c.live[0])
 	}
 	if c.database {
-		return because("it decides by the database's name")
+		return unsupported("it decides by the database's name")
 	}
 	for _, call := range c.calls {
 		if r := s.decidesBy(call); r != nil && !setsConstant(call) {
@@ -159,7 +159,7 @@ func (s *step) decides(c code) *reason {
 		}
 	}
 	if c.executes && c.reading && s.mayRead() {
-		return because("it executes statements put together at run time, which read rows")
+		return unsupported("it executes statements put together at run time, which read rows")
 	}
 	return nil
 }
@@ -183,13 +183,13 @@ func (s *step) decidesBy(call *pgq.FuncCall) *reason {
 		if s.ownSequence(call) {
 			return nil
 		}
-		return because("it calls %s(), and where production's sequence stands is not known here", name)
+		return unsupported("it calls %s(), and where production's sequence stands is not known here", name)
 	case !own && liveFunctions.MatchString(name):
-		return because("it calls %s(), which tells of production's rows or session", name)
+		return unsupported("it calls %s(), which tells of production's rows or session", name)
 	}
 	for _, f := range candidates {
 		if f.Extension && (f.Volatile || f.Stable) && !harmlessFunctions.MatchString(name) {
-			return because("it calls %s() of an extension, which may read or change anything", name)
+			return unsupported("it calls %s() of an extension, which may read or change anything", name)
 		}
 	}
 	return nil
@@ -203,7 +203,7 @@ func (s *step) mayRead() bool {
 	}
 	return slices.ContainsFunc(s.after.Read, func(oid uint32) bool {
 		t := s.tables[oid]
-		return t == nil || t.live() || t.blamed != nil
+		return t == nil || t.live() || t.tainted != nil
 	})
 }
 

@@ -34,7 +34,7 @@ func (s stop) Error() string { return s.reason.text }
 // expr is an expression over the source's row.
 func (s *scope) expr(n *pgq.Node) (*pgq.Node, *reason) {
 	if s.depth > 50 {
-		return nil, because("it is nested too deeply")
+		return nil, unsupported("it is nested too deeply")
 	}
 	if s.depth == 0 {
 		if r := s.ordersPassing(n); r != nil {
@@ -65,7 +65,7 @@ func (s *scope) replace(n *pgq.Node) (*pgq.Node, error) {
 	case *pgq.Node_SubLink:
 		out, r = s.subLink(x.SubLink)
 	case *pgq.Node_ParamRef, *pgq.Node_CurrentOfExpr, *pgq.Node_GroupingFunc, *pgq.Node_MultiAssignRef, *pgq.Node_SetToDefault:
-		r = because("it is no expression over one row")
+		r = unsupported("it is no expression over one row")
 	}
 	if r != nil {
 		return nil, stop{r}
@@ -76,7 +76,7 @@ func (s *scope) replace(n *pgq.Node) (*pgq.Node, error) {
 func (s *scope) columnRef(c *pgq.ColumnRef) (*pgq.Node, *reason) {
 	fields := parts(c.GetFields())
 	if s.rel == nil {
-		return nil, because("it refers to %s", strings.Join(fields, "."))
+		return nil, unsupported("it refers to %s", strings.Join(fields, "."))
 	}
 	name := last(fields)
 	star := c.GetFields()[len(c.GetFields())-1].GetAStar() != nil
@@ -86,11 +86,11 @@ func (s *scope) columnRef(c *pgq.ColumnRef) (*pgq.Node, *reason) {
 		}
 	}
 	if star || !s.names(fields[:len(fields)-1]) {
-		return nil, because("it refers to a whole row (%s)", strings.Join(fields, "."))
+		return nil, unsupported("it refers to a whole row (%s)", strings.Join(fields, "."))
 	}
 	col := s.rel.column(name)
 	if col == nil {
-		return nil, because("%s is not a column of %s", name, s.rel.Name)
+		return nil, unsupported("%s is not a column of %s", name, s.rel.Name)
 	}
 	node, r := s.column(col)
 	if r != nil || s.level == nil {
@@ -116,11 +116,11 @@ func (s *scope) column(c *column) (*pgq.Node, *reason) {
 	v := s.tab.columns[c.Num]
 	switch {
 	case v == nil:
-		return nil, because("what %s holds is not known", c.Name)
-	case v.blamed != nil:
-		return nil, &reason{text: "it reads " + c.Name + ", which cannot be inferred itself", blamed: v.blamed}
+		return nil, unsupported("what %s holds is not known", c.Name)
+	case v.tainted != nil:
+		return nil, &reason{text: "it reads " + c.Name + ", which cannot be inferred itself", tainted: v.tainted}
 	case v.volatile:
-		return nil, because("it reads %s, whose values are new in each run", c.Name)
+		return nil, unsupported("it reads %s, whose values are new in each run", c.Name)
 	case v.generated:
 		node, r := s.generated(c)
 		if r != nil {
@@ -209,7 +209,7 @@ func (in *inference) typeName(t typeRef) (*pgq.TypeName, *reason) {
 	case t.User && in.o.Type != nil:
 		name, ok := in.o.Type(t.base())
 		if !ok {
-			return nil, because("type %s is not there while the shadow is built", t.Name)
+			return nil, unsupported("type %s is not there while the shadow is built", t.Name)
 		}
 		text = name + modifier.FindString(t.Name)
 		if t.Elem != 0 {
@@ -229,7 +229,7 @@ func (in *inference) parseTypeName(text string) (*pgq.TypeName, *reason) {
 	}
 	t := target(tree).GetTypeCast().GetTypeName()
 	if t == nil {
-		return nil, because("%s is no type", text)
+		return nil, unsupported("%s is no type", text)
 	}
 	in.typeNames[text] = t
 	return t, nil
@@ -252,7 +252,7 @@ func truthLiteral(n *pgq.Node, t *pgq.TypeName) *pgq.Node {
 // typeCast puts the right type's name into the user's own cast.
 func (s *scope) typeCast(c *pgq.TypeCast) (*pgq.Node, *reason) {
 	if movingTime(c) {
-		return nil, because("%q is another time in each run", c.GetArg().GetAConst().GetSval().GetSval())
+		return nil, unsupported("%q is another time in each run", c.GetArg().GetAConst().GetSval().GetSval())
 	}
 	arg, r := s.expr(c.GetArg())
 	if r != nil {
@@ -287,7 +287,7 @@ func (s *scope) typeMeant(t *pgq.TypeName) (typeRef, bool) {
 
 func (s *scope) castType(t *pgq.TypeName) (*pgq.TypeName, *reason) {
 	if t.GetPctType() {
-		return nil, because("a type is taken from a column with %%TYPE")
+		return nil, unsupported("a type is taken from a column with %%TYPE")
 	}
 	ref, ok := s.typeMeant(t)
 	if !ok {
@@ -338,7 +338,7 @@ func (s *scope) sqlValue(f *pgq.SQLValueFunction) (*pgq.Node, *reason) {
 	}
 	name, ok := types[f.GetOp()]
 	if !ok {
-		return nil, because("it depends on the session's user or schema")
+		return nil, unsupported("it depends on the session's user or schema")
 	}
 	now, r := s.now()
 	if r != nil || f.GetOp() == pgq.SQLValueFunctionOp_SVFOP_CURRENT_TIMESTAMP {

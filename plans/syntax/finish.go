@@ -44,7 +44,7 @@ func (in *inference) gather(root *catalog.Table, t *table) {
 		if m.PartitionOf != root.OID || member == nil || member.memberOf == root.OID {
 			continue
 		}
-		t.blamed = join(t.blamed, member.blamed)
+		t.tainted = join(t.tainted, member.tainted)
 		t.warned = join(t.warned, member.warned)
 		t.carried = t.carried || member.carried
 		if member.source != 0 {
@@ -61,7 +61,7 @@ func (in *inference) gather(root *catalog.Table, t *table) {
 			}
 		}
 	default:
-		t.blamed = join(t.blamed, []int{in.newBlame("", "its partitions hold rows of several origins")})
+		t.tainted = join(t.tainted, []int{in.newTaint("", "its partitions hold rows of several origins")})
 	}
 }
 
@@ -105,7 +105,7 @@ func (in *inference) partitions() {
 
 // report makes notices of what reached the table.
 func (in *inference) report(final *catalog.Table, t *table) {
-	for _, i := range t.blamed {
+	for _, i := range t.tainted {
 		in.note(blocker, i, final, t, nil)
 	}
 	for _, i := range t.warned {
@@ -114,7 +114,7 @@ func (in *inference) report(final *catalog.Table, t *table) {
 }
 
 func (in *inference) note(level string, i int, final *catalog.Table, t *table, c *catalog.Column) {
-	b := in.blames[i]
+	b := in.taints[i]
 	n := Notice{Level: level, Code: b.code, Object: final.Name.String(), Where: b.where, Message: b.text, Table: final.OID, Opaque: true}
 	if c != nil {
 		n.Object += "." + c.Name
@@ -129,7 +129,7 @@ func (in *inference) note(level string, i int, final *catalog.Table, t *table, c
 
 // wayOut is what to write in the plan file, under the name that it knows the
 // table by: production's, unless another table was made of its rows.
-func (in *inference) wayOut(final *catalog.Table, t *table, c *catalog.Column, b blame) string {
+func (in *inference) wayOut(final *catalog.Table, t *table, c *catalog.Column, b taint) string {
 	source := in.before.ByOID(t.source)
 	if source == nil {
 		return fmt.Sprintf("write its rows in the plan file: tables: {%s: {from: SELECT …, key: {<table of production>: {<its column>: <column of %s>}}}}", final.Name, final.Name.Name)
@@ -153,7 +153,7 @@ func (in *inference) feedOf(final *catalog.Table, t *table) TableFeed {
 	if condition := and(t.where); condition != nil {
 		text, r := in.render(condition)
 		if r != nil {
-			in.note(blocker, in.newBlame("", "which rows it keeps: "+r.text), final, t, nil)
+			in.note(blocker, in.newTaint("", "which rows it keeps: "+r.text), final, t, nil)
 		}
 		feed.Where, feed.Settings, feed.Looks = text, t.under.settings(), aliasForm.MatchString(text)
 	}
@@ -161,11 +161,11 @@ func (in *inference) feedOf(final *catalog.Table, t *table) TableFeed {
 	sort.Slice(columns, func(i, j int) bool { return columns[i].Num < columns[j].Num })
 	for i := range columns {
 		c := &columns[i]
-		e, blamed := in.exprOf(c, t.columns[c.Num])
-		if blamed == nil {
+		e, tainted := in.exprOf(c, t.columns[c.Num])
+		if tainted == nil {
 			feed.Columns[c.Num] = e
 		}
-		for _, b := range blamed {
+		for _, b := range tainted {
 			in.note(blocker, b, final, t, c)
 		}
 	}
@@ -175,7 +175,7 @@ func (in *inference) feedOf(final *catalog.Table, t *table) TableFeed {
 	}
 	var r *reason
 	if feed.Lookups, r = in.lookupsOf(texts...); r != nil {
-		in.note(blocker, in.newBlame("", r.text), final, t, nil)
+		in.note(blocker, in.newTaint("", r.text), final, t, nil)
 	}
 	return feed
 }
@@ -186,18 +186,18 @@ func (in *inference) exprOf(c *catalog.Column, v *value) (Expr, []int) {
 	case c.Generated != "":
 		return Expr{Origin: Default, Generated: true}, nil
 	case v == nil:
-		return Expr{}, []int{in.newBlame("", "what existing rows hold in this column cannot be told")}
-	case v.blamed != nil:
-		return Expr{}, v.blamed
+		return Expr{}, []int{in.newTaint("", "what existing rows hold in this column cannot be told")}
+	case v.tainted != nil:
+		return Expr{}, v.tainted
 	case v.volatile:
 		if !in.makesAgain(c, v) {
-			return Expr{}, []int{in.newBlame(v.where, "its values are new in each run (random, sequence), and the column has no default in the end that makes such")}
+			return Expr{}, []int{in.newTaint(v.where, "its values are new in each run (random, sequence), and the column has no default in the end that makes such")}
 		}
 		return Expr{Origin: v.origin, Volatile: true}, nil
 	}
 	text, r := in.render(v.node)
 	if r != nil {
-		return Expr{}, in.blameFor(r, "", "the value")
+		return Expr{}, in.taintFor(r, "", "the value")
 	}
 	return Expr{SQL: text, Origin: v.origin, Functions: v.functions, Settings: v.under.settings(), Looks: aliasForm.MatchString(text)}, nil
 }

@@ -28,7 +28,7 @@ func Infer(before, after *catalog.Catalog, facts []Fact, marks []Mark, o Options
 		in.fact(f, marks)
 	}
 	if end := find(marks, 0, "end"); end != nil {
-		in.absorb(end, absorption{where: "the migrations"})
+		in.merge(end, absorption{where: "the migrations"})
 	}
 	result := in.finish()
 	result.Err = in.err
@@ -48,7 +48,7 @@ type inference struct {
 	typeNames     map[string]*pgq.TypeName
 	lookups       map[string]*lookup // by the name of the table in expressions
 	aliases       int                // how many such names there are
-	blames        []blame
+	taints        []taint
 	questions     []Orphans
 	notices       []Notice
 	using         []string // where code stands that may change types with USING, unseen
@@ -62,10 +62,12 @@ type reason struct {
 	rows     bool  // it concerns which rows there are, not one column
 	others   bool  // it depends on other rows, so no expression over one can say it
 	live     bool  // rows that the migrations made up are concerned too
-	blamed   []int // it comes from these earlier blames
+	tainted  []int // it comes from these earlier blames
 }
 
-func because(format string, args ...any) *reason { return &reason{text: fmt.Sprintf(format, args...)} }
+func unsupported(format string, args ...any) *reason {
+	return &reason{text: fmt.Sprintf(format, args...)}
+}
 
 // ofOthers is because, where other rows than the one that is written count.
 func ofOthers(format string, args ...any) *reason {
@@ -85,7 +87,7 @@ func (in *inference) failed(err error) *reason {
 	if refused := new(refusal); !errors.As(err, &refused) && in.err == nil {
 		in.err = fmt.Errorf("infer transforms: %w", err)
 	}
-	return because("the parser cannot read it (%s)", err.Error())
+	return unsupported("the parser cannot read it (%s)", err.Error())
 }
 
 func find(marks []Mark, fact int, phase string) *seen {
@@ -168,19 +170,19 @@ func (in *inference) fact(f Fact, marks []Mark) {
 	if before == nil || after == nil {
 		before, after = &seen{}, &seen{}
 	}
-	in.absorb(before, absorption{where: where(f)})
+	in.merge(before, absorption{where: where(f)})
 	tree, r := in.parse(f.SQL)
 	if r != nil || len(tree.GetStmts()) == 0 {
-		in.blameAlways(f, "the parser cannot read this statement")
+		in.taintAlways(f, "the parser cannot read this statement")
 		return
 	}
 	s := &step{inference: in, fact: f, node: tree.GetStmts()[0].GetStmt(), before: before, after: after}
 	if before.Settings["standard_conforming_strings"] == "off" && strings.Contains(f.SQL, `\`) {
-		s.blameStatement(because("a backslash in its texts means something else while standard_conforming_strings is off"))
+		s.taintStatement(unsupported("a backslash in its texts means something else while standard_conforming_strings is off"))
 	} else {
 		s.run()
 	}
-	in.absorb(after, absorption{where: where(f), hints: hints(s.node), marked: f.Kind == alter, own: f.Kind == opaque && f.Marked})
+	in.merge(after, absorption{where: where(f), hints: hints(s.node), marked: f.Kind == alter, own: f.Kind == opaque && f.Marked})
 }
 
 func (in *inference) mayRetype(f Fact, text string) {
@@ -225,6 +227,6 @@ func (s *step) run() {
 		s.opaque()
 	}
 	if r != nil {
-		s.blameStatement(r)
+		s.taintStatement(r)
 	}
 }

@@ -13,13 +13,13 @@ func (s *step) insert(n *pgq.InsertStmt) *reason {
 	oid, ok := s.before.Tables[tableName(n.GetRelation())]
 	t, rel := s.tables[oid], s.before.relation(oid)
 	if !ok || t == nil || rel == nil {
-		return because("which table it writes is not known")
+		return unsupported("which table it writes is not known")
 	}
 	if s.selectsNothing(n.GetSelectStmt().GetSelectStmt()) {
 		return nil
 	}
 	if t.live() {
-		return because("it inserts rows into a table of production, beside those that are there")
+		return unsupported("it inserts rows into a table of production, beside those that are there")
 	}
 	if !s.readsLive([]*table{t}) {
 		t.carried = true
@@ -30,11 +30,11 @@ func (s *step) insert(n *pgq.InsertStmt) *reason {
 	case r != nil:
 		return r
 	case n.GetOnConflictClause() != nil:
-		return because("it has an ON CONFLICT clause")
+		return unsupported("it has an ON CONFLICT clause")
 	case t.carried:
-		return because("the table holds rows that the migrations inserted before")
+		return unsupported("the table holds rows that the migrations inserted before")
 	case rel.Rules:
-		return because("the table has rules, which rewrite it")
+		return unsupported("the table has rules, which rewrite it")
 	}
 	source, values, r := s.selected(n.GetSelectStmt().GetSelectStmt(), queries)
 	if r != nil {
@@ -45,7 +45,7 @@ func (s *step) insert(n *pgq.InsertStmt) *reason {
 		return r
 	}
 	if len(values) > len(columns) {
-		return because("it selects more columns than it inserts")
+		return unsupported("it selects more columns than it inserts")
 	}
 	byNum := map[int16]*value{}
 	for i, v := range values {
@@ -64,7 +64,7 @@ func (s *step) carries(rel *relation) *reason {
 	c.tree(s.node)
 	switch {
 	case len(c.writes) > 1:
-		return because("it writes several tables (WITH)")
+		return unsupported("it writes several tables (WITH)")
 	case rel.Rules:
 		return &reason{text: "the table has rules, which rewrite it", live: true}
 	}
@@ -83,9 +83,9 @@ func (s *step) carries(rel *relation) *reason {
 	}
 	s.followCalls(&c, map[uint32]bool{})
 	if c.dynamic || s.readsProduction(c) {
-		s.blameCode(c, because("it calls or fires code that reads or writes tables of production"))
+		s.taintCode(c, unsupported("it calls or fires code that reads or writes tables of production"))
 	} else if r := s.decides(c); r != nil {
-		s.blameCode(c, r)
+		s.taintCode(c, r)
 	}
 	return nil
 }
@@ -115,7 +115,7 @@ func insertColumns(rel *relation, list []*pgq.Node) ([]column, *reason) {
 	for _, n := range list {
 		c := rel.column(n.GetResTarget().GetName())
 		if c == nil || len(n.GetResTarget().GetIndirection()) > 0 {
-			return nil, because("it writes a part of column %s", n.GetResTarget().GetName())
+			return nil, unsupported("it writes a part of column %s", n.GetResTarget().GetName())
 		}
 		out = append(out, *c)
 	}
@@ -188,7 +188,7 @@ func (s *step) neverFilled(from *pgq.Node) bool {
 	}
 	rel := s.before.relation(s.before.Tables[tableName(v)])
 	t := s.tables[s.before.Tables[tableName(v)]]
-	return rel != nil && t != nil && rel.Empty && t.source == 0 && t.blamed == nil && (t.memberOf == 0 || t.emptied) &&
+	return rel != nil && t != nil && rel.Empty && t.source == 0 && t.tainted == nil && (t.memberOf == 0 || t.emptied) &&
 		len(s.family(s.before, rel.OID, v.GetInh())) == 1
 }
 
@@ -201,19 +201,19 @@ func (s *step) rowOf(leaf *pgq.Node, queries []query) (*scope, *reason) {
 	t := s.tables[s.before.Tables[tableName(from)]]
 	switch {
 	case t == nil || s.before.relation(t.oid) == nil:
-		return nil, because("it reads something else than a table")
+		return nil, unsupported("it reads something else than a table")
 	case len(from.GetAlias().GetColnames()) > 0:
-		return nil, because("it renames the table's columns")
+		return nil, unsupported("it renames the table's columns")
 	case !from.GetInh() && s.before.relation(t.oid).Kind == "p":
-		return nil, because("it reads ONLY the root of a partition tree")
+		return nil, unsupported("it reads ONLY the root of a partition tree")
 	case t.source == 0:
-		return nil, because("it reads one partition, or rows that the migrations inserted")
+		return nil, unsupported("it reads one partition, or rows that the migrations inserted")
 	case t.carried:
-		return nil, because("it reads a table that holds both production's rows and others")
+		return nil, unsupported("it reads a table that holds both production's rows and others")
 	case from.GetInh() && s.before.relation(t.oid).Kind == "r" && len(s.family(s.before, t.oid, true)) > 1:
-		return nil, because("it reads a table and those that inherit from it")
-	case t.blamed != nil:
-		return nil, &reason{text: "it reads rows that cannot be inferred themselves", blamed: t.blamed}
+		return nil, unsupported("it reads a table and those that inherit from it")
+	case t.tainted != nil:
+		return nil, &reason{text: "it reads rows that cannot be inferred themselves", tainted: t.tainted}
 	}
 	scope := s.scope(t, from)
 	scope.queries = queries
@@ -252,19 +252,19 @@ func (s *step) selectedBy(scope *scope, others joins, q *pgq.SelectStmt) (source
 func plainSelect(q *pgq.SelectStmt) *reason {
 	switch {
 	case q == nil:
-		return because("it is no plain SELECT")
+		return unsupported("it is no plain SELECT")
 	case q.GetOp() != pgq.SetOperation_SETOP_NONE:
-		return because("it is a UNION of several")
+		return unsupported("it is a UNION of several")
 	case q.GetDistinctClause() != nil:
-		return because("it has DISTINCT")
+		return unsupported("it has DISTINCT")
 	case q.GetGroupClause() != nil || q.GetHavingClause() != nil:
-		return because("it has GROUP BY")
+		return unsupported("it has GROUP BY")
 	case q.GetWindowClause() != nil:
-		return because("it has window functions")
+		return unsupported("it has window functions")
 	case q.GetLimitCount() != nil || q.GetLimitOffset() != nil:
-		return because("it has LIMIT")
+		return unsupported("it has LIMIT")
 	case len(q.GetFromClause()) == 0:
-		return because("it reads no table")
+		return unsupported("it reads no table")
 	}
 	return nil
 }
@@ -304,7 +304,7 @@ func (s *step) selectedValues(scope *scope, list []*pgq.Node) ([]*value, *reason
 		case r.rows:
 			return nil, r
 		default:
-			out = append(out, blameValue(typeRef{}, s.blameFor(r, where(s.fact), verb(s.node))))
+			out = append(out, taintValue(typeRef{}, s.taintFor(r, where(s.fact), verb(s.node))))
 		}
 	}
 	return out, nil
@@ -321,12 +321,12 @@ func isStar(scope *scope, e *pgq.Node) bool {
 // copied is a column's value as another column takes it over.
 func (s *step) copied(scope *scope, c *column) *value {
 	v := scope.tab.columns[c.Num]
-	if v == nil || v.blamed != nil || v.volatile {
+	if v == nil || v.tainted != nil || v.volatile {
 		r := &reason{text: "it reads " + c.Name + ", whose values are new in each run"}
-		if v != nil && v.blamed != nil {
-			r.blamed = v.blamed
+		if v != nil && v.tainted != nil {
+			r.tainted = v.tainted
 		}
-		return blameValue(c.Type, s.blameFor(r, where(s.fact), verb(s.node)))
+		return taintValue(c.Type, s.taintFor(r, where(s.fact), verb(s.node)))
 	}
 	inner := *scope
 	inner.functions, inner.unders = nil, nil
@@ -336,7 +336,7 @@ func (s *step) copied(scope *scope, c *column) *value {
 		u, r = inner.computed(node)
 	}
 	if r != nil {
-		return blameValue(c.Type, s.blameFor(r, where(s.fact), verb(s.node)))
+		return taintValue(c.Type, s.taintFor(r, where(s.fact), verb(s.node)))
 	}
 	if v.generated {
 		return &value{node: node, origin: Backfill, cast: true, functions: inner.functions, under: u}
@@ -365,12 +365,12 @@ func (in *inference) assign(v *value, typ typeRef, now under) *value {
 	if v.typ.Name != "" && !sameType(v.typ, typ) && v.node != nil {
 		u, r := v.under.with(now)
 		if r != nil {
-			return blameValue(typ, in.blameFor(r, "", "the value"))
+			return taintValue(typ, in.taintFor(r, "", "the value"))
 		}
 		v.under = u
 		node, r := in.embed(v)
 		if r != nil {
-			return blameValue(typ, in.blameFor(r, "", "the value"))
+			return taintValue(typ, in.taintFor(r, "", "the value"))
 		}
 		v.node, v.cast = node, true
 	}
@@ -383,7 +383,7 @@ func (s *step) create(q *pgq.SelectStmt, into *pgq.IntoClause) *reason {
 	oid, ok := s.after.Tables[tableName(into.GetRel())]
 	rel := s.after.relation(oid)
 	if !ok || rel == nil {
-		return because("which table it makes is not known")
+		return unsupported("which table it makes is not known")
 	}
 	if s.before.Tables[tableName(into.GetRel())] == oid {
 		return nil // IF NOT EXISTS: it was there
@@ -399,7 +399,7 @@ func (s *step) create(q *pgq.SelectStmt, into *pgq.IntoClause) *reason {
 		return r
 	}
 	if len(values) != len(rel.Columns) {
-		return because("its columns cannot be told apart")
+		return unsupported("its columns cannot be told apart")
 	}
 	byNum := map[int16]*value{}
 	for i, v := range values {

@@ -76,7 +76,7 @@ func (in *inference) render(n *pgq.Node) (string, *reason) {
 		return "", r
 	}
 	if !sameTree(target(again), n) {
-		return "", because("it cannot be written as one expression (%s)", text)
+		return "", unsupported("it cannot be written as one expression (%s)", text)
 	}
 	return strings.TrimPrefix(text, "SELECT "), nil
 }

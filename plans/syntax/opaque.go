@@ -10,10 +10,10 @@ import (
 // long as they change no rows of production, and nothing by them, all is well.
 func (s *step) opaque() {
 	var c code
-	why := because("what it does to rows cannot be inferred")
+	why := unsupported("what it does to rows cannot be inferred")
 	switch n := s.node.GetNode().(type) {
 	case *pgq.Node_ExecuteStmt:
-		s.blameAlways(s.fact, "EXECUTE of a prepared statement is not followed")
+		s.taintAlways(s.fact, "EXECUTE of a prepared statement is not followed")
 		return
 	case *pgq.Node_ExplainStmt:
 		if !analyzes(n.ExplainStmt) {
@@ -29,7 +29,7 @@ func (s *step) opaque() {
 	case *pgq.Node_CallStmt:
 		c.calls = append(c.calls, n.CallStmt.GetFunccall())
 		if len(s.functionsOf(n.CallStmt.GetFunccall())) == 0 {
-			s.blameAlways(s.fact, "the body of the procedure that CALL runs is not known")
+			s.taintAlways(s.fact, "the body of the procedure that CALL runs is not known")
 			return
 		}
 	default:
@@ -41,7 +41,7 @@ func (s *step) opaque() {
 		s.decided(verb(s.node) + " cannot be followed: " + r.text)
 	}
 	if c.changesData() {
-		s.blameCode(c, why)
+		s.taintCode(c, why)
 	}
 }
 

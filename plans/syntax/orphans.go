@@ -48,7 +48,7 @@ func (s *step) orphans(t *table, rel *relation, which condition) {
 func (s *step) texts(t *table, columns []int16) (out []string, ok bool) {
 	for _, num := range columns {
 		v := t.columns[num]
-		if v == nil || v.blamed != nil || v.volatile || v.generated {
+		if v == nil || v.tainted != nil || v.volatile || v.generated {
 			return nil, false
 		}
 		node, r := s.embed(v)

@@ -55,7 +55,7 @@ func (in *inference) label(n *pgq.Node, t typeRef) (*pgq.Node, *reason) {
 		return nil, nil
 	})
 	if err != nil {
-		return nil, because("%s", err.Error())
+		return nil, unsupported("%s", err.Error())
 	}
 	return out, nil
 }
@@ -76,7 +76,7 @@ func (s *scope) ordersPassing(n *pgq.Node) (r *reason) {
 		}
 		for _, o := range operands {
 			if t := s.passingIn(o); t != "" && r == nil {
-				r = because("type %s is not there while the shadow is built, and its values are more than compared and copied", t)
+				r = unsupported("type %s is not there while the shadow is built, and its values are more than compared and copied", t)
 			}
 		}
 		return r == nil

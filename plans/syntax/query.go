@@ -162,8 +162,8 @@ func (s *scope) itemOf(v *pgq.RangeVar) (*item, *reason) {
 		return nil, ofOthers("%s is partitioned", name)
 	case v.GetInh() && len(s.in.family(s.mark, rel.OID, true)) > 1:
 		return nil, ofOthers("it reads a part of %s, or %[1]s with those that inherit from it", name)
-	case t.blamed != nil:
-		return nil, &reason{text: "it reads rows of " + name + " that cannot be inferred themselves", others: true, blamed: t.blamed}
+	case t.tainted != nil:
+		return nil, &reason{text: "it reads rows of " + name + " that cannot be inferred themselves", others: true, tainted: t.tainted}
 	case t.source == 0 || t.carried:
 		return nil, ofOthers("%s holds rows that the migrations inserted", name)
 	case len(s.in.before.ByOID(t.source).Parents) > 0 || slices.ContainsFunc(s.in.before.Tables, func(c *catalog.Table) bool { return c.PartitionOf == 0 && slices.Contains(c.Parents, t.source) }):
@@ -412,7 +412,7 @@ func (s *scope) itemColumn(it *item, name string) (*pgq.Node, *reason) {
 		return nil, ofOthers("%s is no column of %s", name, it.name)
 	}
 	if s.in.passing(c.Type) {
-		return nil, because("type %s is not there while the shadow is built", c.Type.Name)
+		return nil, unsupported("type %s is not there while the shadow is built", c.Type.Name)
 	}
 	row := &scope{in: s.in, mark: s.mark, rel: it.rel, tab: it.looked.table, depth: s.depth}
 	node, r := row.column(c)
@@ -523,7 +523,7 @@ func (s *scope) selecting(l *level, value *pgq.Node) (*pgq.Node, *reason) {
 		return nil, nil
 	})
 	if err != nil {
-		return nil, because("%s", err.Error())
+		return nil, unsupported("%s", err.Error())
 	}
 	return out, nil
 }

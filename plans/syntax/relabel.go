@@ -41,17 +41,17 @@ func (in *inference) altered(t typeRef) *reason {
 	if at != "" {
 		at = " (" + at + ")"
 	}
-	return because("the migrations alter the values of type %s%s, and a text means the label of its moment", t.Name, at)
+	return unsupported("the migrations alter the values of type %s%s, and a text means the label of its moment", t.Name, at)
 }
 
 // labelled is a value in a column: one that is computed, of a type whose labels
 // are renamed, is not followed.
 func (s *step) labelled(v *value, typ typeRef) *value {
-	if v.blamed != nil || v.volatile || v.generated || !v.cast || isNullNode(v.node) {
+	if v.tainted != nil || v.volatile || v.generated || !v.cast || isNullNode(v.node) {
 		return v
 	}
 	if r := s.altered(typ); r != nil {
-		return blameValue(typ, s.blameFor(r, where(s.fact), verb(s.node)))
+		return taintValue(typ, s.taintFor(r, where(s.fact), verb(s.node)))
 	}
 	return v
 }

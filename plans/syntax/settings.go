@@ -46,7 +46,7 @@ func (u under) with(other under) (under, *reason) {
 	case u == "":
 		return other, nil
 	}
-	return u, because("it needs two settings of the session at once: %s changed in between", changedSetting(u.settings(), other.settings()))
+	return u, unsupported("it needs two settings of the session at once: %s changed in between", changedSetting(u.settings(), other.settings()))
 }
 
 func changedSetting(a, b map[string]string) string {

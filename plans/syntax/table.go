@@ -23,7 +23,7 @@ type table struct {
 	under     under            // of where
 	carried   bool             // holds rows that the migrations made up
 	emptied   bool             // production's rows were taken away
-	blamed    []int            // which rows there are cannot be told
+	tainted   []int            // which rows there are cannot be told
 	warned    []int
 }
 
@@ -43,10 +43,10 @@ type value struct {
 	where     string    // volatile: file and line
 	functions []uint32
 	under     under
-	blamed    []int
+	tainted   []int
 }
 
-func blameValue(typ typeRef, blamed []int) *value { return &value{typ: typ, blamed: blamed} }
+func taintValue(typ typeRef, tainted []int) *value { return &value{typ: typ, tainted: tainted} }
 
 func nullValue(typ typeRef, origin Origin) *value {
 	return &value{node: nullNode(), origin: origin, typ: typ, cast: true}
@@ -92,9 +92,9 @@ type absorption struct {
 	own    bool                      // right after code: what it changed is seen here
 }
 
-// absorb takes over what a mark shows: new tables, new columns with the value
+// merge takes over what a mark shows: new tables, new columns with the value
 // that existing rows got, changed types.
-func (in *inference) absorb(s *seen, a absorption) {
+func (in *inference) merge(s *seen, a absorption) {
 	for i := range s.Relations {
 		r := &s.Relations[i]
 		if r.Kind != "r" && r.Kind != "p" {
@@ -107,14 +107,14 @@ func (in *inference) absorb(s *seen, a absorption) {
 		}
 		if t.source != 0 {
 			for _, c := range r.Columns {
-				in.absorbColumn(s, t, c, a)
+				in.mergeColumn(s, t, c, a)
 			}
 		}
 		t.last = r
 	}
 }
 
-func (in *inference) absorbColumn(s *seen, t *table, c column, a absorption) {
+func (in *inference) mergeColumn(s *seen, t *table, c column, a absorption) {
 	v := t.columns[c.Num]
 	switch {
 	case v == nil:
@@ -134,11 +134,11 @@ func (in *inference) fixed(s *seen, t *table, c *column) *value {
 	scope := &scope{in: in, mark: s, rel: t.last, tab: t}
 	node, r := scope.generated(c)
 	if r != nil {
-		return blameValue(c.Type, in.blameFor(r, "", "a generated column became a plain one"))
+		return taintValue(c.Type, in.taintFor(r, "", "a generated column became a plain one"))
 	}
 	u, r := scope.computed(node)
 	if r != nil {
-		return blameValue(c.Type, in.blameFor(r, "", "a generated column became a plain one"))
+		return taintValue(c.Type, in.taintFor(r, "", "a generated column became a plain one"))
 	}
 	return &value{node: node, origin: Backfill, typ: c.Type, cast: true, functions: scope.functions, under: u}
 }
@@ -147,26 +147,26 @@ func (in *inference) fixed(s *seen, t *table, c *column) *value {
 // before it must be made explicit.
 func (in *inference) retype(s *seen, v *value, typ typeRef, a absorption) {
 	u, r := v.under.with(underOf(s))
-	if r != nil && !v.generated && !v.volatile && v.blamed == nil {
-		*v = *blameValue(typ, in.blameFor(r, a.where, "ALTER COLUMN TYPE"))
+	if r != nil && !v.generated && !v.volatile && v.tainted == nil {
+		*v = *taintValue(typ, in.taintFor(r, a.where, "ALTER COLUMN TYPE"))
 		return
 	}
 	v.under = u
 	switch {
-	case v.generated || v.volatile || v.blamed != nil:
+	case v.generated || v.volatile || v.tainted != nil:
 	case !a.marked && in.retyper(a) != "":
-		*v = *blameValue(typ, []int{in.newBlame(in.retyper(a), "its type is changed by code that is not followed, perhaps with USING")})
+		*v = *taintValue(typ, []int{in.newTaint(in.retyper(a), "its type is changed by code that is not followed, perhaps with USING")})
 	case v.cast:
 		node, r := in.castTo(v.node, v.typ)
 		if r != nil {
-			*v = *blameValue(typ, in.blameFor(r, a.where, "ALTER COLUMN TYPE"))
+			*v = *taintValue(typ, in.taintFor(r, a.where, "ALTER COLUMN TYPE"))
 			return
 		}
 		v.node = node
 	default:
 		node, r := in.embed(v)
 		if r != nil {
-			*v = *blameValue(typ, in.blameFor(r, a.where, "ALTER COLUMN TYPE"))
+			*v = *taintValue(typ, in.taintFor(r, a.where, "ALTER COLUMN TYPE"))
 			return
 		}
 		v.node, v.cast = node, true
@@ -194,7 +194,7 @@ var usingWords = regexp.MustCompile(`(?is)\btype\b.*\busing\b`)
 func (in *inference) added(s *seen, c column, a absorption) *value {
 	hint := a.hints[c.Name]
 	if r := in.altered(c.Type); r != nil && (c.Missing != nil || c.Default != "" || c.DomainDefault != "") {
-		return blameValue(c.Type, in.blameFor(r, a.where, "the default"))
+		return taintValue(c.Type, in.taintFor(r, a.where, "the default"))
 	}
 	switch {
 	case c.Generated != "":
@@ -214,7 +214,7 @@ func (in *inference) added(s *seen, c column, a absorption) *value {
 	case c.Default == "" && c.DomainDefault == "":
 		return nullValue(c.Type, Default)
 	}
-	return blameValue(c.Type, []int{in.newBlame(a.where,
+	return taintValue(c.Type, []int{in.newTaint(a.where,
 		"the column was added by code that is not followed: whether its default was given to existing rows cannot be told")})
 }
 
@@ -222,7 +222,7 @@ func (in *inference) added(s *seen, c column, a absorption) *value {
 func (in *inference) defaultValue(s *seen, text string, c column, where string) *value {
 	tree, r := in.parse("SELECT " + text)
 	if r != nil {
-		return blameValue(c.Type, in.blameFor(r, where, "default"))
+		return taintValue(c.Type, in.taintFor(r, where, "default"))
 	}
 	return in.made(s, target(tree), c, where)
 }
@@ -241,7 +241,7 @@ func (in *inference) made(s *seen, def *pgq.Node, c column, where string) *value
 	case r.volatile:
 		return &value{typ: c.Type, origin: Default, volatile: true, where: where}
 	}
-	return blameValue(c.Type, in.blameFor(r, where, "the default"))
+	return taintValue(c.Type, in.taintFor(r, where, "the default"))
 }
 
 // hints are the columns that an ALTER TABLE adds, by name.

@@ -79,12 +79,12 @@ func (s *step) trigger(t *table, rel *relation, g trigger) {
 		s.warn(t, what+"it notes the time; the shadow keeps production's")
 		return
 	case !g.Function.own():
-		s.blameTrigger(t, what+"what "+g.Function.Name+"() does cannot be read")
+		s.taintTrigger(t, what+"what "+g.Function.Name+"() does cannot be read")
 		return
 	}
 	body, r := s.codeOf(g.Function)
 	if r != nil || body.unknown {
-		s.blameTrigger(t, what+"its function "+g.Function.Name+"() cannot be read")
+		s.taintTrigger(t, what+"its function "+g.Function.Name+"() cannot be read")
 		return
 	}
 	for _, call := range body.calls {
@@ -94,7 +94,7 @@ func (s *step) trigger(t *table, rel *relation, g trigger) {
 				continue
 			}
 			if c, r := s.codeOf(f); r != nil || c.changesData() || c.unknown {
-				s.blameTrigger(t, what+"it calls "+name+"(), which changes data")
+				s.taintTrigger(t, what+"it calls "+name+"(), which changes data")
 				return
 			}
 		}
@@ -108,7 +108,7 @@ func (s *step) trigger(t *table, rel *relation, g trigger) {
 // triggerWrites judges what a trigger changes in tables.
 func (s *step) triggerWrites(t *table, body code, what string) {
 	if body.dynamic {
-		s.blameTrigger(t, what+"it changes data by statements put together at run time")
+		s.taintTrigger(t, what+"it changes data by statements put together at run time")
 		return
 	}
 	for _, w := range body.writes {
@@ -116,9 +116,9 @@ func (s *step) triggerWrites(t *table, body code, what string) {
 			s.warn(t, what+"it inserts rows into "+w.table.GetRelname()+", which the shadow will not have")
 			continue
 		}
-		blamed := []int{s.blameAs(blame{code: CodeTrigger, where: where(s.fact), text: what + "it changes " + w.table.GetRelname()})}
-		if !s.blameWrite(w, blamed, true) {
-			s.blameTrigger(t, what+"it changes "+w.table.GetRelname())
+		tainted := []int{s.taintAs(taint{code: CodeTrigger, where: where(s.fact), text: what + "it changes " + w.table.GetRelname()})}
+		if !s.taintWrite(w, tainted, true) {
+			s.taintTrigger(t, what+"it changes "+w.table.GetRelname())
 		}
 	}
 }
@@ -135,12 +135,12 @@ var (
 // triggerRow judges what a BEFORE row trigger makes of the row.
 func (s *step) triggerRow(t *table, body code, what string) {
 	if intoNew.MatchString(body.text) {
-		s.blameTrigger(t, what+"it computes the row")
+		s.taintTrigger(t, what+"it computes the row")
 		return
 	}
 	for _, m := range returns.FindAllStringSubmatch(body.text, -1) {
 		if !returnsNew.MatchString(m[1]) {
-			s.blameTrigger(t, what+"it may keep rows out or put others in their place")
+			s.taintTrigger(t, what+"it may keep rows out or put others in their place")
 			return
 		}
 	}
@@ -148,12 +148,12 @@ func (s *step) triggerRow(t *table, body code, what string) {
 		m := newColumn.FindStringSubmatch(a)
 		switch {
 		case m == nil && newWhole.MatchString(a):
-			s.blameTrigger(t, what+"it computes the row")
+			s.taintTrigger(t, what+"it computes the row")
 		case m == nil: // a variable
 		case timeOfRow.MatchString(strings.TrimSpace(m[2])):
 			s.warn(t, what+"it notes the time in "+m[1]+"; the shadow keeps production's")
 		default:
-			s.blameColumns(t, []string{foldName(m[1])}, []int{s.blameAs(blame{code: CodeTrigger, where: where(s.fact), text: what + "it computes column " + m[1]})})
+			s.taintColumns(t, []string{foldName(m[1])}, []int{s.taintAs(taint{code: CodeTrigger, where: where(s.fact), text: what + "it computes column " + m[1]})})
 		}
 	}
 }
@@ -165,11 +165,11 @@ func foldName(name string) string {
 	return strings.ToLower(name)
 }
 
-func (s *step) blameTrigger(t *table, text string) {
-	t.blamed = join(t.blamed, []int{s.blameAs(blame{code: CodeTrigger, where: where(s.fact), text: text})})
+func (s *step) taintTrigger(t *table, text string) {
+	t.tainted = join(t.tainted, []int{s.taintAs(taint{code: CodeTrigger, where: where(s.fact), text: text})})
 }
 
 // warn notes a difference that is a matter of taste.
 func (s *step) warn(t *table, text string) {
-	t.warned = join(t.warned, []int{s.blameAs(blame{code: CodeTrigger, where: where(s.fact), text: text})})
+	t.warned = join(t.warned, []int{s.taintAs(taint{code: CodeTrigger, where: where(s.fact), text: text})})
 }

@@ -96,7 +96,7 @@ func (c *client) once(ctx context.Context) error {
 		c.count(a, swapped)
 		return nil
 	}
-	return c.judge(ctx, known, a, err)
+	return c.classify(ctx, known, a, err)
 }
 
 // errNothing rolls back what is not to be committed.
@@ -172,9 +172,9 @@ func (c *client) count(a act, swapped bool) {
 	}
 }
 
-// judge counts an error. What a constraint refuses is the client's own; what the
+// classify counts an error. What a constraint refuses is the client's own; what the
 // new structure does not take makes it learn that.
-func (c *client) judge(ctx context.Context, known knowledge, a act, err error) error {
+func (c *client) classify(ctx context.Context, known knowledge, a act, err error) error {
 	state := pg.State(err)
 	class := ""
 	if len(state) == 5 {

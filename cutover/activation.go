@@ -1,0 +1,114 @@
+package cutover
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/plans/catalog"
+)
+
+// activations are the statements by which the true names lead to the shadow in a
+// database of its own. Nobody else is there, so tables that are moved one by one
+// make nobody wait.
+//
+// They are found in a transaction that is rolled back, behind the entries that
+// change what stands there: the database, schemas of the true names. So what the
+// server refuses of those by now, a role that is gone, is told before the first
+// client is held.
+func (c *Cutover) activations(ctx context.Context, conn *pgx.Conn) ([]string, error) {
+	tx, err := conn.Begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
+	if _, err := tx.Exec(ctx, "SET LOCAL lock_timeout = '1s'"); err != nil {
+		return nil, err
+	}
+	if err := c.tryStanding(ctx, tx); err != nil {
+		return nil, err
+	}
+	var all []string
+	for _, s := range c.Upgrade.Plan.Schemas {
+		some, err := activation(ctx, tx, s)
+		if err != nil {
+			return nil, fmt.Errorf("schema %s: %w", s.Production, err)
+		}
+		all = append(all, some...)
+	}
+	return all, nil
+}
+
+// tryStanding runs what the swap does to the shadow's database as it stands.
+func (c *Cutover) tryStanding(ctx context.Context, tx pgx.Tx) error {
+	for _, e := range c.Parts.SwapEntries() {
+		if !e.Standing() {
+			continue
+		}
+		err := pg.ExecScript(ctx, tx.Conn(), e.SQL)
+		if refused(err) {
+			return refuse(Blocker{Code: "shadow-database", Message: fmt.Sprintf("the shadow's server refuses %q: %v", strings.TrimSuffix(e.SQL, ";"), err),
+				Fix: "undo what was changed there since the plan was made, or abort and plan again", Lasting: pg.State(err) != pg.LockNotAvailable})
+		}
+		if err != nil {
+			return fmt.Errorf("try %s: %w", e.Name.Name, err)
+		}
+	}
+	return nil
+}
+
+// refused: the server answered, and will again.
+func refused(err error) bool {
+	var answer *pgconn.PgError
+	return errors.As(err, &answer) && answer.Code != pg.QueryCanceled && !pg.Unreachable(err)
+}
+
+// activation renames the shadow's schema, which has production's owner,
+// privileges and comment. An empty schema of the true name, as public in a new
+// database, goes first. One that holds anything, extensions above all, takes the
+// objects in: the plan's entries have made it like production's.
+func activation(ctx context.Context, tx pgx.Tx, s plans.Schema) ([]string, error) {
+	rename := fmt.Sprintf("ALTER SCHEMA %s RENAME TO %s", pg.Ident(s.Shadow), pg.Ident(s.Production))
+	var there bool
+	err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)`, s.Production).Scan(&there)
+	if err != nil {
+		return nil, fmt.Errorf("look for it on the shadow: %w", err)
+	}
+	if !there {
+		return []string{rename}, nil
+	}
+	drop := "DROP SCHEMA " + pg.Ident(s.Production)
+	err = pgx.BeginFunc(ctx, tx, func(inner pgx.Tx) error {
+		_, err := inner.Exec(ctx, drop)
+		return err
+	})
+	switch {
+	case err == nil:
+		return []string{drop, rename}, nil
+	case !refused(err):
+		return nil, err
+	case s.Swap != plans.Move:
+		return nil, refuse(Blocker{Code: "name-taken", Message: fmt.Sprintf("the shadow's database has a schema %s since the plan was made: %v", s.Production, err),
+			Fix: "drop it there, with what it holds, or abort and plan again", Lasting: true})
+	}
+	return moveIn(ctx, tx, s)
+}
+
+// moveIn moves what the shadow's schema holds into the true one.
+func moveIn(ctx context.Context, db pg.Querier, s plans.Schema) ([]string, error) {
+	objects, err := catalog.Movables(ctx, db, s.Shadow)
+	if err != nil {
+		return nil, err
+	}
+	var all []string
+	for _, o := range objects {
+		all = append(all, o.SetSchema(s.Production))
+	}
+	return append(all, "DROP SCHEMA "+pg.Ident(s.Shadow)), nil
+}

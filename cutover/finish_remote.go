@@ -1,0 +1,85 @@
+package cutover
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/plans/catalog"
+)
+
+// finishRemote: the old schemas still bear their true names in production, and
+// whatever is there of ours but the fence goes in any case.
+func (c *Cutover) finishRemote(ctx context.Context, old OldSide) error {
+	err := c.parts(ctx, []step{{"drop the shadow's structure from production", c.Parts.DropSkeleton}, {"open the gate", c.dropWriteBlock}})
+	if err != nil {
+		return err
+	}
+	if old == DropOld {
+		if err := c.dropProduction(ctx); err != nil {
+			return err
+		}
+	}
+	if err := c.lockOut(ctx, c.Sides.Production, closedFence(c.Upgrade, placeOf(c.ShadowDSN), passNobody)); err != nil {
+		return err
+	}
+	if err := control.Disown(ctx, c.Sides.Shadow, c.Upgrade); err != nil {
+		return err
+	}
+	// The shadow's record first: production's says that all is done.
+	_, err = c.Sides.Shadow.Exec(ctx, `UPDATE pgumbra.run SET phase = $3, ended_at = coalesce(ended_at, clock_timestamp())
+		WHERE id = $1 AND epoch = $2`, c.Upgrade.ID, c.Upgrade.Epoch, control.Finished)
+	if err != nil {
+		return fmt.Errorf("end the run on the shadow: %w", err)
+	}
+	return finished(ctx, c.Sides.Production, c.Upgrade)
+}
+
+// dropProduction drops the old schemas, and of those that hold extensions all
+// but these: other things of the database may use them.
+func (c *Cutover) dropProduction(ctx context.Context) error {
+	var whole, shared, all []string
+	for _, s := range c.Upgrade.Plan.Schemas {
+		all = append(all, s.Production)
+		if s.Swap == plans.Move || s.Production == "public" {
+			shared = append(shared, s.Production)
+		} else {
+			whole = append(whole, s.Production)
+		}
+	}
+	if err := dropAllTables(ctx, c.Sides.Production, all); err != nil {
+		return err
+	}
+	for _, schema := range shared {
+		if err := c.empty(ctx, schema, all); err != nil {
+			return err
+		}
+	}
+	if len(whole) > 0 {
+		if err := cleared(ctx, c.Sides.Production, all, "SELECT", "DROP SCHEMA IF EXISTS "+pg.Idents(whole)+" CASCADE"); err != nil {
+			return err
+		}
+	}
+	return patiently(ctx, c.Sides.Production, "DROP FUNCTION IF EXISTS "+fenceName(c.Upgrade).Quoted()+"()")
+}
+
+// empty drops what is left in a schema that stays.
+func (c *Cutover) empty(ctx context.Context, schema string, inside []string) error {
+	var drops []string
+	err := pinned(ctx, c.Sides.Production, func(tx pgx.Tx) error {
+		objects, err := catalog.Movables(ctx, tx, schema)
+		for _, o := range objects {
+			drops = append(drops, "DROP "+o.Kind+" IF EXISTS "+o.Identity+" CASCADE")
+		}
+		return err
+	})
+	if err != nil || len(drops) == 0 {
+		return err
+	}
+	return cleared(ctx, c.Sides.Production, inside, "SELECT", strings.Join(drops, ";\n"))
+}

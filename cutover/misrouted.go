@@ -1,0 +1,99 @@
+package cutover
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgumbra/pgumbra/cutover/traffic"
+	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/internal/pg"
+)
+
+// askPatience is how long each side is asked who leads.
+const askPatience = time.Second
+
+// MayLead tells whether this process still leads the run: the guard of whatever
+// leads clients. Production says it, or, where that cannot be reached, the
+// shadow, which each leader tells as well. When neither can be asked it may: who
+// writes the same PgBouncer's file is on the same machine, and asks in vain too.
+//
+// Returns [control.ErrFencedOff] otherwise. Letting clients go is refused a deposed
+// process only while a cutover is under way, whose leader does it in the end.
+func (c *Cutover) MayLead(ctx context.Context, d traffic.Action) error {
+	idle, err := c.asked(ctx, c.Sides.Production)
+	if idle && d == traffic.Resume {
+		return nil
+	}
+	if err != nil && !errors.Is(err, control.ErrFencedOff) {
+		_, err = c.asked(ctx, c.Sides.Shadow)
+	}
+	if err == nil || errors.Is(err, control.ErrFencedOff) {
+		return err
+	}
+	return ctx.Err()
+}
+
+// asked compares the epoch. idle: production knows of no cutover under way. An
+// error other than [control.ErrFencedOff] is no answer. A record that is gone was
+// taken away by whoever came after.
+func (c *Cutover) asked(ctx context.Context, db pg.Querier) (idle bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, askPatience)
+	defer cancel()
+	var epoch int64
+	err = onceReachable(ctx, func() error {
+		return db.QueryRow(ctx, `SELECT epoch, switch IS NULL FROM pgumbra.run WHERE id = $1`, c.Upgrade.ID).Scan(&epoch, &idle)
+	})
+	if errors.Is(err, pgx.ErrNoRows) || pg.State(err) == pg.UndefinedTable {
+		return true, control.ErrFencedOff
+	}
+	if err == nil && epoch != c.Upgrade.Epoch {
+		err = control.ErrFencedOff
+	}
+	return idle, err
+}
+
+// Reroute leads clients back who are led to the shadow of a run that follows: by a
+// process that stood still in a cutover, between its last look at who leads and
+// what it did then, or by a hand. Until then the write block refuses their writes. Also
+// those of a PgBouncer that did not answer when a cutover was undone. To be called
+// now and then by the leader; what cannot be done is logged, and done by a later
+// call.
+func (c *Cutover) Reroute(ctx context.Context) error {
+	if !c.Sides.Remote() || c.Traffic == nil {
+		return nil
+	}
+	p, err := c.underWay(ctx, c.Sides.Production)
+	if err != nil {
+		return err
+	}
+	misrouted, known := c.whereabouts(ctx)
+	if !misrouted && (p == nil || !known) {
+		return nil
+	}
+	if p == nil {
+		c.Log.Error("clients are led to the shadow, which has not taken over; leading them back")
+		p = &progress{Step: undoing, Place: placeOf(c.ShadowDSN)}
+	}
+	return c.unlessMisrouted(c.back(ctx, p))
+}
+
+// unlessMisrouted only logs that some clients are not led back yet.
+func (c *Cutover) unlessMisrouted(err error) error {
+	if !errors.Is(err, errMisrouted) {
+		return err
+	}
+	c.Log.Error("the cutover is undone, but for clients", "error", err)
+	return nil
+}
+
+// whereabouts of clients; known: every pool answered.
+func (c *Cutover) whereabouts(ctx context.Context) (misrouted, known bool) {
+	misrouted, err := c.Traffic.Misrouted(ctx)
+	if err != nil {
+		c.Log.Debug("where clients are led is not known", "error", err)
+	}
+	return misrouted, err == nil
+}

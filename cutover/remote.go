@@ -1,0 +1,421 @@
+package cutover
+
+import (
+	"cmp"
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans"
+)
+
+// remote is an attempt at a swap between two databases: production is fenced
+// here, and the swap is a transaction of the shadow's own. No two commits on two
+// servers are one, so the shadow's decides: it is sent when production refuses
+// writes for certain and clients are led over, still held.
+//
+// Snapshots from before the drain need no guard here: who has one on production
+// reads production, which stays as it is, and the fence refuses his writes at
+// any isolation level. Nobody has one on the shadow, where no client belongs
+// before this.
+type remote struct {
+	*attempt   // in production
+	shadow     *pair
+	targets    []relation // the shadow's tables
+	activation []string   // statements that lead names to them
+	progress   progress
+}
+
+//go:embed sql/open.sql
+var openSQL string
+
+// attemptRemote tries once to swap to another database.
+func (c *Cutover) attemptRemote(ctx context.Context, out *Outcome) error {
+	if was, err := c.Resolve(ctx); err != nil || was == WentForward {
+		out.Swapped = err == nil
+		return err
+	}
+	if left, err := c.underWay(ctx, c.Sides.Production); err != nil || left != nil {
+		return cmp.Or(err, refuse(Blocker{Code: "traffic", Message: "an earlier cutover is not undone at each PgBouncer", Fix: "see that each answers"}))
+	}
+	if err := c.prepareRemote(ctx); err != nil {
+		return err
+	}
+	a, err := c.openRemote(ctx, out)
+	if err != nil {
+		return err
+	}
+	defer a.closeBoth(ctx)
+	began := time.Now()
+	defer func() { out.Taken = cmp.Or(out.Stall, time.Since(began)) }()
+	err = a.run(ctx)
+	switch {
+	case err == nil:
+		return a.goOn(ctx)
+	case errors.Is(err, ErrUnknown), errors.Is(err, control.ErrFencedOff):
+		return err // clients are held and production is fenced: whoever learns more decides
+	}
+	a.closeBoth(ctx)
+	undo := c.back(ctx, &a.progress)
+	a.countHeld()
+	if errors.Is(undo, errMisrouted) {
+		return refuse(trafficBlocker(err), Blocker{Code: "traffic", Message: undo.Error(), Fix: "see to that PgBouncer; it is looked after every few seconds"})
+	}
+	if undo != nil {
+		return fmt.Errorf("undo the cutover, given up because of %q: %w", err.Error(), undo) // not the refusal that it was
+	}
+	return err
+}
+
+func (c *Cutover) openRemote(ctx context.Context, out *Outcome) (*remote, error) {
+	production, err := openPair(ctx, c.DSN)
+	if err != nil {
+		return nil, err
+	}
+	c.trying = production.backends
+	a := &remote{attempt: &attempt{pair: production, c: c, plan: c.Upgrade.Plan, out: out}, progress: progress{Place: placeOf(c.ShadowDSN)}}
+	if a.shadow, err = openPair(ctx, c.ShadowDSN); err != nil {
+		production.close(ctx)
+		return nil, fmt.Errorf("the shadow: %w", err)
+	}
+	err = a.look(ctx)
+	if err == nil {
+		err = c.warmUp(ctx, production, a.shadow)
+	}
+	if err == nil {
+		err = lookBefore(ctx, a.lookAgain, a.lookAtTheLast)
+	}
+	if err != nil {
+		a.closeBoth(ctx)
+		return nil, err
+	}
+	a.yieldOnDeadlock(ctx, c.settings().LockTimeout, c.Log)
+	a.shadow.yieldOnDeadlock(ctx, c.settings().LockTimeout, c.Log)
+	return a, nil
+}
+
+func (a *remote) closeBoth(ctx context.Context) {
+	a.close(ctx)
+	a.shadow.close(ctx)
+}
+
+// look gathers the facts of both sides.
+func (a *remote) look(ctx context.Context) error {
+	production, shadow := schemaNames(a.plan)
+	a.facts = new(facts)
+	var err error
+	if a.facts.production, err = relations(ctx, a.observer, production); err != nil {
+		return err
+	}
+	if a.facts.sequences, err = continuing(ctx, a.observer, a.plan); err != nil {
+		return err
+	}
+	if v := a.plan.VersionTable; v != nil && v.Exists && !v.Moves { // against migrations meanwhile
+		a.facts.outside = []pg.Name{v.Name}
+	}
+	if a.targets, err = relations(ctx, a.shadow.observer, shadow); err != nil {
+		return err
+	}
+	a.activation, err = a.c.activations(ctx, a.shadow.observer)
+	return err
+}
+
+// run goes as far as the shadow's commit. After an error nothing is committed
+// there.
+func (a *remote) run(ctx context.Context) error {
+	for _, s := range []step{{"begin", a.begin}, {"hold clients", a.pause}, {"fence", a.fence}} {
+		if err := a.c.hooked(ctx, s); err != nil {
+			return a.classify(ctx, s.name, err)
+		}
+	}
+	stall, cancel := context.WithDeadline(ctx, a.deadline)
+	defer cancel()
+	err := a.steps(stall, []step{
+		{"compare the tables behind the fence", a.compare},
+		{"drain", a.replayRest},
+		{"fill materialized views", a.fillMade},
+		{"read sequences", a.readSequences},
+		{"swap on the shadow", a.swapThere},
+		{"run the migrations", a.migrateThere},
+		{"record the swap", a.recordThere},
+		{"look again", a.lookAgain},
+		{"refuse writes to production", a.refuseWrites},
+		{"lead clients over", a.lead},
+		{"look at the last", a.lookAtTheLast},
+		{"note the decision", a.noteDecision},
+	})
+	if err != nil {
+		return err
+	}
+	if err := a.c.hooked(ctx, step{"decide", a.decide}); err != nil && !a.out.Swapped {
+		return err
+	}
+	return nil
+}
+
+// begin begins both transactions, which outlive the wait for clients.
+func (a *remote) begin(ctx context.Context) error {
+	s := a.c.settings()
+	idle := s.MaxStall + a.c.pausePatience() + time.Second
+	if err := a.pair.begin(ctx, s.LockTimeout, idle, nil); err != nil {
+		return err
+	}
+	if err := a.shadow.begin(ctx, s.LockTimeout, idle, a.targets); err != nil {
+		a.waitedOn = a.shadow.waitedOn
+		return err
+	}
+	if err := a.holdViews(ctx); err != nil {
+		return err
+	}
+	if err := a.c.closedStill(ctx, a.shadow.locker); err != nil {
+		return err
+	}
+	return a.c.approach(ctx)
+}
+
+// pause holds clients: what they have begun ends, what comes waits. Clients that
+// do not end their transactions in time are named, and all go on.
+func (a *remote) pause(ctx context.Context) error {
+	unfinished, err := a.c.unfinished(ctx, a.observer)
+	if err != nil {
+		return err
+	}
+	if len(unfinished) > 0 {
+		return refuse(unfinished...)
+	}
+	if err := a.c.note(ctx, a.c.Sides.Production, &a.progress, pausing); err != nil {
+		return err
+	}
+	if a.c.Traffic != nil {
+		a.held = time.Now()
+		if err := a.c.hold(ctx); err != nil {
+			return a.whyNotHeld(ctx, a.held, err)
+		}
+	}
+	err = a.c.note(ctx, a.c.Sides.Production, &a.progress, fencing)
+	if errors.Is(err, control.ErrFencedOff) && a.c.Traffic != nil { // its successor may have looked before they were held
+		err = errors.Join(err, a.c.Traffic.Resume(ctx))
+	}
+	return err
+}
+
+func (a *remote) whyNotHeld(ctx context.Context, since time.Time, cause error) error {
+	if ctx.Err() != nil || errors.Is(cause, control.ErrFencedOff) {
+		return cause
+	}
+	pids, started := a.c.own().Columns()
+	found, err := sessions(ctx, a.observer, openSQL, time.Since(since).Seconds(), pids, started)
+	if err != nil {
+		return fmt.Errorf("look who keeps clients from being held: %w", err)
+	}
+	if len(found) == 0 || !errors.Is(cause, context.DeadlineExceeded) {
+		return refuse(trafficBlocker(cause))
+	}
+	return refuse(blockersOf("transaction", found)...)
+}
+
+func trafficBlocker(cause error) Blocker {
+	return Blocker{Code: "traffic", Message: cause.Error(), Fix: "see that clients can be led over: pgumbra plan checks it"}
+}
+
+func (a *remote) readSequences(ctx context.Context) (err error) {
+	a.sequences, err = successions(ctx, a.plan, a.locker, a.shadow.locker)
+	return err
+}
+
+// swapThere is the whole swap on the shadow but for its record and its COMMIT.
+func (a *remote) swapThere(ctx context.Context) error {
+	return a.play(ctx, a.shadow, a.scriptThere())
+}
+
+// migrateThere runs the migrations that are kept for behind the fence, under the
+// true names. They need no mark: nobody has a snapshot on the shadow.
+func (a *remote) migrateThere(ctx context.Context) (err error) {
+	if a.plan.Behind == nil {
+		return nil
+	}
+	if a.out.unvalidated, err = unvalidated(ctx, a.shadow.locker, a.plan); err != nil {
+		return err
+	}
+	return a.migrateOn(ctx, a.shadow.locker)
+}
+
+func (a *remote) scriptThere() []stage {
+	var locks []string
+	if len(a.targets) > 0 {
+		locks = append(locks, "LOCK TABLE "+only(a.targets)+" IN EXCLUSIVE MODE")
+	}
+	return slices.Concat(
+		[]stage{{"locks", locks}, {"sequences", append(sequencesOfTheirOwn(a.plan), a.proceed()...)}},
+		a.c.activationScript(a.activation))
+}
+
+// activationScript makes the shadow what production is to clients, in a database of
+// its own.
+func (c *Cutover) activationScript(activation []string) []stage {
+	var structure, defaults []plans.Entry
+	for _, e := range c.Parts.SwapEntries() {
+		if e.Defaults() {
+			defaults = append(defaults, e)
+		} else {
+			structure = append(structure, e)
+		}
+	}
+	return []stage{
+		{"staging tables", freed(c.Upgrade)},
+		{"structure", entryStatements(structure)},
+		{"reverse capture", c.reverseCheck()},
+		{"gate", []string{opened(writeBlockName(c.Upgrade))}},
+		{"version", versionThere(c.Upgrade.Plan)},
+		{"names", activation},
+		{"default privileges", entryStatements(defaults)},
+	}
+}
+
+// proceed puts the shadow's sequences in their places. Nothing is reserved for
+// who waits in production: what it draws there is refused.
+func (a *remote) proceed() []string {
+	var all []string
+	for _, s := range a.sequences {
+		all = append(all, s.proceed(s.plan.Shadow.Quoted())...)
+	}
+	return all
+}
+
+// recordThere notes the swap in the shadow's own record: by that row, and by
+// its transaction's number, everybody learns later whether it happened.
+func (a *remote) recordThere(ctx context.Context) error {
+	run := a.c.Upgrade
+	err := a.shadow.locker.QueryRow(ctx, `UPDATE pgumbra.run SET phase = 'watching', swap_xid = pg_current_xact_id(),
+		cutover = json_build_object('at', clock_timestamp()) WHERE id = $1 AND epoch = $2
+		RETURNING swap_xid::text, (cutover->>'at')::timestamptz`, run.ID, run.Epoch).Scan(&a.xid, &a.out.At)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return control.ErrFencedOff
+	}
+	if err != nil {
+		return fmt.Errorf("record the swap on the shadow: %w", err)
+	}
+	_, err = a.shadow.locker.Exec(ctx, `UPDATE pgumbra.run SET cutover = $2 WHERE id = $1`, run.ID, a.report(time.Since(a.began)))
+	if err != nil {
+		return fmt.Errorf("record the swap on the shadow: %w", err)
+	}
+	a.progress.XID, a.progress.Backend = a.xid, a.shadow.pid
+	return nil
+}
+
+// refuseWrites fences production for good: until then the locks do it. Capture
+// goes on, so that there is no gap in it should this be undone; nothing comes.
+func (a *remote) refuseWrites(ctx context.Context) error {
+	err := a.play(ctx, a.pair, []stage{{"fence", append([]string{closedFence(a.c.Upgrade, a.progress.Place, control.Ours(a.c.Upgrade))},
+		remoteFence(a.c.Upgrade, a.facts.production)...)}, {"sequences", a.closeSequences()}})
+	if err != nil {
+		return err
+	}
+	a.progress.FenceBackend = a.pid
+	if err := a.locker.QueryRow(ctx, `SELECT pg_current_xact_id()::text`).Scan(&a.progress.Fence); err != nil {
+		return err
+	}
+	if err := a.c.note(ctx, a.locker, &a.progress, switching); err != nil {
+		return err
+	}
+	err = sendCommit(ctx, a.locker)
+	if errors.Is(err, errNoAnswer) { // whatever became of it, the shadow is not committed
+		return refuse(Blocker{Code: "connection-lost", Message: "the connection to production was lost: " + err.Error(),
+			Fix: "nothing changed; it is tried again"})
+	}
+	return err
+}
+
+// closeSequences lets production's sequences hand out nothing more, and notes
+// what opens them again. The condition lets that be repeated: once opened, one
+// may be in use.
+func (a *remote) closeSequences() []string {
+	var all []string
+	a.progress.Sequences = nil
+	for _, s := range a.sequences {
+		name := s.plan.Production.Quoted()
+		all = append(all, s.close(name)...)
+		a.progress.Sequences = append(a.progress.Sequences, s.reopen(name))
+	}
+	return all
+}
+
+// lead leads clients over, who wait on.
+func (a *remote) lead(ctx context.Context) error {
+	if a.c.Traffic != nil {
+		err := a.c.Traffic.Switch(ctx)
+		if err != nil && ctx.Err() == nil && !errors.Is(err, control.ErrFencedOff) {
+			err = refuse(trafficBlocker(err))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// noteDecision tells whoever comes after a crash to ask the shadow. Nothing is
+// done between it and the COMMIT.
+func (a *remote) noteDecision(ctx context.Context) error {
+	if err := a.stillFenced(ctx); err != nil {
+		return err
+	}
+	return a.c.note(ctx, a.c.Sides.Production, &a.progress, deciding)
+}
+
+// stillFenced asks whether production, as new sessions reach it, has what the
+// fence's transaction noted: a standby that was promoted a moment ago may lack
+// it, and takes writes.
+func (a *remote) stillFenced(ctx context.Context) error {
+	p, err := a.c.underWay(ctx, a.c.Sides.Production)
+	if err != nil || p != nil && p.Fence == a.progress.Fence && p.XID == a.xid {
+		return err
+	}
+	return refuse(Blocker{Code: "fence-lost", Message: "production lost its fence: it failed over to a standby that was behind, or was restored",
+		Fix: "see which server production.dsn leads to; nothing is swapped"})
+}
+
+// lookAtTheLast looks once more at both sides, since leading clients over takes
+// its time. By then production's tables have the fence's triggers, so that
+// capture's signature is another one.
+func (a *remote) lookAtTheLast(ctx context.Context) error {
+	group, both := errgroup.WithContext(ctx)
+	group.Go(func() error { return a.lookOnce(both, a.c.checkConditions, a.c.Parts.SchemasChanged) })
+	group.Go(func() error { return a.shadow.lookOnce(both, a.c.checkShadowConditions, nil) })
+	return group.Wait()
+}
+
+// decide commits on the shadow.
+func (a *remote) decide(ctx context.Context) error {
+	if a.c.beforeCommit != nil {
+		a.c.beforeCommit(a.shadow.pid)
+	}
+	err := sendCommit(ctx, a.shadow.locker)
+	if errors.Is(err, errNoAnswer) {
+		a.c.Log.Warn("no answer to the swap's commit; asking the shadow", "xid", a.xid, "error", err)
+		err = a.c.learn(ctx, a.c.ShadowDSN, a.xid, a.shadow.pid)
+	}
+	if err == nil {
+		a.out.Swapped = true
+	}
+	return err
+}
+
+// goOn ends the stall: clients go on at the shadow.
+func (a *remote) goOn(ctx context.Context) error {
+	return a.c.forward(ctx, &a.progress, func() []byte {
+		a.out.Stall = time.Since(a.began)
+		if !a.held.IsZero() {
+			a.out.Held = a.c.held + time.Since(a.held)
+		}
+		return a.report(a.out.Stall)
+	})
+}

@@ -1,0 +1,316 @@
+package cutover
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/pgumbra/pgumbra/cutover/traffic"
+	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/internal/pg"
+)
+
+func TestClientsQueueAndGoOnAtTheShadow(t *testing.T) {
+	t.Parallel()
+	f := remoteShop(t).behindBouncer()
+	f.Upgrade.Plan.Settings.Cutover.Attempts = 50
+	clients := *f.there
+	clients.dsn = f.through
+	l := &ledger{acked: map[[2]int]int64{}}
+	ctx, stop := context.WithCancel(context.Background())
+	group, ctx := errgroup.WithContext(ctx)
+	for i, mode := range []pgx.QueryExecMode{pgx.QueryExecModeSimpleProtocol, pgx.QueryExecModeExec, pgx.QueryExecModeSimpleProtocol} {
+		group.Go(func() error { return l.traffic(ctx, &clients, i, mode, pgx.ReadCommitted) })
+	}
+	out, err := f.Run(ctx)
+	if err != nil || !out.Swapped {
+		t.Errorf("%+v %v", out, err)
+	}
+	waitFor(t, f.there.pool, "SELECT count(*) > 300 FROM shop.entry")
+	stop()
+	if err := group.Wait(); err != nil {
+		t.Error(err)
+	}
+	l.check(t, &clients)
+	t.Logf("%d commits, stall %s", len(l.acked), out.Stall)
+	f.livesIn(traffic.Shadow)
+	if !get[bool](f.fixture, "SELECT (cutover->>'stall_ms')::float8 > 0 AND cutover->>'drained' = '1' FROM pgumbra.run") {
+		t.Error(get[string](f.fixture, "SELECT cutover::text FROM pgumbra.run"))
+	}
+}
+
+func TestSwapToAnotherDatabaseTakesAllAlong(t *testing.T) {
+	t.Parallel()
+	f := remoteShop(t)
+	f.there.exec("CREATE SCHEMA shop") // empty
+	f.exec("SELECT setval('shop.ticket', 1001)")
+	f.swaps()
+	f.livesIn(traffic.Shadow)
+	if v := get[int](f.there, "SELECT version FROM shop.schema_migrations WHERE NOT dirty"); v != 7 {
+		t.Errorf("version %d", v)
+	}
+	if n := get[int](f.there, "SELECT nextval('shop.ticket')::int"); n != 1006 {
+		t.Errorf("ticket %d", n)
+	}
+	if err := f.writes(f.dsn, "SELECT nextval('shop.ticket')"); pg.State(err) != "2200H" {
+		t.Error("production hands out numbers:", err)
+	}
+	if n := get[int](f.there, "SELECT count(*)::int FROM shop.account WHERE currency = 'EUR'"); n != 50 {
+		t.Errorf("%d accounts", n)
+	}
+	if n := get[int](f.fixture, "SELECT count(*)::int FROM shop.account"); n != 50 { // reads go on
+		t.Errorf("%d accounts on the old server", n)
+	}
+	err := f.writes(f.dsn, "TRUNCATE shop.entry")
+	if !strings.Contains(err.Error(), "the data live at "+placeOf(f.there.dsn)) || strings.Contains(err.Error(), "postgres:") {
+		t.Error(err)
+	}
+	run(t, f.ours(), "BEGIN; DELETE FROM shop.entry; ROLLBACK")
+}
+
+// moments are all before and after a step, in order.
+func moments() []string {
+	var all []string
+	for _, s := range []string{"begin", "hold clients", "fence", "compare the tables behind the fence", "drain", "read sequences",
+		"swap on the shadow", "refuse writes to production", "lead clients over", "decide"} {
+		all = append(all, "before "+s, "after "+s)
+	}
+	return all
+}
+
+func TestFailureAtEachStepIsUndone(t *testing.T) {
+	t.Parallel()
+	f := remoteShop(t).behindBouncer()
+	for _, at := range moments()[:len(moments())-1] {
+		f.fails(at, func() error { return errInjected })
+		out, err := f.Attempt(context.Background())
+		if !errors.Is(err, errInjected) || out.Swapped {
+			t.Errorf("%s: %+v, %v", at, out, err)
+		}
+		f.livesIn(traffic.Production)
+		if t.Failed() {
+			t.Fatal(at)
+		}
+	}
+	if get[bool](f.fixture, "SELECT EXISTS (SELECT FROM pg_trigger WHERE tgname = $1)", remoteFenceTrigger) {
+		t.Error("the fence is left")
+	}
+	f.hook = nil
+	f.swaps()
+	f.livesIn(traffic.Shadow)
+}
+
+func TestDeathAtEachStepIsResolved(t *testing.T) {
+	t.Parallel()
+	f := remoteShop(t).behindBouncer()
+	all := moments()
+	for _, at := range all[:len(all)-1] {
+		f.dies(at)
+		want := WentBack
+		if at == "before begin" || at == "after begin" || at == "before hold clients" {
+			want = Settled
+		}
+		f.resolves(want)
+		f.livesIn(traffic.Production)
+		if t.Failed() {
+			t.Fatal(at)
+		}
+	}
+	f.dies(all[len(all)-1])
+	f.exec(`DROP TRIGGER "` + remoteFenceTrigger + `" ON shop.entry`) // as after a failover that lost it, but for an earlier attempt's
+	f.exec(opened(fenceName(f.Upgrade)))
+	f.resolves(WentForward)
+	f.livesIn(traffic.Shadow)
+	if !get[bool](f.fixture, "SELECT (cutover->>'stall_ms')::float8 > 0 FROM pgumbra.run") {
+		t.Error(get[string](f.fixture, "SELECT cutover::text FROM pgumbra.run"))
+	}
+}
+
+func TestConnectionLostAtEitherCommit(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		at   string
+		lose bool // COMMIT itself, not its answer
+		side traffic.Place
+	}{
+		"production, answer": {"before refuse writes to production", false, traffic.Production},
+		"production, commit": {"before refuse writes to production", true, traffic.Production},
+		"shadow, answer":     {"before decide", false, traffic.Shadow},
+		"shadow, commit":     {"before decide", true, traffic.Production},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := remoteShop(t).behindBouncer()
+			f.settle(10*time.Second, time.Second) // the server's own timeout comes later
+			var p *proxy
+			if c.at == "before decide" {
+				p, f.ShadowDSN = f.proxied(f.there.dsn)
+			} else {
+				p, f.Cutover.DSN = f.proxied(f.dsn)
+			}
+			p.lose = c.lose
+			f.fails(c.at, func() error { p.armed.Store(true); return nil })
+			if c.side == traffic.Shadow {
+				f.swaps()
+			} else {
+				f.refuses("connection-lost", "")
+			}
+			f.livesIn(c.side)
+		})
+	}
+}
+
+func TestShadowGoneAtItsCommitKeepsFenceAndClientsUntilItAnswers(t *testing.T) {
+	t.Parallel()
+	f := remoteShop(t).behindBouncer()
+	p, dsn := f.proxied(f.there.dsn)
+	f.ShadowDSN, f.lookFor = dsn, 300*time.Millisecond
+	f.fails("before decide", func() error {
+		p.armed.Store(true)
+		return p.listener.Close()
+	})
+	_, err := f.Attempt(context.Background())
+	if !errors.Is(err, ErrUnknown) {
+		t.Fatal(err)
+	}
+	if err := f.writes(f.dsn, write); pg.State(err) != pg.ReadOnlyTransaction {
+		t.Error("production:", err)
+	}
+	f.lookFor = 100 * time.Millisecond
+	if _, err := f.Resolve(context.Background()); !errors.Is(err, ErrUnknown) || !strings.Contains(err.Error(), "pgumbra run") {
+		t.Error(err)
+	}
+	if side, err := f.Traffic.(*traffic.Traffic).Side(context.Background()); err != nil || !side.Paused {
+		t.Error("clients are not held:", side, err)
+	}
+	f.succeeded()
+	f.resolves(WentForward)
+	f.livesIn(traffic.Shadow)
+}
+
+func TestSwapThatProductionForgotIsNotGuessedAbout(t *testing.T) {
+	t.Parallel()
+	f := remoteShop(t)
+	f.swaps()
+	f.exec("UPDATE pgumbra.run SET phase = 'following'")
+	f.Upgrade.Phase = control.Following
+	if _, err := f.Resolve(context.Background()); !errors.Is(err, ErrUnknown) {
+		t.Error(err)
+	}
+	if _, err := f.Attempt(context.Background()); !errors.Is(err, ErrUnknown) {
+		t.Error(err)
+	}
+}
+
+func TestDeposedLeaderLeavesAllToItsSuccessor(t *testing.T) {
+	t.Parallel()
+	f := remoteShop(t).behindBouncer()
+	f.fails("before lead clients over", func() error { f.exec("UPDATE pgumbra.run SET epoch = epoch + 1"); return nil })
+	if _, err := f.Attempt(context.Background()); !errors.Is(err, control.ErrFencedOff) {
+		t.Fatal(err)
+	}
+	f.Upgrade.Epoch++
+	f.there.exec("UPDATE pgumbra.run SET epoch = epoch + 1")
+	f.resolves(WentBack)
+	f.livesIn(traffic.Production)
+}
+
+func TestProductionThatLostItsFenceIsNotLeft(t *testing.T) {
+	t.Parallel()
+	f := remoteShop(t).behindBouncer()
+	var before string
+	f.hook = func(moment string) error {
+		switch moment {
+		case "before refuse writes to production":
+			before = get[string](f.fixture, "SELECT switch::text FROM pgumbra.run")
+		case "before lead clients over": // as a standby that is promoted now and is a moment behind
+			f.exec("UPDATE pgumbra.run SET switch = '" + before + "'")
+		}
+		return nil
+	}
+	f.refuses("fence-lost", "lost its fence")
+	f.livesIn(traffic.Production)
+	f.hook = nil
+	f.swaps()
+	f.livesIn(traffic.Shadow)
+}
+
+func TestPauseThatDoesNotReturnIsUndone(t *testing.T) {
+	t.Parallel()
+	f := remoteShop(t).behindBouncer()
+	config, err := pgx.ParseConfig(f.through)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.DefaultQueryExecMode = pgx.QueryExecModeSimpleProtocol
+	config.RuntimeParams["application_name"] = "till"
+	holder, err := pgx.ConnectConfig(context.Background(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = holder.Close(context.Background()) }()
+	run(t, holder, "BEGIN; SELECT 1")
+	began := time.Now()
+	f.refuses("open-transaction", "till, idle in transaction")
+	if d := time.Since(began); d > 8*time.Second {
+		t.Errorf("it took %s", d)
+	}
+	run(t, holder, "COMMIT")
+	f.livesIn(traffic.Production)
+	f.swaps()
+	f.livesIn(traffic.Shadow)
+}
+
+func TestPgBouncerStartedAgainDuringTheCutover(t *testing.T) {
+	t.Parallel()
+	f := remoteShop(t).behindBouncer()
+	again := func() error { return f.bouncer.Restart(context.Background()) }
+	for _, at := range []string{"after hold clients", "after drain", "before lead clients over"} {
+		f.fails(at, again)
+		f.refuses("traffic", "not held")
+		f.livesIn(traffic.Production)
+	}
+	f.fails("before decide", again)
+	f.swaps()
+	f.livesIn(traffic.Shadow)
+}
+
+func TestPgBouncerThatDiesIsLedOnceItAnswers(t *testing.T) {
+	t.Parallel()
+	for at, swapped := range map[string]bool{"before lead clients over": false, "before decide": true} {
+		t.Run(at, func(t *testing.T) {
+			t.Parallel()
+			f := remoteShop(t).behindBouncer()
+			f.fails(at, func() error { return f.bouncer.Kill(context.Background()) })
+			out, err := f.Attempt(context.Background())
+			if swapped != (err != nil) || out.Swapped != swapped {
+				t.Fatalf("%+v %v", out, err)
+			}
+			if err := f.bouncer.Restart(context.Background()); err != nil {
+				t.Fatal(err)
+			}
+			f.hook = nil
+			if swapped {
+				f.resolves(WentForward)
+			} else {
+				f.swaps() // after it has undone the first
+			}
+			f.livesIn(traffic.Shadow)
+		})
+	}
+}
+
+func TestFenceThatStandsInTheWayIsNamedAndClientsGoOn(t *testing.T) {
+	t.Parallel()
+	f := remoteShop(t).behindBouncer()
+	holder := f.client() // past PgBouncer
+	run(t, holder, "SET application_name = 'nightly'; BEGIN; LOCK TABLE shop.account IN ROW EXCLUSIVE MODE")
+	f.refuses("open-transaction", "nightly, idle in transaction")
+	run(t, holder, "COMMIT")
+	f.livesIn(traffic.Production)
+}

@@ -1,0 +1,224 @@
+package cutover
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans"
+)
+
+// The write block stands on every table of the shadow from the build to the swap. The
+// schemas are closed to other roles, but superusers and members of our own role
+// come in all the same, and what they write would become production's: none of
+// it is in a journal. They are refused; and since they may take the trigger off,
+// its row is noted as it was made, as capture does with its own.
+
+// writeBlocksAtOnce bounds the locks of a transaction.
+const writeBlocksAtOnce = 100
+
+// CloseShadow puts the write block on each of the shadow's tables that has none on
+// record, and notes it: right after the build; for a run that an older pgumbra
+// began; and before each attempt, should a table have come. SHARE ROW EXCLUSIVE
+// on these tables waits for batches of ours and for autovacuum, which gives way.
+// Verdicts from before an older run's write block say nothing of what was written since,
+// and are forgotten. Does nothing once the swap is under way or done.
+func (c *Cutover) CloseShadow(ctx context.Context) error {
+	open, err := c.ungated(ctx)
+	if err != nil {
+		return err
+	}
+	for tables := range slices.Chunk(open, writeBlocksAtOnce) {
+		if err := c.writeBlock(ctx, tables); err != nil {
+			return fmt.Errorf("close the shadow to others: %w", err)
+		}
+	}
+	return nil
+}
+
+// ungated makes the write block's function, closed, and lists the tables that have no
+// write block on record.
+func (c *Cutover) ungated(ctx context.Context) (open []relation, err error) {
+	_, shadow := schemaNames(c.Upgrade.Plan)
+	err = pinned(ctx, c.Sides.Shadow, func(tx pgx.Tx) error {
+		if err := c.undecided(ctx, tx); err != nil {
+			return err
+		}
+		if err := makeFunction(ctx, tx, closedWriteBlock(c.Upgrade), writeBlockName(c.Upgrade)); err != nil {
+			return err
+		}
+		tables, err := relations(ctx, tx, shadow)
+		if err != nil {
+			return err
+		}
+		rows, err := tx.Query(ctx, `SELECT relation FROM pgumbra.gate WHERE run_id = $1`, c.Upgrade.ID)
+		if err != nil {
+			return err
+		}
+		noted, err := pgx.CollectRows(rows, pgx.RowTo[uint32])
+		if err == nil && len(noted) == 0 {
+			_, err = tx.Exec(ctx, `UPDATE pgumbra.shadow_table SET verified_at = NULL, proved = NULL, proved_at = NULL WHERE run_id = $1`, c.Upgrade.ID)
+		}
+		open = slices.DeleteFunc(tables, func(t relation) bool { return slices.Contains(noted, t.oid) })
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("look for tables of the shadow that are open to others: %w", err)
+	}
+	return open, nil
+}
+
+func (c *Cutover) writeBlock(ctx context.Context, tables []relation) error {
+	return pinned(ctx, c.Sides.Shadow, func(tx pgx.Tx) error {
+		if err := c.undecided(ctx, tx); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, "SET LOCAL lock_timeout = '10s'"); err != nil {
+			return err
+		}
+		if err := pg.ExecScript(ctx, tx.Conn(), strings.Join(writeBlocks(c.Upgrade, tables), ";\n")); err != nil {
+			return err
+		}
+		return c.noteWriteBlocks(ctx, tx, tables)
+	})
+}
+
+// noteWriteBlocks notes triggers in the transaction that made them.
+func (c *Cutover) noteWriteBlocks(ctx context.Context, tx pgx.Tx, tables []relation) error {
+	_, err := tx.Exec(ctx, `INSERT INTO pgumbra.gate (run_id, relation, trigger, made)
+		SELECT $1, t.tgrelid, t.oid, t.xmin::text FROM pg_trigger t WHERE t.tgrelid = ANY ($2) AND t.tgname = $3
+		ON CONFLICT (run_id, relation) DO UPDATE SET (trigger, made) = (EXCLUDED.trigger, EXCLUDED.made)`,
+		c.Upgrade.ID, oidsOf(tables), writeBlockTrigger)
+	if err != nil {
+		return fmt.Errorf("note the gate: %w", err)
+	}
+	return nil
+}
+
+func oidsOf(tables []relation) []uint32 {
+	all := make([]uint32, len(tables))
+	for i, t := range tables {
+		all[i] = t.oid
+	}
+	return all
+}
+
+// Open is a table of the shadow whose write block is off.
+type Open struct {
+	Table pg.Name
+	Root  pg.Name // of its partition tree; of others the table
+}
+
+// Opened lists the shadow's tables whose write block is not as it was made: somebody
+// disabled or dropped it, and may have written since. Reads catalogs only. With
+// the tables locked against DDL the answer holds for as long as the locks do.
+func Opened(ctx context.Context, db pg.Querier, run *control.Run) ([]Open, error) {
+	rows, err := db.Query(ctx, `SELECT n.nspname::text, c.relname::text, rn.nspname::text, r.relname::text
+		FROM pgumbra.gate g JOIN pg_catalog.pg_class c ON c.oid = g.relation JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+		JOIN pg_catalog.pg_class r ON r.oid = coalesce(pg_catalog.pg_partition_root(c.oid), c.oid) JOIN pg_catalog.pg_namespace rn ON rn.oid = r.relnamespace
+		WHERE g.run_id = $1 AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger t
+			WHERE t.oid = g.trigger AND t.tgrelid = g.relation AND t.tgenabled = 'A' AND t.xmin::text = g.made)
+		ORDER BY g.relation`, run.ID)
+	if err != nil {
+		return nil, fmt.Errorf("look at the gate of the shadow: %w", err)
+	}
+	found, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (o Open, err error) {
+		err = row.Scan(&o.Table.Schema, &o.Table.Name, &o.Root.Schema, &o.Root.Name)
+		return o, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("look at the gate of the shadow: %w", err)
+	}
+	return found, nil
+}
+
+// Reclose puts the write block back on tables that [Opened] named. ACCESS EXCLUSIVE:
+// what was begun while it was open ends before, and all that comes is refused.
+// What was written in between stays: the caller copies the tables again, from
+// then on. Those that are to be empty are emptied.
+func (c *Cutover) Reclose(ctx context.Context, opened []Open) error {
+	return pinned(ctx, c.Sides.Shadow, func(tx pgx.Tx) error {
+		if err := c.undecided(ctx, tx); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, "SET LOCAL lock_timeout = '10s'"); err != nil {
+			return err
+		}
+		for _, o := range opened {
+			if err := c.recloseOne(ctx, tx, o); err != nil {
+				return fmt.Errorf("close %s to others again: %w", o.Table, err)
+			}
+		}
+		return nil
+	})
+}
+
+func (c *Cutover) recloseOne(ctx context.Context, tx pgx.Tx, o Open) error {
+	name := o.Table
+	if _, err := tx.Exec(ctx, "LOCK TABLE ONLY "+name.Quoted()+" IN ACCESS EXCLUSIVE MODE"); err != nil {
+		return err
+	}
+	t := relation{name: name}
+	if err := tx.QueryRow(ctx, `SELECT $1::regclass::oid`, name.Quoted()).Scan(&t.oid); err != nil {
+		return err
+	}
+	statements := append([]string{"DROP TRIGGER IF EXISTS " + pg.Ident(writeBlockTrigger) + " ON " + name.Quoted()}, writeBlocks(c.Upgrade, []relation{t})...)
+	if slices.ContainsFunc(c.Upgrade.Plan.Tables, func(p plans.Table) bool { return p.Shadow == o.Root && p.Feed == plans.Skipped }) {
+		statements = append(statements, "TRUNCATE "+name.Quoted())
+	}
+	for _, sql := range statements {
+		if _, err := tx.Exec(ctx, sql); err != nil {
+			return err
+		}
+	}
+	return c.noteWriteBlocks(ctx, tx, []relation{t})
+}
+
+// Forget drops the functions of a run that is given up, and whose shadow is gone.
+func (c *Cutover) Forget(ctx context.Context) error {
+	pools := []*pgxpool.Pool{c.Sides.Production}
+	if c.Sides.Remote() && c.Sides.Shadow != nil {
+		pools = append(pools, c.Sides.Shadow)
+	}
+	for _, pool := range pools {
+		for _, name := range []pg.Name{writeBlockName(c.Upgrade), guardName(c.Upgrade), fenceName(c.Upgrade)} {
+			if _, err := pool.Exec(ctx, "DROP FUNCTION IF EXISTS "+name.Quoted()+"()"); err != nil {
+				return fmt.Errorf("drop function %s: %w", name, err)
+			}
+		}
+		if err := control.Disown(ctx, pool, c.Upgrade); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// closedStill refuses the attempt if somebody opened the shadow. From then on
+// nobody can: making, dropping and switching triggers needs a lock that the one
+// on the shadow's tables keeps out until the end of the transaction that holds it.
+func (c *Cutover) closedStill(ctx context.Context, db pg.Querier) error {
+	if c.backwards() { // the old side has the fence
+		return nil
+	}
+	found, err := c.checkWriteBlock(ctx, db)
+	if err == nil && len(found) > 0 {
+		err = refuse(found...)
+	}
+	return err
+}
+
+func (c *Cutover) checkWriteBlock(ctx context.Context, db pg.Querier) ([]Blocker, error) {
+	opened, err := Opened(ctx, db, c.Upgrade)
+	var all []Blocker
+	for _, o := range opened {
+		all = append(all, Blocker{Code: "shadow-opened", Message: "somebody took the trigger " + writeBlockTrigger + " off " + o.Table.String() + ", or disabled it, and may have written to it",
+			Fix: "the run copies the table again by itself; leave triggers of pgumbra alone"})
+	}
+	return all, err
+}

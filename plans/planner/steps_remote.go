@@ -1,0 +1,167 @@
+package planner
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans"
+)
+
+// Titles of the steps that hold clients and lead them on; [Lead] writes
+// what is typed.
+const (
+	holdTitle = "Hold the clients: they finish their transactions and queue"
+	leadTitle = "Lead the clients to the shadow"
+)
+
+func buildingRemote(p *plans.Plan) []plans.Step {
+	return []plans.Step{
+		{Phase: "building", Title: "Make the control schema, in production and in the shadow's database", Lock: noLock, Waits: nobody,
+			SQL: []string{"CREATE SCHEMA IF NOT EXISTS pgumbra"}},
+		{Phase: "building", Title: "Make the shadow's structure in its database, tables without indexes", Lock: noLock, Waits: shadowOnly,
+			SQL: entrySQL(p, plans.StageBuild)},
+		{Phase: "building", Title: "Make its skeleton in production, where transforms are evaluated: the same tables, empty", Lock: noLock, Waits: shadowOnly,
+			SQL: []string{"-- the statements of the step before"}},
+		{Phase: "building", Title: "Put in the rows that the migrations inserted into new tables", Lock: noLock, Waits: shadowOnly,
+			SQL: putInSQL(p)},
+		closeStep(p),
+	}
+}
+
+// cutoverRemote: what one commit does in one database takes two here. The commit
+// on the shadow decides; until then everything is undone if anything fails.
+func cutoverRemote(p *plans.Plan) []plans.Step {
+	const mode = "EXCLUSIVE"
+	c := p.Settings.Cutover
+	stall := fmt.Sprintf("writers and SELECT FOR UPDATE (plain readers never) wait for at most %s from here on (cutover.max_stall); past it all is undone and tried again, up to %d times",
+		c.MaxStall, c.Attempts)
+	queued := "clients that come through the pool queue; others that write wait, and are refused later"
+	return []plans.Step{
+		{Phase: "cutover", Title: "Make ready: on the shadow the reverse capture; in production the fence's function, which lets everything pass yet",
+			Lock: noLock, Waits: shadowOnly, SQL: readySQL(p)},
+		{Phase: "cutover", Title: holdTitle, Lock: noLock, Waits: queued, SQL: []string{"-- by hand: neither traffic.pgbouncer nor traffic.command is given"}},
+		{Phase: "cutover", Title: "Fence: stop writes to production", Lock: mode, SQL: fenceSQL(p, mode),
+			Waits: fmt.Sprintf("we wait for open transactions that wrote, at most %s for all tables together (cutover.lock_timeout); %s", c.LockTimeout, stall)},
+		{Phase: "cutover", Title: "Drain: replay the last changes", Lock: mode, Waits: queued, SQL: []string{"-- the last batches, as while following"}},
+		{Phase: "cutover", Title: "On the shadow, in a transaction that stays open: sequences, foreign keys (not validated yet), triggers, rules, what the database itself has, the gate opened, and the names",
+			Lock: mode, Waits: queued, SQL: preparedSQL(p)},
+		behindStep(p, mode, queued),
+		{Phase: "cutover", Title: "Close production: its tables refuse writes (SQLSTATE 25006) and name the new place; the capture stays, for the case that all is undone", Lock: mode, Waits: queued, SQL: append(remoteFenceSQL(p), "COMMIT -- in production")},
+		{Phase: "cutover", Title: leadTitle, Lock: noLock, Waits: queued, SQL: []string{"-- by hand: to the database of shadow.dsn"}},
+		{Phase: "cutover", Title: "Commit on the shadow: this decides; then the clients go on", Lock: noLock, Waits: "nobody from here on", SQL: []string{"COMMIT -- on the shadow"}},
+	}
+}
+
+func preparedSQL(p *plans.Plan) []string {
+	all := append(sequenceSQL(p), swapEntrySQL(p)...)
+	if p.Reversible() {
+		all = append(all, "SELECT … -- looks that the triggers of the reverse capture are on the new tables")
+	}
+	all = append(all, openSQL(p)...)
+	all = append(all, versionSQL(p)...)
+	for _, s := range p.Schemas {
+		if s.Swap == plans.Move {
+			all = append(all, fmt.Sprintf("-- each object of %s: ALTER … SET SCHEMA %s, which is there already", s.Shadow, pg.Ident(s.Production)))
+			continue
+		}
+		all = append(all, fmt.Sprintf("ALTER SCHEMA %s RENAME TO %s", pg.Ident(s.Shadow), pg.Ident(s.Production)))
+	}
+	for _, e := range p.Entries {
+		if e.Defaults() {
+			all = append(all, e.SQL)
+		}
+	}
+	return all
+}
+
+// readySQL is what stands before the first client waits.
+func readySQL(p *plans.Plan) []string {
+	all := []string{"CREATE OR REPLACE FUNCTION pgumbra.fence_" + runID + "() … -- in production"}
+	for _, n := range p.ShadowRelations() {
+		if p.Reversible() {
+			all = append(all, "CREATE TRIGGER … ON "+n.Quoted()+" -- those of the reverse capture, silent until the swap")
+		}
+	}
+	return all
+}
+
+// remoteTrigger refuses writes to a table, whatever session_replication_role is.
+func remoteTrigger(trigger string, table pg.Name, when, function string) []string {
+	return []string{
+		fmt.Sprintf("CREATE OR REPLACE TRIGGER %s BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON %s FOR EACH STATEMENT%s EXECUTE FUNCTION pgumbra.%s_%s()",
+			pg.Ident(trigger), table.Quoted(), when, function, runID),
+		fmt.Sprintf("ALTER TABLE ONLY %s ENABLE ALWAYS TRIGGER %s", table.Quoted(), pg.Ident(trigger)),
+	}
+}
+
+// remoteFenceSQL refuses writes to production's tables from its commit on.
+func remoteFenceSQL(p *plans.Plan) []string {
+	all := []string{"CREATE OR REPLACE FUNCTION pgumbra.fence_" + runID + "() … -- refuses, and names the new place"}
+	for _, n := range fenced(p) {
+		all = append(all, remoteTrigger("!pgumbra_fence", n, "", "fence")...)
+	}
+	return all
+}
+
+// fenced are production's tables that move, those of no use to the shadow too.
+func fenced(p *plans.Plan) []pg.Name {
+	var all []pg.Name
+	for i := range p.Sources {
+		for _, m := range p.Sources[i].Members {
+			all = append(all, m.Name)
+		}
+	}
+	for i := range p.Tables {
+		if t := &p.Tables[i]; t.Feed == plans.Skipped && !t.Production.IsZero() {
+			all = append(all, t.Production)
+		}
+	}
+	if v := p.VersionTable; v != nil && v.Exists && v.Moves {
+		all = append(all, v.Name)
+	}
+	return all
+}
+
+func watchingRemote(p *plans.Plan) []plans.Step {
+	triggers, drops := append([]string{"-- on the shadow"}, dropWriteBlockSQL(p)...), []string(nil)
+	for i := range p.Sources {
+		for _, m := range p.Sources[i].Members {
+			triggers = append(triggers, "DROP TRIGGER … ON "+m.Name.Quoted()+" -- those of capture")
+		}
+	}
+	for _, s := range p.Schemas {
+		triggers = append(triggers, fmt.Sprintf("DROP SCHEMA %s CASCADE -- the skeleton", pg.Ident(s.Shadow)))
+		drops = append(drops, fmt.Sprintf("DROP SCHEMA %s CASCADE -- in production, only with --drop-old", pg.Ident(s.Production)))
+	}
+	return []plans.Step{
+		{Phase: "watching", Title: "Drop the gate, the skeleton and the capture of the old tables", Lock: "ACCESS EXCLUSIVE",
+			Waits: "readers of one table at a time, 100 ms an attempt, repeated until it was got at once", SQL: triggers},
+		{Phase: "watching", Title: "Validate the foreign keys on the shadow", Lock: noLock, Waits: "nobody but DDL and VACUUM of that table", SQL: validateSQL(p)},
+		{Phase: "finished", Title: "End the watch; finish --drop-old drops the old side too", Lock: noLock, Waits: "nobody: the old side refuses writes", SQL: drops},
+	}
+}
+
+// setTraffic writes what leads the clients: what holds them first, the rest in
+// its place.
+func setTraffic(p *plans.Plan, commands []string) {
+	var hold, lead []string
+	for _, c := range commands {
+		if strings.Contains(c, ": PAUSE") {
+			hold = append(hold, c)
+		} else {
+			lead = append(lead, c)
+		}
+	}
+	for i := range p.Steps {
+		switch s := &p.Steps[i]; s.Title {
+		case holdTitle:
+			s.SQL = hold
+			if len(hold) == 0 {
+				s.SQL = []string{"-- nothing holds them: writers wait at the fence"}
+			}
+		case leadTitle:
+			s.SQL = lead
+		}
+	}
+}
