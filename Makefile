@@ -16,7 +16,7 @@ export CGO_ENABLED ?= 0
 # The program and the tests are of the same compiled packages then.
 export GOFLAGS ?= -trimpath
 
-.PHONY: all build schemas man demo server versions test test-matrix test-long test-faults test-older test-docker bench bench-against lint clean
+.PHONY: all build schemas man demo server versions test test-matrix test-long test-whole test-faults test-older test-docker bench bench-against lint clean
 
 all: build
 
@@ -65,13 +65,19 @@ test-long: server
 	@testcontainers/install-pgbouncer
 	PGUMBRA_TEST_LONG=$(or $(PGUMBRA_TEST_LONG),1h) go test -count=1 -timeout 24h -p 1 -run '^TestLong$$' -v ./upgrade ./cmd/pgumbra
 
+# All cases and faults of which make test takes a sample, by a seed that it prints.
+test-whole: server
+	@testcontainers/install-versions 14 17 18
+	@testcontainers/install-pgbouncer
+	PGUMBRA_TEST_WHOLE=1 go test -count=1 -timeout 6h -p 1 ./...
+
 # A process is stopped at each statement of a cutover, killed and cut off at each
 # moment of a run, and each fault happens at each moment (docs/fault-matrix.md); make
 # test takes a few.
 test-faults: server
 	@testcontainers/install-pgbouncer
-	PGUMBRA_TEST_FAULTS=all go test -count=1 -timeout 3h -run 'Stopped|Kill|Network|CutConnections|FaultMatrix' -v ./cmd/pgumbra
-	PGUMBRA_TEST_FAULTS=all go test -count=1 -run RowTooLarge -v ./shadow
+	PGUMBRA_TEST_WHOLE=1 go test -count=1 -timeout 3h -run 'Stopped|Kill|Network|CutConnections|FaultMatrix' -v ./cmd/pgumbra
+	PGUMBRA_TEST_WHOLE=1 go test -count=1 -run RowTooLarge -v ./shadow
 
 # The program of an older revision, made from the history.
 bin/pgumbra-%:

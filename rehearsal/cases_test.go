@@ -31,25 +31,33 @@ func TestCases(t *testing.T) {
 	if len(folders) == 0 {
 		t.Fatalf("no cases in %s", casesFolder)
 	}
+	type run struct {
+		dir   string
+		where place
+	}
+	var all []run
 	for _, file := range folders {
 		dir := filepath.Dir(file)
 		for _, where := range readCase(t, dir).places() {
-			t.Run(filepath.Base(dir)+where.name, func(t *testing.T) {
-				t.Parallel()
-				ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
-				defer cancel()
-				c := readCase(t, dir)
-				c.where = where
-				f := c.build(ctx)
-				switch c.expect.Result {
-				case "equal":
-					f.upgrade(ctx)
-					f.compare(ctx)
-				case "blocker":
-					f.refused(ctx)
-				}
-			})
+			all = append(all, run{dir, where})
 		}
+	}
+	for _, r := range testcontainers.Some(t, all, 32) {
+		t.Run(filepath.Base(r.dir)+r.where.name, func(t *testing.T) {
+			t.Parallel()
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+			defer cancel()
+			c := readCase(t, r.dir)
+			c.where = r.where
+			f := c.build(ctx)
+			switch c.expect.Result {
+			case "equal":
+				f.upgrade(ctx)
+				f.compare(ctx)
+			case "blocker":
+				f.refused(ctx)
+			}
+		})
 	}
 }
 

@@ -3,7 +3,6 @@ package shadow
 import (
 	"context"
 	"errors"
-	"os"
 	"strings"
 	"testing"
 
@@ -260,7 +259,7 @@ func TestStatisticsCoverRootsAndExtendedOnes(t *testing.T) {
 // and together above what a row may, on its way to another database.
 func TestRowTooLargeForCopyIsNamed(t *testing.T) {
 	t.Parallel()
-	if os.Getenv("PGUMBRA_TEST_FAULTS") != "all" {
+	if !testcontainers.Whole() {
 		t.Skip("a row of more than 1 GB takes long: make test-faults")
 	}
 	w := remote.world(t, `CREATE TABLE large (id int PRIMARY KEY, a text, b text); INSERT INTO large SELECT i, i, i FROM generate_series(1, 100) i;

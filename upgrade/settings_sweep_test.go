@@ -94,7 +94,7 @@ func TestSettingsOfADatabaseChangeNothing(t *testing.T) {
 	t.Parallel()
 	all := settingsOfAnyKind(t, testcontainers.Database(t))
 	const groups = 3
-	for n := range groups {
+	for _, n := range testcontainers.Some(t, []int{0, 1, 2}, 1) {
 		var some []setting
 		for i, s := range all {
 			if i%groups == n {

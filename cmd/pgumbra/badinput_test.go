@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/pgumbra/pgumbra/testcontainers"
 )
 
 // tiny is a production of one table at version 1 and one migration.
@@ -123,7 +124,7 @@ func TestBadInputIsNamedAndChangesNothing(t *testing.T) {
 	shared := operatorOf(t, tiny)
 	before := shared.dumpAll()
 	t.Run("of each kind", func(t *testing.T) {
-		for i, c := range badInputs {
+		for i, c := range testcontainers.Some(t, badInputs, 40) {
 			t.Run(c.name, func(t *testing.T) {
 				t.Parallel()
 				if c.sql != "" {

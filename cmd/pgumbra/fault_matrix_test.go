@@ -24,16 +24,16 @@ import (
 // is production all the while and try to write to the other side as well; every
 // acknowledged write is there at the end, once, and never did both sides take one.
 //
-// A few cells by a seed; PGUMBRA_TEST_FAULTS=all goes through all of them (make
-// test-faults) and writes what became of each into docs/fault-matrix.md. By -run
+// A few cells by a seed; make test-faults goes through all of them
+// and writes what became of each into docs/fault-matrix.md. By -run
 // 'TestFaultMatrix/remote/killed' it may be done in pieces.
 func TestFaultMatrix(t *testing.T) {
 	t.Parallel()
 	table := newOutcomes(t)
-	random := rand.New(rand.NewPCG(faultSeed(t), 2))
+	random := rand.New(rand.NewPCG(testcontainers.Seed(t), 2))
 	for _, place := range []string{inPlace, remote} {
 		chosen := cellsOf(place)
-		if !allFaults() {
+		if !testcontainers.Whole() {
 			random.Shuffle(len(chosen), func(i, j int) { chosen[i], chosen[j] = chosen[j], chosen[i] })
 			chosen = chosen[:cellsInShort]
 		}
@@ -441,7 +441,7 @@ func (o *outcomes) set(place, moment, fault, outcome string) {
 	o.read()
 	o.is[place+"|"+moment+"|"+fault] = outcome
 	o.t.Logf("%s, %s, %s: %s", place, moment, fault, outcome)
-	if allFaults() {
+	if testcontainers.Whole() {
 		must(o.t, os.WriteFile(o.file, []byte(o.markdown()), 0o644))
 	}
 }

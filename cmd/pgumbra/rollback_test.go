@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/pgumbra/pgumbra/testcontainers"
 )
 
 // There is no way back before a cutover, nor after finish, nor, unless told so, for
@@ -54,9 +56,9 @@ func TestProcessKilledInARollbackHasDoneItOrNot(t *testing.T) {
 	ctx := limited(t, faultTime())
 	s := stoppingInPlace(t)
 	s.do(ctx, exitDone, "run", "--cutover")
-	random := rand.New(rand.NewPCG(faultSeed(t), 2))
+	random := rand.New(rand.NewPCG(testcontainers.Seed(t), 2))
 	rounds, step := 5, messagesOfACutover/4
-	if allFaults() {
+	if testcontainers.Whole() {
 		rounds, step = 1000, 1
 	}
 	for n, round := 1+random.IntN(step), 0; round < rounds && s.killed(ctx, n); n, round = n+1+random.IntN(step), round+1 {

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -30,18 +28,18 @@ const (
 // TestProcessStoppedAtAnyStatementOfTheCutoverHoldsNobodyUp: a process is stopped
 // (SIGSTOP) as it sends a statement of the cutover. Its servers end what it holds,
 // another process goes on, and no acknowledged write is lost. The statements are
-// chosen by a seed; PGUMBRA_TEST_FAULTS=all takes each of them (make test-faults).
+// chosen by a seed; make test-faults takes each of them.
 func TestProcessStoppedAtAnyStatementOfTheCutoverHoldsNobodyUp(t *testing.T) {
 	t.Parallel()
 	for name, world := range map[string]func(*testing.T) *stopping{"in place": stoppingInPlace, "remote": stoppingRemote} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			ctx := limited(t, faultTime())
-			if allFaults() {
+			if testcontainers.Whole() {
 				stopAtEach(ctx, func() *stopping { return world(t) })
 				return
 			}
-			stopAtSome(ctx, world(t), rand.New(rand.NewPCG(faultSeed(t), 1)))
+			stopAtSome(ctx, world(t), rand.New(rand.NewPCG(testcontainers.Seed(t), 1)))
 		})
 	}
 }
@@ -75,42 +73,11 @@ func stopAtEach(ctx context.Context, world func() *stopping) {
 // to its commit.
 const messagesOfACutover = 60
 
-// someOf chooses so many of all, in their order, by [faultSeed]; all of them with
-// PGUMBRA_TEST_FAULTS=all (make test-faults).
-func someOf[T any](t *testing.T, all []T, n int) []T {
-	t.Helper()
-	if allFaults() || n >= len(all) {
-		return all
-	}
-	chosen := rand.New(rand.NewPCG(faultSeed(t), 2)).Perm(len(all))[:n]
-	slices.Sort(chosen)
-	some := make([]T, n)
-	for i, at := range chosen {
-		some[i] = all[at]
-	}
-	return some
-}
-
-func allFaults() bool { return os.Getenv("PGUMBRA_TEST_FAULTS") == "all" }
-
 func faultTime() time.Duration {
-	if allFaults() {
+	if testcontainers.Whole() {
 		return time.Hour
 	}
 	return 3 * time.Minute
-}
-
-// faultSeed is PGUMBRA_SEED or one of chance, which is told.
-func faultSeed(t *testing.T) uint64 {
-	t.Helper()
-	seed := rand.Uint64() >> 32
-	if text := os.Getenv("PGUMBRA_SEED"); text != "" {
-		var err error
-		seed, err = strconv.ParseUint(text, 10, 64)
-		must(t, err)
-	}
-	t.Logf("to repeat: PGUMBRA_SEED=%d", seed)
-	return seed
 }
 
 // stopping is a run that follows, and clients of its production.
