@@ -33,6 +33,8 @@ type Prover struct {
 	last    int
 	idle    *sync.Cond // nothing is under way
 	signal  chan struct{}
+	// afterRange lets tests hold the prover once it has compared a range.
+	afterRange func(ctx context.Context)
 }
 
 // proving is what the prover knows of one table.
@@ -325,6 +327,9 @@ func (p *Prover) carryOn(t *proving) func(context.Context) error {
 		w := t.walk
 		return func(ctx context.Context) error {
 			_, err := p.r.proveRange(ctx, w)
+			if p.afterRange != nil {
+				p.afterRange(ctx)
+			}
 			return err
 		}
 	case t.proof.Begun && (!t.proof.Complete || t.proof.Renewing):

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -15,9 +16,27 @@ import (
 // long as a test may take. It returns what differed.
 func (w *world) proving(done func() bool) []Found {
 	w.t.Helper()
+	return w.provingUntil(done, nil)
+}
+
+// provingPart ends in the midst of the proof of the first table.
+func (w *world) provingPart() {
+	w.t.Helper()
+	var part atomic.Bool
+	w.provingUntil(part.Load, func(ctx context.Context) {
+		if len(w.proofs()[0].UpTo) > 0 {
+			part.Store(true)
+			<-ctx.Done()
+		}
+	})
+}
+
+func (w *world) provingUntil(done func() bool, afterRange func(context.Context)) []Found {
+	w.t.Helper()
 	ctx, cancel := context.WithTimeout(w.ctx, time.Minute)
 	defer cancel()
 	p := NewProver(w.r, time.Second)
+	p.afterRange = afterRange
 	ended := make(chan error, 1)
 	go func() { ended <- p.Run(ctx, 2) }()
 	var found []Found
@@ -119,7 +138,7 @@ func TestProverGoesOnWhereAnotherWasKilled(t *testing.T) {
 	eachWay(t, func(t *testing.T, newWorld maker) {
 		w := newWorld(t, itemsStructure(manyItems), items)
 		w.r.RangeRows = 10
-		w.proving(func() bool { return len(w.proofs()[0].UpTo) > 0 })
+		w.provingPart()
 		first := w.proofs()[0]
 		if first.Complete || first.UpTo == nil {
 			t.Fatalf("proof %+v", first)
@@ -198,7 +217,7 @@ func TestBatchWithATruncateProvesTheTable(t *testing.T) {
 	eachWay(t, func(t *testing.T, newWorld maker) {
 		w := newWorld(t, itemsStructure(manyItems), items)
 		w.r.RangeRows = 10
-		w.proving(func() bool { return len(w.proofs()[0].UpTo) > 0 })
+		w.provingPart()
 		for i := range 3 {
 			w.exec(`TRUNCATE shop.items; INSERT INTO shop.items VALUES (1, 'a', 1)`)
 			if i == 1 {
@@ -236,7 +255,7 @@ func TestProofStandsWhileItIsRenewed(t *testing.T) {
 		before := w.proofs()[0]
 		w.must(w.r.renew(w.ctx, f, pending{changes: 3000}))
 		w.r.RangeRows = 10
-		w.proving(func() bool { return w.proofs()[0].UpTo != nil })
+		w.provingPart()
 		if p := w.proofs()[0]; !p.Complete || !p.Renewing || p.Proved != before.Proved {
 			t.Errorf("proof %+v before %+v", p, before)
 		}

@@ -113,9 +113,11 @@ func (w *worker) regroupSource(ctx context.Context, src *plans.Source, tree, cam
 			return nil // replay has yet to take its rows away
 		}
 	}
+	before := *src
 	src.Members, src.Detached = tree, missing(missing(went, gone), tree)
 	if err := planner.Regroup(ctx, w.run.Plan, w.sides.Production, w.file.Production.DSN, came, gone); err != nil {
-		return err
+		*src = before
+		return w.later(ctx, err) // one may come or go while pg_dump reads
 	}
 	if err := w.recordPlan(ctx); err != nil {
 		return err

@@ -30,7 +30,10 @@ func TestPartitionsJoinAndLeaveTheRun(t *testing.T) {
 	w.run(ctx, upgrade.Options{Until: control.Following})
 	leading, stop := context.WithCancel(ctx)
 	var group errgroup.Group
-	group.Go(func() error { return upgrade.Run(leading, w.file(), upgrade.Options{Log: w.log}) })
+	group.Go(func() error {
+		defer stop() // whoever waits for what it does need not
+		return upgrade.Run(leading, w.file(), upgrade.Options{Log: w.log})
+	})
 	exec(t, w.production, `CREATE TABLE shop.log_3 PARTITION OF shop.log FOR VALUES FROM (200) TO (300);
 		INSERT INTO shop.log SELECT n, 200 + n % 100, 'three' FROM generate_series(1, 500) n; GRANT SELECT ON shop.log_3 TO partition_reader`)
 	exec(t, w.production, `CREATE TABLE shop.log_4 (what text, day int NOT NULL, id int NOT NULL, PRIMARY KEY (id, day)); INSERT INTO shop.log_4 SELECT 'four', 300, n FROM generate_series(1, 300) n`)
@@ -39,6 +42,9 @@ func TestPartitionsJoinAndLeaveTheRun(t *testing.T) {
 	exec(t, w.production, `ALTER TABLE shop.log DETACH PARTITION shop.log_1 CONCURRENTLY`)
 	exec(t, w.production, `DROP TABLE shop.log_1`)
 	polled(ctx, t, func() bool {
+		if leading.Err() != nil {
+			t.Fatal(group.Wait())
+		}
 		s, err := upgrade.ReadStatus(ctx, w.file())
 		must(t, err)
 		var here bool
