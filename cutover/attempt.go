@@ -249,11 +249,18 @@ func (a *attempt) makeMark(ctx context.Context) error {
 // him, in vain, for as long as writers may be kept waiting.
 func (a *attempt) replayRest(ctx context.Context) error {
 	group, both := errgroup.WithContext(ctx)
+	drained := make(chan struct{})
 	group.Go(func() (err error) {
+		defer close(drained)
 		a.out.Drained, err = a.c.Parts.Drain(both)
 		return err
 	})
-	group.Go(func() error { return a.lookOnce(both, a.c.checkConditions, nil) })
+	group.Go(func() error {
+		if err := a.lookOnce(both, a.c.checkConditions, nil); err != nil {
+			return err
+		}
+		return a.queued(both, drained)
+	})
 	return group.Wait()
 }
 

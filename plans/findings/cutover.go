@@ -81,6 +81,11 @@ var cutoverSection = Section{
 			Do:    "the cutover waits until it ends with 0",
 		},
 		{
+			Code: "lock-queue", Level: "blocker",
+			Means: "a session waits behind the fence to lock a table for itself (TRUNCATE, ALTER TABLE, VACUUM FULL), and the drain, which reads the table, would wait behind it; the attempt ends at once",
+			Do:    "nothing, as a rule: it is tried again. Hold such statements back for the cutover where they never pause",
+		},
+		{
 			Code: "over-budget", Level: "blocker",
 			Means: "a step took longer than `cutover.max_stall` or `cutover.lock_timeout`. Where nobody was waited for, the swap itself takes that long: it ends the command at the first attempt, and names the part",
 			Do:    "a quieter moment, or larger budgets",
