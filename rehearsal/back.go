@@ -22,7 +22,7 @@ type Rollback struct {
 // goes back with what they wrote, lets them work on in the old one, and goes through
 // the cutover again, whose result is compared.
 func (r *rehearsal) thereAndBack(ctx context.Context) error {
-	if err := r.there(ctx); err != nil || !r.o.WriteBlocks.RequireRollback {
+	if err := r.there(ctx); err != nil || !r.o.Gates.RequireRollback {
 		return err
 	}
 	before := r.clients.Count().Committed

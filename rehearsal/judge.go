@@ -25,7 +25,7 @@ func (e *notReadyError) Error() string {
 
 // failed is the gate at which an upgrade ended that could not be gone through; nil:
 // the error is none of an upgrade's.
-func (r *rehearsal) failed(err error) *WriteBlock {
+func (r *rehearsal) failed(err error) *Gate {
 	var (
 		blocked   *upgrade.Blocked
 		different *upgrade.Different
@@ -39,22 +39,22 @@ func (r *rehearsal) failed(err error) *WriteBlock {
 	case err == nil, pg.State(err) == pg.DiskFull:
 		return nil
 	case onTheWayBack:
-		return &WriteBlock{Name: "require-rollback", Message: back, Fix: "what stands in the way back here stands in production's way too"}
+		return &Gate{Name: "require-rollback", Message: back, Fix: "what stands in the way back here stands in production's way too"}
 	case errors.As(err, &blocked):
 		r.took(blocked.Plan)
-		return &WriteBlock{Name: "plan", Message: "the plan has blockers: " + strings.Join(r.named(plans.Blocker), ", "), Fix: "do what the blockers say; generated rows may be other than production's: tables.<table>.generate says how they are made"}
+		return &Gate{Name: "plan", Message: "the plan has blockers: " + strings.Join(r.named(plans.Blocker), ", "), Fix: "do what the blockers say; generated rows may be other than production's: tables.<table>.generate says how they are made"}
 	case errors.As(err, &different):
-		return &WriteBlock{Name: "verify", Message: err.Error(), Fix: "this must not be: keep the output, and report it"}
+		return &Gate{Name: "verify", Message: err.Error(), Fix: "this must not be: keep the output, and report it"}
 	case inPlace:
-		return &WriteBlock{Name: "in-place", Message: message, Fix: "the migrations fail in place on rows on which the shadow was built: correct the migration, or say by tables.<table>.generate what rows production has"}
+		return &Gate{Name: "in-place", Message: message, Fix: "the migrations fail in place on rows on which the shadow was built: correct the migration, or say by tables.<table>.generate what rows production has"}
 	case errors.As(err, &failed), errors.As(err, &violated):
-		return &WriteBlock{Name: "run", Message: oneCause(err), Fix: "correct the migration, or say by tables.<table>.generate what rows production has"}
+		return &Gate{Name: "run", Message: oneCause(err), Fix: "correct the migration, or say by tables.<table>.generate what rows production has"}
 	case errors.Is(err, upgrade.ErrNotNow), errors.As(err, &waiting):
-		return &WriteBlock{Name: "cutover", Message: oneCause(err), Fix: "what stands in the way here stands in production's way too"}
+		return &Gate{Name: "cutover", Message: oneCause(err), Fix: "what stands in the way here stands in production's way too"}
 	case errors.Is(err, errUndone):
-		return &WriteBlock{Name: "cutover", Message: err.Error(), Fix: "this must not be: keep the output, and report it"}
+		return &Gate{Name: "cutover", Message: err.Error(), Fix: "this must not be: keep the output, and report it"}
 	case errors.Is(err, upgrade.ErrStopped), pg.State(err) != "" && r.plan != nil:
-		return &WriteBlock{Name: "run", Message: oneCause(err)}
+		return &Gate{Name: "run", Message: oneCause(err)}
 	}
 	return nil
 }
@@ -133,8 +133,8 @@ func (r *rehearsal) wanted(d Difference) bool {
 	})
 }
 
-// WriteBlocks are what a rehearsal must pass beyond the oracle.
-type WriteBlocks struct {
+// Gates are what a rehearsal must pass beyond the oracle.
+type Gates struct {
 	MaxStall        time.Duration // 0: what the plan file asks of a cutover
 	MaxSlowdown     float64       // throughput before by that while following; 0: any
 	RequireRollback bool
@@ -144,7 +144,7 @@ type WriteBlocks struct {
 
 // classify holds the result against the gates.
 func (r *rehearsal) classify() {
-	early := slices.ContainsFunc(r.result.WriteBlocks, func(g WriteBlock) bool { return !g.Passed })
+	early := slices.ContainsFunc(r.result.Gates, func(g Gate) bool { return !g.Passed })
 	r.classifyFindings()
 	r.classifyData()
 	if !early {
@@ -154,44 +154,44 @@ func (r *rehearsal) classify() {
 		r.classifySlowdown()
 	}
 	r.classifyRollback()
-	r.result.Passed = !slices.ContainsFunc(r.result.WriteBlocks, func(g WriteBlock) bool { return !g.Passed })
+	r.result.Passed = !slices.ContainsFunc(r.result.Gates, func(g Gate) bool { return !g.Passed })
 }
 
 func (r *rehearsal) classifyRollback() {
 	back := r.result.Rollback
 	switch {
-	case !r.o.WriteBlocks.RequireRollback || r.result.writeBlockOf("require-rollback"):
+	case !r.o.Gates.RequireRollback || r.result.gateOf("require-rollback"):
 	case back == nil:
-		r.writeBlock("require-rollback", false, "it did not come to a way back", "")
+		r.gate("require-rollback", false, "it did not come to a way back", "")
 	default:
-		r.writeBlock("require-rollback", true, fmt.Sprintf("cutover, %s in the new structure, rollback in %.1f ms, cutover again",
+		r.gate("require-rollback", true, fmt.Sprintf("cutover, %s in the new structure, rollback in %.1f ms, cutover again",
 			human.Plural(int(back.Committed), "commit"), back.StallMS), "")
 	}
 }
 
-func (r *Result) writeBlockOf(name string) bool {
-	return slices.ContainsFunc(r.WriteBlocks, func(g WriteBlock) bool { return g.Name == name })
+func (r *Result) gateOf(name string) bool {
+	return slices.ContainsFunc(r.Gates, func(g Gate) bool { return g.Name == name })
 }
 
-func (r *rehearsal) writeBlock(name string, passed bool, message, fix string) {
-	r.result.WriteBlocks = append(r.result.WriteBlocks, WriteBlock{Name: name, Passed: passed, Message: message, Fix: fix})
+func (r *rehearsal) gate(name string, passed bool, message, fix string) {
+	r.result.Gates = append(r.result.Gates, Gate{Name: name, Passed: passed, Message: message, Fix: fix})
 }
 
 // classifyFindings takes out what the baseline accepts.
 func (r *rehearsal) classifyFindings() {
 	var left []plans.Finding
 	for _, f := range r.result.Found {
-		if f.Level != plans.Blocker && r.o.WriteBlocks.Baseline.accepts(f.Code, f.Object) {
+		if f.Level != plans.Blocker && r.o.Gates.Baseline.accepts(f.Code, f.Object) {
 			r.result.Settled = append(r.result.Settled, f)
 		} else {
 			left = append(left, f)
 		}
 	}
 	r.result.Found = append([]plans.Finding{}, left...)
-	if unused := r.o.WriteBlocks.Baseline.unused(); len(unused) > 0 && r.plan != nil {
+	if unused := r.o.Gates.Baseline.unused(); len(unused) > 0 && r.plan != nil {
 		r.result.Notes = append(r.result.Notes, "accepted by the baseline, but not found: "+strings.Join(unused, ", "))
 	}
-	if !r.o.WriteBlocks.FailOnWarning {
+	if !r.o.Gates.FailOnWarning {
 		return
 	}
 	warnings := r.named(plans.Warning)
@@ -199,7 +199,7 @@ func (r *rehearsal) classifyFindings() {
 	if len(warnings) > 0 {
 		message = human.Plural(len(warnings), "warning") + ": " + strings.Join(warnings, ", ")
 	}
-	r.writeBlock("fail-on warning", len(warnings) == 0, message, "do what they say, or accept them in the baseline")
+	r.gate("fail-on warning", len(warnings) == 0, message, "do what they say, or accept them in the baseline")
 }
 
 // classifyData: of a table without rows nothing was proved.
@@ -207,7 +207,7 @@ func (r *rehearsal) classifyData() {
 	var empty []string
 	for _, g := range r.result.Data.Gaps {
 		filled := slices.ContainsFunc(r.result.Data.Tables, func(f generate.Filled) bool { return f.Table == g.Table && f.Rows > 0 })
-		if !filled && !r.o.WriteBlocks.Baseline.accepts("not-generated", g.Table.String()) {
+		if !filled && !r.o.Gates.Baseline.accepts("not-generated", g.Table.String()) {
 			empty = append(empty, fmt.Sprintf("%s (%s): %s", g.Table, g.Constraint, g.Message))
 		}
 	}
@@ -215,19 +215,19 @@ func (r *rehearsal) classifyData() {
 		return
 	}
 	if len(empty) > 0 {
-		r.writeBlock("data", false, "no rows could be made for "+strings.Join(empty, "; "), r.result.Data.Gaps[0].Fix)
+		r.gate("data", false, "no rows could be made for "+strings.Join(empty, "; "), r.result.Data.Gaps[0].Fix)
 		return
 	}
-	r.writeBlock("data", true, fmt.Sprintf("%s rows in %s", human.Count(r.result.Data.Rows()), human.Plural(len(r.result.Data.Tables), "table")), "")
+	r.gate("data", true, fmt.Sprintf("%s rows in %s", human.Count(r.result.Data.Rows()), human.Plural(len(r.result.Data.Tables), "table")), "")
 }
 
 func (r *rehearsal) classifyTraffic() {
 	t := r.result.Traffic
 	if len(t.Failed) == 0 {
-		r.writeBlock("traffic", true, fmt.Sprintf("%s transactions of %s, none failed", human.Count(t.Done()), human.Plural(t.Clients, "client")), "")
+		r.gate("traffic", true, fmt.Sprintf("%s transactions of %s, none failed", human.Count(t.Done()), human.Plural(t.Clients, "client")), "")
 		return
 	}
-	r.writeBlock("traffic", false, fmt.Sprintf("%s of transactions that failed: %s", human.Plural(len(t.Failed), "kind"), mostOf(t.Failed)), "")
+	r.gate("traffic", false, fmt.Sprintf("%s of transactions that failed: %s", human.Plural(len(t.Failed), "kind"), mostOf(t.Failed)), "")
 }
 
 func mostOf(messages map[string]int64) string {
@@ -242,7 +242,7 @@ func mostOf(messages map[string]int64) string {
 func (r *rehearsal) classifyOracle() {
 	o := r.result.Oracle
 	if o.Equal {
-		r.writeBlock("oracle", true, fmt.Sprintf("equal to the migrations run in place: %s, %s rows, %s, %s", human.Plural(o.Objects, "object"),
+		r.gate("oracle", true, fmt.Sprintf("equal to the migrations run in place: %s, %s rows, %s, %s", human.Plural(o.Objects, "object"),
 			human.Count(o.Rows), human.Plural(o.Tables, "table"), human.Plural(o.Sequences, "sequence")), "")
 		return
 	}
@@ -250,7 +250,7 @@ func (r *rehearsal) classifyOracle() {
 	for _, d := range o.Differences[:min(len(o.Differences), 5)] {
 		names = append(names, d.Name())
 	}
-	r.writeBlock("oracle", false, fmt.Sprintf("%s from the migrations run in place: %s", human.Plural(len(o.Differences), "difference"), strings.Join(names, ", ")), "")
+	r.gate("oracle", false, fmt.Sprintf("%s from the migrations run in place: %s", human.Plural(len(o.Differences), "difference"), strings.Join(names, ", ")), "")
 }
 
 // Name is the object with its column.
@@ -262,12 +262,12 @@ func (d Difference) Name() string {
 }
 
 func (r *rehearsal) classifyStall() {
-	limit := r.o.WriteBlocks.MaxStall
+	limit := r.o.Gates.MaxStall
 	if limit == 0 {
 		limit = r.file.Cutover.MaxStall
 	}
 	c := r.result.Cutover
-	r.writeBlock("max-stall", c.StallMS <= float64(limit.Microseconds())/1000, fmt.Sprintf("the stall was %.1f ms, at most %s", c.StallMS, human.Duration(limit)), "")
+	r.gate("max-stall", c.StallMS <= float64(limit.Microseconds())/1000, fmt.Sprintf("the stall was %.1f ms, at most %s", c.StallMS, human.Duration(limit)), "")
 }
 
 func (r *rehearsal) classifySlowdown() {
@@ -275,8 +275,8 @@ func (r *rehearsal) classifySlowdown() {
 	if t.Following > 0 {
 		t.Slowdown = t.Before / t.Following
 	}
-	if limit := r.o.WriteBlocks.MaxSlowdown; limit > 0 {
-		r.writeBlock("max-slowdown", t.Slowdown > 0 && t.Slowdown <= limit,
+	if limit := r.o.Gates.MaxSlowdown; limit > 0 {
+		r.gate("max-slowdown", t.Slowdown > 0 && t.Slowdown <= limit,
 			fmt.Sprintf("%.0f transactions a second before, %.0f while following: slowdown %.2f, at most %.2f", t.Before, t.Following, t.Slowdown, limit), "")
 	}
 }

@@ -8,16 +8,16 @@ import (
 
 // Result is what a rehearsal found out. Its JSON is public.
 type Result struct {
-	Run         string       `json:"run"`
-	Passed      bool         `json:"passed"`
-	WriteBlocks []WriteBlock `json:"gates"`
-	Seed        uint64       `json:"seed"`
-	Server      string       `json:"server"` // its version
-	FromVersion int64        `json:"from_version"`
-	ToVersion   int64        `json:"to_version"`
-	StartedAt   string       `json:"started_at"` // RFC 3339
-	Seconds     float64      `json:"seconds"`
-	Phases      []Phase      `json:"phases"`
+	Run         string  `json:"run"`
+	Passed      bool    `json:"passed"`
+	Gates       []Gate  `json:"gates"`
+	Seed        uint64  `json:"seed"`
+	Server      string  `json:"server"` // its version
+	FromVersion int64   `json:"from_version"`
+	ToVersion   int64   `json:"to_version"`
+	StartedAt   string  `json:"started_at"` // RFC 3339
+	Seconds     float64 `json:"seconds"`
+	Phases      []Phase `json:"phases"`
 
 	Data    Data            `json:"data"`
 	Traffic Traffic         `json:"traffic"`
@@ -31,8 +31,8 @@ type Result struct {
 	Notes    []string      `json:"notes"`
 }
 
-// WriteBlock is something that a rehearsal must pass.
-type WriteBlock struct {
+// Gate is something that a rehearsal must pass.
+type Gate struct {
 	Name    string `json:"gate"`
 	Passed  bool   `json:"passed"`
 	Message string `json:"message"`

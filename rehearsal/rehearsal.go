@@ -33,9 +33,9 @@ import (
 
 // Options of [Run].
 type Options struct {
-	Seed        uint64 // of rows and traffic
-	Major       int    // of the disposable server; 0: whichever is installed
-	WriteBlocks WriteBlocks
+	Seed  uint64 // of rows and traffic
+	Major int    // of the disposable server; 0: whichever is installed
+	Gates Gates
 	// Dump is a file of pg_dump's, plain or custom, from which structure and rows
 	// come; empty: from production.dsn, or where that is empty from the migrations.
 	Dump string
@@ -73,7 +73,7 @@ type rehearsal struct {
 func Run(ctx context.Context, file *planfile.File, o Options) (*Result, error) {
 	began := time.Now()
 	r := &rehearsal{o: o, result: &Result{Run: file.Name, Seed: o.Seed, StartedAt: began.UTC().Format(time.RFC3339), Build: plans.Direct,
-		WriteBlocks: []WriteBlock{}, Phases: []Phase{}, Found: []plans.Finding{}, Settled: []plans.Finding{}, Notes: []string{}}}
+		Gates: []Gate{}, Phases: []Phase{}, Found: []plans.Finding{}, Settled: []plans.Finding{}, Notes: []string{}}}
 	if err := r.choose(file); err != nil {
 		return nil, err
 	}
@@ -110,8 +110,8 @@ func (r *rehearsal) goThrough(ctx context.Context) error {
 		began := time.Now()
 		err := phase.do(ctx)
 		r.result.Phases = append(r.result.Phases, Phase{phase.name, time.Since(began).Seconds()})
-		if writeBlock := r.failed(err); writeBlock != nil && ctx.Err() == nil {
-			r.result.WriteBlocks = append(r.result.WriteBlocks, *writeBlock)
+		if gate := r.failed(err); gate != nil && ctx.Err() == nil {
+			r.result.Gates = append(r.result.Gates, *gate)
 			return nil
 		}
 		if err != nil {

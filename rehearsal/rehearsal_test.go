@@ -61,10 +61,10 @@ func TestRehearsalFindsWhatThePlanGetsWrong(t *testing.T) {
 tables:
   app.orders: {columns: {cents: total::bigint, currency: "'EUR'", label: "(state || ' of ' || country)::varchar(8)"}}
   app.customers: {columns: {first: family, last: given}}
-`, rehearsal.Options{WriteBlocks: rehearsal.WriteBlocks{RequireRollback: true}})
+`, rehearsal.Options{Gates: rehearsal.Gates{RequireRollback: true}})
 	must(t, err)
 	if r.Oracle == nil {
-		t.Fatalf("%+v", r.WriteBlocks)
+		t.Fatalf("%+v", r.Gates)
 	}
 	wrong := map[string]string{}
 	for _, d := range r.Oracle.Differences {
@@ -83,8 +83,8 @@ tables:
 	if want := []string{"app.log.seen", "app.log.token"}; !slices.Equal(r.Oracle.NotComparable, want) {
 		t.Errorf("not comparable: %v, want %v", r.Oracle.NotComparable, want)
 	}
-	if failed := failedWriteBlocks(r); r.Passed || !slices.Equal(failed, []string{"oracle"}) || r.Rollback == nil || r.Rollback.Committed == 0 {
-		t.Errorf("failed: %v of %+v", failed, r.WriteBlocks)
+	if failed := failedGates(r); r.Passed || !slices.Equal(failed, []string{"oracle"}) || r.Rollback == nil || r.Rollback.Committed == 0 {
+		t.Errorf("failed: %v of %+v", failed, r.Gates)
 	}
 	if len(r.Traffic.Failed) > 0 || r.Traffic.Committed == 0 || r.Traffic.Withheld == 0 || r.Traffic.Broken == nil {
 		t.Errorf("traffic: %+v", r.Traffic)
@@ -115,8 +115,8 @@ tables:
   app.customers: {mask: {mail: "'masked' || id || '@example.org'"}, columns: {mail: upper(mail)}}
 `, rehearsal.Options{})
 	must(t, err)
-	if failed := failedWriteBlocks(r); !slices.Equal(failed, []string{"oracle"}) {
-		t.Fatalf("failed: %v of %+v", failed, r.WriteBlocks)
+	if failed := failedGates(r); !slices.Equal(failed, []string{"oracle"}) {
+		t.Fatalf("failed: %v of %+v", failed, r.Gates)
 	}
 	d := r.Oracle.Differences[0]
 	if len(r.Oracle.Differences) != 1 || d.Name() != "app.customers.mail" || strings.Contains(fmt.Sprint(r.Oracle.Differences), "secret") {
@@ -167,9 +167,9 @@ func TestUnreadableDumpsAreRefused(t *testing.T) {
 	}
 }
 
-func failedWriteBlocks(r *rehearsal.Result) []string {
+func failedGates(r *rehearsal.Result) []string {
 	var names []string
-	for _, g := range r.WriteBlocks {
+	for _, g := range r.Gates {
 		if !g.Passed {
 			names = append(names, g.Name)
 		}

@@ -38,19 +38,19 @@ func (e *usageError) Unwrap() error { return e.error }
 // exitCode is the one place where an error becomes a number.
 func exitCode(err error) int {
 	var (
-		usage       *usageError
-		file        *plans.FileError
-		blocked     *upgrade.Blocked
-		different   *upgrade.Different
-		failed      *upgrade.MigrationFailed
-		violated    *upgrade.KeysViolated
-		led         *lease.ErrLed
-		refused     *planfile.RefusedError
-		writeBlocks *notPassed
-		structure   *rehearsal.StructureError
-		noServer    *rehearsal.NoServerError
-		noRoom      *rehearsal.NoRoomError
-		noWay       *upgrade.NoWayBack
+		usage     *usageError
+		file      *plans.FileError
+		blocked   *upgrade.Blocked
+		different *upgrade.Different
+		failed    *upgrade.MigrationFailed
+		violated  *upgrade.KeysViolated
+		led       *lease.ErrLed
+		refused   *planfile.RefusedError
+		gates     *notPassed
+		structure *rehearsal.StructureError
+		noServer  *rehearsal.NoServerError
+		noRoom    *rehearsal.NoRoomError
+		noWay     *upgrade.NoWayBack
 	)
 	switch {
 	case err == nil, errors.Is(err, upgrade.ErrNothingToDo):
@@ -62,7 +62,7 @@ func exitCode(err error) int {
 	case errors.As(err, &usage), errors.As(err, &file), errors.As(err, &noServer):
 		return exitUsage
 	case errors.As(err, &blocked), errors.As(err, &different), errors.As(err, &failed), errors.As(err, &violated), errors.As(err, &refused),
-		errors.As(err, &writeBlocks), errors.As(err, &structure), errors.As(err, &noRoom), errors.As(err, &noWay),
+		errors.As(err, &gates), errors.As(err, &structure), errors.As(err, &noRoom), errors.As(err, &noWay),
 		errors.Is(err, upgrade.ErrClosed), errors.Is(err, shadow.ErrTriggersFire):
 		return exitFindings
 	case errors.As(err, &led), errors.Is(err, control.ErrFencedOff):

@@ -18,10 +18,10 @@ import (
 )
 
 // notPassed says that a rehearsal failed at some gates. The report has told them.
-type notPassed struct{ writeBlocks []string }
+type notPassed struct{ gates []string }
 
 func (e *notPassed) Error() string {
-	return "the rehearsal did not pass: " + strings.Join(e.writeBlocks, ", ")
+	return "the rehearsal did not pass: " + strings.Join(e.gates, ", ")
 }
 
 const rehearseHelp = `Goes through the whole upgrade on a disposable PostgreSQL server, and compares the
@@ -121,7 +121,7 @@ func (a *app) rehearse(c *cobra.Command, f *rehearseFlags) error {
 		return err
 	}
 	if !result.Passed {
-		return &notPassed{failedWriteBlocks(result)}
+		return &notPassed{failedGates(result)}
 	}
 	return nil
 }
@@ -139,9 +139,9 @@ func readResult(path string) (*rehearsal.Result, error) {
 	return r, nil
 }
 
-func failedWriteBlocks(r *rehearsal.Result) []string {
+func failedGates(r *rehearsal.Result) []string {
 	var names []string
-	for _, g := range r.WriteBlocks {
+	for _, g := range r.Gates {
 		if !g.Passed {
 			names = append(names, g.Name)
 		}
@@ -150,7 +150,7 @@ func failedWriteBlocks(r *rehearsal.Result) []string {
 }
 
 func (f *rehearseFlags) options() (rehearsal.Options, error) {
-	o := rehearsal.Options{Seed: f.seed, Major: f.major, Dump: f.dump, WriteBlocks: rehearsal.WriteBlocks{MaxStall: f.maxStall, MaxSlowdown: f.maxSlowdown,
+	o := rehearsal.Options{Seed: f.seed, Major: f.major, Dump: f.dump, Gates: rehearsal.Gates{MaxStall: f.maxStall, MaxSlowdown: f.maxSlowdown,
 		RequireRollback: f.requireRollback, FailOnWarning: f.failOn == "warning"}}
 	switch {
 	case !slices.Contains(report.Formats, f.format):
@@ -163,6 +163,6 @@ func (f *rehearseFlags) options() (rehearsal.Options, error) {
 		return o, nil
 	}
 	baseline, err := rehearsal.ReadBaseline(f.baseline)
-	o.WriteBlocks.Baseline = baseline
+	o.Gates.Baseline = baseline
 	return o, err
 }

@@ -51,26 +51,26 @@ type failure struct {
 // writeJUnit writes a test for each gate, each difference and each finding that
 // fails the rehearsal.
 func writeJUnit(w io.Writer, r *rehearsal.Result, o Options) error {
-	writeBlocks := suite("pgumbra rehearse "+r.Run, r)
-	for _, g := range r.WriteBlocks {
+	gates := suite("pgumbra rehearse "+r.Run, r)
+	for _, g := range r.Gates {
 		c := testCase{Name: g.Name, Class: "gates", Time: "0", Out: valid(g.Message)}
 		if !g.Passed {
 			c.Failure, c.Out = &failure{valid(g.Message), "gate", valid(g.Fix)}, ""
 		}
-		writeBlocks.add(c)
+		gates.add(c)
 	}
 	v := viewOf(r, o)
 	for _, d := range v.Differences {
-		writeBlocks.add(testCase{Name: valid(d.Name()), Class: "oracle", Time: "0", File: o.place(d.Where).file,
+		gates.add(testCase{Name: valid(d.Name()), Class: "oracle", Time: "0", File: o.place(d.Where).file,
 			Failure: &failure{valid(d.Sentence), string(d.Kind), valid(examples(d.Difference))}})
 	}
 	for _, f := range r.Found {
 		if f.Level == plans.Blocker || f.Level == plans.Warning && failsOnWarnings(r) {
-			writeBlocks.add(testCase{Name: valid(f.Code + " " + f.Object), Class: "plan", Time: "0", File: o.place(f.Where).file,
+			gates.add(testCase{Name: valid(f.Code + " " + f.Object), Class: "plan", Time: "0", File: o.place(f.Where).file,
 				Failure: &failure{valid(f.Message), string(f.Level), valid(f.Fix)}})
 		}
 	}
-	all := testSuites{Name: "pgumbra", Tests: writeBlocks.Tests, Failures: writeBlocks.Failures, Time: writeBlocks.Time, Suites: []testSuite{writeBlocks}}
+	all := testSuites{Name: "pgumbra", Tests: gates.Tests, Failures: gates.Failures, Time: gates.Time, Suites: []testSuite{gates}}
 	if _, err := io.WriteString(w, xml.Header); err != nil {
 		return err
 	}
@@ -96,7 +96,7 @@ func (s *testSuite) add(c testCase) {
 }
 
 func failsOnWarnings(r *rehearsal.Result) bool {
-	for _, g := range r.WriteBlocks {
+	for _, g := range r.Gates {
 		if g.Name == "fail-on warning" {
 			return !g.Passed
 		}

@@ -22,7 +22,7 @@ import (
 func failed() *rehearsal.Result {
 	return &rehearsal.Result{
 		Run: "shop-v7", Seed: 1, Server: "15.18", FromVersion: 1, ToVersion: 7, StartedAt: "2026-11-26T13:05:00Z", Seconds: 31.6, Build: plans.Direct,
-		WriteBlocks: []rehearsal.WriteBlock{{Name: "oracle", Message: "2 differences | from the migrations"}, {Name: "max-stall", Passed: true, Message: "the stall was 3.0 ms"},
+		Gates: []rehearsal.Gate{{Name: "oracle", Message: "2 differences | from the migrations"}, {Name: "max-stall", Passed: true, Message: "the stall was 3.0 ms"},
 			{Name: "fail-on warning", Message: "1 warning", Fix: "accept it"}},
 		Phases: []rehearsal.Phase{{Name: "make rows", Seconds: 1.25}},
 		Data: rehearsal.Data{Source: "generated", Tables: []generate.Filled{{Table: pg.Name{Schema: "shop", Name: "orders"}, Rows: 2000}},

@@ -51,7 +51,7 @@ func writeSARIF(w io.Writer, r *rehearsal.Result, o Options) error {
 	for _, f := range r.Settled {
 		s.add(f.Code, levelOf(f.Level), findingText(f), f.Where).AddSuppression(sarif.NewSuppression().WithKind("external").WithJustification("accepted by the baseline"))
 	}
-	for _, g := range r.WriteBlocks {
+	for _, g := range r.Gates {
 		if !g.Passed {
 			s.add("rehearsal-"+strings.ReplaceAll(g.Name, " ", "-"), "error", g.Message+sentenceOf(g.Fix), "")
 		}

@@ -21,7 +21,7 @@ func writeText(w io.Writer, r *rehearsal.Result, o Options) error {
 	for _, n := range r.Notes {
 		fmt.Fprintf(b, "Note: %s.\n", human.OneLine(n))
 	}
-	textWriteBlocks(b, r)
+	textGates(b, r)
 	textDifferences(b, v)
 	textLists(b, v)
 	textFindings(b, v)
@@ -41,10 +41,10 @@ func table(b *bytes.Buffer, fill func(*tabwriter.Writer)) {
 	_ = tab.Flush() // a bytes.Buffer takes everything
 }
 
-func textWriteBlocks(b *bytes.Buffer, r *rehearsal.Result) {
+func textGates(b *bytes.Buffer, r *rehearsal.Result) {
 	b.WriteString("\nGATES\n")
 	table(b, func(tab *tabwriter.Writer) {
-		for _, g := range r.WriteBlocks {
+		for _, g := range r.Gates {
 			word := "ok"
 			if !g.Passed {
 				word = "FAILED"

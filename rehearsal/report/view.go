@@ -45,7 +45,7 @@ func viewOf(r *rehearsal.Result, o Options) view {
 
 func verdict(r *rehearsal.Result) string {
 	var failed []string
-	for _, g := range r.WriteBlocks {
+	for _, g := range r.Gates {
 		if !g.Passed {
 			failed = append(failed, g.Name)
 		}
@@ -53,7 +53,7 @@ func verdict(r *rehearsal.Result) string {
 	if len(failed) == 0 {
 		return fmt.Sprintf("Passed in %.0f s.", r.Seconds)
 	}
-	return fmt.Sprintf("Failed: %s (%d of %s), after %.0f s.", strings.Join(failed, ", "), len(failed), human.Plural(len(r.WriteBlocks), "gate"), r.Seconds)
+	return fmt.Sprintf("Failed: %s (%d of %s), after %.0f s.", strings.Join(failed, ", "), len(failed), human.Plural(len(r.Gates), "gate"), r.Seconds)
 }
 
 // sentence says what a difference is.
