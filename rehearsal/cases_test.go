@@ -42,7 +42,7 @@ func TestCases(t *testing.T) {
 			all = append(all, run{dir, where})
 		}
 	}
-	for _, r := range testcontainers.Some(t, all, 32) {
+	for _, r := range testcontainers.Some(t, all, 24) {
 		t.Run(filepath.Base(r.dir)+r.where.name, func(t *testing.T) {
 			t.Parallel()
 			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)

@@ -73,7 +73,7 @@ func behindTheFence(t *testing.T, h history) {
 
 func TestZooBehindTheFenceEqualsMigrationInPlace(t *testing.T) {
 	t.Parallel()
-	for name, schemas := range testcontainers.SomeOf(t, zoo, 4) {
+	for name, schemas := range testcontainers.SomeOf(t, zoo, 3) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			h := zooHistory(t, name, schemas)

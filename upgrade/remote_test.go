@@ -15,7 +15,7 @@ import (
 // The zoo again, with the shadow in another database.
 func TestZooInAnotherDatabaseEqualsMigrationInPlace(t *testing.T) {
 	t.Parallel()
-	for name, schemas := range testcontainers.SomeOf(t, zoo, 4) {
+	for name, schemas := range testcontainers.SomeOf(t, zoo, 3) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			ctx := limited(t, 2*time.Minute)

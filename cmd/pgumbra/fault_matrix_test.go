@@ -52,7 +52,7 @@ const (
 	inPlace = "in one database"
 	remote  = "to another server"
 	// how many cells of each place make test goes through
-	cellsInShort = 2
+	cellsInShort = 1
 )
 
 // cell is a fault at a moment.

@@ -56,7 +56,7 @@ func TestKilledAtEveryMomentItLosesNothing(t *testing.T) {
 	o := shopOwner(t)
 	settle := o.traffic(ctx)
 	done, missed := map[string]string{}, 0
-	some := testcontainers.Some(t, moments, 8)
+	some := testcontainers.Some(t, moments, 6)
 	for _, m := range some {
 		if !o.killWhen(ctx, m, "--cutover", "--set", "copy.chunk_rows=2000") {
 			t.Log("not met:", m.name)
@@ -177,7 +177,7 @@ func TestAbortAfterAKillLeavesProductionAsItWas(t *testing.T) {
 	}, moments...)
 	missed := 0
 	all = slices.DeleteFunc(all, func(m moment) bool { return slices.Contains([]string{"cutover", "fence", "watching"}, m.name) })
-	some := testcontainers.Some(t, all, 6)
+	some := testcontainers.Some(t, all, 4)
 	for _, m := range some {
 		if !o.killWhen(ctx, m, "--until", "following") {
 			t.Log("not met:", m.name)
@@ -225,7 +225,7 @@ func TestCutConnectionsAreSurvived(t *testing.T) {
 	defer conn.Close(ctx)
 	p := o.start(ctx, "run", "--cutover", "--set", "copy.chunk_rows=2000")
 	missed := 0
-	some := testcontainers.Some(t, moments, 8)
+	some := testcontainers.Some(t, moments, 6)
 	for _, m := range some {
 		if !o.hitWhen(ctx, p, m, func() { o.cut(ctx, conn) }) {
 			t.Log("not met:", m.name)

@@ -18,7 +18,7 @@ func TestNetworkThatFailsIsSurvived(t *testing.T) {
 	p := f.start(ctx, "run", "--set", "copy.chunk_rows=2000")
 	faults := f.networkFaults(ctx, p)
 	done := map[string]string{}
-	for i, m := range testcontainers.Some(t, before(), 6) {
+	for i, m := range testcontainers.Some(t, before(), 4) {
 		if !f.hitWhen(ctx, p, m, faults[i%len(faults)]) {
 			t.Fatalf("it ended before %s\n%s", m.name, &p.err)
 		}
