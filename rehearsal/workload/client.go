@@ -193,7 +193,7 @@ func (c *client) classify(ctx context.Context, known knowledge, a act, err error
 		add(func(n *Counts) { n.Refused++ })
 		return nil
 	case class == "42", class == "0A", class == "3F":
-		if oid, err := c.leadsTo(ctx, c.conn, a); err != nil || oid == a.on.table.OID() {
+		if !c.movedAway(ctx, a) {
 			break
 		}
 		add(func(n *Counts) { n.Broken[a.on.table.Name.String()+": "+pg.Message(err)]++ })
@@ -201,6 +201,12 @@ func (c *client) classify(ctx context.Context, known knowledge, a act, err error
 	}
 	add(func(n *Counts) { n.Failed[a.on.table.Name.String()+": "+err.Error()]++ })
 	return nil
+}
+
+// movedAway reports whether the table's name is known to lead to another table now.
+func (c *client) movedAway(ctx context.Context, a act) bool {
+	oid, err := c.leadsTo(ctx, c.conn, a)
+	return err == nil && oid != a.on.table.OID()
 }
 
 // choose draws a transaction.
