@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
 )
@@ -30,7 +31,7 @@ type attempt struct {
 	xid      string        // xid8 of the swap
 
 	sequences []succession
-	backRows  []byte // of the way back; see [control.BackRows]
+	backRows  *control.BackRows // of the way back
 }
 
 func (c *Cutover) open(ctx context.Context, out *Outcome) (*attempt, error) {

@@ -149,7 +149,7 @@ func (a *attempt) noteTaken() taken {
 func (a *attempt) readTaken(ctx context.Context) (err error) {
 	if !a.plan.Backwards() {
 		if a.plan.Reversible() {
-			a.backRows, err = control.BackRows(ctx, a.observer, a.c.Upgrade)
+			a.backRows, err = control.ReadBackRows(ctx, a.observer, a.c.Upgrade)
 		}
 		return err
 	}

@@ -32,21 +32,29 @@ func (r *Run) Now() *Run {
 	return r
 }
 
-// BackRows are the rows that [TurnAround] writes, as JSON: to be made before the
-// fence.
-func BackRows(ctx context.Context, db pg.Querier, run *Run) ([]byte, error) {
+// BackRows are the rows that [TurnAround] writes, column by column: to be made before
+// the fence. No JSON, whose escapes a database in SQL_ASCII cannot resolve.
+type BackRows struct {
+	n                  []int
+	production, shadow []string
+	copied, total      []int64
+	unlogged           []bool // a crash empties the old table or the new one
+}
+
+// ReadBackRows makes the rows of a run's way back.
+func ReadBackRows(ctx context.Context, db pg.Querier, run *Run) (*BackRows, error) {
 	known, err := Tables(ctx, db, run)
 	if err != nil {
 		return nil, err
 	}
-	return pg.JSON(rowsOf(run.Plan.Inverse(), known))
+	return backRows(run.Plan.Inverse(), known), nil
 }
 
 // TurnAround makes the rows of a run's tables those of its way back, in the
 // swapping transaction: what the old tables hold equals what the new ones hold at a
 // snapshot of it, since the drain made it so and the fence has kept it so. taken is
 // what the swap took from the old side.
-func TurnAround(ctx context.Context, tx pg.Querier, run *Run, rows []byte, taken any) error {
+func TurnAround(ctx context.Context, tx pg.Querier, run *Run, rows *BackRows, taken any) error {
 	noted, err := pg.JSON(taken)
 	if err != nil {
 		return err
@@ -61,9 +69,12 @@ func TurnAround(ctx context.Context, tx pg.Querier, run *Run, rows []byte, taken
 	}
 	_, err = tx.Exec(ctx, `INSERT INTO pgumbra.shadow_table (run_id, n, production, shadow, state, position, rows_copied, rows_total)
 		SELECT $1, n, production, shadow, 'following', pg_catalog.pg_current_snapshot(), copied, total
-		FROM pg_catalog.json_to_recordset($2) AS t (n integer, production text, shadow text, copied bigint, total bigint)`, run.ID, rows)
+		FROM ROWS FROM (pg_catalog.unnest($2::integer[]), pg_catalog.unnest($3::text[]), pg_catalog.unnest($4::text[]), pg_catalog.unnest($5::bigint[]),
+			pg_catalog.unnest($6::bigint[])) AS t (n, production, shadow, copied, total)`,
+		run.ID, rows.n, rows.production, rows.shadow, rows.copied, rows.total)
 	if err == nil {
-		_, err = tx.Exec(ctx, `INSERT INTO pgumbra.unlogged (run_id, n) SELECT $1, n FROM pg_catalog.json_to_recordset($2) AS t (n integer, unlogged boolean) WHERE unlogged`, run.ID, rows)
+		_, err = tx.Exec(ctx, `INSERT INTO pgumbra.unlogged (run_id, n) SELECT $1, n FROM ROWS FROM (pg_catalog.unnest($2::integer[]), pg_catalog.unnest($3::boolean[])) AS t (n, unlogged) WHERE unlogged`,
+			run.ID, rows.n, rows.unlogged)
 	}
 	if err == nil {
 		_, err = tx.Exec(ctx, `UPDATE pgumbra.run SET flow = 'reverse', taken = $2 WHERE id = $1`, run.ID, noted)
@@ -74,30 +85,23 @@ func TurnAround(ctx context.Context, tx pg.Querier, run *Run, rows []byte, taken
 	return nil
 }
 
-// turned is a table's row of the way back.
-type turned struct {
-	N          int    `json:"n"`
-	Production string `json:"production"`
-	Shadow     string `json:"shadow"`
-	Copied     int64  `json:"copied"`
-	Total      int64  `json:"total"`
-	Unlogged   bool   `json:"unlogged"` // a crash empties the old table or the new one
-}
-
-// rowsOf keeps how many rows were copied: so many there were.
-func rowsOf(back *plans.Plan, known []Row) []turned {
-	all := []turned{}
+// backRows keeps how many rows were copied: so many there were.
+func backRows(back *plans.Plan, known []Row) *BackRows {
+	rows := new(BackRows)
 	for i := range back.Tables {
 		t := &back.Tables[i]
-		row := turned{N: t.N, Production: t.Production.String(), Shadow: t.Shadow.String(), Unlogged: t.Unlogged || back.Sources[t.Source].Unlogged}
+		var copied, total int64
 		for _, k := range known {
 			if k.N == t.Source {
-				row.Copied, row.Total = k.RowsCopied, k.RowsTotal
+				copied, total = k.RowsCopied, k.RowsTotal
 			}
 		}
-		all = append(all, row)
+		rows.n = append(rows.n, t.N)
+		rows.production, rows.shadow = append(rows.production, t.Production.String()), append(rows.shadow, t.Shadow.String())
+		rows.copied, rows.total = append(rows.copied, copied), append(rows.total, total)
+		rows.unlogged = append(rows.unlogged, t.Unlogged || back.Sources[t.Source].Unlogged)
 	}
-	return all
+	return rows
 }
 
 // Taken reads into v what the swap took from the old side. False: nothing was noted.
