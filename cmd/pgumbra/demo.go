@@ -146,6 +146,15 @@ func (d *demo) commands(ctx context.Context, report *demoReport) error {
 		{"cutover"},
 	}
 	for _, step := range steps {
+		if step[0] == "cutover" { // from then on status counts what goes back
+			s, err := d.status(ctx)
+			if err != nil {
+				return err
+			}
+			for _, t := range s.Tables {
+				report.Replayed += t.RowsReplayed
+			}
+		}
 		if err := d.command(ctx, step...); err != nil {
 			return err
 		}
@@ -217,7 +226,6 @@ func (r *demoReport) read(s *upgrade.Status) {
 	r.Verified = true
 	for _, t := range s.Tables {
 		r.Rows += t.RowsCopied
-		r.Replayed += t.RowsReplayed
 	}
 	var c struct {
 		StallMS float64 `json:"stall_ms"`
