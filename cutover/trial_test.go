@@ -12,12 +12,12 @@ import (
 // in each way of swapping, and before a swap that then succeeds.
 func TestSwapIsTriedWithoutATrace(t *testing.T) {
 	t.Parallel()
-	methods := map[string]func(t *testing.T) *fixture{
+	ways := map[string]func(t *testing.T) *fixture{
 		"rename": func(t *testing.T) *fixture { return shop(t, plans.Rename, "") },
 		"move":   func(t *testing.T) *fixture { return shop(t, plans.Move, "CREATE EXTENSION citext;") },
 		"remote": func(t *testing.T) *fixture { return remoteShop(t).fixture },
 	}
-	for name, world := range methods {
+	for name, world := range ways {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			ctx := context.Background()

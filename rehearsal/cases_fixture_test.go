@@ -115,7 +115,7 @@ type fixture struct {
 	*folder
 	production   string // as superuser, as twin is
 	served       string // where the data are after the cutover
-	target       string
+	twin         string
 	migrations   string // folder
 	planPath     string
 	versionTable string // as the plan file names it
@@ -133,7 +133,7 @@ func (c *folder) build(ctx context.Context) *fixture {
 	if c.setup.Shadow == "both" && c.where.another {
 		name += "_far"
 	}
-	f.production, f.target = server.DSN(name), server.DSN(name+"_twin")
+	f.production, f.twin = server.DSN(name), server.DSN(name+"_twin")
 	f.served = f.production
 	admin := server.DSN("postgres")
 	f.script(ctx, admin, "cluster.sql")
@@ -149,7 +149,7 @@ func (c *folder) build(ctx context.Context) *fixture {
 		c.database(ctx, admin, name+"_shadow", "template0 "+c.setup.Createdb)
 	}
 	f.script(ctx, f.production, "database.sql")
-	f.script(ctx, f.target, "database.sql")
+	f.script(ctx, f.twin, "database.sql")
 	f.copyMigrations()
 	f.writePlan()
 	file := f.file()

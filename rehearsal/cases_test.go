@@ -108,16 +108,16 @@ func (f *fixture) run(ctx context.Context, o upgrade.Options) {
 // traffic.
 func (f *fixture) compare(ctx context.Context) {
 	f.t.Helper()
-	f.script(ctx, f.target, "traffic.sql")
+	f.script(ctx, f.twin, "traffic.sql")
 	inPlace := rehearsal.MigrateInPlace
 	if f.file().Migrations.MultiStatement {
 		inPlace = rehearsal.MigrateEachInPlace
 	}
-	must(f.t, inPlace(ctx, f.as(f.target, f.setup.InPlaceRole), f.migrations, f.versionTable))
+	must(f.t, inPlace(ctx, f.as(f.twin, f.setup.InPlaceRole), f.migrations, f.versionTable))
 	if f.served != f.production {
 		f.dropWhatStays(ctx)
 	}
-	found, err := f.oracle.Compare(ctx, f.target, f.served, f.expect.LeaveOut...)
+	found, err := f.oracle.Compare(ctx, f.twin, f.served, f.expect.LeaveOut...)
 	must(f.t, err)
 	for _, d := range found.Differences {
 		f.t.Errorf("%s %s: %+v", d.Kind, d.Name(), d)
@@ -128,14 +128,14 @@ func (f *fixture) compare(ctx context.Context) {
 // dropWhatStays takes from the twin what does not move to another database.
 func (f *fixture) dropWhatStays(ctx context.Context) {
 	f.t.Helper()
-	execute(ctx, f.t, f.target, fmt.Sprintf(`DO $$ DECLARE s name; BEGIN
+	execute(ctx, f.t, f.twin, fmt.Sprintf(`DO $$ DECLARE s name; BEGIN
 		FOR s IN SELECT nspname FROM pg_namespace WHERE nspname !~ '^(pg_|information_schema|public$)' AND nspname <> ALL ('{%s}') LOOP
 			EXECUTE format('DROP SCHEMA %%I CASCADE', s); END LOOP; END $$`, strings.Join(f.oracle.Schemas, ",")))
 }
 
 func compare[T any](f *fixture, what string, read func(dsn string) (T, error)) {
 	f.t.Helper()
-	want, err := read(f.target)
+	want, err := read(f.twin)
 	must(f.t, err)
 	got, err := read(f.served)
 	must(f.t, err)

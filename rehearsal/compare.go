@@ -85,7 +85,7 @@ func (o Oracle) compareStructure(ctx context.Context, c *Compared, inPlace, upgr
 		case !there:
 			c.add(Difference{Kind: StructureMissing, Object: name, Count: 1, Examples: []Example{{InPlace: want[name]}}})
 		case text != want[name]:
-			one, other := remoteFrom(want[name], text)
+			one, other := onlyInOne(want[name], text)
 			c.add(Difference{Kind: StructureDiffers, Object: name, Count: 1, Examples: []Example{{InPlace: one, Upgraded: other}}})
 		}
 	}
@@ -97,8 +97,8 @@ func (o Oracle) compareStructure(ctx context.Context, c *Compared, inPlace, upgr
 	return nil
 }
 
-// remoteFrom are the lines that only one of two texts has.
-func remoteFrom(one, other string) (string, string) {
+// onlyInOne are the lines that only one of two texts has.
+func onlyInOne(one, other string) (string, string) {
 	a, b := strings.Split(one, "\n"), strings.Split(other, "\n")
 	only := func(of, without []string) string {
 		return strings.Join(slices.DeleteFunc(slices.Clone(of), func(l string) bool { return slices.Contains(without, l) }), "\n")

@@ -78,14 +78,14 @@ func (r *rehearsal) compare(ctx context.Context) error {
 		return errInPlace{err}
 	}
 	result.InPlaceSeconds = time.Since(began).Seconds()
-	upgraded, target := r.file.Production.DSN, r.server.DSN(inPlace)
-	for _, dsn := range []string{upgraded, target} {
+	upgraded, twin := r.file.Production.DSN, r.server.DSN(inPlace)
+	for _, dsn := range []string{upgraded, twin} {
 		if err := refresh(ctx, dsn); err != nil {
 			return err
 		}
 	}
 	o := Oracle{Bin: testcontainers.Bin, Schemas: r.file.Production.Schemas}
-	c, err := o.Compare(ctx, target, upgraded)
+	c, err := o.Compare(ctx, twin, upgraded)
 	if err != nil {
 		return err
 	}
@@ -142,22 +142,22 @@ type Gates struct {
 	Baseline        *Baseline // findings that are accepted; nil: none
 }
 
-// classify holds the result against the gates.
-func (r *rehearsal) classify() {
+// judge holds the result against the gates.
+func (r *rehearsal) judge() {
 	early := slices.ContainsFunc(r.result.Gates, func(g Gate) bool { return !g.Passed })
-	r.classifyFindings()
-	r.classifyData()
+	r.judgeFindings()
+	r.judgeData()
 	if !early {
-		r.classifyTraffic()
-		r.classifyOracle()
-		r.classifyStall()
-		r.classifySlowdown()
+		r.judgeTraffic()
+		r.judgeOracle()
+		r.judgeStall()
+		r.judgeSlowdown()
 	}
-	r.classifyRollback()
+	r.judgeRollback()
 	r.result.Passed = !slices.ContainsFunc(r.result.Gates, func(g Gate) bool { return !g.Passed })
 }
 
-func (r *rehearsal) classifyRollback() {
+func (r *rehearsal) judgeRollback() {
 	back := r.result.Rollback
 	switch {
 	case !r.o.Gates.RequireRollback || r.result.gateOf("require-rollback"):
@@ -177,8 +177,8 @@ func (r *rehearsal) gate(name string, passed bool, message, fix string) {
 	r.result.Gates = append(r.result.Gates, Gate{Name: name, Passed: passed, Message: message, Fix: fix})
 }
 
-// classifyFindings takes out what the baseline accepts.
-func (r *rehearsal) classifyFindings() {
+// judgeFindings takes out what the baseline accepts.
+func (r *rehearsal) judgeFindings() {
 	var left []plans.Finding
 	for _, f := range r.result.Found {
 		if f.Level != plans.Blocker && r.o.Gates.Baseline.accepts(f.Code, f.Object) {
@@ -202,8 +202,8 @@ func (r *rehearsal) classifyFindings() {
 	r.gate("fail-on warning", len(warnings) == 0, message, "do what they say, or accept them in the baseline")
 }
 
-// classifyData: of a table without rows nothing was proved.
-func (r *rehearsal) classifyData() {
+// judgeData: of a table without rows nothing was proved.
+func (r *rehearsal) judgeData() {
 	var empty []string
 	for _, g := range r.result.Data.Gaps {
 		filled := slices.ContainsFunc(r.result.Data.Tables, func(f generate.Filled) bool { return f.Table == g.Table && f.Rows > 0 })
@@ -221,7 +221,7 @@ func (r *rehearsal) classifyData() {
 	r.gate("data", true, fmt.Sprintf("%s rows in %s", human.Count(r.result.Data.Rows()), human.Plural(len(r.result.Data.Tables), "table")), "")
 }
 
-func (r *rehearsal) classifyTraffic() {
+func (r *rehearsal) judgeTraffic() {
 	t := r.result.Traffic
 	if len(t.Failed) == 0 {
 		r.gate("traffic", true, fmt.Sprintf("%s transactions of %s, none failed", human.Count(t.Done()), human.Plural(t.Clients, "client")), "")
@@ -239,7 +239,7 @@ func mostOf(messages map[string]int64) string {
 	return strings.Join(all[:min(len(all), 3)], "; ")
 }
 
-func (r *rehearsal) classifyOracle() {
+func (r *rehearsal) judgeOracle() {
 	o := r.result.Oracle
 	if o.Equal {
 		r.gate("oracle", true, fmt.Sprintf("equal to the migrations run in place: %s, %s rows, %s, %s", human.Plural(o.Objects, "object"),
@@ -261,7 +261,7 @@ func (d Difference) Name() string {
 	return d.Object
 }
 
-func (r *rehearsal) classifyStall() {
+func (r *rehearsal) judgeStall() {
 	limit := r.o.Gates.MaxStall
 	if limit == 0 {
 		limit = r.file.Cutover.MaxStall
@@ -270,7 +270,7 @@ func (r *rehearsal) classifyStall() {
 	r.gate("max-stall", c.StallMS <= float64(limit.Microseconds())/1000, fmt.Sprintf("the stall was %.1f ms, at most %s", c.StallMS, human.Duration(limit)), "")
 }
 
-func (r *rehearsal) classifySlowdown() {
+func (r *rehearsal) judgeSlowdown() {
 	t := &r.result.Traffic
 	if t.Following > 0 {
 		t.Slowdown = t.Before / t.Following

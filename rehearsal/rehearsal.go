@@ -63,7 +63,7 @@ type rehearsal struct {
 	server  *testcontainers.Server
 	clients *workload.Clients
 	plan    *plans.Plan
-	target  target
+	twin    twin
 	result  *Result
 }
 
@@ -87,7 +87,7 @@ func Run(ctx context.Context, file *planfile.File, o Options) (*Result, error) {
 		return nil, err
 	}
 	r.result.Seconds = time.Since(began).Seconds()
-	r.classify()
+	r.judge()
 	return r.result, nil
 }
 
@@ -156,7 +156,7 @@ func (r *rehearsal) rows(ctx context.Context) error {
 	if err := database(ctx, r.server.DSN("postgres"), pristine, production); err != nil {
 		return err
 	}
-	options := generate.Options{Seed: r.o.Seed, Rules: r.rules(), Leave: []pg.Name{r.target.version}}
+	options := generate.Options{Seed: r.o.Seed, Rules: r.rules(), Leave: []pg.Name{r.twin.version}}
 	r.clients = &workload.Clients{DSN: r.file.Production.DSN, Schemas: r.file.Production.Schemas, Number: r.file.Rehearse.Clients, Generate: options,
 		Recycled: r.file.Cutover.RecycleSessions == "idle"}
 	r.result.Traffic.Clients = r.clients.Number
@@ -261,7 +261,7 @@ func (r *rehearsal) throughCutover(ctx context.Context) (err error) {
 			return &upgrade.Different{Table: v.Table, Verdict: v.Verdict}
 		}
 	}
-	if r.target.sequences, err = standing(ctx, r.file.Production.DSN); err != nil {
+	if r.twin.sequences, err = standing(ctx, r.file.Production.DSN); err != nil {
 		return err
 	}
 	r.clients.ForgetLongest()
@@ -351,7 +351,7 @@ func (r *rehearsal) keepFence(ctx context.Context) error {
 		if err := database(ctx, r.server.DSN("postgres"), name, pristine); err != nil {
 			return err
 		}
-		t := r.target
+		t := r.twin
 		t.dsn = r.server.DSN(name)
 		if err := t.load(ctx, r.file.Production.DSN, r.plan, order); err != nil {
 			return err

@@ -257,7 +257,7 @@ func (r *rehearsal) sample(ctx context.Context) error {
 			masks[t.Name][column] = e.SQL
 		}
 	}
-	tables, err := planner.SampleRows(ctx, planner.Sample{DSN: r.given.Production.DSN, Schemas: r.given.Production.Schemas, Leave: r.target.version,
+	tables, err := planner.SampleRows(ctx, planner.Sample{DSN: r.given.Production.DSN, Schemas: r.given.Production.Schemas, Leave: r.twin.version,
 		Rows: int(r.given.Rehearse.Rows), Masks: masks})
 	if err != nil {
 		return err
@@ -280,7 +280,7 @@ func (r *rehearsal) sample(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("production: %w", err)
 	}
-	if err := (target{sequences: at}).setSequences(ctx, to, look); err != nil {
+	if err := (twin{sequences: at}).setSequences(ctx, to, look); err != nil {
 		return err
 	}
 	_, err = to.Exec(ctx, "ANALYZE")

@@ -201,7 +201,7 @@ func (r *rehearsal) schemaOf(ctx context.Context, table string) error {
 
 // findVersionTable looks where golang-migrate put it.
 func (r *rehearsal) findVersionTable(ctx context.Context) (err error) {
-	r.target.version, err = r.versionTable(ctx, r.file.Production.DSN)
+	r.twin.version, err = r.versionTable(ctx, r.file.Production.DSN)
 	return err
 }
 

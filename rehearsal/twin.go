@@ -59,9 +59,9 @@ const (
 	backwards rowOrder = " ORDER BY ctid DESC"
 )
 
-// target is a database with production's structure as it was before the run, to be
+// twin is a database with production's structure as it was before the run, to be
 // given production's rows as they were at the fence.
-type target struct {
+type twin struct {
 	dsn       string
 	sequences map[pg.Name]sequence
 	version   pg.Name // golang-migrate's table, which stays as it is
@@ -69,7 +69,7 @@ type target struct {
 
 // load takes the rows from the old side, which holds them since the swap and
 // refuses writes.
-func (t target) load(ctx context.Context, production string, plan *plans.Plan, order rowOrder) error {
+func (t twin) load(ctx context.Context, production string, plan *plans.Plan, order rowOrder) error {
 	from, err := pg.Connect(ctx, production, pg.Options{Component: "twin"})
 	if err != nil {
 		return err
@@ -130,7 +130,7 @@ func copyRows(ctx context.Context, from, to *pgx.Conn, c *catalog.Table, plan *p
 	return err
 }
 
-func (t target) setSequences(ctx context.Context, to *pgx.Conn, look *catalog.Catalog) error {
+func (t twin) setSequences(ctx context.Context, to *pgx.Conn, look *catalog.Catalog) error {
 	for _, s := range look.Sequences {
 		at, ok := t.sequences[s.Name]
 		if !ok {

@@ -56,7 +56,7 @@ func TestBuildRefusesASchemaOfSomebodyElse(t *testing.T) {
 }
 
 func TestBuildAgainDropsWhatAnInterruptedBuildLeft(t *testing.T) {
-	bothWays(t, func(t *testing.T, how method) {
+	bothWays(t, func(t *testing.T, how way) {
 		w := how.world(t, items)
 		w.plain("items")
 		for i := range 2 * piece { // so that the failure below comes in a later transaction
@@ -78,7 +78,7 @@ func TestBuildAgainDropsWhatAnInterruptedBuildLeft(t *testing.T) {
 }
 
 func TestBuildCarriesRowsOfTheMigrations(t *testing.T) {
-	bothWays(t, func(t *testing.T, how method) {
+	bothWays(t, func(t *testing.T, how way) {
 		w := how.world(t, "SELECT 1")
 		w.build("TABLE", "kinds", "CREATE TABLE @.kinds (id bigint GENERATED ALWAYS AS IDENTITY, n text, l int GENERATED ALWAYS AS (length(n)) STORED);")
 		w.plan.Tables = []plans.Table{

@@ -18,7 +18,7 @@ import (
 )
 
 // orders is a partition tree of two levels that becomes another one.
-func orders(t *testing.T, how method) *world {
+func orders(t *testing.T, how way) *world {
 	w := how.world(t, `
 		CREATE TYPE old AS ENUM ('a', 'b');
 		CREATE TABLE orders (id bigint GENERATED ALWAYS AS IDENTITY, m int, name text, kind old, big text, twice int GENERATED ALWAYS AS (m * 2) STORED, gone bool) PARTITION BY RANGE (m);
@@ -50,7 +50,7 @@ const ordersThen = "SELECT id, coalesce(name, 'none'), kind::text, big, m, m * 3
 const ordersNow = "SELECT id, label, kind::text, big, m, thrice FROM " + shopShadow + ".orders"
 
 func TestCopyPartitionsIdentityGeneratedAndTOAST(t *testing.T) {
-	bothWays(t, func(t *testing.T, how method) {
+	bothWays(t, func(t *testing.T, how way) {
 		w := orders(t, how)
 		w.start()
 		c := w.copier()
@@ -83,7 +83,7 @@ func TestCopyIsATIDRangeScan(t *testing.T) {
 }
 
 func TestCopyGoesOnWithUnfinishedChunks(t *testing.T) {
-	bothWays(t, func(t *testing.T, how method) {
+	bothWays(t, func(t *testing.T, how way) {
 		w := how.world(t, items)
 		w.plain("items")
 		w.start()
@@ -112,7 +112,7 @@ func TestCopyGoesOnWithUnfinishedChunks(t *testing.T) {
 }
 
 func TestCopyEndsATableWhoseLastChunkWasItsLastAct(t *testing.T) {
-	bothWays(t, func(t *testing.T, how method) {
+	bothWays(t, func(t *testing.T, how way) {
 		w := how.world(t, items)
 		tab := w.plain("items")
 		w.start()
@@ -143,7 +143,7 @@ func (w *world) waitsForLock(side *pgxpool.Pool) int {
 }
 
 func TestChunkOfATerminatedBackendIsCopiedOnce(t *testing.T) {
-	bothWays(t, func(t *testing.T, how method) {
+	bothWays(t, func(t *testing.T, how way) {
 		w := how.world(t, items)
 		w.plain("items")
 		w.start()
@@ -216,7 +216,7 @@ func (w *world) dropChanged(ctx context.Context, tx pgx.Tx, _ *plans.Table) erro
 }
 
 func TestRowsThatMoveOrGoDuringTheCopyAreNeitherDoubledNorKept(t *testing.T) {
-	bothWays(t, func(t *testing.T, how method) {
+	bothWays(t, func(t *testing.T, how way) {
 		w := how.world(t, items+";"+journal)
 		tab := w.plain("items")
 		w.exec("INSERT INTO shop.items VALUES (-1, 'before the position'); DELETE FROM shop.items WHERE id = 5")
@@ -246,7 +246,7 @@ func TestRowsThatMoveOrGoDuringTheCopyAreNeitherDoubledNorKept(t *testing.T) {
 }
 
 func TestKeylessTableIsCopiedInOneSnapshot(t *testing.T) {
-	bothWays(t, func(t *testing.T, how method) {
+	bothWays(t, func(t *testing.T, how way) {
 		w := how.world(t, "CREATE TABLE log (a int, b text); INSERT INTO log SELECT i % 10, 'x' FROM generate_series(1, 1000) i; CREATE TABLE nothing (); INSERT INTO nothing DEFAULT VALUES")
 		w.build("TABLE", "log", "CREATE TABLE @.log (b text, a int);")
 		w.build("TABLE", "nothing", "CREATE TABLE @.nothing ();")
@@ -264,7 +264,7 @@ func TestKeylessTableIsCopiedInOneSnapshot(t *testing.T) {
 }
 
 func TestSnapshotOfAWholeCopyComesAfterItsLocks(t *testing.T) {
-	bothWays(t, func(t *testing.T, how method) {
+	bothWays(t, func(t *testing.T, how way) {
 		w := how.world(t, "CREATE TABLE log (a int); INSERT INTO log VALUES (1)")
 		w.build("TABLE", "log", "CREATE TABLE @.log (a int);")
 		w.copied(w.source("log", plans.Plain), nil, "a = a")
@@ -283,7 +283,7 @@ func TestSnapshotOfAWholeCopyComesAfterItsLocks(t *testing.T) {
 }
 
 func TestDerivedTableIsFilledFromItsQuery(t *testing.T) {
-	bothWays(t, func(t *testing.T, how method) {
+	bothWays(t, func(t *testing.T, how way) {
 		w := how.world(t, items+"; CREATE TABLE rates (f int); INSERT INTO rates VALUES (3)")
 		w.build("TABLE", "sums", "CREATE TABLE @.sums (tens bigint, n bigint);")
 		s := w.source("items", plans.Plain, "id")
@@ -300,7 +300,7 @@ func TestDerivedTableIsFilledFromItsQuery(t *testing.T) {
 }
 
 func TestEmptyTableIsCopiedAtOnce(t *testing.T) {
-	bothWays(t, func(t *testing.T, how method) {
+	bothWays(t, func(t *testing.T, how way) {
 		w := how.world(t, "CREATE TABLE items (id bigint PRIMARY KEY, v text)")
 		tab := w.plain("items")
 		w.start()
@@ -313,7 +313,7 @@ func TestEmptyTableIsCopiedAtOnce(t *testing.T) {
 }
 
 func TestCopyStopsAtAPartitionThatThePlanDoesNotKnow(t *testing.T) {
-	bothWays(t, func(t *testing.T, how method) {
+	bothWays(t, func(t *testing.T, how way) {
 		w := orders(t, how)
 		w.start()
 		w.exec("CREATE TABLE shop.orders_3 PARTITION OF shop.orders FOR VALUES FROM (5000) TO (6000)")
@@ -328,7 +328,7 @@ func TestCopyStopsAtAPartitionThatThePlanDoesNotKnow(t *testing.T) {
 }
 
 func TestDeposedLeaderCopiesNothing(t *testing.T) {
-	bothWays(t, func(t *testing.T, how method) {
+	bothWays(t, func(t *testing.T, how way) {
 		w := how.world(t, items+"; CREATE TABLE log (a int); INSERT INTO log VALUES (1)")
 		w.plain("items")
 		w.build("TABLE", "log", "CREATE TABLE @.log (a int);")

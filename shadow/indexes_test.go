@@ -15,7 +15,7 @@ import (
 
 // indexed is a plain table, a partition tree, a materialized view, and a table
 // that nothing feeds, with indexes of all kinds.
-func indexed(t *testing.T, how method) *world {
+func indexed(t *testing.T, how way) *world {
 	w := orders(t, how)
 	w.exec("SET search_path = shop; " + items)
 	w.plain("items")
@@ -53,7 +53,7 @@ const indexesNow = `SELECT count(*) FILTER (WHERE i.indisvalid) || ' of ' || cou
 	JOIN pg_class c ON c.oid = i.indexrelid WHERE c.relnamespace = '` + shopShadow + `'::regnamespace`
 
 func TestIndexesOfTreesTablesAndViewsAreBuiltOnce(t *testing.T) {
-	bothWays(t, func(t *testing.T, how method) {
+	bothWays(t, func(t *testing.T, how way) {
 		w := indexed(t, how)
 		w.start()
 		w.copy()
@@ -107,7 +107,7 @@ func TestIndexBuildGoesOnAfterItWasCancelled(t *testing.T) {
 }
 
 func TestRecopyOfAFollowingTableBuildsItsIndexesAgain(t *testing.T) {
-	bothWays(t, func(t *testing.T, how method) {
+	bothWays(t, func(t *testing.T, how way) {
 		w := indexed(t, how)
 		w.start()
 		w.copy()

@@ -240,7 +240,7 @@ func TestPathOnTheShadowLeadsToWhatWillBeThere(t *testing.T) {
 }
 
 func TestStatisticsCoverRootsAndExtendedOnes(t *testing.T) {
-	bothWays(t, func(t *testing.T, how method) {
+	bothWays(t, func(t *testing.T, how way) {
 		w := indexed(t, how)
 		w.on(plans.StageIndex, "STATISTICS", "orders_s", "orders", "CREATE STATISTICS @.orders_s (dependencies) ON label, m FROM @.orders;")
 		w.on(plans.StageIndex, "STATISTICS", "orders_0_s", "orders_0", "CREATE STATISTICS @.orders_0_s (mcv) ON label, m FROM @.orders_0;")

@@ -15,7 +15,7 @@ func TestRowThatCannotBeCopiedIsNamed(t *testing.T) {
 	bothWays(t, testRowThatCannotBeCopied)
 }
 
-func testRowThatCannotBeCopied(t *testing.T, how method) {
+func testRowThatCannotBeCopied(t *testing.T, how way) {
 	for name, c := range map[string]struct {
 		break_  string // what makes row 1234 unfit
 		columns string // of the shadow
@@ -59,7 +59,7 @@ func testRowThatCannotBeCopied(t *testing.T, how method) {
 }
 
 func TestErrorOfNoRowIsNotBlamedOnOne(t *testing.T) {
-	bothWays(t, func(t *testing.T, how method) {
+	bothWays(t, func(t *testing.T, how way) {
 		w := how.world(t, items)
 		tab := w.plain("items")
 		tab.Columns[1].Expression = "nosuchcolumn"
@@ -73,7 +73,7 @@ func TestErrorOfNoRowIsNotBlamedOnOne(t *testing.T) {
 }
 
 func TestDuplicateKeyNamesProductionsTableAndTheKey(t *testing.T) {
-	bothWays(t, func(t *testing.T, how method) {
+	bothWays(t, func(t *testing.T, how way) {
 		w := how.world(t, items)
 		tab := w.plain("items")
 		tab.Columns[0].Expression = "CASE id WHEN 7 THEN 8 ELSE id END"

@@ -33,19 +33,19 @@ type world struct {
 	toc    int
 }
 
-// method is where the shadow is.
-type method string
+// way is where the shadow is.
+type way string
 
 const (
-	local  method = "in one database"
-	remote method = "in two databases"
+	local  way = "in one database"
+	remote way = "in two databases"
 )
 
 // bothWays runs a test with the shadow beside production and in a database of its
 // own.
-func bothWays(t *testing.T, f func(*testing.T, method)) {
+func bothWays(t *testing.T, f func(*testing.T, way)) {
 	t.Parallel()
-	for _, how := range []method{local, remote} {
+	for _, how := range []way{local, remote} {
 		t.Run(string(how), func(t *testing.T) {
 			t.Parallel()
 			f(t, how)
@@ -59,7 +59,7 @@ func newWorld(t testing.TB, production string) *world {
 }
 
 // world makes one of either kind.
-func (how method) world(t testing.TB, production string) *world {
+func (how way) world(t testing.TB, production string) *world {
 	t.Helper()
 	shadow := ""
 	if how == remote {

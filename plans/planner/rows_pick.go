@@ -31,15 +31,15 @@ func (d *drawing) pickSQL(t *drawn, leads []string) string {
 			picked = append(picked, "(SELECT pgumbra_tid FROM region WHERE "+name+" IS NULL LIMIT 1)")
 		}
 		by := d.measure(c.TypeOID, name)
-		for _, method := range []string{"", " DESC"} {
-			picked = append(picked, "(SELECT pgumbra_tid FROM region WHERE "+name+" IS NOT NULL ORDER BY "+by+method+" LIMIT 1)")
+		for _, way := range []string{"", " DESC"} {
+			picked = append(picked, "(SELECT pgumbra_tid FROM region WHERE "+name+" IS NOT NULL ORDER BY "+by+way+" LIMIT 1)")
 		}
 	}
 	for _, lead := range leads {
 		name := pg.Ident(lead)
 		picked = append(picked, "(SELECT ctid FROM ONLY "+table+" WHERE "+name+" IS NULL LIMIT 1)")
-		for _, method := range []string{"", " DESC"} {
-			picked = append(picked, "(SELECT ctid FROM ONLY "+table+" WHERE "+name+" IS NOT NULL ORDER BY "+name+method+" LIMIT 1)")
+		for _, way := range []string{"", " DESC"} {
+			picked = append(picked, "(SELECT ctid FROM ONLY "+table+" WHERE "+name+" IS NOT NULL ORDER BY "+name+way+" LIMIT 1)")
 		}
 	}
 	return "WITH region AS MATERIALIZED (" + strings.Join(region, " UNION ALL ") + "), picked (tid) AS (" + strings.Join(picked, " UNION ALL ") +

@@ -160,14 +160,14 @@ func (s *shop) exchange(t *testing.T, conn *pgx.Conn, p *plans.Plan, run func(st
 			continue
 		}
 		run("CREATE SCHEMA " + pg.Ident(schema.Old))
-		for _, method := range [][2]string{{schema.Production, schema.Old}, {schema.Shadow, schema.Production}} {
-			all, err := catalog.Movables(t.Context(), conn, method[0])
+		for _, way := range [][2]string{{schema.Production, schema.Old}, {schema.Shadow, schema.Production}} {
+			all, err := catalog.Movables(t.Context(), conn, way[0])
 			if err != nil {
 				t.Fatal(err)
 			}
 			for _, o := range all {
 				if !p.IsShared(o) {
-					run(o.SetSchema(method[1]))
+					run(o.SetSchema(way[1]))
 				}
 			}
 		}
