@@ -33,25 +33,13 @@ func (c *Cutover) After(ctx context.Context) error {
 	case c.Sides.Remote():
 		return c.afterRemote(ctx)
 	}
-	swapped, err := c.swapped(ctx)
-	if err != nil {
-		return err
-	}
-	if c.settings().RecycleSessions == "idle" {
-		if err := c.recycle(ctx, swapped.at); err != nil {
-			return err
-		}
-	}
-	if err := c.outliveSnapshots(ctx, swapped); err != nil {
-		return err
-	}
-	if err := dropGuards(ctx, c.Sides.Production, c.Upgrade); err != nil {
+	if err := c.unguard(ctx); err != nil {
 		return err
 	}
 	if err := c.dropWriteBlock(ctx); err != nil {
 		return err
 	}
-	err = c.parts(ctx, []step{
+	err := c.parts(ctx, []step{
 		{"validate foreign keys that the migrations met", c.validateMigrated},
 		{"vacuum what the migrations wrote", c.vacuumMigrated},
 		{"remove capture from the old side", c.Parts.StopCapture},
@@ -64,6 +52,23 @@ func (c *Cutover) After(ctx context.Context) error {
 		return c.Finish(ctx, KeepOld)
 	}
 	return nil
+}
+
+// unguard drops the guards once no session is left that they are for.
+func (c *Cutover) unguard(ctx context.Context) error {
+	swapped, err := c.swapped(ctx)
+	if err != nil {
+		return err
+	}
+	if c.settings().RecycleSessions == "idle" {
+		if err := c.recycle(ctx, swapped.at); err != nil {
+			return err
+		}
+	}
+	if err := c.outliveSnapshots(ctx, swapped); err != nil {
+		return err
+	}
+	return dropGuards(ctx, c.Sides.Production, c.Upgrade)
 }
 
 // parts does one after the other of those that are there.

@@ -57,34 +57,14 @@ func (c *Cutover) prepareBack(ctx context.Context) error {
 	if err := c.orphans(ctx); err != nil {
 		return err
 	}
-	return pg.ReadCommitted(ctx, c.Sides.Production, func(tx pgx.Tx) error {
-		if err := control.CheckEpoch(ctx, tx, c.Upgrade); err != nil {
-			return err
-		}
-		if err := prepareGuards(ctx, tx, c.Upgrade); err != nil {
-			return err
-		}
-		return makeFunction(ctx, tx, fenceFunction(c.Upgrade, control.Ours(c.Upgrade)), fenceName(c.Upgrade))
-	})
+	return pg.ReadCommitted(ctx, c.Sides.Production, func(tx pgx.Tx) error { return c.prepareFunctions(ctx, tx) })
 }
 
 // afterBack leaves nothing of ours on the tables that are production again: guards,
 // the fence's triggers, and capture of both directions. The new side stays, and
 // refuses writes. May be repeated until it returns nil, by any process.
 func (c *Cutover) afterBack(ctx context.Context) error {
-	swapped, err := c.swapped(ctx)
-	if err != nil {
-		return err
-	}
-	if c.settings().RecycleSessions == "idle" {
-		if err := c.recycle(ctx, swapped.at); err != nil {
-			return err
-		}
-	}
-	if err := c.outliveSnapshots(ctx, swapped); err != nil {
-		return err
-	}
-	if err := dropGuards(ctx, c.Sides.Production, c.Upgrade); err != nil {
+	if err := c.unguard(ctx); err != nil {
 		return err
 	}
 	if err := dropTriggers(ctx, c.Sides.Production, c.Upgrade, fenceTrigger, oldFenceName(c.Upgrade)); err != nil {

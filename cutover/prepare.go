@@ -25,17 +25,22 @@ func (c *Cutover) prepare(ctx context.Context) error {
 		return err
 	}
 	return pg.ReadCommitted(ctx, c.Sides.Production, func(tx pgx.Tx) error {
-		if err := control.CheckEpoch(ctx, tx, c.Upgrade); err != nil {
-			return err
-		}
-		if err := prepareGuards(ctx, tx, c.Upgrade); err != nil {
-			return err
-		}
-		if err := makeFunction(ctx, tx, fenceFunction(c.Upgrade, control.Ours(c.Upgrade)), fenceName(c.Upgrade)); err != nil {
+		if err := c.prepareFunctions(ctx, tx); err != nil {
 			return err
 		}
 		return c.versionInShadow(ctx, tx)
 	})
+}
+
+// prepareFunctions makes those of the guards and of the fence.
+func (c *Cutover) prepareFunctions(ctx context.Context, tx pgx.Tx) error {
+	if err := control.CheckEpoch(ctx, tx, c.Upgrade); err != nil {
+		return err
+	}
+	if err := prepareGuards(ctx, tx, c.Upgrade); err != nil {
+		return err
+	}
+	return makeFunction(ctx, tx, fenceFunction(c.Upgrade, control.Ours(c.Upgrade)), fenceName(c.Upgrade))
 }
 
 // prepareShadow is what a swap needs of the shadow, wherever it is: reverse

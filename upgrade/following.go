@@ -42,27 +42,37 @@ func (w *worker) follow(ctx context.Context) error {
 	return w.besideProver(ctx, w.keepInStep)
 }
 
-// keepInStep replays round after round.
+// keepInStep replays round after round, until the cutover is done.
 func (w *worker) keepInStep(ctx context.Context) error {
-	var inspected, rerouted time.Time
+	return w.rounds(ctx, w.act, &chore{every: inspectEvery, do: w.inspect},
+		&chore{every: rerouteEvery, do: func(ctx context.Context) error { return w.newCutover().Reroute(ctx) }})
+}
+
+// chore is what is done between two rounds, every so often.
+type chore struct {
+	every time.Duration
+	do    func(context.Context) error
+	done  time.Time
+}
+
+// rounds replays round after round, with what act has time for after each, until
+// that says that all is done. At once while there are changes, else after a pause.
+func (w *worker) rounds(ctx context.Context, act func(context.Context) (bool, error), chores ...*chore) error {
 	for {
-		if time.Since(inspected) > inspectEvery {
-			if err := w.inspect(ctx); err != nil {
+		for _, c := range chores {
+			if time.Since(c.done) <= c.every {
+				continue
+			}
+			if err := c.do(ctx); err != nil {
 				return err
 			}
-			inspected = time.Now()
-		}
-		if time.Since(rerouted) > rerouteEvery {
-			if err := w.newCutover().Reroute(ctx); err != nil {
-				return err
-			}
-			rerouted = time.Now()
+			c.done = time.Now()
 		}
 		changes, err := w.round(ctx)
 		if err != nil {
 			return err
 		}
-		done, err := w.act(ctx)
+		done, err := act(ctx)
 		if err != nil || done {
 			return err
 		}

@@ -34,8 +34,14 @@ func Cutover(ctx context.Context, file *planfile.File, o Options) error {
 }
 
 func cutoverSeries(ctx context.Context, file *planfile.File, o Options) error {
+	return askOrLead(ctx, file, o, func() (bool, error) { return requestCutover(ctx, file, o) })
+}
+
+// askOrLead has a live leader serve a request, or leads: until one of the two came
+// about, since leaders come and go.
+func askOrLead(ctx context.Context, file *planfile.File, o Options, request func() (served bool, err error)) error {
 	for {
-		served, err := requestCutover(ctx, file, o)
+		served, err := request()
 		if err != nil || served {
 			return err
 		}

@@ -38,17 +38,7 @@ func (n *NoWayBack) Error() string { return n.Why }
 // possible, [*NoWayBack], and [ErrWrongPhase] before a cutover or after finish.
 func Rollback(ctx context.Context, file *planfile.File, losses Losses, o Options) error {
 	o.Back = true
-	for {
-		served, err := requestRollback(ctx, file, losses, o.Log)
-		if err != nil || served {
-			return err
-		}
-		err = Run(ctx, file, o)
-		var led *lease.ErrLed
-		if !errors.As(err, &led) {
-			return err
-		}
-	}
+	return askOrLead(ctx, file, o, func() (bool, error) { return requestRollback(ctx, file, losses, o.Log) })
 }
 
 // requestRollback is requestCutover for the way back.

@@ -75,11 +75,18 @@ func (w *worker) cutOver(ctx context.Context) (bool, error) {
 	if err := violatedKeys(outcome.Blockers); err != nil && w.unattended() {
 		return false, err
 	}
-	if slices.ContainsFunc(outcome.Blockers, func(b cutover.Blocker) bool { return b.Lasting }) {
-		w.swapping.tried = w.run.Plan.Settings.Cutover.Attempts
-	}
+	w.endIfLasting(outcome.Blockers)
 	return false, w.notNow(ctx, messages(outcome.Blockers), w.swapping.pause)
 }
+
+// endIfLasting lets this attempt be the series' last where only a human can help.
+func (w *worker) endIfLasting(against []cutover.Blocker) {
+	if slices.ContainsFunc(against, func(b cutover.Blocker) bool { return b.Lasting }) {
+		w.endSeries()
+	}
+}
+
+func (w *worker) endSeries() { w.swapping.tried = w.run.Plan.Settings.Cutover.Attempts }
 
 // enterCutover moves the phase, unless whoever asked for the cutover has taken that
 // back meanwhile and been told that nothing will change.
@@ -119,9 +126,10 @@ func (w *worker) standing(ctx context.Context) (against []cutover.Blocker, err e
 	}
 	against = append(append(against, unproved...), w.againstTrial()...)
 	if len(against) > 0 {
-		if len(w.structure.changes) > 0 || slices.ContainsFunc(against, func(b cutover.Blocker) bool { return b.Lasting }) {
-			w.swapping.tried = w.run.Plan.Settings.Cutover.Attempts
+		if len(w.structure.changes) > 0 {
+			w.endSeries()
 		}
+		w.endIfLasting(against)
 		return against, nil
 	}
 	if held := w.heldByHook(ctx); len(held) > 0 {

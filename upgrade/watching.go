@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"slices"
 	"sync"
 	"time"
 
@@ -138,32 +137,7 @@ func closedUnless(err error) error {
 
 // keepOldCurrent replays round after round, until the rollback is done.
 func (w *worker) keepOldCurrent(ctx context.Context) error {
-	var inspected time.Time
-	for {
-		if time.Since(inspected) > inspectEvery {
-			if err := w.inspectBack(ctx); err != nil {
-				return err
-			}
-			inspected = time.Now()
-		}
-		changes, err := w.round(ctx)
-		if err != nil {
-			return err
-		}
-		done, err := w.actBack(ctx)
-		if err != nil || done {
-			return err
-		}
-		if changes > 0 {
-			continue
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-w.prover.Signal():
-		case <-time.After(idle):
-		}
-	}
+	return w.rounds(ctx, w.actBack, &chore{every: inspectEvery, do: w.inspectBack})
 }
 
 // inspectBack makes sure that the reverse journals hold everything, and keeps them
@@ -297,18 +271,14 @@ func (w *worker) goBack(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	if len(against) > 0 {
-		if slices.ContainsFunc(against, func(a cutover.Blocker) bool { return a.Lasting }) {
-			w.swapping.tried = w.run.Plan.Settings.Cutover.Attempts
-		}
+		w.endIfLasting(against)
 		return false, w.notNow(ctx, messages(against), w.swapping.look)
 	}
 	outcome, err := w.swapping.cutover.Attempt(ctx)
 	if err != nil || outcome.Swapped {
 		return outcome.Swapped, err
 	}
-	if slices.ContainsFunc(outcome.Blockers, func(a cutover.Blocker) bool { return a.Lasting }) {
-		w.swapping.tried = w.run.Plan.Settings.Cutover.Attempts
-	}
+	w.endIfLasting(outcome.Blockers)
 	return false, w.notNow(ctx, messages(outcome.Blockers), w.swapping.pause)
 }
 
