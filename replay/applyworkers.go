@@ -75,11 +75,39 @@ func (r *Replayer) applyInApplyWorkers(ctx context.Context, e ends, f *applier, 
 	return g.Wait()
 }
 
+// lockPatience is for how long, in milliseconds, an apply worker waits for a lock. A
+// client that wants all of a table, for TRUNCATE say, waits for whoever has read it,
+// this worker queues behind the client, and the leader, which has read it, waits in this
+// process for the worker: a circle that no server sees, in which client and table stood
+// still for half an hour. So the worker gives way, and with it the batch.
+const lockPatience = 100
+
+// giveWay has a transaction wait for no lock longer than lockPatience.
+func giveWay(ctx context.Context, e ends) error {
+	_, err := e.production.Exec(ctx, fmt.Sprintf("SET LOCAL lock_timeout = %d", lockPatience))
+	if err != nil {
+		return fmt.Errorf("bound the wait for locks: %w", err)
+	}
+	return nil
+}
+
+// gaveWay tells by [errGaveWay] that a worker waited for a lock in vain.
+func gaveWay(err error) error {
+	if pg.State(err) == pg.LockNotAvailable {
+		return fmt.Errorf("%w: %w", errGaveWay, err)
+	}
+	return err
+}
+
 // applyWorker applies a scope in transactions of its own. It need not look whether
-// storage moved: the leader does when all is done, and then all is done again.
+// storage moved: the leader does when all is done, and then all is done again. Returns
+// [errGaveWay] where a lock is not to be had: the batch is done again, undivided.
 func (r *Replayer) applyWorker(ctx context.Context, f *applier, s scope, snapshot string, n pending) error {
-	return r.begin(ctx, func(e ends) error {
+	return gaveWay(r.begin(ctx, func(e ends) error {
 		if err := importSnapshot(ctx, e.production, snapshot); err != nil {
+			return err
+		}
+		if err := giveWay(ctx, e); err != nil {
 			return err
 		}
 		if _, err := control.Join(ctx, e.shadow, r.Run, f.t.N); err != nil {
@@ -89,7 +117,7 @@ func (r *Replayer) applyWorker(ctx context.Context, f *applier, s scope, snapsho
 			return err
 		}
 		return f.apply(ctx, e, s, n)
-	})
+	}))
 }
 
 // fileGone is what an exported snapshot without a file is told as.

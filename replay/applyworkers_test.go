@@ -1,11 +1,14 @@
 package replay
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"golang.org/x/sync/errgroup"
 
@@ -187,6 +190,64 @@ func TestCatchUpInLanes(t *testing.T) {
 		w.want(`SELECT state || COALESCE(pieces, 0) || pieces_done FROM pgumbra.shadow_table`, "indexing00")
 		w.same()
 	})
+}
+
+// A client that locks a whole table, as TRUNCATE does, waits for the apply worker
+// that has read it already, and the others queue behind the client. As the one that
+// leads waits for the others in this process, no server sees a circle in it.
+func TestClientThatLocksTableIsNotInCircleOfApplyWorkers(t *testing.T) {
+	t.Parallel()
+	eachWay(t, func(t *testing.T, newWorld maker) {
+		w := newWorld(t, itemsStructure(`INSERT INTO items SELECT n, 'n', n FROM generate_series(1, 300) n`), soleItems)
+		w.r = w.inApplyWorkers()
+		late := lateWorkers{begun: make(chan struct{}, 10), goOn: make(chan struct{})}
+		w.r.Sides = control.Sides{Production: w.traced(w.pool, late), Shadow: w.sides.Shadow}
+		if !w.sides.Remote() {
+			w.r.Sides = control.Local(w.r.Sides.Production)
+		}
+		w.exec(`UPDATE shop.items SET price = price + 1`)
+		var g errgroup.Group
+		g.Go(func() error {
+			_, err := w.r.Batch(w.ctx, w.table(0))
+			return err
+		})
+		<-late.begun
+		w.waitForOn(w.pool, `SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'shop.items'::regclass AND mode = 'AccessShareLock')`)
+		g.Go(func() error {
+			_, err := w.pool.Exec(w.ctx, `BEGIN; SET LOCAL lock_timeout = '20s'; LOCK TABLE shop.items IN ACCESS EXCLUSIVE MODE; COMMIT`, pgx.QueryExecModeSimpleProtocol)
+			return err
+		})
+		w.waitForOn(w.pool, `SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'shop.items'::regclass AND NOT granted)`)
+		close(late.goOn)
+		w.must(g.Wait())
+		w.same()
+	})
+}
+
+// lateWorkers lets apply workers begin only when they are told to.
+type lateWorkers struct{ begun, goOn chan struct{} }
+
+func (l lateWorkers) TraceQueryStart(ctx context.Context, _ *pgx.Conn, q pgx.TraceQueryStartData) context.Context {
+	if strings.HasPrefix(q.SQL, "SET TRANSACTION SNAPSHOT") {
+		l.begun <- struct{}{}
+		select {
+		case <-l.goOn:
+		case <-ctx.Done():
+		}
+	}
+	return ctx
+}
+
+func (l lateWorkers) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
+
+// traced are sessions like those of a pool whose queries pass a tracer.
+func (w *world) traced(of *pgxpool.Pool, tracer pgx.QueryTracer) *pgxpool.Pool {
+	w.t.Helper()
+	pool, err := pg.NewPoolWith(w.ctx, of.Config().ConnString(), 16, pg.Options{Component: "traced", SearchPath: "shop"},
+		func(c *pgxpool.Config) { c.ConnConfig.Tracer = tracer })
+	w.must(err)
+	w.t.Cleanup(pool.Close)
+	return pool
 }
 
 // Sessions are ended at any moment, of leaders and of apply workers, while production

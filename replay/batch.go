@@ -104,9 +104,16 @@ func (r *Replayer) snapshot(ctx context.Context, f *applier, work func(ends, mom
 	return r.snapshotIn(ctx, f, 1, work)
 }
 
-// snapshotIn is snapshot for work that may be divided among apply workers.
+// snapshotIn is snapshot for work that may be divided among apply workers. One that
+// gave way has it done by the leader alone, which may wait for as long as it takes.
 func (r *Replayer) snapshotIn(ctx context.Context, f *applier, applyWorkers int, work func(ends, moment) error) error {
-	err := r.repeat(ctx, []*applier{f}, func() error { return r.once(ctx, f, applyWorkers, work) })
+	err := r.repeat(ctx, []*applier{f}, func() error {
+		err := r.once(ctx, f, applyWorkers, work)
+		if errors.Is(err, errGaveWay) {
+			applyWorkers = 1
+		}
+		return err
+	})
 	var conflict *Conflict
 	if errors.As(err, &conflict) {
 		r.locate(ctx, f, conflict)
@@ -235,7 +242,7 @@ func repeatable(err error) bool {
 		return false
 	}
 	state := pg.State(err)
-	return errors.Is(err, errMoved) || errors.Is(err, errLeaderless) || state == pg.SerializationFailure || state == pg.DeadlockDetected
+	return errors.Is(err, errMoved) || errors.Is(err, errLeaderless) || errors.Is(err, errGaveWay) || state == pg.SerializationFailure || state == pg.DeadlockDetected
 }
 
 // pause waits up to twice d, half of it by chance; false: ctx ended first.

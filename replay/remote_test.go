@@ -197,10 +197,15 @@ func TestBatchThatWaitedForAnotherIsNotBehindIt(t *testing.T) {
 // waitFor asks the shadow until the answer is yes.
 func (w *world) waitFor(query string) {
 	w.t.Helper()
+	w.waitForOn(w.sides.Shadow, query)
+}
+
+func (w *world) waitForOn(db pg.Querier, query string) {
+	w.t.Helper()
 	ctx, cancel := context.WithTimeout(w.ctx, 20*time.Second)
 	defer cancel()
 	for yes := false; !yes; {
-		w.must(w.sides.Shadow.QueryRow(ctx, query).Scan(&yes))
+		w.must(db.QueryRow(ctx, query).Scan(&yes))
 	}
 }
 

@@ -46,6 +46,9 @@ var (
 	// errTaken: another transaction of ours moved the table's row on while this
 	// one, whose snapshot is older, waited for it. Nothing was done yet.
 	errTaken = errors.New("the table's position moved on meanwhile")
+	// errGaveWay: an apply worker waited for a lock for too long, with which others
+	// may wait for its leader.
+	errGaveWay = errors.New("an apply worker gave way to who waits for the table")
 	// errLeaderless: an apply worker found the batch that it belongs to ended.
 	errLeaderless = errors.New("the transaction that leads the batch is gone")
 )

@@ -57,7 +57,8 @@ func remote(t testing.TB, structure string, define func(w *world, p *plans.Plan)
 
 func worldIn(t testing.TB, production, shadow, structure string, define func(w *world, p *plans.Plan)) *world {
 	t.Helper()
-	w := &world{t: t, ctx: context.Background(), dsn: production}
+	w := &world{t: t, dsn: production}
+	w.bound(production, shadow)
 	w.pool = w.open(production, structure)
 	w.sides = control.Local(w.pool)
 	if shadow != production {
