@@ -4,22 +4,26 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans/planfile"
 )
 
-// OldSide is what stays of production as it was before the swap.
+// OldSide is the side that is not production any more, and stays: production as it was
+// before the swap; after a rollback, what was built.
 type OldSide struct {
-	Schemas []string // that are there
-	Bytes   int64    // indexes and TOAST included
+	Schemas []string `json:"schemas"` // that are there
+	Bytes   int64    `json:"bytes"`   // indexes and TOAST included
+	New     bool     `json:"-"`       // what was built, after a rollback
 }
 
-// ReadOldSide measures the old side of a run that is swapped. Where the old server
-// cannot be reached there is nothing to say of it.
+// ReadOldSide measures the old side of a run that is swapped or rolled back. Where the
+// old server cannot be reached there is nothing to say of it.
 func ReadOldSide(ctx context.Context, file *planfile.File) (OldSide, error) {
 	var old OldSide
-	conn, err := pg.Connect(ctx, file.Production.DSN, pg.Options{Component: "status"})
+	conn, err := pg.Connect(ctx, file.Production.DSN, lookOptions())
 	if err != nil {
 		return old, fmt.Errorf("production: %w", err)
 	}
@@ -28,22 +32,48 @@ func ReadOldSide(ctx context.Context, file *planfile.File) (OldSide, error) {
 	if err != nil {
 		return old, err
 	}
-	if !run.Phase.Swapped() {
-		return old, fmt.Errorf("%w: %s: finish is for after the cutover", ErrWrongPhase, run.Phase)
-	}
 	var names []string
+	switch {
+	case run.Phase == control.RolledBack:
+		old.New, names = true, shadowSchemas(run)
+	case !run.Phase.Swapped():
+		return old, fmt.Errorf("%w: %s: finish is for after the cutover", ErrWrongPhase, run.Phase)
+	default:
+		names = oldSchemas(run)
+	}
+	err = pg.ReadCommitted(ctx, conn, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, "SET LOCAL lock_timeout = '50ms'"); err != nil {
+			return err
+		}
+		return tx.QueryRow(ctx, `SELECT coalesce(array_agg(DISTINCT n.nspname::text), '{}'),
+		       coalesce(sum(pg_catalog.pg_total_relation_size(c.oid)) FILTER (WHERE c.relkind IN ('r', 'm')), 0)::bigint
+		FROM pg_catalog.pg_namespace n LEFT JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid
+		WHERE n.nspname = ANY ($1)`, names).Scan(&old.Schemas, &old.Bytes)
+	})
+	if err != nil {
+		return old, fmt.Errorf("measure the old side: %w", err)
+	}
+	return old, nil
+}
+
+func oldSchemas(run *control.Run) (names []string) {
 	for _, s := range run.Plan.Schemas {
 		names = append(names, s.Old)
 		if run.Plan.Remote {
 			names = append(names, s.Production)
 		}
 	}
-	err = conn.QueryRow(ctx, `SELECT coalesce(array_agg(DISTINCT n.nspname::text), '{}'),
-		       coalesce(sum(pg_catalog.pg_total_relation_size(c.oid)) FILTER (WHERE c.relkind IN ('r', 'm')), 0)::bigint
-		FROM pg_catalog.pg_namespace n LEFT JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid
-		WHERE n.nspname = ANY ($1)`, names).Scan(&old.Schemas, &old.Bytes)
-	if err != nil {
-		return old, fmt.Errorf("measure the old side: %w", err)
+	return names
+}
+
+// ReadLeft measures what stays of the side that is not production any more.
+func (s *Status) ReadLeft(ctx context.Context, file *planfile.File) error {
+	if s.Phase == nil || !s.Phase.Swapped() && *s.Phase != control.RolledBack || s.Away != "" {
+		return nil
 	}
-	return old, nil
+	left, err := ReadOldSide(ctx, file)
+	if err == nil {
+		s.Left = &left
+	}
+	return err
 }

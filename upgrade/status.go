@@ -35,12 +35,14 @@ type Status struct {
 	ETASeconds *float64        `json:"eta_seconds"` // null: measuring, or never
 	Throttled  string          `json:"throttled"`
 	// Work is what the run is busy with; null: it follows, or is past that.
-	Work        *Work           `json:"work"`
-	ShadowBytes *int64          `json:"shadow_bytes"` // null: not known
-	PausedAt    *time.Time      `json:"paused_at"`    // since when somebody wants the copy to pause
-	Ready       bool            `json:"ready"`
-	Blockers    []string        `json:"blockers"`
-	Cutover     json.RawMessage `json:"cutover"`
+	Work        *Work  `json:"work"`
+	ShadowBytes *int64 `json:"shadow_bytes"` // null: not known
+	// Left is what stays of the side that is not production any more; null: not known.
+	Left     *OldSide        `json:"left,omitempty"`
+	PausedAt *time.Time      `json:"paused_at"` // since when somebody wants the copy to pause
+	Ready    bool            `json:"ready"`
+	Blockers []string        `json:"blockers"`
+	Cutover  json.RawMessage `json:"cutover"`
 	// Rollback is how the rollback went, as Cutover is of the cutover.
 	Rollback json.RawMessage `json:"rollback,omitempty"`
 	// Tidied: nothing is left to be done after the rollback.
@@ -502,12 +504,12 @@ func (s *Status) notYet(run *control.Run) (against []string) {
 	for _, t := range s.Tables {
 		switch {
 		case t.State != string(control.FollowingState):
-			states[t.State] = append(states[t.State], t.name())
+			states[t.State] = append(states[t.State], t.Name())
 		case t.VerifiedAt != nil || !run.Plan.Verifiable(t.Shadow):
 		case s.doubts[t.Shadow] != "":
-			against = append(against, t.name()+" is not verified"+s.doubts[t.Shadow])
+			against = append(against, t.Name()+" is not verified"+s.doubts[t.Shadow])
 		default:
-			unproved = append(unproved, t.name())
+			unproved = append(unproved, t.Name())
 			compared, rows = compared+t.RowsVerified, rows+max(t.RowsTotal, t.RowsVerified)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/pgumbra/pgumbra/cutover"
@@ -59,11 +60,23 @@ func (w *worker) try(ctx context.Context, wanted bool) error {
 	if err := control.NoteTrial(ctx, w.sides.Production, w.run, trial); err != nil {
 		return err
 	}
-	w.log.Info("tried the swap", "ms", trial.SwapMS, "migrations_ms", trial.TotalMS, "skipped", trial.Skipped)
+	w.tellTrial(trial)
 	if trial.Failed != "" {
 		return &MigrationFailed{Trial: trial}
 	}
 	return w.tellReady(ctx)
+}
+
+func (w *worker) tellTrial(trial cutover.Trial) {
+	took := trial.SwapMS
+	if len(trial.Files) > 0 {
+		took = trial.TotalMS
+	}
+	log := w.log
+	if trial.Skipped != "" {
+		log = log.With("skipped", trial.Skipped)
+	}
+	log.Info("tried the swap, all rolled back", "ms", math.Round(took))
 }
 
 // bestTrial is the shortest of three where the first does not fit: a busy moment

@@ -93,7 +93,7 @@ func (s *Status) tablesWork(stage string, under control.State) *Work {
 		if t.State != string(under) {
 			continue
 		}
-		item := WorkItem{Name: t.name()}
+		item := WorkItem{Name: t.Name()}
 		if stage == StageCopying {
 			f := float64(t.RowsCopied) / float64(total)
 			item.Fraction = &f
@@ -124,7 +124,7 @@ func (s *Status) provingWork(run *control.Run) *Work {
 		done += t.RowsVerified
 		if t.RowsVerified > 0 {
 			f := share(t.RowsVerified, total)
-			w.Now = append(w.Now, WorkItem{Name: t.name(), Fraction: &f})
+			w.Now = append(w.Now, WorkItem{Name: t.Name(), Fraction: &f})
 		}
 	}
 	if w.Done == w.Of {
@@ -234,8 +234,8 @@ func shadowSchemas(run *control.Run) []string {
 	return all
 }
 
-// name is what people know a table by: derived ones have no name in production.
-func (t TableStatus) name() string {
+// Name is what people know a table by: derived ones have no name in production.
+func (t TableStatus) Name() string {
 	if t.Production != "" {
 		return t.Production
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"time"
 
@@ -141,6 +142,12 @@ func whereItStands(s *upgrade.Status, cause error) string {
 	return text
 }
 
+// exists: what cannot be looked at for another reason may well be there.
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return !errors.Is(err, os.ErrNotExist)
+}
+
 // planFlag is what names the plan file in a command to type.
 func (a *app) planFlag() string {
 	if a.planPath == "" || a.planPath == "pgumbra.yaml" {
@@ -167,10 +174,14 @@ func (a *app) next(err error, code int, s *upgrade.Status) string {
 		return "pgumbra rollback" + p + ", when what stood in the way is gone; pgumbra status" + p + " shows it"
 	case errors.As(err, &different) && s != nil && s.Phase != nil && s.Phase.Swapped():
 		return "keep this output: the old side differs, and going back would lose that; pgumbra finish" + p + " ends the watch"
-	case code == exitUsage && a.file == nil && a.command != "" && a.command != "pgumbra":
-		return "pgumbra " + a.command + " --help, or correct the plan file"
-	case code == exitUsage && a.file == nil:
-		return "pgumbra --help, or correct the plan file"
+	case errors.Is(err, errDeclined):
+		return "pgumbra finish" + p + " keeps the old side; pgumbra status" + p + " shows where the run stands"
+	case errors.As(err, new(*usageError)) && a.command != "" && a.command != "pgumbra":
+		return "pgumbra " + a.command + " --help"
+	case errors.As(err, new(*usageError)):
+		return "pgumbra --help"
+	case code == exitUsage && a.file == nil && !exists(a.planPath):
+		return "pgumbra init writes a plan file; --plan FILE names one"
 	case code == exitUsage:
 		return "correct the plan file or the migrations folder, then run the same command again"
 	}

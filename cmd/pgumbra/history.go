@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -46,8 +45,7 @@ func printHistory(w io.Writer, h upgrade.History) error {
 		_, err := fmt.Fprintln(w, "No run is recorded.\nNext: pgumbra plan")
 		return err
 	}
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "RUN\tVERSIONS\tBEGAN\tPHASE\tROWS\tREADY AFTER\tSTALL")
+	c := columns{heads: []string{"RUN", "VERSIONS", "BEGAN", "PHASE", "ROWS", "READY AFTER", "STALL"}, spare: []string{"ROWS", "VERSIONS", "READY AFTER"}}
 	for _, r := range h.Runs {
 		ready, stall := "-", "-"
 		if r.ReadyAfter != nil {
@@ -56,10 +54,11 @@ func printHistory(w io.Writer, h upgrade.History) error {
 		if r.Cutover != nil {
 			stall = milliseconds(r.Cutover.StallMS)
 		}
-		fmt.Fprintf(t, "%s\t%s → %s\t%s\t%s\t%s\t%s\t%s\n", r.Run, versionOf(r.FromVersion), versionOf(r.ToVersion),
-			r.StartedAt.Local().Format("2006-01-02 15:04"), strings.ReplaceAll(string(r.Phase), "_", " "), human.Count(r.Rows), ready, stall)
+		c.add(r.Run, versionOf(r.FromVersion)+" → "+versionOf(r.ToVersion), r.StartedAt.Local().Format("2006-01-02 15:04"),
+			strings.ReplaceAll(string(r.Phase), "_", " "), human.Count(r.Rows), ready, stall)
 	}
-	if err := t.Flush(); err != nil {
+	c.fit(widthOfWriter(w))
+	if err := c.write(w); err != nil {
 		return err
 	}
 	return printPhases(w, h.Runs[0])
@@ -77,8 +76,7 @@ func printPhases(w io.Writer, r upgrade.PastRun) error {
 			parts = append(parts, string(p.Phase)+" "+spent(time.Duration(*p.Seconds*float64(time.Second))))
 		}
 	}
-	_, err := fmt.Fprintf(w, "\n%s: %s\n", r.Run, strings.Join(parts, ", "))
-	return err
+	return sayOn(w, "\n"+r.Run+": "+strings.Join(parts, ", "))
 }
 
 func versionOf(v *int64) string {

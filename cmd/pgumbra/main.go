@@ -118,13 +118,16 @@ after it, until finish, rollback goes back with every write made since.`,
 	root.AddCommand(topics()...)
 	root.SuggestionsMinimumDistance = 2
 	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetHelpFunc(help)
+	complete(root, "log-level", "debug", "info", "warn", "error")
+	complete(root, "log-format", "text", "json")
 	for _, c := range root.Commands() {
 		if c.RunE == nil { // a topic
 			continue
 		}
 		c.Long = strings.TrimSpace(c.Long) + "\n" + exitCodes
 		if c.Args == nil {
-			c.Args = noArguments
+			c.Args = a.noArguments
 		}
 	}
 	return root
@@ -141,7 +144,11 @@ func (a *app) flagError(c *cobra.Command, err error) error {
 	}
 	near, distance := "", 3
 	c.Flags().VisitAll(func(f *pflag.Flag) {
-		if d := levenshtein.ComputeDistance(wrong, f.Name); d < distance && !f.Hidden {
+		d := levenshtein.ComputeDistance(wrong, f.Name)
+		if len(wrong) >= 3 && strings.HasPrefix(f.Name, wrong) { // --drop for --drop-old
+			d = 1
+		}
+		if d < distance && !f.Hidden {
 			near, distance = f.Name, d
 		}
 	})
@@ -159,8 +166,9 @@ func unknownCommand(root *cobra.Command, name string) error {
 	return &usageError{errors.New(text)}
 }
 
-func noArguments(c *cobra.Command, args []string) error {
+func (a *app) noArguments(c *cobra.Command, args []string) error {
 	if len(args) > 0 {
+		a.command = c.Name()
 		return &usageError{fmt.Errorf("pgumbra %s takes no arguments, got %q", c.Name(), args[0])}
 	}
 	return nil

@@ -22,6 +22,14 @@ func widthOf(f *os.File) int {
 	return width
 }
 
+// widthOfWriter is that of a terminal, as widthOf.
+func widthOfWriter(w io.Writer) int {
+	if f, ok := w.(*os.File); ok {
+		return widthOf(f)
+	}
+	return 0
+}
+
 // say prints a text for people on stdout, as wide as the terminal.
 func say(text string) error { return sayOn(os.Stdout, text) }
 
@@ -29,10 +37,7 @@ func say(text string) error { return sayOn(os.Stdout, text) }
 func complain(text string) { _ = sayOn(os.Stderr, text) } // nobody is left to tell
 
 func sayOn(w io.Writer, text string) error {
-	if f, ok := w.(*os.File); ok {
-		text = human.Fold(text, widthOf(f))
-	}
-	_, err := fmt.Fprintln(w, text)
+	_, err := fmt.Fprintln(w, human.Fold(text, widthOfWriter(w)))
 	return err
 }
 

@@ -40,7 +40,7 @@ reports what a run would do. Changes nothing in production.`,
 				return err
 			}
 			var plan *plans.Plan
-			err = a.patiently(c.Context(), "planning: the migrations run in scratch, then on a sample of production's rows", func(ctx context.Context) (err error) {
+			err = a.patiently(c.Context(), planning, func(ctx context.Context) (err error) {
 				plan, err = upgrade.Plan(ctx, file, a.log)
 				return err
 			})

@@ -70,15 +70,20 @@ func (a *app) show(ctx context.Context, file *planfile.File, to place, done <-ch
 	defer a.screen.show(nil)
 	tick := time.NewTicker(every)
 	defer tick.Stop()
+	quiet := time.After(silence)
 	for {
 		select {
 		case <-done:
 			return
 		case <-ctx.Done():
 			return
+		case <-quiet:
+			if s, err := upgrade.ReadStatus(ctx, file); err == nil && (s.Phase == nil || s.Phase.Over()) {
+				a.log.Info(planning + " …") //nolint:sloglint // what is under way
+			}
 		case now := <-tick.C:
 			s, err := upgrade.ReadStatus(ctx, file)
-			if err != nil || s.Phase == nil {
+			if err != nil || s.Phase == nil || s.Phase.Over() && !objects { // of an earlier run
 				continue
 			}
 			switch {
@@ -217,6 +222,10 @@ func bar(name string, done float64, width int) string {
 		progressbar.OptionSetPredictTime(false),
 		progressbar.OptionSetElapsedTime(false),
 		progressbar.OptionSetDescription(fmt.Sprintf("%-*s", label, name)))
-	_ = b.Set(int(min(max(done, 0), 1) * 1000))
+	if n := int(min(max(done, 0), 1) * 1000); n > 0 {
+		_ = b.Set(n)
+	} else {
+		_ = b.RenderBlank() // Set draws nothing of nothing
+	}
 	return strings.TrimRight(strings.Trim(b.String(), "\r"), " ")
 }

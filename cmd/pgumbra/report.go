@@ -53,7 +53,7 @@ func writeRun(w io.Writer, past upgrade.PastRun, format string) error {
 	case "html":
 		return report.WriteHTML(w, past, report.Options{Version: versionText(), Now: time.Now()})
 	}
-	if _, err := fmt.Fprintf(w, "%s\n\n", report.Verdict(past)); err != nil {
+	if err := sayOn(w, report.Verdict(past)+"\n"); err != nil {
 		return err
 	}
 	return printHistory(w, upgrade.History{Runs: []upgrade.PastRun{past}})

@@ -41,7 +41,7 @@ func TestRollbackByCommand(t *testing.T) {
 		t.Errorf("the leader: exit code %d\n%s", got, &leader.err)
 	}
 	o.do(ctx, exitDone, "rollback")
-	wants(o.do(ctx, exitDone, "status"), "phase    rolled back", "rollback The old side is production again")
+	wants(o.do(ctx, exitDone, "status"), "phase    rolled back", "back     The old side is production again", "left     the new side")
 	o.do(ctx, exitDone, "finish", "--drop-old")
 	o.do(ctx, exitDone, "run", "--cutover")
 	o.do(ctx, exitDone, "finish", "--drop-old")

@@ -42,6 +42,9 @@ where the server does not answer.`,
 			if err := s.ReadShadowSize(c.Context(), file); err != nil {
 				a.log.Debug("the shadow's size is not known", "error", err)
 			}
+			if err := s.ReadLeft(c.Context(), file); err != nil {
+				a.log.Debug("what is left is not known", "error", err)
+			}
 			return a.printStatus(os.Stdout, s)
 		},
 	}

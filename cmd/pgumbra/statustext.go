@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"golang.org/x/term"
@@ -37,7 +36,8 @@ func (a *app) watchStatus(ctx context.Context, file *planfile.File) error {
 		case a.json || !term.IsTerminal(int(os.Stdout.Fd())):
 			err = a.printStatus(os.Stdout, s)
 		default:
-			repaint.show(strings.Split(human.Fold(strings.TrimSuffix(a.statusText(s), "\n"), widthOf(os.Stdout)-1), "\n"))
+			width := widthOf(os.Stdout) - 1
+			repaint.show(strings.Split(human.Fold(strings.TrimSuffix(a.statusText(s, width), "\n"), width), "\n"))
 		}
 		if err == nil && (s.Phase == nil || s.Phase.Over()) {
 			return nil
@@ -54,11 +54,11 @@ func (a *app) printStatus(w io.Writer, s *upgrade.Status) error {
 	if a.json {
 		return json.NewEncoder(w).Encode(s)
 	}
-	return sayOn(w, strings.TrimSuffix(a.statusText(s), "\n"))
+	return sayOn(w, strings.TrimSuffix(a.statusText(s, widthOfWriter(w)), "\n"))
 }
 
-// statusText is a thing a line, and what to type last.
-func (a *app) statusText(s *upgrade.Status) string {
+// statusText is a thing a line, and what to type last. Width 0: any.
+func (a *app) statusText(s *upgrade.Status, width int) string {
 	if s.Phase == nil {
 		return fmt.Sprintf("There is no run %s.\nNext: pgumbra plan%s", s.Run, a.planFlag())
 	}
@@ -100,10 +100,13 @@ func (a *app) statusText(s *upgrade.Status) string {
 		line("cutover", "%s", cutoverText(s))
 	}
 	if len(s.Rollback) > 0 {
-		line("rollback", "%s", rollbackText(s))
+		line("back", "%s", rollbackText(s))
 	}
 	writeWayBack(line, s)
-	writeTables(&b, s)
+	if s.Left != nil {
+		line("left", "%s", leftText(s))
+	}
+	writeTables(&b, s, width)
 	fmt.Fprintf(&b, "\nNext: %s\n", a.nextOf(s))
 	return b.String()
 }
@@ -176,6 +179,8 @@ func (a *app) nextOf(s *upgrade.Status) string {
 	switch {
 	case *s.Phase == control.RolledBack && !s.Tidied:
 		return "pgumbra rollback" + p + " again: it did not come to the end of its tidying up"
+	case *s.Phase == control.RolledBack && s.Left != nil && len(s.Left.Schemas) == 0:
+		return "pgumbra run" + p + " begins another one"
 	case *s.Phase == control.RolledBack:
 		return "pgumbra finish" + p + " --drop-old drops the new side; pgumbra run" + p + " begins another one"
 	case s.Phase.Over():
@@ -260,30 +265,49 @@ func writeStandbys(line func(label, format string, values ...any), s *upgrade.St
 	}
 }
 
-func writeTables(w io.Writer, s *upgrade.Status) {
+// leftText is what stays of the side that is not production any more.
+func leftText(s *upgrade.Status) string {
+	if len(s.Left.Schemas) == 0 {
+		return "nothing: the side that is not production any more is dropped"
+	}
+	side := "the old side, which refuses writes"
+	if *s.Phase == control.RolledBack {
+		side = "the new side, which refuses writes"
+	}
+	return fmt.Sprintf("%s: %s, %s", side, strings.Join(s.Left.Schemas, ", "), human.Bytes(s.Left.Bytes))
+}
+
+// writeTables shows what is of use in the phase. From the swap on what is replayed and
+// compared is the way back.
+func writeTables(w io.Writer, s *upgrade.Status, width int) {
 	if len(s.Tables) == 0 {
 		return
 	}
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	over := s.Phase.Over() || s.Phase.Swapped()
-	if over {
-		fmt.Fprintln(t, "\nTABLE\tCOPIED\tREPLAYED\tVERIFIED")
-	} else {
-		fmt.Fprintln(t, "\nTABLE\tSTATE\tCOPIED\tREPLAYED\tPENDING\tVERIFIED")
+	var c columns
+	switch {
+	case *s.Phase == control.Finished:
+		c.heads = []string{"TABLE", "COPIED"}
+	case s.Phase.Swapped() || *s.Phase == control.RolledBack:
+		c.heads = []string{"TABLE", "COPIED", "TAKEN BACK", "COMPARED"}
+	case s.Phase.Over():
+		c.heads = []string{"TABLE", "COPIED", "REPLAYED", "VERIFIED"}
+	default:
+		c.heads = []string{"TABLE", "STATE", "COPIED", "REPLAYED", "PENDING", "VERIFIED"}
+		c.spare = []string{"REPLAYED", "PENDING", "COPIED"}
 	}
 	for _, r := range s.Tables {
-		name := r.Production
-		if name == "" {
-			name = r.Shadow
+		switch len(c.heads) {
+		case 2:
+			c.add(r.Name(), human.Count(r.RowsCopied))
+		case 4:
+			c.add(r.Name(), human.Count(r.RowsCopied), human.Count(r.RowsReplayed), verifiedText(r))
+		default:
+			c.add(r.Name(), strings.ReplaceAll(r.State, "_", " "), copiedText(r), human.Count(r.RowsReplayed), human.Count(r.Pending), verifiedText(r))
 		}
-		if over {
-			fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", name, human.Count(r.RowsCopied), human.Count(r.RowsReplayed), verifiedText(r))
-			continue
-		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", name, strings.ReplaceAll(r.State, "_", " "), copiedText(r),
-			human.Count(r.RowsReplayed), human.Count(r.Pending), verifiedText(r))
 	}
-	_ = t.Flush() // like Fprintf above: nobody to tell
+	c.fit(width)
+	fmt.Fprintln(w)
+	_ = c.write(w) // nobody to tell, as with Fprintln
 }
 
 func copiedText(r upgrade.TableStatus) string {
@@ -297,7 +321,7 @@ func copiedText(r upgrade.TableStatus) string {
 func verifiedText(r upgrade.TableStatus) string {
 	switch {
 	case r.VerifiedAt != nil:
-		return r.VerifiedAt.Local().Format("15:04:05 MST")
+		return r.VerifiedAt.Local().Format(time.TimeOnly)
 	case r.RowsVerified > 0:
 		return fmt.Sprintf("%.0f %%", 100*float64(r.RowsVerified)/float64(max(r.RowsTotal, r.RowsVerified)))
 	}

@@ -33,4 +33,20 @@ PGUMBRA_COPY_WORKERS. It wins over the file; --set KEY=VALUE wins over it.
 PGHOST, PGPORT, PGUSER, PGPASSWORD, PGSSLMODE and other variables of libpq count
 where a connection string leaves them out, and so does ~/.pgpass.
 
-No other variable changes what pgumbra does to a database.`
+No other variable changes what pgumbra does to a database.
+
+Hooks (hooks.ready, before_cutover, after_cutover, stopped) find in theirs:
+
+PGUMBRA_EVENT         ready, before_cutover, after_cutover or stopped
+PGUMBRA_RUN           the run's name
+PGUMBRA_PHASE         its phase
+PGUMBRA_FROM_VERSION  of the migrations, and PGUMBRA_TO_VERSION
+PGUMBRA_STALL_MS      how long writers waited, and PGUMBRA_ATTEMPTS: after_cutover
+PGUMBRA_REASON        why the run stopped: stopped
+
+traffic.command, which leads clients to another server, finds:
+
+PGUMBRA_RUN           the run's name
+PGUMBRA_STEP          switch: lead clients to the new server; back: to the old one
+PGUMBRA_FROM_HOST     where they are, with _PORT and _DBNAME
+PGUMBRA_TO_HOST       where they go, with _PORT and _DBNAME`

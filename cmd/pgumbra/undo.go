@@ -105,7 +105,7 @@ terminal before it drops; --yes answers that.`,
 				old = cutover.DropOld
 			}
 			if drop && !yes && !a.confirmed(side) {
-				return &usageError{errors.New("nothing was dropped, and the run is as it was")}
+				return errDeclined
 			}
 			err = a.patiently(c.Context(), "ending the watch", func(ctx context.Context) error {
 				return upgrade.Finish(ctx, file, old, leftovers(purge), a.log)
@@ -122,12 +122,19 @@ terminal before it drops; --yes answers that.`,
 	return c
 }
 
+// errDeclined: somebody was asked, and said no.
+var errDeclined = &usageError{errors.New("nothing was dropped, and the run is as it was")}
+
 // confirmed asks before the old side is dropped. Nothing is asked without a terminal.
 func (a *app) confirmed(side upgrade.OldSide) bool {
 	if a.json || len(side.Schemas) == 0 || !term.IsTerminal(int(os.Stdin.Fd())) || !term.IsTerminal(int(os.Stderr.Fd())) {
 		return true
 	}
-	fmt.Fprintf(os.Stderr, "Drop %s, %s, for good? Without it there is no way back. [y/N] ", strings.Join(side.Schemas, ", "), human.Bytes(side.Bytes))
+	question := fmt.Sprintf("Drop %s, %s, for good?", strings.Join(side.Schemas, ", "), human.Bytes(side.Bytes))
+	if !side.New {
+		question += " Without it there is no way back."
+	}
+	fmt.Fprint(os.Stderr, human.Fold(question+" [y/N]", widthOf(os.Stderr))+" ")
 	answer, err := bufio.NewReader(os.Stdin).ReadString('\n')
 	answer = strings.ToLower(strings.TrimSpace(answer))
 	return err == nil && (answer == "y" || answer == "yes")
@@ -142,8 +149,12 @@ func finishedText(run string, old cutover.OldSide, side upgrade.OldSide) string 
 	case old == cutover.DropOld:
 		return fmt.Sprintf("%s %s, %s, is dropped.", text, strings.Join(side.Schemas, ", "), human.Bytes(side.Bytes))
 	}
-	return fmt.Sprintf("%s The old side stays and refuses writes: %s, %s. Drop it when nobody needs it any more: DROP SCHEMA … CASCADE.",
-		text, strings.Join(side.Schemas, ", "), human.Bytes(side.Bytes))
+	which := "old"
+	if side.New {
+		which = "new"
+	}
+	return fmt.Sprintf("%s The %s side stays and refuses writes: %s, %s. Drop it when nobody needs it any more: DROP SCHEMA … CASCADE.",
+		text, which, strings.Join(side.Schemas, ", "), human.Bytes(side.Bytes))
 }
 
 // sayPhase is the result of a command that ends a run.

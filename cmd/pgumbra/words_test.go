@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"log/slog"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -135,5 +136,68 @@ func TestTimesOfACutover(t *testing.T) {
 	must(t, err)
 	if o.NotAfter.Sub(o.NotBefore) != 30*time.Minute {
 		t.Errorf("from %s to %s", o.NotBefore, o.NotAfter)
+	}
+}
+
+func TestColumnsGiveWayToANarrowTerminal(t *testing.T) {
+	t.Parallel()
+	s := standingIn(control.Following)
+	s.Tables = []upgrade.TableStatus{{Production: "public.members", State: "following", RowsCopied: 1_600_000, VerifiedAt: new(time.Time)}}
+	for width, gone := range map[int]string{0: "", 100: "", 60: "REPLAYED", 52: "PENDING"} {
+		text := (&app{}).statusText(s, width)
+		_, table, _ := strings.Cut(text, "\n\n")
+		for line := range strings.Lines(table) {
+			if n := len([]rune(strings.TrimSuffix(line, "\n"))); width > 0 && n > width {
+				t.Errorf("%d columns on a terminal of %d: %s", n, width, line)
+			}
+		}
+		if !strings.Contains(table, "VERIFIED") || gone != "" && strings.Contains(table, gone) || gone == "" && !strings.Contains(table, "REPLAYED") {
+			t.Errorf("at %d:\n%s", width, table)
+		}
+	}
+	finished := standingIn(control.Finished)
+	finished.Tables, finished.Left = s.Tables, &upgrade.OldSide{Schemas: []string{"pgumbra_up_old_public"}, Bytes: 12 << 20}
+	text := (&app{}).statusText(finished, 0)
+	if strings.Contains(text, "REPLAYED") || !strings.Contains(text, "left     the old side, which refuses writes: pgumbra_up_old_public, 12 MB\n") {
+		t.Error(text)
+	}
+}
+
+func TestHelpIsAsWideAsTheTerminal(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ text, want string }{
+		{"one two\nthree four\n\nfive", "one two three\nfour\n\nfive"},
+		{"  0    Done. Also:\n       nothing\n  1    Error", "  0    Done.\n       Also:\n       nothing\n  1    Error"},
+		{"--until PHASE\n--cutover", "--until PHASE\n--cutover"},
+	} {
+		if got := paragraphs(c.text, 14); got != c.want {
+			t.Errorf("%q, want %q", got, c.want)
+		}
+	}
+	if got := paragraphs("one\ntwo", 0); got != "one\ntwo" {
+		t.Error(got)
+	}
+}
+
+func TestUsageErrorsNameTheHelpAndTheNearestFlag(t *testing.T) {
+	t.Parallel()
+	for flag, near := range map[string]string{"--untl": "--until", "--drop": "--drop-old", "--frobnicate": ""} {
+		a := &app{screen: &screen{file: os.Stderr}, planPath: "pgumbra.yaml"}
+		root := a.root()
+		command := "run"
+		if flag == "--drop" {
+			command = "finish"
+		}
+		root.SetArgs([]string{command, flag})
+		err := root.Execute()
+		if err == nil || near != "" && !strings.Contains(err.Error(), "did you mean "+near+"?") {
+			t.Errorf("%s: %v", flag, err)
+		}
+		if got := a.next(err, exitCode(err), nil); got != "pgumbra "+command+" --help" {
+			t.Errorf("%s: next is %q", flag, got)
+		}
+	}
+	if got := bar("idx", 0, 60); !strings.Contains(got, "0%") {
+		t.Errorf("a bar of nothing is %q", got)
 	}
 }

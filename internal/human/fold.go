@@ -7,7 +7,7 @@ import (
 )
 
 // labelled is a line that begins with a word in a column of its own.
-var labelled = regexp.MustCompile(`^ *[A-Za-z0-9_.:~+-]{1,12}(?: {2,}|: )`)
+var labelled = regexp.MustCompile(`^ *[A-Za-z0-9_.:~+-]{1,24}(?: {2,}|: )`)
 
 // Fold breaks lines that are wider than a terminal between words, and continues
 // them under where their text began. Width 0: nothing is broken. Words that are
@@ -24,12 +24,18 @@ func Fold(text string, width int) string {
 }
 
 func foldLine(line string, width int) string {
-	if utf8.RuneCountInString(line) <= width {
-		return line
-	}
 	hang := len(line) - len(strings.TrimLeft(line, " "))
 	if label := labelled.FindString(line); label != "" && utf8.RuneCountInString(label) <= width/2 {
 		hang = utf8.RuneCountInString(label)
+	}
+	return FoldAt(line, width, hang)
+}
+
+// FoldAt folds one line, and continues it after so many blanks, half of the width at the
+// most.
+func FoldAt(line string, width, hang int) string {
+	if utf8.RuneCountInString(line) <= width {
+		return line
 	}
 	indent := strings.Repeat(" ", min(hang, width/2))
 	var folded []string
