@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -108,14 +107,8 @@ type swapRecord struct {
 }
 
 func (c *Cutover) swapped(ctx context.Context) (swapRecord, error) {
-	var s swapRecord
-	_, column := c.landing()
-	err := c.Sides.Production.QueryRow(ctx, strings.ReplaceAll(`SELECT ({outcome}->>'at')::timestamptz, coalesce({outcome}->>'guard', swap_xid::text)
-		FROM pgumbra.run WHERE id = $1`, "{outcome}", column), c.Upgrade.ID).Scan(&s.at, &s.guard)
-	if err != nil {
-		return s, fmt.Errorf("read the swap's record: %w", err)
-	}
-	return s, nil
+	at, guard, err := control.SwapMoment(ctx, c.Sides.Production, c.Upgrade)
+	return swapRecord{at: at, guard: guard}, err
 }
 
 // outliveSnapshots waits until no session can have a snapshot from before the

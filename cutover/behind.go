@@ -2,6 +2,7 @@ package cutover
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -132,14 +133,11 @@ func (c *Cutover) validateMigrated(ctx context.Context) error {
 	if c.Upgrade.Plan.Behind == nil {
 		return nil
 	}
-	rows, err := c.Sides.Shadow.Query(ctx, `SELECT pg_catalog.format('ALTER TABLE %s VALIDATE CONSTRAINT %I', k.conrelid::pg_catalog.regclass, k.conname)
-		FROM pgumbra.run r CROSS JOIN LATERAL pg_catalog.json_to_recordset(r.cutover -> 'unvalidated') AS u (oid oid, "table" oid, name name)
-		JOIN pg_catalog.pg_constraint k ON (k.oid = u.oid OR k.conrelid = u."table" AND k.conname = u.name) AND k.contype = 'f' AND NOT k.convalidated
-		WHERE r.id = $1 AND pg_catalog.json_typeof(r.cutover -> 'unvalidated') = 'array'`, c.Upgrade.ID)
+	report, err := control.Outcome(ctx, c.Sides.Shadow, c.Upgrade)
 	if err != nil {
-		return fmt.Errorf("list the foreign keys to validate: %w", err)
+		return err
 	}
-	statements, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	statements, err := validations(ctx, c.Sides.Shadow, report)
 	if err != nil {
 		return fmt.Errorf("list the foreign keys to validate: %w", err)
 	}
@@ -149,6 +147,29 @@ func (c *Cutover) validateMigrated(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// validations are the statements that validate what a swap's report lists.
+func validations(ctx context.Context, db pg.Querier, report []byte) ([]string, error) {
+	var made struct {
+		Unvalidated []foreignKey `json:"unvalidated"`
+	}
+	if err := json.Unmarshal(report, &made); err != nil || len(made.Unvalidated) == 0 {
+		return nil, err
+	}
+	var oids, tables []uint32
+	var names []string
+	for _, k := range made.Unvalidated {
+		oids, tables, names = append(oids, k.OID), append(tables, k.Table), append(names, k.Name)
+	}
+	rows, err := db.Query(ctx, `SELECT pg_catalog.format('ALTER TABLE %s VALIDATE CONSTRAINT %I', k.conrelid::pg_catalog.regclass, k.conname)
+		FROM ROWS FROM (pg_catalog.unnest($1::oid[]), pg_catalog.unnest($2::oid[]), pg_catalog.unnest($3::text[])) AS u (oid, "table", name)
+		JOIN pg_catalog.pg_constraint k ON (k.oid = u.oid OR k.conrelid = u."table" AND k.conname = u.name) AND k.contype = 'f' AND NOT k.convalidated`,
+		oids, tables, names)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[string])
 }
 
 // CodeMigrationFailed is the code of a blocker: a migration failed behind the

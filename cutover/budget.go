@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/pgumbra/pgumbra/internal/control"
 )
 
 // count adds an attempt to what all attempts of the run have taken from clients.
@@ -14,9 +16,7 @@ func (c *Cutover) count(ctx context.Context, held time.Duration) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
-	_, err := c.Sides.Production.Exec(ctx, `UPDATE pgumbra.run SET attempts = attempts + 1, held_ms = held_ms + $2 WHERE id = $1`,
-		c.Upgrade.ID, float64(held.Microseconds())/1000)
-	if err != nil {
+	if err := control.CountAttempt(ctx, c.Sides.Production, c.Upgrade, held); err != nil {
 		c.Log.Warn("the time that an attempt took is not counted", "held", held, "error", err)
 	}
 }
@@ -24,13 +24,11 @@ func (c *Cutover) count(ctx context.Context, held time.Duration) {
 // checkTotal refuses another attempt when it could take more from clients than all
 // of them together may.
 func (c *Cutover) checkTotal(ctx context.Context) ([]Blocker, error) {
-	var ms float64
-	var attempts int
-	err := c.Sides.Production.QueryRow(ctx, `SELECT held_ms, attempts FROM pgumbra.run WHERE id = $1`, c.Upgrade.ID).Scan(&ms, &attempts)
+	attempts, held, err := control.Attempts(ctx, c.Sides.Production, c.Upgrade)
 	if err != nil {
-		return nil, fmt.Errorf("read what attempts have taken: %w", err)
+		return nil, err
 	}
-	held, total := time.Duration(ms*float64(time.Millisecond)), c.settings().Total()
+	total := c.settings().Total()
 	if held+c.settings().MaxStall <= total {
 		return nil, nil
 	}

@@ -134,9 +134,9 @@ func (c *Cutover) checkLag(ctx context.Context) ([]Blocker, error) {
 	if err != nil {
 		return nil, err
 	}
-	var rate float64
-	if err := c.Sides.Production.QueryRow(ctx, `SELECT rate_out FROM pgumbra.leader WHERE run_id = $1`, c.Upgrade.ID).Scan(&rate); err != nil {
-		return nil, fmt.Errorf("read the rate: %w", err)
+	rate, err := control.ReplayRate(ctx, c.Sides.Production, c.Upgrade)
+	if err != nil {
+		return nil, err
 	}
 	drain := time.Duration(float64(pending) / max(rate, assumedRate) * float64(time.Second))
 	if drain <= c.settings().MaxStall/2 {

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
 )
@@ -43,8 +44,7 @@ func (a *attempt) commit(ctx context.Context) error {
 		return err
 	}
 	a.out.Swapped = true
-	phase, _ := a.c.landing()
-	a.c.Upgrade.Entered(phase)
+	a.c.Upgrade.Entered(a.c.Upgrade.Landing())
 	if a.plan.Reversible() && !a.plan.Backwards() {
 		a.c.Upgrade.Flow = plans.Back
 	}
@@ -77,9 +77,7 @@ func sendCommit(ctx context.Context, conn *pgx.Conn) error {
 func (a *attempt) remember(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
-	_, column := a.c.landing()
-	_, err := a.observer.Exec(ctx, `UPDATE pgumbra.run SET `+column+` = $2 WHERE id = $1`, a.c.Upgrade.ID, a.report(a.out.Stall))
-	if err != nil {
+	if err := control.NoteOutcome(ctx, a.observer, a.c.Upgrade, a.report(a.out.Stall)); err != nil {
 		a.c.Log.Warn("the recorded stall lacks the commit", "error", err)
 	}
 }
@@ -103,8 +101,7 @@ func (c *Cutover) learn(ctx context.Context, dsn, xid string, backend uint32) er
 			return refuse(Blocker{Code: "connection-lost", Message: "the connection was lost at the swap's commit, and the server rolled it back",
 				Fix: "nothing changed; it is tried again"})
 		case status != "in progress":
-			phase, _ := c.landing()
-			return fmt.Errorf("%w: transaction %s on %s is %q, phase %s: %t (pgumbra.run of %s)", ErrUnknown, xid, placeOf(dsn), status, phase, swapped, c.Upgrade.Name)
+			return fmt.Errorf("%w: transaction %s on %s is %q, phase %s: %t (pgumbra.run of %s)", ErrUnknown, xid, placeOf(dsn), status, c.Upgrade.Landing(), swapped, c.Upgrade.Name)
 		default:
 			last = errors.New("it is still in progress")
 			if time.Since(began) > endAfter {
@@ -136,12 +133,7 @@ func (c *Cutover) look(ctx context.Context, dsn, xid string) (status string, swa
 	if known != nil {
 		status = *known
 	}
-	phase, _ := c.landing()
-	err = conn.QueryRow(ctx, `SELECT phase = $3 AND coalesce(swap_xid = $2::xid8, false) FROM pgumbra.run WHERE id = $1`,
-		c.Upgrade.ID, xid, phase).Scan(&swapped)
-	if errors.Is(err, pgx.ErrNoRows) {
-		err = nil
-	}
+	swapped, err = control.SwappedBy(ctx, conn, c.Upgrade, xid)
 	return status, swapped, err
 }
 

@@ -169,15 +169,6 @@ func NotNow(blockers ...Blocker) error { return refuse(blockers...) }
 // backwards: the run is a reversed one, whose swap is a rollback.
 func (c *Cutover) backwards() bool { return c.Upgrade.Plan.Backwards() }
 
-// landing is the phase that the swap enters, and the column of the run's row that
-// tells how it went.
-func (c *Cutover) landing() (phase control.Phase, column string) {
-	if c.backwards() {
-		return control.RolledBack, "rollback"
-	}
-	return control.Watching, "cutover"
-}
-
 func (c *Cutover) settings() plans.CutoverSettings { return c.Upgrade.Plan.Settings.Cutover }
 
 // Attempt tries to swap once. From its first lock request production's writers

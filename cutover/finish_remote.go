@@ -2,7 +2,6 @@ package cutover
 
 import (
 	"context"
-	"fmt"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -32,10 +31,8 @@ func (c *Cutover) finishRemote(ctx context.Context, old OldSide) error {
 		return err
 	}
 	// The shadow's record first: production's says that all is done.
-	_, err = c.Sides.Shadow.Exec(ctx, `UPDATE pgumbra.run SET phase = $3, ended_at = coalesce(ended_at, clock_timestamp())
-		WHERE id = $1 AND epoch = $2`, c.Upgrade.ID, c.Upgrade.Epoch, control.Finished)
-	if err != nil {
-		return fmt.Errorf("end the run on the shadow: %w", err)
+	if err := control.EndAdopted(ctx, c.Sides.Shadow, c.Upgrade); err != nil {
+		return err
 	}
 	return finished(ctx, c.Sides.Production, c.Upgrade)
 }

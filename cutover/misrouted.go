@@ -5,8 +5,6 @@ import (
 	"errors"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/pgumbra/pgumbra/cutover/traffic"
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
@@ -42,16 +40,10 @@ func (c *Cutover) MayLead(ctx context.Context, d traffic.Action) error {
 func (c *Cutover) asked(ctx context.Context, db pg.Querier) (idle bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, askPatience)
 	defer cancel()
-	var epoch int64
-	err = onceReachable(ctx, func() error {
-		return db.QueryRow(ctx, `SELECT epoch, switch IS NULL FROM pgumbra.run WHERE id = $1`, c.Upgrade.ID).Scan(&epoch, &idle)
+	err = onceReachable(ctx, func() (err error) {
+		idle, err = control.Idle(ctx, db, c.Upgrade)
+		return err
 	})
-	if errors.Is(err, pgx.ErrNoRows) || pg.State(err) == pg.UndefinedTable {
-		return true, control.ErrFencedOff
-	}
-	if err == nil && epoch != c.Upgrade.Epoch {
-		err = control.ErrFencedOff
-	}
 	return idle, err
 }
 

@@ -50,9 +50,7 @@ func (c *Cutover) undecided(ctx context.Context, tx pgx.Tx) error {
 	if err := control.CheckEpoch(ctx, tx, c.Upgrade); err != nil {
 		return err
 	}
-	var decided bool
-	err := tx.QueryRow(ctx, `SELECT switch IS NOT NULL OR phase IN ('watching', 'finished', 'rolled_back') FROM pgumbra.run WHERE id = $1`,
-		c.Upgrade.ID).Scan(&decided)
+	decided, err := control.Decided(ctx, tx, c.Upgrade)
 	if err == nil && decided {
 		err = errDecided
 	}

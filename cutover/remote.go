@@ -9,7 +9,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pgumbra/pgumbra/internal/control"
@@ -294,18 +293,12 @@ func (a *remote) proceed() []string {
 // its transaction's number, everybody learns later whether it happened.
 func (a *remote) recordThere(ctx context.Context) error {
 	run := a.c.Upgrade
-	err := a.shadow.locker.QueryRow(ctx, `UPDATE pgumbra.run SET phase = 'watching', swap_xid = pg_current_xact_id(),
-		cutover = json_build_object('at', clock_timestamp()) WHERE id = $1 AND epoch = $2
-		RETURNING swap_xid::text, (cutover->>'at')::timestamptz`, run.ID, run.Epoch).Scan(&a.xid, &a.out.At)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return control.ErrFencedOff
+	var err error
+	if a.xid, a.out.At, err = control.NoteSwapAdopted(ctx, a.shadow.locker, run); err != nil {
+		return err
 	}
-	if err != nil {
-		return fmt.Errorf("record the swap on the shadow: %w", err)
-	}
-	_, err = a.shadow.locker.Exec(ctx, `UPDATE pgumbra.run SET cutover = $2 WHERE id = $1`, run.ID, a.report(time.Since(a.began)))
-	if err != nil {
-		return fmt.Errorf("record the swap on the shadow: %w", err)
+	if err := control.NoteOutcome(ctx, a.shadow.locker, run, a.report(time.Since(a.began))); err != nil {
+		return err
 	}
 	a.progress.XID, a.progress.Backend = a.xid, a.shadow.pid
 	return nil

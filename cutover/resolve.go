@@ -61,12 +61,11 @@ func (c *Cutover) agreed(ctx context.Context) error {
 	if c.Upgrade.Phase.Swapped() || c.Upgrade.Phase.Over() {
 		return nil
 	}
-	var done bool
-	err := c.Sides.Shadow.QueryRow(ctx, `SELECT phase IN ('watching', 'finished') FROM pgumbra.run WHERE id = $1`, c.Upgrade.ID).Scan(&done)
+	phase, err := control.CurrentPhase(ctx, c.Sides.Shadow, c.Upgrade)
 	if err != nil {
 		return fmt.Errorf("ask the shadow whether the swap is done: %w", err)
 	}
-	if done {
+	if phase.Swapped() {
 		return fmt.Errorf("%w: it is committed on %s, and production's record lacks it: was production restored, or a standby promoted?",
 			ErrUnknown, placeOf(c.ShadowDSN))
 	}
@@ -85,10 +84,9 @@ func (c *Cutover) decided(ctx context.Context, p *progress) error {
 // goOn is forward for a process that has not measured anything: the shadow
 // holds the report that its swap was committed with.
 func (c *Cutover) goOn(ctx context.Context, p *progress) error {
-	var report []byte
-	err := c.Sides.Shadow.QueryRow(ctx, `SELECT coalesce(cutover, '{}') FROM pgumbra.run WHERE id = $1`, c.Upgrade.ID).Scan(&report)
+	report, err := control.Outcome(ctx, c.Sides.Shadow, c.Upgrade)
 	if err != nil {
-		return fmt.Errorf("read the swap's record: %w", err)
+		return err
 	}
 	if err := c.fenceStands(ctx, p); err != nil {
 		return err

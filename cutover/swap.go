@@ -202,17 +202,12 @@ func (a *attempt) record(ctx context.Context) error {
 			return err
 		}
 	}
-	phase, column := a.c.landing()
-	if err := control.Advance(ctx, a.locker, a.c.Upgrade, phase); err != nil {
+	if err := control.Advance(ctx, a.locker, a.c.Upgrade, a.c.Upgrade.Landing()); err != nil {
 		return err
 	}
-	err := a.locker.QueryRow(ctx, strings.ReplaceAll(`UPDATE pgumbra.run SET swap_xid = pg_current_xact_id(),
-		{outcome} = ($2::jsonb || jsonb_build_object('at', clock_timestamp()))::json WHERE id = $1
-		RETURNING swap_xid::text, ({outcome}->>'at')::timestamptz`, "{outcome}", column), a.c.Upgrade.ID, a.report(time.Since(a.began))).Scan(&a.xid, &a.out.At)
-	if err != nil {
-		return fmt.Errorf("record the swap: %w", err)
-	}
-	return nil
+	var err error
+	a.xid, a.out.At, err = control.NoteSwap(ctx, a.locker, a.c.Upgrade, a.report(time.Since(a.began)))
+	return err
 }
 
 // report is the outcome as status shows it. guard is for [Cutover.After].

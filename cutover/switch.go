@@ -65,29 +65,14 @@ func (c *Cutover) note(ctx context.Context, db pg.Querier, p *progress, step str
 	if err != nil {
 		return err
 	}
-	return c.setSwitch(ctx, db, text)
-}
-
-func (c *Cutover) setSwitch(ctx context.Context, db pg.Querier, text []byte) error {
-	tag, err := db.Exec(ctx, `UPDATE pgumbra.run SET switch = $3 WHERE id = $1 AND epoch = $2`, c.Upgrade.ID, c.Upgrade.Epoch, text)
-	if err != nil {
-		return fmt.Errorf("note how far the cutover came: %w", err)
-	}
-	if tag.RowsAffected() != 1 {
-		return control.ErrFencedOff
-	}
-	return nil
+	return control.NoteSwitch(ctx, db, c.Upgrade, text)
 }
 
 // underWay reads the note; nil if no cutover is under way.
 func (c *Cutover) underWay(ctx context.Context, db pg.Querier) (*progress, error) {
-	var text []byte
-	err := db.QueryRow(ctx, `SELECT switch FROM pgumbra.run WHERE id = $1`, c.Upgrade.ID).Scan(&text)
-	if err != nil {
-		return nil, fmt.Errorf("read how far the cutover came: %w", err)
-	}
-	if text == nil {
-		return nil, nil
+	text, err := control.Switch(ctx, db, c.Upgrade)
+	if err != nil || text == nil {
+		return nil, err
 	}
 	p := new(progress)
 	if err := json.Unmarshal(text, p); err != nil {
@@ -126,12 +111,7 @@ func (c *Cutover) forward(ctx context.Context, p *progress, report func() []byte
 	}
 	ctx, cancel := context.WithTimeout(ctx, notePatience)
 	defer cancel()
-	_, err := c.Sides.Production.Exec(ctx, `UPDATE pgumbra.run SET cutover = $3, switch = NULL WHERE id = $1 AND epoch = $2`,
-		c.Upgrade.ID, c.Upgrade.Epoch, report())
-	if err != nil {
-		return fmt.Errorf("record the swap: %w", err)
-	}
-	return nil
+	return control.EndSwitch(ctx, c.Sides.Production, c.Upgrade, report())
 }
 
 // noteSwapped moves the phase in production, unless a commit whose answer was
@@ -141,16 +121,15 @@ func (c *Cutover) noteSwapped(ctx context.Context, p *progress, report []byte) e
 	defer cancel()
 	err := onceReachable(ctx, func() error {
 		return pg.ReadCommitted(ctx, c.Sides.Production, func(tx pgx.Tx) error {
-			var phase control.Phase
-			err := tx.QueryRow(ctx, `SELECT phase FROM pgumbra.run WHERE id = $1 FOR UPDATE`, c.Upgrade.ID).Scan(&phase)
+			phase, err := control.LockPhase(ctx, tx, c.Upgrade)
 			if err == nil && phase != control.Watching {
 				err = control.Advance(ctx, tx, c.Upgrade, control.Watching)
 			}
 			if err != nil {
 				return err
 			}
-			if _, err := tx.Exec(ctx, `UPDATE pgumbra.run SET cutover = $2 WHERE id = $1`, c.Upgrade.ID, report); err != nil {
-				return fmt.Errorf("record the swap: %w", err)
+			if err := control.NoteOutcome(ctx, tx, c.Upgrade, report); err != nil {
+				return err
 			}
 			return c.note(ctx, tx, p, swapped)
 		})
@@ -212,7 +191,7 @@ func (c *Cutover) back(ctx context.Context, p *progress) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, notePatience)
 	defer cancel()
-	return c.setSwitch(ctx, c.Sides.Production, nil)
+	return control.NoteSwitch(ctx, c.Sides.Production, c.Upgrade, nil)
 }
 
 // goOnHere lets clients go on at production. Where they were not led away, a

@@ -57,13 +57,9 @@ func (c *Cutover) ungated(ctx context.Context) (open []relation, err error) {
 		if err != nil {
 			return err
 		}
-		rows, err := tx.Query(ctx, `SELECT relation FROM pgumbra.gate WHERE run_id = $1`, c.Upgrade.ID)
-		if err != nil {
-			return err
-		}
-		noted, err := pgx.CollectRows(rows, pgx.RowTo[uint32])
+		noted, err := control.WriteBlocked(ctx, tx, c.Upgrade)
 		if err == nil && len(noted) == 0 {
-			_, err = tx.Exec(ctx, `UPDATE pgumbra.shadow_table SET verified_at = NULL, proved = NULL, proved_at = NULL WHERE run_id = $1`, c.Upgrade.ID)
+			err = control.UnproveAll(ctx, tx, c.Upgrade)
 		}
 		open = slices.DeleteFunc(tables, func(t relation) bool { return slices.Contains(noted, t.oid) })
 		return err
@@ -85,20 +81,8 @@ func (c *Cutover) writeBlock(ctx context.Context, tables []relation) error {
 		if err := pg.ExecScript(ctx, tx.Conn(), strings.Join(writeBlocks(c.Upgrade, tables), ";\n")); err != nil {
 			return err
 		}
-		return c.noteWriteBlocks(ctx, tx, tables)
+		return control.NoteWriteBlocks(ctx, tx, c.Upgrade, oidsOf(tables), writeBlockTrigger)
 	})
-}
-
-// noteWriteBlocks notes triggers in the transaction that made them.
-func (c *Cutover) noteWriteBlocks(ctx context.Context, tx pgx.Tx, tables []relation) error {
-	_, err := tx.Exec(ctx, `INSERT INTO pgumbra.gate (run_id, relation, trigger, made)
-		SELECT $1, t.tgrelid, t.oid, t.xmin::text FROM pg_trigger t WHERE t.tgrelid = ANY ($2) AND t.tgname = $3
-		ON CONFLICT (run_id, relation) DO UPDATE SET (trigger, made) = (EXCLUDED.trigger, EXCLUDED.made)`,
-		c.Upgrade.ID, oidsOf(tables), writeBlockTrigger)
-	if err != nil {
-		return fmt.Errorf("note the gate: %w", err)
-	}
-	return nil
 }
 
 func oidsOf(tables []relation) []uint32 {
@@ -109,40 +93,11 @@ func oidsOf(tables []relation) []uint32 {
 	return all
 }
 
-// Open is a table of the shadow whose write block is off.
-type Open struct {
-	Table pg.Name
-	Root  pg.Name // of its partition tree; of others the table
-}
-
-// Opened lists the shadow's tables whose write block is not as it was made: somebody
-// disabled or dropped it, and may have written since. Reads catalogs only. With
-// the tables locked against DDL the answer holds for as long as the locks do.
-func Opened(ctx context.Context, db pg.Querier, run *control.Run) ([]Open, error) {
-	rows, err := db.Query(ctx, `SELECT n.nspname::text, c.relname::text, rn.nspname::text, r.relname::text
-		FROM pgumbra.gate g JOIN pg_catalog.pg_class c ON c.oid = g.relation JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-		JOIN pg_catalog.pg_class r ON r.oid = coalesce(pg_catalog.pg_partition_root(c.oid), c.oid) JOIN pg_catalog.pg_namespace rn ON rn.oid = r.relnamespace
-		WHERE g.run_id = $1 AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger t
-			WHERE t.oid = g.trigger AND t.tgrelid = g.relation AND t.tgenabled = 'A' AND t.xmin::text = g.made)
-		ORDER BY g.relation`, run.ID)
-	if err != nil {
-		return nil, fmt.Errorf("look at the gate of the shadow: %w", err)
-	}
-	found, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (o Open, err error) {
-		err = row.Scan(&o.Table.Schema, &o.Table.Name, &o.Root.Schema, &o.Root.Name)
-		return o, err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("look at the gate of the shadow: %w", err)
-	}
-	return found, nil
-}
-
-// Reclose puts the write block back on tables that [Opened] named. ACCESS EXCLUSIVE:
+// Reclose puts the write block back on tables that [control.Opened] named. ACCESS EXCLUSIVE:
 // what was begun while it was open ends before, and all that comes is refused.
 // What was written in between stays: the caller copies the tables again, from
 // then on. Those that are to be empty are emptied.
-func (c *Cutover) Reclose(ctx context.Context, opened []Open) error {
+func (c *Cutover) Reclose(ctx context.Context, opened []control.Open) error {
 	return pinned(ctx, c.Sides.Shadow, func(tx pgx.Tx) error {
 		if err := c.undecided(ctx, tx); err != nil {
 			return err
@@ -159,7 +114,7 @@ func (c *Cutover) Reclose(ctx context.Context, opened []Open) error {
 	})
 }
 
-func (c *Cutover) recloseOne(ctx context.Context, tx pgx.Tx, o Open) error {
+func (c *Cutover) recloseOne(ctx context.Context, tx pgx.Tx, o control.Open) error {
 	name := o.Table
 	if _, err := tx.Exec(ctx, "LOCK TABLE ONLY "+name.Quoted()+" IN ACCESS EXCLUSIVE MODE"); err != nil {
 		return err
@@ -177,7 +132,7 @@ func (c *Cutover) recloseOne(ctx context.Context, tx pgx.Tx, o Open) error {
 			return err
 		}
 	}
-	return c.noteWriteBlocks(ctx, tx, []relation{t})
+	return control.NoteWriteBlocks(ctx, tx, c.Upgrade, []uint32{t.oid}, writeBlockTrigger)
 }
 
 // Forget drops the functions of a run that is given up, and whose shadow is gone.
@@ -214,7 +169,7 @@ func (c *Cutover) closedStill(ctx context.Context, db pg.Querier) error {
 }
 
 func (c *Cutover) checkWriteBlock(ctx context.Context, db pg.Querier) ([]Blocker, error) {
-	opened, err := Opened(ctx, db, c.Upgrade)
+	opened, err := control.Opened(ctx, db, c.Upgrade)
 	var all []Blocker
 	for _, o := range opened {
 		all = append(all, Blocker{Code: "shadow-opened", Message: "somebody took the trigger " + writeBlockTrigger + " off " + o.Table.String() + ", or disabled it, and may have written to it",

@@ -7,8 +7,6 @@ import (
 	"os"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/pgumbra/pgumbra/capture"
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/human"
@@ -97,14 +95,9 @@ func (w *worker) agreeOn(ctx context.Context, src *plans.Source) error {
 // agreeOnPositions: a database that was restored elsewhere counts its transactions
 // anew, and a position in it would be of the future.
 func (w *worker) agreeOnPositions(ctx context.Context) error {
-	var table string
-	err := w.sides.Production.QueryRow(ctx, `SELECT production FROM pgumbra.shadow_table
-		WHERE run_id = $1 AND pg_catalog.pg_snapshot_xmax(position) > pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot()) LIMIT 1`, w.run.ID).Scan(&table)
-	switch {
-	case errors.Is(err, pgx.ErrNoRows):
-		return nil
-	case err != nil:
-		return fmt.Errorf("compare the positions with production: %w", err)
+	table, err := control.AheadOfProduction(ctx, w.sides.Production, w.run)
+	if err != nil || table == "" {
+		return err
 	}
 	return fmt.Errorf("%w: the position of %s is ahead of production, which was restored or exchanged", ErrStopped, table)
 }

@@ -71,7 +71,7 @@ func survive(ctx context.Context, file *planfile.File, log *slog.Logger, fits fu
 	if err := fits(run.Phase); err != nil {
 		return err
 	}
-	if err := endRecorded(ctx, l.Conn, run); err != nil {
+	if err := control.EndLeaderSessions(ctx, l.Conn, run); err != nil {
 		return err
 	}
 	if err := l.FenceOff(ctx, run); err != nil { // waits for a swap that is being committed, and reads the phase
@@ -201,6 +201,9 @@ func readAlone(ctx context.Context, file *planfile.File, cause error) (s *Status
 		}
 		if !run.Phase.Swapped() {
 			return ErrWrongPhase
+		}
+		if err := s.readStanding(ctx, tx, run); err != nil {
+			return err
 		}
 		return s.read(ctx, tx, run)
 	})

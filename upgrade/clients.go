@@ -45,8 +45,7 @@ func (w *worker) besideClients(ctx context.Context, f func(context.Context) erro
 }
 
 func (w *worker) follows(ctx context.Context) bool {
-	var phase control.Phase
-	err := w.sides.Production.QueryRow(ctx, `SELECT phase FROM pgumbra.run WHERE id = $1`, w.run.ID).Scan(&phase)
+	phase, err := control.CurrentPhase(ctx, w.sides.Production, w.run)
 	return err == nil && phase == control.Following
 }
 

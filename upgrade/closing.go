@@ -3,7 +3,6 @@ package upgrade
 import (
 	"context"
 
-	"github.com/pgumbra/pgumbra/cutover"
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
@@ -27,7 +26,7 @@ func (w *worker) closeShadow(ctx context.Context) error {
 // recopyOpened copies tables again whose write block somebody took off: what was
 // written meanwhile is in no journal.
 func (w *worker) recopyOpened(ctx context.Context) error {
-	opened, err := cutover.Opened(ctx, w.sides.Shadow, w.run)
+	opened, err := control.Opened(ctx, w.sides.Shadow, w.run)
 	if err != nil || len(opened) == 0 {
 		return err
 	}

@@ -132,14 +132,8 @@ func (s *Status) readConditions(ctx context.Context, tx pgx.Tx, run *control.Run
 }
 
 // readDoubts reads why tables are not verified any more, by their shadow's name.
-// A control schema of an older version, which status does not change, knows none.
 func readDoubts(ctx context.Context, tx pgx.Tx, run *control.Run) (map[string]string, error) {
 	why := map[string]string{}
-	var there bool
-	err := tx.QueryRow(ctx, `SELECT pg_catalog.to_regclass('pgumbra.doubt') IS NOT NULL`).Scan(&there)
-	if err != nil || !there {
-		return why, err
-	}
 	doubts, err := control.Doubts(ctx, tx, run)
 	for n, d := range doubts {
 		why[run.Plan.Tables[n].Shadow.String()] = ": " + d.Why

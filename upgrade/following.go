@@ -256,7 +256,7 @@ func (w *worker) count(ctx context.Context) error {
 	err := w.sides.Production.QueryRow(ctx, `SELECT pg_catalog.current_setting('track_counts')::boolean,
 		(SELECT coalesce(sum(pg_stat_get_tuples_inserted(oid)), 0)::bigint FROM pg_class
 		 WHERE relnamespace = 'pgumbra'::regnamespace AND relkind = 'r' AND relname ~ ('^' || $2::text || '_' || $1::text || '_[0-9]+_[ab]$')),
-		(SELECT coalesce(sum(rows_replayed), 0)::bigint FROM pgumbra.shadow_table WHERE run_id = $1::text::bigint)`,
+		`+control.ReplayedOf("$1::text::bigint"),
 		fmt.Sprint(w.run.ID), w.journalWord()).Scan(&tracked, &now.journalled, &now.replayed)
 	if err != nil {
 		return fmt.Errorf("count changes: %w", err)
@@ -276,8 +276,7 @@ func (w *worker) count(ctx context.Context) error {
 		w.log.Warn("production changes faster than replay follows; see docs/what-if.md", "pending", pending)
 	}
 	in, out := w.forecast.Rates()
-	_, err = w.sides.Production.Exec(ctx, `UPDATE pgumbra.leader SET rate_in = $2, rate_out = $3 WHERE run_id = $1`, w.run.ID, in, out)
-	return err
+	return control.NoteRates(ctx, w.sides.Production, w.run, in, out)
 }
 
 // journalWord is what the names of the journals that are followed begin with.

@@ -119,7 +119,7 @@ func (w *worker) regroupSource(ctx context.Context, src *plans.Source, tree, cam
 		*src = before
 		return w.later(ctx, err) // one may come or go while pg_dump reads
 	}
-	if err := w.recordPlan(ctx); err != nil {
+	if err := control.NotePlan(ctx, w.sides.Production, w.run); err != nil {
 		return err
 	}
 	w.log.Info("partitions came or went", "table", src.Name.String(), "came", namesOf(came), "went", namesOf(went))
@@ -158,21 +158,6 @@ func (w *worker) gone(ctx context.Context, went []plans.Member) ([]plans.Member,
 		}
 	}
 	return all, nil
-}
-
-func (w *worker) recordPlan(ctx context.Context) error {
-	text, err := pg.JSON(w.run.Plan)
-	if err != nil {
-		return err
-	}
-	tag, err := w.sides.Production.Exec(ctx, `UPDATE pgumbra.run SET plan = $3 WHERE id = $1 AND epoch = $2`, w.run.ID, w.run.Epoch, text)
-	if err != nil {
-		return fmt.Errorf("record the partitions: %w", err)
-	}
-	if tag.RowsAffected() != 1 {
-		return control.ErrFencedOff
-	}
-	return nil
 }
 
 func namesOf(members []plans.Member) []string {

@@ -60,9 +60,7 @@ func (w *worker) cutoverWanted(ctx context.Context) (bool, error) {
 	if w.once {
 		return !time.Now().Before(w.notBefore), w.windowOver()
 	}
-	var requested bool
-	err := w.sides.Production.QueryRow(ctx, `SELECT cutover_requested IS NOT NULL FROM pgumbra.leader WHERE run_id = $1`,
-		w.run.ID).Scan(&requested)
+	requested, err := control.Requested(ctx, w.sides.Production, w.run)
 	if err == nil && requested != w.asked { // whoever waits for it does not wait out the pauses of others
 		w.asked = requested
 		if requested {

@@ -92,7 +92,7 @@ func takeBack(ctx context.Context, file *planfile.File, run *control.Run) {
 	if err != nil {
 		return
 	}
-	_, _ = conn.Exec(ctx, `UPDATE pgumbra.leader SET cutover_requested = NULL WHERE run_id = $1`, run.ID)
+	_ = control.Withdraw(ctx, conn, run)
 	_ = conn.Close(ctx)
 }
 
@@ -101,36 +101,29 @@ func takeBack(ctx context.Context, file *planfile.File, run *control.Run) {
 func waitForLeader(ctx context.Context, conn *pgx.Conn, run *control.Run, o Options, what string, done func(control.Phase) (bool, error)) (bool, error) {
 	var asked int64 // the epoch that was asked
 	for {
-		var phase control.Phase
-		var alive, pending bool
-		var epoch int64
-		err := conn.QueryRow(ctx, `
-			SELECT r.phase, r.epoch, l.cutover_requested IS NOT NULL,
-			       coalesce(l.heartbeat > clock_timestamp() - make_interval(secs => $2), false)
-			FROM pgumbra.run r JOIN pgumbra.leader l ON l.run_id = r.id WHERE r.id = $1`,
-			run.ID, lease.LiveFor.Seconds()).Scan(&phase, &epoch, &pending, &alive)
+		now, err := control.ReadLeadership(ctx, conn, run, lease.LiveFor)
 		if err != nil {
 			return false, err
 		}
-		reached, err := done(phase)
+		reached, err := done(now.Phase)
 		switch {
 		case err != nil || reached:
 			return reached, err
-		case !alive:
+		case !now.Alive:
 			return false, nil
-		case asked == epoch && !pending:
+		case asked == now.Epoch && !now.Requested:
 			return false, fmt.Errorf("the %s was %w: %s", what, ErrNotNow, lastReason(ctx, conn, run))
 		case time.Now().Before(o.NotBefore):
-		case o.over() && phase != control.Cutover: // an attempt under way is waited for
+		case o.over() && now.Phase != control.Cutover: // an attempt under way is waited for
 			withdrawn, err := withdraw(ctx, conn, run)
 			if err != nil || withdrawn {
 				return false, errors.Join(err, fmt.Errorf("the %s was %w: the window is over; %s", what, ErrNotNow, lastReason(ctx, conn, run)))
 			}
-		case asked != epoch:
-			if noted, err := requestSwap(ctx, conn, run, phase); err != nil {
+		case asked != now.Epoch:
+			if noted, err := control.Request(ctx, conn, run, now.Phase); err != nil {
 				return false, err
 			} else if noted {
-				asked = epoch
+				asked = now.Epoch
 			}
 		}
 		select {
@@ -147,37 +140,11 @@ func (o Options) over() bool { return !o.NotAfter.IsZero() && time.Now().After(o
 // withdraw takes a request back unless an attempt is under way. A leader enters it
 // under the lock of the same row: see [worker.enterCutover].
 func withdraw(ctx context.Context, conn pg.Querier, run *control.Run) (withdrawn bool, err error) {
-	if _, err := conn.Exec(ctx, `UPDATE pgumbra.leader SET cutover_requested = NULL WHERE run_id = $1`, run.ID); err != nil {
+	if err := control.Withdraw(ctx, conn, run); err != nil {
 		return false, err
 	}
-	err = conn.QueryRow(ctx, `SELECT phase = 'following' FROM pgumbra.run WHERE id = $1`, run.ID).Scan(&withdrawn)
-	return withdrawn, err
-}
-
-// requestSwap notes the request if the run still is in the phase in which it means
-// what it is meant to: one for a cutover that came after the swap would be one to go
-// back. The lock on the run's row waits for a swap that is being committed, and looks
-// again; the leader's row is locked first, as by [worker.enterCutover]. False: the
-// phase is another one by now.
-func requestSwap(ctx context.Context, conn *pgx.Conn, run *control.Run, phase control.Phase) (noted bool, err error) {
-	err = pg.ReadCommitted(ctx, conn, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, `SELECT FROM pgumbra.leader WHERE run_id = $1 FOR UPDATE`, run.ID); err != nil {
-			return err
-		}
-		var now control.Phase
-		if err := tx.QueryRow(ctx, `SELECT phase FROM pgumbra.run WHERE id = $1 FOR SHARE`, run.ID).Scan(&now); err != nil {
-			return err
-		}
-		if noted = !now.Over() && now.Swapped() == phase.Swapped(); !noted {
-			return nil
-		}
-		_, err := tx.Exec(ctx, `UPDATE pgumbra.leader SET cutover_requested = clock_timestamp() WHERE run_id = $1`, run.ID)
-		return err
-	})
-	if err != nil {
-		return false, fmt.Errorf("ask the leader: %w", err)
-	}
-	return noted, nil
+	phase, err := control.CurrentPhase(ctx, conn, run)
+	return phase == control.Following, err
 }
 
 func lastReason(ctx context.Context, conn pg.Querier, run *control.Run) string {

@@ -101,9 +101,8 @@ func (w *worker) checkSides(ctx context.Context) error {
 // refuseUnfinished keeps a run from being undone while a cutover is under way
 // whose outcome only the shadow knows.
 func (w *worker) refuseUnfinished(ctx context.Context) error {
-	var unfinished bool
-	err := w.sides.Production.QueryRow(ctx, `SELECT switch IS NOT NULL FROM pgumbra.run WHERE id = $1`, w.run.ID).Scan(&unfinished)
-	if err == nil && unfinished {
+	note, err := control.Switch(ctx, w.sides.Production, w.run)
+	if err == nil && note != nil {
 		err = fmt.Errorf("%w: a cutover was left unfinished, and the shadow, which knows, cannot be reached", cutover.ErrUnknown)
 	}
 	return err
@@ -153,42 +152,16 @@ func (w *worker) openShadow(ctx context.Context) error {
 // that was behind when it was promoted has forgotten leaders, and what they left
 // on the shadow must not pass for ours.
 func (w *worker) takeOver(ctx context.Context, shadow pg.Querier) error {
-	var known int64
-	err := shadow.QueryRow(ctx, `SELECT coalesce(max(epoch), 0) FROM pgumbra.run WHERE id = $1 AND name = $2`, w.run.ID, w.run.Name).Scan(&known)
-	if err != nil {
-		return fmt.Errorf("read the epoch on the shadow: %w", err)
+	if err := control.RaisePast(ctx, w.sides.Production, shadow, w.run); err != nil {
+		return err
 	}
-	if known <= w.run.Epoch {
-		return nil
-	}
-	tag, err := w.sides.Production.Exec(ctx, `UPDATE pgumbra.run SET epoch = $3 WHERE id = $1 AND epoch = $2`, w.run.ID, w.run.Epoch, known+1)
-	if err != nil {
-		return fmt.Errorf("raise the epoch: %w", err)
-	}
-	if tag.RowsAffected() != 1 {
-		return control.ErrFencedOff
-	}
-	w.run.Epoch = known + 1
 	w.lead.Raised(w.run.Epoch)
-	return nil
-}
-
-// endRecorded ends the sessions that a leader recorded in the shadow's database.
-func endRecorded(ctx context.Context, conn *pgx.Conn, run *control.Run) error {
-	_, err := conn.Exec(ctx, `SELECT pg_catalog.pg_terminate_backend(a.pid)
-		FROM pg_catalog.pg_stat_activity a JOIN pgumbra.leader l ON l.run_id = $1
-		WHERE a.datname = pg_catalog.current_database() AND a.pid <> pg_catalog.pg_backend_pid()
-		  AND (EXISTS (SELECT FROM unnest(l.backends, l.started) AS r (pid, started) WHERE r.pid = a.pid AND r.started = a.backend_start)
-		    OR l.started = '{}' AND a.pid = ANY (l.backends) AND a.application_name LIKE 'pgumbra/%')`, run.ID) // the last: of an older pgumbra
-	if err != nil {
-		return fmt.Errorf("end the sessions of a dead leader: %w", err)
-	}
 	return nil
 }
 
 // fenceOffOnShadow does there what [lease.Lease.FenceOff] does in production.
 func (w *worker) fenceOffOnShadow(ctx context.Context, conn *pgx.Conn) error {
-	if err := endRecorded(ctx, conn, w.run); err != nil {
+	if err := control.EndLeaderSessions(ctx, conn, w.run); err != nil {
 		return err
 	}
 	origin, err := control.ReadOrigin(ctx, w.sides.Production)
@@ -198,8 +171,7 @@ func (w *worker) fenceOffOnShadow(ctx context.Context, conn *pgx.Conn) error {
 	if err := control.Adopt(ctx, conn, w.run, origin); err != nil {
 		return err
 	}
-	_, err = conn.Exec(ctx, `INSERT INTO pgumbra.leader (run_id) VALUES ($1) ON CONFLICT (run_id) DO UPDATE SET backends = '{}', started = '{}'`, w.run.ID)
-	return err
+	return control.ForgetLeaderSessions(ctx, conn, w.run)
 }
 
 // shadowPool opens sessions whose pids are noted where they are, for the next
@@ -218,8 +190,7 @@ func (w *worker) waitForTarget(ctx context.Context, cause error) error {
 	if !w.away {
 		w.away = true
 		w.log.Warn("the shadow cannot be reached; waiting for it", "error", cause)
-		_, err := w.sides.Production.Exec(ctx, `UPDATE pgumbra.leader SET throttled = $2 WHERE run_id = $1`, w.run.ID, shadowAway)
-		if err != nil {
+		if err := control.NoteThrottled(ctx, w.sides.Production, w.run, shadowAway); err != nil {
 			return err
 		}
 	}
@@ -244,8 +215,7 @@ func (w *worker) reunite(ctx context.Context) error {
 	}
 	w.away = false
 	w.log.Info("the shadow is back")
-	_, err := w.sides.Production.Exec(ctx, `UPDATE pgumbra.leader SET throttled = '' WHERE run_id = $1`, w.run.ID)
-	return err
+	return control.NoteThrottled(ctx, w.sides.Production, w.run, "")
 }
 
 // reason answers who waits for a cutover while the shadow is away. Of one that
@@ -257,16 +227,14 @@ func (w *worker) reason(ctx context.Context) error {
 	if w.once {
 		return w.notNowError(shadowAway)
 	}
-	var asked bool
-	err := w.sides.Production.QueryRow(ctx, `SELECT cutover_requested IS NOT NULL FROM pgumbra.leader WHERE run_id = $1`, w.run.ID).Scan(&asked)
+	asked, err := control.Requested(ctx, w.sides.Production, w.run)
 	if err != nil || !asked {
 		return err
 	}
 	if err := control.Event(ctx, w.sides.Production, w.run, control.CutoverRefused, map[string]any{"reason": shadowAway}); err != nil {
 		return err
 	}
-	_, err = w.sides.Production.Exec(ctx, `UPDATE pgumbra.leader SET cutover_requested = NULL WHERE run_id = $1`, w.run.ID)
-	return err
+	return control.Withdraw(ctx, w.sides.Production, w.run)
 }
 
 // mirrored runs f while production's copy of the shadow's positions is kept.

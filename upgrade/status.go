@@ -63,6 +63,7 @@ type Status struct {
 	// yet.
 	Trial *cutover.Trial `json:"trial,omitempty"`
 
+	beat   *time.Time        // of the last leader
 	doubts map[string]string // by table: why it is not verified any more
 }
 
@@ -146,19 +147,8 @@ type Attempts struct {
 	MaxMS  float64 `json:"budget_ms"` // what they may take: cutover.max_total_stall
 }
 
-// readAttempts: a control schema of an older version, which status does not change,
-// counts none.
 func (s *Status) readAttempts(ctx context.Context, tx pgx.Tx, run *control.Run, file *planfile.File) error {
-	total := file.Settings.Cutover.Total()
-	s.Attempts.MaxMS = float64(total.Milliseconds())
-	var there bool
-	err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_catalog.pg_attribute WHERE attrelid = 'pgumbra.run'::regclass AND attname = 'held_ms')`).Scan(&there)
-	if err == nil && there {
-		err = tx.QueryRow(ctx, `SELECT attempts, held_ms FROM pgumbra.run WHERE id = $1`, run.ID).Scan(&s.Attempts.Count, &s.Attempts.HeldMS)
-	}
-	if err != nil {
-		return fmt.Errorf("read what attempts have taken: %w", err)
-	}
+	s.Attempts.MaxMS = float64(file.Settings.Cutover.Total().Milliseconds())
 	live := run.Phase == control.Following || run.Phase == control.Cutover
 	if live {
 		if err := s.Attempts.readLast(ctx, tx, run, file); err != nil {
@@ -234,6 +224,9 @@ func readStatus(ctx context.Context, file *planfile.File) (*Status, error) {
 		if err != nil {
 			return err
 		}
+		if err := s.readStanding(ctx, tx, run); err != nil {
+			return err
+		}
 		if err := s.readAttempts(ctx, tx, run, file); err != nil {
 			return err
 		}
@@ -268,12 +261,6 @@ func (s *Status) readJournalsThere(ctx context.Context, file *planfile.File, run
 
 func (s *Status) read(ctx context.Context, tx pgx.Tx, run *control.Run) error {
 	s.Phase = &run.Phase
-	if err := s.readTimes(ctx, tx, run); err != nil {
-		return err
-	}
-	if err := s.readLeader(ctx, tx, run); err != nil {
-		return err
-	}
 	if err := s.readTables(ctx, tx, run); err != nil {
 		return err
 	}
@@ -310,21 +297,18 @@ func (s *Status) read(ctx context.Context, tx pgx.Tx, run *control.Run) error {
 	return nil
 }
 
-func (s *Status) readLeader(ctx context.Context, tx pgx.Tx, run *control.Run) error {
-	var l Leader
-	var alive bool
-	err := tx.QueryRow(ctx, `
-		SELECT l.host, l.pid, r.epoch, coalesce(l.heartbeat > clock_timestamp() - make_interval(secs => $2), false),
-		       l.throttled, l.rate_in, l.rate_out, r.cutover, r.failure
-		FROM pgumbra.run r JOIN pgumbra.leader l ON l.run_id = r.id WHERE r.id = $1`, run.ID, lease.LiveFor.Seconds()).
-		Scan(&l.Host, &l.PID, &l.Epoch, &alive, &s.Throttled, &s.Rate.In, &s.Rate.Out, &s.Cutover, &s.Failure)
+func (s *Status) readStanding(ctx context.Context, tx pgx.Tx, run *control.Run) error {
+	at, err := control.ReadStanding(ctx, tx, run, lease.LiveFor)
 	if err != nil {
-		return fmt.Errorf("read the leader: %w", err)
+		return err
 	}
-	s.Throttled, s.Failure = pg.FromASCII(s.Throttled), pg.FromASCII(s.Failure)
-	if alive && !run.Phase.Over() {
-		s.Leader = &l
+	s.StartedAt, s.EndedAt, s.AsOf, s.PhaseSince, s.PausedAt = &at.StartedAt, at.EndedAt, &at.AsOf, &at.PhaseSince, at.PausedAt
+	s.Rate, s.Throttled, s.Failure, s.Cutover = Rate{In: at.RateIn, Out: at.RateOut}, at.Throttled, at.Failure, at.Cutover
+	s.Attempts.Count, s.Attempts.HeldMS = at.Attempts, float64(at.Held.Microseconds())/1000
+	if at.Alive && !run.Phase.Over() {
+		s.Leader = &Leader{Host: at.Host, PID: at.PID, Epoch: at.Epoch}
 	}
+	s.beat = at.Beat
 	return s.readStandbys(ctx, tx, run)
 }
 
@@ -343,34 +327,12 @@ func (s *Status) readUnled(ctx context.Context, tx pgx.Tx, run *control.Run) err
 	if s.Leader != nil || run.Phase.Over() || run.Phase.Swapped() {
 		return nil
 	}
-	u := Unled{Recorded: s.Journal.Pending}
+	u := Unled{Since: s.beat, Recorded: s.Journal.Pending}
 	var err error
 	if u.Tables, u.Triggers, err = capture.Standing(ctx, tx, run); err != nil || u.Triggers == 0 {
 		return err
 	}
-	if err := tx.QueryRow(ctx, `SELECT heartbeat FROM pgumbra.leader WHERE run_id = $1`, run.ID).Scan(&u.Since); err != nil {
-		return fmt.Errorf("read the last heartbeat: %w", err)
-	}
 	s.Unled = &u
-	return nil
-}
-
-// readTimes: a control schema of an older version knows no pause.
-func (s *Status) readTimes(ctx context.Context, tx pgx.Tx, run *control.Run) error {
-	err := tx.QueryRow(ctx, `SELECT r.created_at, r.ended_at, clock_timestamp(),
-		       coalesce((SELECT max(at) FROM pgumbra.event e WHERE e.run_id = r.id AND e.message = 'phase' AND e.phase = r.phase), r.created_at)
-		FROM pgumbra.run r WHERE r.id = $1`, run.ID).Scan(&s.StartedAt, &s.EndedAt, &s.AsOf, &s.PhaseSince)
-	if err != nil {
-		return fmt.Errorf("read when the run began: %w", err)
-	}
-	var there bool
-	err = tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_catalog.pg_attribute WHERE attrelid = 'pgumbra.run'::regclass AND attname = 'paused_at')`).Scan(&there)
-	if err == nil && there {
-		err = tx.QueryRow(ctx, `SELECT paused_at FROM pgumbra.run WHERE id = $1`, run.ID).Scan(&s.PausedAt)
-	}
-	if err != nil {
-		return fmt.Errorf("read whether the copy is to pause: %w", err)
-	}
 	return nil
 }
 

@@ -92,9 +92,8 @@ func (w *worker) endSeries() { w.swapping.tried = w.run.Plan.Settings.Cutover.At
 // back meanwhile and been told that nothing will change.
 func (w *worker) enterCutover(ctx context.Context) (entered bool, err error) {
 	err = pg.ReadCommitted(ctx, w.sides.Production, func(tx pgx.Tx) error {
-		err := tx.QueryRow(ctx, `SELECT cutover_requested IS NOT NULL OR $2 FROM pgumbra.leader WHERE run_id = $1 FOR UPDATE`,
-			w.run.ID, w.cutover).Scan(&entered)
-		if err != nil || !entered {
+		asked, err := control.HoldRequest(ctx, tx, w.run)
+		if entered = asked || w.cutover; err != nil || !entered {
 			return err
 		}
 		return control.Advance(ctx, tx, w.run, control.Cutover)
@@ -269,8 +268,7 @@ const (
 // standing after a swap it would be taken for one to go back: a leader that went on
 // to keep the old side current undid the cutover it had just been asked for.
 func (w *worker) served(ctx context.Context) error {
-	_, err := w.sides.Production.Exec(ctx, `UPDATE pgumbra.leader SET cutover_requested = NULL WHERE run_id = $1`, w.run.ID)
-	return err
+	return control.Withdraw(ctx, w.sides.Production, w.run)
 }
 
 // unattended: nobody waits for the cutover, so that attempts may take their time.

@@ -109,7 +109,7 @@ func endLive(ctx context.Context, file *planfile.File) error {
 		return fmt.Errorf("%w: %s: the swap is done, abort is for before it", ErrWrongPhase, run.Phase)
 	}
 	if err == nil && !run.Phase.Over() {
-		if _, err := conn.Exec(ctx, `UPDATE pgumbra.run SET epoch = epoch + 1 WHERE id = $1`, run.ID); err != nil {
+		if _, err := control.Depose(ctx, conn, run); err != nil {
 			return err
 		}
 	}
@@ -239,8 +239,8 @@ func endWatch(ctx context.Context, file *planfile.File) (watched bool, err error
 	if err != nil {
 		return false, err
 	}
-	tag, err := conn.Exec(ctx, `UPDATE pgumbra.run SET epoch = epoch + 1 WHERE id = $1 AND phase = $2`, run.ID, control.Watching)
-	if err != nil || tag.RowsAffected() == 0 {
+	watched, err = control.Depose(ctx, conn, run, control.Watching)
+	if err != nil || !watched {
 		return false, err
 	}
 	return true, lease.EndLeader(ctx, conn, file.Name)

@@ -229,8 +229,7 @@ func recordFailure(ctx context.Context, l *lease.Lease, run *control.Run, err er
 		return
 	}
 	// Not worth an error of its own: the caller says why the run ended.
-	_, _ = l.Conn.Exec(ctx, `UPDATE pgumbra.run SET failure = $3 WHERE id = $1 AND epoch = $2 AND failure = ''`,
-		run.ID, run.Epoch, pg.ASCII(pg.Redact(err.Error())))
+	_ = control.NoteFailure(ctx, l.Conn, run, pg.Redact(err.Error()))
 }
 
 func failure(ctx context.Context, err error) bool {

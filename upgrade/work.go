@@ -181,11 +181,7 @@ var madeBy = regexp.MustCompile(`(?:INDEX|ADD CONSTRAINT) ("(?:[^"]|"")+"|[^\s(]
 // how far it is. Which index that is only its statement says: until it is
 // committed there is no such index.
 func (w *Work) lookAtIndexes(ctx context.Context, db pg.Querier, run *control.Run, weights map[int]int64) error {
-	rows, err := db.Query(ctx, `SELECT toc FROM pgumbra.structure WHERE run_id = $1`, run.ID)
-	if err != nil {
-		return fmt.Errorf("read which indexes are built: %w", err)
-	}
-	recorded, err := pgx.CollectRows(rows, pgx.RowTo[int])
+	recorded, err := control.Built(ctx, db, run)
 	if err != nil {
 		return err
 	}
@@ -193,13 +189,13 @@ func (w *Work) lookAtIndexes(ctx context.Context, db pg.Querier, run *control.Ru
 	for _, weight := range weights {
 		all += float64(weight)
 	}
-	for _, toc := range recorded {
+	for toc := range recorded {
 		if weight, ours := weights[toc]; ours {
 			w.Done++
 			done += float64(weight)
 		}
 	}
-	rows, err = db.Query(ctx, `SELECT a.query, n.nspname || '.' || c.relname,
+	rows, err := db.Query(ctx, `SELECT a.query, n.nspname || '.' || c.relname,
 		       CASE WHEN p.tuples_total > 0 THEN 0.6 + 0.4 * p.tuples_done / p.tuples_total
 		            WHEN p.phase LIKE '%scanning%' THEN 0.6 * p.blocks_done / greatest(p.blocks_total, 1)
 		            WHEN p.phase LIKE '%:%' THEN 0.6 END::float8

@@ -46,8 +46,14 @@ func clearProof(ctx context.Context, production, shadow pg.Querier, run *Run, d 
 	return nil
 }
 
-// Doubts lists what [ClearProof] noted of tables that no proof has cleared since.
+// Doubts lists what [ClearProof] noted of tables that no proof has cleared since. A
+// control schema of an older version knows none.
 func Doubts(ctx context.Context, production pg.Querier, run *Run) (map[int]Doubt, error) {
+	var there bool
+	err := production.QueryRow(ctx, `SELECT pg_catalog.to_regclass('pgumbra.doubt') IS NOT NULL`).Scan(&there)
+	if err != nil || !there {
+		return nil, err
+	}
 	rows, err := production.Query(ctx, `SELECT d.n, d.why, d.recopy FROM pgumbra.doubt d
 		JOIN pgumbra.shadow_table t ON t.run_id = d.run_id AND t.n = d.n
 		WHERE d.run_id = $1 AND (d.recopy OR t.verified_at IS NULL)`, run.ID)

@@ -181,6 +181,15 @@ func Unprove(ctx context.Context, tx pgx.Tx, run *Run, n int) error {
 	return nil
 }
 
+// UnproveAll takes the proofs of all of a run's tables back.
+func UnproveAll(ctx context.Context, tx pg.Querier, run *Run) error {
+	_, err := tx.Exec(ctx, `UPDATE pgumbra.shadow_table SET verified_at = NULL, proved = NULL, proved_at = NULL WHERE run_id = $1`, run.ID)
+	if err != nil {
+		return fmt.Errorf("take back the proofs: %w", err)
+	}
+	return nil
+}
+
 // MirrorProof copies how far the proof of a table came to production's control
 // schema, for status. Does nothing where both sides are one.
 func MirrorProof(ctx context.Context, sides Sides, run *Run, n int) error {

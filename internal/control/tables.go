@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -152,6 +153,23 @@ func States(ctx context.Context, db pg.Querier, run *Run) (map[int]State, error)
 		return nil
 	})
 	return states, err
+}
+
+// AheadOfProduction names a table whose position counts transactions that production
+// has not begun: it was restored, or exchanged. "": there is none.
+func AheadOfProduction(ctx context.Context, production pg.Querier, run *Run) (table string, err error) {
+	err = production.QueryRow(ctx, `SELECT production FROM pgumbra.shadow_table
+		WHERE run_id = $1 AND pg_catalog.pg_snapshot_xmax(position) > pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot()) LIMIT 1`, run.ID).Scan(&table)
+	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		return "", fmt.Errorf("compare the positions with production: %w", err)
+	}
+	return table, nil
+}
+
+// ReplayedOf is SQL of how many changes were replayed in all, of the run whose number
+// an expression is.
+func ReplayedOf(run string) string {
+	return "(SELECT coalesce(sum(rows_replayed), 0)::bigint FROM pgumbra.shadow_table WHERE run_id = " + run + ")"
 }
 
 // Purge removes a run's record; with the last record the control schema goes

@@ -147,21 +147,21 @@ func (l *Lease) acquire(ctx context.Context) error {
 		if err != nil || got {
 			return err
 		}
-		other, err := readPredecessor(ctx, l.Conn, l.name)
+		other, err := lastLeader(ctx, l.Conn, l.name)
 		if err != nil {
 			return err
 		}
 		switch {
-		case other.alive && !last.IsZero() && other.beat.After(last):
-			return &ErrLed{Host: other.host, PID: other.pid}
-		case other.stale:
-			if err := other.endSessions(ctx, l.Conn, l.name); err != nil {
+		case other.Alive && !last.IsZero() && other.Beat.After(last):
+			return &ErrLed{Host: other.Host, PID: other.PID}
+		case other.Stale:
+			if err := endSessions(ctx, l.Conn, l.name, other); err != nil {
 				return err
 			}
 		}
-		last = other.beat
+		last = other.Beat
 		if time.Now().After(deadline) {
-			return &ErrLed{Host: other.host, PID: other.pid}
+			return &ErrLed{Host: other.Host, PID: other.PID}
 		}
 		select {
 		case <-ctx.Done():
@@ -183,11 +183,7 @@ func (l *Lease) try(ctx context.Context) (got bool, err error) {
 // Beat says that the leader lives. If it fails the lock may be gone: the caller
 // stops.
 func (l *Lease) Beat(ctx context.Context, run *control.Run) error {
-	_, err := l.Conn.Exec(ctx, `UPDATE pgumbra.leader SET heartbeat = clock_timestamp() WHERE run_id = $1`, run.ID)
-	if err != nil {
-		return fmt.Errorf("heartbeat: %w", err)
-	}
-	return nil
+	return control.Beat(ctx, l.Conn, run)
 }
 
 // Release gives the lead up, and says so: nobody has to wait for the heartbeat to
@@ -196,8 +192,7 @@ func (l *Lease) Release(ctx context.Context) {
 	cleanup, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	if l.led != 0 {
-		_, _ = l.Conn.Exec(cleanup, `UPDATE pgumbra.leader l SET heartbeat = NULL FROM pgumbra.run r
-			WHERE l.run_id = $1 AND r.id = l.run_id AND r.epoch = $2`, l.led, l.epoch)
+		_ = control.Resign(cleanup, l.Conn, l.led, l.epoch)
 	}
 	_ = l.Conn.Close(cleanup)
 }

@@ -2,52 +2,17 @@ package lease
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"time"
-
-	"github.com/jackc/pgx/v5"
 
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
 )
 
-// predecessor is the leader that a run had last.
-type predecessor struct {
-	host         string
-	pid          int
-	backends     []int32
-	started      []time.Time // of the backends; empty: recorded by an older pgumbra
-	beat         time.Time
-	silent       time.Duration // by the server's clock
-	alive, stale bool
-}
-
-// readPredecessor reads the last leader of the live run of a name. An earlier run
-// of that name says nothing: whoever holds the lock then is planning a new one. It
-// is asked before the control schema is brought up to date, so a column that is
-// not there yet counts as empty.
-func readPredecessor(ctx context.Context, db pg.Querier, name string) (predecessor, error) {
-	var p predecessor
-	there, err := control.Exists(ctx, db)
-	if err != nil || !there {
-		return p, err
-	}
-	var silent float64
-	err = db.QueryRow(ctx, `
-		SELECT l.host, l.pid, l.backends, ARRAY(SELECT s.text::timestamptz FROM jsonb_array_elements_text(coalesce(to_jsonb(l)->'started', '[]'))
-		       WITH ORDINALITY AS s (text, n) ORDER BY s.n), l.heartbeat,
-		       l.heartbeat < clock_timestamp() - make_interval(secs => $2), extract(epoch FROM clock_timestamp() - l.heartbeat)::float8
-		FROM pgumbra.leader l JOIN pgumbra.run r ON r.id = l.run_id
-		WHERE r.name = $1 AND l.heartbeat IS NOT NULL AND r.phase NOT IN ('finished', 'rolled_back', 'aborted')
-		ORDER BY r.id DESC LIMIT 1`,
-		name, deadAfter.Seconds()).Scan(&p.host, &p.pid, &p.backends, &p.started, &p.beat, &p.stale, &silent)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return p, nil
-	}
-	p.alive, p.silent = !p.stale, time.Duration(silent*float64(time.Second))
-	return p, err
+// lastLeader is the leader that the live run of a name had last.
+func lastLeader(ctx context.Context, db pg.Querier, name string) (control.Leader, error) {
+	return control.LastLeader(ctx, db, name, deadAfter)
 }
 
 // endSessions ends what a dead leader left: its recorded backends, known by
@@ -55,7 +20,7 @@ func readPredecessor(ctx context.Context, db pg.Querier, name string) (predecess
 // whose process may have died before it recorded anything. Of the latter and of
 // an older pgumbra's the name is all that is known: it keeps others from being
 // ended, and lets nobody in.
-func (p predecessor) endSessions(ctx context.Context, db pg.Querier, name string) error {
+func endSessions(ctx context.Context, db pg.Querier, name string, l control.Leader) error {
 	_, err := db.Exec(ctx, `
 		SELECT pg_terminate_backend(a.pid) FROM pg_stat_activity a
 		WHERE a.datname = current_database() AND a.pid <> pg_backend_pid()
@@ -64,36 +29,27 @@ func (p predecessor) endSessions(ctx context.Context, db pg.Querier, name string
 		       AND (cardinality($2) = 0 AND a.pid = ANY ($1) OR a.pid IN (
 		            SELECT k.pid FROM pg_locks k WHERE k.locktype = 'advisory' AND k.granted AND k.objsubid = 2
 		               AND k.database = a.datid AND k.classid = $3 AND k.objid = hashtext($4)::int8 & 4294967295)))`,
-		p.backends, p.started, lockClass, name)
+		l.Backends, l.Started, lockClass, name)
 	if err != nil {
 		return fmt.Errorf("end the sessions of a dead leader: %w", err)
 	}
 	return nil
 }
 
-// FenceOff raises the epoch, so that whatever a predecessor's orphan still does
-// fails its check, and ends the orphans. What was asked of the predecessor is
-// forgotten: who still waits for a cutover asks again. A failure stays only
-// where the run is past repair: after the swap it says that the way back is
-// closed.
+// FenceOff ends what predecessors left, and makes this process the leader on record:
+// see [control.Succeed].
 func (l *Lease) FenceOff(ctx context.Context, run *control.Run) error {
-	other, err := readPredecessor(ctx, l.Conn, run.Name)
+	other, err := lastLeader(ctx, l.Conn, run.Name)
 	if err != nil {
 		return err
 	}
-	if err := other.endSessions(ctx, l.Conn, run.Name); err != nil {
+	if err := endSessions(ctx, l.Conn, run.Name, other); err != nil {
 		return err
 	}
-	err = l.Conn.QueryRow(ctx, `
-		WITH raised AS (UPDATE pgumbra.run SET epoch = epoch + 1,
-		                    failure = CASE WHEN phase = 'watching' THEN failure ELSE '' END WHERE id = $1 RETURNING epoch, phase),
-		     known AS (UPDATE pgumbra.leader SET host = $2, pid = $3, backends = '{}', throttled = '', cutover_requested = NULL, heartbeat = clock_timestamp()
-		               WHERE run_id = $1)
-		SELECT epoch, phase FROM raised`, run.ID, Hostname(), os.Getpid()).Scan(&run.Epoch, &run.Phase)
-	if err != nil {
-		return fmt.Errorf("raise the epoch: %w", err)
+	if err := control.Succeed(ctx, l.Conn, run, Hostname(), os.Getpid()); err != nil {
+		return err
 	}
-	l.led, l.epoch, l.unled = run.ID, run.Epoch, other.silent
+	l.led, l.epoch, l.unled = run.ID, run.Epoch, other.Silent
 	return l.endSuccession(ctx)
 }
 
@@ -108,11 +64,11 @@ func (l *Lease) Raised(epoch int64) { l.epoch = epoch }
 // process finds its connections gone; the caller has raised the epoch, or there is
 // no run yet.
 func EndLeader(ctx context.Context, db pg.Querier, name string) error {
-	other, err := readPredecessor(ctx, db, name)
+	other, err := lastLeader(ctx, db, name)
 	if err != nil {
 		return err
 	}
-	return other.endSessions(ctx, db, name)
+	return endSessions(ctx, db, name, other)
 }
 
 // Hostname is how this machine is called in the control schema.

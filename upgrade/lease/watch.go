@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/pgumbra/pgumbra/internal/control"
 )
 
 const (
@@ -41,7 +43,7 @@ const (
 type Watch struct {
 	lease *Lease
 
-	last    predecessor
+	last    control.Leader
 	moved   time.Time // when the heartbeat was seen to move last, by our clock
 	commits int       // of our own since
 	free    bool      // the lock was, at the last look
@@ -74,11 +76,11 @@ func (w *Watch) Look(ctx context.Context) (*Lease, Cause, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	other, err := readPredecessor(ctx, w.lease.Conn, w.lease.name)
+	other, err := lastLeader(ctx, w.lease.Conn, w.lease.name)
 	if err != nil {
 		return nil, "", err
 	}
-	if !other.beat.Equal(w.last.beat) || other.pid != w.last.pid {
+	if !other.Beat.Equal(w.last.Beat) || other.PID != w.last.PID {
 		w.last, w.moved, w.commits = other, time.Now(), 0
 	}
 	if got {
@@ -94,9 +96,9 @@ func (w *Watch) Look(ctx context.Context) (*Lease, Cause, error) {
 
 // succeed takes over a lock that was free. One that a process has let go for a
 // moment, to take it again, is left to that one: it is looked at twice.
-func (w *Watch) succeed(ctx context.Context, other predecessor) (*Lease, Cause, error) {
+func (w *Watch) succeed(ctx context.Context, other control.Leader) (*Lease, Cause, error) {
 	cause := HandedOver
-	if !other.beat.IsZero() {
+	if !other.Beat.IsZero() {
 		cause = LockGone
 	}
 	alone := cause == HandedOver || w.free
@@ -114,20 +116,20 @@ func (w *Watch) succeed(ctx context.Context, other predecessor) (*Lease, Cause, 
 }
 
 // replace ends the sessions of a leader that is silent, and takes its lock.
-func (w *Watch) replace(ctx context.Context, other predecessor) (*Lease, Cause, error) {
+func (w *Watch) replace(ctx context.Context, other control.Leader) (*Lease, Cause, error) {
 	alone, err := w.lease.succession(ctx, exclusive)
 	if err != nil || !alone {
 		return nil, "", err
 	}
 	for end := time.Now().Add(goneWithin); ; {
-		now, err := readPredecessor(ctx, w.lease.Conn, w.lease.name)
+		now, err := lastLeader(ctx, w.lease.Conn, w.lease.name)
 		if err != nil {
 			return nil, "", err
 		}
-		if !now.beat.Equal(other.beat) || time.Now().After(end) { // it woke up, or its server does not let it go
+		if !now.Beat.Equal(other.Beat) || time.Now().After(end) { // it woke up, or its server does not let it go
 			return nil, "", w.lease.endSuccession(ctx)
 		}
-		if err := now.endSessions(ctx, w.lease.Conn, w.lease.name); err != nil {
+		if err := endSessions(ctx, w.lease.Conn, w.lease.name, now); err != nil {
 			return nil, "", err
 		}
 		got, err := w.lease.try(ctx)

@@ -1,0 +1,191 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgumbra/pgumbra/internal/pg"
+)
+
+// Landing is the phase that a swap of this run ends in.
+func (r *Run) Landing() Phase {
+	if r.Plan.Backwards() {
+		return RolledBack
+	}
+	return Watching
+}
+
+// outcome is the column that holds what came of the swap.
+func (r *Run) outcome() string {
+	if r.Plan.Backwards() {
+		return "rollback"
+	}
+	return "cutover"
+}
+
+// NoteSwap notes the swap in the transaction that it is, which has moved the phase:
+// by the row and by the transaction's number everybody learns later whether it
+// happened. report is the outcome for status, to which the moment is added.
+func NoteSwap(ctx context.Context, tx pg.Querier, run *Run, report []byte) (xid string, at time.Time, err error) {
+	column := run.outcome()
+	err = tx.QueryRow(ctx, `UPDATE pgumbra.run SET swap_xid = pg_current_xact_id(),
+		`+column+` = ($2::jsonb || jsonb_build_object('at', clock_timestamp()))::json WHERE id = $1
+		RETURNING swap_xid::text, (`+column+`->>'at')::timestamptz`, run.ID, report).Scan(&xid, &at)
+	if err != nil {
+		return "", at, fmt.Errorf("record the swap: %w", err)
+	}
+	return xid, at, nil
+}
+
+// NoteSwapAdopted is [NoteSwap] in the record that [Adopt] made in the shadow's own
+// database, whose phase it moves: that commit decides. [ErrFencedOff] when another
+// leader took over.
+func NoteSwapAdopted(ctx context.Context, tx pg.Querier, run *Run) (xid string, at time.Time, err error) {
+	err = tx.QueryRow(ctx, `UPDATE pgumbra.run SET phase = 'watching', swap_xid = pg_current_xact_id(),
+		cutover = json_build_object('at', clock_timestamp()) WHERE id = $1 AND epoch = $2
+		RETURNING swap_xid::text, (cutover->>'at')::timestamptz`, run.ID, run.Epoch).Scan(&xid, &at)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return "", at, ErrFencedOff
+	}
+	if err != nil {
+		return "", at, fmt.Errorf("record the swap on the shadow: %w", err)
+	}
+	return xid, at, nil
+}
+
+// NoteOutcome writes what status shows of a swap, as JSON.
+func NoteOutcome(ctx context.Context, db pg.Querier, run *Run, report []byte) error {
+	_, err := db.Exec(ctx, `UPDATE pgumbra.run SET `+run.outcome()+` = $2 WHERE id = $1`, run.ID, report)
+	if err != nil {
+		return fmt.Errorf("record the swap: %w", err)
+	}
+	return nil
+}
+
+// Outcome is what [NoteOutcome] or [NoteSwap] wrote of the run's cutover; "{}":
+// nothing.
+func Outcome(ctx context.Context, db pg.Querier, run *Run) (report []byte, err error) {
+	err = db.QueryRow(ctx, `SELECT coalesce(cutover, '{}') FROM pgumbra.run WHERE id = $1`, run.ID).Scan(&report)
+	if err != nil {
+		return nil, fmt.Errorf("read the swap's record: %w", err)
+	}
+	return report, nil
+}
+
+// SwapMoment reads when a swap was, and the transaction whose snapshot tells who
+// sees it: the guard's, or else its own.
+func SwapMoment(ctx context.Context, db pg.Querier, run *Run) (at time.Time, guard string, err error) {
+	column := run.outcome()
+	err = db.QueryRow(ctx, `SELECT (`+column+`->>'at')::timestamptz, coalesce(`+column+`->>'guard', swap_xid::text)
+		FROM pgumbra.run WHERE id = $1`, run.ID).Scan(&at, &guard)
+	if err != nil {
+		return at, "", fmt.Errorf("read the swap's record: %w", err)
+	}
+	return at, guard, nil
+}
+
+// SwappedBy reports whether the run's row was moved to its landing by just that
+// transaction. No such row: it was not.
+func SwappedBy(ctx context.Context, db pg.Querier, run *Run, xid string) (swapped bool, err error) {
+	err = db.QueryRow(ctx, `SELECT phase = $3 AND coalesce(swap_xid = $2::xid8, false) FROM pgumbra.run WHERE id = $1`,
+		run.ID, xid, run.Landing()).Scan(&swapped)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return false, nil
+	}
+	return swapped, err
+}
+
+// EndAdopted ends the run in the record that [Adopt] made, unless another leads it.
+func EndAdopted(ctx context.Context, shadow pg.Querier, run *Run) error {
+	_, err := shadow.Exec(ctx, `UPDATE pgumbra.run SET phase = $3, ended_at = coalesce(ended_at, clock_timestamp())
+		WHERE id = $1 AND epoch = $2`, run.ID, run.Epoch, Finished)
+	if err != nil {
+		return fmt.Errorf("end the run on the shadow: %w", err)
+	}
+	return nil
+}
+
+// NoteSwitch notes in production how far a cutover to another database came, as
+// JSON. [ErrFencedOff] when another leader took over: then it decides. nil: the cutover is undone.
+func NoteSwitch(ctx context.Context, db pg.Querier, run *Run, progress []byte) error {
+	tag, err := db.Exec(ctx, `UPDATE pgumbra.run SET switch = $3 WHERE id = $1 AND epoch = $2`, run.ID, run.Epoch, progress)
+	if err != nil {
+		return fmt.Errorf("note how far the cutover came: %w", err)
+	}
+	if tag.RowsAffected() != 1 {
+		return ErrFencedOff
+	}
+	return nil
+}
+
+// Switch is what [NoteSwitch] noted; nil: no such cutover is under way.
+func Switch(ctx context.Context, db pg.Querier, run *Run) (progress []byte, err error) {
+	err = db.QueryRow(ctx, `SELECT switch FROM pgumbra.run WHERE id = $1`, run.ID).Scan(&progress)
+	if err != nil {
+		return nil, fmt.Errorf("read how far the cutover came: %w", err)
+	}
+	return progress, nil
+}
+
+// EndSwitch forgets the note of a cutover that is done, and writes what came of it.
+// Does nothing when another leader took over.
+func EndSwitch(ctx context.Context, db pg.Querier, run *Run, report []byte) error {
+	_, err := db.Exec(ctx, `UPDATE pgumbra.run SET cutover = $3, switch = NULL WHERE id = $1 AND epoch = $2`, run.ID, run.Epoch, report)
+	if err != nil {
+		return fmt.Errorf("record the swap: %w", err)
+	}
+	return nil
+}
+
+// Idle reports whether no cutover is noted on one side. [ErrFencedOff]: another leads
+// the run, or the record is gone, which whoever came after has taken away.
+func Idle(ctx context.Context, db pg.Querier, run *Run) (idle bool, err error) {
+	var epoch int64
+	err = db.QueryRow(ctx, `SELECT epoch, switch IS NULL FROM pgumbra.run WHERE id = $1`, run.ID).Scan(&epoch, &idle)
+	if errors.Is(err, pgx.ErrNoRows) || pg.State(err) == pg.UndefinedTable {
+		return true, ErrFencedOff
+	}
+	if err == nil && epoch != run.Epoch {
+		err = ErrFencedOff
+	}
+	return idle, err
+}
+
+// Decided reports whether a swap is under way or done, on one side.
+func Decided(ctx context.Context, tx pg.Querier, run *Run) (decided bool, err error) {
+	err = tx.QueryRow(ctx, `SELECT switch IS NOT NULL OR phase IN ('watching', 'finished', 'rolled_back') FROM pgumbra.run WHERE id = $1`, run.ID).Scan(&decided)
+	if err != nil {
+		return false, fmt.Errorf("look whether a cutover is under way: %w", err)
+	}
+	return decided, nil
+}
+
+// LockPhase reads the phase and keeps it, until the end of the transaction.
+func LockPhase(ctx context.Context, tx pgx.Tx, run *Run) (phase Phase, err error) {
+	err = tx.QueryRow(ctx, `SELECT phase FROM pgumbra.run WHERE id = $1 FOR UPDATE`, run.ID).Scan(&phase)
+	if err != nil {
+		return "", fmt.Errorf("lock the phase of run %s: %w", run.Name, err)
+	}
+	return phase, nil
+}
+
+// CountAttempt adds an attempt, and how long it held clients, to those of the run.
+func CountAttempt(ctx context.Context, db pg.Querier, run *Run, held time.Duration) error {
+	_, err := db.Exec(ctx, `UPDATE pgumbra.run SET attempts = attempts + 1, held_ms = held_ms + $2 WHERE id = $1`,
+		run.ID, float64(held.Microseconds())/1000)
+	return err
+}
+
+// Attempts are how many attempts held clients, and for how long in all.
+func Attempts(ctx context.Context, db pg.Querier, run *Run) (n int, held time.Duration, err error) {
+	var ms float64
+	err = db.QueryRow(ctx, `SELECT attempts, held_ms FROM pgumbra.run WHERE id = $1`, run.ID).Scan(&n, &ms)
+	if err != nil {
+		return 0, 0, fmt.Errorf("read what attempts have taken: %w", err)
+	}
+	return n, time.Duration(ms * float64(time.Millisecond)), nil
+}
