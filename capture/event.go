@@ -21,12 +21,19 @@ func eventTriggers(run int64) [3]string {
 	return [3]string{fmt.Sprintf("pgumbra_%d_end", run), fmt.Sprintf("pgumbra_%d_drop", run), fmt.Sprintf("pgumbra_%d_rewrite", run)}
 }
 
+// freshFingerprint is of a table whose partitions have changed, with what was known
+// of it when capture began.
+const freshFingerprint = `({fingerprint}(source.root)
+                || jsonb_build_object('key', source.was->'key', 'states', source.was->'states', 'unfinished', source.was->'unfinished'))::json`
+
 func freezeScript(run *control.Run) string {
 	triggers := eventTriggers(run.ID)
 	return strings.NewReplacer(
 		"{function}", freezeFunction(run.ID).Quoted(),
 		"{fingerprint}", fingerprintFunction(run.ID).Quoted(),
 		"{run}", fmt.Sprint(run.ID),
+		"{captured}", control.Captured(run.ID, ToShadow),
+		"{set_fingerprint}", control.SetFingerprint(run.ID, ToShadow, "source.n", strings.ReplaceAll(freshFingerprint, "{fingerprint}", fingerprintFunction(run.ID).Quoted())),
 		"{ours}", control.Ours(run),
 		"{name}", pg.Literal(run.Name),
 		"{prefix}", pg.Literal(triggerPrefix(run.ID)),

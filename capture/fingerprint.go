@@ -91,9 +91,8 @@ func check(ctx context.Context, db pg.Querier, j Journal, oid uint32) ([]Change,
 	var was, is []byte
 	var closed *string
 	err := db.QueryRow(ctx, `SELECT fingerprint::text, `+fingerprintFunction(j.Run).Quoted()+`($4)::text,
-			'the journals were closed at ' || pg_catalog.to_timestamp(pg_catalog.pg_sequence_last_value(pg_catalog.to_regclass($5)))
-		FROM pgumbra.captured WHERE run_id = $1 AND direction = $2 AND n = $3`,
-		j.Run, string(j.Direction), j.N, oid, fullName(j.Run, j.Direction).Quoted()).Scan(&was, &is, &closed)
+			'the journals were closed at ' || pg_catalog.to_timestamp(pg_catalog.pg_sequence_last_value(pg_catalog.to_regclass($5)))`+control.CapturedRow,
+		j.Run, j.Direction, j.N, oid, fullName(j.Run, j.Direction).Quoted()).Scan(&was, &is, &closed)
 	if errors.Is(err, pgx.ErrNoRows) || pg.State(err) == pg.UndefinedFunction { // capture was never installed, or is removed
 		return nil, fmt.Errorf("%w on %s", ErrNotInstalled, j.Table)
 	}
@@ -178,15 +177,9 @@ func diff(was, is []string) string {
 // made the triggers. A trigger's xmin is that transaction's own. The state of
 // the user's triggers stays recorded as it was first: the shadow was built then.
 func record(ctx context.Context, tx pg.Querier, j Journal, oid uint32) error {
-	_, err := tx.Exec(ctx, `INSERT INTO pgumbra.captured (run_id, n, production, direction, fingerprint)
-		VALUES ($1, $2, $3, $4, (`+fingerprintFunction(j.Run).Quoted()+`($5) || jsonb_build_object('key', $6::text))::json)
-		ON CONFLICT (run_id, direction, n) DO UPDATE
-		SET fingerprint = (EXCLUDED.fingerprint::jsonb || jsonb_build_object('states', captured.fingerprint->'states'))::json`,
-		j.Run, j.N, j.Table.String(), string(j.Direction), oid, j.keyText())
-	if err != nil {
-		return fmt.Errorf("record the capture of %s: %w", j.Table, err)
-	}
-	return nil
+	return control.NoteCaptured(ctx, tx, j.Run, j.Direction, j.N, j.Table.String(),
+		`(`+fingerprintFunction(j.Run).Quoted()+`($5) || jsonb_build_object('key', $6::text))::json`,
+		`(EXCLUDED.fingerprint::jsonb || jsonb_build_object('states', captured.fingerprint->'states'))::json`, oid, j.keyText())
 }
 
 // keyText is the key as fingerprint.sql spells columns.

@@ -43,20 +43,20 @@ BEGIN
             WHERE d.object_type IN ('table column', 'table constraint', 'trigger', 'rule', 'policy', 'default value')
               AND n.nspname = d.address_names[1] AND c.relname = d.address_names[2]
             UNION ALL
-            SELECT (k.fingerprint->>'root')::oid FROM pgumbra.captured k
-            WHERE d.object_type = 'index' AND k.run_id = {run} AND k.direction = 'forward'
+            SELECT (k.fingerprint->>'root')::oid FROM {captured} k
+            WHERE d.object_type = 'index'
               AND EXISTS (SELECT FROM json_array_elements_text(k.fingerprint->'unique') u WHERE u = d.object_identity)
             UNION ALL -- a partition
-            SELECT (k.fingerprint->>'root')::oid FROM pgumbra.captured k
-            WHERE d.object_type = 'table' AND k.run_id = {run} AND k.direction = 'forward'
+            SELECT (k.fingerprint->>'root')::oid FROM {captured} k
+            WHERE d.object_type = 'table'
               AND EXISTS (SELECT FROM json_array_elements_text(k.fingerprint->'members') m WHERE m::oid = d.objid)
         ) r
         WHERE NOT d.is_temporary;
         -- Our triggers go with their table, too. A partition may go.
         IF EXISTS (SELECT FROM pg_event_trigger_dropped_objects() d
                    WHERE d.object_type = 'trigger' AND starts_with(d.address_names[3], {prefix})
-                     AND NOT EXISTS (SELECT FROM pg_event_trigger_dropped_objects() o, pgumbra.captured k
-                         WHERE o.object_type = 'table' AND o.address_names = d.address_names[1:2] AND k.run_id = {run} AND k.direction = 'forward'
+                     AND NOT EXISTS (SELECT FROM pg_event_trigger_dropped_objects() o, {captured} k
+                         WHERE o.object_type = 'table' AND o.address_names = d.address_names[1:2]
                            AND EXISTS (SELECT FROM json_array_elements_text(k.fingerprint->'members') m WHERE m::oid = o.objid)
                            AND (k.fingerprint->>'root')::oid <> o.objid)) THEN
             RAISE EXCEPTION USING ERRCODE = '55006', HINT = {hint},
@@ -89,9 +89,8 @@ BEGIN
     END IF;
     FOR source IN
         SELECT k.n, k.production, k.fingerprint::jsonb AS was, (k.fingerprint->>'root')::oid AS root
-        FROM pgumbra.captured k
-        WHERE k.run_id = {run} AND k.direction = 'forward'
-          AND EXISTS (SELECT FROM json_array_elements_text(k.fingerprint->'members') m WHERE m::oid = ANY (touched))
+        FROM {captured} k
+        WHERE EXISTS (SELECT FROM json_array_elements_text(k.fingerprint->'members') m WHERE m::oid = ANY (touched))
     LOOP
         now := {fingerprint}(source.root);
         IF EXISTS (SELECT FROM jsonb_each(source.was->'parts') p WHERE now->'parts' ? p.key AND now->'parts'->p.key <> p.value)
@@ -121,9 +120,7 @@ BEGIN
         END LOOP;
         PERFORM set_config('pgumbra.joining', '', true);
         IF done THEN
-            UPDATE pgumbra.captured k SET fingerprint = ({fingerprint}(source.root)
-                || jsonb_build_object('key', source.was->'key', 'states', source.was->'states', 'unfinished', source.was->'unfinished'))::json
-            WHERE k.run_id = {run} AND k.direction = 'forward' AND k.n = source.n;
+            {set_fingerprint};
         END IF;
     END LOOP;
 END

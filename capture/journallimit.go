@@ -24,7 +24,7 @@ func Break(ctx context.Context, pool *pgxpool.Pool, run *control.Run, reason str
 		}
 	}
 	err := locker{pool: pool, wait: installWait}.once(ctx, func(tx pgx.Tx) error {
-		if err := fail(ctx, tx, run, reason); err != nil {
+		if err := control.NoteBroken(ctx, tx, run, reason); err != nil {
 			return err
 		}
 		return silenceAll(ctx, tx, run)
@@ -35,7 +35,7 @@ func Break(ctx context.Context, pool *pgxpool.Pool, run *control.Run, reason str
 		if err := silenceAll(ctx, pool, run); err != nil {
 			return err
 		}
-		if err := fail(ctx, pool, run, reason); err != nil {
+		if err := control.NoteBroken(ctx, pool, run, reason); err != nil {
 			return err
 		}
 	}
@@ -55,14 +55,6 @@ func (l locker) once(ctx context.Context, f func(pgx.Tx) error) error {
 		}
 		return f(tx)
 	})
-}
-
-func fail(ctx context.Context, db pg.Querier, run *control.Run, reason string) error {
-	_, err := db.Exec(ctx, `UPDATE pgumbra.run SET failure = $2 WHERE id = $1 AND failure = ''`, run.ID, pg.ASCII(reason))
-	if err != nil {
-		return fmt.Errorf("record the failure of run %s: %w", run.Name, err)
-	}
-	return nil
 }
 
 func silenceAll(ctx context.Context, db pg.Querier, run *control.Run) error {

@@ -68,8 +68,8 @@ func remainsOf(ctx context.Context, db pg.Querier, run *control.Run, src *plans.
 // unfinishedIndexes are those that were not there, or whole, when capture began.
 func unfinishedIndexes(ctx context.Context, db pg.Querier, run *control.Run, src *plans.Source) ([]string, error) {
 	var was, is []byte
-	err := db.QueryRow(ctx, `SELECT coalesce(fingerprint->'unfinished', '[]')::text, coalesce(`+fingerprintFunction(run.ID).Quoted()+`($3)->'unfinished', '[]')::text
-		FROM pgumbra.captured WHERE run_id = $1 AND direction = 'forward' AND n = $2`, run.ID, src.N, src.OID).Scan(&was, &is)
+	err := db.QueryRow(ctx, `SELECT coalesce(fingerprint->'unfinished', '[]')::text, coalesce(`+fingerprintFunction(run.ID).Quoted()+`($4)->'unfinished', '[]')::text`+control.CapturedRow,
+		run.ID, ToShadow, src.N, src.OID).Scan(&was, &is)
 	var before, now []string
 	if err == nil {
 		err = errors.Join(json.Unmarshal(was, &before), json.Unmarshal(is, &now))

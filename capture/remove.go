@@ -211,8 +211,7 @@ func dropTable(ctx context.Context, locks locker, run *control.Run, j Journal) e
 	if err := dropAllTriggers(ctx, locks, run, fmt.Sprintf("%s%d_", prefixOf(run, j.Direction), j.N)); err != nil {
 		return err
 	}
-	_, err := locks.pool.Exec(ctx, `DELETE FROM pgumbra.captured WHERE run_id = $1 AND direction = $2 AND n = $3`,
-		j.Run, string(j.Direction), j.N)
+	_, err := locks.pool.Exec(ctx, control.ForgetCaptured(j.Run, j.Direction, j.N))
 	return err
 }
 
@@ -262,7 +261,7 @@ func dropFunctions(ctx context.Context, db pg.Querier, run *control.Run, d Direc
 	for _, f := range functions {
 		fmt.Fprintf(&b, "DROP FUNCTION IF EXISTS %s();\n", f.Quoted())
 	}
-	fmt.Fprintf(&b, "DELETE FROM pgumbra.captured WHERE run_id = %d AND direction = %s", run.ID, pg.Literal(string(d)))
+	b.WriteString(control.ForgetCaptured(run.ID, d))
 	_, err = db.Exec(ctx, b.String())
 	return err
 }

@@ -78,13 +78,12 @@ const reverseWait = 30 * time.Second
 // an older pgumbra made, whose triggers any client could silence by its
 // application_name, or that lacks a partition which came since.
 func (in *installer) unprepared(ctx context.Context) ([]*plans.Table, error) {
-	rows, err := in.pool.Query(ctx, `SELECT k.n FROM pgumbra.captured k
-		WHERE k.run_id = $1 AND k.direction = 'reverse'
-		  AND EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = (k.fingerprint->>'root')::oid AND pg_catalog.starts_with(t.tgname::text, $2)
+	rows, err := in.pool.Query(ctx, `SELECT k.n FROM `+control.Captured(in.run.ID, ToOld)+` k
+		WHERE EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = (k.fingerprint->>'root')::oid AND pg_catalog.starts_with(t.tgname::text, $1)
 		              AND pg_catalog.pg_get_triggerdef(t.oid) NOT LIKE '%application_name%')
 		  AND NOT EXISTS (SELECT FROM pg_catalog.pg_partition_tree((k.fingerprint->>'root')::oid::regclass) m
-		      WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = m.relid AND pg_catalog.starts_with(t.tgname::text, $2)))`,
-		in.run.ID, triggerPrefix(in.run.ID))
+		      WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = m.relid AND pg_catalog.starts_with(t.tgname::text, $1)))`,
+		triggerPrefix(in.run.ID))
 	if err != nil {
 		return nil, fmt.Errorf("look for the reverse capture: %w", err)
 	}
@@ -111,7 +110,7 @@ func ReverseTriggers(run *control.Run) string {
 	if !run.Plan.Reversible() {
 		return ""
 	}
-	return strings.ReplaceAll(reverseSQL, "{run}", fmt.Sprint(run.ID))
+	return strings.ReplaceAll(reverseSQL, "{captured}", control.Captured(run.ID, ToOld))
 }
 
 // RecordReverse records the fingerprints of the new tables after the swap, under
@@ -120,9 +119,7 @@ func RecordReverse(ctx context.Context, pool *pgxpool.Pool, run *control.Run) er
 	if !run.Plan.Reversible() {
 		return nil
 	}
-	_, err := pool.Exec(ctx, `UPDATE pgumbra.captured
-		SET fingerprint = `+fingerprintFunction(run.ID).Quoted()+`((fingerprint->>'root')::oid)::json
-		WHERE run_id = $1 AND direction = 'reverse'`, run.ID)
+	_, err := pool.Exec(ctx, control.SetFingerprint(run.ID, ToOld, "", fingerprintFunction(run.ID).Quoted()+`((fingerprint->>'root')::oid)::json`))
 	if err != nil {
 		return fmt.Errorf("record the new tables: %w", err)
 	}
@@ -134,8 +131,7 @@ func RecordReverse(ctx context.Context, pool *pgxpool.Pool, run *control.Run) er
 func CheckReverse(ctx context.Context, db pg.Querier, run *control.Run, t *plans.Table) ([]Change, error) {
 	j := Reverse(run, t)
 	var root uint32
-	err := db.QueryRow(ctx, `SELECT (fingerprint->>'root')::oid FROM pgumbra.captured
-		WHERE run_id = $1 AND direction = 'reverse' AND n = $2`, run.ID, t.N).Scan(&root)
+	err := db.QueryRow(ctx, `SELECT (fingerprint->>'root')::oid`+control.CapturedRow, run.ID, ToOld, t.N).Scan(&root)
 	if err != nil {
 		return nil, fmt.Errorf("look up the capture of %s: %w", t.Final, err)
 	}

@@ -3,8 +3,7 @@ DO $$ DECLARE
 BEGIN
     WITH recorded AS MATERIALIZED (
         SELECT line, (pg_catalog.substring(line, ' enabled . oid ([0-9]+) xmin'))::pg_catalog.oid AS oid
-        FROM pgumbra.captured k, pg_catalog.json_array_elements_text(k.fingerprint->'triggers') line
-        WHERE k.run_id = {run} AND k.direction = 'reverse')
+        FROM {captured} k, pg_catalog.json_array_elements_text(k.fingerprint->'triggers') line)
     SELECT line INTO broken FROM recorded r
     WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.oid = r.oid AND t.tgenabled = 'A')
     LIMIT 1;

@@ -144,11 +144,8 @@ func lead(ctx context.Context, pool *pgxpool.Pool, run *control.Run, src *plans.
 // step would read all of it, each time. [drain] drops the index. Takes SHARE on
 // the table, which nobody writes to.
 func indexForLaggard(ctx context.Context, tx pgx.Tx, run *control.Run, t *target, table pg.Name) error {
-	var lags bool
-	err := tx.QueryRow(ctx, `SELECT pg_catalog.count(*) < pg_catalog.cardinality($2::integer[]) FROM pgumbra.shadow_table
-		WHERE run_id = $1 AND n = ANY ($2) AND position IS NOT NULL AND state = $3`,
-		run.ID, readersOf(run.Plan, t.N), control.FollowingState).Scan(&lags)
-	if err != nil || !lags {
+	all, err := control.InStep(ctx, tx, run, readersOf(run.Plan, t.N))
+	if err != nil || all {
 		return err
 	}
 	l := locker{wait: removeWait}
@@ -209,7 +206,7 @@ func allPast(ctx context.Context, tx pgx.Tx, run *control.Run, table pg.Name, re
 	provers := slices.DeleteFunc(slices.Clone(readers), func(n int) bool { return !run.Plan.ProvedByKey(&run.Plan.Tables[n]) })
 	err = tx.QueryRow(ctx, `SELECT NOT EXISTS (
 			SELECT FROM pg_catalog.unnest($2::integer[]) r(n)
-			LEFT JOIN pgumbra.shadow_table t ON t.run_id = $1 AND t.n = r.n
+			LEFT JOIN `+control.TablesOf("$1")+` t ON t.n = r.n
 			WHERE t.position IS NULL OR EXISTS (
 				SELECT FROM ONLY `+table.Quoted()+` j WHERE `+UnreadOf("j", "CASE WHEN r.n = ANY ($3) THEN COALESCE(t.proved, t.position) ELSE t.position END")+`))`,
 		run.ID, readers, provers).Scan(&past)

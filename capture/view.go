@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
 )
 
@@ -59,24 +60,30 @@ func entrySelects(ctx context.Context, tx pgx.Tx, journals []pg.Name) ([]string,
 	for _, j := range journals {
 		wanted = append(wanted, j.Name)
 	}
-	rows, err := tx.Query(ctx, `SELECT c.relname, COALESCE(k.production, ''),
+	captured, err := control.AllCaptured(ctx, tx)
+	if err != nil {
+		return nil, err
+	}
+	tables := map[string]string{} // by the journal's view
+	for _, c := range captured {
+		tables[Journal{Run: c.Run, Direction: c.Direction, N: c.N}.Name().Name] = c.Production
+	}
+	rows, err := tx.Query(ctx, `SELECT c.relname,
 			ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute a
 			      WHERE a.attrelid = c.oid AND (a.attname ~ '^k_' OR a.attname = 'img') ORDER BY a.attname LIKE 'k%' DESC, a.attnum),
 			EXISTS (SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'seq' AND a.atttypid = 'bigint'::pg_catalog.regtype)
 		FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-		LEFT JOIN pgumbra.captured k ON c.relname = pg_catalog.format('%s_%s_%s',
-			CASE k.direction WHEN 'forward' THEN 'journal' ELSE 'reverse' END, k.run_id, k.n)
 		WHERE n.nspname = 'pgumbra' AND c.relname = ANY ($1)
 		ORDER BY pg_catalog.length(c.relname), c.relname`, wanted)
 	if err != nil {
 		return nil, err
 	}
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (string, error) {
-		var name, table string
+		var name string
 		var columns []string
 		var sequenced bool
-		err := row.Scan(&name, &table, &columns, &sequenced)
-		return entrySelect(name, table, columns, sequenced), err
+		err := row.Scan(&name, &columns, &sequenced)
+		return entrySelect(name, tables[name], columns, sequenced), err
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
 )
@@ -162,11 +163,11 @@ func (r *Replayer) DropJournalled(ctx context.Context, tx pgx.Tx, t *plans.Table
 	if f.kind() != keyed || f.frozen && len(f.lookups) == 0 {
 		return nil
 	}
-	position, err := positionOf(ctx, tx, r.Run.ID, t.N)
-	if err != nil || position == "" {
+	at, err := control.Where(ctx, tx, r.Run, t.N)
+	if err != nil || at.Snapshot == "" {
 		return err
 	}
-	s := scope{position: position, reread: true}
+	s := scope{position: at.Snapshot, reread: true}
 	drop := func(e ends) error {
 		return f.bring(ctx, e, atOnce, f.touchedSet(s), []statement{f.writer(e).deleteTouched(s.on(e))})
 	}
@@ -174,19 +175,9 @@ func (r *Replayer) DropJournalled(ctx context.Context, tx pgx.Tx, t *plans.Table
 		return drop(ends{tx, tx})
 	}
 	return r.reading(ctx, tx, func(e ends) error {
-		if _, err := r.look(ctx, e, []string{position}); err != nil {
+		if _, err := r.look(ctx, e, []string{at.Snapshot}); err != nil {
 			return err
 		}
 		return drop(e)
 	})
-}
-
-func positionOf(ctx context.Context, db pg.Querier, run int64, n int) (string, error) {
-	var position string
-	err := db.QueryRow(ctx, `SELECT COALESCE(position::text, '') FROM pgumbra.shadow_table
-		WHERE run_id = $1 AND n = $2`, run, n).Scan(&position)
-	if err != nil {
-		return "", fmt.Errorf("read the position of table %d: %w", n, err)
-	}
-	return position, nil
 }

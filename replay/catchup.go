@@ -132,23 +132,9 @@ func (f *applier) hashes(ctx context.Context, production pg.Querier) (bool, erro
 }
 
 func (r *Replayer) recordPieces(ctx context.Context, tx pgx.Tx, f *applier, pieces, done int64, first string, changes int64) error {
-	_, err := tx.Exec(ctx, `UPDATE pgumbra.shadow_table SET pieces = $3, pieces_done = $4,
-		pieces_position = $5::pg_snapshot, rows_replayed = rows_replayed + $6 WHERE run_id = $1 AND n = $2`,
-		r.Run.ID, f.t.N, pieces, done, first, changes)
-	if err != nil {
-		return fmt.Errorf("record piece %d of %s: %w", done, f.t.Shadow, err)
-	}
-	return nil
+	return control.NotePieces(ctx, tx, r.Run, f.t.N, control.Pieces{Of: pieces, Done: done, Snapshot: first}, changes)
 }
 
 func (r *Replayer) caughtUp(ctx context.Context, tx pgx.Tx, f *applier, position string, changes int64) error {
-	if err := control.SetPosition(ctx, tx, r.Run, f.t.N, position, changes, control.ProofCleared); err != nil {
-		return err
-	}
-	_, err := tx.Exec(ctx, `UPDATE pgumbra.shadow_table SET pieces = NULL, pieces_done = 0, pieces_position = NULL
-		WHERE run_id = $1 AND n = $2`, r.Run.ID, f.t.N)
-	if err != nil {
-		return fmt.Errorf("forget the pieces of %s: %w", f.t.Shadow, err)
-	}
-	return control.SetState(ctx, tx, r.Run, f.t.N, control.Indexing)
+	return control.EndPieces(ctx, tx, r.Run, f.t.N, position, changes)
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/pgumbra/pgumbra/capture"
+	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
 )
@@ -84,7 +85,7 @@ func (r *Replayer) ask(ctx context.Context, db pg.Querier, appliers []*applier, 
 	appliers = slices.DeleteFunc(slices.Clone(appliers), func(f *applier) bool { return len(f.journals()) == 0 })
 	for some := range slices.Chunk(appliers, perQuery) {
 		rows, err := db.Query(ctx, joined(len(some), " UNION ALL ", func(i int) string {
-			return fmt.Sprintf("SELECT p.n, %s FROM pgumbra.shadow_table AS p WHERE p.run_id = $1 AND p.n = %d", number(some[i]), some[i].t.N)
+			return fmt.Sprintf("SELECT p.n, %s FROM %s AS p WHERE p.n = %d", number(some[i]), control.TablesOf("$1"), some[i].t.N)
 		}), r.Run.ID)
 		if err != nil {
 			return fmt.Errorf("look for unread journal rows: %w", err)

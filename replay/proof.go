@@ -278,13 +278,12 @@ func (r *Replayer) recordWhole(ctx context.Context, tx pgx.Tx, f *applier, s sig
 	if err != nil {
 		return err
 	}
-	var replayed int64
-	err = tx.QueryRow(ctx, `SELECT rows_replayed FROM pgumbra.shadow_table WHERE run_id = $1 AND n = $2`, r.Run.ID, f.t.N).Scan(&replayed)
+	now, err := control.Where(ctx, tx, r.Run, f.t.N)
 	if err != nil {
-		return fmt.Errorf("read what was replayed of %s: %w", f.t.Shadow, err)
+		return err
 	}
 	to := s.position
-	if replayed == s.replayed && at.Snapshot != nil {
+	if now.Replayed == s.replayed && at.Snapshot != nil {
 		to = *at.Snapshot
 	}
 	_, err = control.MoveProof(ctx, tx, r.Run, f.t.N, "", to, s.at)

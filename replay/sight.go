@@ -81,17 +81,14 @@ func (r *Replayer) seeing(ctx context.Context, work func(ends) error) error {
 // sightOf reads where both sides stand.
 func (r *Replayer) sightOf(ctx context.Context, e ends, f *applier) (sight, error) {
 	s := sight{ends: e}
-	var state control.State
-	var position *string
-	err := e.shadow.QueryRow(ctx, `SELECT state, position::text, rows_replayed, clock_timestamp() FROM pgumbra.shadow_table WHERE run_id = $1 AND n = $2`,
-		r.Run.ID, f.t.N).Scan(&state, &position, &s.replayed, &s.at)
+	at, err := control.Where(ctx, e.shadow, r.Run, f.t.N)
 	if err != nil {
-		return s, fmt.Errorf("read the position of %s: %w", f.t.Shadow, err)
+		return s, err
 	}
-	if state != control.FollowingState && state != control.Indexing || position == nil {
-		return s, fmt.Errorf("%s is %s: %w", f.t.Shadow, state, ErrRecopy)
+	if at.State != control.FollowingState && at.State != control.Indexing || at.Snapshot == "" {
+		return s, fmt.Errorf("%s is %s: %w", f.t.Shadow, at.State, ErrRecopy)
 	}
-	s.position = *position
+	s.position, s.replayed, s.at = at.Snapshot, at.Replayed, at.At
 	s.now, err = r.look(ctx, e, []string{s.position})
 	return s, err
 }
@@ -129,7 +126,7 @@ func (f *applier) pendingAt(ctx context.Context, e ends, s sight, g group) (comp
 // which copy of the table the shadow holds.
 type storage struct {
 	members, journals string
-	copies            int
+	copies            int32
 }
 
 func (r *Replayer) storageOf(ctx context.Context, f *applier) (s storage, err error) {
@@ -139,7 +136,8 @@ func (r *Replayer) storageOf(ctx context.Context, f *applier) (s storage, err er
 	if s.journals, err = journalStorage(ctx, r.Sides.Production, f); err != nil {
 		return s, err
 	}
-	s.copies, err = r.copies(ctx, f)
+	at, err := control.Where(ctx, r.Sides.Shadow, r.Run, f.t.N)
+	s.copies = at.Recopied
 	return s, err
 }
 
@@ -166,20 +164,11 @@ func emptied(ctx context.Context, tx pgx.Tx, f *applier, before string) error {
 	return err
 }
 
-// copies counts how often the table was copied again.
-func (r *Replayer) copies(ctx context.Context, f *applier) (n int, err error) {
-	err = r.Sides.Shadow.QueryRow(ctx, `SELECT recopied FROM pgumbra.shadow_table WHERE run_id = $1 AND n = $2`, r.Run.ID, f.t.N).Scan(&n)
-	if err != nil {
-		return 0, fmt.Errorf("read the copies of %s: %w", f.t.Shadow, err)
-	}
-	return n, nil
-}
-
 // sameCopy: TRUNCATE, with which a copy begins anew, shows an older snapshot an
 // empty table.
 func (r *Replayer) sameCopy(ctx context.Context, f *applier, before storage) error {
-	now, err := r.copies(ctx, f)
-	if err == nil && now != before.copies {
+	now, err := control.Where(ctx, r.Sides.Shadow, r.Run, f.t.N)
+	if err == nil && now.Recopied != before.copies {
 		err = errMoved
 	}
 	return err

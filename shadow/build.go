@@ -122,12 +122,8 @@ func existing(ctx context.Context, db pg.Querier, run *control.Run) ([]string, e
 }
 
 func owned(ctx context.Context, db pg.Querier, run *control.Run) (bool, error) {
-	var mine bool
-	err := db.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pgumbra.structure WHERE run_id = $1)`, run.ID).Scan(&mine)
-	if err != nil {
-		return false, fmt.Errorf("read what was built: %w", err)
-	}
-	return mine, nil
+	built, err := control.Built(ctx, db, run)
+	return len(built) > 0, err
 }
 
 // split parts the entries that grant privileges from the others: they come
@@ -184,15 +180,15 @@ func runAll(ctx context.Context, tx pgx.Tx, run *control.Run, entries []*plans.E
 	if err := seal(ctx, tx, run); err != nil {
 		return err
 	}
-	return record(ctx, tx, run, entries...)
+	return control.NoteBuilt(ctx, tx, run, entries...)
 }
 
 // register makes the rows of fed tables. Skipped tables and golang-migrate's
 // version table have none: nothing is ever due for them, and a status line that
 // never moves would only worry its reader.
 func register(ctx context.Context, tx pgx.Tx, run *control.Run) error {
-	if _, err := tx.Exec(ctx, `DELETE FROM pgumbra.shadow_table WHERE run_id = $1`, run.ID); err != nil {
-		return fmt.Errorf("forget an earlier shadow: %w", err)
+	if err := control.ForgetTables(ctx, tx, run); err != nil {
+		return err
 	}
 	for i := range run.Plan.Tables {
 		t := &run.Plan.Tables[i]
@@ -216,9 +212,8 @@ func insertTable(ctx context.Context, tx pgx.Tx, run *control.Run, t *plans.Tabl
 	if t.Feed == plans.Copied {
 		total = run.Plan.Sources[t.Source].Rows
 	}
-	_, err := tx.Exec(ctx, `INSERT INTO pgumbra.shadow_table (run_id, n, production, shadow, state, rows_copied, rows_total)
-		VALUES ($1, $2, $3, $4, $5, $6, $7)`, run.ID, t.N, productionName(t), t.Shadow.String(), state, copied, max(total, 0))
-	return err
+	return control.AddTable(ctx, tx, run, control.Row{N: t.N, Production: productionName(t), Shadow: t.Shadow.String(),
+		State: state, RowsCopied: copied, RowsTotal: max(total, 0)})
 }
 
 // productionName is the table's name for people: of a table that only the

@@ -72,12 +72,7 @@ func (c *Copier) planChunks(ctx context.Context, t *plans.Table) (*tableCopy, er
 
 // setBegun moves a table on from waiting. The position is its own.
 func (c *Copier) setBegun(ctx context.Context, e ends, t *plans.Table, state control.State, position string, rows int64) error {
-	if err := control.SetPosition(ctx, e.shadow, c.Run, t.N, position, 0, control.ProofCleared); err != nil {
-		return err
-	}
-	_, err := e.shadow.Exec(ctx, `UPDATE pgumbra.shadow_table SET state = $3, rows_total = $4 WHERE run_id = $1 AND n = $2`,
-		c.Run.ID, t.N, state, rows)
-	if err != nil {
+	if err := control.BeginCopy(ctx, e.shadow, c.Run, t.N, state, position, rows); err != nil {
 		return err
 	}
 	return markUnlogged(ctx, e, c.Run, t)
@@ -152,15 +147,11 @@ func (c *Copier) recordChunks(ctx context.Context, e ends, t *plans.Table, leave
 				return 0, 0, err
 			}
 		}
-		tag, err := e.shadow.Exec(ctx, `
-			INSERT INTO pgumbra.chunk (run_id, n, chunk, member, filenode, first_page, last_page)
-			SELECT $1, $2, $3::bigint + p / $7::bigint, $4, $5, p, least(p + $7::bigint, $6::bigint)
-			FROM pg_catalog.generate_series(0, $6::bigint - 1, $7::bigint) AS p`,
-			c.Run.ID, t.N, chunks, l.member.OID, l.filenode, l.pages, c.step(l))
+		added, err := control.AddChunks(ctx, e.shadow, c.Run, t.N, chunks, l.member.OID, l.filenode, l.pages, c.step(l))
 		if err != nil {
 			return 0, 0, err
 		}
-		chunks += tag.RowsAffected()
+		chunks += added
 		rows += l.rows
 	}
 	return chunks, rows, nil
@@ -187,46 +178,25 @@ func sample(ctx context.Context, tx pgx.Tx, l leaf) (int64, error) {
 
 // loadChunks reads a table's unfinished chunks, and how far the others came.
 func loadChunks(ctx context.Context, db pg.Querier, run *control.Run, t *plans.Table) (*tableCopy, error) {
-	planned := &tableCopy{Table: t}
-	var left int
-	var rows, done int64
-	err := db.QueryRow(ctx, `
-		SELECT t.recopied, t.rows_total, pg_catalog.current_setting('block_size')::bigint,
-		       count(c.chunk), count(c.chunk) FILTER (WHERE c.done_at IS NULL), coalesce(sum(c.rows), 0)::bigint,
-		       coalesce(sum(c.last_page - c.first_page), 0)::bigint,
-		       coalesce(sum(c.last_page - c.first_page) FILTER (WHERE c.done_at IS NOT NULL), 0)::bigint
-		FROM pgumbra.shadow_table t LEFT JOIN pgumbra.chunk c USING (run_id, n)
-		WHERE t.run_id = $1 AND t.n = $2 GROUP BY t.run_id, t.n`, run.ID, t.N).
-		Scan(&planned.generation, &planned.rowsTotal, &planned.pageSize, &planned.total, &left, &rows, &planned.pagesTotal, &done)
+	at, err := control.ReadCopy(ctx, db, run, t.N)
 	if err != nil {
-		return nil, fmt.Errorf("read the chunks of %s: %w", productionName(t), err)
+		return nil, fmt.Errorf("%s: %w", productionName(t), err)
 	}
-	planned.left.Store(int64(left))
-	planned.rows.Store(rows)
-	planned.pages.Store(done)
-	if left > 0 {
-		planned.chunks, err = unfinished(ctx, db, run, t)
+	planned := &tableCopy{Table: t, generation: at.Recopied, rowsTotal: at.RowsTotal, pageSize: at.PageSize, total: at.Chunks, pagesTotal: at.PagesTotal}
+	planned.left.Store(int64(len(at.Left)))
+	planned.rows.Store(at.Rows)
+	planned.pages.Store(at.Pages)
+	if len(at.Left) == 0 {
+		return planned, nil
 	}
-	return planned, err
-}
-
-func unfinished(ctx context.Context, db pg.Querier, run *control.Run, t *plans.Table) ([]*chunk, error) {
 	members := map[uint32]plans.Member{}
 	for _, m := range run.Plan.Sources[t.Source].Members {
 		members[m.OID] = m
 	}
-	rows, err := db.Query(ctx, `SELECT chunk, member, filenode, first_page, last_page FROM pgumbra.chunk
-		WHERE run_id = $1 AND n = $2 AND done_at IS NULL ORDER BY chunk`, run.ID, t.N)
-	if err != nil {
-		return nil, fmt.Errorf("read the chunks of %s: %w", productionName(t), err)
+	for _, c := range at.Left {
+		planned.chunks = append(planned.chunks, &chunk{number: c.Number, member: members[c.Member], filenode: c.Filenode, first: c.First, last: c.Last})
 	}
-	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (*chunk, error) {
-		c := &chunk{}
-		var oid uint32
-		err := row.Scan(&c.number, &oid, &c.filenode, &c.first, &c.last)
-		c.member = members[oid]
-		return c, err
-	})
+	return planned, nil
 }
 
 // copyChunk copies one chunk. Order of locks: the table's row FOR SHARE (a
@@ -271,14 +241,11 @@ func (c *Copier) prepare(ctx context.Context, e ends) error {
 }
 
 func (c *Copier) fresh(ctx context.Context, tx pgx.Tx, t *tableCopy) error {
-	var state control.State
-	var generation int32
-	err := tx.QueryRow(ctx, `SELECT state, recopied FROM pgumbra.shadow_table WHERE run_id = $1 AND n = $2 FOR SHARE`,
-		c.Run.ID, t.N).Scan(&state, &generation)
+	at, err := control.Share(ctx, tx, c.Run, t.N)
 	if err != nil {
 		return err
 	}
-	if state != control.CopyingRow || generation != t.generation {
+	if at.State != control.CopyingRow || at.Recopied != t.generation {
 		return errStale
 	}
 	return nil
@@ -322,9 +289,8 @@ func sameTable(ctx context.Context, tx pgx.Tx, m plans.Member) error {
 }
 
 func (c *Copier) recordDone(ctx context.Context, tx pgx.Tx, j job) error {
-	tag, err := tx.Exec(ctx, `UPDATE pgumbra.chunk SET rows = $4, done_at = pg_catalog.clock_timestamp()
-		WHERE run_id = $1 AND n = $2 AND chunk = $3 AND done_at IS NULL`, c.Run.ID, j.table.N, j.chunk.number, j.chunk.rows)
-	if err == nil && tag.RowsAffected() != 1 {
+	noted, err := control.EndChunk(ctx, tx, c.Run, j.table.N, j.chunk.number, j.chunk.rows)
+	if err == nil && !noted {
 		return errStale
 	}
 	return err

@@ -247,13 +247,7 @@ func (c *Copier) finish(ctx context.Context, t *tableCopy) error {
 		if err != nil || p.State != control.CopyingRow {
 			return err
 		}
-		_, err = tx.Exec(ctx, `
-			UPDATE pgumbra.shadow_table t
-			SET state = $4, rows_copied = (SELECT coalesce(sum(c.rows), 0) FROM pgumbra.chunk c WHERE c.run_id = $1 AND c.n = $2)
-			WHERE t.run_id = $1 AND t.n = $2 AND t.recopied = $3
-			  AND NOT EXISTS (SELECT FROM pgumbra.chunk c WHERE c.run_id = $1 AND c.n = $2 AND c.done_at IS NULL)`,
-			c.Run.ID, t.N, t.generation, control.Keying)
-		return err
+		return control.EndCopy(ctx, tx, c.Run, t.N, t.generation)
 	})
 }
 

@@ -151,15 +151,6 @@ func dropSchemas(ctx context.Context, pool *pgxpool.Pool, run *control.Run) erro
 		if err := dropExtensions(ctx, tx, run); err != nil {
 			return err
 		}
-		for _, sql := range []string{
-			`DELETE FROM pgumbra.structure WHERE run_id = $1`,
-			`DELETE FROM pgumbra.chunk WHERE run_id = $1`,
-			`DELETE FROM pgumbra.unlogged WHERE run_id = $1`,
-		} {
-			if _, err := tx.Exec(ctx, sql, run.ID); err != nil {
-				return err
-			}
-		}
-		return nil
+		return control.ForgetShadow(ctx, tx, run)
 	})
 }

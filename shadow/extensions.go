@@ -76,7 +76,7 @@ func installExtension(ctx context.Context, tx pgx.Tx, e *plans.Entry) error {
 // schemas. One may need another that was made after it, by CASCADE: so again
 // until nothing goes any more. What something else uses by now stays.
 func dropExtensions(ctx context.Context, tx pgx.Tx, run *control.Run) error {
-	made, err := recorded(ctx, tx, run)
+	made, err := control.Built(ctx, tx, run)
 	if err != nil {
 		return err
 	}

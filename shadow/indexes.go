@@ -75,7 +75,7 @@ func newIndexer(ctx context.Context, pool *pgxpool.Pool, run *control.Run, worke
 	if b.roots, err = trees(ctx, pool, run.Plan); err != nil {
 		return nil, err
 	}
-	b.done, err = recorded(ctx, pool, run)
+	b.done, err = control.Built(ctx, pool, run)
 	return b, err
 }
 

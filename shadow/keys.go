@@ -54,7 +54,7 @@ func BuildKeys(ctx context.Context, sides control.Sides, run *control.Run, worke
 	if err != nil {
 		return err
 	}
-	done, err := recorded(ctx, sides.Shadow, run)
+	done, err := control.Built(ctx, sides.Shadow, run)
 	if err != nil {
 		return err
 	}
@@ -86,8 +86,8 @@ func buildKey(ctx context.Context, sides control.Sides, run *control.Run, t *pla
 ) error {
 	err := onSession(ctx, sides.Shadow, func(conn *pgx.Conn) error {
 		return pg.ReadCommitted(ctx, conn, func(tx pgx.Tx) error {
-			state, err := lockRow(ctx, tx, run, t)
-			if err != nil || state != control.Keying {
+			at, err := control.Hold(ctx, tx, run, t.N)
+			if err != nil || at.State != control.Keying {
 				return err
 			}
 			if t.Feed == plans.Copied && len(t.Key) > 0 {
@@ -115,14 +115,6 @@ func buildKey(ctx context.Context, sides control.Sides, run *control.Run, t *pla
 	return nil
 }
 
-// lockRow locks a table's row as [control.Lock] does, but leaves the run's row,
-// and with it the epoch, to the end of a long transaction.
-func lockRow(ctx context.Context, tx pgx.Tx, run *control.Run, t *plans.Table) (control.State, error) {
-	var state control.State
-	err := tx.QueryRow(ctx, `SELECT state FROM pgumbra.shadow_table WHERE run_id = $1 AND n = $2 FOR UPDATE`, run.ID, t.N).Scan(&state)
-	return state, err
-}
-
 // runIndexes runs entries and records them. Without a lock_timeout: on a shadow
 // table a statement waits for other index builds of ours, as long as they take.
 func runIndexes(ctx context.Context, tx pgx.Tx, run *control.Run, entries []*plans.Entry, workers int) error {
@@ -141,7 +133,7 @@ func runIndexes(ctx context.Context, tx pgx.Tx, run *control.Run, entries []*pla
 			return err
 		}
 	}
-	return record(ctx, tx, run, entries...)
+	return control.NoteBuilt(ctx, tx, run, entries...)
 }
 
 func duplicate(t *plans.Table, err error) error {

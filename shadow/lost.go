@@ -2,12 +2,10 @@ package shadow
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgumbra/pgumbra/internal/control"
-	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
 )
 
@@ -38,8 +36,7 @@ func markIf(ctx context.Context, tx pgx.Tx, run *control.Run, t *plans.Table, un
 	if !unlogged {
 		return nil
 	}
-	_, err := tx.Exec(ctx, `INSERT INTO pgumbra.unlogged (run_id, n) VALUES ($1, $2) ON CONFLICT DO NOTHING`, run.ID, t.N)
-	return err
+	return control.NoteUnlogged(ctx, tx, run, t.N)
 }
 
 // Lost finds the unlogged tables whose contents a crash took, on either side,
@@ -51,11 +48,11 @@ func Lost(ctx context.Context, sides control.Sides, run *control.Run) ([]*plans.
 	if err != nil {
 		return nil, err
 	}
-	onShadow, err := marks(ctx, sides.Shadow, run)
+	onShadow, err := control.Unlogged(ctx, sides.Shadow, run)
 	if err != nil {
 		return nil, err
 	}
-	inProduction, err := marks(ctx, sides.Production, run)
+	inProduction, err := control.Unlogged(ctx, sides.Production, run)
 	if err != nil {
 		return nil, err
 	}
@@ -70,21 +67,4 @@ func Lost(ctx context.Context, sides control.Sides, run *control.Run) ([]*plans.
 		}
 	}
 	return lost, nil
-}
-
-func marks(ctx context.Context, db pg.Querier, run *control.Run) (map[int]bool, error) {
-	rows, err := db.Query(ctx, `SELECT n FROM pgumbra.unlogged WHERE run_id = $1`, run.ID)
-	if err != nil {
-		return nil, fmt.Errorf("look for tables lost in a crash: %w", err)
-	}
-	marked := map[int]bool{}
-	var n int
-	_, err = pgx.ForEachRow(rows, []any{&n}, func() error {
-		marked[n] = true
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("look for tables lost in a crash: %w", err)
-	}
-	return marked, nil
 }

@@ -31,9 +31,8 @@ func (c *Copier) recopy(ctx context.Context, t *plans.Table, reason string, gene
 		if _, err := control.Lock(ctx, e.shadow, c.Run, t.N); err != nil {
 			return err
 		}
-		var now int32
-		err := e.shadow.QueryRow(ctx, `SELECT recopied FROM pgumbra.shadow_table WHERE run_id = $1 AND n = $2`, c.Run.ID, t.N).Scan(&now)
-		if err != nil || generation != nil && *generation != now {
+		now, err := control.Where(ctx, e.shadow, c.Run, t.N)
+		if err != nil || generation != nil && *generation != now.Recopied {
 			return err
 		}
 		begun = true
@@ -75,19 +74,12 @@ func (c *Copier) empty(ctx context.Context, e ends, t *plans.Table, reason strin
 	if err := truncate(ctx, e.shadow, t); err != nil {
 		return err
 	}
-	if _, err := e.shadow.Exec(ctx, `DELETE FROM pgumbra.chunk WHERE run_id = $1 AND n = $2`, c.Run.ID, t.N); err != nil {
-		return err
-	}
 	for _, tx := range []pgx.Tx{e.shadow, e.production} {
-		if _, err := tx.Exec(ctx, `DELETE FROM pgumbra.unlogged WHERE run_id = $1 AND n = $2`, c.Run.ID, t.N); err != nil {
+		if err := control.ForgetUnlogged(ctx, tx, c.Run, t.N); err != nil {
 			return err
 		}
 	}
-	_, err := e.shadow.Exec(ctx, `
-		UPDATE pgumbra.shadow_table SET state = $3, position = NULL, pieces = NULL, pieces_done = 0, pieces_position = NULL,
-		       rows_copied = 0, verified_at = NULL, proved = NULL, proved_at = NULL, recopied = recopied + 1, recopy_reason = $4
-		WHERE run_id = $1 AND n = $2`, c.Run.ID, t.N, control.Waiting, pg.ASCII(reason))
-	if err != nil {
+	if err := control.CopyAgain(ctx, e.shadow, c.Run, t.N, reason); err != nil {
 		return err
 	}
 	return control.Event(ctx, e.production, c.Run, control.RecopyBegun, map[string]any{"table": productionName(t), "reason": reason})
@@ -145,15 +137,14 @@ func forgetIndexes(ctx context.Context, tx pgx.Tx, run *control.Run, t *plans.Ta
 	if err != nil {
 		return err
 	}
-	var numbers []int32
+	var dropped []*plans.Entry
 	for _, e := range entriesOf(run.Plan, inStage(plans.StageKey, plans.StageIndex, plans.StageLate)) {
 		switch e.Tag {
 		case "INDEX", "INDEX ATTACH", "CONSTRAINT", "COMMENT":
 			if roots[e.Table].Name == t.Shadow {
-				numbers = append(numbers, int32(e.TOC))
+				dropped = append(dropped, e)
 			}
 		}
 	}
-	_, err = tx.Exec(ctx, `DELETE FROM pgumbra.structure WHERE run_id = $1 AND toc = ANY ($2)`, run.ID, numbers)
-	return err
+	return control.ForgetBuilt(ctx, tx, run, dropped...)
 }

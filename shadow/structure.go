@@ -9,7 +9,6 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
 )
@@ -62,35 +61,6 @@ func describe(e *plans.Entry) string {
 		name = e.Name.Name
 	}
 	return strings.ToLower(e.Tag) + " " + name
-}
-
-// record notes that entries were run, in the transaction that ran them.
-func record(ctx context.Context, tx pgx.Tx, run *control.Run, entries ...*plans.Entry) error {
-	numbers := make([]int32, len(entries))
-	for i, e := range entries {
-		numbers[i] = int32(e.TOC)
-	}
-	_, err := tx.Exec(ctx, `INSERT INTO pgumbra.structure (run_id, toc)
-		SELECT $1, t FROM pg_catalog.unnest($2::int[]) AS t ON CONFLICT DO NOTHING`, run.ID, numbers)
-	if err != nil {
-		return fmt.Errorf("record structure: %w", err)
-	}
-	return nil
-}
-
-// recorded reads which entries were run, by their TOC numbers.
-func recorded(ctx context.Context, db pg.Querier, run *control.Run) (map[int]bool, error) {
-	rows, err := db.Query(ctx, `SELECT toc FROM pgumbra.structure WHERE run_id = $1`, run.ID)
-	if err != nil {
-		return nil, fmt.Errorf("read what was built: %w", err)
-	}
-	done := map[int]bool{}
-	var toc int
-	_, err = pgx.ForEachRow(rows, []any{&toc}, func() error {
-		done[toc] = true
-		return nil
-	})
-	return done, err
 }
 
 // entriesOf picks the entries of some stages in TOC order, as the plan holds them.

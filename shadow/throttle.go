@@ -27,7 +27,7 @@ const busyShare = 0.75
 // NewThrottle makes a function that returns once production can bear more work:
 // standbys replay within max_replica_lag, slots retain no more WAL than
 // max_retained_wal, the disk has min_free_disk left, and not most of its connections are busy. Why it holds back
-// is in pgumbra.leader.throttled, for status, and in the log.
+// is noted for status, and in the log.
 //
 // Lag and activity of others are visible to members of pg_read_all_stats only;
 // without it only the slots count.
@@ -79,8 +79,8 @@ func (t *throttle) look(ctx context.Context) (string, error) {
 		}
 	}
 	if reason != t.reason {
-		if _, err := t.pool.Exec(ctx, `UPDATE pgumbra.leader SET throttled = $2 WHERE run_id = $1`, t.run.ID, pg.ASCII(reason)); err != nil {
-			return "", fmt.Errorf("say why copying pauses: %w", err)
+		if err := control.NoteThrottled(ctx, t.pool, t.run, reason); err != nil {
+			return "", err
 		}
 	}
 	t.looked, t.reason = time.Now(), reason
@@ -107,8 +107,11 @@ func (t *throttle) strain(ctx context.Context) (string, error) {
 
 // asked: somebody wants the copy to pause.
 func (t *throttle) asked(ctx context.Context) (string, error) {
-	return t.ask(ctx, `SELECT 'paused by pgumbra pause since ' || to_char(paused_at, 'HH24:MI:SS TZ') || '; pgumbra resume goes on'
-		FROM pgumbra.run WHERE id = $1 AND paused_at IS NOT NULL`, t.run.ID)
+	since, err := control.PausedSince(ctx, t.pool, t.run)
+	if err != nil || since == "" {
+		return "", err
+	}
+	return "paused by pgumbra pause since " + since + "; pgumbra resume goes on", nil
 }
 
 func (t *throttle) lag(ctx context.Context) (string, error) {

@@ -80,9 +80,8 @@ func (c *Copier) copyAtOnce(ctx context.Context, t *tableCopy) error {
 		if err := lockBeforeSnapshot(ctx, e.production, members); err != nil {
 			return err
 		}
-		var state control.State
-		err := e.shadow.QueryRow(ctx, `SELECT state FROM pgumbra.shadow_table WHERE run_id = $1 AND n = $2 FOR UPDATE`, c.Run.ID, t.N).Scan(&state)
-		if err != nil || state != control.CopyingRow {
+		at, err := control.Hold(ctx, e.shadow, c.Run, t.N)
+		if err != nil || at.State != control.CopyingRow {
 			return err
 		}
 		var position string
@@ -161,8 +160,7 @@ func (c *Copier) endWhole(ctx context.Context, e ends, t *plans.Table, position 
 	if err := c.setBegun(ctx, e, t, control.Keying, position, rows); err != nil {
 		return err
 	}
-	_, err := e.shadow.Exec(ctx, `UPDATE pgumbra.shadow_table SET rows_copied = $3 WHERE run_id = $1 AND n = $2`, c.Run.ID, t.N, rows)
-	if err != nil {
+	if err := control.NoteCopied(ctx, e.shadow, c.Run, t.N, rows); err != nil {
 		return err
 	}
 	return control.CheckEpoch(ctx, e.shadow, c.Run)

@@ -12,6 +12,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -161,13 +162,19 @@ func findRow(ctx context.Context, db pg.Querier, name, which, column string) (ru
 	return run, plan, nil
 }
 
+const advance = `UPDATE pgumbra.run SET phase = $4, ended_at = CASE WHEN $5 THEN clock_timestamp() END WHERE id = $1 AND phase = $2 AND epoch = $3`
+
+// Advancing tells what [Advance] sends, for a dry run.
+func Advancing(from, to Phase) string {
+	return strings.NewReplacer("$1", "<run>", "$2", pg.Literal(string(from)), "$3", "<epoch>", "$4", pg.Literal(string(to)),
+		"CASE WHEN $5 THEN clock_timestamp() END", map[bool]string{true: "clock_timestamp()", false: "NULL"}[to.Over()]).Replace(advance)
+}
+
 // Advance moves the phase by compare-and-set on phase and epoch, in the
 // caller's transaction. [ErrFencedOff] if somebody else moved it; run.Phase
 // changes only in memory once the caller has committed, by [Run.Entered].
 func Advance(ctx context.Context, tx pg.Querier, run *Run, to Phase) error {
-	tag, err := tx.Exec(ctx, `UPDATE pgumbra.run
-		SET phase = $4, ended_at = CASE WHEN $5 THEN clock_timestamp() END
-		WHERE id = $1 AND phase = $2 AND epoch = $3`, run.ID, run.Phase, run.Epoch, to, to.Over())
+	tag, err := tx.Exec(ctx, advance, run.ID, run.Phase, run.Epoch, to, to.Over())
 	if err != nil {
 		return fmt.Errorf("enter phase %s: %w", to, err)
 	}

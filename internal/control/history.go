@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans"
 )
 
 // Past is a run as its record says, over or not.
@@ -138,4 +139,39 @@ func SetPaused(ctx context.Context, db pg.Querier, run *Run, at *time.Time) erro
 		return fmt.Errorf("ask run %s to pause or go on: %w", run.Name, err)
 	}
 	return nil
+}
+
+// LiveRun is a run that is not over, with the names of the schemas that it holds.
+type LiveRun struct {
+	Name    string
+	Schemas []string // production's
+}
+
+// LiveRuns reads the runs that are not over; none where there is no control schema,
+// or none that this role may read.
+func LiveRuns(ctx context.Context, db pg.Querier) ([]LiveRun, error) {
+	there, err := Exists(ctx, db)
+	if err != nil || !there {
+		return nil, err
+	}
+	rows, err := db.Query(ctx, `SELECT name, plan FROM pgumbra.run WHERE phase NOT IN ('finished', 'rolled_back', 'aborted')`)
+	if err == nil {
+		var all []LiveRun
+		all, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (LiveRun, error) {
+			var plan struct{ Schemas []plans.Schema }
+			var r LiveRun
+			err := row.Scan(&r.Name, &plan)
+			for _, s := range plan.Schemas {
+				r.Schemas = append(r.Schemas, s.Production)
+			}
+			return r, err
+		})
+		if err == nil {
+			return all, nil
+		}
+	}
+	if pg.State(err) == pg.InsufficientPriv {
+		return nil, nil
+	}
+	return nil, fmt.Errorf("read the runs: %w", err)
 }

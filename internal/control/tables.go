@@ -166,6 +166,53 @@ func AheadOfProduction(ctx context.Context, production pg.Querier, run *Run) (ta
 	return table, nil
 }
 
+// Pieces of a first catch-up, by the hash of the key, each in a transaction of its own.
+type Pieces struct {
+	Of, Done int64
+	Snapshot string // of production, that all of them begin from
+}
+
+// NotePieces notes a piece in the transaction that replayed it, and so many changes.
+func NotePieces(ctx context.Context, tx pg.Querier, run *Run, n int, p Pieces, changes int64) error {
+	_, err := tx.Exec(ctx, `UPDATE pgumbra.shadow_table SET pieces = $3, pieces_done = $4,
+		pieces_position = $5::pg_snapshot, rows_replayed = rows_replayed + $6 WHERE run_id = $1 AND n = $2`,
+		run.ID, n, p.Of, p.Done, p.Snapshot, changes)
+	if err != nil {
+		return fmt.Errorf("record piece %d of table %d: %w", p.Done, n, err)
+	}
+	return nil
+}
+
+// EndPieces ends the first catch-up of a table at a position: its indexes come next.
+func EndPieces(ctx context.Context, tx pg.Querier, run *Run, n int, snapshot string, changes int64) error {
+	if err := SetPosition(ctx, tx, run, n, snapshot, changes, ProofCleared); err != nil {
+		return err
+	}
+	_, err := tx.Exec(ctx, `UPDATE pgumbra.shadow_table SET pieces = NULL, pieces_done = 0, pieces_position = NULL
+		WHERE run_id = $1 AND n = $2`, run.ID, n)
+	if err != nil {
+		return fmt.Errorf("forget the pieces of table %d: %w", n, err)
+	}
+	return SetState(ctx, tx, run, n, Indexing)
+}
+
+// InStep reports whether all of some tables follow.
+func InStep(ctx context.Context, db pg.Querier, run *Run, tables []int) (all bool, err error) {
+	err = db.QueryRow(ctx, `SELECT pg_catalog.count(*) >= pg_catalog.cardinality($2::integer[]) FROM pgumbra.shadow_table
+		WHERE run_id = $1 AND n = ANY ($2) AND position IS NOT NULL AND state = $3`, run.ID, tables, FollowingState).Scan(&all)
+	if err != nil {
+		return false, fmt.Errorf("look which tables follow: %w", err)
+	}
+	return all, nil
+}
+
+// TablesOf is a relation of the shadow tables of the run whose number an expression
+// is, for FROM: n, position and proved, its snapshots. For statements that read
+// journals beside it.
+func TablesOf(run string) string {
+	return "(SELECT n, position, proved FROM pgumbra.shadow_table WHERE run_id = " + run + ")"
+}
+
 // ReplayedOf is SQL of how many changes were replayed in all, of the run whose number
 // an expression is.
 func ReplayedOf(run string) string {

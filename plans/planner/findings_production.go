@@ -6,10 +6,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
+	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
-	"github.com/pgumbra/pgumbra/plans"
 )
 
 // checkProduction looks for what stands against a run whatever the migrations do.
@@ -71,28 +69,17 @@ func (m *survey) live(ctx context.Context) (bool, error) {
 // runs lists runs that are not over: all of them, or those that hold a schema
 // of ours.
 func (m *survey) runs(ctx context.Context, all bool) ([]string, error) {
-	var there bool
-	if err := m.db.QueryRow(ctx, `SELECT to_regclass('pgumbra.run') IS NOT NULL`).Scan(&there); err != nil || !there {
+	live, err := control.LiveRuns(ctx, m.db)
+	if err != nil {
 		return nil, err
 	}
-	rows, err := m.db.Query(ctx, `SELECT name, plan FROM pgumbra.run WHERE phase NOT IN ('finished', 'rolled_back', 'aborted')`)
-	if err != nil {
-		if pg.State(err) == pg.InsufficientPriv {
-			return nil, nil
-		}
-		return nil, fmt.Errorf("read the runs: %w", err)
-	}
 	var names []string
-	var name string
-	var plan struct{ Schemas []plans.Schema }
-	_, err = pgx.ForEachRow(rows, []any{&name, &plan}, func() error {
-		if all || slices.ContainsFunc(plan.Schemas, func(s plans.Schema) bool { return m.moving(s.Production) }) {
-			names = append(names, name)
+	for _, r := range live {
+		if all || slices.ContainsFunc(r.Schemas, m.moving) {
+			names = append(names, r.Name)
 		}
-		plan.Schemas = nil
-		return nil
-	})
-	return names, err
+	}
+	return names, nil
 }
 
 func (m *survey) checkRuns(ctx context.Context) error {

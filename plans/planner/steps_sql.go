@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
 )
@@ -226,7 +227,7 @@ func swapSQL(p *plans.Plan) []string {
 			fmt.Sprintf("ALTER SCHEMA %s RENAME TO %s", pg.Ident(s.Shadow), pg.Ident(s.Production)))
 	}
 	all = append(append(all, after...), versionSQL(p)...)
-	return append(all, "UPDATE pgumbra.run SET phase = 'watching' …", "COMMIT")
+	return append(all, control.Advancing(control.Cutover, control.Watching), "COMMIT")
 }
 
 func versionSQL(p *plans.Plan) []string {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/plans"
 )
 
@@ -73,7 +74,7 @@ WHERE ctid >= '<from>' AND ctid < '<to>'
 		`ALTER SCHEMA "pgumbra_shop_v2_shop" RENAME TO "shop"`,
 		`ALTER SEQUENCE "shop"."free" OWNED BY "shop"."orders"."id"`,
 		`DELETE FROM "shop"."schema_migrations"`, `INSERT INTO "shop"."schema_migrations" (version, dirty) VALUES (42, false)`,
-		"UPDATE pgumbra.run SET phase = 'watching' …", "COMMIT",
+		control.Advancing(control.Cutover, control.Watching), "COMMIT",
 	}, swap); diff != "" {
 		t.Error(diff)
 	}
