@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -69,7 +70,7 @@ func (l locker) run(ctx context.Context, mode lockMode, tables []pg.Name, f func
 			}
 			return f(tx)
 		})
-		if locked && pg.State(err) == pg.QueryCanceled && ctx.Err() == nil {
+		if locked && pg.State(err) == pgerrcode.QueryCanceled && ctx.Err() == nil {
 			if slow++; slow == slowAttempts && !l.insists {
 				err = backoff.Permanent(fmt.Errorf("%w: %s, for longer than %s, %d times: %w", ErrSlow, names(tables), l.wait, slow, err))
 			}
@@ -151,9 +152,9 @@ func gaveWay(ctx context.Context, err error) bool {
 		return true
 	}
 	switch pg.State(err) {
-	case pg.LockNotAvailable, pg.DeadlockDetected:
+	case pgerrcode.LockNotAvailable, pgerrcode.DeadlockDetected:
 		return true
-	case pg.QueryCanceled: // by statement_timeout, unless we were told to stop
+	case pgerrcode.QueryCanceled: // by statement_timeout, unless we were told to stop
 		return ctx.Err() == nil
 	}
 	return false

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgumbra/pgumbra/internal/control"
@@ -93,7 +94,7 @@ func check(ctx context.Context, db pg.Querier, j Journal, oid uint32) ([]Change,
 	err := db.QueryRow(ctx, `SELECT fingerprint::text, `+fingerprintFunction(j.Run).Quoted()+`($4)::text,
 			'the journals were closed at ' || pg_catalog.to_timestamp(pg_catalog.pg_sequence_last_value(pg_catalog.to_regclass($5)))`+control.CapturedRow,
 		j.Run, j.Direction, j.N, oid, fullName(j.Run, j.Direction).Quoted()).Scan(&was, &is, &closed)
-	if errors.Is(err, pgx.ErrNoRows) || pg.State(err) == pg.UndefinedFunction { // capture was never installed, or is removed
+	if errors.Is(err, pgx.ErrNoRows) || pg.State(err) == pgerrcode.UndefinedFunction { // capture was never installed, or is removed
 		return nil, fmt.Errorf("%w on %s", ErrNotInstalled, j.Table)
 	}
 	var before, now fingerprint

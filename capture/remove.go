@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"strings"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -78,7 +79,7 @@ func removeDirection(ctx context.Context, locks locker, run *control.Run, d Dire
 	}
 	// What is closed records nothing; replacing the functions as well ends the
 	// freezes. It may find no room for their new text.
-	if err := silence(ctx, locks.pool, run, d); err != nil && pg.State(err) != pg.DiskFull {
+	if err := silence(ctx, locks.pool, run, d); err != nil && pg.State(err) != pgerrcode.DiskFull {
 		return fmt.Errorf("end the capture: %w", err)
 	}
 	if err := dropAllTriggers(ctx, locks, run, prefixOf(run, d)); err != nil {

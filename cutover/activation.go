@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -54,7 +55,7 @@ func (c *Cutover) tryStanding(ctx context.Context, tx pgx.Tx) error {
 		err := pg.ExecScript(ctx, tx.Conn(), e.SQL)
 		if refused(err) {
 			return refuse(Blocker{Code: "shadow-database", Message: fmt.Sprintf("the shadow's server refuses %q: %v", strings.TrimSuffix(e.SQL, ";"), err),
-				Fix: "undo what was changed there since the plan was made, or abort and plan again", Lasting: pg.State(err) != pg.LockNotAvailable})
+				Fix: "undo what was changed there since the plan was made, or abort and plan again", Lasting: pg.State(err) != pgerrcode.LockNotAvailable})
 		}
 		if err != nil {
 			return fmt.Errorf("try %s: %w", e.Name.Name, err)
@@ -66,7 +67,7 @@ func (c *Cutover) tryStanding(ctx context.Context, tx pgx.Tx) error {
 // refused: the server answered, and will again.
 func refused(err error) bool {
 	var answer *pgconn.PgError
-	return errors.As(err, &answer) && answer.Code != pg.QueryCanceled && !pg.Unreachable(err)
+	return errors.As(err, &answer) && answer.Code != pgerrcode.QueryCanceled && !pg.Unreachable(err)
 }
 
 // activation renames the shadow's schema, which has production's owner,

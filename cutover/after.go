@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgumbra/pgumbra/internal/control"
@@ -251,7 +252,7 @@ func untilLocked(ctx context.Context, transaction func() error) error {
 	for {
 		err := transaction()
 		switch state := pg.State(err); {
-		case state == pg.LockNotAvailable, state == pg.DeadlockDetected, pg.SilentTooLong(err):
+		case state == pgerrcode.LockNotAvailable, state == pgerrcode.DeadlockDetected, pg.SilentTooLong(err):
 		default:
 			return err
 		}
@@ -282,7 +283,7 @@ func (c *Cutover) recycle(ctx context.Context, swapped time.Time) error {
 		// Once more in the same statement: it may have begun to work meanwhile.
 		_, err := c.Sides.Production.Exec(ctx, `SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
 			WHERE pid = $1 AND state = 'idle' AND backend_start < $2`, pid, swapped)
-		if pg.State(err) == pg.InsufficientPriv {
+		if pg.State(err) == pgerrcode.InsufficientPrivilege {
 			c.Log.Warn("an idle session may not be ended by this role", "pid", pid)
 			continue
 		}

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgumbra/pgumbra/internal/control"
@@ -86,7 +87,7 @@ func TestRollbackLeadsNamesBack(t *testing.T) {
 				t.Errorf("the sequence went on with %d", id)
 			}
 			_, err := f.client().Exec(context.Background(), f.fill("INSERT INTO {shadow}.account (id) VALUES (99)"))
-			sqlState(t, err, pg.ReadOnlyTransaction)
+			sqlState(t, err, pgerrcode.ReadOnlySQLTransaction)
 			if err := b.DropAbandoned(context.Background()); err != nil {
 				t.Fatal(err)
 			}
@@ -141,7 +142,7 @@ func TestRollbackThatEndsAtAnyStepHasChangedNothing(t *testing.T) {
 			t.Errorf("%s: phase %s", at, p)
 		}
 		_, err = f.client().Exec(context.Background(), f.fill("DELETE FROM {old}.entry"))
-		sqlState(t, err, pg.ReadOnlyTransaction)
+		sqlState(t, err, pgerrcode.ReadOnlySQLTransaction)
 	}
 	fails("after look again")
 	for _, at := range append([]string{}, moments...) {

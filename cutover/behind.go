@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgumbra/pgumbra/internal/control"
@@ -142,7 +143,7 @@ func (c *Cutover) validateMigrated(ctx context.Context) error {
 		return fmt.Errorf("list the foreign keys to validate: %w", err)
 	}
 	for _, sql := range statements {
-		if err := patiently(ctx, c.Sides.Shadow, sql); err != nil && pg.State(err) != pg.UndefinedTable {
+		if err := patiently(ctx, c.Sides.Shadow, sql); err != nil && pg.State(err) != pgerrcode.UndefinedTable {
 			return fmt.Errorf("%s: %w", sql, err)
 		}
 	}
@@ -237,7 +238,7 @@ func (c *Cutover) vacuumMigrated(ctx context.Context) error {
 func (c *Cutover) vacuum(ctx context.Context, tables []string) error {
 	for _, t := range tables {
 		_, err := c.Sides.Shadow.Exec(ctx, "VACUUM (ANALYZE) "+t)
-		if err != nil && pg.State(err) != pg.UndefinedTable { // dropped since
+		if err != nil && pg.State(err) != pgerrcode.UndefinedTable { // dropped since
 			return fmt.Errorf("vacuum %s: %w", t, err)
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/golang-migrate/migrate/v4"
 	migratedb "github.com/golang-migrate/migrate/v4/database"
 	"github.com/golang-migrate/migrate/v4/source"
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -311,7 +312,7 @@ func (m *migrator) failed(f plans.BehindFile, s syntax.ScriptStatement, err erro
 		return fmt.Errorf("%s:%d: %w", f.Name, s.Line, err)
 	}
 	switch server.Code {
-	case pg.QueryCanceled, pg.LockNotAvailable, pg.DeadlockDetected, pg.AdminShutdown:
+	case pgerrcode.QueryCanceled, pgerrcode.LockNotAvailable, pgerrcode.DeadlockDetected, pgerrcode.AdminShutdown:
 		return fmt.Errorf("%s:%d: %w", f.Name, s.Line, err)
 	}
 	line := s.Line

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgumbra/pgumbra/internal/pg"
@@ -131,7 +132,7 @@ func (c *Cutover) prepareTrialRemote(ctx context.Context, p *pair, m *migrator) 
 // [Cutover.Trial] returned; empty: something else is wrong.
 func Hindered(err error) string {
 	var no *notNow
-	if errors.As(err, &no) || pg.State(err) == pg.LockNotAvailable || pg.State(err) == pg.DeadlockDetected || pg.State(err) == pg.QueryCanceled {
+	if errors.As(err, &no) || pg.State(err) == pgerrcode.LockNotAvailable || pg.State(err) == pgerrcode.DeadlockDetected || pg.State(err) == pgerrcode.QueryCanceled {
 		return err.Error()
 	}
 	return ""

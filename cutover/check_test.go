@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgerrcode"
+
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
@@ -144,7 +146,7 @@ func TestFinishKeepsOrDropsTheOldSide(t *testing.T) {
 		t.Fatal(err, f.Upgrade.Phase)
 	}
 	_, err := f.client().Exec(ctx, f.fill("DELETE FROM {old}.account"))
-	sqlState(t, err, pg.ReadOnlyTransaction)
+	sqlState(t, err, pgerrcode.ReadOnlySQLTransaction)
 	if err := f.Cutover.Finish(ctx, DropOld); err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -66,7 +67,7 @@ func sendCommit(ctx context.Context, conn *pgx.Conn) error {
 		return nil
 	case err == nil:
 		return fmt.Errorf("commit the swap: the server answered %s", tag)
-	case errors.As(err, &answer) && !pg.Unreachable(err) && answer.Code != pg.QueryCanceled:
+	case errors.As(err, &answer) && !pg.Unreachable(err) && answer.Code != pgerrcode.QueryCanceled:
 		return fmt.Errorf("commit the swap: %w", err)
 	}
 	return fmt.Errorf("%w: %w", errNoAnswer, err)

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgumbra/pgumbra/internal/pg"
@@ -126,7 +127,7 @@ func (f *fixture) meanwhile(client *pgx.Conn, moment, do, undo string) {
 	if err != nil || out.Swapped || !met {
 		f.t.Fatalf("%s at %s: %+v, %v", do, moment, out, err)
 	}
-	if pg.State(ddl) == pg.LockNotAvailable {
+	if pg.State(ddl) == pgerrcode.LockNotAvailable {
 		return
 	}
 	if err := errors.Join(ddl, client.PgConn().Exec(ctx, f.fill(undo)).Close()); err != nil {

@@ -24,6 +24,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/jackc/pgerrcode"
+
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
@@ -260,7 +262,7 @@ func (a *attempt) classify(ctx context.Context, stage string, err error) error {
 	over := errors.Is(err, context.DeadlineExceeded) && !expired(ctx, a.deadline) ||
 		pg.Unreachable(err) && !a.deadline.IsZero() && time.Now().After(a.deadline) // the server ended us in time
 	switch pg.State(err) {
-	case pg.QueryCanceled, pg.LockNotAvailable, pg.DeadlockDetected, pg.SerializationFailure:
+	case pgerrcode.QueryCanceled, pgerrcode.LockNotAvailable, pgerrcode.DeadlockDetected, pgerrcode.SerializationFailure:
 		over = true
 	}
 	if !over || errors.Is(ctx.Err(), context.Canceled) {

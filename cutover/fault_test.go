@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgumbra/pgumbra/internal/control"
@@ -145,7 +146,7 @@ func TestGuardRefusesWriterWithOlderSnapshot(t *testing.T) {
 		f := shop(t, plans.Rename, "")
 		done := f.blockedBy(isolation, "UPDATE {schema}.account SET balance = balance + 7")
 		f.swaps()
-		sqlState(t, <-done, pg.SerializationFailure)
+		sqlState(t, <-done, pgerrcode.SerializationFailure)
 		if err := f.Cutover.After(context.Background()); err != nil {
 			t.Fatal(err)
 		}
@@ -165,7 +166,7 @@ func TestGuardRefusesReaderWithOlderSnapshot(t *testing.T) {
 	stale := f.blockedBy("REPEATABLE READ", sql)
 	fresh := f.blockedBy("READ COMMITTED", "SET LOCAL ROLE pgumbra_reader; "+sql)
 	f.swaps()
-	sqlState(t, <-stale, pg.SerializationFailure)
+	sqlState(t, <-stale, pgerrcode.SerializationFailure)
 	if err := <-fresh; err != nil {
 		t.Error(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
 
@@ -88,7 +89,7 @@ func (a *attempt) fence(ctx context.Context) error {
 			a.out.LockWait = time.Since(a.began)
 			return pg.ExecScript(ctx, a.locker, fmt.Sprintf("SET LOCAL statement_timeout = %d", a.left()))
 		}
-		tangled := met != nil || pg.State(err) == pg.DeadlockDetected
+		tangled := met != nil || pg.State(err) == pgerrcode.DeadlockDetected
 		if !tangled || a.lost+time.Since(a.began) >= patience || !a.held.IsZero() && !time.Now().Before(limit) {
 			a.out.LockWait = time.Since(a.began)
 			return err

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgerrcode"
+
 	"github.com/pgumbra/pgumbra/cutover/traffic"
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
@@ -178,7 +180,7 @@ func TestClientsAstrayAreLedBack(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := f.writes(f.through, "INSERT INTO {shadow}.entry (account, delta, client, n) VALUES (1, 0, 99, 0)"); pg.State(err) != pg.ReadOnlyTransaction {
+	if err := f.writes(f.through, "INSERT INTO {shadow}.entry (account, delta, client, n) VALUES (1, 0, 99, 0)"); pg.State(err) != pgerrcode.ReadOnlySQLTransaction {
 		t.Error("the shadow takes writes:", err)
 	}
 	reroute()

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
 
@@ -178,7 +179,7 @@ func TestShadowGoneAtItsCommitKeepsFenceAndClientsUntilItAnswers(t *testing.T) {
 	if !errors.Is(err, ErrUnknown) {
 		t.Fatal(err)
 	}
-	if err := f.writes(f.dsn, write); pg.State(err) != pg.ReadOnlyTransaction {
+	if err := f.writes(f.dsn, write); pg.State(err) != pgerrcode.ReadOnlySQLTransaction {
 		t.Error("production:", err)
 	}
 	f.lookFor = 100 * time.Millisecond

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgumbra/pgumbra/cutover/traffic"
@@ -193,7 +194,7 @@ func (f *remoteFixture) livesIn(side traffic.Place) {
 	if side == traffic.Production && get[int](f.fixture, "SELECT count(*)::int FROM pgumbra.recorded")-recorded != written {
 		f.t.Error("writes are not captured")
 	}
-	if err := f.writes(dead.dsn, refused); pg.State(err) != pg.ReadOnlyTransaction {
+	if err := f.writes(dead.dsn, refused); pg.State(err) != pgerrcode.ReadOnlySQLTransaction {
 		f.t.Errorf("the other side: %v", err)
 	}
 	if !get[bool](f.fixture, "SELECT switch IS NULL FROM pgumbra.run") {

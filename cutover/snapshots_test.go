@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
 
@@ -16,8 +17,8 @@ import (
 )
 
 const (
-	served = ""                      // sees all that was committed before
-	stale  = pg.SerializationFailure // is told so
+	served = ""                             // sees all that was committed before
+	stale  = pgerrcode.SerializationFailure // is told so
 )
 
 // asking waits for the fence at READ COMMITTED and asks for a row that was

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgumbra/pgumbra/internal/control"
@@ -56,7 +57,7 @@ func TestOldSideRefusesWritesButNotOurs(t *testing.T) {
 	conn := f.client()
 	for _, sql := range []string{"INSERT INTO {old}.account (id) VALUES (99)", "DELETE FROM {old}.entry", "TRUNCATE {old}.entry"} {
 		_, err := conn.Exec(context.Background(), f.fill(sql))
-		sqlState(t, err, pg.ReadOnlyTransaction)
+		sqlState(t, err, pgerrcode.ReadOnlySQLTransaction)
 		if !strings.Contains(err.Error(), "the data live in shop.") {
 			t.Error(err)
 		}
@@ -67,7 +68,7 @@ func TestOldSideRefusesWritesButNotOurs(t *testing.T) {
 	}
 	for _, session := range []*pgx.Conn{conn, f.ours()} { // nobody's is the run's any more
 		_, err := session.Exec(context.Background(), f.fill("DELETE FROM {old}.entry"))
-		sqlState(t, err, pg.ReadOnlyTransaction)
+		sqlState(t, err, pgerrcode.ReadOnlySQLTransaction)
 	}
 }
 

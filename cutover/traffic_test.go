@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
 
@@ -51,7 +52,7 @@ func (l *ledger) traffic(ctx context.Context, f *fixture, client int, mode pgx.Q
 		err := pgx.BeginTxFunc(context.Background(), conn, pgx.TxOptions{IsoLevel: isolation}, func(tx pgx.Tx) error {
 			return f.transfer(tx, account, delta, client, n)
 		})
-		if isolation != pgx.ReadCommitted && pg.State(err) == pg.SerializationFailure {
+		if isolation != pgx.ReadCommitted && pg.State(err) == pgerrcode.SerializationFailure {
 			l.retries.Add(1)
 			continue
 		}
@@ -101,7 +102,7 @@ func (l *ledger) audit(ctx context.Context, f *fixture) error {
 			}
 			return tx.QueryRow(context.Background(), f.fill("SELECT coalesce(sum(delta), 0)::bigint FROM {schema}.entry")).Scan(&entries)
 		})
-		if pg.State(err) == pg.SerializationFailure {
+		if pg.State(err) == pgerrcode.SerializationFailure {
 			l.retries.Add(1)
 			continue
 		}

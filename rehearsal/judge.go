@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgerrcode"
+
 	"github.com/pgumbra/pgumbra/internal/human"
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
@@ -36,7 +38,7 @@ func (r *rehearsal) failed(err error) *Gate {
 	message, inPlace := failedInPlace(err)
 	back, onTheWayBack := failedBack(err)
 	switch {
-	case err == nil, pg.State(err) == pg.DiskFull:
+	case err == nil, pg.State(err) == pgerrcode.DiskFull:
 		return nil
 	case onTheWayBack:
 		return &Gate{Name: "require-rollback", Message: back, Fix: "what stands in the way back here stands in production's way too"}

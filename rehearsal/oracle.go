@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgumbra/pgumbra/internal/pg"
@@ -130,7 +131,7 @@ func read(ctx context.Context, conn *pgx.Conn, name pg.Name, columns []string) (
 		return nil, err
 	}
 	lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if pg.State(err) == pg.NotInPrerequisiteState {
+	if pg.State(err) == pgerrcode.ObjectNotInPrerequisiteState {
 		return []string{"not populated"}, nil
 	}
 	return lines, err

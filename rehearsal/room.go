@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/jackc/pgerrcode"
+
 	"github.com/pgumbra/pgumbra/internal/human"
 	"github.com/pgumbra/pgumbra/internal/pg"
 )
@@ -36,7 +38,7 @@ func room(needed int64, what string) error {
 
 // noRoom makes a full disk's error one of its kind.
 func noRoom(err error) error {
-	if pg.State(err) == pg.DiskFull {
+	if pg.State(err) == pgerrcode.DiskFull {
 		return &NoRoomError{"the disk is full: " + pg.Message(err) + "; TMPDIR leads to another disk, rehearse.rows makes it less"}
 	}
 	return err

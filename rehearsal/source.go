@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"strconv"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgumbra/pgumbra/internal/pg"
@@ -296,7 +297,7 @@ func (r *rehearsal) put(ctx context.Context, to *pgx.Conn, t planner.Sampled) er
 		return nil
 	}
 	_, err := to.PgConn().CopyFrom(ctx, bytes.NewReader(t.Rows), pg.CopyFrom(t.Name.Quoted(), t.Columns, pg.Text))
-	if pg.State(err) == pg.UniqueViolation || pg.State(err) == pg.CheckViolation {
+	if pg.State(err) == pgerrcode.UniqueViolation || pg.State(err) == pgerrcode.CheckViolation {
 		return &StructureError{"the masked rows of " + t.Name.String() + " break a constraint: correct its mask", err}
 	}
 	if err != nil {

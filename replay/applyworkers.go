@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
 
@@ -93,7 +94,7 @@ func giveWay(ctx context.Context, e ends) error {
 
 // gaveWay tells by [errGaveWay] that a worker waited for a lock in vain.
 func gaveWay(err error) error {
-	if pg.State(err) == pg.LockNotAvailable {
+	if pg.State(err) == pgerrcode.LockNotAvailable {
 		return fmt.Errorf("%w: %w", errGaveWay, err)
 	}
 	return err
@@ -120,15 +121,12 @@ func (r *Replayer) applyWorker(ctx context.Context, f *applier, s scope, snapsho
 	}))
 }
 
-// fileGone is what an exported snapshot without a file is told as.
-const fileGone = "22023"
-
 // importSnapshot returns [errLeaderless] when the transaction that exported it
 // is gone.
 func importSnapshot(ctx context.Context, tx pgx.Tx, snapshot string) error {
 	_, err := tx.Exec(ctx, "SET TRANSACTION SNAPSHOT "+pg.Literal(snapshot), pgx.QueryExecModeSimpleProtocol)
 	switch pg.State(err) {
-	case fileGone, pg.NotInPrerequisiteState: // the other: its transaction is
+	case pgerrcode.InvalidParameterValue, pgerrcode.ObjectNotInPrerequisiteState: // its file is gone, or its transaction
 		return fmt.Errorf("%w: %w", errLeaderless, err)
 	}
 	if err != nil {

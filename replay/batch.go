@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgumbra/pgumbra/internal/control"
@@ -242,7 +243,7 @@ func repeatable(err error) bool {
 		return false
 	}
 	state := pg.State(err)
-	return errors.Is(err, errMoved) || errors.Is(err, errLeaderless) || errors.Is(err, errGaveWay) || state == pg.SerializationFailure || state == pg.DeadlockDetected
+	return errors.Is(err, errMoved) || errors.Is(err, errLeaderless) || errors.Is(err, errGaveWay) || state == pgerrcode.SerializationFailure || state == pgerrcode.DeadlockDetected
 }
 
 // pause waits up to twice d, half of it by chance; false: ctx ended first.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgumbra/pgumbra/internal/control"
@@ -125,7 +126,7 @@ func (f *applier) hashes(ctx context.Context, production pg.Querier) (bool, erro
 	_, err := production.Exec(ctx, "SELECT "+f.hash(func(i int) string {
 		return collate("NULL::"+f.src.Key[i].Type, f.src.Key[i].Collation)
 	}))
-	if pg.State(err) == pg.UndefinedFunction {
+	if pg.State(err) == pgerrcode.UndefinedFunction {
 		return false, nil
 	}
 	return err == nil, err

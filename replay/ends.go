@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
 
@@ -104,7 +105,7 @@ func (r *Replayer) enter(ctx context.Context, e ends, lock hold, appliers ...*ap
 	var positions []string
 	for i, f := range appliers {
 		p, err := lock(ctx, e.shadow, r.Run, f.t.N)
-		if pg.State(err) == pg.SerializationFailure {
+		if pg.State(err) == pgerrcode.SerializationFailure {
 			return nil, fmt.Errorf("%w: %w", errTaken, err)
 		}
 		if err != nil {

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
 
@@ -112,7 +113,7 @@ func (w *world) randomTransaction(random *rand.Rand) error {
 			break
 		}
 	}
-	expected := []string{pg.DeadlockDetected, pg.UniqueViolation, pg.SerializationFailure} // the last: a row that moved to another partition
+	expected := []string{pgerrcode.DeadlockDetected, pgerrcode.UniqueViolation, pgerrcode.SerializationFailure} // the last: a row that moved to another partition
 	switch {
 	case err == nil && random.IntN(6) > 0:
 		return tx.Commit(w.ctx)

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"sync"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
 
@@ -187,7 +188,7 @@ func (c *Copier) do(ctx context.Context, q *queue, j job) error {
 // repeatable errors say nothing of the rows: the same statement may pass next time.
 func repeatable(err error) bool {
 	switch pg.State(err) {
-	case pg.SerializationFailure, pg.DeadlockDetected, pg.LockNotAvailable:
+	case pgerrcode.SerializationFailure, pgerrcode.DeadlockDetected, pgerrcode.LockNotAvailable:
 		return true
 	}
 	return false

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -156,7 +157,7 @@ func TestChunkOfATerminatedBackendIsCopiedOnce(t *testing.T) {
 		pid := w.waitsForLock(w.sides.Shadow)
 		_, err = tx.Exec(w.t.Context(), "SELECT pg_terminate_backend($1)", pid)
 		must(t, err)
-		if err := <-done; pg.State(err) != pg.AdminShutdown {
+		if err := <-done; pg.State(err) != pgerrcode.AdminShutdown {
 			t.Fatalf("got %v", err)
 		}
 		must(t, tx.Rollback(w.t.Context()))

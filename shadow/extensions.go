@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgumbra/pgumbra/internal/control"
@@ -101,7 +102,7 @@ func dropUnused(ctx context.Context, tx pgx.Tx, entries []*plans.Entry) (needed 
 			_, err := inner.Exec(ctx, "DROP "+words[e.Tag]+" IF EXISTS "+pg.Ident(e.Name.Name))
 			return err
 		})
-		if err != nil && pg.State(err) != dependentObjects {
+		if err != nil && pg.State(err) != pgerrcode.DependentObjectsStillExist {
 			return nil, fmt.Errorf("drop %s: %w", describe(e), err)
 		}
 		if err != nil {

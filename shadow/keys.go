@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"golang.org/x/sync/errgroup"
@@ -138,8 +139,7 @@ func runIndexes(ctx context.Context, tx pgx.Tx, run *control.Run, entries []*pla
 
 func duplicate(t *plans.Table, err error) error {
 	var e *pgconn.PgError
-	const exclusion = "23P01"
-	if t == nil || !errors.As(err, &e) || e.Code != pg.UniqueViolation && e.Code != exclusion {
+	if t == nil || !errors.As(err, &e) || e.Code != pgerrcode.UniqueViolation && e.Code != pgerrcode.ExclusionViolation {
 		return err
 	}
 	table := t.Production

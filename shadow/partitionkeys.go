@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -39,7 +40,7 @@ func Unchecked(ctx context.Context, sides control.Sides, run *control.Run) (bool
 	err := pg.ReadCommitted(ctx, sides.Shadow, func(tx pgx.Tx) error {
 		return set(ctx, tx, "session_replication_role", "replica")
 	})
-	if pg.State(err) == pg.InsufficientPriv {
+	if pg.State(err) == pgerrcode.InsufficientPrivilege {
 		return false, nil
 	}
 	return err == nil, err
@@ -81,7 +82,7 @@ func BuildPartitionKeys(ctx context.Context, sides control.Sides, run *control.R
 				err = k.alone(ctx, sides.Shadow, run, ends, k.onTree())
 			}
 		}
-		if err != nil && pg.State(err) != pg.ForeignKeyViolation {
+		if err != nil && pg.State(err) != pgerrcode.ForeignKeyViolation {
 			return fmt.Errorf("foreign key %s of %s: %w", k.name, k.table, err)
 		}
 	}

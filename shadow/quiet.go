@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgumbra/pgumbra/internal/control"
@@ -39,7 +40,7 @@ func Quiet(ctx context.Context, sides control.Sides, run *control.Run) (replica 
 		return set(ctx, tx, "session_replication_role", "replica")
 	})
 	switch {
-	case pg.State(err) == pg.InsufficientPriv:
+	case pg.State(err) == pgerrcode.InsufficientPrivilege:
 		return false, fmt.Errorf("%w (%s): GRANT SET ON PARAMETER session_replication_role TO %s", ErrTriggersFire, strings.Join(loud, ", "), pg.Ident(role))
 	case err != nil:
 		return false, fmt.Errorf("look for triggers of the old tables: %w", err)

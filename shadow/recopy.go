@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -105,13 +106,11 @@ func dropIndexes(ctx context.Context, tx pgx.Tx, run *control.Run, t *plans.Tabl
 		return forgetIndexes(ctx, inner, run, t)
 	})
 	var e *pgconn.PgError
-	if errors.As(err, &e) && e.Code == dependentObjects {
+	if errors.As(err, &e) && e.Code == pgerrcode.DependentObjectsStillExist {
 		return nil
 	}
 	return err
 }
-
-const dependentObjects = "2BP01"
 
 // indexesSQL makes the statements that drop the indexes of a tree, and the
 // constraints that stand on them. What is attached to a parent's goes with it.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -175,7 +176,7 @@ func lendUsage(ctx context.Context, pool *pgxpool.Pool, run *control.Run) error 
 // owner, a second time if these did not suffice.
 func asOwner(ctx context.Context, pool *pgxpool.Pool, run *control.Run, do func() error) error {
 	err := do()
-	if pg.State(err) != pg.InsufficientPriv {
+	if pg.State(err) != pgerrcode.InsufficientPrivilege {
 		return err
 	}
 	if err := lendUsage(ctx, pool, run); err != nil {

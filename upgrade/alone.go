@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -33,7 +34,7 @@ var ErrProductionAway = errors.New("production cannot be reached, and was not fr
 // there.
 func gone(err error) bool {
 	if state := pg.State(err); state != "" {
-		return state == pg.InvalidCatalogName
+		return state == pgerrcode.InvalidCatalogName
 	}
 	var connect *pgconn.ConnectError
 	return pg.Unreachable(err) && errors.As(err, &connect)

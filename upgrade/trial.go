@@ -7,6 +7,8 @@ import (
 	"math"
 	"time"
 
+	"github.com/jackc/pgerrcode"
+
 	"github.com/pgumbra/pgumbra/cutover"
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
@@ -45,7 +47,7 @@ func (w *worker) try(ctx context.Context, wanted bool) error {
 	resume := w.pauseProver()
 	trial, err := w.bestTrial(ctx)
 	resume()
-	if pg.State(err) == pg.OutOfMemory { // the cutover's checks name it
+	if pg.State(err) == pgerrcode.OutOfMemory { // the cutover's checks name it
 		trial, err = cutover.Trial{Skipped: "the lock table has no room for it"}, nil
 	}
 	if why := cutover.Hindered(err); why != "" {

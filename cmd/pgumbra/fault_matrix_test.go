@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgumbra/pgumbra/internal/pg"
@@ -354,7 +355,7 @@ func (w *writers) note(side *[]taken, began time.Time, err error) {
 		*side = append(*side, taken{began, time.Now()})
 	case state == "" || pg.Unreachable(err): // nobody knows
 		w.unknown++
-	case slices.Contains([]string{pg.ReadOnlyTransaction, pg.UndefinedTable, "3F000", pg.SerializationFailure, "57P03"}, state):
+	case slices.Contains([]string{pgerrcode.ReadOnlySQLTransaction, pgerrcode.UndefinedTable, "3F000", pgerrcode.SerializationFailure, "57P03"}, state):
 	default:
 		w.strange = append(w.strange, err.Error())
 	}

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgerrcode"
+
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/testcontainers"
 )
@@ -43,7 +45,7 @@ func TestCommandThatFailsUndoesTheCutover(t *testing.T) {
 	}
 	conn := o.connect(ctx)
 	defer conn.Close(ctx)
-	if _, err := conn.Exec(ctx, `DELETE FROM shop.a`); pg.State(err) != pg.ReadOnlyTransaction {
+	if _, err := conn.Exec(ctx, `DELETE FROM shop.a`); pg.State(err) != pgerrcode.ReadOnlySQLTransaction {
 		t.Errorf("production takes writes: %v", err)
 	}
 	o.waitIn(ctx, theShadow, `SELECT b FROM shop.a WHERE id = 9999 AND m = 2`)

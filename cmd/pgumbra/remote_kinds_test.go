@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgerrcode"
+
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/testcontainers"
 )
@@ -76,7 +78,7 @@ func TestTablesOfAllKindsMoveToAnotherDatabase(t *testing.T) {
 	}
 	conn := f.connect(ctx)
 	defer conn.Close(ctx)
-	if _, err := conn.Exec(ctx, `UPDATE shop.tariffs SET rate = 1`); pg.State(err) != pg.ReadOnlyTransaction {
+	if _, err := conn.Exec(ctx, `UPDATE shop.tariffs SET rate = 1`); pg.State(err) != pgerrcode.ReadOnlySQLTransaction {
 		t.Errorf("a frozen table: %v", err)
 	}
 	f.do(ctx, exitDone, "verify")

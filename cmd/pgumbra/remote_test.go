@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgumbra/pgumbra/examples/shop"
@@ -109,7 +110,7 @@ func (f *remoteOperator) movedOver(ctx context.Context) {
 	var table string
 	must(f.t, conn.QueryRow(ctx, `SELECT min(format('%I.%I', schemaname, tablename)) FROM pg_tables WHERE schemaname = 'shop'`).Scan(&table))
 	_, err := conn.Exec(ctx, "DELETE FROM "+table)
-	if pg.State(err) != pg.ReadOnlyTransaction {
+	if pg.State(err) != pgerrcode.ReadOnlySQLTransaction {
 		f.t.Errorf("production takes writes after the cutover: %v", err)
 	}
 	there := f.connectTo(ctx, theShadow)

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgumbra/pgumbra/internal/pg"
@@ -151,7 +152,7 @@ func (p *probe) work(ctx context.Context) {
 		switch {
 		case err == nil:
 			p.acked++
-		case pg.State(err) != pg.ReadOnlyTransaction && ctx.Err() == nil: // the old side's fence, remote
+		case pg.State(err) != pgerrcode.ReadOnlySQLTransaction && ctx.Err() == nil: // the old side's fence, remote
 			p.failed = err
 		}
 		p.mu.Unlock()

@@ -11,6 +11,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/jackc/pgerrcode"
+
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
 )
@@ -176,7 +178,7 @@ func (l *logins) classify(ctx context.Context, user string) {
 
 // connectPrivilege is refused to whoever has no CONNECT on the database: the swap
 // gives what production gives.
-const connectPrivilege = pg.InsufficientPriv
+const connectPrivilege = pgerrcode.InsufficientPrivilege
 
 // tryPassword logs in as PgBouncer would.
 func (l *logins) tryPassword(ctx context.Context, user string) {
@@ -206,9 +208,9 @@ func (l *logins) unreached(err error) {
 func (l *logins) refused(user string, a answer) {
 	fix := "see to it on the shadow's server"
 	switch a.refused.Code {
-	case "28P01":
+	case pgerrcode.InvalidPassword:
 		fix = carryOver
-	case "28000":
+	case pgerrcode.InvalidAuthorizationSpecification:
 		fix = "a line for it in pg_hba.conf of the shadow's server, as production's has one for the address that PgBouncer comes from, then SELECT pg_reload_conf()"
 	}
 	l.against(user, "user-login", fmt.Sprintf("user %s gets in in production, and is refused at %s: %s (SQLSTATE %s)", user, l.target, a.refused.Message, a.refused.Code), fix)

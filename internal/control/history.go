@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgumbra/pgumbra/internal/pg"
@@ -170,7 +171,7 @@ func LiveRuns(ctx context.Context, db pg.Querier) ([]LiveRun, error) {
 			return all, nil
 		}
 	}
-	if pg.State(err) == pg.InsufficientPriv {
+	if pg.State(err) == pgerrcode.InsufficientPrivilege {
 		return nil, nil
 	}
 	return nil, fmt.Errorf("read the runs: %w", err)

@@ -11,6 +11,7 @@ import (
 	migratepgx "github.com/golang-migrate/migrate/v4/database/pgx/v5"
 	"github.com/golang-migrate/migrate/v4/source"
 	"github.com/golang-migrate/migrate/v4/source/iofs"
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
 
@@ -140,7 +141,7 @@ func cause(err error) error {
 	case errors.As(err, &value):
 		err = value.OrigErr
 	}
-	if pg.State(err) == pg.LockNotAvailable {
+	if pg.State(err) == pgerrcode.LockNotAvailable {
 		return fmt.Errorf("another run in this database is at work: %w", err)
 	}
 	return err

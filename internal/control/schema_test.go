@@ -4,6 +4,7 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgumbra/pgumbra/internal/control"
@@ -79,7 +80,7 @@ func TestMigrateThatDoesNotGetItsLockMayBeRepeated(t *testing.T) {
 	must(t, err)
 	_, err = tx.Exec(t.Context(), "SELECT 1 FROM pgumbra.run FOR SHARE")
 	must(t, err)
-	if err := control.Migrate(t.Context(), dsn); pg.State(err) != pg.LockNotAvailable {
+	if err := control.Migrate(t.Context(), dsn); pg.State(err) != pgerrcode.LockNotAvailable {
 		t.Error("beside a lock:", err)
 	}
 	must(t, tx.Rollback(t.Context()))

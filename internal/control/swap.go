@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgumbra/pgumbra/internal/pg"
@@ -146,7 +147,7 @@ func EndSwitch(ctx context.Context, db pg.Querier, run *Run, report []byte) erro
 func Idle(ctx context.Context, db pg.Querier, run *Run) (idle bool, err error) {
 	var epoch int64
 	err = db.QueryRow(ctx, `SELECT epoch, switch IS NULL FROM pgumbra.run WHERE id = $1`, run.ID).Scan(&epoch, &idle)
-	if errors.Is(err, pgx.ErrNoRows) || pg.State(err) == pg.UndefinedTable {
+	if errors.Is(err, pgx.ErrNoRows) || pg.State(err) == pgerrcode.UndefinedTable {
 		return true, ErrFencedOff
 	}
 	if err == nil && epoch != run.Epoch {

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -161,7 +162,7 @@ func explain(err error) error {
 	if errors.As(err, &e) && strings.HasPrefix(e.Message, "unsupported startup parameter") {
 		return fmt.Errorf("a connection pool answers, and pgumbra needs PostgreSQL itself: %w", err)
 	}
-	if e != nil && e.Code == internalError { // could not write init file
+	if e != nil && e.Code == pgerrcode.InternalError { // could not write init file
 		return fmt.Errorf("the server cannot begin a session, as happens on a disk without any room; free some of it, a megabyte will do: %w", err)
 	}
 	return err
@@ -246,39 +247,10 @@ func ExecScript(ctx context.Context, conn *pgx.Conn, script string) error {
 	return conn.PgConn().Exec(ctx, script).Close()
 }
 
-// SQLSTATEs that the code tells apart.
-const (
-	SerializationFailure = "40001"
-	DeadlockDetected     = "40P01"
-	LockNotAvailable     = "55P03"
-	DiskFull             = "53100"
-	OutOfMemory          = "53200" // also a full lock table
-	ProgramLimitExceeded = "54000"
-	internalError        = "XX000"
-	QueryCanceled        = "57014"
-	idleInTransaction    = "25P03"
-	NotNullViolation     = "23502"
-	ForeignKeyViolation  = "23503"
-	UniqueViolation      = "23505"
-	CheckViolation       = "23514" // also a row that no partition takes
-	ReadOnlyTransaction  = "25006"
-	UndefinedTable       = "42P01"
-	UndefinedFunction    = "42883"
-	InsufficientPriv     = "42501"
-	AdminShutdown        = "57P01"
-	InvalidCatalogName   = "3D000" // no such database
-	// UnsafeNewEnumValue: a label is used in the transaction that added it.
-	UnsafeNewEnumValue = "55P04"
-	// CharacterNotInRepertoire: bytes that are nothing in an encoding.
-	CharacterNotInRepertoire = "22021"
-	// UntranslatableCharacter: a sign that the other encoding lacks.
-	UntranslatableCharacter = "22P05"
-	// NotInPrerequisiteState is also what a standby answers to questions that
-	// only a primary can.
-	NotInPrerequisiteState = "55000"
-)
-
-// State is the SQLSTATE in an error's chain, or "".
+// State is the SQLSTATE in an error's chain, or "": one of package pgerrcode's. Some
+// say more than their name: OutOfMemory comes of a full lock table too, CheckViolation
+// of a row that no partition takes, ObjectNotInPrerequisiteState of a standby that was
+// asked what only a primary can tell.
 func State(err error) string {
 	var e *pgconn.PgError
 	if errors.As(err, &e) {
@@ -299,5 +271,5 @@ func Unreachable(err error) bool {
 		var connect *pgconn.ConnectError
 		return errors.As(err, &connect) || pgconn.Timeout(err) || isNetwork(err)
 	}
-	return e.Code[:2] == "08" || e.Code[:3] == "57P" || e.Code == idleInTransaction
+	return e.Code[:2] == "08" || e.Code[:3] == "57P" || e.Code == pgerrcode.IdleInTransactionSessionTimeout
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"regexp"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5/pgconn"
 	"golang.org/x/sync/errgroup"
 )
@@ -136,7 +137,7 @@ func tooLarge(sent error) bool {
 	if !errors.As(sent, &e) {
 		return false
 	}
-	return e.Code == ProgramLimitExceeded || e.Code == internalError && overOneGB.MatchString(e.Message)
+	return e.Code == pgerrcode.ProgramLimitExceeded || e.Code == pgerrcode.InternalError && overOneGB.MatchString(e.Message)
 }
 
 var overOneGB = regexp.MustCompile(`\b[1-9][0-9]{9,}\b`)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/jackc/pgerrcode"
 )
 
 // StallSetting is a setting that says, in a session, for how many milliseconds clients may wait at
@@ -39,4 +41,4 @@ func BoundSilence(ctx context.Context, tx Querier, limit time.Duration) error {
 
 // SilentTooLong reports whether the server ended a transaction because it was
 // silent: it is rolled back, and may be repeated.
-func SilentTooLong(err error) bool { return State(err) == idleInTransaction }
+func SilentTooLong(err error) bool { return State(err) == pgerrcode.IdleInTransactionSessionTimeout }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/jackc/pgerrcode"
+
 	"github.com/pgumbra/pgumbra/internal/pg"
 )
 
@@ -12,7 +14,7 @@ import (
 // blocker. Rows may hold such bytes, since copying and replaying read none of
 // them; names and definitions may not: the plan holds them as text.
 func (m *survey) blockedByEncoding(err error) error {
-	if state := pg.State(err); state != pg.CharacterNotInRepertoire && state != pg.UntranslatableCharacter || errors.Is(err, errBlocked) {
+	if state := pg.State(err); state != pgerrcode.CharacterNotInRepertoire && state != pgerrcode.UntranslatableCharacter || errors.Is(err, errBlocked) {
 		return err
 	}
 	fix := "use signs in the plan file and the migrations that " + m.session.Encoding + " has"

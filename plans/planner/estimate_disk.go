@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgumbra/pgumbra/internal/pg"
@@ -23,7 +24,7 @@ func freeDisk(ctx context.Context, conn *pgx.Conn) (*int64, error) {
 	err := conn.QueryRow(ctx, `SELECT pg_catalog.current_setting('data_directory'), pg_catalog.pg_tablespace_location(dattablespace),
 		pg_catalog.pg_postmaster_start_time() FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()`).Scan(&dir, &tablespace, &started)
 	switch {
-	case pg.State(err) == pg.InsufficientPriv:
+	case pg.State(err) == pgerrcode.InsufficientPrivilege:
 		return nil, nil // data_directory is for superusers and pg_read_all_settings
 	case err != nil:
 		return nil, fmt.Errorf("ask for the data directory: %w", err)

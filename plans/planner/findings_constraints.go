@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgumbra/pgumbra/internal/pg"
@@ -194,7 +195,7 @@ func (m *draft) notNulls(d *tableDraft, t *plans.Table) (all []probe) {
 			continue
 		}
 		if rows, ok := m.rowsOf(t, []string{a.Name}); ok {
-			all = append(all, probe{t.Final.String() + "." + a.Name, t.Production, []string{t.Final.Name, a.Name}, pg.NotNullViolation,
+			all = append(all, probe{t.Final.String() + "." + a.Name, t.Production, []string{t.Final.Name, a.Name}, pgerrcode.NotNullViolation,
 				"SELECT pgumbra_key FROM (" + rows + ") AS r WHERE " + pg.Ident(a.Name) + " IS NULL LIMIT 1"})
 		}
 	}
@@ -218,7 +219,7 @@ func (m *lineage) checks(d *tableDraft, t *plans.Table) (all []probe) {
 		rows, ok := m.rowsOf(t, columnNames(d.after, k.Columns))
 		text, isCheck := strings.CutPrefix(k.Definition, "CHECK ")
 		if ok && isCheck {
-			all = append(all, probe{t.Final.String() + "." + k.Name, t.Production, []string{t.Final.Name, "check"}, pg.CheckViolation,
+			all = append(all, probe{t.Final.String() + "." + k.Name, t.Production, []string{t.Final.Name, "check"}, pgerrcode.CheckViolation,
 				"SELECT pgumbra_key FROM (" + rows + ") AS " + pg.Ident(t.Final.Name) + " WHERE NOT " + strings.TrimSuffix(text, " NO INHERIT") + " LIMIT 1"})
 		}
 	}
@@ -242,7 +243,7 @@ func (m *lineage) uniques(d *tableDraft, t *plans.Table) (all []probe) {
 		if !ok {
 			continue
 		}
-		all = append(all, probe{t.Final.String() + "." + i.Name.Name, t.Production, []string{t.Final.Name, names[0]}, pg.UniqueViolation,
+		all = append(all, probe{t.Final.String() + "." + i.Name.Name, t.Production, []string{t.Final.Name, names[0]}, pgerrcode.UniqueViolation,
 			"SELECT min(pgumbra_key) FROM (" + rows + ") AS r WHERE " + allNotNull("", names) + " GROUP BY " + pg.Idents(names) + " HAVING count(*) > 1 LIMIT 1"})
 	}
 	return all
@@ -279,7 +280,7 @@ func (m *lineage) reference(k *catalog.Constraint) []probe {
 	for i := range names {
 		on = append(on, "p."+pg.Ident(refNames[i])+" = c."+pg.Ident(names[i]))
 	}
-	return []probe{{child.Name.String() + "." + k.Name, child.Name, []string{child.Name.Name, parent.Name.Name}, pg.ForeignKeyViolation,
+	return []probe{{child.Name.String() + "." + k.Name, child.Name, []string{child.Name.Name, parent.Name.Name}, pgerrcode.ForeignKeyViolation,
 		"SELECT c.pgumbra_key FROM (" + rows + ") AS c WHERE " + allNotNull("c.", names) + " AND NOT EXISTS (SELECT FROM (" + refRows + ") AS p WHERE " + strings.Join(on, " AND ") + ") LIMIT 1"}}
 }
 
@@ -328,5 +329,5 @@ func (m *draft) bounds(ctx context.Context, d *tableDraft, t *plans.Table) []pro
 	if len(bounds) > 0 {
 		none = "((" + strings.Join(bounds, ") OR (") + ")) IS NOT TRUE"
 	}
-	return []probe{{t.Final.String(), t.Production, []string{t.Final.Name, "insert"}, pg.CheckViolation, "SELECT pgumbra_key FROM (" + rows + ") AS r WHERE " + none + " LIMIT 1"}}
+	return []probe{{t.Final.String(), t.Production, []string{t.Final.Name, "insert"}, pgerrcode.CheckViolation, "SELECT pgumbra_key FROM (" + rows + ") AS r WHERE " + none + " LIMIT 1"}}
 }

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/jackc/pgerrcode"
+
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
 	"github.com/pgumbra/pgumbra/plans/reverse"
@@ -80,7 +82,7 @@ func (v *validator) pathAfterSwap() string {
 // returns finds the cast by which an expression can be assigned to the old column.
 func (v *validator) returns(ctx context.Context, t *plans.Table, c *plans.Column) error {
 	refused := v.prepare(ctx, returnText(t, []string{c.Shadow}, []string{c.Expression}))
-	if state := pg.State(refused); state == datatypeMismatch || state == cannotCoerce {
+	if state := pg.State(refused); state == pgerrcode.DatatypeMismatch || state == pgerrcode.CannotCoerce {
 		for _, cast := range []string{"::text", "::" + reverse.WithoutModifiers(c.Type), "::text::" + reverse.WithoutModifiers(c.Type)} {
 			value := c.Expression
 			if plainReference(value) == "" {

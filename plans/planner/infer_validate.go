@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgumbra/pgumbra/internal/pg"
@@ -203,7 +204,7 @@ func (v *validator) blame(ctx context.Context, t *plans.Table, cause error) erro
 // throughText: production's type and the shadow's of the same name are not the
 // same type, and no cast leads from one to the other but the text of the value.
 func (v *validator) throughText(ctx context.Context, t *plans.Table, c *plans.Column, cause error) bool {
-	if pg.State(cause) != datatypeMismatch || !v.ofShadow(c.Type) {
+	if pg.State(cause) != pgerrcode.DatatypeMismatch || !v.ofShadow(c.Type) {
 		return false
 	}
 	value := c.Expression
@@ -232,12 +233,6 @@ func (v *validator) ofShadow(text string) bool {
 		return strings.HasPrefix(text, s.Shadow+".") || strings.HasPrefix(text, pg.Ident(s.Shadow)+".")
 	})
 }
-
-// SQLSTATEs of casts that do not exist, by assignment and explicit.
-const (
-	datatypeMismatch = "42804"
-	cannotCoerce     = "42846"
-)
 
 // respell tries an expression of the plan file under the shadow's names, and
 // keeps it as the server writes it, with every name qualified.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgumbra/pgumbra/internal/pg"
@@ -123,7 +124,7 @@ func (m *site) readVersion(ctx context.Context) error {
 }
 
 func (m *survey) versionUnreadable(err error) error {
-	if pg.State(err) != pg.InsufficientPriv {
+	if pg.State(err) != pgerrcode.InsufficientPrivilege {
 		return fmt.Errorf("read %s: %w", m.version.table, err)
 	}
 	m.blocker("privileges", m.version.table.String(), "the version table cannot be read",

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgumbra/pgumbra/internal/pg"
@@ -103,7 +104,7 @@ func try(ctx context.Context, tx pgx.Tx, entries ...plans.Entry) error {
 	})
 }
 
-func outOfLocks(e *entryError) bool { return pg.State(e.cause) == pg.OutOfMemory }
+func outOfLocks(e *entryError) bool { return pg.State(e.cause) == pgerrcode.OutOfMemory }
 
 // follows: the object that the server misses is one that failed before.
 func follows(e *entryError, before []*entryError) bool {
@@ -135,7 +136,7 @@ func (m *site) classifyTrial(ctx context.Context, failed []*entryError) {
 
 func (m *site) refusedFix(ctx context.Context, e *entryError) string {
 	switch {
-	case pg.State(e.cause) != pg.InsufficientPriv:
+	case pg.State(e.cause) != pgerrcode.InsufficientPrivilege:
 		return "change it in production, or in a migration, so that both servers take it"
 	case e.entry.Tag == "EXTENSION":
 		return "install it on the shadow's server as a superuser: " + strings.TrimSpace(e.entry.SQL)

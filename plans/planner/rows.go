@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/pgumbra/pgumbra/internal/human"
@@ -144,7 +145,7 @@ func (m *trial) failsOnRows(f *plans.Finding, statement syntax.Statement, cause 
 // a row that the sample lacks and production has, or for the guest.
 func (p *proof) failed() error {
 	var server *pgconn.PgError
-	if errors.As(p.there.failedBy, &server) && (server.Code == pg.InsufficientPriv || server.Code == pg.ForeignKeyViolation && p.open[server.ConstraintName]) {
+	if errors.As(p.there.failedBy, &server) && (server.Code == pgerrcode.InsufficientPrivilege || server.Code == pgerrcode.ForeignKeyViolation && p.open[server.ConstraintName]) {
 		return p.unproved(server)
 	}
 	for _, f := range p.there.plan.Findings {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgumbra/pgumbra/internal/pg"
@@ -195,7 +196,7 @@ func (d *drawing) pick(ctx context.Context, tx pgx.Tx, t *drawn) error {
 			_, err := d.add(ctx, tx, t, d.pickSQL(t, leads))
 			return err
 		})
-		if pg.State(err) != pg.QueryCanceled {
+		if pg.State(err) != pgerrcode.QueryCanceled {
 			return err
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -79,7 +80,7 @@ func (p *proof) fill(ctx context.Context, s *scratch, after []pgdump.Entry) erro
 		asGuest := e
 		asGuest.SQL = s.guest.masked(e.SQL)
 		err := runEntry(ctx, conn, asGuest)
-		if pg.State(err) == pg.InsufficientPriv && !slices.Contains(lookAtRows, e.Tag) {
+		if pg.State(err) == pgerrcode.InsufficientPrivilege && !slices.Contains(lookAtRows, e.Tag) {
 			err = runEntry(ctx, s.db, e)
 		}
 		if err != nil && (pg.State(err) == "" || !tolerable(e)) {
@@ -210,7 +211,7 @@ func withoutRow(err error) error {
 		return err
 	}
 	told := *failed
-	if told.Code != pg.UniqueViolation && told.Code != pg.ForeignKeyViolation {
+	if told.Code != pgerrcode.UniqueViolation && told.Code != pgerrcode.ForeignKeyViolation {
 		told.Detail = ""
 	}
 	if told.Code[:2] == "22" {

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgumbra/pgumbra/internal/pg"
@@ -84,7 +85,7 @@ func (m *survey) createScratch(ctx context.Context, s *scratch) error {
 	if _, err := s.admin.Exec(ctx, "CREATE DATABASE "+pg.Ident(s.name)+" TEMPLATE template0 CONNECTION LIMIT "+strconv.Itoa(scratchLimit)+" "+options); err != nil {
 		name := s.name
 		s.name = ""
-		if pg.State(err) == pg.InsufficientPriv {
+		if pg.State(err) == pgerrcode.InsufficientPrivilege {
 			m.blocker("privileges", m.session.User, "the scratch database cannot be created",
 				fmt.Sprintf("ALTER ROLE %s CREATEDB; or name another server by scratch.dsn", pg.Ident(m.session.User)))
 			return errBlocked

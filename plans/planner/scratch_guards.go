@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -91,7 +92,7 @@ func (m *trial) tryGuard(ctx context.Context, conn *pgx.Conn, name string) error
 			continue
 		case !errors.As(err, &refused):
 			return fmt.Errorf("try event trigger %s: %w", name, err)
-		case refused.Code == pg.InsufficientPriv:
+		case refused.Code == pgerrcode.InsufficientPrivilege:
 			return nil // the guest lacks a right that we have in production
 		}
 		m.blocker("event-trigger", name, fmt.Sprintf("this event trigger refuses what a run does in production, such as %s: %s", m.scratch.unmask(sql), serverMessage(err)),

@@ -13,6 +13,7 @@ import (
 	"github.com/golang-migrate/migrate/v4"
 	migratedb "github.com/golang-migrate/migrate/v4/database"
 	migratepgx "github.com/golang-migrate/migrate/v4/database/pgx/v5"
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
@@ -207,7 +208,7 @@ func (m *trial) migrationFailed(ctx context.Context, cause error, texts map[int6
 		}
 	}
 	statement := m.failedStatement(ctx, m.trace.statements[reached], failed)
-	if pg.State(failed.OrigErr) == pg.InsufficientPriv {
+	if pg.State(failed.OrigErr) == pgerrcode.InsufficientPrivilege {
 		lifted, err := m.lift(ctx, texts, reached, statement)
 		if err != nil {
 			return nil, err
@@ -232,7 +233,7 @@ func (m *trial) failure(name string, statement syntax.Statement, failed migrated
 		m.failsOnRows(&f, statement, failed.OrigErr)
 		return f
 	}
-	if m.scratch.guest != nil && pg.State(failed.OrigErr) == pg.InsufficientPriv {
+	if m.scratch.guest != nil && pg.State(failed.OrigErr) == pgerrcode.InsufficientPrivilege {
 		f.Code = "beyond-database"
 		f.Message = fmt.Sprintf("what this statement runs needs a right that ends not at its database; a dry run has none such, so that it changes nothing outside of scratch: %s%s",
 			serverMessage(failed.OrigErr), quoteStatement(statement.SQL))
@@ -245,7 +246,7 @@ func (m *trial) failure(name string, statement syntax.Statement, failed migrated
 // fixOfMigration: an enum's new value cannot be used in the transaction that adds
 // it, and a file is one unless golang-migrate was told otherwise.
 func (m *task) fixOfMigration(err error) string {
-	if pg.State(err) == pg.UnsafeNewEnumValue && !m.file.Migrations.MultiStatement {
+	if pg.State(err) == pgerrcode.UnsafeNewEnumValueUsage && !m.file.Migrations.MultiStatement {
 		return "put ALTER TYPE ... ADD VALUE into a file of its own, before this one; or, if golang-migrate runs with x-multi-statement=true, set migrations.multi_statement: true"
 	}
 	return "correct the migration, or production where it differs from what the migration expects"
@@ -256,7 +257,7 @@ func (m *task) fixOfMigration(err error) string {
 // there is one, a division by their number.
 func failsByRows(err error) bool {
 	state := pg.State(err)
-	if state == pg.UntranslatableCharacter || state == pg.CharacterNotInRepertoire { // of the file itself
+	if state == pgerrcode.UntranslatableCharacter || state == pgerrcode.CharacterNotInRepertoire { // of the file itself
 		return false
 	}
 	return state != "" && slices.Contains([]string{"21", "22", "23", "27", "44", "P0"}, state[:2])

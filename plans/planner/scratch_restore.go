@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgumbra/pgumbra/internal/pg"
@@ -58,7 +59,7 @@ func (m *survey) restoreFailed(ctx context.Context, err error) error {
 		return err
 	}
 	fix := "see the server's message; scratch.dsn may name a server where it works"
-	if pg.State(err) == pg.InsufficientPriv && failed.entry.Owner != "" {
+	if pg.State(err) == pgerrcode.InsufficientPrivilege && failed.entry.Owner != "" {
 		fix = mayActAs(ctx, m.db, failed.entry.Owner, m.session.User)
 	}
 	m.blocker("scratch-restore", objectOf(failed.entry),
@@ -102,7 +103,7 @@ func (m *trial) matchPublic(ctx context.Context, s *scratch) error {
 		return err
 	}
 	_, err = s.db.Exec(ctx, "ALTER SCHEMA public OWNER TO "+pg.Ident(public.Owner))
-	if pg.State(err) == pg.InsufficientPriv && !m.moving("public") {
+	if pg.State(err) == pgerrcode.InsufficientPrivilege && !m.moving("public") {
 		return nil
 	}
 	return err
@@ -160,7 +161,7 @@ func runEntries(ctx context.Context, conn *pgx.Conn, entries []pgdump.Entry) err
 // for the moment.
 func runEntry(ctx context.Context, conn *pgx.Conn, e pgdump.Entry) error {
 	err := pg.ExecScript(ctx, conn, e.SQL)
-	if pg.State(err) != pg.InsufficientPriv || e.Owner == "" || e.Schema == "" {
+	if pg.State(err) != pgerrcode.InsufficientPrivilege || e.Owner == "" || e.Schema == "" {
 		return err
 	}
 	onSchema := "CREATE ON SCHEMA " + pg.Ident(e.Schema)

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -52,8 +53,6 @@ type lifted struct {
 	sql  string
 	sets bool // it changes the session's settings
 }
-
-const duplicateObject = "42710"
 
 // roleMark begins the comment of a role of scratch's own.
 const roleMark = "pgumbra scratch role of database "
@@ -168,7 +167,7 @@ func (m *trial) makeGuest(ctx context.Context, texts map[int64]string) error {
 		script += "CREATE ROLE " + standIn + ";\n" + s.marked(standIn) + "GRANT " + standIn + " TO " + g.name + ";\n"
 	}
 	if err := pg.ExecScript(ctx, s.admin, script); err != nil {
-		if pg.State(err) == duplicateObject {
+		if pg.State(err) == pgerrcode.DuplicateObject {
 			m.blocker("name-taken", g.name, "a role of this name, or one that begins so, exists, and is none of a scratch database's", "drop or rename it, or choose another name: for the run")
 			return errBlocked
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgumbra/pgumbra/internal/pg"
@@ -32,7 +33,7 @@ func (m *survey) readVersionAsIs(ctx context.Context) error {
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
 		return nil
-	case pg.State(err) == pg.InsufficientPriv:
+	case pg.State(err) == pgerrcode.InsufficientPrivilege:
 		m.version.table = t.Name
 		return m.versionUnreadable(err)
 	case err != nil:

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgumbra/pgumbra/internal/pg"
@@ -166,7 +167,7 @@ func (f *filler) rows(ctx context.Context, t *Table) (made int64, err error) {
 			insert += " ON CONFLICT DO NOTHING"
 		}
 		tag, err := f.conn.Exec(ctx, insert)
-		if state := pg.State(err); state != "" && state != pg.DiskFull {
+		if state := pg.State(err); state != "" && state != pgerrcode.DiskFull {
 			f.gap(t, constraintOf(err), "%s", pg.Message(err))
 			return made, nil
 		}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgumbra/pgumbra/internal/pg"
@@ -186,7 +187,7 @@ func (c *client) classify(ctx context.Context, known knowledge, a act, err error
 		to(&c.of.counts)
 	}
 	switch {
-	case state == pg.SerializationFailure, state == pg.DeadlockDetected, c.of.Recycled && c.conn.IsClosed():
+	case state == pgerrcode.SerializationFailure, state == pgerrcode.DeadlockDetected, c.of.Recycled && c.conn.IsClosed():
 		add(func(n *Counts) { n.Repeated++ })
 		return nil
 	case slices.Contains([]string{"22", "23", "P0"}, class):

@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgumbra/pgumbra/internal/control"
@@ -70,7 +71,7 @@ func Away(ctx context.Context, dsn string, err error) bool {
 	if pg.Unreachable(err) || errors.Is(err, ErrNotPrimary) {
 		return true
 	}
-	if state := pg.State(err); state != pg.ReadOnlyTransaction && state != pg.NotInPrerequisiteState {
+	if state := pg.State(err); state != pgerrcode.ReadOnlySQLTransaction && state != pgerrcode.ObjectNotInPrerequisiteState {
 		return false
 	}
 	conn, err := pg.Connect(ctx, dsn, pg.Options{Component: "leader"})
