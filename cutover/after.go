@@ -249,17 +249,15 @@ func waitBriefly(ctx context.Context, tx pgx.Tx) error {
 // untilLocked repeats a transaction, after a pause, until it does not end for
 // want of a lock.
 func untilLocked(ctx context.Context, transaction func() error) error {
-	for {
-		err := transaction()
-		switch state := pg.State(err); {
-		case state == pgerrcode.LockNotAvailable, state == pgerrcode.DeadlockDetected, pg.SilentTooLong(err):
-		default:
-			return err
-		}
-		if err := pause(ctx, latePause); err != nil {
-			return err
-		}
+	passing := func(err error) bool {
+		state := pg.State(err)
+		return state == pgerrcode.LockNotAvailable || state == pgerrcode.DeadlockDetected || pg.SilentTooLong(err)
 	}
+	err := pg.Retry(ctx, pg.Every(latePause), passing, transaction)
+	if passing(err) && ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return err
 }
 
 // recycle ends the sessions that are idle, outside any transaction, and began

@@ -235,13 +235,5 @@ func (c *Cutover) dropRemoteFence(ctx context.Context) error {
 // onceReachable repeats what a lost connection ended, until ctx ends. For what
 // may be done twice.
 func onceReachable(ctx context.Context, do func() error) error {
-	for {
-		err := do()
-		if err == nil || !pg.Unreachable(err) {
-			return err
-		}
-		if pause(ctx, latePause) != nil {
-			return err
-		}
-	}
+	return pg.Retry(ctx, pg.Every(latePause), pg.Unreachable, do)
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/cenkalti/backoff/v5"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -120,10 +119,10 @@ func patiently(ctx context.Context, pool *pgxpool.Pool, run *control.Run, script
 	if budget <= 0 {
 		budget = plans.DefaultSettings().Cutover.LockTimeout
 	}
-	wait := backoff.NewExponentialBackOff()
-	wait.InitialInterval, wait.MaxInterval = 100*time.Millisecond, 5*time.Second
-	_, err := backoff.Retry(ctx, func() (struct{}, error) {
-		err := pg.ReadCommitted(ctx, pool, func(tx pgx.Tx) error {
+	pauses := pg.Pauses{First: 100 * time.Millisecond, Longest: 5 * time.Second, Patience: postSwapPatience}
+	passing := func(err error) bool { return pg.SilentTooLong(err) || repeatable(err) }
+	return pg.Retry(ctx, pauses, passing, func() error {
+		return pg.ReadCommitted(ctx, pool, func(tx pgx.Tx) error {
 			if err := set(ctx, tx, "lock_timeout", fmt.Sprintf("%dms", max(1, budget.Milliseconds()))); err != nil {
 				return err
 			}
@@ -132,10 +131,5 @@ func patiently(ctx context.Context, pool *pgxpool.Pool, run *control.Run, script
 			}
 			return tx.Conn().PgConn().Exec(ctx, script).Close()
 		})
-		if err != nil && !pg.SilentTooLong(err) && !repeatable(err) {
-			return struct{}{}, backoff.Permanent(err)
-		}
-		return struct{}{}, err
-	}, backoff.WithBackOff(wait), backoff.WithMaxElapsedTime(postSwapPatience))
-	return err
+	})
 }
