@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/dustin/go-humanize"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgumbra/pgumbra/capture"
@@ -125,18 +124,6 @@ type WayBack struct {
 	Lost []string `json:"lost,omitempty"`
 }
 
-// Journal is what capture has recorded and replay has not given back.
-type Journal struct {
-	Pending int64 `json:"pending"`
-	Bytes   int64 `json:"bytes"`
-	Limit   int64 `json:"limit"` // capture.max_journal in bytes; 0: none
-	// Guard is who ends the capture at the limit: "triggers", "triggers and
-	// leader", "leader", or "nobody".
-	Guard string `json:"guard"`
-	// Closed is why and since when nothing is recorded any more.
-	Closed string `json:"closed,omitempty"`
-}
-
 // Attempts at the cutover, and what they have taken from clients.
 type Attempts struct {
 	Count  int     `json:"count"`     // that asked for a lock or held clients
@@ -239,24 +226,6 @@ func readStatus(ctx context.Context, file *planfile.File) (*Status, error) {
 		s.readJournalsThere(ctx, file, run)
 	}
 	return s, err
-}
-
-// readJournalsThere: from the swap on the journals are where the new tables are, and
-// what they hold is read by nobody yet.
-func (s *Status) readJournalsThere(ctx context.Context, file *planfile.File, run *control.Run) {
-	ctx, cancel := context.WithTimeout(ctx, lookAlone)
-	defer cancel()
-	conn, err := pg.Connect(ctx, file.Shadow.DSN, pg.Options{Component: "status"})
-	if err == nil {
-		defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
-		err = s.readJournals(ctx, conn, run)
-	}
-	if err == nil && s.Journal.Bytes > 0 {
-		err = conn.QueryRow(ctx, `SELECT count(*) FROM (SELECT FROM pgumbra.journal LIMIT 1000000) j`).Scan(&s.Journal.Pending)
-	}
-	if err != nil {
-		s.Away = "the new server: " + pg.Redact(err.Error())
-	}
 }
 
 func (s *Status) read(ctx context.Context, tx pgx.Tx, run *control.Run) error {
@@ -387,125 +356,4 @@ func (s *Status) readWayBack(ctx context.Context, tx pgx.Tx, run *control.Run) (
 		}
 	}
 	return err
-}
-
-// readJournals says how full the journals are in production's database, and who
-// keeps them from filling its disk.
-func (s *Status) readJournals(ctx context.Context, db pg.Querier, run *control.Run) error {
-	if run.Phase.Over() {
-		return nil
-	}
-	d := capture.ToShadow
-	if run.Phase.Swapped() {
-		d = capture.ToOld
-	}
-	size, err := capture.Size(ctx, db, run)
-	if err != nil {
-		return err
-	}
-	guarded, err := capture.Guarded(ctx, db, run, d)
-	if err != nil {
-		return err
-	}
-	closed, err := capture.Closed(ctx, db, run, d)
-	if err != nil {
-		return err
-	}
-	s.Journal.Bytes, s.Journal.Limit, s.Journal.Guard = size, max(run.Plan.Settings.Capture.MaxJournal, 0), s.guard(guarded)
-	if closed != nil {
-		s.Journal.Closed = closed.String()
-	}
-	if closed != nil && s.Failure == "" {
-		s.Failure = closed.String()
-	}
-	return nil
-}
-
-func (s *Status) guard(byTriggers bool) string {
-	leads := s.Leader != nil && !s.Phase.Swapped()
-	switch {
-	case byTriggers && leads:
-		return "triggers and leader"
-	case byTriggers:
-		return "triggers"
-	case leads:
-		return "leader"
-	}
-	return "nobody"
-}
-
-// classify says whether a cutover would be tried now, and when the run will be
-// there.
-func (s *Status) classify(run *control.Run) {
-	if run.Phase != control.Following && run.Phase != control.Cutover {
-		return
-	}
-	s.Blockers = append(s.Blockers, s.notYet(run)...)
-	if text := trialBlocker(run, s.Trial); text != "" && (s.Trial != nil || len(s.Blockers) == 0) {
-		s.Blockers = append(s.Blockers, text)
-	}
-	if s.Leader == nil {
-		s.Blockers = append(s.Blockers, s.withoutLeader(run)...)
-	}
-	if s.Throttled == shadowAway {
-		s.Blockers = append(s.Blockers, shadowAway)
-	}
-	if s.Failure != "" {
-		s.Blockers = append(s.Blockers, s.Failure)
-	}
-	s.Ready = len(s.Blockers) == 0
-	s.ETASeconds = replay.ETA(s.Journal.Pending, s.Rate.In, s.Rate.Out)
-}
-
-// notYet is what the tables still lack, a line a state: of one table alone its
-// name, of several how many.
-func (s *Status) notYet(run *control.Run) (against []string) {
-	states := map[string][]string{}
-	var unproved []string
-	var compared, rows int64
-	for _, t := range s.Tables {
-		switch {
-		case t.State != string(control.FollowingState):
-			states[t.State] = append(states[t.State], t.Name())
-		case t.VerifiedAt != nil || !run.Plan.Verifiable(t.Shadow):
-		case s.doubts[t.Shadow] != "":
-			against = append(against, t.Name()+" is not verified"+s.doubts[t.Shadow])
-		default:
-			unproved = append(unproved, t.Name())
-			compared, rows = compared+t.RowsVerified, rows+max(t.RowsTotal, t.RowsVerified)
-		}
-	}
-	for _, state := range []struct {
-		control.State
-		says string
-	}{{control.Waiting, "waiting for the copy"}, {control.CopyingRow, "being copied"}, {control.Keying, "getting the index of the key"},
-		{control.CatchingUp, "catching up"}, {control.Indexing, "getting indexes"}} {
-		if names := states[string(state.State)]; len(names) > 0 {
-			against = append(against, several(names)+" "+state.says)
-		}
-	}
-	if len(unproved) > 0 {
-		against = append(against, fmt.Sprintf("%s not verified yet: %s of about %s rows compared", several(unproved), humanize.Comma(compared), humanize.Comma(rows)))
-	}
-	return against
-}
-
-func several(names []string) string {
-	if len(names) == 1 {
-		return names[0] + " is"
-	}
-	return fmt.Sprintf("%d tables are", len(names))
-}
-
-// assumedReplay is how many changes are replayed in a second: the slow end of what
-// was measured.
-const assumedReplay = 20_000
-
-// withoutLeader: what waits is replayed by nobody. What else a leader would look
-// at, pgumbra cutover --check asks.
-func (s *Status) withoutLeader(run *control.Run) []string {
-	if drain := float64(s.Journal.Pending) / assumedReplay; drain <= run.Plan.Settings.Cutover.MaxStall.Seconds()/4 {
-		return nil
-	}
-	return []string{fmt.Sprintf("no process leads the run, and %s changes wait to be replayed", humanize.Comma(s.Journal.Pending))}
 }

@@ -1,0 +1,85 @@
+package upgrade
+
+import (
+	"fmt"
+
+	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/internal/human"
+	"github.com/pgumbra/pgumbra/replay"
+)
+
+// classify says whether a cutover would be tried now, and when the run will be
+// there.
+func (s *Status) classify(run *control.Run) {
+	if run.Phase != control.Following && run.Phase != control.Cutover {
+		return
+	}
+	s.Blockers = append(s.Blockers, s.notYet(run)...)
+	if text := trialBlocker(run, s.Trial); text != "" && (s.Trial != nil || len(s.Blockers) == 0) {
+		s.Blockers = append(s.Blockers, text)
+	}
+	if s.Leader == nil {
+		s.Blockers = append(s.Blockers, s.withoutLeader(run)...)
+	}
+	if s.Throttled == shadowAway {
+		s.Blockers = append(s.Blockers, shadowAway)
+	}
+	if s.Failure != "" {
+		s.Blockers = append(s.Blockers, s.Failure)
+	}
+	s.Ready = len(s.Blockers) == 0
+	s.ETASeconds = replay.ETA(s.Journal.Pending, s.Rate.In, s.Rate.Out)
+}
+
+// notYet is what the tables still lack, a line a state: of one table alone its
+// name, of several how many.
+func (s *Status) notYet(run *control.Run) (against []string) {
+	states := map[string][]string{}
+	var unproved []string
+	var compared, rows int64
+	for _, t := range s.Tables {
+		switch {
+		case t.State != string(control.FollowingState):
+			states[t.State] = append(states[t.State], t.Name())
+		case t.VerifiedAt != nil || !run.Plan.Verifiable(t.Shadow):
+		case s.doubts[t.Shadow] != "":
+			against = append(against, t.Name()+" is not verified"+s.doubts[t.Shadow])
+		default:
+			unproved = append(unproved, t.Name())
+			compared, rows = compared+t.RowsVerified, rows+max(t.RowsTotal, t.RowsVerified)
+		}
+	}
+	for _, state := range []struct {
+		control.State
+		says string
+	}{{control.Waiting, "waiting for the copy"}, {control.CopyingRow, "being copied"}, {control.Keying, "getting the index of the key"},
+		{control.CatchingUp, "catching up"}, {control.Indexing, "getting indexes"}} {
+		if names := states[string(state.State)]; len(names) > 0 {
+			against = append(against, several(names)+" "+state.says)
+		}
+	}
+	if len(unproved) > 0 {
+		against = append(against, fmt.Sprintf("%s not verified yet: %s of about %s rows compared", several(unproved), human.Count(compared), human.Count(rows)))
+	}
+	return against
+}
+
+func several(names []string) string {
+	if len(names) == 1 {
+		return names[0] + " is"
+	}
+	return fmt.Sprintf("%d tables are", len(names))
+}
+
+// assumedReplay is how many changes are replayed in a second: the slow end of what
+// was measured.
+const assumedReplay = 20_000
+
+// withoutLeader: what waits is replayed by nobody. What else a leader would look
+// at, pgumbra cutover --check asks.
+func (s *Status) withoutLeader(run *control.Run) []string {
+	if drain := float64(s.Journal.Pending) / assumedReplay; drain <= run.Plan.Settings.Cutover.MaxStall.Seconds()/4 {
+		return nil
+	}
+	return []string{fmt.Sprintf("no process leads the run, and %s changes wait to be replayed", human.Count(s.Journal.Pending))}
+}

@@ -1,0 +1,129 @@
+package upgrade
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+
+	"github.com/pgumbra/pgumbra/cutover"
+	"github.com/pgumbra/pgumbra/internal/control"
+)
+
+// betweenSeries is how long `run --cutover` waits before it begins another
+// series of attempts: the last one may have ended at once.
+const betweenSeries = 5 * time.Second
+
+// endIfLasting lets this attempt be the series' last where only a human can help.
+func (w *worker) endIfLasting(against []cutover.Blocker) {
+	if slices.ContainsFunc(against, func(b cutover.Blocker) bool { return b.Lasting }) {
+		w.endSeries()
+	}
+}
+
+func (w *worker) endSeries() { w.swapping.tried = w.run.Plan.Settings.Cutover.Attempts }
+
+func messages(blockers []cutover.Blocker) string {
+	var all []string
+	for _, b := range blockers {
+		all = append(all, b.Message+" ("+b.Fix+")")
+	}
+	return strings.Join(all, "; ")
+}
+
+// notNow records why an attempt came to nothing and plans the next one, with a
+// growing, jittered pause so that production works off what waited.
+func (w *worker) notNow(ctx context.Context, reason string, pause *backoff.ExponentialBackOff) error {
+	s := &w.swapping
+	s.tried++
+	s.next = time.Now().Add(pause.NextBackOff())
+	if err := w.sayNotNow(ctx, reason, pause); err != nil {
+		return err
+	}
+	if s.tried < max(w.run.Plan.Settings.Cutover.Attempts, 1) {
+		return nil
+	}
+	again, pause, next := w.newSwapping(), s.pause, s.next
+	again.said = s.said
+	if w.unattended() { // goes on as it was: the next series is not asked for by anybody else
+		again.pause, again.next = pause, later(next, time.Now().Add(betweenSeries))
+	}
+	w.swapping = again
+	if err := w.served(ctx); err != nil {
+		return err
+	}
+	if w.once {
+		return w.notNowError(reason)
+	}
+	return nil
+}
+
+// sayNotNow tells and records why nothing came of it: of each attempt, since that
+// took time from clients, and of looks, every few seconds, once until the reason is
+// another one.
+func (w *worker) sayNotNow(ctx context.Context, reason string, pause *backoff.ExponentialBackOff) error {
+	s := &w.swapping
+	looked := pause == s.look
+	if looked && reason == s.said {
+		return nil
+	}
+	s.said = ""
+	if looked && !w.once && !w.asked {
+		s.said = reason
+	}
+	w.log.Warn(w.run.Plan.Swapping()+" not possible now", //nolint:sloglint // one of two
+		"attempt", s.tried, "reason", reason)
+	return control.Event(ctx, w.sides.Production, w.run, control.CutoverRefused, map[string]any{"reason": reason, "attempt": s.tried})
+}
+
+// notNowError is what a command is told that a series of attempts came to nothing.
+func (w *worker) notNowError(reason string) error {
+	if w.run.Plan.Backwards() {
+		return fmt.Errorf("the rollback was %w: %s", ErrNotNow, reason)
+	}
+	return fmt.Errorf("the cutover was %w: %s", ErrNotNow, reason)
+}
+
+// Pauses between two attempts grow up to these. Who waits for a cutover by command
+// has twenty attempts in a minute and a half; a run that nobody waits for gives
+// production time. A mere look takes nothing from anybody.
+const (
+	longestLook    = 5 * time.Second
+	longestAsked   = 5 * time.Second
+	longestUnasked = 5 * time.Minute
+)
+
+// served takes the request away that was answered, by a swap or by a reason. Left
+// standing after a swap it would be taken for one to go back: a leader that went on
+// to keep the old side current undid the cutover it had just been asked for.
+func (w *worker) served(ctx context.Context) error {
+	return control.Withdraw(ctx, w.sides.Production, w.run)
+}
+
+// unattended: nobody waits for the cutover, so that attempts may take their time.
+func (w *worker) unattended() bool { return w.cutover && !w.once && !w.asked }
+
+func (w *worker) newSwapping() swapping {
+	longest := longestAsked
+	if w.unattended() {
+		longest = longestUnasked
+	}
+	return swapping{cutover: w.newCutover(), pause: w.newPause(longest), look: w.newPause(longestLook)}
+}
+
+func (w *worker) newPause(longest time.Duration) *backoff.ExponentialBackOff {
+	pause := backoff.NewExponentialBackOff()
+	pause.InitialInterval = max(w.run.Plan.Settings.Cutover.MaxStall/4, 50*time.Millisecond)
+	pause.MaxInterval = longest
+	return pause
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
