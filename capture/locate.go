@@ -68,7 +68,23 @@ func Locate(ctx context.Context, source, target *pgxpool.Pool, back *plans.Plan)
 		return fmt.Errorf("look up the old tables: %w", err)
 	}
 	back.NewFKs = unguaranteed(back, there.keys, here.keys)
+	if source != target {
+		sendAsText(back)
+	}
 	return nil
+}
+
+// sendAsText: what the schemas' own types are called on the old side may be another
+// type on the new one, or none. Values go as text, which the old side reads.
+func sendAsText(back *plans.Plan) {
+	for i := range back.Tables {
+		t := &back.Tables[i]
+		for j := range t.Columns {
+			if c := &t.Columns[j]; strings.Contains(c.Type, ".") {
+				c.AsText, c.Expression = true, plans.Retype(c.Expression, c.Type, "text")
+			}
+		}
+	}
 }
 
 // inCatalogs lets types be named with their schemas.

@@ -92,6 +92,7 @@ func (c *Cutover) afterRemote(ctx context.Context) error {
 		{"validate foreign keys that the migrations met", c.validateMigrated},
 		{"vacuum what the migrations wrote", c.vacuumMigrated},
 		{"remove capture from the old side", c.Parts.StopCapture},
+		{"keep the old side's triggers still", c.quietTriggers},
 		{"drop the shadow's structure from production", c.Parts.DropSkeleton},
 		{"validate foreign keys", c.Parts.PostSwap},
 	})

@@ -45,7 +45,7 @@ func (c *Cutover) open(ctx context.Context, out *Outcome) (*attempt, error) {
 		a.close(ctx)
 		return nil, err
 	}
-	if err = a.readTaken(ctx); err != nil {
+	if err = a.readTaken(ctx, a.observer); err != nil {
 		a.close(ctx)
 		return nil, err
 	}
@@ -194,8 +194,10 @@ func (c *Cutover) hooked(ctx context.Context, s step) error {
 }
 
 // readSequences, which nobody draws from until the swap is done or given up.
-func (a *attempt) readSequences(ctx context.Context) (err error) {
-	if a.sequences, err = successions(ctx, a.plan, a.locker, a.locker); err != nil {
+func (a *attempt) readSequences(ctx context.Context) error { return a.readSequencesOf(ctx, a.pair) }
+
+func (a *attempt) readSequencesOf(ctx context.Context, shadow *pair) (err error) {
+	if a.sequences, err = successions(ctx, a.plan, a.locker, shadow.locker); err != nil {
 		return err
 	}
 	for i := range a.sequences {

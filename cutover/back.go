@@ -12,7 +12,8 @@ import (
 )
 
 // A rollback is a cutover of the reversed run: the new side is production, the old
-// one the shadow. What is here is all that differs, before and after the attempt.
+// one the shadow, in one database or each in its own. What is here is all that differs,
+// before and after the attempt.
 
 // checkBack names what stands against a rollback now. Of the old side's indexes
 // nothing is asked: they are what they were before the upgrade.
@@ -64,25 +65,35 @@ func (c *Cutover) prepareBack(ctx context.Context) error {
 // the fence's triggers, and capture of both directions. The new side stays, and
 // refuses writes. May be repeated until it returns nil, by any process.
 func (c *Cutover) afterBack(ctx context.Context) error {
-	if err := c.unguard(ctx); err != nil {
+	trigger, fence := fenceTrigger, fenceFunction(c.Upgrade, passNobody)
+	if c.Sides.Remote() {
+		trigger, fence = remoteFenceTrigger, closedFence(c.Upgrade, placeOf(c.ShadowDSN), passNobody)
+	} else if err := c.unguard(ctx); err != nil {
 		return err
 	}
-	if err := dropTriggers(ctx, c.Sides.Production, c.Upgrade, fenceTrigger, oldFenceName(c.Upgrade)); err != nil {
+	if err := dropTriggers(ctx, c.Sides.Shadow, c.Upgrade, trigger, oldFenceName(c.Upgrade)); err != nil {
 		return err
 	}
 	if err := c.Parts.RemoveCapture(ctx); err != nil {
 		return fmt.Errorf("remove capture: %w", err)
 	}
-	if err := c.lockOut(ctx, c.Sides.Production, fenceFunction(c.Upgrade, passNobody)); err != nil {
+	if err := c.lockOut(ctx, c.Sides.Production, fence); err != nil {
 		return err
 	}
-	return control.NoteTidied(ctx, c.Sides.Production, c.Upgrade)
+	if err := control.Disown(ctx, c.Sides.Shadow, c.Upgrade); err != nil {
+		return err
+	}
+	return control.NoteTidied(ctx, c.Sides.Record(), c.Upgrade)
 }
 
 // DropAbandoned drops the new side after a rollback, with all its data. It refuses
 // with [ErrDependents] rather than drop anything outside.
 func (c *Cutover) DropAbandoned(ctx context.Context) error {
-	if err := dropOld(ctx, c.Sides.Production, c.Upgrade); err != nil {
+	drop := func(ctx context.Context) error { return dropOld(ctx, c.Sides.Production, c.Upgrade) }
+	if c.Sides.Remote() {
+		drop = c.dropProduction
+	}
+	if err := drop(ctx); err != nil {
 		return err
 	}
 	return control.Disown(ctx, c.Sides.Production, c.Upgrade)

@@ -16,7 +16,7 @@ func (c *Cutover) count(ctx context.Context, held time.Duration) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
-	if err := control.CountAttempt(ctx, c.Sides.Production, c.Upgrade, held); err != nil {
+	if err := control.CountAttempt(ctx, c.Sides.Record(), c.Upgrade, held); err != nil {
 		c.Log.Warn("the time that an attempt took is not counted", "held", held, "error", err)
 	}
 }
@@ -24,7 +24,7 @@ func (c *Cutover) count(ctx context.Context, held time.Duration) {
 // checkTotal refuses another attempt when it could take more from clients than all
 // of them together may.
 func (c *Cutover) checkTotal(ctx context.Context) ([]Blocker, error) {
-	attempts, held, err := control.Attempts(ctx, c.Sides.Production, c.Upgrade)
+	attempts, held, err := control.Attempts(ctx, c.Sides.Record(), c.Upgrade)
 	if err != nil {
 		return nil, err
 	}

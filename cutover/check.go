@@ -48,8 +48,11 @@ func (c *Cutover) Check(ctx context.Context) ([]Blocker, error) {
 	return all, nil
 }
 
+// question asks one side what stands against a swap.
+type question = func(context.Context, pg.Querier) ([]Blocker, error)
+
 // checked puts several questions to one side.
-func checked(ctx context.Context, pool *pgxpool.Pool, checks ...func(context.Context, pg.Querier) ([]Blocker, error)) ([]Blocker, error) {
+func checked(ctx context.Context, pool *pgxpool.Pool, checks ...question) ([]Blocker, error) {
 	var all []Blocker
 	err := pinned(ctx, pool, func(tx pgx.Tx) error {
 		for _, check := range checks {
@@ -134,7 +137,7 @@ func (c *Cutover) checkLag(ctx context.Context) ([]Blocker, error) {
 	if err != nil {
 		return nil, err
 	}
-	rate, err := control.ReplayRate(ctx, c.Sides.Production, c.Upgrade)
+	rate, err := control.ReplayRate(ctx, c.Sides.Record(), c.Upgrade)
 	if err != nil {
 		return nil, err
 	}

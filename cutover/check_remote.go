@@ -13,16 +13,24 @@ import (
 // no hindrance to it, and what depends on production's tables stays with them.
 func (c *Cutover) checkRemote(ctx context.Context) ([]Blocker, error) {
 	production, shadow := schemaNames(c.Upgrade.Plan)
-	here, err := checked(ctx, c.Sides.Production, c.checkPrivileges, c.checkPrepared, c.checkLocksOf(production), c.checkLockers, c.checkConditions)
+	asksHere := []question{c.checkPrivileges, c.checkPrepared, c.checkLocksOf(production), c.checkLockers, c.checkConditions}
+	asksThere := []question{c.checkTables, c.checkPrepared, c.checkLocksOf(shadow), c.checkShadowConditions}
+	name := "the shadow"
+	if c.backwards() {
+		name, asksHere = "the old side", append(asksHere, c.checkMadeSince)
+	} else {
+		asksThere = append(asksThere, c.checkCreate, c.checkIndexes, c.checkWriteBlock)
+	}
+	here, err := checked(ctx, c.Sides.Production, asksHere...)
 	if err != nil {
 		return nil, err
 	}
-	there, err := checked(ctx, c.Sides.Shadow, c.checkCreate, c.checkTables, c.checkPrepared, c.checkIndexes, c.checkWriteBlock, c.checkLocksOf(shadow), c.checkShadowConditions)
+	there, err := checked(ctx, c.Sides.Shadow, asksThere...)
 	if err != nil {
-		return nil, fmt.Errorf("the shadow: %w", err)
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	for i := range there {
-		there[i].Message = "on the shadow: " + there[i].Message
+		there[i].Message = "on " + name + ": " + there[i].Message
 	}
 	if err := control.CheckOrigin(ctx, c.Sides.Production, c.Sides.Shadow, c.Upgrade); err != nil {
 		return nil, err

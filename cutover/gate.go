@@ -14,7 +14,7 @@ import (
 // begin like this; and they fire before all others of their kind.
 const (
 	// remoteFenceTrigger refuses writes to production, once its function is closed,
-	// in a cutover to another database.
+	// in a cutover to another database, or to the new side in a rollback from there.
 	remoteFenceTrigger = "!pgumbra_fence"
 	// writeBlockTrigger refuses writes to the shadow, from its build until its function
 	// is opened in the swap. Sessions of ours pass.
@@ -46,7 +46,7 @@ $pgumbra$`
 func closedFence(run *control.Run, place, pass string) string {
 	place = pg.ASCII(place)
 	return fmt.Sprintf(closedText, fenceName(run).Quoted(), pass,
-		pg.Literal(" is the old side of upgrade "+run.Name+": the data live at "+place+" now"),
+		pg.Literal(" is the "+fencedSide(run)+" side of upgrade "+run.Name+": the data live at "+place+" now"),
 		pg.Literal("Connect to "+place+"; this server answers queries of old data only."))
 }
 

@@ -25,6 +25,11 @@ func (c *Cutover) MayLead(ctx context.Context, d traffic.Action) error {
 	if idle && d == traffic.Resume {
 		return nil
 	}
+	if c.backwards() && !errors.Is(err, control.ErrFencedOff) { // a new leader is told of on the record's side first
+		if _, recorded := c.asked(ctx, c.Sides.Record()); recorded == nil || errors.Is(recorded, control.ErrFencedOff) {
+			return recorded
+		}
+	}
 	if err != nil && !errors.Is(err, control.ErrFencedOff) {
 		_, err = c.asked(ctx, c.Sides.Shadow)
 	}
@@ -47,9 +52,10 @@ func (c *Cutover) asked(ctx context.Context, db pg.Querier) (idle bool, err erro
 	return idle, err
 }
 
-// Reroute leads clients back who are led to the shadow of a run that follows: by a
-// process that stood still in a cutover, between its last look at who leads and
-// what it did then, or by a hand. Until then the write block refuses their writes. Also
+// Reroute leads clients back who are led to the shadow of a run that follows, or to the
+// old side of one that watches: by a process that stood still in a cutover, between its
+// last look at who leads and what it did then, or by a hand. Until then their writes are
+// refused. Also
 // those of a PgBouncer that did not answer when a cutover was undone. To be called
 // now and then by the leader; what cannot be done is logged, and done by a later
 // call.
@@ -66,7 +72,7 @@ func (c *Cutover) Reroute(ctx context.Context) error {
 		return nil
 	}
 	if p == nil {
-		c.Log.Error("clients are led to the shadow, which has not taken over; leading them back")
+		c.Log.Error("clients are led to a server that is not production; leading them back", "led_to", placeOf(c.ShadowDSN))
 		p = &progress{Step: undoing, Place: placeOf(c.ShadowDSN)}
 	}
 	return c.unlessMisrouted(c.back(ctx, p))
@@ -83,7 +89,7 @@ func (c *Cutover) unlessMisrouted(err error) error {
 
 // whereabouts of clients; known: every pool answered.
 func (c *Cutover) whereabouts(ctx context.Context) (misrouted, known bool) {
-	misrouted, err := c.Traffic.Misrouted(ctx)
+	misrouted, err := c.Traffic.Misrouted(ctx, c.to())
 	if err != nil {
 		c.Log.Debug("where clients are led is not known", "error", err)
 	}

@@ -82,8 +82,11 @@ func (s *stopping) step(name string) {
 	}
 }
 
-func (s *stopping) Pause(ctx context.Context) error  { s.step("pause"); return s.Traffic.Pause(ctx) }
-func (s *stopping) Switch(ctx context.Context) error { s.step("switch"); return s.Traffic.Switch(ctx) }
+func (s *stopping) Pause(ctx context.Context) error { s.step("pause"); return s.Traffic.Pause(ctx) }
+func (s *stopping) Switch(ctx context.Context, to traffic.Place) error {
+	s.step("switch")
+	return s.Traffic.Switch(ctx, to)
+}
 func (s *stopping) Settle(ctx context.Context, to traffic.Place, patience time.Duration) error {
 	defer s.step("settled")
 	s.step("settle")
@@ -175,7 +178,7 @@ func TestClientsAstrayAreLedBack(t *testing.T) {
 	}
 	reroute() // nothing to do
 	original := f.entry()
-	for _, step := range []func(context.Context) error{hand.Pause, hand.Switch, hand.Resume} {
+	for _, step := range []func(context.Context) error{hand.Pause, func(ctx context.Context) error { return hand.Switch(ctx, traffic.Shadow) }, hand.Resume} {
 		if err := step(ctx); err != nil {
 			t.Fatal(err)
 		}

@@ -46,7 +46,7 @@ func (c *Cutover) prepareFunctions(ctx context.Context, tx pgx.Tx) error {
 // prepareShadow is what a swap needs of the shadow, wherever it is: reverse
 // journals, and no row that a new foreign key would refuse.
 func (c *Cutover) prepareShadow(ctx context.Context) error {
-	if c.Parts.PrepareReverse != nil && c.Upgrade.Plan.Reversible() {
+	if c.Parts.PrepareReverse != nil && !c.backwards() && c.Upgrade.Plan.Reversible() {
 		if err := c.Parts.PrepareReverse(ctx); err != nil {
 			return fmt.Errorf("prepare the reverse capture: %w", err)
 		}
@@ -69,10 +69,6 @@ func oldFenceName(run *control.Run) pg.Name {
 
 // fenceFunction lets a condition pass: sessions of ours, as long as there are any.
 func fenceFunction(run *control.Run, pass string) string {
-	side := "old"
-	if run.Plan.Backwards() {
-		side = "abandoned"
-	}
 	return fmt.Sprintf(`CREATE OR REPLACE FUNCTION %s() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog AS $pgumbra$
 BEGIN
     IF %s THEN
@@ -81,7 +77,15 @@ BEGIN
     RAISE EXCEPTION '%%.%% is the %s side of upgrade %%: the data live in %% now', TG_TABLE_SCHEMA, TG_TABLE_NAME, %s, TG_ARGV[0]
         USING ERRCODE = '25006', HINT = 'Write to the table by its name; a function or view that still leads here must be made again.';
 END
-$pgumbra$`, fenceName(run).Quoted(), pass, side, pg.Literal(run.Name))
+$pgumbra$`, fenceName(run).Quoted(), pass, fencedSide(run), pg.Literal(run.Name))
+}
+
+// fencedSide is what the side that the swap fences is to people from then on.
+func fencedSide(run *control.Run) string {
+	if run.Plan.Backwards() {
+		return "abandoned"
+	}
+	return "old"
 }
 
 const (

@@ -25,7 +25,7 @@ func (c *Cutover) prepareRemote(ctx context.Context) error {
 		}
 		return makeFunction(ctx, tx, opened(fenceName(c.Upgrade)), fenceName(c.Upgrade))
 	})
-	if err != nil {
+	if err != nil || c.backwards() { // the old side has its version, and is closed by the fence
 		return err
 	}
 	err = pinned(ctx, c.Sides.Shadow, func(tx pgx.Tx) error {

@@ -17,7 +17,8 @@ import (
 )
 
 // remote is an attempt at a swap between two databases: production is fenced
-// here, and the swap is a transaction of the shadow's own. No two commits on two
+// here, and the swap is a transaction of the shadow's own. A rollback is the same with
+// the ends exchanged: the new side is what is fenced, and the old one's COMMIT decides. No two commits on two
 // servers are one, so the shadow's decides: it is sent when production refuses
 // writes for certain and clients are led over, still held.
 //
@@ -28,8 +29,7 @@ import (
 type remote struct {
 	*attempt   // in production
 	shadow     *pair
-	targets    []relation // the shadow's tables
-	activation []string   // statements that lead names to them
+	activation []string // statements that lead names to them
 	progress   progress
 }
 
@@ -120,7 +120,15 @@ func (a *remote) look(ctx context.Context) error {
 	if v := a.plan.VersionTable; v != nil && v.Exists && !v.Moves { // against migrations meanwhile
 		a.facts.outside = []pg.Name{v.Name}
 	}
-	if a.targets, err = relations(ctx, a.shadow.observer, shadow); err != nil {
+	if a.facts.shadow, err = relations(ctx, a.shadow.observer, shadow); err != nil {
+		return err
+	}
+	if a.plan.Reversible() && !a.plan.Backwards() {
+		if err := a.facts.gatherTaken(ctx, a.observer, a.plan); err != nil {
+			return err
+		}
+	}
+	if err := a.readTaken(ctx, a.shadow.observer); err != nil || a.plan.Backwards() { // the old names lead to the old side as it is
 		return err
 	}
 	a.activation, err = a.c.activations(ctx, a.shadow.observer)
@@ -167,7 +175,7 @@ func (a *remote) begin(ctx context.Context) error {
 	if err := a.pair.begin(ctx, s.LockTimeout, idle, nil); err != nil {
 		return err
 	}
-	if err := a.shadow.begin(ctx, s.LockTimeout, idle, a.targets); err != nil {
+	if err := a.shadow.begin(ctx, s.LockTimeout, idle, a.facts.shadow); err != nil {
 		a.waitedOn = a.shadow.waitedOn
 		return err
 	}
@@ -225,10 +233,7 @@ func trafficBlocker(cause error) Blocker {
 	return Blocker{Code: "traffic", Message: cause.Error(), Fix: "see that clients can be led over: pgumbra plan checks it"}
 }
 
-func (a *remote) readSequences(ctx context.Context) (err error) {
-	a.sequences, err = successions(ctx, a.plan, a.locker, a.shadow.locker)
-	return err
-}
+func (a *remote) readSequences(ctx context.Context) error { return a.readSequencesOf(ctx, a.shadow) }
 
 // swapThere is the whole swap on the shadow but for its record and its COMMIT.
 func (a *remote) swapThere(ctx context.Context) error {
@@ -249,12 +254,14 @@ func (a *remote) migrateThere(ctx context.Context) (err error) {
 
 func (a *remote) scriptThere() []stage {
 	var locks []string
-	if len(a.targets) > 0 {
-		locks = append(locks, "LOCK TABLE "+only(a.targets)+" IN EXCLUSIVE MODE")
+	if len(a.facts.shadow) > 0 {
+		locks = append(locks, "LOCK TABLE "+only(a.facts.shadow)+" IN EXCLUSIVE MODE")
 	}
-	return slices.Concat(
-		[]stage{{"locks", locks}, {"sequences", append(sequencesOfTheirOwn(a.plan), a.proceed()...)}},
-		a.c.activationScript(a.activation))
+	script := []stage{{"locks", locks}, {"sequences", append(sequencesOfTheirOwn(a.plan), a.proceed()...)}}
+	if a.plan.Backwards() {
+		return append(script, stage{"old side", append(a.facts.taken.restore(a.facts.shadow), opened(oldFenceName(a.c.Upgrade)))})
+	}
+	return slices.Concat(script, a.c.activationScript(a.activation))
 }
 
 // activationScript makes the shadow what production is to clients, in a database of
@@ -292,12 +299,20 @@ func (a *remote) proceed() []string {
 // recordThere notes the swap in the shadow's own record: by that row, and by
 // its transaction's number, everybody learns later whether it happened.
 func (a *remote) recordThere(ctx context.Context) error {
-	run := a.c.Upgrade
+	run, there := a.c.Upgrade, a.shadow.locker
 	var err error
-	if a.xid, a.out.At, err = control.NoteSwapAdopted(ctx, a.shadow.locker, run); err != nil {
+	if a.xid, a.out.At, err = control.NoteSwapThere(ctx, there, run); err != nil {
 		return err
 	}
-	if err := control.NoteOutcome(ctx, a.shadow.locker, run, a.report(time.Since(a.began))); err != nil {
+	if a.plan.Reversible() && !a.plan.Backwards() {
+		if err = control.TurnAround(ctx, there, run, a.backRows, a.noteTaken()); err == nil {
+			err = control.NoteOrigin(ctx, there, run)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if err := control.NoteOutcome(ctx, there, run, a.report(time.Since(a.began))); err != nil {
 		return err
 	}
 	a.progress.XID, a.progress.Backend = a.xid, a.shadow.pid
@@ -344,7 +359,7 @@ func (a *remote) closeSequences() []string {
 // lead leads clients over, who wait on.
 func (a *remote) lead(ctx context.Context) error {
 	if a.c.Traffic != nil {
-		err := a.c.Traffic.Switch(ctx)
+		err := a.c.Traffic.Switch(ctx, a.c.to())
 		if err != nil && ctx.Err() == nil && !errors.Is(err, control.ErrFencedOff) {
 			err = refuse(trafficBlocker(err))
 		}

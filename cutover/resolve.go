@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -28,7 +29,9 @@ const (
 // it goes back. Which it was is asked of the shadow alone, never guessed;
 // clients and fence are then brought to where they belong, wherever they are.
 //
-// It changes the run's phase to watching, or from cutover to following. Returns
+// Of a rollback the ends are exchanged: the note is on the new side, the old one decides.
+//
+// It changes the run's phase to where the swap leads, or from cutover to following. Returns
 // [ErrUnknown] when the shadow cannot be asked or contradicts itself: then
 // production stays fenced and clients stay held, as they were found. Other
 // errors leave something to do to the next call, with the direction known.
@@ -41,7 +44,11 @@ func (c *Cutover) Resolve(ctx context.Context) (Resolution, error) {
 		return Settled, err
 	}
 	if p == nil {
-		return Settled, c.agreed(ctx)
+		lost, err := c.agreed(ctx)
+		if err != nil || lost == nil {
+			return Settled, err
+		}
+		return WentForward, c.goOn(ctx, lost)
 	}
 	c.Log.Info("a cutover was left unfinished", "step", p.Step, "since", p.At)
 	err = c.decided(ctx, p)
@@ -56,20 +63,43 @@ func (c *Cutover) Resolve(ctx context.Context) (Resolution, error) {
 }
 
 // agreed makes sure that the shadow knows of no swap that production has
-// forgotten: a standby that was promoted may lack the last commits.
-func (c *Cutover) agreed(ctx context.Context) error {
+// forgotten: a standby that was promoted may lack the last commits. Where the record is
+// on the shadow's side, as of a rollback, that decides, and what production lost is
+// done again: not nil.
+func (c *Cutover) agreed(ctx context.Context) (*progress, error) {
+	if c.backwards() {
+		return c.agreedBack(ctx)
+	}
 	if c.Upgrade.Phase.Swapped() || c.Upgrade.Phase.Over() {
-		return nil
+		return nil, nil
 	}
 	phase, err := control.CurrentPhase(ctx, c.Sides.Shadow, c.Upgrade)
 	if err != nil {
-		return fmt.Errorf("ask the shadow whether the swap is done: %w", err)
+		return nil, fmt.Errorf("ask the shadow whether the swap is done: %w", err)
 	}
 	if phase.Swapped() {
-		return fmt.Errorf("%w: it is committed on %s, and production's record lacks it: was production restored, or a standby promoted?",
+		return nil, fmt.Errorf("%w: it is committed on %s, and production's record lacks it: was production restored, or a standby promoted?",
 			ErrUnknown, placeOf(c.ShadowDSN))
 	}
-	return nil
+	return nil, nil
+}
+
+func (c *Cutover) agreedBack(ctx context.Context) (*progress, error) {
+	var here control.Phase
+	record, err := control.CurrentPhase(ctx, c.Sides.Record(), c.Upgrade)
+	if err == nil {
+		here, err = control.CurrentPhase(ctx, c.Sides.Production, c.Upgrade)
+	}
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("ask both sides whether the rollback is done: %w", err)
+	case record == control.RolledBack && here == control.Watching:
+		return &progress{Step: swapped, Place: placeOf(c.ShadowDSN), At: time.Now().UTC()}, nil
+	case record == control.Watching && here == control.RolledBack:
+		return nil, fmt.Errorf("%w: the new server says that the rollback is committed on %s, whose record lacks it: was that server restored, or a standby promoted?",
+			ErrUnknown, placeOf(c.ShadowDSN))
+	}
+	return nil, nil
 }
 
 // decided is nil when the swap is committed on the shadow, a notNow when it is

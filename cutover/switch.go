@@ -21,16 +21,31 @@ import (
 type Traffic interface {
 	Inspect(ctx context.Context) ([]plans.Finding, error)
 	Pause(ctx context.Context) error
-	Switch(ctx context.Context) error
+	Switch(ctx context.Context, to traffic.Place) error
 	Settle(ctx context.Context, to traffic.Place, patience time.Duration) error
 	Resume(ctx context.Context) error
-	Misrouted(ctx context.Context) (bool, error)
+	Misrouted(ctx context.Context, wrong traffic.Place) (bool, error)
 	// Unfinished are clients that a Pause would wait for.
 	Unfinished(ctx context.Context, production pg.Querier, longer time.Duration) ([]traffic.Session, error)
 }
 
-// How far a cutover came, in production's pgumbra.run.switch. Each is noted
-// before what it stands for is begun.
+// from and to are where clients belong before and after the swap.
+func (c *Cutover) from() traffic.Place {
+	if c.backwards() {
+		return traffic.Shadow
+	}
+	return traffic.Production
+}
+
+func (c *Cutover) to() traffic.Place {
+	if c.backwards() {
+		return traffic.Production
+	}
+	return traffic.Shadow
+}
+
+// How far a cutover came, in production's pgumbra.run.switch (of a rollback in the new
+// side's, which is fenced then). Each is noted before what it stands for is begun.
 const (
 	pausing   = "pausing"   // clients are held, or about to be
 	fencing   = "fencing"   // they are; locks, drain, and the swap on the shadow, not committed
@@ -106,26 +121,33 @@ func (c *Cutover) forward(ctx context.Context, p *progress, report func() []byte
 	if errors.Is(noted, control.ErrFencedOff) {
 		return noted
 	}
-	if err := errors.Join(noted, c.settle(ctx, traffic.Shadow)); err != nil {
-		return fmt.Errorf("the shadow is production now, but not everything is done that leads there: %w", err)
+	if err := errors.Join(noted, c.settle(ctx, c.to())); err != nil {
+		return fmt.Errorf("%s is production now, but not everything is done that leads there: %w", p.Place, err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, notePatience)
 	defer cancel()
+	if err := control.NoteOutcome(ctx, c.Sides.Record(), c.Upgrade, report()); err != nil {
+		return err
+	}
 	return control.EndSwitch(ctx, c.Sides.Production, c.Upgrade, report())
 }
 
 // noteSwapped moves the phase in production, unless a commit whose answer was
-// lost has done so.
+// lost has done so. From a cutover on the record then holds the positions of the way
+// back.
 func (c *Cutover) noteSwapped(ctx context.Context, p *progress, report []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, notePatience)
 	defer cancel()
-	err := onceReachable(ctx, func() error {
-		return pg.ReadCommitted(ctx, c.Sides.Production, func(tx pgx.Tx) error {
-			phase, err := control.LockPhase(ctx, tx, c.Upgrade)
-			if err == nil && phase != control.Watching {
-				err = control.Advance(ctx, tx, c.Upgrade, control.Watching)
+	phase := c.Upgrade.Landing()
+	var turned *control.Turned
+	err := onceReachable(ctx, func() (err error) {
+		if !c.backwards() {
+			if turned, err = control.ReadTurned(ctx, c.Sides.Shadow, c.Upgrade); err != nil {
+				return err
 			}
-			if err != nil {
+		}
+		return pg.ReadCommitted(ctx, c.Sides.Production, func(tx pgx.Tx) error {
+			if err := c.enter(ctx, tx, phase, turned); err != nil {
 				return err
 			}
 			if err := control.NoteOutcome(ctx, tx, c.Upgrade, report); err != nil {
@@ -135,9 +157,25 @@ func (c *Cutover) noteSwapped(ctx context.Context, p *progress, report []byte) e
 		})
 	})
 	if err == nil {
-		c.Upgrade.Entered(control.Watching)
+		c.Upgrade.Entered(phase)
+		if turned != nil {
+			c.Upgrade.Flow = plans.Back
+		}
 	}
 	return err
+}
+
+// enter moves the phase on production's side, and turns the flow around with it.
+func (c *Cutover) enter(ctx context.Context, tx pgx.Tx, to control.Phase, turned *control.Turned) error {
+	here := *c.Upgrade // of a rollback the record is elsewhere, and may be ahead
+	var err error
+	if here.Phase, err = control.LockPhase(ctx, tx, c.Upgrade); err != nil || here.Phase == to {
+		return err
+	}
+	if err := control.Advance(ctx, tx, &here, to); err != nil || turned == nil {
+		return err
+	}
+	return turned.Record(ctx, tx, c.Upgrade)
 }
 
 // settle makes sure of where clients are led, and lets them go on. A PgBouncer
@@ -160,7 +198,7 @@ func (c *Cutover) hold(ctx context.Context) error {
 }
 
 // errMisrouted says that production takes writes again, and that clients of some
-// pool are perhaps held, or led to the shadow. The note of it stays, so that they
+// pool are perhaps held, or led to where they do not belong. The note of it stays, so that they
 // are seen to later.
 var errMisrouted = errors.New("not all clients go on at production")
 
@@ -198,7 +236,7 @@ func (c *Cutover) back(ctx context.Context, p *progress) error {
 // command is not told to undo what it was not told to do.
 func (c *Cutover) goOnHere(ctx context.Context, led bool) error {
 	if c.Traffic == nil || led {
-		return c.settle(ctx, traffic.Production)
+		return c.settle(ctx, c.from())
 	}
 	return c.Traffic.Resume(ctx)
 }

@@ -146,10 +146,10 @@ func (a *attempt) noteTaken() taken {
 }
 
 // readTaken completes the facts of a rollback, or prepares for one.
-func (a *attempt) readTaken(ctx context.Context) (err error) {
+func (a *attempt) readTaken(ctx context.Context, shadow pg.Querier) (err error) {
 	if !a.plan.Backwards() {
 		if a.plan.Reversible() {
-			a.backRows, err = control.ReadBackRows(ctx, a.observer, a.c.Upgrade)
+			a.backRows, err = control.ReadBackRows(ctx, shadow, a.c.Upgrade)
 		}
 		return err
 	}
@@ -160,6 +160,29 @@ func (a *attempt) readTaken(ctx context.Context) (err error) {
 }
 
 var errNothingTaken = errors.New("the swap noted nothing to go back with")
+
+// quietTriggers keeps the user's triggers on the old tables of a server of their own
+// from what is replayed there, before anything is: nobody else writes there any more.
+func (c *Cutover) quietTriggers(ctx context.Context) error {
+	t, err := c.readTaken(ctx, c.Sides.Production)
+	if errors.Is(err, errNothingTaken) {
+		return nil
+	}
+	var tables []relation
+	if err == nil {
+		production, _ := schemaNames(c.Upgrade.Plan)
+		err = pinned(ctx, c.Sides.Production, func(tx pgx.Tx) (err error) {
+			tables, err = relations(ctx, tx, production)
+			return err
+		})
+	}
+	for _, sql := range t.silence(tables) {
+		if err == nil {
+			err = leading(ctx, c.Sides.Production, c.Upgrade, sql)
+		}
+	}
+	return err
+}
 
 // readTaken reads what the swap noted, for going back.
 func (c *Cutover) readTaken(ctx context.Context, db pg.Querier) (t taken, err error) {

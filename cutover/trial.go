@@ -236,9 +236,9 @@ func (t *trying) swapThere(ctx context.Context, a *remote) error {
 	if err := t.begin(ctx, a.shadow); err != nil {
 		return err
 	}
-	if len(a.targets) > 0 {
-		fence := []string{"LOCK TABLE " + only(a.targets) + " IN EXCLUSIVE MODE", opened(fenceName(run))}
-		if err := t.timed(ctx, stage{"fence", append(fence, remoteFence(run, a.targets)...)}, float64(len(a.facts.production))/float64(len(a.targets))); err != nil {
+	if len(a.facts.shadow) > 0 {
+		fence := []string{"LOCK TABLE " + only(a.facts.shadow) + " IN EXCLUSIVE MODE", opened(fenceName(run))}
+		if err := t.timed(ctx, stage{"fence", append(fence, remoteFence(run, a.facts.shadow)...)}, float64(len(a.facts.production))/float64(len(a.facts.shadow))); err != nil {
 			return err
 		}
 	}

@@ -11,8 +11,8 @@ import (
 // AfterSwap spells an expression, a type or a query of the way back as it has to be
 // after the swap. In a plan production's objects go by their true names, and the
 // shadow's by those that they have while it is built; after the swap the true names
-// lead to what was the shadow, and production's are in the old schemas. What both
-// share has moved along and keeps its name. table is the table's own name, by which
+// lead to what was the shadow, and production's are in the old schemas, or keep theirs
+// in a database of their own. What both share has moved along and keeps its name. table is the table's own name, by which
 // columns may be qualified.
 func (p *Plan) AfterSwap(sql, table string) string {
 	return reverse.Respell(sql, table, func(schema, object string) string {
@@ -20,7 +20,7 @@ func (p *Plan) AfterSwap(sql, table string) string {
 			switch {
 			case schema == s.Shadow:
 				return s.Production
-			case schema == s.Production && !p.shares(pg.Name{Schema: schema, Name: object}):
+			case !p.Remote && schema == s.Production && !p.shares(pg.Name{Schema: schema, Name: object}):
 				return s.Old
 			}
 		}

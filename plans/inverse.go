@@ -19,6 +19,14 @@ const (
 // Backwards reports whether the plan is that of a way back: see [Plan.Inverse].
 func (p *Plan) Backwards() bool { return p.Direction == Back }
 
+// Flow is the plan's direction as the control schema spells it.
+func (p *Plan) Flow() Direction {
+	if p.Backwards() {
+		return Back
+	}
+	return Forward
+}
+
 // Swapping is what a swap by this plan is called.
 func (p *Plan) Swapping() string {
 	if p.Backwards() {
@@ -51,7 +59,7 @@ func (p *Plan) Inverse() *Plan {
 		VersionTable: p.VersionTable, Production: p.Production, Findings: p.Findings, Settings: p.Settings,
 	}
 	for _, s := range p.Schemas {
-		back.Schemas = append(back.Schemas, Schema{Production: s.Production, Shadow: s.Old, Old: s.Shadow, Swap: s.Swap})
+		back.Schemas = append(back.Schemas, Schema{Production: s.Production, Shadow: p.Old(pg.Name{Schema: s.Production}).Schema, Old: s.Shadow, Swap: s.Swap})
 	}
 	for i := range p.Tables {
 		back.Sources = append(back.Sources, p.sourceOf(&p.Tables[i]))
@@ -166,9 +174,6 @@ func (t *Table) reverse(column string) (Column, bool) {
 func (p *Plan) wayBack(n int, s *Source, t *Table) Table {
 	back := Table{N: n, Shadow: p.Old(s.Name), Final: s.Name, Feed: Copied, Kind: s.Kind, Source: t.N, Production: t.Final,
 		Unlogged: s.Unlogged, Own: p.AfterSwap(t.Where, s.Name.Name), Columns: []Column{}, Key: []Pair{}, Reverse: []Column{}}
-	if p.Remote {
-		back.Shadow = s.Name
-	}
 	for _, c := range t.Reverse {
 		c.Expression, c.Type = p.AfterSwap(c.Expression, t.Final.Name), p.AfterSwap(c.Type, "")
 		// What there is nothing for on the new side keeps its last value; of a new row it

@@ -19,9 +19,10 @@ func (p *Plan) SchemaFor(production string) (Schema, bool) {
 	return Schema{}, false
 }
 
-// Old is where a production object's name leads after the swap.
+// Old is what a production object is called after the swap: in a remote plan, where
+// the old side is alone in its database, as before.
 func (p *Plan) Old(n pg.Name) pg.Name {
-	if s, ok := p.SchemaFor(n.Schema); ok {
+	if s, ok := p.SchemaFor(n.Schema); ok && !p.Remote {
 		return pg.Name{Schema: s.Old, Name: n.Name}
 	}
 	return n

@@ -244,6 +244,9 @@ type Column struct {
 	// replay and left out of hashes. Expression is empty.
 	// On a way back the Expression, if there is one, is for rows that are new there.
 	Volatile bool `json:"volatile,omitempty"`
+	// AsText, of a way back alone: values go from one database to the other as text,
+	// since the one that they come from may not have the type, or another one by its name.
+	AsText bool `json:"-"`
 	// Uncompared, of a way back alone: left out of hashes, since the old value may be
 	// one that cannot be made of the new one.
 	Uncompared bool `json:"-"`

@@ -134,6 +134,9 @@ func (f *applier) readShadow(ctx context.Context, sides control.Sides) (err erro
 	columns, err := pg.ColumnTypes(ctx, sides.Shadow, f.t.Shadow)
 	f.types = make(map[string]pg.ColumnType)
 	for _, c := range columns {
+		if own, ok := f.column(c.Column); ok && own.AsText {
+			c.Sent, c.Binary = "text", true
+		}
 		f.types[c.Column] = c
 	}
 	return err

@@ -19,7 +19,12 @@ func (f *applier) image() string {
 	return fmt.Sprintf("(ROW(%s)::text COLLATE \"C\")", list(len(columns), func(i int) string { return typed(columns[i]) }))
 }
 
-func typed(c plans.Column) string { return fmt.Sprintf("(%s\n)::%s", c.Expression, c.Type) }
+func typed(c plans.Column) string {
+	if c.AsText {
+		return fmt.Sprintf("(%s\n)::text", c.Expression)
+	}
+	return fmt.Sprintf("(%s\n)::%s", c.Expression, c.Type)
+}
 
 // shadowImage is the same text of a shadow row.
 func (f *applier) shadowImage(row string) string {

@@ -195,6 +195,7 @@ func readAlone(ctx context.Context, file *planfile.File, cause error) (s *Status
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
 	s = newStatus(file)
+	s.Away = "the old server: " + pg.Redact(cause.Error())
 	err = pg.RepeatableRead(ctx, conn, func(tx pgx.Tx) error {
 		run, err := control.FindAdopted(ctx, tx, file.Name)
 		if err != nil {
@@ -208,7 +209,7 @@ func readAlone(ctx context.Context, file *planfile.File, cause error) (s *Status
 		}
 		return s.read(ctx, tx, run)
 	})
-	s.Leader, s.Away = nil, "the old server: "+pg.Redact(cause.Error())
+	s.Leader = nil
 	return s, err == nil
 }
 

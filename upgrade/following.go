@@ -276,7 +276,7 @@ func (w *worker) count(ctx context.Context) error {
 		w.log.Warn("production changes faster than replay follows; see docs/what-if.md", "pending", pending)
 	}
 	in, out := w.forecast.Rates()
-	return control.NoteRates(ctx, w.sides.Production, w.run, in, out)
+	return control.NoteRates(ctx, w.sides.Record(), w.run, in, out)
 }
 
 // journalWord is what the names of the journals that are followed begin with.

@@ -21,8 +21,8 @@ type Journal struct {
 	Closed string `json:"closed,omitempty"`
 }
 
-// readJournalsThere: from the swap on the journals are where the new tables are, and
-// what they hold is read by nobody yet.
+// readJournalsThere: from the swap on the journals are where the new tables are, with a
+// copy of the positions.
 func (s *Status) readJournalsThere(ctx context.Context, file *planfile.File, run *control.Run) {
 	ctx, cancel := context.WithTimeout(ctx, lookAlone)
 	defer cancel()
@@ -31,8 +31,8 @@ func (s *Status) readJournalsThere(ctx context.Context, file *planfile.File, run
 		defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
 		err = s.readJournals(ctx, conn, run)
 	}
-	if err == nil && s.Journal.Bytes > 0 {
-		err = conn.QueryRow(ctx, `SELECT count(*) FROM (SELECT FROM pgumbra.journal LIMIT 1000000) j`).Scan(&s.Journal.Pending)
+	if err == nil && run.GoesBack() {
+		err = s.readPending(ctx, conn, run.Now())
 	}
 	if err != nil {
 		s.Away = "the new server: " + pg.Redact(err.Error())

@@ -49,6 +49,9 @@ func (w *worker) live(ctx context.Context, cause lease.Cause) error {
 	err := w.mirrored(ctx, func(ctx context.Context) error {
 		return w.besideClients(ctx, func(ctx context.Context) error { return w.besideSamples(ctx, w.phases) })
 	})
+	if w.run.Phase == control.RolledBack && err == nil { // its process died right after the commit
+		return w.tidyUp(ctx)
+	}
 	if w.run.Phase != control.Finished || err != nil && !errors.Is(err, errStop) {
 		return err
 	}

@@ -60,7 +60,7 @@ func (w *worker) cutoverWanted(ctx context.Context) (bool, error) {
 	if w.once {
 		return !time.Now().Before(w.notBefore), w.windowOver()
 	}
-	requested, err := control.Requested(ctx, w.sides.Production, w.run)
+	requested, err := control.Requested(ctx, w.sides.Record(), w.run)
 	if err == nil && requested != w.asked { // whoever waits for it does not wait out the pauses of others
 		w.asked = requested
 		if requested {

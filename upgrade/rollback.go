@@ -85,9 +85,6 @@ func mayGoBack(run *control.Run, losses Losses) error {
 		return fmt.Errorf("%w: %s: finish has ended the watch, and the way back with it", ErrWrongPhase, run.Phase)
 	case run.Phase != control.Watching:
 		return fmt.Errorf("%w: %s: rollback is for after the cutover; before it, abort undoes a run", ErrWrongPhase, run.Phase)
-	case run.Plan.Remote:
-		return &NoWayBack{Why: "the new side is another database: nothing that was written there since the cutover is taken back to the old one yet",
-			Next: "pgumbra finish ends the watch; the old server holds the data as they were at the cutover"}
 	case run.Plan.Behind != nil:
 		return &NoWayBack{Why: fmt.Sprintf("migrations from version %d on ran behind the fence and made the new tables: how their rows go back to the old ones is not known", run.Plan.Behind.From),
 			Next: "pgumbra finish ends the watch; the old schemas hold the data as they were at the cutover"}

@@ -88,11 +88,25 @@ const asOld = `SELECT concat_ws(E'\n',
 // and the schemas are what they were before the upgrade, to the letter.
 func TestRollbackBringsEveryWriteBack(t *testing.T) {
 	t.Parallel()
+	t.Run("in one database", func(t *testing.T) {
+		t.Parallel()
+		thereAndBack(t, returning)
+	})
+	t.Run("to another one", func(t *testing.T) {
+		t.Parallel()
+		h := returning
+		h.remote = testcontainers.Database(t)
+		thereAndBack(t, h)
+	})
+}
+
+func thereAndBack(t *testing.T, h history) {
+	t.Helper()
 	ctx := limited(t, 3*time.Minute)
-	w := build(t, returning)
+	w := build(t, h)
 	before := schemaDump(t, w.production)
 	w.run(ctx, upgrade.Options{Cutover: true})
-	exec(t, w.production, writesNew)
+	exec(t, w.served, writesNew)
 	leader := w.leads(ctx)
 	w.keptCurrent(ctx)
 	verdicts, err := upgrade.Verify(ctx, w.file(), w.log)
@@ -100,8 +114,8 @@ func TestRollbackBringsEveryWriteBack(t *testing.T) {
 	if len(verdicts) != 5 || !upgrade.AllEqual(verdicts) {
 		t.Errorf("verify: %+v", verdicts)
 	}
-	exec(t, w.production, "UPDATE shop.orders SET total = 7 WHERE id = 1; INSERT INTO shop.log VALUES (6, 'last', 1)")
-	want := text(t, w.production, asOld)
+	exec(t, w.served, "UPDATE shop.orders SET total = 7 WHERE id = 1; INSERT INTO shop.log VALUES (6, 'last', 1)")
+	want := text(t, w.served, asOld)
 	must(t, upgrade.Rollback(ctx, w.file(), upgrade.RefuseLosses, upgrade.Options{Log: w.log}))
 	must(t, leader.Wait())
 	w.isBack(ctx, before, want)

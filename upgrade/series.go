@@ -76,7 +76,7 @@ func (w *worker) sayNotNow(ctx context.Context, reason string, pause *backoff.Ex
 	}
 	w.log.Warn(w.run.Plan.Swapping()+" not possible now", //nolint:sloglint // one of two
 		"attempt", s.tried, "reason", reason)
-	return control.Event(ctx, w.sides.Production, w.run, control.CutoverRefused, map[string]any{"reason": reason, "attempt": s.tried})
+	return control.Event(ctx, w.sides.Record(), w.run, control.CutoverRefused, map[string]any{"reason": reason, "attempt": s.tried})
 }
 
 // notNowError is what a command is told that a series of attempts came to nothing.
@@ -100,7 +100,7 @@ const (
 // standing after a swap it would be taken for one to go back: a leader that went on
 // to keep the old side current undid the cutover it had just been asked for.
 func (w *worker) served(ctx context.Context) error {
-	return control.Withdraw(ctx, w.sides.Production, w.run)
+	return control.Withdraw(ctx, w.sides.Record(), w.run)
 }
 
 // unattended: nobody waits for the cutover, so that attempts may take their time.

@@ -60,7 +60,7 @@ func (w *worker) meet(ctx context.Context, how waiting) error {
 	w.copier = &shadow.Copier{Sides: w.sides, Run: w.run, Log: w.log}
 	w.replayer = &replay.Replayer{Sides: w.sides, Run: w.run, Log: w.log, ApplyWorkers: w.run.Plan.Settings.Copy.Workers,
 		RangeRows: w.run.Plan.Settings.Copy.ChunkRows}
-	if _, err := w.newCutover().Resolve(ctx); err != nil {
+	if err := w.resolve(ctx); err != nil {
 		return err
 	}
 	if w.run.Phase == control.Cutover { // left between two attempts: nothing was swapped, or the phase would say so
@@ -75,6 +75,17 @@ func (w *worker) meet(ctx context.Context, how waiting) error {
 		return err
 	}
 	return w.closeShadow(ctx)
+}
+
+// resolve ends what a process left half done: a cutover, or a rollback from there.
+func (w *worker) resolve(ctx context.Context) error {
+	if _, err := w.newCutover().Resolve(ctx); err != nil || !w.run.GoesBack() || w.sides.Shadow == nil {
+		return err
+	}
+	back := w.reversed()
+	_, err := back.newCutover().Resolve(ctx)
+	w.run.Entered(back.run.Phase)
+	return err
 }
 
 // lostSight: the shadow is not to be had, or what is there is not the run's.
@@ -242,17 +253,28 @@ func (w *worker) mirrored(ctx context.Context, f func(context.Context) error) er
 	if !w.sides.Remote() {
 		return f(ctx)
 	}
-	mirror := func(ctx context.Context) error { return control.Mirror(ctx, w.sides, w.run) }
-	return beside(ctx, mirrorEvery, mirror, func(ctx context.Context) error {
+	return beside(ctx, mirrorEvery, w.mirror, func(ctx context.Context) error {
 		err := f(ctx)
-		return errors.Join(err, w.mirrorLast(ctx, err))
+		if err != nil && !errors.Is(err, errStop) || w.run.Phase.Over() {
+			return err
+		}
+		return errors.Join(err, w.mirror(ctx)) // a true copy is left behind where work ended as it should
 	})
 }
 
-// mirrorLast leaves a true copy behind when work ended as it should.
-func (w *worker) mirrorLast(ctx context.Context, err error) error {
-	if err != nil && !errors.Is(err, errStop) || w.run.Phase.Over() {
+// mirror copies the positions once, as long as rows go the way that this worker is for.
+func (w *worker) mirror(ctx context.Context) error {
+	w.mirrors.Lock()
+	defer w.mirrors.Unlock()
+	if w.run.GoesBack() != w.run.Plan.Backwards() {
 		return nil
 	}
 	return control.Mirror(ctx, w.sides, w.run)
+}
+
+// attempt makes one at the swap, which may turn the flow around.
+func (w *worker) attempt(ctx context.Context) (cutover.Outcome, error) {
+	w.mirrors.Lock()
+	defer w.mirrors.Unlock()
+	return w.swapping.cutover.Attempt(ctx)
 }

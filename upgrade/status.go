@@ -104,6 +104,8 @@ type TableStatus struct {
 	RowsVerified int64      `json:"rows_verified"`      // compared at least once
 	VerifiedAt   *time.Time `json:"verified_at"`        // every row was equal then; what changed since is verified again
 	Recopied     int        `json:"recopied,omitempty"` // how often it had to be copied again
+
+	n int // in the plan
 }
 
 // RefusedRow is a row of a new table that the old one does not take. The table's
@@ -233,6 +235,11 @@ func (s *Status) read(ctx context.Context, tx pgx.Tx, run *control.Run) error {
 	if err := s.readTables(ctx, tx, run); err != nil {
 		return err
 	}
+	if s.journalsHere(run) {
+		if err := s.readPending(ctx, tx, run.Now()); err != nil {
+			return err
+		}
+	}
 	if err := s.readJournals(ctx, tx, run); err != nil {
 		return err
 	}
@@ -314,20 +321,36 @@ func (s *Status) readTables(ctx context.Context, tx pgx.Tx, run *control.Run) er
 	if s.doubts, err = readDoubts(ctx, tx, run); err != nil {
 		return err
 	}
-	pending := map[int]int64{}
-	if live := !run.Phase.Over() && (!run.Phase.Swapped() || run.GoesBack()); live && run.Phase != control.Building && run.Phase != control.Capturing {
-		if pending, err = (&replay.Replayer{Run: run}).PendingAll(ctx, tx); err != nil {
-			return err
-		}
-	}
 	for _, r := range rows {
 		s.Tables = append(s.Tables, TableStatus{
 			Production: r.Production, Shadow: r.Shadow, State: string(r.State), RowsCopied: r.RowsCopied, RowsTotal: r.RowsTotal,
-			RowsReplayed: r.RowsReplayed, Pending: pending[r.N], RowsVerified: r.RowsProved, VerifiedAt: r.VerifiedAt, Recopied: r.Recopied,
+			RowsReplayed: r.RowsReplayed, RowsVerified: r.RowsProved, VerifiedAt: r.VerifiedAt, Recopied: r.Recopied, n: r.N,
 		})
-		s.Journal.Pending += pending[r.N]
 	}
 	return nil
+}
+
+// readPending counts what is not replayed yet, where the journals are.
+func (s *Status) readPending(ctx context.Context, db pg.Querier, run *control.Run) error {
+	pending, err := (&replay.Replayer{Run: run}).PendingAll(ctx, db)
+	for i := range s.Tables {
+		t := &s.Tables[i]
+		t.Pending = pending[t.n]
+		s.Journal.Pending += t.Pending
+	}
+	return err
+}
+
+// journalsHere reports whether journals that are followed are in the database that
+// the status is read from: the new side's, if the old one is away.
+func (s *Status) journalsHere(run *control.Run) bool {
+	switch {
+	case run.Phase.Over() || run.Phase == control.Building || run.Phase == control.Capturing:
+		return false
+	case run.Phase.Swapped():
+		return run.GoesBack() && (s.Away != "" || !run.Plan.Remote)
+	}
+	return true
 }
 
 // readWayBack says whether a run that is swapped could be rolled back, and what
@@ -346,6 +369,8 @@ func (s *Status) readWayBack(ctx context.Context, tx pgx.Tx, run *control.Run) (
 		s.WayBack.Why = none.Why
 	case s.Failure != "":
 		s.WayBack.Why = s.Failure
+	case s.Away != "":
+		s.WayBack.Why = s.Away
 	}
 	s.WayBack.Open = s.WayBack.Why == ""
 	refusals, err := control.Refusals(ctx, tx, run)

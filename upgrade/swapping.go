@@ -51,7 +51,7 @@ func (w *worker) cutOver(ctx context.Context) (bool, error) {
 	if entered, err := w.enterCutover(ctx); err != nil || !entered {
 		return false, err
 	}
-	outcome, err := w.swapping.cutover.Attempt(ctx)
+	outcome, err := w.attempt(ctx)
 	if err != nil {
 		return false, err
 	}
@@ -203,11 +203,16 @@ func (w *worker) newCutover() *cutover.Cutover {
 		RemoveCapture:   w.removeCapture,
 		DropSkeleton:    func(ctx context.Context) error { return shadow.DropSkeleton(ctx, w.sides, w.run) },
 	}}
+	w.leads(c)
+	return c
+}
+
+// leads gives a cutover to another server what leads clients, if anything does.
+func (w *worker) leads(c *cutover.Cutover) {
 	if w.sides.Remote() && !w.traffic.ByHand() {
 		w.traffic.Guard(c.MayLead)
 		c.Traffic = w.traffic
 	}
-	return c
 }
 
 // stopCapture: after the swap nothing is transformed any more.

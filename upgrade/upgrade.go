@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"maps"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -93,7 +94,8 @@ type worker struct {
 	prover   *replay.Prover // while tables follow
 	swapping swapping
 	watching watching
-	back     bool // somebody waits for this process to roll back
+	mirrors  sync.Mutex // held by who copies positions, or turns the flow around
+	back     bool       // somebody waits for this process to roll back
 	trials   trials
 	forecast replay.Forecast
 	counts   counts

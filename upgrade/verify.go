@@ -58,7 +58,7 @@ func Verify(ctx context.Context, file *planfile.File, log *slog.Logger) ([]Table
 		return nil, err
 	}
 	defer sides.Close()
-	led, err := control.Led(ctx, sides.Production, run, lease.LiveFor)
+	led, err := control.Led(ctx, sides.Record(), run, lease.LiveFor)
 	if err != nil {
 		return nil, err
 	}
@@ -127,6 +127,9 @@ func look(ctx context.Context, file *planfile.File, run *control.Run) (control.S
 			pool.Close()
 			return control.Sides{}, fmt.Errorf("the shadow: %w", err)
 		}
+	}
+	if run.Plan.Backwards() {
+		sides = sides.Reversed()
 	}
 	if err := control.Admit(ctx, sides.Shadow, run); err != nil { // what is pending is replayed first
 		sides.Close()

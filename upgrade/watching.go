@@ -96,7 +96,8 @@ func (w *worker) watch(ctx context.Context) error {
 		return err
 	}
 	w.log.Info("keeping the old side current; pgumbra rollback goes back to it, pgumbra finish ends this")
-	if err := back.besideProver(ctx, back.keepOldCurrent); err != nil {
+	err = back.mirrored(ctx, func(ctx context.Context) error { return back.besideProver(ctx, back.keepOldCurrent) })
+	if err != nil {
 		return err
 	}
 	w.run.Entered(back.run.Phase)
@@ -108,7 +109,7 @@ func (w *worker) tidyUp(ctx context.Context) error { return w.reversed().newCuto
 
 // reversed is a worker of the reversed run, for what asks no table.
 func (w *worker) reversed() *worker {
-	return &worker{lead: w.lead, file: w.file, sides: w.sides, traffic: w.traffic, run: w.run.Reversed(), log: w.log, once: w.back, back: w.back}
+	return &worker{lead: w.lead, file: w.file, sides: w.sides.Reversed(), traffic: w.traffic, run: w.run.Reversed(), log: w.log, once: w.back, back: w.back}
 }
 
 // turned is the worker of the reversed run: what was the new side is what it calls
@@ -116,7 +117,10 @@ func (w *worker) reversed() *worker {
 func (w *worker) turned(ctx context.Context) (*worker, error) {
 	back := w.reversed()
 	run := back.run
-	if err := capture.Locate(ctx, w.sides.Production, w.sides.Production, run.Plan); err != nil {
+	if err := capture.Locate(ctx, back.sides.Production, back.sides.Shadow, run.Plan); err != nil {
+		return nil, closedUnless(err)
+	}
+	if err := back.sameSides(ctx); err != nil {
 		return nil, closedUnless(err)
 	}
 	back.watching.refused, back.watching.differ, back.watching.leftOut = map[int]time.Time{}, map[int]bool{}, map[int]time.Time{}
@@ -127,17 +131,33 @@ func (w *worker) turned(ctx context.Context) (*worker, error) {
 	return back, err
 }
 
-// closedUnless tells a change of structure as what it means here.
+// sameSides makes sure that the positions mean something to both servers: the new one
+// counts its transactions as it did at the swap, and the old one has all that journals
+// were emptied of.
+func (w *worker) sameSides(ctx context.Context) error {
+	if !w.sides.Remote() {
+		return nil
+	}
+	if err := control.CheckOrigin(ctx, w.sides.Production, w.sides.Shadow, w.run); err != nil {
+		return err
+	}
+	return control.CheckMirror(ctx, w.sides.Production, w.sides.Shadow, w.run)
+}
+
+// closedUnless tells a change of structure, or of a server, as what it means here.
 func closedUnless(err error) error {
-	if errors.Is(err, capture.ErrChanged) || errors.Is(err, capture.ErrNotInstalled) {
-		return fmt.Errorf("%w: %w", ErrClosed, err)
+	for _, closes := range []error{capture.ErrChanged, capture.ErrNotInstalled, control.ErrOrigin, control.ErrShadowLost} {
+		if errors.Is(err, closes) {
+			return fmt.Errorf("%w: %w", ErrClosed, err)
+		}
 	}
 	return err
 }
 
 // keepOldCurrent replays round after round, until the rollback is done.
 func (w *worker) keepOldCurrent(ctx context.Context) error {
-	return w.rounds(ctx, w.actBack, &chore{every: inspectEvery, do: w.inspectBack})
+	return w.rounds(ctx, w.actBack, &chore{every: inspectEvery, do: w.inspectBack},
+		&chore{every: rerouteEvery, do: func(ctx context.Context) error { return w.newCutover().Reroute(ctx) }})
 }
 
 // inspectBack makes sure that the reverse journals hold everything, and keeps them
@@ -197,7 +217,7 @@ func (w *worker) roundBack(ctx context.Context) (int64, error) {
 		return 0, fmt.Errorf("%w: %w", ErrClosed, err)
 	}
 	if err != nil {
-		return 0, err // whether a table was tried at all is not known
+		return 0, closedUnless(err) // whether a table was tried at all is not known
 	}
 	var sum int64
 	for n := range changes {
@@ -216,7 +236,7 @@ func (w *worker) noteRefused(ctx context.Context, t *plans.Table, cause error) e
 		}
 		delete(w.watching.refused, t.N)
 		w.log.Info("the old side takes rows again", "table", t.Final.String())
-		return control.Mended(ctx, w.sides.Production, w.run, t.N)
+		return control.Mended(ctx, w.sides.Record(), w.run, t.N)
 	}
 	w.watching.refused[t.N] = time.Now().Add(refusedFor)
 	r := control.Refusal{N: t.N, Why: cause.Error()}
@@ -227,7 +247,7 @@ func (w *worker) noteRefused(ctx context.Context, t *plans.Table, cause error) e
 	if !before {
 		w.log.Error("the old side refuses a row; the table waits for it, production goes on", "table", t.Final.String(), "error", cause)
 	}
-	return control.Refuse(ctx, w.sides.Production, w.run, r)
+	return control.Refuse(ctx, w.sides.Record(), w.run, r)
 }
 
 // actBack does what the watch has time for between two rounds. True once the
@@ -274,7 +294,7 @@ func (w *worker) goBack(ctx context.Context) (bool, error) {
 		w.endIfLasting(against)
 		return false, w.notNow(ctx, messages(against), w.swapping.look)
 	}
-	outcome, err := w.swapping.cutover.Attempt(ctx)
+	outcome, err := w.attempt(ctx)
 	if err != nil || outcome.Swapped {
 		return outcome.Swapped, err
 	}
@@ -285,7 +305,7 @@ func (w *worker) goBack(ctx context.Context) (bool, error) {
 // againstGoingBack is what stands against a rollback now. What the old side refuses
 // would be lost, and is not: somebody mends it first.
 func (w *worker) againstGoingBack(ctx context.Context) ([]cutover.Blocker, error) {
-	refusals, err := control.Refusals(ctx, w.sides.Production, w.run)
+	refusals, err := control.Refusals(ctx, w.sides.Record(), w.run)
 	if err != nil {
 		return nil, err
 	}
@@ -320,16 +340,32 @@ func refusing(why string) cutover.Blocker {
 
 // newRollback is the cutover of the reversed run.
 func (w *worker) newRollback() *cutover.Cutover {
-	return &cutover.Cutover{Sides: w.sides, DSN: w.file.Production.DSN, Upgrade: w.run, Log: w.log, Own: w.lead.Backends, Parts: cutover.Parts{
+	c := &cutover.Cutover{Sides: w.sides, DSN: w.file.Production.DSN, Upgrade: w.run, Log: w.log, Own: w.lead.Backends, Parts: cutover.Parts{
 		Drain:          w.drainBack,
 		Pending:        w.pending,
 		CatchUp:        w.settle,
+		Approach:       w.approachBack,
 		RefreshView:    w.refreshView,
 		Changed:        w.changed,
 		SwapEntries:    func() []plans.Entry { return nil },
 		NewForeignKeys: w.newForeignKeys,
 		RemoveCapture:  w.removeCapture,
 	}}
+	if w.sides.Remote() {
+		c.DSN, c.ShadowDSN = w.file.Shadow.DSN, w.file.Production.DSN
+	}
+	w.leads(c)
+	return c
+}
+
+// approachBack is approach, where a row that the old side refuses ends the attempt and
+// not the watch.
+func (w *worker) approachBack(ctx context.Context) error {
+	err := w.approach(ctx)
+	if errors.Is(err, replay.ErrConflict) {
+		return cutover.NotNow(refusing(err.Error()))
+	}
+	return err
 }
 
 // drainBack ends the attempt, and not the watch, where the old side refuses a row.

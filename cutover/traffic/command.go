@@ -72,11 +72,7 @@ func (c *command) lead(ctx context.Context, to Place) error {
 	}
 	undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), commandLimit)
 	defer cancel()
-	other := Shadow
-	if to == Shadow {
-		other = Production
-	}
-	back := c.execute(undo, other)
+	back := c.execute(undo, to.other())
 	if refused(back) {
 		return errors.Join(err, back)
 	}

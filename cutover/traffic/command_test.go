@@ -46,7 +46,7 @@ const (
 func TestCommandIsToldWhereToLead(t *testing.T) {
 	t.Parallel()
 	traffic, notes := script(t, `test "$1" = "an argument"`)
-	for _, step := range []func(context.Context) error{traffic.Pause, traffic.Switch, traffic.Resume, traffic.Back} {
+	for _, step := range []func(context.Context) error{traffic.Pause, leadTo(traffic, Shadow), traffic.Resume, leadTo(traffic, Production)} {
 		if err := step(t.Context()); err != nil {
 			t.Error(err)
 		}
@@ -59,7 +59,7 @@ func TestCommandIsToldWhereToLead(t *testing.T) {
 func TestCommandThatFailsIsToldToLeadBack(t *testing.T) {
 	t.Parallel()
 	traffic, notes := script(t, `echo "no route, password=hunter2"; test $PGUMBRA_STEP = back`)
-	err := traffic.Switch(t.Context())
+	err := traffic.Switch(t.Context(), Shadow)
 	if err == nil || errors.Is(err, ErrUnknown) || !strings.Contains(err.Error(), "no route") || strings.Contains(err.Error(), "hunter2") {
 		t.Errorf("%v", err)
 	}
@@ -71,7 +71,7 @@ func TestCommandThatFailsIsToldToLeadBack(t *testing.T) {
 func TestCommandThatFailsBothWaysIsUnknown(t *testing.T) {
 	t.Parallel()
 	traffic, _ := script(t, "exit 3")
-	if err := traffic.Switch(t.Context()); !errors.Is(err, ErrUnknown) {
+	if err := traffic.Switch(t.Context(), Shadow); !errors.Is(err, ErrUnknown) {
 		t.Errorf("%v", err)
 	}
 }
@@ -81,7 +81,7 @@ func TestCommandThatHangsIsEndedWithItsChildren(t *testing.T) {
 	traffic, notes := script(t, "test $PGUMBRA_STEP = back || sleep 1000")
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
-	if err := traffic.Switch(ctx); !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrUnknown) {
+	if err := traffic.Switch(ctx, Shadow); !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrUnknown) {
 		t.Errorf("%v", err)
 	}
 	if got := notes(); len(got) != 2 {

@@ -239,3 +239,8 @@ func (f *fixture) write(path, text string) {
 		f.t.Fatal(err)
 	}
 }
+
+// leadTo is a step as [Traffic.Pause] is.
+func leadTo(t *Traffic, place Place) func(context.Context) error {
+	return func(ctx context.Context) error { return t.Switch(ctx, place) }
+}

@@ -49,13 +49,13 @@ func refused(err error) bool {
 	return errors.As(err, &r)
 }
 
-// Misrouted reports whether any PgBouncer leads clients to the shadow, or would
-// after its next RELOAD. Of a command of the user's nobody knows.
-func (t *Traffic) Misrouted(ctx context.Context) (bool, error) {
+// Misrouted reports whether any PgBouncer leads clients to a place where they do not
+// belong, or would after its next RELOAD. Of a command of the user's nobody knows.
+func (t *Traffic) Misrouted(ctx context.Context, wrong Place) (bool, error) {
 	var misrouted atomic.Bool
 	errs := t.each(ctx, func(m member, ctx context.Context) error {
 		side, err := m.side(ctx)
-		if side.Leads == Shadow || side.File == Shadow {
+		if side.Leads == wrong || side.File == wrong {
 			misrouted.Store(true)
 		}
 		return err

@@ -36,7 +36,7 @@ func TestWhoMayNotLeadAnyMoreStops(t *testing.T) {
 		fencedOff := open(t, f.file)
 		fencedOff.Guard(deposedAfter(n))
 		var err error
-		for _, step := range []func(context.Context) error{fencedOff.Pause, fencedOff.Switch, fencedOff.Resume} {
+		for _, step := range []func(context.Context) error{fencedOff.Pause, leadTo(fencedOff, Shadow), fencedOff.Resume} {
 			if err = step(t.Context()); err != nil {
 				break
 			}
@@ -56,7 +56,7 @@ func TestWhoMayNotLeadAnyMoreStops(t *testing.T) {
 			t.Errorf("after %d questions: held %t", n, side.Paused)
 		}
 		if n > 0 {
-			f.must(successor.Back)
+			f.must(leadTo(successor, Production))
 			f.must(successor.Resume)
 		}
 		f.traffic = successor
@@ -89,16 +89,16 @@ func TestFileOfWhoWasSucceededIsPutBack(t *testing.T) {
 			}
 			return errFencedOff
 		})
-		if err := fencedOff.Switch(t.Context()); !errors.Is(err, errFencedOff) || errors.Is(err, ErrUnknown) {
+		if err := fencedOff.Switch(t.Context(), Shadow); !errors.Is(err, errFencedOff) || errors.Is(err, ErrUnknown) {
 			t.Errorf("%s: %v", name, err)
 		}
 		now := f.config()
 		if rewrite == "" && now != original || rewrite != "" && !strings.HasPrefix(now, later) {
 			t.Errorf("%s: %s", name, cmp.Diff(original, now))
 		}
-		f.must(f.traffic.Back)
+		f.must(leadTo(f.traffic, Production))
 		f.must(f.traffic.Resume)
-		if misrouted, err := f.traffic.Misrouted(t.Context()); misrouted || err != nil {
+		if misrouted, err := f.traffic.Misrouted(t.Context(), Shadow); misrouted || err != nil {
 			t.Errorf("%s: astray %t, %v", name, misrouted, err)
 		}
 		if err := os.WriteFile(f.bouncer.ConfigPath(), []byte(original), 0o600); err != nil {
@@ -111,7 +111,7 @@ func TestCommandIsNotStartedByWhoMayNotLead(t *testing.T) {
 	t.Parallel()
 	traffic, notes := script(t, "exit 1")
 	traffic.Guard(deposedAfter(1))
-	if err := traffic.Switch(t.Context()); !errors.Is(err, errFencedOff) || errors.Is(err, ErrUnknown) {
+	if err := traffic.Switch(t.Context(), Shadow); !errors.Is(err, errFencedOff) || errors.Is(err, ErrUnknown) {
 		t.Errorf("%v", err)
 	}
 	if diff := cmp.Diff([]string{strings.TrimSpace(told)}, trimmed(notes())); diff != "" {
@@ -135,21 +135,21 @@ func TestOneOfSeveralAstrayIsSeen(t *testing.T) {
 	f.serve(second)
 	misrouted := func(want bool) {
 		t.Helper()
-		if got, err := f.traffic.Misrouted(t.Context()); got != want || err != nil {
+		if got, err := f.traffic.Misrouted(t.Context(), Shadow); got != want || err != nil {
 			t.Errorf("astray: %t, %v", got, err)
 		}
 	}
 	misrouted(false)
 	f.must(first.Pause)
-	f.must(first.Switch)
+	f.must(leadTo(first, Shadow))
 	misrouted(true)
 	if err := second.Kill(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	misrouted(true) // who does not answer hides nobody
-	f.must(first.Back)
+	f.must(leadTo(first, Production))
 	f.must(first.Resume)
-	if got, err := f.traffic.Misrouted(t.Context()); got || err == nil {
+	if got, err := f.traffic.Misrouted(t.Context(), Shadow); got || err == nil {
 		t.Errorf("astray with one that is away: %t, %v", got, err)
 	}
 }
@@ -163,7 +163,7 @@ func TestSettleGoesAsFarAsItCan(t *testing.T) {
 	second := startBouncer(t, testcontainers.PgBouncerOptions{Databases: map[string]string{"shop": f.file.Production.DSN}})
 	f.serve(second)
 	f.must(f.traffic.Pause)
-	f.must(f.traffic.Switch)
+	f.must(leadTo(f.traffic, Shadow))
 	if err := second.Kill(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -122,7 +122,7 @@ func TestInspectFindsWhatStandsAgainstTheSwitch(t *testing.T) {
 		"a target that only PgBouncer knows": {
 			setup: func(f *fixture) { f.file.Traffic.PgBouncer[0].Target = "host=127.0.0.1 port=1" }, want: []string{"not-checked"}},
 		"after the switch": {
-			setup: func(f *fixture) { f.must(f.traffic.Pause); f.must(f.traffic.Switch); f.must(f.traffic.Resume) }},
+			setup: func(f *fixture) { f.must(f.traffic.Pause); f.must(leadTo(f.traffic, Shadow)); f.must(f.traffic.Resume) }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -167,9 +167,9 @@ func TestAnIncludedFileIsTheOneThatIsRewritten(t *testing.T) {
 	f.wantCodes()
 	outer := f.config()
 	f.must(f.traffic.Pause)
-	f.must(f.traffic.Switch)
+	f.must(leadTo(f.traffic, Shadow))
 	f.wantSide(Side{Leads: Shadow, File: Shadow, Paused: true})
-	f.must(f.traffic.Back)
+	f.must(leadTo(f.traffic, Production))
 	f.must(f.traffic.Resume)
 	f.wantSide(Side{Leads: Production, File: Production})
 	if diff := cmp.Diff(outer, f.config()); diff != "" {
@@ -214,7 +214,7 @@ func TestWithoutTrafficNothingIsDone(t *testing.T) {
 	traffic := open(t, &planfile.File{Name: "r", Settings: plans.DefaultSettings()})
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
-	for _, step := range []func(context.Context) error{traffic.Pause, traffic.Switch, traffic.Back, traffic.Resume} {
+	for _, step := range []func(context.Context) error{traffic.Pause, leadTo(traffic, Shadow), leadTo(traffic, Production), traffic.Resume} {
 		if err := step(ctx); err != nil {
 			t.Error(err)
 		}

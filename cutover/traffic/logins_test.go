@@ -133,7 +133,7 @@ func TestUsersOfThePoolGetInAtTheNewPlace(t *testing.T) {
 			}
 			f.wantBlockers(c.want)
 			f.must(f.traffic.Pause)
-			f.must(f.traffic.Switch)
+			f.must(leadTo(f.traffic, Shadow))
 			f.must(f.traffic.Resume)
 			err := c.reaches(t, db)
 			if err == nil { // who comes later has to get in as well

@@ -28,7 +28,7 @@ func TestClientsAreLedToTheShadowAndBackWithoutAFailure(t *testing.T) {
 
 	f.must(f.traffic.Pause)
 	f.wantSide(Side{Leads: Production, File: Production, Paused: true})
-	f.must(f.traffic.Switch)
+	f.must(leadTo(f.traffic, Shadow))
 	f.wantSide(Side{Leads: Shadow, File: Shadow, Paused: true})
 	if c.shadow.Load() != 0 {
 		t.Error("a client reached the shadow before Resume")
@@ -37,7 +37,7 @@ func TestClientsAreLedToTheShadowAndBackWithoutAFailure(t *testing.T) {
 	await(t, "transactions in the shadow", func() bool { return c.shadow.Load() > 100 })
 	f.wantSide(Side{Leads: Shadow, File: Shadow})
 	f.must(f.traffic.Pause)
-	f.must(f.traffic.Back)
+	f.must(leadTo(f.traffic, Production))
 	f.must(f.traffic.Resume)
 	total := c.total.Load()
 	await(t, "transactions in production again", func() bool { return c.total.Load() > total+100 })
@@ -116,7 +116,7 @@ func TestSwitchWantsClientsHeld(t *testing.T) {
 	t.Parallel()
 	f := start(t, testcontainers.PgBouncerOptions{})
 	original := f.config()
-	if err := f.traffic.Switch(t.Context()); !errors.Is(err, ErrNotPaused) || errors.Is(err, ErrUnknown) {
+	if err := f.traffic.Switch(t.Context(), Shadow); !errors.Is(err, ErrNotPaused) || errors.Is(err, ErrUnknown) {
 		t.Errorf("%v", err)
 	}
 	f.must(f.traffic.Pause)
@@ -124,7 +124,7 @@ func TestSwitchWantsClientsHeld(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.wantSide(Side{Leads: Production, File: Production})
-	if err := f.traffic.Switch(t.Context()); !errors.Is(err, ErrNotPaused) || errors.Is(err, ErrUnknown) {
+	if err := f.traffic.Switch(t.Context(), Shadow); !errors.Is(err, ErrNotPaused) || errors.Is(err, ErrUnknown) {
 		t.Errorf("after a restart: %v", err)
 	}
 	if diff := cmp.Diff(original, f.config()); diff != "" {
@@ -146,7 +146,7 @@ func TestSwitchIsTakenBackWhenPgBouncerDoesNotLoadIt(t *testing.T) {
 			f.must(f.traffic.Pause)
 			f.change(c.old, c.bad)
 			bad := f.config()
-			err := f.traffic.Switch(t.Context())
+			err := f.traffic.Switch(t.Context(), Shadow)
 			if err == nil || errors.Is(err, ErrUnknown) || !strings.Contains(err.Error(), c.says) && !strings.Contains(err.Error(), "did not take") {
 				t.Errorf("%v", err)
 			}
@@ -156,7 +156,7 @@ func TestSwitchIsTakenBackWhenPgBouncerDoesNotLoadIt(t *testing.T) {
 			f.change(c.bad, c.old)
 			f.wantSide(Side{Leads: Production, File: Production, Paused: true})
 			f.admin("RELOAD")
-			f.must(f.traffic.Switch)
+			f.must(leadTo(f.traffic, Shadow))
 			f.wantSide(Side{Leads: Shadow, File: Shadow, Paused: true})
 		})
 	}
@@ -166,7 +166,7 @@ func TestARestartKeepsWhereTheSwitchLed(t *testing.T) {
 	t.Parallel()
 	f := start(t, testcontainers.PgBouncerOptions{})
 	f.must(f.traffic.Pause)
-	f.must(f.traffic.Switch)
+	f.must(leadTo(f.traffic, Shadow))
 	if err := f.bouncer.Kill(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -187,10 +187,7 @@ func TestARestartKeepsWhereTheSwitchLed(t *testing.T) {
 // Between the new file and RELOAD a process can die.
 func TestTheNextProcessGoesOnWhereOneDied(t *testing.T) {
 	t.Parallel()
-	for name, c := range map[string]struct {
-		step func(*Traffic, context.Context) error
-		want Place
-	}{"forward": {(*Traffic).Switch, Shadow}, "back": {(*Traffic).Back, Production}} {
+	for name, want := range map[string]Place{"forward": Shadow, "back": Production} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f := start(t, testcontainers.PgBouncerOptions{})
@@ -201,9 +198,9 @@ func TestTheNextProcessGoesOnWhereOneDied(t *testing.T) {
 			}
 			f.traffic = open(t, f.file)
 			f.wantSide(Side{Leads: Production, File: Shadow, Paused: true})
-			f.must(func(ctx context.Context) error { return c.step(f.traffic, ctx) })
-			f.wantSide(Side{Leads: c.want, File: c.want, Paused: true})
-			f.must(f.traffic.Back)
+			f.must(leadTo(f.traffic, want))
+			f.wantSide(Side{Leads: want, File: want, Paused: true})
+			f.must(leadTo(f.traffic, Production))
 			if diff := cmp.Diff(original, f.config()); diff != "" {
 				t.Error(diff)
 			}
@@ -215,7 +212,7 @@ func TestSomebodyElsesEntryIsElsewhere(t *testing.T) {
 	t.Parallel()
 	f := start(t, testcontainers.PgBouncerOptions{})
 	f.must(f.traffic.Pause)
-	f.must(f.traffic.Switch)
+	f.must(leadTo(f.traffic, Shadow))
 	f.change("dbname="+databaseOf(t, f.file.Shadow.DSN), "dbname=third")
 	f.wantSide(Side{Leads: Shadow, File: Remote, Paused: true})
 }
@@ -229,12 +226,12 @@ func TestOnePgBouncersFailureIsAllOnes(t *testing.T) {
 	if err := second.Restart(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if err := f.traffic.Switch(t.Context()); !errors.Is(err, ErrNotPaused) || errors.Is(err, ErrUnknown) {
+	if err := f.traffic.Switch(t.Context(), Shadow); !errors.Is(err, ErrNotPaused) || errors.Is(err, ErrUnknown) {
 		t.Errorf("switch: %v", err)
 	}
 	f.wantSide(Side{Leads: Production, File: Production, Paused: true})
 	f.must(f.traffic.Pause)
-	f.must(f.traffic.Switch)
+	f.must(leadTo(f.traffic, Shadow))
 	f.wantSide(Side{Leads: Shadow, File: Shadow, Paused: true})
 	f.must(f.traffic.Resume)
 	if err := second.Kill(t.Context()); err != nil {
@@ -255,9 +252,9 @@ func TestTwoEntriesOfOneFileAreLedTogether(t *testing.T) {
 	f.traffic = open(t, f.file)
 	original := f.config()
 	f.must(f.traffic.Pause)
-	f.must(f.traffic.Switch)
+	f.must(leadTo(f.traffic, Shadow))
 	f.wantSide(Side{Leads: Shadow, File: Shadow, Paused: true})
-	f.must(f.traffic.Back)
+	f.must(leadTo(f.traffic, Production))
 	if diff := cmp.Diff(original, f.config()); diff != "" {
 		t.Error(diff)
 	}

@@ -300,11 +300,7 @@ func (p *pool) loadOld(ctx context.Context, done change) (held bool, err error) 
 // restore writes the entry as it was before done, and says where it leads.
 func (p *pool) restore(ctx context.Context, done change) (Address, error) {
 	if done.old == done.new { // a process before us had written it
-		other := Shadow
-		if done.to == Shadow {
-			other = Production
-		}
-		back, err := p.edit(ctx, other)
+		back, err := p.edit(ctx, done.to.other())
 		return back.leads, err
 	}
 	pairs, err := parsePairs(done.old)

@@ -140,21 +140,23 @@ func (t *Traffic) Pause(ctx context.Context) error {
 	return t.all(ctx, member.pause, member.resume)
 }
 
-// Switch leads all clients, which must be held, to the shadow; they wait on.
-// After an error production leads everywhere as before, clients are still held
-// and none has reached the shadow, unless it is [ErrUnknown]. Repeating it
-// does no harm.
-func (t *Traffic) Switch(ctx context.Context) error { return t.lead(ctx, Shadow, Production) }
-
-// Back leads all clients, which must be held, to production, by the entries as
-// they were. Errors are those of [Traffic.Switch], the other way.
-func (t *Traffic) Back(ctx context.Context) error { return t.lead(ctx, Production, Shadow) }
-
-func (t *Traffic) lead(ctx context.Context, to, from Place) error {
+// Switch leads all clients, which must be held, to the shadow, or back to production
+// by the entries as they were; they wait on. After an error all are led as before,
+// clients are still held and none has reached the other place, unless it is
+// [ErrUnknown]. Repeating it does no harm.
+func (t *Traffic) Switch(ctx context.Context, to Place) error {
 	lead := func(to Place) step {
 		return func(m member, ctx context.Context) error { return m.lead(ctx, to) }
 	}
-	return t.all(ctx, lead(to), lead(from))
+	return t.all(ctx, lead(to), lead(to.other()))
+}
+
+// other of the two places that clients are led to.
+func (p Place) other() Place {
+	if p == Shadow {
+		return Production
+	}
+	return Shadow
 }
 
 // Settle leads all clients to where a decision says, and lets them go on: each

@@ -59,13 +59,8 @@ func TurnAround(ctx context.Context, tx pg.Querier, run *Run, rows *BackRows, ta
 	if err != nil {
 		return err
 	}
-	for _, sql := range []string{
-		`DELETE FROM pgumbra.proof WHERE run_id = $1`, `DELETE FROM pgumbra.doubt WHERE run_id = $1`,
-		`DELETE FROM pgumbra.unlogged WHERE run_id = $1`, `DELETE FROM pgumbra.shadow_table WHERE run_id = $1`,
-	} {
-		if _, err := tx.Exec(ctx, sql, run.ID); err != nil {
-			return fmt.Errorf("turn the flow around: %w", err)
-		}
+	if err := forgetFlow(ctx, tx, run); err != nil {
+		return err
 	}
 	_, err = tx.Exec(ctx, `INSERT INTO pgumbra.shadow_table (run_id, n, production, shadow, state, position, rows_copied, rows_total)
 		SELECT $1, n, production, shadow, 'following', pg_catalog.pg_current_snapshot(), copied, total
@@ -73,8 +68,7 @@ func TurnAround(ctx context.Context, tx pg.Querier, run *Run, rows *BackRows, ta
 			pg_catalog.unnest($6::bigint[])) AS t (n, production, shadow, copied, total)`,
 		run.ID, rows.n, rows.production, rows.shadow, rows.copied, rows.total)
 	if err == nil {
-		_, err = tx.Exec(ctx, `INSERT INTO pgumbra.unlogged (run_id, n) SELECT $1, n FROM ROWS FROM (pg_catalog.unnest($2::integer[]), pg_catalog.unnest($3::boolean[])) AS t (n, unlogged) WHERE unlogged`,
-			run.ID, rows.n, rows.unlogged)
+		err = markUnlogged(ctx, tx, run, rows)
 	}
 	if err == nil {
 		_, err = tx.Exec(ctx, `UPDATE pgumbra.run SET flow = 'reverse', taken = $2 WHERE id = $1`, run.ID, noted)
@@ -83,6 +77,85 @@ func TurnAround(ctx context.Context, tx pg.Querier, run *Run, rows *BackRows, ta
 		return fmt.Errorf("turn the flow around: %w", err)
 	}
 	return nil
+}
+
+// NoteOrigin notes, in the transaction that turns the flow around on a server of its
+// own, which database the positions are of.
+func NoteOrigin(ctx context.Context, tx pg.Querier, run *Run) error {
+	here, err := ReadOrigin(ctx, tx)
+	if err != nil {
+		return err
+	}
+	text, err := pg.JSON(here)
+	if err != nil {
+		return err
+	}
+	if _, err := tx.Exec(ctx, `UPDATE pgumbra.run SET origin_back = $2 WHERE id = $1`, run.ID, text); err != nil {
+		return fmt.Errorf("note what the way back starts from: %w", err)
+	}
+	return nil
+}
+
+// Turned is what a swap on another server has noted there of the way back.
+type Turned struct{ rows, taken, origin []byte }
+
+// ReadTurned reads what [TurnAround] and [NoteOrigin] wrote to the shadow's own
+// database; nil: the swap that is committed there prepared no way back.
+func ReadTurned(ctx context.Context, shadow pg.Querier, run *Run) (*Turned, error) {
+	t := new(Turned)
+	var turned bool
+	err := shadow.QueryRow(ctx, `SELECT flow = 'reverse', taken, origin_back FROM pgumbra.run WHERE id = $1`, run.ID).Scan(&turned, &t.taken, &t.origin)
+	if err != nil {
+		return nil, fmt.Errorf("read what the swap noted of the way back: %w", err)
+	}
+	if !turned {
+		return nil, nil
+	}
+	t.rows, err = ReadPositions(ctx, shadow, run, nil)
+	return t, err
+}
+
+// Record turns the flow around in the run's record too, which from then on holds the
+// positions themselves: the old tables are there. Repeated once rows went back, it
+// would forget how far they came; the caller has locked the run's row and moves its
+// phase in the same transaction.
+func (t *Turned) Record(ctx context.Context, tx pg.Querier, run *Run) error {
+	if err := forgetFlow(ctx, tx, run); err != nil {
+		return err
+	}
+	_, err := tx.Exec(ctx, `INSERT INTO pgumbra.shadow_table (run_id, n, production, shadow, state, position, rows_copied, rows_total)
+		SELECT $1, n, production, shadow, state, position, rows_copied, rows_total
+		FROM pg_catalog.json_to_recordset($2) AS t (n integer, production text, shadow text, state text, position pg_snapshot, rows_copied bigint, rows_total bigint)`,
+		run.ID, t.rows)
+	if err == nil {
+		err = markUnlogged(ctx, tx, run, backRows(run.Plan.Inverse(), nil))
+	}
+	if err == nil {
+		_, err = tx.Exec(ctx, `UPDATE pgumbra.run SET flow = 'reverse', taken = $2, origin_back = $3 WHERE id = $1`, run.ID, t.taken, t.origin)
+	}
+	if err != nil {
+		return fmt.Errorf("turn the flow around: %w", err)
+	}
+	return nil
+}
+
+// forgetFlow removes what is known of the tables of a flow that ends.
+func forgetFlow(ctx context.Context, tx pg.Querier, run *Run) error {
+	for _, sql := range []string{
+		`DELETE FROM pgumbra.proof WHERE run_id = $1`, `DELETE FROM pgumbra.doubt WHERE run_id = $1`,
+		`DELETE FROM pgumbra.unlogged WHERE run_id = $1`, `DELETE FROM pgumbra.shadow_table WHERE run_id = $1`,
+	} {
+		if _, err := tx.Exec(ctx, sql, run.ID); err != nil {
+			return fmt.Errorf("turn the flow around: %w", err)
+		}
+	}
+	return nil
+}
+
+func markUnlogged(ctx context.Context, tx pg.Querier, run *Run, rows *BackRows) error {
+	_, err := tx.Exec(ctx, `INSERT INTO pgumbra.unlogged (run_id, n) SELECT $1, n FROM ROWS FROM (pg_catalog.unnest($2::integer[]), pg_catalog.unnest($3::boolean[])) AS t (n, unlogged) WHERE unlogged`,
+		run.ID, rows.n, rows.unlogged)
+	return err
 }
 
 // backRows keeps how many rows were copied: so many there were.

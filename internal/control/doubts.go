@@ -22,12 +22,8 @@ type Doubt struct {
 // verified, for status and for the cutover. Any process may do so, beside a leader:
 // it waits for the batch of that table that is under way, and the next one for it.
 func ClearProof(ctx context.Context, sides Sides, run *Run, d Doubt) error {
-	return clearProof(ctx, sides.Production, sides.Shadow, run, d)
-}
-
-func clearProof(ctx context.Context, production, shadow pg.Querier, run *Run, d Doubt) error {
 	// Noted first: without the note nobody would know why, nor copy it again.
-	_, err := production.Exec(ctx, `INSERT INTO pgumbra.doubt AS old (run_id, n, why, recopy) VALUES ($1, $2, $3, $4)
+	_, err := sides.Record().Exec(ctx, `INSERT INTO pgumbra.doubt AS old (run_id, n, why, recopy) VALUES ($1, $2, $3, $4)
 		ON CONFLICT (run_id, n) DO UPDATE SET why = EXCLUDED.why, recopy = old.recopy OR EXCLUDED.recopy, at = clock_timestamp()`,
 		run.ID, d.N, d.Why, d.Recopy)
 	if err != nil {
@@ -35,10 +31,10 @@ func clearProof(ctx context.Context, production, shadow pg.Querier, run *Run, d 
 	}
 	// The shadow's side says up to which snapshot the table was proved, for which
 	// journals keep rows; production's copy of that only follows it.
-	_, err = shadow.Exec(ctx, `UPDATE pgumbra.shadow_table SET verified_at = NULL, proved = NULL, proved_at = NULL
+	_, err = sides.Shadow.Exec(ctx, `UPDATE pgumbra.shadow_table SET verified_at = NULL, proved = NULL, proved_at = NULL
 		WHERE run_id = $1 AND n = $2 AND (verified_at IS NOT NULL OR proved IS NOT NULL)`, run.ID, d.N)
 	if err == nil {
-		_, err = production.Exec(ctx, `UPDATE pgumbra.shadow_table SET verified_at = NULL WHERE run_id = $1 AND n = $2 AND verified_at IS NOT NULL`, run.ID, d.N)
+		_, err = sides.Production.Exec(ctx, `UPDATE pgumbra.shadow_table SET verified_at = NULL WHERE run_id = $1 AND n = $2 AND verified_at IS NOT NULL`, run.ID, d.N)
 	}
 	if err != nil {
 		return fmt.Errorf("take back the proof of table %d: %w", d.N, err)

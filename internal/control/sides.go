@@ -19,9 +19,25 @@ import (
 // change together with the shadow's rows: states and positions of its tables,
 // chunks, structure. Production then keeps a copy of the positions, [Mirror],
 // which is never ahead of them.
+//
+// Of a way back the ends are exchanged, see [Sides.Reversed], but for the record.
 type Sides struct {
 	Production *pgxpool.Pool
 	Shadow     *pgxpool.Pool
+
+	reversed bool
+}
+
+// Reversed are the sides of a way back: what rows come from is called production.
+func (s Sides) Reversed() Sides { return Sides{s.Shadow, s.Production, !s.reversed} }
+
+// Record is the database that holds the run, its phase, leader and events: the one
+// that was production when the run began, whichever way rows go.
+func (s Sides) Record() *pgxpool.Pool {
+	if s.reversed {
+		return s.Shadow
+	}
+	return s.Production
 }
 
 // Local are both sides in one database.
@@ -168,6 +184,15 @@ func Adopt(ctx context.Context, shadow pg.Beginner, run *Run, origin Origin) err
 	})
 }
 
+// originColumn holds what the positions of a run are of, on their side. A column of
+// its own for the way back: by origin a run is told whose record is another database's.
+func originColumn(run *Run) string {
+	if run.Plan.Backwards() {
+		return "origin_back"
+	}
+	return "origin"
+}
+
 // CheckOrigin compares production, as the transaction sees it, with what the
 // shadow's positions are of.
 func CheckOrigin(ctx context.Context, production, shadow pg.Querier, run *Run) error {
@@ -176,7 +201,7 @@ func CheckOrigin(ctx context.Context, production, shadow pg.Querier, run *Run) e
 		return err
 	}
 	var known Origin
-	if err := shadow.QueryRow(ctx, `SELECT coalesce(origin, '{}') FROM pgumbra.run WHERE id = $1`, run.ID).Scan(&known); err != nil {
+	if err := shadow.QueryRow(ctx, `SELECT coalesce(`+originColumn(run)+`, '{}') FROM pgumbra.run WHERE id = $1`, run.ID).Scan(&known); err != nil {
 		return fmt.Errorf("read what the shadow was copied from: %w", err)
 	}
 	if now != known {
@@ -272,7 +297,8 @@ func ReadPositions(ctx context.Context, shadow pg.Querier, run *Run, tables []in
 // MirrorPositions writes what was committed on the shadow before. It never takes
 // the place of what was mirrored of a later moment: without a position a table's
 // journal rows would be news to nobody. It may be lost in a crash, and may be late:
-// a position that is behind makes a batch that finds nothing new.
+// a position that is behind makes a batch that finds nothing new. Of a flow that has
+// ended it is nothing: what the other one's rows say is told by other snapshots.
 func MirrorPositions(ctx context.Context, production pg.Querier, run *Run, rows []byte) error {
 	_, err := production.Exec(ctx, `
 		INSERT INTO pgumbra.shadow_table AS old (run_id, n, production, shadow, state, position, rows_copied, rows_total, rows_replayed,
@@ -282,11 +308,12 @@ func MirrorPositions(ctx context.Context, production pg.Querier, run *Run, rows 
 		       rows_total bigint, rows_replayed bigint, verified_at timestamptz, recopied integer, recopy_reason text,
 		       proved pg_snapshot, proved_at timestamptz)
 		WHERE pg_catalog.set_config('synchronous_commit', 'off', true) = 'off'
+		  AND EXISTS (SELECT FROM pgumbra.run WHERE id = $1 AND flow = $3)
 		ON CONFLICT (run_id, n) DO UPDATE SET (production, shadow, state, position, rows_copied, rows_total, rows_replayed, verified_at, recopied, recopy_reason, proved, proved_at) =
 		       (EXCLUDED.production, EXCLUDED.shadow, EXCLUDED.state, EXCLUDED.position, EXCLUDED.rows_copied, EXCLUDED.rows_total,
 		        EXCLUDED.rows_replayed, EXCLUDED.verified_at, EXCLUDED.recopied, EXCLUDED.recopy_reason, EXCLUDED.proved, EXCLUDED.proved_at)
 		WHERE old::text IS DISTINCT FROM EXCLUDED::text AND (old.position IS NULL OR EXCLUDED.recopied > old.recopied
-		   OR EXCLUDED.recopied = old.recopied AND pg_catalog.pg_snapshot_xmax(EXCLUDED.position) >= pg_catalog.pg_snapshot_xmax(old.position))`, run.ID, rows)
+		   OR EXCLUDED.recopied = old.recopied AND pg_catalog.pg_snapshot_xmax(EXCLUDED.position) >= pg_catalog.pg_snapshot_xmax(old.position))`, run.ID, rows, run.Plan.Flow())
 	if err != nil {
 		return fmt.Errorf("mirror the shadow's positions: %w", err)
 	}

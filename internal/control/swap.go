@@ -42,15 +42,20 @@ func NoteSwap(ctx context.Context, tx pg.Querier, run *Run, report []byte) (xid 
 	return xid, at, nil
 }
 
-// NoteSwapAdopted is [NoteSwap] in the record that [Adopt] made in the shadow's own
-// database, whose phase it moves: that commit decides. [ErrFencedOff] when another
-// leader took over.
-func NoteSwapAdopted(ctx context.Context, tx pg.Querier, run *Run) (xid string, at time.Time, err error) {
-	err = tx.QueryRow(ctx, `UPDATE pgumbra.run SET phase = 'watching', swap_xid = pg_current_xact_id(),
-		cutover = json_build_object('at', clock_timestamp()) WHERE id = $1 AND epoch = $2
-		RETURNING swap_xid::text, (cutover->>'at')::timestamptz`, run.ID, run.Epoch).Scan(&xid, &at)
+// NoteSwapThere is [NoteSwap] on the side of a shadow in another database, whose phase
+// it moves: that commit decides. Of a cutover it is the record that [Adopt] made there,
+// of a rollback the run's own. [ErrFencedOff] when another leader took over.
+func NoteSwapThere(ctx context.Context, tx pg.Querier, run *Run) (xid string, at time.Time, err error) {
+	landed, column := *run, run.outcome()
+	landed.Phase = run.Landing()
+	err = tx.QueryRow(ctx, `UPDATE pgumbra.run SET phase = $3, swap_xid = pg_current_xact_id(), ended_at = CASE WHEN $4 THEN clock_timestamp() END,
+		`+column+` = json_build_object('at', clock_timestamp()) WHERE id = $1 AND epoch = $2
+		RETURNING swap_xid::text, (`+column+`->>'at')::timestamptz`, run.ID, run.Epoch, landed.Phase, landed.Phase.Over()).Scan(&xid, &at)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return "", at, ErrFencedOff
+	}
+	if err == nil && run.Plan.Backwards() {
+		err = Event(ctx, tx, &landed, PhaseEntered, nil)
 	}
 	if err != nil {
 		return "", at, fmt.Errorf("record the swap on the shadow: %w", err)
@@ -67,10 +72,10 @@ func NoteOutcome(ctx context.Context, db pg.Querier, run *Run, report []byte) er
 	return nil
 }
 
-// Outcome is what [NoteOutcome] or [NoteSwap] wrote of the run's cutover; "{}":
+// Outcome is what [NoteOutcome] or [NoteSwap] wrote of the run's swap; "{}":
 // nothing.
 func Outcome(ctx context.Context, db pg.Querier, run *Run) (report []byte, err error) {
-	err = db.QueryRow(ctx, `SELECT coalesce(cutover, '{}') FROM pgumbra.run WHERE id = $1`, run.ID).Scan(&report)
+	err = db.QueryRow(ctx, `SELECT coalesce(`+run.outcome()+`, '{}') FROM pgumbra.run WHERE id = $1`, run.ID).Scan(&report)
 	if err != nil {
 		return nil, fmt.Errorf("read the swap's record: %w", err)
 	}
@@ -110,8 +115,8 @@ func EndAdopted(ctx context.Context, shadow pg.Querier, run *Run) error {
 	return nil
 }
 
-// NoteSwitch notes in production how far a cutover to another database came, as
-// JSON. [ErrFencedOff] when another leader took over: then it decides. nil: the cutover is undone.
+// NoteSwitch notes in production, or on the new side of a rollback from there, how far
+// a cutover to another database came, as JSON. [ErrFencedOff] when another leader took over: then it decides. nil: the cutover is undone.
 func NoteSwitch(ctx context.Context, db pg.Querier, run *Run, progress []byte) error {
 	tag, err := db.Exec(ctx, `UPDATE pgumbra.run SET switch = $3 WHERE id = $1 AND epoch = $2`, run.ID, run.Epoch, progress)
 	if err != nil {
@@ -135,7 +140,7 @@ func Switch(ctx context.Context, db pg.Querier, run *Run) (progress []byte, err 
 // EndSwitch forgets the note of a cutover that is done, and writes what came of it.
 // Does nothing when another leader took over.
 func EndSwitch(ctx context.Context, db pg.Querier, run *Run, report []byte) error {
-	_, err := db.Exec(ctx, `UPDATE pgumbra.run SET cutover = $3, switch = NULL WHERE id = $1 AND epoch = $2`, run.ID, run.Epoch, report)
+	_, err := db.Exec(ctx, `UPDATE pgumbra.run SET `+run.outcome()+` = $3, switch = NULL WHERE id = $1 AND epoch = $2`, run.ID, run.Epoch, report)
 	if err != nil {
 		return fmt.Errorf("record the swap: %w", err)
 	}
@@ -156,9 +161,10 @@ func Idle(ctx context.Context, db pg.Querier, run *Run) (idle bool, err error) {
 	return idle, err
 }
 
-// Decided reports whether a swap is under way or done, on one side.
+// Decided reports whether the swap that the run is for is under way or done, on one side.
 func Decided(ctx context.Context, tx pg.Querier, run *Run) (decided bool, err error) {
-	err = tx.QueryRow(ctx, `SELECT switch IS NOT NULL OR phase IN ('watching', 'finished', 'rolled_back') FROM pgumbra.run WHERE id = $1`, run.ID).Scan(&decided)
+	err = tx.QueryRow(ctx, `SELECT switch IS NOT NULL OR phase IN ('finished', 'rolled_back') OR phase = 'watching' AND NOT $2 FROM pgumbra.run WHERE id = $1`,
+		run.ID, run.Plan.Backwards()).Scan(&decided)
 	if err != nil {
 		return false, fmt.Errorf("look whether a cutover is under way: %w", err)
 	}
