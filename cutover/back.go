@@ -63,7 +63,7 @@ func (c *Cutover) prepareBack(ctx context.Context) error {
 
 // afterBack leaves nothing of ours on the tables that are production again: guards,
 // the fence's triggers, and capture of both directions. The new side stays, and
-// refuses writes. May be repeated until it returns nil, by any process.
+// refuses writes; one on a server that is away, Sides.Production nil, is left out. May be repeated until it returns nil, by any process.
 func (c *Cutover) afterBack(ctx context.Context) error {
 	trigger, fence := fenceTrigger, fenceFunction(c.Upgrade, passNobody)
 	if c.Sides.Remote() {
@@ -71,14 +71,21 @@ func (c *Cutover) afterBack(ctx context.Context) error {
 	} else if err := c.unguard(ctx); err != nil {
 		return err
 	}
+	if c.Sides.Production == nil { // it has its fence, and perhaps clients are still held
+		if err := c.settle(ctx, c.to()); err != nil {
+			return err
+		}
+	}
 	if err := dropTriggers(ctx, c.Sides.Shadow, c.Upgrade, trigger, oldFenceName(c.Upgrade)); err != nil {
 		return err
 	}
 	if err := c.Parts.RemoveCapture(ctx); err != nil {
 		return fmt.Errorf("remove capture: %w", err)
 	}
-	if err := c.lockOut(ctx, c.Sides.Production, fence); err != nil {
-		return err
+	if c.Sides.Production != nil {
+		if err := c.lockOut(ctx, c.Sides.Production, fence); err != nil {
+			return err
+		}
 	}
 	if err := control.Disown(ctx, c.Sides.Shadow, c.Upgrade); err != nil {
 		return err
@@ -91,10 +98,23 @@ func (c *Cutover) afterBack(ctx context.Context) error {
 func (c *Cutover) DropAbandoned(ctx context.Context) error {
 	drop := func(ctx context.Context) error { return dropOld(ctx, c.Sides.Production, c.Upgrade) }
 	if c.Sides.Remote() {
-		drop = c.dropProduction
+		drop = c.dropAbandoned
 	}
 	if err := drop(ctx); err != nil {
 		return err
 	}
 	return control.Disown(ctx, c.Sides.Production, c.Upgrade)
+}
+
+// dropAbandoned drops it in a database of its own, with what the swap made there beside
+// the schemas: another run builds there again.
+func (c *Cutover) dropAbandoned(ctx context.Context) error {
+	if err := c.dropProduction(ctx); err != nil {
+		return err
+	}
+	v := c.Upgrade.Plan.VersionTable
+	if v == nil || v.Moves {
+		return nil
+	}
+	return patiently(ctx, c.Sides.Production, "DROP TABLE IF EXISTS "+v.Name.Quoted())
 }

@@ -5,9 +5,10 @@ import (
 	"errors"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgxpool"
+
 	"github.com/pgumbra/pgumbra/cutover/traffic"
 	"github.com/pgumbra/pgumbra/internal/control"
-	"github.com/pgumbra/pgumbra/internal/pg"
 )
 
 // askPatience is how long each side is asked who leads.
@@ -39,10 +40,15 @@ func (c *Cutover) MayLead(ctx context.Context, d traffic.Action) error {
 	return ctx.Err()
 }
 
+var errSideAway = errors.New("this side is away")
+
 // asked compares the epoch. idle: production knows of no cutover under way. An
 // error other than [control.ErrFencedOff] is no answer. A record that is gone was
 // taken away by whoever came after.
-func (c *Cutover) asked(ctx context.Context, db pg.Querier) (idle bool, err error) {
+func (c *Cutover) asked(ctx context.Context, db *pgxpool.Pool) (idle bool, err error) {
+	if db == nil {
+		return false, errSideAway
+	}
 	ctx, cancel := context.WithTimeout(ctx, askPatience)
 	defer cancel()
 	err = onceReachable(ctx, func() (err error) {

@@ -2,6 +2,7 @@ package upgrade_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	osexec "os/exec"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/pgumbra/pgumbra/cutover"
 	"github.com/pgumbra/pgumbra/internal/control"
@@ -160,7 +162,8 @@ func (p *pair) balancesEqual(ctx context.Context, t *testing.T) {
 }
 
 // TestTrafficThroughPgBouncerLosesNothing: the random clients of the upgrade in
-// one database, behind a pool, through the cutover to another server.
+// one database, behind a pool, through the cutover to another server of a newer
+// version, back from there, and there again.
 func TestTrafficThroughPgBouncerLosesNothing(t *testing.T) {
 	t.Parallel()
 	ctx := limited(t, 3*time.Minute)
@@ -173,10 +176,40 @@ func TestTrafficThroughPgBouncerLosesNothing(t *testing.T) {
 	f := newFleet(t, w)
 	f.start(ctx)
 	w.run(ctx, upgrade.Options{Cutover: true})
+	leader := w.leads(ctx)
+	f.more(200)
+	if now := p.version(ctx, t); now != 17 {
+		t.Errorf("after the cutover clients reach PostgreSQL %d", now)
+	}
+	must(t, upgrade.Rollback(ctx, w.file(), upgrade.RefuseLosses, upgrade.Options{Log: w.log}))
+	must(t, leader.Wait())
 	f.more(200)
 	f.stop()
+	p.isBack(ctx, w)
+	f.balanced(ctx)
+	w.served = p.shadow.DSN("postgres")
+	w.run(ctx, upgrade.Options{Cutover: true})
 	must(t, upgrade.Finish(ctx, w.file(), cutover.KeepOld, upgrade.Purge, w.log))
 	f.balanced(ctx)
+}
+
+// isBack checks that clients reach the old server, which alone takes their writes, and
+// that PgBouncer's file is what it was.
+func (p *pair) isBack(ctx context.Context, w *world) {
+	w.t.Helper()
+	if now := p.version(ctx, w.t); now == 17 {
+		w.t.Error("after the rollback clients reach the new server")
+	}
+	var refused *pgconn.PgError
+	if err := try(ctx, w.served, "INSERT INTO shop.entry SELECT FROM shop.entry WHERE false"); !errors.As(err, &refused) || refused.Code != "25006" {
+		w.t.Errorf("a write to the new server: %v", err)
+	}
+	kept, err := filepath.Glob(p.bouncer.ConfigPath() + ".pgumbra*")
+	if err != nil || len(kept) > 0 {
+		w.t.Errorf("left beside PgBouncer's file: %q %v", kept, err)
+	}
+	w.t.Logf("stalls: %s ms", text(w.t, w.production, `SELECT concat_ws(', ', 'cutover ' || (cutover->>'stall_ms'), 'rollback ' || (rollback->>'stall_ms')) FROM pgumbra.run`))
+	w.served = w.production
 }
 
 // TestTrafficToAnotherServerEqualsMigrationInPlace: at a barrier production is

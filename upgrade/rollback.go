@@ -170,16 +170,37 @@ func unlessNoRun(err error) error {
 func dropAbandoned(ctx context.Context, l *lease.Lease, run *control.Run, file *planfile.File, o Options) error {
 	return withWorker(ctx, l, run, file, o, once, func(w *worker, ctx context.Context) error {
 		w.log.Info("dropping the new side of the run that was rolled back")
-		return w.reversed().newCutover().DropAbandoned(ctx)
+		return w.endRolledBack(ctx, cutover.DropOld)
 	})
+}
+
+// errNewSideAway says that the new side of a run that was rolled back is to be dropped,
+// and cannot be reached.
+var errNewSideAway = errors.New("the new side, which is to be dropped, cannot be reached")
+
+// endRolledBack leaves nothing of the run on the new side's own server but what is to
+// stay there.
+func (w *worker) endRolledBack(ctx context.Context, side cutover.OldSide) error {
+	if w.sides.Shadow == nil {
+		if side == cutover.DropOld {
+			return errNewSideAway
+		}
+		return nil
+	}
+	if side == cutover.DropOld {
+		if err := w.reversed().newCutover().DropAbandoned(ctx); err != nil {
+			return err
+		}
+	}
+	return w.forgetOnShadow(ctx)
 }
 
 // finishRolledBack ends what is left of a run that was rolled back: the new side is
 // dropped when told.
 func finishRolledBack(ctx context.Context, l *lease.Lease, run *control.Run, file *planfile.File, side cutover.OldSide, log *slog.Logger) error {
 	o := Options{Log: log}
-	if err := tidyRolledBack(ctx, l, file, o); err != nil || side == cutover.KeepOld {
+	if err := tidyRolledBack(ctx, l, file, o); err != nil {
 		return err
 	}
-	return dropAbandoned(ctx, l, run, file, o)
+	return withWorker(ctx, l, run, file, o, once, func(w *worker, ctx context.Context) error { return w.endRolledBack(ctx, side) })
 }

@@ -37,6 +37,9 @@ const (
 
 // meet opens the shadow's side and makes ready what works on both.
 func (w *worker) meet(ctx context.Context, how waiting) error {
+	if w.run.Phase == control.RolledBack { // what is left to be done is on the old side
+		how = ifThere
+	}
 	for w.run.Plan.Remote {
 		err := w.openShadow(ctx)
 		if err == nil {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/cenkalti/backoff/v5"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/pgumbra/pgumbra/capture"
 	"github.com/pgumbra/pgumbra/cutover"
@@ -223,13 +224,21 @@ func (w *worker) stopCapture(ctx context.Context) error {
 	return shadow.DropTransforms(ctx, w.sides.Production, w.run)
 }
 
-// removeCapture removes what there is of it on both sides, as far as the shadow
-// is there.
+// removeCapture removes what there is of it on both sides, as far as these are there.
 func (w *worker) removeCapture(ctx context.Context) error {
-	if err := capture.Remove(ctx, w.sides.Production, w.run); err != nil || !w.sides.Remote() || w.sides.Shadow == nil {
-		return err
+	sides := []*pgxpool.Pool{w.sides.Production}
+	if w.sides.Remote() {
+		sides = append(sides, w.sides.Shadow)
 	}
-	return capture.Remove(ctx, w.sides.Shadow, w.run)
+	for _, side := range sides {
+		if side == nil {
+			continue
+		}
+		if err := capture.Remove(ctx, side, w.run); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (w *worker) pending(ctx context.Context) (int64, error) {

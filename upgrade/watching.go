@@ -105,7 +105,12 @@ func (w *worker) watch(ctx context.Context) error {
 }
 
 // tidyUp completes a rollback that is committed. May be repeated, by any process.
-func (w *worker) tidyUp(ctx context.Context) error { return w.reversed().newCutover().After(ctx) }
+func (w *worker) tidyUp(ctx context.Context) error {
+	if err := w.reversed().newCutover().After(ctx); err != nil {
+		return err
+	}
+	return w.traffic.Finish()
+}
 
 // reversed is a worker of the reversed run, for what asks no table.
 func (w *worker) reversed() *worker {
