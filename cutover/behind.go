@@ -198,15 +198,20 @@ func (a *attempt) migrateOn(ctx context.Context, locker *pgx.Conn) error {
 	return err
 }
 
-// guardMigrated guards the tables as the migrations left them, and records the
-// swap.
+// guardMigrated guards the tables as the migrations left them, and the materialized
+// views, since one that they made shows an older snapshot nothing (one that was
+// refreshed shows all), and records the swap.
 func (a *attempt) guardMigrated(ctx context.Context) error {
 	production, _ := schemaNames(a.plan)
 	tables, err := relations(ctx, a.locker, production)
 	if err != nil {
 		return err
 	}
-	err = a.play(ctx, a.pair, []stage{{"guard", guards(a.c.Upgrade, tables, a.guard)}})
+	views, err := relationsOf(ctx, a.locker, production, "m")
+	if err != nil {
+		return err
+	}
+	err = a.play(ctx, a.pair, []stage{{"guard", append(guards(a.c.Upgrade, tables, a.guard), readGuards(a.c.Upgrade, views, len(tables), a.guard)...)}})
 	if err != nil {
 		return err
 	}

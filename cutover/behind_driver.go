@@ -311,6 +311,9 @@ func (m *migrator) failed(f plans.BehindFile, s syntax.ScriptStatement, err erro
 	if !errors.As(err, &server) {
 		return fmt.Errorf("%s:%d: %w", f.Name, s.Line, err)
 	}
+	if pg.SilentTooLong(err) {
+		return fmt.Errorf("%s:%d: %w", f.Name, s.Line, err)
+	}
 	switch server.Code {
 	case pgerrcode.QueryCanceled, pgerrcode.LockNotAvailable, pgerrcode.DeadlockDetected, pgerrcode.AdminShutdown:
 		return fmt.Errorf("%s:%d: %w", f.Name, s.Line, err)

@@ -132,7 +132,7 @@ func (c *Cutover) prepareTrialRemote(ctx context.Context, p *pair, m *migrator) 
 // [Cutover.Trial] returned; empty: something else is wrong.
 func Hindered(err error) string {
 	var no *notNow
-	if errors.As(err, &no) || pg.State(err) == pgerrcode.LockNotAvailable || pg.State(err) == pgerrcode.DeadlockDetected || pg.State(err) == pgerrcode.QueryCanceled {
+	if errors.As(err, &no) || pg.State(err) == pgerrcode.LockNotAvailable || pg.State(err) == pgerrcode.DeadlockDetected || pg.State(err) == pgerrcode.QueryCanceled || pg.SilentTooLong(err) {
 		return err.Error()
 	}
 	return ""
@@ -155,8 +155,10 @@ func trialSequences(ctx context.Context, plan *plans.Plan, production, shadow pg
 // tryMigrations runs a script and the migrations after it, and names the shadow's
 // tables that they wrote, by their names before the swap.
 func (c *Cutover) tryMigrations(ctx context.Context, p *pair, script []string, m *migrator) (wrote []string, err error) {
-	begin := []string{"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE", fmt.Sprintf("SET LOCAL lock_timeout = %d", lateLock.Milliseconds())}
-	for _, sql := range slices.Concat(begin, script) {
+	if err := c.beginTrial(ctx, p, lateLock); err != nil {
+		return nil, err
+	}
+	for _, sql := range script {
 		if err := pg.ExecScript(ctx, p.locker, sql); err != nil {
 			return nil, fmt.Errorf("prepare the trial of the migrations: %w", err)
 		}

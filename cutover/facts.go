@@ -120,7 +120,12 @@ func schemaNames(plan *plans.Plan) (production, shadow []string) {
 // relations lists tables and partitioned tables of some schemas in the order
 // in which everybody of ours locks them. Members of extensions are left out.
 func relations(ctx context.Context, db pg.Querier, schemas []string) ([]relation, error) {
-	rows, err := db.Query(ctx, relationsSQL, schemas)
+	return relationsOf(ctx, db, schemas, "r", "p")
+}
+
+// relationsOf are those of some kinds, as pg_class.relkind has them.
+func relationsOf(ctx context.Context, db pg.Querier, schemas []string, kinds ...string) ([]relation, error) {
+	rows, err := db.Query(ctx, relationsSQL, schemas, kinds)
 	if err != nil {
 		return nil, fmt.Errorf("list the tables: %w", err)
 	}

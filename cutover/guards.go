@@ -28,14 +28,23 @@ var readGuardSQL string
 // the planner's folding of constants, also in expressions of extended
 // statistics. Making those locks a table against VACUUM and DDL only.
 func guards(run *control.Run, tables []relation, mark string) []string {
-	var triggers, statistics []string
-	for i, t := range tables {
+	var triggers []string
+	for _, t := range tables {
 		triggers = append(triggers, statementTrigger(guardTrigger, t.name, guardName(run), mark),
 			"ALTER TABLE ONLY "+t.name.Quoted()+" ENABLE ALWAYS TRIGGER "+guardTrigger)
-		statistics = append(statistics, fmt.Sprintf("CREATE STATISTICS %s ON (%s(%s)) FROM %s",
-			readGuardName(run, i).Quoted(), readFunctionName(run).Quoted(), pg.Literal(fmt.Sprintf("%s/%d", mark, t.oid)), t.name.Quoted()))
 	}
-	return slices.Concat(triggers, statistics)
+	return slices.Concat(triggers, readGuards(run, tables, 0, mark))
+}
+
+// readGuards are those for queries, of tables or of materialized views, numbered from
+// first.
+func readGuards(run *control.Run, relations []relation, first int, mark string) []string {
+	var statistics []string
+	for i, r := range relations {
+		statistics = append(statistics, fmt.Sprintf("CREATE STATISTICS %s ON (%s(%s)) FROM %s",
+			readGuardName(run, first+i).Quoted(), readFunctionName(run).Quoted(), pg.Literal(fmt.Sprintf("%s/%d", mark, r.oid)), r.name.Quoted()))
+	}
+	return statistics
 }
 
 // prepareGuards makes the functions of both guards.
@@ -96,10 +105,14 @@ func readGuardName(run *control.Run, i int) pg.Name {
 // nothing but ACCESS SHARE on the table, and fails without it: so the table is
 // locked against readers for that moment, as DROP TRIGGER does anyway.
 func dropGuards(ctx context.Context, db pg.Beginner, run *control.Run) error {
-	type guarded struct{ Table, Statistics string }
+	type guarded struct {
+		Table, Statistics, Owner string
+		IsView                   bool
+	}
 	var all []guarded
 	err := pg.ReadCommitted(ctx, db, func(tx pgx.Tx) error {
-		rows, err := tx.Query(ctx, `SELECT pg_catalog.format('%I.%I', cn.nspname, c.relname), pg_catalog.format('%I.%I', n.nspname, s.stxname)
+		rows, err := tx.Query(ctx, `SELECT pg_catalog.format('%I.%I', cn.nspname, c.relname), pg_catalog.format('%I.%I', n.nspname, s.stxname),
+				pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(c.relowner)), c.relkind = 'm'
 			FROM pg_catalog.pg_statistic_ext s
 			JOIN pg_catalog.pg_namespace n ON n.oid = s.stxnamespace
 			JOIN pg_catalog.pg_class c ON c.oid = s.stxrelid
@@ -115,9 +128,12 @@ func dropGuards(ctx context.Context, db pg.Beginner, run *control.Run) error {
 		return fmt.Errorf("list the read guards: %w", err)
 	}
 	for _, g := range all {
-		err := leading(ctx, db, run, "LOCK TABLE ONLY "+g.Table+" IN ACCESS EXCLUSIVE MODE", "DROP STATISTICS IF EXISTS "+g.Statistics,
-			"DROP TRIGGER IF EXISTS "+guardTrigger+" ON "+g.Table)
-		if err != nil {
+		statements := []string{"LOCK TABLE ONLY " + g.Table + " IN ACCESS EXCLUSIVE MODE", "DROP STATISTICS IF EXISTS " + g.Statistics,
+			"DROP TRIGGER IF EXISTS " + guardTrigger + " ON " + g.Table}
+		if g.IsView { // LOCK TABLE refuses them; an owner that is given once more takes the same lock
+			statements = []string{"ALTER MATERIALIZED VIEW " + g.Table + " OWNER TO " + g.Owner, "DROP STATISTICS IF EXISTS " + g.Statistics}
+		}
+		if err := leading(ctx, db, run, statements...); err != nil {
 			return fmt.Errorf("drop the guards of %s: %w", g.Table, err)
 		}
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/plans/syntax"
 )
 
 const (
@@ -279,5 +280,54 @@ func TestGuardsGoWithoutFailingAPlanner(t *testing.T) {
 	stop()
 	if err := group.Wait(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestViewThatMigrationsMakeIsNotShownEmpty: its rows are of the swapping transaction,
+// and a snapshot from before sees none of them. Whoever waited for the fence meanwhile,
+// here through another client, is not waited for.
+func TestViewThatMigrationsMakeIsNotShownEmpty(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	f := shop(t, plans.Rename, "")
+	f.settle(10*time.Second, time.Second)
+	built, to := int64(7), int64(8)
+	f.Upgrade.Plan.ToVersion = &to
+	f.Upgrade.Plan.Behind = &plans.Behind{From: 8, Built: &built, Session: map[string]string{"search_path": "shop"}, Files: []plans.BehindFile{{
+		Version: to, Name: "8_view.up.sql", Statements: []syntax.ScriptStatement{{Line: 1, Manner: syntax.Run,
+			SQL: f.fill("CREATE MATERIALIZED VIEW {schema}.told AS SELECT count(*) AS n FROM {schema}.account")}}}}}
+	writer, reader := f.client(), f.client()
+	run(t, writer, "SELECT pg_advisory_lock(1)")
+	run(t, reader, f.fill("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM {schema}.entry LIMIT 1"))
+	var group errgroup.Group
+	f.whileFenced(&group, map[*pgx.Conn]func() error{
+		writer: func() error {
+			_, err := writer.Exec(ctx, f.fill("UPDATE {schema}.account SET balance = 1; SELECT pg_advisory_unlock(1)"), pgx.QueryExecModeSimpleProtocol)
+			return err
+		},
+		reader: func() error {
+			if _, err := reader.Exec(ctx, "SELECT pg_advisory_xact_lock(1)"); err != nil {
+				return err
+			}
+			var rows int
+			err := reader.QueryRow(ctx, f.fill("SELECT count(*) FROM {schema}.told")).Scan(&rows)
+			if pg.State(err) != stale {
+				t.Errorf("an old snapshot was shown %d rows: %v", rows, err)
+			}
+			_, err = reader.Exec(ctx, "ROLLBACK")
+			return err
+		},
+	})
+	f.swaps()
+	if err := group.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.After(ctx); err != nil {
+		t.Fatal(err)
+	}
+	f.exec("REFRESH MATERIALIZED VIEW {schema}.told")
+	if get[bool](f, "SELECT EXISTS (SELECT FROM pg_statistic_ext WHERE stxname LIKE 'read_guard%')") {
+		t.Error("a guard is left")
 	}
 }

@@ -82,16 +82,19 @@ func (t *trying) all(ctx context.Context, stages []stage) error {
 	return nil
 }
 
-// trialSilence is how long a trial may be silent before its server ends it. Who
-// waits for it is autovacuum of the shadow, or changes a schema's privileges.
-const trialSilence = time.Minute
-
-// begin begins the trial's transaction, in which no lock is waited for long.
-func (t *trying) begin(ctx context.Context, p *pair) error {
-	if err := p.begin(ctx, t.c.settings().LockTimeout, trialSilence, nil); err != nil {
+// beginTrial begins a transaction that is rolled back, in which no lock is waited for
+// longer than lockWait. Who waits for it is autovacuum of the shadow, or changes a
+// schema's privileges: a process that is stopped in it holds them up no longer than it
+// would hold clients in an attempt.
+func (c *Cutover) beginTrial(ctx context.Context, p *pair, lockWait time.Duration) error {
+	if err := p.begin(ctx, lockWait, c.settings().MaxStall+time.Second, nil); err != nil {
 		return err
 	}
-	return pg.ExecScript(ctx, p.locker, fmt.Sprintf("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = %d", t.c.settings().LockTimeout.Milliseconds()))
+	return pg.ExecScript(ctx, p.locker, fmt.Sprintf("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = %d", lockWait.Milliseconds()))
+}
+
+func (t *trying) begin(ctx context.Context, p *pair) error {
+	return t.c.beginTrial(ctx, p, t.c.settings().LockTimeout)
 }
 
 // swap times the swap's own statements.

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
 )
 
@@ -41,5 +42,36 @@ func TestSwapIsTriedWithoutATrace(t *testing.T) {
 			}
 			f.swaps()
 		})
+	}
+}
+
+// TestProcessStoppedInTheTrialLetsGo: what it has locked on the shadow is free again
+// after max_stall, as it is in an attempt.
+func TestProcessStoppedInTheTrialLetsGo(t *testing.T) {
+	t.Parallel()
+	const stall, bearable = time.Second, 4
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	f := shop(t, plans.Rename, "")
+	f.settle(stall, time.Second)
+	p, err := openPair(ctx, f.DSN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.close(ctx)
+	if err := f.beginTrial(ctx, p, lateLock); err != nil {
+		t.Fatal(err)
+	}
+	lock := f.fill("LOCK TABLE {shadow}.account IN ACCESS EXCLUSIVE MODE")
+	if err := pg.ExecScript(ctx, p.locker, lock); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now() // nothing comes of the process any more
+	f.exec("BEGIN; " + lock + "; ROLLBACK")
+	if waited := time.Since(began); waited > bearable*stall {
+		t.Errorf("who wants a table of the shadow's waited %s for a stopped process", waited)
+	}
+	if _, err := p.locker.Exec(ctx, "SELECT 1"); Hindered(err) == "" {
+		t.Errorf("the trial goes on as if nothing had been: %v", err)
 	}
 }

@@ -136,17 +136,48 @@ func (a *attempt) holdViews(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var refused []Blocker
-	for _, v := range views {
-		if a.c.views[v.Shadow].mark != now[v.Production].mark {
-			refused = append(refused, Blocker{Code: "view-refreshed", Message: "production refreshed " + v.Production.String() + " while the attempt began",
-				Fix: "it is tried again; if this comes every time, let the job that refreshes it pause"})
+	return a.serveRefreshed(ctx, views, now)
+}
+
+// serveRefreshed fills once more, of the shadow's materialized views, those that
+// production refreshed since: now nobody can do so again, for clients may refresh
+// one without a pause, and an attempt would never begin. Whoever refreshes waits, for
+// at most half of max_stall; what took longer than a quarter the last time is refused.
+func (a *attempt) serveRefreshed(ctx context.Context, views []plans.Matview, now map[pg.Name]view) error {
+	stale := slices.DeleteFunc(slices.Clone(views), func(v plans.Matview) bool {
+		return a.c.views[v.Shadow].mark == now[v.Production].mark
+	})
+	if len(stale) == 0 {
+		return nil
+	}
+	began, budget := time.Now(), a.c.settings().MaxStall/2
+	var took time.Duration
+	for _, v := range stale {
+		f := a.c.views[v.Shadow]
+		if took += f.took; f.lent || took > budget/2 {
+			return refuse(refreshed(stale)...)
 		}
 	}
-	if len(refused) > 0 {
-		return refuse(refused...)
+	if err := a.c.Parts.CatchUp(ctx); err != nil {
+		return err
+	}
+	for _, v := range stale {
+		if err := a.c.fillView(ctx, v, now[v.Production]); err != nil {
+			return err
+		}
+	}
+	if time.Since(began) > budget {
+		return refuse(refreshed(stale)...)
 	}
 	return nil
+}
+
+func refreshed(views []plans.Matview) (all []Blocker) {
+	for _, v := range views {
+		all = append(all, Blocker{Code: "view-refreshed", Message: "production refreshed " + v.Production.String() + " while the attempt began",
+			Fix: "it is tried again; if this comes every time, let the job that refreshes it pause"})
+	}
+	return all
 }
 
 func viewLocks(views []plans.Matview, production map[pg.Name]view) []string {
@@ -167,8 +198,7 @@ func viewLocks(views []plans.Matview, production map[pg.Name]view) []string {
 
 // fillMade fills what the migrations made, which in place would show the moment
 // that they ran, if all of it takes no more than a quarter of max_stall: that long
-// each took the last time. Before the mark, since who has an older snapshot would
-// see a view that was filled after it empty.
+// each took the last time.
 func (a *attempt) fillMade(ctx context.Context) error {
 	var made []plans.Matview
 	var took time.Duration

@@ -1,6 +1,7 @@
 package testcontainers
 
 import (
+	"fmt"
 	"hash/fnv"
 	"maps"
 	"math/rand/v2"
@@ -14,6 +15,20 @@ import (
 // Whole reports whether tests go through all of what they otherwise take a sample
 // of: PGUMBRA_TEST_WHOLE=1, as make test-whole and make test-faults set it.
 func Whole() bool { return os.Getenv("PGUMBRA_TEST_WHOLE") != "" }
+
+// Part is which of how many parts of a sweep is gone through: PGUMBRA_TEST_PART=2/6 is
+// the second of six, each with every sixth of what there is; all of it is 1/1.
+func Part(t testing.TB) (part, of int) {
+	t.Helper()
+	text := os.Getenv("PGUMBRA_TEST_PART")
+	if text == "" {
+		return 1, 1
+	}
+	if _, err := fmt.Sscanf(text, "%d/%d", &part, &of); err != nil || part < 1 || part > of {
+		t.Fatalf("testcontainers: PGUMBRA_TEST_PART=%s: want 2/6 for the second of six", text)
+	}
+	return part, of
+}
 
 // Seed is PGUMBRA_SEED, or one of chance for the whole process. The test tells it.
 func Seed(t testing.TB) uint64 {

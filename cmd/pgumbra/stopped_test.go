@@ -58,10 +58,11 @@ func stopAtSome(ctx context.Context, s *stopping, random *rand.Rand) {
 }
 
 // stopAtEach begins anew with another world once one is swapped, until a cutover
-// has no nth message.
+// has no nth message; or goes through a part of them.
 func stopAtEach(ctx context.Context, world func() *stopping) {
 	s := world()
-	for n := 1; s.round(ctx, n); n++ {
+	part, of := testcontainers.Part(s.t)
+	for n := part; s.round(ctx, n); n += of {
 		if s.swapped(ctx) {
 			s.settled(ctx)
 			s = world()

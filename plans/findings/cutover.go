@@ -102,7 +102,7 @@ var cutoverSection = Section{
 		},
 		{
 			Code: "view-refreshed", Level: "blocker",
-			Means: "production refreshed a materialized view while an attempt began",
+			Means: "production refreshed a materialized view while an attempt began, and to fill the shadow's once more, as is done otherwise while REFRESH waits, takes longer than a quarter of `cutover.max_stall`",
 			Do:    "nothing: the shadow's is filled again before the next one. If it comes every time, let the job that refreshes it pause",
 		},
 		{
