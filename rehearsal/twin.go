@@ -2,6 +2,7 @@ package rehearsal
 
 import (
 	"context"
+	_ "embed"
 	"errors"
 	"fmt"
 	"maps"
@@ -98,6 +99,9 @@ func (t twin) load(ctx context.Context, production string, plan *plans.Plan, ord
 	if err := t.setSequences(ctx, to, look); err != nil {
 		return err
 	}
+	if err := t.pastRows(ctx, to, production, order); err != nil {
+		return err
+	}
 	return refresh(ctx, t.dsn)
 }
 
@@ -139,6 +143,37 @@ func (t twin) setSequences(ctx context.Context, to *pgx.Conn, look *catalog.Cata
 		if _, err := to.Exec(ctx, "SELECT setval($1::text::regclass, $2, $3)", s.Name.Quoted(), at.last, at.called); err != nil {
 			return fmt.Errorf("set %s: %w", s.Name, err)
 		}
+	}
+	return nil
+}
+
+//go:embed twin_sequences.sql
+var pastRows string
+
+// pastRows leads sequences past the numbers that rows at the fence have: clients
+// drew these after the sequences were read. Where in between a sequence stood at
+// the fence nobody knows, so what migrations draw from it is not comparable: the
+// twin whose rows are stored backwards stands elsewhere, and the columns that get
+// such numbers are found by that.
+func (t twin) pastRows(ctx context.Context, to *pgx.Conn, production string, order rowOrder) error {
+	now, err := standing(ctx, production)
+	if err != nil {
+		return err
+	}
+	drawn := map[string]int64{}
+	for name, s := range now {
+		drawn[name.Schema+"."+name.Name] = s.last
+	}
+	limits, err := pg.JSON(drawn)
+	if err != nil {
+		return err
+	}
+	if _, err := to.Exec(ctx, pastRows); err != nil {
+		return fmt.Errorf("lead sequences past the rows: %w", err)
+	}
+	_, err = to.Exec(ctx, "SELECT pg_temp.pgumbra_past_rows($1::text::jsonb, $2)", string(limits), map[rowOrder]int{backwards: 1000}[order])
+	if err != nil {
+		return fmt.Errorf("lead sequences past the rows: %w", err)
 	}
 	return nil
 }

@@ -219,7 +219,7 @@ func (s *step) evaluated(scope *scope, c *column, e *pgq.Node) *value {
 	case r == nil:
 		return &value{node: node, origin: Backfill, typ: c.Type, cast: true, functions: inner.functions, under: u}
 	case r.volatile:
-		return &value{origin: Backfill, typ: c.Type, volatile: true, made: e, where: where(s.fact)}
+		return &value{origin: Backfill, typ: c.Type, volatile: true, filled: neverNull(e), made: e, where: where(s.fact)}
 	}
 	return taintValue(c.Type, s.taintFor(r, where(s.fact), verb(s.node)))
 }
@@ -293,46 +293,11 @@ func (s *step) remove(d *pgq.DeleteStmt) *reason {
 }
 
 func (s *step) removed(t *table, scope *scope, which condition) {
-	switch truth(which.node) {
-	case isFalse, isNull:
-		return
-	case isTrue:
-		s.orphans(t, scope.rel, which)
-		s.fires(t, scope.rel, triggerDelete, nil)
-		s.cascadeDelete(scope.rel, map[uint32]bool{})
-		s.clear(t)
+	if truth(which.node) == isFalse || truth(which.node) == isNull {
 		return
 	}
-	s.orphans(t, scope.rel, which)
-	s.fires(t, scope.rel, triggerDelete, nil)
-	s.cascadeDelete(scope.rel, map[uint32]bool{})
-	t.where = append(slices.Clone(t.where), notTrue(which.node)) // others may have been fed by it
-	t.under = which.under
-	t.functions = joinFunctions(t.functions, scope.functions)
-}
-
-// cascadeDelete: foreign keys that take rows of other tables along, and these
-// others.
-func (s *step) cascadeDelete(rel *relation, done map[uint32]bool) {
-	done[rel.OID] = true
-	for _, ref := range rel.References {
-		child := s.tables[ref.Table]
-		if child == nil || ref.OnDelete == "a" || ref.OnDelete == "r" || child.source == 0 {
-			continue
-		}
-		tainted := []int{s.newTaint(where(s.fact), "DELETE from "+rel.Name+" changes rows of this table by a foreign key (ON DELETE)")}
-		if ref.OnDelete == "c" {
-			child.tainted = join(child.tainted, tainted)
-			if !done[child.oid] {
-				s.cascadeDelete(child.last, done)
-			}
-			continue
-		}
-		for _, num := range ref.Columns {
-			if c := child.columns[num]; c != nil {
-				child.columns[num] = taintValue(c.typ, tainted)
-			}
-		}
+	for _, gone := range s.take(t, scope, which, map[uint32]bool{}) {
+		s.orphans(gone.table, gone.rel, gone.which) // asked once all of them are gone, as a constraint asks
 	}
 }
 

@@ -64,6 +64,8 @@ func (s *scope) replace(n *pgq.Node) (*pgq.Node, error) {
 		out, r = s.sqlValue(x.SqlvalueFunction)
 	case *pgq.Node_SubLink:
 		out, r = s.subLink(x.SubLink)
+	case *pgq.Node_NullTest:
+		out = s.nullTest(x.NullTest)
 	case *pgq.Node_ParamRef, *pgq.Node_CurrentOfExpr, *pgq.Node_GroupingFunc, *pgq.Node_MultiAssignRef, *pgq.Node_SetToDefault:
 		r = unsupported("it is no expression over one row")
 	}
@@ -97,6 +99,29 @@ func (s *scope) columnRef(c *pgq.ColumnRef) (*pgq.Node, *reason) {
 		return node, r
 	}
 	return s.qualified(node), nil
+}
+
+// nullTest answers IS NULL of a column whose values are new in each run, but never
+// NULL; nil: of another one.
+func (s *scope) nullTest(t *pgq.NullTest) *pgq.Node {
+	fields := parts(t.GetArg().GetColumnRef().GetFields())
+	if len(fields) == 0 || s.rel == nil || s.joins() || !s.names(fields[:len(fields)-1]) {
+		return nil
+	}
+	c := s.rel.column(last(fields))
+	if c == nil || s.tab.columns[c.Num] == nil || !s.tab.columns[c.Num].filled {
+		return nil
+	}
+	return boolNode(t.GetNulltesttype() == pgq.NullTestType_IS_NOT_NULL)
+}
+
+// neverNull are calls without arguments, or of a sequence, that make a value each time.
+func neverNull(n *pgq.Node) bool {
+	switch last(parts(uncast(n).GetFuncCall().GetFuncname())) {
+	case "gen_random_uuid", "uuid_generate_v1", "uuid_generate_v1mc", "uuid_generate_v4", "nextval", "random", "clock_timestamp":
+		return true
+	}
+	return false
 }
 
 // names reports whether a qualification means the scope's table.

@@ -45,7 +45,7 @@ func (f *joins) add(n *pgq.Node) *reason {
 	case j.GetJointype() == pgq.JoinType_JOIN_LEFT && j.GetRarg().GetJoinExpr() == nil:
 		f.left = append(f.left, leftJoin{j.GetRarg(), conjuncts(j.GetQuals())})
 		return nil
-	case j.GetJointype() == pgq.JoinType_JOIN_INNER && len(f.left) == 0:
+	case j.GetJointype() == pgq.JoinType_JOIN_INNER:
 		f.conds = append(f.conds, conjuncts(j.GetQuals())...)
 		return f.add(j.GetRarg())
 	}
@@ -69,25 +69,8 @@ func (s *scope) join(f joins, where *pgq.Node) (*pgq.Node, *reason) {
 			return nil, r
 		}
 	}
-	if len(l.tables) > 0 && len(f.left) > 0 {
-		return nil, ofOthers("it has inner and outer joins at once")
-	}
-	for _, j := range f.left {
-		one := &level{}
-		if r := s.open(one, j.node, &j.conds); r != nil {
-			return nil, r
-		}
-		r := s.filter(one, j.conds)
-		if r == nil {
-			r = s.link(one)
-		}
-		if r != nil {
-			return nil, r
-		}
-		if !s.one(one) {
-			return nil, ofOthers("more than one row of what it joins may fit")
-		}
-		s.lefts = append(s.lefts, one)
+	if r := s.leftJoins(l, f.left); r != nil {
+		return nil, r
 	}
 	if len(l.tables) == 0 {
 		all := conjuncts(where)
@@ -108,6 +91,32 @@ func (s *scope) join(f joins, where *pgq.Node) (*pgq.Node, *reason) {
 	}
 	s.level = l
 	return s.selecting(l, nil)
+}
+
+// leftJoins lays out the tables of LEFT JOIN, one level each: what fits there
+// leaves no row out, and is found by the row and what is joined with it.
+func (s *scope) leftJoins(l *level, all []leftJoin) *reason {
+	for _, j := range all {
+		one := &level{}
+		if len(l.tables) > 0 {
+			one.outer = l
+		}
+		if r := s.open(one, j.node, &j.conds); r != nil {
+			return r
+		}
+		r := s.filter(one, j.conds)
+		if r == nil {
+			r = s.link(one)
+		}
+		if r != nil {
+			return r
+		}
+		if !s.one(one) {
+			return ofOthers("more than one row of what it joins may fit")
+		}
+		s.lefts = append(s.lefts, one)
+	}
+	return nil
 }
 
 func (s *scope) joins() bool { return s.level != nil || len(s.lefts) > 0 }

@@ -356,6 +356,9 @@ func (s *scope) sameMeaning(l *level, c catalog.Column, other *pgq.Node) bool {
 	if k := other.GetAConst(); k != nil && !k.GetIsnull() {
 		return k.GetSval() != nil || k.GetIval() != nil && isInteger(c.Type)
 	}
+	if x := other.GetSubLink(); x.GetSubLinkType() == pgq.SubLinkType_EXPR_SUBLINK && len(x.GetSubselect().GetSelectStmt().GetTargetList()) == 1 {
+		return s.sameMeaning(l, c, x.GetSubselect().GetSelectStmt().GetTargetList()[0].GetResTarget().GetVal())
+	}
 	if cast := other.GetTypeCast(); cast != nil {
 		to := typeText(cast.GetTypeName())
 		return sameFamily(c.Type, to)
@@ -434,6 +437,9 @@ func (s *scope) columnOf(l *level, n *pgq.Node) (catalog.Column, bool) {
 				return s.in.before.ByOID(t.table.source).ColumnNamed(fields[1])
 			}
 		}
+	}
+	if inside := s.in.lookups[fields[0]]; inside != nil { // of a query inside
+		return s.in.before.ByOID(inside.source).ColumnNamed(fields[1])
 	}
 	return catalog.Column{}, false
 }

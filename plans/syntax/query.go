@@ -21,6 +21,9 @@ type level struct {
 	conds  []*pgq.Node // all must be true
 	groups []*pgq.Node // GROUP BY; with DISTINCT, all that is selected
 	having []*pgq.Node
+	// limited: the query has LIMIT, which its conditions say nothing of.
+	limited bool
+	order   []*pgq.SortBy // of which the first row counts
 }
 
 // looked is a table of a level.
@@ -149,18 +152,35 @@ func (s *scope) openTable(l *level, v *pgq.RangeVar) *reason {
 func (s *scope) itemOf(v *pgq.RangeVar) (*item, *reason) {
 	rel := s.mark.relation(s.mark.Tables[tableName(v)])
 	name := v.GetRelname()
-	if rel == nil {
+	switch {
+	case rel == nil:
 		return nil, ofOthers("what %s is cannot be told", name)
+	case len(v.GetAlias().GetColnames()) > 0:
+		return nil, ofOthers("it renames the columns of %s", name)
 	}
+	there, r := s.lookable(rel, name, s.in.family(s.mark, rel.OID, v.GetInh()))
+	if r != nil {
+		return nil, r
+	}
+	it := &item{name: name, rel: rel, looked: there}
+	if alias := v.GetAlias().GetAliasname(); alias != "" {
+		it.name = alias
+	} else {
+		it.path = []string{rel.Schema, rel.Name}
+	}
+	return it, nil
+}
+
+// lookable is a table whose rows may be looked up. family are those whose rows
+// its name means.
+func (s *scope) lookable(rel *relation, name string, family []*table) (*looked, *reason) {
 	t := s.in.tables[rel.OID]
 	switch {
 	case t == nil || rel.Kind != "r" && rel.Kind != "p":
 		return nil, ofOthers("%s is no table", name)
-	case len(v.GetAlias().GetColnames()) > 0:
-		return nil, ofOthers("it renames the columns of %s", name)
 	case rel.Kind == "p" || s.in.before.ByOID(t.source) != nil && s.in.before.ByOID(t.source).Kind == "p":
 		return nil, ofOthers("%s is partitioned", name)
-	case v.GetInh() && len(s.in.family(s.mark, rel.OID, true)) > 1:
+	case len(family) > 1:
 		return nil, ofOthers("it reads a part of %s, or %[1]s with those that inherit from it", name)
 	case t.tainted != nil:
 		return nil, &reason{text: "it reads rows of " + name + " that cannot be inferred themselves", others: true, tainted: t.tainted}
@@ -169,15 +189,9 @@ func (s *scope) itemOf(v *pgq.RangeVar) (*item, *reason) {
 	case len(s.in.before.ByOID(t.source).Parents) > 0 || slices.ContainsFunc(s.in.before.Tables, func(c *catalog.Table) bool { return c.PartitionOf == 0 && slices.Contains(c.Parents, t.source) }):
 		return nil, ofOthers("%s has parents or children by INHERITS", name)
 	}
-	it := &item{name: name, rel: rel, looked: &looked{alias: s.in.ownAlias(), table: t, name: rel.Name}}
-	if alias := v.GetAlias().GetAliasname(); alias != "" {
-		it.name = alias
-	} else {
-		it.path = []string{rel.Schema, rel.Name}
-	}
 	s.unders = append(s.unders, t.under)
 	s.functions = joinFunctions(s.functions, t.functions)
-	return it, nil
+	return &looked{alias: s.in.ownAlias(), table: t, name: rel.Name}, nil
 }
 
 // openQuery adds a query in FROM: its tables and conditions become the level's,
@@ -453,20 +467,44 @@ func (s *scope) filter(l *level, conds []*pgq.Node) *reason {
 				l.conds = append(l.conds, node)
 			}
 		}
-		if len(later) > 0 {
-			if r := inner.link(l); r != nil {
-				return r
-			}
+		if len(later) == 0 {
+			return nil
 		}
-		for _, n := range later {
-			node, r := inner.truth(n)
-			if r != nil {
-				return r
-			}
-			l.conds = append(l.conds, node)
+		if inner.link(l) == nil {
+			return inner.conditions(l, later)
 		}
-		return nil
+		comparing := slices.DeleteFunc(slices.Clone(later), func(n *pgq.Node) bool { return !comparesQuery(n) })
+		r := inner.conditions(l, comparing)
+		if r == nil {
+			r = inner.link(l)
+		}
+		if r != nil {
+			return r
+		}
+		return inner.conditions(l, slices.DeleteFunc(later, comparesQuery))
 	})
+}
+
+// conditions adds conditions with queries in them to a level.
+func (s *scope) conditions(l *level, all []*pgq.Node) *reason {
+	for _, n := range all {
+		node, r := s.truth(n)
+		if r != nil {
+			return r
+		}
+		l.conds = append(l.conds, node)
+	}
+	return nil
+}
+
+// comparesQuery: x = (SELECT …), by which a table may be found that nothing else
+// leads to.
+func comparesQuery(n *pgq.Node) bool {
+	e := n.GetAExpr()
+	if e == nil || e.GetKind() != pgq.A_Expr_Kind_AEXPR_OP || !slices.Equal(parts(e.GetName()), []string{"="}) {
+		return false
+	}
+	return e.GetLexpr().GetSubLink().GetSubLinkType() == pgq.SubLinkType_EXPR_SUBLINK || e.GetRexpr().GetSubLink().GetSubLinkType() == pgq.SubLinkType_EXPR_SUBLINK
 }
 
 // filtered: a query in FROM brought the table, with its filter.
@@ -512,9 +550,18 @@ func (s *scope) selecting(l *level, value *pgq.Node) (*pgq.Node, *reason) {
 	if len(l.having) > 0 {
 		sql += " HAVING " + param(and(cloneAll(l.having)))
 	}
+	for i, o := range l.order {
+		sql += map[bool]string{true: " ORDER BY ", false: ", "}[i == 0] + param(o.GetNode())
+	}
+	if len(l.order) > 0 {
+		sql += " LIMIT 1"
+	}
 	tree, r := s.in.parse(sql + ")")
 	if r != nil {
 		return nil, r
+	}
+	for i, n := range target(tree).GetSubLink().GetSubselect().GetSelectStmt().GetSortClause() {
+		n.GetSortBy().SortbyDir, n.GetSortBy().SortbyNulls = l.order[i].GetSortbyDir(), l.order[i].GetSortbyNulls()
 	}
 	out, err := rewrite(target(tree), func(n *pgq.Node) (*pgq.Node, error) {
 		if p := n.GetParamRef(); p != nil {

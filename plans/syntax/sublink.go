@@ -4,6 +4,9 @@ import (
 	"slices"
 
 	pgq "github.com/pganalyze/pg_query_go/v6"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/pgumbra/pgumbra/plans/catalog"
 )
 
 // truth is a condition of which only matters whether it is true: NULL counts as
@@ -66,12 +69,78 @@ func (s *scope) subLink(x *pgq.SubLink) (*pgq.Node, *reason) {
 
 // subquery lays out the level of a subquery.
 func (s *scope) subquery(x *pgq.SubLink) (*level, *pgq.SelectStmt, *reason) {
-	q := x.GetSubselect().GetSelectStmt()
+	q, limited := withoutLimit(x.GetSubselect().GetSelectStmt())
 	if r := lookupSelect(q); r != nil {
 		return nil, nil, r
 	}
-	l := &level{outer: s.level}
+	l := &level{outer: s.level, limited: limited}
 	return l, q, ofRows(s.read(l, q.GetFromClause(), q.GetWhereClause()))
+}
+
+// withoutLimit is a query without LIMIT n, n a number from 1 on: it changes nothing
+// where one row fits at the most ([scope.untouched]), or where it is only asked
+// whether one does.
+func withoutLimit(q *pgq.SelectStmt) (plain *pgq.SelectStmt, limited bool) {
+	if q.GetLimitCount().GetAConst().GetIval().GetIval() < 1 || q.GetLimitOffset() != nil {
+		return q, false
+	}
+	plain = proto.Clone(q).(*pgq.SelectStmt)
+	plain.LimitCount, plain.LimitOption, plain.SortClause = nil, pgq.LimitOption_LIMIT_OPTION_DEFAULT, nil
+	return plain, true
+}
+
+// untouched: there are no rows that a LIMIT of the level's query could leave out.
+func (s *scope) untouched(l *level, q *pgq.SelectStmt) *reason {
+	if !l.limited || len(l.groups) == 0 && len(q.GetGroupClause()) == 0 && (aggregatesIn(q) || s.one(l)) {
+		return nil
+	}
+	return ofOthers("it has LIMIT, and more than one row may fit")
+}
+
+// first lets a level give its first row, in an order in which no two are equal:
+// ORDER BY … LIMIT 1 whose ORDER BY holds a unique index of each table.
+func (s *scope) first(l *level, all *pgq.SelectStmt) *reason {
+	q := all.GetTargetList()[0].GetResTarget()
+	if all.GetLimitCount().GetAConst().GetIval().GetIval() != 1 || len(all.GetSortClause()) == 0 {
+		return ofOthers("it has LIMIT, and more than one row may fit")
+	}
+	var names []*pgq.Node
+	r := s.within(l, func(inner *scope) *reason {
+		for _, n := range all.GetSortClause() {
+			sort := proto.Clone(n.GetSortBy()).(*pgq.SortBy)
+			by := sort.GetNode()
+			if by.GetAConst() != nil || slices.Equal(parts(by.GetColumnRef().GetFields()), []string{outputName(q)}) {
+				by = q.GetVal()
+			}
+			node, r := inner.expr(by)
+			if r != nil || len(sort.GetUseOp()) > 0 {
+				return ofOthers("its ORDER BY cannot be followed")
+			}
+			sort.Node = node
+			names, l.order = append(names, node), append(l.order, sort)
+		}
+		return nil
+	})
+	if r != nil {
+		return r
+	}
+	for _, t := range l.tables {
+		if !s.told(t, names) {
+			return ofOthers("it has LIMIT, and rows may be equal by its ORDER BY: which one counts is a matter of order")
+		}
+	}
+	return nil
+}
+
+// told: an order holds a unique index of the table, so no two of its rows are equal.
+func (s *scope) told(t *looked, order []*pgq.Node) bool {
+	source := s.in.before.ByOID(t.table.source)
+	return slices.ContainsFunc(s.in.before.IndexesOf(t.table.source), func(i *catalog.Index) bool {
+		return i.Unique && i.Valid && i.Immediate && !i.Partial && !i.Expression && !i.Exclusion && !slices.ContainsFunc(i.Keys, func(k catalog.IndexKey) bool {
+			c, ok := source.Column(k.Num)
+			return !ok || !c.NotNull || k.Collation != c.Collation || !slices.ContainsFunc(order, func(n *pgq.Node) bool { return sameTree(n, qualifiedNode(t.alias, c.Name)) })
+		})
+	})
 }
 
 // ofRows: other rows than the one that is written count, whatever the reason.
@@ -139,6 +208,9 @@ func (s *scope) members(x *pgq.SubLink) (l *level, compared []*pgq.Node, r *reas
 			return nil, nil, ofRows(r)
 		}
 	}
+	if r := s.untouched(l, q); r != nil {
+		return nil, nil, r
+	}
 	left := []*pgq.Node{x.GetTestexpr()}
 	if row := x.GetTestexpr().GetRowExpr(); row != nil {
 		left = row.GetArgs()
@@ -190,6 +262,11 @@ func (s *scope) single(x *pgq.SubLink) (*pgq.Node, *reason) {
 	}
 	if r := s.link(l); r != nil {
 		return nil, r
+	}
+	if r := s.untouched(l, q); r != nil {
+		if r := s.first(l, x.GetSubselect().GetSelectStmt()); r != nil {
+			return nil, ofRows(r)
+		}
 	}
 	var value *pgq.Node
 	r = s.within(l, func(inner *scope) (r *reason) {

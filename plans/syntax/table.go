@@ -41,6 +41,7 @@ type value struct {
 	volatile  bool
 	made      *pgq.Node // volatile by a statement: what made it
 	where     string    // volatile: file and line
+	filled    bool      // volatile, but never NULL
 	functions []uint32
 	under     under
 	tainted   []int
@@ -202,7 +203,7 @@ func (in *inference) added(s *seen, c column, a absorption) *value {
 	case c.Missing != nil:
 		return constant(*c.Missing, c.Type)
 	case c.Identity != "" || hint != nil && isSerial(hint):
-		return &value{typ: c.Type, origin: Default, volatile: true, where: a.where}
+		return &value{typ: c.Type, origin: Default, volatile: true, filled: true, where: a.where}
 	case hint != nil:
 		if def := defaultOf(hint); def != nil {
 			return in.made(s, def, c, a.where)
@@ -239,7 +240,7 @@ func (in *inference) made(s *seen, def *pgq.Node, c column, where string) *value
 	case r == nil:
 		return &value{node: node, origin: Default, typ: c.Type, cast: true, functions: scope.functions, under: u}
 	case r.volatile:
-		return &value{typ: c.Type, origin: Default, volatile: true, where: where}
+		return &value{typ: c.Type, origin: Default, volatile: true, filled: neverNull(def), where: where}
 	}
 	return taintValue(c.Type, in.taintFor(r, where, "the default"))
 }

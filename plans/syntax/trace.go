@@ -105,6 +105,8 @@ type reference struct {
 	RefColumns []int16 `json:"ref_columns"`
 	OnDelete   string  `json:"on_delete"`
 	OnUpdate   string  `json:"on_update"`
+	Partly     bool    `json:"partly"` // ON DELETE SET NULL names columns (15+)
+	Off        bool    `json:"off"`    // its triggers are disabled
 }
 
 // relation is a table at the moment of a mark.
@@ -183,8 +185,11 @@ func ReadMarks(ctx context.Context, db pg.Querier) ([]Mark, error) {
 
 // markCall is the statement that records a mark. It never spans lines.
 func markCall(f Fact, phase string) string {
-	if phase == "after" && f.Kind == opaque {
+	switch {
+	case phase == "after" && f.Kind == opaque:
 		phase = "after+"
+	case f.Kind == remove:
+		phase += "*"
 	}
 	return fmt.Sprintf("SELECT %s.mark(%d, %s, %s, %s, %s)", TraceSchema, f.ID, literal(phase),
 		array(f.names.Tables), array(f.names.Functions), array(f.names.Types))

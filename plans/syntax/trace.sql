@@ -88,7 +88,9 @@ $$;
 CREATE OR REPLACE FUNCTION pgumbra_trace.references_to(id oid) RETURNS jsonb
 LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
 	SELECT coalesce(jsonb_agg(jsonb_build_object('name', c.conname, 'table', c.conrelid::bigint, 'columns', c.conkey,
-		'ref_columns', c.confkey, 'on_delete', c.confdeltype, 'on_update', c.confupdtype) ORDER BY c.oid), '[]')
+		'ref_columns', c.confkey, 'on_delete', c.confdeltype, 'on_update', c.confupdtype,
+		'partly', coalesce(to_jsonb(c) -> 'confdelsetcols' <> 'null', false),
+		'off', EXISTS (SELECT FROM pg_trigger t WHERE t.tgconstraint = c.oid AND t.tgrelid = c.confrelid AND t.tgenabled NOT IN ('O', 'A'))) ORDER BY c.oid), '[]')
 	FROM pg_constraint c WHERE c.contype = 'f' AND c.confrelid = id AND c.conparentid = 0
 $$;
 
@@ -112,6 +114,17 @@ LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
 		SELECT i.inhrelid FROM tree JOIN pg_inherits i ON i.inhparent = tree.id
 	)
 	SELECT coalesce(jsonb_agg(pgumbra_trace.relation_of(id)), '[]') FROM tree
+$$;
+
+-- Tables whose rows a DELETE takes along or changes, by foreign keys from table to table.
+CREATE OR REPLACE FUNCTION pgumbra_trace.referring(ids oid[]) RETURNS oid[]
+LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
+	WITH RECURSIVE tree AS (
+		SELECT unnest(ids) AS id
+		UNION
+		SELECT c.conrelid FROM tree JOIN pg_constraint c ON c.contype = 'f' AND c.confrelid = tree.id AND c.confdeltype NOT IN ('a', 'r')
+	)
+	SELECT coalesce(array_agg(id), ids) FROM tree
 $$;
 
 -- Tables that this transaction locked as a writer does.
@@ -206,7 +219,10 @@ BEGIN
 			WHERE l.pid = pg_catalog.pg_backend_pid() AND l.mode = 'AccessExclusiveLock' AND c.relkind IN ('r', 'p')
 				AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())), '{}');
 	END IF;
-	INSERT INTO pgumbra_trace.seen (fact, phase, what) VALUES (fact, pg_catalog.rtrim(phase, '+'), pg_catalog.jsonb_build_object(
+	IF phase LIKE '%*' THEN -- DELETE
+		ids := pgumbra_trace.referring(ids);
+	END IF;
+	INSERT INTO pgumbra_trace.seen (fact, phase, what) VALUES (fact, pg_catalog.rtrim(phase, '+*'), pg_catalog.jsonb_build_object(
 		'tables', seen_tables, 'types', seen_types, 'functions', seen_functions,
 		'relations', pgumbra_trace.relations_of(ids), 'written', pgumbra_trace.written(), 'read', pgumbra_trace.read(), 'settings', pgumbra_trace.settings(),
 		'replica', pg_catalog.current_setting('session_replication_role') = 'replica'));

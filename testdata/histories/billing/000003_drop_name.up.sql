@@ -1,0 +1,1 @@
+ALTER TABLE billing.customers DROP COLUMN name;

@@ -1,0 +1,1 @@
+-- The index that was planned here came with 8.

@@ -1,0 +1,1 @@
+ALTER SEQUENCE "Shop"."Bestellung_BestellNr_seq" INCREMENT BY 10;

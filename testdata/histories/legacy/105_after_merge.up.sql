@@ -1,0 +1,1 @@
+ALTER TABLE "Shop"."Bemerkung" ALTER "Kunde" DROP NOT NULL;

@@ -1,0 +1,1 @@
+DELETE FROM "Shop"."Bestellung" WHERE "Status" = 'storniert' AND "BestellNr" NOT IN (SELECT "BestellNr" FROM "Shop"."Bemerkung");

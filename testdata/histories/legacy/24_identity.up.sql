@@ -1,0 +1,1 @@
+ALTER TABLE "Shop"."Protokoll" ADD "Nr" bigint GENERATED ALWAYS AS IDENTITY;

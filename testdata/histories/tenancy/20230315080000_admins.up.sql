@@ -1,0 +1,1 @@
+ALTER TYPE tenancy.role ADD VALUE 'admin';

@@ -1,0 +1,3 @@
+BEGIN;
+DELETE FROM tenancy.tasks WHERE state = 'dropped';
+COMMIT;

@@ -1,0 +1,2 @@
+CREATE SCHEMA tenancy_core;
+ALTER TABLE tenancy.quotas SET SCHEMA tenancy_core;
