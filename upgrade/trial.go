@@ -3,15 +3,19 @@ package upgrade
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"time"
 
 	"github.com/jackc/pgerrcode"
+	"github.com/jackc/pgx/v5"
 
 	"github.com/pgumbra/pgumbra/cutover"
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/replay"
 )
 
 // MigrationFailed says that a migration which is to run behind the fence fails
@@ -45,8 +49,11 @@ func (w *worker) try(ctx context.Context, wanted bool) error {
 		return nil
 	}
 	resume := w.pauseProver()
-	trial, err := w.bestTrial(ctx)
+	trial, err := w.alignedTrial(ctx)
 	resume()
+	if errors.Is(err, replay.ErrRecopy) { // the next round sees to it
+		return nil
+	}
 	if pg.State(err) == pgerrcode.OutOfMemory { // the cutover's checks name it
 		trial, err = cutover.Trial{Skipped: "the lock table has no room for it"}, nil
 	}
@@ -79,6 +86,23 @@ func (w *worker) tellTrial(trial cutover.Trial) {
 		log = log.With("skipped", trial.Skipped)
 	}
 	log.Info("tried the swap, all rolled back", "ms", math.Round(took))
+}
+
+// alignedTrial brings all tables to one snapshot before migrations are tried on
+// them. Each stands at its own otherwise, and a row that the migrations write may
+// refer to one that is still to be replayed: their trial failed by foreign keys
+// that production satisfies, and ended the run.
+func (w *worker) alignedTrial(ctx context.Context) (cutover.Trial, error) {
+	if w.run.Plan.Behind != nil {
+		var all []*plans.Table
+		for i := range w.run.Plan.Tables {
+			all = append(all, &w.run.Plan.Tables[i])
+		}
+		if err := w.replayer.Aligned(ctx, all, func(pgx.Tx) error { return nil }); err != nil {
+			return cutover.Trial{}, err
+		}
+	}
+	return w.bestTrial(ctx)
 }
 
 // bestTrial is the shortest of three where the first does not fit: a busy moment
