@@ -97,7 +97,19 @@ func statementsOf(entry string) string {
 		return strings.HasPrefix(l, "--") || strings.HasPrefix(l, "SET default_table") || strings.HasPrefix(l, "SET default_tablespace") ||
 			strings.HasPrefix(l, `\restrict`) || strings.HasPrefix(l, `\unrestrict`) || strings.TrimSpace(l) == ""
 	})
-	return strings.Join(lines, "\n")
+	return elementwise(strings.Join(lines, "\n"))
+}
+
+var castArray = regexp.MustCompile(`\(ARRAY\[((?:'(?:[^']|'')*'::character varying(?:, )?)+)\]\)::text\[\]`)
+var arrayElement = regexp.MustCompile(`'(?:[^']|'')*'::character varying`)
+
+// elementwise spells a list of texts as PostgreSQL does once it was dumped and
+// restored: x IN ('a', 'b') over varchar casts the array first, and each of its
+// elements from then on. The two mean the same.
+func elementwise(sql string) string {
+	return castArray.ReplaceAllStringFunc(sql, func(list string) string {
+		return "ARRAY[" + arrayElement.ReplaceAllString(castArray.FindStringSubmatch(list)[1], "($0)::text") + "]"
+	})
 }
 
 // Rows is every table's content as sorted text, by table name; one line says

@@ -1,4 +1,5 @@
 CREATE SCHEMA tenancy;
+CREATE SCHEMA tenancy_core;
 CREATE TYPE tenancy.role AS ENUM ('viewer', 'editor');
 CREATE TABLE tenancy.tenants (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), slug varchar(60) NOT NULL UNIQUE, settings jsonb NOT NULL DEFAULT '{}', trial boolean NOT NULL DEFAULT false);
 CREATE TABLE tenancy.users (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), email text NOT NULL, full_name text, created_at timestamptz NOT NULL DEFAULT now());

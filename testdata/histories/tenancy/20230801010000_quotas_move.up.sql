@@ -1,2 +1,1 @@
-CREATE SCHEMA tenancy_core;
 ALTER TABLE tenancy.quotas SET SCHEMA tenancy_core;
