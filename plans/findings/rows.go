@@ -114,6 +114,18 @@ tables:
 ALTER TABLE orders ALTER COLUMN customer SET NOT NULL;`,
 		},
 		{
+			Code: "conversion-fails", Level: "blocker",
+			Means: "a value that the migrations compute cannot be computed of a row that production holds: a cast, a new type's labels or checks, a generated column, a backfill, an index's expression. All rows were tried, or as many as ten seconds allow. One such row is named",
+			Do:    "correct, delete or change them first, or have the migration take them",
+			Bad:   `ALTER TABLE orders ALTER COLUMN code TYPE integer USING code::integer;  -- and one code is 12x`,
+			Good: `ALTER TABLE orders ALTER COLUMN code TYPE integer
+    USING CASE WHEN code ~ '^[0-9]{1,9}$' THEN code::integer END;`,
+		},
+		{
+			Code: "values-tried", Level: "info",
+			Means: "which of the values that the migrations compute were computed of all of production's rows, and of which only a part was, beside the sample",
+		},
+		{
 			Code: "looked-up", Level: "info",
 			Means: "rows of the table are computed from another table, too (`UPDATE … FROM`, a subquery, a join): a change there is replayed for each row that it concerns",
 		},

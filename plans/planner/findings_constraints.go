@@ -1,6 +1,7 @@
 package planner
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,16 +32,18 @@ type probe struct {
 	table  pg.Name
 	words  []string // by which its statement is found
 	state  string   // SQLSTATE in place
-	sql    string
+	sql    string   // empty: production cannot be asked
+	breaks string   // what is said instead of one row's key; empty: its key is
+}
+
+func newProbe(object string, table pg.Name, words []string, state, sql string) probe {
+	return probe{object: object, table: table, words: words, state: state, sql: sql}
 }
 
 // probeConstraints asks production. ACCESS SHARE on the tables, for probeTime at
 // the most each.
 func (m *draft) probeConstraints(ctx context.Context) error {
-	if m.migrations == nil || m.plan.ToVersion == nil || slices.ContainsFunc(m.plan.Findings, func(f plans.Finding) bool { return f.Code == "migration-failed" }) {
-		return nil
-	}
-	if _, more := m.earlier(); more {
+	if !m.asksRows() {
 		return nil
 	}
 	until := time.Now().Add(probesTime)
@@ -51,7 +54,7 @@ func (m *draft) probeConstraints(ctx context.Context) error {
 			answered bool
 			err      error
 		)
-		if time.Now().Before(until) {
+		if q.sql != "" && time.Now().Before(until) {
 			if key, answered, err = m.askRows(ctx, probeTime, q.sql); err != nil {
 				return err
 			}
@@ -59,7 +62,7 @@ func (m *draft) probeConstraints(ctx context.Context) error {
 		switch {
 		case key != "":
 			m.find(plans.Finding{Level: plans.Blocker, Code: "constraint-violated", Object: q.object, Where: m.naming(q.words...),
-				Message: fmt.Sprintf("rows that production holds break what the migrations add: in %s that with %s, say. In place it fails (SQLSTATE %s)", q.table, key, q.state),
+				Message: fmt.Sprintf("rows that production holds break what the migrations add: %s. In place it fails (SQLSTATE %s)", cmp.Or(q.breaks, fmt.Sprintf("in %s that with %s, say", q.table, key)), q.state),
 				Fix:     "correct the rows in production, or the migration"})
 		case answered:
 			proved = append(proved, q.object)
@@ -69,6 +72,15 @@ func (m *draft) probeConstraints(ctx context.Context) error {
 	}
 	m.tellProbes(proved, open)
 	return nil
+}
+
+// asksRows: there are migrations before the fence whose result is known.
+func (m *draft) asksRows() bool {
+	if m.migrations == nil || m.plan.ToVersion == nil || slices.ContainsFunc(m.plan.Findings, func(f plans.Finding) bool { return f.Code == "migration-failed" }) {
+		return false
+	}
+	_, more := m.earlier()
+	return !more
 }
 
 func (m *survey) tellProbes(proved, open []string) {
@@ -99,7 +111,22 @@ func listed(all []string) string {
 // askRows reads one text from production, under the settings of its sessions.
 // Not answered: it took too long, or the server refuses the question.
 func (m *survey) askRows(ctx context.Context, limit time.Duration, query string) (text string, answered bool, err error) {
-	err = pg.RepeatableRead(ctx, m.db, func(tx pgx.Tx) error {
+	err = m.asClient(ctx, limit, func(tx pgx.Tx) error { return tx.QueryRow(ctx, query).Scan(&text) })
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return "", true, nil
+	case pg.State(err) != "" && !pg.Unreachable(err):
+		return "", false, nil
+	}
+	return text, true, err
+}
+
+// asClient reads production at one snapshot, under the settings of its sessions.
+func (m *survey) asClient(ctx context.Context, limit time.Duration, read func(pgx.Tx) error) error {
+	return pg.RepeatableRead(ctx, m.db, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, "SET TRANSACTION READ ONLY"); err != nil {
+			return err
+		}
 		_, err := tx.Exec(ctx, `SELECT pg_catalog.set_config('statement_timeout', $1, true), pg_catalog.set_config('search_path', $2, true)`,
 			fmt.Sprint(limit.Milliseconds()), m.plan.SearchPath)
 		if err != nil {
@@ -110,15 +137,8 @@ func (m *survey) askRows(ctx context.Context, limit time.Duration, query string)
 				return err
 			}
 		}
-		return tx.QueryRow(ctx, query).Scan(&text)
+		return read(tx)
 	})
-	switch {
-	case errors.Is(err, pgx.ErrNoRows):
-		return "", true, nil
-	case pg.State(err) != "" && !pg.Unreachable(err):
-		return "", false, nil
-	}
-	return text, true, err
 }
 
 // probes are the questions, in the order of the tables.
@@ -126,13 +146,15 @@ func (m *draft) probes(ctx context.Context) []probe {
 	var all []probe
 	for _, d := range m.tables {
 		t := m.planned(d)
-		if t == nil || t.Feed != plans.Copied || m.doubted(t) || d.source == nil || d.source.production.Kind == "r" && d.source.production.Bytes == 0 {
+		if t == nil || !m.asked(d, t) {
 			continue
 		}
 		all = append(all, m.notNulls(d, t)...)
 		all = append(all, m.checks(d, t)...)
 		all = append(all, m.uniques(d, t)...)
 		all = append(all, m.bounds(ctx, d, t)...)
+		all = append(all, m.exclusions(ctx, d, t)...)
+		all = append(all, m.numbers(ctx, d, t)...)
 	}
 	for _, k := range m.after.Constraints {
 		if k.Kind == "f" && k.Parent == 0 && k.Validated && !m.guaranteed(k) {
@@ -140,6 +162,11 @@ func (m *draft) probes(ctx context.Context) []probe {
 		}
 	}
 	return all
+}
+
+// asked: the table's rows are production's, and there are some.
+func (m *draft) asked(d *tableDraft, t *plans.Table) bool {
+	return t.Feed == plans.Copied && !m.doubted(t) && d.source != nil && (d.source.production.Kind != "r" || d.source.production.Bytes > 0)
 }
 
 // planned is a table as the plan has it by now.
@@ -156,15 +183,7 @@ func (m *task) planned(d *tableDraft) *plans.Table {
 func (m *lineage) rowsOf(t *plans.Table, columns []string) (sql string, ok bool) {
 	after := m.after.ByName(t.Final)
 	source := m.plan.Sources[t.Source]
-	alias := pg.Ident(t.Production.Name)
-	keys := []string{}
-	for _, k := range source.Key {
-		keys = append(keys, pg.Literal(k.Name+" = ")+" || "+alias+"."+pg.Ident(k.Name)+"::text")
-	}
-	if len(keys) == 0 {
-		keys = []string{"'ctid = ' || " + alias + ".ctid::text"}
-	}
-	list := []string{"concat_ws(', ', " + strings.Join(keys, ", ") + ") AS pgumbra_key"}
+	list := []string{m.keyText(t) + " AS pgumbra_key"}
 	for _, name := range columns {
 		i := slices.IndexFunc(t.Columns, func(c plans.Column) bool { return c.Shadow == name })
 		a, found := after.ColumnNamed(name)
@@ -184,6 +203,19 @@ func (m *lineage) rowsOf(t *plans.Table, columns []string) (sql string, ok bool)
 	return sql, true
 }
 
+// keyText is the key of a production row as people read it, SQL over that row.
+func (m *lineage) keyText(t *plans.Table) string {
+	alias := pg.Ident(t.Production.Name)
+	keys := []string{}
+	for _, k := range m.plan.Sources[t.Source].Key {
+		keys = append(keys, pg.Literal(k.Name+" = ")+" || "+alias+"."+pg.Ident(k.Name)+"::text")
+	}
+	if len(keys) == 0 {
+		keys = []string{"'ctid = ' || " + alias + ".ctid::text"}
+	}
+	return "concat_ws(', ', " + strings.Join(keys, ", ") + ")"
+}
+
 func (m *draft) notNulls(d *tableDraft, t *plans.Table) (all []probe) {
 	for _, a := range d.after.Columns {
 		i := slices.IndexFunc(t.Columns, func(c plans.Column) bool { return c.Shadow == a.Name })
@@ -195,8 +227,8 @@ func (m *draft) notNulls(d *tableDraft, t *plans.Table) (all []probe) {
 			continue
 		}
 		if rows, ok := m.rowsOf(t, []string{a.Name}); ok {
-			all = append(all, probe{t.Final.String() + "." + a.Name, t.Production, []string{t.Final.Name, a.Name}, pgerrcode.NotNullViolation,
-				"SELECT pgumbra_key FROM (" + rows + ") AS r WHERE " + pg.Ident(a.Name) + " IS NULL LIMIT 1"})
+			all = append(all, newProbe(t.Final.String()+"."+a.Name, t.Production, []string{t.Final.Name, a.Name}, pgerrcode.NotNullViolation,
+				"SELECT pgumbra_key FROM ("+rows+") AS r WHERE "+pg.Ident(a.Name)+" IS NULL LIMIT 1"))
 		}
 	}
 	return all
@@ -219,8 +251,8 @@ func (m *lineage) checks(d *tableDraft, t *plans.Table) (all []probe) {
 		rows, ok := m.rowsOf(t, columnNames(d.after, k.Columns))
 		text, isCheck := strings.CutPrefix(k.Definition, "CHECK ")
 		if ok && isCheck {
-			all = append(all, probe{t.Final.String() + "." + k.Name, t.Production, []string{t.Final.Name, "check"}, pgerrcode.CheckViolation,
-				"SELECT pgumbra_key FROM (" + rows + ") AS " + pg.Ident(t.Final.Name) + " WHERE NOT " + strings.TrimSuffix(text, " NO INHERIT") + " LIMIT 1"})
+			all = append(all, newProbe(t.Final.String()+"."+k.Name, t.Production, []string{t.Final.Name, "check"}, pgerrcode.CheckViolation,
+				"SELECT pgumbra_key FROM ("+rows+") AS "+pg.Ident(t.Final.Name)+" WHERE NOT "+strings.TrimSuffix(text, " NO INHERIT")+" LIMIT 1"))
 		}
 	}
 	return all
@@ -243,8 +275,8 @@ func (m *lineage) uniques(d *tableDraft, t *plans.Table) (all []probe) {
 		if !ok {
 			continue
 		}
-		all = append(all, probe{t.Final.String() + "." + i.Name.Name, t.Production, []string{t.Final.Name, names[0]}, pgerrcode.UniqueViolation,
-			"SELECT min(pgumbra_key) FROM (" + rows + ") AS r WHERE " + allNotNull("", names) + " GROUP BY " + pg.Idents(names) + " HAVING count(*) > 1 LIMIT 1"})
+		all = append(all, newProbe(t.Final.String()+"."+i.Name.Name, t.Production, []string{t.Final.Name, names[0]}, pgerrcode.UniqueViolation,
+			"SELECT min(pgumbra_key) FROM ("+rows+") AS r WHERE "+allNotNull("", names)+" GROUP BY "+pg.Idents(names)+" HAVING count(*) > 1 LIMIT 1"))
 	}
 	return all
 }
@@ -280,8 +312,8 @@ func (m *lineage) reference(k *catalog.Constraint) []probe {
 	for i := range names {
 		on = append(on, "p."+pg.Ident(refNames[i])+" = c."+pg.Ident(names[i]))
 	}
-	return []probe{{child.Name.String() + "." + k.Name, child.Name, []string{child.Name.Name, parent.Name.Name}, pgerrcode.ForeignKeyViolation,
-		"SELECT c.pgumbra_key FROM (" + rows + ") AS c WHERE " + allNotNull("c.", names) + " AND NOT EXISTS (SELECT FROM (" + refRows + ") AS p WHERE " + strings.Join(on, " AND ") + ") LIMIT 1"}}
+	return []probe{newProbe(child.Name.String()+"."+k.Name, child.Name, []string{child.Name.Name, parent.Name.Name}, pgerrcode.ForeignKeyViolation,
+		"SELECT c.pgumbra_key FROM ("+rows+") AS c WHERE "+allNotNull("c.", names)+" AND NOT EXISTS (SELECT FROM ("+refRows+") AS p WHERE "+strings.Join(on, " AND ")+") LIMIT 1")}
 }
 
 // rowsAfter selects a table's rows as they will be; one that does not move has
@@ -329,5 +361,5 @@ func (m *draft) bounds(ctx context.Context, d *tableDraft, t *plans.Table) []pro
 	if len(bounds) > 0 {
 		none = "((" + strings.Join(bounds, ") OR (") + ")) IS NOT TRUE"
 	}
-	return []probe{{t.Final.String(), t.Production, []string{t.Final.Name, "insert"}, pgerrcode.CheckViolation, "SELECT pgumbra_key FROM (" + rows + ") AS r WHERE " + none + " LIMIT 1"}}
+	return []probe{newProbe(t.Final.String(), t.Production, []string{t.Final.Name, "insert"}, pgerrcode.CheckViolation, "SELECT pgumbra_key FROM ("+rows+") AS r WHERE "+none+" LIMIT 1")}
 }
