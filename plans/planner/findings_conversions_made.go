@@ -196,9 +196,11 @@ func (c *converting) expressionsMade(ctx context.Context) (all []conversion, err
 		if slices.ContainsFunc(c.before.Indexes, func(b *catalog.Index) bool { return b.OID == i.OID }) || !i.Expression && !i.Partial {
 			continue
 		}
-		rows, err := c.scratch.db.Query(ctx, `SELECT pg_catalog.pg_get_indexdef(i.indexrelid, k, false) FROM pg_catalog.pg_index i
-				CROSS JOIN generate_series(1, i.indnkeyatts::int) AS k WHERE i.indexrelid = $1 AND i.indkey[k - 1] = 0
-			UNION ALL SELECT pg_catalog.pg_get_expr(i.indpred, i.indrelid) FROM pg_catalog.pg_index i WHERE i.indexrelid = $1 AND i.indpred IS NOT NULL`, i.OID)
+		// A partial index computes nothing of the rows that it leaves out.
+		rows, err := c.scratch.db.Query(ctx, `SELECT 'CASE WHEN ' || p.condition || ' THEN ROW(' || coalesce(string_agg(pg_catalog.pg_get_indexdef(i.indexrelid, k, false), ', ' ORDER BY k), '') || ') END'
+			FROM pg_catalog.pg_index i CROSS JOIN LATERAL (SELECT coalesce(pg_catalog.pg_get_expr(i.indpred, i.indrelid), 'true') AS condition) AS p
+			LEFT JOIN generate_series(1, 32) AS k ON k <= i.indnkeyatts AND i.indkey[k - 1] = 0
+			WHERE i.indexrelid = $1 GROUP BY p.condition`, i.OID)
 		if err != nil {
 			return nil, fmt.Errorf("read the expressions of %s: %w", i.Name, err)
 		}

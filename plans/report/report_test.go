@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -139,6 +140,32 @@ func TestHTMLReportNeedsNothingElseAndEscapes(t *testing.T) {
 		if strings.Contains(text, external) {
 			t.Errorf("the page refers to %s", external)
 		}
+	}
+}
+
+// A phone shows it all on three screens, however much there is to say: what decides is
+// open, the rest is folded and named.
+func TestHTMLFoldsWhatDoesNotDecide(t *testing.T) {
+	t.Parallel()
+	var all []group
+	for i := range 9 {
+		all = append(all, group{Level: plans.Warning, Code: "client-breaks", Objects: []place{{Object: fmt.Sprintf("shop.w%d", i)}}})
+	}
+	all = append(all, group{Level: plans.Blocker, Objects: []place{{Object: "shop.b"}}}, group{Level: plans.Info, Code: "keyless", Objects: []place{{Object: "shop.log"}}})
+	shown, rest := divided(5, all)
+	if len(shown) != 6 || len(rest) != 5 || shown[5].Level != plans.Blocker {
+		t.Errorf("%d shown, %d folded: %+v", len(shown), len(rest), shown)
+	}
+	if got, want := told(rest), "4 warnings, 1 info: shop.w5, shop.w6, shop.w7, shop.w8, keyless"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	p := samplePlan()
+	for i := range 30 {
+		p.Findings = append(p.Findings, plans.Finding{Level: plans.Warning, Code: "reverse-lossy", Object: fmt.Sprint("shop.t", i), Message: fmt.Sprint("too large ", i)})
+	}
+	text := written(t, p, "html")
+	if !strings.Contains(text, `<details class="rest"><summary>30 warnings: shop.t0, `) || strings.Contains(text, `<details class="finding warning" open>`) {
+		t.Error("thirty warnings are not folded")
 	}
 }
 
