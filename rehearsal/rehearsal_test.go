@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans"
 	"github.com/pgumbra/pgumbra/plans/planfile"
 	"github.com/pgumbra/pgumbra/plans/planner"
 	"github.com/pgumbra/pgumbra/rehearsal"
@@ -164,6 +165,15 @@ func TestUnreadableDumpsAreRefused(t *testing.T) {
 		if !errors.As(err, &refused) || !strings.Contains(err.Error(), says) {
 			t.Errorf("%q: %v", text, err)
 		}
+	}
+}
+
+func TestDumpAsAFolderIsRefused(t *testing.T) {
+	t.Parallel()
+	_, err := rehearse(t, "", "", rehearsal.Options{Dump: t.TempDir()})
+	var mistake *plans.FileError
+	if !errors.As(err, &mistake) || !strings.Contains(err.Error(), "pg_dump -Fp and -Fc") {
+		t.Error(err)
 	}
 }
 

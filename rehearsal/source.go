@@ -149,6 +149,9 @@ func isArchive(path string) (bool, error) {
 		return false, err
 	}
 	defer func() { _ = file.Close() }()
+	if about, err := file.Stat(); err == nil && about.IsDir() {
+		return false, errors.New("it is a folder; pg_dump -Fp and -Fc write files that can be read")
+	}
 	head := make([]byte, 5)
 	if _, err := io.ReadFull(file, head); err != nil {
 		return false, errors.New("it is empty")
