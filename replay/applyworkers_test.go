@@ -29,7 +29,7 @@ func soleItems(w *world, p *plans.Plan) {
 	p.Tables[0].SoleKey = true
 }
 
-func TestHotTableIsReplayedInLanes(t *testing.T) {
+func TestHotTableIsReplayedByWorkers(t *testing.T) {
 	t.Parallel()
 	eachWay(t, func(t *testing.T, newWorld maker) {
 		for _, record := range []plans.Record{plans.RecordRow, plans.RecordKey} {
@@ -82,7 +82,7 @@ func TestHotTableWithOtherUniqueIndexIsReplayedAsOne(t *testing.T) {
 	})
 }
 
-func TestLanesOfBatchThatFailedAreMadeGood(t *testing.T) {
+func TestWorkersOfBatchThatFailedAreMadeGood(t *testing.T) {
 	t.Parallel()
 	eachWay(t, func(t *testing.T, newWorld maker) {
 		w := newWorld(t, itemsStructure(`INSERT INTO items SELECT n, 'n', n FROM generate_series(1, 100) n; ALTER TABLE twin.items ADD CHECK (title <> 'bad')`), soleItems)
@@ -106,7 +106,7 @@ func TestLanesOfBatchThatFailedAreMadeGood(t *testing.T) {
 
 // An apply worker whose leader died still writes: states that are older than the next
 // batch's. That one must wait for it.
-func TestBatchWaitsForLanesThatWereLeftBehind(t *testing.T) {
+func TestBatchWaitsForWorkersThatWereLeftBehind(t *testing.T) {
 	t.Parallel()
 	eachWay(t, func(t *testing.T, newWorld maker) {
 		w := newWorld(t, itemsStructure(`INSERT INTO items VALUES (1, 'a', 1)`), soleItems)
@@ -130,7 +130,7 @@ func TestBatchWaitsForLanesThatWereLeftBehind(t *testing.T) {
 	})
 }
 
-func TestLaneOfDeposedLeaderWritesNothing(t *testing.T) {
+func TestWorkerOfDeposedLeaderWritesNothing(t *testing.T) {
 	t.Parallel()
 	eachWay(t, func(t *testing.T, newWorld maker) {
 		w := newWorld(t, itemsStructure(""), soleItems)
@@ -179,13 +179,13 @@ func TestPiecesGoByTheKeysOfTheShadow(t *testing.T) {
 	})
 }
 
-func TestCatchUpInLanes(t *testing.T) {
+func TestCatchUpByWorkers(t *testing.T) {
 	t.Parallel()
 	eachWay(t, func(t *testing.T, newWorld maker) {
 		w := newWorld(t, itemsStructure(`INSERT INTO items SELECT n, 'n' || n, n FROM generate_series(1, 100) n`), items)
 		w.exec(swap + `; UPDATE pgumbra.shadow_table SET state = 'catching_up'`)
 		w.r = w.inApplyWorkers()
-		w.r.PieceRows = 20 // more pieces than lanes
+		w.r.PieceRows = 20 // more pieces than workers
 		w.must(w.r.CatchUp(w.ctx, w.table(0)))
 		w.want(`SELECT state || COALESCE(pieces, 0) || pieces_done FROM pgumbra.shadow_table`, "indexing00")
 		w.same()
@@ -252,7 +252,7 @@ func (w *world) traced(of *pgxpool.Pool, tracer pgx.QueryTracer) *pgxpool.Pool {
 
 // Sessions are ended at any moment, of leaders and of apply workers, while production
 // changes: nothing is lost, whoever had committed what.
-func TestLanesSurviveConnectionsThatAreCut(t *testing.T) {
+func TestWorkersSurviveConnectionsThatAreCut(t *testing.T) {
 	t.Parallel()
 	eachWay(t, func(t *testing.T, newWorld maker) {
 		w := newWorld(t, itemsStructure(`INSERT INTO items SELECT n, 'n', n FROM generate_series(1, 300) n`), soleItems)

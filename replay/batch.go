@@ -88,7 +88,7 @@ func (r *Replayer) advance(ctx context.Context, e ends, f *applier, at moment) (
 		return n, err
 	}
 	proof := control.ProofStays
-	if pieces == 1 { // rows of other lanes cannot be seen yet
+	if pieces == 1 { // rows of other workers cannot be seen yet
 		if proof, err = r.proveBatch(ctx, e, f, at, n); err != nil {
 			return n, err
 		}

@@ -46,7 +46,7 @@ func Standby(ctx context.Context, file *planfile.File, o Options) error {
 		}
 		o.Log.Warn("taking the lead", "because", string(cause), "phase", string(run.Phase))
 		s.closeShadow()
-		err = lead(ctx, file, o, &seat{id: run.ID, given: l, cause: cause})
+		err = lead(ctx, file, o, &leases{id: run.ID, given: l, cause: cause})
 		var led *lease.ErrLed
 		if !errors.As(err, &led) && !errors.Is(err, control.ErrFencedOff) {
 			return err

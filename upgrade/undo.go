@@ -109,7 +109,7 @@ func endLive(ctx context.Context, file *planfile.File) error {
 		return fmt.Errorf("%w: %s: the swap is done, abort is for before it", ErrWrongPhase, run.Phase)
 	}
 	if err == nil && !run.Phase.Over() {
-		if _, err := control.Depose(ctx, conn, run); err != nil {
+		if _, err := control.FenceOff(ctx, conn, run); err != nil {
 			return err
 		}
 	}
@@ -239,7 +239,7 @@ func endWatch(ctx context.Context, file *planfile.File) (watched bool, err error
 	if err != nil {
 		return false, err
 	}
-	watched, err = control.Depose(ctx, conn, run, control.Watching)
+	watched, err = control.FenceOff(ctx, conn, run, control.Watching)
 	if err != nil || !watched {
 		return false, err
 	}

@@ -118,10 +118,10 @@ type worker struct {
 // served. Once it leads, lost connections are survived: the lead is taken
 // anew and the servers are asked what happened.
 func Run(ctx context.Context, file *planfile.File, o Options) error {
-	return lead(ctx, file, o, &seat{})
+	return lead(ctx, file, o, &leases{})
 }
 
-func lead(ctx context.Context, file *planfile.File, o Options, s *seat) error {
+func lead(ctx context.Context, file *planfile.File, o Options, s *leases) error {
 	pause := backoff.NewExponentialBackOff()
 	pause.MaxInterval = 15 * time.Second
 	lost := time.Now()
@@ -158,8 +158,8 @@ func lead(ctx context.Context, file *planfile.File, o Options, s *seat) error {
 // patience is how long a run looks for a server that went away.
 const patience = 10 * time.Minute
 
-// seat is what a process remembers of its leases.
-type seat struct {
+// leases are what a process remembers of its leases.
+type leases struct {
 	id       int64 // of the run that it leads, once it does
 	taken    bool  // this time
 	watching bool  // the last time it led the watch
@@ -169,7 +169,7 @@ type seat struct {
 }
 
 // lease takes the lead, if it is not given.
-func (s *seat) lease(ctx context.Context, file *planfile.File) (l *lease.Lease, err error) {
+func (s *leases) lease(ctx context.Context, file *planfile.File) (l *lease.Lease, err error) {
 	if l, s.given = s.given, nil; l != nil {
 		return l, nil
 	}
@@ -177,7 +177,7 @@ func (s *seat) lease(ctx context.Context, file *planfile.File) (l *lease.Lease, 
 	return lease.Take(ctx, file.Production.DSN, file.Name)
 }
 
-func (s *seat) runOnce(ctx context.Context, file *planfile.File, o Options) error {
+func (s *leases) runOnce(ctx context.Context, file *planfile.File, o Options) error {
 	l, err := s.lease(ctx, file)
 	if o.Cutover && isSwapped(ctx, file, err) {
 		return errStop
@@ -202,7 +202,7 @@ func (s *seat) runOnce(ctx context.Context, file *planfile.File, o Options) erro
 	s.watching = run.Phase == control.Watching
 	recordFailure(ctx, l, run, err)
 	if pg.Unreachable(err) || errors.Is(err, errRegrouped) {
-		l.KeepSeat()
+		l.KeepLease()
 	}
 	return err
 }

@@ -99,7 +99,7 @@ func TestFileOfWhoWasSucceededIsPutBack(t *testing.T) {
 		f.must(leadTo(f.traffic, Production))
 		f.must(f.traffic.Resume)
 		if misrouted, err := f.traffic.Misrouted(t.Context(), Shadow); misrouted || err != nil {
-			t.Errorf("%s: astray %t, %v", name, misrouted, err)
+			t.Errorf("%s: misrouted %t, %v", name, misrouted, err)
 		}
 		if err := os.WriteFile(f.bouncer.ConfigPath(), []byte(original), 0o600); err != nil {
 			t.Fatal(err)
@@ -136,7 +136,7 @@ func TestOneOfSeveralAstrayIsSeen(t *testing.T) {
 	misrouted := func(want bool) {
 		t.Helper()
 		if got, err := f.traffic.Misrouted(t.Context(), Shadow); got != want || err != nil {
-			t.Errorf("astray: %t, %v", got, err)
+			t.Errorf("misrouted: %t, %v", got, err)
 		}
 	}
 	misrouted(false)
@@ -150,7 +150,7 @@ func TestOneOfSeveralAstrayIsSeen(t *testing.T) {
 	f.must(leadTo(first, Production))
 	f.must(first.Resume)
 	if got, err := f.traffic.Misrouted(t.Context(), Shadow); got || err == nil {
-		t.Errorf("astray with one that is away: %t, %v", got, err)
+		t.Errorf("misrouted with one that is away: %t, %v", got, err)
 	}
 }
 

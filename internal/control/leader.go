@@ -66,9 +66,9 @@ func Succeed(ctx context.Context, db pg.Querier, run *Run, host string, pid int)
 	return nil
 }
 
-// Depose raises the epoch of a run that is in one of some phases, or in any where
+// FenceOff raises the epoch of a run that is in one of some phases, or in any where
 // none is named: its leader commits nothing more. False: it is in another phase.
-func Depose(ctx context.Context, db pg.Querier, run *Run, in ...Phase) (bool, error) {
+func FenceOff(ctx context.Context, db pg.Querier, run *Run, in ...Phase) (bool, error) {
 	tag, err := db.Exec(ctx, `UPDATE pgumbra.run SET epoch = epoch + 1 WHERE id = $1 AND (cardinality($2::text[]) = 0 OR phase = ANY ($2))`,
 		run.ID, append([]Phase{}, in...))
 	if err != nil {

@@ -198,6 +198,6 @@ func (l *Lease) Release(ctx context.Context) {
 	_ = l.Conn.Close(cleanup)
 }
 
-// KeepSeat lets Release say nothing: this process is back in a moment, and a
+// KeepLease lets Release say nothing: this process is back in a moment, and a
 // command that waits for its leader should not take its place meanwhile.
-func (l *Lease) KeepSeat() { l.led = 0 }
+func (l *Lease) KeepLease() { l.led = 0 }
