@@ -128,7 +128,7 @@ func (r *Replayer) snapshotIn(ctx context.Context, f *applier, applyWorkers int,
 func (r *Replayer) repeat(ctx context.Context, appliers []*applier, once func() error) error {
 	for attempt := 0; ; {
 		err := once()
-		if !repeatable(err) {
+		if !Passing(err) {
 			return err
 		}
 		r.Log.Debug("repeat a batch", "table", tableNames(appliers), "attempt", attempt+1, "error", err.Error())
@@ -238,7 +238,9 @@ func filenodes(ctx context.Context, db pg.Querier, tables []uint32) (string, err
 	return all, nil
 }
 
-func repeatable(err error) bool {
+// Passing reports an error after which the same may be done again: storage of a
+// table that changed meanwhile, a serialization failure, an apply worker that gave way.
+func Passing(err error) bool {
 	if err == nil {
 		return false
 	}

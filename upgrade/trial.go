@@ -51,13 +51,17 @@ func (w *worker) try(ctx context.Context, wanted bool) error {
 	resume := w.pauseProver()
 	trial, err := w.alignedTrial(ctx)
 	resume()
-	if errors.Is(err, replay.ErrRecopy) { // the next round sees to it
+	if errors.Is(err, replay.ErrRecopy) || errors.Is(err, replay.ErrConflict) { // the next round sees to it
 		return nil
 	}
 	if pg.State(err) == pgerrcode.OutOfMemory { // the cutover's checks name it
 		trial, err = cutover.Trial{Skipped: "the lock table has no room for it"}, nil
 	}
-	if why := cutover.Hindered(err); why != "" {
+	why := cutover.Hindered(err)
+	if errors.Is(err, errUneven) {
+		why = err.Error()
+	}
+	if why != "" {
 		w.log.Warn("no trial is possible now", "why", why)
 		t.next = time.Now().Add(tryAgain)
 		return nil
@@ -88,21 +92,32 @@ func (w *worker) tellTrial(trial cutover.Trial) {
 	log.Info("tried the swap, all rolled back", "ms", math.Round(took))
 }
 
+// errUneven: a trial failed on tables that could not be brought to one snapshot, so
+// that the failure says nothing.
+var errUneven = errors.New("tables of production are truncated or rewritten all the time, so that the shadow's do not stand at one snapshot")
+
 // alignedTrial brings all tables to one snapshot before migrations are tried on
 // them. Each stands at its own otherwise, and a row that the migrations write may
 // refer to one that is still to be replayed: their trial failed by foreign keys
-// that production satisfies, and ended the run.
+// that production satisfies, and ended the run. Where that is not possible now,
+// a trial that succeeds is one all the same.
 func (w *worker) alignedTrial(ctx context.Context) (cutover.Trial, error) {
-	if w.run.Plan.Behind != nil {
-		var all []*plans.Table
-		for i := range w.run.Plan.Tables {
-			all = append(all, &w.run.Plan.Tables[i])
-		}
-		if err := w.replayer.Aligned(ctx, all, func(pgx.Tx) error { return nil }); err != nil {
-			return cutover.Trial{}, err
-		}
+	if w.run.Plan.Behind == nil {
+		return w.bestTrial(ctx)
 	}
-	return w.bestTrial(ctx)
+	var all []*plans.Table
+	for i := range w.run.Plan.Tables {
+		all = append(all, &w.run.Plan.Tables[i])
+	}
+	uneven := w.replayer.Aligned(ctx, all, func(pgx.Tx) error { return nil })
+	if uneven != nil && !replay.Passing(uneven) {
+		return cutover.Trial{}, uneven
+	}
+	trial, err := w.bestTrial(ctx)
+	if uneven != nil && err == nil && trial.Failed != "" {
+		return trial, errUneven
+	}
+	return trial, err
 }
 
 // bestTrial is the shortest of three where the first does not fit: a busy moment
