@@ -246,6 +246,9 @@ func (f *remoteFixture) succeeded() {
 	run := *old.Upgrade
 	run.Epoch++
 	f.Cutover = &Cutover{Sides: old.Sides, DSN: f.dsn, ShadowDSN: f.there.dsn, Upgrade: &run, Log: old.Log, Parts: old.Parts}
+	if run.Plan.Backwards() {
+		f.DSN, f.ShadowDSN = f.there.dsn, f.dsn
+	}
 	if f.bouncer != nil {
 		tool := f.tool()
 		tool.Guard(f.MayLead)

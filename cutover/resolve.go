@@ -102,6 +102,27 @@ func (c *Cutover) agreedBack(ctx context.Context) (*progress, error) {
 	return nil, nil
 }
 
+// ResolveAlone ends a rollback that a process left unfinished, where the old server is
+// gone: without its COMMIT it did not happen, and the new side takes writes again.
+// Returns [ErrUnknown] where that was being sent: only the old server knows.
+func (c *Cutover) ResolveAlone(ctx context.Context) error {
+	p, err := c.underWay(ctx, c.Sides.Production)
+	if err != nil || p == nil {
+		return err
+	}
+	if p.Step == deciding || p.Step == swapped {
+		return fmt.Errorf("%w: a rollback to %s was being committed when its process ended, and only that server knows whether it was", ErrUnknown, p.Place)
+	}
+	c.Log.Info("a rollback was left unfinished", "step", p.Step, "since", p.At)
+	if err := c.openFence(ctx, p); err != nil {
+		return fmt.Errorf("undo the rollback: %w", err)
+	}
+	if err := c.dropRemoteFence(ctx); err != nil {
+		return fmt.Errorf("undo the rollback: %w", err)
+	}
+	return control.NoteSwitch(ctx, c.Sides.Production, c.Upgrade, nil)
+}
+
 // decided is nil when the swap is committed on the shadow, a notNow when it is
 // not and never will be.
 func (c *Cutover) decided(ctx context.Context, p *progress) error {

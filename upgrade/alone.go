@@ -113,6 +113,11 @@ func finishAlone(ctx context.Context, file *planfile.File, leftovers Leftovers, 
 	err := survive(ctx, file, log, fits, func(s *survivor, ctx context.Context) error {
 		log.Warn("the old server is left out: it cannot be reached, or knows nothing of the run. Should it come back, its tables refuse writes, and pgumbra finish removes what is left there",
 			"error", pg.Redact(cause.Error()))
+		if s.run.GoesBack() {
+			if err := s.reversed().newCutover().ResolveAlone(ctx); err != nil {
+				return err
+			}
+		}
 		s.leadClients(ctx, traffic.Shadow)
 		if err := shadow.PostSwap(ctx, s.sides, s.run); err != nil {
 			return fmt.Errorf("validate foreign keys: %w", err)

@@ -2,6 +2,7 @@ package upgrade
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
@@ -34,6 +35,9 @@ func ReadOldSide(ctx context.Context, file *planfile.File) (OldSide, error) {
 	}
 	var names []string
 	switch {
+	case run.Phase == control.RolledBack && run.Plan.Remote:
+		old.New = true
+		return old, old.measureThere(ctx, file, run)
 	case run.Phase == control.RolledBack:
 		old.New, names = true, shadowSchemas(run)
 	case !run.Phase.Swapped():
@@ -41,7 +45,33 @@ func ReadOldSide(ctx context.Context, file *planfile.File) (OldSide, error) {
 	default:
 		names = oldSchemas(run)
 	}
-	err = pg.ReadCommitted(ctx, conn, func(tx pgx.Tx) error {
+	return old, old.measure(ctx, conn, names)
+}
+
+// measureThere measures what was built on another server, under the true names, as long
+// as the run's record is there.
+func (old *OldSide) measureThere(ctx context.Context, file *planfile.File, run *control.Run) error {
+	conn, err := pg.Connect(ctx, file.Shadow.DSN, lookOptions())
+	if err != nil {
+		return fmt.Errorf("the shadow: %w", err)
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	adopted, err := control.FindAdopted(ctx, conn, file.Name)
+	if errors.Is(err, control.ErrNoRun) || err == nil && adopted.ID != run.ID {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	var names []string
+	for _, s := range run.Plan.Schemas {
+		names = append(names, s.Production)
+	}
+	return old.measure(ctx, conn, names)
+}
+
+func (old *OldSide) measure(ctx context.Context, conn *pgx.Conn, names []string) error {
+	err := pg.ReadCommitted(ctx, conn, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, "SET LOCAL lock_timeout = '50ms'"); err != nil {
 			return err
 		}
@@ -51,9 +81,9 @@ func ReadOldSide(ctx context.Context, file *planfile.File) (OldSide, error) {
 		WHERE n.nspname = ANY ($1)`, names).Scan(&old.Schemas, &old.Bytes)
 	})
 	if err != nil {
-		return old, fmt.Errorf("measure the old side: %w", err)
+		return fmt.Errorf("measure the old side: %w", err)
 	}
-	return old, nil
+	return nil
 }
 
 func oldSchemas(run *control.Run) (names []string) {

@@ -22,13 +22,15 @@ ones is taken back by their journals, through the plan's reverse mapping. pgumbr
 rollback is the cutover the other way: it brings the old side up to date, compares
 it, locks the new tables for milliseconds, replays what is left, sets the
 sequences, and swaps the names back. All of it is one transaction: it happened or it
-did not. Where pgumbra run leads the watch, it does the work and this command waits
+did not. From another server PgBouncer (or traffic.command) leads clients back: they
+are held, the new server refuses writes, and the old one's commit decides. Where pgumbra run leads the watch, it does the work and this command waits
 for it; otherwise this command does it by itself.
 
 The old schema is then what it was before the upgrade: structure, privileges,
 triggers, golang-migrate's version. The new side stays, as schema
-pgumbra_<run>_<schema>, and refuses writes: pgumbra finish --drop-old drops it, and
-so does the next pgumbra run of this name.
+pgumbra_<run>_<schema>, or on its server under the names that it has, and refuses
+writes: pgumbra finish --drop-old drops it, and so does the next pgumbra run of this
+name.
 
 What comes back: every row and column that the new tables hold in some form. A
 column that the migrations dropped keeps the value that it had for rows that were
@@ -41,8 +43,8 @@ duplicate that the old unique index refuses) stops its table, and nothing else:
 pgumbra status names it, and a rollback is refused (exit code 6) until it is changed
 or deleted where it is now.
 
-There is no way back before a cutover, after pgumbra finish, where migrations ran
-behind the fence, and, as yet, from another server.`,
+There is no way back before a cutover, after pgumbra finish, and where migrations ran
+behind the fence.`,
 		Example: `  pgumbra status          # what a rollback would lose
   pgumbra rollback
   pgumbra finish --drop-old`,
