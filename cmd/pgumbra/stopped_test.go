@@ -120,15 +120,21 @@ func (s *stopping) follow() *stopping {
 	s.t.Helper()
 	ctx := limited(s.t, 2*time.Minute)
 	s.do(ctx, exitDone, "run", "--until", "following")
+	s.probe(production)
+	return s
+}
+
+// probe brings clients to a side until the test ends.
+func (s *stopping) probe(where side) {
+	s.t.Helper()
 	life, stop := context.WithCancel(context.Background())
 	var all sync.WaitGroup
 	for _, sql := range []string{"UPDATE shop.a SET n = n + 1 WHERE id = 1", "UPDATE shop.c SET t = t || '.' WHERE id = 1", "SELECT FROM shop.a WHERE id = 2"} {
-		p := &probe{sql: sql, conn: s.connect(ctx), done: make(chan struct{}, 1)}
+		p := &probe{sql: sql, conn: s.connectTo(life, where), done: make(chan struct{}, 1)}
 		s.probes = append(s.probes, p)
 		all.Go(func() { p.work(life) })
 	}
 	s.t.Cleanup(func() { stop(); all.Wait() })
-	return s
 }
 
 // probe is a client that sends one statement again and again.
