@@ -41,11 +41,13 @@ func baseDropScript(run int64) string {
 	full := own(fmt.Sprintf("full_%d", run)).Quoted()
 	script := fmt.Sprintf("DROP SEQUENCE IF EXISTS %s, %s; DROP FUNCTION IF EXISTS %s(pg_catalog.oid), %[2]s(bigint);\n",
 		sequence(run).Quoted(), full, fingerprintFunction(run).Quoted())
-	for _, d := range []Direction{ToShadow, ToOld} {
-		script += fmt.Sprintf("DROP SEQUENCE IF EXISTS %s, %s; DROP FUNCTION IF EXISTS %[1]s(bigint);\n",
-			fullName(run, d).Quoted(), lookName(run, d).Quoted())
-	}
-	return script
+	return script + limitDropScript(run, ToShadow) + limitDropScript(run, ToOld)
+}
+
+// limitDropScript forgets that a direction's journals were closed.
+func limitDropScript(run int64, d Direction) string {
+	return fmt.Sprintf("DROP SEQUENCE IF EXISTS %s, %s; DROP FUNCTION IF EXISTS %[1]s(bigint);\n",
+		fullName(run, d).Quoted(), lookName(run, d).Quoted())
 }
 
 // RemoveForward takes away what captures production, freezes included, and
@@ -55,6 +57,12 @@ func RemoveForward(ctx context.Context, pool *pgxpool.Pool, run *control.Run) er
 		return err
 	}
 	return removeDirection(ctx, removal(pool), run, ToShadow)
+}
+
+// RemoveReverse takes away what captures the new tables and leaves the forward
+// capture alone: after a rollback from which the new side is followed again.
+func RemoveReverse(ctx context.Context, pool *pgxpool.Pool, run *control.Run) error {
+	return removeDirection(ctx, removal(pool), run, ToOld)
 }
 
 func removal(pool *pgxpool.Pool) locker {

@@ -28,28 +28,67 @@ func PrepareReverse(ctx context.Context, pool *pgxpool.Pool, run *control.Run) e
 	if !run.Plan.Reversible() {
 		return nil
 	}
-	in := newInstaller(pool, run, slog.New(slog.DiscardHandler))
+	var targets []toPrepare
+	for i := range run.Plan.Tables {
+		if t := &run.Plan.Tables[i]; t.Captured() {
+			targets = append(targets, toPrepare{t.N, func() (*target, error) { return reverseTarget(ctx, pool, run, t) }})
+		}
+	}
+	return newInstaller(pool, run, slog.New(slog.DiscardHandler)).prepareAhead(ctx, ToOld, targets)
+}
+
+// PrepareForward is PrepareReverse before a rollback after which the new side is
+// followed again: it captures the old tables, under the names that they have until
+// then. SHARE ROW EXCLUSIVE on each, for which our own batches wait: nobody else may
+// write there.
+func PrepareForward(ctx context.Context, pool *pgxpool.Pool, run *control.Run) error {
+	var targets []toPrepare
+	for i := range run.Plan.Sources {
+		src := &run.Plan.Sources[i]
+		targets = append(targets, toPrepare{src.N, func() (*target, error) { return oldTarget(ctx, pool, run, src) }})
+	}
+	return newInstaller(pool, run, slog.New(slog.DiscardHandler)).prepareAhead(ctx, ToShadow, targets)
+}
+
+// toPrepare is a table to capture before a swap.
+type toPrepare struct {
+	n    int
+	read func() (*target, error)
+}
+
+// prepareAhead makes journals and triggers of a direction that is to begin with a
+// swap. What an earlier time left of it is closed, and begins anew.
+func (in *installer) prepareAhead(ctx context.Context, d Direction, targets []toPrepare) error {
 	in.locks.wait = reverseWait
-	missing, err := in.unprepared(ctx)
-	if err != nil || len(missing) == 0 {
+	ready, begun, err := in.prepared(ctx, d)
+	if err != nil {
 		return err
+	}
+	targets = slices.DeleteFunc(targets, func(t toPrepare) bool { return slices.Contains(ready, t.n) })
+	if len(targets) == 0 {
+		return nil
 	}
 	if err := in.baseOnce(ctx); err != nil {
 		return err
 	}
-	if err := Guard(ctx, in.pool, run, ToOld); err != nil {
+	if !begun {
+		if _, err := in.pool.Exec(ctx, limitDropScript(in.run.ID, d)); err != nil {
+			return fmt.Errorf("open the journals again: %w", err)
+		}
+	}
+	if err := Guard(ctx, in.pool, in.run, d); err != nil {
 		return err
 	}
-	for _, table := range missing {
-		t, err := reverseTarget(ctx, pool, run, table)
+	for _, p := range targets {
+		t, err := p.read()
 		if err != nil {
 			return err
 		}
 		if err := in.prepare(ctx, t); err != nil {
-			return fmt.Errorf("make the reverse journal of %s: %w", t.Table, err)
+			return fmt.Errorf("make the %s journal of %s: %w", d, t.Table, err)
 		}
 		if err := in.arm(ctx, t); err != nil {
-			return fmt.Errorf("prepare the reverse capture of %s: %w", t.Table, err)
+			return fmt.Errorf("prepare the %s capture of %s: %w", d, t.Table, err)
 		}
 	}
 	return showAll(ctx, in.locks)
@@ -74,30 +113,31 @@ func (in *installer) baseOnce(ctx context.Context) error {
 // vacuum, and nobody queues behind us.
 const reverseWait = 30 * time.Second
 
-// unprepared are the shadow tables that have no reverse capture yet, or one that
-// an older pgumbra made, whose triggers any client could silence by its
-// application_name, or that lacks a partition which came since.
-func (in *installer) unprepared(ctx context.Context) ([]*plans.Table, error) {
-	rows, err := in.pool.Query(ctx, `SELECT k.n FROM `+control.Captured(in.run.ID, ToOld)+` k
-		WHERE EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = (k.fingerprint->>'root')::oid AND pg_catalog.starts_with(t.tgname::text, $1)
+// prepared are the tables, by their numbers, that have a direction's capture
+// already; not those that an older pgumbra made, whose triggers any client could
+// silence by its application_name, or that lack a partition which came since. begun:
+// whether the direction captures anything.
+func (in *installer) prepared(ctx context.Context, d Direction) (ready []int, begun bool, err error) {
+	rows, err := in.pool.Query(ctx, `SELECT k.n, EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = (k.fingerprint->>'root')::oid AND pg_catalog.starts_with(t.tgname::text, $1)
 		              AND pg_catalog.pg_get_triggerdef(t.oid) NOT LIKE '%application_name%')
 		  AND NOT EXISTS (SELECT FROM pg_catalog.pg_partition_tree((k.fingerprint->>'root')::oid::regclass) m
-		      WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = m.relid AND pg_catalog.starts_with(t.tgname::text, $1)))`,
-		triggerPrefix(in.run.ID))
+		      WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = m.relid AND pg_catalog.starts_with(t.tgname::text, $1)))
+		FROM `+control.Captured(in.run.ID, d)+` k`, triggerPrefix(in.run.ID))
 	if err != nil {
-		return nil, fmt.Errorf("look for the reverse capture: %w", err)
+		return nil, false, fmt.Errorf("look for the %s capture: %w", d, err)
 	}
-	ready, err := pgx.CollectRows(rows, pgx.RowTo[int])
-	if err != nil {
-		return nil, fmt.Errorf("look for the reverse capture: %w", err)
-	}
-	var missing []*plans.Table
-	for i := range in.run.Plan.Tables {
-		if t := &in.run.Plan.Tables[i]; t.Captured() && !slices.Contains(ready, t.N) {
-			missing = append(missing, t)
+	var n int
+	var whole bool
+	_, err = pgx.ForEachRow(rows, []any{&n, &whole}, func() error {
+		if begun = true; whole {
+			ready = append(ready, n)
 		}
+		return nil
+	})
+	if err != nil {
+		return nil, false, fmt.Errorf("look for the %s capture: %w", d, err)
 	}
-	return missing, nil
+	return ready, begun, nil
 }
 
 //go:embed reverse.sql
@@ -110,7 +150,14 @@ func ReverseTriggers(run *control.Run) string {
 	if !run.Plan.Reversible() {
 		return ""
 	}
-	return strings.ReplaceAll(reverseSQL, "{captured}", control.Captured(run.ID, ToOld))
+	return triggersThere(run, ToOld)
+}
+
+// ForwardTriggers is [ReverseTriggers] for those that [PrepareForward] made.
+func ForwardTriggers(run *control.Run) string { return triggersThere(run, ToShadow) }
+
+func triggersThere(run *control.Run, d Direction) string {
+	return strings.NewReplacer("{captured}", control.Captured(run.ID, d), "{direction}", string(d)).Replace(reverseSQL)
 }
 
 // RecordReverse records the fingerprints of the new tables after the swap, under
@@ -119,9 +166,18 @@ func RecordReverse(ctx context.Context, pool *pgxpool.Pool, run *control.Run) er
 	if !run.Plan.Reversible() {
 		return nil
 	}
-	_, err := pool.Exec(ctx, control.SetFingerprint(run.ID, ToOld, "", fingerprintFunction(run.ID).Quoted()+`((fingerprint->>'root')::oid)::json`))
+	return recordSwapped(ctx, pool, run, ToOld)
+}
+
+// RecordForward records those of production's tables after a rollback.
+func RecordForward(ctx context.Context, pool *pgxpool.Pool, run *control.Run) error {
+	return recordSwapped(ctx, pool, run, ToShadow)
+}
+
+func recordSwapped(ctx context.Context, pool *pgxpool.Pool, run *control.Run, d Direction) error {
+	_, err := pool.Exec(ctx, control.SetFingerprint(run.ID, d, "", fingerprintFunction(run.ID).Quoted()+`((fingerprint->>'root')::oid)::json`))
 	if err != nil {
-		return fmt.Errorf("record the new tables: %w", err)
+		return fmt.Errorf("record the tables under their names: %w", err)
 	}
 	return nil
 }

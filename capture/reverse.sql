@@ -8,6 +8,6 @@ BEGIN
     WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.oid = r.oid AND t.tgenabled = 'A')
     LIMIT 1;
     IF FOUND THEN
-        RAISE EXCEPTION 'the reverse capture is not whole: %', broken;
+        RAISE EXCEPTION 'the {direction} capture is not whole: %', broken;
     END IF;
 END $$

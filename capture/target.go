@@ -25,6 +25,7 @@ type target struct {
 	columns []column
 	members []plans.Member
 	frozen  bool
+	ahead   bool  // made before the swap with which it begins to record
 	most    int64 // bytes of a partition whose rows are journalled when it comes or goes
 	// sequenced: an older pgumbra made the journal, whose entries a sequence
 	// numbers. That goes on: numbers of two kinds would have no order.
@@ -133,6 +134,21 @@ func reverseTarget(ctx context.Context, db pg.Querier, run *control.Run, table *
 		return nil, fmt.Errorf("look up %s: %w", table.Shadow, err)
 	}
 	return readTarget(ctx, db, run, Reverse(run, table), oid)
+}
+
+// oldTarget reads one of production's tables by the name that it has as the old side.
+func oldTarget(ctx context.Context, db pg.Querier, run *control.Run, src *plans.Source) (*target, error) {
+	j := JournalOf(run, src)
+	j.Table = run.Plan.Old(src.Name)
+	t, err := readTarget(ctx, db, run, j, src.OID)
+	if err == nil {
+		err = t.sameMembers(src)
+	}
+	if err != nil {
+		return nil, err
+	}
+	t.frozen, t.ahead = src.Frozen, true
+	return t, t.agrees(src)
 }
 
 func readTarget(ctx context.Context, db pg.Querier, run *control.Run, j Journal, oid uint32) (*target, error) {

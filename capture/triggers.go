@@ -53,12 +53,12 @@ func (t *target) memberTriggers(m plans.Member) string {
 	return b.String()
 }
 
-// gated leaves out what sessions of ours do: reverse triggers are there before
-// the swap, while replay still writes the shadow, because making them inside
-// the swap took ten milliseconds a table. The condition costs clients no more than
-// a look at a setting.
+// gated leaves out what sessions of ours do: triggers of a direction that begins
+// with a swap are there before it, while replay still writes the tables, because
+// making them inside the swap took ten milliseconds a table. The condition costs
+// clients no more than a look at a setting.
 func (t *target) gated(g trigger) trigger {
-	if t.Direction != ToOld {
+	if t.Direction != ToOld && !t.ahead {
 		return g
 	}
 	if head, condition, found := strings.Cut(g.how, " WHEN ("); found {

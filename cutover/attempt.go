@@ -31,7 +31,8 @@ type attempt struct {
 	xid      string        // xid8 of the swap
 
 	sequences []succession
-	backRows  *control.BackRows // of the way back
+	closed    taken               // by the swap before this one
+	turned    *control.TurnedRows // of the direction that begins with the swap; nil: none does
 }
 
 func (c *Cutover) open(ctx context.Context, out *Outcome) (*attempt, error) {
@@ -202,7 +203,7 @@ func (a *attempt) readSequencesOf(ctx context.Context, shadow *pair) (err error)
 	}
 	for i := range a.sequences {
 		s := &a.sequences[i]
-		if was, closed := a.facts.taken.before(s.target.OID); closed && a.plan.Backwards() {
+		if was, closed := a.closed.before(s.target.OID); closed {
 			s.target, s.reopens = was, true
 		}
 	}

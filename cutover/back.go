@@ -58,6 +58,11 @@ func (c *Cutover) prepareBack(ctx context.Context) error {
 	if err := c.orphans(ctx); err != nil {
 		return err
 	}
+	if c.Parts.PrepareReverse != nil {
+		if err := c.Parts.PrepareReverse(ctx); err != nil {
+			return fmt.Errorf("prepare to follow the new side again: %w", err)
+		}
+	}
 	return pg.ReadCommitted(ctx, c.Sides.Production, func(tx pgx.Tx) error { return c.prepareFunctions(ctx, tx) })
 }
 
@@ -91,6 +96,35 @@ func (c *Cutover) afterBack(ctx context.Context) error {
 		return err
 	}
 	return control.NoteTidied(ctx, c.Sides.Record(), c.Upgrade)
+}
+
+// freeOld takes guards and fence off the tables that are production again.
+func (c *Cutover) freeOld(ctx context.Context) error {
+	if err := c.unguard(ctx); err != nil {
+		return err
+	}
+	return dropTriggers(ctx, c.Sides.Production, c.Upgrade, fenceTrigger, oldFenceName(c.Upgrade))
+}
+
+// AfterToFollow is [Cutover.After] of a rollback from which the new side is followed
+// again: production is freed of what the watch left, and the new side closed to
+// others as a shadow is, before its fence goes. again is the cutover of the run as it
+// goes on. unswap takes away what the swap gave the new side. May be repeated until
+// it returns nil, by any process.
+func (c *Cutover) AfterToFollow(ctx context.Context, again *Cutover, unswap func(context.Context) error) error {
+	if err := c.freeOld(ctx); err != nil {
+		return err
+	}
+	if err := unswap(ctx); err != nil {
+		return err
+	}
+	if err := control.ForgetWriteBlocks(ctx, c.Sides.Production, c.Upgrade, writeBlockTrigger); err != nil {
+		return err
+	}
+	if err := again.CloseShadow(ctx); err != nil {
+		return err
+	}
+	return dropTriggers(ctx, c.Sides.Production, c.Upgrade, fenceTrigger, fenceName(c.Upgrade))
 }
 
 // DropAbandoned drops the new side after a rollback, with all its data. It refuses

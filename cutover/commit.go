@@ -46,7 +46,11 @@ func (a *attempt) commit(ctx context.Context) error {
 	}
 	a.out.Swapped = true
 	a.c.Upgrade.Entered(a.c.Upgrade.Landing())
-	if a.plan.Reversible() && !a.plan.Backwards() {
+	switch {
+	case a.turned == nil:
+	case a.plan.Backwards():
+		a.c.Upgrade.Flow, a.c.Upgrade.Again = plans.Forward, true
+	default:
 		a.c.Upgrade.Flow = plans.Back
 	}
 	a.remember(ctx)

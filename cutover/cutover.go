@@ -71,10 +71,11 @@ type Parts struct {
 	// does not guarantee. It may read whole tables, so a clean answer counts
 	// for verify_within.
 	NewForeignKeys func(ctx context.Context) ([]string, error)
-	// PrepareReverse makes the reverse journals, before the fence.
+	// PrepareReverse makes, before the fence, the journals and triggers of the
+	// direction in which rows go from the swap on.
 	PrepareReverse func(ctx context.Context) error
-	// ReverseTriggers is the text that fails the swap unless the reverse triggers
-	// are there and enabled.
+	// ReverseTriggers is the text that fails the swap unless these triggers are there
+	// and enabled.
 	ReverseTriggers func() string
 	// StopCapture removes forward capture from the old tables after the swap.
 	StopCapture func(ctx context.Context) error
@@ -100,7 +101,10 @@ type Cutover struct {
 	// Traffic leads clients to another database; nil: people do.
 	Traffic Traffic
 	Upgrade *control.Run
-	Parts   Parts
+	// Again, of a rollback, is the run as it goes on afterwards: the new side is
+	// followed again. nil: the run is over then.
+	Again *control.Run
+	Parts Parts
 	// Own are this process's sessions in production beside the attempt's, which
 	// nobody waits for; nil: none.
 	Own func() pg.Backends

@@ -305,7 +305,7 @@ func (a *remote) recordThere(ctx context.Context) error {
 		return err
 	}
 	if a.plan.Reversible() && !a.plan.Backwards() {
-		if err = control.TurnAround(ctx, there, run, a.backRows, a.noteTaken()); err == nil {
+		if err = control.TurnAround(ctx, there, run, a.turned, a.noteTaken()); err == nil {
 			err = control.NoteOrigin(ctx, there, run)
 		}
 		if err != nil {

@@ -47,6 +47,7 @@ func (a *attempt) script() []stage {
 func (a *attempt) scriptBack() []stage {
 	return []stage{
 		{"sequences", ownSequences(a.plan)},
+		{"capture", a.c.reverseCheck()},
 		{"guard", guards(a.c.Upgrade, a.facts.shadow, a.guard)},
 		{"new side", oldSide(a.c.Upgrade, a.facts)},
 		{"old side", append(a.facts.taken.restore(a.facts.shadow), opened(oldFenceName(a.c.Upgrade)))},
@@ -197,10 +198,8 @@ func (a *attempt) record(ctx context.Context) error {
 			return err
 		}
 	}
-	if a.plan.Reversible() && !a.plan.Backwards() {
-		if err := control.TurnAround(ctx, a.locker, a.c.Upgrade, a.backRows, a.noteTaken()); err != nil {
-			return err
-		}
+	if err := a.turnAround(ctx); err != nil {
+		return err
 	}
 	if err := control.Advance(ctx, a.locker, a.c.Upgrade, a.c.Upgrade.Landing()); err != nil {
 		return err
@@ -208,6 +207,14 @@ func (a *attempt) record(ctx context.Context) error {
 	var err error
 	a.xid, a.out.At, err = control.NoteSwap(ctx, a.locker, a.c.Upgrade, a.report(time.Since(a.began)))
 	return err
+}
+
+// turnAround lets rows go the other way from now on.
+func (a *attempt) turnAround(ctx context.Context) error {
+	if a.turned == nil {
+		return nil
+	}
+	return control.TurnAround(ctx, a.locker, a.c.Upgrade, a.turned, a.noteTaken())
 }
 
 // report is the outcome as status shows it. guard is for [Cutover.After].

@@ -135,9 +135,13 @@ func (t taken) before(oid uint32) (counter, bool) {
 	return counter{}, false
 }
 
-// noteTaken is what the swap has taken, behind the fence.
+// noteTaken is what the swap has taken, behind the fence. A rollback gives all of it
+// back, and takes sequences alone.
 func (a *attempt) noteTaken() taken {
-	t := a.facts.taken
+	var t taken
+	if !a.plan.Backwards() {
+		t = a.facts.taken
+	}
 	t.Tables = oidsOf(a.facts.shadow)
 	for _, s := range a.sequences {
 		t.Sequences = append(t.Sequences, s.old)
@@ -149,12 +153,21 @@ func (a *attempt) noteTaken() taken {
 func (a *attempt) readTaken(ctx context.Context, shadow pg.Querier) (err error) {
 	if !a.plan.Backwards() {
 		if a.plan.Reversible() {
-			a.backRows, err = control.ReadBackRows(ctx, shadow, a.c.Upgrade)
+			a.turned, err = control.ReadBackRows(ctx, shadow, a.c.Upgrade)
+		}
+		if err == nil && a.c.Upgrade.Again {
+			a.closed, err = a.c.readTaken(ctx, a.observer)
 		}
 		return err
 	}
+	if a.c.Again != nil {
+		if a.turned, err = control.ReadForwardRows(ctx, a.observer, a.c.Again); err != nil {
+			return err
+		}
+	}
 	if a.facts.taken, err = a.c.readTaken(ctx, a.observer); err == nil {
 		a.facts.taken.ownedAgain(a.plan, a.facts.sequences)
+		a.closed = a.facts.taken
 	}
 	return err
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans/reverse"
 )
 
 // Direction says which way the rows of a plan go.
@@ -189,7 +190,34 @@ func (p *Plan) wayBack(n int, s *Source, t *Table) Table {
 			back.Key = append(back.Key, Pair{Production: k.Shadow, Shadow: k.Production, Expression: c.Expression, Type: c.Type, Equals: s.equals(k.Production)})
 		}
 	}
+	p.leaveOutUnfit(&back, t)
 	return back
+}
+
+// leaveOutUnfit lets the way back go on without rows that the old table refuses: they
+// are noted by their keys, and what the old side has of them stays as it is. Rows
+// that it would alter are noted, and go back altered.
+// Where rows have no key, or one that the old row does not tell, or the two sides are
+// on two servers, such a row stops its table.
+func (p *Plan) leaveOutUnfit(back, t *Table) {
+	if t.Unfit == "" || p.Remote || len(t.Key) == 0 || len(back.Key) != len(t.Key) {
+		return
+	}
+	var noted []string
+	for _, k := range t.Key {
+		i := slices.IndexFunc(t.Columns, func(c Column) bool { return c.Shadow == k.Shadow })
+		if i < 0 || t.Columns[i].Means != "" || t.Columns[i].Looks { // evaluated by a function that is gone after the swap
+			return
+		}
+		noted = append(noted, "("+p.AfterSwap(k.Expression, back.Final.Name)+")::"+p.AfterSwap(k.Type, "")+"::text")
+	}
+	for i := range back.Key {
+		back.Key[i].Refused = reverse.Of(t.Key[i].Type, back.Key[i].Type, reverse.Server(p.Production.Version)).Refused
+	}
+	back.Noted, back.Unfit, back.Refuses = noted, t.Unfit, t.Refuses
+	if t.Refuses != "" {
+		back.Where = "(" + t.Refuses + "\n) IS NULL"
+	}
 }
 
 func (s *Source) keyed(column string) bool {

@@ -225,8 +225,15 @@ type Table struct {
 	Reverse []Column `json:"reverse"`
 	// Unfit, over the table's own row by the names that all has after the swap, says
 	// why the old table cannot hold it; NULL where it can. Empty: each row fits.
-	Unfit    string `json:"unfit,omitempty"`
-	Unlogged bool   `json:"unlogged,omitempty"`
+	Unfit string `json:"unfit,omitempty"`
+	// Refuses is the same of rows that the old table would refuse; what it would only
+	// alter is not among them.
+	Refuses string `json:"refuses,omitempty"`
+	// Noted, of a way back alone, are expressions over the table's own row, the old one:
+	// the key of the new row that it was, as rows that are unfit are noted by it. Empty:
+	// none is noted.
+	Noted    []string `json:"-"`
+	Unlogged bool     `json:"unlogged,omitempty"`
 	// Rows holds a carried table's rows as COPY text, columns as in Columns.
 	CarriedRows string `json:"carried_rows,omitempty"`
 }
@@ -284,6 +291,10 @@ type Pair struct {
 	Expression string `json:"expression"`
 	Type       string `json:"type"`
 	Equals     string `json:"equals"` // of the shadow's type
+	// Refused, of a way back alone, is a condition over the new key's value, {}, that is
+	// true where the old column cannot hold it: such a row has never been there. Empty:
+	// each value fits.
+	Refused string `json:"-"`
 }
 
 // Watch says that a change of Source touches those rows of a derived table

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 
+	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/rehearsal/workload"
 	"github.com/pgumbra/pgumbra/upgrade"
 )
@@ -30,7 +31,7 @@ func (r *rehearsal) thereAndBack(ctx context.Context) error {
 	if err := wait(ctx, after); err != nil {
 		return err
 	}
-	if err := upgrade.Rollback(ctx, r.file, upgrade.AcceptLosses, upgrade.Options{Log: r.o.Log}); err != nil {
+	if err := upgrade.Rollback(ctx, r.file, upgrade.Options{As: control.RollbackAs{AcceptLoss: true}, Log: r.o.Log}); err != nil {
 		return backError{err}
 	}
 	r.result.Rollback = &Rollback{Committed: r.clients.Count().Committed - before}

@@ -60,7 +60,7 @@ func (f *applier) apply(ctx context.Context, e ends, s scope, n pending) error {
 	}
 	if n.member {
 		s.reread = true
-		if err := f.bring(ctx, e, anyWay, f.allKeysSet(), []statement{w.deleteAbsent()}); err != nil {
+		if err := f.bring(ctx, e, anyWay, f.allKeysSet(), append(w.noteAll(), w.deleteAbsent())); err != nil {
 			return err
 		}
 	}

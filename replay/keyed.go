@@ -9,20 +9,21 @@ import (
 
 // applyKeyed brings the touched keys of a table to production's state.
 func (f *applier) applyKeyed(s scope) []statement {
+	todo := f.note(s)
 	switch {
 	case f.t.Upsert:
-		return []statement{f.deleteGone(s), f.upsert(s)}
+		return append(todo, f.deleteGone(s), f.upsert(s))
 	case f.keeps():
-		return []statement{f.keep(s), f.deleteTouched(s), f.insertKept(s), f.insertNew(s), f.forget()}
+		return append(todo, f.keep(s), f.deleteTouched(s), f.insertKept(s), f.insertNew(s), f.forget())
 	}
-	return []statement{f.deleteTouched(s), f.insert(s)}
+	return append(todo, f.deleteTouched(s), f.insert(s))
 }
 
 // deleteGone deletes the keys that production does not have any more, or that
 // the filter leaves out now.
 func (f *applier) deleteGone(s scope) statement {
 	return statement{"delete the rows that are gone", fmt.Sprintf("%s DELETE FROM %s AS s USING %s WHERE %s",
-		f.withGone(s), f.shadow(), f.shadowKeys(f.own+"_gone"), f.sameShadowKey("s", f.own+"_g")), s.args()}
+		f.withGone(s), f.shadow(), f.shadowKeys(f.own+"_gone"), f.unnoted(f.sameShadowKey("s", f.own+"_g"))), s.args()}
 }
 
 // withGone begins a statement like touched, and names those that are gone.
@@ -75,7 +76,7 @@ func (f *applier) inserting(columns []plans.Column, from, condition string) stri
 // other unique columns.
 func (f *applier) deleteTouched(s scope) statement {
 	return statement{"delete the touched rows", fmt.Sprintf("%s DELETE FROM %s AS s USING %s WHERE %s",
-		f.touched(s), f.shadow(), f.shadowKeys(f.own+"_t"), f.sameShadowKey("s", f.own+"_g")), s.args()}
+		f.touched(s), f.shadow(), f.shadowKeys(f.own+"_t"), f.unnoted(f.sameShadowKey("s", f.own+"_g"))), s.args()}
 }
 
 func (f *applier) insert(s scope) statement {
@@ -169,13 +170,13 @@ func (f *applier) selectKeys() string {
 func (f *applier) rebuild() []statement {
 	const fill = "fill the table again"
 	empty := statement{"empty the table", "DELETE FROM " + f.shadow(), nil}
-	if f.t.Own != "" {
-		empty.sql += " AS s" + where(f.ofOwn("s", ""))
+	if own := f.ofOwn("s", ""); own != "" {
+		empty.sql += " AS s" + where(own)
 	}
 	if !f.keeps() {
-		return append([]statement{empty}, f.fill(fill)...)
+		return append(append(f.noteAll(), empty), f.fill(fill)...)
 	}
-	todo := []statement{{"keep volatile values", f.createKept() + " " + f.selectKept(), nil}, empty}
+	todo := append(f.noteAll(), statement{"keep volatile values", f.createKept() + " " + f.selectKept(), nil}, empty)
 	return append(append(todo, f.fill(fill)...), f.forget())
 }
 

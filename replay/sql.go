@@ -23,6 +23,8 @@ type scope struct {
 	piece    int64
 	// reread every key from production: images may be older than a TRUNCATE.
 	reread bool
+	// everyKey: also those that the shadow's columns cannot hold.
+	everyKey bool
 	// inline: values stand in the text, since COPY takes no parameters.
 	inline bool
 }
@@ -102,10 +104,17 @@ func (f *applier) and(condition string) string {
 
 // ofOwn adds to a condition over the shadow's rows that they are the table's own.
 func (f *applier) ofOwn(row, condition string) string {
-	if f.t.Own == "" {
+	var filters []string
+	if f.t.Own != "" {
+		filters = append(filters, "("+f.t.Own+"\n)")
+	}
+	if f.notes() {
+		filters = append(filters, f.notNoted())
+	}
+	if len(filters) == 0 {
 		return condition
 	}
-	own := fmt.Sprintf("EXISTS (SELECT FROM (SELECT %s.*) AS %s WHERE (%s\n))", row, pg.Ident(f.t.Final.Name), f.t.Own)
+	own := fmt.Sprintf("EXISTS (SELECT FROM (SELECT %s.*) AS %s WHERE %s)", row, pg.Ident(f.t.Final.Name), strings.Join(filters, " AND "))
 	if condition == "" {
 		return own
 	}
@@ -171,11 +180,11 @@ func (f *applier) entries(s scope) string {
 	}
 	text := fmt.Sprintf("SELECT %s, j.seq, j.xid%s FROM %s AS j WHERE %s AND j.op IN ('i', 'u', 'd')%s",
 		list(n, func(i int) string { return f.entryKey(i) + " AS " + f.k(i) }), f.bare(s),
-		f.journal.Name().Quoted(), unread("j", s), f.inPiece(s, f.entryKey))
+		f.journal.Name().Quoted(), unread("j", s), f.inPiece(s, f.entryKey)+f.held(s, f.entryKey))
 	for _, a := range f.ancestors {
 		key := func(i int) string { return collate(a.keys[i], f.src.Key[i].Collation) }
 		text += fmt.Sprintf(" UNION ALL SELECT %s, j.seq, j.xid FROM %s AS j WHERE %s AND j.op <> 't'%s",
-			list(n, key), a.journal.Name().Quoted(), unread("j", s), f.inPiece(s, key))
+			list(n, key), a.journal.Name().Quoted(), unread("j", s), f.inPiece(s, key)+f.held(s, key))
 	}
 	for _, l := range f.lookups {
 		text += " UNION ALL " + f.reachedBy(l, s)

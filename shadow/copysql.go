@@ -72,7 +72,7 @@ func copySQL(run *plans.Plan, t *plans.Table, member pg.Name, pages *pageRange) 
 func written(t *plans.Table) []plans.Column {
 	var columns []plans.Column
 	for _, c := range t.Columns {
-		if c.Expression != "" && !c.Generated && !c.Volatile {
+		if c.Expression != "" && !c.Generated {
 			columns = append(columns, c)
 		}
 	}

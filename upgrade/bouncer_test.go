@@ -181,7 +181,7 @@ func TestTrafficThroughPgBouncerLosesNothing(t *testing.T) {
 	if now := p.version(ctx, t); now != 17 {
 		t.Errorf("after the cutover clients reach PostgreSQL %d", now)
 	}
-	must(t, upgrade.Rollback(ctx, w.file(), upgrade.RefuseLosses, upgrade.Options{Log: w.log}))
+	must(t, upgrade.Rollback(ctx, w.file(), upgrade.Options{Log: w.log}))
 	must(t, leader.Wait())
 	f.more(200)
 	f.stop()

@@ -39,7 +39,14 @@ func (w *worker) follow(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return w.besideProver(ctx, w.keepInStep)
+	err = w.besideProver(ctx, w.keepInStep)
+	if w.run.Again && errors.Is(err, replay.ErrConflict) { // met by a proof, or on the way to the cutover
+		if err := w.unlessAgain(ctx, w.tableOf(err), err); err != nil {
+			return err
+		}
+		return errAnew
+	}
+	return err
 }
 
 // keepInStep replays round after round, until the cutover is done.
@@ -205,11 +212,32 @@ func (w *worker) unlessRecaptured(ctx context.Context, cause error) error {
 		return err
 	}
 	changed, err := w.changed(ctx, w.sides.Production)
-	if err != nil || len(changed) == 0 {
+	if err != nil {
 		return errors.Join(cause, err)
+	}
+	if len(changed) == 0 {
+		return w.unlessAgain(ctx, w.tableOf(cause), cause)
 	}
 	w.log.Warn("capture was interrupted, which explains this", "error", cause)
 	return w.inspectSources(ctx)
+}
+
+// tableOf is the table of the shadow that an error tells of; nil: not known.
+func (w *worker) tableOf(err error) *plans.Table {
+	var different *Different
+	if errors.As(err, &different) {
+		return different.Table
+	}
+	var conflict *replay.Conflict
+	if !errors.As(err, &conflict) {
+		return nil
+	}
+	for i := range w.run.Plan.Tables {
+		if t := &w.run.Plan.Tables[i]; t.Shadow == conflict.Table {
+			return t
+		}
+	}
+	return nil
 }
 
 // recopyLost copies unlogged tables again that a crash has emptied.

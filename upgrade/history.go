@@ -29,8 +29,9 @@ type PastRun struct {
 	Bytes            int64            `json:"bytes"`
 	EstimatedSeconds float64          `json:"estimated_seconds"` // of copy and indexes, by the dry run
 	Phases           []PhaseTime      `json:"phases"`
-	Cutover          *Outcome         `json:"cutover"` // null: none
-	Failure          string           `json:"failure"` // why it stopped; empty: it did not
+	Cutover          *Outcome         `json:"cutover"`  // null: none
+	Rollback         *Outcome         `json:"rollback"` // null: none
+	Failure          string           `json:"failure"`  // why it stopped; empty: it did not
 	Samples          []control.Sample `json:"samples,omitempty"`
 
 	id int64
@@ -43,7 +44,12 @@ type PhaseTime struct {
 	Seconds *float64      `json:"seconds"` // null: it is in it
 }
 
-// Outcome of the attempt at the cutover that succeeded.
+// BackAgain: the last swap of the run was its rollback.
+func (r PastRun) BackAgain() bool {
+	return r.Rollback != nil && (r.Cutover == nil || r.Rollback.At.After(r.Cutover.At))
+}
+
+// Outcome of the attempt at the cutover, or the rollback, that succeeded.
 type Outcome struct {
 	At         time.Time `json:"at"`
 	Attempts   int       `json:"attempts"`
@@ -88,9 +94,15 @@ func pastRun(ctx context.Context, db pg.Querier, p control.Past) (PastRun, error
 		after := p.ReadyAt.Sub(p.CreatedAt).Seconds()
 		r.ReadyAfter = &after
 	}
-	if len(p.Cutover) > 0 {
-		r.Cutover = new(Outcome)
-		if err := json.Unmarshal(p.Cutover, r.Cutover); err != nil {
+	for _, o := range []struct {
+		text []byte
+		into **Outcome
+	}{{p.Cutover, &r.Cutover}, {p.Rollback, &r.Rollback}} {
+		if len(o.text) == 0 {
+			continue
+		}
+		*o.into = new(Outcome)
+		if err := json.Unmarshal(o.text, *o.into); err != nil {
 			return r, fmt.Errorf("read the outcome of run %s: %w", p.Name, err)
 		}
 	}

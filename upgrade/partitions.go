@@ -13,15 +13,15 @@ import (
 	"github.com/pgumbra/pgumbra/shadow"
 )
 
-// errRegrouped says that the plan knows other partitions now: the leader begins
-// again with it.
-var errRegrouped = errors.New("partitions came or went")
+// errAnew says that the plan is another one now, since partitions came or went, or
+// rows go the other way: the leader begins again with it.
+var errAnew = errors.New("the plan is another one now")
 
 // regroup lets the run follow production's partitions: those that came are made
 // in the shadow, those that are gone are dropped there. Their rows come and go by
 // the journal where the event trigger has told of them ([capture.Members]: it has
 // not, and the table is copied again). Only while all that the table feeds is in
-// step; until then the journal keeps what happened. Returns [errRegrouped] after a
+// step; until then the journal keeps what happened. Returns [errAnew] after a
 // change, with the plan recorded.
 func (w *worker) regroup(ctx context.Context) error {
 	for i := range w.run.Plan.Sources {
@@ -128,7 +128,7 @@ func (w *worker) regroupSource(ctx context.Context, src *plans.Source, tree, cam
 			return err
 		}
 	}
-	return errRegrouped
+	return errAnew
 }
 
 // later lets the run follow on after what may pass by itself: a lock that was

@@ -60,10 +60,11 @@ func (w *worker) cutoverWanted(ctx context.Context) (bool, error) {
 	if w.once {
 		return !time.Now().Before(w.notBefore), w.windowOver()
 	}
-	requested, err := control.Requested(ctx, w.sides.Record(), w.run)
-	if err == nil && requested != w.asked { // whoever waits for it does not wait out the pauses of others
+	requested, as, err := control.Requested(ctx, w.sides.Record(), w.run)
+	if err == nil && (requested != w.asked || requested && as != w.as) { // whoever waits for it does not wait out the pauses of others
 		w.asked = requested
 		if requested {
+			w.as = as
 			w.swapping = w.newSwapping()
 		}
 	}
@@ -80,7 +81,12 @@ func (w *worker) windowOver() error {
 
 // tellFound ends the run where rows were found to differ.
 func (w *worker) tellFound(ctx context.Context) error {
+	told := map[int]bool{} // a table whose copy begins anew because of one is not what the others tell of
 	for _, found := range w.replayer.Found() {
+		if told[found.Table.N] {
+			continue
+		}
+		told[found.Table.N] = true
 		if err := differs(ctx, w.sides, w.run, found.Table, found.Verdict); err != nil {
 			return err
 		}

@@ -120,7 +120,7 @@ func waitForLeader(ctx context.Context, conn *pgx.Conn, run *control.Run, o Opti
 				return false, errors.Join(err, fmt.Errorf("the %s was %w: the window is over; %s", what, ErrNotNow, lastReason(ctx, conn, run)))
 			}
 		case asked != now.Epoch:
-			if noted, err := control.Request(ctx, conn, run, now.Phase); err != nil {
+			if noted, err := control.Request(ctx, conn, run, o.As, now.Phase); err != nil {
 				return false, err
 			} else if noted {
 				asked = now.Epoch

@@ -15,15 +15,6 @@ import (
 	"github.com/pgumbra/pgumbra/upgrade/lease"
 )
 
-// Losses says what is done about what a rollback would lose.
-type Losses int
-
-// What is done about losses.
-const (
-	RefuseLosses Losses = iota // tables whose rows do not come back stand against it
-	AcceptLosses               // what was written to them since the cutover is left behind
-)
-
 // NoWayBack says why a run cannot be rolled back, now or ever. The caller shows it.
 type NoWayBack struct {
 	Why  string
@@ -36,13 +27,16 @@ func (n *NoWayBack) Error() string { return n.Why }
 // through the leader if one runs, else by itself, after bringing the old side up to
 // date. Nil as well where that is done already. Returns [ErrNotNow] if it was not
 // possible, [*NoWayBack], and [ErrWrongPhase] before a cutover or after finish.
-func Rollback(ctx context.Context, file *planfile.File, losses Losses, o Options) error {
+//
+// o.As says what is done about what a rollback would lose, and whether the new side
+// is followed again afterwards.
+func Rollback(ctx context.Context, file *planfile.File, o Options) error {
 	o.Back = true
-	return askOrLead(ctx, file, o, func() (bool, error) { return requestRollback(ctx, file, losses, o.Log) })
+	return askOrLead(ctx, file, o, func() (bool, error) { return requestRollback(ctx, file, o) })
 }
 
 // requestRollback is requestCutover for the way back.
-func requestRollback(ctx context.Context, file *planfile.File, losses Losses, log *slog.Logger) (served bool, err error) {
+func requestRollback(ctx context.Context, file *planfile.File, o Options) (served bool, err error) {
 	conn, err := pg.Connect(ctx, file.Production.DSN, pg.Options{Component: "rollback"})
 	if err != nil {
 		return false, err
@@ -52,21 +46,21 @@ func requestRollback(ctx context.Context, file *planfile.File, losses Losses, lo
 	if err != nil {
 		return false, err
 	}
-	if run.Phase == control.RolledBack {
+	if isBack(run, run.Phase) {
 		_, tidied, err := control.Rollback(ctx, conn, run)
 		return tidied, err
 	}
-	if err := mayGoBack(run, losses); err != nil {
+	if err := mayGoBack(run, o.As); err != nil {
 		return false, err
 	}
 	for _, text := range run.Plan.LostColumns() {
-		log.Warn("a rollback loses this", "what", text)
+		o.Log.Warn("a rollback loses this", "what", text)
 	}
-	served, err = waitForLeader(ctx, conn, run, Options{}, "rollback", func(p control.Phase) (bool, error) {
-		switch p {
-		case control.Watching:
+	served, err = waitForLeader(ctx, conn, run, Options{As: o.As}, "rollback", func(p control.Phase) (bool, error) {
+		switch {
+		case p == control.Watching:
 			return false, nil
-		case control.RolledBack: // its leader tidies up
+		case p == control.RolledBack, o.As.Follow && !p.Over(): // its leader tidies up
 			_, tidied, err := control.Rollback(ctx, conn, run)
 			return tidied, err
 		}
@@ -78,13 +72,21 @@ func requestRollback(ctx context.Context, file *planfile.File, losses Losses, lo
 	return served, err
 }
 
+// isBack: the run in this phase was rolled back, and not cut over since.
+func isBack(run *control.Run, p control.Phase) bool {
+	return p == control.RolledBack || run.Again && !p.Over() && !p.Swapped()
+}
+
 // mayGoBack is nil where a run can be rolled back as far as its record says.
-func mayGoBack(run *control.Run, losses Losses) error {
+func mayGoBack(run *control.Run, as control.RollbackAs) error {
 	switch {
 	case run.Phase == control.Finished:
 		return fmt.Errorf("%w: %s: finish has ended the watch, and the way back with it", ErrWrongPhase, run.Phase)
 	case run.Phase != control.Watching:
 		return fmt.Errorf("%w: %s: rollback is for after the cutover; before it, abort undoes a run", ErrWrongPhase, run.Phase)
+	case run.Plan.Remote && as.Follow:
+		return &NoWayBack{Why: "the new side is another database: it is not followed again after a rollback yet",
+			Next: "pgumbra rollback without --follow goes back, and ends the run"}
 	case run.Plan.Behind != nil:
 		return &NoWayBack{Why: fmt.Sprintf("migrations from version %d on ran behind the fence and made the new tables: how their rows go back to the old ones is not known", run.Plan.Behind.From),
 			Next: "pgumbra finish ends the watch; the old schemas hold the data as they were at the cutover"}
@@ -93,7 +95,7 @@ func mayGoBack(run *control.Run, losses Losses) error {
 			Next: "pgumbra finish ends the watch; the old schemas hold the data as they were at the cutover"}
 	}
 	lost := run.Plan.Lost()
-	if losses == AcceptLosses || len(lost) == 0 {
+	if as.AcceptLoss || len(lost) == 0 {
 		return nil
 	}
 	var names []string

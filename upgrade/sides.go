@@ -241,7 +241,7 @@ func (w *worker) reason(ctx context.Context) error {
 	if w.once {
 		return w.notNowError(shadowAway)
 	}
-	asked, err := control.Requested(ctx, w.sides.Production, w.run)
+	asked, _, err := control.Requested(ctx, w.sides.Production, w.run)
 	if err != nil || !asked {
 		return err
 	}

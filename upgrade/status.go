@@ -108,12 +108,17 @@ type TableStatus struct {
 	n int // in the plan
 }
 
-// RefusedRow is a row of a new table that the old one does not take. The table's
-// reverse flow waits for it.
+// RefusedRow is a row of a new table that the old one does not take, or not as it is.
 type RefusedRow struct {
 	Table string `json:"table"`
 	Key   string `json:"key"` // empty: not found
 	Why   string `json:"why"`
+	// Flow is what becomes of the table's other rows, and of this one: "waits", until
+	// the row is mended; "goes on", and the old side keeps what it had of the row;
+	// "altered": it went back as far as the old side holds it.
+	Flow string `json:"flow"`
+	// OfTable is how many rows of its table are like it.
+	OfTable int64 `json:"of_table"`
 }
 
 // WayBack is how a run that watches could be rolled back.
@@ -357,6 +362,9 @@ func (s *Status) journalsHere(run *control.Run) bool {
 // stands against it.
 func (s *Status) readWayBack(ctx context.Context, tx pgx.Tx, run *control.Run) (err error) {
 	if s.Rollback, s.Tidied, err = control.Rollback(ctx, tx, run); err != nil || run.Phase != control.Watching {
+		if err == nil && run.Phase == control.RolledBack { // what was left behind
+			s.Refused, err = unfitRows(ctx, tx, run.Reversed(), shownUnfit)
+		}
 		return err
 	}
 	s.WayBack = &WayBack{Lost: run.Plan.LostColumns()}
@@ -364,7 +372,7 @@ func (s *Status) readWayBack(ctx context.Context, tx pgx.Tx, run *control.Run) (
 		s.WayBack.Lost = append(s.WayBack.Lost, n.String()+": what is written to it does not come back")
 	}
 	var none *NoWayBack
-	switch err := mayGoBack(run, AcceptLosses); {
+	switch err := mayGoBack(run, control.RollbackAs{AcceptLoss: true}); {
 	case errors.As(err, &none):
 		s.WayBack.Why = none.Why
 	case s.Failure != "":
@@ -377,8 +385,13 @@ func (s *Status) readWayBack(ctx context.Context, tx pgx.Tx, run *control.Run) (
 	back := run.Reversed()
 	for _, r := range refusals {
 		if r.N < len(back.Plan.Tables) {
-			s.Refused = append(s.Refused, RefusedRow{Table: back.Plan.Tables[r.N].Final.String(), Key: r.Key, Why: r.Why})
+			s.Refused = append(s.Refused, RefusedRow{Table: back.Plan.Tables[r.N].Final.String(), Key: r.Key, Why: r.Why, Flow: "waits", OfTable: 1})
 		}
 	}
+	if err != nil {
+		return err
+	}
+	unfit, err := unfitRows(ctx, tx, back, shownUnfit)
+	s.Refused = append(s.Refused, unfit...)
 	return err
 }

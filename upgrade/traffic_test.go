@@ -2,6 +2,7 @@ package upgrade_test
 
 import (
 	"context"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -79,25 +80,62 @@ func TestCutoverUnderTrafficLosesNothingAndFailsNobody(t *testing.T) {
 	f.balanced(ctx)
 }
 
-// Clients go on through the cutover and through the rollback, and change everything
-// at random in between: what was acknowledged is there at each stop.
-func TestRollbackUnderTrafficLosesNothing(t *testing.T) {
+// Clients go on through the cutover, through the rollback and through a second
+// cutover of the same run, and change everything at random in between: what was
+// acknowledged is there at each stop, once.
+func TestThereAndBackAndThereUnderTrafficLosesNothing(t *testing.T) {
 	t.Parallel()
-	ctx := limited(t, 3*time.Minute)
+	ctx := limited(t, 4*time.Minute)
 	w := build(t, trafficHistory(t))
+	before := schemaDump(t, w.production)
 	f := newFleet(t, w)
 	f.start(ctx)
 	w.run(ctx, upgrade.Options{Cutover: true})
 	leader := w.leads(ctx)
 	f.more(300)
-	must(t, upgrade.Rollback(ctx, w.file(), upgrade.RefuseLosses, upgrade.Options{Log: w.log}))
-	must(t, leader.Wait())
+	f.kept(ctx)
+	first := text(t, w.production, `SELECT cutover->>'stall_ms' FROM pgumbra.run`)
+	must(t, upgrade.Rollback(ctx, w.file(), upgrade.Options{As: control.RollbackAs{Follow: true}, Log: w.log}))
+	f.more(200)
+	f.kept(ctx)
+	w.structureIs(before)
+	must(t, upgrade.Cutover(ctx, w.file(), upgrade.Options{Log: w.log}))
 	f.more(200)
 	f.stop()
+	await(ctx, t, w.production, `SELECT NOT EXISTS (SELECT FROM pg_constraint WHERE NOT convalidated AND connamespace = 'shop'::regnamespace)`) // by the leader
 	f.balanced(ctx)
-	t.Logf("stalls: %s ms", text(t, w.production, `SELECT concat_ws(', ', 'cutover ' || (cutover->>'stall_ms'), 'rollback ' || (rollback->>'stall_ms')) FROM pgumbra.run`))
+	t.Logf("stalls: cutover %s ms, %s", first, text(t, w.production, `SELECT concat_ws(', ', 'rollback ' || (rollback->>'stall_ms'), 'cutover ' || (cutover->>'stall_ms')) FROM pgumbra.run`))
+	t.Logf("copied again: %s", text(t, w.production, `SELECT coalesce(string_agg(detail::text, E'\n'), 'nothing') FROM pgumbra.event WHERE kind = 'recopy'`))
 	must(t, upgrade.Finish(ctx, w.file(), cutover.DropOld, upgrade.Purge, w.log))
-	w.sameStructure(ctx) // the oracle's database was never migrated
+	must(t, leader.Wait())
+	must(t, rehearsal.MigrateInPlace(ctx, w.oracleDSN, w.folder, ""))
+	w.sameStructure(ctx)
+}
+
+// kept asks, while clients go on, for each commit that was acknowledged until now.
+func (f *fleet) kept(ctx context.Context) {
+	t := f.w.t
+	t.Helper()
+	f.mu.Lock()
+	acked := maps.Clone(f.acked)
+	f.mu.Unlock()
+	conn, err := pgx.Connect(ctx, f.w.served)
+	must(t, err)
+	defer func() { _ = conn.Close(ctx) }()
+	rows, err := conn.Query(ctx, `SELECT client, n, delta FROM shop.entry`)
+	must(t, err)
+	var client, n int
+	var delta int64
+	_, err = pgx.ForEachRow(rows, []any{&client, &n, &delta}, func() error {
+		if acked[[2]int{client, n}] == delta {
+			delete(acked, [2]int{client, n})
+		}
+		return nil
+	})
+	must(t, err)
+	for k, delta := range acked {
+		t.Errorf("client %d was told that number %d, %d, is committed: it is not there", k[0], k[1], delta)
+	}
 }
 
 func trafficHistory(t *testing.T) history {

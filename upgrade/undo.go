@@ -120,6 +120,9 @@ func (w *worker) abort(ctx context.Context, a *Aborted) (err error) {
 	if w.run.Phase.Swapped() { // it was under way, and turned out to be done
 		return fmt.Errorf("%w: %s: the swap is done, abort is for before it", ErrWrongPhase, w.run.Phase)
 	}
+	if err := w.followAgain(ctx); err != nil { // a rollback that did not come to its end left a fence on production's tables
+		return err
+	}
 	if err := w.newCutover().Clear(ctx); err != nil {
 		return err
 	}

@@ -66,8 +66,10 @@ type Options struct {
 	// Once gives a cutover one series of attempts instead of trying forever:
 	// what `pgumbra cutover` does where no leader runs.
 	Once bool
-	// Back goes back to the old side: what [Rollback] does where no leader runs.
+	// Back goes back to the old side: what [Rollback] does where no leader runs. As is
+	// how.
 	Back bool
+	As   control.RollbackAs
 	// Program is this program's version, for standbys to compare.
 	Program string
 	// NotBefore and NotAfter are when attempts at the cutover may be made; zero: at
@@ -85,6 +87,7 @@ type worker struct {
 	traffic  *traffic.Traffic
 	away     bool // the shadow cannot be reached, which was said
 	run      *control.Run
+	forward  *control.Run // of a worker of the reversed run: the run itself
 	log      *slog.Logger
 	until    control.Phase
 	cutover  bool
@@ -94,8 +97,9 @@ type worker struct {
 	prover   *replay.Prover // while tables follow
 	swapping swapping
 	watching watching
-	mirrors  sync.Mutex // held by who copies positions, or turns the flow around
-	back     bool       // somebody waits for this process to roll back
+	mirrors  sync.Mutex         // held by who copies positions, or turns the flow around
+	back     bool               // somebody waits for this process to roll back
+	as       control.RollbackAs // how a rollback is to be done
 	trials   trials
 	forecast replay.Forecast
 	counts   counts
@@ -136,7 +140,7 @@ func lead(ctx context.Context, file *planfile.File, o Options, s *leases) error 
 			return endedByCommand(ctx, file, s.id, err)
 		case errors.Is(err, errStop):
 			return nil
-		case errors.Is(err, errRegrouped):
+		case errors.Is(err, errAnew):
 			continue
 		case s.id == 0 || !lease.Away(ctx, file.Production.DSN, err): // a server that was never reached is a mistake, not a fault
 			return err
@@ -195,13 +199,19 @@ func (s *leases) runOnce(ctx context.Context, file *planfile.File, o Options) er
 	}
 	s.id, s.taken = run.ID, true
 	err = withWorker(ctx, l, run, file, o, asLongAsItTakes, func(w *worker, ctx context.Context) error {
+		if err := w.followAgain(ctx); err != nil {
+			return err
+		}
+		if o.Back && w.run.Phase != control.Watching { // done, by whoever
+			return errStop
+		}
 		err := w.live(ctx, s.cause)
 		w.tellStopped(ctx, err)
 		return err
 	})
 	s.watching = run.Phase == control.Watching
 	recordFailure(ctx, l, run, err)
-	if pg.Unreachable(err) || errors.Is(err, errRegrouped) {
+	if pg.Unreachable(err) || errors.Is(err, errAnew) {
 		l.KeepLease()
 	}
 	return err
@@ -238,7 +248,7 @@ func failure(ctx context.Context, err error) bool {
 	if err == nil || ctx.Err() != nil || pg.Unreachable(err) {
 		return false
 	}
-	for _, other := range []error{errStop, errRegrouped, control.ErrFencedOff, ErrNotNow, cutover.ErrUnknown, shadow.ErrTriggersFire} {
+	for _, other := range []error{errStop, errAnew, control.ErrFencedOff, ErrNotNow, cutover.ErrUnknown, shadow.ErrTriggersFire} {
 		if errors.Is(err, other) {
 			return false
 		}
@@ -267,7 +277,7 @@ func withWorker(ctx context.Context, l *lease.Lease, run *control.Run, file *pla
 		return err
 	}
 	run.Plan.Settings = run.Plan.Settings.Renewed(file.Settings)
-	w := &worker{lead: l, file: file, run: run, log: o.Log, until: o.Until, cutover: o.Cutover, once: o.Once, back: o.Back,
+	w := &worker{lead: l, file: file, run: run, log: o.Log, until: o.Until, cutover: o.Cutover, once: o.Once, back: o.Back, as: o.As,
 		notBefore: o.NotBefore, notAfter: o.NotAfter}
 	var err error
 	if w.traffic, err = traffic.Open(file, o.Log); err != nil {

@@ -101,6 +101,9 @@ func (w *worker) watch(ctx context.Context) error {
 		return err
 	}
 	w.run.Entered(back.run.Phase)
+	if back.run.Phase == control.Following {
+		return errAnew
+	}
 	return w.tidyUp(ctx)
 }
 
@@ -114,13 +117,14 @@ func (w *worker) tidyUp(ctx context.Context) error {
 
 // reversed is a worker of the reversed run, for what asks no table.
 func (w *worker) reversed() *worker {
-	return &worker{lead: w.lead, file: w.file, sides: w.sides.Reversed(), traffic: w.traffic, run: w.run.Reversed(), log: w.log, once: w.back, back: w.back}
+	return &worker{lead: w.lead, file: w.file, sides: w.sides.Reversed(), traffic: w.traffic, run: w.run.Reversed(), log: w.log, once: w.back, back: w.back, as: w.as}
 }
 
 // turned is the worker of the reversed run: what was the new side is what it calls
 // production, what was the old side is its shadow.
 func (w *worker) turned(ctx context.Context) (*worker, error) {
 	back := w.reversed()
+	back.forward = w.run
 	run := back.run
 	if err := capture.Locate(ctx, back.sides.Production, back.sides.Shadow, run.Plan); err != nil {
 		return nil, closedUnless(err)
@@ -322,7 +326,11 @@ func (w *worker) againstGoingBack(ctx context.Context) ([]cutover.Blocker, error
 		against = append(against, cutover.Blocker{Code: "differs", Lasting: true, Message: "the old " + w.run.Plan.Tables[n].Final.String() + " differs from what the new one makes of it",
 			Fix: "see what pgumbra verify shows of it; stop pgumbra run and start it again to compare it anew"})
 	}
-	if len(against) > 0 {
+	unfit, err := w.againstUnfit(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if against = append(against, unfit...); len(against) > 0 {
 		return against, nil
 	}
 	if against, err = w.proveRest(ctx); errors.Is(err, replay.ErrConflict) {
@@ -336,6 +344,20 @@ func (w *worker) againstGoingBack(ctx context.Context) ([]cutover.Blocker, error
 		return append(against, found...), err
 	}
 	return nil, w.swapping.cutover.FreshenViews(ctx)
+}
+
+// againstUnfit are the rows that the old side cannot hold, unless they are to be left
+// behind.
+func (w *worker) againstUnfit(ctx context.Context) (against []cutover.Blocker, err error) {
+	if w.as.AcceptLoss {
+		return nil, nil
+	}
+	rows, err := unfitRows(ctx, w.sides.Record(), w.run, 1)
+	for _, r := range rows {
+		against = append(against, cutover.Blocker{Code: "row-unfit", Lasting: true, Message: "the old side cannot hold a row as it is: " + r.String(),
+			Fix: "change or delete such rows where they are now; pgumbra rollback --accept-loss leaves behind what does not fit"})
+	}
+	return against, err
 }
 
 func refusing(why string) cutover.Blocker {
@@ -359,6 +381,12 @@ func (w *worker) newRollback() *cutover.Cutover {
 	if w.sides.Remote() {
 		c.DSN, c.ShadowDSN = w.file.Shadow.DSN, w.file.Production.DSN
 	}
+	w.run.ToFollow = w.forward != nil && w.as.Follow
+	if w.run.ToFollow {
+		c.Again = w.forward
+		c.Parts.PrepareReverse = func(ctx context.Context) error { return capture.PrepareForward(ctx, w.sides.Production, w.forward) }
+		c.Parts.ReverseTriggers = func() string { return capture.ForwardTriggers(w.forward) }
+	}
 	w.leads(c)
 	return c
 }
@@ -378,6 +406,13 @@ func (w *worker) drainBack(ctx context.Context) (int64, error) {
 	changes, err := w.drain(ctx)
 	if errors.Is(err, replay.ErrConflict) {
 		return changes, cutover.NotNow(refusing(err.Error()))
+	}
+	if err != nil {
+		return changes, err
+	}
+	unfit, err := w.againstUnfit(ctx) // the last ones may have come with the drain
+	if err == nil && len(unfit) > 0 {
+		err = cutover.NotNow(unfit...)
 	}
 	return changes, err
 }

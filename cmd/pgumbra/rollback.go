@@ -3,17 +3,23 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
+	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/pgumbra/pgumbra/cutover"
+	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/plans/planfile"
 	"github.com/pgumbra/pgumbra/upgrade"
 )
 
 func (a *app) rollbackCommand() *cobra.Command {
-	var accept bool
+	var as control.RollbackAs
+	var drop bool
 	c := &cobra.Command{
 		Use:   "rollback",
 		Short: "Go back to the old side after the cutover, with every write made since",
@@ -30,7 +36,13 @@ The old schema is then what it was before the upgrade: structure, privileges,
 triggers, golang-migrate's version. The new side stays, as schema
 pgumbra_<run>_<schema>, or on its server under the names that it has, and refuses
 writes: pgumbra finish --drop-old drops it, and so does the next pgumbra run of this
-name.
+name; --drop drops it at once.
+
+With --follow, in one database, the run is not over: the new side is a shadow again, in phase
+following, and takes what clients write to the old one from the moment of the
+rollback on. Nothing is copied again but tables whose rows did not come back, or came
+back changed; columns that only the new side has keep what clients wrote there.
+pgumbra cutover then goes forward a second time, and pgumbra abort drops the shadow.
 
 What comes back: every row and column that the new tables hold in some form. A
 column that the migrations dropped keeps the value that it had for rows that were
@@ -38,34 +50,41 @@ there, and is the old column's default in new ones; pgumbra plan and pgumbra sta
 list those. A table whose rows do not come back at all stands against a rollback
 (exit code 3), unless --accept-loss leaves behind what was written to it.
 
-A row that the old structure cannot hold (a number too large for the old type, a
-duplicate that the old unique index refuses) stops its table, and nothing else:
-pgumbra status names it, and a rollback is refused (exit code 6) until it is changed
-or deleted where it is now.
+A row that the old structure cannot hold (a number too large for the old type, one
+that an old CHECK refuses) is named by pgumbra status as soon as it is written. The
+others go on; the old side keeps what it had of that row. A rollback is refused (exit
+code 6) until it is changed or deleted where it is now, unless --accept-loss leaves it
+behind. What types and checks do not tell (a duplicate that the old unique index
+refuses) stops its table, and nothing else, until it is mended.
 
 There is no way back before a cutover, after pgumbra finish, and where migrations ran
 behind the fence.`,
 		Example: `  pgumbra status          # what a rollback would lose
   pgumbra rollback
+  pgumbra rollback --follow && pgumbra cutover
   pgumbra finish --drop-old`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			file, err := a.load()
 			if err != nil {
 				return err
 			}
-			losses := upgrade.RefuseLosses
-			if accept {
-				losses = upgrade.AcceptLosses
+			if drop && as.Follow {
+				return &usageError{errors.New("--follow goes on with the new side and --drop drops it: choose one")}
 			}
-			o := upgrade.Options{Log: a.log}
-			err = a.withProgress(c.Context(), file, beside, func() error { return upgrade.Rollback(c.Context(), file, losses, o) })
+			o := upgrade.Options{As: as, Log: a.log}
+			err = a.withProgress(c.Context(), file, beside, func() error { return upgrade.Rollback(c.Context(), file, o) })
+			if err == nil && drop {
+				err = upgrade.Finish(c.Context(), file, cutover.DropOld, upgrade.KeepRecord, a.log)
+			}
 			if err != nil {
 				return err
 			}
 			return a.sayRolledBack(c.Context(), file)
 		},
 	}
-	c.Flags().BoolVar(&accept, "accept-loss", false, "leave behind what was written to tables whose rows do not come back")
+	c.Flags().BoolVar(&as.AcceptLoss, "accept-loss", false, "leave behind what the old side cannot hold, and tables whose rows do not come back")
+	c.Flags().BoolVar(&as.Follow, "follow", false, "follow the new side again, for a second cutover")
+	c.Flags().BoolVar(&drop, "drop", false, "drop the new side afterwards")
 	return c
 }
 
@@ -89,37 +108,56 @@ func rollbackText(s *upgrade.Status) string {
 		o.Attempts, o.StallMS, o.LockWaitMS, o.Drained)
 }
 
+// isBack: the last swap of the run was its rollback.
+func isBack(s *upgrade.Status) bool {
+	back, ok := readOutcome(s.Rollback)
+	there, _ := readOutcome(s.Cutover)
+	return ok && back.At.After(there.At)
+}
+
 // outcome of a swap, there or back.
 type outcome struct {
-	Attempts   int     `json:"attempts"`
-	LockWaitMS float64 `json:"lock_wait_ms"`
-	Drained    int64   `json:"drained"`
-	StallMS    float64 `json:"stall_ms"`
+	At         time.Time `json:"at"`
+	Attempts   int       `json:"attempts"`
+	LockWaitMS float64   `json:"lock_wait_ms"`
+	Drained    int64     `json:"drained"`
+	StallMS    float64   `json:"stall_ms"`
 }
 
 func readOutcome(text json.RawMessage) (o outcome, ok bool) {
 	return o, len(text) > 0 && json.Unmarshal(text, &o) == nil
 }
 
+// writeRefused names rows that the old side does not hold as they are.
+func writeRefused(line func(label, format string, values ...any), s *upgrade.Status) {
+	for _, r := range s.Refused {
+		line("", "%s", r)
+	}
+}
+
 // writeWayBack says whether the run could be rolled back, and what would be lost.
 func writeWayBack(line func(label, format string, values ...any), s *upgrade.Status) {
 	if s.WayBack == nil {
+		if len(s.Refused) > 0 {
+			line("left", "the old side could not hold these as they were:")
+		}
+		writeRefused(line, s)
 		return
 	}
 	switch {
 	case !s.WayBack.Open:
 		line("back", "no: %s", s.WayBack.Why)
 		return
-	case len(s.Refused) > 0:
+	case slices.ContainsFunc(s.Refused, func(r upgrade.RefusedRow) bool { return r.Flow == "waits" }):
 		line("back", "not now: the old side refuses rows")
+	case len(s.Refused) > 0:
+		line("back", "not now: the old side cannot hold rows as they are; pgumbra rollback --accept-loss leaves them behind")
 	case s.Leader == nil:
 		line("back", "yes: pgumbra rollback; nothing keeps the old side current meanwhile, pgumbra run does")
 	default:
 		line("back", "yes: pgumbra rollback")
 	}
-	for _, r := range s.Refused {
-		line("", "%s: %s", r.Table, r.Why)
-	}
+	writeRefused(line, s)
 	for _, lost := range s.WayBack.Lost {
 		line("lost", "%s", lost)
 	}

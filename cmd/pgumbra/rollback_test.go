@@ -36,6 +36,17 @@ func TestRollbackByCommand(t *testing.T) {
 	leader := o.start(ctx, "run")
 	o.wait(ctx, `SELECT 'x' FROM pgumbra_up_old_shop.a WHERE id = 3 AND n = -5`)
 	wants(o.do(ctx, exitDone, "verify"), "shop.a", "equal")
+	wants(o.do(ctx, exitUsage, "rollback", "--follow", "--drop"), "choose one")
+	wants(o.do(ctx, exitDone, "rollback", "--accept-loss", "--follow"), "The old side is production again", "ms stall", "Next: ")
+	wants(o.do(ctx, exitDone, "status"), "phase    following", "rollback The old side is production again")
+	o.do(ctx, exitDone, "rollback", "--follow") // done already
+	o.sql("UPDATE shop.a SET n = -6 WHERE id = 3; INSERT INTO shop.streets VALUES (3, 'again')")
+	wants(o.do(ctx, exitDone, "cutover"), "The shadow is production now")
+	wants(o.do(ctx, exitDone, "status"), "phase    watching", "cutover  ")
+	wants(o.do(ctx, exitDone, "history"), "following", "watching")
+	if got := o.query(ctx, `SELECT (SELECT string_agg(place, ' ' ORDER BY id) FROM shop.places) || (SELECT n FROM shop.a WHERE id = 3)`); got != "A AGAIN-6" {
+		t.Errorf("after the second cutover: %s", got)
+	}
 	wants(o.do(ctx, exitDone, "rollback", "--accept-loss"), "The old side is production again", "ms stall", "Next: pgumbra finish --drop-old")
 	if got := leader.code(); got != exitDone {
 		t.Errorf("the leader: exit code %d\n%s", got, &leader.err)

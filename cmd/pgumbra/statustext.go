@@ -96,11 +96,11 @@ func (a *app) statusText(s *upgrade.Status, width int) string {
 		line("disk", "the shadow takes %s", human.Bytes(*s.ShadowBytes))
 	}
 	writeReadiness(line, s)
-	if len(s.Cutover) > 0 && len(s.Rollback) == 0 {
-		line("cutover", "%s", cutoverText(s))
-	}
-	if len(s.Rollback) > 0 {
+	switch { // the last one
+	case isBack(s):
 		line("back", "%s", rollbackText(s))
+	case len(s.Cutover) > 0:
+		line("cutover", "%s", cutoverText(s))
 	}
 	writeWayBack(line, s)
 	if s.Left != nil {

@@ -32,9 +32,10 @@ func (r *Run) Now() *Run {
 	return r
 }
 
-// BackRows are the rows that [TurnAround] writes, column by column: to be made before
+// TurnedRows are the rows that [TurnAround] writes, column by column: to be made before
 // the fence. No JSON, whose escapes a database in SQL_ASCII cannot resolve.
-type BackRows struct {
+type TurnedRows struct {
+	flow               plans.Direction
 	n                  []int
 	production, shadow []string
 	copied, total      []int64
@@ -42,7 +43,7 @@ type BackRows struct {
 }
 
 // ReadBackRows makes the rows of a run's way back.
-func ReadBackRows(ctx context.Context, db pg.Querier, run *Run) (*BackRows, error) {
+func ReadBackRows(ctx context.Context, db pg.Querier, run *Run) (*TurnedRows, error) {
 	known, err := Tables(ctx, db, run)
 	if err != nil {
 		return nil, err
@@ -50,11 +51,21 @@ func ReadBackRows(ctx context.Context, db pg.Querier, run *Run) (*BackRows, erro
 	return backRows(run.Plan.Inverse(), known), nil
 }
 
-// TurnAround makes the rows of a run's tables those of its way back, in the
-// swapping transaction: what the old tables hold equals what the new ones hold at a
-// snapshot of it, since the drain made it so and the fence has kept it so. taken is
-// what the swap took from the old side.
-func TurnAround(ctx context.Context, tx pg.Querier, run *Run, rows *BackRows, taken any) error {
+// ReadForwardRows makes the rows of a run that is followed again, from those of its
+// way back.
+func ReadForwardRows(ctx context.Context, db pg.Querier, run *Run) (*TurnedRows, error) {
+	known, err := Tables(ctx, db, run)
+	if err != nil {
+		return nil, err
+	}
+	return forwardRows(run.Plan, known), nil
+}
+
+// TurnAround makes the rows of a run's tables those of the other direction, in the
+// swapping transaction: both sides are equal at a snapshot of it, since the drain
+// made it so and the fence has kept it so. taken is what the swap took from the side
+// that production was.
+func TurnAround(ctx context.Context, tx pg.Querier, run *Run, rows *TurnedRows, taken any) error {
 	noted, err := pg.JSON(taken)
 	if err != nil {
 		return err
@@ -71,7 +82,7 @@ func TurnAround(ctx context.Context, tx pg.Querier, run *Run, rows *BackRows, ta
 		err = markUnlogged(ctx, tx, run, rows)
 	}
 	if err == nil {
-		_, err = tx.Exec(ctx, `UPDATE pgumbra.run SET flow = 'reverse', taken = $2 WHERE id = $1`, run.ID, noted)
+		_, err = tx.Exec(ctx, `UPDATE pgumbra.run SET flow = $3, taken = $2 WHERE id = $1`, run.ID, noted, string(rows.flow))
 	}
 	if err != nil {
 		return fmt.Errorf("turn the flow around: %w", err)
@@ -144,6 +155,7 @@ func forgetFlow(ctx context.Context, tx pg.Querier, run *Run) error {
 	for _, sql := range []string{
 		`DELETE FROM pgumbra.proof WHERE run_id = $1`, `DELETE FROM pgumbra.doubt WHERE run_id = $1`,
 		`DELETE FROM pgumbra.unlogged WHERE run_id = $1`, `DELETE FROM pgumbra.shadow_table WHERE run_id = $1`,
+		`DELETE FROM pgumbra.refusal WHERE run_id = $1`, `DELETE FROM pgumbra.unfit WHERE run_id = $1`,
 	} {
 		if _, err := tx.Exec(ctx, sql, run.ID); err != nil {
 			return fmt.Errorf("turn the flow around: %w", err)
@@ -152,15 +164,15 @@ func forgetFlow(ctx context.Context, tx pg.Querier, run *Run) error {
 	return nil
 }
 
-func markUnlogged(ctx context.Context, tx pg.Querier, run *Run, rows *BackRows) error {
+func markUnlogged(ctx context.Context, tx pg.Querier, run *Run, rows *TurnedRows) error {
 	_, err := tx.Exec(ctx, `INSERT INTO pgumbra.unlogged (run_id, n) SELECT $1, n FROM ROWS FROM (pg_catalog.unnest($2::integer[]), pg_catalog.unnest($3::boolean[])) AS t (n, unlogged) WHERE unlogged`,
 		run.ID, rows.n, rows.unlogged)
 	return err
 }
 
 // backRows keeps how many rows were copied: so many there were.
-func backRows(back *plans.Plan, known []Row) *BackRows {
-	rows := new(BackRows)
+func backRows(back *plans.Plan, known []Row) *TurnedRows {
+	rows := &TurnedRows{flow: plans.Back}
 	for i := range back.Tables {
 		t := &back.Tables[i]
 		var copied, total int64
@@ -169,10 +181,38 @@ func backRows(back *plans.Plan, known []Row) *BackRows {
 				copied, total = k.RowsCopied, k.RowsTotal
 			}
 		}
-		rows.n = append(rows.n, t.N)
-		rows.production, rows.shadow = append(rows.production, t.Production.String()), append(rows.shadow, t.Shadow.String())
-		rows.copied, rows.total = append(rows.copied, copied), append(rows.total, total)
-		rows.unlogged = append(rows.unlogged, t.Unlogged || back.Sources[t.Source].Unlogged)
+		rows.add(t.N, t.Production, t.Shadow, copied, total, t.Unlogged || back.Sources[t.Source].Unlogged)
+	}
+	return rows
+}
+
+func (r *TurnedRows) add(n int, production, shadow pg.Name, copied, total int64, unlogged bool) {
+	r.n = append(r.n, n)
+	r.production, r.shadow = append(r.production, production.String()), append(r.shadow, shadow.String())
+	r.copied, r.total = append(r.copied, copied), append(r.total, total)
+	r.unlogged = append(r.unlogged, unlogged)
+}
+
+// forwardRows are of the tables that had a row when the shadow was built.
+func forwardRows(plan *plans.Plan, known []Row) *TurnedRows {
+	rows := &TurnedRows{flow: plans.Forward}
+	back := plan.Inverse()
+	for i := range plan.Tables {
+		t := &plan.Tables[i]
+		if t.Feed != plans.Carried && !t.Captured() {
+			continue
+		}
+		var copied, total int64
+		for _, k := range known {
+			if k.N < len(back.Tables) && back.Tables[k.N].Source == t.N {
+				copied, total = k.RowsCopied, k.RowsTotal
+			}
+		}
+		production := t.Production
+		if production.IsZero() {
+			production = t.Final
+		}
+		rows.add(t.N, production, t.Shadow, copied, total, t.Unlogged || t.Source >= 0 && plan.Sources[t.Source].Unlogged)
 	}
 	return rows
 }
@@ -231,6 +271,36 @@ func Refusals(ctx context.Context, db pg.Querier, run *Run) ([]Refusal, error) {
 	}
 	for i := range all {
 		all[i].Key, all[i].Why = pg.FromASCII(all[i].Key), pg.FromASCII(all[i].Why)
+	}
+	return all, nil
+}
+
+// Unfit is a row of a new table that the old one cannot hold, or not as it is.
+type Unfit struct {
+	N       int
+	Key     []string // the values of its key, as text
+	Why     string
+	LeftOut bool  // the old side keeps what it had of it; otherwise it went back altered
+	All     int64 // how many there are of its table
+}
+
+// Unfits reads some of each table's rows that do not fit the old side: first those
+// that are left out, those that were met last.
+func Unfits(ctx context.Context, db pg.Querier, run *Run, most int) ([]Unfit, error) {
+	var known bool
+	if err := db.QueryRow(ctx, `SELECT pg_catalog.to_regclass('pgumbra.unfit') IS NOT NULL`).Scan(&known); err != nil || !known {
+		return nil, err
+	}
+	rows, err := db.Query(ctx, `SELECT n, key, why, left_out, all_of_them FROM (
+			SELECT n, key, why, left_out, count(*) OVER (PARTITION BY n) AS all_of_them, row_number() OVER (PARTITION BY n ORDER BY left_out DESC, at DESC, key) AS place
+			FROM pgumbra.unfit WHERE run_id = $1) u
+		WHERE place <= $2 ORDER BY n, place`, run.ID, most)
+	if err != nil {
+		return nil, fmt.Errorf("read which rows do not fit the old side: %w", err)
+	}
+	all, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Unfit])
+	if err != nil {
+		return nil, fmt.Errorf("read which rows do not fit the old side: %w", err)
 	}
 	return all, nil
 }

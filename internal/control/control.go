@@ -63,6 +63,11 @@ type Run struct {
 	Plan  *plans.Plan
 	// Flow is which way rows go now.
 	Flow plans.Direction
+	// Again: the run was rolled back, and its new side is followed again.
+	Again bool
+	// ToFollow, of a reversed run: its rollback is to be one from which the new side is
+	// followed again.
+	ToFollow bool
 }
 
 // Create records a new run in phase building, and this process's sessions as
@@ -119,6 +124,9 @@ func find(ctx context.Context, db pg.Querier, name, which string) (*Run, error) 
 	if run.Plan, err = plans.Decode(plan); err != nil {
 		return nil, fmt.Errorf("read the stored plan of run %s: %w", name, err)
 	}
+	if run.Again {
+		run.Plan.FollowAgain()
+	}
 	return run, nil
 }
 
@@ -147,12 +155,12 @@ func findRow(ctx context.Context, db pg.Querier, name, which, column string) (ru
 		which = "true"
 	}
 	run = &Run{Name: name}
-	flow := "flow"
+	flow, again := "flow", "rollback IS NOT NULL AND phase <> 'rolled_back'"
 	if now < flowSince || now == flowSince && dirty {
-		flow = "'forward'"
+		flow, again = "'forward'", "false"
 	}
-	err = db.QueryRow(ctx, `SELECT id, phase, epoch, `+flow+`, `+column+` FROM pgumbra.run WHERE name = $1 AND `+which+`
-		ORDER BY id DESC LIMIT 1`, name).Scan(&run.ID, &run.Phase, &run.Epoch, &run.Flow, &plan)
+	err = db.QueryRow(ctx, `SELECT id, phase, epoch, `+flow+`, `+again+`, `+column+` FROM pgumbra.run WHERE name = $1 AND `+which+`
+		ORDER BY id DESC LIMIT 1`, name).Scan(&run.ID, &run.Phase, &run.Epoch, &run.Flow, &run.Again, &plan)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, nil, ErrNoRun
 	}

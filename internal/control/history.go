@@ -22,6 +22,7 @@ type Past struct {
 	CreatedAt              time.Time
 	EndedAt                *time.Time
 	Cutover                json.RawMessage // as [Outcome]; nil: none
+	Rollback               json.RawMessage // likewise
 	Failure                string
 	ReadyAt                *time.Time // first; nil: never, or an older pgumbra led it
 	Rows, Bytes            int64      // that the plan wanted to copy
@@ -47,7 +48,11 @@ func History(ctx context.Context, db pg.Querier) ([]Past, error) {
 	if now < adoptedSince {
 		ours = "true"
 	}
-	rows, err := db.Query(ctx, `SELECT r.id, r.name, r.phase, r.from_version, r.to_version, r.created_at, r.ended_at, r.cutover, r.failure,
+	rollback := "r.rollback"
+	if now < flowSince {
+		rollback = "NULL::json"
+	}
+	rows, err := db.Query(ctx, `SELECT r.id, r.name, r.phase, r.from_version, r.to_version, r.created_at, r.ended_at, r.cutover, `+rollback+`, r.failure,
 		       coalesce((r.plan->'estimates'->>'rows')::bigint, 0), coalesce((r.plan->'estimates'->>'bytes')::bigint, 0),
 		       coalesce((r.plan->'estimates'->>'copy_seconds')::float8, 0), coalesce((r.plan->'estimates'->>'locks')::int, 0),
 		       (SELECT min(at) FROM pgumbra.event e WHERE e.run_id = r.id AND e.message = $1)
@@ -57,7 +62,7 @@ func History(ctx context.Context, db pg.Querier) ([]Past, error) {
 	}
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (Past, error) {
 		var p Past
-		err := row.Scan(&p.ID, &p.Name, &p.Phase, &p.FromVersion, &p.ToVersion, &p.CreatedAt, &p.EndedAt, &p.Cutover, &p.Failure,
+		err := row.Scan(&p.ID, &p.Name, &p.Phase, &p.FromVersion, &p.ToVersion, &p.CreatedAt, &p.EndedAt, &p.Cutover, &p.Rollback, &p.Failure,
 			&p.Rows, &p.Bytes, &p.EstimatedSeconds, &p.Locks, &p.ReadyAt)
 		p.Failure = pg.FromASCII(p.Failure)
 		return p, err
@@ -73,7 +78,7 @@ func NoteReady(ctx context.Context, db pg.Querier, run *Run) (first bool, err er
 	return true, Event(ctx, db, run, BecameReady, nil)
 }
 
-// Entry is when a run entered a phase, the last time.
+// Entry is when a run entered a phase: first, and again after a rollback.
 type Entry struct {
 	Phase Phase
 	At    time.Time
@@ -82,8 +87,10 @@ type Entry struct {
 // Entries reads when a run entered its phases, in order. It began in building.
 func Entries(ctx context.Context, db pg.Querier, runID int64) ([]Entry, error) {
 	rows, err := db.Query(ctx, `SELECT phase, min(at) FROM (
-			SELECT phase, at FROM pgumbra.event WHERE run_id = $1 AND message = 'phase'
-			UNION ALL SELECT 'building', created_at FROM pgumbra.run WHERE id = $1) e GROUP BY phase ORDER BY min(at)`, runID)
+			SELECT phase, at, count(*) FILTER (WHERE phase = 'watching') OVER (ORDER BY at) AS swaps FROM (
+				SELECT phase, at FROM pgumbra.event WHERE run_id = $1 AND message = 'phase'
+				UNION ALL SELECT 'building', created_at FROM pgumbra.run WHERE id = $1) e) e
+		GROUP BY swaps, phase ORDER BY min(at)`, runID)
 	if err != nil {
 		return nil, fmt.Errorf("read when the run entered its phases: %w", err)
 	}

@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
@@ -9,19 +10,31 @@ import (
 	"github.com/pgumbra/pgumbra/internal/pg"
 )
 
-// Requested reports whether somebody asks the leader for a swap.
-func Requested(ctx context.Context, db pg.Querier, run *Run) (bool, error) {
-	return requested(ctx, db, run, "")
+// RollbackAs is how a rollback is to be done.
+type RollbackAs struct {
+	// Follow the new side again afterwards; otherwise the run is over.
+	Follow bool `json:"follow"`
+	// AcceptLoss leaves behind what does not come back.
+	AcceptLoss bool `json:"accept_loss"`
+}
+
+// Requested reports whether somebody asks the leader for a swap, and how.
+func Requested(ctx context.Context, db pg.Querier, run *Run) (asked bool, as RollbackAs, err error) {
+	var text []byte
+	err = db.QueryRow(ctx, `SELECT cutover_requested IS NOT NULL, coalesce(rollback_as, '{}') FROM pgumbra.leader WHERE run_id = $1`, run.ID).Scan(&asked, &text)
+	if err == nil {
+		err = json.Unmarshal(text, &as)
+	}
+	if err != nil {
+		return false, as, fmt.Errorf("look whether a swap is asked for: %w", err)
+	}
+	return asked, as, nil
 }
 
 // HoldRequest is [Requested] under the lock of the leader's row: until the end of
 // the transaction nobody asks, and nobody takes back what was asked.
-func HoldRequest(ctx context.Context, tx pgx.Tx, run *Run) (bool, error) {
-	return requested(ctx, tx, run, " FOR UPDATE")
-}
-
-func requested(ctx context.Context, db pg.Querier, run *Run, lock string) (asked bool, err error) {
-	err = db.QueryRow(ctx, `SELECT cutover_requested IS NOT NULL FROM pgumbra.leader WHERE run_id = $1`+lock, run.ID).Scan(&asked)
+func HoldRequest(ctx context.Context, tx pgx.Tx, run *Run) (asked bool, err error) {
+	err = tx.QueryRow(ctx, `SELECT cutover_requested IS NOT NULL FROM pgumbra.leader WHERE run_id = $1 FOR UPDATE`, run.ID).Scan(&asked)
 	if err != nil {
 		return false, fmt.Errorf("look whether a cutover is asked for: %w", err)
 	}
@@ -33,7 +46,13 @@ func requested(ctx context.Context, db pg.Querier, run *Run, lock string) (asked
 // be one to go back. The lock on the run's row waits for a swap that is being
 // committed, and looks again; the leader's row is locked first, as by [HoldRequest].
 // False: the phase is another one by now.
-func Request(ctx context.Context, db pg.Beginner, run *Run, seen Phase) (noted bool, err error) {
+//
+// as is how a rollback is to be done.
+func Request(ctx context.Context, db pg.Beginner, run *Run, as RollbackAs, seen Phase) (noted bool, err error) {
+	text, err := pg.JSON(as)
+	if err != nil {
+		return false, err
+	}
 	err = pg.ReadCommitted(ctx, db, func(tx pgx.Tx) error {
 		if _, err := HoldRequest(ctx, tx, run); err != nil {
 			return err
@@ -45,7 +64,7 @@ func Request(ctx context.Context, db pg.Beginner, run *Run, seen Phase) (noted b
 		if noted = !now.Over() && now.Swapped() == seen.Swapped(); !noted {
 			return nil
 		}
-		_, err := tx.Exec(ctx, `UPDATE pgumbra.leader SET cutover_requested = clock_timestamp() WHERE run_id = $1`, run.ID)
+		_, err := tx.Exec(ctx, `UPDATE pgumbra.leader SET cutover_requested = clock_timestamp(), rollback_as = $2 WHERE run_id = $1`, run.ID, text)
 		return err
 	})
 	if err != nil {

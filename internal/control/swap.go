@@ -14,7 +14,10 @@ import (
 
 // Landing is the phase that a swap of this run ends in.
 func (r *Run) Landing() Phase {
-	if r.Plan.Backwards() {
+	switch {
+	case r.Plan.Backwards() && r.ToFollow:
+		return Following
+	case r.Plan.Backwards():
 		return RolledBack
 	}
 	return Watching

@@ -31,6 +31,17 @@ func WriteBlocked(ctx context.Context, db pg.Querier, run *Run) ([]uint32, error
 	return pgx.CollectRows(rows, pgx.RowTo[uint32])
 }
 
+// ForgetWriteBlocks forgets those of tables that have no trigger of a name any more:
+// after a rollback from which the new side is followed again.
+func ForgetWriteBlocks(ctx context.Context, db pg.Querier, run *Run, trigger string) error {
+	_, err := db.Exec(ctx, `DELETE FROM pgumbra.gate WHERE run_id = $1
+		AND relation NOT IN (SELECT tgrelid FROM pg_catalog.pg_trigger WHERE tgname = $2)`, run.ID, trigger)
+	if err != nil {
+		return fmt.Errorf("forget the write block of before the cutover: %w", err)
+	}
+	return nil
+}
+
 // Open is a table of the shadow whose write block is off.
 type Open struct {
 	Table pg.Name

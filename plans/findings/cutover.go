@@ -112,8 +112,13 @@ var cutoverSection = Section{
 		},
 		{
 			Code: "row-refused", Level: "blocker",
-			Means: "of a rollback: the old table does not take a row that is in the new one, by its key. It is not left out: it would be lost",
+			Means: "of a rollback: the old table does not take a row that is in the new one, by its key, and types and checks did not tell (a duplicate, say). It is not left out: it would be lost",
 			Do:    "change or delete the row where it is now; its table goes on within seconds",
+		},
+		{
+			Code: "row-unfit", Level: "blocker",
+			Means: "of a rollback: the old table cannot hold rows of the new one as they are: a value beyond the old type, one that an old CHECK refuses, one that it would round. status names them by their keys; the others go back meanwhile",
+			Do:    "change or delete such rows where they are now, or rollback --accept-loss, which leaves them behind: the old side keeps what it had of them",
 		},
 		{
 			Code: "made-since", Level: "blocker",

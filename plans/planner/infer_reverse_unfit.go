@@ -17,7 +17,7 @@ func (m *mapping) unfit(d *tableDraft, t *plans.Table) {
 			row.Columns = append(row.Columns, m.unfitColumn(d, t, c))
 		}
 	}
-	t.Unfit = m.plan.AfterSwap(row.Unfit(), t.Final.Name)
+	t.Unfit, t.Refuses = m.plan.AfterSwap(row.Unfit(), t.Final.Name), m.plan.AfterSwap(row.Refused(), t.Final.Name)
 }
 
 func (m *mapping) unfitColumn(d *tableDraft, t *plans.Table, c plans.Column) reverse.Column {
@@ -57,7 +57,7 @@ func wayThere(t *plans.Table, column string) *reverse.Back {
 // they are over columns that the upgraded row gives.
 func (m *mapping) looserChecks(d *tableDraft, t *plans.Table) (all []reverse.Check) {
 	for _, k := range m.before.Constraints {
-		if k.Table != d.source.before.OID || k.Kind != "c" || m.kept(d, k) {
+		if k.Table != d.source.before.OID || k.Kind != "c" || !k.Validated || m.kept(d, k) { // rows may break one that is not valid
 			continue
 		}
 		check := reverse.Check{Name: k.Name, Expression: checkExpression(k.Definition)}

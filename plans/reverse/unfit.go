@@ -71,6 +71,16 @@ func (r Row) Unfit() string {
 	return "CASE " + strings.Join(refused, " ") + " ELSE " + inner + " END"
 }
 
+// Refused is [Row.Unfit] of what the old table would refuse; what it would only alter
+// is let pass.
+func (r Row) Refused() string {
+	r.Columns = slices.Clone(r.Columns)
+	for i := range r.Columns {
+		r.Columns[i].Back = nil
+	}
+	return r.Unfit()
+}
+
 func (c Column) refusals() (all []string) {
 	value := c.Value
 	if value == "" {

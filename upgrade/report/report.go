@@ -64,6 +64,8 @@ func WriteHTML(w io.Writer, r upgrade.PastRun, o Options) error {
 func Verdict(r upgrade.PastRun) string {
 	phase := strings.ReplaceAll(string(r.Phase), "_", " ")
 	switch {
+	case r.BackAgain():
+		return fmt.Sprintf("The upgrade was taken back, with what was written since: writers waited %.0f ms, at %s. The run is %s.", r.Rollback.StallMS, moment(r.Rollback.At), phase)
 	case r.Cutover != nil:
 		return fmt.Sprintf("The upgrade is done: writers waited %.0f ms, at %s, in attempt %d. The run is %s.", r.Cutover.StallMS, moment(r.Cutover.At), r.Cutover.Attempts, phase)
 	case r.Failure != "":
@@ -82,6 +84,9 @@ func facts(r upgrade.PastRun) []fact {
 	all := []fact{ready, {"Rows", human.Count(r.Rows), human.Bytes(r.Bytes) + " without indexes, as the dry run counted"}}
 	if c := r.Cutover; c != nil {
 		all = append(all, fact{"Writers waited", fmt.Sprintf("%.1f ms", c.StallMS), fmt.Sprintf("%.1f ms of them for the locks; %s changes were drained", c.LockWaitMS, human.Count(c.Drained))})
+	}
+	if b := r.Rollback; b != nil {
+		all = append(all, fact{"Writers waited for the rollback", fmt.Sprintf("%.1f ms", b.StallMS), fmt.Sprintf("at %s; %s changes were drained", moment(b.At), human.Count(b.Drained))})
 	}
 	var most int64
 	for _, s := range r.Samples {
