@@ -85,7 +85,7 @@ func TestCutoverUnderTrafficLosesNothingAndFailsNobody(t *testing.T) {
 // acknowledged is there at each stop, once.
 func TestThereAndBackAndThereUnderTrafficLosesNothing(t *testing.T) {
 	t.Parallel()
-	ctx := limited(t, 4*time.Minute)
+	ctx := limited(t, 6*time.Minute)
 	w := build(t, trafficHistory(t))
 	before := schemaDump(t, w.production)
 	f := newFleet(t, w)

@@ -28,12 +28,14 @@ func (a *app) demoCommand() *cobra.Command {
 		Short: "Upgrade a small shop under live traffic on a disposable server",
 		Long: `Starts a PostgreSQL server, fills a shop with 200,000 orders, lets clients use it,
 and upgrades it with the commands an operator would type, while a ledger keeps
-every commit that was acknowledged to a client. Prints what happened and leaves
-nothing behind.
+every commit that was acknowledged to a client. It goes through the cutover, back
+with what clients wrote in the new shop, and forward again; then a second, short
+upgrade has a migration that runs behind the fence. Prints what happened and
+leaves nothing behind.
 
 --shadow MAJOR upgrades to another server of that PostgreSQL version instead,
-with the clients behind a PgBouncer; PgBouncer and a server of that version must
-be installed (make demo SHADOW=17 sees to it).`,
+with the clients behind a PgBouncer, forward alone; PgBouncer and a server of that
+version must be installed (make demo SHADOW=17 sees to it).`,
 		Example: `  pgumbra demo
   pgumbra demo --shadow 17`,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -65,6 +67,9 @@ type demoReport struct {
 	Rows        int64    `json:"rows_copied"`
 	Replayed    int64    `json:"changes_replayed"`
 	StallMS     float64  `json:"stall_ms"`
+	BackMS      float64  `json:"rollback_stall_ms,omitempty"`
+	AgainMS     float64  `json:"second_cutover_stall_ms,omitempty"`
+	BehindMS    float64  `json:"behind_fence_stall_ms,omitempty"`
 	LongestMS   float64  `json:"longest_client_wait_ms"`
 	Commits     int      `json:"commits_acknowledged"`
 	Failed      int      `json:"transactions_failed"`
@@ -164,13 +169,73 @@ func (d *demo) commands(ctx context.Context, report *demoReport) error {
 		return err
 	}
 	report.read(s)
-	fmt.Fprintln(d.out, "\nThe clients work on, in the new shop, for three seconds …")
+	if err := d.lets(ctx, "The clients work on, in the new shop, for three seconds …", 3*time.Second); err != nil || d.shadow != 0 {
+		return err
+	}
+	if err := d.thereAgain(ctx, report); err != nil {
+		return err
+	}
+	return d.behindTheFence(ctx, report)
+}
+
+// lets clients work for a while.
+func (d *demo) lets(ctx context.Context, say string, while time.Duration) error {
+	fmt.Fprintln(d.out, "\n"+say)
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-time.After(3 * time.Second):
+	case <-time.After(while):
+		return nil
 	}
+}
+
+// thereAgain goes back to the old shop with what was written in the new one, and
+// forward a second time.
+func (d *demo) thereAgain(ctx context.Context, report *demoReport) error {
+	if err := d.command(ctx, "rollback", "--follow"); err != nil {
+		return err
+	}
+	if err := d.lets(ctx, "They work on, in the old shop, for two seconds …", 2*time.Second); err != nil {
+		return err
+	}
+	if err := d.command(ctx, "cutover"); err != nil {
+		return err
+	}
+	s, err := d.status(ctx)
+	if err != nil {
+		return err
+	}
+	report.BackMS, report.AgainMS = stallOf(s.Rollback), stallOf(s.Cutover)
 	return nil
+}
+
+// behindTheFence ends the first upgrade and makes a second one, of a migration that
+// runs for real, behind the fence.
+func (d *demo) behindTheFence(ctx context.Context, report *demoReport) error {
+	if err := d.command(ctx, "finish", "--drop-old", "--purge"); err != nil {
+		return err
+	}
+	fmt.Fprintln(d.out, "\nA second upgrade: its migration ranks all customers, which no single row tells, and runs behind the fence …")
+	if err := errors.Join(os.Remove(filepath.Join(d.dir, "pgumbra.yaml")), shop.WriteLater(filepath.Join(d.dir, "migrations"))); err != nil {
+		return err
+	}
+	if err := d.init(ctx); err != nil {
+		return err
+	}
+	if err := d.command(ctx, "run", "--cutover"); err != nil {
+		return err
+	}
+	s, err := d.status(ctx)
+	if err != nil {
+		return err
+	}
+	report.BehindMS = stallOf(s.Cutover)
+	return nil
+}
+
+func stallOf(swap json.RawMessage) float64 {
+	o, _ := readOutcome(swap)
+	return o.StallMS
 }
 
 // init writes the plan file. How clients reach the servers nobody but the
@@ -227,12 +292,7 @@ func (r *demoReport) read(s *upgrade.Status) {
 	for _, t := range s.Tables {
 		r.Rows += t.RowsCopied
 	}
-	var c struct {
-		StallMS float64 `json:"stall_ms"`
-	}
-	if json.Unmarshal(s.Cutover, &c) == nil {
-		r.StallMS = c.StallMS
-	}
+	r.StallMS = stallOf(s.Cutover)
 }
 
 // settle asks the new shop for every entry of the ledger, then finishes.
@@ -268,20 +328,27 @@ func (d *demo) print(r *demoReport) error {
 Report
   rows copied              %s
   changes replayed         %s
-  stall                    %.1f ms
+  stall                    %s
   longest client wait      %.1f ms
   commits acknowledged     %s
   transactions failed      %d
   ledger                   %s
   verification             %s
   all of it                %.0f s
-`, human.Count(r.Rows), human.Count(r.Replayed), r.StallMS, r.LongestMS, human.Count(int64(r.Commits)),
+`, human.Count(r.Rows), human.Count(r.Replayed), r.stalls(), r.LongestMS, human.Count(int64(r.Commits)),
 			r.Failed, ledgerText(r.LedgerWrong), verified, r.Seconds)
 	}
 	if len(r.LedgerWrong) > 0 || r.Failed > 0 {
 		return fmt.Errorf("the demo found %d wrong ledger entries and %d failed transactions", len(r.LedgerWrong), r.Failed)
 	}
 	return nil
+}
+
+func (r *demoReport) stalls() string {
+	if r.BackMS == 0 {
+		return fmt.Sprintf("%.1f ms", r.StallMS)
+	}
+	return fmt.Sprintf("%.1f ms; rollback %.1f ms, second cutover %.1f ms; with a migration behind the fence %.1f ms", r.StallMS, r.BackMS, r.AgainMS, r.BehindMS)
 }
 
 func ledgerText(wrong []string) string {

@@ -38,7 +38,7 @@ func TestRollbackByCommand(t *testing.T) {
 	wants(o.do(ctx, exitDone, "verify"), "shop.a", "equal")
 	wants(o.do(ctx, exitUsage, "rollback", "--follow", "--drop"), "choose one")
 	wants(o.do(ctx, exitDone, "rollback", "--accept-loss", "--follow"), "The old side is production again", "ms stall", "Next: ")
-	wants(o.do(ctx, exitDone, "status"), "phase    following", "rollback The old side is production again")
+	wants(o.do(ctx, exitDone, "status"), "phase    following", "back     The old side is production again")
 	o.do(ctx, exitDone, "rollback", "--follow") // done already
 	o.sql("UPDATE shop.a SET n = -6 WHERE id = 3; INSERT INTO shop.streets VALUES (3, 'again')")
 	wants(o.do(ctx, exitDone, "cutover"), "The shadow is production now")

@@ -16,7 +16,7 @@ import (
 	"github.com/pgumbra/pgumbra/internal/pg"
 )
 
-//go:embed data.sql migrations/*.sql
+//go:embed data.sql migrations/*.sql later/*.sql
 var files embed.FS
 
 // first is the migration that makes the shop.
@@ -44,8 +44,13 @@ func Load(ctx context.Context, conn *pgx.Conn) error {
 }
 
 // WriteMigrations writes the migration files to a folder.
-func WriteMigrations(dir string) error {
-	return fs.WalkDir(files, "migrations", func(path string, entry fs.DirEntry, err error) error {
+func WriteMigrations(dir string) error { return write("migrations", dir) }
+
+// WriteLater adds a migration that is not understood, for a second upgrade.
+func WriteLater(dir string) error { return write("later", dir) }
+
+func write(from, dir string) error {
+	return fs.WalkDir(files, from, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
 		}
