@@ -170,7 +170,7 @@ func (f *applier) selectKeys() string {
 func (f *applier) rebuild() []statement {
 	const fill = "fill the table again"
 	empty := statement{"empty the table", "DELETE FROM " + f.shadow(), nil}
-	if own := f.ofOwn("s", ""); own != "" {
+	if own := f.ofOwn(""); own != "" {
 		empty.sql += " AS s" + where(own)
 	}
 	if !f.keeps() {

@@ -102,23 +102,16 @@ func (f *applier) and(condition string) string {
 	return condition + " AND (" + f.t.Where + "\n)"
 }
 
-// ofOwn adds to a condition over the shadow's rows that they are the table's own.
-func (f *applier) ofOwn(row, condition string) string {
-	var filters []string
+// ofOwn adds to a condition over the shadow's rows s that they are the table's own.
+func (f *applier) ofOwn(condition string) string {
 	if f.t.Own != "" {
-		filters = append(filters, "("+f.t.Own+"\n)")
+		own := fmt.Sprintf("EXISTS (SELECT FROM (SELECT s.*) AS %s WHERE (%s\n))", pg.Ident(f.t.Final.Name), f.t.Own)
+		if condition != "" {
+			own = condition + " AND " + own
+		}
+		condition = own
 	}
-	if f.notes() {
-		filters = append(filters, f.notNoted())
-	}
-	if len(filters) == 0 {
-		return condition
-	}
-	own := fmt.Sprintf("EXISTS (SELECT FROM (SELECT %s.*) AS %s WHERE %s)", row, pg.Ident(f.t.Final.Name), strings.Join(filters, " AND "))
-	if condition == "" {
-		return own
-	}
-	return condition + " AND " + own
+	return f.unnoted(condition)
 }
 
 func where(condition string) string {

@@ -114,7 +114,7 @@ func (f *applier) shadowTouched(s scope, g group) string {
 // shadowRows are the shadow's rows of touched keys, each once: two keys of
 // production's may be one here. It stands after FROM.
 func (f *applier) shadowRows(s scope, g group) string {
-	condition := f.ofOwn("s", f.sameShadowKey("s", f.own+"_g"))
+	condition := f.ofOwn(f.sameShadowKey("s", f.own+"_g"))
 	if within := f.shadowWithin(g); within != "" {
 		condition += " AND " + within
 	}

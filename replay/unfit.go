@@ -53,18 +53,18 @@ func (f *applier) noting(join string) string {
 		f.production(), f.alias(), join, f.t.Unfit, f.own))
 }
 
-// notNoted is the condition that a row of the shadow, by the name that the user's
-// expressions know it by, is not of a key that is left out.
-func (f *applier) notNoted() string {
-	return "ARRAY[" + strings.Join(f.t.Noted, ", ") + "] <> ALL (" + control.LeftOut(f.run, f.t.N) + ")"
-}
-
 // unnoted adds to a condition over the shadow's rows s that they are not left out.
+// Where nothing is noted, which is asked once, that costs a row nothing.
 func (f *applier) unnoted(condition string) string {
 	if !f.notes() {
 		return condition
 	}
-	return fmt.Sprintf("%s AND EXISTS (SELECT FROM (SELECT s.*) AS %s WHERE %s)", condition, pg.Ident(f.t.Final.Name), f.notNoted())
+	noted := control.LeftOut(f.run, f.t.N)
+	own := fmt.Sprintf("(NOT EXISTS (%s) OR EXISTS (SELECT FROM (SELECT s.*) AS %s WHERE ARRAY[%s] <> ALL (%[1]s)))", noted, pg.Ident(f.t.Final.Name), strings.Join(f.t.Noted, ", "))
+	if condition == "" {
+		return own
+	}
+	return condition + " AND " + own
 }
 
 // held leaves out keys that the shadow's columns cannot hold: none of them is there,

@@ -144,7 +144,7 @@ func (f *applier) productionSums(g group) string {
 }
 
 func (f *applier) shadowSums(g group) string {
-	return fmt.Sprintf("%s FROM %s AS s%s", sumOf(f.shadowDigest("s")), f.shadow(), where(f.ofOwn("s", f.shadowWithin(g))))
+	return fmt.Sprintf("%s FROM %s AS s%s", sumOf(f.shadowDigest("s")), f.shadow(), where(f.ofOwn(f.shadowWithin(g))))
 }
 
 // shown bounds the text of one row in a difference.
@@ -154,7 +154,7 @@ func (f *applier) differencesSQL(g group) string {
 	if f.byImage() {
 		return f.multisetDifferences()
 	}
-	return f.differing(f.images(g), fmt.Sprintf("%s AS s%s", f.shadow(), where(f.ofOwn("s", f.shadowWithin(g)))))
+	return f.differing(f.images(g), fmt.Sprintf("%s AS s%s", f.shadow(), where(f.ofOwn(f.shadowWithin(g)))))
 }
 
 // differing compares images of production's with rows s of the shadow's, by key.
@@ -218,5 +218,5 @@ func (f *applier) multisetDifferences() string {
 		" FROM %s AS p"+
 		" FULL JOIN (SELECT i.image, count(*) AS n FROM (SELECT %s AS image FROM %s AS s%s) AS i GROUP BY i.image) AS s ON p.image = s.image"+
 		" WHERE p.n IS DISTINCT FROM s.n ORDER BY COALESCE(p.image, s.image) LIMIT %d",
-		shown, f.images(group{}), f.shadowImage("s"), f.shadow(), where(f.ofOwn("s", "")), differences)
+		shown, f.images(group{}), f.shadowImage("s"), f.shadow(), where(f.ofOwn("")), differences)
 }

@@ -66,13 +66,16 @@ type cell struct {
 func cellsOf(place string) (all []cell) {
 	for _, m := range instants {
 		for _, f := range faults {
-			if m.place == "" || m.place == place {
+			if (m.place == "" || m.place == place) && !(m.back() && f.leads) {
 				all = append(all, cell{place, m, f})
 			}
 		}
 	}
 	return all
 }
+
+// back: the moment is one of the rollback, after a cutover.
+func (m instant) back() bool { return strings.HasPrefix(m.name, "rollback") }
 
 // instant is a moment of a run: a condition on the control schema, or a message that
 // the process is about to send.
@@ -99,6 +102,12 @@ var instants = []instant{
 	{name: "cutover: decide", place: remote, sends: then(text("", `"step":"deciding"`))},
 	{name: "cutover: RESUME", place: remote, sends: then(text("", `"step":"swapped"`))},
 	{name: "watching", when: `SELECT 'x' FROM pgumbra.run WHERE phase = 'watching'`},
+	{name: "rollback: fence", place: inPlace, sends: then(text("pgumbra/cutover", " IN EXCLUSIVE MODE"))},
+	{name: "rollback: drain", place: inPlace, sends: then(text("pgumbra/cutover", " IN EXCLUSIVE MODE"), text("pgumbra/work", ""))},
+	{name: "rollback: sequences and snapshots", place: inPlace, sends: then(text("pgumbra/cutover", " IN EXCLUSIVE MODE"), text("pgumbra/work", ""), text("pgumbra/cutover", ""))},
+	{name: "rollback: swap", place: inPlace, sends: then(text("pgumbra/cutover", "ALTER SCHEMA"))},
+	{name: "rollback: COMMIT", place: inPlace, sends: then(text("pgumbra/cutover", "ALTER SCHEMA"), text("pgumbra/cutover", "COMMIT"))},
+	{name: "rollback: tidying up", place: inPlace, when: `SELECT 'x' FROM pgumbra.run WHERE rollback IS NOT NULL AND rollback->>'tidied' IS NULL`},
 }
 
 // text is a message of a session that holds some words; no application: of any.
@@ -124,23 +133,24 @@ func then(all ...func(string, []byte) bool) func() func(string, []byte) bool {
 
 // fault happens to a process that stands still at its moment.
 type fault struct {
-	name string
-	do   func(ctx context.Context, w *faulty, p *process)
+	name  string
+	do    func(ctx context.Context, w *faulty, p *process)
+	leads bool // another process leads meanwhile
 }
 
 var faults = []fault{
-	{"the leader is killed", func(_ context.Context, w *faulty, p *process) { must(w.t, p.Process.Kill()) }},
-	{"the server crashes", func(ctx context.Context, w *faulty, p *process) {
+	{name: "the leader is killed", do: func(_ context.Context, w *faulty, p *process) { must(w.t, p.Process.Kill()) }},
+	{name: "the server crashes", do: func(ctx context.Context, w *faulty, p *process) {
 		must(w.t, w.server.Crash(ctx))
 		must(w.t, w.server.Restart(ctx))
 		must(w.t, p.Process.Signal(syscall.SIGCONT))
 	}},
-	{"the connections break", func(_ context.Context, w *faulty, p *process) {
+	{name: "the connections break", do: func(_ context.Context, w *faulty, p *process) {
 		w.each((*testcontainers.Proxy).Cut)
 		must(w.t, p.Process.Signal(syscall.SIGCONT))
 		w.each((*testcontainers.Proxy).Heal)
 	}},
-	{"the connections freeze", func(ctx context.Context, w *faulty, p *process) {
+	{name: "the connections freeze", do: func(ctx context.Context, w *faulty, p *process) {
 		w.each((*testcontainers.Proxy).Stall)
 		must(w.t, p.Process.Signal(syscall.SIGCONT))
 		select {
@@ -149,7 +159,7 @@ var faults = []fault{
 		}
 		w.each((*testcontainers.Proxy).Heal)
 	}},
-	{"no answer to the next COMMIT", func(_ context.Context, w *faulty, p *process) {
+	{name: "no answer to the next COMMIT", do: func(_ context.Context, w *faulty, p *process) {
 		words := "commit" // as pgx sends it
 		if w.cutover {
 			words = "COMMIT" // as the cutover does
@@ -159,7 +169,7 @@ var faults = []fault{
 		}
 		must(w.t, p.Process.Signal(syscall.SIGCONT))
 	}},
-	{"another one leads, then it wakes up", func(ctx context.Context, w *faulty, p *process) {
+	{name: "another one leads, then it wakes up", leads: true, do: func(ctx context.Context, w *faulty, p *process) {
 		next := w.start(ctx, w.direct("run", "--standby", "--cutover")...)
 		if code := next.code(); code != exitDone {
 			w.t.Errorf("the standby that took over: exit code %d\n%s", code, &next.err)
@@ -220,13 +230,24 @@ func (c cell) run(t *testing.T) string {
 	t.Helper()
 	ctx := limited(t, 3*time.Minute)
 	w := newFaulty(ctx, t, c.place)
-	p := w.start(ctx, "run", "--cutover")
+	command := []string{"run", "--cutover"}
+	p := w.start(ctx, command...)
+	if c.moment.back() { // and forward again, since the new side is followed
+		if code := p.code(); code != exitDone {
+			t.Fatalf("the cutover: exit code %d\n%s", code, &p.err)
+		}
+		command = []string{"rollback", "--follow"}
+		p = w.start(ctx, command...)
+	}
 	if !w.standsAt(ctx, p, c.moment) {
 		t.Fatalf("%s was never reached\n%s", c.moment.name, &p.err)
 	}
-	w.cutover = strings.HasPrefix(c.moment.name, "cutover")
+	w.cutover = strings.HasPrefix(c.moment.name, "cutover") || c.moment.back()
 	c.fault.do(ctx, w, p)
-	outcome := w.became(ctx, p)
+	outcome := w.became(ctx, p, command)
+	if c.moment.back() {
+		w.do(ctx, exitDone, w.direct("cutover")...)
+	}
 	if len(w.hidden) > 0 && !slices.ContainsFunc(w.hidden, closed) {
 		outcome = "no COMMIT was sent any more"
 	}
@@ -265,18 +286,19 @@ func (w *faulty) standsAt(ctx context.Context, p *process, at instant) bool {
 
 // became waits for the process's end, goes on with another one where it did not
 // come through, and says which.
-func (w *faulty) became(ctx context.Context, p *process) string {
+func (w *faulty) became(ctx context.Context, p *process, command []string) string {
 	w.t.Helper()
 	code := p.code()
-	outcome := map[int]string{exitDone: "goes on by itself", -1: "the next `run` goes on", exitLed: "it writes nothing more, exit code 4"}[code]
+	next := "the next `" + command[0] + "` goes on"
+	outcome := map[int]string{exitDone: "goes on by itself", -1: next, exitLed: "it writes nothing more, exit code 4"}[code]
 	switch {
 	case outcome == "":
-		outcome = fmt.Sprintf("exit code %d, the next `run` goes on", code)
+		outcome = fmt.Sprintf("exit code %d, %s", code, next)
 		w.t.Logf("exit code %d\n%s", code, &p.err)
 	case code == exitDone && w.query(ctx, `SELECT 'x' FROM pgumbra.event WHERE kind = 'taken-over'`) != "":
 		outcome = "it finds the run led to its end, and ends"
 	}
-	w.do(ctx, exitDone, w.direct("run", "--cutover")...)
+	w.do(ctx, exitDone, w.direct(command...)...)
 	return outcome
 }
 
@@ -455,7 +477,8 @@ gone through; in each, every acknowledged write was there at the end, once, and 
 [what if](what-if.md).
 
 "Goes on by itself": the same process came through to the cutover. "The next ` + "`run`" + ` goes on": typed again, or a standby's. The connections
-froze for two times ` + "`cutover.max_stall`" + `. In the last column a standby took over meanwhile and led the run to its end.
+froze for two times ` + "`cutover.max_stall`" + `. In the last column a standby took over meanwhile and led the run to its end. A rollback was one with
+` + "`--follow`" + `, and a second cutover came after it.
 `
 
 func (o *outcomes) markdown() string {
