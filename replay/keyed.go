@@ -146,7 +146,7 @@ func (f *applier) notKept() string {
 // against whole table: after the TRUNCATE of one partition.
 func (f *applier) deleteAbsent() statement {
 	return statement{"delete the rows of a truncated partition", fmt.Sprintf(
-		"DELETE FROM %s AS s WHERE %s", f.shadow(), f.ofOwn("s",
+		"DELETE FROM %s AS s WHERE %s", f.shadow(), f.ofOwn(
 			fmt.Sprintf("NOT EXISTS (SELECT FROM %s WHERE %s)", f.allKeys(), f.sameShadowKey("s", f.own+"_g")))), nil}
 }
 
