@@ -127,7 +127,7 @@ func (d *demo) fill(ctx context.Context) error {
 func (d *demo) underTraffic(ctx context.Context, report *demoReport) error {
 	traffic, stop := context.WithCancel(ctx)
 	defer stop()
-	d.traffic = &shop.Traffic{DSN: d.stage.clients, Clients: d.clients, Seed: 1, Think: 5 * time.Millisecond}
+	d.traffic = &shop.Traffic{DSN: d.stage.clients, Clients: d.clients, Seed: 1, Think: 15 * time.Millisecond}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return d.traffic.Run(traffic) })
 	group.Go(func() error {
