@@ -56,6 +56,13 @@ func requestRollback(ctx context.Context, file *planfile.File, o Options) (serve
 	for _, text := range run.Plan.LostColumns() {
 		o.Log.Warn("a rollback loses this", "what", text)
 	}
+	unfit, err := unfitRows(ctx, conn, run.Reversed(), shownUnfit)
+	if err != nil {
+		return false, err
+	}
+	for _, r := range unfit {
+		o.Log.Warn("the old side cannot hold this row as it is", "row", r.String())
+	}
 	served, err = waitForLeader(ctx, conn, run, Options{As: o.As}, "rollback", func(p control.Phase) (bool, error) {
 		switch {
 		case p == control.Watching:
