@@ -20,21 +20,24 @@ func told(text string) string {
 }
 
 // Describe tells what [Install] will do with a plan's sources, by the very texts
-// that it sends. It looks at production, and changes nothing. Returns
-// [ErrChanged] where production is not what the plan was made of any more.
-func Describe(ctx context.Context, db pg.Querier, plan *plans.Plan) ([]plans.Step, error) {
+// that it sends, and what takes that away again. It looks at production, and changes
+// nothing. Returns [ErrChanged] where production is not what the plan was made of any
+// more.
+func Describe(ctx context.Context, db pg.Querier, plan *plans.Plan) (install []plans.Step, remove []string, err error) {
 	run := &control.Run{ID: untoldRun, Name: plan.Run, Plan: plan}
 	base := []string{told(fingerprintScript(run.ID)), told(limitScript(run, ToShadow))}
 	var journals, triggers, freezes []string
+	remove = closingTold(run.ID, ToShadow)
 	for i := range plan.Sources {
 		t, err := sourceTarget(ctx, db, run, &plan.Sources[i])
 		if err != nil {
-			return nil, fmt.Errorf("tell how %s is captured: %w", plan.Sources[i].Name, err)
+			return nil, nil, fmt.Errorf("tell how %s is captured: %w", plan.Sources[i].Name, err)
 		}
 		script, err := t.preparingScript()
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
+		remove = append(remove, t.removalTold(plan)...)
 		if t.frozen {
 			freezes = append(append(freezes, told(script)), t.armingTold()...)
 			continue
@@ -43,8 +46,9 @@ func Describe(ctx context.Context, db pg.Querier, plan *plans.Plan) ([]plans.Ste
 	}
 	structure, err := describeFreeze(ctx, db, run)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
+	remove = append(remove, told(dropEventTriggers(run.ID)+dropFreezeFunction(run.ID)), told(baseDropScript(run.ID)))
 	pause := fmt.Sprintf("we wait for transactions that wrote the table, and writers wait for us: %s an attempt, one total for all locks of a table, repeated for up to %.0f minutes",
 		installBudget(run), installPatience.Minutes())
 	all := []plans.Step{
@@ -57,7 +61,33 @@ func Describe(ctx context.Context, db pg.Querier, plan *plans.Plan) ([]plans.Ste
 	for i := range all {
 		all[i].Phase = string(control.Capturing)
 	}
-	return slices.DeleteFunc(all, func(s plans.Step) bool { return len(s.SQL) == 0 || len(plan.Sources) == 0 }), nil
+	if len(plan.Sources) == 0 {
+		return nil, nil, nil
+	}
+	return slices.DeleteFunc(all, func(s plans.Step) bool { return len(s.SQL) == 0 }), remove, nil
+}
+
+// removalTold is what takes away one table's triggers, functions and journal, after the
+// swap.
+func (t *target) removalTold(plan *plans.Plan) []string {
+	var all []string
+	for _, m := range t.members {
+		table := m.Name
+		if !plan.Remote {
+			table = plan.Old(table)
+		}
+		all = append(all, lockText([]pg.Name{table}, accessExclusive))
+		for _, g := range t.triggers(m) {
+			all = append(all, told("DROP TRIGGER "+pg.Ident(t.trigger(g.name))+" ON "+table.Quoted()))
+		}
+	}
+	if !t.frozen {
+		all = append(all, told(dropJournalScript(t.base())))
+	}
+	for _, what := range t.functions() {
+		all = append(all, told(dropFunction(t.function(what))))
+	}
+	return all
 }
 
 // armingTold is what arm sends, a transaction for each group of members.
@@ -79,4 +109,10 @@ func describeFreeze(ctx context.Context, db pg.Querier, run *control.Run) ([]str
 		return nil, nil
 	}
 	return []string{told(dropEventTriggers(run.ID) + freezeScript(run))}, nil
+}
+
+// DescribeReverseCheck tells what [ReverseTriggers] gives the swap; "" where there is
+// no watch.
+func DescribeReverseCheck(plan *plans.Plan) string {
+	return told(ReverseTriggers(&control.Run{ID: untoldRun, Name: plan.Run, Plan: plan}))
 }

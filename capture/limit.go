@@ -145,15 +145,28 @@ func (c *Closing) String() string {
 	return fmt.Sprintf("capture ended at %s: %s; what was written since is in no journal", c.At.UTC().Format(time.RFC3339), c.Why)
 }
 
+const (
+	closeFull = `SELECT pg_catalog.setval(s, pg_catalog.extract('epoch', pg_catalog.clock_timestamp())::bigint)
+		FROM pg_catalog.to_regclass($1) s WHERE s IS NOT NULL AND pg_catalog.pg_sequence_last_value(s) IS NULL`
+	closeLook = `SELECT pg_catalog.setval(s, $2) FROM pg_catalog.to_regclass($1) s
+			WHERE s IS NOT NULL AND coalesce(pg_catalog.pg_sequence_last_value(s), 0) NOT BETWEEN 1 AND 2`
+)
+
+// closingTold is what [closeJournals] sends.
+func closingTold(run int64, d Direction) []string {
+	of := func(text string, name pg.Name) string {
+		return told(strings.NewReplacer("$1", pg.Literal(name.Quoted()), "$2", fmt.Sprint(closedByHand)).Replace(text))
+	}
+	return []string{of(closeFull, fullName(run, d)), of(closeLook, lookName(run, d))}
+}
+
 // closeJournals stops the recording from the next statement of every client on:
 // by a sequence's value, which is written in place, so that it needs no lock and
 // no room on a full disk.
 func closeJournals(ctx context.Context, db pg.Querier, run *control.Run, d Direction) error {
-	_, err := db.Exec(ctx, `SELECT pg_catalog.setval(s, pg_catalog.extract('epoch', pg_catalog.clock_timestamp())::bigint)
-		FROM pg_catalog.to_regclass($1) s WHERE s IS NOT NULL AND pg_catalog.pg_sequence_last_value(s) IS NULL`, fullName(run.ID, d).Quoted())
+	_, err := db.Exec(ctx, closeFull, fullName(run.ID, d).Quoted())
 	if err == nil {
-		_, err = db.Exec(ctx, `SELECT pg_catalog.setval(s, $2) FROM pg_catalog.to_regclass($1) s
-			WHERE s IS NOT NULL AND coalesce(pg_catalog.pg_sequence_last_value(s), 0) NOT BETWEEN 1 AND 2`, lookName(run.ID, d).Quoted(), closedByHand)
+		_, err = db.Exec(ctx, closeLook, lookName(run.ID, d).Quoted(), closedByHand)
 	}
 	if err != nil {
 		return fmt.Errorf("close the journals: %w", err)

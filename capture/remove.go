@@ -71,7 +71,7 @@ func removal(pool *pgxpool.Pool) locker {
 
 // unfreeze ends the structure freeze. Event triggers belong to no table.
 func unfreeze(ctx context.Context, pool *pgxpool.Pool, run *control.Run) error {
-	_, err := pool.Exec(ctx, dropEventTriggers(run.ID)+"DROP FUNCTION IF EXISTS "+freezeFunction(run.ID).Quoted()+"()")
+	_, err := pool.Exec(ctx, dropEventTriggers(run.ID)+dropFreezeFunction(run.ID))
 	if err == nil {
 		err = dropPartitionFunctions(ctx, pool, run)
 	}
@@ -268,9 +268,13 @@ func dropFunctions(ctx context.Context, db pg.Querier, run *control.Run, d Direc
 	}
 	var b strings.Builder
 	for _, f := range functions {
-		fmt.Fprintf(&b, "DROP FUNCTION IF EXISTS %s();\n", f.Quoted())
+		b.WriteString(dropFunction(f) + ";\n")
 	}
 	b.WriteString(control.ForgetCaptured(run.ID, d))
 	_, err = db.Exec(ctx, b.String())
 	return err
 }
+
+func dropFunction(name pg.Name) string { return "DROP FUNCTION IF EXISTS " + name.Quoted() + "()" }
+
+func dropFreezeFunction(run int64) string { return dropFunction(freezeFunction(run)) }

@@ -194,13 +194,19 @@ func dropTriggers(ctx context.Context, db pg.Beginner, run *control.Run, trigger
 		return fmt.Errorf("list triggers %s: %w", trigger, err)
 	}
 	for _, t := range tables {
-		err := leading(ctx, db, run, "DROP TRIGGER IF EXISTS "+pg.Ident(trigger)+" ON "+t.Quoted())
+		err := leading(ctx, db, run, dropTrigger(trigger, t))
 		if err != nil {
 			return fmt.Errorf("drop trigger %s of %s: %w", trigger, t, err)
 		}
 	}
-	return leading(ctx, db, run, "DROP FUNCTION IF EXISTS "+function.Quoted()+"()")
+	return leading(ctx, db, run, dropFunction(function))
 }
+
+func dropTrigger(trigger string, table pg.Name) string {
+	return "DROP TRIGGER IF EXISTS " + pg.Ident(trigger) + " ON " + table.Quoted()
+}
+
+func dropFunction(name pg.Name) string { return "DROP FUNCTION IF EXISTS " + name.Quoted() + "()" }
 
 // leading is [patiently], unless another process leads the run by then.
 func leading(ctx context.Context, db pg.Beginner, run *control.Run, statements ...string) error {

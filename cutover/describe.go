@@ -1,35 +1,241 @@
 package cutover
 
 import (
+	"context"
 	"fmt"
+	"math"
+	"slices"
 	"strings"
 
 	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
 )
 
-// untoldRun and untoldTable stand in texts for numbers that only a run knows: its
-// own, and the oid of a table of the shadow.
+// untoldRun, untoldTable and untoldNumber stand in texts for numbers that only a run
+// knows: its own, the oid of a table of the shadow, and where a sequence stands.
 const (
-	untoldRun   = 911_911_911_911
-	untoldTable = 4_011_911_911
+	untoldRun    = 911_911_911_911
+	untoldTable  = 4_011_911_911
+	untoldNumber = 911_911_911_913
 )
 
-// DescribeGuards tells what keeps statements with an older snapshot off the new
-// tables, by the very texts that a cutover in one database sends. They are made on
-// the shadow: a trigger and an object of statistics on each table, which lock it
-// against VACUUM and DDL only.
-func DescribeGuards(plan *plans.Plan) []string {
-	run := &control.Run{ID: untoldRun, Name: plan.Run, Plan: plan}
-	var tables []relation
-	for _, n := range plan.ShadowRelations() {
-		tables = append(tables, relation{oid: untoldTable, name: n})
+// Told are the statements of a cutover and of what comes after it, for a dry run, by
+// the very texts that are sent. Numbers that only a run knows are in angle brackets.
+type Told struct {
+	// Sessions tells those of this run's processes from all others, in each database.
+	Sessions []string
+	// WriteBlock keeps everybody else off the shadow, from its build on.
+	WriteBlock []string
+	// Ready is what another database needs before clients are held.
+	Ready []string
+	// Trial times the swap's statements on the shadow, and is rolled back.
+	Trial []string
+	// Fence stops writes to production, and keeps VACUUM off the shadow.
+	Fence []string
+	// Sequences of the shadow's own are set; Succession puts the others where
+	// production's stand, at the end.
+	Sequences, Succession []string
+	// Open lets everybody write to the shadow.
+	Open []string
+	// Guards refuse statements with an older snapshot.
+	Guards []string
+	// OldSide refuses writes from now on.
+	OldSide []string
+	// Version is golang-migrate's row, Names what makes clients' names lead to the shadow.
+	Version, Names []string
+	// After is what the swap leaves to be dropped; Finish ends the watch, DropOld the
+	// old side too.
+	After, Finish, DropOld []string
+}
+
+// Describe tells what a cutover of a plan sends. It looks at production, and changes
+// nothing.
+func Describe(ctx context.Context, db pg.Querier, plan *plans.Plan) (*Told, error) {
+	f, err := foresee(ctx, db, plan)
+	if err != nil {
+		return nil, fmt.Errorf("tell what a cutover does: %w", err)
 	}
-	all := []string{guardFunction(run), "REVOKE ALL ON FUNCTION " + guardName(run).Quoted() + "() FROM PUBLIC",
-		readFunction(run), "GRANT EXECUTE ON FUNCTION " + readFunctionName(run).Quoted() + "(text) TO PUBLIC"}
-	all = append(all, guards(run, tables, "<xid of the drain>")...)
-	for i := range all {
-		all[i] = strings.ReplaceAll(strings.ReplaceAll(all[i], fmt.Sprint(untoldRun), "<run>"), fmt.Sprint(untoldTable), "<oid>")
+	run := &control.Run{ID: untoldRun, Name: plan.Run, Plan: plan}
+	a := &attempt{c: &Cutover{Upgrade: run}, plan: plan, facts: f}
+	t := &Told{
+		Sessions:   control.DescribeOurs(run, "<of the process that leads>"),
+		WriteBlock: append(functionsTold(closedWriteBlock(run), writeBlockName(run)), writeBlocks(run, f.shadow)...),
+		Fence:      []string{a.fenceStatement()},
+		Sequences:  sequencesOfTheirOwn(plan),
+		Open:       []string{opened(writeBlockName(run))},
+		DropOld:    dropTold(plan, f),
+	}
+	if plan.Remote {
+		t.describeRemote(run, f)
+	} else {
+		t.describeLocal(run, f)
+	}
+	t.name()
+	return t, nil
+}
+
+// name puts words in the place of numbers that nobody knows yet.
+func (t *Told) name() {
+	words := strings.NewReplacer(fmt.Sprint(untoldRun), "<run>", fmt.Sprint(untoldTable), "<oid>",
+		fmt.Sprint(untoldNumber), "<where it stands>", fmt.Sprint(math.MaxInt64), "<its end>")
+	for _, texts := range [][]string{t.Sessions, t.WriteBlock, t.Ready, t.Trial, t.Fence, t.Sequences, t.Succession, t.Open, t.Guards, t.OldSide,
+		t.Version, t.Names, t.After, t.Finish, t.DropOld} {
+		for i, text := range texts {
+			texts[i] = words.Replace(text)
+		}
+	}
+}
+
+// foresee are the facts of an attempt, as far as production and the plan tell them.
+func foresee(ctx context.Context, db pg.Querier, plan *plans.Plan) (*facts, error) {
+	f := new(facts)
+	production, shadow := schemaNames(plan)
+	var err error
+	if f.production, err = relations(ctx, db, production); err != nil {
+		return nil, err
+	}
+	if f.sequences, err = continuing(ctx, db, plan); err != nil {
+		return nil, err
+	}
+	if f.outside, err = referenced(ctx, db, plan, production, shadow); err != nil {
+		return nil, err
+	}
+	if plan.Reversible() {
+		if err := f.gatherTaken(ctx, db, plan); err != nil {
+			return nil, err
+		}
+	}
+	for _, n := range plan.ShadowRelations() {
+		f.shadow = append(f.shadow, relation{oid: untoldTable, name: n})
+	}
+	for i := range plan.Sources {
+		for _, m := range plan.Sources[i].Members {
+			f.captured = append(f.captured, capturedBy{table: m.Name, triggers: []string{"<each of capture's>"}})
+		}
+	}
+	for _, s := range plan.Schemas {
+		f.moves = append(f.moves, untoldMove(s))
+	}
+	return f, nil
+}
+
+// untoldMove is of a schema that holds more than what moves told object by object;
+// whether its extensions can go along an attempt finds out.
+func untoldMove(s plans.Schema) move {
+	if s.Swap == plans.Rename {
+		return move{schema: s}
+	}
+	return move{schema: s, method: objectByObject,
+		carry: []string{"-- where all extensions of " + pg.Ident(s.Production) + " can go along, both schemas are renamed instead, and the extensions follow"},
+		leave: []string{"-- each object of ours in " + pg.Ident(s.Production) + ": ALTER ... SET SCHEMA " + pg.Ident(s.Old)},
+		enter: []string{"-- each object of the shadow: ALTER ... SET SCHEMA " + pg.Ident(s.Production)}}
+}
+
+func (t *Told) describeLocal(run *control.Run, f *facts) {
+	if len(f.shadow) > 0 {
+		t.Fence = append([]string{againstVacuum(f.shadow)}, t.Fence...)
+	}
+	a := &attempt{facts: f}
+	if slices.ContainsFunc(run.Plan.Schemas, func(s plans.Schema) bool { return s.Swap == plans.Move }) {
+		for _, lock := range a.lockStatement("ACCESS EXCLUSIVE") {
+			t.Fence = append(t.Fence, "-- after the drain, where an extension cannot move along\n"+lock)
+		}
+	}
+	t.Guards = append(functionsTold(guardFunction(run), guardName(run)), readFunctionTexts(run)...)
+	t.Guards = append(t.Guards, guards(run, f.shadow, "<xid of the drain>")...)
+	t.OldSide = append(functionsTold(fenceFunction(run, control.Ours(run)), fenceName(run)), f.taken.silence(f.production)...)
+	t.OldSide = append(t.OldSide, oldSide(run, f)...)
+	t.Version, t.Names = outsideVersion(run.Plan), names(run.Plan, f.moves)
+	if name, version, moves := movingVersion(run.Plan); moves {
+		t.Version = versionRow(name, version)
+		t.Version[0] = "-- in the shadow, before the fence\n" + t.Version[0]
+	}
+	for i, n := range f.shadow {
+		final := run.Plan.Final(n.name).Quoted()
+		t.After = append(t.After, undoGuards(final, readGuardName(run, i).Quoted())...)
+	}
+	t.After = append(append(t.After, dropReadFunction(run), dropFunction(guardName(run))), t.dropWriteBlocks(run, f)...)
+	if len(f.shadow) > 0 {
+		prepare, locks, guard, old := standIns(run, f.shadow)
+		t.Trial = slices.Concat(prepare, locks, guard, old)
+		for _, s := range untoldSuccessions(run.Plan) {
+			t.Trial = append(t.Trial, s.proceed(s.plan.Shadow.Quoted())...)
+		}
+		t.Trial = append(t.Trial, "ROLLBACK")
+	}
+	for _, s := range untoldSuccessions(run.Plan) { // both schemas have changed their names by then
+		t.Succession = append(append(t.Succession, s.close(run.Plan.Old(s.plan.Production).Quoted())...), s.proceed(run.Plan.Final(s.plan.Shadow).Quoted())...)
+	}
+	t.Finish = []string{fenceFunction(run, passNobody), control.DescribeDisown(run), control.DescribePurge}
+}
+
+func (t *Told) describeRemote(run *control.Run, f *facts) {
+	const place = "<the shadow's server>"
+	t.Version = versionThere(run.Plan)
+	t.Ready = functionsTold(opened(fenceName(run)), fenceName(run))
+	t.OldSide = append(functionsTold(closedFence(run, place, control.Ours(run)), fenceName(run)), remoteFence(run, f.production)...)
+	if len(f.shadow) > 0 {
+		t.Trial = append([]string{"LOCK TABLE " + only(f.shadow) + " IN EXCLUSIVE MODE", opened(fenceName(run))}, remoteFence(run, f.shadow)...)
+		t.Trial = append(t.Trial, "ROLLBACK")
+	}
+	for _, s := range untoldSuccessions(run.Plan) {
+		t.Succession = append(t.Succession, s.proceed(s.plan.Shadow.Quoted())...)
+		t.OldSide = append(t.OldSide, s.close(s.plan.Production.Quoted())...)
+	}
+	t.After = t.dropWriteBlocks(run, f)
+	t.Finish = []string{closedFence(run, place, passNobody), control.DescribeDisown(run), control.DescribePurge}
+}
+
+// functionsTold is what [makeFunction] sends, where default privileges give others
+// something.
+func functionsTold(text string, name pg.Name) []string {
+	return []string{text, "REVOKE ALL ON FUNCTION " + name.Quoted() + "() FROM PUBLIC"}
+}
+
+func (t *Told) dropWriteBlocks(run *control.Run, f *facts) []string {
+	var all []string
+	for _, n := range f.shadow {
+		all = append(all, dropTrigger(writeBlockTrigger, run.Plan.Final(n.name)))
+	}
+	return append(all, dropFunction(writeBlockName(run)))
+}
+
+// dropTold drops the old side, as in [dropTables]: groups of tables, then what is left.
+func dropTold(plan *plans.Plan, f *facts) []string {
+	var all, schemas []string
+	for group := range slices.Chunk(f.production, dropGroup) {
+		old := slices.Clone(group)
+		for i := range old {
+			if !plan.Remote {
+				old[i].name = plan.Old(old[i].name)
+			}
+		}
+		lock, drop := dropStatements(old)
+		all = append(all, lock, drop)
+	}
+	for _, s := range plan.Schemas {
+		if plan.Remote {
+			schemas = append(schemas, s.Production)
+		} else {
+			schemas = append(schemas, s.Old)
+		}
+	}
+	run := &control.Run{ID: untoldRun, Name: plan.Run, Plan: plan}
+	if len(schemas) > 0 {
+		all = append(all, dropSchemasStatement(schemas))
+	}
+	return append(all, dropFunction(fenceName(run)))
+}
+
+// untoldSuccessions are of sequences that nobody has looked at.
+func untoldSuccessions(plan *plans.Plan) []succession {
+	var all []succession
+	for _, s := range plan.Sequences {
+		if !s.Production.IsZero() {
+			c := counter{Last: untoldNumber, Called: true, Increment: 1, Min: 1, Max: math.MaxInt64, Start: 1, Cache: 1}
+			all = append(all, succession{plan: s, old: c, target: counter{Increment: 1, Min: 1, Max: math.MaxInt64, Start: 1, Cache: 1}})
+		}
 	}
 	return all
 }

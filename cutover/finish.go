@@ -115,7 +115,7 @@ func dropOld(ctx context.Context, pool *pgxpool.Pool, run *control.Run) error {
 	if err := dropSchemas(ctx, pool, schemas); err != nil {
 		return err
 	}
-	return patiently(ctx, pool, "DROP FUNCTION IF EXISTS "+fenceName(run).Quoted()+"()")
+	return patiently(ctx, pool, dropFunction(fenceName(run)))
 }
 
 // dropAllTables drops them a group at a time.
@@ -142,16 +142,25 @@ func dropAllTables(ctx context.Context, pool *pgxpool.Pool, schemas []string) er
 // the group. CASCADE reaches the old schemas alone: making a new dependent of a
 // table needs a lock that ours shuts out.
 func dropTables(ctx context.Context, pool *pgxpool.Pool, schemas []string, group []relation) error {
-	names := make([]string, len(group))
-	for i, t := range group {
+	lock, drop := dropStatements(group)
+	return cleared(ctx, pool, schemas, lock, drop)
+}
+
+func dropStatements(tables []relation) (lock, drop string) {
+	names := make([]string, len(tables))
+	for i, t := range tables {
 		names[i] = t.name.Quoted()
 	}
 	list := strings.Join(names, ", ")
-	return cleared(ctx, pool, schemas, "LOCK TABLE "+list+" IN ACCESS EXCLUSIVE MODE", "DROP TABLE "+list+" CASCADE")
+	return "LOCK TABLE " + list + " IN ACCESS EXCLUSIVE MODE", "DROP TABLE " + list + " CASCADE"
 }
 
 func dropSchemas(ctx context.Context, pool *pgxpool.Pool, schemas []string) error {
-	return cleared(ctx, pool, schemas, "SELECT", "DROP SCHEMA IF EXISTS "+pg.Idents(schemas)+" CASCADE")
+	return cleared(ctx, pool, schemas, "SELECT", dropSchemasStatement(schemas))
+}
+
+func dropSchemasStatement(schemas []string) string {
+	return "DROP SCHEMA IF EXISTS " + pg.Idents(schemas) + " CASCADE"
 }
 
 // cleared runs lock, then drop if nothing outside depends on the schemas.

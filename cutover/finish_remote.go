@@ -62,7 +62,7 @@ func (c *Cutover) dropProduction(ctx context.Context) error {
 			return err
 		}
 	}
-	return patiently(ctx, c.Sides.Production, "DROP FUNCTION IF EXISTS "+fenceName(c.Upgrade).Quoted()+"()")
+	return patiently(ctx, c.Sides.Production, dropFunction(fenceName(c.Upgrade)))
 }
 
 // empty drops what is left in a schema that stays.

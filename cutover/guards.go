@@ -52,12 +52,16 @@ func prepareGuards(ctx context.Context, tx pgx.Tx, run *control.Run) error {
 	if err := makeFunction(ctx, tx, guardFunction(run), guardName(run)); err != nil {
 		return err
 	}
-	for _, sql := range []string{readFunction(run), "GRANT EXECUTE ON FUNCTION " + readFunctionName(run).Quoted() + "(text) TO PUBLIC"} {
+	for _, sql := range readFunctionTexts(run) {
 		if _, err := tx.Exec(ctx, sql); err != nil {
 			return fmt.Errorf("make the read guard's function: %w", err)
 		}
 	}
 	return nil
+}
+
+func readFunctionTexts(run *control.Run) []string {
+	return []string{readFunction(run), "GRANT EXECUTE ON FUNCTION " + readFunctionName(run).Quoted() + "(text) TO PUBLIC"}
 }
 
 func guardName(run *control.Run) pg.Name {
@@ -128,8 +132,7 @@ func dropGuards(ctx context.Context, db pg.Beginner, run *control.Run) error {
 		return fmt.Errorf("list the read guards: %w", err)
 	}
 	for _, g := range all {
-		statements := []string{"LOCK TABLE ONLY " + g.Table + " IN ACCESS EXCLUSIVE MODE", "DROP STATISTICS IF EXISTS " + g.Statistics,
-			"DROP TRIGGER IF EXISTS " + guardTrigger + " ON " + g.Table}
+		statements := undoGuards(g.Table, g.Statistics)
 		if g.IsView { // LOCK TABLE refuses them; an owner that is given once more takes the same lock
 			statements = []string{"ALTER MATERIALIZED VIEW " + g.Table + " OWNER TO " + g.Owner, "DROP STATISTICS IF EXISTS " + g.Statistics}
 		}
@@ -137,8 +140,18 @@ func dropGuards(ctx context.Context, db pg.Beginner, run *control.Run) error {
 			return fmt.Errorf("drop the guards of %s: %w", g.Table, err)
 		}
 	}
-	if err := patiently(ctx, db, "DROP FUNCTION IF EXISTS "+readFunctionName(run).Quoted()+"(text)"); err != nil {
+	if err := patiently(ctx, db, dropReadFunction(run)); err != nil {
 		return err
 	}
 	return dropTriggers(ctx, db, run, guardTrigger, guardName(run))
+}
+
+// undoGuards drops both guards of a table.
+func undoGuards(table, statistics string) []string {
+	return []string{"LOCK TABLE ONLY " + table + " IN ACCESS EXCLUSIVE MODE", "DROP STATISTICS IF EXISTS " + statistics,
+		"DROP TRIGGER IF EXISTS " + guardTrigger + " ON " + table}
+}
+
+func dropReadFunction(run *control.Run) string {
+	return "DROP FUNCTION IF EXISTS " + readFunctionName(run).Quoted() + "(text)"
 }

@@ -20,7 +20,7 @@ import (
 type pair struct {
 	locker   *pgx.Conn
 	observer *pgx.Conn
-	checker  *pgx.Conn // asks whether the structure is as it was, while onlook asks for the rest
+	checker  *pgx.Conn // asks whether the structure is as it was, while observer asks for the rest
 	alarm    *pgx.Conn
 	ringing  *pgconn.MultiResultReader // of alarm; nil: it is not set
 	pid      uint32                    // swapper's backend
@@ -111,7 +111,11 @@ func (p *pair) begin(ctx context.Context, budget, idle time.Duration, lockAgains
 	if len(lockAgainstVacuum) == 0 {
 		return nil
 	}
-	return p.watched(ctx, "LOCK TABLE "+only(lockAgainstVacuum)+" IN SHARE UPDATE EXCLUSIVE MODE")
+	return p.watched(ctx, againstVacuum(lockAgainstVacuum))
+}
+
+func againstVacuum(tables []relation) string {
+	return "LOCK TABLE " + only(tables) + " IN SHARE UPDATE EXCLUSIVE MODE"
 }
 
 // watched runs a script that waits for locks while the other session notes

@@ -10,6 +10,7 @@ import (
 
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans"
 )
 
 // prepare does before the fence whatever needs no fence: functions of the
@@ -122,22 +123,16 @@ func strip(ctx context.Context, tx pg.Querier, kind, identity, grantees string, 
 // already now: nobody sees it before the swap, and from then on every snapshot
 // does.
 func (c *Cutover) versionInShadow(ctx context.Context, tx pgx.Tx) error {
-	plan := c.Upgrade.Plan
-	v := plan.VersionTable
-	built := plan.BuiltVersion()
-	if v == nil || !v.Moves || built == nil {
+	name, built, moves := movingVersion(c.Upgrade.Plan)
+	if !moves {
 		return nil
-	}
-	name := v.Name
-	if s, ok := plan.SchemaFor(name.Schema); ok {
-		name.Schema = s.Shadow
 	}
 	var there bool
 	err := tx.QueryRow(ctx, `SELECT to_regclass($1) IS NOT NULL`, name.Quoted()).Scan(&there)
 	if err != nil {
 		return fmt.Errorf("look for the version table: %w", err)
 	}
-	for _, sql := range versionRow(name, *built) {
+	for _, sql := range versionRow(name, built) {
 		if _, err := tx.Exec(ctx, sql); err != nil {
 			return fmt.Errorf("version table %s: %w", name, err)
 		}
@@ -146,6 +141,20 @@ func (c *Cutover) versionInShadow(ctx context.Context, tx pgx.Tx) error {
 		return nil
 	}
 	return strip(ctx, tx, "TABLE", name.Quoted(), tableACL, name)
+}
+
+// movingVersion is the shadow's version table, which moves with a schema, and what it
+// says before the swap.
+func movingVersion(plan *plans.Plan) (name pg.Name, built int64, moves bool) {
+	v, version := plan.VersionTable, plan.BuiltVersion()
+	if v == nil || !v.Moves || version == nil {
+		return pg.Name{}, 0, false
+	}
+	name = v.Name
+	if s, ok := plan.SchemaFor(name.Schema); ok {
+		name.Schema = s.Shadow
+	}
+	return name, *version, true
 }
 
 // versionRow leaves one row, as golang-migrate does. The table has its

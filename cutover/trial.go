@@ -131,25 +131,32 @@ func (t *trying) standIns(ctx context.Context, f *facts) error {
 		return nil
 	}
 	run, many := t.c.Upgrade, float64(len(f.production))/float64(len(f.shadow))
-	script := []string{"SAVEPOINT pgumbra_trial", guardFunction(run), readFunction(run), fenceFunction(run, control.Ours(run))}
-	if err := pg.ExecScript(ctx, t.pair.locker, strings.Join(script, ";\n")); err != nil {
+	prepare, locks, guard, old := standIns(run, f.shadow)
+	if err := pg.ExecScript(ctx, t.pair.locker, strings.Join(prepare, ";\n")); err != nil {
 		return fmt.Errorf("prepare the trial of the swap: %w", err)
 	}
-	if err := t.timed(ctx, stage{"locks", []string{"LOCK TABLE " + only(f.shadow) + " IN EXCLUSIVE MODE"}}, many); err != nil {
+	if err := t.timed(ctx, stage{"locks", locks}, many); err != nil {
 		return err
 	}
-	const anyTransaction = "3"
-	if err := t.timed(ctx, stage{"guard", guards(run, f.shadow, anyTransaction)}, 1); err != nil {
+	if err := t.timed(ctx, stage{"guard", guard}, 1); err != nil {
 		return err
 	}
-	as := facts{production: f.shadow}
-	for _, r := range f.shadow {
-		as.captured = append(as.captured, capturedBy{table: r.name, triggers: []string{guardTrigger}})
-	}
-	if err := t.timed(ctx, stage{"old side", oldSide(run, &as)}, many); err != nil {
+	if err := t.timed(ctx, stage{"old side", old}, many); err != nil {
 		return err
 	}
 	return pg.ExecScript(ctx, t.pair.locker, "ROLLBACK TO SAVEPOINT pgumbra_trial")
+}
+
+// standIns are the texts of the trial: of the fence's functions, of locks, guards, and
+// of what is done to the old side, on the shadow's tables.
+func standIns(run *control.Run, shadow []relation) (prepare, locks, guard, old []string) {
+	const anyTransaction = "3"
+	as := facts{production: shadow}
+	for _, r := range shadow {
+		as.captured = append(as.captured, capturedBy{table: r.name, triggers: []string{guardTrigger}})
+	}
+	return []string{"SAVEPOINT pgumbra_trial", guardFunction(run), readFunction(run), fenceFunction(run, control.Ours(run))},
+		[]string{"LOCK TABLE " + only(shadow) + " IN EXCLUSIVE MODE"}, guards(run, shadow, anyTransaction), oldSide(run, &as)
 }
 
 // names swaps them. Where objects are moved one by one, production's would be

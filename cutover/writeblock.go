@@ -143,7 +143,7 @@ func (c *Cutover) Forget(ctx context.Context) error {
 	}
 	for _, pool := range pools {
 		for _, name := range []pg.Name{writeBlockName(c.Upgrade), guardName(c.Upgrade), fenceName(c.Upgrade)} {
-			if _, err := pool.Exec(ctx, "DROP FUNCTION IF EXISTS "+name.Quoted()+"()"); err != nil {
+			if _, err := pool.Exec(ctx, dropFunction(name)); err != nil {
 				return fmt.Errorf("drop function %s: %w", name, err)
 			}
 		}

@@ -11,12 +11,13 @@ import (
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
 	"github.com/pgumbra/pgumbra/plans/planner"
+	"github.com/pgumbra/pgumbra/shadow"
 )
 
 // describe puts into a plan's steps what those tell that will do them. Nobody else
 // writes their statements down a second time, so that what is shown is what runs.
 func describe(ctx context.Context, dsn string, plan *plans.Plan) error {
-	if len(plan.Steps) == 0 || len(plan.Sources) == 0 {
+	if len(plan.Steps) == 0 {
 		return nil
 	}
 	db, err := pg.Connect(ctx, dsn, pg.Options{Component: "plan"})
@@ -24,22 +25,61 @@ func describe(ctx context.Context, dsn string, plan *plans.Plan) error {
 		return err
 	}
 	defer func() { _ = db.Close(context.WithoutCancel(ctx)) }()
-	capturing, err := capture.Describe(ctx, db, plan)
-	switch {
-	case err != nil && !plan.Runnable: // a blocker says why: a table without a usable key, say
-		return nil
-	case err != nil:
+	capturing, texts, err := told(ctx, db, plan)
+	if err != nil && plan.Runnable { // of another a blocker says why: a table without a usable key, say
 		return fmt.Errorf("tell what a run does: %w", err)
 	}
+	fill(plan, texts)
 	at := slices.IndexFunc(plan.Steps, func(s plans.Step) bool { return s.Phase != string(control.Building) })
 	if at < 0 {
 		at = len(plan.Steps)
 	}
 	plan.Steps = slices.Insert(plan.Steps, at, capturing...)
-	for i := range plan.Steps {
-		if s := &plan.Steps[i]; s.Title == planner.GuardTitle {
-			s.SQL = append(cutover.DescribeGuards(plan), s.SQL...)
-		}
-	}
 	return nil
+}
+
+// told is what capture does, and what stands in the slots of the other steps.
+func told(ctx context.Context, db pg.Querier, plan *plans.Plan) ([]plans.Step, map[planner.Slot][]string, error) {
+	swap, err := cutover.Describe(ctx, db, plan)
+	if err != nil {
+		return nil, nil, err
+	}
+	texts := map[planner.Slot][]string{
+		planner.SlotSessions: swap.Sessions, planner.SlotWriteBlock: swap.WriteBlock, planner.SlotTrial: swap.Trial, planner.SlotFence: swap.Fence, planner.SlotReady: swap.Ready,
+		planner.SlotSequences: swap.Sequences, planner.SlotSuccession: swap.Succession, planner.SlotOpen: swap.Open,
+		planner.SlotGuards: swap.Guards, planner.SlotOldSide: swap.OldSide, planner.SlotVersion: swap.Version, planner.SlotNames: swap.Names,
+		planner.SlotAfter: swap.After, planner.SlotFinish: swap.Finish, planner.SlotDropOld: swap.DropOld,
+	}
+	for _, e := range shadow.SwapEntries(plan, nil) {
+		slot := planner.SlotStructure
+		if plan.Remote && e.Defaults() {
+			slot = planner.SlotDefaults
+		}
+		texts[slot] = append(texts[slot], e.SQL)
+	}
+	capturing, removal, err := capture.Describe(ctx, db, plan)
+	if err != nil {
+		return nil, texts, err
+	}
+	texts[planner.SlotCapture] = removal
+	if text := capture.DescribeReverseCheck(plan); text != "" {
+		texts[planner.SlotReverse] = []string{text}
+	}
+	return capturing, texts, nil
+}
+
+// fill puts texts in their slots. Steps in which nothing is left to do go.
+func fill(plan *plans.Plan, texts map[planner.Slot][]string) {
+	for i := range plan.Steps {
+		var sql []string
+		for _, text := range plan.Steps[i].SQL {
+			if of, slot := texts[text]; slot || planner.IsSlot(text) {
+				sql = append(sql, of...)
+			} else {
+				sql = append(sql, text)
+			}
+		}
+		plan.Steps[i].SQL = sql
+	}
+	plan.Steps = slices.DeleteFunc(plan.Steps, func(s plans.Step) bool { return len(s.SQL) == 0 })
 }

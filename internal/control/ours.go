@@ -78,12 +78,7 @@ func lockOurs(ctx context.Context, tx pg.Querier, run *Run) error {
 // writeOurs replaces the function, which takes no lock on any table. Triggers
 // call it with the rights of whoever writes, so everybody may.
 func writeOurs(ctx context.Context, tx pg.Querier, run *Run, digests []string) error {
-	for i, d := range digests {
-		digests[i] = pg.Literal(d)
-	}
-	sql := strings.NewReplacer("{function}", Ours(run), "{setting}", pg.Literal(pg.SessionSetting),
-		"{digests}", strings.Join(digests, ", ")).Replace(oursSQL)
-	for _, statement := range []string{sql, "GRANT EXECUTE ON FUNCTION " + Ours(run) + " TO PUBLIC"} {
+	for _, statement := range DescribeOurs(run, digests...) {
 		if _, err := tx.Exec(ctx, statement); err != nil {
 			return fmt.Errorf("make what tells the run's sessions: %w", err)
 		}
@@ -91,10 +86,25 @@ func writeOurs(ctx context.Context, tx pg.Querier, run *Run, digests []string) e
 	return nil
 }
 
+// DescribeOurs tells what [Claim] and [Admit] send, with the digests of the sessions'
+// secrets.
+func DescribeOurs(run *Run, digests ...string) []string {
+	quoted := make([]string, len(digests))
+	for i, d := range digests {
+		quoted[i] = pg.Literal(d)
+	}
+	sql := strings.NewReplacer("{function}", Ours(run), "{setting}", pg.Literal(pg.SessionSetting),
+		"{digests}", strings.Join(quoted, ", ")).Replace(oursSQL)
+	return []string{sql, "GRANT EXECUTE ON FUNCTION " + Ours(run) + " TO PUBLIC"}
+}
+
+// DescribeDisown tells what [Disown] sends.
+func DescribeDisown(run *Run) string { return "DROP FUNCTION IF EXISTS " + Ours(run) }
+
 // Disown drops the function, in one database. For the end of a run, when no
 // trigger asks any more.
 func Disown(ctx context.Context, db pg.Querier, run *Run) error {
-	if _, err := db.Exec(ctx, "DROP FUNCTION IF EXISTS "+Ours(run)); err != nil {
+	if _, err := db.Exec(ctx, DescribeDisown(run)); err != nil {
 		return fmt.Errorf("drop what tells the run's sessions: %w", err)
 	}
 	return nil

@@ -238,11 +238,16 @@ func Purge(ctx context.Context, conn *pgx.Conn, run *Run) error {
 	})
 }
 
+const dropAll = `DROP SCHEMA IF EXISTS pgumbra CASCADE`
+
+// DescribePurge tells what [Purge] ends with.
+const DescribePurge = "-- only with --purge, with the last record\n" + dropAll
+
 // dropSchema drops the control schema, but for functions of triggers that still
 // stand on tables of the user's: an old side that was kept refuses writes by
 // them, and would take them silently otherwise.
 func dropSchema(ctx context.Context, tx pgx.Tx) error {
-	statements := []string{`DROP SCHEMA IF EXISTS pgumbra CASCADE`}
+	statements := []string{dropAll}
 	var guards bool
 	err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid
 		WHERE p.pronamespace = pg_catalog.to_regnamespace('pgumbra'))`).Scan(&guards)

@@ -8,7 +8,6 @@ import (
 	"github.com/pgumbra/pgumbra/internal/human"
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
-	"github.com/pgumbra/pgumbra/plans/pgdump"
 	"github.com/pgumbra/pgumbra/plans/syntax"
 )
 
@@ -23,8 +22,35 @@ const (
 	runID       = "<run>" // stands for the number that a run gets when it begins
 )
 
-// GuardTitle is of the step to which the cutover adds what it tells itself.
-const GuardTitle = "Guard the new tables against statements with an older snapshot; record changes for the way back; close the old tables"
+// Slot stands among a step's statements for what they are told by that will do them:
+// nobody writes those down a second time, so that what is shown is what runs.
+type Slot = string
+
+// The slots.
+const (
+	SlotSessions   Slot = "{sessions}"
+	SlotWriteBlock Slot = "{write block}"
+	SlotTrial      Slot = "{trial}"
+	SlotFence      Slot = "{fence}"
+	SlotReady      Slot = "{ready}"
+	SlotSequences  Slot = "{sequences}"
+	SlotSuccession Slot = "{succession}"
+	SlotStructure  Slot = "{structure}"
+	SlotDefaults   Slot = "{defaults}"
+	SlotReverse    Slot = "{reverse}"
+	SlotOpen       Slot = "{open}"
+	SlotGuards     Slot = "{guards}"
+	SlotOldSide    Slot = "{old side}"
+	SlotVersion    Slot = "{version}"
+	SlotNames      Slot = "{names}"
+	SlotAfter      Slot = "{after}"
+	SlotCapture    Slot = "{capture}"
+	SlotFinish     Slot = "{finish}"
+	SlotDropOld    Slot = "{drop old}"
+)
+
+// IsSlot reports whether an element of a step's statements is a slot.
+func IsSlot(text string) bool { return strings.HasPrefix(text, "{") && strings.HasSuffix(text, "}") }
 
 // steps is what a run does besides capturing, in order, with its statements. Numbers that
 // only a run knows (its own, snapshots, page ranges) appear in angle brackets.
@@ -40,7 +66,7 @@ func steps(p *plans.Plan) []plans.Step {
 func buildingSteps(p *plans.Plan) []plans.Step {
 	return []plans.Step{
 		{Phase: "building", Title: "Make the control schema", Lock: noLock, Waits: nobody,
-			SQL: []string{"CREATE SCHEMA IF NOT EXISTS pgumbra"}},
+			SQL: []string{"CREATE SCHEMA IF NOT EXISTS pgumbra", SlotSessions}},
 		{Phase: "building", Title: "Make the shadow's structure, tables without indexes", Lock: noLock, Waits: shadowOnly,
 			SQL: entrySQL(p, plans.StageBuild)},
 		{Phase: "building", Title: "Put in the rows that the migrations inserted into new tables", Lock: noLock, Waits: shadowOnly,
@@ -72,14 +98,16 @@ func followingSteps(p *plans.Plan) []plans.Step {
 	var replay, refresh, analyze []string
 	for i := range p.Tables {
 		t := &p.Tables[i]
-		if t.Feed != plans.Copied && t.Feed != plans.Derived {
+		if t.Feed != plans.Copied && t.Feed != plans.Derived && t.Feed != plans.Carried {
 			continue
 		}
-		replay = append(replay, replaySQL(t)...)
 		analyze = append(analyze, "VACUUM (ANALYZE) "+t.Shadow.Quoted())
+		if t.Feed != plans.Carried {
+			replay = append(replay, replaySQL(t)...)
+		}
 	}
 	for _, v := range p.Matviews {
-		refresh = append(refresh, "REFRESH MATERIALIZED VIEW "+v.Quoted())
+		refresh = append(refresh, "REFRESH MATERIALIZED VIEW "+v.Quoted(), "ANALYZE "+v.Quoted())
 	}
 	return []plans.Step{
 		{Phase: "following", Title: "Build the other indexes and constraints, after the first catch-up", Lock: noLock, Waits: shadowOnly,
@@ -88,6 +116,7 @@ func followingSteps(p *plans.Plan) []plans.Step {
 		{Phase: "following", Title: "Fill the materialized views, and again before the cutover", Lock: noLock, Waits: shadowOnly, SQL: refresh},
 		{Phase: "following", Title: "Replay what was recorded, batch after batch, and verify every table exactly",
 			Lock: accessShare, Waits: likeSelect, SQL: replay},
+		{Phase: "following", Title: "Try the swap on the shadow, time it, and roll it back", Lock: noLock, Waits: shadowOnly, SQL: []string{SlotTrial}},
 	}
 }
 
@@ -98,18 +127,18 @@ func cutoverSteps(p *plans.Plan) []plans.Step {
 		waiters, c.MaxStall, c.Attempts)
 	held := "as at the fence, which holds until the commit"
 	return []plans.Step{
-		{Phase: "cutover", Title: "Fence: stop writes to production", Lock: mode, SQL: fenceSQL(p, mode),
+		{Phase: "cutover", Title: "Fence: stop writes to production", Lock: mode, SQL: append(viewLocks(p), SlotFence),
 			Waits: fmt.Sprintf("we wait for open transactions that wrote, at most %s for all tables together (cutover.lock_timeout); %s", c.LockTimeout, stall)},
 		{Phase: "cutover", Title: "Drain: replay the last changes; wait until no older snapshot is left", Lock: mode, Waits: held,
 			SQL: []string{"SELECT pid, backend_xmin FROM pg_stat_activity WHERE backend_xmin IS NOT NULL AND datname = current_database()"}},
-		{Phase: "cutover", Title: "Set the shadow's own sequences", Lock: mode, Waits: held, SQL: sequenceSQL(p)},
+		{Phase: "cutover", Title: "Set the shadow's own sequences", Lock: mode, Waits: held, SQL: []string{SlotSequences}},
 		{Phase: "cutover", Title: "Add foreign keys (not validated yet), triggers, rules and checks that would have acted on the copy", Lock: mode, Waits: held,
-			SQL: swapEntrySQL(p)},
+			SQL: []string{SlotStructure}},
 		{Phase: "cutover", Title: "Open the shadow", Lock: mode, Waits: held, SQL: openSQL(p)},
 		behindStep(p, mode, held),
-		{Phase: "cutover", Title: GuardTitle,
-			Lock: mode, Waits: held, SQL: guardSQL(p)},
-		{Phase: "cutover", Title: "Swap the names and commit", Lock: swapLock(p, mode), Waits: held, SQL: swapSQL(p)},
+		{Phase: "cutover", Title: "Guard the new tables against statements with an older snapshot; record changes for the way back; close the old tables",
+			Lock: mode, Waits: held, SQL: []string{SlotReverse, SlotGuards, SlotOldSide}},
+		{Phase: "cutover", Title: "Swap the names and commit", Lock: swapLock(p, mode), Waits: held, SQL: swapSQL()},
 	}
 }
 
@@ -150,22 +179,13 @@ func swapLock(p *plans.Plan, mode string) string {
 }
 
 func watchingSteps(p *plans.Plan) []plans.Step {
-	guards := dropWriteBlockSQL(p)
-	for _, n := range p.ShadowRelations() {
-		guards = append(guards, "DROP TRIGGER pgumbra_guard ON "+p.Final(n).Quoted())
-	}
-	for i := range p.Sources {
-		for _, m := range p.Sources[i].Members {
-			guards = append(guards, "DROP TRIGGER … ON "+p.Old(m.Name).Quoted()+" -- those of capture")
-		}
-	}
 	return []plans.Step{
 		{Phase: "watching", Title: "Drop the gate, the guard and the capture of the old tables", Lock: "ACCESS EXCLUSIVE",
-			Waits: "readers and writers of one table at a time, 100 ms an attempt, repeated until it was got at once", SQL: guards},
+			Waits: "readers and writers of one table at a time, 100 ms an attempt, repeated until it was got at once", SQL: []string{SlotAfter, SlotCapture}},
 		{Phase: "watching", Title: "Validate the foreign keys", Lock: "SHARE UPDATE EXCLUSIVE, ROW SHARE on the referenced table",
 			Waits: "nobody but DDL and VACUUM of that table", SQL: validateSQL(p)},
 		{Phase: "finished", Title: "End the watch; finish --drop-old drops the old side too", Lock: noLock,
-			Waits: "nobody: the old side has no users", SQL: dropSQL(p)},
+			Waits: "nobody: the old side has no users", SQL: []string{SlotFinish, SlotDropOld}},
 	}
 }
 
@@ -182,33 +202,6 @@ func entrySQL(p *plans.Plan, stage plans.Stage) []string {
 // statementText is without the blank lines that pg_dump puts between statements.
 func statementText(sql string) string {
 	return strings.TrimSpace(strings.ReplaceAll(sql, ";\n\n\n", ";\n"))
-}
-
-// swapEntrySQL: foreign keys come as NOT VALID, so that the stall holds no scan.
-// Of a partitioned table each leaf gets the key, as the table itself cannot.
-func swapEntrySQL(p *plans.Plan) []string {
-	var all []string
-	for _, e := range p.Entries {
-		if e.Stage != plans.StageSwap || e.Defaults() {
-			continue
-		}
-		sql := statementText(e.SQL)
-		if e.Tag == "FK CONSTRAINT" && !strings.HasSuffix(sql, " NOT VALID;") {
-			sql = strings.TrimSuffix(sql, ";") + " NOT VALID;"
-		}
-		if e.Tag == "FK CONSTRAINT" && isPartitioned(p, e.Table) {
-			sql = "-- on each partition that holds rows\n" + sql
-		}
-		all = append(all, sql)
-	}
-	return all
-}
-
-func isPartitioned(p *plans.Plan, shadow pg.Name) bool {
-	return slices.ContainsFunc(p.Entries, func(e plans.Entry) bool {
-		table, _ := pgdump.ParseTable(e.SQL)
-		return e.Tag == "TABLE" && e.Name == shadow && table.Partitioned
-	})
 }
 
 func putInSQL(p *plans.Plan) []string {

@@ -19,11 +19,7 @@ func closeStep(p *plans.Plan) plans.Step {
 			all = append(all, statementText(e.SQL))
 		}
 	}
-	all = append(all, "CREATE OR REPLACE FUNCTION pgumbra.gate_"+runID+"() … -- refuses")
-	when := fmt.Sprintf(" WHEN (current_setting('%s', true) IS NULL OR NOT pgumbra.ours_%s())", pg.SessionSetting, runID)
-	for _, n := range p.ShadowRelations() {
-		all = append(all, remoteTrigger("!pgumbra_gate", n, when, "gate")...)
-	}
+	all = append(all, SlotWriteBlock)
 	return plans.Step{Phase: "building", Title: "Keep everybody else off the shadow: its schemas are ours until the swap, and its tables refuse all writes but pgumbra's",
 		Lock: noLock, Waits: shadowOnly, SQL: all}
 }
@@ -34,14 +30,5 @@ func openSQL(p *plans.Plan) []string {
 	for _, s := range p.Schemas {
 		all = append(all, fmt.Sprintf("-- schema %s: the owner and the privileges of production's, as the migrations leave them", s.Shadow))
 	}
-	return append(all, "CREATE OR REPLACE FUNCTION pgumbra.gate_"+runID+"() … -- lets everything pass")
-}
-
-// dropWriteBlockSQL is what is left to do after it.
-func dropWriteBlockSQL(p *plans.Plan) []string {
-	var all []string
-	for _, n := range p.ShadowRelations() {
-		all = append(all, "DROP TRIGGER "+pg.Ident("!pgumbra_gate")+" ON "+p.Final(n).Quoted())
-	}
-	return all
+	return append(all, SlotOpen)
 }

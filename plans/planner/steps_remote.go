@@ -18,7 +18,7 @@ const (
 func buildingRemote(p *plans.Plan) []plans.Step {
 	return []plans.Step{
 		{Phase: "building", Title: "Make the control schema, in production and in the shadow's database", Lock: noLock, Waits: nobody,
-			SQL: []string{"CREATE SCHEMA IF NOT EXISTS pgumbra"}},
+			SQL: []string{"CREATE SCHEMA IF NOT EXISTS pgumbra", SlotSessions}},
 		{Phase: "building", Title: "Make the shadow's structure in its database, tables without indexes", Lock: noLock, Waits: shadowOnly,
 			SQL: entrySQL(p, plans.StageBuild)},
 		{Phase: "building", Title: "Make its skeleton in production, where transforms are evaluated: the same tables, empty", Lock: noLock, Waits: shadowOnly,
@@ -41,25 +41,21 @@ func cutoverRemote(p *plans.Plan) []plans.Step {
 		{Phase: "cutover", Title: "Make ready: on the shadow the reverse capture; in production the fence's function, which lets everything pass yet",
 			Lock: noLock, Waits: shadowOnly, SQL: readySQL(p)},
 		{Phase: "cutover", Title: holdTitle, Lock: noLock, Waits: queued, SQL: []string{"-- by hand: neither traffic.pgbouncer nor traffic.command is given"}},
-		{Phase: "cutover", Title: "Fence: stop writes to production", Lock: mode, SQL: fenceSQL(p, mode),
+		{Phase: "cutover", Title: "Fence: stop writes to production", Lock: mode, SQL: append(viewLocks(p), SlotFence),
 			Waits: fmt.Sprintf("we wait for open transactions that wrote, at most %s for all tables together (cutover.lock_timeout); %s", c.LockTimeout, stall)},
 		{Phase: "cutover", Title: "Drain: replay the last changes", Lock: mode, Waits: queued, SQL: []string{"-- the last batches, as while following"}},
 		{Phase: "cutover", Title: "On the shadow, in a transaction that stays open: sequences, foreign keys (not validated yet), triggers, rules, what the database itself has, the gate opened, and the names",
 			Lock: mode, Waits: queued, SQL: preparedSQL(p)},
 		behindStep(p, mode, queued),
-		{Phase: "cutover", Title: "Close production: its tables refuse writes (SQLSTATE 25006) and name the new place; the capture stays, for the case that all is undone", Lock: mode, Waits: queued, SQL: append(remoteFenceSQL(p), "COMMIT -- in production")},
+		{Phase: "cutover", Title: "Close production: its tables refuse writes (SQLSTATE 25006) and name the new place; the capture stays, for the case that all is undone", Lock: mode, Waits: queued, SQL: []string{SlotOldSide, "COMMIT -- in production"}},
 		{Phase: "cutover", Title: leadTitle, Lock: noLock, Waits: queued, SQL: []string{"-- by hand: to the database of shadow.dsn"}},
 		{Phase: "cutover", Title: "Commit on the shadow: this decides; then the clients go on", Lock: noLock, Waits: "nobody from here on", SQL: []string{"COMMIT -- on the shadow"}},
 	}
 }
 
 func preparedSQL(p *plans.Plan) []string {
-	all := append(sequenceSQL(p), swapEntrySQL(p)...)
-	if p.Reversible() {
-		all = append(all, "SELECT … -- looks that the triggers of the reverse capture are on the new tables")
-	}
-	all = append(all, openSQL(p)...)
-	all = append(all, versionSQL(p)...)
+	all := append([]string{SlotSequences, SlotSuccession, SlotStructure, SlotReverse}, openSQL(p)...)
+	all = append(all, SlotVersion)
 	for _, s := range p.Schemas {
 		if s.Swap == plans.Move {
 			all = append(all, fmt.Sprintf("-- each object of %s: ALTER … SET SCHEMA %s, which is there already", s.Shadow, pg.Ident(s.Production)))
@@ -67,17 +63,12 @@ func preparedSQL(p *plans.Plan) []string {
 		}
 		all = append(all, fmt.Sprintf("ALTER SCHEMA %s RENAME TO %s", pg.Ident(s.Shadow), pg.Ident(s.Production)))
 	}
-	for _, e := range p.Entries {
-		if e.Defaults() {
-			all = append(all, e.SQL)
-		}
-	}
-	return all
+	return append(all, SlotDefaults)
 }
 
 // readySQL is what stands before the first client waits.
 func readySQL(p *plans.Plan) []string {
-	all := []string{"CREATE OR REPLACE FUNCTION pgumbra.fence_" + runID + "() … -- in production"}
+	all := []string{SlotReady}
 	for _, n := range p.ShadowRelations() {
 		if p.Reversible() {
 			all = append(all, "CREATE TRIGGER … ON "+n.Quoted()+" -- those of the reverse capture, silent until the swap")
@@ -86,59 +77,16 @@ func readySQL(p *plans.Plan) []string {
 	return all
 }
 
-// remoteTrigger refuses writes to a table, whatever session_replication_role is.
-func remoteTrigger(trigger string, table pg.Name, when, function string) []string {
-	return []string{
-		fmt.Sprintf("CREATE OR REPLACE TRIGGER %s BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON %s FOR EACH STATEMENT%s EXECUTE FUNCTION pgumbra.%s_%s()",
-			pg.Ident(trigger), table.Quoted(), when, function, runID),
-		fmt.Sprintf("ALTER TABLE ONLY %s ENABLE ALWAYS TRIGGER %s", table.Quoted(), pg.Ident(trigger)),
-	}
-}
-
-// remoteFenceSQL refuses writes to production's tables from its commit on.
-func remoteFenceSQL(p *plans.Plan) []string {
-	all := []string{"CREATE OR REPLACE FUNCTION pgumbra.fence_" + runID + "() … -- refuses, and names the new place"}
-	for _, n := range fenced(p) {
-		all = append(all, remoteTrigger("!pgumbra_fence", n, "", "fence")...)
-	}
-	return all
-}
-
-// fenced are production's tables that move, those of no use to the shadow too.
-func fenced(p *plans.Plan) []pg.Name {
-	var all []pg.Name
-	for i := range p.Sources {
-		for _, m := range p.Sources[i].Members {
-			all = append(all, m.Name)
-		}
-	}
-	for i := range p.Tables {
-		if t := &p.Tables[i]; t.Feed == plans.Skipped && !t.Production.IsZero() {
-			all = append(all, t.Production)
-		}
-	}
-	if v := p.VersionTable; v != nil && v.Exists && v.Moves {
-		all = append(all, v.Name)
-	}
-	return all
-}
-
 func watchingRemote(p *plans.Plan) []plans.Step {
-	triggers, drops := append([]string{"-- on the shadow"}, dropWriteBlockSQL(p)...), []string(nil)
-	for i := range p.Sources {
-		for _, m := range p.Sources[i].Members {
-			triggers = append(triggers, "DROP TRIGGER … ON "+m.Name.Quoted()+" -- those of capture")
-		}
-	}
+	triggers := []string{"-- on the shadow", SlotAfter, "-- in production", SlotCapture}
 	for _, s := range p.Schemas {
 		triggers = append(triggers, fmt.Sprintf("DROP SCHEMA %s CASCADE -- the skeleton", pg.Ident(s.Shadow)))
-		drops = append(drops, fmt.Sprintf("DROP SCHEMA %s CASCADE -- in production, only with --drop-old", pg.Ident(s.Production)))
 	}
 	return []plans.Step{
 		{Phase: "watching", Title: "Drop the gate, the skeleton and the capture of the old tables", Lock: "ACCESS EXCLUSIVE",
 			Waits: "readers of one table at a time, 100 ms an attempt, repeated until it was got at once", SQL: triggers},
 		{Phase: "watching", Title: "Validate the foreign keys on the shadow", Lock: noLock, Waits: "nobody but DDL and VACUUM of that table", SQL: validateSQL(p)},
-		{Phase: "finished", Title: "End the watch; finish --drop-old drops the old side too", Lock: noLock, Waits: "nobody: the old side refuses writes", SQL: drops},
+		{Phase: "finished", Title: "End the watch; finish --drop-old drops the old side too", Lock: noLock, Waits: "nobody: the old side refuses writes", SQL: []string{SlotFinish, SlotDropOld}},
 	}
 }
 

@@ -9,17 +9,6 @@ import (
 	"github.com/pgumbra/pgumbra/plans"
 )
 
-func onlyMembers(s *plans.Source) string {
-	names := make([]string, len(s.Members))
-	for i, m := range s.Members {
-		names[i] = "ONLY " + m.Name.Quoted()
-	}
-	if len(names) == 0 {
-		return "ONLY " + s.Name.Quoted()
-	}
-	return strings.Join(names, ", ")
-}
-
 // copySQL is the statement that fills a shadow table; <from> and <to> are the
 // chunk's pages.
 func copySQL(p *plans.Plan, t *plans.Table) string {
@@ -108,29 +97,6 @@ func replaySQL(t *plans.Table) []string {
 		fmt.Sprintf("INSERT INTO %s … -- as they are now", t.Shadow.Quoted())}
 }
 
-func fenceSQL(p *plans.Plan, mode string) []string {
-	var names []string
-	for i := range p.Sources {
-		names = append(names, onlyMembers(&p.Sources[i]))
-	}
-	for i := range p.Tables {
-		if t := &p.Tables[i]; t.Feed == plans.Skipped && !t.Production.IsZero() {
-			names = append(names, "ONLY "+t.Production.Quoted())
-		}
-	}
-	if v := p.VersionTable; v != nil && v.Exists {
-		names = append(names, "ONLY "+v.Name.Quoted())
-	}
-	all := viewLocks(p)
-	if len(names) > 0 {
-		all = append(all, "LOCK TABLE "+strings.Join(names, ", ")+" IN "+mode+" MODE")
-	}
-	if len(all) == 0 {
-		all = []string{"BEGIN"}
-	}
-	return append(all, sequenceLocks(p)...)
-}
-
 // viewLocks keep REFRESH away, before the fence.
 func viewLocks(p *plans.Plan) []string {
 	var all []string
@@ -142,104 +108,8 @@ func viewLocks(p *plans.Plan) []string {
 	return all
 }
 
-// sequenceLocks are those on sequences that go on in the shadow.
-func sequenceLocks(p *plans.Plan) []string {
-	var all []string
-	lock := func(n pg.Name) {
-		all = append(all, "ALTER SEQUENCE "+n.Quoted()+" OWNER TO <its owner> -- changes nothing; nextval and setval wait; before the tables where clients draw before they insert")
-	}
-	for _, s := range p.Shared {
-		if s.Kind == "SEQUENCE" {
-			lock(s.Name)
-		}
-	}
-	for _, s := range p.Sequences {
-		if !s.Production.IsZero() {
-			lock(s.Production)
-		}
-	}
-	return all
-}
-
-func sequenceSQL(p *plans.Plan) []string {
-	var all []string
-	for _, s := range p.Sequences {
-		from := "<furthest value in use>"
-		if !s.Production.IsZero() {
-			from = "<last value of " + s.Production.String() + ">"
-			all = append(all, "ALTER SEQUENCE "+s.Production.Quoted()+" … NO CYCLE -- hands out nothing more, but to calls that wait already",
-				"ALTER SEQUENCE "+s.Shadow.Quoted()+" RESTART")
-		}
-		if s.Set {
-			from = fmt.Sprintf("%d, %t -- as the migrations do, or <last value of %s> where clients have drawn further", s.LastValue, s.IsCalled, s.Production)
-		}
-		all = append(all, fmt.Sprintf("SELECT setval(%s, %s)", pg.Literal(s.Shadow.Quoted()), from))
-	}
-	return all
-}
-
-func guardSQL(p *plans.Plan) []string {
-	var all []string
-	if p.Reversible() {
-		all = append(all, "SELECT … -- looks that the triggers of the reverse capture, made before the fence, are on the new tables")
-	}
-	return append(all, closeSQL(p)...)
-}
-
-// closeSQL ends the capture of the old tables and refuses writes to them.
-func closeSQL(p *plans.Plan) []string {
-	var all []string
-	for i := range p.Sources {
-		for _, m := range p.Sources[i].Members {
-			all = append(all, fmt.Sprintf("ALTER TABLE ONLY %s DISABLE TRIGGER … -- those of capture", m.Name.Quoted()),
-				fmt.Sprintf("CREATE TRIGGER pgumbra_fence BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON %s FOR EACH STATEMENT EXECUTE FUNCTION pgumbra.fence_%s(%s)",
-					m.Name.Quoted(), runID, pg.Literal(m.Name.String())))
-		}
-	}
-	return all
-}
-
-// sharedSQL moves what both sides share. A sequence that a column owns is let
-// go before and bound to the new column after.
-func sharedSQL(p *plans.Plan) (before, after []string) {
-	for _, s := range p.Shared {
-		schema, ok := p.SchemaFor(s.Name.Schema)
-		if !ok {
-			continue
-		}
-		if s.Kind == "SEQUENCE" && !s.OwnedByTable.IsZero() {
-			before = append(before, "ALTER SEQUENCE "+s.Name.Quoted()+" OWNED BY NONE")
-			after = append(after, fmt.Sprintf("ALTER SEQUENCE %s OWNED BY %s.%s", s.Name.Quoted(), s.OwnedByTable.Quoted(), pg.Ident(s.OwnedByColumn)))
-		}
-		before = append(before, s.SetSchema(schema.Production, schema.Shadow))
-	}
-	return before, after
-}
-
-func swapSQL(p *plans.Plan) []string {
-	all, after := sharedSQL(p)
-	for _, s := range p.Schemas {
-		if s.Swap == plans.Move {
-			all = append(all, fmt.Sprintf("-- %s holds more than what moves: what else is in it goes along, or each object of ours is moved by ALTER … SET SCHEMA %s", s.Production, pg.Ident(s.Old)))
-			continue
-		}
-		all = append(all, fmt.Sprintf("ALTER SCHEMA %s RENAME TO %s", pg.Ident(s.Production), pg.Ident(s.Old)),
-			fmt.Sprintf("ALTER SCHEMA %s RENAME TO %s", pg.Ident(s.Shadow), pg.Ident(s.Production)))
-	}
-	all = append(append(all, after...), versionSQL(p)...)
-	return append(all, control.Advancing(control.Cutover, control.Watching), "COMMIT")
-}
-
-func versionSQL(p *plans.Plan) []string {
-	v := p.VersionTable
-	if v == nil || p.ToVersion == nil {
-		return nil
-	}
-	all := []string{"DELETE FROM " + v.Name.Quoted(), fmt.Sprintf("INSERT INTO %s (version, dirty) VALUES (%d, false)", v.Name.Quoted(), *p.ToVersion)}
-	if v.Exists {
-		return all
-	}
-	return append([]string{fmt.Sprintf("CREATE TABLE %s (version bigint NOT NULL PRIMARY KEY, dirty boolean NOT NULL)", v.Name.Quoted())}, all...)
+func swapSQL() []string {
+	return []string{SlotVersion, SlotNames, SlotSuccession, control.Advancing(control.Cutover, control.Watching), "COMMIT"}
 }
 
 func validateSQL(p *plans.Plan) []string {
@@ -249,14 +119,6 @@ func validateSQL(p *plans.Plan) []string {
 			continue
 		}
 		all = append(all, fmt.Sprintf("ALTER TABLE %s VALIDATE CONSTRAINT %s", p.Final(e.Table).Quoted(), pg.Ident(plans.ConstraintName(e))))
-	}
-	return all
-}
-
-func dropSQL(p *plans.Plan) []string {
-	var all []string
-	for _, s := range p.Schemas {
-		all = append(all, fmt.Sprintf("DROP SCHEMA %s CASCADE -- only with --drop-old", pg.Ident(s.Old)))
 	}
 	return all
 }
