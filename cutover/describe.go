@@ -215,17 +215,20 @@ func dropTold(plan *plans.Plan, f *facts) []string {
 		all = append(all, lock, drop)
 	}
 	for _, s := range plan.Schemas {
-		if plan.Remote {
-			schemas = append(schemas, s.Production)
-		} else {
+		switch {
+		case !plan.Remote:
 			schemas = append(schemas, s.Old)
+		case s.Swap == plans.Move || s.Production == "public":
+			all = append(all, "-- each object that is left in "+pg.Ident(s.Production)+", but extensions: DROP ... CASCADE")
+		default:
+			schemas = append(schemas, s.Production)
 		}
 	}
-	run := &control.Run{ID: untoldRun, Name: plan.Run, Plan: plan}
 	if len(schemas) > 0 {
 		all = append(all, dropSchemasStatement(schemas))
 	}
-	return append(all, dropFunction(fenceName(run)))
+	all = append(all, dropFunction(fenceName(&control.Run{ID: untoldRun, Name: plan.Run, Plan: plan})))
+	return append([]string{"-- the rest only with --drop-old"}, all...)
 }
 
 // untoldSuccessions are of sequences that nobody has looked at.
