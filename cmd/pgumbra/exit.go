@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgerrcode"
+
 	"github.com/pgumbra/pgumbra/cutover"
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/human"
@@ -199,12 +201,16 @@ func (a *app) nextByCode(err error, code int, s *upgrade.Status) string {
 		return "do what the blockers say, then pgumbra plan" + p + " again"
 	case code == exitFindings:
 		return "pgumbra plan" + p + ", and do what the findings say"
+	case code == exitLed && s != nil && s.Phase != nil && *s.Phase == control.Aborted:
+		return "pgumbra run" + p + " begins another one: somebody has aborted this one"
 	case code == exitLed:
 		return "pgumbra status" + p + ", or stop the other process first"
 	case code == exitUnknown:
 		return "pgumbra status" + p + ", once the server answers; docs/what-if.md says what to look at"
 	case code == exitNotNow:
 		return "pgumbra cutover" + p + ", when what stood in the way is gone"
+	case code == exitInterrupted && a.command != "run" && s != nil && s.Leader != nil:
+		return fmt.Sprintf("pgumbra status%s; the run goes on, led by pid %d on %s", p, s.Leader.PID, s.Leader.Host)
 	case code == exitInterrupted:
 		return afterInterrupt(p, s)
 	}
@@ -228,6 +234,8 @@ func nextByCause(p string, err error) string {
 		return "pgumbra abort" + p + " again, should production come back"
 	case errors.Is(err, lease.ErrNotPrimary):
 		return "the same command, once it is promoted or production.dsn leads to the primary"
+	case pg.State(err) == pgerrcode.AdminShutdown:
+		return "pgumbra status" + p + ": the server was stopped, or somebody ended this process's session, as pgumbra abort does"
 	case pg.Unreachable(err):
 		return "pgumbra status" + p + ", once the server answers"
 	}

@@ -294,6 +294,9 @@ func writeTables(w io.Writer, s *upgrade.Status, width int) {
 	default:
 		c.heads = []string{"TABLE", "STATE", "COPIED", "REPLAYED", "PENDING", "VERIFIED"}
 		c.spare = []string{"REPLAYED", "PENDING", "COPIED"}
+		if *s.Phase != control.Following && *s.Phase != control.Cutover { // how far the copy is counts
+			c.spare = []string{"REPLAYED", "PENDING", "VERIFIED", "COPIED"}
+		}
 	}
 	for _, r := range s.Tables {
 		switch len(c.heads) {

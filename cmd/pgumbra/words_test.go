@@ -9,6 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgerrcode"
+	"github.com/jackc/pgx/v5/pgconn"
+
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/plans"
 	"github.com/pgumbra/pgumbra/upgrade"
@@ -65,8 +68,19 @@ func TestNextFitsThePhase(t *testing.T) {
 			t.Errorf("%s: %s", phase, got)
 		}
 	}
+	led := standingIn(control.Following)
+	led.Leader = &upgrade.Leader{Host: "db", PID: 7}
+	if got := (&app{command: "status"}).next(errInterrupted, exitInterrupted, led); got != "pgumbra status; the run goes on, led by pid 7 on db" {
+		t.Errorf("after status --watch: %s", got)
+	}
+	if got := a.next(control.ErrFencedOff, exitLed, standingIn(control.Aborted)); !strings.Contains(got, "pgumbra run begins another one") {
+		t.Errorf("a leader that was aborted: %s", got)
+	}
 	if got := a.next(errInterrupted, exitInterrupted, &upgrade.Status{Run: "up"}); !strings.Contains(got, "nothing to undo") {
 		t.Errorf("before anything exists: %s", got)
+	}
+	if got := a.next(&pgconn.PgError{Code: pgerrcode.AdminShutdown}, exitError, nil); !strings.Contains(got, "as pgumbra abort does") {
+		t.Errorf("after its session was ended: %s", got)
 	}
 	if got := a.next(&upgrade.Different{}, exitFindings, nil); !strings.Contains(got, "keep this output, then pgumbra abort") {
 		t.Errorf("after differences: %s", got)
@@ -154,6 +168,11 @@ func TestColumnsGiveWayToANarrowTerminal(t *testing.T) {
 		if !strings.Contains(table, "VERIFIED") || gone != "" && strings.Contains(table, gone) || gone == "" && !strings.Contains(table, "REPLAYED") {
 			t.Errorf("at %d:\n%s", width, table)
 		}
+	}
+	copying := standingIn(control.Copying)
+	copying.Tables = []upgrade.TableStatus{{Production: "public.members", State: "copying", RowsCopied: 745_000, RowsTotal: 1_600_001}}
+	if text := (&app{}).statusText(copying, 60); !strings.Contains(text, "745,000 of 1,600,001 (47 %)") {
+		t.Error(text)
 	}
 	finished := standingIn(control.Finished)
 	finished.Tables, finished.Left = s.Tables, &upgrade.OldSide{Schemas: []string{"pgumbra_up_old_public"}, Bytes: 12 << 20}
