@@ -16,18 +16,19 @@ import (
 // of: PGUMBRA_TEST_WHOLE=1, as make test-whole and make test-faults set it.
 func Whole() bool { return os.Getenv("PGUMBRA_TEST_WHOLE") != "" }
 
-// Part is which of how many parts of a sweep is gone through: PGUMBRA_TEST_PART=2/6 is
-// the second of six, each with every sixth of what there is; all of it is 1/1.
-func Part(t testing.TB) (part, of int) {
+// Part is which of the many things that a sweep goes through it does: with
+// PGUMBRA_TEST_PART=2/6 the second and every sixth after it, so that six runs do all;
+// with 400/1 all from the 400th on. Otherwise all.
+func Part(t testing.TB) (first, step int) {
 	t.Helper()
 	text := os.Getenv("PGUMBRA_TEST_PART")
 	if text == "" {
 		return 1, 1
 	}
-	if _, err := fmt.Sscanf(text, "%d/%d", &part, &of); err != nil || part < 1 || part > of {
-		t.Fatalf("testcontainers: PGUMBRA_TEST_PART=%s: want 2/6 for the second of six", text)
+	if _, err := fmt.Sscanf(text, "%d/%d", &first, &step); err != nil || first < 1 || step < 1 {
+		t.Fatalf("testcontainers: PGUMBRA_TEST_PART=%s: want 2/6 for the second and every sixth after it", text)
 	}
-	return part, of
+	return first, step
 }
 
 // Seed is PGUMBRA_SEED, or one of chance for the whole process. The test tells it.

@@ -61,8 +61,8 @@ func stopAtSome(ctx context.Context, s *stopping, random *rand.Rand) {
 // has no nth message; or goes through a part of them.
 func stopAtEach(ctx context.Context, world func() *stopping) {
 	s := world()
-	part, of := testcontainers.Part(s.t)
-	for n := part; s.round(ctx, n); n += of {
+	first, step := testcontainers.Part(s.t)
+	for n := first; s.round(ctx, n); n += step {
 		if s.swapped(ctx) {
 			s.settled(ctx)
 			s = world()
