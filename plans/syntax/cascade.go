@@ -2,21 +2,13 @@ package syntax
 
 import "slices"
 
-// removal is what a DELETE takes from one table: the rows for which a condition
-// is true.
-type removal struct {
-	table *table
-	rel   *relation
-	which condition
-}
-
 // take follows rows that go, and those of other tables that foreign keys take
 // along or change: these first, while what they refer to is known. within are the
 // tables on the way here, by oid.
-func (s *step) take(t *table, scope *scope, which condition, within map[uint32]bool) []removal {
+func (s *step) take(t *table, scope *scope, which condition, within map[uint32]bool) []question {
 	within[t.oid] = true
 	defer delete(within, t.oid)
-	all := []removal{{t, scope.rel, which}}
+	all := s.orphans(t, scope.rel, which)
 	for _, ref := range scope.rel.References {
 		child := s.tables[ref.Table]
 		if child == nil || ref.OnDelete == "a" || ref.OnDelete == "r" || child.source == 0 {
@@ -41,7 +33,7 @@ func (s *step) take(t *table, scope *scope, which condition, within map[uint32]b
 
 // takeAlong follows one foreign key: rows that refer to one that goes are deleted
 // themselves, or refer to nothing from then on.
-func (s *step) takeAlong(parent *scope, which condition, ref reference, child *table, within map[uint32]bool) ([]removal, *reason) {
+func (s *step) takeAlong(parent *scope, which condition, ref reference, child *table, within map[uint32]bool) ([]question, *reason) {
 	rel := s.before.relation(child.oid)
 	switch {
 	case rel == nil || rel.Kind == "p" || rel.Rules:

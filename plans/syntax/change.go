@@ -296,8 +296,8 @@ func (s *step) removed(t *table, scope *scope, which condition) {
 	if truth(which.node) == isFalse || truth(which.node) == isNull {
 		return
 	}
-	for _, gone := range s.take(t, scope, which, map[uint32]bool{}) {
-		s.orphans(gone.table, gone.rel, gone.which) // asked once all of them are gone, as a constraint asks
+	for _, q := range s.take(t, scope, which, map[uint32]bool{}) {
+		s.ask(q) // once all of them are gone, as a constraint asks
 	}
 }
 

@@ -1,6 +1,8 @@
 package syntax
 
 import (
+	"slices"
+
 	pgq "github.com/pganalyze/pg_query_go/v6"
 )
 
@@ -17,31 +19,48 @@ type Orphans struct {
 	ChildName, ParentName, Column string // for people, as the migration knows them
 }
 
-// orphans notes the foreign keys that a DELETE is checked by. What cannot be
+// question is one of [Orphans] that is not asked yet: what refers to the rows that
+// go is known only once all that goes with them has gone.
+type question struct {
+	Orphans
+	child   *table
+	columns []int16 // the child's
+}
+
+// orphans are the foreign keys that a DELETE is checked by. What cannot be
 // written as a question is left to the run, which checks foreign keys too.
-func (s *step) orphans(t *table, rel *relation, which condition) {
+func (s *step) orphans(t *table, rel *relation, which condition) []question {
+	var all []question
 	for _, ref := range rel.References {
 		child := s.tables[ref.Table]
 		if ref.OnDelete != "a" && ref.OnDelete != "r" || child == nil || child.source == 0 || child.last == nil {
 			continue
 		}
-		o := Orphans{Where: where(s.fact), Constraint: ref.Name, Parent: t.source, Child: child.source,
-			ChildName: child.last.Schema + "." + child.last.Name, ParentName: rel.Schema + "." + rel.Name}
-		there := append([]*pgq.Node{}, child.where...)
-		if child == t { // what goes too refers to nothing
-			there = append(there, notTrue(which.node))
-		}
-		var ok [4]bool
-		o.ParentColumns, ok[0] = s.texts(t, ref.RefColumns)
-		o.ChildColumns, ok[1] = s.texts(child, ref.Columns)
-		o.ParentRows, ok[2] = s.conditionText(append(append([]*pgq.Node{}, t.where...), which.node))
-		o.ChildRows, ok[3] = s.conditionText(there)
+		q := question{child: child, columns: ref.Columns, Orphans: Orphans{Where: where(s.fact), Constraint: ref.Name, Parent: t.source, Child: child.source,
+			ChildName: child.last.Schema + "." + child.last.Name, ParentName: rel.Schema + "." + rel.Name}}
 		if c := child.last.columnNum(ref.Columns[0]); c != nil {
-			o.Column = c.Name
+			q.Column = c.Name
 		}
-		if ok == [4]bool{true, true, true, true} {
-			s.questions = append(s.questions, o)
+		var columns, rows bool
+		q.ParentColumns, columns = s.texts(t, ref.RefColumns)
+		q.ParentRows, rows = s.conditionText(append(append([]*pgq.Node{}, t.where...), which.node))
+		if columns && rows {
+			all = append(all, q)
 		}
+	}
+	return all
+}
+
+// ask notes a question, once what goes has gone.
+func (s *step) ask(q question) {
+	if q.child.source != q.Child {
+		return // its rows have all gone
+	}
+	var columns, rows bool
+	q.ChildColumns, columns = s.texts(q.child, q.columns)
+	q.ChildRows, rows = s.conditionText(slices.Clone(q.child.where))
+	if columns && rows {
+		s.questions = append(s.questions, q.Orphans)
 	}
 }
 
