@@ -319,3 +319,38 @@ func (w *world) unfit(ctx context.Context, want ...string) {
 		return slices.Equal(got, want)
 	})
 }
+
+// The new server crashes while the old one is kept current, and again while nobody
+// leads: the run goes on from the positions, and the rollback has every write.
+func TestNewServerCrashesInTheWatch(t *testing.T) {
+	t.Parallel()
+	ctx := limited(t, 3*time.Minute)
+	there, err := testcontainers.Start(ctx, testcontainers.Options{})
+	must(t, err)
+	t.Cleanup(func() { _ = there.Stop(context.WithoutCancel(ctx)) })
+	w := build(t, history{
+		structure:  `CREATE SCHEMA shop; CREATE TABLE shop.a (id int PRIMARY KEY, v int); INSERT INTO shop.a SELECT n, 0 FROM generate_series(1, 100) n;`,
+		migrations: []string{"ALTER TABLE shop.a ALTER COLUMN id TYPE bigint; ALTER TABLE shop.a RENAME COLUMN v TO amount;"},
+		remote:     there.DSN("postgres"),
+	})
+	w.run(ctx, upgrade.Options{Cutover: true})
+	leader := w.leads(ctx)
+	exec(t, w.served, "UPDATE shop.a SET amount = 1 WHERE id <= 10")
+	w.keptCurrent(ctx)
+	must(t, there.Crash(ctx))
+	err = upgrade.Rollback(ctx, w.file(), upgrade.Options{Log: w.log})
+	if !errors.Is(err, upgrade.ErrNotNow) {
+		t.Error("a rollback without the new server:", err)
+	}
+	must(t, there.Restart(ctx))
+	exec(t, w.served, "UPDATE shop.a SET amount = 2 WHERE id > 90; DELETE FROM shop.a WHERE id = 50; INSERT INTO shop.a VALUES (101, 7)")
+	must(t, upgrade.Rollback(ctx, w.file(), upgrade.Options{Log: w.log}))
+	must(t, leader.Wait())
+	if got := text(t, w.production, "SELECT concat_ws(' ', count(*), sum(v), max(id)) FROM shop.a"); got != "100 37 101" {
+		t.Error("the old side has", got)
+	}
+	exec(t, w.production, "INSERT INTO shop.a VALUES (102, 0)")
+	if err := try(ctx, w.served, "INSERT INTO shop.a VALUES (102, 0)"); err == nil || !strings.Contains(err.Error(), "abandoned side") {
+		t.Error("the new server:", err)
+	}
+}

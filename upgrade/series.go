@@ -81,7 +81,7 @@ func (w *worker) sayNotNow(ctx context.Context, reason string, pause *backoff.Ex
 
 // notNowError is what a command is told that a series of attempts came to nothing.
 func (w *worker) notNowError(reason string) error {
-	if w.run.Plan.Backwards() {
+	if w.run.Plan.Backwards() || w.back {
 		return fmt.Errorf("the rollback was %w: %s", ErrNotNow, reason)
 	}
 	return fmt.Errorf("the cutover was %w: %s", ErrNotNow, reason)

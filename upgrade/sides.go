@@ -208,8 +208,10 @@ func (w *worker) waitForTarget(ctx context.Context, cause error) error {
 			return err
 		}
 	}
-	if err := w.guardSize(ctx); err != nil {
-		return err
+	if !w.run.Phase.Swapped() { // from the swap on nothing is captured here
+		if err := w.guardSize(ctx); err != nil {
+			return err
+		}
 	}
 	if err := w.reason(ctx); err != nil {
 		return err
