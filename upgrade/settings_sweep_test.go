@@ -68,7 +68,7 @@ func settingsOfAnyKind(t *testing.T, dsn string) []setting {
 		case known || slices.ContainsFunc(patience, func(s setting) bool { return s.name == name }) || name == "transaction_timeout":
 		case kind == "bool":
 			value = map[string]string{"on": "off", "off": "on"}[now]
-		case kind == "enum":
+		case kind == "enum" && len(labels) > 1: // a server that was built without others has one
 			value = slices.DeleteFunc(slices.Clone(labels), func(l string) bool { return l == now })[len(labels)-2]
 		case kind == "integer" || kind == "real":
 			if value = low; low == now {
