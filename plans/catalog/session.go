@@ -80,15 +80,19 @@ var OwnParameters = regexp.MustCompile(`^(search_path|application_name|client_en
 // set, so that migrations in scratch run as they would in production. Settings that
 // only the user's own functions know (app.tenant) pg_settings does not show.
 func (s *Session) readParameters(ctx context.Context, conn *pgx.Conn) error {
-	rows, err := conn.Query(ctx, `SELECT name, setting FROM pg_catalog.pg_settings
-		WHERE context = 'user' AND source IN ('database', 'user', 'database user', 'client')
+	// Operators are named in full: production's search_path may have a schema before
+	// pg_catalog, and whoever may create in it would be asked whether texts are equal,
+	// with our rights. The path cannot be another one meanwhile: it is what is read.
+	rows, err := conn.Query(ctx, strings.NewReplacer(" === ", " OPERATOR(pg_catalog.=) ", " ~~ ", " OPERATOR(pg_catalog.~~) ").Replace(`
+		SELECT name, setting FROM pg_catalog.pg_settings
+		WHERE context === 'user' AND source === ANY (ARRAY['database', 'user', 'database user', 'client'])
 		UNION ALL
 		SELECT c.name, pg_catalog.current_setting(c.name, true) FROM (
 			SELECT DISTINCT pg_catalog.split_part(x, '=', 1) AS name FROM pg_catalog.pg_db_role_setting s CROSS JOIN LATERAL pg_catalog.unnest(s.setconfig) x
-			WHERE s.setdatabase IN (0, (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()))
-				AND s.setrole IN (0, (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = session_user))) c
-		WHERE c.name LIKE '%.%' AND NOT EXISTS (SELECT FROM pg_catalog.pg_settings k WHERE k.name = c.name)
-			AND pg_catalog.current_setting(c.name, true) IS NOT NULL`)
+			WHERE s.setdatabase === ANY (ARRAY[0::pg_catalog.oid, (SELECT oid FROM pg_catalog.pg_database WHERE datname === pg_catalog.current_database())])
+				AND s.setrole === ANY (ARRAY[0::pg_catalog.oid, (SELECT oid FROM pg_catalog.pg_roles WHERE rolname === session_user)])) c
+		WHERE c.name ~~ '%.%' AND NOT EXISTS (SELECT FROM pg_catalog.pg_settings k WHERE k.name === c.name)
+			AND pg_catalog.current_setting(c.name, true) IS NOT NULL`))
 	if err != nil {
 		return fmt.Errorf("read the session's settings: %w", err)
 	}
