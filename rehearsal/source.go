@@ -87,7 +87,7 @@ func (r *rehearsal) likeSessionOf(ctx context.Context, dsn string) error {
 	return r.execute(ctx, func(here *pgx.Conn) error {
 		for _, name := range []string{"search_path", "TimeZone", "DateStyle", "IntervalStyle"} {
 			var value string
-			if err := conn.QueryRow(ctx, "SELECT current_setting($1)", name).Scan(&value); err != nil {
+			if err := conn.QueryRow(ctx, "SHOW "+name).Scan(&value); err != nil {
 				return err
 			}
 			sql := "ALTER DATABASE " + production + " SET " + name + " = " + pg.Literal(value)

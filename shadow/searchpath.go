@@ -33,10 +33,7 @@ func pathOnShadow(run *control.Run) []setting {
 func shadowPath(plan *plans.Plan) string {
 	var path []string
 	for _, element := range pg.Elements(plan.SearchPath) {
-		name := pg.Unquoted(element)
-		if name == element { // not quoted: case does not count
-			name = strings.ToLower(name)
-		}
+		name := pg.Named(element)
 		i := slices.IndexFunc(plan.Schemas, func(s plans.Schema) bool { return s.Production == name })
 		if i >= 0 {
 			path = append(path, pg.Ident(plan.Schemas[i].Shadow))

@@ -111,3 +111,11 @@ var element = regexp.MustCompile(`"(?:[^"]|"")*"|[^\s,"]+`)
 // Elements are those of a setting that is a list (search_path), as they stand
 // there: with their quotes.
 func Elements(list string) []string { return element.FindAllString(list, -1) }
+
+// Named is the name that an element of a list stands for: case counts in quotes alone.
+func Named(element string) string {
+	if name := Unquoted(element); name != element {
+		return name
+	}
+	return strings.ToLower(element)
+}

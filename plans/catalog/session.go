@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -17,8 +18,9 @@ type Session struct {
 	User       string
 	Database   string
 	Superuser  bool
-	Server     int // server_version_num
-	Path       string
+	Server     int      // server_version_num
+	Path       string   // pg_catalog comes first in it, named or not
+	Before     []string // schemas that production's own search_path has before pg_catalog
 	TimeZone   string
 	DateStyle  string
 	Encoding   string
@@ -31,7 +33,7 @@ type Session struct {
 // migrations and transforms depend on; texts are the names of settings to keep.
 func ReadSession(ctx context.Context, dsn string, texts []string) (Session, error) {
 	s := Session{Parameters: map[string]string{}, Texts: map[string]string{}}
-	conn, err := ConnectAsClient(ctx, dsn)
+	conn, before, err := connect(ctx, dsn)
 	if err != nil {
 		return s, err
 	}
@@ -45,6 +47,9 @@ func ReadSession(ctx context.Context, dsn string, texts []string) (Session, erro
 		return s, fmt.Errorf("read the session's settings: %w", err)
 	}
 	s.Path = withUser(s.Path, s.User)
+	for _, element := range before {
+		s.Before = append(s.Before, pg.Named(withUser(element, s.User)))
+	}
 	if err := s.readTexts(ctx, conn, texts); err != nil {
 		return s, err
 	}
@@ -68,9 +73,34 @@ func (s *Session) readTexts(ctx context.Context, conn *pgx.Conn, names []string)
 }
 
 // ConnectAsClient opens a session with what role, database and connection string
-// set, and nothing of ours.
+// set, and nothing of ours but that pg_catalog comes first in its search_path.
 func ConnectAsClient(ctx context.Context, dsn string) (*pgx.Conn, error) {
-	return pg.ConnectAsClient(ctx, dsn, "plan")
+	conn, _, err := connect(ctx, dsn)
+	return conn, err
+}
+
+// connect takes pg_catalog out of a search_path that has other elements before it,
+// which it returns: so it comes first, as where it is not named. Whoever may create in
+// a schema before it makes an operator = of his own, and each statement of ours would
+// run it with our rights; a dry run did so 718 times. SHOW and SET call nothing.
+func connect(ctx context.Context, dsn string) (conn *pgx.Conn, before []string, err error) {
+	if conn, err = pg.ConnectAsClient(ctx, dsn, "plan"); err != nil {
+		return nil, nil, err
+	}
+	var path string
+	if err = conn.QueryRow(ctx, "SHOW search_path").Scan(&path); err == nil {
+		elements := pg.Elements(path)
+		at := slices.IndexFunc(elements, func(e string) bool { return pg.Named(e) == "pg_catalog" })
+		if at > 0 {
+			before = slices.Clone(elements[:at])
+			_, err = conn.Exec(ctx, "SET search_path = "+strings.Join(slices.Delete(elements, at, at+1), ", "))
+		}
+	}
+	if err != nil {
+		_ = conn.Close(context.WithoutCancel(ctx))
+		return nil, nil, fmt.Errorf("read the session's search_path: %w", err)
+	}
+	return conn, before, nil
 }
 
 // OwnParameters are settings of ours or of no meaning to the migrations.
@@ -80,19 +110,15 @@ var OwnParameters = regexp.MustCompile(`^(search_path|application_name|client_en
 // set, so that migrations in scratch run as they would in production. Settings that
 // only the user's own functions know (app.tenant) pg_settings does not show.
 func (s *Session) readParameters(ctx context.Context, conn *pgx.Conn) error {
-	// Operators are named in full: production's search_path may have a schema before
-	// pg_catalog, and whoever may create in it would be asked whether texts are equal,
-	// with our rights. The path cannot be another one meanwhile: it is what is read.
-	rows, err := conn.Query(ctx, strings.NewReplacer(" === ", " OPERATOR(pg_catalog.=) ", " ~~ ", " OPERATOR(pg_catalog.~~) ").Replace(`
-		SELECT name, setting FROM pg_catalog.pg_settings
-		WHERE context === 'user' AND source === ANY (ARRAY['database', 'user', 'database user', 'client'])
+	rows, err := conn.Query(ctx, `SELECT name, setting FROM pg_catalog.pg_settings
+		WHERE context = 'user' AND source IN ('database', 'user', 'database user', 'client')
 		UNION ALL
 		SELECT c.name, pg_catalog.current_setting(c.name, true) FROM (
 			SELECT DISTINCT pg_catalog.split_part(x, '=', 1) AS name FROM pg_catalog.pg_db_role_setting s CROSS JOIN LATERAL pg_catalog.unnest(s.setconfig) x
-			WHERE s.setdatabase === ANY (ARRAY[0::pg_catalog.oid, (SELECT oid FROM pg_catalog.pg_database WHERE datname === pg_catalog.current_database())])
-				AND s.setrole === ANY (ARRAY[0::pg_catalog.oid, (SELECT oid FROM pg_catalog.pg_roles WHERE rolname === session_user)])) c
-		WHERE c.name ~~ '%.%' AND NOT EXISTS (SELECT FROM pg_catalog.pg_settings k WHERE k.name === c.name)
-			AND pg_catalog.current_setting(c.name, true) IS NOT NULL`))
+			WHERE s.setdatabase IN (0, (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()))
+				AND s.setrole IN (0, (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = session_user))) c
+		WHERE c.name LIKE '%.%' AND NOT EXISTS (SELECT FROM pg_catalog.pg_settings k WHERE k.name = c.name)
+			AND pg_catalog.current_setting(c.name, true) IS NOT NULL`)
 	if err != nil {
 		return fmt.Errorf("read the session's settings: %w", err)
 	}

@@ -34,6 +34,11 @@ var serverSection = Section{
 			Do:    "set search_path for the role, the database, or in `production.dsn`",
 		},
 		{
+			Code: "catalog-overridden", Level: "blocker",
+			Means: "production's search_path names a schema before `pg_catalog`, and a function, operator or type there takes the place of one of PostgreSQL's own. pgumbra's sessions go by PostgreSQL's: whoever may create in that schema would have his code run with their rights",
+			Do:    "drop or rename it, or leave `pg_catalog` out of the search_path, where it comes first",
+		},
+		{
 			Code: "name-taken", Level: "blocker",
 			Means: "the scratch database, or a schema for the shadow or the old side, has a name that is in use and is not ours",
 			Do:    "drop what an earlier run kept, or rename the run",

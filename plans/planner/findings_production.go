@@ -6,6 +6,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
 )
@@ -13,11 +15,40 @@ import (
 // checkProduction looks for what stands against a run whatever the migrations do.
 func (m *survey) checkProduction(ctx context.Context) error {
 	for _, check := range []func(context.Context) error{
-		m.checkPrivileges, m.checkNames, m.checkRuns, m.checkState, m.checkConditions,
+		m.checkPrivileges, m.checkPath, m.checkNames, m.checkRuns, m.checkState, m.checkConditions,
 	} {
 		if err := check(ctx); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// checkPath: what stands in schemas that production's search_path has before pg_catalog,
+// and would take the place of something there, sessions of ours do not see. A migration
+// or transform that means it would come out otherwise than in place.
+func (m *survey) checkPath(ctx context.Context) error {
+	if len(m.session.Before) == 0 {
+		return nil
+	}
+	rows, err := m.db.Query(ctx, `WITH before AS (SELECT oid, nspname FROM pg_namespace WHERE nspname = ANY ($1))
+		SELECT format('%I.%I', b.nspname, o.proname) FROM before b JOIN pg_proc o ON o.pronamespace = b.oid
+			JOIN pg_proc c ON c.pronamespace = 'pg_catalog'::regnamespace AND c.proname = o.proname AND c.proargtypes = o.proargtypes
+		UNION SELECT format('operator %I.%s', b.nspname, o.oprname) FROM before b JOIN pg_operator o ON o.oprnamespace = b.oid
+			JOIN pg_operator c ON c.oprnamespace = 'pg_catalog'::regnamespace AND c.oprname = o.oprname AND (c.oprleft, c.oprright) = (o.oprleft, o.oprright)
+		UNION SELECT format('%I.%I', b.nspname, o.typname) FROM before b JOIN pg_type o ON o.typnamespace = b.oid
+			JOIN pg_type c ON c.typnamespace = 'pg_catalog'::regnamespace AND c.typname = o.typname
+		ORDER BY 1`, m.session.Before)
+	if err != nil {
+		return fmt.Errorf("look before pg_catalog: %w", err)
+	}
+	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return fmt.Errorf("look before pg_catalog: %w", err)
+	}
+	for _, name := range names {
+		m.blocker("catalog-overridden", name, "production's search_path has its schema before pg_catalog, so that it takes the place of what PostgreSQL has under this name; no session of pgumbra would run it",
+			"drop or rename it, or leave pg_catalog out of the search_path of production.dsn's role, where it comes first")
 	}
 	return nil
 }

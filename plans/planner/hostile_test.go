@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
 	"github.com/pgumbra/pgumbra/plans/pgdump"
 )
@@ -122,5 +123,30 @@ func TestSchemasOfAnyNameAreTaken(t *testing.T) {
 		s.file.Production.Schemas = schemas
 		s.exec(t, "ALTER TABLE shop.b DROP CONSTRAINT IF EXISTS b_id_fkey")
 		s.plan(t)
+	}
+}
+
+// Whoever may create in a schema that comes before pg_catalog is asked by nobody: his
+// operator takes the place of PostgreSQL's own in sessions of clients, not in ours.
+func TestOperatorsBeforeTheCatalogsAreNotRun(t *testing.T) {
+	t.Parallel()
+	s := newShop(t, `CREATE TABLE a (id int PRIMARY KEY, v text); INSERT INTO a VALUES (1, 'x');
+		CREATE TABLE asked (n int); CREATE FUNCTION same(text, text) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN INSERT INTO shop.asked VALUES (1); RETURN true; END $$;
+		CREATE FUNCTION same(name, name) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN INSERT INTO shop.asked VALUES (1); RETURN true; END $$;
+		CREATE OPERATOR shop.= (LEFTARG = text, RIGHTARG = text, FUNCTION = same); CREATE OPERATOR shop.= (LEFTARG = name, RIGHTARG = name, FUNCTION = same);
+		CREATE FUNCTION current_setting(text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN INSERT INTO shop.asked VALUES (1); RETURN 'x'; END $$`,
+		`ALTER TABLE a ADD COLUMN w text`)
+	s.exec(t, `ALTER DATABASE `+pg.Ident(s.database(t))+` SET search_path = shop, PG_CATALOG`)
+	p := s.plan(t)
+	for _, name := range []string{"operator shop.=", "shop.current_setting"} {
+		if !slices.ContainsFunc(p.Findings, func(f plans.Finding) bool { return f.Code == "catalog-overridden" && f.Object == name }) {
+			t.Errorf("%s is not named: %v", name, p.Findings)
+		}
+	}
+	if got := s.ask(t, `SELECT (SELECT pg_catalog.count(*) FROM shop.asked)::pg_catalog.text`); got != "0" {
+		t.Errorf("code of others was run %s times", got)
+	}
+	if p.SearchPath != "shop" {
+		t.Errorf("search_path %q", p.SearchPath)
 	}
 }
