@@ -141,7 +141,7 @@ func endedByCommand(ctx context.Context, file *planfile.File, id int64, cause er
 		if errors.Is(err, control.ErrNoRun) || err == nil && (run.ID != id || run.Phase == control.Finished || run.Phase == control.RolledBack) {
 			return nil
 		}
-		if err != nil {
+		if pg.Unreachable(err) { // another error is that of a record which is being dropped
 			return cause
 		}
 		select {

@@ -125,8 +125,11 @@ func TestOldServerMayFailOverAfterTheSwap(t *testing.T) {
 	w, _, _ := remote(ctx, t)
 	w.run(ctx, upgrade.Options{Cutover: true})
 	exec(t, w.served, failedOver)
-	w.run(ctx, upgrade.Options{})
+	leader := w.leads(ctx)
+	exec(t, w.served, "UPDATE shop.a SET v = v WHERE id <= 10")
+	w.keptCurrent(ctx)
 	must(t, upgrade.Finish(ctx, w.file(), cutover.KeepOld, upgrade.Purge, w.log))
+	must(t, leader.Wait())
 	w.upgraded(ctx)
 }
 
