@@ -6,14 +6,12 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
-	"github.com/pgumbra/pgumbra/plans"
 )
 
 // remote is an attempt at a swap between two databases: production is fenced
@@ -234,90 +232,6 @@ func trafficBlocker(cause error) Blocker {
 }
 
 func (a *remote) readSequences(ctx context.Context) error { return a.readSequencesOf(ctx, a.shadow) }
-
-// swapThere is the whole swap on the shadow but for its record and its COMMIT.
-func (a *remote) swapThere(ctx context.Context) error {
-	return a.play(ctx, a.shadow, a.scriptThere())
-}
-
-// migrateThere runs the migrations that are kept for behind the fence, under the
-// true names. They need no mark: nobody has a snapshot on the shadow.
-func (a *remote) migrateThere(ctx context.Context) (err error) {
-	if a.plan.Behind == nil {
-		return nil
-	}
-	if a.out.unvalidated, err = unvalidated(ctx, a.shadow.locker, a.plan); err != nil {
-		return err
-	}
-	return a.migrateOn(ctx, a.shadow.locker)
-}
-
-func (a *remote) scriptThere() []stage {
-	var locks []string
-	if len(a.facts.shadow) > 0 {
-		locks = append(locks, "LOCK TABLE "+only(a.facts.shadow)+" IN EXCLUSIVE MODE")
-	}
-	script := []stage{{"locks", locks}, {"sequences", append(sequencesOfTheirOwn(a.plan), a.proceed()...)}}
-	if a.plan.Backwards() {
-		return append(script, stage{"old side", append(a.facts.taken.restore(a.facts.shadow), opened(oldFenceName(a.c.Upgrade)))})
-	}
-	return slices.Concat(script, a.c.activationScript(a.activation))
-}
-
-// activationScript makes the shadow what production is to clients, in a database of
-// its own.
-func (c *Cutover) activationScript(activation []string) []stage {
-	var structure, defaults []plans.Entry
-	for _, e := range c.Parts.SwapEntries() {
-		if e.Defaults() {
-			defaults = append(defaults, e)
-		} else {
-			structure = append(structure, e)
-		}
-	}
-	return []stage{
-		{"staging tables", freed(c.Upgrade)},
-		{"structure", entryStatements(structure)},
-		{"reverse capture", c.reverseCheck()},
-		{"gate", []string{opened(writeBlockName(c.Upgrade))}},
-		{"version", versionThere(c.Upgrade.Plan)},
-		{"names", activation},
-		{"default privileges", entryStatements(defaults)},
-	}
-}
-
-// proceed puts the shadow's sequences in their places. Nothing is reserved for
-// who waits in production: what it draws there is refused.
-func (a *remote) proceed() []string {
-	var all []string
-	for _, s := range a.sequences {
-		all = append(all, s.proceed(s.plan.Shadow.Quoted())...)
-	}
-	return all
-}
-
-// recordThere notes the swap in the shadow's own record: by that row, and by
-// its transaction's number, everybody learns later whether it happened.
-func (a *remote) recordThere(ctx context.Context) error {
-	run, there := a.c.Upgrade, a.shadow.locker
-	var err error
-	if a.xid, a.out.At, err = control.NoteSwapThere(ctx, there, run); err != nil {
-		return err
-	}
-	if a.plan.Reversible() && !a.plan.Backwards() {
-		if err = control.TurnAround(ctx, there, run, a.turned, a.noteTaken()); err == nil {
-			err = control.NoteOrigin(ctx, there, run)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	if err := control.NoteOutcome(ctx, there, run, a.report(time.Since(a.began))); err != nil {
-		return err
-	}
-	a.progress.XID, a.progress.Backend = a.xid, a.shadow.pid
-	return nil
-}
 
 // refuseWrites fences production for good: until then the locks do it. Capture
 // goes on, so that there is no gap in it should this be undone; nothing comes.

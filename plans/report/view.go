@@ -34,8 +34,6 @@ type view struct {
 	Phases    []phaseView
 }
 
-type fact struct{ Name, Value, Note string }
-
 // group is findings that say the same of several objects.
 type group struct {
 	Level              plans.Level
@@ -212,129 +210,6 @@ func verdict(p *plans.Plan, v view) (short, whole string) {
 		whole += "; " + human.Plural(n, "warning") + " to read"
 	}
 	return "Can run.", whole + "."
-}
-
-// stall is how long writers wait in the cutover.
-func stall(p *plans.Plan) string {
-	limit := "at most " + human.Duration(p.Settings.Cutover.MaxStall)
-	if p.Behind != nil {
-		return fmt.Sprintf("%s, of which migrations behind the fence take about %s", limit, human.Duration(time.Duration(p.Behind.EstimateMS)*time.Millisecond))
-	}
-	return limit
-}
-
-func facts(p *plans.Plan, v view) []fact {
-	e := v.Estimates
-	ready := timeToReady(e)
-	free := "free space is not known from here"
-	if e.FreeDisk != nil {
-		free = human.Bytes(*e.FreeDisk) + " are free"
-	}
-	return []fact{
-		ready,
-		{"Writers wait", stall(p), fmt.Sprintf("an attempt, up to %d attempts; %s locks; %s", p.Settings.Cutover.Attempts, human.Count(int64(e.Locks)), measuredStall(e))},
-		{"Disk", human.Bytes(e.ShadowBytes), "and " + human.Bytes(e.WALBytes) + " of WAL; " + free},
-		wayBack(p),
-		whoActs(v),
-	}
-}
-
-// timeToReady rests on the last run of the database where there was one, else on a
-// sample of the copy.
-func timeToReady(e plans.Estimates) fact {
-	switch m := e.Measured; {
-	case m != nil:
-		return fact{"Time to ready", about(m.ReadySecondsFor(e.Rows)), fmt.Sprintf("at the speed of run %s, which took %s for %s rows",
-			m.Run, human.Seconds(m.ReadySeconds), human.Count(m.Rows))}
-	case e.SampleRate == 0:
-		return fact{"Time to ready", "not measured", "there was nothing to sample"}
-	}
-	return fact{"Time to ready", about(e.CopySeconds), "copy and indexes by a sample; catching up and the proof come on top"}
-}
-
-// measuredStall is what the last run's cutover took; empty: nobody knows yet.
-func measuredStall(e plans.Estimates) string {
-	if e.Measured == nil || e.Measured.StallMS == 0 {
-		return "its trial says what the swap takes once the run follows"
-	}
-	m := e.Measured
-	return fmt.Sprintf("run %s: %.0f ms with %s locks", m.Run, m.StallMS, human.Count(int64(m.Locks)))
-}
-
-func about(seconds float64) string {
-	if seconds < 1 {
-		return human.Seconds(seconds)
-	}
-	return "about " + human.Seconds(seconds)
-}
-
-func wayBack(p *plans.Plan) fact {
-	f := fact{"Way back", "free until the cutover", "pgumbra abort; after it the old tables stay until pgumbra finish --drop-old"}
-	if p.Reversible() {
-		f.Note += ", and what is written is recorded for them"
-	}
-	return f
-}
-
-func whoActs(v view) fact {
-	f := fact{"Who must act", "nobody", "no finding asks for anything"}
-	var who []string
-	if n := v.count(plans.Blocker); n > 0 {
-		who = append(who, fmt.Sprintf("whoever upgrades: %s", human.Plural(n, "blocker")))
-	}
-	points := 0
-	for _, g := range v.Clients {
-		if g.Level != plans.Info {
-			points += len(g.Objects)
-		}
-	}
-	if points > 0 {
-		who = append(who, fmt.Sprintf("the application's team: %s", human.Plural(points, "point")))
-	}
-	if len(who) > 0 {
-		f.Value, f.Note = strings.Join(who, "; "), "below, each with what to do"
-	}
-	return f
-}
-
-// always is what clients notice of any cutover.
-func always(p *plans.Plan) []string {
-	readers := "Readers do not wait."
-	if slices.ContainsFunc(p.Schemas, func(s plans.Schema) bool { return s.Swap == plans.Move }) && !p.Remote {
-		readers = "Readers wait as well: objects are moved one by one, behind ACCESS EXCLUSIVE locks."
-	}
-	all := []string{
-		fmt.Sprintf("Writers wait %s in an attempt at the cutover, then go on by themselves. %s", stall(p), readers),
-		"REPEATABLE READ and SERIALIZABLE transactions that span the cutover fail with 40001 and have to be repeated.",
-	}
-	if p.Remote {
-		all = append(all, "Sessions that do not come by way of the pool stay with the old server, which refuses their writes.")
-	}
-	return all
-}
-
-func estimated(e plans.Estimates) []fact {
-	free := "not known from here"
-	if e.FreeDisk != nil {
-		free = human.Bytes(*e.FreeDisk)
-	}
-	rate := "not measured"
-	if e.SampleRate > 0 {
-		rate = human.Bytes(int64(e.SampleRate)) + "/s read and transformed by one worker"
-	}
-	ready := timeToReady(e)
-	return []fact{
-		{Name: "time to ready", Value: ready.Value + ": " + ready.Note},
-		{Name: "stall", Value: measuredStall(e)},
-		{Name: "rows to copy", Value: human.Count(e.Rows)},
-		{Name: "data to copy", Value: human.Bytes(e.Bytes)},
-		{Name: "shadow with indexes", Value: human.Bytes(e.ShadowBytes)},
-		{Name: "WAL written", Value: human.Bytes(e.WALBytes)},
-		{Name: "free disk", Value: free},
-		{Name: "sample", Value: rate},
-		{Name: "copy and indexes", Value: human.Seconds(e.CopySeconds)},
-		{Name: "locks of the swap", Value: fmt.Sprintf("%s of %s", human.Count(int64(e.Locks)), human.Count(int64(e.LocksCapacity)))},
-	}
 }
 
 func viewTable(r table, t *plans.Table) tableView {

@@ -1,0 +1,149 @@
+package upgrade
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/pgumbra/pgumbra/capture"
+	"github.com/pgumbra/pgumbra/cutover"
+	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/replay"
+)
+
+// goBack makes one attempt at the rollback, as cutOver does at the cutover, if the
+// pause after the last one is over.
+func (w *worker) goBack(ctx context.Context) (bool, error) {
+	if w.swapping.cutover == nil {
+		w.swapping = w.newSwapping()
+	}
+	if time.Now().Before(w.swapping.next) {
+		return false, nil
+	}
+	proved, err := w.verified(ctx)
+	if err != nil || !proved && len(w.watching.differ)+len(w.watching.refused) == 0 {
+		return false, err // soon
+	}
+	defer w.pauseProver()()
+	against, err := w.againstGoingBack(ctx)
+	if err != nil {
+		return false, err
+	}
+	if len(against) > 0 {
+		w.endIfLasting(against)
+		return false, w.notNow(ctx, messages(against), w.swapping.look)
+	}
+	outcome, err := w.attempt(ctx)
+	if err != nil || outcome.Swapped {
+		return outcome.Swapped, err
+	}
+	w.endIfLasting(outcome.Blockers)
+	return false, w.notNow(ctx, messages(outcome.Blockers), w.swapping.pause)
+}
+
+// againstGoingBack is what stands against a rollback now. What the old side refuses
+// would be lost, and is not: somebody mends it first.
+func (w *worker) againstGoingBack(ctx context.Context) ([]cutover.Blocker, error) {
+	refusals, err := control.Refusals(ctx, w.sides.Record(), w.run)
+	if err != nil {
+		return nil, err
+	}
+	var against []cutover.Blocker
+	for _, r := range refusals {
+		against = append(against, refusing(r.Why))
+	}
+	for n := range w.watching.differ {
+		against = append(against, cutover.Blocker{Code: "differs", Lasting: true, Message: "the old " + w.run.Plan.Tables[n].Final.String() + " differs from what the new one makes of it",
+			Fix: "see what pgumbra verify shows of it; stop pgumbra run and start it again to compare it anew"})
+	}
+	unfit, err := w.againstUnfit(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if against = append(against, unfit...); len(against) > 0 {
+		return against, nil
+	}
+	if against, err = w.proveRest(ctx); errors.Is(err, replay.ErrConflict) {
+		return []cutover.Blocker{refusing(err.Error())}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	found, err := w.swapping.cutover.Check(ctx)
+	if err != nil || len(against)+len(found) > 0 {
+		return append(against, found...), err
+	}
+	return nil, w.swapping.cutover.FreshenViews(ctx)
+}
+
+// againstUnfit are the rows that the old side cannot hold, unless they are to be left
+// behind.
+func (w *worker) againstUnfit(ctx context.Context) (against []cutover.Blocker, err error) {
+	if w.as.AcceptLoss {
+		return nil, nil
+	}
+	rows, err := unfitRows(ctx, w.sides.Record(), w.run, 1)
+	for _, r := range rows {
+		against = append(against, cutover.Blocker{Code: "row-unfit", Lasting: true, Message: "the old side cannot hold a row as it is: " + r.String(),
+			Fix: "change or delete such rows where they are now; pgumbra rollback --accept-loss leaves behind what does not fit"})
+	}
+	return against, err
+}
+
+func refusing(why string) cutover.Blocker {
+	return cutover.Blocker{Code: "row-refused", Message: "the old side refuses a row: " + why, Lasting: true,
+		Fix: "change or delete that row where it is now; its table goes on within seconds"}
+}
+
+// newRollback is the cutover of the reversed run.
+func (w *worker) newRollback() *cutover.Cutover {
+	c := &cutover.Cutover{Sides: w.sides, DSN: w.file.Production.DSN, Upgrade: w.run, Log: w.log, Own: w.lead.Backends, Parts: cutover.Parts{
+		Drain:          w.drainBack,
+		Pending:        w.pending,
+		CatchUp:        w.settle,
+		Approach:       w.approachBack,
+		RefreshView:    w.refreshView,
+		Changed:        w.changed,
+		SwapEntries:    func() []plans.Entry { return nil },
+		NewForeignKeys: w.newForeignKeys,
+		RemoveCapture:  w.removeCapture,
+	}}
+	if w.sides.Remote() {
+		c.DSN, c.ShadowDSN = w.file.Shadow.DSN, w.file.Production.DSN
+	}
+	w.run.ToFollow = w.forward != nil && w.as.Follow
+	if w.run.ToFollow {
+		c.Again = w.forward
+		c.Parts.PrepareReverse = func(ctx context.Context) error { return capture.PrepareForward(ctx, w.sides.Production, w.forward) }
+		c.Parts.ReverseTriggers = func() string { return capture.ForwardTriggers(w.forward) }
+	}
+	w.leads(c)
+	return c
+}
+
+// approachBack is approach, where a row that the old side refuses ends the attempt and
+// not the watch.
+func (w *worker) approachBack(ctx context.Context) error {
+	err := w.approach(ctx)
+	if errors.Is(err, replay.ErrConflict) {
+		return cutover.NotNow(refusing(err.Error()))
+	}
+	return err
+}
+
+// drainBack ends the attempt, and not the watch, where the old side refuses a row.
+func (w *worker) drainBack(ctx context.Context) (int64, error) {
+	changes, err := w.drain(ctx)
+	if errors.Is(err, replay.ErrConflict) {
+		return changes, cutover.NotNow(refusing(err.Error()))
+	}
+	if err != nil {
+		return changes, err
+	}
+	unfit, err := w.againstUnfit(ctx) // the last ones may have come with the drain
+	if err == nil && len(unfit) > 0 {
+		err = cutover.NotNow(unfit...)
+	}
+	return changes, err
+}
