@@ -84,9 +84,6 @@ func TestTablesOfAllKindsMoveToAnotherDatabase(t *testing.T) {
 	f.do(ctx, exitDone, "verify")
 	want := f.inPlace(ctx)
 	f.do(ctx, exitDone, "cutover")
-	if got := leader.code(); got != exitDone {
-		t.Errorf("the leader: exit code %d\n%s", got, &leader.err)
-	}
 	f.movedOver(ctx)
 	there := f.connectTo(ctx, theShadow)
 	defer func() { _ = there.Close(ctx) }()
@@ -97,7 +94,7 @@ func TestTablesOfAllKindsMoveToAnotherDatabase(t *testing.T) {
 	}
 	_, err := there.Exec(ctx, `UPDATE shop.tariffs SET rate = 1; INSERT INTO shop.audit (what) VALUES ('after')`)
 	must(t, err)
-	f.do(ctx, exitDone, "finish", "--drop-old", "--purge")
+	f.endsWatch(ctx, leader, "--drop-old", "--purge")
 	if text := f.dumpOf(production) + f.dumpOf(theShadow); strings.Contains(text, "pgumbra") || strings.Contains(f.dumpOf(production), "shop.orders") {
 		t.Errorf("something is left:\n%s", text)
 	}

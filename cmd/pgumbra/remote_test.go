@@ -123,6 +123,16 @@ func (f *remoteOperator) movedOver(ctx context.Context) {
 	}
 }
 
+// endsWatch ends the watch, which a leader has kept the old side current in, and
+// wants it to end with that.
+func (f *remoteOperator) endsWatch(ctx context.Context, leader *process, how ...string) {
+	f.t.Helper()
+	f.do(ctx, exitDone, append([]string{"finish"}, how...)...)
+	if got := leader.code(); got != exitDone {
+		f.t.Errorf("the leader of the watch: exit code %d\n%s", got, &leader.err)
+	}
+}
+
 // served is the database that clients reach.
 func (f *remoteOperator) served(ctx context.Context) string {
 	f.t.Helper()

@@ -62,10 +62,10 @@ func TestStandbyLeadsOnceTheLeaderIsGone(t *testing.T) {
 	}
 	last := g.enlist(ctx)
 	g.do(ctx, exitDone, "cutover")
+	g.settled(ctx)
 	if code := fourth.code(); code != exitDone {
 		t.Errorf("the leader that was asked for the cutover: exit code %d\n%s", code, &fourth.err)
 	}
-	g.settled(ctx)
 	if code := last.code(); code != exitDone {
 		t.Errorf("the standby of a run that is over: exit code %d\n%s", code, &last.err)
 	}
