@@ -175,7 +175,7 @@ func (w *worker) inspect(ctx context.Context) error {
 	if err := w.guardSize(ctx); err != nil {
 		return err
 	}
-	if err := w.regroup(ctx); err != nil {
+	if err := w.regroup(ctx); err != nil && !errors.Is(err, errLater) {
 		return err
 	}
 	if err := w.inspectSources(ctx); err != nil {
@@ -206,9 +206,19 @@ func (w *worker) inspect(ctx context.Context) error {
 
 // unlessRecaptured is the cause, unless capture was interrupted meanwhile
 // (DISABLE TRIGGER ALL): then the tables concerned are copied again, and what
-// the cause says of them is explained.
+// the cause says of them is explained. So it is by partitions that the shadow will
+// have in a moment.
 func (w *worker) unlessRecaptured(ctx context.Context, cause error) error {
-	if err := w.regroup(ctx); err != nil {
+	err := w.regroup(ctx)
+	if errors.Is(err, errLater) {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(idle):
+			return nil
+		}
+	}
+	if err != nil {
 		return err
 	}
 	changed, err := w.changed(ctx, w.sides.Production)

@@ -17,12 +17,16 @@ import (
 // rows go the other way: the leader begins again with it.
 var errAnew = errors.New("the plan is another one now")
 
+// errLater says that partitions came or went and that the shadow does not have them as
+// yet: rows of theirs find no partition there meanwhile.
+var errLater = errors.New("partitions came or went; trying again in a moment")
+
 // regroup lets the run follow production's partitions: those that came are made
 // in the shadow, those that are gone are dropped there. Their rows come and go by
 // the journal where the event trigger has told of them ([capture.Members]: it has
 // not, and the table is copied again). Only while all that the table feeds is in
 // step; until then the journal keeps what happened. Returns [errAnew] after a
-// change, with the plan recorded.
+// change, with the plan recorded, and [errLater] where it came to nothing now.
 func (w *worker) regroup(ctx context.Context) error {
 	for i := range w.run.Plan.Sources {
 		src := &w.run.Plan.Sources[i]
@@ -131,14 +135,13 @@ func (w *worker) regroupSource(ctx context.Context, src *plans.Source, tree, cam
 	return errAnew
 }
 
-// later lets the run follow on after what may pass by itself: a lock that was
-// not got, rows in a DEFAULT partition that replay has yet to take away.
+// later is [errLater] after what may pass by itself: a lock that was not got, rows in a DEFAULT partition that replay has yet to take away.
 func (w *worker) later(ctx context.Context, err error) error {
 	if ctx.Err() != nil || pg.Unreachable(err) || errors.Is(err, control.ErrFencedOff) {
 		return err
 	}
-	w.log.Warn("partitions came or went; trying again in a moment", "error", err)
-	return nil
+	w.log.Warn(errLater.Error(), "error", err)
+	return errLater
 }
 
 // gone are the partitions that are in the schemas no longer. One that was

@@ -30,7 +30,7 @@ func TestNetworkThatFailsIsSurvived(t *testing.T) {
 	f.hitWhen(ctx, p, f.further(ctx), func() { f.do(ctx, exitDone, "verify") })
 	for _, proxy := range []*testcontainers.Proxy{f.toShadow, f.toProduction, f.toConsole} {
 		request := f.start(ctx, "cutover")
-		f.hitWhen(ctx, p, momentOf("fence"), func() { proxy.Cut(); proxy.Heal() })
+		f.hitWhen(ctx, request, momentOf("fence"), func() { proxy.Cut(); proxy.Heal() }) // or it has been done by now
 		if got := request.code(); got != exitDone && got != exitNotNow {
 			t.Errorf("cutover: exit code %d\n%s", got, &request.err)
 		}
