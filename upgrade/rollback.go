@@ -127,8 +127,8 @@ func swapped(ctx context.Context, file *planfile.File) bool {
 // endPatience is how long the command is given that ends a watch.
 const endPatience = time.Minute
 
-// endedByCommand is nil where another process took the lead of a watch to end it:
-// by finish, or by a rollback. Otherwise cause.
+// endedByCommand is nil where another process took the lead of a watch to end it: by
+// finish, which may be dropping the record just now, or by a rollback. Otherwise cause.
 func endedByCommand(ctx context.Context, file *planfile.File, id int64, cause error) error {
 	deadline := time.Now().Add(endPatience)
 	for time.Now().Before(deadline) {

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
+	"github.com/jackc/pgerrcode"
 
 	"github.com/pgumbra/pgumbra/cutover"
 	"github.com/pgumbra/pgumbra/cutover/traffic"
@@ -136,7 +137,7 @@ func lead(ctx context.Context, file *planfile.File, o Options, s *leases) error 
 		switch {
 		case o.Cutover && errors.As(err, &led) && swapped(ctx, file):
 			return nil // and its leader keeps the old side current
-		case s.watching && (errors.As(err, &led) || errors.Is(err, control.ErrFencedOff)):
+		case s.watching && (errors.As(err, &led) || errors.Is(err, control.ErrFencedOff) || pg.State(err) == pgerrcode.UndefinedTable):
 			return endedByCommand(ctx, file, s.id, err)
 		case errors.Is(err, errStop):
 			return nil
