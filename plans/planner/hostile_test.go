@@ -8,7 +8,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
 	"github.com/pgumbra/pgumbra/plans/pgdump"
 )
@@ -136,7 +135,7 @@ func TestOperatorsBeforeTheCatalogsAreNotRun(t *testing.T) {
 		CREATE OPERATOR shop.= (LEFTARG = text, RIGHTARG = text, FUNCTION = same); CREATE OPERATOR shop.= (LEFTARG = name, RIGHTARG = name, FUNCTION = same);
 		CREATE FUNCTION current_setting(text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN INSERT INTO shop.asked VALUES (1); RETURN 'x'; END $$`,
 		`ALTER TABLE a ADD COLUMN w text`)
-	s.exec(t, `ALTER DATABASE `+pg.Ident(s.database(t))+` SET search_path = shop, PG_CATALOG`)
+	s.file.Production.DSN = strings.Replace(s.file.Production.DSN, "search_path=shop,public", "search_path=shop,PG_CATALOG", 1)
 	p := s.plan(t)
 	for _, name := range []string{"operator shop.=", "shop.current_setting"} {
 		if !slices.ContainsFunc(p.Findings, func(f plans.Finding) bool { return f.Code == "catalog-overridden" && f.Object == name }) {
