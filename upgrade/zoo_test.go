@@ -36,7 +36,7 @@ var zoo = map[string][]string{
 
 func TestZooEqualsMigrationInPlace(t *testing.T) {
 	t.Parallel()
-	for name, schemas := range testcontainers.SomeOf(t, zoo, 5) {
+	for name, schemas := range testcontainers.SomeOf(t, zoo, 4) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			ctx := limited(t, 2*time.Minute)

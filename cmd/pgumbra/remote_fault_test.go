@@ -41,7 +41,7 @@ func TestKilledAtEveryMomentApartItLosesNothing(t *testing.T) {
 	f := remoteShop(t, testcontainers.Database(t), testcontainers.Database(t))
 	settle := f.traffic(ctx)
 	done, missed := map[string]string{}, 0
-	for _, m := range testcontainers.Some(t, before(), 5) {
+	for _, m := range testcontainers.Some(t, before(), 4) {
 		if !f.killWhen(ctx, m, "--cutover", "--set", "copy.chunk_rows=2000") {
 			t.Log("not met:", m.name)
 			missed++
@@ -49,7 +49,7 @@ func TestKilledAtEveryMomentApartItLosesNothing(t *testing.T) {
 		}
 		f.keptChunks(ctx, m.name, done)
 	}
-	for _, step := range testcontainers.Some(t, []string{"pausing", "fencing", "switching", "deciding", "swapped"}, 3) {
+	for _, step := range testcontainers.Some(t, []string{"pausing", "fencing", "switching", "deciding", "swapped"}, 2) {
 		p, free := f.stopAt(ctx, step)
 		must(t, p.Process.Signal(syscall.SIGKILL))
 		p.code()
