@@ -44,7 +44,7 @@ type PhaseTime struct {
 	Seconds *float64      `json:"seconds"` // null: it is in it
 }
 
-// BackAgain: the last swap of the run was its rollback.
+// BackAgain reports whether the last swap of the run was its rollback.
 func (r PastRun) BackAgain() bool {
 	return r.Rollback != nil && (r.Cutover == nil || r.Rollback.At.After(r.Cutover.At))
 }

@@ -19,7 +19,7 @@ var errAnew = errors.New("the plan is another one now")
 
 // errLater says that partitions came or went and that the shadow does not have them as
 // yet: rows of theirs find no partition there meanwhile.
-var errLater = errors.New("partitions came or went; trying again in a moment")
+var errLater = errors.New("partitions came or went")
 
 // regroup lets the run follow production's partitions: those that came are made
 // in the shadow, those that are gone are dropped there. Their rows come and go by
@@ -140,7 +140,7 @@ func (w *worker) later(ctx context.Context, err error) error {
 	if ctx.Err() != nil || pg.Unreachable(err) || errors.Is(err, control.ErrFencedOff) {
 		return err
 	}
-	w.log.Warn(errLater.Error(), "error", err)
+	w.log.Warn("partitions came or went; trying again in a moment", "error", err)
 	return errLater
 }
 

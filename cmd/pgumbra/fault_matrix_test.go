@@ -66,7 +66,7 @@ type cell struct {
 func cellsOf(place string) (all []cell) {
 	for _, m := range instants {
 		for _, f := range faults {
-			if (m.place == "" || m.place == place) && !(m.back() && f.leads) {
+			if (m.place == "" || m.place == place) && (!m.back() || !f.leads) {
 				all = append(all, cell{place, m, f})
 			}
 		}

@@ -79,7 +79,7 @@ func (a *app) show(ctx context.Context, file *planfile.File, to place, done <-ch
 			return
 		case <-quiet:
 			if s, err := upgrade.ReadStatus(ctx, file); err == nil && (s.Phase == nil || s.Phase.Over()) {
-				a.log.Info(planning + " …") //nolint:sloglint // what is under way
+				a.log.Info(planning + " …")
 			}
 		case now := <-tick.C:
 			s, err := upgrade.ReadStatus(ctx, file)

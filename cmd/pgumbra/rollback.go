@@ -17,20 +17,15 @@ import (
 	"github.com/pgumbra/pgumbra/upgrade"
 )
 
-func (a *app) rollbackCommand() *cobra.Command {
-	var as control.RollbackAs
-	var drop bool
-	c := &cobra.Command{
-		Use:   "rollback",
-		Short: "Go back to the old side after the cutover, with every write made since",
-		Long: `After the cutover the old tables are kept current: what clients write to the new
+const rollbackHelp = `After the cutover the old tables are kept current: what clients write to the new
 ones is taken back by their journals, through the plan's reverse mapping. pgumbra
 rollback is the cutover the other way: it brings the old side up to date, compares
 it, locks the new tables for milliseconds, replays what is left, sets the
 sequences, and swaps the names back. All of it is one transaction: it happened or it
 did not. From another server PgBouncer (or traffic.command) leads clients back: they
-are held, the new server refuses writes, and the old one's commit decides. Where pgumbra run leads the watch, it does the work and this command waits
-for it; otherwise this command does it by itself.
+are held, the new server refuses writes, and the old one's commit decides. Where
+pgumbra run leads the watch, it does the work and this command waits for it;
+otherwise this command does it by itself.
 
 The old schema is then what it was before the upgrade: structure, privileges,
 triggers, golang-migrate's version. The new side stays, as schema
@@ -38,9 +33,9 @@ pgumbra_<run>_<schema>, or on its server under the names that it has, and refuse
 writes: pgumbra finish --drop-old drops it, and so does the next pgumbra run of this
 name; --drop drops it at once.
 
-With --follow, in one database, the run is not over: the new side is a shadow again, in phase
-following, and takes what clients write to the old one from the moment of the
-rollback on. Nothing is copied again but tables whose rows did not come back, or came
+With --follow, in one database, the run is not over: the new side is a shadow again,
+in phase following, and takes what clients write to the old one from the moment of
+the rollback on. Nothing is copied again but tables whose rows did not come back, or came
 back changed; columns that only the new side has keep what clients wrote there.
 pgumbra cutover then goes forward a second time, and pgumbra abort drops the shadow.
 
@@ -58,7 +53,15 @@ behind. What types and checks do not tell (a duplicate that the old unique index
 refuses) stops its table, and nothing else, until it is mended.
 
 There is no way back before a cutover, after pgumbra finish, and where migrations ran
-behind the fence.`,
+behind the fence.`
+
+func (a *app) rollbackCommand() *cobra.Command {
+	var as control.RollbackAs
+	var drop bool
+	c := &cobra.Command{
+		Use:   "rollback",
+		Short: "Go back to the old side after the cutover, with every write made since",
+		Long:  rollbackHelp,
 		Example: `  pgumbra status          # what a rollback would lose
   pgumbra rollback
   pgumbra rollback --follow && pgumbra cutover

@@ -57,7 +57,7 @@ func (c *converting) columnsMade(ctx context.Context) (all []conversion, err err
 		}
 		v := conversion{object: c.table.Final.String() + "." + p.Shadow, words: []string{c.table.Final.Name, p.Shadow}, columns: []string{p.Shadow}, value: pg.Ident(p.Shadow)}
 		switch {
-		case t.kind == "e" && !(own && old.Type == a.Type):
+		case t.kind == "e" && (!own || old.Type != a.Type):
 			c.values[p.Shadow] = "CAST((" + withoutCast(p) + ") AS text)"
 			v.refuses, v.state = v.value+" <> ALL (ARRAY["+literals(t.labels)+"]::text[])", pgerrcode.InvalidTextRepresentation
 		case t.kind == "d" && !c.sameDomain(old, own, a):
