@@ -68,20 +68,19 @@ func (c *Cutover) prepareBack(ctx context.Context) error {
 
 // afterBack leaves nothing of ours on the tables that are production again: guards,
 // the fence's triggers, and capture of both directions. The new side stays, and
-// refuses writes; one on a server that is away, Sides.Production nil, is left out. May be repeated until it returns nil, by any process.
+// refuses writes; one on a server that is away, Sides.Production nil, is left out. May be
+// repeated until it returns nil, by any process.
 func (c *Cutover) afterBack(ctx context.Context) error {
-	trigger, fence := fenceTrigger, fenceFunction(c.Upgrade, passNobody)
+	fence := fenceFunction(c.Upgrade, passNobody)
 	if c.Sides.Remote() {
-		trigger, fence = remoteFenceTrigger, closedFence(c.Upgrade, placeOf(c.ShadowDSN), passNobody)
-	} else if err := c.unguard(ctx); err != nil {
-		return err
+		fence = closedFence(c.Upgrade, placeOf(c.ShadowDSN), passNobody)
 	}
 	if c.Sides.Production == nil { // it has its fence, and perhaps clients are still held
 		if err := c.settle(ctx, c.to()); err != nil {
 			return err
 		}
 	}
-	if err := dropTriggers(ctx, c.Sides.Shadow, c.Upgrade, trigger, oldFenceName(c.Upgrade)); err != nil {
+	if err := c.freeOld(ctx); err != nil {
 		return err
 	}
 	if err := c.Parts.RemoveCapture(ctx); err != nil {
@@ -98,12 +97,17 @@ func (c *Cutover) afterBack(ctx context.Context) error {
 	return control.NoteTidied(ctx, c.Sides.Record(), c.Upgrade)
 }
 
-// freeOld takes guards and fence off the tables that are production again.
+// freeOld takes fence and guards, which only one database has, off the tables that are
+// production again.
 func (c *Cutover) freeOld(ctx context.Context) error {
-	if err := c.unguard(ctx); err != nil {
-		return err
+	trigger := remoteFenceTrigger
+	if !c.Sides.Remote() {
+		trigger = fenceTrigger
+		if err := c.unguard(ctx); err != nil {
+			return err
+		}
 	}
-	return dropTriggers(ctx, c.Sides.Production, c.Upgrade, fenceTrigger, oldFenceName(c.Upgrade))
+	return dropTriggers(ctx, c.Sides.Shadow, c.Upgrade, trigger, oldFenceName(c.Upgrade))
 }
 
 // AfterToFollow is [Cutover.After] of a rollback from which the new side is followed

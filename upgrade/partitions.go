@@ -135,7 +135,8 @@ func (w *worker) regroupSource(ctx context.Context, src *plans.Source, tree, cam
 	return errAnew
 }
 
-// later is [errLater] after what may pass by itself: a lock that was not got, rows in a DEFAULT partition that replay has yet to take away.
+// later is [errLater] after what may pass by itself: a lock that was not got, rows in a
+// DEFAULT partition that replay has yet to take away.
 func (w *worker) later(ctx context.Context, err error) error {
 	if ctx.Err() != nil || pg.Unreachable(err) || errors.Is(err, control.ErrFencedOff) {
 		return err
