@@ -127,9 +127,7 @@ func (m *survey) asClient(ctx context.Context, limit time.Duration, read func(pg
 		if _, err := tx.Exec(ctx, "SET TRANSACTION READ ONLY"); err != nil {
 			return err
 		}
-		_, err := tx.Exec(ctx, `SELECT pg_catalog.set_config('statement_timeout', $1, true), pg_catalog.set_config('search_path', $2, true)`,
-			fmt.Sprint(limit.Milliseconds()), m.plan.SearchPath)
-		if err != nil {
+		if err := bound(ctx, tx, m.plan.SearchPath, limit); err != nil {
 			return err
 		}
 		for name, value := range m.session.Texts {

@@ -192,9 +192,7 @@ func (m *survey) namesObjects(ctx context.Context, t *plans.Table, h held) (name
 			WHERE d.classid = 'pg_catalog.%s'::pg_catalog.regclass AND d.objid = held.value::pg_catalog.%[4]s::pg_catalog.oid AND d.deptype = 'e'))`,
 		source.Name.Quoted(), pg.Ident(source.Name.Name), h.value, h.typ, referring[h.typ])
 	err = pg.RepeatableRead(ctx, m.db, func(tx pgx.Tx) error {
-		_, err := tx.Exec(ctx, `SELECT pg_catalog.set_config('statement_timeout', $1, true), pg_catalog.set_config('search_path', $2, true)`,
-			fmt.Sprint(lookAtValues.Milliseconds()), m.plan.SearchPath)
-		if err != nil {
+		if err := bound(ctx, tx, m.plan.SearchPath, lookAtValues); err != nil {
 			return err
 		}
 		return tx.QueryRow(ctx, query).Scan(&names)

@@ -3,6 +3,7 @@ package planner
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -73,9 +74,7 @@ func (m *survey) replacedObject(ctx context.Context, t *plans.Table, h held) (na
 		shared = append(shared, s.Name.Quoted())
 	}
 	err = pg.RepeatableRead(ctx, m.db, func(tx pgx.Tx) error {
-		_, err := tx.Exec(ctx, `SELECT pg_catalog.set_config('statement_timeout', $1, true), pg_catalog.set_config('search_path', $2, true)`,
-			fmt.Sprint(lookAtValues.Milliseconds()), m.plan.SearchPath)
-		if err != nil {
+		if err := bound(ctx, tx, m.plan.SearchPath, lookAtValues); err != nil {
 			return err
 		}
 		rows, err := tx.Query(ctx, query, schemas, shared)
@@ -89,6 +88,14 @@ func (m *survey) replacedObject(ctx context.Context, t *plans.Table, h held) (na
 		return err
 	})
 	return name, err
+}
+
+// bound gives a transaction that looks at production's values production's own
+// search_path, and each of its statements a limit.
+func bound(ctx context.Context, tx pgx.Tx, searchPath string, limit time.Duration) error {
+	_, err := tx.Exec(ctx, `SELECT pg_catalog.set_config('statement_timeout', $1, true), pg_catalog.set_config('search_path', $2, true)`,
+		fmt.Sprint(limit.Milliseconds()), searchPath)
+	return err
 }
 
 // replacedSQL lists what values of a type may name and the swap replaces: all in
