@@ -54,7 +54,7 @@ func (c *client) work(ctx context.Context) error {
 		if err := c.transaction(ctx, conn); err != nil {
 			return c.fatal(err)
 		}
-		time.Sleep(time.Duration(c.random.IntN(20)) * time.Millisecond) // users think
+		time.Sleep(time.Duration(c.random.IntN(40)) * time.Millisecond) // users think
 	}
 	return nil
 }

@@ -79,7 +79,7 @@ func TestKilledAtEveryMomentItLosesNothing(t *testing.T) {
 func (o *operator) traffic(ctx context.Context) (settle func()) {
 	traffic, stop := context.WithCancel(ctx)
 	o.t.Cleanup(stop)
-	clients := &shop.Traffic{DSN: cmp.Or(o.clients, o.dsn), Clients: 3, Seed: 7, Think: 5 * time.Millisecond}
+	clients := &shop.Traffic{DSN: cmp.Or(o.clients, o.dsn), Clients: 3, Seed: 7, Think: 20 * time.Millisecond}
 	ended := make(chan error, 1)
 	go func() { ended <- clients.Run(traffic) }()
 	return func() {

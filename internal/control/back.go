@@ -150,16 +150,15 @@ func (t *Turned) Record(ctx context.Context, tx pg.Querier, run *Run) error {
 	return nil
 }
 
-// forgetFlow removes what is known of the tables of a flow that ends.
+// forgetFlow removes what is known of the tables of a flow that ends: in one
+// statement, since it runs behind the fence.
 func forgetFlow(ctx context.Context, tx pg.Querier, run *Run) error {
-	for _, sql := range []string{
-		`DELETE FROM pgumbra.proof WHERE run_id = $1`, `DELETE FROM pgumbra.doubt WHERE run_id = $1`,
-		`DELETE FROM pgumbra.unlogged WHERE run_id = $1`, `DELETE FROM pgumbra.shadow_table WHERE run_id = $1`,
-		`DELETE FROM pgumbra.refusal WHERE run_id = $1`, `DELETE FROM pgumbra.unfit WHERE run_id = $1`,
-	} {
-		if _, err := tx.Exec(ctx, sql, run.ID); err != nil {
-			return fmt.Errorf("turn the flow around: %w", err)
-		}
+	_, err := tx.Exec(ctx, `WITH proof AS (DELETE FROM pgumbra.proof WHERE run_id = $1), doubt AS (DELETE FROM pgumbra.doubt WHERE run_id = $1),
+		unlogged AS (DELETE FROM pgumbra.unlogged WHERE run_id = $1), refusal AS (DELETE FROM pgumbra.refusal WHERE run_id = $1),
+		unfit AS (DELETE FROM pgumbra.unfit WHERE run_id = $1)
+		DELETE FROM pgumbra.shadow_table WHERE run_id = $1`, run.ID)
+	if err != nil {
+		return fmt.Errorf("turn the flow around: %w", err)
 	}
 	return nil
 }
