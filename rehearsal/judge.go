@@ -9,12 +9,12 @@ import (
 	"time"
 
 	"github.com/jackc/pgerrcode"
+	"github.com/jackc/pgx/v5"
 
 	"github.com/pgumbra/pgumbra/internal/human"
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
 	"github.com/pgumbra/pgumbra/rehearsal/generate"
-	"github.com/pgumbra/pgumbra/testcontainers"
 	"github.com/pgumbra/pgumbra/upgrade"
 )
 
@@ -76,18 +76,22 @@ func (r *rehearsal) named(level plans.Level) []string {
 func (r *rehearsal) compare(ctx context.Context) error {
 	result := &OracleResult{NotComparable: []string{}}
 	began := time.Now()
-	if err := r.inPlace(inPlace).To(r.window.to); err != nil {
+	twins := r.servers.ofTwins()
+	twin := twins.DSN(inPlace)
+	if err := r.inPlace(twin).To(r.window.to); err != nil {
 		return errInPlace{err}
 	}
 	result.InPlaceSeconds = time.Since(began).Seconds()
-	upgraded, twin := r.file.Production.DSN, r.server.DSN(inPlace)
-	for _, dsn := range []string{upgraded, twin} {
+	for _, dsn := range []string{r.upgradedDSN(), twin} {
 		if err := refresh(ctx, dsn); err != nil {
 			return err
 		}
 	}
-	o := Oracle{Bin: testcontainers.Bin, Schemas: r.file.Production.Schemas}
-	c, err := o.Compare(ctx, twin, upgraded)
+	o, err := r.oracle(ctx, twin)
+	if err != nil {
+		return err
+	}
+	c, err := o.Compare(ctx, twin, r.upgradedDSN())
 	if err != nil {
 		return err
 	}
@@ -108,18 +112,37 @@ func (r *rehearsal) compare(ctx context.Context) error {
 // compareRepeatable leaves out what two runs of the migrations in place fill with
 // different values.
 func (r *rehearsal) compareRepeatable(ctx context.Context, o Oracle, result *OracleResult) (*Compared, error) {
-	if err := r.inPlace(again).To(r.window.to); err != nil {
+	one, other := r.servers.ofTwins().DSN(inPlace), r.servers.ofTwins().DSN(again)
+	if err := r.inPlace(other).To(r.window.to); err != nil {
 		return nil, errInPlace{err}
 	}
-	if err := refresh(ctx, r.server.DSN(again)); err != nil {
+	if err := refresh(ctx, other); err != nil {
 		return nil, err
 	}
-	left, err := o.Unrepeatable(ctx, r.server.DSN(inPlace), r.server.DSN(again))
+	left, err := o.Unrepeatable(ctx, one, other)
 	if err != nil {
 		return nil, err
 	}
 	result.NotComparable = append(result.NotComparable, left...)
-	return o.Compare(ctx, r.server.DSN(inPlace), r.file.Production.DSN, left...)
+	return o.Compare(ctx, one, r.upgradedDSN(), left...)
+}
+
+// oracle compares what moves. To another server go the plan's schemas alone; what
+// others hold in the twin stays behind in production.
+func (r *rehearsal) oracle(ctx context.Context, twin string) (o Oracle, err error) {
+	o = Oracle{Bin: r.bin, Schemas: r.file.Production.Schemas}
+	if !r.remote() {
+		return o, nil
+	}
+	err = o.reading(ctx, twin, func(conn *pgx.Conn) error {
+		rows, err := conn.Query(ctx, `SELECT nspname FROM pg_namespace WHERE nspname <> ALL ($1) AND nspname !~ '^pg_' AND nspname <> 'information_schema'`, o.Schemas)
+		if err != nil {
+			return err
+		}
+		o.Leave, err = pgx.CollectRows(rows, pgx.RowTo[string])
+		return err
+	})
+	return o, err
 }
 
 // ofRows reports whether it is about rows, and not structure or a sequence.

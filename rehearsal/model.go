@@ -8,16 +8,18 @@ import (
 
 // Result is what a rehearsal found out. Its JSON is public.
 type Result struct {
-	Run         string  `json:"run"`
-	Passed      bool    `json:"passed"`
-	Gates       []Gate  `json:"gates"`
-	Seed        uint64  `json:"seed"`
-	Server      string  `json:"server"` // its version
-	FromVersion int64   `json:"from_version"`
-	ToVersion   int64   `json:"to_version"`
-	StartedAt   string  `json:"started_at"` // RFC 3339
-	Seconds     float64 `json:"seconds"`
-	Phases      []Phase `json:"phases"`
+	Run    string `json:"run"`
+	Passed bool   `json:"passed"`
+	Gates  []Gate `json:"gates"`
+	Seed   uint64 `json:"seed"`
+	Server string `json:"server"` // its version
+	// ShadowServer is the version of the shadow's, where it is another one.
+	ShadowServer string  `json:"shadow_server,omitempty"`
+	FromVersion  int64   `json:"from_version"`
+	ToVersion    int64   `json:"to_version"`
+	StartedAt    string  `json:"started_at"` // RFC 3339
+	Seconds      float64 `json:"seconds"`
+	Phases       []Phase `json:"phases"`
 
 	Data    Data            `json:"data"`
 	Traffic Traffic         `json:"traffic"`
@@ -29,6 +31,14 @@ type Result struct {
 	Rollback *Rollback     `json:"rollback"`
 	Oracle   *OracleResult `json:"oracle"` // null: it was not asked
 	Notes    []string      `json:"notes"`
+}
+
+// Versions are the servers', as reports say them.
+func (r *Result) Versions() string {
+	if r.ShadowServer == "" {
+		return r.Server
+	}
+	return r.Server + ", to another server with " + r.ShadowServer
 }
 
 // Gate is something that a rehearsal must pass.
@@ -67,6 +77,9 @@ type Traffic struct {
 	Before    float64 `json:"before_per_second"`    // transactions, before the run
 	Following float64 `json:"following_per_second"` // and while it followed
 	Slowdown  float64 `json:"slowdown"`             // the first by the second; 0: not measured
+	// Redirected says who led clients to another server: PgBouncer, or the clients went
+	// there themselves. Empty: there is no other one.
+	Redirected string `json:"redirected_by,omitempty"`
 }
 
 // Cutover is how the swap went.

@@ -3,6 +3,7 @@ package rehearsal
 import (
 	"bytes"
 	"context"
+	_ "embed"
 	"fmt"
 	"maps"
 	"os"
@@ -22,6 +23,7 @@ import (
 type Oracle struct {
 	Bin     func(name string) (string, error) // where pg_dump, pg_restore and psql are
 	Schemas []string                          // those that moved
+	Leave   []string                          // those that are not compared
 }
 
 // Copy restores structure and rows of one database into another, empty one,
@@ -68,7 +70,14 @@ var dumpHeader = regexp.MustCompile(`(?m)^--\n-- Name: (.*); Type: (.*); Schema:
 
 // objects are the entries of a schema dump by kind and name: TABLE shop.orders.
 func (o Oracle) objects(ctx context.Context, dsn string) (map[string]string, error) {
-	out, err := o.tool(ctx, "pg_dump", "--schema-only", "--exclude-schema=pgumbra*", dsn)
+	args := []string{"--schema-only", "--exclude-schema=pgumbra*"}
+	for _, s := range o.Leave {
+		args = append(args, "--exclude-schema="+pg.Ident(s))
+	}
+	out, err := o.tool(ctx, "pg_dump", append(args, dsn)...)
+	if err != nil && strings.Contains(err.Error(), "server version mismatch") {
+		return o.objectsByCatalog(ctx, dsn)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -88,6 +97,31 @@ func (o Oracle) objects(ctx context.Context, dsn string) (map[string]string, err
 			name += "'"
 		}
 		objects[name] = statementsOf(string(out[h[1]:end]))
+	}
+	return objects, nil
+}
+
+//go:embed structure.sql
+var structureSQL string
+
+// objectsByCatalog are the same of a server that is newer than any pg_dump at hand:
+// both sides are of one version, and spelled alike.
+func (o Oracle) objectsByCatalog(ctx context.Context, dsn string) (map[string]string, error) {
+	objects := map[string]string{}
+	err := o.reading(ctx, dsn, func(conn *pgx.Conn) error {
+		rows, err := conn.Query(ctx, structureSQL, o.Leave)
+		if err != nil {
+			return err
+		}
+		var name, definition string
+		_, err = pgx.ForEachRow(rows, []any{&name, &definition}, func() error {
+			objects[name] = definition
+			return nil
+		})
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the structure: %w", err)
 	}
 	return objects, nil
 }
@@ -240,6 +274,7 @@ func (o Oracle) tool(ctx context.Context, name string, args ...string) ([]byte, 
 		return nil, err
 	}
 	cmd := exec.CommandContext(ctx, path, args...)
+	cmd.Env = append(os.Environ(), "LC_ALL=C") // messages are read
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()

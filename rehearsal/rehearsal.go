@@ -27,7 +27,6 @@ import (
 	"github.com/pgumbra/pgumbra/plans/planfile"
 	"github.com/pgumbra/pgumbra/rehearsal/generate"
 	"github.com/pgumbra/pgumbra/rehearsal/workload"
-	"github.com/pgumbra/pgumbra/testcontainers"
 	"github.com/pgumbra/pgumbra/upgrade"
 )
 
@@ -35,7 +34,10 @@ import (
 type Options struct {
 	Seed  uint64 // of rows and traffic
 	Major int    // of the disposable server; 0: whichever is installed
-	Gates Gates
+	// ShadowMajor is that of the shadow's, where the plan file leads to another server;
+	// 0: as Major.
+	ShadowMajor int
+	Gates       Gates
 	// Dump is a file of pg_dump's, plain or custom, from which structure and rows
 	// come; empty: from production.dsn, or where that is empty from the migrations.
 	Dump string
@@ -44,6 +46,8 @@ type Options struct {
 	Window time.Duration
 	Log    *slog.Logger
 }
+
+func (o Options) shadowMajor() int { return cmp.Or(o.ShadowMajor, o.Major) }
 
 const (
 	standardWindow = 3 * time.Second
@@ -60,7 +64,7 @@ type rehearsal struct {
 	file    *planfile.File // as given, with production on the disposable server
 	o       Options
 	window  span // of migrations
-	server  *testcontainers.Server
+	servers servers
 	clients *workload.Clients
 	plan    *plans.Plan
 	twin    twin
@@ -78,12 +82,9 @@ func Run(ctx context.Context, file *planfile.File, o Options) (*Result, error) {
 		return nil, err
 	}
 	err := r.goThrough(ctx)
-	if r.server != nil {
-		cleanup, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
-		defer cancel()
-		err = errors.Join(err, r.server.Stop(cleanup))
-	}
-	if err != nil {
+	cleanup, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+	defer cancel()
+	if err = errors.Join(err, r.servers.stop(cleanup)); err != nil {
 		return nil, err
 	}
 	r.result.Seconds = time.Since(began).Seconds()
@@ -100,12 +101,16 @@ func (r *rehearsal) goThrough(ctx context.Context) error {
 	}{
 		{"start a server", r.start},
 		{"make production's structure", r.structure},
+		{toPrepare, r.prepareShadow},
 		{"make rows", r.rows},
 		{"upgrade under traffic", r.underTraffic},
 		{"copy the rows at the fence", r.keepFence},
 		{"finish", r.finish},
 		{"migrate in place and compare", r.compare},
 	} {
+		if phase.name == toPrepare && !r.remote() {
+			continue
+		}
 		r.o.Log.Info("rehearsing", "step", phase.name)
 		began := time.Now()
 		err := phase.do(ctx)
@@ -121,44 +126,20 @@ func (r *rehearsal) goThrough(ctx context.Context) error {
 	return nil
 }
 
-// start starts the server; its databases go with it.
-func (r *rehearsal) start(ctx context.Context) error {
-	if err := room(leastRoom, "a rehearsal"); err != nil {
-		return err
-	}
-	server, err := testcontainers.Start(ctx, testcontainers.Options{Major: r.o.Major})
-	if err != nil {
-		return &NoServerError{err}
-	}
-	r.server = server
-	conn, err := pgx.Connect(ctx, server.DSN("postgres"))
-	if err != nil {
-		return err
-	}
-	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
-	return conn.QueryRow(ctx, "SHOW server_version").Scan(&r.result.Server)
-}
-
-// NoServerError says that no disposable server could be started. The caller shows
-// it and exits 2.
-type NoServerError struct{ cause error }
-
-func (e *NoServerError) Error() string {
-	return "a rehearsal needs a disposable server: " + e.cause.Error()
-}
-
-func (e *NoServerError) Unwrap() error { return e.cause }
-
-const production = "production" // the database's name
+const toPrepare = "prepare the shadow's server"
 
 // rows fills production, and keeps its structure without them for the twins.
 func (r *rehearsal) rows(ctx context.Context) error {
-	if err := database(ctx, r.server.DSN("postgres"), pristine, production); err != nil {
+	if err := database(ctx, r.servers.production.DSN("postgres"), pristine, production); err != nil {
+		return err
+	}
+	var err error
+	if r.twin.settings, err = settingsOf(ctx, r.file.Production.DSN); err != nil {
 		return err
 	}
 	options := generate.Options{Seed: r.o.Seed, Rules: r.rules(), Leave: []pg.Name{r.twin.version}}
-	r.clients = &workload.Clients{DSN: r.file.Production.DSN, Schemas: r.file.Production.Schemas, Number: r.file.Rehearse.Clients, Generate: options,
-		Recycled: r.file.Cutover.RecycleSessions == "idle"}
+	r.clients = r.withClients()
+	r.clients.Generate = options
 	r.result.Traffic.Clients = r.clients.Number
 	fill := func(ctx context.Context) error { return r.generate(ctx, options) }
 	if r.from() == fromProduction {
@@ -168,7 +149,7 @@ func (r *rehearsal) rows(ctx context.Context) error {
 		return err
 	}
 	var size int64
-	err := r.execute(ctx, func(conn *pgx.Conn) error {
+	err = r.execute(ctx, func(conn *pgx.Conn) error {
 		return conn.QueryRow(ctx, "SELECT pg_database_size(current_database())").Scan(&size)
 	})
 	if err != nil {
@@ -347,25 +328,22 @@ func (r *rehearsal) keepFence(ctx context.Context) error {
 	if err := r.readCutover(ctx); err != nil {
 		return err
 	}
+	if err := r.pristineForTwins(ctx); err != nil {
+		return err
+	}
+	server := r.servers.ofTwins()
 	for name, order := range map[string]rowOrder{inPlace: asStored, again: backwards} {
-		if err := database(ctx, r.server.DSN("postgres"), name, pristine); err != nil {
+		if err := database(ctx, server.DSN("postgres"), name, pristine); err != nil {
 			return err
 		}
 		t := r.twin
-		t.dsn = r.server.DSN(name)
+		t.dsn, t.upgraded = server.DSN(name), r.upgradedDSN()
 		if err := t.load(ctx, r.file.Production.DSN, r.plan, order); err != nil {
 			return err
 		}
 	}
 	return nil
 }
-
-// Databases beside production.
-const (
-	pristine = "structure" // production's, without rows
-	inPlace  = "in_place"  // where the migrations run the ordinary way
-	again    = "again"     // the same on rows in another order: what differs cannot be compared
-)
 
 func (r *rehearsal) readCutover(ctx context.Context) error {
 	s, err := upgrade.ReadStatus(ctx, r.file)

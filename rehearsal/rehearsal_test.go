@@ -55,18 +55,39 @@ func rehearse(t *testing.T, dsn, plan string, o rehearsal.Options) (*rehearsal.R
 }
 
 // What a plan file gets wrong is found by the oracle, each by column, with the line
-// of the plan that made it; what no second run repeats is left out by name.
+// of the plan that made it; what no second run repeats is left out by name. So it is
+// in one database, and with shadow.dsn between two disposable servers of two versions,
+// behind PgBouncer or by clients that nobody leads: there, back, and there again.
 func TestRehearsalFindsWhatThePlanGetsWrong(t *testing.T) {
 	t.Parallel()
-	r, err := rehearse(t, "", `scratch: {rows: 0}
+	const another = "shadow: {dsn: \"postgres://nobody@127.0.0.1:1/shop\"}\n"
+	ways := map[string]string{
+		"":                     "",
+		rehearsal.ByThemselves: another,
+		rehearsal.ByPgBouncer:  another + "traffic: {pgbouncer: {admin_dsn: postgres://nobody@127.0.0.1:1/pgbouncer, database: shop, config: /nowhere}}\n",
+	}
+	for way, lines := range testcontainers.SomeOf(t, ways, 1) {
+		t.Run("redirected by "+way, func(t *testing.T) {
+			t.Parallel()
+			r, err := rehearse(t, "", lines+`scratch: {rows: 0}
 tables:
   app.orders: {columns: {cents: total::bigint, currency: "'EUR'", label: "(state || ' of ' || country)::varchar(8)"}}
   app.customers: {columns: {first: family, last: given}}
-`, rehearsal.Options{Gates: rehearsal.Gates{RequireRollback: true}})
-	must(t, err)
-	if r.Oracle == nil {
-		t.Fatalf("%+v", r.Gates)
+`, rehearsal.Options{ShadowMajor: 17, Gates: rehearsal.Gates{RequireRollback: true}})
+			must(t, err)
+			if r.Oracle == nil {
+				t.Fatalf("%+v", r.Gates)
+			}
+			wrongAsPlanned(t, r)
+			if remote := way != ""; strings.HasPrefix(r.ShadowServer, "17") != remote || r.Traffic.Redirected != way {
+				t.Errorf("%s to %s by %q", r.Server, r.ShadowServer, r.Traffic.Redirected)
+			}
+		})
 	}
+}
+
+func wrongAsPlanned(t *testing.T, r *rehearsal.Result) {
+	t.Helper()
 	wrong := map[string]string{}
 	for _, d := range r.Oracle.Differences {
 		wrong[d.Name()] = d.Explanation

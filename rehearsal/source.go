@@ -22,7 +22,6 @@ import (
 	"github.com/pgumbra/pgumbra/plans/pgdump"
 	"github.com/pgumbra/pgumbra/plans/planner"
 	"github.com/pgumbra/pgumbra/rehearsal/generate"
-	"github.com/pgumbra/pgumbra/testcontainers"
 )
 
 // structureOf makes the structure of production, which is only read, in the
@@ -90,11 +89,7 @@ func (r *rehearsal) likeSessionOf(ctx context.Context, dsn string) error {
 			if err := conn.QueryRow(ctx, "SHOW "+name).Scan(&value); err != nil {
 				return err
 			}
-			sql := "ALTER DATABASE " + production + " SET " + name + " = " + pg.Literal(value)
-			if name == "search_path" {
-				sql = "ALTER DATABASE " + production + " SET search_path = " + value
-			}
-			if _, err := here.Exec(ctx, sql); err != nil {
+			if _, err := here.Exec(ctx, setting{name, value}.sql(production)); err != nil {
 				return err
 			}
 		}
@@ -161,7 +156,7 @@ func isArchive(path string) (bool, error) {
 
 // program runs one of PostgreSQL's on a dump, and returns what it prints.
 func (r *rehearsal) program(ctx context.Context, dump string, in io.Reader, name string, args ...string) ([]byte, error) {
-	path, err := testcontainers.Bin(name)
+	path, err := r.bin(name)
 	if err != nil {
 		return nil, &StructureError{dump + " needs " + name, err}
 	}

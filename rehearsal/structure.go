@@ -94,13 +94,11 @@ func (r *rehearsal) first(file *planfile.File, folder *migrations.Folder) (int64
 	return last.Version, nil
 }
 
-// here is the plan file with production on the disposable server.
+// here is the plan file with production on the disposable server, and no way yet to
+// another one.
 func (r *rehearsal) here(file *planfile.File) {
 	f := *file
 	f.Scratch.DSN, f.Migrations.From = "", nil
-	if f.Shadow.DSN != "" {
-		r.result.Notes = append(r.result.Notes, "shadow.dsn is set: the upgrade was rehearsed in one database, without the way of clients to another server")
-	}
 	f.Shadow.DSN, f.Traffic = "", planfile.TrafficFile{}
 	r.file = &f
 }
@@ -108,10 +106,10 @@ func (r *rehearsal) here(file *planfile.File) {
 // structure makes production's database: from production, a dump, or as the
 // migrations up to its version make it.
 func (r *rehearsal) structure(ctx context.Context) error {
-	if err := database(ctx, r.server.DSN("postgres"), production, "template0"); err != nil {
+	if err := database(ctx, r.servers.production.DSN("postgres"), production, "template0"); err != nil {
 		return err
 	}
-	r.file.Production.DSN = r.server.DSN(production)
+	r.file.Production.DSN = r.servers.production.DSN(production)
 	if err := r.setUp(ctx); err != nil {
 		return err
 	}
@@ -134,7 +132,7 @@ func (r *rehearsal) structureByMigrations(ctx context.Context) error {
 	if err := r.schemaOf(ctx, r.file.Migrations.Table); err != nil {
 		return err
 	}
-	if err := r.inPlace(production).To(r.window.from); err != nil {
+	if err := r.inPlace(r.file.Production.DSN).To(r.window.from); err != nil {
 		return &StructureError{fmt.Sprintf("the migrations up to version %d fail on an empty database", r.window.from), err}
 	}
 	return r.findVersionTable(ctx)
@@ -152,15 +150,15 @@ func (r *rehearsal) atVersion(ctx context.Context, dsn string) error {
 	if err := r.schemaOf(ctx, r.file.Migrations.Table); err != nil {
 		return err
 	}
-	if err := r.inPlace(production).Force(r.window.from); err != nil {
+	if err := r.inPlace(r.file.Production.DSN).Force(r.window.from); err != nil {
 		return fmt.Errorf("note the version: %w", err)
 	}
 	return r.findVersionTable(ctx)
 }
 
-func (r *rehearsal) inPlace(database string) InPlace {
+func (r *rehearsal) inPlace(dsn string) InPlace {
 	m := r.file.Migrations
-	return InPlace{DSN: r.server.DSN(database), Folder: m.Path, Table: m.Table, MultiStatement: m.MultiStatement}
+	return InPlace{DSN: dsn, Folder: m.Path, Table: m.Table, MultiStatement: m.MultiStatement}
 }
 
 // setUp runs the user's own script.

@@ -64,8 +64,10 @@ const (
 // given production's rows as they were at the fence.
 type twin struct {
 	dsn       string
+	upgraded  string // where clients draw from sequences since the cutover
 	sequences map[pg.Name]sequence
 	version   pg.Name // golang-migrate's table, which stays as it is
+	settings  []setting
 }
 
 // load takes the rows from the old side, which holds them since the swap and
@@ -81,6 +83,9 @@ func (t twin) load(ctx context.Context, production string, plan *plans.Plan, ord
 		return err
 	}
 	defer func() { _ = to.Close(context.WithoutCancel(ctx)) }()
+	if err := t.settle(ctx, to); err != nil {
+		return err
+	}
 	look, err := catalog.Read(ctx, to)
 	if err != nil {
 		return err
@@ -99,10 +104,20 @@ func (t twin) load(ctx context.Context, production string, plan *plans.Plan, ord
 	if err := t.setSequences(ctx, to, look); err != nil {
 		return err
 	}
-	if err := t.pastRows(ctx, to, production, order); err != nil {
+	if err := t.pastRows(ctx, to, order); err != nil {
 		return err
 	}
 	return refresh(ctx, t.dsn)
+}
+
+// settle gives a database what production's sessions begin with.
+func (t twin) settle(ctx context.Context, conn *pgx.Conn) error {
+	for _, s := range t.settings {
+		if _, err := conn.Exec(ctx, s.sql(conn.Config().Database)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // truncate empties all of them at once: they refer to each other.
@@ -125,11 +140,7 @@ func copyRows(ctx context.Context, from, to *pgx.Conn, c *catalog.Table, plan *p
 			columns = append(columns, one.Name)
 		}
 	}
-	source := c.Name
-	if s, ok := plan.SchemaFor(source.Schema); ok {
-		source.Schema = s.Old
-	}
-	query := fmt.Sprintf("SELECT %s FROM ONLY %s%s", pg.Idents(columns), source.Quoted(), order)
+	query := fmt.Sprintf("SELECT %s FROM ONLY %s%s", pg.Idents(columns), plan.Old(c.Name).Quoted(), order)
 	_, err := pg.Pipe(ctx, from.PgConn(), pg.CopyTo(query, pg.Text), to.PgConn(), pg.CopyFrom(c.Name.Quoted(), columns, pg.Text))
 	return err
 }
@@ -155,8 +166,8 @@ var pastRows string
 // the fence nobody knows, so what migrations draw from it is not comparable: the
 // twin whose rows are stored backwards stands elsewhere, and the columns that get
 // such numbers are found by that.
-func (t twin) pastRows(ctx context.Context, to *pgx.Conn, production string, order rowOrder) error {
-	now, err := standing(ctx, production)
+func (t twin) pastRows(ctx context.Context, to *pgx.Conn, order rowOrder) error {
+	now, err := standing(ctx, t.upgraded)
 	if err != nil {
 		return err
 	}

@@ -41,8 +41,12 @@ must be equal; what differs is told by table, column and key, with the statement
 that it comes from. Columns that no second run repeats (now(), random values) are
 found by running the migrations twice, and named.
 
-The server is an installed one, or one in Docker; it ends with this process. What a
-killed rehearsal left on the disk is removed by the next.
+With shadow.dsn there are two disposable servers, and with traffic.pgbouncer a
+PgBouncer before them; those that the plan file names have no part in it. Without one
+the clients go over by themselves when the old server refuses their writes.
+
+Servers are installed ones, or in Docker; they end with this process. What a killed
+rehearsal left on the disk is removed by the next.
 
 The same --seed gives the same rows and the same dice of each client. --from-result
 writes a report that is there as JSON in another form.`
@@ -61,7 +65,7 @@ func (a *app) rehearseCommand() *cobra.Command {
 	flags.Uint64Var(&f.seed, "seed", 1, "of rows and traffic")
 	flags.StringVar(&f.format, "format", "text", "text, json, markdown, html, junit or sarif")
 	flags.StringVarP(&f.output, "output", "o", "", "write to `FILE` instead of stdout")
-	flags.IntVar(&f.major, "server-version", 0, "PostgreSQL `MAJOR` version of the disposable server; 0: whichever is installed")
+	flags.IntSliceVar(&f.majors, "server-version", nil, "PostgreSQL `MAJOR` version of the disposable server, with shadow.dsn of both or production's and the shadow's: 15,17; default: whichever is installed")
 	flags.DurationVar(&f.maxStall, "max-stall", 0, "longest stall of the cutover; default: cutover.max_stall")
 	flags.Float64Var(&f.maxSlowdown, "max-slowdown", 0, "clients' throughput before the run by that while it follows; 0: any")
 	flags.BoolVar(&f.requireRollback, "require-rollback", false, "rehearse the way back too: cutover, rollback, cutover")
@@ -77,7 +81,7 @@ func (a *app) rehearseCommand() *cobra.Command {
 
 type rehearseFlags struct {
 	seed             uint64
-	major            int
+	majors           []int
 	format, output   string
 	maxStall         time.Duration
 	maxSlowdown      float64
@@ -150,8 +154,15 @@ func failedGates(r *rehearsal.Result) []string {
 }
 
 func (f *rehearseFlags) options() (rehearsal.Options, error) {
-	o := rehearsal.Options{Seed: f.seed, Major: f.major, Dump: f.dump, Gates: rehearsal.Gates{MaxStall: f.maxStall, MaxSlowdown: f.maxSlowdown,
+	o := rehearsal.Options{Seed: f.seed, Dump: f.dump, Gates: rehearsal.Gates{MaxStall: f.maxStall, MaxSlowdown: f.maxSlowdown,
 		RequireRollback: f.requireRollback, FailOnWarning: f.failOn == "warning"}}
+	switch len(f.majors) {
+	case 0:
+	case 1, 2:
+		o.Major, o.ShadowMajor = f.majors[0], f.majors[len(f.majors)-1]
+	default:
+		return o, &usageError{errors.New("--server-version takes two at most, production's and the shadow's")}
+	}
 	switch {
 	case !slices.Contains(report.Formats, f.format):
 		return o, &usageError{fmt.Errorf("--format %q: use %s", f.format, strings.Join(report.Formats, ", "))}

@@ -17,7 +17,7 @@ import (
 func writeText(w io.Writer, r *rehearsal.Result, o Options) error {
 	v := viewOf(r, o)
 	b := new(bytes.Buffer)
-	fmt.Fprintf(b, "Rehearsal of %s: version %d → %d on PostgreSQL %s, %s build, seed %d\n%s\n", r.Run, r.FromVersion, r.ToVersion, r.Server, r.Build, r.Seed, v.Verdict)
+	fmt.Fprintf(b, "Rehearsal of %s: version %d → %d on PostgreSQL %s, %s build, seed %d\n%s\n", r.Run, r.FromVersion, r.ToVersion, r.Versions(), r.Build, r.Seed, v.Verdict)
 	for _, n := range r.Notes {
 		fmt.Fprintf(b, "Note: %s.\n", human.OneLine(n))
 	}

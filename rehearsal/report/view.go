@@ -105,6 +105,12 @@ func facts(r *rehearsal.Result) []fact {
 	t := r.Traffic
 	all = append(all, fact{"transactions", fmt.Sprintf("%s committed, %s rolled back on purpose, %s refused by constraints, %s repeated",
 		human.Count(t.Committed), human.Count(t.RolledBack), human.Count(t.Refused), human.Count(t.Repeated))})
+	switch t.Redirected {
+	case rehearsal.ByPgBouncer:
+		all = append(all, fact{"to the new server", "PgBouncer led the clients, which queued meanwhile"})
+	case rehearsal.ByThemselves:
+		all = append(all, fact{"to the new server", "the clients went by themselves, once the old one refused their writes"})
+	}
 	if t.Withheld > 0 {
 		all = append(all, fact{"after the cutover", fmt.Sprintf("%s in the new structure, rolled back at their end", human.Plural(int(t.Withheld), "transaction"))})
 	}

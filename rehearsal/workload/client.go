@@ -20,6 +20,7 @@ type client struct {
 	random *rand.Rand
 	n      int64 // of the last row that it made
 	turn   int   // of the columns to be updated
+	at     int32 // of the databases
 }
 
 // Numbers of clients' rows begin here: those of the filling are below.
@@ -37,8 +38,7 @@ func (c *Clients) client(ctx context.Context, number int) error {
 	}()
 	for ctx.Err() == nil {
 		if one.conn == nil || one.conn.IsClosed() {
-			var err error
-			if one.conn, err = c.connect(context.WithoutCancel(ctx)); err != nil {
+			if err := one.connect(context.WithoutCancel(ctx)); err != nil {
 				return err
 			}
 		}
@@ -51,16 +51,6 @@ func (c *Clients) client(ctx context.Context, number int) error {
 		}
 	}
 	return nil
-}
-
-// connect opens a session that pgumbra does not take for one of its own.
-func (c *Clients) connect(ctx context.Context) (*pgx.Conn, error) {
-	config, err := pgx.ParseConfig(c.DSN)
-	if err != nil {
-		return nil, err
-	}
-	config.RuntimeParams["application_name"] = "rehearsal"
-	return pgx.ConnectConfig(ctx, config)
 }
 
 // step is a statement of a transaction.
@@ -140,18 +130,14 @@ func (c *client) run(ctx context.Context, a act) (swapped bool, err error) {
 // the clients began. Who has written to a table knows it for the whole transaction:
 // the fence waits for its end.
 func (c *client) swapped(ctx context.Context, db pg.Querier, a act) (bool, error) {
-	oid, err := c.leadsTo(ctx, db, a)
-	return oid != c.of.first[a.on.table.Name], err
+	to, err := c.leadsTo(ctx, db, a)
+	return to != c.of.first[a.on.table.Name], err
 }
 
-// leadsTo is the table of that name now; 0: there is none.
-func (c *client) leadsTo(ctx context.Context, db pg.Querier, a act) (uint32, error) {
-	var oid *uint32
-	err := db.QueryRow(ctx, "SELECT to_regclass($1)::oid", a.on.table.Name.Quoted()).Scan(&oid)
-	if err != nil || oid == nil {
-		return 0, err
-	}
-	return *oid, nil
+// leadsTo is where the table's name leads now.
+func (c *client) leadsTo(ctx context.Context, db pg.Querier, a act) (to place, err error) {
+	err = db.QueryRow(ctx, "SELECT current_database(), coalesce(to_regclass($1)::oid, 0)", a.on.table.Name.Quoted()).Scan(&to.database, &to.oid)
+	return to, err
 }
 
 func (c *client) took(d time.Duration) {
@@ -187,6 +173,9 @@ func (c *client) classify(ctx context.Context, known knowledge, a act, err error
 		to(&c.of.counts)
 	}
 	switch {
+	case c.goesOver(ctx, known, state):
+		add(func(n *Counts) { n.Repeated++ })
+		return nil
 	case state == pgerrcode.SerializationFailure, state == pgerrcode.DeadlockDetected, c.of.Recycled && c.conn.IsClosed():
 		add(func(n *Counts) { n.Repeated++ })
 		return nil
@@ -194,7 +183,7 @@ func (c *client) classify(ctx context.Context, known knowledge, a act, err error
 		add(func(n *Counts) { n.Refused++ })
 		return nil
 	case class == "42", class == "0A", class == "3F":
-		if !c.movedAway(ctx, a) {
+		if !c.movedAway(ctx, known, a) {
 			break
 		}
 		add(func(n *Counts) { n.Broken[a.on.table.Name.String()+": "+pg.Message(err)]++ })
@@ -205,9 +194,9 @@ func (c *client) classify(ctx context.Context, known knowledge, a act, err error
 }
 
 // movedAway reports whether the table's name is known to lead to another table now.
-func (c *client) movedAway(ctx context.Context, a act) bool {
-	oid, err := c.leadsTo(ctx, c.conn, a)
-	return err == nil && oid != a.on.table.OID()
+func (c *client) movedAway(ctx context.Context, known knowledge, a act) bool {
+	to, err := c.leadsTo(ctx, c.conn, a)
+	return err == nil && to != known.place(a.on)
 }
 
 // choose draws a transaction.

@@ -27,16 +27,22 @@ import (
 
 // Clients is a number of them. The fields up to Think are set before [Clients.Run].
 type Clients struct {
-	DSN      string
+	// Databases are production's, then the shadow's where that is another one, as they
+	// are reached directly.
+	Databases []string
+	// Pool is the PgBouncer through which clients come; empty: they come directly, and
+	// go over to the other database when theirs refuses writes.
+	Pool     string
 	Schemas  []string // those whose tables they use
 	Number   int
 	Generate generate.Options // how values are made
 	Think    time.Duration    // between two transactions of a client; default 2 ms
 	Recycled bool             // idle sessions are ended after the swap, as the plan file asks
 
-	commits  atomic.Bool // after the swap too
+	commits  atomic.Bool  // after the swap too
+	at       atomic.Int32 // of Databases, where they come directly
 	known    knowledge
-	first    map[pg.Name]uint32 // the tables when they began
+	first    map[pg.Name]place // the tables when they began
 	learning sync.Mutex
 
 	mu     sync.Mutex
@@ -93,12 +99,12 @@ func (c *Clients) ForgetLongest() {
 
 // Learn reads the structure and some rows' keys. [Clients.Run] needs it.
 func (c *Clients) Learn(ctx context.Context) error {
-	c.counts.Broken, c.counts.Failed, c.first = map[string]int64{}, map[string]int64{}, map[pg.Name]uint32{}
+	c.counts.Broken, c.counts.Failed, c.first = map[string]int64{}, map[string]int64{}, map[pg.Name]place{}
 	if err := c.learn(ctx, 0); err != nil {
 		return err
 	}
 	for _, u := range c.known.usages {
-		c.first[u.table.Name] = u.table.OID()
+		c.first[u.table.Name] = c.known.place(u)
 	}
 	return nil
 }
@@ -120,10 +126,19 @@ func (c *Clients) Run(ctx context.Context) error {
 
 // knowledge is what the clients know of the database.
 type knowledge struct {
-	edition int // counts the times that it was learned
-	usages  []*usage
-	tuples  map[string][][]*string // parents' keys, by table and columns
+	edition  int // counts the times that it was learned
+	database string
+	usages   []*usage
+	tuples   map[string][][]*string // parents' keys, by table and columns
 }
+
+// place is where a table's name leads; an oid of 0 is nowhere.
+type place struct {
+	database string
+	oid      uint32
+}
+
+func (k knowledge) place(u *usage) place { return place{k.database, u.table.OID()} }
 
 // usage is a table with the statements for it.
 type usage struct {
@@ -152,17 +167,25 @@ func (c *Clients) learn(ctx context.Context, since int) error {
 	if err != nil {
 		return err
 	}
+	if len(k.usages) == 0 && since > 0 {
+		return nil // not there yet
+	}
 	k.edition = since + 1
 	c.known = k
 	return nil
 }
 
 func (c *Clients) read(ctx context.Context) (k knowledge, err error) {
-	conn, err := pg.Connect(ctx, c.DSN, pg.Options{Component: "clients"})
+	dsn, err := c.current(ctx)
+	if err != nil {
+		return k, err
+	}
+	conn, err := pg.Connect(ctx, dsn, pg.Options{Component: "clients"})
 	if err != nil {
 		return k, err
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	k.database = conn.Config().Database
 	m, err := generate.Read(ctx, conn, c.Generate)
 	if err != nil {
 		return k, err
