@@ -46,8 +46,10 @@ func (w *worker) live(ctx context.Context, cause lease.Cause) error {
 	if err := w.agree(ctx, cause); err != nil {
 		return err
 	}
-	err := w.mirrored(ctx, func(ctx context.Context) error {
-		return w.besideClients(ctx, func(ctx context.Context) error { return w.besideSamples(ctx, w.phases) })
+	err := w.besideWatchdogs(ctx, func(ctx context.Context) error {
+		return w.mirrored(ctx, func(ctx context.Context) error {
+			return w.besideClients(ctx, func(ctx context.Context) error { return w.besideSamples(ctx, w.phases) })
+		})
 	})
 	if w.run.Phase == control.RolledBack && err == nil { // its process died right after the commit
 		return w.tidyUp(ctx)

@@ -154,7 +154,7 @@ func (w *worker) openShadow(ctx context.Context) error {
 	if err := w.fenceOffOnShadow(ctx, conn); err != nil {
 		return err
 	}
-	pool, err := w.shadowPool(ctx, dsn)
+	pool, err := w.shadowPool(ctx, dsn, w.sessions(), w.options())
 	if err != nil {
 		return err
 	}
@@ -190,8 +190,8 @@ func (w *worker) fenceOffOnShadow(ctx context.Context, conn *pgx.Conn) error {
 
 // shadowPool opens sessions whose pids are noted where they are, for the next
 // leader.
-func (w *worker) shadowPool(ctx context.Context, dsn string) (*pgxpool.Pool, error) {
-	return pg.NewPoolWith(ctx, dsn, w.sessions(), w.options(), func(c *pgxpool.Config) {
+func (w *worker) shadowPool(ctx context.Context, dsn string, limit int, o pg.Options) (*pgxpool.Pool, error) {
+	return pg.NewPoolWith(ctx, dsn, limit, o, func(c *pgxpool.Config) {
 		c.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
 			return control.NoteSession(ctx, conn, w.run.ID)
 		}

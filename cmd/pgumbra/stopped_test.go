@@ -93,16 +93,27 @@ type stopping struct {
 
 func stoppingInPlace(t *testing.T) *stopping {
 	t.Helper()
+	return settledInPlace(t).follow()
+}
+
+func stoppingRemote(t *testing.T) *stopping {
+	t.Helper()
+	return settledRemote(t).follow()
+}
+
+// settledInPlace is a plan that nobody runs yet.
+func settledInPlace(t *testing.T) *stopping {
+	t.Helper()
 	o := &operator{t: t, dir: t.TempDir(), dsn: testcontainers.Database(t), run: "up"}
 	o.sql(small.sql)
 	direct, proxy := o.dsn, proxyTo(t, o.dsn)
 	o.dsn = proxy.Through(direct)
 	o.settle(small.with("", nil, fmt.Sprintf("cutover: {max_stall: %s, attempts: 50}\n", stallOfTheStopped)))
 	o.dsn = direct
-	return (&stopping{operator: o, proxies: []*testcontainers.Proxy{proxy}}).follow()
+	return &stopping{operator: o, proxies: []*testcontainers.Proxy{proxy}}
 }
 
-func stoppingRemote(t *testing.T) *stopping {
+func settledRemote(t *testing.T) *stopping {
 	t.Helper()
 	o := &operator{t: t, dir: t.TempDir(), dsn: testcontainers.Database(t), run: "up"}
 	o.sql(small.sql)
@@ -112,7 +123,7 @@ func stoppingRemote(t *testing.T) *stopping {
 	lines := strings.Replace(f.planLines(), "{max_stall: 20s, lock_timeout: 10s}", fmt.Sprintf("{max_stall: %s, attempts: 50}", stallOfTheStopped), 1)
 	o.settle(small.with("", nil, lines))
 	o.dsn = direct
-	return (&stopping{operator: o, proxies: []*testcontainers.Proxy{f.toProduction, f.toShadow, f.toConsole}, remote: true}).follow()
+	return &stopping{operator: o, proxies: []*testcontainers.Proxy{f.toProduction, f.toShadow, f.toConsole}, remote: true}
 }
 
 // follow brings the run to following, and clients to production.
@@ -328,7 +339,7 @@ func sinceTheCutoverBegan() func(string, []byte) bool {
 	begun := false
 	return func(application string, sent []byte) bool {
 		begun = begun || application == "pgumbra/cutover" && bytes.Contains(sent, []byte("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"))
-		return begun && application != "pgumbra/leader"
+		return begun && application != "pgumbra/leader" && application != "pgumbra/watchdog"
 	}
 }
 
@@ -351,6 +362,96 @@ func TestLeaderStoppedInItsFirstBatchesIsReplaced(t *testing.T) {
 	s.succeed(ctx, m.process)
 }
 
+// TestProcessStoppedInACopyAProofOrABatchHoldsNobodyUp: what reads production is idle
+// there for as long as it writes the shadow, with locks that only a TRUNCATE or an
+// ALTER TABLE waits for, and behind that everybody. Its server ends it once its process
+// is silent. The process, when it wakes up, goes on where it was.
+func TestProcessStoppedInACopyAProofOrABatchHoldsNobodyUp(t *testing.T) {
+	t.Parallel()
+	for name, world := range map[string]func(*testing.T) *stopping{"in place": settledInPlace, "remote": settledRemote} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ctx := limited(t, 2*time.Minute)
+			s := world(t)
+			s.probe(production)
+			m := s.stopped(ctx, 1, sending("UPDATE pgumbra.chunk"), "run", "--until", "following")
+			s.holdsNobodyUp(ctx, "a copy", m)
+			m = s.watched(m.process, 2, after("COALESCE(sum("))
+			s.wakes(m.process)
+			s.holdsNobodyUp(ctx, "a proof", m)
+			s.wakes(m.process)
+			if code := m.process.code(); code != exitDone {
+				t.Fatalf("the one that woke up: exit code %d\n%s", code, &m.process.err)
+			}
+			m = s.stopped(ctx, 1, sending("SET position = $3"), "run")
+			s.holdsNobodyUp(ctx, "a batch", m)
+			epoch := s.query(ctx, `SELECT epoch::text FROM pgumbra.run`)
+			s.wakes(m.process)
+			s.wait(ctx, fmt.Sprintf(`SELECT 'x' FROM pgumbra.run WHERE epoch > %s`, epoch)) // it takes the lead anew
+			must(t, m.process.Process.Signal(os.Interrupt))
+			if code := m.process.code(); code != exitInterrupted {
+				t.Errorf("the one that woke up: exit code %d\n%s", code, &m.process.err)
+			}
+			m = s.stopped(ctx, 2, after("COALESCE(sum("), "verify")
+			s.holdsNobodyUp(ctx, "a proof by command", m)
+			s.wakes(m.process)
+			if code := m.process.code(); code != exitDone && code != exitError {
+				t.Errorf("verify, which lost its sessions: exit code %d\n%s", code, &m.process.err)
+			}
+			s.settled(ctx)
+		})
+	}
+}
+
+// sending is a message of a session that works, with a text in it.
+func sending(text string) func(string, []byte) bool {
+	return func(application string, sent []byte) bool {
+		return (application == "pgumbra/work" || application == "pgumbra/verify") && bytes.Contains(sent, []byte(text))
+	}
+}
+
+// after counts all messages of such sessions from the first one on that holds a text.
+func after(text string) func(string, []byte) bool {
+	begun, first, any := false, sending(text), sending("")
+	return func(application string, sent []byte) bool {
+		counts := begun && any(application, sent)
+		begun = begun || first(application, sent)
+		return counts
+	}
+}
+
+// holdsNobodyUp waits until a process was stopped, which then reads production, and lets
+// somebody ask for all of its tables, as a TRUNCATE does.
+func (s *stopping) holdsNobodyUp(ctx context.Context, in string, m *messages) {
+	s.t.Helper()
+	select {
+	case <-m.stopped:
+	case <-m.process.over:
+		s.t.Fatalf("%s was not seen\n%s", in, &m.process.err)
+	}
+	s.unwatched()
+	for _, p := range s.probes {
+		_, _ = p.take()
+	}
+	s.wait(ctx, `SELECT 'x' FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE application_name LIKE 'pgumbra/%' AND mode = 'AccessShareLock'
+		AND granted AND relation IN ('shop.a'::regclass, 'shop.c'::regclass)`)
+	conn := s.connectTo(ctx, production)
+	defer conn.Close(ctx)
+	began := time.Now()
+	if _, err := conn.Exec(ctx, `BEGIN; LOCK TABLE shop.a, shop.c IN ACCESS EXCLUSIVE MODE; COMMIT`, pgx.QueryExecModeSimpleProtocol); err != nil {
+		s.t.Fatal(err)
+	}
+	if ratio := time.Since(began).Seconds() / stallOfTheStopped.Seconds(); ratio > bearable {
+		s.t.Errorf("stopped in %s: a client waited for the tables %.1f times max_stall", in, ratio)
+	}
+	s.bearable(ctx, "stopped in "+in+", "+m.last)
+}
+
+func (s *stopping) wakes(p *process) {
+	s.t.Helper()
+	must(s.t, p.Process.Signal(syscall.SIGCONT))
+}
+
 // stopped starts a process that is stopped at the nth message of some.
 func (s *stopping) stopped(ctx context.Context, n int, counts func(string, []byte) bool, args ...string) *messages {
 	s.t.Helper()
@@ -361,6 +462,15 @@ func (s *stopping) stopped(ctx context.Context, n int, counts func(string, []byt
 		p.Watch(m.see)
 	}
 	m.process = s.start(ctx, args...)
+	return m
+}
+
+// watched lets a process that runs be stopped at the nth message of some.
+func (s *stopping) watched(running *process, n int, counts func(string, []byte) bool) *messages {
+	m := &messages{counts: counts, stopAt: n, stopped: make(chan struct{}), process: running}
+	for _, p := range s.proxies {
+		p.Watch(m.see)
+	}
 	return m
 }
 

@@ -169,7 +169,7 @@ func explain(err error) error {
 }
 
 // NewPool opens a pool of at most limit sessions, which are known as ours (see
-// [Sign]), and checks that one connects.
+// [Sign]) and as this process's (see [Watch]), and checks that one connects.
 func NewPool(ctx context.Context, dsn string, limit int, o Options) (*pgxpool.Pool, error) {
 	return NewPoolWith(ctx, dsn, limit, o, func(*pgxpool.Config) {})
 }
@@ -184,6 +184,13 @@ func NewPoolWith(ctx context.Context, dsn string, limit int, o Options, configur
 	Sign(&c.ConnConfig.Config)
 	c.MaxConns = int32(limit)
 	configure(c)
+	first := c.AfterConnect
+	c.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
+		if err := marked(ctx, conn); err != nil || first == nil {
+			return err
+		}
+		return first(ctx, conn)
+	}
 	pool, err := pgxpool.NewWithConfig(ctx, c)
 	if err != nil {
 		return nil, err
