@@ -39,6 +39,7 @@ func (w *worker) goBack(ctx context.Context) (bool, error) {
 		return outcome.Swapped, err
 	}
 	w.endIfLasting(outcome.Blockers)
+	w.endIfChanging(outcome.Blockers)
 	return false, w.notNow(ctx, messages(outcome.Blockers), w.swapping.pause)
 }
 

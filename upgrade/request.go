@@ -19,16 +19,16 @@ import (
 // (Options.NotBefore, NotAfter) one series of attempts follows the other.
 func Cutover(ctx context.Context, file *planfile.File, o Options) error {
 	o.Cutover, o.Once = true, true
-	for {
+	for pause := betweenSeries; ; pause = min(2*pause, longestBetween) {
 		err := cutoverSeries(ctx, file, o)
-		if !errors.Is(err, ErrNotNow) || !time.Now().Add(betweenSeries).Before(o.NotAfter) {
+		if !errors.Is(err, ErrNotNow) || !time.Now().Add(pause).Before(o.NotAfter) {
 			return err
 		}
 		o.Log.Info("the window is still open: another series of attempts begins", "until", o.NotAfter.Format(time.TimeOnly))
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-time.After(betweenSeries):
+		case <-time.After(pause):
 		}
 	}
 }

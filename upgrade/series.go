@@ -14,8 +14,12 @@ import (
 )
 
 // betweenSeries is how long `run --cutover` waits before it begins another
-// series of attempts: the last one may have ended at once.
-const betweenSeries = 5 * time.Second
+// series of attempts: the last one may have ended at once. Within a window each pause
+// is longer than the one before, up to longestBetween.
+const (
+	betweenSeries  = 5 * time.Second
+	longestBetween = 2 * time.Minute
+)
 
 // endIfLasting lets this attempt be the series' last where only a human can help.
 func (w *worker) endIfLasting(against []cutover.Blocker) {
@@ -24,7 +28,19 @@ func (w *worker) endIfLasting(against []cutover.Blocker) {
 	}
 }
 
-func (w *worker) endSeries() { w.swapping.tried = w.run.Plan.Settings.Cutover.Attempts }
+// endIfChanging lets this attempt be the last where another one before it met a
+// structure that changed while the fence stood, too: whoever makes and drops tables all
+// the time is to stop first. One change alone, a partition that came, is taken in.
+func (w *worker) endIfChanging(against []cutover.Blocker) {
+	if !slices.ContainsFunc(against, func(b cutover.Blocker) bool { return b.Code == "structure-changed" }) {
+		return
+	}
+	if w.swapping.changing++; w.swapping.changing > 1 {
+		w.endSeries()
+	}
+}
+
+func (w *worker) endSeries() { w.swapping.ended = true }
 
 func messages(blockers []cutover.Blocker) string {
 	var all []string
@@ -43,7 +59,7 @@ func (w *worker) notNow(ctx context.Context, reason string, pause *backoff.Expon
 	if err := w.sayNotNow(ctx, reason, pause); err != nil {
 		return err
 	}
-	if s.tried < max(w.run.Plan.Settings.Cutover.Attempts, 1) {
+	if s.tried < max(w.run.Plan.Settings.Cutover.Attempts, 1) && !s.ended {
 		return nil
 	}
 	again, pause, next := w.newSwapping(), s.pause, s.next

@@ -21,13 +21,15 @@ import (
 
 // swapping is what following remembers between two attempts at the cutover.
 type swapping struct {
-	cutover *cutover.Cutover
-	pause   *backoff.ExponentialBackOff // after an attempt
-	look    *backoff.ExponentialBackOff // after a look that came to nothing
-	next    time.Time
-	tried   int
-	said    string // why the last look came to nothing, as it was told
-	hooked  bool   // hooks.before_cutover ended well in this series
+	cutover  *cutover.Cutover
+	pause    *backoff.ExponentialBackOff // after an attempt
+	look     *backoff.ExponentialBackOff // after a look that came to nothing
+	next     time.Time
+	tried    int
+	ended    bool   // this attempt is the series' last, whatever it comes to
+	changing int    // attempts that met a structure which changed meanwhile
+	said     string // why the last look came to nothing, as it was told
+	hooked   bool   // hooks.before_cutover ended well in this series
 }
 
 // cutOver makes one attempt, if the pause after the last one is over; following
@@ -71,6 +73,7 @@ func (w *worker) cutOver(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	w.endIfLasting(outcome.Blockers)
+	w.endIfChanging(outcome.Blockers)
 	return false, w.notNow(ctx, messages(outcome.Blockers), w.swapping.pause)
 }
 

@@ -127,6 +127,12 @@ func TestCutoverThatIsNotPossibleChangesNothing(t *testing.T) {
 		t.Errorf("status after attempts:\n%s", said)
 	}
 	must(t, tx.Rollback(ctx))
+	o.sql(`CREATE TABLE shop.since (n int)`) // would stay behind, however often it is tried
+	o.do(ctx, exitNotNow, "cutover")
+	if said := o.do(ctx, exitDone, "status").out.String(); !strings.Contains(said, "attempts 1 of ") || !strings.Contains(said, "since") {
+		t.Errorf("status after a cause that lasts:\n%s", said)
+	}
+	o.sql(`DROP TABLE shop.since`)
 	if said := o.do(ctx, exitNotNow, "cutover").err.String(); !strings.Contains(said, "hooks.before_cutover, sh: exit status 1: a freeze of deployments") {
 		t.Errorf("a cutover that a hook holds says:\n%s", said)
 	}
