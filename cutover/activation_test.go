@@ -11,20 +11,19 @@ import (
 )
 
 // standing are entries about the shadow's database itself.
-func standing(statements ...string) func() []plans.Entry {
-	var all []plans.Entry
+func standing(statements ...string) (all []plans.Entry) {
 	for _, sql := range statements {
 		all = append(all, plans.Entry{Tag: "DATABASE", SQL: sql, Stage: plans.StageSwap})
 	}
-	return func() []plans.Entry { return all }
+	return all
 }
 
 func TestShadowsDatabaseChangesWithTheSwapAndNotBefore(t *testing.T) {
 	t.Parallel()
 	f := remoteShop(t)
 	name := get[string](f.there, "SELECT quote_ident(current_database())")
-	f.Parts.SwapEntries = standing("ALTER DATABASE "+name+" SET app.tenant TO 'shop';", "COMMENT ON DATABASE "+name+" IS 'production''s';",
-		"REVOKE TEMPORARY ON DATABASE "+name+" FROM PUBLIC;")
+	f.Parts = enters{f.Parts, standing("ALTER DATABASE "+name+" SET app.tenant TO 'shop';", "COMMENT ON DATABASE "+name+" IS 'production''s';",
+		"REVOKE TEMPORARY ON DATABASE "+name+" FROM PUBLIC;")}
 	const now = `SELECT concat_ws(' ', datacl::text, shobj_description(oid, 'pg_database'), (SELECT setconfig::text FROM pg_db_role_setting WHERE setdatabase = d.oid))
 		FROM pg_database d WHERE datname = current_database()`
 	f.fails("before decide", func() error { return errInjected })
@@ -46,9 +45,9 @@ func TestWhatTheShadowsServerRefusesByNowIsToldBeforeClientsAreHeld(t *testing.T
 	t.Parallel()
 	f := remoteShop(t)
 	f.fails("before begin", func() error { return errInjected })
-	f.Parts.SwapEntries = standing("GRANT USAGE ON SCHEMA public TO nobody_of_that_name;")
+	f.Parts = enters{f.Parts, standing("GRANT USAGE ON SCHEMA public TO nobody_of_that_name;")}
 	f.refuses("shadow-database", `role "nobody_of_that_name" does not exist`)
-	f.Parts.SwapEntries = standing()
+	f.Parts = enters{Parts: f.Parts}
 	f.there.exec("CREATE SCHEMA shop; CREATE TABLE shop.foreign_to_us ()")
 	f.refuses("name-taken", "a schema shop since")
 	f.there.exec("DROP TABLE shop.foreign_to_us")
@@ -64,9 +63,7 @@ func TestDefaultPrivilegesOutliveTheSchemaThatGivesWay(t *testing.T) {
 	dsn, pool := database(t, "public", "")
 	there := &fixture{t: t, dsn: testcontainers.Database(t)}
 	f := remoteFrom(t, &fixture{t: t, dsn: dsn, pool: pool, schema: plans.Schema{Production: "public", Swap: plans.Move}}, there)
-	f.Parts.SwapEntries = func() []plans.Entry {
-		return []plans.Entry{{Tag: "DEFAULT ACL", Stage: plans.StageSwap, SQL: "ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON TABLES TO pg_monitor;"}}
-	}
+	f.Parts = enters{f.Parts, []plans.Entry{{Tag: "DEFAULT ACL", Stage: plans.StageSwap, SQL: "ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON TABLES TO pg_monitor;"}}}
 	f.swaps()
 	there.exec("CREATE TABLE public.later ()")
 	if !get[bool](there, "SELECT has_table_privilege('pg_monitor', 'public.later', 'SELECT') AND NOT has_table_privilege('pg_monitor', 'public.entry', 'SELECT')") {
@@ -91,10 +88,8 @@ func TestVersionTableThatAnEntryMakesApart(t *testing.T) {
 	v := f.Upgrade.Plan.VersionTable
 	v.Moves, v.Exists, v.Name.Schema = false, true, "meta"
 	f.exec("CREATE SCHEMA meta; CREATE TABLE meta.schema_migrations (version bigint PRIMARY KEY, dirty boolean NOT NULL)")
-	f.Parts.SwapEntries = func() []plans.Entry {
-		return []plans.Entry{{Tag: "VERSION TABLE", Stage: plans.StageSwap,
-			SQL: "CREATE SCHEMA meta; CREATE TABLE meta.schema_migrations (version bigint PRIMARY KEY, dirty boolean NOT NULL, note text);"}}
-	}
+	f.Parts = enters{f.Parts, []plans.Entry{{Tag: "VERSION TABLE", Stage: plans.StageSwap,
+		SQL: "CREATE SCHEMA meta; CREATE TABLE meta.schema_migrations (version bigint PRIMARY KEY, dirty boolean NOT NULL, note text);"}}}
 	f.swaps()
 	if n := get[int](f.there, "SELECT version FROM meta.schema_migrations WHERE note IS NULL"); n != 7 {
 		t.Errorf("version %d", n)

@@ -71,12 +71,9 @@ func (c *Cutover) unguard(ctx context.Context) error {
 	return dropGuards(ctx, c.Sides.Production, c.Upgrade)
 }
 
-// parts does one after the other of those that are there.
+// parts does one after the other.
 func (c *Cutover) parts(ctx context.Context, all []step) error {
 	for _, part := range all {
-		if part.do == nil {
-			continue
-		}
 		if err := part.do(ctx); err != nil {
 			return fmt.Errorf("%s: %w", part.name, err)
 		}

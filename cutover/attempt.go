@@ -90,10 +90,10 @@ func (c *Cutover) warmUp(ctx context.Context, production, shadow *pair) error {
 
 // reverseCheck fails the swap if the reverse capture is not whole.
 func (c *Cutover) reverseCheck() []string {
-	if c.Parts.ReverseTriggers == nil || !c.Upgrade.Plan.Reversible() {
-		return nil
+	if check := c.Parts.ReverseTriggers(); check != "" && c.Upgrade.Plan.Reversible() {
+		return []string{check}
 	}
-	return []string{c.Parts.ReverseTriggers()}
+	return nil
 }
 
 // lockAgainstVacuum begins the transaction.

@@ -58,10 +58,8 @@ func (c *Cutover) prepareBack(ctx context.Context) error {
 	if err := c.orphans(ctx); err != nil {
 		return err
 	}
-	if c.Parts.PrepareReverse != nil {
-		if err := c.Parts.PrepareReverse(ctx); err != nil {
-			return fmt.Errorf("prepare to follow the new side again: %w", err)
-		}
+	if err := c.Parts.PrepareReverse(ctx); err != nil {
+		return fmt.Errorf("prepare to follow the new side again: %w", err)
 	}
 	return pg.ReadCommitted(ctx, c.Sides.Production, func(tx pgx.Tx) error { return c.prepareFunctions(ctx, tx) })
 }

@@ -11,7 +11,6 @@ import (
 	"github.com/pgumbra/pgumbra/cutover/traffic"
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
-	"github.com/pgumbra/pgumbra/plans"
 	"github.com/pgumbra/pgumbra/testcontainers"
 )
 
@@ -23,11 +22,7 @@ func (f *remoteFixture) backFrom() *remoteFixture {
 		f.t.Fatal(err)
 	}
 	b := *f
-	b.Cutover = &Cutover{Sides: f.Sides.Reversed(), DSN: f.there.dsn, ShadowDSN: f.dsn, Upgrade: f.Upgrade.Reversed(), Log: f.Log, Parts: Parts{
-		Drain:         func(context.Context) (int64, error) { return 0, nil },
-		SwapEntries:   func() []plans.Entry { return nil },
-		RemoveCapture: func(context.Context) error { return nil },
-	}}
+	b.Cutover = &Cutover{Sides: f.Sides.Reversed(), DSN: f.there.dsn, ShadowDSN: f.dsn, Upgrade: f.Upgrade.Reversed(), Log: f.Log, Parts: idleParts{}}
 	tool := b.tool()
 	tool.Guard(b.MayLead)
 	b.Traffic = tool

@@ -29,15 +29,12 @@ func (f *fixture) back() *fixture {
 		f.t.Fatal(err)
 	}
 	b := *f
-	b.Cutover = &Cutover{Sides: f.Sides, DSN: f.dsn, Upgrade: f.Upgrade.Reversed(), Log: f.Log, Parts: Parts{
-		Drain: func(ctx context.Context) (int64, error) {
-			return 1, pg.ReadCommitted(ctx, f.pool, func(tx pgx.Tx) error {
-				return execAll(ctx, tx, strings.Split(strings.TrimSpace(f.fill(replayBack)), ";\n"))
-			})
-		},
-		SwapEntries:   func() []plans.Entry { return nil },
-		RemoveCapture: func(context.Context) error { return nil },
-	}}
+	b.Cutover = &Cutover{Sides: f.Sides, DSN: f.dsn, Upgrade: f.Upgrade.Reversed(), Log: f.Log, Parts: idleParts{}}
+	b.drainsBy(func(ctx context.Context) (int64, error) {
+		return 1, pg.ReadCommitted(ctx, f.pool, func(tx pgx.Tx) error {
+			return execAll(ctx, tx, strings.Split(strings.TrimSpace(f.fill(replayBack)), ";\n"))
+		})
+	})
 	return &b
 }
 

@@ -130,9 +130,6 @@ func (c *Cutover) proofAge(t control.Row, all []control.Row) time.Duration {
 
 // checkLag predicts the drain from the rate of the last batches.
 func (c *Cutover) checkLag(ctx context.Context) ([]Blocker, error) {
-	if c.Parts.Pending == nil {
-		return nil, nil
-	}
 	pending, err := c.Parts.Pending(ctx)
 	if err != nil {
 		return nil, err
@@ -150,9 +147,6 @@ func (c *Cutover) checkLag(ctx context.Context) ([]Blocker, error) {
 }
 
 func (c *Cutover) checkStructure(ctx context.Context) ([]Blocker, error) {
-	if c.Parts.Changed == nil {
-		return nil, nil
-	}
 	changed, err := c.Parts.Changed(ctx, c.Sides.Production)
 	return changedBlockers(changed), err
 }

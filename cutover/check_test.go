@@ -38,10 +38,10 @@ func TestCheckNamesWhatStandsAgainstASwap(t *testing.T) {
 		},
 		"not-following": func(f *fixture) { f.exec("UPDATE pgumbra.shadow_table SET state = 'indexing'") },
 		"lag": func(f *fixture) {
-			f.Parts.Pending = func(context.Context) (int64, error) { return 1_000_000, nil }
+			f.Parts = pends{f.Parts, 1_000_000}
 		},
 		"structure-changed": func(f *fixture) {
-			f.Parts.Changed = func(context.Context, pg.Querier) ([]string, error) { return []string{"shop.account"}, nil }
+			f.Parts = changes{f.Parts, func(context.Context) ([]string, error) { return []string{"shop.account"}, nil }}
 		},
 		"invalid-index": func(f *fixture) {
 			f.exec("CREATE TABLE {shadow}.p (id int) PARTITION BY RANGE (id); CREATE TABLE {shadow}.p1 PARTITION OF {shadow}.p DEFAULT; CREATE INDEX ON ONLY {shadow}.p (id)")

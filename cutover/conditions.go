@@ -51,15 +51,13 @@ func askConditions(ctx context.Context, db pg.Querier, side conditions.Side, sco
 func (a *attempt) lookAgain(ctx context.Context) error {
 	group, both := errgroup.WithContext(ctx)
 	group.Go(func() error { return a.lookOnce(both, a.c.checkConditions, a.c.Parts.Changed) })
-	if a.c.Parts.Unproved != nil {
-		group.Go(func() error {
-			unproved, err := a.c.Parts.Unproved(both)
-			if err == nil && len(unproved) > 0 {
-				err = refuse(unproved...)
-			}
-			return err
-		})
-	}
+	group.Go(func() error {
+		unproved, err := a.c.Parts.Unproved(both)
+		if err == nil && len(unproved) > 0 {
+			err = refuse(unproved...)
+		}
+		return err
+	})
 	return group.Wait()
 }
 

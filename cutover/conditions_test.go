@@ -46,13 +46,13 @@ func (f *fixture) signed() {
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	f.Parts.Changed = func(ctx context.Context, _ pg.Querier) ([]string, error) {
+	f.Parts = changes{f.Parts, func(ctx context.Context) ([]string, error) {
 		now, err := sign(ctx)
 		if err != nil || now == known {
 			return nil, err
 		}
 		return []string{"something was made or changed"}, nil
-	}
+	}}
 }
 
 // TestNothingThatCommitsBehindTheFenceIsLeftBehind commits DDL of many sorts at
@@ -92,7 +92,7 @@ func TestDifferenceFoundBehindTheFenceStandsAgainstTheSwap(t *testing.T) {
 	t.Parallel()
 	f := shop(t, plans.Rename, "")
 	var found []Blocker
-	f.Parts.Unproved = func(context.Context) ([]Blocker, error) { return found, nil }
+	f.Parts = unproves{f.Parts, func() []Blocker { return found }}
 	for _, moment := range []string{"after drain", "after swap"} {
 		f.hook = func(at string) error {
 			if at == moment {

@@ -36,59 +36,6 @@ import (
 // row of the run in pgumbra.run; the caller changes nothing.
 var ErrUnknown = errors.New("the outcome of the swap is unknown")
 
-// Parts are what a cutover needs of the packages around it. A nil function is
-// skipped, but Drain and SwapEntries must be there.
-type Parts struct {
-	// Drain replays all journals behind the fence, in transactions of its own
-	// that are committed when it returns, and proves the keys again that were
-	// touched since they were proved. [NotNow] when it cannot.
-	Drain func(ctx context.Context) (changes int64, err error)
-	// Pending counts the journal rows that are not replayed yet.
-	Pending func(ctx context.Context) (int64, error)
-	// Changed names what is no longer as capture's fingerprints have it.
-	// Asked before the fence, and last of all before COMMIT: by a session other than
-	// the swap's own, which it asks with the same text each time.
-	Changed func(ctx context.Context, db pg.Querier) ([]string, error)
-	// Unproved names the tables that are not proved equal to production. Asked with
-	// Changed, last of all: anybody may have found a difference meanwhile.
-	Unproved func(ctx context.Context) ([]Blocker, error)
-	// SchemasChanged is Changed without what the fence itself changes on
-	// production's tables.
-	SchemasChanged func(ctx context.Context, db pg.Querier) ([]string, error)
-	// CatchUp replays, once, what production has committed until now; for the
-	// materialized views.
-	CatchUp func(ctx context.Context) error
-	// Approach does what Drain does, once, while writers go on, so that little is
-	// left for it. The attempt holds locks on the shadow's tables.
-	Approach func(ctx context.Context) error
-	// RefreshView fills or empties a materialized view of the shadow, and says
-	// whether its owner had to be lent rights on the shadow's schemas for it.
-	RefreshView func(ctx context.Context, view pg.Name, contents Contents) (lent bool, err error)
-	// SwapEntries are the structure entries that the swap runs, foreign keys
-	// as NOT VALID.
-	SwapEntries func() []plans.Entry
-	// NewForeignKeys describes rows that violate foreign keys which production
-	// does not guarantee. It may read whole tables, so a clean answer counts
-	// for verify_within.
-	NewForeignKeys func(ctx context.Context) ([]string, error)
-	// PrepareReverse makes, before the fence, the journals and triggers of the
-	// direction in which rows go from the swap on.
-	PrepareReverse func(ctx context.Context) error
-	// ReverseTriggers is the text that fails the swap unless these triggers are there
-	// and enabled.
-	ReverseTriggers func() string
-	// StopCapture removes forward capture from the old tables after the swap.
-	StopCapture func(ctx context.Context) error
-	// PostSwap validates what the swap made NOT VALID.
-	PostSwap func(ctx context.Context) error
-	// RemoveCapture removes whatever capture has left, both directions, on both
-	// sides.
-	RemoveCapture func(ctx context.Context) error
-	// DropSkeleton drops the shadow's structure that stood in production's
-	// database for a shadow in another one.
-	DropSkeleton func(ctx context.Context) error
-}
-
 // Cutover swaps one run. Not for use by several goroutines at once.
 type Cutover struct {
 	// Sides are pools of sessions under production's search_path.
@@ -246,12 +193,7 @@ func (c *Cutover) attempt(ctx context.Context, out *Outcome) error {
 
 // approach comes last before clients wait: opening sessions and looking at what the
 // swap rests on took its time, in which production went on.
-func (c *Cutover) approach(ctx context.Context) error {
-	if c.Parts.Approach == nil {
-		return nil
-	}
-	return c.Parts.Approach(ctx)
-}
+func (c *Cutover) approach(ctx context.Context) error { return c.Parts.Approach(ctx) }
 
 // ownWork are the steps that take their time by themselves.
 var ownWork = []string{"swap", "swap the names", "swap on the shadow", "run the migrations"}

@@ -16,7 +16,6 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgumbra/pgumbra/internal/control"
-	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
 )
 
@@ -72,7 +71,7 @@ func TestAttemptWaitsForSnapshotThatEnds(t *testing.T) {
 	run(t, reader, "BEGIN ISOLATION LEVEL REPEATABLE READ")
 	run(t, reader, "SELECT 1")
 	rows := make(chan int, 1)
-	f.Parts.Drain = func(ctx context.Context) (int64, error) {
+	f.drainsBy(func(ctx context.Context) (int64, error) {
 		n, err := drain(ctx)
 		go func() { // ends while the attempt waits
 			var count int
@@ -81,7 +80,7 @@ func TestAttemptWaitsForSnapshotThatEnds(t *testing.T) {
 			rows <- count
 		}()
 		return n, err
-	}
+	})
 	f.swaps()
 	if n := <-rows; n != 50 {
 		t.Errorf("the reader saw %d rows", n)
@@ -94,7 +93,7 @@ func (f *fixture) blockedBy(isolation, sql string) <-chan error {
 	conn, drain, done := f.client(), f.Parts.Drain, make(chan error, 1)
 	run(f.t, conn, "BEGIN ISOLATION LEVEL "+isolation)
 	pid := conn.PgConn().PID()
-	f.Parts.Drain = func(ctx context.Context) (int64, error) {
+	f.drainsBy(func(ctx context.Context) (int64, error) {
 		go func() {
 			_, err := conn.Exec(context.Background(), f.fill(sql))
 			if err == nil {
@@ -104,7 +103,7 @@ func (f *fixture) blockedBy(isolation, sql string) <-chan error {
 		}()
 		waitFor(f.t, f.pool, "SELECT wait_event_type IS NOT DISTINCT FROM 'Lock' FROM pg_stat_activity WHERE pid = $1", pid)
 		return drain(ctx)
-	}
+	})
 	return done
 }
 
@@ -131,7 +130,7 @@ func TestCopyAndTruncateThatWaitedGoOnAfterTheSwap(t *testing.T) {
 	for _, sql := range []string{"TRUNCATE {schema}.account", "COPY {schema}.entry (account, delta, client, n) FROM PROGRAM 'echo 1,2,3,4' (FORMAT csv)"} {
 		f := shop(t, plans.Rename, "")
 		// A drain that reads production would queue behind the TRUNCATE.
-		f.Parts.Drain = func(context.Context) (int64, error) { return 0, nil }
+		f.drainsBy(func(context.Context) (int64, error) { return 0, nil })
 		done := f.blockedBy("READ COMMITTED", sql)
 		f.swaps()
 		if err := <-done; err != nil {
@@ -189,7 +188,7 @@ func TestTablesMovedOneByOneUnderReadersAndWriters(t *testing.T) {
 	// Read, then write, in one transaction: raising the lock meets it.
 	conn, drain, first := f.client(), f.Parts.Drain, true
 	done := make(chan error, 1)
-	f.Parts.Drain = func(ctx context.Context) (int64, error) {
+	f.drainsBy(func(ctx context.Context) (int64, error) {
 		if first {
 			first = false
 			run(t, conn, f.fill("BEGIN; SELECT FROM {schema}.account"))
@@ -200,7 +199,7 @@ func TestTablesMovedOneByOneUnderReadersAndWriters(t *testing.T) {
 			waitFor(t, f.pool, "SELECT wait_event_type IS NOT DISTINCT FROM 'Lock' FROM pg_stat_activity WHERE pid = $1", conn.PgConn().PID())
 		}
 		return drain(ctx)
-	}
+	})
 	out, err := f.Run(context.Background())
 	if err != nil || !out.Swapped || out.Attempts < 2 {
 		t.Errorf("%+v %v", out, err)
@@ -217,7 +216,7 @@ func TestViolatedForeignKeyRefusesTheSwap(t *testing.T) {
 	t.Parallel()
 	f := shop(t, plans.Rename, "")
 	asked := 0
-	f.Parts.NewForeignKeys = func(context.Context) ([]string, error) { asked++; return []string{"3 rows"}[min(asked-1, 1):], nil }
+	f.Parts = violates{f.Parts, func() []string { asked++; return []string{"3 rows"}[min(asked-1, 1):] }}
 	f.refuses("foreign-key-violated", "3 rows")
 	f.swaps()
 }
@@ -367,10 +366,10 @@ func TestSecondLeaderDeposesTheSwap(t *testing.T) {
 	t.Parallel()
 	f := shop(t, plans.Rename, "")
 	drain := f.Parts.Drain
-	f.Parts.Drain = func(ctx context.Context) (int64, error) {
+	f.drainsBy(func(ctx context.Context) (int64, error) {
 		f.exec("UPDATE pgumbra.run SET epoch = epoch + 1")
 		return drain(ctx)
-	}
+	})
 	_, err := f.Attempt(context.Background())
 	if !errors.Is(err, control.ErrFencedOff) {
 		t.Fatal(err)
@@ -380,12 +379,10 @@ func TestSecondLeaderDeposesTheSwap(t *testing.T) {
 func TestStructureChangeBehindTheFenceIsSeen(t *testing.T) {
 	t.Parallel()
 	f := shop(t, plans.Rename, "")
-	f.Parts.Changed = func(context.Context, pg.Querier) ([]string, error) {
-		return []string{"shop.account has another filenode"}, nil
-	}
+	unchanged := f.Parts
+	f.Parts = changes{f.Parts, func(context.Context) ([]string, error) { return []string{"shop.account has another filenode"}, nil }}
 	f.refuses("structure-changed", "another filenode")
-	f.Parts.Changed = nil
-	f.Parts.PrepareReverse = nil
+	f.Parts = unchanged
 	f.swaps()
 }
 
@@ -393,9 +390,7 @@ func TestBrokenSwapEntryIsAnErrorAndChangesNothing(t *testing.T) {
 	t.Parallel()
 	f := shop(t, plans.Rename, "")
 	before := f.dump()
-	f.Parts.SwapEntries = func() []plans.Entry {
-		return []plans.Entry{{SQL: f.fill("ALTER TABLE {shadow}.account ADD CHECK (nothing > 0) NOT VALID")}}
-	}
+	f.Parts = enters{f.Parts, []plans.Entry{{SQL: f.fill("ALTER TABLE {shadow}.account ADD CHECK (nothing > 0) NOT VALID")}}}
 	_, err := f.Attempt(context.Background())
 	sqlState(t, err, "42703")
 	if diff := cmp.Diff(before, f.dump()); diff != "" {
@@ -421,7 +416,7 @@ func TestClientCancelEndsTheAttemptAtOnce(t *testing.T) {
 	t.Parallel()
 	f := shop(t, plans.Rename, "")
 	ctx, cancel := context.WithCancel(context.Background())
-	f.Parts.Drain = func(ctx context.Context) (int64, error) { cancel(); <-ctx.Done(); return 0, ctx.Err() }
+	f.drainsBy(func(ctx context.Context) (int64, error) { cancel(); <-ctx.Done(); return 0, ctx.Err() })
 	_, err := f.Attempt(ctx)
 	if !errors.Is(err, context.Canceled) {
 		t.Fatal(err)

@@ -38,10 +38,8 @@ const dropGroup = 25
 // database of their own that stay refuse writes for as long as the control
 // schema is there.
 func (c *Cutover) Finish(ctx context.Context, old OldSide) error {
-	if c.Parts.RemoveCapture != nil {
-		if err := c.Parts.RemoveCapture(ctx); err != nil {
-			return fmt.Errorf("remove capture: %w", err)
-		}
+	if err := c.Parts.RemoveCapture(ctx); err != nil {
+		return fmt.Errorf("remove capture: %w", err)
 	}
 	if c.Sides.Remote() {
 		return c.finishRemote(ctx, old)

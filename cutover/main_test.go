@@ -101,19 +101,12 @@ func upgradeOf(t *testing.T, dsn string, pool *pgxpool.Pool, schema string, swap
 		t.Fatal(err)
 	}
 	f := &fixture{t: t, dsn: dsn, pool: pool, schema: s}
-	f.Cutover = &Cutover{Sides: control.Local(pool), DSN: dsn, Upgrade: run, Log: slog.New(slog.DiscardHandler), Parts: Parts{
-		Drain: func(ctx context.Context) (int64, error) {
-			return 1, pg.ReadCommitted(ctx, pool, func(tx pgx.Tx) error {
-				for _, sql := range strings.Split(strings.TrimSpace(f.fill(replayAll)), ";\n") {
-					if _, err := tx.Exec(ctx, sql); err != nil {
-						return err
-					}
-				}
-				return nil
-			})
-		},
-		SwapEntries: func() []plans.Entry { return nil },
-	}}
+	f.Cutover = &Cutover{Sides: control.Local(pool), DSN: dsn, Upgrade: run, Log: slog.New(slog.DiscardHandler), Parts: idleParts{}}
+	f.drainsBy(func(ctx context.Context) (int64, error) {
+		return 1, pg.ReadCommitted(ctx, pool, func(tx pgx.Tx) error {
+			return execAll(ctx, tx, strings.Split(strings.TrimSpace(f.fill(replayAll)), ";\n"))
+		})
+	})
 	f.settle(time.Second, 300*time.Millisecond)
 	f.exec(target)
 	return f

@@ -47,7 +47,7 @@ func (c *Cutover) prepareFunctions(ctx context.Context, tx pgx.Tx) error {
 // prepareShadow is what a swap needs of the shadow, wherever it is: reverse
 // journals, and no row that a new foreign key would refuse.
 func (c *Cutover) prepareShadow(ctx context.Context) error {
-	if c.Parts.PrepareReverse != nil && !c.backwards() && c.Upgrade.Plan.Reversible() {
+	if !c.backwards() && c.Upgrade.Plan.Reversible() {
 		if err := c.Parts.PrepareReverse(ctx); err != nil {
 			return fmt.Errorf("prepare the reverse capture: %w", err)
 		}
@@ -175,7 +175,7 @@ const CodeKeyViolated = "foreign-key-violated"
 // foreign keys after the swap would fail.
 func (c *Cutover) orphans(ctx context.Context) error {
 	within := max(c.settings().VerifyWithin, time.Minute)
-	if c.Parts.NewForeignKeys == nil || time.Since(c.keysClean) < within {
+	if time.Since(c.keysClean) < within {
 		return nil
 	}
 	violated, err := c.Parts.NewForeignKeys(ctx)

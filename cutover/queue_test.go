@@ -21,13 +21,13 @@ func TestDrainDoesNotWaitBehindAClientThatWaitsForTheFence(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.Own = func() pg.Backends { return pg.Backends{self} }
-	f.Parts.Drain = func(ctx context.Context) (int64, error) {
+	f.drainsBy(func(ctx context.Context) (int64, error) {
 		if _, err := reader.Exec(ctx, f.fill("SELECT count(*) FROM {schema}.account")); err != nil {
 			return 0, err
 		}
 		return drain(ctx)
-	}
-	read := f.Parts.Drain
+	})
+	reading := f.Parts
 	done := f.blockedBy("READ COMMITTED", "LOCK TABLE {schema}.account IN ACCESS EXCLUSIVE MODE")
 	out := f.refuses("lock-queue", "LOCK TABLE")
 	if out.Taken > 10*time.Second {
@@ -40,6 +40,6 @@ func TestDrainDoesNotWaitBehindAClientThatWaitsForTheFence(t *testing.T) {
 	if self, err = pg.Self(context.Background(), reader); err != nil {
 		t.Fatal(err)
 	}
-	f.Parts.Drain = read
+	f.Parts = reading
 	f.swaps()
 }

@@ -40,7 +40,7 @@ func TestEndsApart(t *testing.T) {
 			t.Parallel()
 			f := remoteShop(t)
 			f.exec("CREATE SCHEMA {shadow}; CREATE VIEW shop.sums AS SELECT sum(balance) FROM shop.account")
-			f.Parts.DropSkeleton = func(context.Context) error { f.exec("DROP SCHEMA IF EXISTS {shadow} CASCADE"); return nil }
+			f.Parts = skeleton{f.Parts, func() { f.exec("DROP SCHEMA IF EXISTS {shadow} CASCADE") }}
 			f.swaps()
 			for range 2 {
 				if err := f.After(context.Background()); err != nil {
@@ -77,7 +77,7 @@ func TestPublicWithExtensionsApart(t *testing.T) {
 	f := remoteFrom(t, &fixture{t: t, dsn: dsn, pool: pool, schema: plans.Schema{Production: "public", Swap: plans.Move}}, there)
 	there.exec(`CREATE TABLE {shadow}.word (w citext PRIMARY KEY); CREATE INDEX word_trgm ON {shadow}.word USING gin ((w::text) gin_trgm_ops);
 		GRANT USAGE ON SCHEMA {shadow} TO pg_monitor`)
-	f.Parts.SwapEntries = standing("GRANT CREATE ON SCHEMA public TO pg_monitor;", "COMMENT ON SCHEMA public IS 'as production''s';")
+	f.Parts = enters{f.Parts, standing("GRANT CREATE ON SCHEMA public TO pg_monitor;", "COMMENT ON SCHEMA public IS 'as production''s';")}
 	f.swaps()
 	f.livesIn(traffic.Shadow)
 	if !get[bool](there, `SELECT has_schema_privilege('pg_monitor', 'public', 'CREATE') AND obj_description('public'::regnamespace) = 'as production''s'

@@ -78,7 +78,7 @@ func remoteFrom(t *testing.T, here, there *fixture) *remoteFixture {
 	must(err)
 	must(control.Adopt(ctx, there.pool, run, origin))
 	f.Cutover = &Cutover{Sides: control.Sides{Production: here.pool, Shadow: there.pool}, DSN: here.dsn, ShadowDSN: there.dsn,
-		Upgrade: run, Log: slog.New(slog.DiscardHandler), Parts: Parts{Drain: f.copyAll, SwapEntries: func() []plans.Entry { return nil }}}
+		Upgrade: run, Log: slog.New(slog.DiscardHandler), Parts: drains{idleParts{}, f.copyAll}}
 	f.settle(2*time.Second, 500*time.Millisecond)
 	f.exec(captures)
 	there.exec(remoteTarget)

@@ -67,7 +67,7 @@ func ask(conn *pgx.Conn, mode pgx.QueryExecMode, sql string) error {
 // when all of them wait.
 func (f *fixture) whileFenced(group *errgroup.Group, clients map[*pgx.Conn]func() error) {
 	drain := f.Parts.Drain
-	f.Parts.Drain = func(ctx context.Context) (int64, error) {
+	f.drainsBy(func(ctx context.Context) (int64, error) {
 		var pids []int32
 		for conn, do := range clients {
 			group.Go(do)
@@ -75,7 +75,7 @@ func (f *fixture) whileFenced(group *errgroup.Group, clients map[*pgx.Conn]func(
 		}
 		waitFor(f.t, f.pool, "SELECT count(*) = cardinality($1::int[]) FROM pg_stat_activity WHERE pid = ANY ($1) AND wait_event_type = 'Lock'", pids)
 		return drain(ctx)
-	}
+	})
 }
 
 func TestWhoWaitedSeesAllOrIsRefused(t *testing.T) {

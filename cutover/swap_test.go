@@ -90,7 +90,7 @@ func TestMoveKeepsExtensionsSchemaOwnerAndPrivileges(t *testing.T) {
 				GRANT SELECT ON {shadow}.account, {shadow}.entry TO pg_monitor;`)
 			f.Upgrade.Plan.VersionTable = nil
 			f.Upgrade.Plan.Sequences = nil
-			f.Parts.Drain = func(context.Context) (int64, error) { return 0, nil }
+			f.Parts = idleParts{}
 			f.exec("INSERT INTO {shadow}.account SELECT * FROM {schema}.account")
 			before := f.dump()
 			f.swaps()

@@ -53,7 +53,7 @@ const staleAfter = time.Minute
 // production's did when its mark was read. Locks nothing in production.
 func (c *Cutover) FreshenViews(ctx context.Context) error {
 	views := c.Upgrade.Plan.MaterializedViews()
-	if len(views) == 0 || c.Parts.RefreshView == nil {
+	if len(views) == 0 {
 		return nil
 	}
 	production, err := c.productionViews(ctx, c.Sides.Production)
@@ -120,7 +120,7 @@ func (c *Cutover) productionViews(ctx context.Context, db pg.Querier) (map[pg.Na
 // would go back in time.
 func (a *attempt) holdViews(ctx context.Context) error {
 	views := a.plan.MaterializedViews()
-	if len(views) == 0 || a.c.Parts.RefreshView == nil {
+	if len(views) == 0 {
 		return nil
 	}
 	before, err := a.c.productionViews(ctx, a.observer)
@@ -203,7 +203,7 @@ func (a *attempt) fillMade(ctx context.Context) error {
 	var made []plans.Matview
 	var took time.Duration
 	for _, v := range a.plan.MaterializedViews() {
-		if f := a.c.views[v.Shadow]; v.Made && v.Filled && a.c.Parts.RefreshView != nil && !f.lent {
+		if f := a.c.views[v.Shadow]; v.Made && v.Filled && !f.lent {
 			made = append(made, v)
 			took += f.took
 		}

@@ -5,10 +5,8 @@ import (
 	"errors"
 	"time"
 
-	"github.com/pgumbra/pgumbra/capture"
 	"github.com/pgumbra/pgumbra/cutover"
 	"github.com/pgumbra/pgumbra/internal/control"
-	"github.com/pgumbra/pgumbra/plans"
 	"github.com/pgumbra/pgumbra/replay"
 )
 
@@ -99,38 +97,17 @@ func refusing(why string) cutover.Blocker {
 
 // newRollback is the cutover of the reversed run.
 func (w *worker) newRollback() *cutover.Cutover {
-	c := &cutover.Cutover{Sides: w.sides, DSN: w.file.Production.DSN, Upgrade: w.run, Log: w.log, Own: w.lead.Backends, Parts: cutover.Parts{
-		Drain:          w.drainBack,
-		Pending:        w.pending,
-		CatchUp:        w.settle,
-		Approach:       w.approachBack,
-		RefreshView:    w.refreshView,
-		Changed:        w.changed,
-		SwapEntries:    func() []plans.Entry { return nil },
-		NewForeignKeys: w.newForeignKeys,
-		RemoveCapture:  w.removeCapture,
-	}}
+	w.run.ToFollow = w.forward != nil && w.as.Follow
+	c := &cutover.Cutover{Sides: w.sides, DSN: w.file.Production.DSN, Upgrade: w.run, Log: w.log, Own: w.lead.Backends,
+		Parts: backParts{bothWays: bothWays{w}, again: w.run.ToFollow}}
 	if w.sides.Remote() {
 		c.DSN, c.ShadowDSN = w.file.Shadow.DSN, w.file.Production.DSN
 	}
-	w.run.ToFollow = w.forward != nil && w.as.Follow
 	if w.run.ToFollow {
 		c.Again = w.forward
-		c.Parts.PrepareReverse = func(ctx context.Context) error { return capture.PrepareForward(ctx, w.sides.Production, w.forward) }
-		c.Parts.ReverseTriggers = func() string { return capture.ForwardTriggers(w.forward) }
 	}
 	w.leads(c)
 	return c
-}
-
-// approachBack is approach, where a row that the old side refuses ends the attempt and
-// not the watch.
-func (w *worker) approachBack(ctx context.Context) error {
-	err := w.approach(ctx)
-	if errors.Is(err, replay.ErrConflict) {
-		return cutover.NotNow(refusing(err.Error()))
-	}
-	return err
 }
 
 // drainBack ends the attempt, and not the watch, where the old side refuses a row.

@@ -183,30 +183,13 @@ func (w *worker) approach(ctx context.Context) error {
 	return w.replayer.ProveRest(ctx)
 }
 
-// newCutover gives the cutover what it needs of the packages around it. Reverse
-// capture is where the shadow is, forward capture where production is.
+// newCutover is the cutover of the run, or its rollback.
 func (w *worker) newCutover() *cutover.Cutover {
 	if w.run.Plan.Backwards() {
 		return w.newRollback()
 	}
-	c := &cutover.Cutover{Sides: w.sides, DSN: w.file.Production.DSN, ShadowDSN: w.file.Shadow.DSN, Upgrade: w.run, Log: w.log, Own: w.lead.Backends, Parts: cutover.Parts{
-		Drain:           w.drain,
-		Pending:         w.pending,
-		CatchUp:         w.settle,
-		Approach:        w.approach,
-		RefreshView:     w.refreshView,
-		Changed:         w.unlike,
-		Unproved:        w.unprovedTables,
-		SchemasChanged:  w.schemasUnlikeClosed,
-		SwapEntries:     func() []plans.Entry { return shadow.SwapEntries(w.run.Plan, w.built) },
-		NewForeignKeys:  w.newForeignKeys,
-		PrepareReverse:  func(ctx context.Context) error { return capture.PrepareReverse(ctx, w.sides.Shadow, w.run) },
-		ReverseTriggers: func() string { return capture.ReverseTriggers(w.run) },
-		StopCapture:     w.stopCapture,
-		PostSwap:        func(ctx context.Context) error { return shadow.PostSwap(ctx, w.sides, w.run) },
-		RemoveCapture:   w.removeCapture,
-		DropSkeleton:    func(ctx context.Context) error { return shadow.DropSkeleton(ctx, w.sides, w.run) },
-	}}
+	c := &cutover.Cutover{Sides: w.sides, DSN: w.file.Production.DSN, ShadowDSN: w.file.Shadow.DSN, Upgrade: w.run, Log: w.log, Own: w.lead.Backends,
+		Parts: forwardParts{bothWays{w}}}
 	w.leads(c)
 	return c
 }
