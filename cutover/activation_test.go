@@ -26,7 +26,7 @@ func TestShadowsDatabaseChangesWithTheSwapAndNotBefore(t *testing.T) {
 		"REVOKE TEMPORARY ON DATABASE "+name+" FROM PUBLIC;")}
 	const now = `SELECT concat_ws(' ', datacl::text, shobj_description(oid, 'pg_database'), (SELECT setconfig::text FROM pg_db_role_setting WHERE setdatabase = d.oid))
 		FROM pg_database d WHERE datname = current_database()`
-	f.fails("before decide", func() error { return errInjected })
+	f.fails("before commit", func() error { return errInjected })
 	if _, err := f.Attempt(context.Background()); !errors.Is(err, errInjected) {
 		t.Fatal(err)
 	}

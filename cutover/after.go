@@ -39,7 +39,7 @@ func (c *Cutover) After(ctx context.Context) error {
 	if err := c.dropWriteBlock(ctx); err != nil {
 		return err
 	}
-	err := c.parts(ctx, []step{
+	err := c.each(ctx, []task{
 		{"validate foreign keys that the migrations met", c.validateMigrated},
 		{"vacuum what the migrations wrote", c.vacuumMigrated},
 		{"remove capture from the old side", c.Parts.StopCapture},
@@ -71,11 +71,17 @@ func (c *Cutover) unguard(ctx context.Context) error {
 	return dropGuards(ctx, c.Sides.Production, c.Upgrade)
 }
 
-// parts does one after the other.
-func (c *Cutover) parts(ctx context.Context, all []step) error {
-	for _, part := range all {
-		if err := part.do(ctx); err != nil {
-			return fmt.Errorf("%s: %w", part.name, err)
+// task is left to do after the swap.
+type task struct {
+	name string
+	do   func(context.Context) error
+}
+
+// each does one after the other.
+func (c *Cutover) each(ctx context.Context, all []task) error {
+	for _, t := range all {
+		if err := t.do(ctx); err != nil {
+			return fmt.Errorf("%s: %w", t.name, err)
 		}
 	}
 	return nil
@@ -84,7 +90,7 @@ func (c *Cutover) parts(ctx context.Context, all []step) error {
 // afterRemote: the shadow has no names of production's to drop, and no session
 // there is old enough to need a guard or to be recycled. The fence stays.
 func (c *Cutover) afterRemote(ctx context.Context) error {
-	err := c.parts(ctx, []step{
+	err := c.each(ctx, []task{
 		{"open the gate", c.dropWriteBlock},
 		{"validate foreign keys that the migrations met", c.validateMigrated},
 		{"vacuum what the migrations wrote", c.vacuumMigrated},

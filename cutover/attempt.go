@@ -14,20 +14,23 @@ import (
 	"github.com/pgumbra/pgumbra/plans"
 )
 
-// attempt is one try. It holds the fence in production; the swap is in the same
-// transaction, or in the shadow's own database.
+// attempt is one try, with what its steps hand on to later ones. It holds the fence in
+// production; the swap is in the same transaction, or in the shadow's own database.
 type attempt struct {
-	*pair // in production
-	c     *Cutover
-	plan  *plans.Plan
-	out   *Outcome
-	facts *facts
+	*pair        // in production
+	shadow *pair // where the shadow is: in one database the same
+	via    transport
+	c      *Cutover
+	plan   *plans.Plan
+	out    *Outcome
+	facts  *facts
 
+	started  time.Time     // when it began to hold anything up
 	held     time.Time     // since when a pool's clients are held; zero: they are not
 	lost     time.Duration // taken from clients by earlier rounds of the fence
 	began    time.Time     // first lock request of this round; zero: nobody waits
 	deadline time.Time     // began or, before it, held + max_stall
-	guard    string        // the mark, an xid8: see makeMark
+	mark     string        // an xid8: see makeMark
 	xid      string        // xid8 of the swap
 
 	sequences []succession
@@ -35,58 +38,49 @@ type attempt struct {
 	turned    *control.TurnedRows // of the direction that begins with the swap; nil: none does
 }
 
-func (c *Cutover) open(ctx context.Context, out *Outcome) (*attempt, error) {
+func (c *Cutover) newAttempt(out *Outcome) *attempt {
 	a := &attempt{c: c, plan: c.Upgrade.Plan, out: out}
-	var err error
-	if a.pair, err = openPair(ctx, c.DSN); err != nil {
-		return nil, err
+	a.via = local{a}
+	if c.Sides.Remote() {
+		a.via = &remote{attempt: a, progress: progress{Place: placeOf(c.ShadowDSN)}}
 	}
-	c.trying = a.backends
-	if a.facts, err = gather(ctx, a.observer, a.plan); err != nil {
-		a.close(ctx)
-		return nil, err
-	}
-	if err = a.readTaken(ctx, a.observer); err != nil {
-		a.close(ctx)
-		return nil, err
-	}
-	a.yieldOnDeadlock(ctx, c.settings().LockTimeout, c.Log)
-	if err = a.warmUp(ctx); err != nil {
-		a.close(ctx)
-		return nil, err
-	}
-	return a, nil
+	return a
 }
 
-// warmUp is [Cutover.warmUp], and asks for old snapshots, which nothing waits
-// for in another database.
-func (a *attempt) warmUp(ctx context.Context) error {
-	const anyTransaction = "3"
-	pids, started := a.c.own().Columns()
-	if _, err := sessions(ctx, a.observer, blockingSessionsSQL, anyTransaction, a.pid, pids, started); err != nil {
-		return fmt.Errorf("look for old snapshots: %w", err)
+// end ends the attempt's sessions, and with them what is not committed.
+func (a *attempt) end(ctx context.Context) {
+	if a.pair != nil {
+		a.close(ctx)
 	}
-	if err := lookBefore(ctx, a.lookAgain); err != nil {
-		return err
+	if a.shadow != nil && a.shadow != a.pair {
+		a.shadow.close(ctx)
 	}
-	return a.c.warmUp(ctx, a.pair, a.pair)
 }
 
 // warmUp asks what will be asked behind the fence, while nobody waits yet: a
 // new session loads catalogs and code when it first needs them, and that took as
 // long as the swap itself.
-func (c *Cutover) warmUp(ctx context.Context, production, shadow *pair) error {
-	schemas, _ := schemaNames(c.Upgrade.Plan)
-	if _, err := relations(ctx, production.locker, schemas); err != nil {
+func (a *attempt) warmUp(ctx context.Context) error {
+	schemas, _ := schemaNames(a.plan)
+	if _, err := relations(ctx, a.locker, schemas); err != nil {
 		return err
 	}
-	for _, check := range c.reverseCheck() {
-		if err := pg.ExecScript(ctx, shadow.locker, check); err != nil {
+	for _, check := range a.c.reverseCheck() {
+		if err := pg.ExecScript(ctx, a.shadow.locker, check); err != nil {
 			return fmt.Errorf("look at the reverse capture: %w", err)
 		}
 	}
 	return nil
 }
+
+// shadowClosed: see [Cutover.closedStill].
+func (a *attempt) shadowClosed(ctx context.Context) error {
+	return a.c.closedStill(ctx, a.shadow.locker)
+}
+
+// approach comes last before clients wait: opening sessions and looking at what the
+// swap rests on took its time, in which production went on.
+func (a *attempt) approach(ctx context.Context) error { return a.c.Parts.Approach(ctx) }
 
 // reverseCheck fails the swap if the reverse capture is not whole.
 func (c *Cutover) reverseCheck() []string {
@@ -94,11 +88,6 @@ func (c *Cutover) reverseCheck() []string {
 		return []string{check}
 	}
 	return nil
-}
-
-// lockAgainstVacuum begins the transaction.
-func (a *attempt) lockAgainstVacuum(ctx context.Context) error {
-	return a.begin(ctx, a.c.settings().LockTimeout, a.c.settings().MaxStall+time.Second, a.facts.shadow)
 }
 
 // blockReaders keeps readers out too, where tables are moved one by one. It comes after
@@ -111,6 +100,18 @@ func (a *attempt) blockReaders(ctx context.Context) error {
 	}
 	return a.watched(ctx, fmt.Sprintf("SET LOCAL statement_timeout = %d;\n%s",
 		max(min(a.c.settings().LockTimeout.Milliseconds(), a.left()), 1), strings.Join(a.lockStatement("ACCESS EXCLUSIVE"), "")))
+}
+
+// tellReaders tells what an attempt finds out: which extensions can move along.
+func (a *attempt) tellReaders() []stage {
+	if !a.facts.objectByObject() {
+		return nil
+	}
+	var all []string
+	for _, lock := range a.lockStatement("ACCESS EXCLUSIVE") {
+		all = append(all, "-- after the drain, where an extension cannot move along\n"+lock)
+	}
+	return []stage{{"fence", all}}
 }
 
 func (a *attempt) lockStatement(mode string) []string {
@@ -140,65 +141,9 @@ func only(relations []relation) string {
 	return strings.Join(quoted, ", ")
 }
 
-// step is a part of an attempt that takes of its time.
-type step struct {
-	name string
-	do   func(context.Context) error
-}
-
-// behindFence does what has to be done while writers wait. Each step has what
-// is left of max_stall.
-func (a *attempt) behindFence(ctx context.Context) error {
-	if a.plan.Behind != nil {
-		return a.steps(ctx, a.stepsWithMigrations())
-	}
-	return a.steps(ctx, []step{
-		{"compare the tables behind the fence", a.compare},
-		{"drain", a.drain},
-		{"read sequences", a.readSequences},
-		{"wait for old snapshots", a.waitForOldSnapshots},
-		{"keep readers out", a.blockReaders},
-		{"swap", a.swap},
-		{"look again", a.lookAgain},
-	})
-}
-
-// steps does one after the other, as long as max_stall is not used up.
-func (a *attempt) steps(ctx context.Context, all []step) error {
-	for _, s := range all {
-		a.waitedOn = nil
-		began := time.Now()
-		if err := a.c.hooked(ctx, s); err != nil {
-			return a.classify(ctx, s.name, err)
-		}
-		a.c.Log.Debug("step of the cutover", "step", s.name, "took", time.Since(began))
-		if time.Now().After(a.deadline) {
-			return refuse(Blocker{Code: "over-budget", Message: s.name + ": max_stall is used up",
-				Fix: "try when production is quieter, or raise cutover.max_stall"})
-		}
-	}
-	return nil
-}
-
-// hooked does a step, with a test's failures before and after it.
-func (c *Cutover) hooked(ctx context.Context, s step) error {
-	if c.hook == nil {
-		return s.do(ctx)
-	}
-	if err := c.hook("before " + s.name); err != nil {
-		return err
-	}
-	if err := s.do(ctx); err != nil {
-		return err
-	}
-	return c.hook("after " + s.name)
-}
-
 // readSequences, which nobody draws from until the swap is done or given up.
-func (a *attempt) readSequences(ctx context.Context) error { return a.readSequencesOf(ctx, a.pair) }
-
-func (a *attempt) readSequencesOf(ctx context.Context, shadow *pair) (err error) {
-	if a.sequences, err = successions(ctx, a.plan, a.locker, shadow.locker); err != nil {
+func (a *attempt) readSequences(ctx context.Context) (err error) {
+	if a.sequences, err = successions(ctx, a.plan, a.locker, a.shadow.locker); err != nil {
 		return err
 	}
 	for i := range a.sequences {
@@ -230,28 +175,10 @@ func (a *attempt) compare(ctx context.Context) error {
 	return err
 }
 
-// drain replays the rest and makes the mark.
-func (a *attempt) drain(ctx context.Context) error {
-	if err := a.replayRest(ctx); err != nil {
-		return err
-	}
-	if err := a.fillMade(ctx); err != nil {
-		return err
-	}
-	return a.makeMark(ctx)
-}
-
-// makeMark decides on the transaction by which snapshots are told apart: who
-// does not see it as done may not see all of the new tables. It is committed by
-// itself, and after every transaction of the drain's.
-func (a *attempt) makeMark(ctx context.Context) error {
-	return a.observer.QueryRow(ctx, `SELECT pg_current_xact_id()::text`).Scan(&a.guard)
-}
-
-// replayRest replays what the journals still hold, on other sessions, and in the
+// drain replays what the journals still hold, on other sessions, and in the
 // meantime asks who is changing what the swap rests on: the swap would wait for
 // him, in vain, for as long as writers may be kept waiting.
-func (a *attempt) replayRest(ctx context.Context) error {
+func (a *attempt) drain(ctx context.Context) error {
 	group, both := errgroup.WithContext(ctx)
 	drained := make(chan struct{})
 	group.Go(func() (err error) {

@@ -79,7 +79,7 @@ func TestDeathAtEachStepOfARollbackIsResolved(t *testing.T) {
 			t.Fatal(at)
 		}
 	}
-	f.dies("after lead clients over") // and the old server is gone for good
+	f.dies("after redirect clients") // and the old server is gone for good
 	alone := &Cutover{Sides: control.Local(f.there.pool), DSN: f.there.dsn, Upgrade: f.Upgrade, Log: f.Log}
 	if err := errors.Join(alone.ResolveAlone(context.Background()), f.Traffic.Settle(context.Background(), traffic.Shadow, time.Second)); err != nil {
 		t.Fatal(err)

@@ -14,51 +14,6 @@ import (
 	"github.com/pgumbra/pgumbra/plans"
 )
 
-// stepsWithMigrations are those of an attempt that runs migrations behind the
-// fence. What they write is visible from the COMMIT on only, so that the mark by
-// which snapshots are told apart is the swapping transaction's own number, and
-// older snapshots are waited out last.
-func (a *attempt) stepsWithMigrations() []step {
-	return []step{
-		{"compare the tables behind the fence", a.compare},
-		{"drain", a.replayRest},
-		{"fill materialized views", a.fillMade},
-		{"read sequences", a.readSequences},
-		{"keep readers out", a.blockReaders},
-		{"swap the names", a.swapNames},
-		{"run the migrations", a.migrate},
-		{"wait for old snapshots", a.waitForOldSnapshots},
-		{"guard", a.guardMigrated},
-		{"look again", a.lookAgain},
-	}
-}
-
-// namesScript leads the names to the shadow, so that the migrations find all
-// under the true names. What they make of the tables has no reverse capture.
-func (a *attempt) namesScript() []stage {
-	return []stage{
-		{"sequences", sequencesOfTheirOwn(a.plan)},
-		{"structure", entryStatements(a.c.Parts.SwapEntries())},
-		{"gate", []string{opened(writeBlockName(a.c.Upgrade))}},
-		{"old side", oldSide(a.c.Upgrade, a.facts)},
-		{"names", names(a.plan, a.facts.moves)},
-	}
-}
-
-func (a *attempt) swapNames(ctx context.Context) error {
-	if err := a.play(ctx, a.pair, a.namesScript()); err != nil {
-		return err
-	}
-	if err := a.succeed(ctx); err != nil {
-		return err
-	}
-	var err error
-	if a.out.unvalidated, err = unvalidated(ctx, a.locker, a.plan); err != nil {
-		return err
-	}
-	return a.locker.QueryRow(ctx, `SELECT pg_catalog.pg_current_xact_id()::text`).Scan(&a.guard)
-}
-
 // sequencesOfTheirOwn is [ownSequences] for a transaction that migrations draw
 // from them in: RESTART gives a sequence a file of its own, so that a rollback
 // takes back what they drew, and the next attempt begins where this one did.
@@ -177,14 +132,18 @@ func validations(ctx context.Context, db pg.Querier, report []byte) ([]string, e
 // fence, and all was rolled back.
 const CodeMigrationFailed = "migration-failed"
 
-// migrate runs the migrations for real.
-func (a *attempt) migrate(ctx context.Context) error { return a.migrateOn(ctx, a.locker) }
+// listUnvalidated notes what the swap has made NOT VALID, before the migrations change
+// it.
+func (a *attempt) listUnvalidated(ctx context.Context) (err error) {
+	a.out.unvalidated, err = unvalidated(ctx, a.shadow.locker, a.plan)
+	return err
+}
 
-// migrateOn runs them in the swapping transaction, wherever that is. A failure is
-// theirs, and final: all is rolled back, and production goes on as if nothing had
-// been.
-func (a *attempt) migrateOn(ctx context.Context, locker *pgx.Conn) error {
-	m := &migrator{ctx: ctx, conn: locker, plan: a.plan, left: a.left}
+// migrate runs the migrations for real, in the swapping transaction, wherever that is.
+// A failure is theirs, and final: all is rolled back, and production goes on as if
+// nothing had been.
+func (a *attempt) migrate(ctx context.Context) error {
+	m := &migrator{ctx: ctx, conn: a.shadow.locker, plan: a.plan, left: a.left}
 	if v := a.plan.VersionTable; v != nil {
 		m.table = &v.Name
 	}
@@ -196,26 +155,6 @@ func (a *attempt) migrateOn(ctx context.Context, locker *pgx.Conn) error {
 			Fix: "correct the rows in production, or pgumbra abort and correct the migration"})
 	}
 	return err
-}
-
-// guardMigrated guards the tables as the migrations left them, and the materialized
-// views, since one that they made shows an older snapshot nothing (one that was
-// refreshed shows all), and records the swap.
-func (a *attempt) guardMigrated(ctx context.Context) error {
-	production, _ := schemaNames(a.plan)
-	tables, err := relations(ctx, a.locker, production)
-	if err != nil {
-		return err
-	}
-	views, err := relationsOf(ctx, a.locker, production, "m")
-	if err != nil {
-		return err
-	}
-	err = a.play(ctx, a.pair, []stage{{"guard", append(guards(a.c.Upgrade, tables, a.guard), readGuards(a.c.Upgrade, views, len(tables), a.guard)...)}})
-	if err != nil {
-		return err
-	}
-	return a.record(ctx)
 }
 
 // vacuumMigrated gives the planner its statistics, and index-only scans their

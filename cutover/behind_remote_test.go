@@ -70,8 +70,8 @@ func (f *remoteFixture) notesTicket() *remoteFixture {
 }
 
 // behindMoments are those at which migrations may be under way or done.
-var behindMoments = []string{"after swap on the shadow", "after run the migrations", "after record the swap", "after look again",
-	"after refuse writes to production", "after lead clients over", "after note the decision", "before decide"}
+var behindMoments = []string{"after swap", "after run the migrations", "after record the swap", "after look again",
+	"after refuse writes to production", "after redirect clients", "after note the decision", "before commit"}
 
 func TestMigrationsBehindTheFenceApartHappenOnceOrNot(t *testing.T) {
 	t.Parallel()
@@ -89,7 +89,7 @@ func TestMigrationsBehindTheFenceApartHappenOnceOrNot(t *testing.T) {
 		f.resolves(WentBack)
 		f.untouched("death " + at)
 	}
-	f.dies("after decide")
+	f.dies("after commit")
 	f.resolves(WentForward)
 	f.migratedOnce()
 	if files := get[int](f.fixture, "SELECT json_array_length(cutover->'migrations') FROM pgumbra.run"); files != 2 {
@@ -107,7 +107,7 @@ func TestConnectionLostAtTheCommitOfMigrationsApart(t *testing.T) {
 			var p *proxy
 			p, f.ShadowDSN = f.proxied(f.there.dsn)
 			p.lose = lose
-			f.fails("before decide", func() error { p.armed.Store(true); return nil })
+			f.fails("before commit", func() error { p.armed.Store(true); return nil })
 			if lose {
 				f.refuses("connection-lost", "")
 				f.untouched("a lost commit")

@@ -13,7 +13,6 @@ import (
 
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
-	"github.com/pgumbra/pgumbra/plans"
 )
 
 // How long an answer to COMMIT is waited for, and how long the server is asked
@@ -30,31 +29,21 @@ const (
 // of it. The caller asks the server.
 var errNoAnswer = errors.New("no answer to COMMIT")
 
-// commit ends the stall.
+// commit decides, where the shadow is, and nowhere else.
 func (a *attempt) commit(ctx context.Context) error {
 	if a.c.beforeCommit != nil {
-		a.c.beforeCommit(a.pid)
+		a.c.beforeCommit(a.shadow.pid)
 	}
-	err := sendCommit(ctx, a.locker)
-	a.out.Stall = time.Since(a.began)
+	err := sendCommit(ctx, a.shadow.locker)
+	a.via.answered()
 	if errors.Is(err, errNoAnswer) {
 		a.c.Log.Warn("no answer to the swap's commit; asking the server", "xid", a.xid, "error", err)
-		err = a.c.learn(ctx, a.c.DSN, a.xid, a.pid)
+		err = a.c.learn(ctx, a.shadow.dsn, a.xid, a.shadow.pid)
 	}
-	if err != nil {
-		return err
+	if err == nil {
+		a.out.Swapped = true
 	}
-	a.out.Swapped = true
-	a.c.Upgrade.Entered(a.c.Upgrade.Landing())
-	switch {
-	case a.turned == nil:
-	case a.plan.Backwards():
-		a.c.Upgrade.Flow, a.c.Upgrade.Again = plans.Forward, true
-	default:
-		a.c.Upgrade.Flow = plans.Back
-	}
-	a.remember(ctx)
-	return nil
+	return err
 }
 
 // sendCommit returns nil when the transaction is committed, [errNoAnswer], or
@@ -75,16 +64,6 @@ func sendCommit(ctx context.Context, conn *pgx.Conn) error {
 		return fmt.Errorf("commit the swap: %w", err)
 	}
 	return fmt.Errorf("%w: %w", errNoAnswer, err)
-}
-
-// remember corrects the recorded stall, which was measured just before the
-// commit. Not worth failing for.
-func (a *attempt) remember(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-	defer cancel()
-	if err := control.NoteOutcome(ctx, a.observer, a.c.Upgrade, a.report(a.out.Stall)); err != nil {
-		a.c.Log.Warn("the recorded stall lacks the commit", "error", err)
-	}
 }
 
 // learn asks a server how the swap's transaction ended, until it is no longer

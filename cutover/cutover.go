@@ -150,57 +150,27 @@ func (c *Cutover) Attempt(ctx context.Context) (Outcome, error) {
 	return out, err
 }
 
+// attempt is one try, from the first step of the protocol to the last. A cutover to
+// another database that was left unfinished is ended first.
 func (c *Cutover) attempt(ctx context.Context, out *Outcome) error {
-	if c.Sides.Remote() {
-		return c.attemptRemote(ctx, out)
-	}
-	if err := c.prepare(ctx); err != nil {
+	if was, err := c.Resolve(ctx); err != nil || was == WentForward {
+		out.Swapped = err == nil
 		return err
 	}
-	a, err := c.open(ctx, out)
-	if err != nil {
-		return err
-	}
+	a := c.newAttempt(out)
 	defer func() {
-		a.close(ctx)
-		out.Taken = a.lost + out.Stall
-		if out.Stall == 0 && !a.began.IsZero() {
-			out.Taken += time.Since(a.began)
-		}
+		a.end(ctx)
+		out.Taken = a.via.taken()
 	}()
-	if err := a.lockAgainstVacuum(ctx); err != nil {
-		return a.classify(ctx, "keep autovacuum off the shadow", err)
-	}
-	if err := a.holdViews(ctx); err != nil {
-		return a.classify(ctx, "keep REFRESH off the materialized views", err)
-	}
-	if err := c.closedStill(ctx, a.locker); err != nil {
-		return err
-	}
-	if err := c.approach(ctx); err != nil {
-		return err
-	}
-	if err := a.fence(ctx); err != nil {
-		return a.classify(ctx, "fence", err)
-	}
-	stall, cancel := context.WithDeadline(ctx, a.deadline)
-	defer cancel()
-	if err := a.behindFence(stall); err != nil {
-		return err
-	}
-	return a.commit(ctx)
+	return a.run(ctx)
 }
 
-// approach comes last before clients wait: opening sessions and looking at what the
-// swap rests on took its time, in which production went on.
-func (c *Cutover) approach(ctx context.Context) error { return c.Parts.Approach(ctx) }
-
 // ownWork are the steps that take their time by themselves.
-var ownWork = []string{"swap", "swap the names", "swap on the shadow", "run the migrations"}
+var ownWork = []string{"swap", "run the migrations"}
 
 // classify turns what a budget, a lock or a deadlock ended into a notNow: the
 // transaction is gone and nothing has changed. Other errors pass.
-func (a *attempt) classify(ctx context.Context, stage string, err error) error {
+func (a *attempt) classify(ctx context.Context, step string, err error) error {
 	var no *notNow
 	if err == nil || errors.As(err, &no) || errors.Is(err, control.ErrFencedOff) {
 		return err
@@ -212,13 +182,13 @@ func (a *attempt) classify(ctx context.Context, stage string, err error) error {
 		over = true
 	}
 	if !over || errors.Is(ctx.Err(), context.Canceled) {
-		return fmt.Errorf("%s: %w", stage, err)
+		return fmt.Errorf("%s: %w", step, err)
 	}
 	blockers := a.waitedOn
 	if len(blockers) == 0 {
-		blockers = []Blocker{{Code: "over-budget", Message: fmt.Sprintf("%s: over budget: %v", stage, err),
+		blockers = []Blocker{{Code: "over-budget", Message: fmt.Sprintf("%s: over budget: %v", step, err),
 			Fix:     "try when production is quieter, or raise cutover.max_stall or cutover.lock_timeout",
-			Lasting: slices.Contains(ownWork, stage)}} // nobody was waited for: it takes as long the next time
+			Lasting: slices.Contains(ownWork, step)}} // nobody was waited for: it takes as long the next time
 	}
 	return refuse(blockers...)
 }

@@ -18,6 +18,8 @@ const (
 	untoldRun    = 911_911_911_911
 	untoldTable  = 4_011_911_911
 	untoldNumber = 911_911_911_913
+
+	untoldPlace = "<the shadow's server>"
 )
 
 // Told are the statements of a cutover and of what comes after it, for a dry run, by
@@ -36,6 +38,9 @@ type Told struct {
 	// Sequences of the shadow's own are set; Succession puts the others where
 	// production's stand, at the end.
 	Sequences, Succession []string
+	// Structure and Defaults, which come last in another database, are entries of the
+	// plan; Reverse is the look at the capture of the way back.
+	Structure, Defaults, Reverse []string
 	// Open lets everybody write to the shadow.
 	Open []string
 	// Guards refuse statements with an older snapshot.
@@ -49,22 +54,30 @@ type Told struct {
 	After, Finish, DropOld []string
 }
 
-// Describe tells what a cutover of a plan sends. It looks at production, and changes
-// nothing.
-func Describe(ctx context.Context, db pg.Querier, plan *plans.Plan) (*Told, error) {
+// Describe tells what a cutover of a plan sends: what the steps of the protocol tell, and
+// what comes before and after them. entries and reverse are what [Parts] will give the
+// swap to run. It looks at production, and changes nothing.
+func Describe(ctx context.Context, db pg.Querier, plan *plans.Plan, entries []plans.Entry, reverse string) (*Told, error) {
 	f, err := foresee(ctx, db, plan)
 	if err != nil {
 		return nil, fmt.Errorf("tell what a cutover does: %w", err)
 	}
 	run := &control.Run{ID: untoldRun, Name: plan.Run, Plan: plan}
-	a := &attempt{c: &Cutover{Upgrade: run}, plan: plan, facts: f}
 	t := &Told{
 		Sessions:   control.DescribeOurs(run, "<of the process that leads>"),
 		WriteBlock: append(functionsTold(closedWriteBlock(run), writeBlockName(run)), writeBlocks(run, f.shadow)...),
-		Fence:      []string{a.fenceStatement()},
-		Sequences:  sequencesOfTheirOwn(plan),
-		Open:       []string{opened(writeBlockName(run))},
 		DropOld:    dropTold(plan, f),
+	}
+	a := &attempt{c: &Cutover{Upgrade: run, Parts: toldParts{entries: entries, reverse: reverse}}, plan: plan, facts: f,
+		mark: "<xid of the drain>", sequences: untoldSuccessions(plan)}
+	a.via = local{a}
+	if plan.Remote {
+		a.via = &remote{attempt: a, progress: progress{Place: untoldPlace}}
+	}
+	for _, s := range protocol {
+		if s.when.holds(plan) {
+			t.add(s.tell(a))
+		}
 	}
 	if plan.Remote {
 		t.describeRemote(run, f)
@@ -75,12 +88,36 @@ func Describe(ctx context.Context, db pg.Querier, plan *plans.Plan) (*Told, erro
 	return t, nil
 }
 
+// toldParts are those of a cutover that is only told: it is asked for these two alone.
+type toldParts struct {
+	Parts
+	entries []plans.Entry
+	reverse string
+}
+
+func (p toldParts) SwapEntries() []plans.Entry { return p.entries }
+func (p toldParts) ReverseTriggers() string    { return p.reverse }
+
+// add puts texts where they belong, by the part of the swap that they are.
+func (t *Told) add(texts []stage) {
+	slots := map[string]*[]string{
+		"ready": &t.Ready, "fence": &t.Fence, "sequences": &t.Sequences, "succession": &t.Succession, "structure": &t.Structure,
+		"default privileges": &t.Defaults, "reverse capture": &t.Reverse, "gate": &t.Open, "guard": &t.Guards, "old side": &t.OldSide,
+		"version": &t.Version, "names": &t.Names,
+	}
+	for _, s := range texts {
+		if slot, known := slots[s.name]; known { // what only happens in the shadow's own database is not told
+			*slot = append(*slot, s.sql...)
+		}
+	}
+}
+
 // name puts words in the place of numbers that nobody knows yet.
 func (t *Told) name() {
 	words := strings.NewReplacer(fmt.Sprint(untoldRun), "<run>", fmt.Sprint(untoldTable), "<oid>",
 		fmt.Sprint(untoldNumber), "<where it stands>", fmt.Sprint(math.MaxInt64), "<its end>")
-	for _, texts := range [][]string{t.Sessions, t.WriteBlock, t.Ready, t.Trial, t.Fence, t.Sequences, t.Succession, t.Open, t.Guards, t.OldSide,
-		t.Version, t.Names, t.After, t.Finish, t.DropOld} {
+	for _, texts := range [][]string{t.Sessions, t.WriteBlock, t.Ready, t.Trial, t.Fence, t.Sequences, t.Succession, t.Structure, t.Defaults, t.Reverse,
+		t.Open, t.Guards, t.OldSide, t.Version, t.Names, t.After, t.Finish, t.DropOld} {
 		for i, text := range texts {
 			texts[i] = words.Replace(text)
 		}
@@ -114,8 +151,10 @@ func foresee(ctx context.Context, db pg.Querier, plan *plans.Plan) (*facts, erro
 			f.captured = append(f.captured, capturedBy{table: m.Name, triggers: []string{"<each of capture's>"}})
 		}
 	}
-	for _, s := range plan.Schemas {
-		f.moves = append(f.moves, untoldMove(s))
+	if !plan.Remote { // there an attempt finds out how the names are had
+		for _, s := range plan.Schemas {
+			f.moves = append(f.moves, untoldMove(s))
+		}
 	}
 	return f, nil
 }
@@ -133,24 +172,6 @@ func untoldMove(s plans.Schema) move {
 }
 
 func (t *Told) describeLocal(run *control.Run, f *facts) {
-	if len(f.shadow) > 0 {
-		t.Fence = append([]string{againstVacuum(f.shadow)}, t.Fence...)
-	}
-	a := &attempt{facts: f}
-	if slices.ContainsFunc(run.Plan.Schemas, func(s plans.Schema) bool { return s.Swap == plans.Move }) {
-		for _, lock := range a.lockStatement("ACCESS EXCLUSIVE") {
-			t.Fence = append(t.Fence, "-- after the drain, where an extension cannot move along\n"+lock)
-		}
-	}
-	t.Guards = append(functionsTold(guardFunction(run), guardName(run)), readFunctionTexts(run)...)
-	t.Guards = append(t.Guards, guards(run, f.shadow, "<xid of the drain>")...)
-	t.OldSide = append(functionsTold(fenceFunction(run, control.Ours(run)), fenceName(run)), f.taken.silence(f.production)...)
-	t.OldSide = append(t.OldSide, oldSide(run, f)...)
-	t.Version, t.Names = outsideVersion(run.Plan), names(run.Plan, f.moves)
-	if name, version, moves := movingVersion(run.Plan); moves {
-		t.Version = versionRow(name, version)
-		t.Version[0] = "-- in the shadow, before the fence\n" + t.Version[0]
-	}
 	for i, n := range f.shadow {
 		final := run.Plan.Final(n.name).Quoted()
 		t.After = append(t.After, undoGuards(final, readGuardName(run, i).Quoted())...)
@@ -164,27 +185,16 @@ func (t *Told) describeLocal(run *control.Run, f *facts) {
 		}
 		t.Trial = append(t.Trial, "ROLLBACK")
 	}
-	for _, s := range untoldSuccessions(run.Plan) { // both schemas have changed their names by then
-		t.Succession = append(append(t.Succession, s.close(run.Plan.Old(s.plan.Production).Quoted())...), s.proceed(run.Plan.Final(s.plan.Shadow).Quoted())...)
-	}
 	t.Finish = []string{fenceFunction(run, passNobody), control.DescribeDisown(run), control.DescribePurge}
 }
 
 func (t *Told) describeRemote(run *control.Run, f *facts) {
-	const place = "<the shadow's server>"
-	t.Version = versionThere(run.Plan)
-	t.Ready = functionsTold(opened(fenceName(run)), fenceName(run))
-	t.OldSide = append(functionsTold(closedFence(run, place, control.Ours(run)), fenceName(run)), remoteFence(run, f.production)...)
 	if len(f.shadow) > 0 {
 		t.Trial = append([]string{"LOCK TABLE " + only(f.shadow) + " IN EXCLUSIVE MODE", opened(fenceName(run))}, remoteFence(run, f.shadow)...)
 		t.Trial = append(t.Trial, "ROLLBACK")
 	}
-	for _, s := range untoldSuccessions(run.Plan) {
-		t.Succession = append(t.Succession, s.proceed(s.plan.Shadow.Quoted())...)
-		t.OldSide = append(t.OldSide, s.close(s.plan.Production.Quoted())...)
-	}
 	t.After = t.dropWriteBlocks(run, f)
-	t.Finish = []string{closedFence(run, place, passNobody), control.DescribeDisown(run), control.DescribePurge}
+	t.Finish = []string{closedFence(run, untoldPlace, passNobody), control.DescribeDisown(run), control.DescribePurge}
 }
 
 // functionsTold is what [makeFunction] sends, where default privileges give others

@@ -155,6 +155,8 @@ func (a *attempt) tryLocks(ctx context.Context, limit time.Time) (*tangle, error
 	return met, group.Wait()
 }
 
+func (a *attempt) tellFence() []stage { return []stage{{"fence", []string{a.fenceStatement()}}} }
+
 // fenceStatement is one statement, so that one timeout counts for all of it.
 func (a *attempt) fenceStatement() string {
 	first, rest := []string{"NULL"}, []string{}

@@ -99,7 +99,7 @@ func (s *stopping) Settle(ctx context.Context, to traffic.Place, patience time.D
 func TestLeaderThatWakesUpAfterItsSuccessorsSwapUndoesNothing(t *testing.T) {
 	t.Parallel()
 	for name, failsAt := range map[string]string{
-		"pause": "", "switch": "", "settle": "before decide", "settled": "before decide",
+		"pause": "", "switch": "", "settle": "before commit", "settled": "before commit",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

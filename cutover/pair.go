@@ -18,6 +18,7 @@ import (
 // pair is sessions on one server: one locks and swaps, two look on. Another one
 // has the server end the first in time: see [pair.setAlarm].
 type pair struct {
+	dsn      string
 	locker   *pgx.Conn
 	observer *pgx.Conn
 	checker  *pgx.Conn // asks whether the structure is as it was, while observer asks for the rest
@@ -31,7 +32,7 @@ type pair struct {
 }
 
 func openPair(ctx context.Context, dsn string) (*pair, error) {
-	p := new(pair)
+	p := &pair{dsn: dsn}
 	var err error
 	for _, conn := range []**pgx.Conn{&p.locker, &p.observer, &p.checker, &p.alarm} {
 		if *conn, err = openSession(ctx, dsn); err != nil {

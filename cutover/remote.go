@@ -25,83 +25,41 @@ import (
 // any isolation level. Nobody has one on the shadow, where no client belongs
 // before this.
 type remote struct {
-	*attempt   // in production
-	shadow     *pair
+	*attempt
 	activation []string // statements that lead names to them
 	progress   progress
 }
 
+var _ transport = (*remote)(nil)
+
 //go:embed sql/open.sql
 var openSQL string
 
-// attemptRemote tries once to swap to another database.
-func (c *Cutover) attemptRemote(ctx context.Context, out *Outcome) error {
-	if was, err := c.Resolve(ctx); err != nil || was == WentForward {
-		out.Swapped = err == nil
-		return err
-	}
-	if left, err := c.underWay(ctx, c.Sides.Production); err != nil || left != nil {
+// prepare prepares both sides, unless an earlier cutover is not undone.
+func (a *remote) prepare(ctx context.Context) error {
+	if left, err := a.c.underWay(ctx, a.c.Sides.Production); err != nil || left != nil {
 		return cmp.Or(err, refuse(Blocker{Code: "traffic", Message: "an earlier cutover is not undone at each PgBouncer", Fix: "see that each answers"}))
 	}
-	if err := c.prepareRemote(ctx); err != nil {
-		return err
-	}
-	a, err := c.openRemote(ctx, out)
-	if err != nil {
-		return err
-	}
-	defer a.closeBoth(ctx)
-	began := time.Now()
-	defer func() { out.Taken = cmp.Or(out.Stall, time.Since(began)) }()
-	err = a.run(ctx)
-	switch {
-	case err == nil:
-		return a.goOn(ctx)
-	case errors.Is(err, ErrUnknown), errors.Is(err, control.ErrFencedOff):
-		return err // clients are held and production is fenced: whoever learns more decides
-	}
-	a.closeBoth(ctx)
-	undo := c.back(ctx, &a.progress)
-	a.countHeld()
-	if errors.Is(undo, errMisrouted) {
-		return refuse(trafficBlocker(err), Blocker{Code: "traffic", Message: undo.Error(), Fix: "see to that PgBouncer; it is looked after every few seconds"})
-	}
-	if undo != nil {
-		return fmt.Errorf("undo the cutover, given up because of %q: %w", err.Error(), undo) // not the refusal that it was
-	}
-	return err
+	return a.c.prepareRemote(ctx)
 }
 
-func (c *Cutover) openRemote(ctx context.Context, out *Outcome) (*remote, error) {
-	production, err := openPair(ctx, c.DSN)
-	if err != nil {
-		return nil, err
-	}
-	c.trying = production.backends
-	a := &remote{attempt: &attempt{pair: production, c: c, plan: c.Upgrade.Plan, out: out}, progress: progress{Place: placeOf(c.ShadowDSN)}}
-	if a.shadow, err = openPair(ctx, c.ShadowDSN); err != nil {
-		production.close(ctx)
-		return nil, fmt.Errorf("the shadow: %w", err)
-	}
-	err = a.look(ctx)
-	if err == nil {
-		err = c.warmUp(ctx, production, a.shadow)
-	}
-	if err == nil {
-		err = lookBefore(ctx, a.lookAgain, a.lookAtTheLast)
-	}
-	if err != nil {
-		a.closeBoth(ctx)
-		return nil, err
-	}
-	a.yieldOnDeadlock(ctx, c.settings().LockTimeout, c.Log)
-	a.shadow.yieldOnDeadlock(ctx, c.settings().LockTimeout, c.Log)
-	return a, nil
+// prepared is the fence's function, still open.
+func (a *remote) prepared() []stage {
+	return []stage{{"ready", functionsTold(opened(fenceName(a.c.Upgrade)), fenceName(a.c.Upgrade))}}
 }
 
-func (a *remote) closeBoth(ctx context.Context) {
-	a.close(ctx)
-	a.shadow.close(ctx)
+// open opens sessions on both sides.
+func (a *remote) open(ctx context.Context) (err error) {
+	if a.pair, err = openPair(ctx, a.c.DSN); err != nil {
+		return err
+	}
+	a.c.trying = a.backends
+	if a.shadow, err = openPair(ctx, a.c.ShadowDSN); err != nil {
+		return fmt.Errorf("the shadow: %w", err)
+	}
+	a.yieldOnDeadlock(ctx, a.c.settings().LockTimeout, a.c.Log)
+	a.shadow.yieldOnDeadlock(ctx, a.c.settings().LockTimeout, a.c.Log)
+	return nil
 }
 
 // look gathers the facts of both sides.
@@ -133,37 +91,11 @@ func (a *remote) look(ctx context.Context) error {
 	return err
 }
 
-// run goes as far as the shadow's commit. After an error nothing is committed
-// there.
-func (a *remote) run(ctx context.Context) error {
-	for _, s := range []step{{"begin", a.begin}, {"hold clients", a.pause}, {"fence", a.fence}} {
-		if err := a.c.hooked(ctx, s); err != nil {
-			return a.classify(ctx, s.name, err)
-		}
-	}
-	stall, cancel := context.WithDeadline(ctx, a.deadline)
-	defer cancel()
-	err := a.steps(stall, []step{
-		{"compare the tables behind the fence", a.compare},
-		{"drain", a.replayRest},
-		{"fill materialized views", a.fillMade},
-		{"read sequences", a.readSequences},
-		{"swap on the shadow", a.swapThere},
-		{"run the migrations", a.migrateThere},
-		{"record the swap", a.recordThere},
-		{"look again", a.lookAgain},
-		{"refuse writes to production", a.refuseWrites},
-		{"lead clients over", a.lead},
-		{"look at the last", a.lookAtTheLast},
-		{"note the decision", a.noteDecision},
-	})
-	if err != nil {
+func (a *remote) warmUp(ctx context.Context) error {
+	if err := a.attempt.warmUp(ctx); err != nil {
 		return err
 	}
-	if err := a.c.hooked(ctx, step{"decide", a.decide}); err != nil && !a.out.Swapped {
-		return err
-	}
-	return nil
+	return lookBefore(ctx, a.lookAgain, a.lookAtTheLast)
 }
 
 // begin begins both transactions, which outlive the wait for clients.
@@ -177,18 +109,15 @@ func (a *remote) begin(ctx context.Context) error {
 		a.waitedOn = a.shadow.waitedOn
 		return err
 	}
-	if err := a.holdViews(ctx); err != nil {
-		return err
-	}
-	if err := a.c.closedStill(ctx, a.shadow.locker); err != nil {
-		return err
-	}
-	return a.c.approach(ctx)
+	return nil
 }
 
-// pause holds clients: what they have begun ends, what comes waits. Clients that
+// begun tells nothing: the shadow's tables are locked where nobody else is.
+func (a *remote) begun() []stage { return nil }
+
+// hold holds clients: what they have begun ends, what comes waits. Clients that
 // do not end their transactions in time are named, and all go on.
-func (a *remote) pause(ctx context.Context) error {
+func (a *remote) hold(ctx context.Context) error {
 	unfinished, err := a.c.unfinished(ctx, a.observer)
 	if err != nil {
 		return err
@@ -231,14 +160,24 @@ func trafficBlocker(cause error) Blocker {
 	return Blocker{Code: "traffic", Message: cause.Error(), Fix: "see that clients can be led over: pgumbra plan checks it"}
 }
 
-func (a *remote) readSequences(ctx context.Context) error { return a.readSequencesOf(ctx, a.shadow) }
+// markDrain marks nothing, as nothing is waited for: no snapshot is on the shadow.
+func (a *remote) markDrain(context.Context) error { return nil }
+
+// markSwap marks nothing, likewise.
+func (a *remote) markSwap(context.Context) error { return nil }
+
+// outwait waits for nobody, likewise.
+func (a *remote) outwait(context.Context) error { return nil }
+
+// guard guards nothing, likewise.
+func (a *remote) guard(context.Context) error { return nil }
+
+func (a *remote) guarded() []stage { return nil }
 
 // refuseWrites fences production for good: until then the locks do it. Capture
 // goes on, so that there is no gap in it should this be undone; nothing comes.
 func (a *remote) refuseWrites(ctx context.Context) error {
-	err := a.play(ctx, a.pair, []stage{{"fence", append([]string{closedFence(a.c.Upgrade, a.progress.Place, control.Ours(a.c.Upgrade))},
-		remoteFence(a.c.Upgrade, a.facts.production)...)}, {"sequences", a.closeSequences()}})
-	if err != nil {
+	if err := a.play(ctx, a.pair, a.refusal()); err != nil {
 		return err
 	}
 	a.progress.FenceBackend = a.pid
@@ -248,12 +187,29 @@ func (a *remote) refuseWrites(ctx context.Context) error {
 	if err := a.c.note(ctx, a.locker, &a.progress, switching); err != nil {
 		return err
 	}
-	err = sendCommit(ctx, a.locker)
+	err := sendCommit(ctx, a.locker)
 	if errors.Is(err, errNoAnswer) { // whatever became of it, the shadow is not committed
 		return refuse(Blocker{Code: "connection-lost", Message: "the connection to production was lost: " + err.Error(),
 			Fix: "nothing changed; it is tried again"})
 	}
 	return err
+}
+
+// refusal closes the fence and production's sequences.
+func (a *remote) refusal() []stage {
+	run := a.c.Upgrade
+	return []stage{
+		{"fence", append([]string{closedFence(run, a.progress.Place, control.Ours(run))}, remoteFence(run, a.facts.production)...)},
+		{"sequences", a.closeSequences()},
+	}
+}
+
+func (a *remote) refused() []stage {
+	var all []string
+	for _, s := range a.refusal() {
+		all = append(all, s.sql...)
+	}
+	return []stage{{"old side", all}}
 }
 
 // closeSequences lets production's sequences hand out nothing more, and notes
@@ -270,8 +226,8 @@ func (a *remote) closeSequences() []string {
 	return all
 }
 
-// lead leads clients over, who wait on.
-func (a *remote) lead(ctx context.Context) error {
+// redirect leads clients over, who wait on.
+func (a *remote) redirect(ctx context.Context) error {
 	if a.c.Traffic != nil {
 		err := a.c.Traffic.Switch(ctx, a.c.to())
 		if err != nil && ctx.Err() == nil && !errors.Is(err, control.ErrFencedOff) {
@@ -315,24 +271,11 @@ func (a *remote) lookAtTheLast(ctx context.Context) error {
 	return group.Wait()
 }
 
-// decide commits on the shadow.
-func (a *remote) decide(ctx context.Context) error {
-	if a.c.beforeCommit != nil {
-		a.c.beforeCommit(a.shadow.pid)
-	}
-	err := sendCommit(ctx, a.shadow.locker)
-	if errors.Is(err, errNoAnswer) {
-		a.c.Log.Warn("no answer to the swap's commit; asking the shadow", "xid", a.xid, "error", err)
-		err = a.c.learn(ctx, a.c.ShadowDSN, a.xid, a.shadow.pid)
-	}
-	if err == nil {
-		a.out.Swapped = true
-	}
-	return err
-}
+// answered: clients wait until they are let go.
+func (a *remote) answered() {}
 
-// goOn ends the stall: clients go on at the shadow.
-func (a *remote) goOn(ctx context.Context) error {
+// release ends the stall: clients go on at the shadow.
+func (a *remote) release(ctx context.Context) error {
 	return a.c.forward(ctx, &a.progress, func() []byte {
 		a.out.Stall = time.Since(a.began)
 		if !a.held.IsZero() {
@@ -340,4 +283,32 @@ func (a *remote) goOn(ctx context.Context) error {
 		}
 		return a.report(a.out.Stall)
 	})
+}
+
+// taken is the stall, or how long the attempt tried.
+func (a *remote) taken() time.Duration {
+	if a.out.Stall != 0 || a.started.IsZero() {
+		return a.out.Stall
+	}
+	return time.Since(a.started)
+}
+
+// undo ends the sessions, which undoes the swap and whatever locks are left, and then
+// undoes what was committed in production or told to clients. Where it is not known
+// whether the shadow committed, or another process leads, clients are held and
+// production is fenced: whoever learns more decides.
+func (a *remote) undo(ctx context.Context, cause error) error {
+	if errors.Is(cause, ErrUnknown) || errors.Is(cause, control.ErrFencedOff) {
+		return cause
+	}
+	a.end(ctx)
+	undone := a.c.back(ctx, &a.progress)
+	a.countHeld()
+	if errors.Is(undone, errMisrouted) {
+		return refuse(trafficBlocker(cause), Blocker{Code: "traffic", Message: undone.Error(), Fix: "see to that PgBouncer; it is looked after every few seconds"})
+	}
+	if undone != nil {
+		return fmt.Errorf("undo the cutover, given up because of %q: %w", cause.Error(), undone) // not the refusal that it was
+	}
+	return cause
 }

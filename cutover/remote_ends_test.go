@@ -103,7 +103,7 @@ func TestClearLeavesNothingOnEitherSide(t *testing.T) {
 	t.Parallel()
 	f := remoteShop(t)
 	before := f.dump()
-	f.fails("before decide", func() error { return errInjected })
+	f.fails("before commit", func() error { return errInjected })
 	if _, err := f.Attempt(context.Background()); !errors.Is(err, errInjected) {
 		t.Fatal(err)
 	}

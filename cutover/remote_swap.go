@@ -9,24 +9,12 @@ import (
 	"github.com/pgumbra/pgumbra/plans"
 )
 
-// swapThere is the whole swap on the shadow but for its record and its COMMIT.
-func (a *remote) swapThere(ctx context.Context) error {
-	return a.play(ctx, a.shadow, a.scriptThere())
-}
+// swap is the whole swap on the shadow but for its record and its COMMIT.
+func (a *remote) swap(ctx context.Context) error { return a.play(ctx, a.shadow, a.script()) }
 
-// migrateThere runs the migrations that are kept for behind the fence, under the
-// true names. They need no mark: nobody has a snapshot on the shadow.
-func (a *remote) migrateThere(ctx context.Context) (err error) {
-	if a.plan.Behind == nil {
-		return nil
-	}
-	if a.out.unvalidated, err = unvalidated(ctx, a.shadow.locker, a.plan); err != nil {
-		return err
-	}
-	return a.migrateOn(ctx, a.shadow.locker)
-}
+func (a *remote) swapped() []stage { return a.script() }
 
-func (a *remote) scriptThere() []stage {
+func (a *remote) script() []stage {
 	var locks []string
 	if len(a.facts.shadow) > 0 {
 		locks = append(locks, "LOCK TABLE "+only(a.facts.shadow)+" IN EXCLUSIVE MODE")
@@ -70,9 +58,9 @@ func (a *remote) proceed() []string {
 	return all
 }
 
-// recordThere notes the swap in the shadow's own record: by that row, and by
+// record notes the swap in the shadow's own record: by that row, and by
 // its transaction's number, everybody learns later whether it happened.
-func (a *remote) recordThere(ctx context.Context) error {
+func (a *remote) record(ctx context.Context) error {
 	run, there := a.c.Upgrade, a.shadow.locker
 	var err error
 	if a.xid, a.out.At, err = control.NoteSwapThere(ctx, there, run); err != nil {

@@ -78,7 +78,7 @@ func TestSwapToAnotherDatabaseTakesAllAlong(t *testing.T) {
 func moments() []string {
 	var all []string
 	for _, s := range []string{"begin", "hold clients", "fence", "compare the tables behind the fence", "drain", "read sequences",
-		"swap on the shadow", "refuse writes to production", "lead clients over", "decide"} {
+		"swap", "refuse writes to production", "redirect clients", "commit"} {
 		all = append(all, "before "+s, "after "+s)
 	}
 	return all
@@ -141,15 +141,15 @@ func TestConnectionLostAtEitherCommit(t *testing.T) {
 	}{
 		"production, answer": {"before refuse writes to production", false, traffic.Production},
 		"production, commit": {"before refuse writes to production", true, traffic.Production},
-		"shadow, answer":     {"before decide", false, traffic.Shadow},
-		"shadow, commit":     {"before decide", true, traffic.Production},
+		"shadow, answer":     {"before commit", false, traffic.Shadow},
+		"shadow, commit":     {"before commit", true, traffic.Production},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f := remoteShop(t).behindBouncer()
 			f.settle(10*time.Second, time.Second) // the server's own timeout comes later
 			var p *proxy
-			if c.at == "before decide" {
+			if c.at == "before commit" {
 				p, f.ShadowDSN = f.proxied(f.there.dsn)
 			} else {
 				p, f.Cutover.DSN = f.proxied(f.dsn)
@@ -171,7 +171,7 @@ func TestShadowGoneAtItsCommitKeepsFenceAndClientsUntilItAnswers(t *testing.T) {
 	f := remoteShop(t).behindBouncer()
 	p, dsn := f.proxied(f.there.dsn)
 	f.ShadowDSN, f.lookFor = dsn, 300*time.Millisecond
-	f.fails("before decide", func() error {
+	f.fails("before commit", func() error {
 		p.armed.Store(true)
 		return p.listener.Close()
 	})
@@ -211,7 +211,7 @@ func TestSwapThatProductionForgotIsNotGuessedAbout(t *testing.T) {
 func TestDeposedLeaderLeavesAllToItsSuccessor(t *testing.T) {
 	t.Parallel()
 	f := remoteShop(t).behindBouncer()
-	f.fails("before lead clients over", func() error { f.exec("UPDATE pgumbra.run SET epoch = epoch + 1"); return nil })
+	f.fails("before redirect clients", func() error { f.exec("UPDATE pgumbra.run SET epoch = epoch + 1"); return nil })
 	if _, err := f.Attempt(context.Background()); !errors.Is(err, control.ErrFencedOff) {
 		t.Fatal(err)
 	}
@@ -229,7 +229,7 @@ func TestProductionThatLostItsFenceIsNotLeft(t *testing.T) {
 		switch moment {
 		case "before refuse writes to production":
 			before = get[string](f.fixture, "SELECT switch::text FROM pgumbra.run")
-		case "before lead clients over": // as a standby that is promoted now and is a moment behind
+		case "before redirect clients": // as a standby that is promoted now and is a moment behind
 			f.exec("UPDATE pgumbra.run SET switch = '" + before + "'")
 		}
 		return nil
@@ -271,19 +271,19 @@ func TestPgBouncerStartedAgainDuringTheCutover(t *testing.T) {
 	t.Parallel()
 	f := remoteShop(t).behindBouncer()
 	again := func() error { return f.bouncer.Restart(context.Background()) }
-	for _, at := range []string{"after hold clients", "after drain", "before lead clients over"} {
+	for _, at := range []string{"after hold clients", "after drain", "before redirect clients"} {
 		f.fails(at, again)
 		f.refuses("traffic", "not held")
 		f.livesIn(traffic.Production)
 	}
-	f.fails("before decide", again)
+	f.fails("before commit", again)
 	f.swaps()
 	f.livesIn(traffic.Shadow)
 }
 
 func TestPgBouncerThatDiesIsLedOnceItAnswers(t *testing.T) {
 	t.Parallel()
-	for at, swapped := range map[string]bool{"before lead clients over": false, "before decide": true} {
+	for at, swapped := range map[string]bool{"before redirect clients": false, "before commit": true} {
 		t.Run(at, func(t *testing.T) {
 			t.Parallel()
 			f := remoteShop(t).behindBouncer()

@@ -212,11 +212,11 @@ END`, name, cycle, end, pg.Literal(name), s.old.Last, s.old.Called))
 
 // succeed is the swap's last change in one database: sequences of the shadow's
 // own take over, whatever both are called by now.
-func (a *attempt) succeed(ctx context.Context) error {
+func (l local) succeed(ctx context.Context) error {
 	var script []string
-	for _, s := range a.sequences {
+	for _, s := range l.sequences {
 		var old, target string
-		err := a.locker.QueryRow(ctx, `SELECT $1::oid::regclass::text, $2::oid::regclass::text,
+		err := l.locker.QueryRow(ctx, `SELECT $1::oid::regclass::text, $2::oid::regclass::text,
 			(SELECT count(*) FROM pg_locks WHERE relation = $1 AND NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))`,
 			s.old.OID, s.target.OID).Scan(&old, &target, &s.waiting)
 		if err != nil {
@@ -224,7 +224,7 @@ func (a *attempt) succeed(ctx context.Context) error {
 		}
 		script = append(append(script, s.close(old)...), s.proceed(target)...)
 	}
-	return a.play(ctx, a.pair, []stage{{"sequences go on", script}})
+	return l.play(ctx, l.pair, []stage{{"sequences go on", script}})
 }
 
 // ownSequences set those that only the shadow has. setval is not undone by a

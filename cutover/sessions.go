@@ -93,40 +93,6 @@ func blockersOf(how string, found []session) []Blocker {
 	return all
 }
 
-// waitForOldSnapshots waits for every session of this database that had a snapshot when the
-// mark was made, as CREATE INDEX CONCURRENTLY does: such a snapshot would see the
-// new tables without what the drain wrote. The list is made once; snapshots that
-// are taken later see all of it, however old their xmin looks.
-//
-// Sessions that wait for our own fence, or for others that do, would be waited
-// for in vain. Most take a new snapshot when they go on; who does not meets a
-// guard: see [guards].
-func (a *attempt) waitForOldSnapshots(ctx context.Context) error {
-	return a.waitForOldSnapshotsOlderThan(ctx, a.guard)
-}
-
-// waitForOldSnapshotsOlderThan waits for snapshots that do not see transaction mark, an xid8.
-func (a *attempt) waitForOldSnapshotsOlderThan(ctx context.Context, mark string) error {
-	first, err := a.blockingSessions(ctx, mark)
-	if err != nil {
-		return err
-	}
-	left := first
-	for wait := 2 * time.Millisecond; ; wait = min(2*wait, 20*time.Millisecond) {
-		left = still(left, first)
-		if len(left) == 0 {
-			return nil
-		}
-		a.waitedOn = blockersOf("snapshot", left)
-		if err := pause(ctx, wait); err != nil {
-			return err
-		}
-		if left, err = a.blockingSessions(ctx, mark); err != nil {
-			return err
-		}
-	}
-}
-
 func (a *attempt) blockingSessions(ctx context.Context, mark string) ([]session, error) {
 	pids, started := a.c.own().Columns()
 	found, err := sessions(ctx, a.observer, blockingSessionsSQL, mark, a.pid, pids, started)

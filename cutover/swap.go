@@ -24,38 +24,6 @@ type stage struct {
 	sql  []string
 }
 
-// script is everything that the swap runs but its own record, in order. Names
-// are those that hold when a statement is reached.
-func (a *attempt) script() []stage {
-	if a.plan.Backwards() {
-		return a.scriptBack()
-	}
-	return []stage{
-		{"sequences", ownSequences(a.plan)},
-		{"structure", entryStatements(a.c.Parts.SwapEntries())},
-		{"reverse capture", a.c.reverseCheck()},
-		{"gate", []string{opened(writeBlockName(a.c.Upgrade))}},
-		{"guard", guards(a.c.Upgrade, a.facts.shadow, a.guard)},
-		{"old side", append(a.facts.taken.silence(a.facts.production), oldSide(a.c.Upgrade, a.facts)...)},
-		{"version", outsideVersion(a.plan)},
-		{"names", names(a.plan, a.facts.moves)},
-	}
-}
-
-// scriptBack is the script of a rollback: the new side is fenced as the old one
-// was, which gets back what it had.
-func (a *attempt) scriptBack() []stage {
-	return []stage{
-		{"sequences", ownSequences(a.plan)},
-		{"capture", a.c.reverseCheck()},
-		{"guard", guards(a.c.Upgrade, a.facts.shadow, a.guard)},
-		{"new side", oldSide(a.c.Upgrade, a.facts)},
-		{"old side", append(a.facts.taken.restore(a.facts.shadow), opened(oldFenceName(a.c.Upgrade)))},
-		{"version", outsideVersion(a.plan)},
-		{"names", names(a.plan, a.facts.moves)},
-	}
-}
-
 func entryStatements(entries []plans.Entry) []string {
 	all := make([]string, len(entries))
 	for i, e := range entries {
@@ -160,19 +128,6 @@ func (m move) statements() []string {
 	return all
 }
 
-// swap runs the script and records the swap in the same transaction: phase,
-// outcome, and the transaction's own number, by which a lost connection finds
-// out how it ended.
-func (a *attempt) swap(ctx context.Context) error {
-	if err := a.play(ctx, a.pair, a.script()); err != nil {
-		return err
-	}
-	if err := a.succeed(ctx); err != nil {
-		return err
-	}
-	return a.record(ctx)
-}
-
 // play runs stages one after the other.
 func (a *attempt) play(ctx context.Context, where *pair, stages []stage) error {
 	for _, s := range stages {
@@ -192,32 +147,7 @@ func (a *attempt) play(ctx context.Context, where *pair, stages []stage) error {
 // be no limit at all.
 func (a *attempt) left() int64 { return max(time.Until(a.deadline).Milliseconds(), 1) }
 
-func (a *attempt) record(ctx context.Context) error {
-	if v := a.plan.VersionTable; v != nil && !v.Moves && !v.Exists && a.plan.ToVersion != nil && a.plan.Behind == nil && !a.plan.Backwards() {
-		if err := strip(ctx, a.locker, "TABLE", v.Name.Quoted(), tableACL, v.Name); err != nil {
-			return err
-		}
-	}
-	if err := a.turnAround(ctx); err != nil {
-		return err
-	}
-	if err := control.Advance(ctx, a.locker, a.c.Upgrade, a.c.Upgrade.Landing()); err != nil {
-		return err
-	}
-	var err error
-	a.xid, a.out.At, err = control.NoteSwap(ctx, a.locker, a.c.Upgrade, a.report(time.Since(a.began)))
-	return err
-}
-
-// turnAround lets rows go the other way from now on.
-func (a *attempt) turnAround(ctx context.Context) error {
-	if a.turned == nil {
-		return nil
-	}
-	return control.TurnAround(ctx, a.locker, a.c.Upgrade, a.turned, a.noteTaken())
-}
-
-// report is the outcome as status shows it. guard is for [Cutover.After].
+// report is the outcome as status shows it. The mark is for [Cutover.After].
 func (a *attempt) report(stall time.Duration) []byte {
 	ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 	told := map[string]any{
@@ -230,8 +160,8 @@ func (a *attempt) report(stall time.Duration) []byte {
 	if len(a.out.Migrations) > 0 {
 		told["migrations"], told["unvalidated"] = a.out.Migrations, a.out.unvalidated
 	}
-	if a.guard != "" {
-		told["guard"] = a.guard
+	if a.mark != "" {
+		told["guard"] = a.mark
 	}
 	text, err := pg.JSON(told)
 	if err != nil {

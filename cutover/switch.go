@@ -197,50 +197,6 @@ func (c *Cutover) hold(ctx context.Context) error {
 	return c.Traffic.Pause(ctx)
 }
 
-// errMisrouted says that production takes writes again, and that clients of some
-// pool are perhaps held, or led to where they do not belong. The note of it stays, so that they
-// are seen to later.
-var errMisrouted = errors.New("not all clients go on at production")
-
-// back undoes a cutover that did not commit on the shadow: production takes
-// writes again, captured as before. Clients go on even if production cannot be
-// reached from here: the shadow is closed to them for certain. Returns
-// [errMisrouted] where only some of them do.
-func (c *Cutover) back(ctx context.Context, p *progress) error {
-	ctx = context.WithoutCancel(ctx)
-	led := p.Step == switching || p.Step == deciding || p.Step == undoing
-	reopened := c.openFence(ctx, p)
-	if errors.Is(reopened, control.ErrFencedOff) {
-		return reopened
-	}
-	settled := c.goOnHere(ctx, led)
-	if reopened != nil || errors.Is(settled, control.ErrFencedOff) {
-		return errors.Join(reopened, settled)
-	}
-	err := c.dropRemoteFence(ctx)
-	if errors.Is(err, control.ErrFencedOff) {
-		return err
-	}
-	if err != nil {
-		c.Log.Warn("triggers of the fence are left; they let everything pass", "error", err)
-	}
-	if settled != nil {
-		return fmt.Errorf("%w: %w", errMisrouted, settled)
-	}
-	ctx, cancel := context.WithTimeout(ctx, notePatience)
-	defer cancel()
-	return control.NoteSwitch(ctx, c.Sides.Production, c.Upgrade, nil)
-}
-
-// goOnHere lets clients go on at production. Where they were not led away, a
-// command is not told to undo what it was not told to do.
-func (c *Cutover) goOnHere(ctx context.Context, led bool) error {
-	if c.Traffic == nil || led {
-		return c.settle(ctx, c.from())
-	}
-	return c.Traffic.Resume(ctx)
-}
-
 // openFence lets production's tables be written again. Noting it first waits
 // for the transaction that fences: its fate must not come after.
 func (c *Cutover) openFence(ctx context.Context, p *progress) error {

@@ -213,8 +213,8 @@ func (c *Cutover) trySwapRemote(ctx context.Context) (Trial, error) {
 	if err != nil {
 		return t.Trial, err
 	}
-	a := &remote{attempt: &attempt{pair: production, c: c, plan: c.Upgrade.Plan, out: new(Outcome)}}
 	defer production.close(ctx)
+	a := &remote{attempt: &attempt{pair: production, c: c, plan: c.Upgrade.Plan, out: new(Outcome)}}
 	if a.shadow, err = openPair(ctx, c.ShadowDSN); err != nil {
 		return t.Trial, fmt.Errorf("the shadow: %w", err)
 	}
@@ -236,7 +236,7 @@ func (t *trying) swapThere(ctx context.Context, a *remote) error {
 		return err
 	}
 	run := t.c.Upgrade
-	script := slices.DeleteFunc(a.scriptThere(), func(s stage) bool { return s.name == "reverse capture" }) // it is not made yet
+	script := slices.DeleteFunc(a.script(), func(s stage) bool { return s.name == "reverse capture" }) // it is not made yet
 	if err := t.all(ctx, script); err != nil {
 		return err
 	}

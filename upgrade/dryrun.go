@@ -40,31 +40,22 @@ func describe(ctx context.Context, dsn string, plan *plans.Plan) error {
 
 // told is what capture does, and what stands in the slots of the other steps.
 func told(ctx context.Context, db pg.Querier, plan *plans.Plan) ([]plans.Step, map[planner.Slot][]string, error) {
-	swap, err := cutover.Describe(ctx, db, plan)
+	swap, err := cutover.Describe(ctx, db, plan, shadow.SwapEntries(plan, nil), capture.DescribeReverseCheck(plan))
 	if err != nil {
 		return nil, nil, err
 	}
 	texts := map[planner.Slot][]string{
 		planner.SlotSessions: swap.Sessions, planner.SlotWriteBlock: swap.WriteBlock, planner.SlotTrial: swap.Trial, planner.SlotFence: swap.Fence, planner.SlotReady: swap.Ready,
 		planner.SlotSequences: swap.Sequences, planner.SlotSuccession: swap.Succession, planner.SlotOpen: swap.Open,
+		planner.SlotStructure: swap.Structure, planner.SlotDefaults: swap.Defaults, planner.SlotReverse: swap.Reverse,
 		planner.SlotGuards: swap.Guards, planner.SlotOldSide: swap.OldSide, planner.SlotVersion: swap.Version, planner.SlotNames: swap.Names,
 		planner.SlotAfter: swap.After, planner.SlotFinish: swap.Finish, planner.SlotDropOld: swap.DropOld,
-	}
-	for _, e := range shadow.SwapEntries(plan, nil) {
-		slot := planner.SlotStructure
-		if plan.Remote && e.Defaults() {
-			slot = planner.SlotDefaults
-		}
-		texts[slot] = append(texts[slot], e.SQL)
 	}
 	capturing, removal, err := capture.Describe(ctx, db, plan)
 	if err != nil {
 		return nil, texts, err
 	}
 	texts[planner.SlotCapture] = removal
-	if text := capture.DescribeReverseCheck(plan); text != "" {
-		texts[planner.SlotReverse] = []string{text}
-	}
 	return capturing, texts, nil
 }
 
