@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -118,16 +117,8 @@ func isBack(s *upgrade.Status) bool {
 	return ok && back.At.After(there.At)
 }
 
-// outcome of a swap, there or back.
-type outcome struct {
-	At         time.Time `json:"at"`
-	Attempts   int       `json:"attempts"`
-	LockWaitMS float64   `json:"lock_wait_ms"`
-	Drained    int64     `json:"drained"`
-	StallMS    float64   `json:"stall_ms"`
-}
-
-func readOutcome(text json.RawMessage) (o outcome, ok bool) {
+// readOutcome reads how a swap went, there or back.
+func readOutcome(text json.RawMessage) (o upgrade.Outcome, ok bool) {
 	return o, len(text) > 0 && json.Unmarshal(text, &o) == nil
 }
 

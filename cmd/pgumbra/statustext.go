@@ -332,8 +332,8 @@ func verifiedText(r upgrade.TableStatus) string {
 }
 
 func cutoverText(s *upgrade.Status) string {
-	var c upgrade.Outcome
-	if json.Unmarshal(s.Cutover, &c) != nil {
+	c, ok := readOutcome(s.Cutover)
+	if !ok {
 		return ""
 	}
 	text := ""
