@@ -15,7 +15,7 @@ import (
 )
 
 // backFrom is the run right before its rollback from another database.
-func (f *remoteFixture) backFrom() *remoteFixture {
+func (f *fixture) backFrom() *fixture {
 	f.t.Helper()
 	f.swaps()
 	if err := f.After(context.Background()); err != nil {
@@ -31,11 +31,11 @@ func (f *remoteFixture) backFrom() *remoteFixture {
 
 // served checks that clients write there, through PgBouncer and past it, that the
 // other side refuses, and what the record says.
-func (f *remoteFixture) served(side traffic.Place) {
+func (f *fixture) served(side traffic.Place) {
 	f.t.Helper()
-	live, dead, phase := f.there, f.fixture, control.Watching
+	live, dead, phase := f.there, f, control.Watching
 	if side == traffic.Production {
-		live, dead, phase = f.fixture, f.there, control.RolledBack
+		live, dead, phase = f, f.there, control.RolledBack
 	}
 	count := "SELECT count(*)::int FROM shop.entry WHERE client = 99"
 	before := get[int](live, count)
@@ -50,7 +50,7 @@ func (f *remoteFixture) served(side traffic.Place) {
 	if err := f.writes(dead.dsn, write); pg.State(err) != pgerrcode.ReadOnlySQLTransaction {
 		f.t.Errorf("the other side: %v", err)
 	}
-	if is := get[string](f.fixture, "SELECT phase FROM pgumbra.run"); is != string(phase) || f.Upgrade.Phase != phase {
+	if is := get[string](f, "SELECT phase FROM pgumbra.run"); is != string(phase) || f.Upgrade.Phase != phase {
 		f.t.Errorf("phase %s, %s in memory", is, f.Upgrade.Phase)
 	}
 	if !get[bool](f.there, "SELECT switch IS NULL FROM pgumbra.run") {
@@ -96,7 +96,7 @@ func TestDeathAtEachStepOfARollbackIsResolved(t *testing.T) {
 		}
 	}
 	f.served(traffic.Production)
-	if get[bool](f.fixture, "SELECT EXISTS (SELECT FROM pg_trigger WHERE tgname LIKE '!pgumbra_fence')") || !get[bool](f.fixture, "SELECT rollback->>'tidied' <> '' AND (rollback->>'stall_ms')::float8 > 0 FROM pgumbra.run") {
-		t.Error("it is not tidied up:", get[string](f.fixture, "SELECT rollback::text FROM pgumbra.run"))
+	if get[bool](f, "SELECT EXISTS (SELECT FROM pg_trigger WHERE tgname LIKE '!pgumbra_fence')") || !get[bool](f, "SELECT rollback->>'tidied' <> '' AND (rollback->>'stall_ms')::float8 > 0 FROM pgumbra.run") {
+		t.Error("it is not tidied up:", get[string](f, "SELECT rollback::text FROM pgumbra.run"))
 	}
 }

@@ -29,6 +29,7 @@ func (f *fixture) back() *fixture {
 		f.t.Fatal(err)
 	}
 	b := *f
+	b.there = &b
 	b.Cutover = &Cutover{Sides: f.Sides, DSN: f.dsn, Upgrade: f.Upgrade.Reversed(), Log: f.Log, Parts: idleParts{}}
 	b.drainsBy(func(ctx context.Context) (int64, error) {
 		return 1, pg.ReadCommitted(ctx, f.pool, func(tx pgx.Tx) error {

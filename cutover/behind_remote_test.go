@@ -15,7 +15,7 @@ import (
 
 // migratesBehind gives a run to another database migrations behind the fence:
 // the first of them must not run twice, and draws a number.
-func (f *remoteFixture) migratesBehind(more ...string) *remoteFixture {
+func (f *fixture) migratesBehind(more ...string) *fixture {
 	f.t.Helper()
 	built, to := int64(7), int64(8)
 	texts := append([]string{"INSERT INTO shop.entry (account, delta, client, n) SELECT 1, 1, 7, nextval('shop.ticket')",
@@ -31,7 +31,7 @@ func (f *remoteFixture) migratesBehind(more ...string) *remoteFixture {
 
 // untouched: production's side lives, and the shadow shows nothing of the
 // migrations.
-func (f *remoteFixture) untouched(at string) {
+func (f *fixture) untouched(at string) {
 	f.t.Helper()
 	f.livesIn(traffic.Production)
 	if get[bool](f.there, `SELECT EXISTS (SELECT FROM pgumbra_r1_shop.entry WHERE client = 7)
@@ -44,7 +44,7 @@ func (f *remoteFixture) untouched(at string) {
 }
 
 // migratedOnce: the shadow is production, and each migration ran once.
-func (f *remoteFixture) migratedOnce() {
+func (f *fixture) migratedOnce() {
 	f.t.Helper()
 	f.livesIn(traffic.Shadow)
 	if n := get[int](f.there, "SELECT count(*)::int FROM shop.entry WHERE client = 7"); n != 1 {
@@ -57,14 +57,14 @@ func (f *remoteFixture) migratedOnce() {
 	if next := get[int](f.there, "SELECT nextval('shop.ticket')::int"); next != drawn+3*5 { // the sequence caches three
 		f.t.Errorf("the migration drew %d, and the next number is %d", drawn, next)
 	}
-	first := get[int](f.fixture, "SELECT (last_value + CASE WHEN is_called THEN 5 ELSE 0 END)::int FROM public.pgumbra_lasting")
+	first := get[int](f, "SELECT (last_value + CASE WHEN is_called THEN 5 ELSE 0 END)::int FROM public.pgumbra_lasting")
 	if drawn != first {
 		f.t.Errorf("the migration drew %d, in place it would have drawn %d", drawn, first)
 	}
 }
 
 // notesTicket keeps where production's sequence stands, which the cutover closes.
-func (f *remoteFixture) notesTicket() *remoteFixture {
+func (f *fixture) notesTicket() *fixture {
 	f.exec("CREATE TABLE public.pgumbra_lasting AS SELECT last_value, is_called FROM shop.ticket")
 	return f
 }
@@ -92,7 +92,7 @@ func TestMigrationsBehindTheFenceApartHappenOnceOrNot(t *testing.T) {
 	f.dies("after commit")
 	f.resolves(WentForward)
 	f.migratedOnce()
-	if files := get[int](f.fixture, "SELECT json_array_length(cutover->'migrations') FROM pgumbra.run"); files != 2 {
+	if files := get[int](f, "SELECT json_array_length(cutover->'migrations') FROM pgumbra.run"); files != 2 {
 		t.Errorf("%d migrations are told", files)
 	}
 }

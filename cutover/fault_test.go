@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"net/url"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -15,7 +14,6 @@ import (
 	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 
-	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/plans"
 )
 
@@ -221,20 +219,6 @@ func TestViolatedForeignKeyRefusesTheSwap(t *testing.T) {
 	f.swaps()
 }
 
-func TestBackendEndedBeforeCommitIsRolledBack(t *testing.T) {
-	t.Parallel()
-	f := shop(t, plans.Rename, "")
-	f.beforeCommit = func(pid uint32) {
-		get[bool](f, "SELECT pg_terminate_backend($1, 5000)", pid)
-	}
-	f.refuses("connection-lost", "rolled it back")
-	if f.Upgrade.Phase != control.Building || get[bool](f, "SELECT to_regnamespace('{old}') IS NOT NULL") {
-		t.Error("something changed")
-	}
-	f.beforeCommit = nil
-	f.swaps()
-}
-
 // proxy hands bytes on between client and server. Armed, it lets one COMMIT
 // through and swallows the answer.
 type proxy struct {
@@ -242,18 +226,6 @@ type proxy struct {
 	server   string
 	armed    atomic.Bool
 	lose     bool // the COMMIT itself
-}
-
-func (f *fixture) throughProxy() *proxy {
-	f.t.Helper()
-	u, err := url.Parse(f.dsn)
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	p := proxyTo(f.t, u.Host)
-	u.Host = p.listener.Addr().String()
-	f.Cutover.DSN = u.String()
-	return p
 }
 
 func proxyTo(t *testing.T, server string) *proxy {
@@ -329,28 +301,6 @@ func (p *proxy) down(client, server net.Conn, mute *atomic.Bool) {
 	}
 }
 
-func TestLostAnswerToCommitIsLookedUp(t *testing.T) {
-	t.Parallel()
-	f := shop(t, plans.Rename, "")
-	p := f.throughProxy()
-	f.beforeCommit = func(uint32) { p.armed.Store(true) }
-	f.swaps()
-	if f.Upgrade.Phase != control.Watching || get[string](f, "SELECT phase FROM pgumbra.run") != "watching" {
-		t.Error("the swap was not noticed")
-	}
-}
-
-func TestLostCommitIsRolledBackAndFreesProduction(t *testing.T) {
-	t.Parallel()
-	f := shop(t, plans.Rename, "")
-	f.settle(10*time.Second, time.Second) // the server's own timeout comes later
-	p := f.throughProxy()
-	p.lose = true
-	f.beforeCommit = func(uint32) { p.armed.Store(true) }
-	f.refuses("connection-lost", "rolled it back")
-	run(t, f.client(), f.fill("SET lock_timeout = 1000; UPDATE {schema}.account SET balance = 0"))
-}
-
 func TestUnknownOutcomeIsSaid(t *testing.T) {
 	t.Parallel()
 	f := shop(t, plans.Rename, "")
@@ -358,20 +308,6 @@ func TestUnknownOutcomeIsSaid(t *testing.T) {
 	xid := get[string](f, "SELECT pg_current_xact_id()::text")
 	err := f.learn(context.Background(), f.dsn, xid, 0)
 	if !errors.Is(err, ErrUnknown) {
-		t.Fatal(err)
-	}
-}
-
-func TestSecondLeaderDeposesTheSwap(t *testing.T) {
-	t.Parallel()
-	f := shop(t, plans.Rename, "")
-	drain := f.Parts.Drain
-	f.drainsBy(func(ctx context.Context) (int64, error) {
-		f.exec("UPDATE pgumbra.run SET epoch = epoch + 1")
-		return drain(ctx)
-	})
-	_, err := f.Attempt(context.Background())
-	if !errors.Is(err, control.ErrFencedOff) {
 		t.Fatal(err)
 	}
 }

@@ -48,7 +48,7 @@ func TestLongTransactionHoldsNobodyUp(t *testing.T) {
 	if out.Held <= 0 || out.Held > 3*time.Second {
 		t.Errorf("held for %s", out.Held)
 	}
-	if ms := get[float64](f.fixture, "SELECT (cutover->>'held_ms')::float8 FROM pgumbra.run"); ms <= 0 {
+	if ms := get[float64](f, "SELECT (cutover->>'held_ms')::float8 FROM pgumbra.run"); ms <= 0 {
 		t.Errorf("held_ms %v", ms)
 	}
 }

@@ -45,11 +45,15 @@ INSERT INTO {shadow}.account (id, balance, mood, ticket) SELECT id, balance, moo
 INSERT INTO {shadow}.entry (id, account, delta, client, n) SELECT id, account, delta, client, n FROM {schema}.entry;
 `
 
+// fixture is a run right before its cutover, in one database or to another one.
 type fixture struct {
-	t      *testing.T
-	dsn    string
-	pool   *pgxpool.Pool
-	schema plans.Schema
+	t       *testing.T
+	dsn     string // of production
+	pool    *pgxpool.Pool
+	schema  plans.Schema
+	there   *fixture                  // where the shadow is: in one database the same
+	bouncer *testcontainers.PgBouncer // of clients; nil: none
+	through string                    // their DSN then
 	*Cutover
 }
 
@@ -101,6 +105,7 @@ func upgradeOf(t *testing.T, dsn string, pool *pgxpool.Pool, schema string, swap
 		t.Fatal(err)
 	}
 	f := &fixture{t: t, dsn: dsn, pool: pool, schema: s}
+	f.there = f
 	f.Cutover = &Cutover{Sides: control.Local(pool), DSN: dsn, Upgrade: run, Log: slog.New(slog.DiscardHandler), Parts: idleParts{}}
 	f.drainsBy(func(ctx context.Context) (int64, error) {
 		return 1, pg.ReadCommitted(ctx, pool, func(tx pgx.Tx) error {

@@ -16,9 +16,9 @@ import (
 
 // standsStill is what happens while a leader's process is stopped: the servers
 // end its sessions that hold locks, and another one takes over.
-func (f *remoteFixture) standsStill() {
+func (f *fixture) standsStill() {
 	f.t.Helper()
-	for _, side := range []*fixture{f.fixture, f.there} {
+	for _, side := range f.sides() {
 		get[int](side, `SELECT count(pg_terminate_backend(pid, 5000))::int FROM pg_stat_activity
 			WHERE datname = current_database() AND application_name = 'pgumbra/cutover'`)
 	}
@@ -26,7 +26,7 @@ func (f *remoteFixture) standsStill() {
 }
 
 // orphan makes an attempt, during which something happens at a moment.
-func (f *remoteFixture) orphan(at string, meanwhile func()) error {
+func (f *fixture) orphan(at string, meanwhile func()) error {
 	f.t.Helper()
 	met := false
 	f.fails(at, func() error { met = true; meanwhile(); return nil })
@@ -125,7 +125,7 @@ func TestLeaderThatWakesUpAfterItsSuccessorsSwapUndoesNothing(t *testing.T) {
 	}
 }
 
-func (f *remoteFixture) entry() string {
+func (f *fixture) entry() string {
 	f.t.Helper()
 	text, err := os.ReadFile(f.bouncer.ConfigPath())
 	if err != nil {

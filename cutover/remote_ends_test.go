@@ -59,7 +59,7 @@ func TestEndsApart(t *testing.T) {
 			if p := get[string](f.there, "SELECT phase FROM pgumbra.run"); p != "finished" || f.Upgrade.Phase != control.Finished {
 				t.Error(p, f.Upgrade.Phase)
 			}
-			if there := get[bool](f.fixture, "SELECT to_regnamespace('shop') IS NOT NULL"); there == (old == DropOld) {
+			if there := get[bool](f, "SELECT to_regnamespace('shop') IS NOT NULL"); there == (old == DropOld) {
 				t.Error("old schema there:", there)
 			}
 			if err := f.writes(f.dsn, write); err == nil {
@@ -91,10 +91,10 @@ func TestPublicWithExtensionsApart(t *testing.T) {
 	if err := f.Finish(context.Background(), DropOld); err != nil {
 		t.Fatal(err)
 	}
-	if n := get[int](f.fixture, "SELECT count(*)::int FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'S')"); n != 0 {
+	if n := get[int](f, "SELECT count(*)::int FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'S')"); n != 0 {
 		t.Errorf("%d relations are left", n)
 	}
-	if get[int](f.fixture, "SELECT count(*)::int FROM pg_extension WHERE extname IN ('citext', 'pg_trgm')") != 2 {
+	if get[int](f, "SELECT count(*)::int FROM pg_extension WHERE extname IN ('citext', 'pg_trgm')") != 2 {
 		t.Error("an extension is gone")
 	}
 }
@@ -113,7 +113,7 @@ func TestClearLeavesNothingOnEitherSide(t *testing.T) {
 	if f.dump() != before {
 		t.Error("production is not as it was")
 	}
-	for _, side := range []*fixture{f.fixture, f.there} {
+	for _, side := range f.sides() {
 		if n := get[int](side, "SELECT count(*)::int FROM pg_proc WHERE pronamespace = 'pgumbra'::regnamespace AND proname ~ '^(fence|gate)_'"); n != 0 {
 			t.Errorf("%d functions are left", n)
 		}

@@ -22,15 +22,6 @@ import (
 	"github.com/pgumbra/pgumbra/testcontainers"
 )
 
-// remoteFixture is a run right before its cutover to another database, with clients
-// behind a PgBouncer.
-type remoteFixture struct {
-	*fixture // production
-	there    *fixture
-	bouncer  *testcontainers.PgBouncer
-	through  string // DSN of clients
-}
-
 // remoteTarget is the shadow in its own database: nothing is shared.
 const remoteTarget = `
 CREATE SCHEMA {shadow};
@@ -48,13 +39,13 @@ CREATE FUNCTION pgumbra.record() RETURNS trigger LANGUAGE plpgsql SECURITY DEFIN
 CREATE TRIGGER "!pgumbra_1_insert" AFTER INSERT ON {schema}.entry FOR EACH STATEMENT EXECUTE FUNCTION pgumbra.record();
 `
 
-func remoteShop(t *testing.T) *remoteFixture {
+func remoteShop(t *testing.T) *fixture {
 	dsn, pool := database(t, "shop", "CREATE SCHEMA shop;")
 	there := &fixture{t: t, dsn: testcontainers.Database(t)}
 	return remoteFrom(t, &fixture{t: t, dsn: dsn, pool: pool, schema: plans.Schema{Production: "shop", Swap: plans.Rename}}, there)
 }
 
-func remoteFrom(t *testing.T, here, there *fixture) *remoteFixture {
+func remoteFrom(t *testing.T, here, there *fixture) *fixture {
 	t.Helper()
 	ctx := context.Background()
 	must := func(err error) {
@@ -71,7 +62,8 @@ func remoteFrom(t *testing.T, here, there *fixture) *remoteFixture {
 	s := &here.schema
 	s.Shadow, s.Old = "pgumbra_r1_"+s.Production, "pgumbra_r1_old_"+s.Production
 	there.schema = *s
-	f := &remoteFixture{fixture: here, there: there}
+	f := here
+	f.there = there
 	run, err := control.Create(ctx, here.pool, remotePlan(*s))
 	must(err)
 	origin, err := control.ReadOrigin(ctx, here.pool)
@@ -96,7 +88,7 @@ func remotePlan(s plans.Schema) *plans.Plan {
 }
 
 // copyAll stands for replay.
-func (f *remoteFixture) copyAll(ctx context.Context) (int64, error) {
+func (f *fixture) copyAll(ctx context.Context) (int64, error) {
 	return 1, pg.ReadCommitted(ctx, f.there.pool, func(tx pgx.Tx) error {
 		for table, columns := range map[string]string{"account": "id, balance, mood, ticket", "entry": "id, account, delta, client, n"} {
 			var rows []byte
@@ -118,7 +110,7 @@ func (f *remoteFixture) copyAll(ctx context.Context) (int64, error) {
 
 // behindBouncer puts a PgBouncer before production and leads it with the real
 // tool.
-func (f *remoteFixture) behindBouncer() *remoteFixture {
+func (f *fixture) behindBouncer() *fixture {
 	f.t.Helper()
 	ctx := context.Background()
 	var err error
@@ -135,7 +127,7 @@ func (f *remoteFixture) behindBouncer() *remoteFixture {
 }
 
 // tool is what leads clients, as a process of its own has it.
-func (f *remoteFixture) tool() *traffic.Traffic {
+func (f *fixture) tool() *traffic.Traffic {
 	f.t.Helper()
 	file := &planfile.File{Name: "r1"}
 	file.Production.DSN, file.Shadow.DSN = f.dsn, f.there.dsn
@@ -168,17 +160,19 @@ func (f *fixture) writes(dsn, sql string) error {
 	return err
 }
 
-// livesIn checks that clients write there, through PgBouncer and past it, and
-// that the other side refuses.
-func (f *remoteFixture) livesIn(side traffic.Place) {
+// livesIn checks that clients write there, through PgBouncer, if there is one, and past
+// it, and that the other side refuses.
+func (f *fixture) livesIn(side traffic.Place) {
 	f.t.Helper()
-	live, dead, refused := f.fixture, f.there, strings.Replace(write, "{schema}", "{shadow}", 1)
-	if side == traffic.Shadow {
-		live, dead, refused = f.there, f.fixture, write
+	live, dead, refused := f, f.there, strings.Replace(write, "{schema}", "{shadow}", 1)
+	switch {
+	case side == traffic.Shadow && f.there == f:
+		refused = strings.Replace(write, "{schema}", "{old}", 1)
+	case side == traffic.Shadow:
+		live, dead, refused = f.there, f, write
 	}
 	count := "SELECT count(*)::int FROM {schema}.entry WHERE client = 99"
-	recorded := get[int](f.fixture, "SELECT count(*)::int FROM pgumbra.recorded")
-	before, written := get[int](live, count), 0
+	recorded, before, written := f.recorded(), get[int](live, count), 0
 	for _, dsn := range []string{f.through, live.dsn} {
 		if dsn == "" {
 			continue
@@ -191,25 +185,42 @@ func (f *remoteFixture) livesIn(side traffic.Place) {
 	if n := get[int](live, count) - before; n != written {
 		f.t.Errorf("%d of %d writes came to the %s", n, written, side)
 	}
-	if side == traffic.Production && get[int](f.fixture, "SELECT count(*)::int FROM pgumbra.recorded")-recorded != written {
+	if side == traffic.Production && f.there != f && f.recorded()-recorded != written {
 		f.t.Error("writes are not captured")
 	}
 	if err := f.writes(dead.dsn, refused); pg.State(err) != pgerrcode.ReadOnlySQLTransaction {
 		f.t.Errorf("the other side: %v", err)
 	}
-	if !get[bool](f.fixture, "SELECT switch IS NULL FROM pgumbra.run") {
-		f.t.Error("the cutover is not over:", get[string](f.fixture, "SELECT switch::text FROM pgumbra.run"))
+	if !get[bool](f, "SELECT switch IS NULL FROM pgumbra.run") {
+		f.t.Error("the cutover is not over:", get[string](f, "SELECT switch::text FROM pgumbra.run"))
 	}
 	want := map[traffic.Place]control.Phase{traffic.Production: control.Building, traffic.Shadow: control.Watching}[side]
-	if p := get[string](f.fixture, "SELECT phase FROM pgumbra.run"); p != string(want) || f.Upgrade.Phase != want {
+	if p := get[string](f, "SELECT phase FROM pgumbra.run"); p != string(want) || f.Upgrade.Phase != want {
 		f.t.Errorf("phase %s, %s in memory", p, f.Upgrade.Phase)
 	}
+}
+
+// recorded counts what capture recorded, where something stands for it.
+func (f *fixture) recorded() int {
+	f.t.Helper()
+	if f.there == f {
+		return 0
+	}
+	return get[int](f, "SELECT count(*)::int FROM pgumbra.recorded")
+}
+
+// sides are the databases.
+func (f *fixture) sides() []*fixture {
+	if f.there == f {
+		return []*fixture{f}
+	}
+	return []*fixture{f, f.there}
 }
 
 var errInjected = errors.New("injected")
 
 // fails lets one moment of attempts fail.
-func (f *remoteFixture) fails(at string, how func() error) {
+func (f *fixture) fails(at string, how func() error) {
 	f.hook = func(moment string) error {
 		if moment == at {
 			return how()
@@ -220,7 +231,7 @@ func (f *remoteFixture) fails(at string, how func() error) {
 
 // dies makes an attempt that ends as if its process had died at a moment, and
 // is succeeded.
-func (f *remoteFixture) dies(at string) {
+func (f *fixture) dies(at string) {
 	f.t.Helper()
 	died := false
 	f.fails(at, func() error { died = true; runtime.Goexit(); return nil })
@@ -237,14 +248,17 @@ func (f *remoteFixture) dies(at string) {
 }
 
 // succeeded is a new leader in a new process.
-func (f *remoteFixture) succeeded() {
+func (f *fixture) succeeded() {
 	f.t.Helper()
-	for _, side := range []*fixture{f.fixture, f.there} {
+	for _, side := range f.sides() {
 		side.exec("UPDATE pgumbra.run SET epoch = epoch + 1")
 	}
 	old := f.Cutover
 	run := *old.Upgrade
 	run.Epoch++
+	if f.there == f {
+		run.Phase = control.Phase(get[string](f, "SELECT phase FROM pgumbra.run"))
+	}
 	f.Cutover = &Cutover{Sides: old.Sides, DSN: f.dsn, ShadowDSN: f.there.dsn, Upgrade: &run, Log: old.Log, Parts: old.Parts}
 	if run.Plan.Backwards() {
 		f.DSN, f.ShadowDSN = f.there.dsn, f.dsn
@@ -256,7 +270,7 @@ func (f *remoteFixture) succeeded() {
 	}
 }
 
-func (f *remoteFixture) resolves(want Resolution) {
+func (f *fixture) resolves(want Resolution) {
 	f.t.Helper()
 	got, err := f.Resolve(context.Background())
 	if err != nil || got != want {
@@ -268,7 +282,7 @@ func (f *remoteFixture) resolves(want Resolution) {
 }
 
 // proxied leads an attempt's own sessions to a side through a proxy.
-func (f *remoteFixture) proxied(dsn string) (*proxy, string) {
+func (f *fixture) proxied(dsn string) (*proxy, string) {
 	f.t.Helper()
 	u, err := url.Parse(dsn)
 	if err != nil {

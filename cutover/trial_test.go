@@ -16,7 +16,7 @@ func TestSwapIsTriedWithoutATrace(t *testing.T) {
 	ways := map[string]func(t *testing.T) *fixture{
 		"rename": func(t *testing.T) *fixture { return shop(t, plans.Rename, "") },
 		"move":   func(t *testing.T) *fixture { return shop(t, plans.Move, "CREATE EXTENSION citext;") },
-		"remote": func(t *testing.T) *fixture { return remoteShop(t).fixture },
+		"remote": func(t *testing.T) *fixture { return remoteShop(t) },
 	}
 	for name, world := range ways {
 		t.Run(name, func(t *testing.T) {

@@ -1,0 +1,202 @@
+package cutover
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/pgumbra/pgumbra/cutover/traffic"
+	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/plans"
+)
+
+// distances are runs right before their cutover: in one database, and to another one with
+// clients behind a PgBouncer.
+var distances = map[string]func(*testing.T) *fixture{
+	"one database": func(t *testing.T) *fixture { return shop(t, plans.Rename, "") },
+	"another one":  func(t *testing.T) *fixture { return remoteShop(t).behindBouncer() },
+}
+
+// eachDistance tests both. What they differ in is the shadow's place: f.there is f in one
+// database.
+func eachDistance(t *testing.T, test func(*testing.T, *fixture)) {
+	t.Helper()
+	for name, start := range distances {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := start(t)
+			f.settle(5*time.Second, time.Second)
+			test(t, f)
+		})
+	}
+}
+
+// momentsOf some steps are before and after each.
+func momentsOf(steps ...string) []string {
+	var all []string
+	for _, s := range steps {
+		all = append(all, "before "+s, "after "+s)
+	}
+	return all
+}
+
+// moments are those that differ in what there is to undo, in order. The last is after the
+// decision.
+func moments() []string {
+	return momentsOf("begin", "hold clients", "fence", "compare the tables behind the fence", "drain", "read sequences",
+		"swap", "refuse writes to production", "redirect clients", "commit")
+}
+
+// Steps may come and go, but those that data depend on stay in this order.
+func TestTheProtocolIsInOrder(t *testing.T) {
+	t.Parallel()
+	var steps []string
+	for _, s := range protocol {
+		if slices.Contains(steps, s.name) {
+			t.Errorf("two steps are called %q", s.name)
+		}
+		steps = append(steps, s.name)
+		if s.do == nil || s.undo == nil || s.tell == nil {
+			t.Errorf("%s: something is left out", s.name)
+		}
+	}
+	before := -1
+	for _, name := range []string{"prepare", "begin", "hold clients", "fence", "drain", "swap", "record the swap", "look again",
+		"refuse writes to production", "redirect clients", "look at the last", "note the decision", "commit", "release"} {
+		at := slices.Index(steps, name)
+		if at <= before {
+			t.Errorf("%s comes at %d, after one at %d", name, at, before)
+		}
+		before = at
+	}
+}
+
+func TestFailureAtEachStepIsUndone(t *testing.T) {
+	t.Parallel()
+	eachDistance(t, func(t *testing.T, f *fixture) {
+		all := moments()
+		for _, at := range all[:len(all)-1] {
+			f.fails(at, func() error { return errInjected })
+			out, err := f.Attempt(context.Background())
+			if !errors.Is(err, errInjected) || out.Swapped {
+				t.Errorf("%s: %+v, %v", at, out, err)
+			}
+			f.livesIn(traffic.Production)
+			if t.Failed() {
+				t.Fatal(at)
+			}
+		}
+		if get[bool](f, "SELECT EXISTS (SELECT FROM pg_trigger WHERE tgname IN ($1, $2))", remoteFenceTrigger, fenceTrigger) {
+			t.Error("the fence is left")
+		}
+		f.hook = nil
+		f.swaps()
+		f.livesIn(traffic.Shadow)
+	})
+}
+
+func TestDeathAtEachStepIsResolved(t *testing.T) {
+	t.Parallel()
+	eachDistance(t, func(t *testing.T, f *fixture) {
+		all, unnoted := moments(), []string{"before begin", "after begin", "before hold clients"}
+		for _, at := range all[:len(all)-1] {
+			f.dies(at)
+			want := WentBack
+			if f.there == f || slices.Contains(unnoted, at) {
+				want = Settled
+			}
+			f.resolves(want)
+			f.livesIn(traffic.Production)
+			if t.Failed() {
+				t.Fatal(at)
+			}
+		}
+		f.dies(all[len(all)-1])
+		want := Settled
+		if f.there != f {
+			f.exec(`DROP TRIGGER "` + remoteFenceTrigger + `" ON shop.entry`) // as after a failover that lost it, but for an earlier attempt's
+			f.exec(opened(fenceName(f.Upgrade)))
+			want = WentForward
+		}
+		f.resolves(want)
+		f.livesIn(traffic.Shadow)
+		if !get[bool](f, "SELECT (cutover->>'stall_ms')::float8 > 0 FROM pgumbra.run") {
+			t.Error(get[string](f, "SELECT cutover::text FROM pgumbra.run"))
+		}
+	})
+}
+
+// Whether the COMMIT is lost or the answer to it, wherever it is sent, the server is asked
+// what became of it, and clients are served by just one side.
+func TestConnectionLostAtACommit(t *testing.T) {
+	t.Parallel()
+	for name, start := range distances {
+		for commit, c := range map[string]struct {
+			at   string
+			lose bool // COMMIT itself, not its answer
+			side traffic.Place
+		}{
+			"answer":            {"before commit", false, traffic.Shadow},
+			"commit":            {"before commit", true, traffic.Production},
+			"production answer": {"before refuse writes to production", false, traffic.Production},
+			"production commit": {"before refuse writes to production", true, traffic.Production},
+		} {
+			if c.at != "before commit" && name == "one database" {
+				continue // there is one COMMIT
+			}
+			t.Run(name+", "+commit, func(t *testing.T) {
+				t.Parallel()
+				f := start(t)
+				f.settle(10*time.Second, time.Second) // the server's own timeout comes later
+				var p *proxy
+				if c.at == "before commit" && f.there != f {
+					p, f.ShadowDSN = f.proxied(f.there.dsn)
+				} else {
+					p, f.Cutover.DSN = f.proxied(f.dsn)
+				}
+				p.lose = c.lose
+				f.fails(c.at, func() error { p.armed.Store(true); return nil })
+				if c.side == traffic.Shadow {
+					f.swaps()
+				} else {
+					f.refuses("connection-lost", "")
+				}
+				f.livesIn(c.side)
+			})
+		}
+	}
+}
+
+func TestBackendEndedBeforeCommitIsRolledBack(t *testing.T) {
+	t.Parallel()
+	eachDistance(t, func(t *testing.T, f *fixture) {
+		f.beforeCommit = func(pid uint32) { get[bool](f.there, "SELECT pg_terminate_backend($1, 5000)", pid) }
+		f.refuses("connection-lost", "rolled it back")
+		f.livesIn(traffic.Production)
+		f.beforeCommit = nil
+		f.swaps()
+		f.livesIn(traffic.Shadow)
+	})
+}
+
+func TestDeposedLeaderLeavesAllToItsSuccessor(t *testing.T) {
+	t.Parallel()
+	eachDistance(t, func(t *testing.T, f *fixture) {
+		at, want := "before redirect clients", WentBack
+		if f.there == f {
+			at, want = "after drain", Settled
+		}
+		f.fails(at, func() error { f.exec("UPDATE pgumbra.run SET epoch = epoch + 1"); return nil })
+		if _, err := f.Attempt(context.Background()); !errors.Is(err, control.ErrFencedOff) {
+			t.Fatal(err)
+		}
+		f.Upgrade.Epoch++
+		if f.there != f {
+			f.there.exec("UPDATE pgumbra.run SET epoch = epoch + 1")
+		}
+		f.resolves(want)
+		f.livesIn(traffic.Production)
+	})
+}
