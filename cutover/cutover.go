@@ -9,7 +9,8 @@
 // connection leaves open is looked up on the server.
 //
 // With the shadow in another database, clients are held and led over too, and
-// the commit on the shadow decides: see [Cutover.Resolve].
+// the commit on the shadow decides: see [Cutover.Resolve]. Going back is the same
+// with the ends exchanged. protocol.go has all steps in their order.
 //
 // Order of calls: [Cutover.Resolve] first, [Cutover.Check] at any time, [Cutover.Attempt] until one
 // swaps, with pauses that are the caller's, [Cutover.After] again and again
