@@ -147,6 +147,16 @@ type Source struct {
 	Bytes     int64 `json:"bytes"` // heap and TOAST
 }
 
+// Leaves counts the members that hold rows themselves.
+func (s *Source) Leaves() (n int) {
+	for _, m := range s.Members {
+		if m.Leaf {
+			n++
+		}
+	}
+	return n
+}
+
 // Member is one table of a partition tree.
 type Member struct {
 	Name pg.Name `json:"name"`

@@ -266,6 +266,12 @@ func State(err error) string {
 	return ""
 }
 
+// DataError reports whether an SQLSTATE says that a value is at fault (division by zero,
+// a bad cast, RAISE), not the statement.
+func DataError(state string) bool {
+	return strings.HasPrefix(state, "22") || strings.HasPrefix(state, "23") || state == pgerrcode.RaiseException
+}
+
 // Unreachable reports whether an error says nothing of the statement's fate:
 // the connection broke, or the server shut down under it. The caller must look
 // at the server, never guess.

@@ -158,7 +158,7 @@ func (c *converting) convertAll(ctx context.Context, until time.Time) (share flo
 		switch {
 		case err != nil:
 			return 0, err
-		case key != "", failed != nil && isDataError(failed.Code):
+		case key != "", failed != nil && pg.DataError(failed.Code):
 			if err := c.tell(ctx, r); err != nil {
 				return 0, err
 			}
@@ -259,7 +259,7 @@ func (c *converting) tell(ctx context.Context, r pageRange) error {
 	at, failed := 0, (*pgconn.PgError)(nil)
 	fails := func(of []conversion, r pageRange) (bool, error) {
 		key, refused, err := c.ask(ctx, rangeTime, of, &r)
-		bad := key != "" || refused != nil && isDataError(refused.Code)
+		bad := key != "" || refused != nil && pg.DataError(refused.Code)
 		if bad {
 			failed = refused
 		}

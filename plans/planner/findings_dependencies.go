@@ -11,6 +11,7 @@ import (
 	"github.com/pgumbra/pgumbra/plans"
 	"github.com/pgumbra/pgumbra/plans/catalog"
 	"github.com/pgumbra/pgumbra/plans/conditions"
+	"github.com/pgumbra/pgumbra/plans/planner/estimate"
 )
 
 // lookForDependencies finds what outside the schemas that move knows their
@@ -121,7 +122,7 @@ func (m *site) estimateAll(ctx context.Context) error {
 		shadow = m.side.db
 	}
 	var err error
-	if m.plan.Estimates, err = estimate(ctx, m.db, shadow, m.plan); err != nil {
+	if m.plan.Estimates, err = estimate.Of(ctx, m.db, shadow, m.plan); err != nil {
 		return err
 	}
 	m.plan.Steps = steps(m.plan)

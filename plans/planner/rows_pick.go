@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans/planner/estimate"
 )
 
 // pickSQL chooses places in a table of many rows: a sample out of pieces spread
@@ -12,7 +13,7 @@ import (
 // with NULL; and the two ends of each index.
 func (d *drawing) pickSQL(t *drawn, leads []string) string {
 	table := t.table.Name.Quoted()
-	starts := pieces(t.blocks)
+	starts := estimate.Pieces(t.blocks)
 	each := (drawWider*d.limit + len(starts) - 1) / len(starts)
 	columns := t.table.Columns[:min(len(t.table.Columns), drawColumns)]
 	var names []string
@@ -22,7 +23,7 @@ func (d *drawing) pickSQL(t *drawn, leads []string) string {
 	var region []string
 	for _, first := range starts {
 		region = append(region, fmt.Sprintf("(SELECT ctid AS pgumbra_tid%s FROM ONLY %s WHERE ctid >= '(%d,0)' AND ctid < '(%d,0)' LIMIT %d)",
-			strings.Join(names, ""), table, first, first+samplePages, each))
+			strings.Join(names, ""), table, first, first+estimate.PiecePages, each))
 	}
 	picked := []string{fmt.Sprintf("(SELECT pgumbra_tid FROM (SELECT pgumbra_tid, row_number() OVER () AS r, count(*) OVER () AS c FROM region) AS n WHERE c <= %[1]d OR r %% (c / %[1]d) = 0 LIMIT %[1]d)", d.limit)}
 	for _, c := range columns {

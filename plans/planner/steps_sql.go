@@ -14,7 +14,7 @@ import (
 func copySQL(p *plans.Plan, t *plans.Table) string {
 	s := &p.Sources[t.Source]
 	sql := intoShadow(p, t, rowsOf(p, t))
-	if leaves := countLeaves(s); s.Kind == plans.Partitioned {
+	if leaves := s.Leaves(); s.Kind == plans.Partitioned {
 		sql = fmt.Sprintf("-- for each of the %d partitions that hold rows\n%s", leaves, sql)
 	}
 	return sql
@@ -35,16 +35,6 @@ func rowsOf(p *plans.Plan, t *plans.Table) string {
 		sql += "\nWHERE " + strings.Join(where, "\n  AND ")
 	}
 	return sql
-}
-
-func countLeaves(s *plans.Source) int {
-	n := 0
-	for _, m := range s.Members {
-		if m.Leaf {
-			n++
-		}
-	}
-	return n
 }
 
 // intoShadow fills a shadow table out of production's rows: by one statement, or

@@ -1,4 +1,7 @@
-package planner
+// Package estimate says what a run will take of the servers: rows, bytes, WAL, time, locks
+// and disk, from production's statistics and a short sample of the copy. It reads, waits
+// for no lock longer than a second, and changes nothing.
+package estimate
 
 import (
 	"context"
@@ -23,13 +26,13 @@ const (
 	indexEntryBytes = 24
 )
 
-// estimate says what a run will take: rows, bytes, WAL, time, locks, disk. It
+// Of says what a run will take: rows, bytes, WAL, time, locks, disk. It
 // fills in each source's rows and bytes, and adds what does not fit
 // (locks-too-few, disk-too-small, transform-fails, wide-rows, huge-rows) to the plan's findings.
 //
 // conn is a session in production's database, shadow one in the shadow's, or the
 // same. Only reads, with ACCESS SHARE locks of a second at most.
-func estimate(ctx context.Context, conn, shadow *pgx.Conn, p *plans.Plan) (plans.Estimates, error) {
+func Of(ctx context.Context, conn, shadow *pgx.Conn, p *plans.Plan) (plans.Estimates, error) {
 	sizes, err := readSizes(ctx, conn, p)
 	if err != nil {
 		return plans.Estimates{}, fmt.Errorf("read the sizes of production's tables: %w", err)
@@ -74,7 +77,7 @@ type memberSize struct {
 	indexes, indexedBytes int64
 }
 
-//go:embed estimate_sizes.sql
+//go:embed sizes.sql
 var sizesSQL string
 
 func readSizes(ctx context.Context, conn *pgx.Conn, p *plans.Plan) (map[uint32]memberSize, error) {
@@ -158,7 +161,7 @@ func tableSize(p *plans.Plan, t *plans.Table, sizes map[uint32]memberSize) (heap
 		bytes += sizes[m.OID].indexedBytes
 	}
 	perIndex := indexEntryBytes * s.Rows
-	if leaves := int64(countLeaves(s)); had > 0 && leaves > 0 {
+	if leaves := int64(s.Leaves()); had > 0 && leaves > 0 {
 		perIndex = bytes * leaves / had
 	}
 	return heapSize{s.Rows, s.Bytes}, perIndex * indexCount(p, t)

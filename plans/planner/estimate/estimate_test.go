@@ -1,4 +1,4 @@
-package planner
+package estimate
 
 import (
 	"context"
@@ -13,6 +13,7 @@ import (
 
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/plans/internal/sampleplan"
 	"github.com/pgumbra/pgumbra/testcontainers"
 )
 
@@ -62,7 +63,7 @@ func TestEstimateCountsRowsBytesAndTime(t *testing.T) {
 			t.Parallel()
 			_, conn := database(t, estimateShop+analyze)
 			p := planOf(t, conn, "orders", "parts", "Empty")
-			e, err := estimate(context.Background(), conn, conn, p)
+			e, err := Of(context.Background(), conn, conn, p)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -91,7 +92,7 @@ func TestEstimateChangesNothing(t *testing.T) {
 	if _, err := conn.Exec(ctx, "SET default_transaction_read_only = on"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := estimate(ctx, conn, conn, p); err != nil {
+	if _, err := Of(ctx, conn, conn, p); err != nil {
 		t.Fatalf("in a read-only session: %v", err)
 	}
 	_ = conn.QueryRow(ctx, "SHOW search_path").Scan(&after)
@@ -105,7 +106,7 @@ func TestEstimateFindsATransformThatFails(t *testing.T) {
 	_, conn := database(t, estimateShop)
 	p := planOf(t, conn, "orders")
 	p.Tables[0].Columns = append(p.Tables[0].Columns, plans.Column{Shadow: "share", Expression: "1 / (id - 17) -- of all", Origin: plans.FromPlan})
-	if _, err := estimate(context.Background(), conn, conn, p); err != nil {
+	if _, err := Of(context.Background(), conn, conn, p); err != nil {
 		t.Fatal(err)
 	}
 	if len(p.Findings) != 1 || p.Findings[0].Code != "transform-fails" || p.Findings[0].Object != "shop.orders.share" ||
@@ -119,7 +120,7 @@ func TestEstimateGoesOnWithoutASample(t *testing.T) {
 	_, conn := database(t, estimateShop)
 	p := planOf(t, conn, "orders")
 	p.Tables[0].Columns[1].Expression = "twin.only_in_the_shadow(note)"
-	e, err := estimate(context.Background(), conn, conn, p)
+	e, err := Of(context.Background(), conn, conn, p)
 	if err != nil || e.SampleRate != 0 || e.CopySeconds <= 0 || len(p.Findings) != 0 {
 		t.Errorf("%+v, %v, %v", e, err, p.Findings)
 	}
@@ -214,7 +215,7 @@ func TestCapacityFindings(t *testing.T) {
 
 func TestAThousandTablesFitTheDefaultLocks(t *testing.T) {
 	t.Parallel()
-	p := samplePlan()
+	p := sampleplan.New()
 	p.Sources = make([]plans.Source, 1000)
 	p.Entries = nil
 	for range 1000 {
@@ -231,9 +232,9 @@ func TestAThousandTablesFitTheDefaultLocks(t *testing.T) {
 func TestPiecesAreSpreadOverTheTable(t *testing.T) {
 	t.Parallel()
 	for blocks, want := range map[int64]int{0: 0, 1: 1, 64: 1, 65: 2, 1024: 16, 1_000_000: 16} {
-		got := pieces(blocks)
+		got := Pieces(blocks)
 		if len(got) != want || want > 1 && got[len(got)-1] >= blocks {
-			t.Errorf("pieces(%d) = %v", blocks, got)
+			t.Errorf("Pieces(%d) = %v", blocks, got)
 		}
 	}
 }

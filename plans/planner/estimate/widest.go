@@ -1,4 +1,4 @@
-package planner
+package estimate
 
 import (
 	"cmp"
@@ -73,10 +73,10 @@ func withLongValues(p *plans.Plan, sizes map[uint32]memberSize) []*plans.Source 
 func widestOf(ctx context.Context, conn *pgx.Conn, s *plans.Source, sizes map[uint32]memberSize) (w widths, err error) {
 	member := slices.MaxFunc(s.Members, func(a, b plans.Member) int { return cmp.Compare(sizes[a.OID].toast, sizes[b.OID].toast) })
 	began := time.Now()
-	for _, first := range pieces(sizes[member.OID].blocks) {
+	for _, first := range Pieces(sizes[member.OID].blocks) {
 		var piece widths
 		err := readOnly(ctx, conn, "pg_catalog", func(tx pgx.Tx) error {
-			return tx.QueryRow(ctx, widestSQL(s, member), fmt.Sprintf("(%d,0)", first), fmt.Sprintf("(%d,0)", first+samplePages)).
+			return tx.QueryRow(ctx, widestSQL(s, member), fmt.Sprintf("(%d,0)", first), fmt.Sprintf("(%d,0)", first+PiecePages)).
 				Scan(&piece.rows, &piece.packed, &piece.whole)
 		})
 		if err != nil {

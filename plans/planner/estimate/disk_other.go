@@ -1,6 +1,6 @@
 //go:build !linux && !darwin && !freebsd
 
-package planner
+package estimate
 
 import "errors"
 

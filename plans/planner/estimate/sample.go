@@ -1,4 +1,4 @@
-package planner
+package estimate
 
 import (
 	"cmp"
@@ -23,7 +23,8 @@ const (
 	sampledTables = 3
 	sampleTime    = 400 * time.Millisecond // for each table
 	samplePieces  = 16
-	samplePages   = 64 // of one piece
+	// PiecePages is how many pages one piece has.
+	PiecePages = 64
 )
 
 // sample times reading and transforming, one worker, in bytes a second (heap
@@ -40,7 +41,7 @@ func sample(ctx context.Context, conn *pgx.Conn, p *plans.Plan, sizes map[uint32
 		b, d, err := s.run(ctx, sizes[s.member.OID])
 		var failed *pgconn.PgError
 		switch {
-		case errors.As(err, &failed) && isDataError(failed.Code):
+		case errors.As(err, &failed) && pg.DataError(failed.Code):
 			findings = append(findings, s.finding(ctx, failed))
 		case errors.As(err, &failed):
 			// Locked, too slow, or an expression that needs what only the
@@ -54,12 +55,6 @@ func sample(ctx context.Context, conn *pgx.Conn, p *plans.Plan, sizes map[uint32
 		return 0, findings, nil
 	}
 	return bytes / seconds, findings, nil
-}
-
-// isDataError: the value is at fault (division by zero, a bad cast, RAISE), not
-// the statement.
-func isDataError(state string) bool {
-	return strings.HasPrefix(state, "22") || strings.HasPrefix(state, "23") || state == "P0001"
 }
 
 func largest(p *plans.Plan) []*plans.Table {
@@ -97,8 +92,8 @@ type sampler struct {
 // run reads pieces until the time is up and returns how much that was.
 func (s *sampler) run(ctx context.Context, size memberSize) (bytes float64, took time.Duration, err error) {
 	perPage := float64(size.bytes) / float64(size.blocks)
-	for _, first := range pieces(size.blocks) {
-		s.first, s.last = first, min(first+samplePages, size.blocks)
+	for _, first := range Pieces(size.blocks) {
+		s.first, s.last = first, min(first+PiecePages, size.blocks)
 		started := time.Now()
 		if err := s.read(ctx, s.expressions(), s.table.Where); err != nil {
 			return bytes, took, err
@@ -112,10 +107,10 @@ func (s *sampler) run(ctx context.Context, size memberSize) (bytes float64, took
 	return bytes, took, nil
 }
 
-// pieces are first pages, spread evenly; one after the other where the table
+// Pieces are first pages, spread evenly; one after the other where the table
 // is small.
-func pieces(blocks int64) []int64 {
-	step := max(blocks/samplePieces, samplePages)
+func Pieces(blocks int64) []int64 {
+	step := max(blocks/samplePieces, PiecePages)
 	var all []int64
 	for first := int64(0); first < blocks && len(all) < samplePieces; first += step {
 		all = append(all, first)
@@ -183,7 +178,7 @@ func (s *sampler) finding(ctx context.Context, failed *pgconn.PgError) plans.Fin
 		}
 		err := s.read(ctx, []string{c.Expression}, s.table.Where)
 		var again *pgconn.PgError
-		if errors.As(err, &again) && isDataError(again.Code) {
+		if errors.As(err, &again) && pg.DataError(again.Code) {
 			f.Object += "." + c.Shadow
 			f.Message = fmt.Sprintf("The transform of %s, %s, fails on a row of %s: %s (SQLSTATE %s).",
 				c.Shadow, c.Expression, s.member.Name, again.Message, again.Code)

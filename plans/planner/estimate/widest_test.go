@@ -1,4 +1,4 @@
-package planner
+package estimate
 
 import (
 	"context"
@@ -20,7 +20,7 @@ func TestEstimateTellsTheWidestRow(t *testing.T) {
 	for i := range p.Sources {
 		p.Sources[i].Columns = []plans.SourceColumn{{Name: "id", Type: "integer"}, {Name: "note", Type: "text"}}
 	}
-	estimated, err := estimate(context.Background(), conn, conn, p)
+	estimated, err := Of(context.Background(), conn, conn, p)
 	if err != nil || estimated.Bytes/estimated.Rows > plans.WideRow {
 		t.Fatalf("%d bytes in %d rows, %v", estimated.Bytes, estimated.Rows, err)
 	}
