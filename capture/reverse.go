@@ -30,7 +30,7 @@ func PrepareReverse(ctx context.Context, pool *pgxpool.Pool, run *control.Run) e
 	}
 	var targets []toPrepare
 	for i := range run.Plan.Tables {
-		if t := &run.Plan.Tables[i]; t.Captured() {
+		if t := &run.Plan.Tables[i]; run.Plan.CapturedFromSwap(t) {
 			targets = append(targets, toPrepare{t.N, func() (*target, error) { return reverseTarget(ctx, pool, run, t) }})
 		}
 	}
@@ -140,15 +140,23 @@ func (in *installer) prepared(ctx context.Context, d Direction) (ready []int, be
 	return ready, begun, nil
 }
 
-//go:embed reverse.sql
-var reverseSQL string
+var (
+	//go:embed reverse.sql
+	reverseSQL string
+	//go:embed enable.sql
+	enableSQL string
+)
 
-// ReverseTriggers is one statement to be run inside the swap: it fails it if a
-// trigger that [PrepareReverse] made is not there or not enabled. "" where there
-// is no watch. Reads catalogs only.
+// ReverseTriggers is to be run inside the swap: it fails it if a trigger that
+// [PrepareReverse] made is not there or not enabled. "" where there is no watch. Reads
+// catalogs only, unless migrations ran behind the fence: DISABLE TRIGGER USER around a
+// backfill concerns ours, and ENABLE does not give back that they fire always.
 func ReverseTriggers(run *control.Run) string {
-	if !run.Plan.Reversible() {
+	switch {
+	case !run.Plan.Reversible():
 		return ""
+	case run.Plan.Behind != nil:
+		return spelt(enableSQL, run, ToOld) + triggersThere(run, ToOld)
 	}
 	return triggersThere(run, ToOld)
 }
@@ -157,7 +165,11 @@ func ReverseTriggers(run *control.Run) string {
 func ForwardTriggers(run *control.Run) string { return triggersThere(run, ToShadow) }
 
 func triggersThere(run *control.Run, d Direction) string {
-	return strings.NewReplacer("{captured}", control.Captured(run.ID, d), "{direction}", string(d)).Replace(reverseSQL)
+	return spelt(reverseSQL, run, d)
+}
+
+func spelt(sql string, run *control.Run, d Direction) string {
+	return strings.NewReplacer("{captured}", control.Captured(run.ID, d), "{direction}", string(d)).Replace(sql)
 }
 
 // RecordReverse records the fingerprints of the new tables after the swap, under

@@ -25,8 +25,9 @@ type target struct {
 	columns []column
 	members []plans.Member
 	frozen  bool
-	ahead   bool  // made before the swap with which it begins to record
-	most    int64 // bytes of a partition whose rows are journalled when it comes or goes
+	built   map[string]string // columns that migrations behind the fence rename, as they are called until then
+	ahead   bool              // made before the swap with which it begins to record
+	most    int64             // bytes of a partition whose rows are journalled when it comes or goes
 	// sequenced: an older pgumbra made the journal, whose entries a sequence
 	// numbers. That goes on: numbers of two kinds would have no order.
 	sequenced bool
@@ -133,7 +134,35 @@ func reverseTarget(ctx context.Context, db pg.Querier, run *control.Run, table *
 	if err != nil {
 		return nil, fmt.Errorf("look up %s: %w", table.Shadow, err)
 	}
-	return readTarget(ctx, db, run, Reverse(run, table), oid)
+	t, err := readTarget(ctx, db, run, Reverse(run, table), oid)
+	if err == nil {
+		t.rename(run.Plan.AfterFence(table))
+	}
+	return t, err
+}
+
+// rename lets the functions find the columns as they are called once they record: the
+// triggers go along with a column that migrations behind the fence rename, the text of
+// functions does not.
+func (t *target) rename(after *plans.AfterFence) {
+	if after == nil {
+		return
+	}
+	t.built = map[string]string{}
+	for i := range t.columns {
+		was := t.columns[i].name
+		if now, there := after.Renamed[was]; there && now != was {
+			t.columns[i].name, t.built[now] = now, was
+		}
+	}
+}
+
+// builtName is a column as a trigger made now has to call it.
+func (t *target) builtName(column string) string {
+	if was, renamed := t.built[column]; renamed {
+		return was
+	}
+	return column
 }
 
 // oldTarget reads one of production's tables by the name that it has as the old side.

@@ -96,10 +96,10 @@ func (t *target) keyChanged() string {
 	var exact, spelt []string
 	for _, k := range t.Keys {
 		if t.isExact(k) {
-			k = pg.Ident(k)
+			k = pg.Ident(t.builtName(k))
 			exact = append(exact, "(OLD."+k+" OPERATOR(pg_catalog.=) NEW."+k+") IS NOT TRUE")
 		} else {
-			spelt = append(spelt, k)
+			spelt = append(spelt, t.builtName(k))
 		}
 	}
 	if len(spelt) > 0 {

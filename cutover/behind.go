@@ -154,7 +154,10 @@ func (a *attempt) migrate(ctx context.Context) error {
 		return refuse(Blocker{Code: CodeMigrationFailed, Message: "behind the fence: " + failed.Error(), Lasting: true,
 			Fix: "correct the rows in production, or pgumbra abort and correct the migration"})
 	}
-	return err
+	if err != nil || !a.plan.Reversible() {
+		return err
+	}
+	return a.wayBackWhole(ctx)
 }
 
 // vacuumMigrated gives the planner its statistics, and index-only scans their

@@ -96,7 +96,7 @@ func (c *Cutover) checkTables(ctx context.Context, db pg.Querier) ([]Blocker, er
 	}
 	var all []Blocker
 	for _, t := range rows {
-		if !c.Upgrade.Plan.Verifiable(t.Shadow) {
+		if !c.Upgrade.Plan.Verifiable(t.Shadow) || c.Upgrade.Accepted[t.N] {
 			continue
 		}
 		limit := c.proofAge(t, rows)

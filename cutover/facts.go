@@ -23,7 +23,8 @@ type facts struct {
 	outside    []pg.Name  // referenced by foreign keys of what moves, or golang-migrate's table elsewhere
 	captured   []capturedBy
 	moves      []move
-	taken      taken // from the old side: what the swap will take, or took
+	taken      taken      // from the old side: what the swap will take, or took
+	migrated   []relation // of the new side, once migrations ran behind the fence; nil: none did
 }
 
 // relation holds rows, or is the root or a middle level of a partition tree.

@@ -220,12 +220,12 @@ func (l local) script() []stage {
 			{"version", outsideVersion(l.plan)},
 			names,
 		}
-	case l.plan.Behind != nil: // so that the migrations find all under the true names; what they make has no reverse capture
+	case l.plan.Behind != nil: // so that the migrations find all under the true names
 		return []stage{
 			{"sequences", sequencesOfTheirOwn(l.plan)},
 			{"structure", entryStatements(l.c.Parts.SwapEntries())},
 			{"gate", []string{opened(writeBlockName(run))}},
-			{"old side", oldSide(run, l.facts)},
+			{"old side", append(l.facts.taken.silence(l.facts.production), oldSide(run, l.facts)...)},
 			names,
 		}
 	}

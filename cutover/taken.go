@@ -143,6 +143,9 @@ func (a *attempt) noteTaken() taken {
 		t = a.facts.taken
 	}
 	t.Tables = oidsOf(a.facts.shadow)
+	if a.facts.migrated != nil {
+		t.Tables = oidsOf(a.facts.migrated)
+	}
 	for _, s := range a.sequences {
 		t.Sequences = append(t.Sequences, s.old)
 	}

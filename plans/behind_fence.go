@@ -28,6 +28,11 @@ type Behind struct {
 	// EstimateMS is a rough guess from the sizes of the tables that the files
 	// name; the trial on the followed shadow measures it.
 	EstimateMS int64 `json:"estimate_ms"`
+	// Back: rows of some tables go back after the swap. Tables are those that the
+	// migrations change, or may; Renamed what else goes by another name after them.
+	Back    bool         `json:"back,omitempty"`
+	Tables  []AfterFence `json:"tables,omitempty"`
+	Renamed []Renaming   `json:"renamed,omitempty"`
 
 	words map[string]bool // of the statements, in lower case; made when first asked for
 }
@@ -56,8 +61,10 @@ func (p *Plan) BuiltVersion() *int64 {
 }
 
 // Reversible reports whether changes after the swap are recorded for the way
-// back. What migrations make of tables behind the fence has no reverse flow.
-func (p *Plan) Reversible() bool { return p.Settings.Watch.Enabled && p.Behind == nil }
+// back: see [AfterFence] for tables that migrations behind the fence change.
+func (p *Plan) Reversible() bool {
+	return p.Settings.Watch.Enabled && (p.Behind == nil || p.Behind.Back)
+}
 
 // NeverValid reports whether a foreign key, by its table's name after the swap,
 // is NOT VALID in production and stays so.

@@ -54,6 +54,7 @@ func (p *Plan) Feeds(source int) bool {
 //
 // In a remote plan the old tables have kept their names.
 func (p *Plan) Inverse() *Plan {
+	p = p.afterFence()
 	back := &Plan{
 		Direction: Back, Run: p.Run, FromVersion: p.ToVersion, ToVersion: p.FromVersion, Build: Direct, Runnable: true,
 		Remote: p.Remote, SearchPath: p.SearchPath, Session: p.Session, StartedAt: p.StartedAt,
@@ -71,16 +72,16 @@ func (p *Plan) Inverse() *Plan {
 		}
 	}
 	for _, s := range p.Sequences {
-		if !s.Production.IsZero() {
-			back.Sequences = append(back.Sequences, Sequence{Shadow: p.Old(s.Production), Production: p.Final(s.Shadow), Identity: s.Identity})
+		if now := p.finalObject(s.Shadow); !s.Production.IsZero() && !now.IsZero() {
+			back.Sequences = append(back.Sequences, Sequence{Shadow: p.Old(s.Production), Production: now, Identity: s.Identity})
 		}
 	}
 	for _, s := range p.Shared { // whom a sequence belonged to was noted in the swap
 		back.Shared = append(back.Shared, Shared{Kind: s.Kind, Name: s.Name})
 	}
 	for _, v := range p.Views {
-		if !v.Production.IsZero() {
-			back.Views = append(back.Views, Matview{Shadow: p.Old(v.Production), Production: p.Final(v.Shadow)})
+		if now := p.finalObject(v.Shadow); !v.Production.IsZero() && !now.IsZero() {
+			back.Views = append(back.Views, Matview{Shadow: p.Old(v.Production), Production: now})
 		}
 	}
 	return back
@@ -110,6 +111,8 @@ func (p *Plan) recordBack(t *Table) Record {
 	switch s := p.CopiedFrom(t); {
 	case len(t.Key) == 0:
 		return RecordImage
+	case p.Behind != nil: // the journal is made before the migrations, and holds no table to its type
+		return RecordKey
 	case t.Kind == Inherited, s != nil && s.Record == RecordKey:
 		return RecordKey
 	}
@@ -119,7 +122,8 @@ func (p *Plan) recordBack(t *Table) Record {
 // SourceAfterSwap is a table of the shadow as [Plan.Inverse] has it among its
 // sources.
 func (p *Plan) SourceAfterSwap(t *Table) *Source {
-	s := p.sourceOf(t)
+	final := p.FinalTable(t)
+	s := p.sourceOf(&final)
 	return &s
 }
 
@@ -236,6 +240,7 @@ func (s *Source) equals(column string) string {
 // Lost are production's tables, by name, whose rows do not come back: what is
 // written after the swap stays in the new ones.
 func (p *Plan) Lost() []pg.Name {
+	p = p.afterFence()
 	var all []pg.Name
 	for i := range p.Sources {
 		if s := &p.Sources[i]; p.feederOf(s) == nil {

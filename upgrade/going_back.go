@@ -52,10 +52,7 @@ func (w *worker) againstGoingBack(ctx context.Context) ([]cutover.Blocker, error
 	for _, r := range refusals {
 		against = append(against, refusing(r.Why))
 	}
-	for n := range w.watching.differ {
-		against = append(against, cutover.Blocker{Code: "differs", Lasting: true, Message: "the old " + w.run.Plan.Tables[n].Final.String() + " differs from what the new one makes of it",
-			Fix: "see what pgumbra verify shows of it; stop pgumbra run and start it again to compare it anew"})
-	}
+	against = append(against, w.againstDiffering()...)
 	unfit, err := w.againstUnfit(ctx)
 	if err != nil {
 		return nil, err
@@ -74,6 +71,26 @@ func (w *worker) againstGoingBack(ctx context.Context) ([]cutover.Blocker, error
 		return append(against, found...), err
 	}
 	return nil, w.swapping.cutover.FreshenViews(ctx)
+}
+
+// againstDiffering are the tables of which the old rows are not what the new ones make of
+// them. Where migrations ran behind the fence these may have made it so, and the old
+// rows are those of before: they may be what somebody wants to go back to.
+func (w *worker) againstDiffering() (against []cutover.Blocker) {
+	behind := w.forward != nil && w.forward.Plan.Behind != nil
+	w.run.Accepted = map[int]bool{}
+	for n := range w.watching.differ {
+		b := cutover.Blocker{Code: "differs", Lasting: true, Message: "the old " + w.run.Plan.Tables[n].Final.String() + " differs from what the new one makes of it",
+			Fix: "see what pgumbra verify shows of it; stop pgumbra run and start it again to compare it anew"}
+		if behind {
+			b.Message += ": migrations behind the fence wrote rows of it, which keep the values of before in the old table unless a client changed them since"
+			b.Fix += "; pgumbra rollback --accept-loss goes back to the values of before"
+		}
+		if w.run.Accepted[n] = behind && w.as.AcceptLoss; !w.run.Accepted[n] {
+			against = append(against, b)
+		}
+	}
+	return against
 }
 
 // againstUnfit are the rows that the old side cannot hold, unless they are to be left

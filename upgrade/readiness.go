@@ -171,7 +171,7 @@ func (w *worker) unprovedTables(ctx context.Context) (against []cutover.Blocker,
 	}
 	proofs, err := control.Proofs(ctx, w.sides.Shadow, w.run)
 	for _, p := range proofs {
-		if t := &w.run.Plan.Tables[p.N]; t.Verifiable() && !p.Complete {
+		if t := &w.run.Plan.Tables[p.N]; t.Verifiable() && !p.Complete && !w.run.Accepted[p.N] {
 			against = append(against, notVerified(t.Final.String()+" is not verified"))
 		}
 	}

@@ -94,7 +94,10 @@ func mayGoBack(run *control.Run, as control.RollbackAs) error {
 	case run.Plan.Remote && as.Follow:
 		return &NoWayBack{Why: "the new side is another database: it is not followed again after a rollback yet",
 			Next: "pgumbra rollback without --follow goes back, and ends the run"}
-	case run.Plan.Behind != nil:
+	case run.Plan.Behind != nil && as.Follow:
+		return &NoWayBack{Why: fmt.Sprintf("migrations from version %d on ran behind the fence: what they made of the new tables cannot be followed from the old ones", run.Plan.Behind.From),
+			Next: "pgumbra rollback without --follow goes back, and ends the run; another pgumbra run copies again"}
+	case run.Plan.Behind != nil && !run.Plan.Behind.Back:
 		return &NoWayBack{Why: fmt.Sprintf("migrations from version %d on ran behind the fence and made the new tables: how their rows go back to the old ones is not known", run.Plan.Behind.From),
 			Next: "pgumbra finish ends the watch; the old schemas hold the data as they were at the cutover"}
 	case !run.GoesBack():

@@ -68,6 +68,9 @@ type Run struct {
 	// ToFollow, of a reversed run: its rollback is to be one from which the new side is
 	// followed again.
 	ToFollow bool
+	// Accepted, of a reversed run: tables that its rollback may leave as they are, although
+	// they differ from what the new ones make of them.
+	Accepted map[int]bool
 }
 
 // Create records a new run in phase building, and this process's sessions as

@@ -29,5 +29,10 @@ tables:
 			Means: "production has no such table, or does not feed it: what is written to it after the cutover has nowhere to go back to, and stays in the upgraded table",
 			Do:    "nothing, if the application of before the upgrade needs none of it",
 		},
+		{
+			Code: "reverse-written-behind", Level: "warning, or blocker with `watch.require_reverse`",
+			Means: "a statement that runs behind the fence may write rows of a table in columns that go back. Old rows keep what they had of these until a client changes the new ones. The proof of the old side finds such rows after the cutover, if there are any; `rollback` names the table then, and asks for `--accept-loss`",
+			Do:    "nothing, if old rows may keep the values of before; `reverse:` under `tables` accepts it",
+		},
 	},
 }

@@ -96,6 +96,11 @@ var cutoverSection = Section{
 			Do:    "raise `cutover.max_stall` if writers can wait that long, or upgrade fewer schemas at a time",
 		},
 		{
+			Code: "behind-fence-unlike", Level: "blocker",
+			Means: "migrations behind the fence made something else of a table here than on the empty structure in scratch, so that it is not known how its rows go back; all was rolled back",
+			Do:    "`pgumbra abort`; with `watch.enabled: false`, if there is no need to go back, run again",
+		},
+		{
 			Code: "behind-fence-too-long", Level: "blocker",
 			Means: "the same, with the migrations that run behind the fence; where it was not tried yet, let the run go on",
 			Do:    "raise `cutover.max_stall`, or describe the rows in the plan file under `tables`",

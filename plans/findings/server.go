@@ -60,7 +60,7 @@ var serverSection = Section{
 		},
 		{
 			Code: "behind-fence-one-way", Level: "warning, or blocker with `watch.require_reverse`",
-			Means: "what is written after the cutover is not recorded for the way back: no reverse flow leads through migrations that ran behind the fence",
+			Means: "what is written after the cutover is not recorded for the way back: no table goes back through the migrations that run behind the fence. Where some do, the others are told one by one (`not-reversible`)",
 			Do:    "nothing, or describe the rows under `tables`",
 		},
 		{

@@ -20,7 +20,7 @@ func TestMakeElsewhereRunsBehindTheFenceWhatIsNotUnderstood(t *testing.T) {
 	s.file.Traffic.PgBouncer = []planfile.PgBouncerFile{{}}
 	p := s.runnableRemote(t, remote(t, s))
 	b := p.Behind
-	if b == nil || b.From != 3 || *b.Built != 2 || b.Role != "" || b.Session["IntervalStyle"] != "iso_8601" || p.Reversible() {
+	if b == nil || b.From != 3 || *b.Built != 2 || b.Role != "" || b.Session["IntervalStyle"] != "iso_8601" || !p.Reversible() {
 		t.Fatalf("%+v", b)
 	}
 	if !has(p, plans.Warning, "behind-fence", "000003_step.up.sql") {

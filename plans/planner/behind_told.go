@@ -47,13 +47,13 @@ func (m *task) tellBehind(b *plans.Behind) {
 		Message: fmt.Sprintf("%s from %s on run for real behind the fence, about %d ms while %s: %s",
 			human.Plural(len(b.Files), "migration"), b.Files[0].Name, b.EstimateMS, m.whoWaits(), reasons(b)),
 		Fix: "nothing, if they can wait that long; a trial on the followed shadow measures it before the cutover. Otherwise describe the rows in the plan file under tables, or use build: direct to see what is not understood"})
-	if m.plan.Settings.Watch.Enabled {
+	if m.plan.Settings.Watch.Enabled && !b.Back {
 		level := plans.Warning
 		if m.plan.Settings.Watch.RequireReverse {
 			level = plans.Blocker
 		}
 		m.find(plans.Finding{Level: level, Code: "behind-fence-one-way", Object: b.Files[0].Name, Where: where,
-			Message: "what is written after the cutover is not recorded for the way back: no reverse flow leads through migrations that ran behind the fence",
+			Message: "what is written after the cutover is not recorded for the way back: no table goes back through the migrations that run behind the fence",
 			Fix:     "nothing, if there is no need to go back; otherwise describe the rows in the plan file under tables"})
 	}
 }

@@ -19,9 +19,11 @@ func (m *mapping) tellReverse() error {
 	}
 	for i := range m.plan.Tables {
 		t := &m.plan.Tables[i]
-		d := m.tables[slices.IndexFunc(m.tables, func(d *tableDraft) bool { return d.plan.Final == t.Final })]
+		d := m.draftOf(t)
 		switch {
 		case t.Feed == plans.Version:
+		case m.plan.AfterFence(t) != nil:
+			m.tellAfterFence(d, t)
 		case t.Feed == plans.Copied && len(t.Reverse) > 0:
 			for _, c := range t.Reverse {
 				m.tellColumn(d, t, c)
@@ -32,6 +34,7 @@ func (m *mapping) tellReverse() error {
 			m.tellNoWay(t)
 		}
 	}
+	m.tellMadeBehind()
 	return nil
 }
 
@@ -146,7 +149,7 @@ func (m *mapping) hasDefaultPartition(root *catalog.Table) bool {
 // kept: the upgraded table has the constraint still: the same one, or, where a
 // column's new type made it anew, one of its name or text.
 func (m *mapping) kept(d *tableDraft, k *catalog.Constraint) bool {
-	return slices.ContainsFunc(m.after.Constraints, func(a *catalog.Constraint) bool {
+	return slices.ContainsFunc(m.inTheEnd().Constraints, func(a *catalog.Constraint) bool {
 		return a.OID == k.OID || a.Table == d.after.OID && a.Kind == k.Kind && (a.Name == k.Name || a.Definition == k.Definition)
 	})
 }
@@ -155,7 +158,7 @@ func (m *mapping) kept(d *tableDraft, k *catalog.Constraint) bool {
 // these ones became, or over fewer of them.
 func (m *mapping) guaranteedUnique(d *tableDraft, i *catalog.Index) bool {
 	columns := m.indexed(d.source.before, i)
-	return slices.ContainsFunc(m.after.Indexes, func(a *catalog.Index) bool {
+	return slices.ContainsFunc(m.inTheEnd().Indexes, func(a *catalog.Index) bool {
 		if a.OID == i.OID {
 			return true
 		}

@@ -65,7 +65,7 @@ func (m *mapping) reverseColumn(d *tableDraft, c catalog.Column) plans.Column {
 	if copied {
 		d.copies[c.Name] = s.Shadow
 	}
-	if e, ok := d.rules.Reverse[c.Name]; ok {
+	if e, ok := d.rules.Reverse[c.Name]; ok && !m.touchedBehind(d) { // else it is over the row as it is then
 		out.Expression, out.Means, out.Origin = m.plan.DuringBuild(e.SQL, d.after.Name.Name), e.SQL, plans.FromPlan
 		if out.Expression == e.SQL {
 			out.Means = ""

@@ -26,7 +26,7 @@ func (m *mapping) unfitColumn(d *tableDraft, t *plans.Table, c plans.Column) rev
 	switch copied := d.copies[c.Shadow]; {
 	case copied != "" && c.Origin == plans.FromLineage:
 		is, _ := d.final.ColumnNamed(copied)
-		out.Value, out.NotNull = pg.Ident(copied), was.NotNull && !is.NotNull
+		out.Value, out.NotNull = m.nowCalled(t, copied), was.NotNull && !is.NotNull
 		out.Conversion = m.conversionBack(d, copied, was)
 	case c.Origin == plans.FromInverse:
 		back, _ := invertOf(d, was)

@@ -45,7 +45,8 @@ type catalogs struct {
 	version    standing
 	before     *catalog.Catalog // scratch as production is
 	trace                       // what the migrations did there
-	after      *catalog.Catalog // scratch after them, true names
+	behind     *behindTrial     // what those behind the fence make of it; nil: there are none, or nothing is watched
+	after      *catalog.Catalog // scratch after the others, true names
 	rows       map[uint32]leftRows
 }
 
@@ -125,6 +126,7 @@ func (m *site) pipeline(ctx context.Context) error {
 	return m.run(ctx,
 		step{"run the migrations in scratch", t.migrate},
 		step{"add the labels of enums", t.hoist},
+		step{"run in scratch what runs behind the fence", t.tryBehind},
 		step{"give scratch back to its owners", t.release},
 		step{"read what the migrations made", t.readAfter},
 		step{"say what changes", t.tellChanges},
@@ -142,6 +144,7 @@ func (m *site) pipeline(ctx context.Context) error {
 		step{"look for objects that rows name", d.objectsInRows},
 		step{"try the structure on the shadow", d.tryOnShadow},
 		step{"give transforms their settings", d.settle},
+		step{"say what goes back from behind the fence", pure(d.afterFence)},
 		step{"prove it on rows", d.proveOnRows},
 		step{"say what going back would lose", pure(d.tellReverse)},
 		step{"ask production of new constraints", d.probeConstraints},

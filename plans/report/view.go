@@ -158,7 +158,7 @@ func countLevels(findings []plans.Finding) string {
 var aboutClients = []string{"client-breaks", "result-type-changes"}
 
 // aboutGoingBack are the codes of what a rollback would lose.
-var aboutGoingBack = []string{"not-reversible", "reverse-lossy", "reverse-constraint", "reverse-new-table", "behind-fence-one-way"}
+var aboutGoingBack = []string{"not-reversible", "reverse-lossy", "reverse-constraint", "reverse-new-table", "reverse-written-behind", "behind-fence-one-way"}
 
 // grouped joins findings that differ in their object only.
 func grouped(findings []plans.Finding) (clients, back, others []group) {

@@ -45,6 +45,9 @@ type ScriptStatement struct {
 	Manner Manner `json:"manner"`
 }
 
+// At is where the statement stands, file:line.
+func (s ScriptStatement) At(file string) string { return fmt.Sprintf("%s:%d", file, s.Line) }
+
 // Script splits a migration file for a transaction that is not its own. What
 // cannot run there comes as notices of level blocker. A file that cannot be
 // parsed is one statement, unless a word in it could end the transaction.

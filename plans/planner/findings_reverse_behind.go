@@ -1,0 +1,77 @@
+package planner
+
+import (
+	"slices"
+
+	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/plans/catalog"
+)
+
+// tellAfterFence says what a table that migrations behind the fence change, or may, loses
+// on the way back.
+func (m *mapping) tellAfterFence(d *tableDraft, t *plans.Table) {
+	a := m.plan.AfterFence(t)
+	if a.Why != "" {
+		m.find(plans.Finding{Level: m.lossLevel(), Code: "not-reversible", Object: t.Final.String(), Where: m.namedBehind(t.Final.Name, a.Final.Name),
+			Message: a.Why + ": what is written to it after the cutover is lost in a rollback",
+			Fix:     "nothing, if there is no need to go back to it; otherwise let this migration run before the fence, see what plan says of it"})
+		return
+	}
+	now := m.plan.FinalTable(t)
+	for _, c := range a.Reverse {
+		m.tellColumn(d, t, c)
+	}
+	m.tellLooser(d, t)
+	m.unfit(d, &now)
+	t.Unfit, t.Refuses = now.Unfit, now.Refuses
+	if a.Writes != "" && len(d.rules.Reverse) == 0 {
+		m.find(plans.Finding{Level: m.lossLevel(), Code: "reverse-written-behind", Object: t.Final.String(), Where: a.Writes,
+			Message: "a migration behind the fence may write rows of this table in columns that go back. The old rows keep what they had until a client changes the new ones; the proof of the old side finds such rows after the cutover, and a rollback asks for --accept-loss then",
+			Fix:     "nothing, if old rows may keep the values of before; reverse: under tables: " + t.Production.String() + " accepts it"})
+	}
+}
+
+// namedBehind is the first statement behind the fence that has one of these names.
+func (m *mapping) namedBehind(names ...string) string {
+	for _, f := range m.plan.Behind.Files {
+		for _, s := range f.Statements {
+			if slices.ContainsFunc(names, func(n string) bool { return namedIn(s.SQL, n) }) {
+				return s.At(f.Name)
+			}
+		}
+	}
+	return ""
+}
+
+// tellMadeBehind names tables that only migrations behind the fence make.
+func (m *mapping) tellMadeBehind() {
+	if m.behind == nil || m.behind.catalog == nil {
+		return
+	}
+	for _, t := range m.behind.catalog.Tables {
+		if m.moving(t.Name.Schema) && m.after.ByOID(t.OID) == nil && t.PartitionOf == 0 && slices.Contains([]string{"r", "p"}, t.Kind) && !t.Extension {
+			m.find(plans.Finding{Level: plans.Warning, Code: "reverse-new-table", Object: t.Name.String(), Where: m.namedBehind(t.Name.Name),
+				Message: "migrations behind the fence make this table: what is written to it after the cutover has nowhere to go back to. A rollback leaves these rows in it",
+				Fix:     "nothing, if they may be left behind"})
+		}
+	}
+}
+
+// inTheEnd is the structure that clients meet after the swap.
+func (m *mapping) inTheEnd() *catalog.Catalog {
+	if m.behind != nil && m.behind.catalog != nil {
+		return m.behind.catalog
+	}
+	return m.after
+}
+
+// nowCalled is a column of the shadow as it is called in the end, quoted.
+func (m *mapping) nowCalled(t *plans.Table, column string) string {
+	if a := m.plan.AfterFence(t); a != nil {
+		if now, there := a.Renamed[column]; there {
+			column = now
+		}
+	}
+	return pg.Ident(column)
+}

@@ -1,0 +1,162 @@
+package planner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/plans/catalog"
+	"github.com/pgumbra/pgumbra/plans/planfile"
+	"github.com/pgumbra/pgumbra/plans/syntax"
+)
+
+// behindTrial is what the migrations behind the fence make of scratch, in a
+// transaction that is rolled back: relations and columns keep their numbers through
+// it, so that it is known which is which.
+type behindTrial struct {
+	catalog   *catalog.Catalog // nil: they fail there
+	failed    string           // at which statement, and why
+	triggered map[uint32]bool  // tables with triggers of the user's
+	// refused are reverse expressions of the plan file that the server does not take, by
+	// production's table and column.
+	refused map[pg.Name]map[string]string
+}
+
+// sequencesApart gives sequences files of their own in a transaction, which take what it
+// draws and sets along when it is rolled back: where the others left them is of the plan.
+const sequencesApart = `DO $$ DECLARE
+	s regclass; last bigint; called boolean;
+BEGIN
+	FOR s IN SELECT oid FROM pg_catalog.pg_class WHERE relkind = 'S' AND relpersistence <> 't' AND pg_catalog.pg_has_role(relowner, 'USAGE') LOOP
+		EXECUTE pg_catalog.format('SELECT last_value, is_called FROM %s', s) INTO last, called;
+		EXECUTE pg_catalog.format('ALTER SEQUENCE %s RESTART', s);
+		PERFORM pg_catalog.setval(s, last, called);
+	END LOOP;
+END $$`
+
+// tryBehind runs them on the empty structure that was built before the fence. What
+// fails there may go well on rows; then nothing is known of what it names.
+func (m *trial) tryBehind(ctx context.Context) error {
+	if m.plan.Behind == nil || !m.plan.Settings.Watch.Enabled {
+		return nil
+	}
+	config, err := m.scratch.clientConfig(m.session)
+	if err != nil {
+		return err
+	}
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }() // and with it goes its transaction
+	tx, err := conn.Begin(ctx)
+	if err != nil {
+		return err
+	}
+	m.behind = &behindTrial{triggered: map[uint32]bool{}, refused: map[pg.Name]map[string]string{}}
+	if err := pg.ExecScript(ctx, conn, sequencesApart); pg.State(err) != "" {
+		m.behind.failed = "its sequences cannot be set apart: " + serverMessage(err)
+		return nil
+	} else if err != nil {
+		return err
+	}
+	for _, f := range m.plan.Behind.Files {
+		if m.behind.failed, err = runBehind(ctx, conn, f, m.session.Path); err != nil || m.behind.failed != "" {
+			return err
+		}
+	}
+	return m.readBehind(ctx, tx)
+}
+
+// runBehind runs one file, and says what fails.
+func runBehind(ctx context.Context, conn *pgx.Conn, f plans.BehindFile, path string) (failed string, err error) {
+	local := false
+	for _, s := range f.Statements {
+		switch s.Manner {
+		case syntax.Boundary, syntax.Later, syntax.Hoist:
+			continue
+		case syntax.Local:
+			local = true
+		}
+		if err := pg.ExecScript(ctx, conn, s.SQL); pg.State(err) != "" {
+			return fmt.Sprintf("%s:%d fails on the empty structure: %s", f.Name, s.Line, serverMessage(err)), nil
+		} else if err != nil {
+			return "", err
+		}
+	}
+	if local { // ends with its file
+		_, err = conn.Exec(ctx, `SELECT pg_catalog.set_config('search_path', $1, true)`, path)
+	}
+	return "", err
+}
+
+// readBehind reads what there is then.
+func (m *trial) readBehind(ctx context.Context, tx pgx.Tx) error {
+	if err := m.checkReverseBehind(ctx, tx); err != nil {
+		return err
+	}
+	if _, err := tx.Exec(ctx, `SET LOCAL search_path = pg_catalog`); err != nil {
+		return err
+	}
+	found, err := catalog.Read(ctx, tx)
+	if err != nil {
+		return err
+	}
+	rows, err := tx.Query(ctx, `SELECT DISTINCT tgrelid FROM pg_catalog.pg_trigger WHERE NOT tgisinternal AND tgenabled <> 'D'`)
+	if err != nil {
+		return err
+	}
+	var oid uint32
+	_, err = pgx.ForEachRow(rows, []any{&oid}, func() error {
+		m.behind.triggered[oid] = true
+		return nil
+	})
+	m.behind.catalog = found
+	return err
+}
+
+// checkReverseBehind lets the server read the plan file's reverse expressions over the
+// tables as they are after the migrations.
+func (m *trial) checkReverseBehind(ctx context.Context, tx pgx.Tx) error {
+	for _, rules := range m.file.Tables {
+		was := m.before.ByName(rules.Name)
+		if was == nil || len(rules.Reverse) == 0 {
+			continue
+		}
+		var now string
+		if err := tx.QueryRow(ctx, `SELECT pg_catalog.format('%I.%I AS %I', n.nspname, c.relname, c.relname) FROM pg_catalog.pg_class c
+			JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = $1`, was.OID).Scan(&now); errors.Is(err, pgx.ErrNoRows) {
+			continue
+		} else if err != nil {
+			return err
+		}
+		if err := m.checkExpressionsBehind(ctx, tx, rules, now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (m *trial) checkExpressionsBehind(ctx context.Context, tx pgx.Tx, rules planfile.TableRules, from string) error {
+	m.behind.refused[rules.Name] = map[string]string{}
+	for column, e := range rules.Reverse {
+		point, err := tx.Begin(ctx) // an error must not end the transaction
+		if err != nil {
+			return err
+		}
+		_, refused := point.Exec(ctx, "EXPLAIN SELECT ("+e.SQL+") FROM ONLY "+from)
+		if err := point.Rollback(ctx); err != nil {
+			return err
+		}
+		if pg.State(refused) != "" {
+			m.behind.refused[rules.Name][column] = serverMessage(refused)
+		} else if refused != nil {
+			return refused
+		}
+	}
+	return nil
+}
