@@ -222,6 +222,8 @@ func nextByCause(p string, err error) string {
 	switch {
 	case errors.Is(err, control.ErrNewer), errors.Is(err, plans.ErrNewer):
 		return "the same command with the newer program: pgumbra version shows which this one is"
+	case errors.Is(err, control.ErrOlderLeader):
+		return "stop that process, which keeps its state, and start pgumbra run" + p + " with this program; then the same command again"
 	case errors.Is(err, upgrade.ErrStopped), errors.Is(err, control.ErrOrigin), errors.Is(err, control.ErrShadowLost):
 		return "pgumbra abort" + p + ", then pgumbra run" + p + " begins anew"
 	case errors.Is(err, pg.ErrRowTooLarge):

@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
@@ -41,13 +42,35 @@ func HoldRequest(ctx context.Context, tx pgx.Tx, run *Run) (asked bool, err erro
 	return asked, nil
 }
 
+// ErrOlderLeader says that the process that leads the run is an older pgumbra, which does
+// not know what it is asked for. Nothing was changed; the caller says so.
+var ErrOlderLeader = errors.New("the run is led by an older pgumbra than this one, which does not know --follow and --accept-loss")
+
+// asSince is the control schema's version in which a request says how.
+const asSince = 19
+
+// request is the statement that asks, in whatever version the control schema has: a
+// leader of an older pgumbra may be alive, and only who leads migrates.
+func request(ctx context.Context, tx pgx.Tx, as RollbackAs) (string, error) {
+	now, dirty, err := version(ctx, tx)
+	switch {
+	case err != nil:
+		return "", err
+	case now > asSince || now == asSince && !dirty || now == 0: // 0: it may not be read
+		return `UPDATE pgumbra.leader SET cutover_requested = clock_timestamp(), rollback_as = $2 WHERE run_id = $1`, nil
+	case as != RollbackAs{}:
+		return "", ErrOlderLeader
+	}
+	return `UPDATE pgumbra.leader SET cutover_requested = clock_timestamp() WHERE run_id = $1 AND $2::json IS NOT NULL`, nil
+}
+
 // Request asks the leader for a swap, if the run still is in a phase in which it
 // means what it is meant to: a request for a cutover that came after the swap would
 // be one to go back. The lock on the run's row waits for a swap that is being
 // committed, and looks again; the leader's row is locked first, as by [HoldRequest].
 // False: the phase is another one by now.
 //
-// as is how a rollback is to be done.
+// as is how a rollback is to be done. [ErrOlderLeader] where a leader knows no such thing.
 func Request(ctx context.Context, db pg.Beginner, run *Run, as RollbackAs, seen Phase) (noted bool, err error) {
 	text, err := pg.JSON(as)
 	if err != nil {
@@ -64,7 +87,10 @@ func Request(ctx context.Context, db pg.Beginner, run *Run, as RollbackAs, seen 
 		if noted = !now.Over() && now.Swapped() == seen.Swapped(); !noted {
 			return nil
 		}
-		_, err := tx.Exec(ctx, `UPDATE pgumbra.leader SET cutover_requested = clock_timestamp(), rollback_as = $2 WHERE run_id = $1`, run.ID, text)
+		sql, err := request(ctx, tx, as)
+		if err == nil {
+			_, err = tx.Exec(ctx, sql, run.ID, text)
+		}
 		return err
 	})
 	if err != nil {

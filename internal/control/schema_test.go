@@ -70,6 +70,31 @@ func TestNewerControlSchemaIsRefusedUntouched(t *testing.T) {
 	}
 }
 
+// A leader of an older pgumbra is alive, and only who leads migrates: it is asked in its
+// own words, or not at all.
+func TestOlderLeaderIsAskedForWhatItKnows(t *testing.T) {
+	t.Parallel()
+	_, conn := recorded(t)
+	must(t, pg.ExecScript(t.Context(), conn, `ALTER TABLE pgumbra.leader DROP COLUMN rollback_as; UPDATE pgumbra.version SET version = 18`))
+	run, err := control.Find(t.Context(), conn, "up")
+	must(t, err)
+	if noted, err := control.Request(t.Context(), conn, run, control.RollbackAs{Follow: true}, run.Phase); noted || !errors.Is(err, control.ErrOlderLeader) {
+		t.Errorf("%t, %v", noted, err)
+	}
+	noted, err := control.Request(t.Context(), conn, run, control.RollbackAs{}, run.Phase)
+	must(t, err)
+	if asked, err := control.HoldRequest(t.Context(), inTx(t, conn), run); !noted || !asked || err != nil {
+		t.Errorf("%t, %t, %v", noted, asked, err)
+	}
+}
+
+func inTx(t *testing.T, conn *pgx.Conn) pgx.Tx {
+	t.Helper()
+	tx, err := conn.Begin(t.Context())
+	must(t, err)
+	return tx
+}
+
 // A statement of another run's that goes on for long must not make it queue
 // heartbeats behind a migration; once that is over the same again is right.
 func TestMigrateThatDoesNotGetItsLockMayBeRepeated(t *testing.T) {
