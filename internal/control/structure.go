@@ -90,12 +90,15 @@ func Unlogged(ctx context.Context, db pg.Querier, run *Run) (map[int]bool, error
 	return numbers(rows, "look for tables lost in a crash")
 }
 
-// ForgetShadow forgets what was built and copied, in the transaction that drops it.
+// ForgetShadow forgets what was built and copied, in the transaction that drops it. After
+// a swap to another server only the empty structure in production goes: marks of
+// [NoteUnlogged] are then those of the old tables. Without them the watch took each of
+// these for one that a crash had emptied, and closed the way back.
 func ForgetShadow(ctx context.Context, tx pg.Querier, run *Run) error {
 	for _, sql := range []string{
 		`DELETE FROM pgumbra.structure WHERE run_id = $1`,
 		`DELETE FROM pgumbra.chunk WHERE run_id = $1`,
-		`DELETE FROM pgumbra.unlogged WHERE run_id = $1`,
+		`DELETE FROM pgumbra.unlogged u WHERE run_id = $1 AND NOT EXISTS (SELECT FROM pgumbra.run r WHERE r.id = u.run_id AND r.flow = 'reverse')`,
 	} {
 		if _, err := tx.Exec(ctx, sql, run.ID); err != nil {
 			return fmt.Errorf("forget the shadow: %w", err)
