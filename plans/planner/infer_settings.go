@@ -88,10 +88,33 @@ func (s *settler) tableOf(ctx context.Context, t *plans.Table) error {
 		}
 		if call != "" {
 			c.Means, c.Expression = c.Expression, call
+			s.keepOld(t, d, c.Shadow, own)
 		}
 	}
 	syncKey(t)
 	return s.filter(ctx, t, d)
+}
+
+// keepOld gives up the way back of what was made under settings of a migration's own: it
+// would be unmade under production's, silently as another value. A date whose text has the
+// month first came back as another day, a time of another zone some hours off. The old
+// side keeps what it has of such a column; a key among them, and no row is found again.
+func (s *settler) keepOld(t *plans.Table, d *tableDraft, column string, own map[string]string) {
+	session := s.session.Texts
+	if !slices.ContainsFunc(slices.Collect(maps.Keys(s.differing(own))), func(name string) bool { return normal(name, own[name]) != normal(name, session[name]) }) {
+		return
+	}
+	for i := range t.Reverse {
+		r := &t.Reverse[i]
+		if r.Origin == plans.FromPlan || r.Expression == "" || !slices.Contains(columnsRead(r.Expression, d.final), column) {
+			continue
+		}
+		if keyed(d.source, r.Shadow) {
+			t.Reverse = nil
+			return
+		}
+		r.Expression, r.Loss = "", ""
+	}
 }
 
 func (s *settler) filter(ctx context.Context, t *plans.Table, d *tableDraft) error {
