@@ -60,16 +60,33 @@ type Compared struct {
 // structure by dump, rows by value, the next numbers of sequences, of which it
 // draws one each. Columns to leave out are named schema.table.column.
 func (o Oracle) Compare(ctx context.Context, inPlace, upgraded string, leaveOut ...string) (*Compared, error) {
+	return compared(func(c *Compared) error { return o.compareStructure(ctx, c, inPlace, upgraded) },
+		func(c *Compared) error { return o.compareRows(ctx, c, inPlace, upgraded, leaveOut) },
+		func(c *Compared) error { return o.compareSequences(ctx, c, inPlace, upgraded) })
+}
+
+// CompareStructure is the part of [Oracle.Compare] that takes no notice of rows.
+func (o Oracle) CompareStructure(ctx context.Context, inPlace, upgraded string) (*Compared, error) {
+	return compared(func(c *Compared) error { return o.compareStructure(ctx, c, inPlace, upgraded) })
+}
+
+// CompareRows is the part of [Oracle.Compare] that takes no notice of the structure.
+func (o Oracle) CompareRows(ctx context.Context, inPlace, upgraded string, leaveOut ...string) (*Compared, error) {
+	return compared(func(c *Compared) error { return o.compareRows(ctx, c, inPlace, upgraded, leaveOut) },
+		func(c *Compared) error { return o.compareSequences(ctx, c, inPlace, upgraded) })
+}
+
+func compared(parts ...func(*Compared) error) (*Compared, error) {
 	c := &Compared{Differences: []Difference{}}
-	for _, part := range []func(context.Context, *Compared, string, string, []string) error{o.compareStructure, o.compareRows, o.compareSequences} {
-		if err := part(ctx, c, inPlace, upgraded, leaveOut); err != nil {
+	for _, part := range parts {
+		if err := part(c); err != nil {
 			return nil, err
 		}
 	}
 	return c, nil
 }
 
-func (o Oracle) compareStructure(ctx context.Context, c *Compared, inPlace, upgraded string, _ []string) error {
+func (o Oracle) compareStructure(ctx context.Context, c *Compared, inPlace, upgraded string) error {
 	want, err := o.objects(ctx, inPlace)
 	if err != nil {
 		return err
@@ -113,7 +130,7 @@ func (c *Compared) add(d Difference) { c.Differences = append(c.Differences, d) 
 
 // compareSequences allows for the margin that a cutover leaves in sequences of its
 // own: one that stands behind would give a number out twice.
-func (o Oracle) compareSequences(ctx context.Context, c *Compared, inPlace, upgraded string, _ []string) error {
+func (o Oracle) compareSequences(ctx context.Context, c *Compared, inPlace, upgraded string) error {
 	want, err := o.NextValues(ctx, inPlace)
 	if err != nil {
 		return err
@@ -159,10 +176,13 @@ func (o Oracle) compareRows(ctx context.Context, c *Compared, inPlace, upgraded 
 	if err != nil {
 		return err
 	}
-	for _, name := range slices.SortedFunc(maps.Keys(want), func(a, b pg.Name) int { return strings.Compare(a.Quoted(), b.Quoted()) }) {
+	if err := pair.onOneSide(ctx, c, want, got); err != nil {
+		return err
+	}
+	for _, name := range inOrder(want) {
 		columns := slices.DeleteFunc(slices.Clone(want[name]), func(s string) bool { return !slices.Contains(got[name], s) })
 		if _, there := got[name]; !there {
-			continue // which the structure shows
+			continue
 		}
 		c.Tables++
 		rows, found, err := pair.compare(ctx, name, columns)
@@ -173,6 +193,34 @@ func (o Oracle) compareRows(ctx context.Context, c *Compared, inPlace, upgraded 
 		c.Differences = append(c.Differences, found...)
 	}
 	return nil
+}
+
+// onOneSide tells of tables that only one side has, or of which it has more columns, unless
+// the structure showed them: a materialized view that is filled on one side alone is the
+// same for the structure.
+func (p *pair) onOneSide(ctx context.Context, c *Compared, want, got map[pg.Name][]string) error {
+	for _, side := range []struct {
+		conn      *pgx.Conn
+		has, lack map[pg.Name][]string
+		kind      Kind
+	}{{p.inPlace, want, got, RowsMissing}, {p.upgraded, got, want, RowsExtra}} {
+		for _, name := range inOrder(side.has) {
+			columns, both := side.lack[name]
+			if both && len(columns) >= len(side.has[name]) || slices.ContainsFunc(c.Differences, func(d Difference) bool { return strings.HasSuffix(d.Object, " "+name.String()) }) {
+				continue
+			}
+			all, err := summarize(ctx, side.conn, name, side.has[name])
+			if err != nil {
+				return err
+			}
+			c.add(Difference{Kind: side.kind, Object: name.String(), Count: all.Rows, Examples: []Example{{InPlace: strings.Join(want[name], ", "), Upgraded: strings.Join(got[name], ", ")}}})
+		}
+	}
+	return nil
+}
+
+func inOrder(tables map[pg.Name][]string) []pg.Name {
+	return slices.SortedFunc(maps.Keys(tables), func(a, b pg.Name) int { return strings.Compare(a.Quoted(), b.Quoted()) })
 }
 
 // pair is both databases, open for reading.

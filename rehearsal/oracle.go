@@ -5,7 +5,6 @@ import (
 	"context"
 	_ "embed"
 	"fmt"
-	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,7 +12,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgumbra/pgumbra/internal/pg"
@@ -54,16 +52,6 @@ func (o Oracle) Copy(ctx context.Context, from, to string) error {
 	}
 	_, err = o.tool(ctx, "pg_restore", "--exit-on-error", "-L", list, "-d", to, archive)
 	return err
-}
-
-// Structure is the schema dump in a form that can be compared: no comments, no
-// session settings, entries sorted, since their order follows object ids.
-func (o Oracle) Structure(ctx context.Context, dsn string) (string, error) {
-	objects, err := o.objects(ctx, dsn)
-	if err != nil {
-		return "", err
-	}
-	return strings.Join(slices.Sorted(maps.Values(objects)), "\n\n"), nil
 }
 
 var dumpHeader = regexp.MustCompile(`(?m)^--\n-- Name: (.*); Type: (.*); Schema: (.*); Owner: ?(.*)\n--\n`)
@@ -146,43 +134,6 @@ func elementwise(sql string) string {
 	})
 }
 
-// Rows is every table's content as sorted text, by table name; one line says
-// that a materialized view was never refreshed. Columns that no second run can
-// repeat are left out: pass them as schema.table.column.
-func (o Oracle) Rows(ctx context.Context, dsn string, leaveOut ...string) (map[string][]string, error) {
-	// Bytes as they are: a database in SQL_ASCII holds some that are no UTF-8.
-	conn, err := pg.Connect(ctx, dsn, pg.Options{Component: "oracle", Settings: map[string]string{"client_encoding": "SQL_ASCII"}})
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = conn.Close(ctx) }()
-	tables, err := o.tables(ctx, conn, leaveOut)
-	if err != nil {
-		return nil, err
-	}
-	content := map[string][]string{}
-	for name, columns := range tables {
-		lines, err := read(ctx, conn, name, columns)
-		if err != nil {
-			return nil, fmt.Errorf("read %s: %w", name, err)
-		}
-		content[name.String()] = lines
-	}
-	return content, nil
-}
-
-func read(ctx context.Context, conn *pgx.Conn, name pg.Name, columns []string) ([]string, error) {
-	rows, err := conn.Query(ctx, fmt.Sprintf(`SELECT ROW(%s)::text FROM ONLY %s ORDER BY 1`, pg.Idents(columns), name.Quoted()))
-	if err != nil {
-		return nil, err
-	}
-	lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if pg.State(err) == pgerrcode.ObjectNotInPrerequisiteState {
-		return []string{"not populated"}, nil
-	}
-	return lines, err
-}
-
 func (o Oracle) tables(ctx context.Context, conn *pgx.Conn, leaveOut []string) (map[pg.Name][]string, error) {
 	rows, err := conn.Query(ctx, `
 		SELECT n.nspname, c.relname, a.attname FROM pg_class c
@@ -206,29 +157,6 @@ func (o Oracle) tables(ctx context.Context, conn *pgx.Conn, leaveOut []string) (
 		return nil
 	})
 	return tables, err
-}
-
-// Sequences reads last values, which an upgrade may leave further on, never
-// behind.
-func (o Oracle) Sequences(ctx context.Context, dsn string) (map[string]int64, error) {
-	conn, err := pg.Connect(ctx, dsn, pg.Options{Component: "oracle"})
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = conn.Close(ctx) }()
-	rows, err := conn.Query(ctx, `SELECT schemaname || '.' || sequencename, coalesce(last_value, 0) * sign(increment_by)::bigint
-		FROM pg_sequences WHERE schemaname = ANY ($1)`, o.Schemas)
-	if err != nil {
-		return nil, err
-	}
-	values := map[string]int64{}
-	var name string
-	var last int64
-	_, err = pgx.ForEachRow(rows, []any{&name, &last}, func() error {
-		values[name] = last
-		return nil
-	})
-	return values, err
 }
 
 // Next is what a sequence gives next.

@@ -23,6 +23,7 @@ import (
 // pair is two servers of their own, production's and the shadow's, and a
 // PgBouncer through which clients reach whichever is production.
 type pair struct {
+	from, to           int // versions; 0: the installed one
 	production, shadow *testcontainers.Server
 	bouncer            *testcontainers.PgBouncer
 }
@@ -30,7 +31,7 @@ type pair struct {
 // newPair starts servers of two versions; from 0 is the installed one.
 func newPair(ctx context.Context, t *testing.T, from, to int) *pair {
 	t.Helper()
-	p := &pair{production: startServer(ctx, t, from), shadow: startServer(ctx, t, to)}
+	p := &pair{from: from, to: to, production: startServer(ctx, t, from), shadow: startServer(ctx, t, to)}
 	var err error
 	p.bouncer, err = testcontainers.StartPgBouncer(ctx, testcontainers.PgBouncerOptions{
 		Databases: map[string]string{"app": p.production.DSN("postgres")}})

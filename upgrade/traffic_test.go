@@ -140,9 +140,15 @@ func (f *fleet) kept(ctx context.Context) {
 
 func trafficHistory(t *testing.T) history {
 	t.Helper()
-	h := readHistory(t, filepath.Join("testdata", "traffic"), []string{"shop"})
+	dir := filepath.Join("testdata", "traffic")
 	// chunks of a few pages, so that the copy takes long enough to be disturbed
-	h.planFile = "copy: {chunk_rows: 20, workers: 2}\ncutover: {max_stall: 3s, lock_timeout: 500ms, attempts: 100}\n"
+	h := history{structure: read(t, filepath.Join(dir, "structure.sql")) + read(t, filepath.Join(dir, "data.sql")), schemas: []string{"shop"},
+		planFile: "copy: {chunk_rows: 20, workers: 2}\ncutover: {max_stall: 3s, lock_timeout: 500ms, attempts: 100}\n"}
+	files, err := filepath.Glob(filepath.Join(dir, "?_*.up.sql"))
+	must(t, err)
+	for _, f := range files {
+		h.migrations = append(h.migrations, read(t, f))
+	}
 	return h
 }
 

@@ -1,0 +1,2 @@
+CREATE EXTENSION citext;
+ALTER TABLE names ALTER COLUMN name TYPE citext;

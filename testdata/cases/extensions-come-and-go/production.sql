@@ -1,0 +1,1 @@
+CREATE TABLE public.names (id int PRIMARY KEY, name text);

@@ -1,0 +1,1 @@
+ALTER TYPE shop.mood ADD VALUE 'glad' BEFORE 'ok';

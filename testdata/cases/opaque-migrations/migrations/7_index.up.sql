@@ -1,0 +1,1 @@
+CREATE INDEX CONCURRENTLY orders_state ON shop.orders (state);

@@ -1,0 +1,11 @@
+SELECT 'crates_id_seq', nextval('shop.crates_id_seq');
+SELECT 'drums_id_seq', nextval('shop.drums_id_seq');
+SELECT 'kegs_id_seq', nextval('shop.kegs_id_seq');
+SELECT 'own_id_seq', nextval('shop.own_id_seq');
+SELECT 'emptied_id_seq', nextval('shop.emptied_id_seq');
+SELECT 'free', nextval('shop.free');
+SELECT 'down', nextval('shop.down');
+SELECT 'turns', nextval('shop.turns');
+SELECT 'back', nextval('shop.back');
+SELECT 'steps', nextval('shop.steps');
+SELECT 'fresh', nextval('shop.fresh');

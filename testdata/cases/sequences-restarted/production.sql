@@ -1,0 +1,14 @@
+CREATE SCHEMA shop;
+CREATE TABLE shop.crates (id serial PRIMARY KEY, label text); INSERT INTO shop.crates (label) SELECT 'c' || g FROM generate_series(1, 5) g;
+CREATE TABLE shop.drums (id int PRIMARY KEY, label text); CREATE SEQUENCE shop.drums_seq OWNED BY shop.drums.id;
+ALTER TABLE shop.drums ALTER id SET DEFAULT nextval('shop.drums_seq'); INSERT INTO shop.drums (label) SELECT 'd' || g FROM generate_series(1, 5) g;
+CREATE TABLE shop.kegs (id serial PRIMARY KEY, label text); INSERT INTO shop.kegs (label) SELECT 'k' || g FROM generate_series(1, 5) g;
+CREATE TABLE shop.own (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, label text); INSERT INTO shop.own (label) VALUES ('x'), ('y');
+CREATE TABLE shop.emptied (id serial PRIMARY KEY, label text); INSERT INTO shop.emptied (label) VALUES ('x'), ('y');
+CREATE SEQUENCE shop.free; SELECT nextval('shop.free'), nextval('shop.free');
+CREATE SEQUENCE shop.down INCREMENT -3 MINVALUE -1000 START -1; SELECT nextval('shop.down');
+CREATE SEQUENCE shop.turns MINVALUE 10 MAXVALUE 20 CYCLE; SELECT setval('shop.turns', 20);
+CREATE SEQUENCE shop.back; SELECT setval('shop.back', 5000);
+CREATE SEQUENCE shop.steps; SELECT setval('shop.steps', 40);
+CREATE SEQUENCE shop.drawn; SELECT nextval('shop.drawn');
+CREATE SEQUENCE shop.left_alone; SELECT setval('shop.left_alone', 77);

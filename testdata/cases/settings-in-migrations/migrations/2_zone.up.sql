@@ -1,0 +1,1 @@
+SET TIME ZONE 'America/New_York'; ALTER TABLE shop.vals ALTER local TYPE timestamptz;

@@ -1,0 +1,1 @@
+BEGIN; SET LOCAL datestyle = 'SQL, MDY'; SET LOCAL extra_float_digits = 1; ALTER TABLE shop.vals ALTER d TYPE text, ALTER f TYPE text; COMMIT; ALTER TABLE shop.vals ADD seen text; UPDATE shop.vals SET seen = at;

@@ -1,0 +1,10 @@
+CREATE SCHEMA shop; CREATE TABLE shop.a (id int PRIMARY KEY, b text);
+INSERT INTO shop.a SELECT n, n % 3 FROM generate_series(1, 100) n;
+CREATE MATERIALIZED VIEW shop.counts AS SELECT b, count(*) AS n FROM shop.a GROUP BY b;
+CREATE MATERIALIZED VIEW shop.plain AS SELECT count(*) AS n FROM shop.a;
+CREATE MATERIALIZED VIEW shop.concurrent AS SELECT b, count(*) AS n FROM shop.a GROUP BY b;
+CREATE UNIQUE INDEX ON shop.concurrent (b);
+COMMENT ON MATERIALIZED VIEW shop.plain IS 'it''s counted';
+CREATE MATERIALIZED VIEW shop.empty AS SELECT count(*) AS n FROM shop.a WITH NO DATA;
+CREATE MATERIALIZED VIEW shop.late AS SELECT count(*) AS n FROM shop.a WITH NO DATA;
+CREATE MATERIALIZED VIEW shop.emptied AS SELECT count(*) AS n FROM shop.a;
