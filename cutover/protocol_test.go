@@ -176,7 +176,7 @@ func TestConnectionLostAtACommit(t *testing.T) {
 
 func TestBackendEndedBeforeCommitIsRolledBack(t *testing.T) {
 	t.Parallel()
-	eachDistance(t, func(t *testing.T, f *fixture) {
+	eachDistance(t, func(_ *testing.T, f *fixture) {
 		f.beforeCommit = func(pid uint32) { get[bool](f.there, "SELECT pg_terminate_backend($1, 5000)", pid) }
 		f.refuses("connection-lost", "rolled it back")
 		f.livesIn(traffic.Production)

@@ -13,15 +13,18 @@ import (
 // another process than that which did the step.
 type undo = func(*retreat, context.Context) error
 
-// byRollback: the ROLLBACK of the attempt's sessions, which comes before all else,
-// has undone the step.
-func byRollback(*retreat, context.Context) error { return nil }
+// What needs no undoing of its own.
+var (
+	// byRollback: the ROLLBACK of the attempt's sessions, which comes before all else,
+	// has undone the step.
+	byRollback undo = (*retreat).leave
+	// withTheirRelease: clients are led back where they are let go.
+	withTheirRelease undo = (*retreat).leave
+	// byNobody: the swap has happened.
+	byNobody undo = (*retreat).leave
+)
 
-// withTheirRelease: clients are led back where they are let go.
-func withTheirRelease(*retreat, context.Context) error { return nil }
-
-// byNobody: the swap has happened.
-func byNobody(*retreat, context.Context) error { return nil }
+func (*retreat) leave(context.Context) error { return nil }
 
 // errMisrouted says that production takes writes again, and that clients of some
 // pool are perhaps held, or led to where they do not belong. The note of it stays, so that they
