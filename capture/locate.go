@@ -41,8 +41,10 @@ func Locate(ctx context.Context, source, target *pgxpool.Pool, back *plans.Plan)
 			return err
 		}
 		for i := range back.Tables {
-			if err := here.has(back.Sources[back.Tables[i].Source].Name); err != nil {
-				return err
+			for _, n := range feeding(&back.Tables[i]) {
+				if err := here.has(back.Sources[n].Name); err != nil {
+					return err
+				}
 			}
 		}
 		return here.fillSources(ctx, tx, back)
@@ -72,6 +74,17 @@ func Locate(ctx context.Context, source, target *pgxpool.Pool, back *plans.Plan)
 		sendAsText(back)
 	}
 	return nil
+}
+
+// feeding are the sources that a table of a way back is made of.
+func feeding(t *plans.Table) (all []int) {
+	if t.Feed == plans.Copied {
+		return []int{t.Source}
+	}
+	for _, w := range t.Watches {
+		all = append(all, w.Source)
+	}
+	return all
 }
 
 // sendAsText: what the schemas' own types are called on the old side may be another
@@ -317,6 +330,9 @@ func feeds(back *plans.Plan, old pg.Name, columns []string) (table pg.Name, name
 		return table, nil, false
 	}
 	t := &back.Tables[i]
+	if t.Feed != plans.Copied {
+		return table, nil, false
+	}
 	src := &back.Sources[t.Source]
 	for _, name := range columns {
 		c := slices.IndexFunc(t.Columns, func(c plans.Column) bool { return c.Shadow == name })

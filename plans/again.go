@@ -35,5 +35,6 @@ func (p *Plan) ComesForth(t *Table) bool {
 	if t.Feed != Copied {
 		return t.Feed != Derived
 	}
-	return p.feederOf(&p.Sources[t.Source]) == t
+	s := &p.Sources[t.Source]
+	return s.Back != nil || p.feederOf(s) == t
 }

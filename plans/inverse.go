@@ -67,8 +67,11 @@ func (p *Plan) Inverse() *Plan {
 		back.Sources = append(back.Sources, p.sourceOf(&p.Tables[i]))
 	}
 	for i := range p.Sources {
-		if t := p.feederOf(&p.Sources[i]); t != nil {
-			back.Tables = append(back.Tables, p.wayBack(len(back.Tables), &p.Sources[i], t))
+		s := &p.Sources[i]
+		if t := p.feederOf(s); s.Back != nil {
+			back.Tables = append(back.Tables, p.wayBackByQuery(len(back.Tables), s))
+		} else if t != nil {
+			back.Tables = append(back.Tables, p.wayBack(len(back.Tables), s, t))
 		}
 	}
 	for _, s := range p.Sequences {
@@ -94,7 +97,7 @@ func (t *Table) Captured() bool { return t.Feed == Copied || t.Feed == Derived }
 
 // sourceOf is a table of the shadow as a source of the way back.
 func (p *Plan) sourceOf(t *Table) Source {
-	s := Source{N: t.N, Name: t.Final, Kind: t.Kind, Unlogged: t.Unlogged, Record: p.recordBack(t),
+	s := Source{N: t.N, Name: t.Final, Kind: t.Kind, Unlogged: t.Unlogged, Record: p.recordBack(t), Tracked: p.trackedBack(t),
 		Columns: []SourceColumn{}, Key: []KeyColumn{}}
 	for _, c := range t.Columns {
 		s.Columns = append(s.Columns, SourceColumn{Name: c.Shadow, Type: c.Type, Generated: c.Generated})
@@ -184,7 +187,7 @@ func (p *Plan) wayBack(n int, s *Source, t *Table) Table {
 		// What there is nothing for on the new side keeps its last value; of a new row it
 		// is Expression, or the column's default.
 		c.Volatile = !c.Generated && (c.Kept || c.Expression == "")
-		c.Uncompared = c.Loss != "" && !s.keyed(c.Shadow)
+		c.Uncompared = c.Loss != "" && !s.Keyed(c.Shadow)
 		back.Columns = append(back.Columns, c)
 	}
 	for _, k := range t.Key {
@@ -224,7 +227,8 @@ func (p *Plan) leaveOutUnfit(back, t *Table) {
 	}
 }
 
-func (s *Source) keyed(column string) bool {
+// Keyed reports whether a column is of the key.
+func (s *Source) Keyed(column string) bool {
 	return slices.ContainsFunc(s.Key, func(k KeyColumn) bool { return k.Name == column })
 }
 
@@ -243,7 +247,7 @@ func (p *Plan) Lost() []pg.Name {
 	p = p.afterFence()
 	var all []pg.Name
 	for i := range p.Sources {
-		if s := &p.Sources[i]; p.feederOf(s) == nil {
+		if s := &p.Sources[i]; s.Back == nil && p.feederOf(s) == nil {
 			all = append(all, s.Name)
 		}
 	}

@@ -138,6 +138,9 @@ type Source struct {
 	// Tracked are further columns whose OLD and NEW values the journal holds,
 	// because a derived table is reached through them.
 	Tracked []string `json:"tracked,omitempty"`
+	// Back is the query by which its rows come back after the swap; nil: they come from
+	// the one table that they went to.
+	Back *BackQuery `json:"back,omitempty"`
 	// Ancestors by INHERITS: indexes of sources whose entries touch the same
 	// key in this table too.
 	Ancestors []int `json:"ancestors,omitempty"`

@@ -10,9 +10,9 @@ import (
 // plan's fields change their meaning, so that the ones of before could not read it
 // rightly; a field that is added does not raise it. 0, or none, are plans from
 // before there was a number: their form is 1, too. In form 2 a copied table may
-// have Watches: who does not know them would leave rows as they were. In form 3 what
-// runs behind the fence may have Tables: who does not know them would take one table of
-// a way back for another.
+// have Watches: who does not know them would leave rows as they were. In form 3 a source
+// may have Back, and what runs behind the fence Tables: who does not know them would
+// take one table of a way back for another.
 const Format = 3
 
 // ErrNewer says that the plan is of a form that this pgumbra does not know. Whoever reads it

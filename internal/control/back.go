@@ -180,7 +180,7 @@ func backRows(back *plans.Plan, known []Row) *TurnedRows {
 				copied, total = k.RowsCopied, k.RowsTotal
 			}
 		}
-		rows.add(t.N, t.Production, t.Shadow, copied, total, t.Unlogged || back.Sources[t.Source].Unlogged)
+		rows.add(t.N, t.Production, t.Shadow, copied, total, t.Unlogged || t.Source >= 0 && back.Sources[t.Source].Unlogged)
 	}
 	return rows
 }

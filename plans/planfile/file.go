@@ -80,10 +80,14 @@ type TableRules struct {
 	Where   Expression            // zero: all rows
 	Record  plans.Record          // empty: row, or what is inferred
 	Reverse map[string]Expression // by column of production
-	From    Expression            // zero: not derived
-	Key     []KeyRule             // of a derived table
-	Skip    bool
-	Freeze  bool
+	// ReverseFrom is a query over the upgraded tables by which rows come back, and
+	// ReverseKey how changes of these reach them. Zero: none.
+	ReverseFrom Expression
+	ReverseKey  []KeyRule
+	From        Expression // zero: not derived
+	Key         []KeyRule  // of a derived table
+	Skip        bool
+	Freeze      bool
 	// Generate and Mask are for rehearsals, by column of production: how values are
 	// made where none are taken, n being the row's number; and what stands for a
 	// production row's value where some are.

@@ -41,7 +41,7 @@ func (d *document) rule(t *TableRules, table string, p pair) {
 	case "columns":
 		t.Columns = d.expressions(what, p.value)
 	case "reverse":
-		t.Reverse = d.expressions(what, p.value)
+		d.reverse(t, what, p.value)
 	case "generate":
 		t.Generate = d.expressions(what, p.value)
 	case "mask":
@@ -82,6 +82,31 @@ func (d *document) expressions(what string, n *yaml.Node) map[string]Expression 
 		all[p.key] = Expression{SQL: e.SQL, Line: p.line}
 	}
 	return all
+}
+
+// reverse is an expression for each column, or a query over several tables with the key
+// columns through which their changes reach a row. A column may be called from or key:
+// its expression is no mapping.
+func (d *document) reverse(t *TableRules, what string, n *yaml.Node) {
+	pairs := d.pairs(n, what)
+	query := slices.ContainsFunc(pairs, func(p pair) bool { return p.key == "key" && p.value.Kind == yaml.MappingNode })
+	if !query {
+		t.Reverse = d.expressions(what, n)
+		return
+	}
+	for _, p := range pairs {
+		switch p.key {
+		case "from":
+			t.ReverseFrom = d.expression(what+".from", p.value)
+		case "key":
+			t.ReverseKey = d.keyRules(what+".key", p.value)
+		default:
+			d.fail(p.line, what+": "+p.key+" stands beside a query", "write the column into the query of from:, or leave the query out")
+		}
+	}
+	if t.ReverseFrom.SQL == "" {
+		d.fail(n.Line, what+" has key: but no from:", "write from: SELECT …, a query over the upgraded tables that gives the old table's columns")
+	}
 }
 
 func (d *document) record(what string, n *yaml.Node) plans.Record {
@@ -142,7 +167,7 @@ func (d *document) checkRules(t TableRules) {
 		d.fail(t.Line, what+" has key: but no from:", "key: is for tables derived by a query")
 	case derived && shaped:
 		d.fail(t.Line, what+" has from: and columns: or where: too", "write them into the query of from:")
-	case t.Skip && (derived || shaped || t.Freeze || t.Record != "" || len(t.Reverse) > 0):
+	case t.Skip && (derived || shaped || t.Freeze || t.Record != "" || len(t.Reverse) > 0 || t.ReverseFrom.SQL != ""):
 		d.fail(t.Line, what+" is skipped and has other rules too", "leave out skip: or the others")
 	}
 }

@@ -21,7 +21,7 @@ func (m *mapping) tellReverse() error {
 		t := &m.plan.Tables[i]
 		d := m.draftOf(t)
 		switch {
-		case t.Feed == plans.Version:
+		case t.Feed == plans.Version, m.comesBackByQuery(t):
 		case m.plan.AfterFence(t) != nil:
 			m.tellAfterFence(d, t)
 		case t.Feed == plans.Copied && len(t.Reverse) > 0:

@@ -136,7 +136,7 @@ func (m *lineage) lookUpRules() {
 		}
 	}
 	for _, r := range m.file.Tables {
-		if used[r.Name] || r.Freeze && m.before.ByName(r.Name) != nil {
+		if used[r.Name] || (r.Freeze || r.ReverseFrom.SQL != "") && m.before.ByName(r.Name) != nil {
 			continue
 		}
 		m.find(plans.Finding{Level: plans.Blocker, Code: "table-unknown", Object: r.Name.String(), Where: m.file.WhereLine(r.Line),

@@ -31,8 +31,29 @@ func (m *mapping) afterFence() error {
 		}
 	}
 	m.renamedBehind()
+	m.queriesAcrossTheFence()
 	b.Back = len(m.plan.Inverse().Tables) > 0
 	return nil
+}
+
+// queriesAcrossTheFence drops queries of the way back over tables that migrations behind
+// the fence touch: they are read and captured as they were built.
+func (m *mapping) queriesAcrossTheFence() {
+	for i := range m.plan.Sources {
+		s := &m.plan.Sources[i]
+		if s.Back == nil {
+			continue
+		}
+		touched := slices.IndexFunc(s.Back.Watches, func(w plans.Watch) bool { return m.plan.AfterFence(&m.plan.Tables[w.Source]) != nil })
+		if touched < 0 {
+			continue
+		}
+		name := m.plan.Tables[s.Back.Watches[touched].Source].Final
+		s.Back = nil
+		m.find(plans.Finding{Level: m.lossLevel(), Code: "not-reversible", Object: s.Name.String(), Where: m.namedBehind(name.Name),
+			Message: "its query of reverse: reads " + name.String() + ", which migrations behind the fence change: what is written after the cutover does not come back",
+			Fix:     "nothing, if there is no need to go back to it"})
+	}
 }
 
 func (m *mapping) draftOf(t *plans.Table) *tableDraft {

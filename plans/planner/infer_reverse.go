@@ -19,7 +19,7 @@ import (
 
 // reverse says how production's columns come back from the shadow's row.
 func (m *mapping) reverse(d *tableDraft) {
-	if d.plan.Feed != plans.Copied || returning(d.source) != d {
+	if d.plan.Feed != plans.Copied || returning(d.source) != d || m.queriedBack(d.source) != nil {
 		return
 	}
 	for name, e := range d.rules.Reverse {

@@ -31,6 +31,7 @@ func (m *mapping) writeMapping() error {
 	}
 	m.markKeyEntries()
 	m.writeTables()
+	m.backQueries()
 	m.makeKeyIndexes()
 	m.sequences()
 	m.views()

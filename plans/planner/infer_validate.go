@@ -34,7 +34,7 @@ func (m *draft) validate(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return v.queriesBack(ctx)
 }
 
 // putBack restores production's tables, with the types and functions they need,
