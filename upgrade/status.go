@@ -195,7 +195,7 @@ func ReadStatus(ctx context.Context, file *planfile.File) (*Status, error) {
 // lookOptions are of a session that only looks: a process that was stopped while it
 // showed its progress kept its snapshot, and no cutover by anybody else was possible.
 func lookOptions() pg.Options {
-	return pg.Options{Component: "status", Settings: map[string]string{"idle_in_transaction_session_timeout": "5s"}}
+	return pg.Options{Component: "status", Settings: pg.Looking()}
 }
 
 func newStatus(file *planfile.File) *Status {

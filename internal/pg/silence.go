@@ -39,6 +39,13 @@ func BoundSilence(ctx context.Context, tx Querier, limit time.Duration) error {
 	return nil
 }
 
+// Looking are settings of a session that only looks, one statement right after the
+// other. A process that is silent for longer within a transaction was stopped, and its
+// server ends the session with the locks that a TRUNCATE would wait for.
+func Looking() map[string]string {
+	return map[string]string{"idle_in_transaction_session_timeout": "5s"}
+}
+
 // SilentTooLong reports whether the server ended a transaction because it was
 // silent: it is rolled back, and may be repeated.
 func SilentTooLong(err error) bool { return State(err) == pgerrcode.IdleInTransactionSessionTimeout }

@@ -34,7 +34,7 @@ type standing struct {
 func (m *survey) connect(ctx context.Context) error {
 	var err error
 	if m.session, err = catalog.ReadSession(ctx, m.file.Production.DSN, syntax.Settings); err == nil {
-		m.db, err = pg.Connect(ctx, m.file.Production.DSN, pg.Options{Component: "plan"})
+		m.db, err = pg.Connect(ctx, m.file.Production.DSN, pg.Options{Component: "plan", Settings: pg.Looking()})
 	}
 	if err != nil {
 		return fmt.Errorf("production: %w", err)

@@ -97,7 +97,9 @@ func newDrawing(limit int, look *catalog.Catalog, of func(*catalog.Table) bool) 
 
 // from reads the rows in one snapshot.
 func (d *drawing) from(ctx context.Context, dsn, encoding string, made []rowKey) error {
-	settings := map[string]string{"enable_seqscan": "off", "statement_timeout": fmt.Sprint(drawStatement.Milliseconds()), "lock_timeout": fmt.Sprint(drawLockWait.Milliseconds())}
+	settings := pg.Looking()
+	settings["enable_seqscan"] = "off"
+	settings["statement_timeout"], settings["lock_timeout"] = fmt.Sprint(drawStatement.Milliseconds()), fmt.Sprint(drawLockWait.Milliseconds())
 	if encoding == sqlASCII {
 		settings["client_encoding"] = sqlASCII
 	}
