@@ -58,11 +58,7 @@ func Verify(ctx context.Context, file *planfile.File, log *slog.Logger) ([]Table
 		return nil, err
 	}
 	defer sides.Close()
-	watched, err := watchGuest(ctx, file, run, log)
-	if err != nil {
-		return nil, err
-	}
-	defer watched()
+	defer watchGuest(ctx, file, run, log)()
 	led, err := control.Led(ctx, sides.Record(), run, lease.LiveFor)
 	if err != nil {
 		return nil, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -22,54 +23,58 @@ var watchdog = pg.Options{Component: "watchdog"}
 // The watchdogs' sessions are noted as all are: nobody waits for their snapshots, and
 // a successor ends them.
 func (w *worker) besideWatchdogs(ctx context.Context, f func(context.Context) error) error {
-	var dogs dogs
+	dogs := dogs{limit: w.run.Plan.Settings.Cutover.MaxStall, log: w.log}
 	defer dogs.stop()
-	production, err := w.lead.Pool(ctx, w.file.Production.DSN, watchdogSessions, watchdog)
-	if err != nil {
-		return err
-	}
-	dogs.add(ctx, production, w.run, w.log)
+	dogs.add(ctx, func(ctx context.Context) (*pgxpool.Pool, error) {
+		return w.lead.Pool(ctx, w.file.Production.DSN, watchdogSessions, watchdog)
+	})
 	if w.sides.Remote() && w.sides.Shadow != nil {
-		shadow, err := w.shadowPool(ctx, w.file.Shadow.DSN, watchdogSessions, watchdog)
-		if err != nil {
-			return err
-		}
-		dogs.add(ctx, shadow, w.run, w.log)
+		dogs.add(ctx, func(ctx context.Context) (*pgxpool.Pool, error) {
+			return w.shadowPool(ctx, w.file.Shadow.DSN, watchdogSessions, watchdog)
+		})
 	}
 	return f(ctx)
 }
 
 // watchGuest is besideWatchdogs for who verifies beside a leader, until the function
 // that it returns is called.
-func watchGuest(ctx context.Context, file *planfile.File, run *control.Run, log *slog.Logger) (stop func(), err error) {
-	var dogs dogs
+func watchGuest(ctx context.Context, file *planfile.File, run *control.Run, log *slog.Logger) (stop func()) {
+	dogs := dogs{limit: run.Plan.Settings.Cutover.MaxStall, log: log}
 	dsns := []string{file.Production.DSN}
 	if run.Plan.Remote {
 		dsns = append(dsns, file.Shadow.DSN)
 	}
 	for _, dsn := range dsns {
-		pool, err := pg.NewPool(ctx, dsn, watchdogSessions, watchdog)
-		if err != nil {
-			dogs.stop()
-			return nil, err
-		}
-		dogs.add(ctx, pool, run, log)
+		dogs.add(ctx, func(ctx context.Context) (*pgxpool.Pool, error) {
+			return pg.NewPool(ctx, dsn, watchdogSessions, watchdog)
+		})
 	}
-	return dogs.stop, nil
+	return dogs.stop
 }
 
 // dogs are the watchdogs of a process, one a server.
 type dogs struct {
-	all  sync.WaitGroup
-	ends []func()
+	limit time.Duration
+	log   *slog.Logger
+	all   sync.WaitGroup
+	ends  []func()
 }
 
-func (d *dogs) add(ctx context.Context, pool *pgxpool.Pool, run *control.Run, log *slog.Logger) {
+// add a watchdog. A server that has no room for its sessions now is asked again: the
+// run goes on meanwhile.
+func (d *dogs) add(ctx context.Context, open func(context.Context) (*pgxpool.Pool, error)) {
 	ctx, stop := context.WithCancel(ctx)
 	d.ends = append(d.ends, stop)
 	d.all.Go(func() {
-		defer pool.Close()
-		pg.Watch(ctx, pool, run.Plan.Settings.Cutover.MaxStall, log)
+		var pool *pgxpool.Pool
+		err := pg.Retry(ctx, pg.Every(time.Second), func(error) bool { return true }, func() (err error) {
+			pool, err = open(ctx)
+			return err
+		})
+		if err == nil {
+			defer pool.Close()
+			pg.Watch(ctx, pool, d.limit, d.log)
+		}
 	})
 }
 
