@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgumbra/pgumbra/internal/pg"
@@ -139,7 +140,16 @@ func Look(ctx context.Context, db pg.Querier, name string) (*Run, error) {
 	return run, err
 }
 
+// findRow: a record that is being dropped when it is looked for (finish --purge) is none.
 func findRow(ctx context.Context, db pg.Querier, name, which, column string) (run *Run, plan []byte, err error) {
+	run, plan, err = readRow(ctx, db, name, which, column)
+	if pg.State(err) == pgerrcode.UndefinedTable {
+		return nil, nil, ErrNoRun
+	}
+	return run, plan, err
+}
+
+func readRow(ctx context.Context, db pg.Querier, name, which, column string) (run *Run, plan []byte, err error) {
 	there, err := Exists(ctx, db)
 	if err != nil {
 		return nil, nil, err

@@ -1,8 +1,10 @@
 package control_test
 
 import (
+	"context"
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
@@ -50,6 +52,32 @@ func TestMigrateBringsAnyEarlierStateUpToDate(t *testing.T) {
 				t.Errorf("%d runs, %d of the new columns, version %d", runs, columns, version)
 			}
 		})
+	}
+}
+
+// TestRecordThatIsBeingDroppedIsNoRun: a leader that looks while finish --purge drops the
+// record ended with an error, and not as its run did.
+func TestRecordThatIsBeingDroppedIsNoRun(t *testing.T) {
+	t.Parallel()
+	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+	defer stop()
+	dsn, conn := recorded(t)
+	other, err := pgx.Connect(ctx, dsn)
+	must(t, err)
+	defer func() { _ = other.Close(ctx) }()
+	tx, err := other.Begin(ctx)
+	must(t, err)
+	_, err = tx.Exec(ctx, `DROP SCHEMA pgumbra CASCADE`)
+	must(t, err)
+	found := make(chan error)
+	go func() { _, err := control.Find(ctx, conn, "up"); found <- err }()
+	waiting := false
+	for !waiting && ctx.Err() == nil {
+		must(t, tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND pid = $1)`, conn.PgConn().PID()).Scan(&waiting))
+	}
+	must(t, tx.Commit(ctx))
+	if err := <-found; !errors.Is(err, control.ErrNoRun) {
+		t.Error(err)
 	}
 }
 
