@@ -85,6 +85,7 @@ func (f *fixture) churn(ctx context.Context) {
 const churning = `CREATE FUNCTION pg_temp.churn(schemas text[], version_table text, OUT rows bigint, OUT changed bigint) LANGUAGE plpgsql AS $churn$
 	DECLARE t record; change text; n bigint;
 	BEGIN
+		SET CONSTRAINTS ALL IMMEDIATE; -- a deferred one would refuse the commit
 		rows := 0; changed := 0;
 		FOR t IN SELECT format('%I.%I', s.nspname, c.relname) AS name, min(quote_ident(a.attname)) AS one, string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) AS every,
 				coalesce(string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) FILTER (WHERE NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisunique AND a.attnum = ANY (i.indkey))), '') AS loose
