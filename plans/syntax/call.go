@@ -39,6 +39,11 @@ func (s *scope) call(n *pgq.Node, c *pgq.FuncCall) (*pgq.Node, *reason) {
 		return nil, &reason{text: name + " is an aggregate or window function", rows: true}
 	}
 	candidates := s.candidates(path, len(c.GetArgs()))
+	if len(candidates) == 1 && len(c.GetArgs()) == 0 && candidates[0].own() && s.in.body(candidates[0], 0) != nil {
+		if value, ok := s.inlined(candidates[0]); ok {
+			return value, nil
+		}
+	}
 	if r := s.refuse(name, len(c.GetArgs()), candidates); r != nil {
 		return nil, r
 	}

@@ -20,7 +20,7 @@ func (s *step) take(t *table, scope *scope, which condition, within map[uint32]b
 		}
 		all = append(all, more...)
 	}
-	s.fires(t, scope.rel, triggerDelete, nil)
+	s.fires(t, scope.rel, triggerDelete, nil, nil)
 	if truth(which.node) == isTrue {
 		s.clear(t)
 		return all
@@ -112,7 +112,7 @@ func (s *step) unrefer(child *table, scope *scope, along condition, ref referenc
 		child.columns[num] = v
 	}
 	s.cascadeUpdate(scope.rel, ref.Columns)
-	s.fires(child, scope.rel, triggerUpdate, ref.Columns)
+	s.fires(child, scope.rel, triggerUpdate, ref.Columns, &touched{scope, along})
 	return nil
 }
 

@@ -159,7 +159,7 @@ func (s *step) updateTable(t *table, u *pgq.UpdateStmt, assignments []set, queri
 		columns = append(columns, num)
 	}
 	s.cascadeUpdate(scope.rel, columns)
-	s.fires(t, scope.rel, triggerUpdate, columns)
+	s.fires(t, scope.rel, triggerUpdate, columns, &touched{scope, when})
 	return nil
 }
 

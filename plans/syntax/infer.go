@@ -19,7 +19,7 @@ func Infer(before, after *catalog.Catalog, facts []Fact, marks []Mark, o Options
 		o.Now = time.Now()
 	}
 	in := &inference{o: o, before: before, after: after, tables: map[uint32]*table{}, types: map[string]typeRef{},
-		functions: map[uint32]function{}, views: map[string]bool{}, bodies: map[uint32]*reason{}, relabelled: relabelled(facts), typeNames: map[string]*pgq.TypeName{}, lookups: map[string]*lookup{}}
+		functions: map[uint32]function{}, redefined: map[uint32]bool{}, views: map[string]bool{}, bodies: map[uint32]*reason{}, relabelled: relabelled(facts), typeNames: map[string]*pgq.TypeName{}, lookups: map[string]*lookup{}}
 	for _, m := range marks {
 		in.learn(&m.what)
 	}
@@ -41,6 +41,7 @@ type inference struct {
 	before, after *catalog.Catalog
 	tables        map[uint32]*table
 	functions     map[uint32]function // the user's own, as last seen
+	redefined     map[uint32]bool     // those of them that the migrations change
 	types         map[string]typeRef  // the user's own, by qualified name
 	views         map[string]bool     // names of relations that show other tables' rows
 	relabelled    map[string]string   // where labels of types are renamed, by the types' own names
@@ -103,11 +104,11 @@ func find(marks []Mark, fact int, phase string) *seen {
 func (in *inference) learn(s *seen) {
 	for _, list := range s.Functions {
 		for _, f := range list {
-			in.functions[f.OID] = f
+			in.learnFunction(f)
 		}
 	}
 	for _, f := range s.AllFunctions {
-		in.functions[f.OID] = f
+		in.learnFunction(f)
 	}
 	for _, r := range s.Relations {
 		if r.Kind == "v" || r.Kind == "m" || r.Kind == "f" {
@@ -120,6 +121,13 @@ func (in *inference) learn(s *seen) {
 	for _, t := range s.Types {
 		in.types[t.Name] = t
 	}
+}
+
+func (in *inference) learnFunction(f function) {
+	if was, known := in.functions[f.OID]; known && was.Definition != f.Definition {
+		in.redefined[f.OID] = true
+	}
+	in.functions[f.OID] = f
 }
 
 // begin lays out production: every column is itself.
@@ -223,6 +231,10 @@ func (s *step) run() {
 			break
 		}
 		s.opaque()
+	case *pgq.Node_DoStmt:
+		if !s.followBlock(n.DoStmt) {
+			s.opaque()
+		}
 	default:
 		s.opaque()
 	}

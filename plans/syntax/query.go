@@ -55,6 +55,7 @@ type query struct {
 	name   string
 	tree   *pgq.SelectStmt
 	before []query
+	names  []*pgq.Node // of its columns; none: their own
 }
 
 // queriesOf are a statement's WITH queries. None changes data or has another
@@ -67,12 +68,27 @@ func queriesOf(w *pgq.WithClause) ([]query, *reason) {
 	for _, n := range w.GetCtes() {
 		c := n.GetCommonTableExpr()
 		tree := c.GetCtequery().GetSelectStmt()
-		if tree == nil || len(c.GetAliascolnames()) > 0 || c.GetSearchClause() != nil || c.GetCycleClause() != nil {
-			return nil, ofOthers("it has a WITH clause that changes data, or renames columns")
+		if tree == nil || c.GetSearchClause() != nil || c.GetCycleClause() != nil {
+			return nil, ofOthers("it has a WITH clause that changes data")
 		}
-		all = append(all, query{c.GetCtename(), tree, slices.Clone(all)})
+		all = append(all, query{c.GetCtename(), tree, slices.Clone(all), c.GetAliascolnames()})
 	}
 	return all, nil
+}
+
+// with adds a query's own WITH queries to those in sight.
+func (s *scope) with(w *pgq.WithClause) *reason {
+	own, r := queriesOf(w)
+	if r != nil {
+		return r
+	}
+	around := s.queries
+	s.queries = slices.Clone(around)
+	for _, q := range own {
+		q.before = append(slices.Clone(around), q.before...)
+		s.queries = append(s.queries, q)
+	}
+	return nil
 }
 
 // within evaluates something in sight of a level.
@@ -87,14 +103,21 @@ func (s *scope) within(l *level, do func(inner *scope) *reason) *reason {
 
 // read lays out a level: FROM with its joins, then WHERE.
 func (s *scope) read(l *level, from []*pgq.Node, where *pgq.Node) *reason {
-	var conds []*pgq.Node
-	for _, n := range from {
-		r := s.open(l, n, &conds)
-		if r != nil {
-			return r
-		}
+	conds, r := s.openAll(l, from)
+	if r != nil {
+		return r
 	}
 	return s.filter(l, append(conds, conjuncts(where)...))
+}
+
+// openAll lays out FROM, and returns the conditions of its joins.
+func (s *scope) openAll(l *level, from []*pgq.Node) (conds []*pgq.Node, r *reason) {
+	for _, n := range from {
+		if r := s.open(l, n, &conds); r != nil {
+			return nil, r
+		}
+	}
+	return conds, nil
 }
 
 // open adds one entry of FROM to a level; conditions of joins go to conds.
@@ -127,9 +150,14 @@ func (s *scope) openTable(l *level, v *pgq.RangeVar) *reason {
 			if q := s.queries[i]; q.name == v.GetRelname() {
 				inner := *s
 				inner.queries = q.before
-				alias := v.GetAlias()
-				if alias == nil {
-					alias = &pgq.Alias{Aliasname: q.name}
+				alias := &pgq.Alias{Aliasname: q.name, Colnames: q.names}
+				if a := v.GetAlias(); a != nil {
+					alias.Aliasname = a.GetAliasname()
+					if len(a.GetColnames()) > 0 && len(a.GetColnames()) < len(q.names) {
+						return ofOthers("it renames some of the columns of a query")
+					} else if len(a.GetColnames()) > 0 {
+						alias.Colnames = a.GetColnames()
+					}
 				}
 				r := inner.openQuery(l, q.tree, alias)
 				s.functions, s.unders = inner.functions, inner.unders
@@ -200,16 +228,20 @@ func (s *scope) openQuery(l *level, q *pgq.SelectStmt, alias *pgq.Alias) *reason
 	if r := lookupSelect(q); r != nil {
 		return r
 	}
-	if len(alias.GetColnames()) > 0 {
-		return ofOthers("it renames the columns of a query")
-	}
 	inner := &level{closed: true}
 	it := &item{name: alias.GetAliasname(), outputs: map[string]output{}}
 	r := s.within(inner, func(is *scope) *reason {
-		if r := is.read(inner, q.GetFromClause(), q.GetWhereClause()); r != nil {
+		if r := is.with(q.GetWithClause()); r != nil {
 			return r
 		}
-		return is.outputs(inner, q, it)
+		plain := is.asked(q)
+		if r := is.read(inner, plain.GetFromClause(), plain.GetWhereClause()); r != nil {
+			return r
+		}
+		if r := is.outputs(inner, plain, it); r != nil {
+			return r
+		}
+		return it.renamed(alias.GetColnames())
 	})
 	if r != nil {
 		return r
@@ -223,6 +255,24 @@ func (s *scope) openQuery(l *level, q *pgq.SelectStmt, alias *pgq.Alias) *reason
 	return nil
 }
 
+// renamed gives outputs the names that stand behind the query's own: x (a, b).
+func (it *item) renamed(names []*pgq.Node) *reason {
+	if len(names) > len(it.order) {
+		return ofOthers("it names more columns than the query has")
+	}
+	outputs := it.outputs
+	was := it.order
+	it.order, it.outputs = nil, map[string]output{}
+	for i, name := range was {
+		if i < len(names) {
+			it.add(names[i].GetString_().GetSval(), outputs[name])
+		} else {
+			it.add(name, outputs[name])
+		}
+	}
+	return nil
+}
+
 // lookupSelect refuses queries that are more than rows of tables, filtered and
 // grouped.
 func lookupSelect(q *pgq.SelectStmt) *reason {
@@ -231,8 +281,6 @@ func lookupSelect(q *pgq.SelectStmt) *reason {
 		return ofOthers("it is no plain SELECT")
 	case q.GetOp() != pgq.SetOperation_SETOP_NONE:
 		return ofOthers("it has a UNION of several queries")
-	case q.GetWithClause() != nil:
-		return ofOthers("it has a WITH clause inside a query")
 	case q.GetWindowClause() != nil:
 		return ofOthers("it has window functions")
 	case q.GetLimitCount() != nil || q.GetLimitOffset() != nil:

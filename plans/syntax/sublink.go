@@ -67,14 +67,29 @@ func (s *scope) subLink(x *pgq.SubLink) (*pgq.Node, *reason) {
 	return nil, ofOthers("it holds a subquery that is no EXISTS, no IN and no single value")
 }
 
-// subquery lays out the level of a subquery.
-func (s *scope) subquery(x *pgq.SubLink) (*level, *pgq.SelectStmt, *reason) {
+// subquery lays out the level of a subquery. first, if not nil, adds conditions once
+// its tables are there: those that lead to it come before those that look further.
+func (s *scope) subquery(x *pgq.SubLink, first func(*level, *pgq.SelectStmt) *reason) (*level, *pgq.SelectStmt, *reason) {
 	q, limited := withoutLimit(x.GetSubselect().GetSelectStmt())
 	if r := lookupSelect(q); r != nil {
 		return nil, nil, r
 	}
 	l := &level{outer: s.level, limited: limited}
-	return l, q, ofRows(s.read(l, q.GetFromClause(), q.GetWhereClause()))
+	inner := *s
+	inner.functions, inner.unders = nil, nil
+	r := inner.with(q.GetWithClause())
+	if r == nil {
+		q = inner.asked(q)
+		var conds []*pgq.Node
+		if conds, r = inner.openAll(l, q.GetFromClause()); r == nil && first != nil {
+			r = first(l, q)
+		}
+		if r == nil {
+			r = inner.filter(l, append(conds, conjuncts(q.GetWhereClause())...))
+		}
+	}
+	s.functions, s.unders = joinFunctions(s.functions, inner.functions), append(s.unders, inner.unders...)
+	return l, q, ofRows(r)
 }
 
 // withoutLimit is a query without LIMIT n, n a number from 1 on: it changes nothing
@@ -152,7 +167,7 @@ func ofRows(r *reason) *reason {
 }
 
 func (s *scope) exists(x *pgq.SubLink) (*pgq.Node, *reason) {
-	l, q, r := s.subquery(x)
+	l, q, r := s.subquery(x, nil)
 	if r != nil {
 		return nil, r
 	}
@@ -196,12 +211,15 @@ func (s *scope) notMember(x *pgq.SubLink) (*pgq.Node, *reason) {
 // members lays out a subquery behind IN, with the comparison as one of its
 // conditions, and returns both sides of it.
 func (s *scope) members(x *pgq.SubLink) (l *level, compared []*pgq.Node, r *reason) {
-	l, q, r := s.subquery(x)
+	l, q, r := s.subquery(x, func(l *level, q *pgq.SelectStmt) (r *reason) {
+		if len(l.groups) > 0 || len(q.GetGroupClause()) == 0 && (q.GetHavingClause() != nil || aggregatesIn(q)) {
+			return ofOthers("it asks with IN for an aggregate")
+		}
+		compared, r = s.compares(x, l, q)
+		return r
+	})
 	if r != nil {
 		return nil, nil, r
-	}
-	if len(l.groups) > 0 || len(q.GetGroupClause()) == 0 && (q.GetHavingClause() != nil || aggregatesIn(q)) {
-		return nil, nil, ofOthers("it asks with IN for an aggregate")
 	}
 	if len(q.GetGroupClause()) > 0 {
 		if r := s.within(l, func(inner *scope) *reason { return inner.outputs(l, q, &item{outputs: map[string]output{}}) }); r != nil {
@@ -211,20 +229,26 @@ func (s *scope) members(x *pgq.SubLink) (l *level, compared []*pgq.Node, r *reas
 	if r := s.untouched(l, q); r != nil {
 		return nil, nil, r
 	}
+	return l, compared, s.link(l)
+}
+
+// compares adds x = y for each column of x IN (SELECT y …) to the subquery's
+// conditions.
+func (s *scope) compares(x *pgq.SubLink, l *level, q *pgq.SelectStmt) (compared []*pgq.Node, r *reason) {
 	left := []*pgq.Node{x.GetTestexpr()}
 	if row := x.GetTestexpr().GetRowExpr(); row != nil {
 		left = row.GetArgs()
 	}
 	if len(left) != len(q.GetTargetList()) {
-		return nil, nil, ofOthers("IN compares what cannot be told apart")
+		return nil, ofOthers("IN compares what cannot be told apart")
 	}
 	for i, n := range left {
 		if holdsQuery(n) || holdsQuery(q.GetTargetList()[i]) {
-			return nil, nil, ofOthers("it compares subqueries with subqueries")
+			return nil, ofOthers("it compares subqueries with subqueries")
 		}
 		mine, r := s.expr(n)
 		if r != nil {
-			return nil, nil, r
+			return nil, r
 		}
 		if s.level == nil {
 			mine = s.qualified(mine)
@@ -238,10 +262,10 @@ func (s *scope) members(x *pgq.SubLink) (l *level, compared []*pgq.Node, r *reas
 			return ofRows(r)
 		})
 		if r != nil {
-			return nil, nil, r
+			return nil, r
 		}
 	}
-	return l, compared, s.link(l)
+	return compared, nil
 }
 
 func equalNode(a, b *pgq.Node) *pgq.Node {
@@ -250,7 +274,7 @@ func equalNode(a, b *pgq.Node) *pgq.Node {
 
 // single is (SELECT value …). Several rows are an error, in the copy as in place.
 func (s *scope) single(x *pgq.SubLink) (*pgq.Node, *reason) {
-	l, q, r := s.subquery(x)
+	l, q, r := s.subquery(x, nil)
 	if r != nil {
 		return nil, r
 	}

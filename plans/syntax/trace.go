@@ -95,6 +95,7 @@ type trigger struct {
 	Type     int      `json:"type"` // pg_trigger.tgtype
 	Enabled  string   `json:"enabled"`
 	Columns  []int16  `json:"columns"` // UPDATE OF
+	When     bool     `json:"when"`    // it has a condition
 	Function function `json:"function"`
 }
 

@@ -81,7 +81,7 @@ $$;
 CREATE OR REPLACE FUNCTION pgumbra_trace.triggers_of(id oid) RETURNS jsonb
 LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
 	SELECT coalesce(jsonb_agg(jsonb_build_object('name', t.tgname, 'type', t.tgtype, 'enabled', t.tgenabled,
-		'columns', t.tgattr::int2[], 'function', pgumbra_trace.function_of(t.tgfoid)) ORDER BY t.tgname), '[]')
+		'columns', t.tgattr::int2[], 'when', t.tgqual IS NOT NULL, 'function', pgumbra_trace.function_of(t.tgfoid)) ORDER BY t.tgname), '[]')
 	FROM pg_trigger t WHERE t.tgrelid = id AND NOT t.tgisinternal
 $$;
 

@@ -16,15 +16,17 @@ const (
 )
 
 // fires judges the triggers that a followed statement fires in place, on rows
-// of production, and that do not fire when the shadow is filled:
+// of production, and that do not fire when the shadow is filled. rows are those of
+// an UPDATE; nil: of another statement.
 //
-//   - one that only notes the time (updated_at) is a warning: the shadow keeps
+//   - one that only assigns columns of the row is followed, if it is that simple;
+//   - another that only notes the time (updated_at) is a warning: the shadow keeps
 //     production's times;
 //   - one that only inserts rows elsewhere (audit, outbox) is a warning: the
 //     shadow has not these rows;
 //   - one that computes other columns, suppresses rows, changes other tables, or
 //     cannot be read, is a blocker for what it changes.
-func (s *step) fires(t *table, rel *relation, event int, columns []int16) {
+func (s *step) fires(t *table, rel *relation, event int, columns []int16, rows *touched) {
 	seenNames := map[string]bool{}
 	for _, r := range s.withMembers(rel) {
 		for _, g := range r.Triggers {
@@ -35,7 +37,9 @@ func (s *step) fires(t *table, rel *relation, event int, columns []int16) {
 			if event == triggerUpdate && len(g.Columns) > 0 && !slices.ContainsFunc(g.Columns, func(n int16) bool { return contains(columns, n) }) {
 				continue
 			}
-			s.trigger(t, rel, g)
+			if r.OID != rel.OID || !s.followsRow(t, rel, g, rows) {
+				s.trigger(t, rel, g)
+			}
 		}
 	}
 }

@@ -17,7 +17,8 @@ func TestTriggersThatNoteOrLogAreWarnings(t *testing.T) {
 		sql  string
 		want []string
 	}{
-		"updated_at":        {touch + "UPDATE orders SET note = 'x';", []string{"warning backfill-fires-trigger public.orders"}},
+		"updated_at":        {touch + "UPDATE orders SET note = 'x';", nil},
+		"of the moment":     {"CREATE FUNCTION c() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.placed_at = clock_timestamp(); RETURN NEW; END $$; CREATE TRIGGER c BEFORE UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION c(); UPDATE orders SET note = 'x' WHERE deleted;", []string{"warning backfill-fires-trigger public.orders"}},
 		"other event":       {touch + "DELETE FROM orders WHERE deleted;", nil},
 		"disabled":          {touch + "ALTER TABLE orders DISABLE TRIGGER c; UPDATE orders SET note = 'x';", nil},
 		"replica":           {touch + "SET session_replication_role = replica; UPDATE orders SET note = 'x';", nil},
@@ -79,6 +80,9 @@ func TestExpressionsReadLikeTheMigrations(t *testing.T) {
 	t.Parallel()
 	const sql = `ALTER TABLE orders ADD cents bigint, ADD at timestamptz DEFAULT '2020-01-01', ADD flag boolean NOT NULL DEFAULT false, ADD code uuid DEFAULT gen_random_uuid();
 		UPDATE orders AS x SET cents = (x.total * 100)::bigint, note = upper(note) WHERE x.cents IS NULL;
+		CREATE FUNCTION micros() RETURNS bigint LANGUAGE sql AS 'SELECT (extract(epoch FROM now()) * 1000000)::bigint';
+		CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.changed = micros(); RETURN NEW; END $$;
+		ALTER TABLE orders ADD changed bigint DEFAULT 0; CREATE TRIGGER touch BEFORE UPDATE OF at ON orders FOR EACH ROW EXECUTE FUNCTION touch();
 		UPDATE orders SET at = now() WHERE deleted; UPDATE orders SET city = 'none' WHERE city IS NULL;
 		ALTER TABLE orders ALTER street TYPE int USING length(street); DELETE FROM orders WHERE deleted OR id < 3; DELETE FROM orders WHERE note = 'x';`
 	out := history{structure: shop, files: []string{sql}}.infer(t, newBenches(t, 1).take(t))
@@ -95,12 +99,13 @@ func TestExpressionsReadLikeTheMigrations(t *testing.T) {
 		}
 		want := map[string]syntax.Expr{
 			"id": {SQL: "id", Origin: syntax.Lineage}, "cents": {SQL: "(total * 100)::bigint", Origin: syntax.Backfill},
-			"note":   {SQL: "upper(note)", Origin: syntax.Backfill},
-			"flag":   {SQL: "false", Origin: syntax.Default},
-			"at":     {SQL: "CASE WHEN deleted THEN '2026-05-04 03:02:01+00'::timestamp with time zone ELSE '2020-01-01'::timestamp with time zone END", Origin: syntax.Backfill},
-			"city":   {SQL: "CASE WHEN city IS NULL THEN 'none'::text ELSE city END", Origin: syntax.Backfill},
-			"street": {SQL: "length(street)", Origin: syntax.Using},
-			"code":   {Origin: syntax.Default, Volatile: true}, "double": {Origin: syntax.Default, Generated: true},
+			"note":    {SQL: "upper(note)", Origin: syntax.Backfill},
+			"flag":    {SQL: "false", Origin: syntax.Default},
+			"at":      {SQL: "CASE WHEN deleted THEN '2026-05-04 03:02:01+00'::timestamp with time zone ELSE '2020-01-01'::timestamp with time zone END", Origin: syntax.Backfill},
+			"changed": {SQL: "CASE WHEN deleted THEN (extract ('epoch' FROM '2026-05-04 03:02:01+00'::timestamp with time zone) * 1000000)::bigint::bigint ELSE '0'::bigint END", Origin: syntax.Backfill},
+			"city":    {SQL: "CASE WHEN city IS NULL THEN 'none'::text ELSE city END", Origin: syntax.Backfill},
+			"street":  {SQL: "length(street)", Origin: syntax.Using},
+			"code":    {Origin: syntax.Default, Volatile: true}, "double": {Origin: syntax.Default, Generated: true},
 		}
 		for _, c := range table.Columns {
 			if w, ok := want[c.Name]; ok && (feed.Columns[c.Num].SQL != w.SQL || feed.Columns[c.Num].Origin != w.Origin || feed.Columns[c.Num].Volatile != w.Volatile || feed.Columns[c.Num].Generated != w.Generated) {

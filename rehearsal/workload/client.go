@@ -5,10 +5,12 @@ import (
 	"errors"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/pgumbra/pgumbra/internal/pg"
 )
@@ -179,7 +181,7 @@ func (c *client) classify(ctx context.Context, known knowledge, a act, err error
 	case state == pgerrcode.SerializationFailure, state == pgerrcode.DeadlockDetected, c.of.Recycled && c.conn.IsClosed():
 		add(func(n *Counts) { n.Repeated++ })
 		return nil
-	case slices.Contains([]string{"22", "23", "P0"}, class):
+	case slices.Contains([]string{"22", "23", "P0"}, class), raisedOnPurpose(err, class):
 		add(func(n *Counts) { n.Refused++ })
 		return nil
 	case class == "42", class == "0A", class == "3F":
@@ -191,6 +193,13 @@ func (c *client) classify(ctx context.Context, known knowledge, a act, err error
 	}
 	add(func(n *Counts) { n.Failed[a.on.table.Name.String()+": "+err.Error()]++ })
 	return nil
+}
+
+// raisedOnPurpose: a trigger of the application refuses the change, by a code of its
+// own. pgumbra's own triggers raise codes of the classes 25, 40 and 55.
+func raisedOnPurpose(err error, class string) bool {
+	var e *pgconn.PgError
+	return errors.As(err, &e) && strings.Contains(e.Where, " at RAISE") && !slices.Contains([]string{"25", "40", "55"}, class)
 }
 
 // movedAway reports whether the table's name is known to lead to another table now.

@@ -1,0 +1,10 @@
+UPDATE app.notes SET title = 'Changed' WHERE id IN (4, 5);
+UPDATE app.notes SET body = NULL WHERE id BETWEEN 10 AND 15;
+UPDATE app.names SET language = 'en' WHERE name = 'tag1';
+DELETE FROM app.names WHERE name IN ('tag2', 'tag4');
+INSERT INTO app.names VALUES ('tag15', 'en'), ('tag16', 'de');
+UPDATE app.tags SET name = 'tag4' WHERE id = 30;
+DELETE FROM app.tags WHERE note = 7;
+INSERT INTO app.tags VALUES (600, 8, 'tag6'), (601, 9, 'tag19'), (602, 300, 'tag0');
+INSERT INTO app.notes VALUES (300, 'New', 'new', NULL, 5), (301, 'New', 'new', 'x', 5);
+UPDATE app.tags SET note = 150 WHERE id BETWEEN 100 AND 110;
