@@ -211,11 +211,14 @@ func (s *scope) notMember(x *pgq.SubLink) (*pgq.Node, *reason) {
 // members lays out a subquery behind IN, with the comparison as one of its
 // conditions, and returns both sides of it.
 func (s *scope) members(x *pgq.SubLink) (l *level, compared []*pgq.Node, r *reason) {
+	var from, to int // of the comparisons among the conditions
 	l, q, r := s.subquery(x, func(l *level, q *pgq.SelectStmt) (r *reason) {
 		if len(l.groups) > 0 || len(q.GetGroupClause()) == 0 && (q.GetHavingClause() != nil || aggregatesIn(q)) {
 			return ofOthers("it asks with IN for an aggregate")
 		}
+		from = len(l.conds)
 		compared, r = s.compares(x, l, q)
+		to = len(l.conds)
 		return r
 	})
 	if r != nil {
@@ -226,7 +229,9 @@ func (s *scope) members(x *pgq.SubLink) (l *level, compared []*pgq.Node, r *reas
 			return nil, nil, ofRows(r)
 		}
 	}
-	if r := s.untouched(l, q); r != nil {
+	alone := *l // LIMIT counts what the query gives, whatever it is compared with
+	alone.conds = slices.Delete(slices.Clone(l.conds), from, to)
+	if r := s.untouched(&alone, q); r != nil {
 		return nil, nil, r
 	}
 	return l, compared, s.link(l)
