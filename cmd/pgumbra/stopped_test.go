@@ -387,7 +387,7 @@ func TestProcessStoppedInACopyAProofOrABatchHoldsNobodyUp(t *testing.T) {
 			s.holdsNobodyUp(ctx, "a batch", m)
 			epoch := s.query(ctx, `SELECT epoch::text FROM pgumbra.run`)
 			s.wakes(m.process)
-			s.wait(ctx, fmt.Sprintf(`SELECT 'x' FROM pgumbra.run WHERE epoch > %s`, epoch)) // it takes the lead anew
+			s.waitIn(ctx, theShadow, fmt.Sprintf(`SELECT 'x' FROM pgumbra.run WHERE epoch > %s`, epoch)) // it takes the lead anew
 			must(t, m.process.Process.Signal(os.Interrupt))
 			if code := m.process.code(); code != exitInterrupted {
 				t.Errorf("the one that woke up: exit code %d\n%s", code, &m.process.err)
