@@ -15,6 +15,7 @@ type Catalog struct {
 	Tables      []*Table
 	Indexes     []*Index
 	Constraints []*Constraint
+	Attached    []*Attached
 	Sequences   []*Sequence
 	Types       []*Type
 	Functions   []*Function
@@ -111,6 +112,16 @@ type Constraint struct {
 	RefColumns []int16
 	Parent     uint32
 	Definition string
+}
+
+// Attached is a trigger, a policy or a rule of a table or view.
+type Attached struct {
+	Kind        string // as people call it
+	OID         uint32
+	Table       uint32
+	Name        string
+	Definition  string // without its name; empty: too long to say
+	Fingerprint string // the same as long as nothing but names changed
 }
 
 // Sequence is free, owned by a column, or an identity column's.

@@ -55,6 +55,7 @@ func Diff(before, after *Catalog, schemas []string) []Change {
 	d.relations()
 	d.indexes()
 	d.constraints()
+	d.attached()
 	d.sequences()
 	d.types()
 	d.functions()
@@ -291,10 +292,13 @@ func given(c *Column) string {
 	return "no default"
 }
 
-func shortened(sql string) string {
+func shortened(sql string) string { return cut(sql, 60) }
+
+// cut puts SQL on a line of at most so many signs.
+func cut(sql string, limit int) string {
 	sql = strings.Join(strings.Fields(sql), " ")
-	if runes := []rune(sql); len(runes) > 60 {
-		return string(runes[:60]) + "…"
+	if runes := []rune(sql); len(runes) > limit {
+		return string(runes[:limit]) + "…"
 	}
 	return sql
 }

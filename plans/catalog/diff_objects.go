@@ -58,6 +58,31 @@ func (d *differ) constraints() {
 	}
 }
 
+// wholeTrigger are signs that show a trigger as it is, as a rule.
+const wholeTrigger = 160
+
+// attached are triggers, policies and rules.
+func (d *differ) attached() {
+	for _, p := range pairs(d.before.Attached, d.after.Attached, func(a *Attached) uint32 { return a.OID }) {
+		a := p.either()
+		table, ok := d.standing(a.Table)
+		if !ok {
+			continue
+		}
+		name := d.nameOf(a.Table) + "." + a.Name
+		switch {
+		case p.was == nil:
+			d.note(Added, a.Kind, name, "", cut(a.Definition, wholeTrigger), table)
+		case p.is == nil:
+			d.note(Dropped, a.Kind, name, cut(a.Definition, wholeTrigger), "", table)
+		case p.was.Name != p.is.Name:
+			d.note(Renamed, a.Kind, name, table+"."+p.was.Name, "", table)
+		case p.was.Fingerprint != p.is.Fingerprint:
+			d.note(Altered, a.Kind, name, cut(p.was.Definition, wholeTrigger), cut(p.is.Definition, wholeTrigger), table)
+		}
+	}
+}
+
 // nameOf a table that stands: the one that it has now.
 func (d *differ) nameOf(table uint32) string { return d.after.ByOID(table).Name.String() }
 

@@ -33,6 +33,9 @@ func TestDiffTellsRenamesFromNewThings(t *testing.T) {
 		Constraints: []*Constraint{
 			{OID: 21, Name: "orders_pkey", Table: 1, Kind: "p", Definition: "PRIMARY KEY (id)"},
 			{OID: 22, Name: "orders_total_check", Table: 1, Kind: "c", Definition: "CHECK (total > 0)"}},
+		Attached: []*Attached{{Kind: "trigger", OID: 51, Table: 1, Name: "touch", Definition: "BEFORE UPDATE", Fingerprint: "1"},
+			{Kind: "trigger", OID: 52, Table: 1, Name: "again", Definition: "AFTER INSERT", Fingerprint: "2"}, {Kind: "policy", OID: 53, Table: 1, Name: "mine", Fingerprint: "3"},
+			{Kind: "trigger", OID: 54, Table: 2, Name: "gone_with_it"}},
 		Types:     []*Type{{OID: 31, Name: shop("status"), Kind: "e", Definition: "'new','old'", Labels: map[uint32]string{1: "new", 2: "old"}}},
 		Functions: []*Function{{OID: 41, Name: shop("f"), Arguments: "(integer)", Kind: "f", Definition: "one"}},
 	}
@@ -49,6 +52,8 @@ func TestDiffTellsRenamesFromNewThings(t *testing.T) {
 		Constraints: []*Constraint{
 			{OID: 23, Name: "orders_pkey", Table: 1, Kind: "p", Definition: "PRIMARY KEY (id)"},
 			{OID: 24, Name: "orders_total_check", Table: 1, Kind: "c", Definition: "CHECK (total >= 0)"}},
+		Attached: []*Attached{{Kind: "trigger", OID: 51, Table: 1, Name: "touch", Definition: "BEFORE INSERT OR UPDATE", Fingerprint: "1b"},
+			{Kind: "trigger", OID: 55, Table: 1, Name: "again", Definition: "AFTER INSERT", Fingerprint: "2"}, {Kind: "policy", OID: 53, Table: 1, Name: "ours", Fingerprint: "3"}},
 		Types:     []*Type{{OID: 31, Name: shop("status"), Kind: "e", Definition: "'fresh','old','gone'", Labels: map[uint32]string{1: "fresh", 2: "old", 3: "gone"}}},
 		Functions: []*Function{{OID: 42, Name: shop("f"), Arguments: "(integer)", Kind: "f", Definition: "one"}},
 	}
@@ -67,6 +72,8 @@ func TestDiffTellsRenamesFromNewThings(t *testing.T) {
 		"+ unique index shop.purchases_email",
 		"- index shop.orders_mail",
 		"~ check shop.purchases.orders_total_check CHECK (total > 0) → CHECK (total >= 0)",
+		"~ trigger shop.purchases.touch BEFORE UPDATE → BEFORE INSERT OR UPDATE",
+		"→ policy shop.orders.mine → shop.purchases.ours",
 		"→ enum label shop.status.new → shop.status.fresh",
 		"+ enum label shop.status.gone",
 	}

@@ -26,6 +26,7 @@ func Read(ctx context.Context, db pg.Querier) (*Catalog, error) {
 	}{
 		{"schemas", c.schema}, {"tables", c.table}, {"columns", c.column}, {"indexes", c.index},
 		{"constraints", c.constraint}, {"sequences", c.sequence}, {"types", c.typ}, {"functions", c.function},
+		{"attached", c.attached},
 	} {
 		if err := each(ctx, db, part.name, part.read); err != nil {
 			return nil, err
@@ -131,6 +132,13 @@ func (c *Catalog) function(rows pgx.Rows) error {
 	err := rows.Scan(&f.OID, &f.Name.Schema, &f.Name.Name, &f.Arguments, &f.Kind, &f.Language, &f.Volatility,
 		&f.Body, &f.Definition, &f.Extension, &f.Owner)
 	c.Functions = append(c.Functions, f)
+	return err
+}
+
+func (c *Catalog) attached(rows pgx.Rows) error {
+	a := new(Attached)
+	err := rows.Scan(&a.Kind, &a.OID, &a.Table, &a.Name, &a.Definition, &a.Fingerprint)
+	c.Attached = append(c.Attached, a)
 	return err
 }
 
