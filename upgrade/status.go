@@ -20,19 +20,21 @@ import (
 
 // Status is where a run stands, as `status --json` prints it.
 type Status struct {
-	Run        string          `json:"run"`
-	Phase      *control.Phase  `json:"phase"` // null: no run of that name
-	StartedAt  *time.Time      `json:"started_at"`
-	EndedAt    *time.Time      `json:"ended_at"`
-	PhaseSince *time.Time      `json:"phase_since"` // by the server's clock, as AsOf
-	AsOf       *time.Time      `json:"as_of"`
-	Leader     *Leader         `json:"leader"`
-	Standbys   []StandbyStatus `json:"standbys"` // that live
-	Tables     []TableStatus   `json:"tables"`
-	Journal    Journal         `json:"journal"`
-	Rate       Rate            `json:"rate"`
-	ETASeconds *float64        `json:"eta_seconds"` // null: measuring, or never
-	Throttled  string          `json:"throttled"`
+	Run   string         `json:"run"`
+	Phase *control.Phase `json:"phase"` // null: no run of that name
+	// PlanningSince is since when a process plans the run, which is not recorded yet.
+	PlanningSince *time.Time      `json:"planning_since,omitempty"`
+	StartedAt     *time.Time      `json:"started_at"`
+	EndedAt       *time.Time      `json:"ended_at"`
+	PhaseSince    *time.Time      `json:"phase_since"` // by the server's clock, as AsOf
+	AsOf          *time.Time      `json:"as_of"`
+	Leader        *Leader         `json:"leader"`
+	Standbys      []StandbyStatus `json:"standbys"` // that live
+	Tables        []TableStatus   `json:"tables"`
+	Journal       Journal         `json:"journal"`
+	Rate          Rate            `json:"rate"`
+	ETASeconds    *float64        `json:"eta_seconds"` // null: measuring, or never
+	Throttled     string          `json:"throttled"`
 	// Work is what the run is busy with; null: it follows, or is past that.
 	Work        *Work  `json:"work"`
 	ShadowBytes *int64 `json:"shadow_bytes"` // null: not known
@@ -213,7 +215,8 @@ func readStatus(ctx context.Context, file *planfile.File) (*Status, error) {
 	err = pg.RepeatableRead(ctx, conn, func(tx pgx.Tx) error {
 		run, err = control.Find(ctx, tx, file.Name)
 		if errors.Is(err, control.ErrNoRun) {
-			return nil
+			s.PlanningSince, err = lease.Since(ctx, tx, file.Name)
+			return err
 		}
 		if err != nil {
 			return err

@@ -2,12 +2,17 @@ package upgrade_test
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/pgumbra/pgumbra/plans/planfile"
+	"github.com/pgumbra/pgumbra/testcontainers"
 	"github.com/pgumbra/pgumbra/upgrade"
+	"github.com/pgumbra/pgumbra/upgrade/lease"
 )
 
 // A server that keeps no statistics does not tell how much was journalled.
@@ -38,4 +43,27 @@ func TestRatesAreMeasuredWithoutStatisticsOfTheServer(t *testing.T) {
 	if err := group.Wait(); err == nil {
 		t.Error("the run does not know that it was aborted")
 	}
+}
+
+// A run that is only planned has no record yet, but its leader holds the lock.
+func TestStatusTellsThatARunIsPlanned(t *testing.T) {
+	t.Parallel()
+	ctx := limited(t, time.Minute)
+	dsn := testcontainers.Database(t)
+	path := filepath.Join(t.TempDir(), "pgumbra.yaml")
+	must(t, os.WriteFile(path, fmt.Appendf(nil, "name: up\nproduction: {dsn: %q, schemas: [public]}\n", dsn), 0o600))
+	file, err := planfile.Load(path, nil)
+	must(t, err)
+	planned := func() bool {
+		s, err := upgrade.ReadStatus(ctx, file)
+		must(t, err)
+		return s.Phase == nil && s.PlanningSince != nil
+	}
+	l, err := lease.Take(ctx, dsn, "up")
+	must(t, err)
+	if !planned() {
+		t.Error("a process leads the run, and status does not say so")
+	}
+	l.Release(ctx)
+	polled(ctx, t, func() bool { return !planned() }) // its session goes a moment later
 }

@@ -39,7 +39,7 @@ func (a *app) watchStatus(ctx context.Context, file *planfile.File) error {
 			width := widthOf(os.Stdout) - 1
 			repaint.show(strings.Split(human.Fold(strings.TrimSuffix(a.statusText(s, width), "\n"), width), "\n"))
 		}
-		if err == nil && (s.Phase == nil || s.Phase.Over()) {
+		if err == nil && (s.Phase == nil && s.PlanningSince == nil || s.Phase != nil && s.Phase.Over()) {
 			return nil
 		}
 		select {
@@ -59,6 +59,10 @@ func (a *app) printStatus(w io.Writer, s *upgrade.Status) error {
 
 // statusText is a thing a line, and what to type last. Width 0: any.
 func (a *app) statusText(s *upgrade.Status, width int) string {
+	if s.PlanningSince != nil {
+		return fmt.Sprintf("A process has been planning run %s for %s: migrations run in scratch, and nothing of production is changed yet.\nNext: pgumbra status%s again",
+			s.Run, human.Seconds(time.Since(*s.PlanningSince).Seconds()), a.planFlag())
+	}
 	if s.Phase == nil {
 		return fmt.Sprintf("There is no run %s.\nNext: pgumbra plan%s", s.Run, a.planFlag())
 	}

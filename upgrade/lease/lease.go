@@ -181,6 +181,18 @@ func (l *Lease) try(ctx context.Context) (got bool, err error) {
 	return got, nil
 }
 
+// Since is since when a session holds the leader's lock of a run's name; nil: nobody
+// does. A run that is only planned has no other trace.
+func Since(ctx context.Context, db pg.Querier, name string) (since *time.Time, err error) {
+	err = db.QueryRow(ctx, `SELECT min(a.backend_start) FROM pg_catalog.pg_locks k JOIN pg_catalog.pg_stat_activity a USING (pid)
+		WHERE k.locktype = 'advisory' AND k.granted AND k.objsubid = 2 AND k.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
+		  AND k.classid = $1 AND k.objid = hashtext($2)::int8 & 4294967295`, lockClass, name).Scan(&since)
+	if err != nil {
+		return nil, fmt.Errorf("look for a leader: %w", err)
+	}
+	return since, nil
+}
+
 // Beat says that the leader lives. If it fails the lock may be gone: the caller
 // stops.
 func (l *Lease) Beat(ctx context.Context, run *control.Run) error {
