@@ -35,6 +35,7 @@ func (r *rehearsal) failed(err error) *Gate {
 		violated  *upgrade.KeysViolated
 		waiting   *notReadyError
 	)
+	var migration *failedMigration
 	message, inPlace := failedInPlace(err)
 	back, onTheWayBack := failedBack(err)
 	switch {
@@ -42,13 +43,15 @@ func (r *rehearsal) failed(err error) *Gate {
 		return nil
 	case onTheWayBack:
 		return &Gate{Name: "require-rollback", Message: back, Fix: "what stands in the way back here stands in production's way too"}
+	case errors.As(err, &migration) && !inPlace:
+		return migration.gate("")
 	case errors.As(err, &blocked):
 		r.took(blocked.Plan)
 		return &Gate{Name: "plan", Message: "the plan has blockers: " + strings.Join(r.named(plans.Blocker), ", "), Fix: "do what the blockers say; generated rows may be other than production's: tables.<table>.generate says how they are made"}
 	case errors.As(err, &different):
 		return &Gate{Name: "verify", Message: err.Error(), Fix: "this must not be: keep the output, and report it"}
 	case inPlace:
-		return &Gate{Name: "in-place", Message: message, Fix: "the migrations fail in place on rows on which the shadow was built: correct the migration, or say by tables.<table>.generate what rows production has"}
+		return &Gate{Name: "in-place", Message: message, Fix: "the migrations fail in place on rows on which the shadow was built: correct the migration, or say by tables.<table>.generate what rows production has; if the rows are right, report it"}
 	case errors.As(err, &failed), errors.As(err, &violated):
 		return &Gate{Name: "run", Message: oneCause(err), Fix: "correct the migration, or say by tables.<table>.generate what rows production has"}
 	case errors.Is(err, upgrade.ErrNotNow), errors.As(err, &waiting):
@@ -78,7 +81,7 @@ func (r *rehearsal) compare(ctx context.Context) error {
 	began := time.Now()
 	twins := r.servers.ofTwins()
 	twin := twins.DSN(inPlace)
-	if err := r.inPlace(twin).To(r.window.to); err != nil {
+	if err := r.migrate(twin); err != nil {
 		return errInPlace{err}
 	}
 	result.InPlaceSeconds = time.Since(began).Seconds()
@@ -113,7 +116,10 @@ func (r *rehearsal) compare(ctx context.Context) error {
 // different values.
 func (r *rehearsal) compareRepeatable(ctx context.Context, o Oracle, result *OracleResult) (*Compared, error) {
 	one, other := r.servers.ofTwins().DSN(inPlace), r.servers.ofTwins().DSN(again)
-	if err := r.inPlace(other).To(r.window.to); err != nil {
+	if err := r.makeTwin(ctx, again, r.servers.ofTwins().DSN(fence), asBefore, backwards); err != nil {
+		return nil, err
+	}
+	if err := r.migrate(other); err != nil {
 		return nil, errInPlace{err}
 	}
 	if err := refresh(ctx, other); err != nil {

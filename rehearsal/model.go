@@ -60,6 +60,9 @@ type Data struct {
 	Source string            `json:"source"` // generated, sample of production, dump
 	Tables []generate.Filled `json:"tables"`
 	Gaps   []generate.Gap    `json:"not_generated"`
+	// Asked is what the migrations ask of generated rows beyond the catalog, found by
+	// running them in place on a few.
+	Asked []string `json:"asked_by_migrations,omitempty"`
 }
 
 // Rows are all of them.

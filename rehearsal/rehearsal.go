@@ -68,6 +68,7 @@ type rehearsal struct {
 	clients *workload.Clients
 	plan    *plans.Plan
 	twin    twin
+	asks    []generate.Ask // what the migrations ask of generated rows
 	result  *Result
 }
 
@@ -116,7 +117,7 @@ func (r *rehearsal) goThrough(ctx context.Context) error {
 		err := phase.do(ctx)
 		r.result.Phases = append(r.result.Phases, Phase{phase.name, time.Since(began).Seconds()})
 		if gate := r.failed(err); gate != nil && ctx.Err() == nil {
-			r.result.Gates = append(r.result.Gates, *gate)
+			r.result.Gates = append(r.result.Gates, *r.blame(ctx, gate))
 			return nil
 		}
 		if err != nil {
@@ -138,6 +139,11 @@ func (r *rehearsal) rows(ctx context.Context) error {
 		return err
 	}
 	options := generate.Options{Seed: r.o.Seed, Rules: r.rules(), Leave: []pg.Name{r.twin.version}}
+	var failed *failedMigration
+	if err := r.askMigrations(ctx, options); err != nil && (r.from() == fromMigrations || !errors.As(err, &failed)) {
+		return err
+	}
+	options.Asks = r.asks // of clients too, whatever the rows are
 	r.clients = r.withClients()
 	r.clients.Generate = options
 	r.result.Traffic.Clients = r.clients.Number
@@ -323,7 +329,8 @@ func (r *rehearsal) took(plan *plans.Plan) {
 }
 
 // keepFence gives a twin the rows that production held at the fence: the old side
-// has them still.
+// has them still. They are kept a second time, as files are copied, for a comparison
+// that needs them again.
 func (r *rehearsal) keepFence(ctx context.Context) error {
 	if err := r.readCutover(ctx); err != nil {
 		return err
@@ -331,18 +338,21 @@ func (r *rehearsal) keepFence(ctx context.Context) error {
 	if err := r.pristineForTwins(ctx); err != nil {
 		return err
 	}
-	server := r.servers.ofTwins()
-	for name, order := range map[string]rowOrder{inPlace: asStored, again: backwards} {
-		if err := database(ctx, server.DSN("postgres"), name, pristine); err != nil {
-			return err
-		}
-		t := r.twin
-		t.dsn, t.upgraded = server.DSN(name), r.upgradedDSN()
-		if err := t.load(ctx, r.file.Production.DSN, r.plan, order); err != nil {
-			return err
-		}
+	if err := r.makeTwin(ctx, inPlace, r.file.Production.DSN, r.plan.Old, asStored); err != nil {
+		return err
 	}
-	return nil
+	return database(ctx, r.servers.ofTwins().DSN("postgres"), fence, inPlace)
+}
+
+// makeTwin makes a database of production's structure with rows of another one.
+func (r *rehearsal) makeTwin(ctx context.Context, name, from string, called naming, order rowOrder) error {
+	server := r.servers.ofTwins()
+	if err := database(ctx, server.DSN("postgres"), name, pristine); err != nil {
+		return err
+	}
+	t := r.twin
+	t.dsn, t.upgraded = server.DSN(name), r.upgradedDSN()
+	return t.load(ctx, from, called, order)
 }
 
 func (r *rehearsal) readCutover(ctx context.Context) error {

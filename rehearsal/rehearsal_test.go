@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -29,20 +30,31 @@ var history = map[string]string{
 			total numeric(10,2) NOT NULL CHECK (total > 0), state text NOT NULL, parent int REFERENCES app.orders);
 		CREATE TABLE app.log (at timestamptz NOT NULL, what text);
 		CREATE TABLE app.kinds (code text PRIMARY KEY);
+		CREATE TABLE app.notes (id serial PRIMARY KEY, body text, kind text, about int, tag text, level int, size text NOT NULL);
 		INSERT INTO app.kinds VALUES ('one'), ('two');`,
 	"2_cents.up.sql": `ALTER TABLE app.orders ADD cents bigint; UPDATE app.orders SET cents = total * 100; ALTER TABLE app.orders ALTER cents SET NOT NULL;`,
 	"3_names.up.sql": `ALTER TABLE app.customers RENAME given TO first; ALTER TABLE app.customers RENAME family TO last;`,
 	"4_currency.up.sql": `ALTER TABLE app.orders ADD currency text; UPDATE app.orders SET currency = CASE WHEN country = 'CH' THEN 'CHF' ELSE 'EUR' END;
 		ALTER TABLE app.orders ALTER customer TYPE bigint; ALTER TABLE app.log ADD seen timestamptz DEFAULT now(), ADD token uuid DEFAULT gen_random_uuid();`,
-	"5_state.up.sql": `ALTER TABLE app.orders ADD label varchar(40); UPDATE app.orders SET label = state || ' of ' || country; CREATE INDEX orders_label ON app.orders (label);`,
+	"5_notes.up.sql": `ALTER TABLE app.notes RENAME body TO content; ALTER TABLE app.notes ALTER kind SET NOT NULL, ALTER level TYPE bigint;`, // each on its own: what fails is taken back whole
+	"6_json.up.sql": `CREATE TYPE app.size AS ENUM ('small', 'large');
+		ALTER TABLE app.notes ALTER COLUMN content TYPE jsonb USING content::jsonb, ALTER size TYPE app.size USING size::app.size;`,
+	"7_keys.up.sql": `ALTER TABLE app.notes ADD CONSTRAINT notes_about FOREIGN KEY (about) REFERENCES app.customers (id);
+		ALTER TABLE app.notes ADD CONSTRAINT notes_level CHECK (level BETWEEN 4000 AND 4999); CREATE UNIQUE INDEX notes_tag ON app.notes (tag);`,
+	"8_state.up.sql": `ALTER TABLE app.orders ADD label varchar(40); UPDATE app.orders SET label = state || ' of ' || country; CREATE INDEX orders_label ON app.orders (label);`,
 }
 
 // rehearse goes through a rehearsal of the history; plan is added to its plan file.
 func rehearse(t *testing.T, dsn, plan string, o rehearsal.Options) (*rehearsal.Result, error) {
 	t.Helper()
+	return rehearseThese(t, history, dsn, plan, o)
+}
+
+func rehearseThese(t *testing.T, migrations map[string]string, dsn, plan string, o rehearsal.Options) (*rehearsal.Result, error) {
+	t.Helper()
 	dir := t.TempDir()
 	must(t, os.Mkdir(filepath.Join(dir, "migrations"), 0o700))
-	for name, text := range history {
+	for name, text := range migrations {
 		must(t, os.WriteFile(filepath.Join(dir, "migrations", name), []byte(text), 0o600))
 	}
 	path := filepath.Join(dir, "pgumbra.yaml")
@@ -113,16 +125,44 @@ func wrongAsPlanned(t *testing.T, r *rehearsal.Result) {
 	}
 }
 
+// Migrations that fail on the rows in place too are no fault of the upgrade, and the
+// rehearsal says so: of generated rows before it begins, of a sample of production's
+// where the upgrade fails.
+func TestMigrationsThatFailInPlaceAreTold(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		dsn, migration, says, fix string
+	}{
+		"generated": {"", "ALTER TABLE app.customers RENAME given TO first; ALTER TABLE app.customers ADD vip boolean NOT NULL;",
+			`column "vip" of relation "customers" contains null values`, "no row can satisfy it"},
+		"sampled": {production(t), "ALTER TABLE app.orders ALTER state TYPE int USING state::int;", `invalid input syntax for type integer: "new"`, "correct the migration"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r, err := rehearseThese(t, map[string]string{"1_shop.up.sql": history["1_shop.up.sql"], "2_fails.up.sql": c.migration}, c.dsn, "", rehearsal.Options{})
+			must(t, err)
+			if r.Passed || !slices.Equal(failedGates(r), []string{"migrations"}) {
+				t.Fatalf("%+v", r.Gates)
+			}
+			g := r.Gates[0]
+			if !strings.Contains(g.Message, "2_fails.up.sql") || !strings.Contains(g.Message, c.says) || !strings.Contains(g.Message, "no fault of the upgrade") || !strings.Contains(g.Fix, c.fix) {
+				t.Errorf("%+v", g)
+			}
+		})
+	}
+}
+
 // production is one at version 1 with rows.
 func production(t *testing.T) string {
 	t.Helper()
 	dsn := testcontainers.Database(t)
+	reader := fmt.Sprintf("rehearsed_reader_%d", rand.Uint32()) // a role is the whole server's
 	execute(t.Context(), t, dsn, history["1_shop.up.sql"])
 	execute(t.Context(), t, dsn, `INSERT INTO app.customers (given, family, mail) SELECT 'Given' || n, 'Family' || n, 'secret' || n || '@example.com' FROM generate_series(1, 900) n;
 		INSERT INTO app.orders (customer, country, total, state) SELECT n, 'CH', n, 'new' FROM generate_series(1, 900) n;
-		CREATE ROLE rehearsed_reader; GRANT SELECT ON app.orders TO rehearsed_reader`)
+		CREATE ROLE `+reader+`; GRANT SELECT ON app.orders TO `+reader)
 	t.Cleanup(func() {
-		execute(context.Background(), t, dsn, "DROP OWNED BY rehearsed_reader; DROP ROLE rehearsed_reader")
+		execute(context.Background(), t, dsn, "DROP OWNED BY "+reader+"; DROP ROLE "+reader)
 	})
 	return dsn
 }

@@ -24,6 +24,7 @@ const (
 	upgraded   = "upgraded"  // the shadow's, where it is on another server
 	pristine   = "structure" // production's, without rows
 	inPlace    = "in_place"  // where the migrations run the ordinary way
+	fence      = "fence"     // the rows at the fence, in production's structure
 	again      = "again"     // the same on rows in another order: what differs cannot be compared
 )
 

@@ -12,7 +12,6 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgumbra/pgumbra/internal/pg"
-	"github.com/pgumbra/pgumbra/plans"
 	"github.com/pgumbra/pgumbra/plans/catalog"
 )
 
@@ -70,9 +69,14 @@ type twin struct {
 	settings  []setting
 }
 
+// naming is what a table is called in production when its rows are taken.
+type naming func(pg.Name) pg.Name
+
+func asBefore(n pg.Name) pg.Name { return n }
+
 // load takes the rows from the old side, which holds them since the swap and
 // refuses writes.
-func (t twin) load(ctx context.Context, production string, plan *plans.Plan, order rowOrder) error {
+func (t twin) load(ctx context.Context, production string, called naming, order rowOrder) error {
 	from, err := pg.Connect(ctx, production, pg.Options{Component: "twin"})
 	if err != nil {
 		return err
@@ -97,7 +101,7 @@ func (t twin) load(ctx context.Context, production string, plan *plans.Plan, ord
 		return err
 	}
 	for _, c := range tables {
-		if err := copyRows(ctx, from, to, c, plan, order); err != nil {
+		if err := copyRows(ctx, from, to, c, called, order); err != nil {
 			return fmt.Errorf("copy the rows of %s: %w", c.Name, err)
 		}
 	}
@@ -133,14 +137,14 @@ func truncate(ctx context.Context, to *pgx.Conn, tables []*catalog.Table) error 
 	return err
 }
 
-func copyRows(ctx context.Context, from, to *pgx.Conn, c *catalog.Table, plan *plans.Plan, order rowOrder) error {
+func copyRows(ctx context.Context, from, to *pgx.Conn, c *catalog.Table, called naming, order rowOrder) error {
 	var columns []string
 	for _, one := range c.Columns {
 		if one.Generated == "" {
 			columns = append(columns, one.Name)
 		}
 	}
-	query := fmt.Sprintf("SELECT %s FROM ONLY %s%s", pg.Idents(columns), plan.Old(c.Name).Quoted(), order)
+	query := fmt.Sprintf("SELECT %s FROM ONLY %s%s", pg.Idents(columns), called(c.Name).Quoted(), order)
 	_, err := pg.Pipe(ctx, from.PgConn(), pg.CopyTo(query, pg.Text), to.PgConn(), pg.CopyFrom(c.Name.Quoted(), columns, pg.Text))
 	return err
 }

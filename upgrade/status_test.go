@@ -50,8 +50,10 @@ func TestStatusTellsThatARunIsPlanned(t *testing.T) {
 	t.Parallel()
 	ctx := limited(t, time.Minute)
 	dsn := testcontainers.Database(t)
-	path := filepath.Join(t.TempDir(), "pgumbra.yaml")
-	must(t, os.WriteFile(path, fmt.Appendf(nil, "name: up\nproduction: {dsn: %q, schemas: [public]}\n", dsn), 0o600))
+	dir := t.TempDir()
+	path := filepath.Join(dir, "pgumbra.yaml")
+	must(t, os.WriteFile(filepath.Join(dir, "1_one.up.sql"), []byte("SELECT 1;"), 0o600))
+	must(t, os.WriteFile(path, fmt.Appendf(nil, "name: up\nproduction: {dsn: %q, schemas: [public]}\nmigrations: {path: .}\n", dsn), 0o600))
 	file, err := planfile.Load(path, nil)
 	must(t, err)
 	planned := func() bool {

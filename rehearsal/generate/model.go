@@ -30,12 +30,17 @@ type Options struct {
 	Rules map[pg.Name]map[string]string
 	// Leave are tables that are not the user's: golang-migrate's version table.
 	Leave []pg.Name
+	Asks  []Ask
+	// Few is how many different values a column has that need not be distinct, so that
+	// even few rows have some twice; 0: thousands.
+	Few int64
 }
 
 // Model is a database's tables and how values for them are made.
 type Model struct {
 	Tables []*Table // those that others refer to first, as far as there is such an order
 	seed   uint64
+	few    int64
 	types  types
 }
 
@@ -44,6 +49,9 @@ type Table struct {
 	Name    pg.Name
 	Columns []*Column // those that can be written
 	Key     []string  // columns that tell rows apart; none: keyless
+	// Parent: a later migration asks for rows that refer to these. Nothing holds them
+	// yet but whoever leaves them be.
+	Parent bool
 
 	made    []*Column // generated columns, computed where a CHECK asks for them
 	checks  []check
@@ -72,6 +80,7 @@ type Column struct {
 	nulls    int64 // one of so many is NULL; 0: none
 	domains  []string
 	alone    []string // CHECKs that speak of this column only
+	castTo   *Ask     // a later migration casts the values; nil: none does
 }
 
 // check is a CHECK constraint.
@@ -100,19 +109,21 @@ func Read(ctx context.Context, conn *pgx.Conn, o Options) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &Model{seed: o.Seed}
+	m := &Model{seed: o.Seed, few: o.Few}
 	if m.types, err = readTypes(ctx, conn); err != nil {
 		return nil, err
 	}
 	byOID := map[uint32]*Table{}
 	for _, t := range look.Tables {
 		if t.HoldsRows() && !t.IsPartition() && !t.Extension && !slices.Contains(o.Leave, t.Name) && !strings.HasPrefix(t.Name.Schema, "pgumbra") {
-			m.Tables = append(m.Tables, m.table(look, t, o.Rules[t.Name]))
-			byOID[t.OID] = m.Tables[len(m.Tables)-1]
+			own := m.table(look, t, o.Rules[t.Name])
+			own.heed(t, o.Asks)
+			m.Tables = append(m.Tables, own)
+			byOID[t.OID] = own
 		}
 	}
 	for _, t := range m.Tables {
-		t.readForeign(look, byOID)
+		t.readForeign(look, byOID, o.Asks)
 	}
 	m.order()
 	err = pg.ReadCommitted(ctx, conn, func(tx pgx.Tx) error {
@@ -137,7 +148,7 @@ func (m *Model) table(look *catalog.Catalog, from *catalog.Table, rules map[stri
 			column.typmod, column.baseName = typmod, base.Name
 		}
 		for _, d := range domains {
-			column.domains = append(column.domains, valueWord.ReplaceAllString(condition(d), pg.Ident(c.Name)))
+			column.domains = append(column.domains, valueWord.ReplaceAllString(Condition(d), pg.Ident(c.Name)))
 		}
 		if rule, ok := rules[c.Name]; ok {
 			column.sql, column.rule = rule, true
@@ -151,7 +162,7 @@ func (m *Model) table(look *catalog.Catalog, from *catalog.Table, rules map[stri
 	}
 	for _, k := range look.Constraints {
 		if k.Table == from.OID && k.Kind == "c" {
-			t.checks = append(t.checks, check{k.Name, k.Columns, condition(k.Definition)})
+			t.checks = append(t.checks, check{k.Name, k.Columns, Condition(k.Definition)})
 		}
 	}
 	t.readKeys(look, from)
@@ -161,8 +172,8 @@ func (m *Model) table(look *catalog.Catalog, from *catalog.Table, rules map[stri
 // valueWord is what a domain's CHECK calls its value.
 var valueWord = regexp.MustCompile(`\bVALUE\b`)
 
-// condition is what stands between the brackets of a CHECK.
-func condition(definition string) string {
+// Condition is what stands between the brackets of a CHECK.
+func Condition(definition string) string {
 	s := strings.TrimSuffix(strings.TrimSuffix(definition, " NOT VALID"), " NO INHERIT")
 	return strings.TrimPrefix(s, "CHECK ")
 }
@@ -198,7 +209,7 @@ func (t *Table) readKeys(look *catalog.Catalog, from *catalog.Table) {
 	}
 }
 
-func (t *Table) readForeign(look *catalog.Catalog, byOID map[uint32]*Table) {
+func (t *Table) readForeign(look *catalog.Catalog, byOID map[uint32]*Table, asks []Ask) {
 	from := look.ByOID(t.oid)
 	for _, k := range look.Constraints {
 		to := byOID[k.References]
@@ -214,6 +225,7 @@ func (t *Table) readForeign(look *catalog.Catalog, byOID map[uint32]*Table) {
 		r.distinct = t.sole(look, k.Columns)
 		t.foreign = append(t.foreign, r)
 	}
+	t.heedForeign(look, asks, byOID)
 	// The widest first: it decides the columns that it shares with others.
 	slices.SortStableFunc(t.foreign, func(a, b *reference) int { return len(b.columns) - len(a.columns) })
 }
@@ -281,7 +293,11 @@ func (m *Model) tryColumns(ctx context.Context, tx pgx.Tx, look *catalog.Catalog
 			c.nulls = 10
 		}
 		d := m.draw(t, c)
-		if err := c.choose(ctx, tx, m.types.candidates(c, all, d), own, d); err != nil {
+		tries := m.types.candidates(c, all, d)
+		if c.castTo != nil {
+			tries = m.types.castable(c, d)
+		}
+		if err := c.choose(ctx, tx, tries, own, d); err != nil {
 			return err
 		}
 	}
@@ -320,7 +336,7 @@ func mentions(c *Column, condition string) bool {
 var tellsNull = regexp.MustCompile(`IS (NOT )?NULL|num_n`)
 
 func (m *Model) draw(t *Table, c *Column) draw {
-	return draw{seed: m.seed, salt: t.Name.String() + "." + c.Name, distinct: c.distinct, column: c.Name}
+	return draw{seed: m.seed, salt: t.Name.String() + "." + c.Name, distinct: c.distinct, column: c.Name, few: m.few}
 }
 
 // references reports whether a foreign key decides a column's values.

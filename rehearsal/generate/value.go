@@ -17,6 +17,7 @@ type draw struct {
 	distinct bool   // another value for each n
 	column   string // its name: a mail address looks like one
 	n        string // SQL of the row's number; empty: n
+	few      int64  // different values, of all of [variety]; 0: all
 }
 
 func (d draw) part(name string) draw {
@@ -50,6 +51,9 @@ const variety = 5000
 func (d draw) number() string {
 	if d.distinct {
 		return d.row()
+	}
+	if d.few > 0 {
+		return fmt.Sprintf("(%s * %d)", d.dice(d.few), variety/d.few)
 	}
 	return d.dice(variety)
 }

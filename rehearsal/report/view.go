@@ -53,6 +53,9 @@ func verdict(r *rehearsal.Result) string {
 	if len(failed) == 0 {
 		return fmt.Sprintf("Passed in %.0f s.", r.Seconds)
 	}
+	if slices.Contains(failed, "migrations") {
+		return fmt.Sprintf("Not decided: the migrations fail on these rows, run in place too; after %.0f s.", r.Seconds)
+	}
 	return fmt.Sprintf("Failed: %s (%d of %s), after %.0f s.", strings.Join(failed, ", "), len(failed), human.Plural(len(r.Gates), "gate"), r.Seconds)
 }
 
@@ -95,6 +98,9 @@ func levels(found []plans.Finding) string {
 // facts are what was measured.
 func facts(r *rehearsal.Result) []fact {
 	all := []fact{{"rows", fmt.Sprintf("%s in %s, %s", human.Count(r.Data.Rows()), human.Plural(len(r.Data.Tables), "table"), r.Data.Source)}}
+	if asked := r.Data.Asked; len(asked) > 0 {
+		all = append(all, fact{"asked of the rows", "by the migrations: " + strings.Join(asked, "; ")})
+	}
 	if c := r.Cutover; c != nil {
 		all = append(all, fact{"stall", fmt.Sprintf("%.1f ms in attempt %d, %s drained", c.StallMS, c.Attempts, human.Plural(int(c.Drained), "change"))},
 			fact{"longest client wait", fmt.Sprintf("%.1f ms, from the request for the cutover on", c.LongestMS)})

@@ -315,7 +315,7 @@ func (c *client) update(on *usage) []step {
 
 func (c *client) changeKey(on *usage) []step {
 	row := c.row(on)
-	if row == nil || len(on.keys) == 0 {
+	if row == nil || len(on.keys) == 0 || on.table.Parent {
 		return nil
 	}
 	return []step{{sql: on.keys[c.random.IntN(len(on.keys))], args: append([]any{c.next()}, row...)}}
@@ -340,7 +340,7 @@ func (c *client) adopt(known knowledge, on *usage) []step {
 
 func (c *client) byKey(on *usage, sql string) []step {
 	row := c.row(on)
-	if row == nil || sql == "" {
+	if row == nil || sql == "" || on.table.Parent {
 		return nil
 	}
 	return []step{{sql: sql, args: row}}
