@@ -13,7 +13,7 @@ import (
 // tellReverse says before the cutover what a rollback would lose after it, table by
 // table and column by column, and writes down which rows the old tables cannot hold.
 // Where nothing is watched nothing is said.
-func (m *mapping) tellReverse() error {
+func (m *losses) tellReverse() error {
 	if !m.plan.Reversible() {
 		return nil
 	}
@@ -38,17 +38,9 @@ func (m *mapping) tellReverse() error {
 	return nil
 }
 
-// lossLevel of what a column loses: as the plan file wants it.
-func (m *mapping) lossLevel() plans.Level {
-	if m.plan.Settings.Watch.RequireReverse {
-		return plans.Blocker
-	}
-	return plans.Warning
-}
-
 // tellColumn says what a column of production's loses. What the plan file itself
 // says about it is its author's to decide.
-func (m *mapping) tellColumn(d *tableDraft, t *plans.Table, c plans.Column) {
+func (m *losses) tellColumn(d *tableDraft, t *plans.Table, c plans.Column) {
 	object := t.Production.String() + "." + c.Shadow
 	fix := "write under tables: " + t.Production.String() + " reverse: {" + c.Shadow + ": expression over the upgraded row}"
 	was, _ := d.source.production.ColumnNamed(c.Shadow)
@@ -74,12 +66,12 @@ func (m *mapping) tellColumn(d *tableDraft, t *plans.Table, c plans.Column) {
 	}
 }
 
-func (m *mapping) has(code, object string) bool {
+func (m *losses) has(code, object string) bool {
 	return slices.ContainsFunc(m.plan.Findings, func(f plans.Finding) bool { return f.Code == code && f.Object == object })
 }
 
 // tellNoWay: a table whose rows have nowhere to go back to.
-func (m *mapping) tellNoWay(t *plans.Table) {
+func (m *losses) tellNoWay(t *plans.Table) {
 	object := t.Final.String()
 	before := m.before.ByName(t.Final)
 	switch {
@@ -98,7 +90,7 @@ func (m *mapping) tellNoWay(t *plans.Table) {
 	}
 }
 
-func (m *mapping) queried(t *plans.Table) string {
+func (m *losses) queried(t *plans.Table) string {
 	var names []string
 	for _, w := range t.Watches {
 		names = append(names, m.plan.Sources[w.Source].Name.String())
@@ -107,7 +99,7 @@ func (m *mapping) queried(t *plans.Table) string {
 }
 
 // tellDivided: rows of one table went to several, or cannot be found again there.
-func (m *mapping) tellDivided(t *plans.Table) {
+func (m *losses) tellDivided(t *plans.Table) {
 	f := plans.Finding{Level: m.lossLevel(), Code: "not-reversible", Object: t.Final.String(), Fix: "nothing, if there is no need to go back",
 		Message: "the rows of " + t.Production.String() + " go to several tables, and only one of them can go back: what is written to this one after the cutover is lost in a rollback"}
 	if i := slices.IndexFunc(m.tables, func(d *tableDraft) bool { return d.plan.Final == t.Final }); returning(m.tables[i].source) == m.tables[i] {
@@ -119,7 +111,7 @@ func (m *mapping) tellDivided(t *plans.Table) {
 
 // tellLooser says which constraints of the old table the upgraded one lacks: rows
 // that break them cannot be taken back.
-func (m *mapping) tellLooser(d *tableDraft, t *plans.Table) {
+func (m *losses) tellLooser(d *tableDraft, t *plans.Table) {
 	var names []string
 	for _, k := range m.before.Constraints {
 		if k.Table == d.source.before.OID && slices.Contains([]string{"c", "f"}, k.Kind) && !m.kept(d, k) {
@@ -140,23 +132,15 @@ func (m *mapping) tellLooser(d *tableDraft, t *plans.Table) {
 	}
 }
 
-func (m *mapping) hasDefaultPartition(root *catalog.Table) bool {
+func (m *losses) hasDefaultPartition(root *catalog.Table) bool {
 	return slices.ContainsFunc(m.production.Tables, func(t *catalog.Table) bool {
 		return t.PartitionOf == root.OID && slices.Contains(t.Parents, root.OID) && t.Bound == "DEFAULT"
 	})
 }
 
-// kept: the upgraded table has the constraint still: the same one, or, where a
-// column's new type made it anew, one of its name or text.
-func (m *mapping) kept(d *tableDraft, k *catalog.Constraint) bool {
-	return slices.ContainsFunc(m.inTheEnd().Constraints, func(a *catalog.Constraint) bool {
-		return a.OID == k.OID || a.Table == d.after.OID && a.Kind == k.Kind && (a.Name == k.Name || a.Definition == k.Definition)
-	})
-}
-
 // guaranteedUnique: some unique index of the upgraded table is over columns that
 // these ones became, or over fewer of them.
-func (m *mapping) guaranteedUnique(d *tableDraft, i *catalog.Index) bool {
+func (m *losses) guaranteedUnique(d *tableDraft, i *catalog.Index) bool {
 	columns := m.indexed(d.source.before, i)
 	return slices.ContainsFunc(m.inTheEnd().Indexes, func(a *catalog.Index) bool {
 		if a.OID == i.OID {
@@ -173,7 +157,7 @@ func (m *mapping) guaranteedUnique(d *tableDraft, i *catalog.Index) bool {
 }
 
 // indexed are the columns of a unique index; none where it is over expressions.
-func (m *mapping) indexed(t *catalog.Table, i *catalog.Index) (names []string) {
+func (m *losses) indexed(t *catalog.Table, i *catalog.Index) (names []string) {
 	if i.Expression || i.Exclusion {
 		return nil
 	}

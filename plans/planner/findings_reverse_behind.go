@@ -3,14 +3,12 @@ package planner
 import (
 	"slices"
 
-	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
-	"github.com/pgumbra/pgumbra/plans/catalog"
 )
 
 // tellAfterFence says what a table that migrations behind the fence change, or may, loses
 // on the way back.
-func (m *mapping) tellAfterFence(d *tableDraft, t *plans.Table) {
+func (m *losses) tellAfterFence(d *tableDraft, t *plans.Table) {
 	a := m.plan.AfterFence(t)
 	if a.Why != "" {
 		m.find(plans.Finding{Level: m.lossLevel(), Code: "not-reversible", Object: t.Final.String(), Where: m.namedBehind(t.Final.Name, a.Final.Name),
@@ -32,20 +30,8 @@ func (m *mapping) tellAfterFence(d *tableDraft, t *plans.Table) {
 	}
 }
 
-// namedBehind is the first statement behind the fence that has one of these names.
-func (m *mapping) namedBehind(names ...string) string {
-	for _, f := range m.plan.Behind.Files {
-		for _, s := range f.Statements {
-			if slices.ContainsFunc(names, func(n string) bool { return namedIn(s.SQL, n) }) {
-				return s.At(f.Name)
-			}
-		}
-	}
-	return ""
-}
-
 // tellMadeBehind names tables that only migrations behind the fence make.
-func (m *mapping) tellMadeBehind() {
+func (m *losses) tellMadeBehind() {
 	if m.behind == nil || m.behind.catalog == nil {
 		return
 	}
@@ -56,22 +42,4 @@ func (m *mapping) tellMadeBehind() {
 				Fix:     "nothing, if they may be left behind"})
 		}
 	}
-}
-
-// inTheEnd is the structure that clients meet after the swap.
-func (m *mapping) inTheEnd() *catalog.Catalog {
-	if m.behind != nil && m.behind.catalog != nil {
-		return m.behind.catalog
-	}
-	return m.after
-}
-
-// nowCalled is a column of the shadow as it is called in the end, quoted.
-func (m *mapping) nowCalled(t *plans.Table, column string) string {
-	if a := m.plan.AfterFence(t); a != nil {
-		if now, there := a.Renamed[column]; there {
-			column = now
-		}
-	}
-	return pg.Ident(column)
 }

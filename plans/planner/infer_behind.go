@@ -18,8 +18,8 @@ import (
 // still has, whatever they are called. What the migrations may write in these is said,
 // and found by the proof of the old side.
 
-// afterFence says what becomes of each table behind the fence.
-func (m *mapping) afterFence() error {
+// goOnBehind says what becomes of each table behind the fence.
+func (m *afterFence) goOnBehind() error {
 	b := m.plan.Behind
 	if b == nil || m.behind == nil {
 		return nil
@@ -38,7 +38,7 @@ func (m *mapping) afterFence() error {
 
 // queriesAcrossTheFence drops queries of the way back over tables that migrations behind
 // the fence touch: they are read and captured as they were built.
-func (m *mapping) queriesAcrossTheFence() {
+func (m *afterFence) queriesAcrossTheFence() {
 	for i := range m.plan.Sources {
 		s := &m.plan.Sources[i]
 		if s.Back == nil {
@@ -56,31 +56,8 @@ func (m *mapping) queriesAcrossTheFence() {
 	}
 }
 
-func (m *mapping) draftOf(t *plans.Table) *tableDraft {
+func (m *afterFence) draftOf(t *plans.Table) *tableDraft {
 	return m.tables[slices.IndexFunc(m.tables, func(d *tableDraft) bool { return d.plan.Final == t.Final })]
-}
-
-// touchedBehind: a migration behind the fence names the table, a partition of it, or a
-// type of its columns, or has made something else of it.
-func (m *mapping) touchedBehind(d *tableDraft) bool {
-	if m.behind == nil {
-		return false
-	}
-	for _, t := range m.after.Tables {
-		if t.OID != d.after.OID && t.PartitionOf != d.after.OID {
-			continue
-		}
-		if m.mentioned(t.Name.Name) {
-			return true
-		}
-		if c := m.behind.catalog; c != nil && (c.ByOID(t.OID) == nil || lasting(c.ByOID(t.OID)) != lasting(t)) {
-			return true
-		}
-	}
-	return slices.ContainsFunc(d.after.Columns, func(c catalog.Column) bool {
-		t := typeOf(m.after, c.TypeOID)
-		return t != nil && m.mentioned(t.Name.Name)
-	})
 }
 
 // lasting is what a table is, but for whom it belongs to: stand-ins own scratch while
@@ -91,7 +68,7 @@ func lasting(t *catalog.Table) string {
 	return shape(&own)
 }
 
-func (m *mapping) tableAfterFence(d *tableDraft, t *plans.Table) plans.AfterFence {
+func (m *afterFence) tableAfterFence(d *tableDraft, t *plans.Table) plans.AfterFence {
 	a := plans.AfterFence{N: t.N, Final: t.Final, Renamed: map[string]string{}, Columns: []plans.SourceColumn{}}
 	if m.behind.catalog == nil {
 		a.Why = "what the migrations behind the fence make of it is not known: " + m.behind.failed
@@ -122,13 +99,13 @@ func (m *mapping) tableAfterFence(d *tableDraft, t *plans.Table) plans.AfterFenc
 }
 
 // sameType: its values are what they were.
-func (m *mapping) sameType(oid uint32) bool {
+func (m *afterFence) sameType(oid uint32) bool {
 	was, is := typeOf(m.after, oid), typeOf(m.behind.catalog, oid)
 	return was == nil || is != nil && was.Definition == is.Definition && maps.Equal(was.Labels, is.Labels)
 }
 
 // lostBehind is why no row of a table goes back.
-func (m *mapping) lostBehind(d *tableDraft, t *plans.Table, now *catalog.Table, a plans.AfterFence) string {
+func (m *afterFence) lostBehind(d *tableDraft, t *plans.Table, now *catalog.Table, a plans.AfterFence) string {
 	moved := now.Name.Schema != d.after.Name.Schema
 	switch {
 	case t.Feed != plans.Copied || len(t.Reverse) == 0:
@@ -153,7 +130,7 @@ func (m *mapping) lostBehind(d *tableDraft, t *plans.Table, now *catalog.Table, 
 
 // reverseAfterFence is the way back over the row as it is then: what the plan file
 // says, and what is inferred, over columns that are there still.
-func (m *mapping) reverseAfterFence(d *tableDraft, t *plans.Table, now *catalog.Table, a plans.AfterFence) []plans.Column {
+func (m *afterFence) reverseAfterFence(d *tableDraft, t *plans.Table, now *catalog.Table, a plans.AfterFence) []plans.Column {
 	all := slices.Clone(t.Reverse)
 	for i := range all {
 		c := &all[i]
@@ -176,7 +153,7 @@ func (m *mapping) reverseAfterFence(d *tableDraft, t *plans.Table, now *catalog.
 }
 
 // there: the column that this one was copied to is there still, with another type.
-func (m *mapping) there(d *tableDraft, t *plans.Table, column string, now *catalog.Table) bool {
+func (m *afterFence) there(d *tableDraft, t *plans.Table, column string, now *catalog.Table) bool {
 	built, _ := d.final.ColumnNamed(d.copies[column])
 	_, there := now.Column(built.Num)
 	return d.copies[column] == "" || there
@@ -185,7 +162,7 @@ func (m *mapping) there(d *tableDraft, t *plans.Table, column string, now *catal
 // overRenamed spells an inferred expression over the columns as they are called after
 // the fence. Not known: it reads one that is gone or changed, or is not simple enough to
 // be spelt anew.
-func (m *mapping) overRenamed(d *tableDraft, expression string, a plans.AfterFence) (text string, known bool) {
+func (m *afterFence) overRenamed(d *tableDraft, expression string, a plans.AfterFence) (text string, known bool) {
 	renamed := false
 	for _, c := range d.final.Columns {
 		if !slices.Contains(reverse.Words(expression), c.Name) {
@@ -208,7 +185,7 @@ func (m *mapping) overRenamed(d *tableDraft, expression string, a plans.AfterFen
 }
 
 // refusedBehind blocks where the server does not take what the plan file says.
-func (m *mapping) refusedBehind(d *tableDraft, column string, line int) {
+func (m *afterFence) refusedBehind(d *tableDraft, column string, line int) {
 	table := d.source.production.Name
 	if why, refused := m.behind.refused[table][column]; refused {
 		m.find(plans.Finding{Level: plans.Blocker, Code: "transform-invalid", Object: table.String() + "." + column, Where: m.file.WhereLine(line),
@@ -219,7 +196,7 @@ func (m *mapping) refusedBehind(d *tableDraft, column string, line int) {
 
 // writesBehind names a statement that may write rows of the table in columns that go
 // back.
-func (m *mapping) writesBehind(d *tableDraft, t *plans.Table, a plans.AfterFence) string {
+func (m *afterFence) writesBehind(d *tableDraft, t *plans.Table, a plans.AfterFence) string {
 	names := []string{d.after.Name.Name, a.Final.Name}
 	for _, p := range m.after.Tables {
 		if p.PartitionOf == d.after.OID {
@@ -253,7 +230,7 @@ func namedIn(sql, name string) bool {
 
 // renamedBehind finds sequences and materialized views that go by another name, or are
 // gone.
-func (m *mapping) renamedBehind() {
+func (m *afterFence) renamedBehind() {
 	note := func(shadow, now pg.Name) {
 		if from := m.plan.Final(shadow); from != now {
 			m.plan.Behind.Renamed = append(m.plan.Behind.Renamed, plans.Renaming{From: from, To: now})
@@ -276,4 +253,16 @@ func (m *mapping) renamedBehind() {
 		}
 		note(v.Shadow, now)
 	}
+}
+
+// namedBehind is the first statement behind the fence that has one of these names.
+func (m *afterFence) namedBehind(names ...string) string {
+	for _, f := range m.plan.Behind.Files {
+		for _, s := range f.Statements {
+			if slices.ContainsFunc(names, func(n string) bool { return namedIn(s.SQL, n) }) {
+				return s.At(f.Name)
+			}
+		}
+	}
+	return ""
 }

@@ -10,9 +10,19 @@ import (
 	"github.com/pgumbra/pgumbra/plans/catalog"
 )
 
+// chooseKeys says what rows are known by on both sides.
+func (m *keying) chooseKeys() error {
+	m.numberSources()
+	for _, d := range m.tables {
+		m.pairKey(d)
+	}
+	m.markKeyEntries()
+	return nil
+}
+
 // numberSources chooses each source's key and record, and numbers them in the
 // order of their names.
-func (m *mapping) numberSources() {
+func (m *keying) numberSources() {
 	m.watchSources()
 	var all []*sourceDraft
 	for _, s := range m.sources {
@@ -41,7 +51,7 @@ func (m *mapping) numberSources() {
 // chooseKey takes the unique index that all tables fed from the source carry,
 // the primary key first. Where only a deferrable one exists, the journal can
 // tell of a key twice, so the rows are read again.
-func (m *mapping) chooseKey(s *sourceDraft) {
+func (m *keying) chooseKey(s *sourceDraft) {
 	s.plan.Record = plans.RecordRow
 	for _, d := range s.tables {
 		if d.rules.Record != "" {
@@ -67,7 +77,7 @@ func (m *mapping) chooseKey(s *sourceDraft) {
 	}
 }
 
-func (m *mapping) keyNotCarried(s *sourceDraft, i *catalog.Index) {
+func (m *keying) keyNotCarried(s *sourceDraft, i *catalog.Index) {
 	s.index = i
 	for _, d := range s.tables {
 		pairs, missing := m.pairs(d, s.production, i)
@@ -84,7 +94,7 @@ func (m *mapping) keyNotCarried(s *sourceDraft, i *catalog.Index) {
 
 // keyColumnGone tells why a column of the key is not in the upgraded row. One
 // that is there, but what it holds cannot be inferred, has a blocker already.
-func (m *mapping) keyColumnGone(s *sourceDraft, d *tableDraft, missing string) {
+func (m *keying) keyColumnGone(s *sourceDraft, d *tableDraft, missing string) {
 	from, _ := s.before.ColumnNamed(missing)
 	c, there := d.final.Column(from.Num)
 	if d.after.OID != s.before.OID {
@@ -107,7 +117,7 @@ func (m *mapping) keyColumnGone(s *sourceDraft, d *tableDraft, missing string) {
 // keyless: a multiset of rows tells no row from its twin. Values that a default
 // makes (serial, random) are made once and kept as long as the row is: which of
 // two equal rows has which number is nobody's to know, in place neither.
-func (m *mapping) keyless(s *sourceDraft) {
+func (m *keying) keyless(s *sourceDraft) {
 	s.plan.Record = plans.RecordImage
 	if s.frozen && len(s.tables) == 0 {
 		return
@@ -119,7 +129,7 @@ func (m *mapping) keyless(s *sourceDraft) {
 	}
 }
 
-func (m *mapping) keyCandidates(t *catalog.Table, fit func(*catalog.Index, *catalog.Table) bool) []*catalog.Index {
+func (m *keying) keyCandidates(t *catalog.Table, fit func(*catalog.Index, *catalog.Table) bool) []*catalog.Index {
 	var all []*catalog.Index
 	for _, i := range m.production.IndexesOf(t.OID) {
 		if fit(i, t) {
@@ -140,7 +150,7 @@ func (m *mapping) keyCandidates(t *catalog.Table, fit func(*catalog.Index, *cata
 
 // bestKey: the first key that each table has a unique index for, else the
 // first whose columns are carried at all.
-func (m *mapping) bestKey(s *sourceDraft, candidates []*catalog.Index) *catalog.Index {
+func (m *keying) bestKey(s *sourceDraft, candidates []*catalog.Index) *catalog.Index {
 	var carried *catalog.Index
 	for _, i := range candidates {
 		served, all := true, true
@@ -162,7 +172,7 @@ func (m *mapping) bestKey(s *sourceDraft, candidates []*catalog.Index) *catalog.
 
 // pairs finds for each key column the shadow column that holds it; missing is
 // the first that has none.
-func (m *mapping) pairs(d *tableDraft, production *catalog.Table, i *catalog.Index) (pairs []plans.Pair, missing string) {
+func (m *keying) pairs(d *tableDraft, production *catalog.Table, i *catalog.Index) (pairs []plans.Pair, missing string) {
 	for _, k := range i.Keys {
 		source, _ := production.Column(k.Num)
 		c, ok := carrier(d, production, source.Name)
@@ -196,7 +206,7 @@ func carrier(d *tableDraft, production *catalog.Table, name string) (plans.Colum
 
 // oneToOne: no two keys of production can become one in the shadow, by what the
 // expressions are. Where that is not known, a unique index must prove it.
-func (m *mapping) oneToOne(d *tableDraft, production *catalog.Table, pairs []plans.Pair) bool {
+func (m *keying) oneToOne(d *tableDraft, production *catalog.Table, pairs []plans.Pair) bool {
 	return !slices.ContainsFunc(pairs, func(p plans.Pair) bool {
 		from, _ := production.ColumnNamed(p.Production)
 		to, _ := d.after.ColumnNamed(p.Shadow)
@@ -212,7 +222,7 @@ func injective(from, to string) bool {
 }
 
 // equality is the equality of the column's own key index, else of its type.
-func (m *mapping) equality(t *catalog.Table, column string) string {
+func (m *keying) equality(t *catalog.Table, column string) string {
 	c, _ := t.ColumnNamed(column)
 	for _, i := range m.final.IndexesOf(t.OID) {
 		for _, k := range i.Keys {
@@ -229,7 +239,7 @@ func (m *mapping) equality(t *catalog.Table, column string) string {
 
 // shadowIndex is the shadow's index that serves the key: the unique one on just
 // its columns, else one that begins with them.
-func (m *mapping) shadowIndex(d *tableDraft, pairs []plans.Pair) (best *catalog.Index, unique bool) {
+func (m *keying) shadowIndex(d *tableDraft, pairs []plans.Pair) (best *catalog.Index, unique bool) {
 	if d.final == nil || len(pairs) == 0 {
 		return nil, false
 	}
@@ -261,7 +271,7 @@ func (m *mapping) shadowIndex(d *tableDraft, pairs []plans.Pair) (best *catalog.
 }
 
 // pairKey writes a table's key, the index that serves it, and how rows go in.
-func (m *mapping) pairKey(d *tableDraft) {
+func (m *keying) pairKey(d *tableDraft) {
 	switch d.plan.Feed {
 	case plans.Copied:
 		if d.source.index == nil {
@@ -298,7 +308,7 @@ func shadowColumns(pairs []plans.Pair) []string {
 
 // onlyUnique: no other unique or exclusion index can be violated between two
 // rows of one statement; of a partition tree, none of any member either.
-func (m *mapping) onlyUnique(d *tableDraft, key *catalog.Index) bool {
+func (m *keying) onlyUnique(d *tableDraft, key *catalog.Index) bool {
 	family := map[uint32]bool{key.OID: true}
 	for grown := true; grown; {
 		grown = false
@@ -316,7 +326,7 @@ func (m *mapping) onlyUnique(d *tableDraft, key *catalog.Index) bool {
 }
 
 // derivedKey is the derived table's own: its primary key, or a usable unique index.
-func (m *mapping) derivedKey(d *tableDraft) []plans.Pair {
+func (m *keying) derivedKey(d *tableDraft) []plans.Pair {
 	var best *catalog.Index
 	for _, i := range m.final.IndexesOf(d.final.OID) {
 		if i.Usable(d.final) && (best == nil || i.Primary) {
@@ -338,7 +348,7 @@ func (m *mapping) derivedKey(d *tableDraft) []plans.Pair {
 
 // markKeyEntries puts the key's index, with those of all partitions, in the
 // stage of its own.
-func (m *mapping) markKeyEntries() {
+func (m *keying) markKeyEntries() {
 	for _, d := range m.tables {
 		if d.index == nil {
 			continue
@@ -359,7 +369,7 @@ func (m *mapping) markKeyEntries() {
 }
 
 // family is an index with those of the partitions below it.
-func (m *mapping) family(index *catalog.Index) []*catalog.Index {
+func (m *keying) family(index *catalog.Index) []*catalog.Index {
 	all := []*catalog.Index{index}
 	for _, i := range m.final.Indexes {
 		if i.Parent == index.OID {

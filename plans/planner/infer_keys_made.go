@@ -14,7 +14,7 @@ const madeKeys = -1_000_000
 
 // indexable: a B-tree takes the key's columns. Production's own key has one over
 // the same values, and types that others were cast to have theirs.
-func (m *mapping) indexable(d *tableDraft) bool {
+func (m *keying) indexable(d *tableDraft) bool {
 	if d.plan.Feed != plans.Copied {
 		return false
 	}
@@ -48,7 +48,7 @@ func (m *lineage) makeKeyIndexes() {
 }
 
 // noKeyIndex says what is done for a key that no index serves.
-func (m *mapping) noKeyIndex(d *tableDraft) {
+func (m *keying) noKeyIndex(d *tableDraft) {
 	columns := strings.Join(shadowColumns(d.plan.Key), ", ")
 	d.makesKey = m.indexable(d)
 	if d.makesKey {

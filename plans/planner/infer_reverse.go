@@ -17,8 +17,16 @@ import (
 // here; what rows of production's lose, once they were sent there and back
 // (rows_reverse.go).
 
+// inferReverse does so for all tables.
+func (m *wayBack) inferReverse() error {
+	for _, d := range m.tables {
+		m.reverse(d)
+	}
+	return nil
+}
+
 // reverse says how production's columns come back from the shadow's row.
-func (m *mapping) reverse(d *tableDraft) {
+func (m *wayBack) reverse(d *tableDraft) {
 	if d.plan.Feed != plans.Copied || returning(d.source) != d || m.queriedBack(d.source) != nil {
 		return
 	}
@@ -56,7 +64,7 @@ func returning(s *sourceDraft) *tableDraft {
 	return s.tables[i]
 }
 
-func (m *mapping) reverseColumn(d *tableDraft, c catalog.Column) plans.Column {
+func (m *wayBack) reverseColumn(d *tableDraft, c catalog.Column) plans.Column {
 	out := plans.Column{Shadow: c.Name, Type: c.Type, Generated: c.Generated != "", Identity: c.Identity != "", Origin: plans.FromLineage}
 	if out.Generated {
 		return out
@@ -88,10 +96,10 @@ func (m *mapping) reverseColumn(d *tableDraft, c catalog.Column) plans.Column {
 }
 
 // server is the oldest on which the way back's conditions may run.
-func (m *mapping) server() reverse.Server { return reverse.Server(m.plan.Production.Version) }
+func (m *wayBack) server() reverse.Server { return reverse.Server(m.plan.Production.Version) }
 
 // reads: some column of the upgraded tables is made of this one.
-func (m *mapping) reads(s *sourceDraft, column string) bool {
+func (m *wayBack) reads(s *sourceDraft, column string) bool {
 	return slices.ContainsFunc(s.tables, func(d *tableDraft) bool {
 		return slices.ContainsFunc(d.plan.Columns, func(c plans.Column) bool { return slices.Contains(columnsRead(c.Expression, s.before), column) })
 	})
@@ -123,7 +131,7 @@ func invertOf(d *tableDraft, c catalog.Column) (reverse.Inverse, bool) {
 // wayBack is the bare column, which an assignment casts: an explicit cast would
 // cut a text that is too long. Labels that were renamed get their old names; where
 // no assignment leads back, the check of the expressions finds another cast.
-func (m *mapping) wayBack(d *tableDraft, s plans.Column, c catalog.Column) string {
+func (m *wayBack) wayBack(d *tableDraft, s plans.Column, c catalog.Column) string {
 	name := pg.Ident(s.Shadow)
 	if a := m.alteration(m.finalType(d, s.Shadow)); len(a.labels) > 0 && m.keepsType(d, s, c) {
 		back := alteration{labels: map[string]string{}, array: a.array}
@@ -136,20 +144,20 @@ func (m *mapping) wayBack(d *tableDraft, s plans.Column, c catalog.Column) strin
 }
 
 // finalType is the oid of a shadow column's type, in scratch under the true names.
-func (m *mapping) finalType(d *tableDraft, column string) uint32 {
+func (m *wayBack) finalType(d *tableDraft, column string) uint32 {
 	c, _ := d.final.ColumnNamed(column)
 	a, _ := d.after.Column(c.Num)
 	return a.TypeOID
 }
 
 // keepsType: the column has the type that it had, whatever became of that.
-func (m *mapping) keepsType(d *tableDraft, s plans.Column, c catalog.Column) bool {
+func (m *wayBack) keepsType(d *tableDraft, s plans.Column, c catalog.Column) bool {
 	b, _ := d.source.before.ColumnNamed(c.Name)
 	return b.TypeOID == m.finalType(d, s.Shadow)
 }
 
 // conversionBack is what becomes of the upgraded column's values in the old one.
-func (m *mapping) conversionBack(d *tableDraft, shadow string, c catalog.Column) reverse.Conversion {
+func (m *wayBack) conversionBack(d *tableDraft, shadow string, c catalog.Column) reverse.Conversion {
 	b, _ := d.source.before.ColumnNamed(c.Name)
 	num, _ := d.final.ColumnNamed(shadow)
 	a, _ := d.after.Column(num.Num)
@@ -200,4 +208,27 @@ func ofElements(one reverse.Conversion) reverse.Conversion {
 		return one
 	}
 	return reverse.Conversion{Unknown: true, Loss: "have elements that " + one.Loss}
+}
+
+// touchedBehind: a migration behind the fence names the table, a partition of it, or a
+// type of its columns, or has made something else of it.
+func (m *wayBack) touchedBehind(d *tableDraft) bool {
+	if m.behind == nil {
+		return false
+	}
+	for _, t := range m.after.Tables {
+		if t.OID != d.after.OID && t.PartitionOf != d.after.OID {
+			continue
+		}
+		if m.mentioned(t.Name.Name) {
+			return true
+		}
+		if c := m.behind.catalog; c != nil && (c.ByOID(t.OID) == nil || lasting(c.ByOID(t.OID)) != lasting(t)) {
+			return true
+		}
+	}
+	return slices.ContainsFunc(d.after.Columns, func(c catalog.Column) bool {
+		t := typeOf(m.after, c.TypeOID)
+		return t != nil && m.mentioned(t.Name.Name)
+	})
 }

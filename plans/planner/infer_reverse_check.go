@@ -140,7 +140,7 @@ func (v *validator) classifyReturn(ctx context.Context, t *plans.Table, c *plans
 }
 
 // reverseLine is the line of the plan file that a reverse expression stands on.
-func (m *mapping) reverseLine(t *plans.Table, column string) string {
+func (m *wayBack) reverseLine(t *plans.Table, column string) string {
 	i := slices.IndexFunc(m.tables, func(d *tableDraft) bool { return d.plan.Final == t.Final })
 	if i < 0 {
 		return ""
@@ -149,4 +149,12 @@ func (m *mapping) reverseLine(t *plans.Table, column string) string {
 		return m.file.WhereLine(e.Line)
 	}
 	return ""
+}
+
+// lossLevel of what a column loses: as the plan file wants it.
+func (m *wayBack) lossLevel() plans.Level {
+	if m.plan.Settings.Watch.RequireReverse {
+		return plans.Blocker
+	}
+	return plans.Warning
 }

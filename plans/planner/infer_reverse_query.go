@@ -16,7 +16,7 @@ import (
 // come back by a query that the plan file writes over the upgraded tables.
 
 // queriedBack are the rules that write such a query of a production table; nil: none.
-func (m *mapping) queriedBack(s *sourceDraft) *planfile.TableRules {
+func (m *wayBack) queriedBack(s *sourceDraft) *planfile.TableRules {
 	i := slices.IndexFunc(m.file.Tables, func(r planfile.TableRules) bool { return r.ReverseFrom.SQL != "" && r.Name == s.production.Name })
 	if i < 0 || !m.plan.Settings.Watch.Enabled {
 		return nil
@@ -25,7 +25,7 @@ func (m *mapping) queriedBack(s *sourceDraft) *planfile.TableRules {
 }
 
 // backQueries writes them down, with the tables that they read by their numbers.
-func (m *mapping) backQueries() {
+func (m *wayBack) backQueries() error {
 	for i := range m.file.Tables {
 		r := &m.file.Tables[i]
 		if r.ReverseFrom.SQL == "" || !m.plan.Settings.Watch.Enabled {
@@ -51,9 +51,10 @@ func (m *mapping) backQueries() {
 				Message: "rows of a table without a key cannot come back by a query: none is found again", Fix: "leave reverse: out, or add a primary key in production"})
 		}
 	}
+	return nil
 }
 
-func (m *mapping) watchBack(s *plans.Source, k planfile.KeyRule) {
+func (m *wayBack) watchBack(s *plans.Source, k planfile.KeyRule) {
 	i := slices.IndexFunc(m.plan.Tables, func(t plans.Table) bool { return t.Final == k.Source })
 	if i < 0 || !m.plan.Tables[i].Captured() {
 		m.find(plans.Finding{Level: plans.Blocker, Code: "table-unknown", Object: k.Source.String(), Where: m.file.WhereLine(k.Line),
@@ -167,7 +168,7 @@ func (v *validator) givenBack(s *plans.Source, given []string, where string) {
 }
 
 // comesBackByQuery: what is told of single tables is not so of this one.
-func (m *mapping) comesBackByQuery(t *plans.Table) bool {
+func (m *wayBack) comesBackByQuery(t *plans.Table) bool {
 	return t.Feed == plans.Copied && m.plan.Sources[t.Source].Back != nil ||
 		t.Feed == plans.Derived && !slices.ContainsFunc(t.Watches, func(w plans.Watch) bool { return m.plan.Sources[w.Source].Back == nil })
 }

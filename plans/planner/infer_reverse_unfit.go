@@ -6,11 +6,12 @@ import (
 
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/plans/catalog"
 	"github.com/pgumbra/pgumbra/plans/reverse"
 )
 
 // unfit writes down which of the upgraded table's rows the old one cannot hold.
-func (m *mapping) unfit(d *tableDraft, t *plans.Table) {
+func (m *wayBack) unfit(d *tableDraft, t *plans.Table) {
 	row := reverse.Row{New: t.Final.Name, Old: t.Production.Name, Checks: m.looserChecks(d, t)}
 	for _, c := range t.Reverse {
 		if !c.Generated && c.Expression != "" && !c.Kept {
@@ -20,7 +21,7 @@ func (m *mapping) unfit(d *tableDraft, t *plans.Table) {
 	t.Unfit, t.Refuses = m.plan.AfterSwap(row.Unfit(), t.Final.Name), m.plan.AfterSwap(row.Refused(), t.Final.Name)
 }
 
-func (m *mapping) unfitColumn(d *tableDraft, t *plans.Table, c plans.Column) reverse.Column {
+func (m *wayBack) unfitColumn(d *tableDraft, t *plans.Table, c plans.Column) reverse.Column {
 	was, _ := d.source.production.ColumnNamed(c.Shadow)
 	out := reverse.Column{Name: c.Shadow, Type: c.Type, Expression: c.Expression, NotNull: was.NotNull}
 	switch copied := d.copies[c.Shadow]; {
@@ -55,7 +56,7 @@ func wayThere(t *plans.Table, column string) *reverse.Back {
 
 // looserChecks are those of the old table that the upgraded one lacks, as far as
 // they are over columns that the upgraded row gives.
-func (m *mapping) looserChecks(d *tableDraft, t *plans.Table) (all []reverse.Check) {
+func (m *wayBack) looserChecks(d *tableDraft, t *plans.Table) (all []reverse.Check) {
 	for _, k := range m.before.Constraints {
 		if k.Table != d.source.before.OID || k.Kind != "c" || !k.Validated || m.kept(d, k) { // rows may break one that is not valid
 			continue
@@ -86,4 +87,30 @@ func checkExpression(definition string) string {
 		return ""
 	}
 	return text[:end]
+}
+
+// kept: the upgraded table has the constraint still: the same one, or, where a
+// column's new type made it anew, one of its name or text.
+func (m *wayBack) kept(d *tableDraft, k *catalog.Constraint) bool {
+	return slices.ContainsFunc(m.inTheEnd().Constraints, func(a *catalog.Constraint) bool {
+		return a.OID == k.OID || a.Table == d.after.OID && a.Kind == k.Kind && (a.Name == k.Name || a.Definition == k.Definition)
+	})
+}
+
+// nowCalled is a column of the shadow as it is called in the end, quoted.
+func (m *wayBack) nowCalled(t *plans.Table, column string) string {
+	if a := m.plan.AfterFence(t); a != nil {
+		if now, there := a.Renamed[column]; there {
+			column = now
+		}
+	}
+	return pg.Ident(column)
+}
+
+// inTheEnd is the structure that clients meet after the swap.
+func (m *wayBack) inTheEnd() *catalog.Catalog {
+	if m.behind != nil && m.behind.catalog != nil {
+		return m.behind.catalog
+	}
+	return m.after
 }

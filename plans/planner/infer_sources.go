@@ -10,7 +10,7 @@ import (
 )
 
 // fillSource writes down a production table.
-func (m *mapping) fillSource(s *sourceDraft, n int) {
+func (m *keying) fillSource(s *sourceDraft, n int) {
 	t, p := s.production, &s.plan
 	p.N, p.Name, p.OID, p.Kind = n, t.Name, t.OID, m.kind(m.production, t)
 	p.Frozen, p.Unlogged = s.frozen, t.Persistence == "u"
@@ -37,7 +37,7 @@ func (m *mapping) fillSource(s *sourceDraft, n int) {
 }
 
 // members lists the partition tree, root first, and adds up its size.
-func (m *mapping) members(s *sourceDraft) {
+func (m *keying) members(s *sourceDraft) {
 	p := &s.plan
 	tree := []*catalog.Table{s.production}
 	for _, t := range m.production.Tables {
@@ -60,7 +60,7 @@ func (m *mapping) members(s *sourceDraft) {
 
 // matchInheritance: an entry on the parent touches its key in each descendant,
 // so all must have the parent's key.
-func (m *mapping) matchInheritance(all []*sourceDraft) {
+func (m *keying) matchInheritance(all []*sourceDraft) {
 	for _, s := range all {
 		for _, a := range all {
 			if s == a || s.index == nil || a.index == nil || !m.descends(s.production, a.production.OID) {
@@ -76,7 +76,7 @@ func (m *mapping) matchInheritance(all []*sourceDraft) {
 	}
 }
 
-func (m *mapping) keyNames(s *sourceDraft) []string {
+func (m *keying) keyNames(s *sourceDraft) []string {
 	var names []string
 	for _, k := range s.index.Keys {
 		c, _ := s.production.Column(k.Num)
@@ -85,7 +85,7 @@ func (m *mapping) keyNames(s *sourceDraft) []string {
 	return names
 }
 
-func (m *mapping) sameKey(t *catalog.Table, names []string) *catalog.Index {
+func (m *keying) sameKey(t *catalog.Table, names []string) *catalog.Index {
 	for _, i := range m.keyCandidates(t, (*catalog.Index).Usable) {
 		var have []string
 		for _, k := range i.Keys {
@@ -100,7 +100,7 @@ func (m *mapping) sameKey(t *catalog.Table, names []string) *catalog.Index {
 }
 
 // descends reports whether a table inherits, at whatever distance, from another.
-func (m *mapping) descends(t *catalog.Table, from uint32) bool {
+func (m *keying) descends(t *catalog.Table, from uint32) bool {
 	if t == nil || t.IsPartition() {
 		return false
 	}
@@ -109,7 +109,7 @@ func (m *mapping) descends(t *catalog.Table, from uint32) bool {
 	})
 }
 
-func (m *mapping) ancestors(s *sourceDraft) []int {
+func (m *keying) ancestors(s *sourceDraft) []int {
 	var all []int
 	for _, a := range m.sources {
 		if a != s && m.descends(s.production, a.production.OID) {
@@ -122,7 +122,7 @@ func (m *mapping) ancestors(s *sourceDraft) []int {
 
 // watchSources makes sources of the tables that derived ones are computed from,
 // and notes the columns whose old values must be journalled.
-func (m *mapping) watchSources() {
+func (m *keying) watchSources() {
 	for _, d := range m.tables {
 		m.trackLookups(d)
 		if d.plan.Feed != plans.Derived {
@@ -144,7 +144,7 @@ func (m *mapping) watchSources() {
 	}
 }
 
-func (m *mapping) checkWatch(d *tableDraft, b *catalog.Table, k planfile.KeyRule, p plans.WatchPair) {
+func (m *keying) checkWatch(d *tableDraft, b *catalog.Table, k planfile.KeyRule, p plans.WatchPair) {
 	_, source := b.ColumnNamed(p.Column)
 	_, shadow := d.final.ColumnNamed(p.Shadow)
 	if source && shadow {
@@ -158,7 +158,7 @@ func (m *mapping) checkWatch(d *tableDraft, b *catalog.Table, k planfile.KeyRule
 		Message: "there is no such column", Fix: "correct key: {" + k.Source.String() + ": {column: derived column}}"})
 }
 
-func (m *mapping) fillWatches() {
+func (m *keying) fillWatches() {
 	for _, d := range m.tables {
 		m.watchLookups(d)
 		if d.plan.Feed != plans.Derived {

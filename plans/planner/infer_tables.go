@@ -13,8 +13,8 @@ import (
 	"github.com/pgumbra/pgumbra/plans/syntax"
 )
 
-// writeMapping fills the plan's tables and sources.
-func (m *mapping) writeMapping() error {
+// mapTables says of each table where its rows come from, column by column.
+func (m *mapping) mapTables() error {
 	for _, d := range m.tables {
 		d.final = m.final.ByOID(d.after.OID)
 		m.feedTable(d)
@@ -24,14 +24,18 @@ func (m *mapping) writeMapping() error {
 		m.carry(d)
 		m.columns(d)
 	}
-	m.numberSources()
-	for _, d := range m.tables {
-		m.pairKey(d)
-		m.reverse(d)
-	}
-	m.markKeyEntries()
+	return nil
+}
+
+// fillTables fills the plan's tables and sources.
+func (m *mapping) fillTables() error {
 	m.writeTables()
-	m.backQueries()
+	return nil
+}
+
+// fillBelongings fills in what belongs to them: indexes of ours, sequences, views,
+// foreign keys, and what the upgrade drops.
+func (m *mapping) fillBelongings() error {
 	m.makeKeyIndexes()
 	m.sequences()
 	m.views()

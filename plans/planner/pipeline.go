@@ -93,12 +93,24 @@ type mapping struct {
 	sources    map[uint32]*sourceDraft // by oid in before
 }
 
+// keying is what a row is known by, in production and in each table that it feeds.
+type keying struct{ *mapping }
+
+// wayBack is how rows go back after the swap: the mapping read the other way round.
+type wayBack struct{ *keying }
+
+// afterFence is what of it goes on behind migrations that run behind the fence.
+type afterFence struct{ *wayBack }
+
+// losses are what a rollback would lose.
+type losses struct{ *afterFence }
+
 // draft is a plan that is held against the servers.
 type draft struct {
 	*task
 	*catalogs
 	*trial
-	*mapping
+	*losses
 	stored map[int]pgdump.Entry // of the shadow's structure what is in a tablespace of its own, by number
 }
 
@@ -136,7 +148,12 @@ func (m *site) pipeline(ctx context.Context) error {
 		step{"read the shadow's structure", d.readStructure},
 		step{"remember production's structure", t.rememberStructure},
 		step{"read the equality of types", d.readTypeEquals},
-		step{"write the mapping", pure(d.writeMapping)},
+		step{"map the tables", pure(d.mapTables)},
+		step{"choose keys", pure(d.chooseKeys)},
+		step{"infer the way back", pure(d.inferReverse)},
+		step{"write the tables", pure(d.fillTables)},
+		step{"take the way back from queries", pure(d.backQueries)},
+		step{"write what belongs to the tables", pure(d.fillBelongings)},
 		step{"check the transforms", d.validate},
 		step{"look for what depends on production", d.lookForDependencies},
 		step{"look at what the shadow's database lacks", d.classifyRemote},
@@ -144,7 +161,7 @@ func (m *site) pipeline(ctx context.Context) error {
 		step{"look for objects that rows name", d.objectsInRows},
 		step{"try the structure on the shadow", d.tryOnShadow},
 		step{"give transforms their settings", d.settle},
-		step{"say what goes back from behind the fence", pure(d.afterFence)},
+		step{"say what goes back from behind the fence", pure(d.goOnBehind)},
 		step{"prove it on rows", d.proveOnRows},
 		step{"say what going back would lose", pure(d.tellReverse)},
 		step{"ask production of new constraints", d.probeConstraints},
@@ -157,8 +174,8 @@ func (m *site) pipeline(ctx context.Context) error {
 // newDraft begins what is inferred from a trial.
 func newDraft(m *trial) *draft {
 	l := &lineage{task: m.task, catalogs: m.catalogs, shared: map[uint32]bool{}}
-	return &draft{task: m.task, catalogs: m.catalogs, trial: m, stored: map[int]pgdump.Entry{},
-		mapping: &mapping{lineage: l, sources: map[uint32]*sourceDraft{}}}
+	back := &wayBack{&keying{&mapping{lineage: l, sources: map[uint32]*sourceDraft{}}}}
+	return &draft{task: m.task, catalogs: m.catalogs, trial: m, stored: map[int]pgdump.Entry{}, losses: &losses{&afterFence{back}}}
 }
 
 // pure is a step that asks no server.

@@ -39,15 +39,22 @@ func read(after ...catalog.Column) *draft {
 	return d
 }
 
+// infer goes through the stages that ask no server.
+func (m *draft) infer() error {
+	for _, stage := range []func() error{m.inferTables, m.mapTables, m.chooseKeys, m.inferReverse, m.fillTables, m.backQueries, m.fillBelongings} {
+		if err := stage(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // TestLineageAsksNoServer: what was renamed is found by the numbers of tables and
 // columns alone, and what a column lacks is a finding.
 func TestLineageAsksNoServer(t *testing.T) {
 	t.Parallel()
 	d := read(catalog.Column{Num: 1, Name: "id", Type: "bigint", NotNull: true, TypeOID: 20}, catalog.Column{Num: 2, Name: "amount", Type: "numeric", TypeOID: 1700})
-	if err := d.inferTables(); err != nil {
-		t.Fatal(err)
-	}
-	if err := d.writeMapping(); err != nil {
+	if err := d.infer(); err != nil {
 		t.Fatal(err)
 	}
 	want := []plans.Column{{Shadow: "id", Type: "bigint", Expression: "id", Origin: plans.FromLineage}, {Shadow: "amount", Type: "numeric", Expression: "total", Origin: plans.FromLineage}}
@@ -63,7 +70,7 @@ func TestLineageAsksNoServer(t *testing.T) {
 			t.Errorf("%+v", f)
 		}
 	}
-	if again := read(d.after.Tables[0].Columns...); again.inferTables() != nil || again.writeMapping() != nil || !cmp.Equal(again.plan.Tables, d.plan.Tables) {
+	if again := read(d.after.Tables[0].Columns...); again.infer() != nil || !cmp.Equal(again.plan.Tables, d.plan.Tables) {
 		t.Error("the same catalogs gave another plan")
 	}
 }
@@ -73,10 +80,7 @@ func TestMappingMissesTheKey(t *testing.T) {
 	t.Parallel()
 	d := read(catalog.Column{Num: 2, Name: "total", Type: "numeric", TypeOID: 1700}, catalog.Column{Num: 3, Name: "code", Type: "bigint", NotNull: true, TypeOID: 20})
 	d.final.Indexes, d.after.Indexes = nil, nil
-	if err := d.inferTables(); err != nil {
-		t.Fatal(err)
-	}
-	if err := d.writeMapping(); err != nil {
+	if err := d.infer(); err != nil {
 		t.Fatal(err)
 	}
 	if !has(d.plan, plans.Blocker, "key-not-carried", "shop.purchases") {
