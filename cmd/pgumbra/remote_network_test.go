@@ -24,7 +24,7 @@ func TestNetworkThatFailsIsSurvived(t *testing.T) {
 		}
 		f.keptChunks(ctx, m.name, done)
 	}
-	for _, fault := range testcontainers.Some(t, faults, 4) {
+	for _, fault := range testcontainers.Some(t, faults, 3) {
 		f.hitWhen(ctx, p, f.further(ctx), fault)
 	}
 	f.hitWhen(ctx, p, f.further(ctx), func() { f.do(ctx, exitDone, "verify") })
