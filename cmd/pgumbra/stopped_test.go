@@ -412,9 +412,9 @@ func sending(text string) func(string, []byte) bool {
 
 // after counts all messages of such sessions from the first one on that holds a text.
 func after(text string) func(string, []byte) bool {
-	begun, first, any := false, sending(text), sending("")
+	begun, first, each := false, sending(text), sending("")
 	return func(application string, sent []byte) bool {
-		counts := begun && any(application, sent)
+		counts := begun && each(application, sent)
 		begun = begun || first(application, sent)
 		return counts
 	}

@@ -144,7 +144,7 @@ func (m *afterFence) reverseAfterFence(d *tableDraft, t *plans.Table, now *catal
 		}
 		expression, known := m.overRenamed(d, c.Expression, a)
 		if !known { // the old side keeps what it has
-			c.Expression, c.Loss, c.Kept = "", "", !m.there(d, t, c.Shadow, now)
+			c.Expression, c.Loss, c.Kept = "", "", !m.there(d, c.Shadow, now)
 			continue
 		}
 		c.Expression = expression
@@ -153,7 +153,7 @@ func (m *afterFence) reverseAfterFence(d *tableDraft, t *plans.Table, now *catal
 }
 
 // there: the column that this one was copied to is there still, with another type.
-func (m *afterFence) there(d *tableDraft, t *plans.Table, column string, now *catalog.Table) bool {
+func (m *afterFence) there(d *tableDraft, column string, now *catalog.Table) bool {
 	built, _ := d.final.ColumnNamed(d.copies[column])
 	_, there := now.Column(built.Num)
 	return d.copies[column] == "" || there
