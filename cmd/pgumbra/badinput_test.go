@@ -90,7 +90,7 @@ var badInputs = []badInput{
 	{name: "an index made concurrently", migrations: map[string]string{"3_index.up.sql": "CREATE INDEX CONCURRENTLY a_b ON shop.a (b);"}, code: exitDone},
 	{name: "two indexes made concurrently in a file", migrations: map[string]string{"3_index.up.sql": "CREATE INDEX CONCURRENTLY a_b ON shop.a (b);\nCREATE INDEX CONCURRENTLY a_c ON shop.a (c);"},
 		code: exitDone, says: []string{"concurrently-with-others", "3_index.up.sql:2"}},
-	{name: "lost backfill", migrations: map[string]string{"3_fill.up.sql": "DO $$ BEGIN UPDATE shop.a SET c = 1; END $$;"}, extra: "build: direct\n", code: exitFindings, says: []string{"3_fill.up.sql:1"}},
+	{name: "lost backfill", migrations: map[string]string{"3_fill.up.sql": "DO $$ BEGIN FOR i IN 1..2 LOOP UPDATE shop.a SET c = i; END LOOP; END $$;"}, extra: "build: direct\n", code: exitFindings, says: []string{"3_fill.up.sql:1"}},
 
 	{name: "transform with a syntax error", extra: "tables:\n  shop.a:\n    columns: {c: \"id +\"}\n", code: exitFindings, says: []string{"transform-invalid", "shop.a.c", "pgumbra.yaml:6"}},
 	{name: "transform of a wrong type", extra: "tables:\n  shop.a:\n    columns: {c: \"now()::date\"}\n", code: exitFindings, says: []string{"transform-invalid", "shop.a.c"}},
