@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"sync"
 
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
@@ -203,14 +204,12 @@ func (m *afterFence) writesBehind(d *tableDraft, t *plans.Table, a plans.AfterFe
 			names = append(names, p.Name.Name)
 		}
 	}
-	for _, f := range m.plan.Behind.Files {
-		for _, s := range f.Statements {
-			effect := syntax.EffectOf(s.SQL)
-			writes := effect.Table != "" && slices.Contains(names, effect.Table) && (len(effect.Columns) == 0 || m.behind.triggered[d.after.OID] ||
-				slices.ContainsFunc(effect.Columns, func(c string) bool { return goesBack(a.Reverse, c) || goesBack(t.Reverse, c) }))
-			if writes || effect.Opaque && slices.ContainsFunc(names, func(n string) bool { return namedIn(s.SQL, n) }) {
-				return s.At(f.Name)
-			}
+	for _, s := range m.readStatements() {
+		effect := s.effect()
+		writes := effect.Table != "" && slices.Contains(names, effect.Table) && (len(effect.Columns) == 0 || m.behind.triggered[d.after.OID] ||
+			slices.ContainsFunc(effect.Columns, func(c string) bool { return goesBack(a.Reverse, c) || goesBack(t.Reverse, c) }))
+		if writes || effect.Opaque && slices.ContainsFunc(names, s.alone.Mentions) {
+			return s.where
 		}
 	}
 	return ""
@@ -223,9 +222,28 @@ func goesBack(columns []plans.Column, name string) bool {
 	})
 }
 
-func namedIn(sql, name string) bool {
-	one := plans.Behind{Files: []plans.BehindFile{{Statements: []syntax.ScriptStatement{{SQL: sql}}}}}
-	return one.Mentions(name)
+// behindStatement is a statement behind the fence. Each table asks all of them, so what
+// they are asked is read once.
+type behindStatement struct {
+	where  string
+	alone  *plans.Behind // it by itself, for [plans.Behind.Mentions]
+	effect func() syntax.Effect
+}
+
+func (m *afterFence) readStatements() []behindStatement {
+	if m.statements != nil {
+		return m.statements
+	}
+	for _, f := range m.plan.Behind.Files {
+		for _, s := range f.Statements {
+			m.statements = append(m.statements, behindStatement{
+				where:  s.At(f.Name),
+				alone:  &plans.Behind{Files: []plans.BehindFile{{Statements: []syntax.ScriptStatement{s}}}},
+				effect: sync.OnceValue(func() syntax.Effect { return syntax.EffectOf(s.SQL) }),
+			})
+		}
+	}
+	return m.statements
 }
 
 // renamedBehind finds sequences and materialized views that go by another name, or are
@@ -257,11 +275,9 @@ func (m *afterFence) renamedBehind() {
 
 // namedBehind is the first statement behind the fence that has one of these names.
 func (m *afterFence) namedBehind(names ...string) string {
-	for _, f := range m.plan.Behind.Files {
-		for _, s := range f.Statements {
-			if slices.ContainsFunc(names, func(n string) bool { return namedIn(s.SQL, n) }) {
-				return s.At(f.Name)
-			}
+	for _, s := range m.readStatements() {
+		if slices.ContainsFunc(names, s.alone.Mentions) {
+			return s.where
 		}
 	}
 	return ""

@@ -14,7 +14,7 @@ import (
 // derived checks a from: query: its columns, and that each table it reads is
 // one whose changes are watched.
 func (v *validator) derived(ctx context.Context, t *plans.Table) error {
-	d, err := v.db.PgConn().Prepare(ctx, "", "SELECT * FROM ("+t.From+") AS pgumbra_from", nil)
+	given, err := v.given(ctx, t.From)
 	if err != nil {
 		if pg.State(err) == "" {
 			return err
@@ -22,18 +22,31 @@ func (v *validator) derived(ctx context.Context, t *plans.Table) error {
 		v.invalid(t, "", t.From, err)
 		return nil
 	}
-	var given []string
-	for _, f := range d.Fields {
-		given = append(given, f.Name)
-	}
 	v.ownColumns(t, given)
-	names, values := writtenColumns(t)
-	if err := v.prepare(ctx, "INSERT INTO "+t.Shadow.Quoted()+" ("+pg.Idents(names)+") OVERRIDING SYSTEM VALUE SELECT "+
-		strings.Join(values, ", ")+" FROM ("+t.From+") AS pgumbra_from"); err != nil {
+	if err := v.fills(ctx, t, t.From); err != nil {
 		v.invalid(t, "", t.From, err)
 		return nil
 	}
 	return v.watched(ctx, t, given)
+}
+
+// given are the columns of a query, as the server reads it.
+func (v *validator) given(ctx context.Context, query string) (names []string, err error) {
+	d, err := v.db.PgConn().Prepare(ctx, "", "SELECT * FROM ("+query+") AS pgumbra_from", nil)
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range d.Fields {
+		names = append(names, f.Name)
+	}
+	return names, nil
+}
+
+// fills: the server takes a query's columns for those of a table.
+func (v *validator) fills(ctx context.Context, t *plans.Table, query string) error {
+	names, values := writtenColumns(t)
+	return v.prepare(ctx, "INSERT INTO "+t.Shadow.Quoted()+" ("+pg.Idents(names)+") OVERRIDING SYSTEM VALUE SELECT "+
+		strings.Join(values, ", ")+" FROM ("+query+") AS pgumbra_from")
 }
 
 // ownColumns: what the query does not give is made by the table's defaults; a

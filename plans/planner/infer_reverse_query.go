@@ -97,16 +97,11 @@ func (v *validator) queryBack(ctx context.Context, s *plans.Source) error {
 	refuse := func(code, object, message, fix string) {
 		v.find(plans.Finding{Level: plans.Blocker, Code: code, Object: object, Where: where, Message: message, Fix: fix})
 	}
-	d, err := db.PgConn().Prepare(ctx, "", "SELECT * FROM ("+s.Back.From+") AS pgumbra_from", nil)
+	given, err := after.given(ctx, s.Back.From)
 	if err == nil {
-		var given []string
-		for _, f := range d.Fields {
-			given = append(given, f.Name)
-		}
 		after.givenBack(s, given, where)
 		back := &plans.Table{Shadow: s.Name, Columns: slices.DeleteFunc(slices.Clone(s.Back.Columns), func(c plans.Column) bool { return c.Expression == "" })}
-		names, values := writtenColumns(back)
-		err = after.prepare(ctx, "INSERT INTO "+s.Name.Quoted()+" ("+pg.Idents(names)+") OVERRIDING SYSTEM VALUE SELECT "+strings.Join(values, ", ")+" FROM ("+s.Back.From+") AS pgumbra_from")
+		err = after.fills(ctx, back, s.Back.From)
 	}
 	if pg.State(err) != "" {
 		refuse("transform-invalid", s.Name.String(), fmt.Sprintf("the server refuses the query of reverse: %s (SQLSTATE %s)", serverMessage(err), pg.State(err)), "correct it under tables: "+s.Name.String()+" reverse: from:")

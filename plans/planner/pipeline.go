@@ -100,7 +100,10 @@ type keying struct{ *mapping }
 type wayBack struct{ *keying }
 
 // afterFence is what of it goes on behind migrations that run behind the fence.
-type afterFence struct{ *wayBack }
+type afterFence struct {
+	*wayBack
+	statements []behindStatement // as far as they were asked for
+}
 
 // losses are what a rollback would lose.
 type losses struct{ *afterFence }
@@ -175,7 +178,7 @@ func (m *site) pipeline(ctx context.Context) error {
 func newDraft(m *trial) *draft {
 	l := &lineage{task: m.task, catalogs: m.catalogs, shared: map[uint32]bool{}}
 	back := &wayBack{&keying{&mapping{lineage: l, sources: map[uint32]*sourceDraft{}}}}
-	return &draft{task: m.task, catalogs: m.catalogs, trial: m, stored: map[int]pgdump.Entry{}, losses: &losses{&afterFence{back}}}
+	return &draft{task: m.task, catalogs: m.catalogs, trial: m, stored: map[int]pgdump.Entry{}, losses: &losses{&afterFence{wayBack: back}}}
 }
 
 // pure is a step that asks no server.

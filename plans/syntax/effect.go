@@ -21,11 +21,7 @@ func EffectOf(sql string) Effect {
 	}
 	switch s := tree.GetStmts()[0].GetStmt().GetNode().(type) {
 	case *pgq.Node_UpdateStmt:
-		var columns []string
-		for _, target := range s.UpdateStmt.GetTargetList() {
-			columns = append(columns, target.GetResTarget().GetName())
-		}
-		return effectOn(s.UpdateStmt.GetRelation(), s.UpdateStmt.GetWithClause(), columns)
+		return effectOn(s.UpdateStmt.GetRelation(), s.UpdateStmt.GetWithClause(), targetNames(s.UpdateStmt.GetTargetList()))
 	case *pgq.Node_InsertStmt:
 		return effectOn(s.InsertStmt.GetRelation(), s.InsertStmt.GetWithClause(), nil)
 	case *pgq.Node_DeleteStmt:
