@@ -2,6 +2,7 @@ package syntax
 
 import (
 	"encoding/json"
+	"maps"
 	"strings"
 
 	pgq "github.com/pganalyze/pg_query_go/v6"
@@ -26,11 +27,7 @@ func (s *step) followsRow(t *table, rel *relation, g trigger, rows *touched) boo
 	if !ok {
 		return false
 	}
-	values := map[int16]*value{}
-	before := map[int16]*value{}
-	for num, v := range t.columns {
-		before[num] = v
-	}
+	before := maps.Clone(t.columns)
 	row := &scope{in: s.inference, mark: s.before, rel: rel, tab: t, alias: "new"}
 	for _, a := range assigns {
 		c := rel.column(a.column)
@@ -44,9 +41,9 @@ func (s *step) followsRow(t *table, rel *relation, g trigger, rows *touched) boo
 			return false
 		}
 		v.functions = joinFunctions(v.functions, rows.scope.functions) // of the condition
-		values[c.Num], t.columns[c.Num] = v, v
+		t.columns[c.Num] = v
 	}
-	return len(values) > 0
+	return true
 }
 
 // assignsOfNew are the assignments that a trigger function's body consists of; not
@@ -178,7 +175,7 @@ func (s *scope) soleExpression(f function) (*pgq.Node, bool) {
 		return nil, false
 	}
 	q := tree.GetStmts()[0].GetStmt().GetSelectStmt()
-	if plainSelect(q) == nil || len(q.GetFromClause()) > 0 || q.GetWhereClause() != nil || q.GetOp() != pgq.SetOperation_SETOP_NONE || q.GetWithClause() != nil ||
+	if len(q.GetFromClause()) > 0 || q.GetWhereClause() != nil || q.GetOp() != pgq.SetOperation_SETOP_NONE || q.GetWithClause() != nil ||
 		q.GetDistinctClause() != nil || q.GetGroupClause() != nil || q.GetHavingClause() != nil || q.GetLimitCount() != nil || q.GetLimitOffset() != nil ||
 		len(q.GetTargetList()) != 1 {
 		return nil, false
