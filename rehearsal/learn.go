@@ -47,34 +47,38 @@ type learner struct {
 }
 
 func (r *rehearsal) learn(ctx context.Context, failed *failedMigration) (asks []generate.Ask, err error) {
-	if err := r.fresh(ctx, without); err != nil {
+	l := &learner{failed: failed}
+	if l.before, err = catalogOf(ctx, r.file.Production.DSN); err != nil {
 		return nil, err
 	}
-	l := &learner{failed: failed}
-	migrated := r.migrate(r.servers.production.DSN(without)) == nil
-	err = Oracle{}.reading(ctx, r.servers.production.DSN(tried), func(conn *pgx.Conn) (err error) {
-		if l.then, err = catalog.Read(ctx, conn); err != nil {
-			return err
+	where := r.servers.production.DSN(tried)
+	if l.then, err = catalogOf(ctx, where); err != nil {
+		return nil, err
+	}
+	migrated, err := r.migratedWithoutRows(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if migrated {
+		where = r.servers.production.DSN(without)
+		if l.after, err = catalogOf(ctx, where); err != nil {
+			return nil, err
 		}
-		return Oracle{}.reading(ctx, r.file.Production.DSN, func(production *pgx.Conn) (err error) {
-			if l.before, err = catalog.Read(ctx, production); err != nil {
-				return err
-			}
-			l.db = conn
-			if !migrated {
-				asks, err = l.asks(ctx)
-				return err
-			}
-			return Oracle{}.reading(ctx, r.servers.production.DSN(without), func(after *pgx.Conn) (err error) {
-				if l.after, err = catalog.Read(ctx, after); err == nil {
-					l.db = after
-					asks, err = l.asks(ctx)
-				}
-				return err
-			})
-		})
+	}
+	err = Oracle{}.reading(ctx, where, func(conn *pgx.Conn) (err error) {
+		l.db = conn
+		asks, err = l.asks(ctx)
+		return err
 	})
 	return asks, err
+}
+
+func catalogOf(ctx context.Context, dsn string) (c *catalog.Catalog, err error) {
+	err = Oracle{}.reading(ctx, dsn, func(conn *pgx.Conn) (err error) {
+		c, err = catalog.Read(ctx, conn)
+		return err
+	})
+	return c, err
 }
 
 func (l *learner) asks(ctx context.Context) ([]generate.Ask, error) {

@@ -88,6 +88,19 @@ func (r *rehearsal) tryMigrations(ctx context.Context, o generate.Options) error
 	return r.migrate(dsn)
 }
 
+// migratedWithoutRows has the migrations run on no rows, once: they come to the same each
+// time. False: they fail there too.
+func (r *rehearsal) migratedWithoutRows(ctx context.Context) (bool, error) {
+	if r.withoutRows == nil {
+		if err := r.fresh(ctx, without); err != nil {
+			return false, err
+		}
+		migrated := r.migrate(r.servers.production.DSN(without)) == nil
+		r.withoutRows = &migrated
+	}
+	return *r.withoutRows, nil
+}
+
 // fresh makes a database of production's structure anew, beside it.
 func (r *rehearsal) fresh(ctx context.Context, name string) error {
 	if err := r.drop(ctx, name); err != nil {

@@ -69,7 +69,9 @@ type rehearsal struct {
 	plan    *plans.Plan
 	twin    twin
 	asks    []generate.Ask // what the migrations ask of generated rows
-	result  *Result
+	// withoutRows: the migrations went well on no rows; nil: not tried yet.
+	withoutRows *bool
+	result      *Result
 }
 
 // Run rehearses what a plan file says. A result that did not pass is no error; an

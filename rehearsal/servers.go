@@ -140,9 +140,6 @@ func (r *rehearsal) upgradedDSN() string {
 // prepareShadow makes the shadow's database and the cluster's roles, as an operator
 // does beforehand.
 func (r *rehearsal) prepareShadow(ctx context.Context) error {
-	if !r.remote() {
-		return nil
-	}
 	if err := database(ctx, r.servers.shadow.DSN("postgres"), upgraded, "template0"); err != nil {
 		return err
 	}
