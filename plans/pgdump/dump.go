@@ -55,35 +55,38 @@ func (p Program) run(ctx context.Context, dsn, database string, args ...string) 
 	if config.Password != "" {
 		cmd.Env = append(cmd.Env, "PGPASSWORD="+config.Password)
 	}
-	out, read := spool()
-	var messages bytes.Buffer
-	cmd.Stdout, cmd.Stderr = out, &messages
+	var out, messages bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &messages
+	file := spool()
+	if file != nil {
+		defer func() { _ = file.Close() }()
+		cmd.Stdout = file
+	}
 	if err := cmd.Run(); err != nil {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
 		return nil, &Error{cause: err, Messages: complaints(messages.String())}
 	}
-	return read()
+	if file == nil {
+		return out.Bytes(), nil
+	}
+	if _, err := file.Seek(0, io.SeekStart); err != nil {
+		return nil, fmt.Errorf("read what pg_dump wrote: %w", err)
+	}
+	return io.ReadAll(file)
 }
 
 // spool is where an archive goes: a file without a name. A pipe that nobody reads,
 // because this process was stopped, would keep pg_dump waiting, and with it the locks
-// of all tables. Where no file can be made it is a pipe all the same.
-func spool() (io.Writer, func() ([]byte, error)) {
+// of all tables. nil: no file can be made, and a pipe has to do.
+func spool() *os.File {
 	file, err := os.CreateTemp("", "pgumbra-dump-")
 	if err != nil {
-		var out bytes.Buffer
-		return &out, func() ([]byte, error) { return out.Bytes(), nil }
+		return nil
 	}
 	_ = os.Remove(file.Name()) // where an open file cannot be removed, it stays behind
-	return file, func() ([]byte, error) {
-		defer func() { _ = file.Close() }()
-		if _, err := file.Seek(0, io.SeekStart); err != nil {
-			return nil, fmt.Errorf("read what pg_dump wrote: %w", err)
-		}
-		return io.ReadAll(file)
-	}
+	return file
 }
 
 // Error is what pg_dump said when it gave up.
