@@ -8,7 +8,6 @@ import (
 
 	"github.com/pgumbra/pgumbra/cutover"
 	"github.com/pgumbra/pgumbra/internal/control"
-	"github.com/pgumbra/pgumbra/testcontainers"
 	"github.com/pgumbra/pgumbra/upgrade"
 )
 
@@ -44,13 +43,7 @@ var behindAndBack = history{
 // to be accepted.
 func TestRollbackFromMigrationsBehindTheFence(t *testing.T) {
 	t.Parallel()
-	t.Run("in one database", func(t *testing.T) { t.Parallel(); behindAndBackAgain(t, behindAndBack) })
-	t.Run("to another one", func(t *testing.T) {
-		t.Parallel()
-		h := behindAndBack
-		h.remote = testcontainers.Database(t)
-		behindAndBackAgain(t, h)
-	})
+	hereAndThere(t, behindAndBack, behindAndBackAgain)
 }
 
 func behindAndBackAgain(t *testing.T, h history) {

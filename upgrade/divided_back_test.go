@@ -6,7 +6,6 @@ import (
 
 	"github.com/pgumbra/pgumbra/cutover"
 	"github.com/pgumbra/pgumbra/internal/control"
-	"github.com/pgumbra/pgumbra/testcontainers"
 	"github.com/pgumbra/pgumbra/upgrade"
 )
 
@@ -44,13 +43,7 @@ tables:
 // write is there, in one database and from another, and a second time.
 func TestDividedAndMergedTablesGoBackByQueries(t *testing.T) {
 	t.Parallel()
-	t.Run("in one database", func(t *testing.T) { t.Parallel(); dividedAndBack(t, divided) })
-	t.Run("to another one", func(t *testing.T) {
-		t.Parallel()
-		h := divided
-		h.remote = testcontainers.Database(t)
-		dividedAndBack(t, h)
-	})
+	hereAndThere(t, divided, dividedAndBack)
 }
 
 func dividedAndBack(t *testing.T, h history) {

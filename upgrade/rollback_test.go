@@ -90,15 +90,21 @@ const asOld = `SELECT concat_ws(E'\n',
 // and the schemas are what they were before the upgrade, to the letter.
 func TestRollbackBringsEveryWriteBack(t *testing.T) {
 	t.Parallel()
+	hereAndThere(t, returning, thereAndBack)
+}
+
+// hereAndThere takes a history through its test in one database and to another one.
+func hereAndThere(t *testing.T, h history, through func(*testing.T, history)) {
+	t.Helper()
 	t.Run("in one database", func(t *testing.T) {
 		t.Parallel()
-		thereAndBack(t, returning)
+		through(t, h)
 	})
 	t.Run("to another one", func(t *testing.T) {
 		t.Parallel()
-		h := returning
-		h.remote = testcontainers.Database(t)
-		thereAndBack(t, h)
+		there := h
+		there.remote = testcontainers.Database(t)
+		through(t, there)
 	})
 }
 
