@@ -51,8 +51,10 @@ code 6) until it is changed or deleted where it is now, unless --accept-loss lea
 behind. What types and checks do not tell (a duplicate that the old unique index
 refuses) stops its table, and nothing else, until it is mended.
 
-There is no way back before a cutover, after pgumbra finish, and where migrations ran
-behind the fence.`
+There is no way back before a cutover and after pgumbra finish. Where migrations ran
+behind the fence, tables of which they changed no key go back; pgumbra plan names the
+others, which stay as they were at the cutover: rollback names them again, and wants
+--accept-loss. --follow is refused then.`
 
 func (a *app) rollbackCommand() *cobra.Command {
 	var as control.RollbackAs
