@@ -165,6 +165,10 @@ type Member struct {
 	Name pg.Name `json:"name"`
 	OID  uint32  `json:"oid"`
 	Leaf bool    `json:"leaf"` // holds rows itself
+
+	// Indexes are those that it has since it joined the run, attached to the table's: they
+	// go with it.
+	Indexes []pg.Name `json:"indexes,omitempty"`
 }
 
 // SourceColumn is a column of a production table.

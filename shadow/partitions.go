@@ -32,10 +32,10 @@ type arrival struct {
 // AddPartitions makes partitions that came to a production table in the shadow
 // tables copied from it, with the same bounds, owner and privileges, where these
 // are partitioned as production's is. Indexes come by themselves. A shadow table
-// that is not partitioned has room as it is. What is there already is kept.
-// Returns [ErrShape]. Takes ACCESS EXCLUSIVE on a DEFAULT partition of the
-// shadow's: our own batches wait.
-func AddPartitions(ctx context.Context, sides control.Sides, run *control.Run, src *plans.Source, came []plans.Member) error {
+// that is not partitioned has room as it is. What is there already is kept; made
+// reports whether something was not. Returns [ErrShape]. Takes ACCESS EXCLUSIVE on
+// a DEFAULT partition of the shadow's: our own batches wait.
+func AddPartitions(ctx context.Context, sides control.Sides, run *control.Run, src *plans.Source, came []plans.Member) (made bool, err error) {
 	for i := range run.Plan.Tables {
 		t := &run.Plan.Tables[i]
 		if t.Feed != plans.Copied || t.Source != src.N {
@@ -44,20 +44,23 @@ func AddPartitions(ctx context.Context, sides control.Sides, run *control.Run, s
 		for _, m := range came {
 			a, err := readArrival(ctx, sides.Production, m)
 			if err != nil {
-				return err
+				return made, err
 			}
-			err = pg.ReadCommitted(ctx, sides.Shadow, func(tx pgx.Tx) error {
+			var one bool
+			err = pg.ReadCommitted(ctx, sides.Shadow, func(tx pgx.Tx) (err error) {
 				if err := control.CheckEpoch(ctx, tx, run); err != nil {
 					return err
 				}
-				return addPartition(ctx, tx, run, src, t, a)
+				one, err = addPartition(ctx, tx, run, src, t, a)
+				return err
 			})
 			if err != nil {
-				return fmt.Errorf("add the partition %s to the shadow: %w", m.Name, err)
+				return made, fmt.Errorf("add the partition %s to the shadow: %w", m.Name, err)
 			}
+			made = made || one
 		}
 	}
-	return nil
+	return made, nil
 }
 
 func readArrival(ctx context.Context, db pg.Querier, m plans.Member) (arrival, error) {
@@ -76,7 +79,7 @@ func readArrival(ctx context.Context, db pg.Querier, m plans.Member) (arrival, e
 	return a, nil
 }
 
-func addPartition(ctx context.Context, tx pgx.Tx, run *control.Run, src *plans.Source, t *plans.Table, a arrival) error {
+func addPartition(ctx context.Context, tx pgx.Tx, run *control.Run, src *plans.Source, t *plans.Table, a arrival) (made bool, err error) {
 	parent := t.Shadow
 	if a.parent != src.Name {
 		parent = pg.Name{Schema: shadowSchema(run.Plan, a.parent.Schema), Name: a.parent.Name}
@@ -84,42 +87,42 @@ func addPartition(ctx context.Context, tx pgx.Tx, run *control.Run, src *plans.S
 	name := pg.Name{Schema: shadowSchema(run.Plan, a.member.Name.Schema), Name: a.member.Name.Name}
 	var root, there bool
 	var above, bound string
-	err := tx.QueryRow(ctx, `SELECT (SELECT relkind = 'p' FROM pg_catalog.pg_class WHERE oid = $1::regclass),
+	err = tx.QueryRow(ctx, `SELECT (SELECT relkind = 'p' FROM pg_catalog.pg_class WHERE oid = $1::regclass),
 		coalesce(pg_catalog.pg_get_partkeydef(pg_catalog.to_regclass($2)), ''), pg_catalog.to_regclass($3) IS NOT NULL,
 		coalesce((SELECT pg_catalog.pg_get_expr(relpartbound, oid) FROM pg_catalog.pg_class WHERE oid = pg_catalog.to_regclass($3)), '')`,
 		t.Shadow.Quoted(), parent.Quoted(), name.Quoted()).Scan(&root, &above, &there, &bound)
 	if err != nil {
-		return fmt.Errorf("look up %s: %w", parent, err)
+		return false, fmt.Errorf("look up %s: %w", parent, err)
 	}
 	if !root || there && bound == a.bound {
-		return nil
+		return false, nil
 	}
 	if there {
-		return fmt.Errorf("%w: %s is there, %s", ErrShape, name, bound)
+		return false, fmt.Errorf("%w: %s is there, %s", ErrShape, name, bound)
 	}
 	if above != a.above || name.Schema == "" {
-		return fmt.Errorf("%w: %s, by %s in production, by %q in the shadow", ErrShape, a.parent, a.above, above)
+		return false, fmt.Errorf("%w: %s, by %s in production, by %q in the shadow", ErrShape, a.parent, a.above, above)
 	}
 	known, err := objects(ctx, tx, run)
 	if err != nil {
-		return err
+		return false, err
 	}
 	script := "CREATE TABLE " + name.Quoted() + " PARTITION OF " + parent.Quoted() + " " + a.bound
 	if a.by != "" {
 		script += " PARTITION BY " + a.by
 	}
 	if _, err := tx.Exec(ctx, script); err != nil {
-		return err
+		return false, err
 	}
 	if err := resetPrivileges(ctx, tx, run, known); err != nil {
-		return err
+		return false, err
 	}
 	statements := []string{"ALTER TABLE " + name.Quoted() + " OWNER TO " + pg.Ident(a.owner)}
 	for _, g := range a.grants {
 		statements = append(statements, "GRANT "+strings.ReplaceAll(g, "{table}", name.Quoted()))
 	}
 	_, err = tx.Exec(ctx, strings.Join(statements, "; "))
-	return err
+	return err == nil, err
 }
 
 // DropPartition takes a partition away from the shadow that production has no

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/pgumbra/pgumbra/capture"
 	"github.com/pgumbra/pgumbra/internal/control"
@@ -74,6 +75,18 @@ func missing(from, list []plans.Member) []plans.Member {
 	return all
 }
 
+// known are the members of a list, each as another list has it, if it does.
+func known(list, as []plans.Member) []plans.Member {
+	var all []plans.Member
+	for _, m := range list {
+		if i := slices.IndexFunc(as, func(a plans.Member) bool { return a.OID == m.OID && a.Name == m.Name }); i >= 0 {
+			m = as[i]
+		}
+		all = append(all, m)
+	}
+	return all
+}
+
 func (w *worker) inStep(ctx context.Context, src *plans.Source) (bool, error) {
 	states, err := control.States(ctx, w.sides.Shadow, w.run)
 	if err != nil {
@@ -101,7 +114,7 @@ func (w *worker) regroupSource(ctx context.Context, src *plans.Source, tree, cam
 			untold = c.Detail
 		}
 	}
-	err = shadow.AddPartitions(ctx, w.sides, w.run, src, came)
+	made, err := shadow.AddPartitions(ctx, w.sides, w.run, src, came)
 	if errors.Is(err, shadow.ErrShape) {
 		return fmt.Errorf("%w: %w", ErrStopped, err)
 	}
@@ -113,12 +126,15 @@ func (w *worker) regroupSource(ctx context.Context, src *plans.Source, tree, cam
 		if err != nil {
 			return w.later(ctx, err)
 		}
-		if !empty && untold == "" {
-			return nil // replay has yet to take its rows away
+		if !empty && untold == "" { // replay has yet to take its rows away
+			if made { // a batch that found no place for others has one now
+				return errLater
+			}
+			return nil
 		}
 	}
 	before := *src
-	src.Members, src.Detached = tree, missing(missing(went, gone), tree)
+	src.Members, src.Detached = known(tree, src.Members), missing(missing(went, gone), tree)
 	if err := planner.Regroup(ctx, w.run.Plan, w.sides.Production, w.file.Production.DSN, came, gone); err != nil {
 		*src = before
 		return w.later(ctx, err) // one may come or go while pg_dump reads

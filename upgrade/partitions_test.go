@@ -3,6 +3,7 @@ package upgrade_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -65,6 +66,47 @@ func TestPartitionsJoinAndLeaveTheRun(t *testing.T) {
 	must(t, one(w.production, `SELECT has_table_privilege('partition_reader', 'shop.log_3', 'SELECT')::text || (SELECT count(*) FROM pg_index WHERE indrelid = 'shop.log_4'::regclass)`, &reads))
 	if after != before || parts != "shop.log_2 shop.log_3 shop.log_4" || reads != "true2" {
 		t.Errorf("before %s\nafter  %s\n%s, %s", before, after, parts, reads)
+	}
+}
+
+// What makes and drops partitions does it in one transaction: the next batch has rows of
+// one that the shadow does not have, and those to be taken away from one that is gone.
+func TestPartitionsThatComeAndGoAtOnceEndNoRun(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(limited(t, 2*time.Minute))
+	defer cancel()
+	w := build(t, history{structure: partitioned, migrations: []string{"ALTER TABLE shop.log ADD COLUMN more int DEFAULT 7;"}})
+	w.run(ctx, upgrade.Options{Until: control.Following})
+	leading, stop := context.WithCancel(ctx)
+	var group errgroup.Group
+	group.Go(func() error {
+		defer stop()
+		return upgrade.Run(leading, w.file(), upgrade.Options{Log: w.log})
+	})
+	polled(ctx, t, func() bool {
+		s, err := upgrade.ReadStatus(ctx, w.file())
+		must(t, err)
+		return s.Leader != nil && s.Ready
+	})
+	for n := range 3 {
+		exec(t, w.production, fmt.Sprintf(`BEGIN; CREATE TABLE shop.log_%[1]d PARTITION OF shop.log FOR VALUES FROM (%[1]d00) TO (%[1]d99); INSERT INTO shop.log SELECT n, %[1]d00, 'new' FROM generate_series(1, 50) n;
+			ALTER TABLE shop.log DETACH PARTITION shop.log_%[2]d; DROP TABLE shop.log_%[2]d; COMMIT`, 3+n, []int{1, 2, 3}[n]))
+		polled(ctx, t, func() bool {
+			if leading.Err() != nil {
+				t.Fatal(group.Wait())
+			}
+			var here bool
+			must(t, one(w.production, fmt.Sprintf(`SELECT to_regclass('pgumbra_up_shop.log_%d') IS NOT NULL AND to_regclass('pgumbra_up_shop.log_%d') IS NULL`, 3+n, []int{1, 2, 3}[n]), &here))
+			return here
+		})
+	}
+	stop()
+	if err := group.Wait(); err != nil && !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	w.run(ctx, upgrade.Options{Cutover: true})
+	if got := text(t, w.production, `SELECT concat_ws(' ', count(*), min(day), max(day)) FROM shop.log`); got != "100 400 500" {
+		t.Errorf("rows after the cutover: %s", got)
 	}
 }
 

@@ -105,7 +105,9 @@ func (o *operator) keptChunks(ctx context.Context, moment string, done map[strin
 	now := map[string]string{}
 	var chunk, at string
 	var begun bool
-	must(o.t, conn.QueryRow(ctx, `SELECT to_regclass('pgumbra.chunk') IS NOT NULL`).Scan(&begun))
+	// The control schema is made step by step: what it is asked for may be of a later one.
+	must(o.t, conn.QueryRow(ctx, `SELECT to_regclass('pgumbra.chunk') IS NOT NULL AND EXISTS (SELECT FROM pg_attribute
+		WHERE attrelid = to_regclass('pgumbra.run') AND attname = 'flow')`).Scan(&begun))
 	if !begun {
 		return
 	}

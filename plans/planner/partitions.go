@@ -34,15 +34,28 @@ func Regroup(ctx context.Context, p *plans.Plan, db pg.Querier, dsn string, came
 	if err != nil {
 		return err
 	}
+	noteIndexes(p, indexes)
 	p.Structure.Objects = regrouped(p, entries, came, went, indexes)
 	return nil
 }
 
-func regrouped(p *plans.Plan, entries []pgdump.Entry, came, went []plans.Member, indexes []pg.Name) map[string]string {
+// noteIndexes notes at the members what is to go with them.
+func noteIndexes(p *plans.Plan, indexes map[uint32][]pg.Name) {
+	for i := range p.Sources {
+		for j := range p.Sources[i].Members {
+			if m := &p.Sources[i].Members[j]; indexes[m.OID] != nil {
+				m.Indexes = indexes[m.OID]
+			}
+		}
+	}
+}
+
+func regrouped(p *plans.Plan, entries []pgdump.Entry, came, went []plans.Member, indexes map[uint32][]pg.Name) map[string]string {
 	now, objects := objects(p, entries), maps.Clone(p.Structure.Objects)
 	for _, e := range entries {
-		if slices.ContainsFunc(came, func(m plans.Member) bool { return makes(e, m.Name) }) ||
-			(e.Tag == "INDEX" || e.Tag == "INDEX ATTACH") && slices.Contains(indexes, pg.Name{Schema: e.Schema, Name: e.Name}) {
+		if slices.ContainsFunc(came, func(m plans.Member) bool {
+			return makes(e, m.Name) || (e.Tag == "INDEX" || e.Tag == "INDEX ATTACH") && slices.Contains(indexes[m.OID], pg.Name{Schema: e.Schema, Name: e.Name})
+		}) {
 			if hash, concerned := now[label(e)]; concerned {
 				objects[label(e)] = hash
 			}
@@ -50,7 +63,7 @@ func regrouped(p *plans.Plan, entries []pgdump.Entry, came, went []plans.Member,
 	}
 	maps.DeleteFunc(objects, func(name, _ string) bool {
 		_, there := now[name]
-		return !there && slices.ContainsFunc(went, func(m plans.Member) bool { return wentWith(p, name, m.Name) })
+		return !there && slices.ContainsFunc(went, func(m plans.Member) bool { return wentWith(p, name, m) })
 	})
 	return objects
 }
@@ -74,7 +87,14 @@ func makes(e pgdump.Entry, table pg.Name) bool {
 
 // wentWith reports whether an object, by its label, was a partition's: its own,
 // or an index that the shadow's partition has under the same name.
-func wentWith(p *plans.Plan, object string, table pg.Name) bool {
+func wentWith(p *plans.Plan, object string, member plans.Member) bool {
+	if slices.ContainsFunc(member.Indexes, func(index pg.Name) bool {
+		name := index.Schema + "." + index.Name
+		return object == "index "+name || object == "index attach "+name
+	}) {
+		return true
+	}
+	table := member.Name
 	of := table.Schema + "." + table.Name
 	if strings.HasSuffix(object, " "+of) || strings.Contains(object, " "+of+" ") || strings.Contains(object, " "+of+".") {
 		return true
@@ -86,19 +106,28 @@ func wentWith(p *plans.Plan, object string, table pg.Name) bool {
 	}) || strings.HasPrefix(object, "index attach "+table.Schema+".") && strings.HasPrefix(strings.TrimPrefix(object, "index attach "+table.Schema+"."), table.Name+"_")
 }
 
-func indexesOf(ctx context.Context, db pg.Querier, tables []plans.Member) ([]pg.Name, error) {
+// indexesOf are the indexes of tables, by their OID, that are attached to one of the
+// partitioned table's.
+func indexesOf(ctx context.Context, db pg.Querier, tables []plans.Member) (map[uint32][]pg.Name, error) {
 	var oids []uint32
 	for _, m := range tables {
 		oids = append(oids, m.OID)
 	}
-	rows, err := db.Query(ctx, `SELECT n.nspname, c.relname FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
+	rows, err := db.Query(ctx, `SELECT i.indrelid, n.nspname, c.relname FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
 		JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 		WHERE i.indrelid = ANY ($1) AND EXISTS (SELECT FROM pg_catalog.pg_inherits h WHERE h.inhrelid = c.oid)`, oids)
 	if err != nil {
 		return nil, fmt.Errorf("read the indexes of new partitions: %w", err)
 	}
-	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (n pg.Name, err error) {
-		err = row.Scan(&n.Schema, &n.Name)
-		return n, err
+	all := map[uint32][]pg.Name{}
+	var table uint32
+	var index pg.Name
+	_, err = pgx.ForEachRow(rows, []any{&table, &index.Schema, &index.Name}, func() error {
+		all[table] = append(all[table], index)
+		return nil
 	})
+	if err != nil {
+		return nil, fmt.Errorf("read the indexes of new partitions: %w", err)
+	}
+	return all, nil
 }
