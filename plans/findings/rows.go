@@ -135,6 +135,19 @@ ALTER TABLE orders ALTER COLUMN customer SET NOT NULL;`,
 			Do:    "an index on the column that the message names; with `build: auto` the migration runs behind the fence otherwise, where there are many rows",
 		},
 		{
+			Code: "one-value-fits", Level: "info",
+			Means: "no unique index says that one row of another table fits, but of all of production's rows that were asked those that fit give one value (`UPDATE … FROM`), or one comes first (`ORDER BY … LIMIT 1`). Should that become untrue before the cutover, PostgreSQL refuses the row with SQLSTATE 21000 and the run ends: nothing is chosen",
+			Do:    "nothing, or `migrations.behind_fence_from` where clients may write such rows meanwhile",
+		},
+		{
+			Code: "several-rows-fit", Level: "blocker",
+			Means: "several rows of another table fit and give other values, so that which one counts is PostgreSQL's choice; or production could not be asked in ten seconds. With `build: auto` the statement runs behind the fence",
+			Do:    "a unique index on the columns that are compared, or an order that holds a unique key",
+			Bad:   `UPDATE bills b SET city = a.city FROM addresses a WHERE a.customer = b.customer;  -- and some have two`,
+			Good: `UPDATE bills b SET city = (SELECT a.city FROM addresses a WHERE a.customer = b.customer
+    ORDER BY a.created_at DESC, a.id LIMIT 1);`,
+		},
+		{
 			Code: "derived-keyless", Level: "blocker",
 			Means: "a derived table has no primary key or unique index on NOT NULL columns",
 			Do:    "add one in a migration",

@@ -165,6 +165,7 @@ func (m *site) pipeline(ctx context.Context) error {
 		step{"try the structure on the shadow", d.tryOnShadow},
 		step{"give transforms their settings", d.settle},
 		step{"say what goes back from behind the fence", pure(d.goOnBehind)},
+		step{"ask production whether rows that fit are alike", d.askWhetherAlike},
 		step{"prove it on rows", d.proveOnRows},
 		step{"say what going back would lose", pure(d.tellReverse)},
 		step{"ask production of new constraints", d.probeConstraints},

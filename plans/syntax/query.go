@@ -24,6 +24,8 @@ type level struct {
 	// limited: the query has LIMIT, which its conditions say nothing of.
 	limited bool
 	order   []*pgq.SortBy // of which the first row counts
+	ties    bool          // no unique key is in it: two rows that come first are an error
+	sole    bool          // several rows may fit, and must give the same value
 }
 
 // looked is a table of a level.

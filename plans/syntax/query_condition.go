@@ -103,7 +103,7 @@ func (s *scope) selecting(l *level, value *pgq.Node) (*pgq.Node, *reason) {
 		return paramName(len(params))
 	}
 	if value != nil {
-		sql = "SELECT (SELECT " + param(value)
+		sql = "SELECT (SELECT " + map[bool]string{true: distinctly}[l.sole] + param(value)
 	}
 	for i, t := range l.tables {
 		sql += map[bool]string{true: " FROM ", false: ", "}[i == 0] + s.in.fromText(t)
@@ -120,7 +120,10 @@ func (s *scope) selecting(l *level, value *pgq.Node) (*pgq.Node, *reason) {
 	for i, o := range l.order {
 		sql += map[bool]string{true: " ORDER BY ", false: ", "}[i == 0] + param(o.GetNode())
 	}
-	if len(l.order) > 0 {
+	switch {
+	case l.ties:
+		sql += " FETCH FIRST 1 ROW WITH TIES"
+	case len(l.order) > 0:
 		sql += " LIMIT 1"
 	}
 	tree, r := s.in.parse(sql + ")")

@@ -112,8 +112,8 @@ func (s *scope) untouched(l *level, q *pgq.SelectStmt) *reason {
 	return ofOthers("it has LIMIT, and more than one row may fit")
 }
 
-// first lets a level give its first row, in an order in which no two are equal:
-// ORDER BY … LIMIT 1 whose ORDER BY holds a unique index of each table.
+// first lets a level give its first row: ORDER BY … LIMIT 1. Unless the order holds a
+// unique index of each table two rows may be equal in it, which is an error then.
 func (s *scope) first(l *level, all *pgq.SelectStmt) *reason {
 	q := all.GetTargetList()[0].GetResTarget()
 	if all.GetLimitCount().GetAConst().GetIval().GetIval() != 1 || len(all.GetSortClause()) == 0 {
@@ -139,11 +139,7 @@ func (s *scope) first(l *level, all *pgq.SelectStmt) *reason {
 	if r != nil {
 		return r
 	}
-	for _, t := range l.tables {
-		if !s.told(t, names) {
-			return ofOthers("it has LIMIT, and rows may be equal by its ORDER BY: which one counts is a matter of order")
-		}
-	}
+	l.ties = slices.ContainsFunc(l.tables, func(t *looked) bool { return !s.told(t, names) })
 	return nil
 }
 
@@ -356,8 +352,11 @@ func (s *scope) assignedExpr(e *pgq.Node) (*pgq.Node, *reason) {
 	if !s.aggregated && !slices.ContainsFunc(aliasesIn(node), func(a string) bool { return mine[a] }) {
 		return s.bare(node), nil
 	}
-	if !s.one(s.level) {
-		return nil, ofOthers("more than one row of what it reads may fit, and which one counts is a matter of order")
+	l := *s.level
+	if !s.one(&l) {
+		if l.sole = s.alike(&l, node); !l.sole {
+			return nil, ofOthers("more than one row of what it reads may fit, and which one counts is a matter of order")
+		}
 	}
-	return s.selecting(s.level, node)
+	return s.selecting(&l, node)
 }

@@ -1,0 +1,5 @@
+-- A resource's kind is that of its connections, of which there may be several.
+ALTER TABLE app.resources ADD COLUMN kind app.kind;
+UPDATE app.resources AS r SET kind = c.kind FROM app.connections AS c WHERE c.resource = r.name AND c.org = r.org;
+UPDATE app.resources SET kind = 'custom' WHERE kind IS NULL;
+ALTER TABLE app.resources ALTER COLUMN kind SET NOT NULL;

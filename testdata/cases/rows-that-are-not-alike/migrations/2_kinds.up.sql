@@ -1,0 +1,1 @@
+ALTER TABLE app.resources ADD COLUMN label text;

@@ -1,0 +1,10 @@
+CREATE SCHEMA app;
+CREATE TYPE app.kind AS ENUM ('database', 'application', 'custom');
+CREATE TABLE app.connections (id serial PRIMARY KEY, org int NOT NULL, resource text, kind app.kind NOT NULL);
+CREATE INDEX ON app.connections (org, resource);
+CREATE TABLE app.resources (id int PRIMARY KEY, org int NOT NULL, name text NOT NULL);
+CREATE INDEX ON app.resources (org, name);
+CREATE TABLE app.users (id uuid PRIMARY KEY, org int NOT NULL, joined timestamptz NOT NULL);
+CREATE INDEX ON app.users (org);
+CREATE TABLE app.workflows (id int PRIMARY KEY, org int NOT NULL);
+CREATE INDEX ON app.workflows (org);
