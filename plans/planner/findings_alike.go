@@ -65,10 +65,10 @@ func (m *draft) unlike(ctx context.Context, limit time.Duration, t *plans.Table,
 	if syntax.OneMustFit(t.Where) {
 		return unknown, nil
 	}
-	query := "SELECT count(ROW((" + expression + "\n))) FROM " + map[bool]string{true: "ONLY "}[t.Kind != plans.Partitioned] +
+	query := "SELECT count(ROW((" + m.inProduction(expression) + "\n))) FROM " + map[bool]string{true: "ONLY "}[t.Kind != plans.Partitioned] +
 		t.Production.Quoted() + " AS " + pg.Ident(t.Production.Name)
 	if t.Where != "" {
-		query += " WHERE (" + t.Where + "\n)"
+		query += " WHERE (" + m.inProduction(t.Where) + "\n)"
 	}
 	var n int64
 	err := m.asClient(ctx, limit, func(tx pgx.Tx) error { return tx.QueryRow(ctx, query).Scan(&n) })
@@ -86,4 +86,15 @@ func (m *draft) unlike(ctx context.Context, limit time.Duration, t *plans.Table,
 		return unknown + ": " + strings.TrimSpace(refused.Message), nil
 	}
 	return unknown + " (SQLSTATE " + refused.Code + ")", nil
+}
+
+// inProduction is an expression with production's types in place of those that the
+// shadow will have: how many values there are does not depend on what they are cast to.
+func (m *task) inProduction(expression string) string {
+	for _, s := range m.plan.Schemas {
+		for _, name := range []string{s.Shadow + ".", pg.Ident(s.Shadow) + "."} {
+			expression = strings.ReplaceAll(expression, name, pg.Ident(s.Production)+".")
+		}
+	}
+	return expression
 }

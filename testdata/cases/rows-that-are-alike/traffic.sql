@@ -9,5 +9,5 @@ UPDATE app.connections SET org = 6 WHERE org = 5 AND resource = 'r12';
 DELETE FROM app.users WHERE id = (SELECT id FROM app.users WHERE org = 4 ORDER BY joined LIMIT 1);
 INSERT INTO app.users VALUES ('00000000-0000-0000-0000-000000000001', 5, '2020-01-01'), ('00000000-0000-0000-0000-000000000002', 7, '2020-01-01');
 UPDATE app.users SET org = 9 WHERE org = 1;
-UPDATE app.users SET joined = '2019-01-01' WHERE id = (SELECT max(id) FROM app.users WHERE org = 2);
+UPDATE app.users SET joined = '2019-01-01' WHERE id = (SELECT id FROM app.users WHERE org = 2 ORDER BY id LIMIT 1);
 INSERT INTO app.workflows VALUES (900, 5), (901, 1);

@@ -1,4 +1,3 @@
 ALTER TABLE app.resources ADD COLUMN kind app.kind;
 UPDATE app.resources AS r SET kind = c.kind FROM app.connections AS c WHERE c.resource = r.name AND c.org = r.org;
-DELETE FROM app.connections WHERE id IN (SELECT max(id) FROM app.connections WHERE resource = 'two');
 UPDATE app.resources SET kind = 'custom' WHERE kind IS NULL OR name = 'two';
