@@ -112,7 +112,7 @@ func (d *demo) fill(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = conn.Close(ctx) }()
-	if err := shop.Load(ctx, conn); err != nil {
+	if err := shop.Load(ctx, conn, 1); err != nil {
 		return err
 	}
 	migrations := filepath.Join(d.dir, "migrations")

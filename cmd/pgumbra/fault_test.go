@@ -58,7 +58,7 @@ func TestKilledAtEveryMomentItLosesNothing(t *testing.T) {
 	done, missed := map[string]string{}, 0
 	some := testcontainers.Some(t, moments, 4)
 	for _, m := range some {
-		if !o.killWhen(ctx, m, "--cutover", "--set", "copy.chunk_rows=2000") {
+		if !o.killWhen(ctx, m, "--cutover", "--set", "copy.chunk_rows=500") {
 			t.Log("not met:", m.name)
 			missed++
 			continue
@@ -225,7 +225,7 @@ func TestCutConnectionsAreSurvived(t *testing.T) {
 	settle := o.traffic(ctx)
 	conn := o.connect(ctx)
 	defer conn.Close(ctx)
-	p := o.start(ctx, "run", "--cutover", "--set", "copy.chunk_rows=2000")
+	p := o.start(ctx, "run", "--cutover", "--set", "copy.chunk_rows=500")
 	missed := 0
 	some := testcontainers.Some(t, moments, 4)
 	for _, m := range some {

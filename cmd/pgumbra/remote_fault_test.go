@@ -42,7 +42,7 @@ func TestKilledAtEveryMomentApartItLosesNothing(t *testing.T) {
 	settle := f.traffic(ctx)
 	done, missed := map[string]string{}, 0
 	for _, m := range testcontainers.Some(t, before(), 3) {
-		if !f.killWhen(ctx, m, "--cutover", "--set", "copy.chunk_rows=2000") {
+		if !f.killWhen(ctx, m, "--cutover", "--set", "copy.chunk_rows=500") {
 			t.Log("not met:", m.name)
 			missed++
 			break // it is over
@@ -164,7 +164,7 @@ func TestShadowServerThatCrashesIsWaitedFor(t *testing.T) {
 	t.Cleanup(func() { _ = server.Stop(context.WithoutCancel(ctx)) })
 	f := remoteShop(t, testcontainers.Database(t), server.DSN("postgres"))
 	settle := f.traffic(ctx)
-	p := f.start(ctx, "run", "--cutover", "--set", "copy.chunk_rows=2000")
+	p := f.start(ctx, "run", "--cutover", "--set", "copy.chunk_rows=500")
 	done := map[string]string{}
 	for _, name := range testcontainers.Some(t, []string{"building", "some chunks", "catching up", "following", "fence"}, 3) {
 		if !f.hitWhen(ctx, p, momentOf(name), func() { f.crash(ctx, server, name) }) {

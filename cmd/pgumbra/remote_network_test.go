@@ -15,7 +15,7 @@ func TestNetworkThatFailsIsSurvived(t *testing.T) {
 	ctx := limited(t, 4*time.Minute)
 	f := remoteShop(t, testcontainers.Database(t), testcontainers.Database(t))
 	settle := f.traffic(ctx)
-	p := f.start(ctx, "run", "--set", "copy.chunk_rows=2000")
+	p := f.start(ctx, "run", "--set", "copy.chunk_rows=500")
 	faults := f.networkFaults(ctx, p)
 	done := map[string]string{}
 	for i, m := range testcontainers.Some(t, before(), 3) {

@@ -87,14 +87,14 @@ func (f *remoteOperator) settleThrough(s setting) {
 	f.dsn = direct
 }
 
-// remoteShop is a shop of 200,000 orders in one database, to be led to another.
+// remoteShop is a shop of 40,000 orders in one database, to be led to another.
 func remoteShop(t *testing.T, production, there string) *remoteOperator {
 	t.Helper()
 	ctx := limited(t, time.Minute)
 	o := &operator{t: t, dir: t.TempDir(), dsn: production, run: "up", env: []string{"PGUMBRA_MIGRATIONS_FROM=1"}}
 	conn := o.connect(ctx)
 	defer conn.Close(ctx)
-	must(t, shop.Load(ctx, conn))
+	must(t, shop.Load(ctx, conn, oneInFive))
 	f := remoteFrom(t, o, there)
 	f.settleThrough(setting{})
 	must(t, shop.WriteMigrations(filepath.Join(f.dir, "migrations")))

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 
 	"github.com/jackc/pgx/v5"
 
@@ -26,8 +27,12 @@ const first = "migrations/000001_shop.up.sql"
 const version = `CREATE TABLE shop.schema_migrations (version bigint NOT NULL PRIMARY KEY, dirty boolean NOT NULL);
 	INSERT INTO shop.schema_migrations VALUES (1, false)`
 
-// Load makes the shop at version 1 with its data in an empty database.
-func Load(ctx context.Context, conn *pgx.Conn) error {
+// Load makes the shop at version 1 with its data in an empty database: all customers, and
+// one in so many of the rows of the other tables, as 1 for the whole.
+func Load(ctx context.Context, conn *pgx.Conn, oneIn int) error {
+	if _, err := conn.Exec(ctx, `SELECT pg_catalog.set_config('shop.one_in', $1, false)`, strconv.Itoa(oneIn)); err != nil {
+		return fmt.Errorf("set how much of the shop is loaded: %w", err)
+	}
 	for _, name := range []string{first, "data.sql"} {
 		text, err := files.ReadFile(name)
 		if err != nil {
