@@ -183,8 +183,20 @@ func (c *Cutover) vacuumMigrated(ctx context.Context) error {
 }
 
 func (c *Cutover) vacuum(ctx context.Context, tables []string) error {
+	conn, err := c.Sides.Shadow.Acquire(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Release()
+	path := c.Upgrade.Plan.SearchPath // for what indexes call
+	if path != "" {
+		if _, err := conn.Exec(ctx, `SELECT pg_catalog.set_config('search_path', $1, false)`, path); err != nil {
+			return fmt.Errorf("set the search_path: %w", err)
+		}
+		defer func() { _, _ = conn.Exec(context.WithoutCancel(ctx), "RESET search_path") }()
+	}
 	for _, t := range tables {
-		_, err := c.Sides.Shadow.Exec(ctx, "VACUUM (ANALYZE) "+t)
+		_, err := conn.Exec(ctx, "VACUUM (ANALYZE) "+t)
 		if err != nil && pg.State(err) != pgerrcode.UndefinedTable { // dropped since
 			return fmt.Errorf("vacuum %s: %w", t, err)
 		}

@@ -39,7 +39,7 @@ var ErrUnknown = errors.New("the outcome of the swap is unknown")
 
 // Cutover swaps one run. Not for use by several goroutines at once.
 type Cutover struct {
-	// Sides are pools of sessions under production's search_path.
+	// Sides are pools of sessions that look for names in pg_catalog alone.
 	Sides control.Sides
 	// DSN and ShadowDSN are for an attempt's own sessions: direct, no pooler
 	// between. ShadowDSN counts only where the shadow is another database; host,

@@ -11,8 +11,7 @@ import (
 )
 
 // pinned runs f in a transaction that looks for catalogs and operators in
-// pg_catalog first, whatever production's search_path is: the pool's sessions
-// have that one.
+// pg_catalog alone, whatever the pool's sessions have.
 func pinned(ctx context.Context, pool *pgxpool.Pool, f func(pgx.Tx) error) error {
 	return pg.ReadCommitted(ctx, pool, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, "SET LOCAL search_path = pg_catalog"); err != nil {

@@ -3,6 +3,7 @@ package replay
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
@@ -58,12 +59,32 @@ func (r *Replayer) begin(ctx context.Context, work func(ends) error) error {
 // unchecked runs work, which writes the shadow in a transaction that has taken no
 // snapshot yet, as what applies another server's changes.
 func (r *Replayer) unchecked(ctx context.Context, shadow pgx.Tx, work func() error) error {
+	if err := r.underPath(ctx, shadow); err != nil {
+		return err
+	}
 	if r.Replica {
 		if _, err := shadow.Exec(ctx, "SET LOCAL session_replication_role = replica"); err != nil {
 			return fmt.Errorf("write the shadow without asking its foreign keys: %w", err)
 		}
 	}
 	return work()
+}
+
+// underPath has a transaction look for names where the user's transforms and functions
+// look. Sessions of ours do not else: where others may create, names lead anywhere. It
+// takes no snapshot.
+func (r *Replayer) underPath(ctx context.Context, tx pgx.Tx) error {
+	var path []string
+	for _, element := range pg.Elements(r.Run.Plan.SearchPath) {
+		path = append(path, pg.Literal(pg.Named(element)))
+	}
+	if len(path) == 0 {
+		return nil
+	}
+	if _, err := tx.Exec(ctx, "SET LOCAL search_path = "+strings.Join(path, ", ")); err != nil {
+		return fmt.Errorf("set the search_path: %w", err)
+	}
+	return nil
 }
 
 // reading runs work with a snapshot of production, for a transaction of the

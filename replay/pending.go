@@ -137,7 +137,7 @@ func (r *Replayer) withEntries(ctx context.Context, db pg.Querier) ([]*applier, 
 
 func nonEmpty(ctx context.Context, db pg.Querier, tables []string) (map[string]bool, error) {
 	rows, err := db.Query(ctx, `SELECT c.relname::text FROM pg_catalog.pg_class AS c
-		WHERE c.relnamespace = 'pgumbra'::regnamespace AND c.relname = ANY ($1::text[])
+		WHERE c.relnamespace = 'pgumbra'::regnamespace::oid AND c.relname = ANY ($1::text[])
 		AND pg_catalog.pg_relation_size(c.oid) > 0`, tables)
 	if err != nil {
 		return nil, fmt.Errorf("read the sizes of journals: %w", err)

@@ -147,7 +147,7 @@ func journalStorage(ctx context.Context, db pg.Querier, f *applier) (all string,
 		names = append(names, j.Tables()[0].Name, j.Tables()[1].Name)
 	}
 	err = db.QueryRow(ctx, `SELECT COALESCE(string_agg(c.oid::text || ':' || COALESCE(pg_catalog.pg_relation_filenode(c.oid)::text, ''), ' ' ORDER BY c.oid), '')
-		FROM pg_catalog.pg_class AS c WHERE c.relnamespace = 'pgumbra'::regnamespace AND c.relname = ANY ($1)`, names).Scan(&all)
+		FROM pg_catalog.pg_class AS c WHERE c.relnamespace = 'pgumbra'::regnamespace::oid AND c.relname = ANY ($1)`, names).Scan(&all)
 	if err != nil {
 		return "", fmt.Errorf("read the journals' filenodes: %w", err)
 	}

@@ -38,6 +38,9 @@ func CompleteIndexes(ctx context.Context, sides control.Sides, run *control.Run)
 			if err != nil {
 				return err
 			}
+			if err := setAll(ctx, tx, pathOnShadow(run)...); err != nil {
+				return err
+			}
 			for _, l := range all {
 				if err := l.complete(ctx, tx); err != nil {
 					return err

@@ -230,16 +230,13 @@ func (b *indexer) vacuum(ctx context.Context, ready []*plans.Table) error {
 		}
 	}
 	return b.parallel(ctx, len(tables), func(ctx context.Context, i int) error {
-		return onSession(ctx, b.pool, func(conn *pgx.Conn) error {
-			err := asOwner(ctx, b.pool, b.run, func() error {
-				_, err := conn.Exec(ctx, "VACUUM (ANALYZE) "+tables[i].Shadow.Quoted())
-				return err
-			})
-			if err != nil {
-				return fmt.Errorf("vacuum %s: %w", tables[i].Shadow, err)
-			}
-			return nil
+		err := asOwner(ctx, b.pool, b.run, func() error {
+			return underPath(ctx, b.pool, b.run, "VACUUM (ANALYZE) "+tables[i].Shadow.Quoted())
 		})
+		if err != nil {
+			return fmt.Errorf("vacuum %s: %w", tables[i].Shadow, err)
+		}
+		return nil
 	})
 }
 
@@ -263,7 +260,7 @@ func RefreshView(ctx context.Context, sides control.Sides, run *control.Run, vie
 		return refresh(ctx, pool, run, view, "")
 	})
 	if err == nil {
-		_, err = pool.Exec(ctx, "ANALYZE "+view.Quoted())
+		err = underPath(ctx, pool, run, "ANALYZE "+view.Quoted())
 	}
 	return times > 1, err
 }

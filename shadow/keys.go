@@ -91,6 +91,9 @@ func buildKey(ctx context.Context, sides control.Sides, run *control.Run, t *pla
 			if err != nil || at.State != control.Keying {
 				return err
 			}
+			if err := setAll(ctx, tx, pathOnShadow(run)...); err != nil {
+				return err
+			}
 			if t.Feed == plans.Copied && len(t.Key) > 0 {
 				if err := dropJournalled(ctx, tx, t); err != nil {
 					return err

@@ -1,8 +1,13 @@
 package shadow
 
 import (
+	"context"
+	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
@@ -26,6 +31,20 @@ func pathOnShadow(run *control.Run) []setting {
 		return productionPath(run)
 	}
 	return []setting{{"search_path", shadowPath(run.Plan)}}
+}
+
+// underPath runs a statement that no transaction may hold, and that calls what index
+// expressions and views do.
+func underPath(ctx context.Context, pool *pgxpool.Pool, run *control.Run, sql string) error {
+	return onSession(ctx, pool, func(conn *pgx.Conn) error {
+		for _, s := range pathOnShadow(run) {
+			if _, err := conn.Exec(ctx, `SELECT pg_catalog.set_config($1, $2, false)`, s.name, s.value); err != nil {
+				return fmt.Errorf("set the %s: %w", s.name, err)
+			}
+		}
+		_, err := conn.Exec(ctx, sql)
+		return err
+	})
 }
 
 // shadowPath puts before each schema that moves the one that will replace it. The

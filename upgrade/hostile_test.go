@@ -3,6 +3,7 @@ package upgrade_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -112,4 +113,44 @@ func TestClientThatIsCalledLikeUsIsWaitedFor(t *testing.T) {
 	_, err = client.Exec(ctx, "COMMIT")
 	must(t, err)
 	w.run(ctx, upgrade.Options{Cutover: true})
+}
+
+// hijacking are operators that fit the arguments of a statement of ours better than
+// PostgreSQL's own, whose function tells when it runs with a superuser's rights. Whoever
+// may create in a schema of the search_path can make them.
+const hijacking = `SET ROLE hijacker; DO $do$ DECLARE a text; b text; op text; n int := 0;
+	types text[] := ARRAY['text', 'varchar', 'name', 'oid', 'regclass', 'regnamespace', 'xid', 'int4', 'int8', '"char"', 'text[]'];
+BEGIN
+	FOREACH a IN ARRAY types LOOP FOREACH b IN ARRAY types LOOP FOREACH op IN ARRAY ARRAY['=', '<>', '||'] LOOP
+		CONTINUE WHEN EXISTS (SELECT FROM pg_catalog.pg_operator WHERE oprname = op AND oprnamespace = 'pg_catalog'::regnamespace AND oprleft = a::regtype AND oprright = b::regtype);
+		n := n + 1;
+		EXECUTE format($f$ CREATE FUNCTION shop.o%s(%s, %s) RETURNS %s LANGUAGE plpgsql SET search_path = pg_catalog AS
+			'BEGIN IF (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN RAISE EXCEPTION ''hijacked''; END IF; RETURN NULL; END';
+			CREATE OPERATOR shop.%s (LEFTARG = %2$s, RIGHTARG = %3$s, FUNCTION = shop.o%1$s) $f$, n, a, b, CASE op WHEN '||' THEN 'text' ELSE 'bool' END, op);
+	END LOOP; END LOOP; END LOOP;
+END $do$`
+
+// TestOperatorsOfOthersAreNotRun: made while a run follows, they are called by no
+// statement of replay, proof and verify, nor by what looks at production; and they stand
+// against the cutover, which would leave them behind.
+func TestOperatorsOfOthersAreNotRun(t *testing.T) {
+	t.Parallel()
+	ctx := limited(t, 2*time.Minute)
+	w := build(t, history{structure: `CREATE SCHEMA shop; CREATE TABLE shop.a (id varchar PRIMARY KEY, v text, n numeric); INSERT INTO shop.a SELECT n, n, n FROM generate_series(1, 100) n;
+			CREATE TABLE shop.b (v varchar); INSERT INTO shop.b SELECT n FROM generate_series(1, 10) n;
+			DO $$ BEGIN CREATE ROLE hijacker; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$; GRANT USAGE, CREATE ON SCHEMA shop TO hijacker;
+			DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET search_path = shop, public', current_database()); END $$`,
+		migrations: []string{"ALTER TABLE shop.a ADD COLUMN w int; ALTER TABLE shop.b ADD COLUMN w int;"}, planFile: "cutover: {attempts: 1}\n"})
+	w.run(ctx, upgrade.Options{Until: control.Following})
+	exec(t, w.production, hijacking)
+	exec(t, w.production, `UPDATE shop.a SET v = 'x'; UPDATE shop.b SET v = 'y'; INSERT INTO shop.a VALUES ('new')`)
+	w.run(ctx, upgrade.Options{Until: control.Following})
+	if _, err := upgrade.Verify(ctx, w.file(), w.log); err != nil {
+		t.Error(err)
+	}
+	if err := upgrade.Cutover(ctx, w.file(), upgrade.Options{Log: w.log}); err == nil {
+		t.Error("swapped, and what was made in mid-run was left behind")
+	} else if strings.Contains(err.Error(), "hijacked") {
+		t.Error(err)
+	}
 }

@@ -324,7 +324,7 @@ func (w *worker) options() pg.Options {
 		settings = map[string]string{}
 	}
 	settings[pg.StallSetting] = strconv.FormatInt(w.run.Plan.Settings.Cutover.MaxStall.Milliseconds(), 10)
-	return pg.Options{Component: "work", SearchPath: w.run.Plan.SearchPath, Settings: settings}
+	return pg.Options{Component: "work", Settings: settings}
 }
 
 // findOrCreate reads the live run of the plan file's name, or plans a new one

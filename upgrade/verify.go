@@ -116,7 +116,7 @@ func noteVerifiedAt(ctx context.Context, sides control.Sides, run *control.Run, 
 
 // look opens both sides beside a leader, if there is one: it takes nothing over.
 func look(ctx context.Context, file *planfile.File, run *control.Run) (control.Sides, error) {
-	o := pg.Options{Component: "verify", SearchPath: run.Plan.SearchPath, Settings: run.Plan.Session}
+	o := pg.Options{Component: "verify", Settings: run.Plan.Session}
 	sessions := run.Plan.Settings.Copy.Workers + 2
 	pool, err := pg.NewPool(ctx, file.Production.DSN, sessions, o)
 	if err != nil {

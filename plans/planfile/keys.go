@@ -64,7 +64,7 @@ var keys = []key{
 }
 
 // listKeys hold several values and are set in the file or by a flag.
-var listKeys = append([]string{"production.schemas", "traffic.command"}, hookKeys()...)
+var listKeys = append([]string{"production.schemas", "production.trust", "traffic.command"}, hookKeys()...)
 
 // HookEvents are what a command of the user's can be run at.
 var HookEvents = []string{"ready", "before_cutover", "after_cutover", "stopped"}

@@ -50,6 +50,10 @@ func (m *trial) putBack(ctx context.Context) error {
 			entries = append(entries, e)
 		}
 	}
+	return m.scratch.quietly(ctx, func() error { return m.tryEntries(ctx, entries) })
+}
+
+func (m *trial) tryEntries(ctx context.Context, entries []pgdump.Entry) error {
 	for group := range slices.Chunk(entries, entriesAtOnce) {
 		var script strings.Builder
 		for _, e := range group {

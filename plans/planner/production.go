@@ -132,12 +132,15 @@ func (m *survey) versionUnreadable(err error) error {
 	return errBlocked
 }
 
+// versionTableName is golang-migrate's default.
+const versionTableName = "schema_migrations"
+
 // findVersionTable looks along the session's search_path; golang-migrate
 // itself makes it in the first schema there.
 func (m *survey) findVersionTable() error {
 	name, schemas := m.file.Migrations.Table, m.session.Schemas
 	if name == "" {
-		name = "schema_migrations"
+		name = versionTableName
 	}
 	if q, err := pg.ParseName(name); err == nil {
 		name, schemas = q.Name, []string{q.Schema}

@@ -28,7 +28,10 @@ func (m *trial) restore(ctx context.Context, s *scratch) error {
 	if err := m.dropPublic(ctx, s); err != nil {
 		return err
 	}
-	if err := runEntries(ctx, s.db, slices.DeleteFunc(slices.Clone(entries), isGuard)); err != nil {
+	err = s.quietly(ctx, func() error {
+		return runEntries(ctx, s.db, slices.DeleteFunc(slices.Clone(entries), isGuard))
+	})
+	if err != nil {
 		return m.restoreFailed(ctx, err)
 	}
 	if err := m.populate(ctx, s); err != nil {

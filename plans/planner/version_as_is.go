@@ -59,7 +59,7 @@ func (m *survey) readVersionAsIs(ctx context.Context) error {
 func (m *survey) versionTableAsIs() *catalog.Table {
 	name, schemas := m.file.Migrations.Table, m.session.Schemas
 	if name == "" {
-		name = "schema_migrations"
+		name = versionTableName
 	}
 	if q, err := pg.ParseName(name); err == nil {
 		name, schemas = q.Name, []string{q.Schema}
