@@ -36,6 +36,14 @@ type File struct {
 	Rehearse RehearseFile
 	Hooks    map[string][]string // commands by event, see [HookEvents]
 
+	// Members has a file for each database of a group, and names none itself; nil: this
+	// is the file of one database.
+	Members []*File
+	// Member is the database's name in its group, Group all names of it, in their order;
+	// empty: it is in none.
+	Member string
+	Group  []string
+
 	lines map[string]int // key path to line, for messages
 }
 
@@ -153,22 +161,34 @@ func unreadable(path string, err error) error {
 }
 
 func parseFile(path string, text []byte, overrides map[string]any) (*File, error) {
-	doc, err := readDocument(path, text)
+	doc := newDocument(path)
+	root, err := doc.root(text)
 	if err != nil {
 		return nil, err
 	}
-	l := &loader{doc: doc, overrides: overrides, file: &File{Path: path, lines: doc.lines}}
+	if list := databases(root); list != nil {
+		return loadGroup(path, root, list, overrides)
+	}
+	doc.section(root, "")
+	file := load(doc, overrides)
+	if err := doc.failure(); err != nil {
+		return nil, err
+	}
+	return file, nil
+}
+
+// load makes a file of what a document says of one database, whose failures say whether
+// it counts.
+func load(doc *document, overrides map[string]any) *File {
+	l := &loader{doc: doc, overrides: overrides, file: &File{Path: doc.path, lines: doc.lines}}
 	l.layer()
 	l.applyKeys()
 	l.applyLists()
 	l.applyPgBouncers()
 	l.file.Tables = doc.tableRules()
 	l.check()
-	if err := doc.failure(); err != nil {
-		return nil, err
-	}
 	l.resolvePaths()
-	return l.file, nil
+	return l.file
 }
 
 // Line is the line of a dotted key in the file, 0 where it is not written.
@@ -222,7 +242,7 @@ func (l *loader) layer() {
 			continue
 		}
 		if !known(path) {
-			l.doc.fail(0, "there is no key "+path, nearestFix(path, allPaths()))
+			l.doc.note(0, "there is no key "+path, nearestFix(path, allPaths()))
 			continue
 		}
 		v.Set(path, value)
@@ -247,16 +267,17 @@ func (l *loader) complain(k key, err error) {
 		bad = &valueError{message: err.Error()}
 	}
 	name, shown, line := k.path, l.doc.written[k.path], l.doc.lines[k.path]
+	fail := l.doc.fail
 	if _, flag := l.overrides[k.path]; flag {
-		shown, line = fmt.Sprint(l.overrides[k.path]), 0
+		shown, line, fail = fmt.Sprint(l.overrides[k.path]), 0, l.doc.note
 	} else if value, ok := os.LookupEnv(envName(k.path)); ok && value != "" {
-		name, shown, line = envName(k.path), value, 0
+		name, shown, line, fail = envName(k.path), value, 0, l.doc.note
 	}
 	message := name + ": " + bad.message
 	if shown != "" && !k.secret {
 		message = fmt.Sprintf("%s: %q %s", name, shown, bad.message)
 	}
-	l.doc.fail(line, message, bad.fix)
+	fail(line, message, bad.fix)
 }
 
 func (l *loader) applyLists() {

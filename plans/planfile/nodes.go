@@ -27,17 +27,12 @@ type document struct {
 	pgBouncers []PgBouncerFile // where the file has a list of them
 	tables     *yaml.Node
 	failures   []*plans.FileError
+	entry      *member // of [databasesKey]; nil: the file is of one database
 }
 
-func readDocument(path string, text []byte) (*document, error) {
-	d := &document{path: path, values: map[string]string{}, written: map[string]string{},
+func newDocument(path string) *document {
+	return &document{path: path, values: map[string]string{}, written: map[string]string{},
 		lists: map[string][]string{}, lines: map[string]int{}}
-	root, err := d.root(text)
-	if err != nil {
-		return nil, err
-	}
-	d.section(root, "")
-	return d, nil
 }
 
 func (d *document) root(text []byte) (*yaml.Node, error) {
@@ -80,14 +75,23 @@ func resolve(n *yaml.Node) *yaml.Node {
 
 func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null" }
 
-// fail notes a mistake and goes on: a reader wants all of them at once.
+// fail notes a mistake and goes on: a reader wants all of them at once. What is
+// written nowhere is missing where its database is listed.
 func (d *document) fail(line int, message, fix string) {
+	if line == 0 && d.entry != nil {
+		line, message = d.entry.line, databasesKey+": "+d.entry.name+": "+message
+	}
+	d.note(line, message, fix)
+}
+
+// note is [document.fail] for what stands nowhere in the file: flags, variables.
+func (d *document) note(line int, message, fix string) {
 	d.failures = append(d.failures, &plans.FileError{File: d.path, Line: line, Message: message, Fix: fix})
 }
 
 // failure is what was noted, in the order of the file; nil if nothing.
 func (d *document) failure() error {
-	slices.SortStableFunc(d.failures, func(a, b *plans.FileError) int { return a.Line - b.Line })
+	sorted(d.failures)
 	if len(d.failures) == 1 {
 		return d.failures[0]
 	}
@@ -144,6 +148,7 @@ func (d *document) section(n *yaml.Node, prefix string) {
 		switch {
 		case path == "tables":
 			d.tables = p.value
+		case path == databasesKey: // null: see [databases]
 		case path == "traffic.pgbouncer" && p.value.Kind == yaml.SequenceNode:
 			d.bouncers(p.value)
 		case slices.Contains(listKeys, path):
@@ -184,6 +189,9 @@ func children(prefix string) []string {
 	var names []string
 	if prefix == "" {
 		names = append(names, "tables")
+	}
+	if prefix == "production." {
+		names = append(names, "databases")
 	}
 	for _, path := range allPaths() {
 		if rest, ok := strings.CutPrefix(path, prefix); ok {
