@@ -29,8 +29,12 @@ const (
 // of it. The caller asks the server.
 var errNoAnswer = errors.New("no answer to COMMIT")
 
-// commit decides, where the shadow is, and nowhere else.
+// commit decides, where the shadow is, and nowhere else. Of a group's members one
+// decides for all.
 func (a *attempt) commit(ctx context.Context) error {
+	if err := a.decision(ctx); err != nil {
+		return err
+	}
 	if a.c.beforeCommit != nil {
 		a.c.beforeCommit(a.shadow.pid)
 	}
@@ -42,6 +46,7 @@ func (a *attempt) commit(ctx context.Context) error {
 	}
 	if err == nil {
 		a.out.Swapped = true
+		a.tellCommitted()
 	}
 	return err
 }

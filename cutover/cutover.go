@@ -53,6 +53,8 @@ type Cutover struct {
 	// followed again. nil: the run is over then.
 	Again *control.Run
 	Parts Parts
+	// With are the attempts that swap at the same moment as the next one; nil: it is alone.
+	With Companions
 	// Own are this process's sessions in production beside the attempt's, which
 	// nobody waits for; nil: none.
 	Own func() pg.Backends

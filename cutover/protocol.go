@@ -27,6 +27,7 @@ var protocol = []step{
 	{"keep REFRESH off the materialized views", holding, whenever, (*attempt).holdViews, byRollback, untold},
 	{"see that the shadow is closed", holding, whenever, (*attempt).shadowClosed, byRollback, untold},
 	{"approach", holding, whenever, (*attempt).approach, byRollback, untold},
+	{"meet the others before the fence", holding, whenever, (*attempt).meetBeforeFence, byRollback, untold},
 	{"hold clients", holding, whenever, via(transport.hold), (*retreat).letGo, untold},
 	{"fence", holding, whenever, (*attempt).fence, byRollback, (*attempt).tellFence},
 
@@ -45,11 +46,14 @@ var protocol = []step{
 	{"wait for snapshots from before", stalling, migrating, via(transport.outwait), byRollback, untold},
 	{"guard", stalling, migrating, via(transport.guard), byRollback, telling(transport.guarded)},
 	{"record the swap", stalling, whenever, via(transport.record), byRollback, untold},
+	{"meet the others behind the fence", stalling, whenever, (*attempt).meetBehindFence, byRollback, untold},
 	{"look again", stalling, whenever, (*attempt).lookAgain, byRollback, untold},
 	{"refuse writes to production", stalling, whenever, via(transport.refuseWrites), (*retreat).openFence, telling(transport.refused)},
 	{"redirect clients", stalling, whenever, via(transport.redirect), withTheirRelease, untold},
 	{"look at the last", stalling, whenever, via(transport.lookAtTheLast), byRollback, untold},
 	{"note the decision", stalling, whenever, via(transport.noteDecision), byRollback, untold},
+
+	{"meet the others before the commit", stalling, whenever, (*attempt).meetBeforeCommit, byRollback, untold},
 
 	// It happened, or it did not. Nothing is undone from here on.
 	{"commit", decided, whenever, (*attempt).commit, byNobody, untold},
@@ -174,6 +178,9 @@ func (a *attempt) run(ctx context.Context) error {
 			a.started = time.Now()
 		}
 		err := a.take(ctx, s)
+		if err != nil && !a.out.Swapped {
+			a.tellLeft(err)
+		}
 		switch {
 		case a.out.Swapped:
 			left = errors.Join(left, err)

@@ -28,6 +28,9 @@ func freeFirst(ctx context.Context, file *planfile.File, log *slog.Logger) error
 	if err != nil {
 		return err
 	}
+	if err := Belongs(run, file); err != nil && !run.Phase.Over() {
+		return err
+	}
 	if run.Phase.Swapped() || run.Phase.Over() || run.Phase == control.Building {
 		return nil
 	}

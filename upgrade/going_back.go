@@ -32,7 +32,11 @@ func (w *worker) goBack(ctx context.Context) (bool, error) {
 		w.endIfLasting(against)
 		return false, w.notNow(ctx, messages(against), w.swapping.look)
 	}
-	outcome, err := w.attempt(ctx)
+	with, alone := w.assemble(ctx)
+	if with == nil && !alone {
+		return false, ctx.Err()
+	}
+	outcome, err := w.attemptWith(ctx, with)
 	if err != nil || outcome.Swapped {
 		return outcome.Swapped, err
 	}

@@ -33,7 +33,7 @@ func (w *worker) hook(ctx context.Context, event string, more ...string) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, hookLimit)
 	defer cancel()
-	environment := append([]string{"PGUMBRA_EVENT=" + event, "PGUMBRA_RUN=" + w.run.Name, "PGUMBRA_PHASE=" + string(w.run.Phase),
+	environment := append([]string{"PGUMBRA_EVENT=" + event, "PGUMBRA_RUN=" + w.run.Name, "PGUMBRA_DATABASE=" + w.file.Member, "PGUMBRA_PHASE=" + string(w.run.Phase),
 		"PGUMBRA_FROM_VERSION=" + versionText(w.run.Plan.FromVersion), "PGUMBRA_TO_VERSION=" + versionText(w.run.Plan.ToVersion)}, more...)
 	lines, err := command.Run(ctx, argv, environment)
 	last := ""

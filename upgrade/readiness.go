@@ -47,7 +47,7 @@ func (w *worker) act(ctx context.Context) (bool, error) {
 	if err := w.try(ctx, wanted); err != nil {
 		return false, err
 	}
-	if w.until == control.Following && w.trials.last != nil {
+	if w.until == control.Following && w.trials.last != nil && w.reached() {
 		return false, w.enough()
 	}
 	if !wanted {
@@ -57,6 +57,9 @@ func (w *worker) act(ctx context.Context) (bool, error) {
 }
 
 func (w *worker) cutoverWanted(ctx context.Context) (bool, error) {
+	if known, err := w.lookAtGroup(ctx); err != nil || !known || w.closing {
+		return w.closing && known, err
+	}
 	if w.once {
 		return !time.Now().Before(w.notBefore), w.windowOver()
 	}

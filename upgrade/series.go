@@ -120,7 +120,7 @@ func (w *worker) served(ctx context.Context) error {
 }
 
 // unattended: nobody waits for the cutover, so that attempts may take their time.
-func (w *worker) unattended() bool { return w.cutover && !w.once && !w.asked }
+func (w *worker) unattended() bool { return w.cutover && !w.once && !w.asked && !w.closing }
 
 func (w *worker) newSwapping() swapping {
 	longest := longestAsked

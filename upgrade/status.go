@@ -20,8 +20,10 @@ import (
 
 // Status is where a run stands, as `status --json` prints it.
 type Status struct {
-	Run   string         `json:"run"`
-	Phase *control.Phase `json:"phase"` // null: no run of that name
+	Run string `json:"run"`
+	// Member is the database's name in its group; empty: it is in none.
+	Member string         `json:"member,omitempty"`
+	Phase  *control.Phase `json:"phase"` // null: no run of that name
 	// PlanningSince is since when a process plans the run, which is not recorded yet.
 	PlanningSince *time.Time      `json:"planning_since,omitempty"`
 	StartedAt     *time.Time      `json:"started_at"`
@@ -35,6 +37,8 @@ type Status struct {
 	Rate          Rate            `json:"rate"`
 	ETASeconds    *float64        `json:"eta_seconds"` // null: measuring, or never
 	Throttled     string          `json:"throttled"`
+	// Suspended is why the run stands still with its group; empty: it does not.
+	Suspended string `json:"suspended,omitempty"`
 	// Work is what the run is busy with; null: it follows, or is past that.
 	Work        *Work  `json:"work"`
 	ShadowBytes *int64 `json:"shadow_bytes"` // null: not known
@@ -201,7 +205,7 @@ func lookOptions() pg.Options {
 }
 
 func newStatus(file *planfile.File) *Status {
-	return &Status{Run: file.Name, Standbys: []StandbyStatus{}, Tables: []TableStatus{}, Blockers: []string{}}
+	return &Status{Run: file.Name, Member: file.Member, Standbys: []StandbyStatus{}, Tables: []TableStatus{}, Blockers: []string{}}
 }
 
 func readStatus(ctx context.Context, file *planfile.File) (*Status, error) {
@@ -287,7 +291,7 @@ func (s *Status) readStanding(ctx context.Context, tx pgx.Tx, run *control.Run) 
 		return err
 	}
 	s.StartedAt, s.EndedAt, s.AsOf, s.PhaseSince, s.PausedAt = &at.StartedAt, at.EndedAt, &at.AsOf, &at.PhaseSince, at.PausedAt
-	s.Rate, s.Throttled, s.Failure, s.Cutover = Rate{In: at.RateIn, Out: at.RateOut}, at.Throttled, at.Failure, at.Cutover
+	s.Rate, s.Throttled, s.Failure, s.Cutover, s.Suspended = Rate{In: at.RateIn, Out: at.RateOut}, at.Throttled, at.Failure, at.Cutover, at.Suspended
 	s.Attempts.Count, s.Attempts.HeldMS = at.Attempts, float64(at.Held.Microseconds())/1000
 	if at.Alive && !run.Phase.Over() {
 		s.Leader = &Leader{Host: at.Host, PID: at.PID, Epoch: at.Epoch}

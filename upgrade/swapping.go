@@ -50,11 +50,16 @@ func (w *worker) cutOver(ctx context.Context) (bool, error) {
 		return false, w.notNow(ctx, messages(against), w.swapping.look)
 	}
 	w.nameBypassing(ctx)
+	with, alone := w.assemble(ctx)
+	if with == nil && !alone {
+		return false, ctx.Err()
+	}
 	defer w.pauseProver()()
 	if entered, err := w.enterCutover(ctx); err != nil || !entered {
+		leave(with, "the cutover is not asked for any more")
 		return false, err
 	}
-	outcome, err := w.attempt(ctx)
+	outcome, err := w.attemptWith(ctx, with)
 	if err != nil {
 		return false, err
 	}
@@ -82,7 +87,7 @@ func (w *worker) cutOver(ctx context.Context) (bool, error) {
 func (w *worker) enterCutover(ctx context.Context) (entered bool, err error) {
 	err = pg.ReadCommitted(ctx, w.sides.Production, func(tx pgx.Tx) error {
 		asked, err := control.HoldRequest(ctx, tx, w.run)
-		if entered = asked || w.cutover; err != nil || !entered {
+		if entered = asked || w.cutover || w.closing; err != nil || !entered {
 			return err
 		}
 		return control.Advance(ctx, tx, w.run, control.Cutover)

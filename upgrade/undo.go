@@ -105,6 +105,11 @@ func endLive(ctx context.Context, file *planfile.File) error {
 	if err != nil && !errors.Is(err, control.ErrNoRun) {
 		return err
 	}
+	if err == nil && !run.Phase.Over() {
+		if err := Belongs(run, file); err != nil {
+			return err
+		}
+	}
 	if err == nil && (run.Phase.Swapped() || run.Phase == control.RolledBack) {
 		return fmt.Errorf("%w: %s: the swap is done, abort is for before it", ErrWrongPhase, run.Phase)
 	}
@@ -240,6 +245,9 @@ func endWatch(ctx context.Context, file *planfile.File) (watched bool, err error
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
 	run, err := control.Find(ctx, conn, file.Name)
 	if err != nil {
+		return false, err
+	}
+	if err := Belongs(run, file); err != nil {
 		return false, err
 	}
 	watched, err = control.FenceOff(ctx, conn, run, control.Watching)

@@ -76,7 +76,9 @@ type Options struct {
 	// NotBefore and NotAfter are when attempts at the cutover may be made; zero: at
 	// any time.
 	NotBefore, NotAfter time.Time
-	Log                 *slog.Logger
+	// With are the other members of the run's group; nil: it is in none.
+	With Companions
+	Log  *slog.Logger
 }
 
 // worker does the work of one lease. It is not shared between goroutines
@@ -99,6 +101,8 @@ type worker struct {
 	swapping swapping
 	watching watching
 	mirrors  sync.Mutex         // held by who copies positions, or turns the flow around
+	with     Companions         // nil: the run is in no group
+	closing  bool               // the group has swapped without this run, which does so now
 	back     bool               // somebody waits for this process to roll back
 	as       control.RollbackAs // how a rollback is to be done
 	trials   trials
@@ -261,6 +265,9 @@ func failure(ctx context.Context, err error) bool {
 // the sessions that work and runs f with a heartbeat.
 func withWorker(ctx context.Context, l *lease.Lease, run *control.Run, file *planfile.File, o Options, how waiting,
 	f func(*worker, context.Context) error) error {
+	if err := Belongs(run, file); err != nil {
+		return err
+	}
 	if err := l.FenceOff(ctx, run); err != nil {
 		return err
 	}
@@ -278,7 +285,7 @@ func withWorker(ctx context.Context, l *lease.Lease, run *control.Run, file *pla
 		return err
 	}
 	run.Plan.Settings = run.Plan.Settings.Renewed(file.Settings)
-	w := &worker{lead: l, file: file, run: run, log: o.Log, until: o.Until, cutover: o.Cutover, once: o.Once, back: o.Back, as: o.As,
+	w := &worker{lead: l, file: file, run: run, log: o.Log, until: o.Until, cutover: o.Cutover, once: o.Once, back: o.Back, as: o.As, with: o.With,
 		notBefore: o.NotBefore, notAfter: o.NotAfter}
 	var err error
 	if w.traffic, err = traffic.Open(file, o.Log); err != nil {
@@ -339,7 +346,7 @@ func findOrCreate(ctx context.Context, l *lease.Lease, file *planfile.File, o Op
 		return nil, fmt.Errorf("%w, or somebody ended it", control.ErrFencedOff)
 	}
 	if err == nil && !run.Phase.Over() {
-		return run, nil
+		return run, errors.Join(Belongs(run, file), begin(ctx, o))
 	}
 	if err == nil && o.Back {
 		return nil, errStop // it was rolled back, or ended, a moment ago
@@ -352,8 +359,8 @@ func findOrCreate(ctx context.Context, l *lease.Lease, file *planfile.File, o Op
 	if err != nil && !errors.Is(err, control.ErrNoRun) {
 		return nil, err
 	}
-	plan, err := Plan(ctx, file, o.Log)
-	if err := errors.Join(err, syntax.Close()); err != nil { // the parser's 250 MB are not for days
+	plan, err := planAlone(ctx, file, o)
+	if err != nil {
 		return nil, err
 	}
 	if plan.NothingToDo {
@@ -362,16 +369,29 @@ func findOrCreate(ctx context.Context, l *lease.Lease, file *planfile.File, o Op
 	if !plan.Runnable {
 		return nil, &Blocked{Plan: plan}
 	}
+	if err := begin(ctx, o); err != nil {
+		return nil, err
+	}
 	if err := l.Conn.Ping(ctx); err != nil { // an abort ended it while we planned
 		return nil, err
 	}
 	if err := control.Migrate(ctx, file.Production.DSN); err != nil {
 		return nil, err
 	}
-	if run, err = control.Create(ctx, l.Conn, plan); err != nil {
+	if run, err = control.CreateIn(ctx, l.Conn, plan, groupOf(o)); err != nil {
 		return nil, errors.Join(err, tidy(ctx, file))
 	}
 	return run, nil
+}
+
+// planning is one at a time in a process, whose parser is one.
+var planning sync.Mutex
+
+func planAlone(ctx context.Context, file *planfile.File, o Options) (*plans.Plan, error) {
+	planning.Lock()
+	defer planning.Unlock()
+	plan, err := Plan(ctx, file, o.Log)
+	return plan, errors.Join(err, syntax.Close()) // the parser's 250 MB are not for days
 }
 
 // tidy takes a control schema away again in which no run could be recorded.

@@ -41,12 +41,16 @@ lock. Exit code 0 when one would be made now, else 6 with what stands against it
 			if check && (at != "" || window != 0) {
 				return &usageError{errors.New("--check looks now: use it without --at and --window")}
 			}
-			file, err := a.load()
+			file, g, err := a.loadGroup()
 			if err != nil {
 				return err
 			}
 			if check {
-				against, err := upgrade.CheckCutover(c.Context(), file, a.log)
+				look := func() ([]cutover.Blocker, error) { return upgrade.CheckCutover(c.Context(), file, a.log) }
+				if g != nil {
+					look = func() ([]cutover.Blocker, error) { return g.CheckCutover(c.Context()) }
+				}
+				against, err := look()
 				if err != nil {
 					return err
 				}
@@ -54,6 +58,9 @@ lock. Exit code 0 when one would be made now, else 6 with what stands against it
 			}
 			if !o.NotBefore.IsZero() {
 				a.log.Info("the cutover waits for its time", "until", o.NotBefore.Format(time.DateTime+" MST"))
+			}
+			if g != nil {
+				return a.groupWork(c.Context(), file, g, beside, func() error { return g.Cutover(c.Context(), o) })
 			}
 			err = a.withProgress(c.Context(), file, beside, func() error { return upgrade.Cutover(c.Context(), file, o) })
 			if err != nil {

@@ -19,6 +19,7 @@ import (
 	"github.com/pgumbra/pgumbra/rehearsal"
 	"github.com/pgumbra/pgumbra/shadow"
 	"github.com/pgumbra/pgumbra/upgrade"
+	"github.com/pgumbra/pgumbra/upgrade/group"
 	"github.com/pgumbra/pgumbra/upgrade/lease"
 )
 
@@ -55,11 +56,14 @@ func exitCode(err error) int {
 		noRoom    *rehearsal.NoRoomError
 		noWay     *upgrade.NoWayBack
 	)
+	var several *group.Error
 	switch {
 	case err == nil, errors.Is(err, upgrade.ErrNothingToDo):
 		return exitDone
-	case errors.Is(err, cutover.ErrUnknown):
+	case errors.Is(err, cutover.ErrUnknown), errors.Is(err, group.ErrDivided):
 		return exitUnknown
+	case errors.As(err, &several):
+		return gravest(several)
 	case errors.Is(err, errInterrupted):
 		return exitInterrupted
 	case errors.As(err, &usage), errors.As(err, &file), errors.As(err, &noServer):
@@ -93,6 +97,9 @@ func (a *app) report(err error) int {
 		return code
 	}
 	complain("pgumbra: " + pg.Redact(a.what(err)))
+	if a.file != nil && a.file.Grouped() && code != exitUsage {
+		complain(a.whereGroupStands())
+	}
 	if text := whereItStands(s, err); text != "" {
 		complain(text)
 	}
@@ -118,7 +125,7 @@ func (a *app) what(err error) string {
 // standing asks the control schema, briefly: the error may be that the server is
 // away. Nil: not known.
 func (a *app) standing(code int) *upgrade.Status {
-	if a.file == nil || code == exitUsage {
+	if a.file == nil || a.file.Grouped() || code == exitUsage {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
@@ -163,6 +170,9 @@ func (a *app) next(err error, code int, s *upgrade.Status) string {
 	p := a.planFlag()
 	var different *upgrade.Different
 	var noWay *upgrade.NoWayBack
+	if text := a.nextOfGroupError(err); text != "" {
+		return text
+	}
 	switch {
 	case a.command == "rehearse":
 		return afterRehearsal(p, code, err)

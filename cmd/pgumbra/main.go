@@ -67,6 +67,7 @@ type app struct {
 	logForm  string
 	set      []string
 	command  string // its name, once it is known
+	database string // of a group, that a command is to look at
 
 	log    *slog.Logger
 	screen *screen
@@ -110,6 +111,7 @@ after it, until finish, rollback goes back with every write made since.`,
 	flags.StringVar(&a.logLevel, "log-level", "info", "debug, info, warn or error")
 	flags.StringArrayVar(&a.set, "set", nil, "set a key of the plan file, `KEY=VALUE` (repeatable), over file and environment")
 	flags.StringVar(&a.logForm, "log-format", "", "text or json; default: plain lines on a terminal, else text")
+	flags.StringVar(&a.database, "database", "", "of a plan file that lists several databases, look at this one, `NAME`")
 	root.SetFlagErrorFunc(a.flagError)
 	root.SetVersionTemplate("pgumbra {{.Version}}\n")
 	root.AddCommand(a.initCommand(), a.planCommand(), a.runCommand(), a.statusCommand(), a.verifyCommand(),
@@ -193,8 +195,17 @@ func (a *app) setUpLog() error {
 	return nil
 }
 
-// load reads the plan file with environment and flags laid over it.
+// load reads the plan file of one database; of several, that which --database names.
 func (a *app) load() (*planfile.File, error) {
+	file, err := a.loadAny()
+	if err != nil || !file.Grouped() {
+		return file, err
+	}
+	return a.chosen(file)
+}
+
+// loadAny reads the plan file with environment and flags laid over it.
+func (a *app) loadAny() (*planfile.File, error) {
 	over := map[string]any{}
 	for _, s := range a.set {
 		key, value, ok := strings.Cut(s, "=")
@@ -206,6 +217,9 @@ func (a *app) load() (*planfile.File, error) {
 	file, err := planfile.Load(a.planPath, over)
 	if err != nil {
 		return nil, err
+	}
+	if a.database != "" && !file.Grouped() {
+		return nil, &usageError{fmt.Errorf("--database %q: the plan file is of one database", a.database)}
 	}
 	a.file = file
 	return file, nil

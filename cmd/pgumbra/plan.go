@@ -35,9 +35,12 @@ reports what a run would do. Changes nothing in production.`,
 			if sql != "" && !slices.Contains(report.Details, options.SQL) {
 				return &usageError{fmt.Errorf("--sql %q: use none, summary or full", sql)}
 			}
-			file, err := a.load()
+			file, g, err := a.loadGroup()
 			if err != nil {
 				return err
+			}
+			if g != nil {
+				return a.planGroup(c.Context(), g, file, output, options)
 			}
 			var plan *plans.Plan
 			err = a.patiently(c.Context(), planning, func(ctx context.Context) (err error) {

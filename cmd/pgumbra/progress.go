@@ -60,13 +60,16 @@ func (a *app) withProgress(ctx context.Context, file *planfile.File, to place, f
 // show polls until done. A server that does not answer is not its problem: the
 // work says so.
 func (a *app) show(ctx context.Context, file *planfile.File, to place, done <-chan struct{}) {
-	bars := term.IsTerminal(int(os.Stderr.Fd())) && !a.json
+	bars := term.IsTerminal(int(os.Stderr.Fd())) && !a.json && !file.Grouped()
 	objects := a.json && to == within
 	every := lineTime
 	if bars || objects {
 		every = redraw
 	}
-	display := &progress{screen: a.screen, app: a}
+	displays := map[*planfile.File]*progress{}
+	for _, f := range databases(file) {
+		displays[f] = &progress{screen: a.screen, app: a}
+	}
 	defer a.screen.show(nil)
 	tick := time.NewTicker(every)
 	defer tick.Stop()
@@ -78,24 +81,34 @@ func (a *app) show(ctx context.Context, file *planfile.File, to place, done <-ch
 		case <-ctx.Done():
 			return
 		case <-quiet:
-			if s, err := upgrade.ReadStatus(ctx, file); err == nil && (s.Phase == nil || s.Phase.Over()) {
+			if s, err := upgrade.ReadStatus(ctx, databases(file)[0]); err == nil && (s.Phase == nil || s.Phase.Over()) {
 				a.log.Info(planning + " …")
 			}
 		case now := <-tick.C:
-			s, err := upgrade.ReadStatus(ctx, file)
-			if err != nil || s.Phase == nil || s.Phase.Over() && !objects { // of an earlier run
-				continue
-			}
-			switch {
-			case objects:
-				_ = json.NewEncoder(os.Stdout).Encode(s)
-			case bars:
-				display.draw(s, now)
-			default:
-				fmt.Fprintln(a.screen, display.line(s, now))
+			for _, f := range databases(file) {
+				s, err := upgrade.ReadStatus(ctx, f)
+				if err != nil || s.Phase == nil || s.Phase.Over() && !objects { // of an earlier run
+					continue
+				}
+				switch {
+				case objects:
+					_ = json.NewEncoder(os.Stdout).Encode(s)
+				case bars:
+					displays[f].draw(s, now)
+				default:
+					fmt.Fprintln(a.screen, displays[f].line(s, now))
+				}
 			}
 		}
 	}
+}
+
+// called is a run's name, and of a group's the database's.
+func called(s *upgrade.Status) string {
+	if s.Member == "" {
+		return s.Run
+	}
+	return s.Run + ", " + s.Member
 }
 
 // progress remembers what an ETA needs: when a stage was first seen, and how far it
@@ -136,12 +149,12 @@ func (p *progress) speed(s *upgrade.Status, now time.Time) string {
 
 // line is the whole state in one line.
 func (p *progress) line(s *upgrade.Status, now time.Time) string {
-	parts := []string{s.Run + ": " + strings.ReplaceAll(string(*s.Phase), "_", " ")}
+	parts := []string{called(s) + ": " + strings.ReplaceAll(string(*s.Phase), "_", " ")}
 	if w := s.Work; w != nil {
 		eta := p.eta(w, now)
 		text := fmt.Sprintf("%s %d of %d", w.Stage, w.Done, w.Of)
 		if w.Stage == string(*s.Phase) {
-			parts[0], text = s.Run+": "+text, ""
+			parts[0], text = called(s)+": "+text, ""
 		}
 		parts = append(parts, text, fmt.Sprintf("%.0f %%", 100*w.Fraction)+p.speed(s, now), eta)
 		parts = slices.DeleteFunc(parts, func(part string) bool { return part == "" })

@@ -68,7 +68,7 @@ func (a *app) rollbackCommand() *cobra.Command {
   pgumbra rollback --follow && pgumbra cutover
   pgumbra finish --drop-old`,
 		RunE: func(c *cobra.Command, _ []string) error {
-			file, err := a.load()
+			file, g, err := a.loadGroup()
 			if err != nil {
 				return err
 			}
@@ -76,6 +76,14 @@ func (a *app) rollbackCommand() *cobra.Command {
 				return &usageError{errors.New("--follow goes on with the new side and --drop drops it: choose one")}
 			}
 			o := upgrade.Options{As: as, Log: a.log}
+			if g != nil {
+				return a.groupWork(c.Context(), file, g, beside, func() error {
+					if err := g.Rollback(c.Context(), o); err != nil || !drop {
+						return err
+					}
+					return g.Finish(c.Context(), cutover.DropOld, upgrade.KeepRecord)
+				})
+			}
 			err = a.withProgress(c.Context(), file, beside, func() error { return upgrade.Rollback(c.Context(), file, o) })
 			if err == nil && drop {
 				err = upgrade.Finish(c.Context(), file, cutover.DropOld, upgrade.KeepRecord, a.log)

@@ -41,11 +41,17 @@ shows it, and whether it could lead. It ends when the run is over.`,
 			if until != "" && cutover {
 				return &usageError{errors.New("--until stops before the cutover: use it or --cutover")}
 			}
-			file, err := a.load()
+			file, g, err := a.loadGroup()
 			if err != nil {
 				return err
 			}
 			o := upgrade.Options{Until: phase, Cutover: cutover, Program: versionText(), Log: a.log}
+			if g != nil && standby {
+				return &usageError{errors.New("--standby is for one database: a group's run, typed again, goes on where it was")}
+			}
+			if g != nil {
+				return a.groupWork(c.Context(), file, g, within, func() error { return g.Run(c.Context(), o) })
+			}
 			work := upgrade.Run
 			if standby {
 				work = upgrade.Standby
@@ -73,9 +79,12 @@ production takes writes. Columns whose values nothing can repeat (random
 defaults, sequences) are left out, by name. Exit code 3 when rows differ.`,
 		Example: `  pgumbra verify --json`,
 		RunE: func(c *cobra.Command, _ []string) error {
-			file, err := a.load()
+			file, g, err := a.loadGroup()
 			if err != nil {
 				return err
+			}
+			if g != nil {
+				return a.verifyGroup(c.Context(), g, file)
 			}
 			verdicts, err := upgrade.Verify(c.Context(), file, a.log)
 			if err != nil {

@@ -18,6 +18,7 @@ import (
 	"github.com/pgumbra/pgumbra/plans/report"
 	"github.com/pgumbra/pgumbra/rehearsal"
 	"github.com/pgumbra/pgumbra/upgrade"
+	"github.com/pgumbra/pgumbra/upgrade/group"
 )
 
 // documents are what --json prints, by the name of its schema.
@@ -27,6 +28,7 @@ var documents = map[string]struct {
 }{
 	"plan":     {"pgumbra plan --json", report.Document{}},
 	"status":   {"pgumbra status --json, each line of pgumbra run --json, and the result of pgumbra cutover --json", upgrade.Status{}},
+	"group":    {"pgumbra status --json of a plan file that lists several databases, and the result of pgumbra cutover --json", group.Status{}},
 	"verify":   {"pgumbra verify --json", verifyDocument{}},
 	"history":  {"pgumbra history --json", upgrade.History{}},
 	"rehearse": {"pgumbra rehearse --json", rehearsal.Result{}},
@@ -39,7 +41,7 @@ const schemas = "../../docs/schemas"
 // writes it.
 func TestSchemasArePublished(t *testing.T) {
 	t.Parallel()
-	comments := comments(t, ".", "../../upgrade", "../../replay", "../../cutover", "../../plans", "../../plans/report", "../../plans/catalog",
+	comments := comments(t, ".", "../../upgrade", "../../upgrade/group", "../../replay", "../../cutover", "../../plans", "../../plans/report", "../../plans/catalog",
 		"../../internal/control", "../../rehearsal", "../../rehearsal/generate")
 	for name, d := range documents {
 		r := reflector{defs: map[string]any{}, comments: comments}

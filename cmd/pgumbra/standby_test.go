@@ -24,7 +24,7 @@ const withoutStandby = 10 * time.Second
 func TestStandbyLeadsOnceTheLeaderIsGone(t *testing.T) {
 	t.Parallel()
 	ctx := limited(t, 3*time.Minute)
-	g := &group{stopping: stoppingRemote(t)}
+	g := &replacements{stopping: stoppingRemote(t)}
 	cutOff := g.start(ctx, "run")
 	// It works, and has looked at the control schema's version before that.
 	g.wait(ctx, fmt.Sprintf(`SELECT 'x' FROM pgumbra.leader WHERE pid = %d AND cardinality(backends) > 0`, cutOff.Process.Pid))
@@ -71,14 +71,14 @@ func TestStandbyLeadsOnceTheLeaderIsGone(t *testing.T) {
 	}
 }
 
-// group are processes on several hosts that lead one run in turn.
-type group struct {
+// replacements are processes on several hosts that lead one run in turn.
+type replacements struct {
 	*stopping
 	members []*process
 }
 
 // enlist starts a standby that reaches all servers by a way of its own.
-func (g *group) enlist(ctx context.Context, more ...string) *process {
+func (g *replacements) enlist(ctx context.Context, more ...string) *process {
 	g.t.Helper()
 	args := append([]string{"run", "--standby", "--set", "production.dsn=" + g.dsn, "--set", "shadow.dsn=" + g.there}, more...)
 	p := g.start(ctx, args...)
@@ -96,7 +96,7 @@ func (g *group) enlist(ctx context.Context, more ...string) *process {
 
 // succeeds does something to the leader and waits for one of the standbys to lead,
 // which is returned.
-func (g *group) succeeds(ctx context.Context, what string, hit func()) *process {
+func (g *replacements) succeeds(ctx context.Context, what string, hit func()) *process {
 	g.t.Helper()
 	epoch := g.query(ctx, `SELECT epoch::text FROM pgumbra.run`)
 	hit()
@@ -120,7 +120,7 @@ func (g *group) succeeds(ctx context.Context, what string, hit func()) *process 
 }
 
 // refusesToBeOlder: a control schema of a newer pgumbra cannot be read.
-func (g *group) refusesToBeOlder(ctx context.Context) {
+func (g *replacements) refusesToBeOlder(ctx context.Context) {
 	g.t.Helper()
 	version := g.query(ctx, `SELECT version::text FROM pgumbra.version`)
 	known, err := strconv.Atoi(version)

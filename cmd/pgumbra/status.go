@@ -28,9 +28,14 @@ where the server does not answer.`,
 		Example: `  pgumbra status --watch
   pgumbra status --json | jq .phase`,
 		RunE: func(c *cobra.Command, _ []string) error {
-			file, err := a.load()
-			if err != nil {
+			file, g, err := a.loadGroup()
+			switch {
+			case err != nil:
 				return err
+			case g != nil && watch:
+				return a.watchGroup(c.Context(), g)
+			case g != nil:
+				return a.printGroup(c.Context(), os.Stdout, g)
 			}
 			if watch {
 				return a.watchStatus(c.Context(), file)

@@ -39,6 +39,7 @@ Hooks (hooks.ready, before_cutover, after_cutover, stopped) find in theirs:
 
 PGUMBRA_EVENT         ready, before_cutover, after_cutover or stopped
 PGUMBRA_RUN           the run's name
+PGUMBRA_DATABASE      of a group, which database tells it
 PGUMBRA_PHASE         its phase
 PGUMBRA_FROM_VERSION  of the migrations, and PGUMBRA_TO_VERSION
 PGUMBRA_STALL_MS      how long writers waited, and PGUMBRA_ATTEMPTS: after_cutover

@@ -35,9 +35,12 @@ and repeatedly; a process that still leads the run is ended. The record of the
 run stays unless --purge.`,
 		Example: `  pgumbra abort --purge`,
 		RunE: func(c *cobra.Command, _ []string) error {
-			file, err := a.load()
+			file, g, err := a.loadGroup()
 			if err != nil {
 				return err
+			}
+			if g != nil {
+				return a.abortGroup(c.Context(), g, file, leftovers(purge))
 			}
 			var done upgrade.Aborted
 			err = a.patiently(c.Context(), "removing triggers and journals, then the shadow and scratch", func(ctx context.Context) (err error) {
@@ -58,14 +61,26 @@ run stays unless --purge.`,
 // bring back, with the statement to type.
 func (a *app) sayAborted(run string, done upgrade.Aborted) error {
 	if !done.Existed {
-		return a.sayPhase(fmt.Sprintf("There is no run %s: nothing to undo.", run), run, nil)
+		return a.sayPhase(abortedText(run, done), run, nil)
 	}
 	if a.json {
-		remains := []map[string]string{}
-		for _, r := range done.Remains {
-			remains = append(remains, map[string]string{"what": r.What, "type": r.Type})
-		}
-		return json.NewEncoder(os.Stdout).Encode(map[string]any{"run": run, "phase": "aborted", "looked_at": done.Looked, "remains": remains})
+		return json.NewEncoder(os.Stdout).Encode(map[string]any{"run": run, "phase": "aborted", "looked_at": done.Looked, "remains": remaining(done)})
+	}
+	return a.sayPhase(abortedText(run, done), run, "aborted")
+}
+
+// remaining is what others changed, for programs.
+func remaining(done upgrade.Aborted) []map[string]string {
+	remains := []map[string]string{}
+	for _, r := range done.Remains {
+		remains = append(remains, map[string]string{"what": r.What, "type": r.Type})
+	}
+	return remains
+}
+
+func abortedText(run string, done upgrade.Aborted) string {
+	if !done.Existed {
+		return fmt.Sprintf("There is no run %s: nothing to undo.", run)
 	}
 	text := fmt.Sprintf("Run %s is aborted: its triggers, journals and shadow are gone, and production is as it was.", run)
 	if len(done.Remains) > 0 {
@@ -77,7 +92,7 @@ func (a *app) sayAborted(run string, done upgrade.Aborted) error {
 			text += "\nTo mend it, type:  " + r.Type + ";"
 		}
 	}
-	return a.sayPhase(text, run, "aborted")
+	return text
 }
 
 func (a *app) finishCommand() *cobra.Command {
@@ -92,17 +107,20 @@ terminal before it drops; --yes answers that.`,
 		Example: `  pgumbra finish
   pgumbra finish --drop-old`,
 		RunE: func(c *cobra.Command, _ []string) error {
-			file, err := a.load()
+			file, g, err := a.loadGroup()
 			if err != nil {
 				return err
-			}
-			side, err := upgrade.ReadOldSide(c.Context(), file)
-			if err != nil {
-				a.log.Debug("what is left of the old side is not known", "error", err) // finish itself says what is wrong
 			}
 			old := cutover.KeepOld
 			if drop {
 				old = cutover.DropOld
+			}
+			if g != nil {
+				return a.finishGroup(c.Context(), g, file, old, leftovers(purge), func(side upgrade.OldSide) bool { return !drop || yes || a.confirmed(side) })
+			}
+			side, err := upgrade.ReadOldSide(c.Context(), file)
+			if err != nil {
+				a.log.Debug("what is left of the old side is not known", "error", err) // finish itself says what is wrong
 			}
 			if drop && !yes && !a.confirmed(side) {
 				return errDeclined

@@ -62,6 +62,8 @@ type Run struct {
 	Phase Phase
 	Epoch int64
 	Plan  *plans.Plan
+	// Group of several databases that the run is in; nil: in none.
+	Group *Group
 	// Flow is which way rows go now.
 	Flow plans.Direction
 	// Again: the run was rolled back, and its new side is followed again.
@@ -77,16 +79,27 @@ type Run struct {
 // Create records a new run in phase building, and this process's sessions as
 // the run's: a row without either could neither go on nor be read.
 func Create(ctx context.Context, db pg.Beginner, plan *plans.Plan) (*Run, error) {
+	return CreateIn(ctx, db, plan, nil)
+}
+
+// CreateIn is [Create] of a member of a group; nil: of none.
+func CreateIn(ctx context.Context, db pg.Beginner, plan *plans.Plan, group *Group) (*Run, error) {
 	text, err := pg.JSON(plan)
 	if err != nil {
 		return nil, err
 	}
-	run := &Run{Name: plan.Run, Phase: Building, Plan: plan, Flow: plans.Forward}
+	var in []byte
+	if group != nil {
+		if in, err = pg.JSON(group); err != nil {
+			return nil, err
+		}
+	}
+	run := &Run{Name: plan.Run, Phase: Building, Plan: plan, Group: group, Flow: plans.Forward}
 	err = pg.ReadCommitted(ctx, db, func(tx pgx.Tx) error {
 		err := tx.QueryRow(ctx, `
-			WITH run AS (INSERT INTO pgumbra.run (name, plan, from_version, to_version) VALUES ($1, $2, $3, $4) RETURNING id)
+			WITH run AS (INSERT INTO pgumbra.run (name, plan, from_version, to_version, in_group) VALUES ($1, $2, $3, $4, $5) RETURNING id)
 			INSERT INTO pgumbra.leader (run_id) SELECT id FROM run RETURNING run_id`,
-			plan.Run, text, plan.FromVersion, plan.ToVersion).Scan(&run.ID)
+			plan.Run, text, plan.FromVersion, plan.ToVersion, in).Scan(&run.ID)
 		if err != nil {
 			return fmt.Errorf("record run %s: %w", plan.Run, err)
 		}
@@ -172,15 +185,21 @@ func readRow(ctx context.Context, db pg.Querier, name, which, column string) (ru
 	if now < flowSince || now == flowSince && dirty {
 		flow, again = "'forward'", "false"
 	}
-	err = db.QueryRow(ctx, `SELECT id, phase, epoch, `+flow+`, `+again+`, `+column+` FROM pgumbra.run WHERE name = $1 AND `+which+`
-		ORDER BY id DESC LIMIT 1`, name).Scan(&run.ID, &run.Phase, &run.Epoch, &run.Flow, &run.Again, &plan)
+	group := "in_group"
+	if now < groupSince || now == groupSince && dirty {
+		group = "NULL::json"
+	}
+	var in []byte
+	err = db.QueryRow(ctx, `SELECT id, phase, epoch, `+flow+`, `+again+`, `+group+`, `+column+` FROM pgumbra.run WHERE name = $1 AND `+which+`
+		ORDER BY id DESC LIMIT 1`, name).Scan(&run.ID, &run.Phase, &run.Epoch, &run.Flow, &run.Again, &in, &plan)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, nil, ErrNoRun
 	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("read run %s: %w", name, err)
 	}
-	return run, plan, nil
+	run.Group, err = readGroup(in)
+	return run, plan, err
 }
 
 const advance = `UPDATE pgumbra.run SET phase = $4, ended_at = CASE WHEN $5 THEN clock_timestamp() END WHERE id = $1 AND phase = $2 AND epoch = $3`

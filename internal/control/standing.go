@@ -27,6 +27,7 @@ type Standing struct {
 	RateOut float64
 
 	Throttled string // why copying pauses; empty: it does not
+	Suspended string // why it stands still with its group; empty: it does not
 	Failure   string
 	Cutover   json.RawMessage // its outcome; nil: none
 
@@ -39,13 +40,13 @@ type Standing struct {
 // status does not change, counts as empty.
 func ReadStanding(ctx context.Context, db pg.Querier, run *Run, young time.Duration) (s Standing, err error) {
 	var known []string
-	err = db.QueryRow(ctx, `SELECT pg_catalog.array_agg(attname::text) FROM pg_catalog.pg_attribute WHERE attrelid = 'pgumbra.run'::regclass`).Scan(&known)
+	err = db.QueryRow(ctx, `SELECT pg_catalog.array_agg(attname::text) FROM pg_catalog.pg_attribute WHERE attrelid IN ('pgumbra.run'::regclass, 'pgumbra.leader'::regclass)`).Scan(&known)
 	if err != nil {
 		return s, fmt.Errorf("read where run %s stands: %w", run.Name, err)
 	}
 	column := func(name, otherwise string) string {
 		if slices.Contains(known, name) {
-			return "r." + name
+			return name
 		}
 		return otherwise
 	}
@@ -55,14 +56,15 @@ func ReadStanding(ctx context.Context, db pg.Querier, run *Run, young time.Durat
 		       coalesce((SELECT max(at) FROM pgumbra.event e WHERE e.run_id = r.id AND e.message = 'phase' AND e.phase = r.phase), r.created_at),
 		       l.host, l.pid, l.heartbeat, coalesce(l.heartbeat > clock_timestamp() - make_interval(secs => $2), false), r.epoch,
 		       l.rate_in, l.rate_out, l.throttled, r.failure, r.cutover,
-		       `+column("paused_at", "NULL::timestamptz")+`, `+column("attempts", "0")+`, `+column("held_ms", "0::float8")+`
+		       `+column("paused_at", "NULL::timestamptz")+`, `+column("attempts", "0")+`, `+column("held_ms", "0::float8")+`,
+		       `+column("suspended", "''")+`
 		FROM pgumbra.run r JOIN pgumbra.leader l ON l.run_id = r.id WHERE r.id = $1`, run.ID, young.Seconds()).
 		Scan(&s.StartedAt, &s.EndedAt, &s.AsOf, &s.PhaseSince, &s.Host, &s.PID, &s.Beat, &s.Alive, &s.Epoch,
-			&s.RateIn, &s.RateOut, &s.Throttled, &s.Failure, &s.Cutover, &s.PausedAt, &s.Attempts, &held)
+			&s.RateIn, &s.RateOut, &s.Throttled, &s.Failure, &s.Cutover, &s.PausedAt, &s.Attempts, &held, &s.Suspended)
 	if err != nil {
 		return s, fmt.Errorf("read where run %s stands: %w", run.Name, err)
 	}
-	s.Throttled, s.Failure = pg.FromASCII(s.Throttled), pg.FromASCII(s.Failure)
+	s.Throttled, s.Failure, s.Suspended = pg.FromASCII(s.Throttled), pg.FromASCII(s.Failure), pg.FromASCII(s.Suspended)
 	s.Held = time.Duration(held * float64(time.Millisecond))
 	return s, nil
 }

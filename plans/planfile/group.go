@@ -16,7 +16,7 @@ const databasesKey = "production.databases"
 // memberKeys are what an entry of [databasesKey] may say of its own database: dsn and
 // schemas of production, and sections that stand in place of, or beside, the file's.
 // What is decided for all of them at once, the cutover above all, is the file's alone.
-var memberKeys = []string{"name", "dsn", "schemas", "shadow", "scratch", "migrations", "build", "tables", "copy", "capture", "traffic"}
+var memberKeys = []string{"name", "dsn", "schemas", "trust", "shadow", "scratch", "migrations", "build", "tables", "copy", "capture", "traffic"}
 
 // ownKeys are of one database, whoever sets them.
 var ownKeys = []string{"production.dsn", "production.schemas", "shadow.dsn"}
@@ -148,7 +148,7 @@ func (d *document) overlay(e *member, item *yaml.Node) *yaml.Node {
 		switch {
 		case p.key == "name":
 			e.name, _ = d.text(databasesKey+".name", p.value)
-		case p.key == "dsn" || p.key == "schemas":
+		case p.key == "dsn" || p.key == "schemas" || p.key == "trust":
 			set(production, p)
 		case slices.Contains(memberKeys, p.key):
 			set(root, p)

@@ -1,0 +1,286 @@
+package group
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/pgumbra/pgumbra/cutover"
+	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/plans/planfile"
+	"github.com/pgumbra/pgumbra/upgrade"
+)
+
+// Run leads all members, as [upgrade.Run] leads one. Where the group is divided, the
+// members that are behind follow the others first; if that was a rollback, it is the end.
+func (g *Group) Run(ctx context.Context, o upgrade.Options) error {
+	s, err := g.read(ctx)
+	if err != nil {
+		return err
+	}
+	if back := s.behind(); len(back) > 0 && s.first().Phase == control.RolledBack {
+		return g.goBack(ctx, back, o)
+	}
+	if ended := s.in(control.Phase.Over); len(ended) > 0 && len(s.in(live)) > 0 {
+		return g.partly(s, ended)
+	}
+	if len(s.in(live)) == 0 { // a new one
+		g.mu.Lock()
+		g.id = newID()
+		g.mu.Unlock()
+	}
+	return g.lead(ctx, o, upgrade.Run)
+}
+
+// partly says what ended in some databases alone, by a command that was stopped.
+func (g *Group) partly(s *standing, ended []*member) error {
+	verb, command := "finished", "finish"
+	if s.runs[indexOf(g.members, ended[0])].Phase == control.Aborted {
+		verb, command = "aborted", "abort"
+	}
+	return fmt.Errorf("%w: the run is %s in %s, and not yet in %s: pgumbra %s ends that", upgrade.ErrWrongPhase, verb, names(ended), names(s.in(live)), command)
+}
+
+func indexOf(members []*member, m *member) int {
+	for i := range members {
+		if members[i] == m {
+			return i
+		}
+	}
+	return -1
+}
+
+// lead does something that may lead the runs of all members.
+func (g *Group) lead(ctx context.Context, o upgrade.Options, work func(context.Context, *planfile.File, upgrade.Options) error) error {
+	err := g.each(ctx, func(ctx context.Context, m *member) error {
+		o := o
+		o.With, o.Log = m, m.log
+		err := work(ctx, m.file, o)
+		if errors.Is(err, upgrade.ErrNothingToDo) {
+			m.arrive(true)
+		}
+		return err
+	})
+	return g.unlessDivided(err)
+}
+
+// unlessDivided adds to what ended the work that it left the group divided.
+func (g *Group) unlessDivided(err error) error {
+	ctx, cancel := context.WithTimeout(context.Background(), lookFor)
+	defer cancel()
+	s, readErr := g.read(ctx)
+	if readErr != nil {
+		return err
+	}
+	if divided := s.divided(); divided != nil {
+		return errors.Join(divided, err)
+	}
+	return err
+}
+
+// Cutover swaps all members at one moment: see [upgrade.Cutover].
+func (g *Group) Cutover(ctx context.Context, o upgrade.Options) error {
+	s, err := g.read(ctx)
+	if err != nil {
+		return err
+	}
+	if len(s.in(live)) < len(g.members) && len(s.in(control.Phase.Swapped)) < len(g.members) {
+		return fmt.Errorf("%w: a cutover is for a run of all databases of the group, and there is one in %s", upgrade.ErrWrongPhase, orNone(s.in(live)))
+	}
+	return g.lead(ctx, o, upgrade.Cutover)
+}
+
+func orNone(members []*member) string {
+	if len(members) == 0 {
+		return "none"
+	}
+	return names(members)
+}
+
+// Rollback goes back in all members at one moment: see [upgrade.Rollback].
+func (g *Group) Rollback(ctx context.Context, o upgrade.Options) error {
+	s, err := g.read(ctx)
+	if err != nil {
+		return err
+	}
+	if behind := s.behind(); len(behind) > 0 {
+		if s.first().Phase == control.RolledBack {
+			return g.goBack(ctx, behind, o)
+		}
+		if s.first().Phase.Swapped() {
+			return fmt.Errorf("%w; it goes back as one, once it is one: pgumbra run", s.divided())
+		}
+	}
+	if finished := s.in(func(p control.Phase) bool { return p == control.Finished }); len(finished) > 0 {
+		return fmt.Errorf("%w: finish has ended the watch of %s, and the way back of the group with it", upgrade.ErrWrongPhase, names(finished))
+	}
+	return g.lead(ctx, o, upgrade.Rollback)
+}
+
+// goBack has members follow a rollback that the first one has made.
+func (g *Group) goBack(ctx context.Context, behind []*member, o upgrade.Options) error {
+	g.log.Warn("the group is divided by a rollback that was not completed; completing it", "behind", names(behind))
+	o.As.Follow = false
+	err := g.each(ctx, func(ctx context.Context, m *member) error {
+		if indexOf(behind, m) < 0 {
+			return nil
+		}
+		o := o
+		o.With, o.Log = alone{m}, m.log
+		return upgrade.Rollback(ctx, m.file, o)
+	})
+	return g.unlessDivided(err)
+}
+
+// alone is a member that waits for no other one: these have swapped.
+type alone struct{ *member }
+
+// Begin waits for nobody.
+func (alone) Begin(context.Context) error { return nil }
+
+// Reached is what it is.
+func (alone) Reached() bool { return true }
+
+// Abort undoes all members' runs. The first one comes first: once it is fenced off, no
+// swap of the group can be decided any more.
+func (g *Group) Abort(ctx context.Context, leftovers upgrade.Leftovers) ([]upgrade.Aborted, error) {
+	s, err := g.read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if swapped := s.in(control.Phase.Swapped); len(swapped) > 0 {
+		return nil, fmt.Errorf("%w: the swap is done in %s, abort is for before it", upgrade.ErrWrongPhase, names(swapped))
+	}
+	all := make([]upgrade.Aborted, len(g.members))
+	errs := make([]error, len(g.members))
+	for i, m := range g.members {
+		all[i], errs[i] = upgrade.Abort(ctx, m.file, leftovers, m.log)
+		if errs[i] != nil && (i == 0 || ctx.Err() != nil) {
+			break
+		}
+	}
+	return all, g.gather(errs)
+}
+
+// Finish ends the watch of all members. The first one comes last: until then the group
+// is what it is.
+func (g *Group) Finish(ctx context.Context, old cutover.OldSide, leftovers upgrade.Leftovers) error {
+	s, err := g.read(ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.divided(); err != nil {
+		return err
+	}
+	if before := s.in(func(p control.Phase) bool { return live(p) && !p.Swapped() }); len(before) > 0 {
+		return fmt.Errorf("%w: finish is for after the cutover, and %s is before it", upgrade.ErrWrongPhase, names(before))
+	}
+	errs := make([]error, len(g.members))
+	for i := len(g.members) - 1; i >= 0; i-- {
+		m := g.members[i]
+		if s.runs[i] == nil && leftovers == upgrade.Purge { // purged already
+			continue
+		}
+		if errs[i] = upgrade.Finish(ctx, m.file, old, leftovers, m.log); errs[i] != nil {
+			break
+		}
+	}
+	return g.gather(errs)
+}
+
+// Verify compares all members' tables: see [upgrade.Verify].
+func (g *Group) Verify(ctx context.Context) (map[string][]upgrade.TableVerdict, error) {
+	verdicts := make([][]upgrade.TableVerdict, len(g.members))
+	err := g.each(ctx, func(ctx context.Context, m *member) (err error) {
+		verdicts[indexOf(g.members, m)], err = upgrade.Verify(ctx, m.file, m.log)
+		return err
+	})
+	all := map[string][]upgrade.TableVerdict{}
+	for i, m := range g.members {
+		all[m.name] = verdicts[i]
+	}
+	return all, err
+}
+
+// Plan makes the plan of each member, one after the other.
+func (g *Group) Plan(ctx context.Context) ([]*plans.Plan, error) {
+	var all []*plans.Plan
+	errs := make([]error, len(g.members))
+	for i, m := range g.members {
+		var plan *plans.Plan
+		plan, errs[i] = upgrade.Plan(ctx, m.file, m.log)
+		all = append(all, plan)
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return all, g.gather(errs)
+}
+
+// CheckCutover looks at what stands against a cutover of each: see [upgrade.CheckCutover].
+func (g *Group) CheckCutover(ctx context.Context) ([]cutover.Blocker, error) {
+	found := make([][]cutover.Blocker, len(g.members))
+	err := g.each(ctx, func(ctx context.Context, m *member) (err error) {
+		i := indexOf(g.members, m)
+		found[i], err = upgrade.CheckCutover(ctx, m.file, m.log)
+		for j := range found[i] {
+			found[i][j].Message = m.name + ": " + found[i][j].Message
+		}
+		return err
+	})
+	var all []cutover.Blocker
+	for _, f := range found {
+		all = append(all, f...)
+	}
+	return all, err
+}
+
+// Status is where a group stands, as `status --json` prints it.
+type Status struct {
+	Run string `json:"run"`
+	// Phase is that of the database that is least far; null: not every one has a run.
+	Phase *control.Phase `json:"phase"`
+	// Ready: a cutover of all would be tried now.
+	Ready bool `json:"ready"`
+	// Divided: some databases are swapped and others are not, and which; empty: it is not.
+	Divided string `json:"divided,omitempty"`
+	// Members are the databases, in the order of the plan file.
+	Members []*upgrade.Status `json:"members"`
+}
+
+// ReadStatus asks all members where they stand: see [upgrade.ReadStatus].
+func (g *Group) ReadStatus(ctx context.Context) (*Status, error) {
+	s, err := g.read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	status := &Status{Run: g.name, Phase: s.phase(), Ready: true, Members: make([]*upgrade.Status, len(g.members))}
+	err = g.each(ctx, func(ctx context.Context, m *member) (err error) {
+		i := indexOf(g.members, m)
+		one, err := upgrade.ReadStatus(ctx, m.file)
+		if err == nil {
+			err = g.more(ctx, m, one)
+		}
+		status.Members[i] = one
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, one := range status.Members {
+		status.Ready = status.Ready && one.Ready
+	}
+	if divided := s.divided(); divided != nil {
+		status.Divided, status.Ready = divided.Error(), false
+	}
+	return status, nil
+}
+
+// more is what a status is told beside the control schema; not worth failing for.
+func (g *Group) more(ctx context.Context, m *member, s *upgrade.Status) error {
+	if err := errors.Join(s.ReadShadowSize(ctx, m.file), s.ReadLeft(ctx, m.file)); err != nil {
+		m.log.Debug("what a database holds of the run is not known", "error", err)
+	}
+	return ctx.Err()
+}
