@@ -21,6 +21,7 @@ var ErrInGroup = errors.New("the run is one of a group of databases")
 // Companions are the other members of the group that a run is in, as it meets them. A
 // member's run is led as any other, and asks them where one must not go on alone.
 type Companions interface {
+	Suspension
 	// Group is what this member's run records.
 	Group() *control.Group
 	// Begin returns once each member has a run, or a plan by which one can begin.

@@ -66,6 +66,9 @@ type chore struct {
 // that says that all is done. At once while there are changes, else after a pause.
 func (w *worker) rounds(ctx context.Context, act func(context.Context) (bool, error), chores ...*chore) error {
 	for {
+		if err := w.standStill(ctx); err != nil {
+			return err
+		}
 		for _, c := range chores {
 			if time.Since(c.done) <= c.every {
 				continue

@@ -208,6 +208,13 @@ func newStatus(file *planfile.File) *Status {
 	return &Status{Run: file.Name, Member: file.Member, Standbys: []StandbyStatus{}, Tables: []TableStatus{}, Blockers: []string{}}
 }
 
+// Unreached is the status of a database that could not be asked.
+func Unreached(file *planfile.File, cause error) *Status {
+	s := newStatus(file)
+	s.Away = pg.Redact(cause.Error())
+	return s
+}
+
 func readStatus(ctx context.Context, file *planfile.File) (*Status, error) {
 	conn, err := pg.Connect(ctx, file.Production.DSN, lookOptions())
 	if err != nil {

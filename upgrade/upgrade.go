@@ -156,6 +156,7 @@ func lead(ctx context.Context, file *planfile.File, o Options, s *leases) error 
 			return err
 		}
 		o.Log.Warn("the connection was lost; looking again", "error", err)
+		o.lost(err)
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -204,7 +205,7 @@ func (s *leases) runOnce(ctx context.Context, file *planfile.File, o Options) er
 	}
 	s.id, s.taken = run.ID, true
 	err = withWorker(ctx, l, run, file, o, asLongAsItTakes, func(w *worker, ctx context.Context) error {
-		if err := w.followAgain(ctx); err != nil {
+		if err := errors.Join(w.found(ctx), w.followAgain(ctx)); err != nil {
 			return err
 		}
 		if o.Back && w.run.Phase != control.Watching { // done, by whoever

@@ -111,6 +111,8 @@ func stands(s *upgrade.Status) string {
 	switch {
 	case s.PlanningSince != nil:
 		return "being planned"
+	case s.Phase == nil && s.Away != "":
+		return "cannot be asked: " + s.Away
 	case s.Phase == nil:
 		return "no run"
 	case s.Failure != "":
@@ -141,6 +143,9 @@ func stands(s *upgrade.Status) string {
 func (a *app) nextOfGroup(s *group.Status) string {
 	if s.Divided != "" {
 		return "pgumbra run" + a.planFlag() + " takes the other databases over at once, before all else"
+	}
+	if s.Phase == nil && slices.ContainsFunc(s.Members, func(m *upgrade.Status) bool { return m.Away != "" }) {
+		return "pgumbra status" + a.planFlag() + " again, once all databases answer; until then the others wait, and what is written is recorded"
 	}
 	if s.Phase == nil {
 		return "pgumbra run" + a.planFlag()

@@ -27,6 +27,7 @@ var ledger = setting{
 		CREATE TABLE public.schema_migrations (version bigint PRIMARY KEY, dirty boolean NOT NULL);
 		INSERT INTO public.schema_migrations VALUES (1, false);
 		CREATE TABLE shop.entry (key text PRIMARY KEY, delta int NOT NULL);
+		CREATE TABLE shop.note (id int PRIMARY KEY);
 		INSERT INTO shop.entry SELECT 'old ' || n, 0 FROM generate_series(1, 300) n;`,
 	migrations: map[string]string{
 		"1_base.up.sql":  "SELECT 1;",
@@ -337,4 +338,51 @@ func TestTheGravestCodeIsThatOfAGroup(t *testing.T) {
 	if slices.Contains(gravity, -1) {
 		t.Error(gravity)
 	}
+}
+
+// While the server of one database is away the others stand still, production goes on
+// everywhere, and all go on together; a cutover is then done by the process that leads.
+func TestGroupIsSuspendedTogetherAndGoesOn(t *testing.T) {
+	t.Parallel()
+	ctx := limited(t, 2*time.Minute)
+	b := newBank(t)
+	way := testcontainers.StartProxy(t, testcontainers.Shared(t).Addr())
+	b.write("pgumbra.yaml", fmt.Sprintf(ledgerPlan, b.dsns[0], way.Through(b.dsns[1])))
+	b.use(ctx)
+	p := b.start(ctx, "run")
+	b.until(ctx, func() bool {
+		const follows = `SELECT 'x' FROM pgumbra.shadow_table HAVING count(*) > 0 AND bool_and(verified_at IS NOT NULL)`
+		return b.asked(0, follows)+b.asked(1, follows) == "xx"
+	}, p)
+
+	way.Cut()
+	const suspended = `SELECT suspended FROM pgumbra.leader ORDER BY run_id DESC LIMIT 1`
+	b.until(ctx, func() bool { return b.asked(0, suspended) != "" }, p)
+	const position = `SELECT string_agg(position::text, ' ' ORDER BY n) FROM pgumbra.shadow_table`
+	before, written := b.asked(0, position), b.asked(0, `SELECT count(*)::text FROM shop.entry`)
+	b.until(ctx, func() bool { return b.asked(0, `SELECT count(*)::text FROM shop.entry`) != written }, p)
+	text := b.do(ctx, exitDone, "status").out.String()
+	if !strings.Contains(text, "suspended with the group: billing: ") || !strings.Contains(text, "cannot be asked") {
+		t.Error(text)
+	}
+	if points := b.asked(0, `SELECT count(DISTINCT position::text)::text FROM pgumbra.shadow_table`); points != "1" {
+		t.Errorf("its tables stand at %s snapshots", points)
+	}
+	if after := b.asked(0, position); after != before || before == "" {
+		t.Errorf("it stood still at %s, and is at %s", before, after)
+	}
+	b.do(ctx, exitError, "cutover")
+
+	way.Heal()
+	b.until(ctx, func() bool { return b.asked(0, suspended) == "" && b.asked(0, position) != before }, p)
+	b.do(ctx, exitDone, "cutover")
+	if got := b.phases(); got != "watching watching" {
+		t.Error(got)
+	}
+	b.settle(ctx)
+	must(t, p.Process.Signal(syscall.SIGTERM))
+	if code := p.code(); code != exitInterrupted {
+		t.Errorf("exit code %d\n%s", code, &p.err)
+	}
+	b.do(ctx, exitDone, "finish", "--drop-old", "--purge")
 }

@@ -38,6 +38,7 @@ type Group struct {
 	forming map[plans.Direction]*meeting
 	begun   gate
 	reached map[*member]bool
+	apart   suspension
 	first   sighting
 }
 
@@ -58,6 +59,7 @@ func Open(file *planfile.File, log *slog.Logger) *Group {
 	for _, f := range file.Members {
 		g.members = append(g.members, &member{group: g, name: f.Member, file: f, log: log.With("database", f.Member)})
 	}
+	g.apart = suspension{lost: map[*member]string{}, asked: map[*member]time.Time{}, stands: map[*member]bool{}}
 	g.begun = gate{of: len(g.members), open: make(chan struct{})}
 	return g
 }

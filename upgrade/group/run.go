@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
+	"sync/atomic"
 
 	"github.com/pgumbra/pgumbra/cutover"
 	"github.com/pgumbra/pgumbra/internal/control"
@@ -57,8 +59,11 @@ func (g *Group) lead(ctx context.Context, o upgrade.Options, work func(context.C
 		o := o
 		o.With, o.Log = m, m.log
 		err := work(ctx, m.file, o)
-		if errors.Is(err, upgrade.ErrNothingToDo) {
+		switch {
+		case errors.Is(err, upgrade.ErrNothingToDo):
 			m.arrive(true)
+		case err != nil && ctx.Err() == nil && !errors.Is(err, upgrade.ErrNotNow):
+			m.stopped(ctx, err)
 		}
 		return err
 	})
@@ -250,27 +255,40 @@ type Status struct {
 }
 
 // ReadStatus asks all members where they stand: see [upgrade.ReadStatus].
+//
+// One that cannot be reached is told as that, as long as another one can: the phase of
+// all, and whether they are divided, is not known then.
 func (g *Group) ReadStatus(ctx context.Context) (*Status, error) {
 	s, err := g.read(ctx)
 	if err != nil {
-		return nil, err
+		s = &standing{}
 	}
-	status := &Status{Run: g.name, Phase: s.phase(), Ready: true, Members: make([]*upgrade.Status, len(g.members))}
-	err = g.each(ctx, func(ctx context.Context, m *member) (err error) {
-		i := indexOf(g.members, m)
-		one, err := upgrade.ReadStatus(ctx, m.file)
-		if err == nil {
-			err = g.more(ctx, m, one)
-		}
-		status.Members[i] = one
-		return err
-	})
-	if err != nil {
+	status := &Status{Run: g.name, Ready: err == nil, Members: make([]*upgrade.Status, len(g.members))}
+	var all sync.WaitGroup
+	var here atomic.Int64
+	for i, m := range g.members {
+		all.Go(func() {
+			one, err := upgrade.ReadStatus(ctx, m.file)
+			if err != nil {
+				status.Members[i] = upgrade.Unreached(m.file, err)
+				return
+			}
+			here.Add(1)
+			g.more(ctx, m, one)
+			status.Members[i] = one
+		})
+	}
+	all.Wait()
+	if err != nil && (here.Load() == 0 || here.Load() == int64(len(g.members)) || ctx.Err() != nil) {
 		return nil, err
 	}
 	for _, one := range status.Members {
 		status.Ready = status.Ready && one.Ready
 	}
+	if err != nil {
+		return status, nil
+	}
+	status.Phase = s.phase()
 	if divided := s.divided(); divided != nil {
 		status.Divided, status.Ready = divided.Error(), false
 	}
@@ -278,9 +296,8 @@ func (g *Group) ReadStatus(ctx context.Context) (*Status, error) {
 }
 
 // more is what a status is told beside the control schema; not worth failing for.
-func (g *Group) more(ctx context.Context, m *member, s *upgrade.Status) error {
+func (g *Group) more(ctx context.Context, m *member, s *upgrade.Status) {
 	if err := errors.Join(s.ReadShadowSize(ctx, m.file), s.ReadLeft(ctx, m.file)); err != nil {
 		m.log.Debug("what a database holds of the run is not known", "error", err)
 	}
-	return ctx.Err()
 }

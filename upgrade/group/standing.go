@@ -95,6 +95,9 @@ func (s *standing) first() *control.Run { return s.runs[0] }
 
 // behind are the members that have not followed the first one: forward, or back.
 func (s *standing) behind() (all []*member) {
+	if len(s.runs) == 0 { // not known
+		return nil
+	}
 	first := s.first()
 	switch {
 	case first == nil || first.Phase == control.Aborted:
