@@ -136,7 +136,8 @@ func (m *lineage) lookUpRules() {
 		}
 	}
 	for _, r := range m.file.Tables {
-		if used[r.Name] || (r.Freeze || r.ReverseFrom.SQL != "") && m.before.ByName(r.Name) != nil {
+		ofProduction := r.Freeze || r.ReverseFrom.SQL != "" || len(r.Generate) > 0 || len(r.Mask) > 0
+		if used[r.Name] || ofProduction && m.before.ByName(r.Name) != nil {
 			continue
 		}
 		m.find(plans.Finding{Level: plans.Blocker, Code: "table-unknown", Object: r.Name.String(), Where: m.file.WhereLine(r.Line),

@@ -17,17 +17,9 @@ func (s *scope) asked(q *pgq.SelectStmt) *pgq.SelectStmt {
 		return q
 	}
 	out := proto.Clone(q).(*pgq.SelectStmt)
-	var lefts []*pgq.JoinExpr
-	for i, n := range out.GetFromClause() {
-		out.FromClause[i] = withoutLeftJoins(n, &lefts)
-	}
 	conds := conjuncts(out.GetWhereClause())
-	for _, j := range lefts {
-		at := slices.IndexFunc(conds, func(c *pgq.Node) bool { return s.asksForNone(c, j.GetRarg().GetRangeVar()) })
-		if at < 0 { // a row may have several partners, or its values count
-			return q
-		}
-		conds[at] = noneIn(j)
+	for i, n := range out.GetFromClause() {
+		out.FromClause[i] = s.withoutNone(n, conds)
 	}
 	out.WhereClause = and(conds)
 	if s.readsMoved(out, q) {
@@ -41,16 +33,20 @@ func holdsLeftJoin(n *pgq.Node) bool {
 	return j != nil && (j.GetJointype() == pgq.JoinType_JOIN_LEFT || holdsLeftJoin(j.GetLarg()))
 }
 
-// withoutLeftJoins takes those at the end of a chain of joins off, the outermost
-// last in the list.
-func withoutLeftJoins(n *pgq.Node, lefts *[]*pgq.JoinExpr) *pgq.Node {
+// withoutNone takes LEFT JOINs off the end of a chain of joins, the outermost first, as
+// long as a condition asks for rows without a partner there: that one asks it in the
+// other form then.
+func (s *scope) withoutNone(n *pgq.Node, conds []*pgq.Node) *pgq.Node {
 	j := n.GetJoinExpr()
-	if j == nil || j.GetJointype() != pgq.JoinType_JOIN_LEFT || j.GetIsNatural() || len(j.GetUsingClause()) > 0 || j.GetAlias() != nil || j.GetRarg().GetRangeVar() == nil {
+	if j == nil || j.GetJointype() != pgq.JoinType_JOIN_LEFT || j.GetIsNatural() || len(j.GetUsingClause()) > 0 || j.GetAlias() != nil {
 		return n
 	}
-	inner := withoutLeftJoins(j.GetLarg(), lefts)
-	*lefts = append(*lefts, j)
-	return inner
+	at := slices.IndexFunc(conds, func(c *pgq.Node) bool { return s.asksForNone(c, j.GetRarg().GetRangeVar()) })
+	if at < 0 { // a row may have several partners, or its values count
+		return n
+	}
+	conds[at] = noneIn(j)
+	return s.withoutNone(j.GetLarg(), conds)
 }
 
 // asksForNone: x.c IS NULL, of a column that is NOT NULL in production and copied from

@@ -101,20 +101,37 @@ func (s *scope) leftJoins(l *level, all []leftJoin) *reason {
 		if len(l.tables) > 0 {
 			one.outer = l
 		}
-		if r := s.open(one, j.node, &j.conds); r != nil {
+		if r := s.oneOfLeft(one, j); r != nil {
 			return r
-		}
-		r := s.filter(one, j.conds)
-		if r == nil {
-			r = s.link(one)
-		}
-		if r != nil {
-			return r
-		}
-		if !s.one(one) {
-			return ofOthers("more than one row of what it joins may fit")
 		}
 		s.lefts = append(s.lefts, one)
+	}
+	return nil
+}
+
+// openLeft is the same inside a query.
+func (s *scope) openLeft(l *level, j leftJoin) *reason {
+	one := &level{outer: l}
+	if r := s.oneOfLeft(one, j); r != nil {
+		return r
+	}
+	l.lefts = append(l.lefts, one)
+	return nil
+}
+
+// oneOfLeft lays out a level for what LEFT JOIN joins.
+func (s *scope) oneOfLeft(one *level, j leftJoin) *reason {
+	if r := s.open(one, j.node, &j.conds); r != nil {
+		return r
+	}
+	if r := s.filter(one, j.conds); r != nil {
+		return r
+	}
+	if r := s.link(one); r != nil {
+		return r
+	}
+	if !s.one(one) {
+		return ofOthers("more than one row of what it joins may fit")
 	}
 	return nil
 }

@@ -18,6 +18,9 @@ type level struct {
 	closed bool
 	items  []*item
 	tables []*looked
+	// lefts are what LEFT JOIN adds: one row at the most each, so that no row of the
+	// level is more or fewer. Their columns are looked up one by one.
+	lefts  []*level
 	conds  []*pgq.Node // all must be true
 	groups []*pgq.Node // GROUP BY; with DISTINCT, all that is selected
 	having []*pgq.Node
@@ -129,11 +132,15 @@ func (s *scope) open(l *level, n *pgq.Node, conds *[]*pgq.Node) *reason {
 		return s.openTable(l, x.RangeVar)
 	case *pgq.Node_JoinExpr:
 		j := x.JoinExpr
-		if j.GetJointype() != pgq.JoinType_JOIN_INNER || j.GetIsNatural() || len(j.GetUsingClause()) > 0 || j.GetAlias() != nil {
+		left := j.GetJointype() == pgq.JoinType_JOIN_LEFT && j.GetRarg().GetJoinExpr() == nil
+		if j.GetJointype() != pgq.JoinType_JOIN_INNER && !left || j.GetIsNatural() || len(j.GetUsingClause()) > 0 || j.GetAlias() != nil {
 			return ofOthers("it has a join that is outer, NATURAL or with USING")
 		}
 		if r := s.open(l, j.GetLarg(), conds); r != nil {
 			return r
+		}
+		if left {
+			return s.openLeft(l, leftJoin{j.GetRarg(), conjuncts(j.GetQuals())})
 		}
 		*conds = append(*conds, conjuncts(j.GetQuals())...)
 		return s.open(l, j.GetRarg(), conds)

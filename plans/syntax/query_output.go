@@ -113,6 +113,9 @@ func outputName(t *pgq.ResTarget) string {
 // star adds all columns of some names of FROM.
 func (s *scope) star(l *level, ref *pgq.ColumnRef, it *item) *reason {
 	path := parts(ref.GetFields()[:len(ref.GetFields())-1])
+	if len(l.lefts) > 0 {
+		return ofOthers("it selects all columns of a LEFT JOIN")
+	}
 	for _, from := range l.items {
 		if len(path) > 0 && !from.called(path) {
 			continue
@@ -152,13 +155,17 @@ func (it *item) called(path []string) bool {
 func (s *scope) levelColumn(fields []string) (node *pgq.Node, found bool, r *reason) {
 	path, name := fields[:len(fields)-1], last(fields)
 	for l := s.level; l != nil; l = l.outer {
-		var meant []*item
-		for _, it := range l.items {
-			if len(path) > 0 && it.called(path) || len(path) == 0 && slices.Contains(it.columns(), name) {
-				meant = append(meant, it)
+		meant := l.meant(path, name)
+		var left *level
+		for _, one := range l.lefts {
+			if found := one.meant(path, name); len(found) > 0 {
+				left, meant = one, append(meant, found...)
 			}
 		}
 		switch {
+		case len(meant) == 1 && left != nil:
+			node, r := s.columnOfLeft(left, meant[0], name)
+			return node, true, r
 		case len(meant) > 1:
 			return nil, true, ofOthers("which column %s means cannot be told", name)
 		case len(meant) == 1 && l != s.level && meant[0].outputs[name].aggregated: // it would be the inner query's
@@ -171,6 +178,32 @@ func (s *scope) levelColumn(fields []string) (node *pgq.Node, found bool, r *rea
 		}
 	}
 	return s.leftColumn(fields)
+}
+
+// meant are the items of a level that a column's name may mean.
+func (l *level) meant(path []string, name string) (all []*item) {
+	for _, it := range l.items {
+		if len(path) > 0 && it.called(path) || len(path) == 0 && slices.Contains(it.columns(), name) {
+			all = append(all, it)
+		}
+	}
+	return all
+}
+
+// columnOfLeft is a column of what a LEFT JOIN inside a query joins: NULL where there is
+// no row.
+func (s *scope) columnOfLeft(l *level, it *item, name string) (*pgq.Node, *reason) {
+	inner := *s
+	inner.level, inner.aggregated = l, false
+	node, r := inner.itemColumn(it, name)
+	s.functions, s.unders = inner.functions, inner.unders
+	if r == nil && inner.aggregated && len(l.groups) == 0 {
+		r = ofOthers("it joins an aggregate without groups")
+	}
+	if r != nil {
+		return nil, r
+	}
+	return s.selecting(l, node)
 }
 
 func (s *scope) itemColumn(it *item, name string) (*pgq.Node, *reason) {

@@ -237,7 +237,8 @@ func names(columns []*Column) []string {
 }
 
 // selection is a query of rows that satisfy some conditions, NOT NULL, domains and
-// partition bounds.
+// partition bounds. What mentions a column that is left to the table's default (a number
+// out of a sequence) is left to the table, too: its value is not known here.
 func (t *Table) selection(source string, values map[string]string, columns []*Column, m *Model, conditions []string) string {
 	var inner, outer, made []string
 	for _, c := range columns {
@@ -249,11 +250,19 @@ func (t *Table) selection(source string, values map[string]string, columns []*Co
 		}
 		conditions = append(conditions, c.domains...)
 	}
+	absent := slices.DeleteFunc(slices.Clone(t.Columns), func(c *Column) bool { return slices.Contains(columns, c) })
+	unknown := func(sql string) bool {
+		return slices.ContainsFunc(absent, func(c *Column) bool { return mentions(c, sql) })
+	}
 	for _, c := range t.made {
+		if unknown(c.sql) {
+			absent = append(absent, c)
+			continue
+		}
 		made = append(made, ", ("+c.sql+") AS "+pg.Ident(c.Name))
 	}
-	where := all(conditions)
-	if t.bounds != "" {
+	where := all(slices.DeleteFunc(conditions, unknown))
+	if t.bounds != "" && !unknown(t.bounds) {
 		where += " AND (" + t.bounds + ")"
 	}
 	if len(columns) == 0 {
