@@ -1,0 +1,10 @@
+CREATE SCHEMA accounts;
+CREATE SCHEMA audit;
+CREATE TABLE accounts.users (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), mail text NOT NULL UNIQUE, name text, locale text NOT NULL DEFAULT 'en_GB', born date, created_at timestamptz NOT NULL DEFAULT now());
+CREATE TABLE accounts.sessions (id bigserial PRIMARY KEY, user_id uuid NOT NULL REFERENCES accounts.users ON DELETE CASCADE, token text NOT NULL UNIQUE, ip inet, expires timestamptz);
+CREATE TABLE accounts.groups (id serial PRIMARY KEY, name text NOT NULL, parent int REFERENCES accounts.groups ON DELETE SET NULL);
+CREATE TABLE accounts.members (group_id int NOT NULL REFERENCES accounts.groups ON DELETE CASCADE, user_id uuid NOT NULL REFERENCES accounts.users ON DELETE CASCADE, admin boolean, PRIMARY KEY (group_id, user_id));
+CREATE TABLE audit.events (id bigserial PRIMARY KEY, user_id uuid, what text NOT NULL, at timestamptz NOT NULL DEFAULT now(), details json);
+CREATE INDEX sessions_user ON accounts.sessions (user_id);
+CREATE INDEX members_user ON accounts.members (user_id);
+CREATE INDEX events_user ON audit.events (user_id);

@@ -1,0 +1,1 @@
+ALTER TABLE audit.events ALTER COLUMN details TYPE jsonb USING details::jsonb;

@@ -1,0 +1,1 @@
+DELETE FROM accounts.sessions WHERE expires < '2021-01-01';

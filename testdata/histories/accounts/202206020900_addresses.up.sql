@@ -1,0 +1,1 @@
+ALTER TABLE audit.logins ALTER COLUMN ip TYPE text USING host(ip);

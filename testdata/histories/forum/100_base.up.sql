@@ -1,0 +1,10 @@
+CREATE SCHEMA forum;
+CREATE TABLE forum.users (id bigserial PRIMARY KEY, login text NOT NULL UNIQUE, karma int NOT NULL DEFAULT 0, about text, deleted boolean NOT NULL DEFAULT false, created timestamptz NOT NULL DEFAULT now());
+CREATE TABLE forum.topics (id bigserial PRIMARY KEY, slug text NOT NULL UNIQUE, title text NOT NULL, owner bigint REFERENCES forum.users ON DELETE SET NULL);
+CREATE TABLE forum.posts (id bigserial PRIMARY KEY, topic bigint NOT NULL REFERENCES forum.topics ON DELETE CASCADE, author bigint REFERENCES forum.users, answers bigint REFERENCES forum.posts ON DELETE SET NULL, body text NOT NULL, meta jsonb, at timestamptz NOT NULL DEFAULT now());
+CREATE TABLE forum.votes (post bigint NOT NULL REFERENCES forum.posts ON DELETE CASCADE, voter bigint NOT NULL REFERENCES forum.users ON DELETE CASCADE, up boolean NOT NULL, PRIMARY KEY (post, voter));
+CREATE INDEX posts_topic ON forum.posts (topic);
+CREATE INDEX posts_author ON forum.posts (author);
+CREATE INDEX posts_answers ON forum.posts (answers);
+CREATE INDEX votes_voter ON forum.votes (voter);
+CREATE INDEX topics_owner ON forum.topics (owner);

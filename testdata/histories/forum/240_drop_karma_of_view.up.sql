@@ -1,0 +1,2 @@
+DROP VIEW forum.users;
+DROP FUNCTION forum.write_users();

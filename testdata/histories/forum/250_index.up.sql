@@ -1,0 +1,1 @@
+CREATE INDEX CONCURRENTLY members_name_lower ON forum.members (name_lower);

@@ -1,0 +1,1 @@
+UPDATE forum.members SET about = trim(about) WHERE about <> trim(about);

@@ -1,0 +1,1 @@
+-- What was here went into 12.

@@ -1,0 +1,1 @@
+ALTER TABLE library.readers ALTER COLUMN card TYPE text USING 'C-' || lpad(card::text, 10, '0');

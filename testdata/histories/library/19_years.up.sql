@@ -1,0 +1,2 @@
+UPDATE library.authors SET born = NULL WHERE born NOT BETWEEN 1000 AND 2020;
+ALTER TABLE library.authors ADD CONSTRAINT authors_born CHECK (born BETWEEN 1000 AND 2020);

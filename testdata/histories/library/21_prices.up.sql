@@ -1,0 +1,1 @@
+ALTER TABLE library.books ALTER COLUMN price TYPE numeric(12,4), ALTER COLUMN price SET DEFAULT 0;

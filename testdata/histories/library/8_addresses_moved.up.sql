@@ -1,0 +1,1 @@
+ALTER TABLE library.readers DROP COLUMN street, DROP COLUMN city, DROP COLUMN zip;

@@ -1,0 +1,1 @@
+ALTER TABLE metrics.points ALTER COLUMN at TYPE timestamptz USING at AT TIME ZONE 'UTC';

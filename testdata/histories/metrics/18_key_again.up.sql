@@ -1,0 +1,1 @@
+ALTER TABLE metrics.points ADD PRIMARY KEY (sensor, at);

@@ -1,0 +1,2 @@
+REFRESH MATERIALIZED VIEW metrics.halls;
+ALTER TABLE metrics.sensors DROP COLUMN place;

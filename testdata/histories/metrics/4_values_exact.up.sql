@@ -1,0 +1,1 @@
+ALTER TABLE metrics.points ALTER COLUMN value TYPE numeric(20,6) USING round(value::numeric, 6);

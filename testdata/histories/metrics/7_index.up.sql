@@ -1,0 +1,1 @@
+CREATE INDEX CONCURRENTLY points_at ON metrics.points USING brin (at);

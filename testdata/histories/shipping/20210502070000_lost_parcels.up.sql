@@ -1,0 +1,1 @@
+DELETE FROM shipping.parcels WHERE state = 'lost' AND sent IS NULL;

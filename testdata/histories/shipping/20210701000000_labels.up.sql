@@ -1,0 +1,1 @@
+ALTER TYPE shipping.state ADD VALUE 'returned' AFTER 'delivered';

@@ -1,0 +1,1 @@
+UPDATE shipping.parcels SET state = 'returned' WHERE note = 'back';

@@ -1,0 +1,1 @@
+CREATE VIEW shipping.on_the_way AS SELECT id, code, town FROM shipping.parcels WHERE state IN ('announced', 'new', 'moving');

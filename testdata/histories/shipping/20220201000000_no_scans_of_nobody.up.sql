@@ -1,0 +1,1 @@
+DELETE FROM shipping.scans s WHERE NOT EXISTS (SELECT FROM shipping.depots d WHERE d.id = s.depot);
