@@ -91,6 +91,12 @@ func loadedParser() (*library, error) {
 	return lib, nil
 }
 
+func parserLoaded() bool {
+	loaded.Lock()
+	defer loaded.Unlock()
+	return loaded.library != nil
+}
+
 func unloadParser() {
 	loaded.Lock()
 	defer loaded.Unlock()

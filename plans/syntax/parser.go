@@ -88,8 +88,41 @@ type inProcess struct{}
 func (inProcess) close() error { return nil }
 
 // answer survives a parser that gives up (a tree too deep for its stack): that
-// text is not readable, no more.
-func (inProcess) answer(r request, payload []byte) (out []byte, err error) {
+// text is not readable, no more. A stack that overflows may also damage the module's
+// memory and go on, and what it reads afterwards it refuses, or reads as something else:
+// so after each long request, and before a refusal is believed, it is asked for
+// something known, and where that goes wrong the request goes to a new module.
+func (p inProcess) answer(r request, payload []byte) ([]byte, error) {
+	for range 2 {
+		out, err := p.once(r, payload)
+		if err == nil && len(payload) < longRequest || sound() {
+			return out, err
+		}
+		unloadParser()
+	}
+	return nil, &refusal{"the parser gave up: its memory was damaged, by a text that is nested too deeply"}
+}
+
+// longRequest is from how many bytes on a text or a tree may be nested deeply enough:
+// some 200 levels, of which none takes fewer than five.
+const longRequest = 1 << 10
+
+// sound: the module reads what it has always read. A module that is not loaded is.
+func sound() bool {
+	const known = "WITH a AS (SELECT 1 AS b) UPDATE t SET c = (SELECT b FROM a), d = CASE WHEN e > 7 THEN 'f' ELSE g END WHERE h IN (2, 3)"
+	if !parserLoaded() {
+		return true
+	}
+	tree, err := inProcess{}.once(parseRequest, []byte(known))
+	if err != nil {
+		return false
+	}
+	text, err := inProcess{}.once(deparseRequest, tree)
+	return err == nil && string(text) == known
+}
+
+// once is one call, after a panic to a module that is loaded anew.
+func (inProcess) once(r request, payload []byte) (out []byte, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			unloadParser() // its memory is in no known state
