@@ -93,6 +93,8 @@ func (inProcess) close() error { return nil }
 // so after each long request, and before a refusal is believed, it is asked for
 // something known, and where that goes wrong the request goes to a new module.
 func (p inProcess) answer(r request, payload []byte) ([]byte, error) {
+	oneAtATime.Lock()
+	defer oneAtATime.Unlock()
 	for range 2 {
 		out, err := p.once(r, payload)
 		if err == nil && len(payload) < longRequest || sound() {
@@ -102,6 +104,9 @@ func (p inProcess) answer(r request, payload []byte) ([]byte, error) {
 	}
 	return nil, &refusal{"the parser gave up: its memory was damaged, by a text that is nested too deeply"}
 }
+
+// oneAtATime: the module is not for several goroutines at once.
+var oneAtATime sync.Mutex
 
 // longRequest is from how many bytes on a text or a tree may be nested deeply enough:
 // some 200 levels, of which none takes fewer than five.
