@@ -50,8 +50,7 @@ func (o Oracle) Copy(ctx context.Context, from, to string) error {
 	if err := os.WriteFile(list, []byte(strings.Join(lines, "")), 0o600); err != nil {
 		return err
 	}
-	_, err = o.tool(ctx, "pg_restore", "--exit-on-error", "-L", list, "-d", to, archive)
-	return err
+	return restoreArchive(ctx, o.Bin, archive, to, "-L", list)
 }
 
 var dumpHeader = regexp.MustCompile(`(?m)^--\n-- Name: (.*); Type: (.*); Schema: (.*); Owner: ?(.*)\n--\n`)

@@ -123,8 +123,7 @@ func (r *rehearsal) restore(ctx context.Context, path string) error {
 		if err := r.prepareFor(ctx, name, bytes.NewReader(text)); err != nil {
 			return err
 		}
-		_, err = r.program(ctx, name, nil, "pg_restore", "--exit-on-error", "-d", r.file.Production.DSN, path)
-		return err
+		return r.notRestored(ctx, name, restoreArchive(ctx, r.bin, path, r.file.Production.DSN))
 	}
 	file, err := os.Open(path)
 	if err != nil {
@@ -134,8 +133,17 @@ func (r *rehearsal) restore(ctx context.Context, path string) error {
 	if err := r.prepareFor(ctx, name, file); err != nil {
 		return err
 	}
-	_, err = r.program(ctx, name, nil, "psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", r.file.Production.DSN, "-f", path)
-	return err
+	if _, err := file.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	return r.notRestored(ctx, name, restoreText(ctx, r.bin, file, r.file.Production.DSN))
+}
+
+func (r *rehearsal) notRestored(ctx context.Context, dump string, err error) error {
+	if err == nil || ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return &StructureError{dump + " cannot be restored", err}
 }
 
 func isArchive(path string) (bool, error) {

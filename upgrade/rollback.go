@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgerrcode"
+
 	"github.com/pgumbra/pgumbra/cutover"
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
@@ -129,6 +131,13 @@ func swapped(ctx context.Context, file *planfile.File) bool {
 
 // endPatience is how long the command is given that ends a watch.
 const endPatience = time.Minute
+
+// dropped reports whether an error may come of something of ours being dropped: a
+// table, schema, function or type that is not there, or was when the statement began.
+func dropped(err error) bool {
+	state := pg.State(err)
+	return pgerrcode.IsSyntaxErrororAccessRuleViolation(state) || pgerrcode.IsInvalidSchemaName(state) || pgerrcode.IsInternalError(state)
+}
 
 // endedByCommand is nil where another process took the lead of a watch to end it: by
 // finish, which may be dropping the record just now, or by a rollback. Otherwise cause.

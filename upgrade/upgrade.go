@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
-	"github.com/jackc/pgerrcode"
 
 	"github.com/pgumbra/pgumbra/cutover"
 	"github.com/pgumbra/pgumbra/cutover/traffic"
@@ -141,7 +140,7 @@ func lead(ctx context.Context, file *planfile.File, o Options, s *leases) error 
 		switch {
 		case o.Cutover && errors.As(err, &led) && swapped(ctx, file):
 			return nil // and its leader keeps the old side current
-		case s.watching && (errors.As(err, &led) || errors.Is(err, control.ErrFencedOff) || pg.State(err) == pgerrcode.UndefinedTable):
+		case s.watching && (errors.As(err, &led) || errors.Is(err, control.ErrFencedOff) || dropped(err)):
 			return endedByCommand(ctx, file, s.id, err)
 		case errors.Is(err, errStop):
 			return nil
@@ -172,7 +171,7 @@ const patience = 10 * time.Minute
 type leases struct {
 	id       int64 // of the run that it leads, once it does
 	taken    bool  // this time
-	watching bool  // the last time it led the watch
+	watching bool  // the last time it led a run whose watch has begun
 
 	given *lease.Lease // by a standby, which has it already
 	cause lease.Cause  // why it was given
@@ -215,7 +214,7 @@ func (s *leases) runOnce(ctx context.Context, file *planfile.File, o Options) er
 		w.tellStopped(ctx, err)
 		return err
 	})
-	s.watching = run.Phase == control.Watching
+	s.watching = run.Phase.Swapped() || run.Phase == control.RolledBack
 	recordFailure(ctx, l, run, err)
 	if pg.Unreachable(err) || errors.Is(err, errAnew) {
 		l.KeepLease()

@@ -14,7 +14,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgumbra/pgumbra/internal/pg"
@@ -156,8 +155,10 @@ func Look(ctx context.Context, db pg.Querier, name string) (*Run, error) {
 // findRow: a record that is being dropped when it is looked for (finish --purge) is none.
 func findRow(ctx context.Context, db pg.Querier, name, which, column string) (run *Run, plan []byte, err error) {
 	run, plan, err = readRow(ctx, db, name, which, column)
-	if pg.State(err) == pgerrcode.UndefinedTable {
-		return nil, nil, ErrNoRun
+	if pg.State(err) != "" { // of the table, the schema, or a lookup of what was there a moment ago
+		if there, lookErr := Exists(ctx, db); lookErr == nil && !there {
+			return nil, nil, ErrNoRun
+		}
 	}
 	return run, plan, err
 }
