@@ -134,6 +134,7 @@ type located struct {
 type locatedColumn struct {
 	name, typ, collation         string
 	generated, identity, notNull bool
+	demanding                    bool // a row without a value for it may be refused
 }
 
 // locatedKey is a foreign key.
@@ -180,7 +181,7 @@ func locate(ctx context.Context, tx pgx.Tx, names []pg.Name) (located, error) {
 	var oid uint32
 	var n pg.Name
 	var c locatedColumn
-	_, err = pgx.ForEachRow(rows, []any{&oid, &n.Schema, &n.Name, &c.name, &c.typ, &c.collation, &c.generated, &c.identity, &c.notNull}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&oid, &n.Schema, &n.Name, &c.name, &c.typ, &c.collation, &c.generated, &c.identity, &c.notNull, &c.demanding}, func() error {
 		l.oids[n] = oid
 		l.columns[n] = append(l.columns[n], c)
 		return nil
@@ -271,11 +272,22 @@ func (l located) fillTables(ctx context.Context, tx pgx.Tx, back *plans.Plan) er
 	var sole, upsert bool
 	_, err = pgx.ForEachRow(rows, []any{&oid, &sole, &upsert}, func() error {
 		if t := byOID[oid]; len(t.Key) > 0 {
-			t.SoleKey, t.Upsert = sole, upsert
+			t.SoleKey, t.Upsert = sole, upsert && !l.refusesNew(t)
 		}
 		return nil
 	})
 	return err
+}
+
+// refusesNew: an old column that the new table gives nothing for keeps its value in rows
+// that are there, but INSERT … ON CONFLICT asks NOT NULL and CHECKs of the row that it
+// would insert first, and fails. Such a table's rows are deleted and inserted with what
+// they had.
+func (l located) refusesNew(t *plans.Table) bool {
+	return slices.ContainsFunc(t.Columns, func(c plans.Column) bool {
+		now, ok := l.column(t.Shadow, c.Shadow)
+		return ok && now.demanding && c.Volatile && c.Expression == ""
+	})
 }
 
 // fillSequences adds those that only the old side has: rows that came back may hold

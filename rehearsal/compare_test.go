@@ -1,12 +1,9 @@
 package rehearsal_test
 
 import (
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/jackc/pgx/v5"
 
 	"github.com/pgumbra/pgumbra/rehearsal"
 	"github.com/pgumbra/pgumbra/testcontainers"
@@ -106,25 +103,5 @@ func TestUnrepeatableColumnsAreFound(t *testing.T) {
 	slices.Sort(got)
 	if want := "app.a.at app.a.place app.a.token app.b.token app.c.name app.c.place"; strings.Join(got, " ") != want {
 		t.Errorf("got %v, want %s", got, want)
-	}
-}
-
-// Programs from PostgreSQL 17 on begin a dump with a setting that older servers refuse.
-func TestNewerProgramsRestoreIntoOlderServers(t *testing.T) {
-	t.Parallel()
-	dir, err := testcontainers.BinDirOf(18)
-	must(t, err)
-	newer := func(name string) (string, error) { return filepath.Join(dir, name), nil }
-	from, to := testcontainers.Database(t), testcontainers.Database(t)
-	conn, err := pgx.Connect(t.Context(), from)
-	must(t, err)
-	defer func() { _ = conn.Close(t.Context()) }()
-	_, err = conn.Exec(t.Context(), `CREATE TABLE said (words text); INSERT INTO said VALUES ('SET transaction_timeout = 0;')`)
-	must(t, err)
-	must(t, rehearsal.Oracle{Bin: newer}.Copy(t.Context(), from, to))
-	var words string
-	must(t, one(t.Context(), to, "SELECT words FROM said", &words))
-	if words != "SET transaction_timeout = 0;" {
-		t.Error(words)
 	}
 }

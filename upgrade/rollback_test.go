@@ -360,3 +360,22 @@ func TestNewServerCrashesInTheWatch(t *testing.T) {
 		t.Error("the new server:", err)
 	}
 }
+
+// What the new table has nothing for, and the old one must have, rows that are there keep.
+func TestRowsKeepWhatTheOldSideMustHave(t *testing.T) {
+	t.Parallel()
+	eachPlace(t, func(t *testing.T, remote string) {
+		ctx := limited(t, 2*time.Minute)
+		w := build(t, history{structure: `CREATE SCHEMA shop; CREATE TABLE shop.a (id int PRIMARY KEY, v text, must int NOT NULL, lot int DEFAULT 0 CHECK (lot > 0));
+				INSERT INTO shop.a SELECT n, n, n, n FROM generate_series(1, 9) n`,
+			migrations: []string{"ALTER TABLE shop.a DROP COLUMN must, DROP COLUMN lot;"}, remote: remote})
+		w.run(ctx, upgrade.Options{Cutover: true})
+		exec(t, w.served, `UPDATE shop.a SET v = 'new' WHERE id < 4; UPDATE shop.a SET id = 50 WHERE id = 50; DELETE FROM shop.a WHERE id = 9`)
+		must(t, upgrade.Rollback(ctx, w.file(), upgrade.Options{Log: w.log}))
+		var rows string
+		must(t, one(w.production, `SELECT string_agg(concat_ws('|', id, v, must, lot), ' ' ORDER BY id) FROM shop.a`, &rows))
+		if rows != "1|new|1|1 2|new|2|2 3|new|3|3 4|4|4|4 5|5|5|5 6|6|6|6 7|7|7|7 8|8|8|8" {
+			t.Error(rows)
+		}
+	})
+}
