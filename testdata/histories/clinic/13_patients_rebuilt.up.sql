@@ -1,0 +1,11 @@
+BEGIN;
+CREATE TABLE clinic.patients_new (id int PRIMARY KEY, insured text, name text NOT NULL, sex text, phone text, born date, active boolean NOT NULL);
+INSERT INTO clinic.patients_new SELECT p.id, p.insured, p.name, p.sex, p.phone, p.born, EXISTS (SELECT FROM clinic.visits v WHERE v.patient = p.id) FROM clinic.patients p;
+ALTER TABLE clinic.visits DROP CONSTRAINT visits_patient_fkey;
+DROP TABLE clinic.patients;
+ALTER TABLE clinic.patients_new RENAME TO patients;
+ALTER TABLE clinic.visits ADD CONSTRAINT visits_patient_fkey FOREIGN KEY (patient) REFERENCES clinic.patients;
+CREATE SEQUENCE clinic.patients_id_seq OWNED BY clinic.patients.id;
+SELECT setval('clinic.patients_id_seq', (SELECT coalesce(max(id), 0) + 1 FROM clinic.patients), false);
+ALTER TABLE clinic.patients ALTER COLUMN id SET DEFAULT nextval('clinic.patients_id_seq');
+COMMIT;

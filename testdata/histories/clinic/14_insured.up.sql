@@ -1,0 +1,1 @@
+CREATE UNIQUE INDEX patients_insured ON clinic.patients (upper(insured));

@@ -1,0 +1,1 @@
+INSERT INTO clinic.insurers (code, name) VALUES ('NONE', 'pays alone') ON CONFLICT (code) DO NOTHING;

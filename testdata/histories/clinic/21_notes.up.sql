@@ -1,0 +1,1 @@
+UPDATE clinic.visits SET notes = NULL WHERE btrim(notes) = '';

@@ -1,0 +1,1 @@
+UPDATE clinic.patients SET phone = replace(phone, ' ', '') WHERE phone LIKE '% %';

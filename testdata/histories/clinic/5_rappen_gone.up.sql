@@ -1,0 +1,1 @@
+ALTER TABLE clinic.bills DROP COLUMN rappen;

@@ -1,0 +1,2 @@
+ALTER TABLE "Maps"."Town" RENAME COLUMN "user" TO edited_by;
+ALTER TABLE "Maps"."Town" ALTER COLUMN edited_by SET DEFAULT CURRENT_USER;

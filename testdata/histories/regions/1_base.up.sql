@@ -1,0 +1,11 @@
+CREATE SCHEMA "Maps";
+CREATE SCHEMA "Öffentlich";
+CREATE TYPE "Maps"."Kind" AS ENUM ('village', 'Town', 'city');
+CREATE TABLE "Maps"."Country" ("code" char(2) PRIMARY KEY, "name" text NOT NULL, "order" int);
+CREATE TABLE "Maps"."Town" (id serial PRIMARY KEY, name text NOT NULL, "Country" char(2) REFERENCES "Maps"."Country", kind "Maps"."Kind" NOT NULL DEFAULT 'village', population int, "user" text);
+CREATE TABLE "Maps"."Road" (id bigserial PRIMARY KEY, class text, "from" int REFERENCES "Maps"."Town", "to" int REFERENCES "Maps"."Town", meters int);
+CREATE TABLE "Öffentlich"."Straßenliste" (nr serial PRIMARY KEY, straße bigint REFERENCES "Maps"."Road" ON DELETE CASCADE, "größe" numeric, bemerkung text);
+CREATE INDEX "Town_Country" ON "Maps"."Town" ("Country");
+CREATE INDEX "Road_from" ON "Maps"."Road" ("from");
+CREATE INDEX "Road_to" ON "Maps"."Road" ("to");
+CREATE INDEX "Liste_straße" ON "Öffentlich"."Straßenliste" (straße);

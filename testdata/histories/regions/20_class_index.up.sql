@@ -1,0 +1,1 @@
+CREATE INDEX CONCURRENTLY road_class ON "Maps"."Road" (class) WHERE class = 'motorway';

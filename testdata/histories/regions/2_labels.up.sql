@@ -1,0 +1,1 @@
+ALTER TYPE "Maps"."Kind" RENAME VALUE 'Town' TO 'town';

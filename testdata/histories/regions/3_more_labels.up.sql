@@ -1,0 +1,1 @@
+ALTER TYPE "Maps"."Kind" ADD VALUE IF NOT EXISTS 'capital';

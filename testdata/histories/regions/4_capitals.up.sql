@@ -1,0 +1,1 @@
+UPDATE "Maps"."Town" SET kind = 'capital' WHERE population > 80000;

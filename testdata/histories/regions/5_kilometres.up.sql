@@ -1,0 +1,3 @@
+ALTER TABLE "Maps"."Road" ADD COLUMN "km" numeric(8,3);
+UPDATE "Maps"."Road" SET km = meters / 1000.0 WHERE meters IS NOT NULL;
+ALTER TABLE "Maps"."Road" DROP COLUMN meters;

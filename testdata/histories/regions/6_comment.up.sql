@@ -1,0 +1,1 @@
+-- "Straßenliste" ist alt; siehe 12.

@@ -1,0 +1,1 @@
+DELETE FROM "Maps"."Road" WHERE "from" IS NULL AND "to" IS NULL;

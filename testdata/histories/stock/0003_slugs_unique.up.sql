@@ -1,0 +1,1 @@
+CREATE UNIQUE INDEX CONCURRENTLY items_slug ON stock.items (slug);

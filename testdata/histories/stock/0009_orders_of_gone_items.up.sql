@@ -1,0 +1,1 @@
+DELETE FROM stock.orders o USING stock.items i WHERE i.id = o.item AND i.gone;

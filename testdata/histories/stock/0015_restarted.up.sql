@@ -1,0 +1,1 @@
+ALTER SEQUENCE stock.order_numbers RESTART WITH 6000000;

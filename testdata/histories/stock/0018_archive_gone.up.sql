@@ -1,0 +1,1 @@
+DELETE FROM stock.movements WHERE moved_at < '2010-01-01';

@@ -1,0 +1,3 @@
+ALTER TABLE stock.items SET (fillfactor = 80);
+ALTER TABLE stock.items ALTER COLUMN title SET STATISTICS 500;
+ALTER TABLE stock.items ALTER COLUMN tags SET STORAGE MAIN;
