@@ -1,0 +1,1 @@
+UPDATE messages.mails SET head = head - 'from' - 'size';

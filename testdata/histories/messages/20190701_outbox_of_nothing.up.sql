@@ -1,0 +1,1 @@
+DELETE FROM messages.outbox o WHERE NOT EXISTS (SELECT FROM messages.mails m WHERE m.id = o.mail);

@@ -1,0 +1,1 @@
+DELETE FROM messages.mails WHERE id IN (SELECT id FROM messages.archive);

@@ -1,0 +1,2 @@
+ALTER TABLE messages.boxes ALTER COLUMN id TYPE bigint;
+ALTER TABLE messages.mails ALTER COLUMN box TYPE bigint, ALTER COLUMN body SET STORAGE EXTERNAL;

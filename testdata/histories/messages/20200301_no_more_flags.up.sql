@@ -1,0 +1,1 @@
+ALTER TABLE messages.mails DROP COLUMN head CASCADE;
