@@ -40,6 +40,7 @@ type Options struct {
 var defaults = map[string]string{
 	"fsync":                      "off",
 	"full_page_writes":           "off",
+	"jit":                        "off", // compiling takes longer than any statement of a test
 	"max_connections":            "200",
 	"max_locks_per_transaction":  "256",
 	"max_prepared_transactions":  "16",
