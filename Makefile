@@ -5,6 +5,9 @@
 # ours alone.
 GOLANGCI_LINT ?= github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
+# So is goreleaser, which packages are made with: its first compilation takes minutes.
+GORELEASER ?= github.com/goreleaser/goreleaser/v2@v2.15.4
+
 # Made of the installed server: no registry is asked for it.
 IMAGE := pgumbra-postgres:installed
 
@@ -16,7 +19,7 @@ export CGO_ENABLED ?= 0
 # The program and the tests are of the same compiled packages then.
 export GOFLAGS ?= -trimpath
 
-.PHONY: all build schemas man demo server versions test test-matrix test-long test-whole test-faults test-older test-docker bench bench-against lint clean
+.PHONY: all build schemas man packages image demo server versions test test-matrix test-long test-whole test-faults test-older test-docker bench bench-against bench-rehearsal lint clean
 
 all: build
 
@@ -30,6 +33,15 @@ schemas:
 # bin/man, a page a command.
 man:
 	PGUMBRA_MAN=$(CURDIR)/bin/man go test -count=1 -run ManPages ./cmd/pgumbra
+
+# Archives, debs and checksums, into bin/dist (.goreleaser.yaml). Nothing is uploaded.
+packages:
+	go run $(GORELEASER) release --snapshot --clean --skip=docker
+
+# The same, and a container image with pg_dump; BASE=debian:trixie-slim makes it of
+# another one. It needs a Docker engine.
+image:
+	go run $(GORELEASER) release --snapshot --clean
 
 # A whole upgrade under live traffic, on a disposable server; with SHADOW=17 to
 # another one of that version, clients led over by PgBouncer.
@@ -109,6 +121,10 @@ in-docker:
 
 bench: server
 	go test -run '^$$' -bench . -benchtime 1x -timeout 60m -p 1 ./...
+
+# 50 tables with a million rows: time, its parts, and pgumbra's memory.
+bench-rehearsal: server
+	go test -run '^$$' -bench '^BenchmarkRehearsal$$' -benchtime 1x -timeout 30m ./cmd/pgumbra
 
 lint:
 	go run $(GOLANGCI_LINT) run ./...

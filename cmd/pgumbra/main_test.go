@@ -46,16 +46,25 @@ func (o *operator) start(ctx context.Context, args ...string) *process {
 	o.t.Helper()
 	exe, err := os.Executable()
 	must(o.t, err)
-	p := &process{Cmd: exec.CommandContext(ctx, cmp.Or(o.program, exe), args...), over: make(chan struct{})}
-	p.Dir, p.Env = o.dir, append(os.Environ(), asProgram+"=1")
-	p.Env = append(p.Env, o.env...)
+	p, err := startProgram(ctx, cmp.Or(o.program, exe), o.dir, o.env, args...)
+	must(o.t, err)
+	return p
+}
+
+// startProgram runs pgumbra, which may be this test binary, in a folder.
+func startProgram(ctx context.Context, program, dir string, env []string, args ...string) (*process, error) {
+	p := &process{Cmd: exec.CommandContext(ctx, program, args...), over: make(chan struct{})}
+	p.Dir, p.Env = dir, append(os.Environ(), asProgram+"=1")
+	p.Env = append(p.Env, env...)
 	p.Stdout, p.Stderr = &p.out, &p.err
-	must(o.t, p.Start())
+	if err := p.Start(); err != nil {
+		return nil, err
+	}
 	go func() {
 		_ = p.Wait() // the exit code says it
 		close(p.over)
 	}()
-	return p
+	return p, nil
 }
 
 type process struct {
