@@ -65,6 +65,7 @@ type rehearsal struct {
 	o       Options
 	window  span // of migrations
 	servers servers
+	unbound func() bool // servers end with the context until this is called; nil: they do not run yet
 	clients *workload.Clients
 	plan    *plans.Plan
 	twin    twin
@@ -85,9 +86,13 @@ func Run(ctx context.Context, file *planfile.File, o Options) (*Result, error) {
 		return nil, err
 	}
 	err := r.goThrough(ctx)
-	cleanup, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
-	defer cancel()
-	if err = errors.Join(err, r.servers.stop(cleanup)); err != nil {
+	if ctx.Err() != nil {
+		err = ctx.Err() // of what the servers' end broke off nobody wants to hear
+	}
+	if r.unbound != nil {
+		r.unbound()
+	}
+	if err = errors.Join(err, r.servers.stop(ctx)); err != nil {
 		return nil, err
 	}
 	r.result.Seconds = time.Since(began).Seconds()

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"sync"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -34,6 +36,8 @@ type servers struct {
 	production *testcontainers.Server
 	shadow     *testcontainers.Server // nil: in production's database
 	pool       *testcontainers.PgBouncer
+
+	stopping sync.Mutex
 }
 
 // NoServerError says that no disposable server could be started. The caller shows
@@ -46,8 +50,17 @@ func (e *NoServerError) Error() string {
 
 func (e *NoServerError) Unwrap() error { return e.cause }
 
-// start starts the servers; their databases go with them.
-func (r *rehearsal) start(ctx context.Context) (err error) {
+// start starts the servers; their databases go with them, and they with the context:
+// a migration that runs in place heeds none, but ends with its server.
+func (r *rehearsal) start(ctx context.Context) error {
+	if err := r.startServers(ctx); err != nil {
+		return err
+	}
+	r.unbound = context.AfterFunc(ctx, func() { _ = r.servers.stop(ctx) }) // Run stops them again, and hears of what is wrong
+	return nil
+}
+
+func (r *rehearsal) startServers(ctx context.Context) (err error) {
 	if err := room(leastRoom, "a rehearsal"); err != nil {
 		return err
 	}
@@ -104,14 +117,19 @@ const (
 	ByThemselves = "clients"
 )
 
-func (s servers) stop(ctx context.Context) error {
+// stop ends all of them at once. Another stop finds nothing to do.
+func (s *servers) stop(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+	defer cancel()
+	s.stopping.Lock()
+	defer s.stopping.Unlock()
 	var all []error
 	if s.pool != nil {
 		all = append(all, s.pool.Stop(ctx))
 	}
 	for _, one := range []*testcontainers.Server{s.shadow, s.production} {
 		if one != nil {
-			all = append(all, one.Stop(ctx))
+			all = append(all, one.Discard(ctx))
 		}
 	}
 	return errors.Join(all...)
@@ -119,7 +137,7 @@ func (s servers) stop(ctx context.Context) error {
 
 // ofTwins is the server of the databases in which the migrations run in place: that
 // of the upgraded one, whose version spells structures as it does.
-func (s servers) ofTwins() *testcontainers.Server {
+func (s *servers) ofTwins() *testcontainers.Server {
 	if s.shadow != nil {
 		return s.shadow
 	}

@@ -140,6 +140,8 @@ func (i *image) halt(ctx context.Context) error {
 	return nil
 }
 
+func (i *image) quit(ctx context.Context) error { return i.kill(ctx) }
+
 func (i *image) kill(ctx context.Context) error {
 	if !i.alive(ctx) {
 		return nil

@@ -91,13 +91,19 @@ func (p *process) start(context.Context) error {
 	return p.run(syscall.SIGQUIT, filepath.Join(p.bin, "postgres"), "-D", p.data())
 }
 
-func (p *process) halt(ctx context.Context) error {
+// halt: fast, then immediate, then by force: a backend stuck in a test's C code
+// or a stopped child must not keep the test binary.
+func (p *process) halt(ctx context.Context) error { return p.end(ctx, syscall.SIGINT, syscall.SIGQUIT) }
+
+func (p *process) quit(ctx context.Context) error { return p.end(ctx, syscall.SIGQUIT) }
+
+// end sends one signal after the other until the server has ended, the last of all
+// SIGKILL.
+func (p *process) end(ctx context.Context, signals ...syscall.Signal) error {
 	if !p.alive(ctx) {
 		return nil
 	}
-	// Fast, then immediate, then by force: a backend stuck in a test's C code
-	// or a stopped child must not keep the test binary.
-	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGQUIT} {
+	for _, sig := range signals {
 		if err := p.signal(sig); err != nil {
 			return fmt.Errorf("stop the server: %w", err)
 		}

@@ -81,6 +81,7 @@ type Server struct {
 type runner interface {
 	starter
 	halt(ctx context.Context) error   // fast shutdown, waits; nothing to do is fine
+	quit(ctx context.Context) error   // without a checkpoint, waits; nothing to do is fine
 	kill(ctx context.Context) error   // SIGKILL, waits; nothing to do is fine
 	remove(ctx context.Context) error // all it has on disk
 }
@@ -221,6 +222,14 @@ func (s *Server) Log() string { return s.runs.output() }
 func (s *Server) Stop(ctx context.Context) error {
 	err := s.runs.halt(ctx)
 	s.log.Info("server stopped", "port", s.port)
+	return errors.Join(err, s.runs.remove(ctx))
+}
+
+// Discard ends the server at once, by an immediate shutdown, and removes its data. A
+// second one does nothing.
+func (s *Server) Discard(ctx context.Context) error {
+	err := s.runs.quit(ctx)
+	s.log.Info("server discarded", "port", s.port)
 	return errors.Join(err, s.runs.remove(ctx))
 }
 

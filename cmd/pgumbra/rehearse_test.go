@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/pgumbra/pgumbra/rehearsal"
 )
@@ -60,6 +63,8 @@ func TestRehearsalsLeaveNothing(t *testing.T) {
 		t.Errorf("the interrupted one left %v", left)
 	}
 
+	o.interruptedInPlace(ctx, servers)
+
 	accepted := filepath.Join(disk, "accepted.yaml")
 	must(t, os.WriteFile(accepted, []byte("accepted: [{code: client-breaks, why: deployed at the cutover}, {code: result-type-changes}, {code: not-reversible}]\n"), 0o600))
 	r := rehearsedAsInCI(ctx, t, o, disk, accepted)
@@ -69,6 +74,50 @@ func TestRehearsalsLeaveNothing(t *testing.T) {
 	if left := servers(); len(left) > 0 {
 		t.Errorf("the passed one left %v", left)
 	}
+}
+
+// interruptedInPlace: a migration that runs in place heeds no context, and yet an
+// interrupt ends the rehearsal, and not the migration's own end after an hour.
+func (o *operator) interruptedInPlace(ctx context.Context, servers func() []string) {
+	o.t.Helper()
+	long := &operator{t: o.t, dir: o.t.TempDir(), env: o.env}
+	must(o.t, os.Mkdir(filepath.Join(long.dir, "migrations"), 0o755))
+	long.write("migrations/1_a.up.sql", "CREATE TABLE a (id int PRIMARY KEY);")
+	long.write("migrations/2_b.up.sql", "SELECT pg_sleep(3600);")
+	long.write("pgumbra.yaml", "name: up\nproduction: {schemas: [public]}\nmigrations: {path: migrations, from: 1}\n")
+	p := long.start(ctx, "rehearse", "--log-level", "debug")
+	for len(servers()) != 1 || !long.sleeps(ctx, servers()[0]) {
+		select {
+		case <-p.over:
+			o.t.Fatalf("it ended with %d: %s", p.code(), p.err.String())
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+	must(o.t, p.Process.Signal(syscall.SIGINT))
+	if code := p.code(); code != exitInterrupted {
+		o.t.Errorf("an interrupt of a migration in place ends it with %d: %s", code, p.err.String())
+	}
+	if left := servers(); len(left) > 0 {
+		o.t.Errorf("the one interrupted in place left %v", left)
+	}
+}
+
+// sleeps reports whether somebody in the server of a folder sleeps.
+func (o *operator) sleeps(ctx context.Context, folder string) bool {
+	o.t.Helper()
+	pid, err := os.ReadFile(filepath.Join(folder, "data", "postmaster.pid"))
+	lines := strings.Split(string(pid), "\n") // pid, data directory, start, port
+	if err != nil || len(lines) < 4 {
+		return false
+	}
+	conn, err := pgx.Connect(ctx, fmt.Sprintf("postgres://postgres@127.0.0.1:%s/postgres", lines[3]))
+	if err != nil {
+		return false // it does not answer yet
+	}
+	defer func() { _ = conn.Close(ctx) }()
+	var there bool
+	must(o.t, conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep')").Scan(&there))
+	return there
 }
 
 // rehearsedAsInCI runs the script of examples/ci with this very program, and reads
