@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/pgumbra/pgumbra/internal/pg"
 )
@@ -260,12 +261,17 @@ func summarize(ctx context.Context, conn *pgx.Conn, name pg.Name, columns []stri
 	return s, err
 }
 
+// onBoth asks both sides at once.
+func onBoth[T any](ctx context.Context, p *pair, ask func(context.Context, *pgx.Conn) (T, error)) (inPlace, upgraded T, err error) {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() (err error) { inPlace, err = ask(ctx, p.inPlace); return err })
+	group.Go(func() (err error) { upgraded, err = ask(ctx, p.upgraded); return err })
+	err = group.Wait()
+	return inPlace, upgraded, err
+}
+
 func (p *pair) compare(ctx context.Context, name pg.Name, columns []string) (int64, []Difference, error) {
-	want, err := summarize(ctx, p.inPlace, name, columns)
-	if err != nil {
-		return 0, nil, err
-	}
-	got, err := summarize(ctx, p.upgraded, name, columns)
+	want, got, err := onBoth(ctx, p, func(ctx context.Context, conn *pgx.Conn) (summary, error) { return summarize(ctx, conn, name, columns) })
 	if err != nil || got == want {
 		return want.Rows, nil, err
 	}

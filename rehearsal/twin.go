@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"runtime"
 	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans/catalog"
@@ -77,12 +79,7 @@ func asBefore(n pg.Name) pg.Name { return n }
 // load takes the rows from the old side, which holds them since the swap and
 // refuses writes.
 func (t twin) load(ctx context.Context, production string, called naming, order rowOrder) error {
-	from, err := pg.Connect(ctx, production, pg.Options{Component: "twin"})
-	if err != nil {
-		return err
-	}
-	defer func() { _ = from.Close(context.WithoutCancel(ctx)) }()
-	to, err := pg.Connect(ctx, t.dsn, pg.Options{Component: "twin", Settings: map[string]string{"session_replication_role": "replica"}})
+	to, err := t.open(ctx)
 	if err != nil {
 		return err
 	}
@@ -100,10 +97,8 @@ func (t twin) load(ctx context.Context, production string, called naming, order 
 	if err := truncate(ctx, to, tables); err != nil {
 		return err
 	}
-	for _, c := range tables {
-		if err := copyRows(ctx, from, to, c, called, order); err != nil {
-			return fmt.Errorf("copy the rows of %s: %w", c.Name, err)
-		}
+	if err := t.copyTables(ctx, production, tables, called, order); err != nil {
+		return err
 	}
 	if err := t.setSequences(ctx, to, look); err != nil {
 		return err
@@ -112,6 +107,45 @@ func (t twin) load(ctx context.Context, production string, called naming, order 
 		return err
 	}
 	return refresh(ctx, t.dsn)
+}
+
+// open begins a session in which triggers and foreign keys rest.
+func (t twin) open(ctx context.Context) (*pgx.Conn, error) {
+	return pg.Connect(ctx, t.dsn, pg.Options{Component: "twin", Settings: map[string]string{"session_replication_role": "replica"}})
+}
+
+// copyTables takes as many of them at a time as there are processors.
+func (t twin) copyTables(ctx context.Context, production string, tables []*catalog.Table, called naming, order rowOrder) error {
+	waiting := make(chan *catalog.Table, len(tables))
+	for _, c := range tables {
+		waiting <- c
+	}
+	close(waiting)
+	group, ctx := errgroup.WithContext(ctx)
+	for range min(runtime.NumCPU(), 4, len(tables)) {
+		group.Go(func() error { return t.copyWaiting(ctx, production, waiting, called, order) })
+	}
+	return group.Wait()
+}
+
+// copyWaiting copies one table after the other, until none waits.
+func (t twin) copyWaiting(ctx context.Context, production string, waiting <-chan *catalog.Table, called naming, order rowOrder) error {
+	from, err := pg.Connect(ctx, production, pg.Options{Component: "twin"})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = from.Close(context.WithoutCancel(ctx)) }()
+	to, err := t.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = to.Close(context.WithoutCancel(ctx)) }()
+	for c := range waiting {
+		if err := copyRows(ctx, from, to, c, called, order); err != nil {
+			return fmt.Errorf("copy the rows of %s: %w", c.Name, err)
+		}
+	}
+	return nil
 }
 
 // settle gives a database what production's sessions begin with.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -47,22 +48,34 @@ func (o Oracle) differentSums(ctx context.Context, one, other string) ([]string,
 	}
 	var found []string
 	for name, columns := range tables {
-		for _, c := range columns {
-			a, err := summarize(ctx, p.inPlace, name, []string{c})
-			if err != nil {
-				return nil, err
-			}
-			b, err := summarize(ctx, p.upgraded, name, []string{c})
-			if err != nil {
-				return nil, fmt.Errorf("read %s: %w", name, err)
-			}
-			if a.Rows == b.Rows && a.Hash != b.Hash {
+		a, b, err := onBoth(ctx, p, func(ctx context.Context, conn *pgx.Conn) (sums, error) { return sumsOf(ctx, conn, name, columns) })
+		if err != nil {
+			return nil, fmt.Errorf("read %s: %w", name, err)
+		}
+		for i, c := range columns {
+			if a.rows == b.rows && a.hashes[i] != b.hashes[i] {
 				found = append(found, name.String()+"."+c)
 			}
 		}
 	}
 	slices.Sort(found)
 	return found, nil
+}
+
+// sums are a table's rows and, for each of some columns, a hash of its values that does
+// not depend on their order.
+type sums struct {
+	rows   int64
+	hashes []string
+}
+
+func sumsOf(ctx context.Context, conn *pgx.Conn, name pg.Name, columns []string) (s sums, err error) {
+	hashes := make([]string, len(columns))
+	for i, c := range columns {
+		hashes[i] = fmt.Sprintf("coalesce(sum(hashtextextended(ROW(%s)::text, 0)::numeric), 0)::text", pg.Ident(c))
+	}
+	err = conn.QueryRow(ctx, fmt.Sprintf("SELECT count(*), ARRAY[%s]::text[] FROM ONLY %s", strings.Join(hashes, ", "), name.Quoted())).Scan(&s.rows, &s.hashes)
+	return s, err
 }
 
 // columnsOf are the columns that differences speak of, but for those known. Of rows

@@ -6,8 +6,9 @@ import (
 	"unicode/utf8"
 )
 
-// labelled is a line that begins with a word in a column of its own.
-var labelled = regexp.MustCompile(`^ *[A-Za-z0-9_.:~+-]{1,24}(?: {2,}|: )`)
+// labelled is a line that begins with a word in a column of its own, or with a number
+// or sign as those of a list do.
+var labelled = regexp.MustCompile(`^ *(?:[A-Za-z0-9_.:~+-]{1,24}(?: {2,}|: )|(?:\d+\.|[-~+→]) )`)
 
 // Fold breaks lines that are wider than a terminal between words, and continues
 // them under where their text began. Width 0: nothing is broken. Words that are
