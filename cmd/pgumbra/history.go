@@ -45,7 +45,7 @@ func printHistory(w io.Writer, h upgrade.History) error {
 		_, err := fmt.Fprintln(w, "No run is recorded.\nNext: pgumbra plan")
 		return err
 	}
-	c := columns{heads: []string{"RUN", "VERSIONS", "BEGAN", "PHASE", "ROWS", "READY AFTER", "STALL"}, spare: []string{"ROWS", "VERSIONS", "READY AFTER"}}
+	c := human.Columns{Heads: []string{"RUN", "VERSIONS", "BEGAN", "PHASE", "ROWS", "READY AFTER", "STALL"}, Spare: []string{"ROWS", "VERSIONS", "READY AFTER"}}
 	for _, r := range h.Runs {
 		ready, stall := "-", "-"
 		if r.ReadyAfter != nil {
@@ -54,11 +54,11 @@ func printHistory(w io.Writer, h upgrade.History) error {
 		if r.Cutover != nil {
 			stall = milliseconds(r.Cutover.StallMS)
 		}
-		c.add(r.Run, versionOf(r.FromVersion)+" → "+versionOf(r.ToVersion), r.StartedAt.Local().Format("2006-01-02 15:04"),
+		c.Add(r.Run, versionOf(r.FromVersion)+" → "+versionOf(r.ToVersion), r.StartedAt.Local().Format("2006-01-02 15:04"),
 			strings.ReplaceAll(string(r.Phase), "_", " "), human.Count(r.Rows), ready, stall)
 	}
-	c.fit(widthOfWriter(w))
-	if err := c.write(w); err != nil {
+	c.Fit(widthOfWriter(w))
+	if err := c.Write(w); err != nil {
 		return err
 	}
 	return printPhases(w, h.Runs[0])

@@ -28,7 +28,10 @@ reports what a run would do. Changes nothing in production.`,
 			if a.json {
 				format = "json"
 			}
-			options := report.Options{Format: format, SQL: report.Detail(sql), Version: versionText()}
+			options := report.Options{Format: format, SQL: report.Detail(sql), Version: versionText(), Width: widthOf(os.Stdout)}
+			if output != "" {
+				options.Width = 0
+			}
 			if !slices.Contains(report.Formats, format) {
 				return &usageError{fmt.Errorf("--format %q: use text, json, markdown or html", format)}
 			}

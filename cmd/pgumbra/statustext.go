@@ -287,34 +287,34 @@ func writeTables(w io.Writer, s *upgrade.Status, width int) {
 	if len(s.Tables) == 0 {
 		return
 	}
-	var c columns
+	var c human.Columns
 	switch {
 	case *s.Phase == control.Finished:
-		c.heads = []string{"TABLE", "COPIED"}
+		c.Heads = []string{"TABLE", "COPIED"}
 	case s.Phase.Swapped() || *s.Phase == control.RolledBack:
-		c.heads = []string{"TABLE", "COPIED", "TAKEN BACK", "COMPARED"}
+		c.Heads = []string{"TABLE", "COPIED", "TAKEN BACK", "COMPARED"}
 	case s.Phase.Over():
-		c.heads = []string{"TABLE", "COPIED", "REPLAYED", "VERIFIED"}
+		c.Heads = []string{"TABLE", "COPIED", "REPLAYED", "VERIFIED"}
 	default:
-		c.heads = []string{"TABLE", "STATE", "COPIED", "REPLAYED", "PENDING", "VERIFIED"}
-		c.spare = []string{"REPLAYED", "PENDING", "COPIED"}
+		c.Heads = []string{"TABLE", "STATE", "COPIED", "REPLAYED", "PENDING", "VERIFIED"}
+		c.Spare = []string{"REPLAYED", "PENDING", "COPIED"}
 		if *s.Phase != control.Following && *s.Phase != control.Cutover { // how far the copy is counts
-			c.spare = []string{"REPLAYED", "PENDING", "VERIFIED", "COPIED"}
+			c.Spare = []string{"REPLAYED", "PENDING", "VERIFIED", "COPIED"}
 		}
 	}
 	for _, r := range s.Tables {
-		switch len(c.heads) {
+		switch len(c.Heads) {
 		case 2:
-			c.add(r.Name(), human.Count(r.RowsCopied))
+			c.Add(r.Name(), human.Count(r.RowsCopied))
 		case 4:
-			c.add(r.Name(), human.Count(r.RowsCopied), human.Count(r.RowsReplayed), verifiedText(r))
+			c.Add(r.Name(), human.Count(r.RowsCopied), human.Count(r.RowsReplayed), verifiedText(r))
 		default:
-			c.add(r.Name(), strings.ReplaceAll(r.State, "_", " "), copiedText(r), human.Count(r.RowsReplayed), human.Count(r.Pending), verifiedText(r))
+			c.Add(r.Name(), strings.ReplaceAll(r.State, "_", " "), copiedText(r), human.Count(r.RowsReplayed), human.Count(r.Pending), verifiedText(r))
 		}
 	}
-	c.fit(width)
+	c.Fit(width)
 	fmt.Fprintln(w)
-	_ = c.write(w) // nobody to tell, as with Fprintln
+	_ = c.Write(w) // nobody to tell, as with Fprintln
 }
 
 func copiedText(r upgrade.TableStatus) string {

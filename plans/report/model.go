@@ -20,6 +20,8 @@ type Options struct {
 	SQL    Detail // empty: what suits the format
 	// Version of pgumbra, for who reads the report later.
 	Version string
+	// Width of the terminal on which text is read; 0: any.
+	Width int
 }
 
 // Detail is how much of the steps a report shows.

@@ -94,13 +94,12 @@ func textGroup(b *bytes.Buffer, g group) {
 
 func textTables(b *bytes.Buffer, v view) {
 	fmt.Fprintf(b, "\nTABLES (%d)\n", len(v.Listed))
-	tab := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(tab, "  production\tshadow\trows\tsize\tkey\trecord\tcolumns")
+	c := human.Columns{Indent: "  ", Heads: []string{"production", "shadow", "rows", "size", "key", "record", "columns"}, Spare: []string{"shadow", "record", "key", "columns"}}
 	for _, t := range v.Listed {
-		fmt.Fprintf(tab, "  %s\t%s\t%s\t%s\t%s\t%s\t%s\n", human.Plain(t.Origin), human.Plain(t.Shadow), t.RowsText, t.BytesText,
-			human.Plain(t.KeyText), t.Record, t.ColumnSummary)
+		c.Add(human.Plain(t.Origin), human.Plain(t.Shadow), t.RowsText, t.BytesText, human.Plain(t.KeyText), string(t.Record), t.ColumnSummary)
 	}
-	_ = tab.Flush() // a bytes.Buffer takes everything
+	c.Fit(v.Width)
+	_ = c.Write(b) // a bytes.Buffer takes everything
 }
 
 func textColumns(b *bytes.Buffer, v view) {

@@ -19,6 +19,7 @@ import (
 type view struct {
 	Document
 	Detail    Detail
+	Width     int
 	From, To  string
 	Made      string // when, by whom, with what, of which server
 	Verdict   string // one sentence
@@ -68,7 +69,7 @@ type stepView struct {
 }
 
 func viewOf(p *plans.Plan, o Options) view {
-	v := view{Document: documentOf(p), Detail: o.SQL}
+	v := view{Document: documentOf(p), Detail: o.SQL, Width: o.Width}
 	if v.Detail == "" {
 		v.Detail = map[string]Detail{"html": Full}[o.Format]
 		v.Detail = cmp.Or(v.Detail, Summary)
