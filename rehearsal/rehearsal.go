@@ -241,7 +241,10 @@ func (r *rehearsal) there(ctx context.Context) error {
 }
 
 func (r *rehearsal) throughCutover(ctx context.Context) (err error) {
-	if err := r.untilReady(ctx); err != nil {
+	r.clients.Pace(workload.Calm)
+	err = r.untilReady(ctx)
+	r.clients.Pace(workload.Busy)
+	if err != nil {
 		return err
 	}
 	if r.result.Traffic.Following, err = r.throughput(ctx); err != nil {

@@ -44,12 +44,13 @@ func (c *Clients) client(ctx context.Context, number int) error {
 				return err
 			}
 		}
+		began := time.Now()
 		if err := one.once(context.WithoutCancel(ctx)); err != nil {
 			return err
 		}
 		select {
 		case <-ctx.Done():
-		case <-time.After(max(c.Think, 2*time.Millisecond)):
+		case <-time.After(c.rest(time.Since(began))):
 		}
 	}
 	return nil

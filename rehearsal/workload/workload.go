@@ -39,6 +39,7 @@ type Clients struct {
 	Think    time.Duration    // between two transactions of a client; default 2 ms
 	Recycled bool             // idle sessions are ended after the swap, as the plan file asks
 
+	calm     atomic.Bool  // see [Clients.Pace]
 	commits  atomic.Bool  // after the swap too
 	at       atomic.Int32 // of Databases, where they come directly
 	known    knowledge
@@ -68,6 +69,30 @@ type Counts struct {
 
 // Done is how many transactions ended.
 func (c Counts) Done() int64 { return c.Committed + c.RolledBack + c.Withheld + c.Refused }
+
+// Pace is how much the clients do.
+type Pace bool
+
+// The paces. Calm clients leave the processors to the copy and the proof, which a million
+// rows keep busy for minutes: after each transaction they rest four times as long as it
+// took. Busy ones rest no longer than Think, as throughput is measured and the cutover
+// tried.
+const (
+	Busy Pace = false
+	Calm Pace = true
+)
+
+// Pace changes it, at once; they begin busy.
+func (c *Clients) Pace(p Pace) { c.calm.Store(bool(p)) }
+
+// rest is the time between a transaction that took so long and the next one.
+func (c *Clients) rest(took time.Duration) time.Duration {
+	least := max(c.Think, 2*time.Millisecond)
+	if c.calm.Load() {
+		return min(max(least, 4*took), time.Second)
+	}
+	return least
+}
 
 // CommitAfterSwap lets the clients commit in the new structure too.
 func (c *Clients) CommitAfterSwap(yes Commits) { c.commits.Store(bool(yes)) }
