@@ -3,6 +3,7 @@ package upgrade
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/pgumbra/pgumbra/internal/control"
@@ -44,4 +45,14 @@ func Pause(ctx context.Context, file *planfile.File, wish Pausing) error {
 	}
 	now := time.Now()
 	return control.SetPaused(ctx, conn, run, &now)
+}
+
+// Copies reports whether rows are being copied, or will be before the run follows.
+func (s *Status) Copies() bool {
+	if s.Phase == nil || *s.Phase == control.Building || *s.Phase == control.Capturing || *s.Phase == control.Copying {
+		return true
+	}
+	return slices.ContainsFunc(s.Tables, func(t TableStatus) bool {
+		return t.State == string(control.CopyingRow) || t.State == string(control.Waiting)
+	})
 }

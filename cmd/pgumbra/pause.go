@@ -45,6 +45,12 @@ func (a *app) setPaused(c *cobra.Command, wish upgrade.Pausing, text string) err
 	if err := upgrade.Pause(c.Context(), file, wish); err != nil {
 		return err
 	}
+	if wish == upgrade.PauseCopy {
+		s, err := upgrade.ReadStatus(c.Context(), file)
+		if err == nil && !s.Copies() {
+			text = "Nothing is being copied now. A table that has to be copied again will wait.\nNext: pgumbra resume" + a.planFlag() + " takes it back"
+		}
+	}
 	if a.json {
 		return json.NewEncoder(os.Stdout).Encode(map[string]any{"run": file.Name, "paused": wish == upgrade.PauseCopy})
 	}

@@ -68,7 +68,11 @@ func (a *app) statusText(s *upgrade.Status, width int) string {
 	}
 	var b strings.Builder
 	line := func(label, format string, values ...any) {
-		fmt.Fprintf(&b, "%-8s %s\n", label, human.OneLine(fmt.Sprintf(format, values...)))
+		text := fmt.Sprintf("%-8s %s", label, human.OneLine(fmt.Sprintf(format, values...)))
+		if width > 0 {
+			text = human.FoldAt(text, width, 9)
+		}
+		fmt.Fprintln(&b, text)
 	}
 	line("run", "%s%s", s.Run, begun(s))
 	line("phase", "%s", phaseText(s))
@@ -87,7 +91,7 @@ func (a *app) statusText(s *upgrade.Status, width int) string {
 	}
 	if s.Throttled != "" {
 		line("paused", "%s", s.Throttled)
-	} else if s.PausedAt != nil && s.Leader != nil {
+	} else if s.PausedAt != nil && s.Leader != nil && s.Copies() {
 		line("paused", "by pgumbra pause, once the chunks under way are copied; pgumbra resume goes on")
 	}
 	if !s.Phase.Over() {
@@ -203,7 +207,7 @@ func (a *app) nextOf(s *upgrade.Status) string {
 		return "correct what stopped it, then pgumbra run" + p + "; pgumbra abort" + p + " undoes it"
 	case s.Leader == nil:
 		return "pgumbra run" + p + " goes on; pgumbra abort" + p + " undoes it"
-	case s.PausedAt != nil:
+	case s.PausedAt != nil && s.Copies():
 		return "pgumbra resume" + p + "; pgumbra abort" + p + " undoes the run"
 	}
 	return "wait: pgumbra status" + p + " --watch; pgumbra abort" + p + " undoes it"
