@@ -28,6 +28,7 @@ func Plan(ctx context.Context, file *planfile.File, log *slog.Logger) (*plans.Pl
 	if plan.Estimates.Measured, err = measured(ctx, file); err != nil {
 		log.Debug("what earlier runs took is not known", "error", err)
 	}
+	plan.Estimates.EstimateStall(plan.Remote)
 	if !plan.Remote {
 		return plan, nil
 	}

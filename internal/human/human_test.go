@@ -33,7 +33,7 @@ func TestFoldBreaksBetweenWordsUnderTheText(t *testing.T) {
 		{"pgumbra_a_long_name_without_a_blank x", "pgumbra_a_long_name_without_a_blank\nx", 10},
 		{"Next: pgumbra run goes on", "Next: pgumbra run\n      goes on", 18},
 		{"   7. make the triggers of a table", "   7. make the\n      triggers of\n      a table", 18},
-		{"  time to ready   some seconds", "  time to ready   some\n                  seconds", 22},
+		{"  time to ready   some seconds of the sample", "  time to ready   some seconds of\n                  the sample", 36},
 		{"  ~ column id integer → bigint", "  ~ column id\n    integer →\n    bigint", 13},
 	} {
 		if got := Fold(c.text, c.width); got != c.want {

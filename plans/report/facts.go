@@ -15,10 +15,22 @@ type fact struct{ Name, Value, Note string }
 // stall is how long writers wait in the cutover.
 func stall(p *plans.Plan) string {
 	limit := "at most " + human.Duration(p.Settings.Cutover.MaxStall)
+	if ms := p.Estimates.StallMS; ms > 0 && ms < float64(p.Settings.Cutover.MaxStall.Milliseconds()) {
+		limit = "about " + human.Duration(roundStall(ms)) + ", " + limit
+	}
 	if p.Behind != nil {
 		return fmt.Sprintf("%s, of which migrations behind the fence take about %s", limit, human.Duration(time.Duration(p.Behind.EstimateMS)*time.Millisecond))
 	}
 	return limit
+}
+
+// roundStall: a guess is worth two digits.
+func roundStall(ms float64) time.Duration {
+	d := time.Duration(ms * float64(time.Millisecond))
+	if d >= time.Second {
+		return d.Round(100 * time.Millisecond)
+	}
+	return max(d.Round(10*time.Millisecond), 10*time.Millisecond)
 }
 
 func facts(p *plans.Plan, v view) []fact {
@@ -52,11 +64,20 @@ func timeToReady(e plans.Estimates) fact {
 
 // measuredStall is what the last run's cutover took; empty: nobody knows yet.
 func measuredStall(e plans.Estimates) string {
-	if e.Measured == nil || e.Measured.StallMS == 0 {
-		return "its trial says what the swap takes once the run follows"
+	switch m := e.Measured; {
+	case m != nil && m.StallMS > 0:
+		return fmt.Sprintf("run %s took %.0f ms with %s locks", m.Run, m.StallMS, human.Count(int64(m.Locks)))
+	case e.StallMS > 0:
+		return "by the number of objects, if no lock is waited for; its trial says more once the run follows"
 	}
-	m := e.Measured
-	return fmt.Sprintf("run %s: %.0f ms with %s locks", m.Run, m.StallMS, human.Count(int64(m.Locks)))
+	return "its trial says what the swap takes once the run follows"
+}
+
+func estimatedStall(e plans.Estimates) string {
+	if e.StallMS == 0 {
+		return measuredStall(e)
+	}
+	return "about " + human.Duration(roundStall(e.StallMS)) + ": " + measuredStall(e)
 }
 
 func about(seconds float64) string {
@@ -123,7 +144,7 @@ func estimated(e plans.Estimates) []fact {
 	ready := timeToReady(e)
 	return []fact{
 		{Name: "time to ready", Value: ready.Value + ": " + ready.Note},
-		{Name: "stall", Value: measuredStall(e)},
+		{Name: "stall", Value: estimatedStall(e)},
 		{Name: "rows to copy", Value: human.Count(e.Rows)},
 		{Name: "data to copy", Value: human.Bytes(e.Bytes)},
 		{Name: "shadow with indexes", Value: human.Bytes(e.ShadowBytes)},

@@ -8,6 +8,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -230,6 +231,30 @@ func TestVerdictIsOneSentenceThatDecides(t *testing.T) {
 	}
 	if text := written(t, p, "html"); !strings.Contains(text, "the application&#39;s team: 1 point") || !strings.Contains(text, "database shop on PostgreSQL 15.18 · 2026-11-26 13:05 UTC") {
 		t.Error("the page does not say who must act, or of what it is")
+	}
+}
+
+func TestStallIsTheLastRunsAndWhatHasBeenAdded(t *testing.T) {
+	t.Parallel()
+	few, many := plans.Estimates{Locks: 50}, plans.Estimates{Locks: 5005}
+	few.EstimateStall(false)
+	many.EstimateStall(false)
+	after := plans.Estimates{Locks: 1050, Measured: &plans.Measured{Run: "last", StallMS: 60, Locks: 50}}
+	after.EstimateStall(true)
+	remote := plans.Estimates{Locks: 50}
+	remote.EstimateStall(true)
+	for _, c := range []struct {
+		e    plans.Estimates
+		want string
+	}{
+		{few, "about 40 ms, at most 1 s"}, {many, "about 490 ms, at most 1 s"}, {after, "about 150 ms, at most 1 s"}, {remote, "at most 1 s"},
+		{plans.Estimates{StallMS: 2000}, "at most 1 s"}, // an attempt gives up before
+	} {
+		p := &plans.Plan{Estimates: c.e}
+		p.Settings.Cutover.MaxStall = time.Second
+		if got := stall(p); got != c.want {
+			t.Errorf("%+v: %s, want %s", c.e, got, c.want)
+		}
 	}
 }
 
