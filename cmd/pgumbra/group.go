@@ -88,7 +88,7 @@ func (a *app) groupText(s *group.Status, width int) string {
 		fmt.Fprintf(&b, "%-8s %s\n", "DIVIDED", s.Divided)
 	}
 	b.WriteString("\n")
-	c := columns{heads: []string{"DATABASE", "PHASE", "PENDING", "VERIFIED", "STANDS"}, spare: []string{"VERIFIED", "PENDING"}}
+	c := human.Columns{Heads: []string{"DATABASE", "PHASE", "PENDING", "VERIFIED", "STANDS"}, Spare: []string{"VERIFIED", "PENDING"}}
 	for _, m := range s.Members {
 		phase, verified := "-", 0
 		if m.Phase != nil {
@@ -99,9 +99,10 @@ func (a *app) groupText(s *group.Status, width int) string {
 				verified++
 			}
 		}
-		c.add(m.Member, phase, human.Count(m.Journal.Pending), fmt.Sprintf("%d of %d", verified, len(m.Tables)), human.OneLine(stands(m)))
+		c.Add(m.Member, phase, human.Count(m.Journal.Pending), fmt.Sprintf("%d of %d", verified, len(m.Tables)), human.OneLine(stands(m)))
 	}
-	_ = c.write(&b)
+	c.Fit(width)
+	_ = c.Write(&b)
 	fmt.Fprintf(&b, "\npgumbra status --database %s%s shows all of one.\nNext: %s", s.Members[0].Member, a.planFlag(), a.nextOfGroup(s))
 	return b.String()
 }
