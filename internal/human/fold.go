@@ -8,7 +8,7 @@ import (
 
 // labelled is a line that begins with a word in a column of its own, or a few words before
 // two blanks, or with a number or sign as those of a list do.
-var labelled = regexp.MustCompile(`^ *(?:[A-Za-z0-9_.:~+-]{1,24}(?:(?: [A-Za-z0-9_.:~+-]{1,24}){0,4} {2,}|: )|(?:\d+\.|[-~+→]) )`)
+var labelled = regexp.MustCompile(`^ *(?:[A-Za-z0-9_.:~+-]{1,24}(?:(?: [A-Za-z0-9_.:~+-]{1,24}){0,4} {2,}|: )|(?:\d+\.|[-~+\x{2192}]) )`)
 
 // Fold breaks lines that are wider than a terminal between words, and continues
 // them under where their text began. Width 0: nothing is broken. Words that are
