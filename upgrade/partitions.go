@@ -114,6 +114,13 @@ func (w *worker) regroupSource(ctx context.Context, src *plans.Source, tree, cam
 			untold = c.Detail
 		}
 	}
+	// Noted before they are made: one that goes again before it is a member is dropped, too.
+	if unnoted := missing(came, src.Detached); len(unnoted) > 0 {
+		src.Detached = append(src.Detached, unnoted...)
+		if err := control.NotePlan(ctx, w.sides.Production, w.run); err != nil {
+			return err
+		}
+	}
 	made, err := shadow.AddPartitions(ctx, w.sides, w.run, src, came)
 	if errors.Is(err, shadow.ErrShape) {
 		return fmt.Errorf("%w: %w", ErrStopped, err)
@@ -122,6 +129,9 @@ func (w *worker) regroupSource(ctx context.Context, src *plans.Source, tree, cam
 		return w.later(ctx, err)
 	}
 	for _, m := range gone {
+		if slices.ContainsFunc(tree, func(now plans.Member) bool { return now.Name == m.Name }) {
+			continue // another one has its place and its name
+		}
 		empty, err := shadow.DropPartition(ctx, w.sides, w.run, m)
 		if err != nil {
 			return w.later(ctx, err)

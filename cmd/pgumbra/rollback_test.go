@@ -28,7 +28,7 @@ func TestRollbackByCommand(t *testing.T) {
 	}
 	wants(o.do(ctx, exitError, "rollback"), "no such run", "Next: ")
 	o.do(ctx, exitDone, "run", "--until", "following")
-	wants(o.do(ctx, exitError, "rollback"), "rollback is for after the cutover", "is in phase following", "Next: pgumbra status")
+	wants(o.do(ctx, exitError, "rollback"), "rollback is for after the cutover", "is in phase following", "Next: pgumbra cutover")
 	wants(o.do(ctx, exitDone, "run", "--cutover"), "Next: pgumbra finish", "pgumbra rollback")
 	o.sql("UPDATE shop.a SET n = -5 WHERE id = 3; INSERT INTO shop.places VALUES (2, 'LOST')")
 	wants(o.do(ctx, exitDone, "status"), "back     yes", "lost     shop.streets")
@@ -56,7 +56,7 @@ func TestRollbackByCommand(t *testing.T) {
 	o.do(ctx, exitDone, "finish", "--drop-old")
 	o.do(ctx, exitDone, "run", "--cutover")
 	o.do(ctx, exitDone, "finish", "--drop-old")
-	wants(o.do(ctx, exitError, "rollback"), "finish has ended the watch", "Next: pgumbra status")
+	wants(o.do(ctx, exitError, "rollback"), "finish has ended the watch", "Next: the run is over; pgumbra run begins another one")
 }
 
 // A process that is killed at any statement of a rollback has done it or not: what
