@@ -32,10 +32,11 @@ func forAnyServer(dump io.Reader) (io.Reader, error) {
 			line = askedFor
 		}
 		header.WriteString(line)
-		if err != nil && !errors.Is(err, io.EOF) {
+		ends := errors.Is(err, io.EOF)
+		if err != nil && !ends {
 			return nil, err
 		}
-		if err != nil || !ofHeader(line) {
+		if ends || !ofHeader(line) {
 			return io.MultiReader(&header, lines), nil
 		}
 	}

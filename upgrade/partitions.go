@@ -114,12 +114,8 @@ func (w *worker) regroupSource(ctx context.Context, src *plans.Source, tree, cam
 			untold = c.Detail
 		}
 	}
-	// Noted before they are made: one that goes again before it is a member is dropped, too.
-	if unnoted := missing(came, src.Detached); len(unnoted) > 0 {
-		src.Detached = append(src.Detached, unnoted...)
-		if err := control.NotePlan(ctx, w.sides.Production, w.run); err != nil {
-			return err
-		}
+	if err := w.noteArrivals(ctx, src, came); err != nil {
+		return err
 	}
 	made, err := shadow.AddPartitions(ctx, w.sides, w.run, src, came)
 	if errors.Is(err, shadow.ErrShape) {
@@ -159,6 +155,17 @@ func (w *worker) regroupSource(ctx context.Context, src *plans.Source, tree, cam
 		}
 	}
 	return errAnew
+}
+
+// noteArrivals records partitions before they are made in the shadow: one that goes again
+// before it is a member is dropped there, too.
+func (w *worker) noteArrivals(ctx context.Context, src *plans.Source, came []plans.Member) error {
+	unnoted := missing(came, src.Detached)
+	if len(unnoted) == 0 {
+		return nil
+	}
+	src.Detached = append(src.Detached, unnoted...)
+	return control.NotePlan(ctx, w.sides.Production, w.run)
 }
 
 // later is [errLater] after what may pass by itself: a lock that was not got, rows in a

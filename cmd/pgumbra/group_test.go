@@ -115,7 +115,7 @@ func (b *bank) transfer(ctx context.Context, client int) {
 			b.failed(err)
 			return
 		}
-		defer conns[i].Close(context.WithoutCancel(ctx))
+		defer func() { _ = conns[i].Close(context.WithoutCancel(ctx)) }()
 	}
 	for n := 1; ctx.Err() == nil; n++ {
 		key, delta := fmt.Sprintf("%d/%d", client, n), n%50+1
@@ -244,7 +244,7 @@ func (b *bank) heldByAClient(ctx context.Context) {
 	b.t.Helper()
 	client, err := pgx.Connect(ctx, b.dsns[1])
 	must(b.t, err)
-	defer client.Close(ctx)
+	defer func() { _ = client.Close(ctx) }()
 	_, err = client.Exec(ctx, `SET application_name = 'till'; BEGIN; SELECT FROM shop.entry WHERE key = 'old 1' FOR UPDATE`)
 	must(b.t, err)
 	p := b.do(ctx, exitNotNow, "cutover", "--set", "cutover.attempts=2")

@@ -57,6 +57,18 @@ func (a *app) printStatus(w io.Writer, s *upgrade.Status) error {
 	return sayOn(w, strings.TrimSuffix(a.statusText(s, widthOfWriter(w)), "\n"))
 }
 
+// writeWork says what is under way, or why nothing is.
+func writeWork(line func(label, format string, values ...any), s *upgrade.Status) {
+	if s.Work != nil {
+		line("work", "%s", workText(s.Work))
+	}
+	if s.Throttled != "" {
+		line("paused", "%s", s.Throttled)
+	} else if s.PausedAt != nil && s.Leader != nil && s.Copies() {
+		line("paused", "by pgumbra pause, once the chunks under way are copied; pgumbra resume goes on")
+	}
+}
+
 // statusText is a thing a line, and what to type last. Width 0: any.
 func (a *app) statusText(s *upgrade.Status, width int) string {
 	if s.PlanningSince != nil {
@@ -86,14 +98,7 @@ func (a *app) statusText(s *upgrade.Status, width int) string {
 	if s.Failure != "" {
 		line("stopped", "%s", s.Failure)
 	}
-	if s.Work != nil {
-		line("work", "%s", workText(s.Work))
-	}
-	if s.Throttled != "" {
-		line("paused", "%s", s.Throttled)
-	} else if s.PausedAt != nil && s.Leader != nil && s.Copies() {
-		line("paused", "by pgumbra pause, once the chunks under way are copied; pgumbra resume goes on")
-	}
+	writeWork(line, s)
 	if !s.Phase.Over() {
 		line("journal", "%s", journalText(s))
 	}

@@ -260,10 +260,11 @@ type Status struct {
 // all, and whether they are divided, is not known then.
 func (g *Group) ReadStatus(ctx context.Context) (*Status, error) {
 	s, err := g.read(ctx)
-	if err != nil {
+	known := err == nil
+	if !known {
 		s = &standing{}
 	}
-	status := &Status{Run: g.name, Ready: err == nil, Members: make([]*upgrade.Status, len(g.members))}
+	status := &Status{Run: g.name, Ready: known, Members: make([]*upgrade.Status, len(g.members))}
 	var all sync.WaitGroup
 	var here atomic.Int64
 	for i, m := range g.members {
@@ -279,13 +280,13 @@ func (g *Group) ReadStatus(ctx context.Context) (*Status, error) {
 		})
 	}
 	all.Wait()
-	if err != nil && (here.Load() == 0 || here.Load() == int64(len(g.members)) || ctx.Err() != nil) {
+	if !known && (here.Load() == 0 || here.Load() == int64(len(g.members)) || ctx.Err() != nil) {
 		return nil, err
 	}
 	for _, one := range status.Members {
 		status.Ready = status.Ready && one.Ready
 	}
-	if err != nil {
+	if !known {
 		return status, nil
 	}
 	status.Phase = s.phase()
