@@ -38,7 +38,7 @@ func (w *worker) regroup(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		came, went := missing(tree, src.Members), append(missing(src.Members, tree), src.Detached...)
+		came, went := missing(tree, src.Members), missing(slices.Concat(src.Members, src.Detached), tree)
 		gone, err := w.gone(ctx, went)
 		if err != nil {
 			return err
@@ -140,7 +140,7 @@ func (w *worker) regroupSource(ctx context.Context, src *plans.Source, tree, cam
 		}
 	}
 	before := *src
-	src.Members, src.Detached = known(tree, src.Members), missing(missing(went, gone), tree)
+	src.Members, src.Detached = known(tree, src.Members), missing(went, gone)
 	if err := planner.Regroup(ctx, w.run.Plan, w.sides.Production, w.file.Production.DSN, came, gone); err != nil {
 		*src = before
 		return w.later(ctx, err) // one may come or go while pg_dump reads

@@ -88,15 +88,16 @@ func TestPartitionsThatComeAndGoAtOnceEndNoRun(t *testing.T) {
 		must(t, err)
 		return s.Leader != nil && s.Ready
 	})
-	for n := range 3 {
+	for gone := 1; gone <= 3; gone++ {
+		came := gone + 2
 		exec(t, w.production, fmt.Sprintf(`BEGIN; CREATE TABLE shop.log_%[1]d PARTITION OF shop.log FOR VALUES FROM (%[1]d00) TO (%[1]d99); INSERT INTO shop.log SELECT n, %[1]d00, 'new' FROM generate_series(1, 50) n;
-			ALTER TABLE shop.log DETACH PARTITION shop.log_%[2]d; DROP TABLE shop.log_%[2]d; COMMIT`, 3+n, []int{1, 2, 3}[n]))
+			ALTER TABLE shop.log DETACH PARTITION shop.log_%[2]d; DROP TABLE shop.log_%[2]d; COMMIT`, came, gone))
 		polled(ctx, t, func() bool {
 			if leading.Err() != nil {
 				t.Fatal(group.Wait())
 			}
 			var here bool
-			must(t, one(w.production, fmt.Sprintf(`SELECT to_regclass('pgumbra_up_shop.log_%d') IS NOT NULL AND to_regclass('pgumbra_up_shop.log_%d') IS NULL`, 3+n, []int{1, 2, 3}[n]), &here))
+			must(t, one(w.production, fmt.Sprintf(`SELECT to_regclass('pgumbra_up_shop.log_%d') IS NOT NULL AND to_regclass('pgumbra_up_shop.log_%d') IS NULL`, came, gone), &here))
 			return here
 		})
 	}
