@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 
 	"golang.org/x/sync/errgroup"
@@ -59,15 +60,9 @@ func restoreArchive(ctx context.Context, bin func(string) (string, error), archi
 		return err
 	}
 	out, in := io.Pipe()
-	reading := exec.CommandContext(ctx, from, append(args, "-f", "-", archive)...)
-	var complaint bytes.Buffer
-	reading.Stdout, reading.Stderr, reading.Env = in, &complaint, append(os.Environ(), "LC_ALL=C")
 	var g errgroup.Group
 	g.Go(func() error {
-		err := reading.Run()
-		if err != nil {
-			err = fmt.Errorf("pg_restore: %w: %s", err, lastLines(complaint.String()))
-		}
+		err := execute(ctx, from, nil, in, append(args, "-f", "-", archive)...)
 		return errors.Join(err, in.CloseWithError(err))
 	})
 	err = restoreText(ctx, bin, out, dsn)
@@ -88,11 +83,16 @@ func restoreText(ctx context.Context, bin func(string) (string, error), dump io.
 	if err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(ctx, path, "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", dsn, "-f", "-")
+	return execute(ctx, path, text, nil, "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", dsn, "-f", "-")
+}
+
+// execute runs a program of PostgreSQL's. What it complains of is in the error.
+func execute(ctx context.Context, path string, in io.Reader, out io.Writer, args ...string) error {
+	cmd := exec.CommandContext(ctx, path, args...)
 	var complaint bytes.Buffer
-	cmd.Stdin, cmd.Stderr, cmd.Env = text, &complaint, append(os.Environ(), "LC_ALL=C")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.Env = in, out, &complaint, append(os.Environ(), "LC_ALL=C")
 	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("psql: %w: %s", err, lastLines(complaint.String()))
+		return fmt.Errorf("%s: %w: %s", filepath.Base(path), err, lastLines(complaint.String()))
 	}
 	return nil
 }

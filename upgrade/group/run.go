@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -38,19 +39,10 @@ func (g *Group) Run(ctx context.Context, o upgrade.Options) error {
 // partly says what ended in some databases alone, by a command that was stopped.
 func (g *Group) partly(s *standing, ended []*member) error {
 	verb, command := "finished", "finish"
-	if s.runs[indexOf(g.members, ended[0])].Phase == control.Aborted {
+	if s.runs[slices.Index(g.members, ended[0])].Phase == control.Aborted {
 		verb, command = "aborted", "abort"
 	}
 	return fmt.Errorf("%w: the run is %s in %s, and not yet in %s: pgumbra %s ends that", upgrade.ErrWrongPhase, verb, names(ended), names(s.in(live)), command)
-}
-
-func indexOf(members []*member, m *member) int {
-	for i := range members {
-		if members[i] == m {
-			return i
-		}
-	}
-	return -1
 }
 
 // lead does something that may lead the runs of all members.
@@ -128,7 +120,7 @@ func (g *Group) goBack(ctx context.Context, behind []*member, o upgrade.Options)
 	g.log.Warn("the group is divided by a rollback that was not completed; completing it", "behind", names(behind))
 	o.As.Follow = false
 	err := g.each(ctx, func(ctx context.Context, m *member) error {
-		if indexOf(behind, m) < 0 {
+		if !slices.Contains(behind, m) {
 			return nil
 		}
 		o := o
@@ -198,7 +190,7 @@ func (g *Group) Finish(ctx context.Context, old cutover.OldSide, leftovers upgra
 func (g *Group) Verify(ctx context.Context) (map[string][]upgrade.TableVerdict, error) {
 	verdicts := make([][]upgrade.TableVerdict, len(g.members))
 	err := g.each(ctx, func(ctx context.Context, m *member) (err error) {
-		verdicts[indexOf(g.members, m)], err = upgrade.Verify(ctx, m.file, m.log)
+		verdicts[slices.Index(g.members, m)], err = upgrade.Verify(ctx, m.file, m.log)
 		return err
 	})
 	all := map[string][]upgrade.TableVerdict{}
@@ -227,7 +219,7 @@ func (g *Group) Plan(ctx context.Context) ([]*plans.Plan, error) {
 func (g *Group) CheckCutover(ctx context.Context) ([]cutover.Blocker, error) {
 	found := make([][]cutover.Blocker, len(g.members))
 	err := g.each(ctx, func(ctx context.Context, m *member) (err error) {
-		i := indexOf(g.members, m)
+		i := slices.Index(g.members, m)
 		found[i], err = upgrade.CheckCutover(ctx, m.file, m.log)
 		for j := range found[i] {
 			found[i][j].Message = m.name + ": " + found[i][j].Message
