@@ -69,6 +69,7 @@ type rehearsal struct {
 	clients *workload.Clients
 	plan    *plans.Plan
 	twin    twin
+	ours    ownParts       // of a run under way, that the dump holds
 	asks    []generate.Ask // what the migrations ask of generated rows
 	// withoutRows: the migrations went well on no rows; nil: not tried yet.
 	withoutRows *bool

@@ -167,11 +167,24 @@ func production(t *testing.T) string {
 	return dsn
 }
 
+// runUnderWay is what a run has in production meanwhile, as far as pg_dump tells it:
+// triggers on the user's tables, which call into a schema that is left out.
+const runUnderWay = `CREATE SCHEMA pgumbra;
+	CREATE FUNCTION pgumbra.ours_1() RETURNS boolean LANGUAGE sql AS 'SELECT false';
+	CREATE FUNCTION pgumbra.forward_1_0_insert() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+	CREATE FUNCTION pgumbra.freeze_1() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';
+	CREATE TRIGGER "!pgumbra_1_insert" AFTER INSERT ON app.customers REFERENCING NEW TABLE AS pgumbra_new
+		FOR EACH STATEMENT EXECUTE FUNCTION pgumbra.forward_1_0_insert();
+	ALTER TABLE app.customers ENABLE ALWAYS TRIGGER "!pgumbra_1_insert";
+	CREATE TRIGGER "!pgumbra_gate" BEFORE INSERT ON app.customers FOR EACH STATEMENT WHEN (NOT pgumbra.ours_1()) EXECUTE FUNCTION pgumbra.forward_1_0_insert();
+	CREATE EVENT TRIGGER pgumbra_1_end ON ddl_command_end EXECUTE FUNCTION pgumbra.freeze_1();`
+
 // A sample of production's rows is masked before it leaves production, which only
 // is read. A dump serves as well.
 func TestRehearsalOnProductionsRows(t *testing.T) {
 	t.Parallel()
 	dsn := production(t)
+	execute(t.Context(), t, dsn, runUnderWay)
 	r, err := rehearse(t, dsn, `scratch: {rows: 0}
 tables:
   app.customers: {mask: {mail: "'masked' || id || '@example.org'"}, columns: {mail: upper(mail)}}
@@ -193,7 +206,7 @@ tables:
 		}
 	}
 	var left []string
-	must(t, one(t.Context(), dsn, "SELECT coalesce(array_agg(nspname::text), '{}') FROM pg_namespace WHERE nspname LIKE 'pgumbra%'", &left))
+	must(t, one(t.Context(), dsn, "SELECT coalesce(array_agg(nspname::text), '{}') FROM pg_namespace WHERE nspname LIKE 'pgumbra_%'", &left))
 	if len(left) > 0 {
 		t.Errorf("left in production: %v", left)
 	}

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"strings"
 
 	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
@@ -35,6 +36,9 @@ func (r *rehearsal) structureOf(ctx context.Context, dsn string) error {
 		return err
 	}
 	if _, err := r.program(ctx, "production's structure", bytes.NewReader(text), "psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", r.file.Production.DSN, "-f", "-"); err != nil {
+		return err
+	}
+	if err := r.dropOurs(ctx); err != nil {
 		return err
 	}
 	return r.likeSessionOf(ctx, dsn)
@@ -123,7 +127,10 @@ func (r *rehearsal) restore(ctx context.Context, path string) error {
 		if err := r.prepareFor(ctx, name, bytes.NewReader(text)); err != nil {
 			return err
 		}
-		return r.notRestored(ctx, name, restoreArchive(ctx, r.bin, path, r.file.Production.DSN))
+		if err := r.notRestored(ctx, name, restoreArchive(ctx, r.bin, path, r.file.Production.DSN)); err != nil {
+			return err
+		}
+		return r.dropOurs(ctx)
 	}
 	file, err := os.Open(path)
 	if err != nil {
@@ -136,7 +143,10 @@ func (r *rehearsal) restore(ctx context.Context, path string) error {
 	if _, err := file.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
-	return r.notRestored(ctx, name, restoreText(ctx, r.bin, file, r.file.Production.DSN))
+	if err := r.notRestored(ctx, name, restoreText(ctx, r.bin, file, r.file.Production.DSN)); err != nil {
+		return err
+	}
+	return r.dropOurs(ctx)
 }
 
 func (r *rehearsal) notRestored(ctx context.Context, dump string, err error) error {
@@ -187,9 +197,11 @@ var (
 	speaksRole = regexp.MustCompile(`^(?:ALTER|GRANT|REVOKE|CREATE (?:SCHEMA|POLICY))\b`)
 )
 
-// prepareFor makes the roles that a dump names, and refuses one of a newer server.
+// prepareFor makes the roles that a dump names and what a run's triggers in it call, and
+// refuses one of a newer server.
 func (r *rehearsal) prepareFor(ctx context.Context, dump string, text io.Reader) error {
 	roles := map[string]bool{}
+	r.ours = ownParts{made: map[string]bool{}, functions: map[string]string{}}
 	lines := bufio.NewReaderSize(text, 1<<16)
 	for {
 		line, err := lines.ReadString('\n')
@@ -198,6 +210,7 @@ func (r *rehearsal) prepareFor(ctx context.Context, dump string, text io.Reader)
 				return &StructureError{fmt.Sprintf("%s is of PostgreSQL %d, the disposable server is %d", dump, from, own), fmt.Errorf("--server-version %d takes another one", from)}
 			}
 		}
+		r.ours.note(line)
 		if speaksRole.MatchString(line) {
 			for _, m := range dumpedRole.FindAllStringSubmatch(line, -1) {
 				roles[m[1]] = true
@@ -217,7 +230,7 @@ func (r *rehearsal) prepareFor(ctx context.Context, dump string, text io.Reader)
 				return err
 			}
 		}
-		return nil
+		return pg.ExecScript(ctx, conn, strings.Join(r.ours.standIns(), ";\n"))
 	})
 }
 
