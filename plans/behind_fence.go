@@ -28,6 +28,9 @@ type Behind struct {
 	// EstimateMS is a rough guess from the sizes of the tables that the files
 	// name; the trial on the followed shadow measures it.
 	EstimateMS int64 `json:"estimate_ms"`
+	// Unseen is why it is not known what they change: at which statement they fail on the
+	// structure without rows. Empty: it is known.
+	Unseen string `json:"unseen,omitempty"`
 	// Back: rows of some tables go back after the swap. Tables are those that the
 	// migrations change, or may; Renamed what else goes by another name after them.
 	Back    bool         `json:"back,omitempty"`
@@ -64,6 +67,16 @@ func (p *Plan) BuiltVersion() *int64 {
 // back: see [AfterFence] for tables that migrations behind the fence change.
 func (p *Plan) Reversible() bool {
 	return p.Settings.Watch.Enabled && (p.Behind == nil || p.Behind.Back)
+}
+
+// Places are the statements of the files, in their order.
+func (b *Behind) Places() (all []syntax.Place) {
+	for _, f := range b.Files {
+		for _, s := range f.Statements {
+			all = append(all, syntax.Place{File: f.Name, SQL: s.SQL, Line: s.Line})
+		}
+	}
+	return all
 }
 
 // NeverValid reports whether a foreign key, by its table's name after the swap,

@@ -13,7 +13,7 @@ func TestMakeCutsWindowBeforeWhatIsNotUnderstood(t *testing.T) {
 	s := newShop(t, `CREATE TABLE a (id int PRIMARY KEY, v text); CREATE TABLE b (id int PRIMARY KEY, w text)`,
 		`ALTER TABLE a ADD COLUMN n int NOT NULL DEFAULT 1`,
 		`UPDATE a SET v = (SELECT max(w) FROM b)`,
-		`ALTER TABLE a ALTER COLUMN id TYPE bigint`)
+		`ALTER TABLE a ALTER COLUMN id TYPE bigint; ALTER TABLE b RENAME COLUMN w TO x`)
 	s.file.Build = plans.Auto
 	p := s.runnable(t)
 	b := p.Behind
@@ -29,8 +29,14 @@ func TestMakeCutsWindowBeforeWhatIsNotUnderstood(t *testing.T) {
 	if c := tableNamed(p, t, "shop.a").Columns; len(c) != 3 || c[0].Type != "integer" {
 		t.Errorf("the shadow is not as the migrations before the cut make it: %+v", c)
 	}
-	if s := find(t, p.Steps, "Swap the names and run"); len(s.SQL) != 2 || s.SQL[0] != "-- 000003_step.up.sql:1\nUPDATE a SET v = (SELECT max(w) FROM b)" {
+	if s := find(t, p.Steps, "Swap the names and run"); len(s.SQL) != 3 || s.SQL[0] != "-- 000003_step.up.sql:1\nUPDATE a SET v = (SELECT max(w) FROM b)" {
 		t.Errorf("%+v", s)
+	}
+	if !has(p, plans.Warning, "client-breaks", "shop.b.w") || !has(p, plans.Warning, "result-type-changes", "shop.a.id") {
+		t.Errorf("what clients meet of migrations behind the fence is not told: %+v", p.Findings)
+	}
+	if last := p.Changes[len(p.Changes)-1]; last.File != "000004_step.up.sql" || len(last.Changes) != 2 {
+		t.Errorf("what changes behind the fence is not told: %+v", p.Changes)
 	}
 	if b.Session["search_path"] == "" || b.Session["DateStyle"] == "" {
 		t.Errorf("session: %v", b.Session)

@@ -11,7 +11,6 @@ import (
 	"github.com/pgumbra/pgumbra/plans"
 	"github.com/pgumbra/pgumbra/plans/catalog"
 	"github.com/pgumbra/pgumbra/plans/syntax"
-	"github.com/pgumbra/pgumbra/plans/transforms"
 )
 
 // watchBudget is how long the looks at scratch between the migrations may take
@@ -85,10 +84,14 @@ func (m *trial) changed(file string, now *catalog.Catalog) {
 // tellChanges adds what was not looked at in time, and what clients will notice
 // of all of it.
 func (m *trial) tellChanges(context.Context) error {
-	if m.watcher.last != nil && m.watcher.spent > watchBudget {
-		m.changed("later files", m.after)
+	last := m.after
+	if m.behind != nil && m.behind.catalog != nil {
+		last = m.behind.catalog
 	}
-	for _, f := range clientBreaks(m.after, catalog.Diff(m.before, m.after, m.file.Production.Schemas)) {
+	if m.watcher.last != nil && m.watcher.spent > watchBudget {
+		m.changed("later files", last)
+	}
+	for _, f := range clientBreaks(last, catalog.Diff(m.before, last, m.file.Production.Schemas)) {
 		if f.Object == m.version.table.String() {
 			continue
 		}
@@ -101,13 +104,17 @@ func (m *trial) tellChanges(context.Context) error {
 // placeOf is the statement that changed an object: the last one that names it, of
 // the file in which it last changed.
 func (m *trial) placeOf(object string) string {
-	places := m.trace.places
+	all := slices.Clone(m.trace.places)
+	if m.plan.Behind != nil {
+		all = append(all, m.plan.Behind.Places()...)
+	}
+	places := all
 	for _, f := range m.plan.Changes {
 		for _, c := range f.Changes {
 			if c.Object == object || c.Was == object {
-				places = slices.DeleteFunc(slices.Clone(m.trace.places), func(p syntax.Place) bool { return p.File != f.File })
+				places = slices.DeleteFunc(slices.Clone(all), func(p syntax.Place) bool { return p.File != f.File })
 			}
 		}
 	}
-	return transforms.Naming(places, lastWords(object)...)
+	return syntax.Naming(places, lastWords(object)...)
 }

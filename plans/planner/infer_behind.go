@@ -22,7 +22,7 @@ import (
 // goOnBehind says what becomes of each table behind the fence.
 func (m *afterFence) goOnBehind() error {
 	b := m.plan.Behind
-	if b == nil || m.behind == nil {
+	if b == nil || m.behind == nil || !m.plan.Settings.Watch.Enabled {
 		return nil
 	}
 	for i := range m.plan.Tables {

@@ -204,16 +204,41 @@ func (m *lineage) resultTypes() {
 		for _, c := range d.final.Columns {
 			p, ok := production.ColumnNamed(c.Name)
 			if ok && p.Type != c.Type {
-				change := fmt.Sprintf("the type changes from %s to %s", p.Type, m.trueType(c))
-				if m.trueType(c) == p.Type {
-					change = fmt.Sprintf("the type %s becomes another one of that name", p.Type)
-				}
-				m.warning("result-type-changes", d.after.Name.String()+"."+c.Name,
-					change+": a prepared statement that selects the column, or compares it with a parameter, fails once in each session",
-					"have clients prepare again, or set cutover.recycle_sessions: idle")
+				m.resultType(d.after.Name, c.Name, p.Type, m.trueType(c))
 			}
 		}
 	}
+	m.resultTypesBehind()
+}
+
+// resultTypesBehind are those of columns that nothing before the fence has changed.
+func (m *lineage) resultTypesBehind() {
+	if m.behind == nil || m.behind.catalog == nil {
+		return
+	}
+	for _, t := range m.behind.catalog.Tables {
+		production, built := m.production.ByName(t.Name), m.after.ByName(t.Name)
+		if production == nil || built == nil || !slices.ContainsFunc(m.tables, func(d *tableDraft) bool { return d.after.Name == t.Name }) {
+			continue
+		}
+		for _, c := range t.Columns {
+			p, was := production.ColumnNamed(c.Name)
+			b, there := built.ColumnNamed(c.Name)
+			if was && there && b.Type == p.Type && c.Type != p.Type {
+				m.resultType(t.Name, c.Name, p.Type, c.Type)
+			}
+		}
+	}
+}
+
+func (m *lineage) resultType(table pg.Name, column, was, is string) {
+	change := fmt.Sprintf("the type changes from %s to %s", was, is)
+	if is == was {
+		change = fmt.Sprintf("the type %s becomes another one of that name", was)
+	}
+	m.warning("result-type-changes", table.String()+"."+column,
+		change+": a prepared statement that selects the column, or compares it with a parameter, fails once in each session",
+		"have clients prepare again, or set cutover.recycle_sessions: idle")
 }
 
 // leftOutOfHashes tells which columns verification does not compare.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -41,7 +42,7 @@ END $$`
 // tryBehind runs them on the empty structure that was built before the fence. What
 // fails there may go well on rows; then nothing is known of what it names.
 func (m *trial) tryBehind(ctx context.Context) error {
-	if m.plan.Behind == nil || !m.plan.Settings.Watch.Enabled {
+	if m.plan.Behind == nil {
 		return nil
 	}
 	config, err := m.scratch.clientConfig(m.session)
@@ -66,10 +67,38 @@ func (m *trial) tryBehind(ctx context.Context) error {
 	}
 	for _, f := range m.plan.Behind.Files {
 		if m.behind.failed, err = runBehind(ctx, conn, f, m.session.Path); err != nil || m.behind.failed != "" {
+			m.plan.Behind.Unseen = m.behind.failed
+			return err
+		}
+		if err := m.behindRan(ctx, tx, f); err != nil {
 			return err
 		}
 	}
 	return m.readBehind(ctx, tx)
+}
+
+// behindRan notes what a file behind the fence has changed, as fileRan does of the others.
+func (m *trial) behindRan(ctx context.Context, tx pgx.Tx, f plans.BehindFile) error {
+	if m.watcher.spent > watchBudget {
+		return nil
+	}
+	began := time.Now()
+	if m.watcher.last == nil {
+		m.watcher.last = m.before
+	}
+	var path string
+	err := tx.QueryRow(ctx, `SELECT pg_catalog.current_setting('search_path'), pg_catalog.set_config('search_path', 'pg_catalog', true)`).Scan(&path, nil)
+	if err != nil {
+		return err
+	}
+	now, err := catalog.Read(ctx, tx)
+	if err != nil {
+		return err
+	}
+	m.changed(f.Name, now)
+	m.watcher.spent += time.Since(began)
+	_, err = tx.Exec(ctx, `SELECT pg_catalog.set_config('search_path', $1, true)`, path)
+	return err
 }
 
 // runBehind runs one file, and says what fails.

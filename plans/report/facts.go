@@ -14,19 +14,41 @@ type fact struct{ Name, Value, Note string }
 
 // stall is how long writers wait in the cutover.
 func stall(p *plans.Plan) string {
-	limit := "at most " + human.Duration(p.Settings.Cutover.MaxStall)
-	if ms := p.Estimates.StallMS; ms > 0 && ms < float64(p.Settings.Cutover.MaxStall.Milliseconds()) {
-		limit = "about " + human.Duration(roundStall(ms)) + ", " + limit
-	}
+	allowed := p.Settings.Cutover.MaxStall
+	limit := "at most " + human.Duration(allowed)
+	guess := time.Duration(p.Estimates.StallMS * float64(time.Millisecond))
 	if p.Behind != nil {
-		return fmt.Sprintf("%s, of which migrations behind the fence take about %s", limit, human.Duration(time.Duration(p.Behind.EstimateMS)*time.Millisecond))
+		return stallBehind(guess, time.Duration(p.Behind.EstimateMS)*time.Millisecond, allowed)
+	}
+	if guess > 0 && guess < allowed {
+		return "about " + human.Duration(roundStall(guess)) + ", " + limit
 	}
 	return limit
 }
 
+// stallBehind: of migrations that run for real nothing but the sizes of their tables is
+// known, until their trial.
+func stallBehind(swap, behind, allowed time.Duration) string {
+	text := fmt.Sprintf("about %s, of which the migrations behind the fence take %s by the sizes of their tables (their trial says more)",
+		human.Duration(roundStall(swap+behind)), human.Duration(roundStall(behind)))
+	if swap+behind >= allowed {
+		return text + ", which is more than cutover.max_stall, " + human.Duration(allowed) + ", allows"
+	}
+	return text + ", at most " + human.Duration(allowed)
+}
+
+// behindFiles are the migrations behind the fence, and whether it is known what they
+// change.
+func behindFiles(b *behind) string {
+	text := "behind the fence: " + strings.Join(b.Files, ", ")
+	if b.Unseen != "" {
+		text += ". What they change is not known before their trial: " + b.Unseen
+	}
+	return text
+}
+
 // roundStall: a guess is worth two digits.
-func roundStall(ms float64) time.Duration {
-	d := time.Duration(ms * float64(time.Millisecond))
+func roundStall(d time.Duration) time.Duration {
 	if d >= time.Second {
 		return d.Round(100 * time.Millisecond)
 	}
@@ -77,7 +99,7 @@ func estimatedStall(e plans.Estimates) string {
 	if e.StallMS == 0 {
 		return measuredStall(e)
 	}
-	return "about " + human.Duration(roundStall(e.StallMS)) + ": " + measuredStall(e)
+	return "about " + human.Duration(roundStall(time.Duration(e.StallMS*float64(time.Millisecond)))) + ": " + measuredStall(e)
 }
 
 func about(seconds float64) string {

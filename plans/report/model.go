@@ -116,13 +116,14 @@ type behind struct {
 	Files      []string       `json:"files"`
 	Why        []plans.Reason `json:"why"`
 	EstimateMS int64          `json:"estimate_ms"`
+	Unseen     string         `json:"unseen,omitempty"` // why it is not known what they change
 }
 
 func behindOf(b *plans.Behind) *behind {
 	if b == nil {
 		return nil
 	}
-	r := &behind{From: b.From, Files: []string{}, Why: append([]plans.Reason{}, b.Why...), EstimateMS: b.EstimateMS}
+	r := &behind{From: b.From, Files: []string{}, Why: append([]plans.Reason{}, b.Why...), EstimateMS: b.EstimateMS, Unseen: b.Unseen}
 	for _, f := range b.Files {
 		r.Files = append(r.Files, f.Name)
 	}

@@ -63,7 +63,7 @@ func textChanges(b *bytes.Buffer, v view) {
 		}
 	}
 	if v.Behind != nil {
-		fmt.Fprintf(b, "  behind the fence, where it is seen only when they run: %s\n", human.OneLine(strings.Join(v.Behind.Files, ", ")))
+		indent(b, "  ", human.OneLine(behindFiles(v.Behind)))
 	}
 }
 

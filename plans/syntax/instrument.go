@@ -7,8 +7,6 @@ import (
 	"strings"
 
 	pgq "github.com/pganalyze/pg_query_go/v6"
-
-	"github.com/pgumbra/pgumbra/plans/syntax/parser"
 )
 
 // Instrumented is a migration file as scratch should run it.
@@ -62,9 +60,9 @@ func InstrumentEach(file, sql string, nextID int) (Instrumented, error) {
 func instrument(f *instrumentation) (Instrumented, error) {
 	file, sql, nextID := f.file, f.sql, f.nextID
 	err := f.read()
-	if refused := new(parser.Refusal); errors.As(err, &refused) {
+	if refused := new(refusal); errors.As(err, &refused) {
 		return Instrumented{SQL: sql, Notices: []Notice{unparsed(file, sql, refused)},
-			Facts:      []Fact{{ID: nextID, File: file, Line: 1, SQL: sql, Kind: Unread}},
+			Facts:      []Fact{{ID: nextID, File: file, Line: 1, SQL: sql, Kind: unread}},
 			Statements: []Statement{{Line: 1, EndLine: 1 + strings.Count(sql, "\n"), SQL: sql}}}, nil
 	}
 	if err != nil {
@@ -76,11 +74,11 @@ func instrument(f *instrumentation) (Instrumented, error) {
 	return Instrumented{SQL: f.apply(), Facts: f.facts, Notices: f.notices, Statements: f.statements()}, nil
 }
 
-func unparsed(file, sql string, why *parser.Refusal) Notice {
-	n := Notice{Level: Warning, Code: CodeUnparsed, Object: file, Where: file + ":1",
-		Message: "the parser cannot read this file (" + why.Message + "); it runs in scratch as it is"}
+func unparsed(file, sql string, why *refusal) Notice {
+	n := Notice{Level: warning, Code: CodeUnparsed, Object: file, Where: file + ":1",
+		Message: "the parser cannot read this file (" + why.message + "); it runs in scratch as it is"}
 	if dataWords(sql) {
-		n.Level, n.Opaque = Blocker, true
+		n.Level, n.Opaque = blocker, true
 		n.Message += ", and what it does to rows cannot be inferred"
 		n.Fix = "if the file runs on the server as it is, write what it does to rows in the plan file under tables (columns, where or from), and move its data changes to a file of their own in plain SQL"
 	}
@@ -113,11 +111,11 @@ type instrumentation struct {
 }
 
 func (f *instrumentation) read() error {
-	tree, err := parser.Parse(f.sql)
+	tree, err := parse(f.sql)
 	if err != nil {
 		return err
 	}
-	tokens, err := parser.Scan(f.sql)
+	tokens, err := scan(f.sql)
 	if err != nil {
 		return err
 	}
@@ -190,10 +188,10 @@ func (f *instrumentation) fact(p piece, alone bool) error {
 	if kind == "" {
 		return nil
 	}
-	fact := Fact{ID: f.nextID, File: f.file, Line: f.line(p.start), SQL: text, Kind: kind, Marked: kind != Relabel}
-	fact.Names.Add(p.node)
+	fact := Fact{ID: f.nextID, File: f.file, Line: f.line(p.start), SQL: text, Kind: kind, Marked: kind != relabel}
+	fact.names.add(p.node)
 	if do := p.node.GetDoStmt(); do != nil {
-		block, err := ReadBlock(text, do)
+		block, err := doBlock(text, do)
 		if err != nil {
 			return err
 		}
@@ -201,11 +199,11 @@ func (f *instrumentation) fact(p piece, alone bool) error {
 			f.clusterBlock(p, block)
 			return nil
 		}
-		for _, r := range block.Reads {
-			fact.Names.Add(r)
+		for _, r := range block.reads {
+			fact.names.add(r)
 		}
-		for _, c := range block.Calls {
-			fact.Names.Add(c)
+		for _, c := range block.calls {
+			fact.names.add(c)
 		}
 		fact.Marked = !alone || !block.commits
 	}
@@ -234,17 +232,17 @@ func (f *instrumentation) blank(p piece) {
 	text := f.sql[p.start:p.end]
 	f.leftOut[p.start] = true
 	f.edits = append(f.edits, edit{p.start, p.end, blanks(text)})
-	f.notices = append(f.notices, Notice{Level: Warning, Code: CodeCluster, Object: firstWords(text), Where: f.where(p),
+	f.notices = append(f.notices, Notice{Level: warning, Code: CodeCluster, Object: firstWords(text), Where: f.where(p),
 		Message: "acts on the whole server, not only on this database: it is kept out of scratch and no part of the run",
-		Fix:     "run it by hand, before the next plan where later statements need it: " + OneLine(text)})
+		Fix:     "run it by hand, before the next plan where later statements need it: " + oneLine(text)})
 }
 
 // clusterBlock takes out a DO block that acts on the server. What else it does
 // is lost with it, which the user must know.
-func (f *instrumentation) clusterBlock(p piece, block Code) {
+func (f *instrumentation) clusterBlock(p piece, block code) {
 	f.blank(p)
-	if n := &f.notices[len(f.notices)-1]; block.ChangesData() || definesOther(block.Text) {
-		n.Level = Blocker
+	if n := &f.notices[len(f.notices)-1]; block.changesData() || definesOther(block.text) {
+		n.Level = blocker
 		n.Message = "a DO block acts on the whole server and does other things too: it cannot be run in scratch"
 		n.Fix = "split it: a DO block for roles, databases and tablespaces, another one for the rest"
 	}
@@ -262,7 +260,7 @@ func (f *instrumentation) dropConcurrently(p piece) {
 			break
 		}
 	}
-	f.notices = append(f.notices, Notice{Level: Warning, Code: CodeConcurrently, Object: firstWords(f.sql[p.start:p.end]), Where: f.where(p),
+	f.notices = append(f.notices, Notice{Level: warning, Code: CodeConcurrently, Object: firstWords(f.sql[p.start:p.end]), Where: f.where(p),
 		Message: "CONCURRENTLY beside other statements in one file: run in place, PostgreSQL would refuse it; in the shadow it is built without",
 		Fix:     "give the statement a file of its own if the migration is also to run in place"})
 }
@@ -302,8 +300,7 @@ func blanks(text string) string {
 	}, text)
 }
 
-// OneLine is a text without its line breaks, for messages.
-func OneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
+func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
 
 func firstWords(text string) string {
 	words := strings.Fields(text)

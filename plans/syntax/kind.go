@@ -3,36 +3,34 @@ package syntax
 import (
 	pgq "github.com/pganalyze/pg_query_go/v6"
 	"google.golang.org/protobuf/proto"
-
-	"github.com/pgumbra/pgumbra/plans/syntax/ast"
 )
 
 // kindOf tells what a statement may do to rows; "" is nothing of interest.
 func kindOf(n *pgq.Node) Kind {
 	switch s := n.GetNode().(type) {
 	case *pgq.Node_AlterTableStmt:
-		return Alter
+		return alter
 	case *pgq.Node_UpdateStmt:
-		return Update
+		return update
 	case *pgq.Node_DeleteStmt:
-		return Delete
+		return remove
 	case *pgq.Node_InsertStmt:
-		return Insert
+		return insert
 	case *pgq.Node_TruncateStmt:
-		return Truncate
+		return truncate
 	case *pgq.Node_CreateTableAsStmt:
 		if s.CreateTableAsStmt.GetObjtype() == pgq.ObjectType_OBJECT_TABLE && !s.CreateTableAsStmt.GetInto().GetSkipData() {
-			return Create
+			return create
 		}
 	case *pgq.Node_SelectStmt:
 		return selectKind(s.SelectStmt)
 	case *pgq.Node_DoStmt, *pgq.Node_CallStmt, *pgq.Node_MergeStmt, *pgq.Node_ExecuteStmt, *pgq.Node_ExplainStmt:
-		return Opaque
+		return opaque
 	case *pgq.Node_CopyStmt:
-		return Opaque
+		return opaque
 	case *pgq.Node_AlterEnumStmt:
 		if s.AlterEnumStmt.GetOldVal() != "" {
-			return Relabel
+			return relabel
 		}
 	}
 	return ""
@@ -42,34 +40,34 @@ func kindOf(n *pgq.Node) Kind {
 // data-changing CTEs may do anything.
 func selectKind(s *pgq.SelectStmt) Kind {
 	if s.GetIntoClause() != nil {
-		return Create
+		return create
 	}
 	found := Kind("")
-	ast.Visit(s, func(m proto.Message) bool {
+	visit(s, func(m proto.Message) bool {
 		switch m.(type) {
 		case *pgq.FuncCall, *pgq.InsertStmt, *pgq.UpdateStmt, *pgq.DeleteStmt, *pgq.MergeStmt:
-			found = Opaque
+			found = opaque
 		}
 		return found == ""
 	})
-	if found == "" && MayFail(&pgq.Node{Node: &pgq.Node_SelectStmt{SelectStmt: s}}) {
-		return Opaque
+	if found == "" && mayFail(&pgq.Node{Node: &pgq.Node_SelectStmt{SelectStmt: s}}) {
+		return opaque
 	}
 	return found
 }
 
-// MayFail: a query over rows that divides or casts is one that some migrations
+// mayFail: a query over rows that divides or casts is one that some migrations
 // stop by where the rows are not as they should be.
-func MayFail(n *pgq.Node) bool {
+func mayFail(n *pgq.Node) bool {
 	reads, fails := false, false
-	ast.Visit(n, func(m proto.Message) bool {
+	visit(n, func(m proto.Message) bool {
 		switch m := m.(type) {
 		case *pgq.RangeVar:
 			reads = true
 		case *pgq.TypeCast:
 			fails = fails || m.GetArg().GetAConst() == nil
 		case *pgq.A_Expr:
-			op := ast.Last(ast.Strings(m.GetName()))
+			op := last(parts(m.GetName()))
 			fails = fails || op == "/" || op == "%"
 		}
 		return true

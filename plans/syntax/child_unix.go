@@ -1,0 +1,11 @@
+//go:build unix
+
+package syntax
+
+import (
+	"os/exec"
+	"syscall"
+)
+
+// detach keeps a terminal's interrupt from the child: its parent ends it.
+func detach(c *exec.Cmd) { c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} }
