@@ -31,7 +31,7 @@ import (
 // with the chunk's record in it, decides: a chunk whose session was lost on
 // either side is copied again, one that is recorded never.
 type Copier struct {
-	Sides control.Sides // on each at least one session more than the plan's workers
+	Sides control.Sides // on each at least one session more than workers, the plan's and [MostWorkers]
 	Run   *control.Run
 	Log   *slog.Logger
 	// Progress, where not nil, is told after each chunk. Never called by two
@@ -89,10 +89,7 @@ func (c *Copier) Copy(ctx context.Context) error {
 	if err := c.load(ctx, q); err != nil {
 		return err
 	}
-	for range max(1, c.Run.Plan.Settings.Copy.Workers) {
-		group.Go(func() error { return c.work(ctx, q) })
-	}
-	return group.Wait()
+	return c.staff(ctx, group, q)
 }
 
 // recopyLost begins again what a crash took.
@@ -146,23 +143,6 @@ func (c *Copier) size(t *plans.Table) (bytes int64) {
 		}
 	}
 	return bytes
-}
-
-func (c *Copier) work(ctx context.Context, q *queue) error {
-	for {
-		j, more := q.next(ctx)
-		if !more {
-			return ctx.Err()
-		}
-		err := c.Throttle(ctx)
-		if err == nil {
-			err = c.do(ctx, q, j)
-		}
-		q.finished(j)
-		if err != nil {
-			return err
-		}
-	}
 }
 
 func (c *Copier) do(ctx context.Context, q *queue, j job) error {

@@ -110,7 +110,10 @@ func (w *worker) bringAllInStep(ctx context.Context) error {
 	if err := w.copier.Copy(ctx); err != nil {
 		return err
 	}
-	workers := w.run.Plan.Settings.Copy.Workers
+	workers, err := shadow.Workers(ctx, w.sides, w.run)
+	if err != nil {
+		return err
+	}
 	if err := shadow.BuildKeys(ctx, w.sides, w.run, workers, w.replayer.DropJournalled); err != nil {
 		return err
 	}

@@ -68,6 +68,11 @@ func (w *worker) heldByHook(ctx context.Context) []cutover.Blocker {
 	if w.swapping.hooked {
 		return nil
 	}
+	if argv := w.file.Hooks[hookBeforeCutover]; len(argv) > 0 { // whoever's window ends meanwhile is told
+		if err := control.Event(ctx, w.sides.Record(), w.run, control.HookBegun, map[string]any{"hook": "hooks." + hookBeforeCutover + ", " + argv[0]}); err != nil {
+			w.log.Warn("that a hook begins could not be recorded", "error", err)
+		}
+	}
 	if err := w.hook(ctx, hookBeforeCutover); err != nil {
 		return []cutover.Blocker{{Code: "hook", Message: err.Error(), Fix: "the cutover waits until it ends with 0"}}
 	}

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans/planfile"
@@ -25,6 +27,29 @@ const (
 // goes on meanwhile, so that the journals grow. Following is never paused: it would
 // only grow what has to be replayed.
 func Pause(ctx context.Context, file *planfile.File, wish Pausing) error {
+	return ofCopy(ctx, file, func(conn *pgx.Conn, run *control.Run) error {
+		if wish == ResumeCopy {
+			return control.SetPaused(ctx, conn, run, nil)
+		}
+		now := time.Now()
+		return control.SetPaused(ctx, conn, run, &now)
+	})
+}
+
+// SetWorkers asks for another number of sessions that copy, and build the indexes of the
+// stages that are to come; 0: as many as the plan file says. The process that leads, now
+// or later, sees it within a second: sessions that are too many end after their chunk.
+func SetWorkers(ctx context.Context, file *planfile.File, workers int) error {
+	return ofCopy(ctx, file, func(conn *pgx.Conn, run *control.Run) error {
+		if workers == 0 {
+			return control.SetWorkers(ctx, conn, run, nil)
+		}
+		return control.SetWorkers(ctx, conn, run, &workers)
+	})
+}
+
+// ofCopy notes something of a run's copy, before its swap.
+func ofCopy(ctx context.Context, file *planfile.File, note func(*pgx.Conn, *control.Run) error) error {
 	conn, err := pg.Connect(ctx, file.Production.DSN, pg.Options{Component: "status"})
 	if err != nil {
 		return fmt.Errorf("production: %w", err)
@@ -35,16 +60,12 @@ func Pause(ctx context.Context, file *planfile.File, wish Pausing) error {
 		return err
 	}
 	if run.Phase.Over() || run.Phase.Swapped() {
-		return fmt.Errorf("%w: %s: the copy is over", ErrWrongPhase, run.Phase)
+		return fmt.Errorf("the copy is over: %w, %s", ErrWrongPhase, run.Phase)
 	}
 	if err := control.Migrate(ctx, file.Production.DSN); err != nil {
 		return err
 	}
-	if wish == ResumeCopy {
-		return control.SetPaused(ctx, conn, run, nil)
-	}
-	now := time.Now()
-	return control.SetPaused(ctx, conn, run, &now)
+	return note(conn, run)
 }
 
 // Copies reports whether rows are being copied, or will be before the run follows.

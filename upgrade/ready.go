@@ -15,8 +15,9 @@ func (s *Status) classify(run *control.Run) {
 		return
 	}
 	s.Blockers = append(s.Blockers, s.notYet(run)...)
-	if text := trialBlocker(run, s.Trial); text != "" && (s.Trial != nil || len(s.Blockers) == 0) {
+	if text := s.trialBlocker(run); text != "" && (s.Trial != nil || len(s.Blockers) == 0) {
 		s.Blockers = append(s.Blockers, text)
+		s.TrialTooLong = s.Trial != nil && s.Trial.Failed == ""
 	}
 	if s.Leader == nil {
 		s.Blockers = append(s.Blockers, s.withoutLeader(run)...)
@@ -29,6 +30,14 @@ func (s *Status) classify(run *control.Run) {
 	}
 	s.Ready = len(s.Blockers) == 0
 	s.ETASeconds = replay.ETA(s.Journal.Pending, s.Rate.In, s.Rate.Out)
+}
+
+// trialBlocker is what the trial says against a cutover, or that it is under way.
+func (s *Status) trialBlocker(run *control.Run) string {
+	if s.Trial == nil && s.TryingSince != nil && s.AsOf != nil {
+		return "the migrations behind the fence are tried on the shadow, since " + human.Took(float64(s.AsOf.Sub(*s.TryingSince).Milliseconds()))
+	}
+	return trialBlocker(run, s.Trial)
 }
 
 // notYet is what the tables still lack, a line a state: of one table alone its

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/internal/human"
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans/planfile"
 	"github.com/pgumbra/pgumbra/upgrade/lease"
@@ -71,7 +73,7 @@ func requestCutover(ctx context.Context, file *planfile.File, o Options) (bool, 
 	if run.Phase.Over() {
 		return false, fmt.Errorf("%w: %s", ErrWrongPhase, run.Phase)
 	}
-	served, err := waitForLeader(ctx, conn, run, o, "cutover", func(p control.Phase) (bool, error) {
+	served, err := waitForLeader(ctx, conn, run, file, o, "cutover", func(p control.Phase) (bool, error) {
 		if p.Over() && !p.Swapped() {
 			return false, fmt.Errorf("%w: %s", ErrWrongPhase, p)
 		}
@@ -98,7 +100,7 @@ func takeBack(ctx context.Context, file *planfile.File, run *control.Run) {
 
 // waitForLeader asks a leader to swap, once each: one that took over has forgotten
 // what its predecessor was asked. done tells by the phase whether it did.
-func waitForLeader(ctx context.Context, conn *pgx.Conn, run *control.Run, o Options, what string, done func(control.Phase) (bool, error)) (bool, error) {
+func waitForLeader(ctx context.Context, conn *pgx.Conn, run *control.Run, file *planfile.File, o Options, what string, done func(control.Phase) (bool, error)) (bool, error) {
 	var asked int64 // the epoch that was asked
 	for {
 		now, err := control.ReadLeadership(ctx, conn, run, lease.LiveFor)
@@ -112,12 +114,12 @@ func waitForLeader(ctx context.Context, conn *pgx.Conn, run *control.Run, o Opti
 		case !now.Alive:
 			return false, nil
 		case asked == now.Epoch && !now.Requested:
-			return false, fmt.Errorf("the %s was %w: %s", what, ErrNotNow, lastReason(ctx, conn, run))
+			return false, fmt.Errorf("the %s was %w: %s", what, ErrNotNow, lastReason(ctx, conn, run, file))
 		case time.Now().Before(o.NotBefore):
 		case o.over() && now.Phase != control.Cutover: // an attempt under way is waited for
 			withdrawn, err := withdraw(ctx, conn, run)
 			if err != nil || withdrawn {
-				return false, errors.Join(err, fmt.Errorf("the %s was %w: the window is over; %s", what, ErrNotNow, lastReason(ctx, conn, run)))
+				return false, errors.Join(err, fmt.Errorf("the %s was %w: the window is over; %s", what, ErrNotNow, lastReason(ctx, conn, run, file)))
 			}
 		case asked != now.Epoch:
 			if noted, err := control.Request(ctx, conn, run, o.As, now.Phase); err != nil {
@@ -147,12 +149,20 @@ func withdraw(ctx context.Context, conn pg.Querier, run *control.Run) (withdrawn
 	return phase == control.Following, err
 }
 
-func lastReason(ctx context.Context, conn pg.Querier, run *control.Run) string {
+// lastReason is why nothing came of a request: the hook that has not ended yet, what was
+// said last, or else what stands against it where the run stands now.
+func lastReason(ctx context.Context, conn pg.Querier, run *control.Run, file *planfile.File) string {
+	if hook, ago, err := control.LastHook(ctx, conn, run); err == nil && hook != "" {
+		return fmt.Sprintf("%s was begun %s ago, and nothing came of it yet", hook, human.Took(float64(ago.Milliseconds())))
+	}
 	var detail struct {
 		Reason string `json:"reason"`
 	}
-	if found, err := control.LastEvent(ctx, conn, run, &detail, control.CutoverRefused); err != nil || !found {
-		return "the leader's log says why"
+	if found, err := control.LastEvent(ctx, conn, run, &detail, control.CutoverRefused); err == nil && found {
+		return detail.Reason
 	}
-	return detail.Reason
+	if s, err := readStatus(ctx, file); err == nil && len(s.Blockers) > 0 {
+		return strings.Join(s.Blockers, "; ")
+	}
+	return "the process that leads the run did not come to it in time"
 }

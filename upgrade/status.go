@@ -45,6 +45,7 @@ type Status struct {
 	// Left is what stays of the side that is not production any more; null: not known.
 	Left     *OldSide        `json:"left,omitempty"`
 	PausedAt *time.Time      `json:"paused_at"` // since when somebody wants the copy to pause
+	Workers  *int            `json:"workers"`   // that copy, as pgumbra workers asked for; null: copy.workers
 	Ready    bool            `json:"ready"`
 	Blockers []string        `json:"blockers"`
 	Cutover  json.RawMessage `json:"cutover"`
@@ -67,6 +68,11 @@ type Status struct {
 	// Trial of the swap, and of the migrations that run behind the fence; null: none
 	// yet.
 	Trial *cutover.Trial `json:"trial,omitempty"`
+	// TryingSince is since when the migrations behind the fence are tried on the shadow,
+	// while replay waits; null: they are not.
+	TryingSince *time.Time `json:"trying_since,omitempty"`
+	// TrialTooLong: what was tried takes longer than cutover.max_stall.
+	TrialTooLong bool `json:"-"`
 
 	beat   *time.Time        // of the last leader
 	doubts map[string]string // by table: why it is not verified any more
@@ -232,6 +238,7 @@ func readStatus(ctx context.Context, file *planfile.File) (*Status, error) {
 		if err != nil {
 			return err
 		}
+		run.Plan.Settings = run.Plan.Settings.Renewed(file.Settings) // as whoever leads it has them
 		if err := s.readStanding(ctx, tx, run); err != nil {
 			return err
 		}
@@ -302,6 +309,10 @@ func (s *Status) readStanding(ctx context.Context, tx pgx.Tx, run *control.Run) 
 	s.Attempts.Count, s.Attempts.HeldMS = at.Attempts, float64(at.Held.Microseconds())/1000
 	if at.Alive && !run.Phase.Over() {
 		s.Leader = &Leader{Host: at.Host, PID: at.PID, Epoch: at.Epoch}
+	}
+	s.Workers = at.Workers
+	if s.Leader != nil {
+		s.TryingSince = at.TryingAt
 	}
 	s.beat = at.Beat
 	return s.readStandbys(ctx, tx, run)

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"time"
 
 	"github.com/jackc/pgerrcode"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/pgumbra/pgumbra/cutover"
 	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/internal/human"
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
 	"github.com/pgumbra/pgumbra/replay"
@@ -48,9 +48,7 @@ func (w *worker) try(ctx context.Context, wanted bool) error {
 	if time.Now().Before(t.next) || t.last != nil && (!wanted || within <= 0 || time.Since(t.at) < within || w.prover.Comparing() != "") {
 		return nil
 	}
-	resume := w.pauseProver()
-	trial, err := w.alignedTrial(ctx)
-	resume()
+	trial, err := w.toldTrial(ctx)
 	if errors.Is(err, replay.ErrRecopy) || errors.Is(err, replay.ErrConflict) { // the next round sees to it
 		return nil
 	}
@@ -80,6 +78,23 @@ func (w *worker) try(ctx context.Context, wanted bool) error {
 	return w.tellReady(ctx)
 }
 
+// toldTrial says that a trial is under way, and makes it: migrations behind the fence may
+// take minutes, in which nothing else is to be seen of the run.
+func (w *worker) toldTrial(ctx context.Context) (cutover.Trial, error) {
+	if w.run.Plan.Behind == nil {
+		defer w.pauseProver()()
+		return w.alignedTrial(ctx)
+	}
+	w.log.Info("trying the migrations behind the fence on the shadow, to be rolled back; replay waits meanwhile")
+	if err := control.NoteTrying(ctx, w.sides.Production, w.run); err != nil {
+		return cutover.Trial{}, err
+	}
+	resume := w.pauseProver()
+	trial, err := w.alignedTrial(ctx)
+	resume()
+	return trial, errors.Join(err, control.NoteTried(context.WithoutCancel(ctx), w.sides.Production, w.run))
+}
+
 func (w *worker) tellTrial(trial cutover.Trial) {
 	took := trial.SwapMS
 	if len(trial.Files) > 0 {
@@ -89,7 +104,7 @@ func (w *worker) tellTrial(trial cutover.Trial) {
 	if trial.Skipped != "" {
 		log = log.With("skipped", trial.Skipped)
 	}
-	log.Info("tried the swap, all rolled back", "ms", math.Round(took))
+	log.Info("tried the swap, all rolled back", "took", human.Took(took))
 }
 
 // errUneven: a trial failed on tables that could not be brought to one snapshot, so
@@ -174,9 +189,9 @@ func trialBlocker(run *control.Run, t *cutover.Trial) string {
 	case t.Stall() < stall:
 		return ""
 	case behind:
-		return fmt.Sprintf("the migrations behind the fence took %.0f ms in their trial, and cutover.max_stall is %s", t.TotalMS, stall)
+		return fmt.Sprintf("the migrations behind the fence took %s in their trial, and cutover.max_stall is %s", human.Took(t.TotalMS), human.Duration(stall))
 	}
-	return fmt.Sprintf("the swap took %.0f ms in its trial, and cutover.max_stall is %s", t.SwapMS, stall)
+	return fmt.Sprintf("the swap took %s in its trial, and cutover.max_stall is %s", human.Took(t.SwapMS), human.Duration(stall))
 }
 
 // readTrial is the run's last trial as status shows it.

@@ -23,7 +23,7 @@ import (
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
 	"github.com/pgumbra/pgumbra/plans/planfile"
-	"github.com/pgumbra/pgumbra/plans/syntax/parser"
+	"github.com/pgumbra/pgumbra/plans/syntax"
 	"github.com/pgumbra/pgumbra/replay"
 	"github.com/pgumbra/pgumbra/shadow"
 	"github.com/pgumbra/pgumbra/upgrade/lease"
@@ -322,8 +322,11 @@ func whileBeating(ctx context.Context, l *lease.Lease, run *control.Run, f func(
 	return beside(ctx, lease.Heartbeat, func(ctx context.Context) error { return l.Beat(ctx, run) }, f)
 }
 
-// sessions are what each side is opened with.
-func (w *worker) sessions() int { return 3*w.run.Plan.Settings.Copy.Workers + 6 }
+// sessions are what each side is opened with, as many as are needed: more workers may be
+// asked for in mid-run.
+func (w *worker) sessions() int {
+	return 3*max(w.run.Plan.Settings.Copy.Workers, shadow.MostWorkers) + 6
+}
 
 func (w *worker) options() pg.Options {
 	settings := maps.Clone(w.run.Plan.Session)
@@ -391,7 +394,7 @@ func planAlone(ctx context.Context, file *planfile.File, o Options) (*plans.Plan
 	planning.Lock()
 	defer planning.Unlock()
 	plan, err := Plan(ctx, file, o.Log)
-	return plan, errors.Join(err, parser.Close()) // the parser's 250 MB are not for days
+	return plan, errors.Join(err, syntax.Close()) // the parser's 250 MB are not for days
 }
 
 // tidy takes a control schema away again in which no run could be recorded.

@@ -94,7 +94,7 @@ func (o *operator) status(t *testing.T) (s statusAnswer) {
 func TestCutoverThatIsNotPossibleChangesNothing(t *testing.T) {
 	t.Parallel()
 	ctx := limited(t, 2*time.Minute)
-	o := operatorOf(t, small.with("", nil, "hooks:\n  before_cutover: [sh, -c, 'echo a freeze of deployments; test -e frozen']\n"+
+	o := operatorOf(t, small.with("", nil, "hooks:\n  before_cutover: [sh, -c, 'while test -e slow; do sleep 0.1; done; echo a freeze of deployments; test -e frozen']\n"+
 		"  after_cutover: [sh, -c, 'echo $PGUMBRA_EVENT of $PGUMBRA_RUN to $PGUMBRA_TO_VERSION: $PGUMBRA_STALL_MS >>told']\n"))
 	o.do(ctx, exitDone, "run", "--until", "following")
 	holder := o.connect(ctx)
@@ -133,6 +133,11 @@ func TestCutoverThatIsNotPossibleChangesNothing(t *testing.T) {
 		t.Errorf("status after a cause that lasts:\n%s", said)
 	}
 	o.sql(`DROP TABLE shop.since`)
+	o.write("slow", "")
+	if said := o.do(ctx, exitNotNow, "cutover", "--window", "2s").err.String(); !strings.Contains(said, "hooks.before_cutover, sh was begun") {
+		t.Errorf("a window that ends before a hook does says:\n%s", said)
+	}
+	must(t, os.Remove(filepath.Join(o.dir, "slow")))
 	if said := o.do(ctx, exitNotNow, "cutover").err.String(); !strings.Contains(said, "hooks.before_cutover, sh: exit status 1: a freeze of deployments") {
 		t.Errorf("a cutover that a hook holds says:\n%s", said)
 	}

@@ -22,7 +22,7 @@ import (
 
 // ofOne are the commands that look at one database of a group by --database, and do
 // nothing to it alone.
-var ofOne = []string{"plan", "status", "verify", "history", "report", "rehearse", "pause", "resume"}
+var ofOne = []string{"plan", "status", "verify", "history", "report", "rehearse", "pause", "resume", "workers"}
 
 // loadGroup is [app.load] for commands that are for groups too: nil where the file is of
 // one database, or one was chosen.

@@ -22,7 +22,7 @@ import (
 
 	"github.com/pgumbra/pgumbra/cutover"
 	"github.com/pgumbra/pgumbra/plans/planfile"
-	"github.com/pgumbra/pgumbra/plans/syntax/parser"
+	"github.com/pgumbra/pgumbra/plans/syntax"
 )
 
 func main() {
@@ -35,19 +35,19 @@ func main() {
 func run(args []string) int {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
+	a := &app{screen: &screen{file: os.Stderr}}
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	go func() {
 		<-signals
-		fmt.Fprintln(os.Stderr, "pgumbra: stopping, state is kept; once more to stop at once")
+		fmt.Fprintln(a.screen, "pgumbra: stopping, state is kept; once more to stop at once")
 		cancel(errInterrupted)
 		<-signals
 		os.Exit(exitInterrupted)
 	}()
 	if exe, err := os.Executable(); err == nil {
-		parser.Subprocess([]string{exe, parseCommand})
+		syntax.Subprocess([]string{exe, parseCommand})
 	}
-	a := &app{screen: &screen{file: os.Stderr}}
 	root := a.root()
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
@@ -115,7 +115,7 @@ after it, until finish, rollback goes back with every write made since.`,
 	root.SetFlagErrorFunc(a.flagError)
 	root.SetVersionTemplate("pgumbra {{.Version}}\n")
 	root.AddCommand(a.initCommand(), a.planCommand(), a.runCommand(), a.statusCommand(), a.verifyCommand(),
-		a.cutoverCommand(), a.rollbackCommand(), a.pauseCommand(), a.resumeCommand(), a.abortCommand(), a.finishCommand(), a.historyCommand(), a.reportCommand(), a.rehearseCommand(),
+		a.cutoverCommand(), a.rollbackCommand(), a.pauseCommand(), a.resumeCommand(), a.workersCommand(), a.abortCommand(), a.finishCommand(), a.historyCommand(), a.reportCommand(), a.rehearseCommand(),
 		a.demoCommand(), a.versionCommand(), parseSQLCommand())
 	root.AddCommand(topics()...)
 	root.SuggestionsMinimumDistance = 2

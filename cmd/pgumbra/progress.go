@@ -169,6 +169,9 @@ func (p *progress) line(s *upgrade.Status, now time.Time) string {
 		if s.Journal.Pending > 0 || s.Work == nil {
 			parts = append(parts, human.Count(s.Journal.Pending)+" changes pending")
 		}
+		if s.TryingSince != nil && s.AsOf != nil {
+			parts = append(parts, "trying the migrations behind the fence for "+spent(s.AsOf.Sub(*s.TryingSince)))
+		}
 		if s.Ready {
 			parts = append(parts, "ready")
 		}
@@ -203,8 +206,12 @@ func (p *progress) hints(s *upgrade.Status) []string {
 		return []string{fmt.Sprintf("attempt %d of %d; last: %s", s.Attempts.Tried, s.Attempts.Of, human.OneLine(s.Attempts.Last))}
 	case s.Ready:
 		return []string{"Next: pgumbra cutover" + flag + ", here or on another terminal; this process does it"}
-	case len(s.Blockers) > 0:
-		return []string{"not ready: " + human.OneLine(s.Blockers[0])}
+	case len(s.Blockers) > 0 && s.TryingSince == nil:
+		lines := []string{"not ready: " + human.OneLine(s.Blockers[0])}
+		if s.TrialTooLong {
+			lines = append(lines, "Next: "+p.app.nextOf(s))
+		}
+		return lines
 	}
 	return nil
 }

@@ -53,9 +53,10 @@ func (s *screen) show(lines []string) {
 	s.drawn = len(lines)
 }
 
+// clear begins at the first column: the terminal echoes ^C and whatever is typed meanwhile.
 func (s *screen) clear() {
 	if s.drawn > 0 {
-		fmt.Fprintf(s.file, "\x1b[%dA\x1b[J", s.drawn)
+		fmt.Fprintf(s.file, "\r\x1b[%dA\x1b[J", s.drawn)
 		s.drawn = 0
 	}
 }

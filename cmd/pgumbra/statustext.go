@@ -67,6 +67,9 @@ func writeWork(line func(label, format string, values ...any), s *upgrade.Status
 	} else if s.PausedAt != nil && s.Leader != nil && s.Copies() {
 		line("paused", "by pgumbra pause, once the chunks under way are copied; pgumbra resume goes on")
 	}
+	if s.Workers != nil && s.Copies() {
+		line("workers", "%d, by pgumbra workers; pgumbra workers 0 takes copy.workers again", *s.Workers)
+	}
 }
 
 // statusText is a thing a line, and what to type last. Width 0: any.
@@ -176,7 +179,10 @@ func writeReadiness(line func(label, format string, values ...any), s *upgrade.S
 			line("", "%s", blocker)
 		}
 	}
-	if s.Trial != nil {
+	switch {
+	case s.TryingSince != nil && s.AsOf != nil:
+		line("trial", "under way for %s: the migrations behind the fence run on the shadow, and are rolled back; replay waits meanwhile", spent(s.AsOf.Sub(*s.TryingSince)))
+	case s.Trial != nil:
 		line("trial", "%s", trialText(s.Trial))
 	}
 	if t := s.Attempts; t.Last != "" {
@@ -210,6 +216,8 @@ func (a *app) nextOf(s *upgrade.Status) string {
 		return "pgumbra cutover" + p
 	case s.Failure != "":
 		return "correct what stopped it, then pgumbra run" + p + "; pgumbra abort" + p + " undoes it"
+	case s.TrialTooLong:
+		return "raise cutover.max_stall, if writers can wait that long: stop the process that leads, change the plan file, then pgumbra run" + p + "; pgumbra abort" + p + " undoes the run"
 	case s.Leader == nil:
 		return "pgumbra run" + p + " goes on; pgumbra abort" + p + " undoes it"
 	case s.PausedAt != nil && s.Copies():
@@ -220,9 +228,9 @@ func (a *app) nextOf(s *upgrade.Status) string {
 
 // trialText says what the swap took when it was tried and rolled back.
 func trialText(t *cutover.Trial) string {
-	text := fmt.Sprintf("the swap took %.0f ms", t.SwapMS)
+	text := "the swap took " + human.Took(t.SwapMS)
 	if len(t.Files) > 0 {
-		text = fmt.Sprintf("the migrations behind the fence took %.0f ms", t.TotalMS)
+		text = "the migrations behind the fence took " + human.Took(t.TotalMS)
 	}
 	text += ", all rolled back"
 	if t.Skipped != "" {

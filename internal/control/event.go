@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -22,6 +23,7 @@ const (
 	RecopyBegun        EventKind = "recopy"               // detail: table, reason
 	BecameReady        EventKind = "ready"                // for a cutover, the first time
 	TakenOver          EventKind = "taken-over"           // by a standby; detail: because, captured
+	HookBegun          EventKind = "hook"                 // that may hold the cutover; detail: hook
 )
 
 var eventMessages = map[EventKind]string{
@@ -32,6 +34,7 @@ var eventMessages = map[EventKind]string{
 	RecopyBegun:        "recopy",
 	BecameReady:        "ready",
 	TakenOver:          "taken over by a standby",
+	HookBegun:          "hook begun",
 }
 
 // String is the event's message.
@@ -52,6 +55,21 @@ func Event(ctx context.Context, db pg.Querier, run *Run, kind EventKind, detail 
 		return fmt.Errorf("record an event: %w", err)
 	}
 	return nil
+}
+
+// LastHook is the hook that was begun last, if nothing was said since of why a cutover
+// was refused, and how long ago that was; "": there is none.
+func LastHook(ctx context.Context, db pg.Querier, run *Run) (hook string, ago time.Duration, err error) {
+	var seconds float64
+	err = db.QueryRow(ctx, `SELECT CASE WHEN kind = $2 THEN coalesce(detail ->> 'hook', '') ELSE '' END, extract(epoch FROM clock_timestamp() - at)::float8
+		FROM pgumbra.event WHERE run_id = $1 AND kind IN ($2, $3) ORDER BY id DESC LIMIT 1`, run.ID, HookBegun, CutoverRefused).Scan(&hook, &seconds)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return "", 0, nil
+	}
+	if err != nil {
+		return "", 0, fmt.Errorf("read the last hook: %w", err)
+	}
+	return hook, time.Duration(seconds * float64(time.Second)), nil
 }
 
 // LastEvent reads the detail of the run's last event of one of some kinds. It says

@@ -149,6 +149,15 @@ func SetPaused(ctx context.Context, db pg.Querier, run *Run, at *time.Time) erro
 	return nil
 }
 
+// SetWorkers asks for so many sessions that copy; nil: as many as the plan file says.
+func SetWorkers(ctx context.Context, db pg.Querier, run *Run, workers *int) error {
+	_, err := db.Exec(ctx, `UPDATE pgumbra.run SET workers = $2 WHERE id = $1`, run.ID, workers)
+	if err != nil {
+		return fmt.Errorf("ask for another number of workers in run %s: %w", run.Name, err)
+	}
+	return nil
+}
+
 // LiveRun is a run that is not over, with the names of the schemas that it holds.
 type LiveRun struct {
 	Name    string

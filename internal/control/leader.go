@@ -161,6 +161,16 @@ func PausedSince(ctx context.Context, db pg.Querier, run *Run) (since string, er
 	return since, nil
 }
 
+// WorkersWanted is how many sessions are to copy, as somebody asked for; 0: as many as
+// the plan file says.
+func WorkersWanted(ctx context.Context, db pg.Querier, run *Run) (workers int, err error) {
+	err = db.QueryRow(ctx, `SELECT coalesce(workers, 0) FROM pgumbra.run WHERE id = $1`, run.ID).Scan(&workers)
+	if err != nil {
+		return 0, fmt.Errorf("look how many sessions are to copy: %w", err)
+	}
+	return workers, nil
+}
+
 // NoteRates records how many changes a second are journalled and replayed.
 func NoteRates(ctx context.Context, db pg.Querier, run *Run, in, out float64) error {
 	_, err := db.Exec(ctx, `UPDATE pgumbra.leader SET rate_in = $2, rate_out = $3 WHERE run_id = $1`, run.ID, in, out)

@@ -98,7 +98,7 @@ func NoteProgram(ctx context.Context, db pg.Querier, run *Run, p Program) error 
 	if err != nil {
 		return err
 	}
-	_, err = db.Exec(ctx, `UPDATE pgumbra.leader SET program = $2, file = $3 WHERE run_id = $1`, run.ID, pg.ASCII(p.Version), file)
+	_, err = db.Exec(ctx, `UPDATE pgumbra.leader SET program = $2, file = $3, trying_since = NULL WHERE run_id = $1`, run.ID, pg.ASCII(p.Version), file)
 	if err != nil {
 		return fmt.Errorf("note what leads the run: %w", err)
 	}

@@ -17,6 +17,8 @@ type Standing struct {
 	AsOf       time.Time // the server's clock
 	PhaseSince time.Time
 	PausedAt   *time.Time // the copy is to pause since then; nil: it is not
+	Workers    *int       // that copy, as somebody asked for; nil: as the plan file says
+	TryingAt   *time.Time // the leader tries the swap since then; nil: it does not
 
 	Host    string // of the leader, as it was last
 	PID     int
@@ -57,10 +59,10 @@ func ReadStanding(ctx context.Context, db pg.Querier, run *Run, young time.Durat
 		       l.host, l.pid, l.heartbeat, coalesce(l.heartbeat > clock_timestamp() - make_interval(secs => $2), false), r.epoch,
 		       l.rate_in, l.rate_out, l.throttled, r.failure, r.cutover,
 		       `+column("paused_at", "NULL::timestamptz")+`, `+column("attempts", "0")+`, `+column("held_ms", "0::float8")+`,
-		       `+column("suspended", "''")+`
+		       `+column("suspended", "''")+`, `+column("workers", "NULL::int")+`, `+column("trying_since", "NULL::timestamptz")+`
 		FROM pgumbra.run r JOIN pgumbra.leader l ON l.run_id = r.id WHERE r.id = $1`, run.ID, young.Seconds()).
 		Scan(&s.StartedAt, &s.EndedAt, &s.AsOf, &s.PhaseSince, &s.Host, &s.PID, &s.Beat, &s.Alive, &s.Epoch,
-			&s.RateIn, &s.RateOut, &s.Throttled, &s.Failure, &s.Cutover, &s.PausedAt, &s.Attempts, &held, &s.Suspended)
+			&s.RateIn, &s.RateOut, &s.Throttled, &s.Failure, &s.Cutover, &s.PausedAt, &s.Attempts, &held, &s.Suspended, &s.Workers, &s.TryingAt)
 	if err != nil {
 		return s, fmt.Errorf("read where run %s stands: %w", run.Name, err)
 	}

@@ -10,6 +10,24 @@ import (
 	"github.com/pgumbra/pgumbra/internal/pg"
 )
 
+// NoteTrying says for status since when a trial of the swap is under way.
+func NoteTrying(ctx context.Context, db pg.Querier, run *Run) error {
+	_, err := db.Exec(ctx, `UPDATE pgumbra.leader SET trying_since = clock_timestamp() WHERE run_id = $1`, run.ID)
+	if err != nil {
+		return fmt.Errorf("note that the swap is tried: %w", err)
+	}
+	return nil
+}
+
+// NoteTried takes [NoteTrying] back, whatever became of the trial.
+func NoteTried(ctx context.Context, db pg.Querier, run *Run) error {
+	_, err := db.Exec(ctx, `UPDATE pgumbra.leader SET trying_since = NULL WHERE run_id = $1 AND trying_since IS NOT NULL`, run.ID)
+	if err != nil {
+		return fmt.Errorf("note that the swap was tried: %w", err)
+	}
+	return nil
+}
+
 // NoteTrial records what a trial of the swap has shown.
 func NoteTrial(ctx context.Context, db pg.Querier, run *Run, trial any) error {
 	text, err := pg.JSON(trial)

@@ -41,6 +41,18 @@ func Seconds(s float64) string {
 	return fmt.Sprintf("%.1f h", d.Hours())
 }
 
+// Took is a measured time in milliseconds, as short as it can be compared: 932 ms,
+// 36.8 s, 12.5 min.
+func Took(ms float64) string {
+	switch {
+	case ms < 1000:
+		return fmt.Sprintf("%.0f ms", ms)
+	case ms < 120_000:
+		return fmt.Sprintf("%.1f s", ms/1000)
+	}
+	return fmt.Sprintf("%.1f min", ms/60_000)
+}
+
 // Plural counts something: 1 blocker, 2 blockers.
 func Plural(n int, word string) string {
 	if n == 1 {
