@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -156,16 +157,29 @@ func ReverseTriggers(run *control.Run) string {
 	case !run.Plan.Reversible():
 		return ""
 	case run.Plan.Behind != nil:
-		return spelt(enableSQL, run, ToOld) + triggersThere(run, ToOld)
+		return spelt(enableSQL, run, ToOld) + triggersThere(run, ToOld, capturedFromSwap(run))
 	}
-	return triggersThere(run, ToOld)
+	return triggersThere(run, ToOld, capturedFromSwap(run))
 }
 
 // ForwardTriggers is [ReverseTriggers] for those that [PrepareForward] made.
-func ForwardTriggers(run *control.Run) string { return triggersThere(run, ToShadow) }
+func ForwardTriggers(run *control.Run) string {
+	return triggersThere(run, ToShadow, len(run.Plan.Sources))
+}
 
-func triggersThere(run *control.Run, d Direction) string {
-	return spelt(reverseSQL, run, d)
+func capturedFromSwap(run *control.Run) (n int) {
+	for i := range run.Plan.Tables {
+		if run.Plan.CapturedFromSwap(&run.Plan.Tables[i]) {
+			n++
+		}
+	}
+	return n
+}
+
+// triggersThere wants all of so many tables captured: where nothing was prepared, no
+// trigger is missing.
+func triggersThere(run *control.Run, d Direction, tables int) string {
+	return strings.ReplaceAll(spelt(reverseSQL, run, d), "{tables}", strconv.Itoa(tables))
 }
 
 func spelt(sql string, run *control.Run, d Direction) string {

@@ -42,7 +42,7 @@ func (c *Cutover) newAttempt(out *Outcome) *attempt {
 	a := &attempt{c: c, plan: c.Upgrade.Plan, out: out}
 	a.via = local{a}
 	if c.Sides.Remote() {
-		a.via = &remote{attempt: a, progress: progress{Place: placeOf(c.ShadowDSN)}}
+		a.via = &remote{attempt: a, progress: progress{Place: placeOf(c.ShadowDSN), Follow: c.Upgrade.ToFollow}}
 	}
 	return a
 }

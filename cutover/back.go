@@ -52,14 +52,11 @@ func (c *Cutover) checkMadeSince(ctx context.Context, db pg.Querier) ([]Blocker,
 	return all, err
 }
 
-// prepareBack makes the functions of guard and fence, and looks for rows that the
+// prepareBack makes the functions of guard and fence. Rows are looked for that the
 // old side's foreign keys would refuse, had replay asked them.
 func (c *Cutover) prepareBack(ctx context.Context) error {
-	if err := c.orphans(ctx); err != nil {
+	if err := c.prepareShadow(ctx); err != nil {
 		return err
-	}
-	if err := c.Parts.PrepareReverse(ctx); err != nil {
-		return fmt.Errorf("prepare to follow the new side again: %w", err)
 	}
 	return pg.ReadCommitted(ctx, c.Sides.Production, func(tx pgx.Tx) error { return c.prepareFunctions(ctx, tx) })
 }
@@ -108,6 +105,10 @@ func (c *Cutover) freeOld(ctx context.Context) error {
 	return dropTriggers(ctx, c.Sides.Shadow, c.Upgrade, trigger, oldFenceName(c.Upgrade))
 }
 
+// FreeOld takes off the tables that are production again what refused writes to them: all
+// that can be done after a rollback while the new server is away.
+func (c *Cutover) FreeOld(ctx context.Context) error { return c.freeOld(ctx) }
+
 // AfterToFollow is [Cutover.After] of a rollback from which the new side is followed
 // again: production is freed of what the watch left, and the new side closed to
 // others as a shadow is, before its fence goes. again is the cutover of the run as it
@@ -126,7 +127,11 @@ func (c *Cutover) AfterToFollow(ctx context.Context, again *Cutover, unswap func
 	if err := again.CloseShadow(ctx); err != nil {
 		return err
 	}
-	return dropTriggers(ctx, c.Sides.Production, c.Upgrade, fenceTrigger, fenceName(c.Upgrade))
+	trigger := fenceTrigger
+	if c.Sides.Remote() {
+		trigger = remoteFenceTrigger
+	}
+	return dropTriggers(ctx, c.Sides.Production, c.Upgrade, trigger, fenceName(c.Upgrade))
 }
 
 // DropAbandoned drops the new side after a rollback, with all its data. It refuses

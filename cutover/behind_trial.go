@@ -109,7 +109,7 @@ func (c *Cutover) prepareTrial(ctx context.Context, p *pair, m *migrator) ([]str
 // prepareTrialRemote is the script of the swap itself: in a database of the
 // shadow's own it hinders nobody.
 func (c *Cutover) prepareTrialRemote(ctx context.Context, p *pair, m *migrator) ([]string, error) {
-	activation, err := c.activations(ctx, p.observer)
+	activation, _, err := c.activations(ctx, p.observer)
 	if err != nil {
 		return nil, err
 	}
@@ -123,7 +123,9 @@ func (c *Cutover) prepareTrialRemote(ctx context.Context, p *pair, m *migrator) 
 	}
 	script = append(script, sequences...)
 	for _, s := range c.activationScript(activation) {
-		script = append(script, s.sql...)
+		if s.name != "reverse capture" { // it is not made yet
+			script = append(script, s.sql...)
+		}
 	}
 	return script, nil
 }

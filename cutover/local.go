@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/pgumbra/pgumbra/internal/control"
-	"github.com/pgumbra/pgumbra/plans"
 )
 
 // local swaps within one database. All of it is one transaction, on production's tables
@@ -89,12 +88,8 @@ func (l local) answered() { l.out.Stall = time.Since(l.began) }
 func (l local) release(ctx context.Context) error {
 	run := l.c.Upgrade
 	run.Entered(run.Landing())
-	switch {
-	case l.turned == nil:
-	case l.plan.Backwards():
-		run.Flow, run.Again = plans.Forward, true
-	default:
-		run.Flow = plans.Back
+	if l.turned != nil {
+		run.Turned(run.Plan.Flow().Opposite())
 	}
 	l.remember(ctx)
 	return nil

@@ -44,15 +44,17 @@ func (c *Cutover) prepareFunctions(ctx context.Context, tx pgx.Tx) error {
 	return makeFunction(ctx, tx, fenceFunction(c.Upgrade, control.Ours(c.Upgrade)), fenceName(c.Upgrade))
 }
 
-// prepareShadow is what a swap needs of the shadow, wherever it is: reverse
-// journals, and no row that a new foreign key would refuse.
+// prepareShadow is what a swap needs of the side that rows go to, wherever it is: no row
+// that one of its foreign keys would refuse, and the journals of the flow that begins with
+// the swap, if one does.
 func (c *Cutover) prepareShadow(ctx context.Context) error {
-	if !c.backwards() && c.Upgrade.Plan.Reversible() {
-		if err := c.Parts.PrepareReverse(ctx); err != nil {
-			return fmt.Errorf("prepare the reverse capture: %w", err)
-		}
+	if err := c.orphans(ctx); err != nil {
+		return err
 	}
-	return c.orphans(ctx)
+	if err := c.Parts.PrepareReverse(ctx); err != nil {
+		return fmt.Errorf("prepare to capture the %s: %w", c.Upgrade.Plan.Landed(), err)
+	}
+	return nil
 }
 
 // fenceName is the fence's function: of a rollback the one that fences the new side.

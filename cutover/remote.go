@@ -87,7 +87,7 @@ func (a *remote) look(ctx context.Context) error {
 	if err := a.readTaken(ctx, a.shadow.observer); err != nil || a.plan.Backwards() { // the old names lead to the old side as it is
 		return err
 	}
-	a.activation, err = a.c.activations(ctx, a.shadow.observer)
+	a.activation, a.facts.taken.Moved, err = a.c.activations(ctx, a.shadow.observer)
 	return err
 }
 

@@ -21,7 +21,8 @@ func (a *remote) script() []stage {
 	}
 	script := []stage{{"locks", locks}, {"sequences", append(sequencesOfTheirOwn(a.plan), a.proceed()...)}}
 	if a.plan.Backwards() {
-		return append(script, stage{"old side", append(a.facts.taken.restore(a.facts.shadow), opened(oldFenceName(a.c.Upgrade)))})
+		return append(script, stage{"old side", append(a.facts.taken.restore(a.facts.shadow), opened(oldFenceName(a.c.Upgrade)))},
+			stage{"capture", a.c.reverseCheck()})
 	}
 	return slices.Concat(script, a.c.activationScript(a.activation))
 }
@@ -66,7 +67,7 @@ func (a *remote) record(ctx context.Context) error {
 	if a.xid, a.out.At, err = control.NoteSwapThere(ctx, there, run); err != nil {
 		return err
 	}
-	if a.plan.Reversible() && !a.plan.Backwards() {
+	if a.turned != nil {
 		if err = control.TurnAround(ctx, there, run, a.turned, a.noteTaken()); err == nil {
 			err = control.NoteOrigin(ctx, there, run)
 		}

@@ -51,6 +51,7 @@ func (c *Cutover) Resolve(ctx context.Context) (Resolution, error) {
 		return WentForward, c.goOn(ctx, lost)
 	}
 	c.Log.Info("a cutover was left unfinished", "step", p.Step, "since", p.At)
+	c.Upgrade.ToFollow = p.Follow
 	err = c.decided(ctx, p)
 	var no *notNow
 	switch {
@@ -85,17 +86,20 @@ func (c *Cutover) agreed(ctx context.Context) (*progress, error) {
 }
 
 func (c *Cutover) agreedBack(ctx context.Context) (*progress, error) {
-	var here control.Phase
-	record, err := control.CurrentPhase(ctx, c.Sides.Record(), c.Upgrade)
+	record, err := control.ReadSwaps(ctx, c.Sides.Record(), c.Upgrade)
+	var here control.Swaps
 	if err == nil {
-		here, err = control.CurrentPhase(ctx, c.Sides.Production, c.Upgrade)
+		here, err = control.ReadSwaps(ctx, c.Sides.Production, c.Upgrade)
 	}
+	known := here.Phase == control.Watching && record.Cutover.Equal(here.Cutover) // it watches what the record knows of
+	follow := record.Phase == control.Following && c.Upgrade.Again
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("ask both sides whether the rollback is done: %w", err)
-	case record == control.RolledBack && here == control.Watching:
-		return &progress{Step: swapped, Place: placeOf(c.ShadowDSN), At: time.Now().UTC()}, nil
-	case record == control.Watching && here == control.RolledBack:
+	case known && (record.Phase == control.RolledBack || follow):
+		c.Upgrade.ToFollow = follow
+		return &progress{Step: swapped, Place: placeOf(c.ShadowDSN), Follow: follow, At: time.Now().UTC()}, nil
+	case record.Phase == control.Watching && (here.Phase == control.RolledBack || here.Phase == control.Following):
 		return nil, fmt.Errorf("%w: the new server says that the rollback is committed on %s, whose record lacks it: was that server restored, or a standby promoted?",
 			ErrUnknown, placeOf(c.ShadowDSN))
 	}

@@ -67,9 +67,11 @@ type progress struct {
 	Fence        string `json:"fence,omitempty"`
 	FenceBackend uint32 `json:"fence_backend,omitempty"`
 	// Sequences open production's again.
-	Sequences []string  `json:"sequences,omitempty"`
-	Place     string    `json:"place"` // of the shadow, as clients are told
-	At        time.Time `json:"at"`
+	Sequences []string `json:"sequences,omitempty"`
+	Place     string   `json:"place"` // of the shadow, as clients are told
+	// Follow: the new side is followed again after this rollback.
+	Follow bool      `json:"follow,omitempty"`
+	At     time.Time `json:"at"`
 }
 
 // note records how far the cutover came. [control.ErrFencedOff] when another
@@ -133,18 +135,15 @@ func (c *Cutover) forward(ctx context.Context, p *progress, report func() []byte
 }
 
 // noteSwapped moves the phase in production, unless a commit whose answer was
-// lost has done so. From a cutover on the record then holds the positions of the way
-// back.
+// lost has done so. Where rows go on from the swap, that side then holds the positions.
 func (c *Cutover) noteSwapped(ctx context.Context, p *progress, report []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, notePatience)
 	defer cancel()
 	phase := c.Upgrade.Landing()
 	var turned *control.Turned
 	err := onceReachable(ctx, func() (err error) {
-		if !c.backwards() {
-			if turned, err = control.ReadTurned(ctx, c.Sides.Shadow, c.Upgrade); err != nil {
-				return err
-			}
+		if turned, err = control.ReadTurned(ctx, c.Sides.Shadow, c.Upgrade); err != nil {
+			return err
 		}
 		return pg.ReadCommitted(ctx, c.Sides.Production, func(tx pgx.Tx) error {
 			if err := c.enter(ctx, tx, phase, turned); err != nil {
@@ -159,7 +158,7 @@ func (c *Cutover) noteSwapped(ctx context.Context, p *progress, report []byte) e
 	if err == nil {
 		c.Upgrade.Entered(phase)
 		if turned != nil {
-			c.Upgrade.Flow = plans.Back
+			c.Upgrade.Turned(turned.Flow)
 		}
 	}
 	return err

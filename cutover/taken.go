@@ -29,8 +29,17 @@ type taken struct {
 	// Triggers of the user's that would have fired for what is replayed into the
 	// old tables.
 	Triggers []loudTrigger `json:"triggers,omitempty"`
+	// Moved, by the true name of a schema, are the objects that were moved into one that
+	// stood in the new side's own database already: none of the others are to leave it.
+	Moved map[string][]object `json:"moved,omitempty"`
 	// Tables are those of the new side: what is made later would be left behind.
 	Tables []uint32 `json:"tables"`
+}
+
+// object of a catalog.
+type object struct {
+	Class uint32 `json:"class"`
+	OID   uint32 `json:"oid"`
 }
 
 // owner is the column that a sequence belongs to, by the table's true name.
@@ -136,12 +145,13 @@ func (t taken) before(oid uint32) (counter, bool) {
 }
 
 // noteTaken is what the swap has taken, behind the fence. A rollback gives all of it
-// back, and takes sequences alone.
+// back, and takes sequences alone: what was moved is taken back after it.
 func (a *attempt) noteTaken() taken {
 	var t taken
 	if !a.plan.Backwards() {
 		t = a.facts.taken
 	}
+	t.Moved = a.facts.taken.Moved
 	t.Tables = oidsOf(a.facts.shadow)
 	if a.facts.migrated != nil {
 		t.Tables = oidsOf(a.facts.migrated)

@@ -17,6 +17,14 @@ const (
 	Back    Direction = "reverse" // from the new tables to the old ones, from the swap on
 )
 
+// Opposite is the other direction.
+func (d Direction) Opposite() Direction {
+	if d == Back {
+		return Forward
+	}
+	return Back
+}
+
 // Backwards reports whether the plan is that of a way back: see [Plan.Inverse].
 func (p *Plan) Backwards() bool { return p.Direction == Back }
 
@@ -26,6 +34,14 @@ func (p *Plan) Flow() Direction {
 		return Back
 	}
 	return Forward
+}
+
+// Landed is the side that a swap by this plan makes production.
+func (p *Plan) Landed() string {
+	if p.Backwards() {
+		return "old side"
+	}
+	return "new side"
 }
 
 // Swapping is what a swap by this plan is called.

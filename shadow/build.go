@@ -55,14 +55,32 @@ func Build(ctx context.Context, sides control.Sides, run *control.Run) error {
 	if !sides.Remote() {
 		return makeTransforms(ctx, sides.Production, run)
 	}
-	nothing := func(context.Context, pgx.Tx, *control.Run) error { return nil }
-	if err := makeStructure(ctx, sides.Production, run, nothing); err != nil {
-		return fmt.Errorf("build the skeleton in production: %w", err)
+	if err := makeSkeleton(ctx, sides, run); err != nil {
+		return err
 	}
 	if err := makeTransforms(ctx, sides.Production, run); err != nil {
 		return err
 	}
 	return control.Mirror(ctx, sides, run)
+}
+
+// makeSkeleton makes the empty structure in production that stands there for a shadow in
+// another database, instead of what an earlier time left of it.
+func makeSkeleton(ctx context.Context, sides control.Sides, run *control.Run) error {
+	if !sides.Remote() {
+		return nil
+	}
+	if err := refuseForeign(ctx, sides.Production, run); err != nil {
+		return err
+	}
+	if err := dropFrom(ctx, sides.Production, run); err != nil {
+		return err
+	}
+	nothing := func(context.Context, pgx.Tx, *control.Run) error { return nil }
+	if err := makeStructure(ctx, sides.Production, run, nothing); err != nil {
+		return fmt.Errorf("build the skeleton in production: %w", err)
+	}
+	return nil
 }
 
 // inShadow tells people on which side it was.

@@ -19,16 +19,18 @@ import (
 // is. Tables that did not go back are copied again. For whoever leads next; does
 // nothing where it is done. May be repeated.
 func (w *worker) followAgain(ctx context.Context) error {
-	if !w.run.Again || w.run.Phase != control.Following {
-		return nil
-	}
-	_, tidied, err := control.Rollback(ctx, w.sides.Production, w.run)
-	if err != nil || tidied {
+	if untidy, err := w.untidy(ctx); err != nil || !untidy {
 		return err
+	}
+	if w.sides.Shadow == nil { // a run that is given up while its new server is away
+		return w.reversed().newCutover().FreeOld(ctx)
 	}
 	w.log.Info("the old side is production again; the new one is followed from here")
 	unswap := func(ctx context.Context) error {
-		if err := capture.RemoveReverse(ctx, w.sides.Production, w.run); err != nil {
+		if err := capture.RemoveReverse(ctx, w.sides.Shadow, w.run); err != nil {
+			return err
+		}
+		if err := w.newCutover().Deactivate(ctx); err != nil {
 			return err
 		}
 		if err := shadow.Unswap(ctx, w.sides, w.run); err != nil {
@@ -53,6 +55,15 @@ func (w *worker) followAgain(ctx context.Context) error {
 		}
 	}
 	return control.NoteTidied(ctx, w.sides.Production, w.run)
+}
+
+// untidy: what a rollback left from which the new side is followed again is there still.
+func (w *worker) untidy(ctx context.Context) (bool, error) {
+	if !w.run.Again || w.run.Phase != control.Following {
+		return false, nil
+	}
+	_, tidied, err := control.Rollback(ctx, w.sides.Production, w.run)
+	return !tidied, err
 }
 
 // unlessAgain copies a table again whose rows are others than production makes of

@@ -51,6 +51,8 @@ func TestKeyThatNoIndexServesHasOneWhileTheRunFollows(t *testing.T) {
 			if indexes != 0 {
 				t.Errorf("%d indexes of the run are left after the cutover", indexes)
 			}
+			must(t, upgrade.Rollback(ctx, w.file(), upgrade.Options{As: control.RollbackAs{Follow: true}, Log: w.log}))
+			must(t, upgrade.Cutover(ctx, w.file(), upgrade.Options{Log: w.log}))
 			must(t, upgrade.Finish(ctx, w.file(), cutover.DropOld, upgrade.Purge, w.log))
 			exec(t, w.oracleDSN, changes+"UPDATE shop.events SET note = note || '!' WHERE id < 100;"+unseen)
 			w.upgraded(ctx)

@@ -135,7 +135,7 @@ func (p backParts) PrepareReverse(ctx context.Context) error {
 	if !p.again {
 		return nil
 	}
-	return capture.PrepareForward(ctx, p.w.sides.Production, p.w.forward)
+	return capture.PrepareForward(ctx, p.w.sides.Shadow, p.w.forward)
 }
 
 // ReverseTriggers asks for what captures the old side again.

@@ -93,9 +93,6 @@ func mayGoBack(run *control.Run, as control.RollbackAs) error {
 		return fmt.Errorf("%w: %s: finish has ended the watch, and the way back with it", ErrWrongPhase, run.Phase)
 	case run.Phase != control.Watching:
 		return fmt.Errorf("%w: %s: rollback is for after the cutover; before it, abort undoes a run", ErrWrongPhase, run.Phase)
-	case run.Plan.Remote && as.Follow:
-		return &NoWayBack{Why: "the new side is another database: it is not followed again after a rollback yet",
-			Next: "pgumbra rollback without --follow goes back, and ends the run"}
 	case run.Plan.Behind != nil && as.Follow:
 		return &NoWayBack{Why: fmt.Sprintf("migrations from version %d on ran behind the fence: what they made of the new tables cannot be followed from the old ones", run.Plan.Behind.From),
 			Next: "pgumbra rollback without --follow goes back, and ends the run; another pgumbra run copies again"}

@@ -77,17 +77,32 @@ func (w *worker) meet(ctx context.Context, how waiting) error {
 	if err := w.checkSides(ctx); err != nil {
 		return err
 	}
+	if untidy, err := w.untidy(ctx); err != nil || untidy { // it has production's names still, and its fence
+		return err
+	}
 	return w.closeShadow(ctx)
 }
 
 // resolve ends what a process left half done: a cutover, or a rollback from there.
+//
+// A rollback from which the new side is followed again leaves the phase that comes before
+// a cutover, so that it is asked about first there.
 func (w *worker) resolve(ctx context.Context) error {
+	if w.sides.Shadow != nil && w.run.Again && w.run.Phase == control.Following {
+		if _, err := w.reversed().newCutover().Resolve(ctx); err != nil {
+			return err
+		}
+	}
 	if _, err := w.newCutover().Resolve(ctx); err != nil || !w.run.GoesBack() || w.sides.Shadow == nil {
 		return err
 	}
 	back := w.reversed()
 	_, err := back.newCutover().Resolve(ctx)
 	w.run.Entered(back.run.Phase)
+	if !back.run.GoesBack() { // followed again
+		w.run.Turned(back.run.Flow)
+		w.run.Plan.FollowAgain()
+	}
 	return err
 }
 

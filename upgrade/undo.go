@@ -206,6 +206,9 @@ func Finish(ctx context.Context, file *planfile.File, old cutover.OldSide, lefto
 		return fmt.Errorf("%w: %s: finish is for after the cutover", ErrWrongPhase, run.Phase)
 	}
 	err = withWorker(ctx, l, run, file, Options{Log: log}, once, func(w *worker, ctx context.Context) error {
+		if !w.run.Phase.Swapped() { // a rollback was under way, and turned out to be done: the old side is production
+			return fmt.Errorf("%w: %s: finish is for after the cutover", ErrWrongPhase, w.run.Phase)
+		}
 		if err := w.newCutover().After(ctx); err != nil {
 			return err
 		}

@@ -32,11 +32,12 @@ pgumbra_<run>_<schema>, or on its server under the names that it has, and refuse
 writes: pgumbra finish --drop-old drops it, and so does the next pgumbra run of this
 name; --drop drops it at once.
 
-With --follow, in one database, the run is not over: the new side is a shadow again,
+With --follow the run is not over: the new side is a shadow again,
 in phase following, and takes what clients write to the old one from the moment of
 the rollback on. Nothing is copied again but tables whose rows did not come back, or came
 back changed; columns that only the new side has keep what clients wrote there.
 pgumbra cutover then goes forward a second time, and pgumbra abort drops the shadow.
+On another server its schemas have the shadow's names again until then.
 
 What comes back: every row and column that the new tables hold in some form. A
 column that the migrations dropped keeps the value that it had for rows that were

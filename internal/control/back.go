@@ -32,6 +32,13 @@ func (r *Run) Now() *Run {
 	return r
 }
 
+// Turned notes that a committed swap turned the flow around. Rows that go forward after
+// one go there again.
+func (r *Run) Turned(now plans.Direction) {
+	r.Flow = now
+	r.Again = r.Again || now == plans.Forward
+}
+
 // TurnedRows are the rows that [TurnAround] writes, column by column: to be made before
 // the fence. No JSON, whose escapes a database in SQL_ASCII cannot resolve.
 type TurnedRows struct {
@@ -91,7 +98,8 @@ func TurnAround(ctx context.Context, tx pg.Querier, run *Run, rows *TurnedRows, 
 }
 
 // NoteOrigin notes, in the transaction that turns the flow around on a server of its
-// own, which database the positions are of.
+// own, which database the positions are of. Never in origin, which on the record's side
+// is that of another production.
 func NoteOrigin(ctx context.Context, tx pg.Querier, run *Run) error {
 	here, err := ReadOrigin(ctx, tx)
 	if err != nil {
@@ -102,34 +110,42 @@ func NoteOrigin(ctx context.Context, tx pg.Querier, run *Run) error {
 		return err
 	}
 	if _, err := tx.Exec(ctx, `UPDATE pgumbra.run SET origin_back = $2 WHERE id = $1`, run.ID, text); err != nil {
-		return fmt.Errorf("note what the way back starts from: %w", err)
+		return fmt.Errorf("note what the rows start from: %w", err)
 	}
 	return nil
 }
 
-// Turned is what a swap on another server has noted there of the way back.
-type Turned struct{ rows, taken, origin []byte }
+// Turned is what a swap on another server has noted there of the flow that began with it.
+type Turned struct {
+	Flow          plans.Direction
+	rows          []byte
+	taken, origin []byte
+	unlogged      []int
+}
 
-// ReadTurned reads what [TurnAround] and [NoteOrigin] wrote to the shadow's own
-// database; nil: the swap that is committed there prepared no way back.
-func ReadTurned(ctx context.Context, shadow pg.Querier, run *Run) (*Turned, error) {
-	t := new(Turned)
-	var turned bool
-	err := shadow.QueryRow(ctx, `SELECT flow = 'reverse', taken, origin_back FROM pgumbra.run WHERE id = $1`, run.ID).Scan(&turned, &t.taken, &t.origin)
-	if err != nil {
-		return nil, fmt.Errorf("read what the swap noted of the way back: %w", err)
-	}
-	if !turned {
+// ReadTurned reads what [TurnAround] and [NoteOrigin] wrote to the database whose COMMIT
+// decided; nil: no rows go on from the swap that is committed there.
+func ReadTurned(ctx context.Context, decided pg.Querier, run *Run) (*Turned, error) {
+	if run.Landing().Over() {
 		return nil, nil
 	}
-	t.rows, err = ReadPositions(ctx, shadow, run, nil)
+	t := new(Turned)
+	err := decided.QueryRow(ctx, `SELECT flow, taken, origin_back, (SELECT coalesce(array_agg(n), '{}') FROM pgumbra.unlogged WHERE run_id = $1)
+		FROM pgumbra.run WHERE id = $1`, run.ID).Scan(&t.Flow, &t.taken, &t.origin, &t.unlogged)
+	if err != nil {
+		return nil, fmt.Errorf("read what the swap noted of the flow: %w", err)
+	}
+	if t.Flow == run.Plan.Flow() { // nothing prepared a way back
+		return nil, nil
+	}
+	t.rows, err = ReadPositions(ctx, decided, run, nil)
 	return t, err
 }
 
-// Record turns the flow around in the run's record too, which from then on holds the
-// positions themselves: the old tables are there. Repeated once rows went back, it
-// would forget how far they came; the caller has locked the run's row and moves its
-// phase in the same transaction.
+// Record turns the flow around on the other side too, where the rows go to: from then on
+// the positions themselves are there. Repeated once rows went on, it would forget how
+// far they came; the caller has locked the run's row and moves its phase in the same
+// transaction.
 func (t *Turned) Record(ctx context.Context, tx pg.Querier, run *Run) error {
 	if err := forgetFlow(ctx, tx, run); err != nil {
 		return err
@@ -139,10 +155,10 @@ func (t *Turned) Record(ctx context.Context, tx pg.Querier, run *Run) error {
 		FROM pg_catalog.json_to_recordset($2) AS t (n integer, production text, shadow text, state text, position pg_snapshot, rows_copied bigint, rows_total bigint)`,
 		run.ID, t.rows)
 	if err == nil {
-		err = markUnlogged(ctx, tx, run, backRows(run.Plan.Inverse(), nil))
+		_, err = tx.Exec(ctx, `INSERT INTO pgumbra.unlogged (run_id, n) SELECT $1, n FROM pg_catalog.unnest($2::integer[]) AS t (n)`, run.ID, t.unlogged)
 	}
 	if err == nil {
-		_, err = tx.Exec(ctx, `UPDATE pgumbra.run SET flow = 'reverse', taken = $2, origin_back = $3 WHERE id = $1`, run.ID, t.taken, t.origin)
+		_, err = tx.Exec(ctx, `UPDATE pgumbra.run SET flow = $2, taken = $3, `+originOf(t.Flow)+` = $4 WHERE id = $1`, run.ID, string(t.Flow), t.taken, t.origin)
 	}
 	if err != nil {
 		return fmt.Errorf("turn the flow around: %w", err)

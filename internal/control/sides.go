@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans"
 )
 
 // Sides are the two databases of a run. Where the shadow lives in production's
@@ -184,10 +185,11 @@ func Adopt(ctx context.Context, shadow pg.Beginner, run *Run, origin Origin) err
 	})
 }
 
-// originColumn holds what the positions of a run are of, on their side. A column of
-// its own for the way back: by origin a run is told whose record is another database's.
-func originColumn(run *Run) string {
-	if run.Plan.Backwards() {
+// originOf is the column that holds what the positions of a flow are of, on their side.
+// One of its own for the way back: by origin a run is told whose record is another
+// database's.
+func originOf(flow plans.Direction) string {
+	if flow == plans.Back {
 		return "origin_back"
 	}
 	return "origin"
@@ -201,7 +203,7 @@ func CheckOrigin(ctx context.Context, production, shadow pg.Querier, run *Run) e
 		return err
 	}
 	var known Origin
-	if err := shadow.QueryRow(ctx, `SELECT coalesce(`+originColumn(run)+`, '{}') FROM pgumbra.run WHERE id = $1`, run.ID).Scan(&known); err != nil {
+	if err := shadow.QueryRow(ctx, `SELECT coalesce(`+originOf(run.Plan.Flow())+`, '{}') FROM pgumbra.run WHERE id = $1`, run.ID).Scan(&known); err != nil {
 		return fmt.Errorf("read what the shadow was copied from: %w", err)
 	}
 	if now != known {

@@ -97,6 +97,22 @@ func SwapMoment(ctx context.Context, db pg.Querier, run *Run) (at time.Time, gua
 	return at, guard, nil
 }
 
+// Swaps are what one side knows of a run's swaps: its phase, and when its last cutover was.
+type Swaps struct {
+	Phase   Phase
+	Cutover time.Time // zero: none
+}
+
+// ReadSwaps reads what one side knows. Where the two of a run disagree, it tells which
+// of them lost its last commits.
+func ReadSwaps(ctx context.Context, db pg.Querier, run *Run) (s Swaps, err error) {
+	err = db.QueryRow(ctx, `SELECT phase, coalesce((cutover->>'at')::timestamptz, '0001-01-01 00:00:00+00') FROM pgumbra.run WHERE id = $1`, run.ID).Scan(&s.Phase, &s.Cutover)
+	if err != nil {
+		return s, fmt.Errorf("read the swap's record: %w", err)
+	}
+	return s, nil
+}
+
 // SwappedBy reports whether the run's row was moved to its landing by just that
 // transaction. No such row: it was not.
 func SwappedBy(ctx context.Context, db pg.Querier, run *Run, xid string) (swapped bool, err error) {
