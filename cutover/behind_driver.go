@@ -75,6 +75,7 @@ type migrator struct {
 	// under way, where a statement of it has changed any for the file alone; now
 	// are those of the moment.
 	own, now map[string]string
+	atEnd    []string // of the file, or of the transaction that it would have in place
 }
 
 // run runs the files. Errors are [*MigrationError] for what the server
@@ -154,9 +155,20 @@ func (m *migrator) Run(io.Reader) error {
 		return fmt.Errorf("version %d is not in the plan", m.version)
 	}
 	f, began := m.plan.Behind.Files[i], time.Now()
+	alone := m.plan.Behind.Each // each statement is a transaction of its own in place
 	for _, s := range f.Statements {
 		if err := m.statement(s); err != nil {
 			return m.failed(f, s, err)
+		}
+		switch {
+		case s.Manner == syntax.Begin:
+			alone = false
+		case s.Manner == syntax.Boundary:
+			alone = m.plan.Behind.Each
+		case alone:
+			if err := m.endOfFile(); err != nil {
+				return m.failed(f, s, err)
+			}
 		}
 		if m.check == nil {
 			continue
@@ -175,7 +187,7 @@ func (m *migrator) Run(io.Reader) error {
 
 func (m *migrator) statement(s syntax.ScriptStatement) error {
 	switch s.Manner {
-	case syntax.Hoist, syntax.Later:
+	case syntax.Hoist, syntax.Later, syntax.Begin:
 		return nil
 	case syntax.Boundary:
 		return m.endOfFile()
@@ -195,6 +207,9 @@ func (m *migrator) statement(s syntax.ScriptStatement) error {
 	}
 	if m.conn.PgConn().TxStatus() != 'T' {
 		return errors.New("the migration ended the transaction of the swap")
+	}
+	if s.AtEnd != "" {
+		m.atEnd = append(m.atEnd, s.AtEnd)
 	}
 	if m.own == nil || local && s.Manner == syntax.Local {
 		return nil
@@ -254,7 +269,8 @@ func (m *migrator) noteSettings(s syntax.ScriptStatement) error {
 }
 
 // endOfFile does what the end of a file's own transaction does in place:
-// deferred constraints are checked, and SET LOCAL ends. SET CONSTRAINTS lasts to
+// deferred constraints are checked, temporary tables with ON COMMIT lose their rows
+// or go, and SET LOCAL ends. SET CONSTRAINTS lasts to
 // the end of the transaction, so those that begin deferred are told so again.
 func (m *migrator) endOfFile() error {
 	deferred, err := m.deferredConstraints()
@@ -265,6 +281,10 @@ func (m *migrator) endOfFile() error {
 	if deferred != "" {
 		script += "; SET CONSTRAINTS " + deferred + " DEFERRED"
 	}
+	for _, end := range m.atEnd {
+		script += "; " + end
+	}
+	m.atEnd = nil
 	if err := pg.ExecScript(m.ctx, m.conn, script); err != nil {
 		return err
 	}

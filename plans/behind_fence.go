@@ -19,8 +19,11 @@ type Behind struct {
 	Built *int64       `json:"built"`
 	Why   []Reason     `json:"why"`
 	Files []BehindFile `json:"files"`
-	// Session are the settings that a session of production.dsn has by itself:
-	// the migrations run under them, as in place.
+	// Each: golang-migrate sends each statement by itself (x-multi-statement=true), so that
+	// in place each is a transaction of its own.
+	Each bool `json:"each,omitempty"`
+	// Session are the settings that the migrations run under, as in place: those that a
+	// session of production.dsn has by itself, and what files before the fence have set.
 	Session map[string]string `json:"session"`
 	// Role is whom production.dsn leads to, where shadow.dsn leads to another: what
 	// the migrations make belongs to it. Empty: the same.

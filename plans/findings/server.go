@@ -79,6 +79,11 @@ var serverSection = Section{
 			Do:    "nothing, if they do not depend on it",
 		},
 		{
+			Code: "session-kept", Level: "blocker",
+			Means: "migrations before the fence leave something in their session that lives there alone, and those behind it run in another one: a temporary table, a prepared statement, a role that was set. With `build: auto` the fence is laid before them",
+			Do:    "nothing with `build: auto`; otherwise set `migrations.behind_fence_from` to the file that makes it",
+		},
+		{
 			Code: "cannot-run-behind-fence", Level: "blocker",
 			Means: "PostgreSQL refuses the statement inside a transaction (`ALTER SYSTEM`, `CREATE DATABASE`, …), or it would take back the swap, or it names production's database where the shadow's has another name",
 			Do:    "run it by hand before or after, in a migration of its own",

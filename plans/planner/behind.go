@@ -52,7 +52,7 @@ func (m *site) settleCut() error {
 	}
 	i := m.firstBehind(window)
 	m.plan.Build = plans.BehindFence
-	m.plan.Behind = &plans.Behind{From: window[i].Version, Built: m.plan.FromVersion, Why: m.cut.why}
+	m.plan.Behind = &plans.Behind{From: window[i].Version, Built: m.plan.FromVersion, Why: m.cut.why, Each: m.file.Migrations.MultiStatement}
 	if i > 0 {
 		m.plan.Behind.Built = &window[i-1].Version
 	}
@@ -157,6 +157,9 @@ func (m *trial) hoist(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	if err := setAll(ctx, conn, m.client.left.settings); err != nil {
+		return err
+	}
 	for _, f := range m.plan.Behind.Files {
 		for i, s := range f.Statements {
 			if s.Manner != syntax.Hoist {
@@ -194,8 +197,9 @@ func (m *lineage) ownNames(s *catalog.Sequence) []string {
 	return names
 }
 
-// rememberSession keeps what the migrations behind the fence find set.
-func (m *site) rememberSession(ctx context.Context) error {
+// rememberSession keeps what the migrations behind the fence find set: what a session of
+// production has by itself, and what the files before the fence leave in theirs.
+func (m *trial) rememberSession(ctx context.Context) error {
 	conn, err := catalog.ConnectAsClient(ctx, m.file.Production.DSN)
 	if err != nil {
 		return err
@@ -213,6 +217,8 @@ func (m *site) rememberSession(ctx context.Context) error {
 		}
 	}
 	all["search_path"] = m.session.Path
+	maps.Copy(all, m.client.left.settings)
+	m.keepsSession()
 	m.plan.Behind.Session = all
 	return m.behindThere(ctx)
 }

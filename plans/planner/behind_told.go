@@ -29,7 +29,7 @@ func (m *task) estimateBehind() {
 }
 
 // behindTold says what the cut costs.
-func (m *site) behindTold(ctx context.Context) error {
+func (m *trial) behindTold(ctx context.Context) error {
 	if m.plan.Behind == nil {
 		return nil
 	}

@@ -1,6 +1,7 @@
 package planner
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -43,6 +44,7 @@ func (m *trial) fileRan(ctx context.Context, version int64) {
 	if m.sampled { // it was told of the first run
 		return
 	}
+	m.client.err = cmp.Or(m.client.err, m.noteSession(ctx))
 	if m.watcher.last == nil {
 		m.watcher.last = m.before
 	}

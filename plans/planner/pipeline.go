@@ -72,6 +72,7 @@ type trial struct {
 	dumped   []pgdump.Entry // production's structure, as pg_dump tells it
 	dump     []pgdump.Entry // the same, columns in their true order
 	watcher  watcher
+	client   clientSession
 	sampled  bool  // scratch holds rows of production's
 	failedBy error // for which the migrations failed there
 }

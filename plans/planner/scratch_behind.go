@@ -54,6 +54,9 @@ func (m *trial) tryBehind(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }() // and with it goes its transaction
+	if err := setAll(ctx, conn, m.client.left.settings); err != nil {
+		return err
+	}
 	tx, err := conn.Begin(ctx)
 	if err != nil {
 		return err
@@ -66,7 +69,7 @@ func (m *trial) tryBehind(ctx context.Context) error {
 		return err
 	}
 	for _, f := range m.plan.Behind.Files {
-		if m.behind.failed, err = runBehind(ctx, conn, f, m.session.Path); err != nil || m.behind.failed != "" {
+		if m.behind.failed, err = runBehind(ctx, conn, f, m.pathBehind()); err != nil || m.behind.failed != "" {
 			m.plan.Behind.Unseen = m.behind.failed
 			return err
 		}
@@ -103,10 +106,10 @@ func (m *trial) behindRan(ctx context.Context, tx pgx.Tx, f plans.BehindFile) er
 
 // runBehind runs one file, and says what fails.
 func runBehind(ctx context.Context, conn *pgx.Conn, f plans.BehindFile, path string) (failed string, err error) {
-	local := false
+	local, atEnd := false, ""
 	for _, s := range f.Statements {
 		switch s.Manner {
-		case syntax.Boundary, syntax.Later, syntax.Hoist:
+		case syntax.Begin, syntax.Boundary, syntax.Later, syntax.Hoist:
 			continue
 		case syntax.Local:
 			local = true
@@ -114,6 +117,14 @@ func runBehind(ctx context.Context, conn *pgx.Conn, f plans.BehindFile, path str
 		if err := pg.ExecScript(ctx, conn, s.SQL); pg.State(err) != "" {
 			return fmt.Sprintf("%s:%d fails on the empty structure: %s", f.Name, s.Line, serverMessage(err)), nil
 		} else if err != nil {
+			return "", err
+		}
+		if s.AtEnd != "" {
+			atEnd += s.AtEnd + "; "
+		}
+	}
+	if atEnd != "" {
+		if err := pg.ExecScript(ctx, conn, atEnd); err != nil {
 			return "", err
 		}
 	}

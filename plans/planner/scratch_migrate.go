@@ -1,6 +1,7 @@
 package planner
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -72,10 +73,10 @@ func (m *trial) runMigrations(ctx context.Context, texts map[int64]string) error
 	}
 	from := m.plan.FromVersion
 	for {
-		db := stdlib.OpenDB(*config)
+		db := stdlib.OpenDB(*config, stdlib.OptionAfterConnect(m.beginSession))
 		again, err := m.runFrom(ctx, db, texts, from)
 		_ = db.Close()
-		if err != nil || again == nil {
+		if err = cmp.Or(err, m.client.err); err != nil || again == nil {
 			return err
 		}
 		from = again.before

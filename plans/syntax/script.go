@@ -25,7 +25,10 @@ const (
 	Local Manner = "local"
 	// Session is SET for the session: run, and in force from then on.
 	Session Manner = "session"
-	// Boundary is BEGIN, COMMIT and their like: not run. What they end is
+	// Begin is BEGIN: not run, and nothing ends with it, for statements before it in
+	// the file are of the same transaction.
+	Begin Manner = "begin"
+	// Boundary is COMMIT and its like: not run. What it ends is
 	// checked (deferred constraints) and undone (SET LOCAL).
 	Boundary Manner = "boundary"
 	// Hoist is ALTER TYPE … ADD VALUE: the label cannot be used in the
@@ -43,6 +46,9 @@ type ScriptStatement struct {
 	Line   int    `json:"line"` // of its first token in the file, from 1
 	SQL    string `json:"sql"`  // without CONCURRENTLY
 	Manner Manner `json:"manner"`
+	// AtEnd is SQL for the end of the transaction that it has in place: what becomes
+	// of a temporary table with ON COMMIT then. Empty: nothing.
+	AtEnd string `json:"at_end,omitempty"`
 }
 
 // At is where the statement stands, file:line.
@@ -62,7 +68,7 @@ func Script(file, sql string) ([]ScriptStatement, []Notice, error) {
 	}
 	var all []ScriptStatement
 	for _, p := range f.pieces {
-		s := ScriptStatement{Line: f.line(p.start), SQL: sql[p.start:p.end], Manner: mannerOf(p.node)}
+		s := ScriptStatement{Line: f.line(p.start), SQL: sql[p.start:p.end], Manner: mannerOf(p.node), AtEnd: onCommit(p.node, sql[p.start:p.end])}
 		if why := whyNotBehind(p.node); why != "" {
 			f.notices = append(f.notices, notBehind(f.where(p), s.SQL, why))
 		}
@@ -102,7 +108,10 @@ func endsTransaction(t *pgq.ScanToken) bool {
 func mannerOf(n *pgq.Node) Manner {
 	switch s := n.GetNode().(type) {
 	case *pgq.Node_TransactionStmt:
-		if isBoundary(s.TransactionStmt.GetKind()) {
+		switch s.TransactionStmt.GetKind() {
+		case pgq.TransactionStmtKind_TRANS_STMT_BEGIN, pgq.TransactionStmtKind_TRANS_STMT_START:
+			return Begin
+		case pgq.TransactionStmtKind_TRANS_STMT_COMMIT:
 			return Boundary
 		}
 	case *pgq.Node_VariableSetStmt:
@@ -114,19 +123,15 @@ func mannerOf(n *pgq.Node) Manner {
 		if s.AlterEnumStmt.GetOldVal() == "" {
 			return Hoist
 		}
+	case *pgq.Node_DoStmt:
+		if addsLabels(s.DoStmt) {
+			return Hoist
+		}
 	}
 	if needsNoTransaction(n) {
 		return Later
 	}
 	return Run
-}
-
-func isBoundary(k pgq.TransactionStmtKind) bool {
-	switch k {
-	case pgq.TransactionStmtKind_TRANS_STMT_BEGIN, pgq.TransactionStmtKind_TRANS_STMT_START, pgq.TransactionStmtKind_TRANS_STMT_COMMIT:
-		return true
-	}
-	return false
 }
 
 // whyNotBehind tells what keeps a statement from running in a transaction. A

@@ -1,0 +1,2 @@
+INSERT INTO app.t (id) VALUES (99); INSERT INTO app.t VALUES (98, NULL, NULL);
+UPDATE app.t SET a = NULL WHERE id = 5; DELETE FROM app.t WHERE id = 6;

@@ -1,0 +1,1 @@
+UPDATE app.t SET txt = coalesce(txt, '') || ' ' || local::timestamptz;

@@ -1,0 +1,1 @@
+INSERT INTO app.t VALUES (99, 9, 'a', '2026-03-29 02:30'); DELETE FROM app.t WHERE id = 4;

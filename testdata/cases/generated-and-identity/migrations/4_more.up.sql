@@ -1,0 +1,5 @@
+ALTER TABLE app.lines DROP COLUMN slug;
+ALTER TABLE app.lines RENAME COLUMN name TO title;
+ALTER TABLE app.lines ADD COLUMN slug text GENERATED ALWAYS AS (upper(title)) STORED;
+ALTER TABLE app.bills ALTER COLUMN number DROP IDENTITY IF EXISTS;
+ALTER TABLE app.bills ALTER COLUMN number TYPE bigint;

@@ -1,0 +1,1 @@
+UPDATE app.places SET code = lower(code);

@@ -1,0 +1,1 @@
+UPDATE app.places SET code = code || '-' || id WHERE id < 10;

@@ -1,0 +1,1 @@
+INSERT INTO app.people SELECT g, CASE g % 4 WHEN 0 THEN 'Ada Love lace ' || g WHEN 1 THEN 'Plato' WHEN 2 THEN '  ' ELSE E'\tX Y' END, 'c' || g % 10, left(md5(g::text), 4), g * 7 - 20, g / 3.0, g * 1000000000::bigint FROM generate_series(1, 40) g;

@@ -1,0 +1,4 @@
+ALTER TABLE app.x RENAME COLUMN a TO tmp;
+ALTER TABLE app.x RENAME COLUMN c TO a;
+ALTER TABLE app.x RENAME COLUMN tmp TO c;
+UPDATE app.x SET a = c, c = a + 1 WHERE id % 2 = 0;

@@ -1,0 +1,11 @@
+ALTER TABLE app.y DROP COLUMN b;
+ALTER TABLE app.y ADD COLUMN b int DEFAULT 5;
+ALTER TABLE app.y ALTER COLUMN b SET DEFAULT 6;
+ALTER TABLE app.y ADD COLUMN d int;
+UPDATE app.y SET d = b + 1 WHERE d IS NULL;
+DROP TABLE app.z;
+CREATE TABLE app.z (id int PRIMARY KEY, v text);
+INSERT INTO app.z VALUES (1, 'made'), (2, 'up');
+DROP SEQUENCE app.numbers CASCADE;
+CREATE SEQUENCE app.numbers START 500;
+ALTER TABLE app.w ALTER COLUMN v SET DEFAULT nextval('app.numbers');

@@ -1,0 +1,2 @@
+UPDATE app.still SET a = a + 100;
+DELETE FROM app.gone WHERE id % 2 = 0;

@@ -1,0 +1,2 @@
+UPDATE app.pages SET title = title;
+CREATE INDEX ON app.pages USING gin (search);

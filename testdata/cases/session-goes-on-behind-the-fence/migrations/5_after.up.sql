@@ -1,0 +1,2 @@
+UPDATE t SET txt = txt || ' ' || at;
+SET TIME ZONE 'UTC';

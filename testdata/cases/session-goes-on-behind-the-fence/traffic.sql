@@ -1,0 +1,1 @@
+UPDATE app.t SET local = '2026-03-29 02:30' WHERE id = 3; INSERT INTO app.t VALUES (99, 9, '2026-03-29 03:10'); DELETE FROM app.t WHERE id = 4;

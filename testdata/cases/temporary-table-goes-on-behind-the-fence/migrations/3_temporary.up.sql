@@ -1,0 +1,1 @@
+CREATE TEMPORARY TABLE keep AS SELECT id FROM app.t WHERE n % 3 = 0;

@@ -1,0 +1,1 @@
+INSERT INTO app.t VALUES (99, 9); DELETE FROM app.t WHERE id = 4;

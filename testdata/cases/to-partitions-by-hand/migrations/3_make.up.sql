@@ -1,0 +1,5 @@
+CREATE TABLE app.events (LIKE app.events_old INCLUDING DEFAULTS, PRIMARY KEY (id, at)) PARTITION BY RANGE (at);
+CREATE TABLE app.events_2024 PARTITION OF app.events FOR VALUES FROM ('2024-01-01') TO ('2025-01-01');
+CREATE TABLE app.events_2025 PARTITION OF app.events FOR VALUES FROM ('2025-01-01') TO ('2026-01-01');
+CREATE TABLE app.events_rest PARTITION OF app.events DEFAULT;
+CREATE INDEX events_at ON app.events (at);

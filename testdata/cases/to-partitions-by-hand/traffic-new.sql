@@ -1,0 +1,1 @@
+INSERT INTO app.events (at, note) VALUES ('2025-05-05', 'new');
