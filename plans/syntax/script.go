@@ -36,7 +36,7 @@ const (
 	// where the type is made in the same transaction.
 	Hoist Manner = "hoist"
 	// Later is maintenance that refuses transactions and changes no content
-	// (VACUUM): the swap is followed by a VACUUM anyway.
+	// (VACUUM): the swap is followed by a VACUUM anyway. Also SET TRANSACTION.
 	Later Manner = "later"
 )
 
@@ -115,7 +115,10 @@ func mannerOf(n *pgq.Node) Manner {
 			return Boundary
 		}
 	case *pgq.Node_VariableSetStmt:
-		if s.VariableSetStmt.GetIsLocal() {
+		switch {
+		case s.VariableSetStmt.GetName() == "TRANSACTION": // too late for it, and nobody else is there
+			return Later
+		case s.VariableSetStmt.GetIsLocal():
 			return Local
 		}
 		return Session

@@ -13,7 +13,7 @@ func TestScriptSplitsFileForForeignTransaction(t *testing.T) {
 		"BEGIN;", "SET LOCAL work_mem = '1MB';", "-- a comment; with a semicolon", "UPDATE a SET b = ';' WHERE c;", "COMMIT;",
 		"CREATE INDEX CONCURRENTLY i ON a (b);", "REINDEX (VERBOSE, CONCURRENTLY) TABLE a;", "DROP INDEX CONCURRENTLY i;",
 		"ALTER TABLE p DETACH PARTITION q CONCURRENTLY;", "VACUUM a;", "ALTER TYPE e ADD VALUE 'x';", "ALTER TYPE e RENAME VALUE 'x' TO 'y';",
-		"CREATE TEMP TABLE \"T\" ON COMMIT DROP AS SELECT 1;", "DO $$ BEGIN ALTER TYPE e ADD VALUE 'z'; EXCEPTION WHEN duplicate_object THEN NULL; END $$",
+		"CREATE TEMP TABLE \"T\" ON COMMIT DROP AS SELECT 1;", "DO $$ BEGIN ALTER TYPE e ADD VALUE 'z'; EXCEPTION WHEN duplicate_object THEN NULL; END $$;", "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE",
 	}, "\n"))
 	if err != nil {
 		t.Fatal(err)
@@ -25,6 +25,7 @@ func TestScriptSplitsFileForForeignTransaction(t *testing.T) {
 		{10, "VACUUM a", Later, ""}, {11, "ALTER TYPE e ADD VALUE 'x'", Hoist, ""}, {12, "ALTER TYPE e RENAME VALUE 'x' TO 'y'", Run, ""},
 		{13, "CREATE TEMP TABLE \"T\" ON COMMIT DROP AS SELECT 1", Run, `DROP TABLE IF EXISTS pg_temp."T" CASCADE`},
 		{14, "DO $$ BEGIN ALTER TYPE e ADD VALUE 'z'; EXCEPTION WHEN duplicate_object THEN NULL; END $$", Hoist, ""},
+		{15, "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE", Later, ""},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
