@@ -118,6 +118,7 @@ func (s stretch) planFile(t *testing.T) string {
 	must(t, err)
 	later, err := filepath.Glob(filepath.Join(dir, "pgumbra-*.yaml"))
 	must(t, err)
+	slices.SortFunc(later, func(a, b string) int { return cmp.Or(len(a)-len(b), cmp.Compare(a, b)) }) // by number
 	for _, f := range later {
 		_, number, _ := strings.Cut(strings.TrimSuffix(filepath.Base(f), ".yaml"), "-")
 		since, err := strconv.ParseInt(number, 10, 64)
