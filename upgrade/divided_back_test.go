@@ -1,6 +1,10 @@
 package upgrade_test
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -13,7 +17,7 @@ import (
 var divided = history{
 	structure: `CREATE SCHEMA shop;
 		CREATE TABLE shop.people (id int PRIMARY KEY, name text NOT NULL, street text, city text, legacy int DEFAULT 7);
-		CREATE TABLE shop.cats (id int PRIMARY KEY, name text NOT NULL, lives int);
+		CREATE TABLE shop.cats (id int PRIMARY KEY, name text NOT NULL, lives smallint CHECK (lives < 100));
 		CREATE TABLE shop.dogs (id int PRIMARY KEY, name text NOT NULL, tricks text);
 		INSERT INTO shop.people SELECT n, 'p' || n, CASE WHEN n % 3 > 0 THEN 's' || n END, CASE WHEN n % 3 > 0 THEN 'c' || n % 5 END, n FROM generate_series(1, 300) n;
 		INSERT INTO shop.cats SELECT n, 'cat' || n, n % 9 FROM generate_series(1, 100) n; INSERT INTO shop.dogs SELECT n, 'dog' || n, 't' || n FROM generate_series(1, 100) n;`,
@@ -21,7 +25,7 @@ var divided = history{
 		`CREATE TABLE shop.addresses (person int PRIMARY KEY, street text NOT NULL, town text);
 		INSERT INTO shop.addresses SELECT id, street, city FROM shop.people WHERE street IS NOT NULL;
 		ALTER TABLE shop.people DROP COLUMN street, DROP COLUMN city, DROP COLUMN legacy;`,
-		`CREATE TABLE shop.pets (kind text, id int, name text NOT NULL, lives int, tricks text, PRIMARY KEY (kind, id));
+		`CREATE TABLE shop.pets (kind text, id int, name text NOT NULL, lives bigint, tricks text, PRIMARY KEY (kind, id));
 		INSERT INTO shop.pets SELECT 'cat', id, name, lives, NULL FROM shop.cats UNION ALL SELECT 'dog', id, name, NULL, tricks FROM shop.dogs;
 		DROP TABLE shop.cats; DROP TABLE shop.dogs;`,
 	},
@@ -32,7 +36,7 @@ tables:
       from: SELECT p.id, p.name, a.street, a.town AS city FROM shop.people p LEFT JOIN shop.addresses a ON a.person = p.id
       key: {shop.people: {id: id}, shop.addresses: {person: id}}
   shop.pets:
-    from: SELECT 'cat' AS kind, id, name, lives, NULL::text AS tricks FROM shop.cats UNION ALL SELECT 'dog', id, name, NULL, tricks FROM shop.dogs
+    from: SELECT 'cat' AS kind, id, name, lives::bigint, NULL::text AS tricks FROM shop.cats UNION ALL SELECT 'dog', id, name, NULL, tricks FROM shop.dogs
     key: {shop.cats: {id: id}, shop.dogs: {id: id}}
   shop.cats: {reverse: {from: "SELECT id, name, lives FROM shop.pets WHERE kind = 'cat'", key: {shop.pets: {id: id}}}}
   shop.dogs: {reverse: {from: "SELECT id, name, tricks FROM shop.pets WHERE kind = 'dog'", key: {shop.pets: {id: id}}}}
@@ -63,6 +67,7 @@ func dividedAndBack(t *testing.T, h history) {
 	if len(verdicts) != 3 || !upgrade.AllEqual(verdicts) {
 		t.Errorf("verify: %+v", verdicts)
 	}
+	w.refusesCats(ctx)
 	exec(t, w.served, "UPDATE shop.people SET name = 'last' WHERE id = 1; UPDATE shop.addresses SET town = 'last' WHERE person = 2")
 	must(t, upgrade.Rollback(ctx, w.file(), upgrade.Options{As: control.RollbackAs{Follow: true}, Log: w.log}))
 	w.dividedIsBack(before)
@@ -75,6 +80,40 @@ func dividedAndBack(t *testing.T, h history) {
 	must(t, leader.Wait())
 	w.dividedIsBack(before)
 	must(t, upgrade.Finish(ctx, w.file(), cutover.DropOld, upgrade.Purge, w.log))
+}
+
+// refusesCats: a row that the old table cannot hold is named, stops its table and the
+// rollback, and nobody else, until it is mended.
+func (w *world) refusesCats(ctx context.Context) {
+	t := w.t
+	t.Helper()
+	for lives, says := range map[int]string{70000: "id=30, column lives", 500: "(30, cat30, 500)"} {
+		exec(t, w.served, fmt.Sprintf("UPDATE shop.pets SET lives = CASE id WHEN 30 THEN %d ELSE lives END WHERE kind = 'cat' AND id < 50; UPDATE shop.people SET name = 'goes on %[1]d' WHERE id = 40", lives))
+		var s *upgrade.Status
+		polled(ctx, t, func() (met bool) {
+			var err error
+			s, err = upgrade.ReadStatus(ctx, w.file())
+			must(t, err)
+			return len(s.Refused) == 1 && strings.Contains(s.Refused[0].Why, says)
+		})
+		if r := s.Refused[0]; r.Table != "shop.cats" || r.Flow != "waits" {
+			t.Errorf("refused: %+v", r)
+		}
+		await(ctx, t, w.production, fmt.Sprintf("SELECT name = 'goes on %d' FROM %s.people WHERE id = 40", lives, w.oldSchema()))
+	}
+	if err := upgrade.Rollback(ctx, w.file(), upgrade.Options{Log: w.log}); !errors.Is(err, upgrade.ErrNotNow) || !strings.Contains(err.Error(), "shop.cats") {
+		t.Error("the rollback:", err)
+	}
+	exec(t, w.served, "UPDATE shop.pets SET lives = 7 WHERE id = 30")
+	w.keptCurrent(ctx)
+}
+
+// oldSchema is where the old tables are during the watch.
+func (w *world) oldSchema() string {
+	if w.served != w.production {
+		return "shop"
+	}
+	return "pgumbra_up_old_shop"
 }
 
 // dividedIsBack compares the old tables with what clients wrote to the new ones.
