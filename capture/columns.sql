@@ -1,11 +1,9 @@
--- Live columns of a table with the SQL text of their types, domains resolved;
+-- Columns with the SQL text of their types, domains resolved;
 -- whether equal values are always the same bytes: not where 1.0 = 1.00, -0 = 0
 -- or, in some collations, a = A; whether a value may be long, kilobytes or more;
 -- and whether its length is known without reading it.
 WITH RECURSIVE typed AS (
-    SELECT a.attnum, a.attname, a.attcollation, a.atttypid AS typ, a.atttypmod AS typmod, a.attstorage
-    FROM pg_catalog.pg_attribute a
-    WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped
+    {columns}
   UNION ALL
     SELECT d.attnum, d.attname, d.attcollation, t.typbasetype, t.typtypmod, d.attstorage
     FROM typed d JOIN pg_catalog.pg_type t ON t.oid = d.typ

@@ -37,7 +37,7 @@ func Describe(ctx context.Context, db pg.Querier, plan *plans.Plan) (install []p
 		if err != nil {
 			return nil, nil, err
 		}
-		remove = append(remove, t.removalTold(plan)...)
+		remove = append(remove, t.removalTold(afterSwap(plan))...)
 		if t.frozen {
 			freezes = append(append(freezes, told(script)), t.armingTold()...)
 			continue
@@ -68,14 +68,11 @@ func Describe(ctx context.Context, db pg.Querier, plan *plans.Plan) (install []p
 }
 
 // removalTold is what takes away one table's triggers, functions and journal, after the
-// swap.
-func (t *target) removalTold(plan *plans.Plan) []string {
+// swap, by the names that its members have then.
+func (t *target) removalTold(after func(pg.Name) pg.Name) []string {
 	var all []string
 	for _, m := range t.members {
-		table := m.Name
-		if !plan.Remote {
-			table = plan.Old(table)
-		}
+		table := after(m.Name)
 		all = append(all, lockText([]pg.Name{table}, accessExclusive))
 		for _, g := range t.triggers(m) {
 			all = append(all, told("DROP TRIGGER "+pg.Ident(t.trigger(g.name))+" ON "+table.Quoted()))
@@ -88,6 +85,14 @@ func (t *target) removalTold(plan *plans.Plan) []string {
 		all = append(all, told(dropFunction(t.function(what))))
 	}
 	return all
+}
+
+// afterSwap is what production's tables are called once they are the old side.
+func afterSwap(plan *plans.Plan) func(pg.Name) pg.Name {
+	if plan.Remote {
+		return func(n pg.Name) pg.Name { return n }
+	}
+	return plan.Old
 }
 
 // armingTold is what arm sends, a transaction for each group of members.
@@ -109,10 +114,4 @@ func describeFreeze(ctx context.Context, db pg.Querier, run *control.Run) ([]str
 		return nil, nil
 	}
 	return []string{told(dropEventTriggers(run.ID) + freezeScript(run))}, nil
-}
-
-// DescribeReverseCheck tells what [ReverseTriggers] gives the swap; "" where there is
-// no watch.
-func DescribeReverseCheck(plan *plans.Plan) string {
-	return told(ReverseTriggers(&control.Run{ID: untoldRun, Name: plan.Run, Plan: plan}))
 }

@@ -77,6 +77,10 @@ func oidsOf(members []plans.Member) []uint32 {
 //go:embed columns.sql
 var columnsSQL string
 
+// liveColumns are those of a table, by its oid.
+const liveColumns = `SELECT a.attnum, a.attname, a.attcollation, a.atttypid AS typ, a.atttypmod AS typmod, a.attstorage
+    FROM pg_catalog.pg_attribute a WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped`
+
 // sourceTarget reads a source as production has it now and compares it with
 // the plan: another table of that name, or other columns or partitions, would
 // be captured wrongly.
@@ -215,15 +219,19 @@ func (t *target) readMembers(ctx context.Context, db pg.Querier) error {
 	return err
 }
 
-func (t *target) readColumns(ctx context.Context, db pg.Querier) error {
-	rows, err := db.Query(ctx, columnsSQL, t.oid)
-	if err != nil {
-		return err
-	}
-	var c column
-	_, err = pgx.ForEachRow(rows, []any{&c.name, &c.typ, &c.exact, &c.long, &c.text}, func() error {
-		t.columns = append(t.columns, c)
-		return nil
-	})
+func (t *target) readColumns(ctx context.Context, db pg.Querier) (err error) {
+	t.columns, err = queryColumns(ctx, db, liveColumns, t.oid)
 	return err
+}
+
+// queryColumns reads columns, which the text of a subquery names.
+func queryColumns(ctx context.Context, db pg.Querier, which string, args ...any) ([]column, error) {
+	rows, err := db.Query(ctx, strings.Replace(columnsSQL, "{columns}", which, 1), args...)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (c column, err error) {
+		err = row.Scan(&c.name, &c.typ, &c.exact, &c.long, &c.text)
+		return c, err
+	})
 }

@@ -51,6 +51,9 @@ func told(ctx context.Context, db pg.Querier, plan *plans.Plan) ([]plans.Step, m
 		planner.SlotGuards: swap.Guards, planner.SlotOldSide: swap.OldSide, planner.SlotVersion: swap.Version, planner.SlotNames: swap.Names,
 		planner.SlotAfter: swap.After, planner.SlotFinish: swap.Finish, planner.SlotDropOld: swap.DropOld,
 	}
+	if texts[planner.SlotWayBack], texts[planner.SlotNoWayBack], err = capture.DescribeReverse(ctx, db, plan); err != nil {
+		return nil, texts, err
+	}
 	capturing, removal, err := capture.Describe(ctx, db, plan)
 	if err != nil {
 		return nil, texts, err

@@ -38,6 +38,8 @@ const (
 	SlotStructure  Slot = "{structure}"
 	SlotDefaults   Slot = "{defaults}"
 	SlotReverse    Slot = "{reverse}"
+	SlotWayBack    Slot = "{way back}"
+	SlotNoWayBack  Slot = "{no way back}"
 	SlotOpen       Slot = "{open}"
 	SlotGuards     Slot = "{guards}"
 	SlotOldSide    Slot = "{old side}"
@@ -127,6 +129,7 @@ func cutoverSteps(p *plans.Plan) []plans.Step {
 		waiters, c.MaxStall, c.Attempts)
 	held := "as at the fence, which holds until the commit"
 	return []plans.Step{
+		wayBackStep(),
 		{Phase: "cutover", Title: "Fence: stop writes to production", Lock: mode, SQL: append(viewLocks(p), SlotFence),
 			Waits: fmt.Sprintf("we wait for open transactions that wrote, at most %s for all tables together (cutover.lock_timeout); %s", c.LockTimeout, stall)},
 		{Phase: "cutover", Title: "Drain: replay the last changes; wait until no older snapshot is left", Lock: mode, Waits: held,
@@ -140,6 +143,18 @@ func cutoverSteps(p *plans.Plan) []plans.Step {
 			Lock: mode, Waits: held, SQL: []string{SlotReverse, SlotGuards, SlotOldSide}},
 		{Phase: "cutover", Title: "Swap the names and commit", Lock: swapLock(p, mode), Waits: held, SQL: swapSQL()},
 	}
+}
+
+// wayBackStep is before the first client waits.
+func wayBackStep() plans.Step {
+	return plans.Step{Phase: "cutover", Title: "Make the capture of the way back on the shadow's tables; it is silent until the swap",
+		Lock: "SHARE ROW EXCLUSIVE on the shadow's tables", Waits: "nobody but our own batches and VACUUM: the shadow's tables have no other users", SQL: []string{SlotWayBack}}
+}
+
+// noWayBackStep is the end of the watch for the tables that clients use by then.
+func noWayBackStep() plans.Step {
+	return plans.Step{Phase: "finished", Title: "Drop the capture of the way back", Lock: "ACCESS EXCLUSIVE",
+		Waits: "readers and writers of one table at a time, 100 ms an attempt, repeated until it was got at once", SQL: []string{SlotNoWayBack}}
 }
 
 // behindStep is told under the names that hold when it runs: those of the swap,
@@ -184,6 +199,7 @@ func watchingSteps(p *plans.Plan) []plans.Step {
 			Waits: "readers and writers of one table at a time, 100 ms an attempt, repeated until it was got at once", SQL: []string{SlotAfter, SlotCapture}},
 		{Phase: "watching", Title: "Validate the foreign keys", Lock: "SHARE UPDATE EXCLUSIVE, ROW SHARE on the referenced table",
 			Waits: "nobody but DDL and VACUUM of that table", SQL: validateSQL(p)},
+		noWayBackStep(),
 		{Phase: "finished", Title: "End the watch; finish --drop-old drops the old side too", Lock: noLock,
 			Waits: "nobody: the old side has no users", SQL: []string{SlotFinish, SlotDropOld}},
 	}

@@ -38,8 +38,9 @@ func cutoverRemote(p *plans.Plan) []plans.Step {
 		c.MaxStall, c.Attempts)
 	queued := "clients that come through the pool queue; others that write wait, and are refused later"
 	return []plans.Step{
-		{Phase: "cutover", Title: "Make ready: on the shadow the reverse capture; in production the fence's function, which lets everything pass yet",
-			Lock: noLock, Waits: shadowOnly, SQL: readySQL(p)},
+		wayBackStep(),
+		{Phase: "cutover", Title: "Make ready: the fence's function in production, which lets everything pass yet",
+			Lock: noLock, Waits: nobody, SQL: []string{SlotReady}},
 		{Phase: "cutover", Title: holdTitle, Lock: noLock, Waits: queued, SQL: []string{"-- by hand: neither traffic.pgbouncer nor traffic.command is given"}},
 		{Phase: "cutover", Title: "Fence: stop writes to production", Lock: mode, SQL: append(viewLocks(p), SlotFence),
 			Waits: fmt.Sprintf("we wait for open transactions that wrote, at most %s for all tables together (cutover.lock_timeout); %s", c.LockTimeout, stall)},
@@ -66,17 +67,6 @@ func preparedSQL(p *plans.Plan) []string {
 	return append(all, SlotDefaults)
 }
 
-// readySQL is what stands before the first client waits.
-func readySQL(p *plans.Plan) []string {
-	all := []string{SlotReady}
-	for _, n := range p.ShadowRelations() {
-		if p.Reversible() {
-			all = append(all, "CREATE TRIGGER … ON "+n.Quoted()+" -- those of the reverse capture, silent until the swap")
-		}
-	}
-	return all
-}
-
 func watchingRemote(p *plans.Plan) []plans.Step {
 	triggers := []string{"-- on the shadow", SlotAfter, "-- in production", SlotCapture}
 	for _, s := range p.Schemas {
@@ -86,6 +76,7 @@ func watchingRemote(p *plans.Plan) []plans.Step {
 		{Phase: "watching", Title: "Drop the gate, the skeleton and the capture of the old tables", Lock: "ACCESS EXCLUSIVE",
 			Waits: "readers of one table at a time, 100 ms an attempt, repeated until it was got at once", SQL: triggers},
 		{Phase: "watching", Title: "Validate the foreign keys on the shadow", Lock: noLock, Waits: "nobody but DDL and VACUUM of that table", SQL: validateSQL(p)},
+		noWayBackStep(),
 		{Phase: "finished", Title: "End the watch; finish --drop-old drops the old side too", Lock: noLock, Waits: "nobody: the old side refuses writes", SQL: []string{SlotFinish, SlotDropOld}},
 	}
 }
