@@ -18,7 +18,7 @@ import (
 // command is a program of the user's that leads clients over; see the package
 // comment for what it is told.
 type command struct {
-	run                string
+	run, member        string // member: of a group, the database's name
 	argv               []string
 	production, shadow Address
 	may                func(context.Context, Action) error
@@ -102,6 +102,9 @@ func (c *command) environment(to Place) []string {
 		step, from, dest = "back", c.shadow, c.production
 	}
 	env := []string{"PGUMBRA_RUN=" + c.run, "PGUMBRA_STEP=" + step}
+	if c.member != "" {
+		env = append(env, "PGUMBRA_DATABASE="+c.member)
+	}
 	for _, side := range []struct {
 		name string
 		Address

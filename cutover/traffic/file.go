@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"syscall"
 )
 
@@ -12,11 +13,17 @@ import (
 // writing it. Read again and repeat.
 var errChanged = errors.New("the file was changed meanwhile")
 
+// swapping is one file at a time in a process: between the look at what the file holds
+// and the rename nobody else of the group may write it.
+var swapping sync.Mutex
+
 // swapFile puts content in a file's place by rename, so that whoever reads it,
 // and whatever crash comes, finds the old or the new one whole. Owner, group
 // and mode stay. before is what the file must still hold, else [errChanged].
 // written tells the new file from one that somebody writes later.
 func swapFile(path, before, content string) (written os.FileInfo, err error) {
+	swapping.Lock()
+	defer swapping.Unlock()
 	temporary, err := writeBeside(path, path, content)
 	if err != nil {
 		return nil, fmt.Errorf("rewrite %s: %w", path, err)

@@ -22,8 +22,14 @@ func (p *pool) entry() (*config, entry, error) {
 }
 
 // kept is where the entry's file is kept as it was before the switch, until the
-// run is finished.
-func (p *pool) kept(path string) string { return path + ".pgumbra-" + p.plan.Name }
+// run is finished. Each database of a group keeps its own: one that has gone back would
+// take the way back away from another one that is still to.
+func (p *pool) kept(path string) string {
+	if p.plan.Member != "" {
+		return path + ".pgumbra-" + p.plan.Name + "-" + p.plan.Member
+	}
+	return path + ".pgumbra-" + p.plan.Name
+}
 
 // before is the entry as it was before the switch; not ok where nothing is
 // kept: there was no switch yet.
@@ -154,6 +160,10 @@ func (p *pool) edit(ctx context.Context, to Place) (done change, err error) {
 	return done, err
 }
 
+// rewriteTries is how often a file is read again that others wrote meanwhile: other
+// databases of a group, whose entries may stand in the same one, do at the same moment.
+const rewriteTries = 20
+
 // rewrite gives the entry another value, starting from the file as it is at
 // that moment.
 func (p *pool) rewrite(ctx context.Context, value func(*config, entry) (string, error)) error {
@@ -169,7 +179,7 @@ func (p *pool) rewrite(ctx context.Context, value func(*config, entry) (string, 
 			return err
 		}
 		err = p.replaceFile(ctx, e.path, c.texts[e.path], c.replace(e, text))
-		if !errors.Is(err, errChanged) || try == 3 {
+		if !errors.Is(err, errChanged) || try == rewriteTries {
 			return err
 		}
 	}

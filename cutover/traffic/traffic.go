@@ -91,7 +91,7 @@ func Open(f *planfile.File, log *slog.Logger) (*Traffic, error) {
 		t.members = append(t.members, p)
 	}
 	if argv := f.Traffic.Command; len(argv) > 0 {
-		t.members = append(t.members, &command{run: f.Name, argv: argv, production: from, shadow: to, may: t.may, log: log})
+		t.members = append(t.members, &command{run: f.Name, member: f.Member, argv: argv, production: from, shadow: to, may: t.may, log: log})
 	}
 	return t, nil
 }

@@ -158,6 +158,12 @@ func Adopt(ctx context.Context, shadow pg.Beginner, run *Run, origin Origin) err
 	if err != nil {
 		return err
 	}
+	var in []byte
+	if run.Group != nil {
+		if in, err = pg.JSON(run.Group); err != nil {
+			return err
+		}
+	}
 	return pg.ReadCommitted(ctx, shadow, func(tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, `INSERT INTO pgumbra.run (id, name, plan, from_version, to_version, epoch, phase, origin)
 			OVERRIDING SYSTEM VALUE VALUES ($1, $2, '{}', $3, $4, $5, $6, $7) ON CONFLICT (id) DO NOTHING`,
@@ -176,8 +182,8 @@ func Adopt(ctx context.Context, shadow pg.Beginner, run *Run, origin Origin) err
 				ErrOrigin, name, known.Database, known.System, origin.Database, origin.System)
 		}
 		// A later upgrade of what is the shadow now counts on from here.
-		_, err = tx.Exec(ctx, `WITH raised AS (UPDATE pgumbra.run SET epoch = greatest(epoch, $2), plan = $3 WHERE id = $1)
-			SELECT pg_catalog.setval(pg_catalog.pg_get_serial_sequence('pgumbra.run', 'id'), (SELECT max(id) FROM pgumbra.run))`, run.ID, run.Epoch, plan)
+		_, err = tx.Exec(ctx, `WITH raised AS (UPDATE pgumbra.run SET epoch = greatest(epoch, $2), plan = $3, in_group = $4 WHERE id = $1)
+			SELECT pg_catalog.setval(pg_catalog.pg_get_serial_sequence('pgumbra.run', 'id'), (SELECT max(id) FROM pgumbra.run))`, run.ID, run.Epoch, plan, in)
 		if err != nil {
 			return fmt.Errorf("raise the epoch on the shadow: %w", err)
 		}
