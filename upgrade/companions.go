@@ -109,6 +109,16 @@ func (w *worker) lookAtGroup(ctx context.Context) (known bool, err error) {
 	return true, nil
 }
 
+// groupWentBack reports whether the group has gone back without this member, which
+// watches: its watch is not to end before it has followed.
+func (w *worker) groupWentBack(ctx context.Context) bool {
+	if w.with == nil {
+		return false
+	}
+	decision, err := w.with.Decided(ctx, plans.Back)
+	return err == nil && decision.Made
+}
+
 // assemble waits a moment for the other members to be ready. alone: nobody is to be
 // waited for. Neither: not now.
 func (w *worker) assemble(ctx context.Context) (with cutover.Companions, alone bool) {
@@ -140,12 +150,29 @@ func leave(with cutover.Companions, why string) {
 // others of its group.
 func (w *worker) reached() bool { return w.with == nil || w.with.Reached() }
 
-// Look reads the newest run of a plan file's name, without its plan.
+// Look reads the newest run of a plan file's name, without its plan. To another
+// database the shadow's COMMIT decides: a swap that is committed there counts although
+// production's record lacks it yet, or is gone for good.
 func Look(ctx context.Context, file *planfile.File) (*control.Run, error) {
-	conn, err := pg.Connect(ctx, file.Production.DSN, lookOptions())
+	run, err := lookAt(ctx, file.Production.DSN, control.Look, file)
 	if err != nil {
-		return nil, fmt.Errorf("production: %w", err)
+		err = fmt.Errorf("production: %w", err)
+	}
+	if file.Shadow.DSN == "" || !gone(err) && (err != nil || run.Phase != control.Cutover) {
+		return run, err
+	}
+	there, thereErr := lookAt(ctx, file.Shadow.DSN, control.FindAdopted, file)
+	if thereErr == nil && there.Phase.Swapped() && (run == nil || there.ID == run.ID) {
+		return there, nil
+	}
+	return run, err
+}
+
+func lookAt(ctx context.Context, dsn string, look func(context.Context, pg.Querier, string) (*control.Run, error), file *planfile.File) (*control.Run, error) {
+	conn, err := pg.Connect(ctx, dsn, lookOptions())
+	if err != nil {
+		return nil, err
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
-	return control.Look(ctx, conn, file.Name)
+	return look(ctx, conn, file.Name)
 }

@@ -35,7 +35,8 @@ const (
 // ends. A run that has not begun is waited for.
 //
 // It changes nothing but its own row of the control schema until then, and lets
-// commands that somebody typed go first.
+// commands that somebody typed go first. Of a group it ends where it lost its lead, since
+// who leads one of its members leads all.
 func Standby(ctx context.Context, file *planfile.File, o Options) error {
 	s := &standby{file: file, o: o, self: control.Standby{Host: lease.Hostname(), PID: os.Getpid(), Program: o.Program}}
 	defer s.closeShadow()
@@ -48,7 +49,7 @@ func Standby(ctx context.Context, file *planfile.File, o Options) error {
 		s.closeShadow()
 		err = lead(ctx, file, o, &leases{id: run.ID, given: l, cause: cause})
 		var led *lease.ErrLed
-		if !errors.As(err, &led) && !errors.Is(err, control.ErrFencedOff) {
+		if !errors.As(err, &led) && !errors.Is(err, control.ErrFencedOff) || o.With != nil {
 			return err
 		}
 		o.Log.Warn("another process leads now; standing by", "error", err)
@@ -199,7 +200,10 @@ func (s *standby) check(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, checkEvery)
 	defer cancel()
 	found := s.findProblems(ctx)
-	if ctx.Err() != nil && len(found) == 0 {
+	if s.o.Besides != nil {
+		found = append(found, s.o.Besides(ctx)...)
+	}
+	if ctx.Err() != nil && (len(found) == 0 || errors.Is(ctx.Err(), context.Canceled)) { // the look was ended, and says nothing
 		return
 	}
 	s.mu.Lock()
@@ -213,6 +217,19 @@ func (s *standby) check(ctx context.Context) {
 		s.o.Log.Warn("this standby could not lead as the leader does", "problems", found)
 	}
 	s.problems = found
+}
+
+// CouldLead is what keeps this process from leading a run, as a standby finds it out;
+// empty: nothing, or there is no run.
+func CouldLead(ctx context.Context, file *planfile.File, o Options) []string {
+	conn, err := pg.Connect(ctx, file.Production.DSN, pg.Options{Component: "standby"})
+	if err != nil {
+		return []string{"production: " + pg.Redact(err.Error())}
+	}
+	_ = conn.Close(ctx)
+	s := &standby{file: file, o: o}
+	defer s.closeShadow()
+	return s.findProblems(ctx)
 }
 
 func (s *standby) findProblems(ctx context.Context) []string {

@@ -50,9 +50,9 @@ func (w *worker) standStill(ctx context.Context) error {
 	if w.with == nil || w.way() == plans.Back {
 		return nil
 	}
-	why := w.with.Suspended()
-	if why == "" {
-		return nil
+	why, err := w.suspension(ctx)
+	if err != nil || why == "" {
+		return err
 	}
 	defer w.pauseProver()()
 	w.log.Warn("suspended with the group; production goes on, and what is written is recorded", "reason", why)
@@ -63,15 +63,30 @@ func (w *worker) standStill(ctx context.Context) error {
 		return err
 	}
 	w.with.Stands()
-	for w.with.Suspended() != "" {
+	for why != "" {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-time.After(idle):
 		}
+		if why, err = w.suspension(ctx); err != nil {
+			return err
+		}
 	}
 	w.log.Info("the group goes on")
 	return control.NoteSuspended(ctx, w.sides.Record(), w.run, "")
+}
+
+// suspension is why this member is to stand still; empty: it is not. One that the group
+// has swapped without does not wait for another one that is away.
+func (w *worker) suspension(ctx context.Context) (why string, err error) {
+	if why = w.with.Suspended(); why == "" {
+		return "", nil
+	}
+	if _, err := w.lookAtGroup(ctx); err != nil || w.closing {
+		return "", err
+	}
+	return why, nil
 }
 
 // alignAll brings all tables that follow to one snapshot. What stands against that, a

@@ -77,7 +77,9 @@ type Options struct {
 	NotBefore, NotAfter time.Time
 	// With are the other members of the run's group; nil: it is in none.
 	With Companions
-	Log  *slog.Logger
+	// Besides is what else keeps a standby from leading as the leader does; nil: nothing.
+	Besides func(context.Context) []string
+	Log     *slog.Logger
 }
 
 // worker does the work of one lease. It is not shared between goroutines

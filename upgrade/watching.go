@@ -83,7 +83,7 @@ func (w *worker) watch(ctx context.Context) error {
 	if err := w.afterSwap(ctx); err != nil {
 		return err
 	}
-	if w.run.Phase != control.Watching || !w.run.GoesBack() || w.until != "" || w.cutover && !w.back {
+	if w.run.Phase != control.Watching || !w.run.GoesBack() || (w.until != "" || w.cutover && !w.back) && !w.groupWentBack(ctx) {
 		return errStop
 	}
 	back, err := w.turned(ctx)

@@ -1,17 +1,12 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/pgumbra/pgumbra/cutover"
-	"github.com/pgumbra/pgumbra/internal/human"
 	"github.com/pgumbra/pgumbra/upgrade"
 )
 
@@ -46,15 +41,7 @@ lock. Exit code 0 when one would be made now, else 6 with what stands against it
 				return err
 			}
 			if check {
-				look := func() ([]cutover.Blocker, error) { return upgrade.CheckCutover(c.Context(), file, a.log) }
-				if g != nil {
-					look = func() ([]cutover.Blocker, error) { return g.CheckCutover(c.Context()) }
-				}
-				against, err := look()
-				if err != nil {
-					return err
-				}
-				return a.sayCheck(file.Name, against)
+				return a.check(c.Context(), file, g)
 			}
 			if !o.NotBefore.IsZero() {
 				a.log.Info("the cutover waits for its time", "until", o.NotBefore.Format(time.DateTime+" MST"))
@@ -118,33 +105,4 @@ func parseTime(text string, now time.Time) (time.Time, error) {
 		}
 	}
 	return now, &usageError{fmt.Errorf("--at %q is no time: write 02:00, \"2026-11-27 02:00\" or 2026-11-27T02:00:00+01:00", text)}
-}
-
-// checkDocument is the answer of cutover --check.
-type checkDocument struct {
-	Run      string            `json:"run"`
-	Ready    bool              `json:"ready"`
-	Blockers []cutover.Blocker `json:"blockers"`
-}
-
-func (a *app) sayCheck(run string, against []cutover.Blocker) error {
-	if a.json {
-		err := json.NewEncoder(os.Stdout).Encode(checkDocument{Run: run, Ready: len(against) == 0, Blockers: append([]cutover.Blocker{}, against...)})
-		return errors.Join(err, notNow(against))
-	}
-	if len(against) == 0 {
-		return say("Nothing stands against a cutover now. What an attempt alone shows: whether its locks come in time.\nNext: pgumbra cutover" + a.planFlag())
-	}
-	var b strings.Builder
-	for _, x := range against {
-		fmt.Fprintf(&b, "- %s (%s)\n  to do: %s\n", human.OneLine(x.Message), x.Code, human.OneLine(x.Fix))
-	}
-	return errors.Join(say(strings.TrimSuffix(b.String(), "\n")), notNow(against))
-}
-
-func notNow(against []cutover.Blocker) error {
-	if len(against) == 0 {
-		return nil
-	}
-	return fmt.Errorf("a cutover is %w: %s", upgrade.ErrNotNow, human.Plural(len(against), "reason")+" against it")
 }

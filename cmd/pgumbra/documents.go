@@ -11,6 +11,7 @@ import (
 	"github.com/pgumbra/pgumbra/plans"
 	"github.com/pgumbra/pgumbra/replay"
 	"github.com/pgumbra/pgumbra/upgrade"
+	"github.com/pgumbra/pgumbra/upgrade/group"
 )
 
 // What --json prints beside the dry run and the status, which are documents of
@@ -42,6 +43,15 @@ type errorDocument struct {
 	Next     string `json:"next"`            // what to type
 	// Findings are the blockers that ended the command.
 	Findings []plans.Finding `json:"findings,omitempty"`
+	// Members are what went wrong with which databases of a group.
+	Members []memberFault `json:"members,omitempty"`
+}
+
+// memberFault is what went wrong with one database of a group.
+type memberFault struct {
+	Member   string          `json:"member"`
+	Error    string          `json:"error"`
+	Findings []plans.Finding `json:"findings,omitempty"` // its blockers
 }
 
 // reportJSON is [app.report] for programs.
@@ -53,13 +63,26 @@ func (a *app) reportJSON(err error, code int, s *upgrade.Status) {
 	if s != nil && s.Phase != nil {
 		d.Phase = string(*s.Phase)
 	}
-	var blocked *upgrade.Blocked
-	if errors.As(err, &blocked) {
-		d.Findings = slices.DeleteFunc(slices.Clone(blocked.Plan.Findings), func(f plans.Finding) bool { return f.Level != plans.Blocker })
+	var several *group.Error
+	if errors.As(err, &several) {
+		for _, m := range several.Members {
+			d.Members = append(d.Members, memberFault{Member: m.Name, Error: pg.Redact(a.what(m.Err)), Findings: blockersOf(m.Err)})
+		}
+	} else {
+		d.Findings = blockersOf(err)
 	}
 	text, fault := json.Marshal(d)
 	if fault != nil {
 		text = []byte(fmt.Sprintf(`{"error":%q,"exit_code":%d,"next":""}`, d.Error, code))
 	}
 	fmt.Fprintln(os.Stderr, string(text))
+}
+
+// blockersOf are the findings that ended a command; none: something else did.
+func blockersOf(err error) []plans.Finding {
+	var blocked *upgrade.Blocked
+	if !errors.As(err, &blocked) {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(blocked.Plan.Findings), func(f plans.Finding) bool { return f.Level != plans.Blocker })
 }

@@ -60,7 +60,7 @@ func exitCode(err error) int {
 	switch {
 	case err == nil, errors.Is(err, upgrade.ErrNothingToDo):
 		return exitDone
-	case errors.Is(err, cutover.ErrUnknown), errors.Is(err, group.ErrDivided):
+	case errors.Is(err, cutover.ErrUnknown), errors.Is(err, group.ErrDivided), errors.Is(err, group.ErrAhead):
 		return exitUnknown
 	case errors.As(err, &several):
 		return gravest(several)
@@ -110,6 +110,14 @@ func (a *app) report(err error) int {
 // what happened. The dry run has just told its blockers: their names will do.
 func (a *app) what(err error) string {
 	var blocked *upgrade.Blocked
+	var several *group.Error
+	if a.command == "plan" && errors.As(err, &several) {
+		var all []string
+		for _, m := range several.Members {
+			all = append(all, m.Name+": "+a.what(m.Err))
+		}
+		return strings.Join(all, "\n")
+	}
 	if a.command != "plan" || !errors.As(err, &blocked) {
 		return err.Error()
 	}
@@ -170,6 +178,10 @@ func (a *app) next(err error, code int, s *upgrade.Status) string {
 	p := a.planFlag()
 	var different *upgrade.Different
 	var noWay *upgrade.NoWayBack
+	var choose *chooseError
+	if errors.As(err, &choose) {
+		return choose.next(p)
+	}
 	if text := a.nextOfGroupError(err); text != "" {
 		return text
 	}

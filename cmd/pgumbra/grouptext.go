@@ -32,7 +32,11 @@ func (a *app) groupText(s *group.Status, width int) string {
 				verified++
 			}
 		}
-		c.Add(m.Member, phase, human.Count(m.Journal.Pending), fmt.Sprintf("%d of %d", verified, len(m.Tables)), human.OneLine(stands(m)))
+		says := stands(m)
+		if slices.Contains(s.Behind, m.Member) {
+			says = "behind the others: the next pgumbra run sees to it before all else"
+		}
+		c.Add(m.Member, phase, human.Count(m.Journal.Pending), fmt.Sprintf("%d of %d", verified, len(m.Tables)), human.OneLine(says))
 	}
 	c.Fit(width)
 	_ = c.Write(&b)
@@ -75,6 +79,9 @@ func stands(s *upgrade.Status) string {
 
 // nextOfGroup is the command that fits the database that is least far.
 func (a *app) nextOfGroup(s *group.Status) string {
+	if errors.Is(s.Err(), group.ErrAhead) {
+		return a.nextOfGroupError(s.Err())
+	}
 	if s.Divided != "" {
 		return "pgumbra run" + a.planFlag() + " takes the other databases over at once, before all else"
 	}
@@ -119,6 +126,8 @@ func (a *app) nextOfGroupError(err error) string {
 	switch {
 	case errors.Is(err, group.ErrDivided):
 		return "pgumbra run" + p + " takes the other databases over at once, before all else; nothing is lost until then"
+	case errors.Is(err, group.ErrAhead):
+		return "pgumbra rollback" + p + " takes those back that are swapped, with what was written to them"
 	case errors.Is(err, upgrade.ErrInGroup):
 		return "the same command with the plan file that the run was begun with: --plan FILE"
 	}

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -11,6 +13,7 @@ import (
 
 func (a *app) initCommand() *cobra.Command {
 	var o planfile.InitOptions
+	var production []string
 	var output string
 	c := &cobra.Command{
 		Use:   "init",
@@ -20,6 +23,10 @@ What needs a human's decision is marked DECIDE. Changes nothing in production; a
 existing file is not overwritten.`,
 		Example: `  pgumbra init --production postgres://app@db1/shop --schema shop --migrations ./migrations`,
 		RunE: func(c *cobra.Command, _ []string) error {
+			if len(production) > 1 {
+				return &usageError{errors.New("init looks at one database: write its plan file, then list all in production.databases, as docs/groups.md shows")}
+			}
+			o.Production = strings.Join(production, "")
 			if o.Production == "" || len(o.Schemas) == 0 {
 				return &usageError{fmt.Errorf("init needs --production and --schema")}
 			}
@@ -35,7 +42,7 @@ existing file is not overwritten.`,
 		},
 	}
 	f := c.Flags()
-	f.StringVar(&o.Production, "production", "", "production's `DSN`")
+	f.StringArrayVar(&production, "production", nil, "production's `DSN`")
 	f.StringArrayVar(&o.Schemas, "schema", nil, "a `SCHEMA` that moves (repeatable)")
 	f.StringVar(&o.Migrations, "migrations", "", "golang-migrate's `DIR`")
 	f.StringVar(&o.Shadow, "shadow", "", "the shadow's `DSN`; empty: the same database")

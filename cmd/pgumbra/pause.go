@@ -1,12 +1,18 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/pgumbra/pgumbra/plans/planfile"
 	"github.com/pgumbra/pgumbra/upgrade"
+	"github.com/pgumbra/pgumbra/upgrade/group"
 )
 
 func (a *app) pauseCommand() *cobra.Command {
@@ -37,22 +43,76 @@ func (a *app) resumeCommand() *cobra.Command {
 	}
 }
 
+// setPaused pauses the copy of each database of a group, or of the one that --database
+// names.
 func (a *app) setPaused(c *cobra.Command, wish upgrade.Pausing, text string) error {
-	file, err := a.load()
+	file, g, err := a.loadGroup()
 	if err != nil {
 		return err
 	}
-	if err := upgrade.Pause(c.Context(), file, wish); err != nil {
+	if g != nil {
+		return a.pauseGroup(c.Context(), file, wish)
+	}
+	copies, err := pauseOne(c.Context(), file, wish)
+	if err != nil {
 		return err
 	}
-	if wish == upgrade.PauseCopy {
-		s, err := upgrade.ReadStatus(c.Context(), file)
-		if err == nil && !s.Copies() {
-			text = "Nothing is being copied now. A table that has to be copied again will wait.\nNext: pgumbra resume" + a.planFlag() + " takes it back"
-		}
+	if !copies {
+		text = "Nothing is being copied now. A table that has to be copied again will wait.\nNext: pgumbra resume" + a.planFlag() + " takes it back"
 	}
 	if a.json {
 		return json.NewEncoder(os.Stdout).Encode(map[string]any{"run": file.Name, "paused": wish == upgrade.PauseCopy})
 	}
+	if file.Member != "" {
+		text = file.Member + ": " + text
+	}
 	return say(text)
+}
+
+// pauseOne: a copy that is over has nothing that could pause.
+func pauseOne(ctx context.Context, file *planfile.File, wish upgrade.Pausing) (copies bool, err error) {
+	if err := upgrade.Pause(ctx, file, wish); err != nil {
+		return false, err
+	}
+	if wish != upgrade.PauseCopy {
+		return true, nil
+	}
+	s, err := upgrade.ReadStatus(ctx, file)
+	return err != nil || s.Copies(), nil
+}
+
+// pauseGroup goes through all databases, whatever becomes of one.
+func (a *app) pauseGroup(ctx context.Context, file *planfile.File, wish upgrade.Pausing) error {
+	var failed group.Error
+	var text strings.Builder
+	members := []map[string]any{}
+	for _, m := range file.Members {
+		copies, err := pauseOne(ctx, m, wish)
+		says := "the copy goes on"
+		switch {
+		case err != nil:
+			failed.Members = append(failed.Members, group.MemberError{Name: m.Member, Err: err})
+			continue
+		case !copies:
+			says = "nothing is being copied now; a table that has to be copied again will wait"
+		case wish == upgrade.PauseCopy:
+			says = "the copy pauses after the chunks that are under way; triggers go on recording"
+		}
+		fmt.Fprintf(&text, "%s: %s\n", m.Member, says)
+		members = append(members, map[string]any{"member": m.Member, "paused": wish == upgrade.PauseCopy})
+	}
+	next := "Next: pgumbra resume" + a.planFlag()
+	if wish == upgrade.ResumeCopy {
+		next = "Next: pgumbra status" + a.planFlag() + " --watch"
+	}
+	var err error
+	if a.json {
+		err = json.NewEncoder(os.Stdout).Encode(map[string]any{"run": file.Name, "members": members})
+	} else if len(members) > 0 {
+		err = say(text.String() + next)
+	}
+	if len(failed.Members) > 0 {
+		return errors.Join(err, &failed)
+	}
+	return err
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/upgrade"
+	"github.com/pgumbra/pgumbra/upgrade/group"
 )
 
 func (a *app) runCommand() *cobra.Command {
@@ -46,11 +47,12 @@ shows it, and whether it could lead. It ends when the run is over.`,
 				return err
 			}
 			o := upgrade.Options{Until: phase, Cutover: cutover, Program: versionText(), Log: a.log}
-			if g != nil && standby {
-				return &usageError{errors.New("--standby is for one database: a group's run, typed again, goes on where it was")}
-			}
 			if g != nil {
-				return a.groupWork(c.Context(), file, g, within, func() error { return g.Run(c.Context(), o) })
+				work := func() error { return g.Run(c.Context(), o) }
+				if standby {
+					work = func() error { return group.Standby(c.Context(), file, o) }
+				}
+				return a.groupWork(c.Context(), file, g, within, work)
 			}
 			work := upgrade.Run
 			if standby {

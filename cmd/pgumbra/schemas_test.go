@@ -26,13 +26,16 @@ var documents = map[string]struct {
 	title string
 	of    any
 }{
-	"plan":     {"pgumbra plan --json", report.Document{}},
-	"status":   {"pgumbra status --json, each line of pgumbra run --json, and the result of pgumbra cutover --json", upgrade.Status{}},
-	"group":    {"pgumbra status --json of a plan file that lists several databases, and the result of pgumbra cutover --json", group.Status{}},
-	"verify":   {"pgumbra verify --json", verifyDocument{}},
-	"history":  {"pgumbra history --json", upgrade.History{}},
-	"rehearse": {"pgumbra rehearse --json", rehearsal.Result{}},
-	"error":    {"the last line on stderr of a command with --json that did not end with 0", errorDocument{}},
+	"plan":         {"pgumbra plan --json", report.Document{}},
+	"status":       {"pgumbra status --json, each line of pgumbra run --json, and the result of pgumbra cutover --json", upgrade.Status{}},
+	"group":        {"pgumbra status --json of a plan file that lists several databases, and the result of pgumbra cutover --json", group.Status{}},
+	"group-plan":   {"pgumbra plan --json of a plan file that lists several databases", groupPlan{}},
+	"group-verify": {"pgumbra verify --json of a plan file that lists several databases", groupVerify{}},
+	"check":        {"pgumbra cutover --check --json", checkDocument{}},
+	"verify":       {"pgumbra verify --json", verifyDocument{}},
+	"history":      {"pgumbra history --json", upgrade.History{}},
+	"rehearse":     {"pgumbra rehearse --json", rehearsal.Result{}},
+	"error":        {"the last line on stderr of a command with --json that did not end with 0", errorDocument{}},
 }
 
 const schemas = "../../docs/schemas"

@@ -89,7 +89,7 @@ func (a *app) statusText(s *upgrade.Status, width int) string {
 		}
 		fmt.Fprintln(&b, text)
 	}
-	line("run", "%s%s", s.Run, begun(s))
+	line("run", "%s%s", called(s), begun(s))
 	line("phase", "%s", phaseText(s))
 	if !s.Phase.Over() {
 		line("leader", "%s", leaderText(s))

@@ -130,9 +130,9 @@ func behindOf(b *plans.Behind) *behind {
 	return r
 }
 
-// documentOf gathers what the dry run shows. Lists are never nil, so that JSON
+// DocumentOf gathers what the dry run shows. Lists are never nil, so that JSON
 // has [] and not null.
-func documentOf(p *plans.Plan) Document {
+func DocumentOf(p *plans.Plan) Document {
 	d := Document{Run: p.Run, FromVersion: p.FromVersion, ToVersion: p.ToVersion, Build: cmp.Or(p.Build, plans.Direct), Behind: behindOf(p.Behind),
 		Runnable: p.Runnable, NothingToDo: p.NothingToDo, Production: p.Production, MadeAt: p.StartedAt, Estimates: finite(p.Estimates),
 		Findings: byLevel(p.Findings), Tables: []table{}, Steps: []plans.Step{}, Changes: []plans.FileChanges{}}
@@ -198,5 +198,5 @@ func writeJSON(w io.Writer, p *plans.Plan) error {
 	encoder := json.NewEncoder(w)
 	encoder.SetIndent("", "  ")
 	encoder.SetEscapeHTML(false)
-	return encoder.Encode(documentOf(p))
+	return encoder.Encode(DocumentOf(p))
 }

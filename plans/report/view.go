@@ -69,7 +69,7 @@ type stepView struct {
 }
 
 func viewOf(p *plans.Plan, o Options) view {
-	v := view{Document: documentOf(p), Detail: o.SQL, Width: o.Width}
+	v := view{Document: DocumentOf(p), Detail: o.SQL, Width: o.Width}
 	if v.Detail == "" {
 		v.Detail = map[string]Detail{"html": Full}[o.Format]
 		v.Detail = cmp.Or(v.Detail, Summary)

@@ -37,6 +37,7 @@ type Group struct {
 	id      string
 	forming map[plans.Direction]*meeting
 	begun   gate
+	led     chan struct{} // closed once this process leads the first member
 	reached map[*member]bool
 	apart   suspension
 	first   sighting
@@ -61,6 +62,7 @@ func Open(file *planfile.File, log *slog.Logger) *Group {
 	}
 	g.apart = suspension{lost: map[*member]string{}, asked: map[*member]time.Time{}, stands: map[*member]bool{}}
 	g.begun = gate{of: len(g.members), open: make(chan struct{})}
+	g.led = make(chan struct{})
 	return g
 }
 
@@ -114,6 +116,9 @@ func (m *member) arrive(idle bool) {
 		return
 	}
 	g.begun.at[m] = true
+	if m == g.members[0] {
+		close(g.led)
+	}
 	if idle {
 		g.begun.idle++
 	}
@@ -142,7 +147,8 @@ type sighting struct {
 // lookEvery is how often the first member's database is asked where the group stands.
 const lookEvery = time.Second
 
-// Decided implements [upgrade.Companions].
+// Decided implements [upgrade.Companions]. That the first member has swapped is never
+// taken from an earlier look: of before this one's own swap it would undo that.
 func (m *member) Decided(ctx context.Context, way plans.Direction) (upgrade.Decision, error) {
 	first := m.group.members[0]
 	if m == first {
@@ -151,23 +157,39 @@ func (m *member) Decided(ctx context.Context, way plans.Direction) (upgrade.Deci
 	s := &m.group.first
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if time.Since(s.at) > lookEvery {
-		s.run, s.err = first.look(ctx)
-		s.at = time.Now()
+	looked := false
+	for {
+		if !looked && time.Since(s.at) > lookEvery {
+			s.look(ctx, first)
+			looked = true
+		}
+		if s.err != nil {
+			return upgrade.Decision{}, fmt.Errorf("%s: %w", first.name, s.err)
+		}
+		d := decisionOf(s.run, way)
+		if !d.Made || looked {
+			return d, nil
+		}
+		s.at = time.Time{}
 	}
-	if s.err != nil {
-		return upgrade.Decision{}, fmt.Errorf("%s: %w", first.name, s.err)
-	}
-	if way == plans.Forward {
-		return upgrade.Decision{Made: s.run.Phase.Swapped()}, nil
-	}
-	return upgrade.Decision{Made: isBack(s.run), Follow: s.run.Phase != control.RolledBack}, nil
 }
 
-// isBack reports whether a run of which other members were swapped is on its old side:
-// since the first one is the first to swap, it was swapped too, and rolled back.
-func isBack(run *control.Run) bool {
-	return run.Phase == control.RolledBack || !run.Phase.Over() && !run.Phase.Swapped()
+func (s *sighting) look(ctx context.Context, first *member) {
+	s.run, s.err = first.look(ctx)
+	s.at = time.Now()
+}
+
+// decisionOf is what the first member's record says to the others.
+func decisionOf(first *control.Run, way plans.Direction) upgrade.Decision {
+	if way == plans.Forward {
+		return upgrade.Decision{Made: first.Phase.Swapped()}
+	}
+	return upgrade.Decision{Made: wentBack(first), Follow: first.Phase != control.RolledBack}
+}
+
+// wentBack reports whether a run was swapped and is on its old side again.
+func wentBack(run *control.Run) bool {
+	return run.Phase == control.RolledBack || run.Again && !run.Phase.Over() && !run.Phase.Swapped()
 }
 
 // look reads a member's run; [control.ErrNoRun].

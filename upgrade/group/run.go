@@ -17,13 +17,18 @@ import (
 
 // Run leads all members, as [upgrade.Run] leads one. Where the group is divided, the
 // members that are behind follow the others first; if that was a rollback, it is the end.
+// Where a server does not answer that is all that is done.
 func (g *Group) Run(ctx context.Context, o upgrade.Options) error {
 	s, err := g.read(ctx)
-	if err != nil {
+	switch behind := s.behind(); {
+	case err != nil && len(behind) == 0:
 		return err
-	}
-	if back := s.behind(); len(back) > 0 && s.first().Phase == control.RolledBack {
-		return g.goBack(ctx, back, o)
+	case len(s.ahead()) > 0:
+		return s.divided()
+	case len(behind) > 0 && s.first().Phase == control.RolledBack:
+		return errors.Join(err, g.goBack(ctx, s, o))
+	case err != nil:
+		return errors.Join(err, g.alone(ctx, behind, o, upgrade.Cutover))
 	}
 	if ended := s.in(control.Phase.Over); len(ended) > 0 && len(s.in(live)) > 0 {
 		return g.partly(s, ended)
@@ -82,6 +87,9 @@ func (g *Group) Cutover(ctx context.Context, o upgrade.Options) error {
 	if err != nil {
 		return err
 	}
+	if len(s.behind()) > 0 && wentBack(s.first()) || len(s.ahead()) > 0 {
+		return s.divided()
+	}
 	if len(s.in(live)) < len(g.members) && len(s.in(control.Phase.Swapped)) < len(g.members) {
 		return fmt.Errorf("%w: a cutover is for a run of all databases of the group, and there is one in %s", upgrade.ErrWrongPhase, orNone(s.in(live)))
 	}
@@ -95,19 +103,18 @@ func orNone(members []*member) string {
 	return names(members)
 }
 
-// Rollback goes back in all members at one moment: see [upgrade.Rollback].
+// Rollback goes back in all members at one moment: see [upgrade.Rollback]. One that was
+// decided is completed, as far as servers answer; so are members taken back that are
+// swapped although the first one is not.
 func (g *Group) Rollback(ctx context.Context, o upgrade.Options) error {
 	s, err := g.read(ctx)
-	if err != nil {
+	switch behind := s.behind(); {
+	case len(behind) > 0 && s.first().Phase == control.RolledBack || len(s.ahead()) > 0:
+		return errors.Join(err, g.goBack(ctx, s, o))
+	case err != nil:
 		return err
-	}
-	if behind := s.behind(); len(behind) > 0 {
-		if s.first().Phase == control.RolledBack {
-			return g.goBack(ctx, behind, o)
-		}
-		if s.first().Phase.Swapped() {
-			return fmt.Errorf("%w; it goes back as one, once it is one: pgumbra run", s.divided())
-		}
+	case len(behind) > 0 && s.first().Phase.Swapped():
+		return fmt.Errorf("%w; it goes back as one, once it is one: pgumbra run", s.divided())
 	}
 	if finished := s.in(func(p control.Phase) bool { return p == control.Finished }); len(finished) > 0 {
 		return fmt.Errorf("%w: finish has ended the watch of %s, and the way back of the group with it", upgrade.ErrWrongPhase, names(finished))
@@ -115,23 +122,44 @@ func (g *Group) Rollback(ctx context.Context, o upgrade.Options) error {
 	return g.lead(ctx, o, upgrade.Rollback)
 }
 
-// goBack has members follow a rollback that the first one has made.
-func (g *Group) goBack(ctx context.Context, behind []*member, o upgrade.Options) error {
-	g.log.Warn("the group is divided by a rollback that was not completed; completing it", "behind", names(behind))
+// goBack has the members that are swapped follow those that are not. Those that went
+// back tidy up, where a process died before it had.
+func (g *Group) goBack(ctx context.Context, s *standing, o upgrade.Options) error {
+	swapped := s.in(func(p control.Phase) bool { return p == control.Watching })
+	g.log.Warn("the group is divided; its other databases went back, and these follow", "behind", names(swapped))
 	o.As.Follow = false
-	err := g.each(ctx, func(ctx context.Context, m *member) error {
-		if !slices.Contains(behind, m) {
-			return nil
-		}
-		o := o
-		o.With, o.Log = alone{m}, m.log
-		return upgrade.Rollback(ctx, m.file, o)
-	})
-	return g.unlessDivided(err)
+	return g.alone(ctx, append(swapped, s.in(func(p control.Phase) bool { return p == control.RolledBack })...), o, upgrade.Rollback)
 }
 
-// alone is a member that waits for no other one: these have swapped.
+// alone does something that leads members which wait for no other one: the group has
+// swapped without them. What ends one ends no other one.
+func (g *Group) alone(ctx context.Context, members []*member, o upgrade.Options, work func(context.Context, *planfile.File, upgrade.Options) error) error {
+	errs := make([]error, len(g.members))
+	var all sync.WaitGroup
+	for i, m := range g.members {
+		if !slices.Contains(members, m) {
+			continue
+		}
+		all.Go(func() {
+			o := o
+			o.With, o.Log = alone{m}, m.log
+			errs[i] = work(ctx, m.file, o)
+		})
+	}
+	all.Wait()
+	return g.unlessDivided(g.gather(errs))
+}
+
+// alone is a member that waits for no other one.
 type alone struct{ *member }
+
+// Decided is what was decided before, and is done now.
+func (alone) Decided(context.Context, plans.Direction) (upgrade.Decision, error) {
+	return upgrade.Decision{Made: true}, nil
+}
+
+// Suspended: it is not.
+func (alone) Suspended() string { return "" }
 
 // Begin waits for nobody.
 func (alone) Begin(context.Context) error { return nil }
@@ -140,13 +168,18 @@ func (alone) Begin(context.Context) error { return nil }
 func (alone) Reached() bool { return true }
 
 // Abort undoes all members' runs. The first one comes first: once it is fenced off, no
-// swap of the group can be decided any more.
+// swap of the group can be decided any more. Another one whose server does not answer
+// keeps nobody from being freed.
 func (g *Group) Abort(ctx context.Context, leftovers upgrade.Leftovers) ([]upgrade.Aborted, error) {
 	s, err := g.read(ctx)
-	if err != nil {
+	if err != nil && (len(s.away) == 0 || s.away[0] == g.members[0]) {
 		return nil, err
 	}
-	if swapped := s.in(control.Phase.Swapped); len(swapped) > 0 {
+	swapped := s.in(control.Phase.Swapped)
+	switch {
+	case len(swapped) > 0 && s.divided() != nil:
+		return nil, fmt.Errorf("%w; abort is for before the swap", s.divided())
+	case len(swapped) > 0:
 		return nil, fmt.Errorf("%w: the swap is done in %s, abort is for before it", upgrade.ErrWrongPhase, names(swapped))
 	}
 	all := make([]upgrade.Aborted, len(g.members))
@@ -215,22 +248,16 @@ func (g *Group) Plan(ctx context.Context) ([]*plans.Plan, error) {
 	return all, g.gather(errs)
 }
 
-// CheckCutover looks at what stands against a cutover of each: see [upgrade.CheckCutover].
-func (g *Group) CheckCutover(ctx context.Context) ([]cutover.Blocker, error) {
+// CheckCutover looks at what stands against a cutover of each, in their order: see
+// [upgrade.CheckCutover].
+func (g *Group) CheckCutover(ctx context.Context) ([][]cutover.Blocker, error) {
 	found := make([][]cutover.Blocker, len(g.members))
 	err := g.each(ctx, func(ctx context.Context, m *member) (err error) {
 		i := slices.Index(g.members, m)
 		found[i], err = upgrade.CheckCutover(ctx, m.file, m.log)
-		for j := range found[i] {
-			found[i][j].Message = m.name + ": " + found[i][j].Message
-		}
 		return err
 	})
-	var all []cutover.Blocker
-	for _, f := range found {
-		all = append(all, f...)
-	}
-	return all, err
+	return found, err
 }
 
 // Status is where a group stands, as `status --json` prints it.
@@ -242,20 +269,24 @@ type Status struct {
 	Ready bool `json:"ready"`
 	// Divided: some databases are swapped and others are not, and which; empty: it is not.
 	Divided string `json:"divided,omitempty"`
+	// Behind are the databases of a divided group that the next pgumbra run sees to.
+	Behind []string `json:"behind,omitempty"`
 	// Members are the databases, in the order of the plan file.
 	Members []*upgrade.Status `json:"members"`
+
+	divided error
 }
+
+// Err is nil where the group is not divided.
+func (s *Status) Err() error { return s.divided }
 
 // ReadStatus asks all members where they stand: see [upgrade.ReadStatus].
 //
 // One that cannot be reached is told as that, as long as another one can: the phase of
-// all, and whether they are divided, is not known then.
+// all is not known then.
 func (g *Group) ReadStatus(ctx context.Context) (*Status, error) {
 	s, err := g.read(ctx)
 	known := err == nil
-	if !known {
-		s = &standing{}
-	}
 	status := &Status{Run: g.name, Ready: known, Members: make([]*upgrade.Status, len(g.members))}
 	var all sync.WaitGroup
 	var here atomic.Int64
@@ -278,12 +309,12 @@ func (g *Group) ReadStatus(ctx context.Context) (*Status, error) {
 	for _, one := range status.Members {
 		status.Ready = status.Ready && one.Ready
 	}
-	if !known {
-		return status, nil
-	}
 	status.Phase = s.phase()
 	if divided := s.divided(); divided != nil {
-		status.Divided, status.Ready = divided.Error(), false
+		status.Divided, status.Ready, status.divided = divided.Error(), false, divided
+		for _, m := range s.behind() {
+			status.Behind = append(status.Behind, m.name)
+		}
 	}
 	return status, nil
 }

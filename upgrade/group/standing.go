@@ -17,14 +17,20 @@ import (
 // written to the others is recorded, and pgumbra run takes them over before all else.
 var ErrDivided = errors.New("the group is divided")
 
+// ErrAhead says that members are swapped that cannot be: see [standing.ahead]. Nothing is
+// done about it but by a rollback that somebody types.
+var ErrAhead = errors.New("the group is divided, and not by pgumbra")
+
 // standing is where a group stands by the records of its members.
 type standing struct {
 	members []*member
-	runs    []*control.Run // nil: none, or one of another group that is over
+	runs    []*control.Run // nil: none, or one of another group that is over; not known
+	away    []*member      // those that could not be asked
 }
 
 // read asks all members. Runs that are not this group's are an error where they are
-// not over. It also learns the group's id, where it has one.
+// not over. It also learns the group's id, where it has one. With an error that some
+// could not be asked comes what the others say.
 func (g *Group) read(ctx context.Context) (*standing, error) {
 	s := &standing{members: g.members, runs: make([]*control.Run, len(g.members))}
 	errs := make([]error, len(g.members))
@@ -38,10 +44,16 @@ func (g *Group) read(ctx context.Context) (*standing, error) {
 		})
 	}
 	all.Wait()
-	if err := g.gather(errs); err != nil {
-		return nil, err
+	for i, err := range errs {
+		if err != nil {
+			s.away = append(s.away, g.members[i])
+		}
 	}
-	return s, g.recognize(s)
+	err := g.recognize(s)
+	if len(s.away) > 0 {
+		err = errors.Join(g.gather(errs), err)
+	}
+	return s, err
 }
 
 // recognize wants the runs that are not over to be of one group, this one. The newest
@@ -95,21 +107,36 @@ func (s *standing) first() *control.Run { return s.runs[0] }
 
 // behind are the members that have not followed the first one: forward, or back.
 func (s *standing) behind() (all []*member) {
-	if len(s.runs) == 0 { // not known
-		return nil
-	}
 	first := s.first()
 	switch {
 	case first == nil || first.Phase == control.Aborted:
 		return nil
 	case first.Phase.Swapped():
 		return s.in(func(p control.Phase) bool { return live(p) && !p.Swapped() })
+	case wentBack(first):
+		return s.in(func(p control.Phase) bool { return p == control.Watching })
+	}
+	return nil
+}
+
+// ahead are members that are swapped although the first one never was, as its record
+// says: its server was restored, or a standby was promoted that lacked the last commits.
+func (s *standing) ahead() []*member {
+	first := s.first()
+	if first == nil || first.Phase.Swapped() || wentBack(first) {
+		return nil
 	}
 	return s.in(func(p control.Phase) bool { return p == control.Watching })
 }
 
 // divided is nil, or says which members are on which side.
 func (s *standing) divided() error {
+	if len(s.runs) == 0 { // not known
+		return nil
+	}
+	if ahead := s.ahead(); len(ahead) > 0 {
+		return fmt.Errorf("%w: the shadow is production in %s, and not in %s, whose commit comes first: was its server restored, or a standby promoted?", ErrAhead, names(ahead), s.members[0].name)
+	}
 	behind := s.behind()
 	if len(behind) == 0 {
 		return nil
