@@ -10,7 +10,13 @@ import (
 )
 
 // swap is the whole swap on the shadow but for its record and its COMMIT.
-func (a *remote) swap(ctx context.Context) error { return a.play(ctx, a.shadow, a.script()) }
+func (a *remote) swap(ctx context.Context) error {
+	alone, err := a.reopenAlone(ctx, a.shadow.locker)
+	if err != nil {
+		return err
+	}
+	return a.play(ctx, a.shadow, append(a.script(), stage{"sequences", alone}))
+}
 
 func (a *remote) swapped() []stage { return a.script() }
 

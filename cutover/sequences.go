@@ -3,6 +3,7 @@ package cutover
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -224,7 +225,35 @@ func (l local) succeed(ctx context.Context) error {
 		}
 		script = append(append(script, s.close(old)...), s.proceed(target)...)
 	}
-	return l.play(ctx, l.pair, []stage{{"sequences go on", script}})
+	alone, err := l.reopenAlone(ctx, l.locker)
+	if err != nil {
+		return err
+	}
+	return l.play(ctx, l.pair, []stage{{"sequences go on", append(script, alone...)}})
+}
+
+// reopenAlone are the statements of a rollback that open the sequences which the
+// cutover closed and which no sequence of the new side goes on for: migrations
+// behind the fence dropped it. Each stands again where it stood. db is on the old side.
+func (a *attempt) reopenAlone(ctx context.Context, db pg.Querier) ([]string, error) {
+	if !a.plan.Backwards() {
+		return nil, nil
+	}
+	var script []string
+	for _, was := range a.closed.Sequences {
+		if slices.ContainsFunc(a.sequences, func(s succession) bool { return s.target.OID == was.OID }) {
+			continue
+		}
+		var name *string
+		err := db.QueryRow(ctx, `SELECT (SELECT oid::regclass::text FROM pg_catalog.pg_class WHERE oid = $1)`, was.OID).Scan(&name)
+		if err != nil {
+			return nil, fmt.Errorf("look for a sequence that the cutover closed: %w", err)
+		}
+		if name != nil {
+			script = append(script, succession{old: was, target: was, reopens: true}.proceed(*name)...)
+		}
+	}
+	return script, nil
 }
 
 // ownSequences set those that only the shadow has. setval is not undone by a

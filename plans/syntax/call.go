@@ -44,7 +44,7 @@ func (s *scope) call(n *pgq.Node, c *pgq.FuncCall) (*pgq.Node, *reason) {
 			return value, nil
 		}
 	}
-	if r := s.refuse(name, len(c.GetArgs()), candidates); r != nil {
+	if r := s.refuse(path, len(c.GetArgs()), candidates); r != nil {
 		return nil, r
 	}
 	if nowNames[name] && len(c.GetArgs()) == 0 && !anyOwn(candidates) {
@@ -79,8 +79,9 @@ func (s *scope) candidates(path []string, args int) []function {
 	return out
 }
 
-func (s *scope) refuse(name string, args int, candidates []function) *reason {
-	own := anyOwn(candidates)
+func (s *scope) refuse(path []string, args int, candidates []function) *reason {
+	own, name := anyOwn(candidates), last(path)
+	_, marked := s.mark.Functions[qualified(path)]
 	switch {
 	case !own && volatileNames[name]:
 		return &reason{text: name + "() gives another value in each run", volatile: true}
@@ -97,11 +98,21 @@ func (s *scope) refuse(name string, args int, candidates []function) *reason {
 			if r := s.in.body(f, 0); r != nil {
 				return r
 			}
+			if f.Definition != s.in.functions[f.OID].Definition || !marked && s.in.redefined[f.OID] {
+				return changedLater(f)
+			}
 		case f.Volatile:
 			return &reason{text: name + "() gives another value in each run", volatile: true}
 		}
 	}
 	return nil
+}
+
+// changedLater is why what a function computed at its time is not known: the shadow
+// has it as the last migration leaves it, and rows computed by that would be alike on
+// both sides of each comparison, and wrong.
+func changedLater(f function) *reason {
+	return unsupported("%s() is changed by the migrations, and the shadow has its last form only", f.Name)
 }
 
 func anyOwn(list []function) bool { return slices.ContainsFunc(list, function.own) }
@@ -186,6 +197,9 @@ func (in *inference) readBody(f function, depth int) *reason {
 		}
 		for _, inner := range in.functions {
 			if inner.Name == called && inner.own() {
+				if in.redefined[inner.OID] {
+					return changedLater(inner)
+				}
 				if r := in.body(inner, depth+1); r != nil {
 					return r
 				}

@@ -1,0 +1,1 @@
+UPDATE app.members SET points = app.points(spent) WHERE spent > 100;
