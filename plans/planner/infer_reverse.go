@@ -1,6 +1,7 @@
 package planner
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -83,7 +84,7 @@ func (m *wayBack) reverseColumn(d *tableDraft, c catalog.Column) plans.Column {
 	}
 	if copied {
 		out.Expression = m.wayBack(d, s, c)
-		out.Loss = m.conversionBack(d, s.Shadow, c).Loss
+		out.Loss = cmp.Or(m.conversionBack(d, s.Shadow, c).Loss, m.alteredThere(d, s.Shadow, c))
 		return out
 	}
 	if back, ok := invertOf(d, c); ok {
@@ -173,6 +174,22 @@ func (m *wayBack) conversionBack(d *tableDraft, shadow string, c catalog.Column)
 		return reverse.Conversion{Unknown: true, Loss: "the type " + was.Name.String() + " of before the upgrade cannot hold"}
 	}
 	return reverse.Of(a.Type, c.Type, m.server())
+}
+
+// alteredThere says which of production's values the upgraded column holds only
+// rounded, cut or spelt otherwise: they come back so, however wide the old column is.
+func (m *wayBack) alteredThere(d *tableDraft, shadow string, c catalog.Column) string {
+	b, _ := d.source.before.ColumnNamed(c.Name)
+	num, _ := d.final.ColumnNamed(shadow)
+	a, _ := d.after.Column(num.Num)
+	if b.TypeOID == a.TypeOID && b.Typmod == a.Typmod || typeOf(m.before, b.TypeOID) != nil || typeOf(m.after, a.TypeOID) != nil {
+		return ""
+	}
+	there := reverse.Of(c.Type, a.Type, m.server())
+	if !there.Altered || strings.HasPrefix(a.Type, "character") { // a text that is too long is refused on the way there
+		return ""
+	}
+	return there.Loss
 }
 
 // intoEnum: of an enum that stayed the same one, its labels as they are called now;
