@@ -111,7 +111,7 @@ func (b *bank) servedBy(ctx context.Context, dsns []string) {
 // decides, and between the commits, there and back: the next one closes the group, and
 // never do both sides of a database take writes.
 func moveTogether(t *testing.T) {
-	ctx := limited(t, 3*time.Minute)
+	ctx := limited(t, 5*time.Minute)
 	b := newMovingBank(ctx, t)
 	b.use(ctx)
 	b.do(ctx, exitDone, "run", "--until", "following")

@@ -246,7 +246,7 @@ func TestDatabasesOfAGroupSwapTogetherOrNotAtAll(t *testing.T) {
 // up, both go back together, and a process that dies before the first commit has done
 // nothing.
 func swapTogether(t *testing.T) {
-	ctx := limited(t, 2*time.Minute)
+	ctx := limited(t, 4*time.Minute)
 	b := newBank(t)
 	b.use(ctx)
 	b.do(ctx, exitDone, "run", "--until", "following")
@@ -314,7 +314,7 @@ func (b *bank) dividedAndFollowedUp(ctx context.Context) {
 // swapping; abort undoes all.
 func TestGroupBeginsTogetherOrNotAtAll(t *testing.T) {
 	t.Parallel()
-	ctx := limited(t, time.Minute)
+	ctx := limited(t, 4*time.Minute)
 	b := newBank(t)
 	single := fmt.Sprintf("name: up\nproduction: {dsn: %q, schemas: [shop]}\nmigrations: {path: migrations}\nscratch: {rows: 0}\n", b.dsns[1])
 	b.write("single.yaml", single)
@@ -420,7 +420,7 @@ func TestTheGravestCodeIsThatOfAGroup(t *testing.T) {
 // killed, a standby leads all.
 func TestGroupIsSuspendedTogetherAndGoesOn(t *testing.T) {
 	t.Parallel()
-	ctx := limited(t, 2*time.Minute)
+	ctx := limited(t, 4*time.Minute)
 	b := newBank(t)
 	way := testcontainers.StartProxy(t, testcontainers.Shared(t).Addr())
 	b.planThrough(b.dsns[0], way.Through(b.dsns[1]))
