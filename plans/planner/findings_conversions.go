@@ -46,6 +46,7 @@ type converting struct {
 	table   *plans.Table
 	values  map[string]string // each column of the new row over the old one, cast to what it becomes
 	all     []conversion
+	unasked []string // of which production understands no question
 }
 
 // pageRange of a table that holds rows itself.
@@ -66,7 +67,7 @@ func (m *draft) probeConversions(ctx context.Context) error {
 		return nil
 	}
 	until := time.Now().Add(conversionsTime)
-	var proved, open []string
+	var proved, open, unasked []string
 	for _, d := range m.tables {
 		t := m.planned(d)
 		if t == nil || !m.asked(d, t) {
@@ -76,6 +77,7 @@ func (m *draft) probeConversions(ctx context.Context) error {
 		if err := c.collect(ctx); err != nil {
 			return err
 		}
+		unasked = append(unasked, c.unasked...)
 		if len(c.all) == 0 {
 			continue
 		}
@@ -90,7 +92,7 @@ func (m *draft) probeConversions(ctx context.Context) error {
 			open = append(open, fmt.Sprintf("%s (%.0f %% of the rows)", strings.Join(objectsOf(c.all), ", "), 100*share))
 		}
 	}
-	m.tellConversions(proved, open)
+	m.tellConversions(proved, open, unasked)
 	return nil
 }
 
@@ -101,13 +103,20 @@ func objectsOf(all []conversion) (names []string) {
 	return names
 }
 
-func (m *survey) tellConversions(proved, open []string) {
+func (m *survey) tellConversions(proved, open, unasked []string) {
 	var told []string
 	if len(proved) > 0 {
 		told = append(told, "each row was tried for "+listed(proved))
 	}
 	if len(open) > 0 {
 		told = append(told, "a part of the rows was tried for "+listed(open)+", since all would have taken longer than "+human.Duration(conversionsTime)+"; the copy tries the rest")
+	}
+	if len(unasked) > 0 {
+		how := "no rows were looked at for "
+		if m.file.Scratch.Rows > 0 {
+			how = "only the sample was looked at for "
+		}
+		told = append(told, how+listed(unasked)+", which production cannot be asked; the copy tries all")
 	}
 	if len(told) > 0 {
 		m.info("values-tried", m.session.Database, "of the values that the migrations compute, "+strings.Join(told, "; "), "")
@@ -127,6 +136,7 @@ func (c *converting) collect(ctx context.Context) error {
 	}
 	for _, v := range append(found, more...) {
 		if slices.ContainsFunc(v.columns, func(name string) bool { return c.values[name] == "" }) {
+			c.unasked = append(c.unasked, v.object)
 			continue
 		}
 		_, failed, err := c.ask(ctx, probeTime, []conversion{v}, nil)
@@ -135,6 +145,8 @@ func (c *converting) collect(ctx context.Context) error {
 		}
 		if failed == nil {
 			c.all = append(c.all, v)
+		} else {
+			c.unasked = append(c.unasked, v.object)
 		}
 	}
 	return nil

@@ -14,6 +14,7 @@ import (
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
 	"github.com/pgumbra/pgumbra/plans/catalog"
+	"github.com/pgumbra/pgumbra/plans/pgdump"
 )
 
 // target is what a column's type asks of its values, as production can be asked: it may
@@ -118,10 +119,31 @@ var simple = regexp.MustCompile(`^([\pL_][\pL\pN_$.]*|"[^"]+")(::[\pL ]+)?$`)
 // withoutCast is the expression before its cast to a type that production may lack.
 func withoutCast(p plans.Column) string {
 	inner, found := strings.CutSuffix(strings.TrimSpace(p.Expression), "::"+p.Type)
-	if found && (simple.MatchString(inner) || wrapped(inner)) {
+	if found && (simple.MatchString(inner) || wrapped(inner) || wholeCase(inner)) {
 		return inner
 	}
 	return p.Expression + "\n"
+}
+
+// wholeCase: the text is one CASE to its end, or the cast of one.
+func wholeCase(text string) bool {
+	tokens, ok := pgdump.Lex(text)
+	if !ok || len(tokens) == 0 || !tokens[0].Is("CASE") {
+		return false
+	}
+	depth := 0
+	for i, t := range tokens {
+		switch {
+		case t.Is("CASE"):
+			depth++
+		case t.Is("END"):
+			depth--
+		}
+		if depth == 0 {
+			return !slices.ContainsFunc(tokens[i+1:], func(t pgdump.Token) bool { return t.Kind != pgdump.Word && !t.Is(":") && !t.Is("::") })
+		}
+	}
+	return false
 }
 
 // wrapped: the first parenthesis is closed by the last one. Quotes are not looked into:

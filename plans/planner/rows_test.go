@@ -1,6 +1,7 @@
 package planner
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -33,16 +34,16 @@ func TestPlanFailsWhereMigrationsFailOnRows(t *testing.T) {
 	t.Parallel()
 	const rows = `CREATE TABLE b (id int PRIMARY KEY); INSERT INTO b VALUES (1); CREATE TABLE a (id int PRIMARY KEY, b int, v text, secret text DEFAULT 'sesame');
 		INSERT INTO a (id, b, v) VALUES (1, 1, '7'), (2, 5, 'x'), (3, NULL, 'x')`
-	cases := map[string]struct{ migration, state, where string }{
-		"NOT NULL without a value": {`ALTER TABLE a ADD COLUMN score integer NOT NULL`, "23502", "000002_step.up.sql:1"},
-		"NOT NULL of a column":     {"SELECT 1;\nALTER TABLE a ALTER b SET NOT NULL", "23502", "000002_step.up.sql:2"},
-		"CHECK":                    {`ALTER TABLE a ADD CHECK (v <> 'x')`, "23514", "000002_step.up.sql:1"},
-		"UNIQUE":                   {`ALTER TABLE a ADD UNIQUE (v)`, "23505", "000002_step.up.sql:1"},
-		"foreign key":              {`ALTER TABLE a ADD FOREIGN KEY (b) REFERENCES b`, "23503", "000002_step.up.sql:1"},
-		"cast":                     {`ALTER TABLE a ALTER v TYPE int USING v::int`, "22P02", "000002_step.up.sql:1"},
-		"length":                   {`ALTER TABLE a ALTER secret TYPE varchar(3)`, "22001", "000002_step.up.sql:1"},
+	cases := map[string]struct{ migration, state, where, row string }{
+		"NOT NULL without a value": {`ALTER TABLE a ADD COLUMN score integer NOT NULL`, "23502", "000002_step.up.sql:1", ""},
+		"NOT NULL of a column":     {"SELECT 1;\nALTER TABLE a ALTER b SET NOT NULL", "23502", "000002_step.up.sql:2", "id = 3"},
+		"CHECK":                    {`ALTER TABLE a ADD CHECK (v <> 'x')`, "23514", "000002_step.up.sql:1", "id = 2"},
+		"UNIQUE":                   {`ALTER TABLE a ADD UNIQUE (v)`, "23505", "000002_step.up.sql:1", ""},
+		"foreign key":              {`ALTER TABLE a ADD FOREIGN KEY (b) REFERENCES b`, "23503", "000002_step.up.sql:1", "id = 2"},
+		"cast":                     {`ALTER TABLE a ALTER v TYPE int USING v::int`, "22P02", "000002_step.up.sql:1", "id = 2"},
+		"length":                   {`ALTER TABLE a ALTER secret TYPE varchar(3)`, "22001", "000002_step.up.sql:1", "id = 1"},
 		"missing partition": {`CREATE TABLE n (id int PRIMARY KEY, b int, v text, secret text) PARTITION BY RANGE (id); CREATE TABLE n1 PARTITION OF n FOR VALUES FROM (1) TO (3);
-			INSERT INTO n SELECT id, b, v, secret FROM a; DROP TABLE a`, "23514", "000002_step.up.sql:2"},
+			INSERT INTO n SELECT id, b, v, secret FROM a; DROP TABLE a`, "23514", "000002_step.up.sql:2", ""},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -54,6 +55,11 @@ func TestPlanFailsWhereMigrationsFailOnRows(t *testing.T) {
 			}
 			if f := p.Findings[i]; f.Where != c.where || !strings.Contains(f.Message, c.state) || strings.Contains(f.Message, "sesame") || strings.Contains(f.Message, `"x"`) {
 				t.Errorf("%+v", f)
+			}
+			if named := c.row == "" || slices.ContainsFunc(p.Findings, func(f plans.Finding) bool {
+				return f.Level == plans.Blocker && strings.Contains(f.Message, c.row)
+			}); !named || strings.Contains(fmt.Sprint(p.Findings), "sesame") {
+				t.Errorf("the row is not named by its key, %s, or its values are: %+v", c.row, p.Findings)
 			}
 		})
 	}
@@ -96,15 +102,16 @@ func TestSampleComesInWhole(t *testing.T) {
 // against the run, by its key and the statement that it fails.
 func TestValuesAreComputedOfAllRows(t *testing.T) {
 	t.Parallel()
-	s := newShop(t, `CREATE TABLE a (id int PRIMARY KEY, n int, v text, kind text, word text, r int4range, lot int, big int, fits int, same varchar(9));
+	s := newShop(t, `CREATE TABLE a (id int PRIMARY KEY, n int, v text, kind text, word text, r int4range, lot int, big int, fits int, same varchar(9), state text DEFAULT 'p');
 		INSERT INTO a SELECT g, g, g::text, 'x', 'w', int4range(g * 10, g * 10 + 5), 1, g, g, g FROM generate_series(1, 4000) g;
-		UPDATE a SET v = '12x', n = 2000000000, kind = 'z', word = 'too long', r = '[51,53)', big = 7 WHERE id = 1503;
+		UPDATE a SET state = 'q', v = '12x', n = 2000000000, kind = 'z', word = 'too long', r = '[51,53)', big = 7 WHERE id = 1503;
 		CREATE TABLE c (id int PRIMARY KEY, name text); INSERT INTO c SELECT g, g FROM generate_series(1, 3000) g;
 		CREATE TABLE e (id int PRIMARY KEY, kind text, name text) PARTITION BY RANGE (id); CREATE TABLE e1 PARTITION OF e FOR VALUES FROM (0) TO (10); CREATE TABLE e2 PARTITION OF e DEFAULT;
 		INSERT INTO e SELECT g, 'x', 'n' FROM generate_series(1, 4000) g; UPDATE e SET kind = 'y' WHERE id = 1503`,
 		`ALTER TABLE a ALTER v TYPE integer USING v::integer;
 		ALTER TABLE a ADD twice integer GENERATED ALWAYS AS (n * 2) STORED;
 		CREATE TYPE kinds AS ENUM ('x', 'y'); ALTER TABLE a ALTER kind TYPE kinds USING kind::kinds;
+		CREATE TYPE states AS ENUM ('P'); UPDATE a SET state = 'P' WHERE state = 'p'; ALTER TABLE a ALTER state DROP DEFAULT, ALTER state TYPE states USING state::states;
 		ALTER TABLE a ALTER word TYPE varchar(4);
 		ALTER TABLE a ADD EXCLUDE USING gist (r WITH &&);
 		ALTER TABLE a ADD part integer; UPDATE a SET part = 100 / (big - 7) WHERE big < 5 OR id > 9;
@@ -114,7 +121,7 @@ func TestValuesAreComputedOfAllRows(t *testing.T) {
 		CREATE DOMAIN kind AS text CHECK (VALUE IN ('x')); ALTER TABLE e ALTER kind TYPE kind; ALTER TABLE e ALTER name TYPE varchar(5)`)
 	p := s.plan(t)
 	for object, told := range map[string][2]string{"shop.a.v": {"conversion-fails", "id = 1503, say: invalid input syntax"}, "shop.a.twice": {"conversion-fails", "22003"},
-		"shop.a.kind": {"conversion-fails", "22P02"}, "shop.a.word": {"conversion-fails", "22001"}, "shop.a.part": {"conversion-fails", "22012"}, "shop.a.shares": {"conversion-fails", "22012"}, "shop.e.kind": {"conversion-fails", "id = 1503, say: its value breaks"},
+		"shop.a.kind": {"conversion-fails", "22P02"}, "shop.a.state": {"conversion-fails", "22P02"}, "shop.a.word": {"conversion-fails", "22001"}, "shop.a.part": {"conversion-fails", "22012"}, "shop.a.shares": {"conversion-fails", "22012"}, "shop.e.kind": {"conversion-fails", "id = 1503, say: its value breaks"},
 		"shop.a.a_r_excl": {"constraint-violated", "23P01"}, "shop.c.nr": {"constraint-violated", "2200H"}} {
 		if !slices.ContainsFunc(p.Findings, func(f plans.Finding) bool {
 			return f.Level == plans.Blocker && f.Code == told[0] && f.Object == object && strings.Contains(f.Message, told[1]) && f.Where != "" && !strings.Contains(f.Message, "12x")
@@ -133,24 +140,25 @@ func TestNewConstraintsAreAskedOfAllRows(t *testing.T) {
 	t.Parallel()
 	s := newShop(t, `CREATE TABLE b (id int PRIMARY KEY); INSERT INTO b SELECT g FROM generate_series(1, 3000) g;
 		CREATE TABLE a (id int PRIMARY KEY, b int, v text, w int, u int NOT NULL); INSERT INTO a SELECT g, g, 'v' || g, g, g FROM generate_series(1, 3000) g;
-		UPDATE a SET b = 9999 WHERE id = 1503; UPDATE a SET v = NULL WHERE id = 1504; UPDATE a SET w = -1 WHERE id = 1505; UPDATE a SET u = 7 WHERE id = 1506;
+		UPDATE a SET b = 9999 WHERE id = 1503; UPDATE a SET v = NULL WHERE id = 1504; UPDATE a SET w = -1 WHERE id = 1505; UPDATE a SET u = 7 WHERE id = 1506; UPDATE a SET v = 'V100' WHERE id = 1507;
 		CREATE TABLE p (id int PRIMARY KEY, v int); INSERT INTO p SELECT g, g FROM generate_series(1, 3000) g`,
 		`ALTER TABLE a ADD FOREIGN KEY (b) REFERENCES b;
 		ALTER TABLE a ALTER v SET NOT NULL;
 		ALTER TABLE a ADD CHECK (w > 0);
 		ALTER TABLE a ADD UNIQUE (u);
+		CREATE UNIQUE INDEX of_some ON a (u) WHERE u < 10; CREATE UNIQUE INDEX of_lower ON a (lower(v)); CREATE UNIQUE INDEX fine ON a ((w + 5000)) WHERE w > 3;
 		ALTER TABLE a ADD score integer NOT NULL; ALTER TABLE a ADD good int NOT NULL DEFAULT 1;
 		ALTER TABLE p RENAME TO old_p; CREATE TABLE p (id int PRIMARY KEY, v int) PARTITION BY RANGE (id); CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (1) TO (2000); INSERT INTO p SELECT id, v FROM old_p; DROP TABLE old_p;
 		ALTER TABLE b ADD CHECK (id < 5000)`)
 	p := s.plan(t)
-	for object, told := range map[string]string{"shop.a.a_b_fkey": "id = 1503", "shop.a.v": "id = 1504", "shop.a.a_w_check": "id = 1505", "shop.a.a_u_key": "23505", "shop.a.score": "23502", "shop.p": "23514"} {
+	for object, told := range map[string]string{"shop.a.a_b_fkey": "id = 1503", "shop.a.v": "id = 1504", "shop.a.a_w_check": "id = 1505", "shop.a.a_u_key": "23505", "shop.a.of_some": "23505", "shop.a.of_lower": "id = 100, say", "shop.a.score": "23502", "shop.p": "23514"} {
 		if !slices.ContainsFunc(p.Findings, func(f plans.Finding) bool {
 			return f.Level == plans.Blocker && f.Code == "constraint-violated" && f.Object == object && strings.Contains(f.Message, told) && f.Where != ""
 		}) {
 			t.Errorf("nothing is said of %s", object)
 		}
 	}
-	if i := slices.IndexFunc(p.Findings, func(f plans.Finding) bool { return f.Code == "new-constraints" }); i < 0 || !strings.Contains(p.Findings[i].Message, "shop.b.b_id_check") {
+	if i := slices.IndexFunc(p.Findings, func(f plans.Finding) bool { return f.Code == "new-constraints" }); i < 0 || !strings.Contains(p.Findings[i].Message, "shop.b.b_id_check") || !strings.Contains(p.Findings[i].Message, "shop.a.fine") {
 		t.Errorf("%+v", p.Findings)
 	}
 	if t.Failed() {
