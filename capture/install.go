@@ -127,7 +127,14 @@ func (in *installer) source(ctx context.Context, src *plans.Source) error {
 	if err := in.arm(ctx, t); err != nil {
 		return fmt.Errorf("capture %s: %w", t.Table, err)
 	}
-	in.log.Info("captured", "table", t.Table.String(), "members", len(t.members), "record", string(t.Record), "frozen", t.frozen)
+	log := in.log
+	if len(t.members) > 1 {
+		log = log.With("members", len(t.members))
+	}
+	if t.frozen {
+		log = log.With("frozen", true)
+	}
+	log.Info("captured", "table", t.Table.String(), "record", string(t.Record))
 	return nil
 }
 

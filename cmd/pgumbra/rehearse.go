@@ -127,6 +127,9 @@ func (a *app) rehearse(c *cobra.Command, f *rehearseFlags) error {
 	if !result.Passed {
 		return &notPassed{failedGates(result)}
 	}
+	if f.output != "" && f.output != "-" && !a.json {
+		return say("The rehearsal passed. Wrote " + f.output + ".")
+	}
 	return nil
 }
 

@@ -44,7 +44,7 @@ func (m *task) tellBehind(b *plans.Behind) {
 		where = b.Why[0].Where
 	}
 	m.find(plans.Finding{Level: plans.Warning, Code: "behind-fence", Object: b.Files[0].Name, Where: where,
-		Message: fmt.Sprintf("%s from %s on run for real behind the fence, about %d ms while %s: %s",
+		Message: fmt.Sprintf("%s from %s on run for real behind the fence, about %d ms by the sizes of the tables that they name while %s: %s",
 			human.Plural(len(b.Files), "migration"), b.Files[0].Name, b.EstimateMS, m.whoWaits(), reasons(b)),
 		Fix: "nothing, if they can wait that long; a trial on the followed shadow measures it before the cutover. Otherwise describe the rows in the plan file under tables, or use build: direct to see what is not understood"})
 	if m.plan.Settings.Watch.Enabled && !b.Back {

@@ -29,10 +29,9 @@ func stall(p *plans.Plan) string {
 // stallBehind: of migrations that run for real nothing but the sizes of their tables is
 // known, until their trial.
 func stallBehind(swap, behind, allowed time.Duration) string {
-	text := fmt.Sprintf("about %s, of which the migrations behind the fence take %s by the sizes of their tables (their trial says more)",
-		human.Duration(roundStall(swap+behind)), human.Duration(roundStall(behind)))
+	text := fmt.Sprintf("about %s (%s of it migrations behind the fence)", human.Duration(roundStall(swap+behind)), human.Duration(roundStall(behind)))
 	if swap+behind >= allowed {
-		return text + ", which is more than cutover.max_stall, " + human.Duration(allowed) + ", allows"
+		return text + ", more than the " + human.Duration(allowed) + " that cutover.max_stall allows"
 	}
 	return text + ", at most " + human.Duration(allowed)
 }
