@@ -148,6 +148,18 @@ func TestGuestDoesWhatASuperuserMayInItsDatabase(t *testing.T) {
 	}
 }
 
+// Row security that is forced on owners binds no superuser, whom the guest stands for.
+func TestForcedRowSecurityDoesNotBindTheGuest(t *testing.T) {
+	t.Parallel()
+	s := newShop(t, `CREATE TABLE a (id int PRIMARY KEY, v text); INSERT INTO a VALUES (1, 'x'), (2, 'y');
+		ALTER TABLE a ENABLE ROW LEVEL SECURITY; ALTER TABLE a FORCE ROW LEVEL SECURITY; CREATE POLICY none ON a USING (id > 1)`,
+		`ALTER TABLE a ADD COLUMN w text; UPDATE a SET w = upper(v)`)
+	s.file.Scratch.Rows = 100
+	if p := s.runnable(t); p.Behind != nil {
+		t.Errorf("behind the fence: %+v", p.Findings)
+	}
+}
+
 // What a killed plan left of the guest is found again by name and mark.
 func TestGuestOfAKilledPlanIsDropped(t *testing.T) {
 	t.Parallel()
