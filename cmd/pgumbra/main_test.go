@@ -53,18 +53,27 @@ func (o *operator) start(ctx context.Context, args ...string) *process {
 
 // startProgram runs pgumbra, which may be this test binary, in a folder.
 func startProgram(ctx context.Context, program, dir string, env []string, args ...string) (*process, error) {
+	p := newProgram(ctx, program, dir, env, args...)
+	return p, p.start()
+}
+
+func newProgram(ctx context.Context, program, dir string, env []string, args ...string) *process {
 	p := &process{Cmd: exec.CommandContext(ctx, program, args...), over: make(chan struct{})}
 	p.Dir, p.Env = dir, append(os.Environ(), asProgram+"=1")
 	p.Env = append(p.Env, env...)
 	p.Stdout, p.Stderr = &p.out, &p.err
+	return p
+}
+
+func (p *process) start() error {
 	if err := p.Start(); err != nil {
-		return nil, err
+		return err
 	}
 	go func() {
 		_ = p.Wait() // the exit code says it
 		close(p.over)
 	}()
-	return p, nil
+	return nil
 }
 
 type process struct {

@@ -403,6 +403,41 @@ func TestProcessStoppedInACopyAProofOrABatchHoldsNobodyUp(t *testing.T) {
 	}
 }
 
+// TestPlanStoppedWhileItsDumpRunsHoldsNobodyUp: Ctrl-Z stops a terminal's whole group of
+// processes. pg_dump, which has a lock on every table, is none of it and ends by itself.
+func TestPlanStoppedWhileItsDumpRunsHoldsNobodyUp(t *testing.T) {
+	t.Parallel()
+	ctx := limited(t, time.Minute)
+	s := settledInPlace(t)
+	exe, err := os.Executable()
+	must(t, err)
+	p := newProgram(ctx, exe, s.dir, s.env, "plan")
+	p.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	stopped := make(chan struct{})
+	stop := sync.OnceFunc(func() {
+		_ = syscall.Kill(-p.Process.Pid, syscall.SIGSTOP)
+		close(stopped)
+	})
+	s.proxies[0].Watch(func(application string, sent []byte) {
+		if application == "pgumbra/dump" && bytes.Contains(sent, []byte("LOCK TABLE")) {
+			stop()
+		}
+	})
+	must(t, p.start())
+	select {
+	case <-stopped:
+	case <-p.over:
+		t.Fatalf("no dump was seen\n%s", &p.err)
+	}
+	s.unwatched()
+	s.wait(ctx, `SELECT 'x' WHERE NOT EXISTS (SELECT FROM pg_locks JOIN pg_stat_activity USING (pid)
+		WHERE application_name LIKE 'pgumbra/%' AND relation IN ('shop.a'::regclass, 'shop.c'::regclass))`)
+	must(t, syscall.Kill(-p.Process.Pid, syscall.SIGCONT))
+	if code := p.code(); code != exitDone {
+		t.Errorf("the plan that woke up: exit code %d\n%s", code, &p.err)
+	}
+}
+
 // sending is a message of a session that works, with a text in it.
 func sending(text string) func(string, []byte) bool {
 	return func(application string, sent []byte) bool {

@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/jackc/pgx/v5"
 
@@ -49,8 +50,11 @@ func (p Program) run(ctx context.Context, dsn, database string, args ...string) 
 		database = config.Database
 	}
 	args = append([]string{"--format=custom", "--compress=0", "--schema-only", "--encoding=UTF8", "--no-publications", "--no-subscriptions",
-		"--lock-wait-timeout=30s", "-d", conninfo(config, dsn, database)}, args...)
+		"--lock-wait-timeout=30s", "--no-password", "-d", conninfo(config, dsn, database)}, args...)
 	cmd := exec.CommandContext(ctx, p.Path, args...)
+	// A group of its own: it holds ACCESS SHARE on every table, and a terminal's Ctrl-Z
+	// would stop it with them. So it comes to its end, whatever stops us.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Env = append(os.Environ(), "PGOPTIONS="+options, "PGAPPNAME=pgumbra/dump", "LC_ALL=C")
 	if config.Password != "" {
 		cmd.Env = append(cmd.Env, "PGPASSWORD="+config.Password)
