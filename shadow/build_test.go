@@ -25,10 +25,11 @@ func TestBuildKeepsDefaultPrivilegesOut(t *testing.T) {
 	w.build("DOMAIN", "d", `CREATE DOMAIN @.d AS text;`)
 	w.build("FUNCTION", "f", `CREATE FUNCTION @.f(a int, OUT b int) LANGUAGE sql AS 'SELECT nowhere(a)';`)
 	w.build("PROCEDURE", "p", `CREATE PROCEDURE @.p(INOUT a int) LANGUAGE plpgsql AS 'BEGIN END';`)
-	w.build("ACL", "a", "GRANT SELECT ON TABLE @.a TO "+role+";")
+	w.build("ACL", "a", "GRANT SELECT ON TABLE @.a TO "+role+" WITH GRANT OPTION;\nSET SESSION AUTHORIZATION "+role+
+		";\nGRANT SELECT ON TABLE @.a TO pg_monitor;\nRESET SESSION AUTHORIZATION;") // who was given it passed it on
 	w.build("VIEW", "v", "CREATE VIEW @.v AS SELECT id FROM @.a;") // after an ACL, as dumps have it
 	w.start()
-	w.wants("{postgres=arwdDxt/postgres,"+role+"=r/postgres}", "SELECT replace(relacl::text, current_user, 'postgres') FROM pg_class WHERE oid = '"+shopShadow+".a'::regclass")
+	w.wants("{postgres=arwdDxt/postgres,"+role+"=r*/postgres,pg_monitor=r/"+role+"}", "SELECT replace(relacl::text, current_user, 'postgres') FROM pg_class WHERE oid = '"+shopShadow+".a'::regclass")
 	differing := `SELECT count(*) FROM (
 		SELECT acldefault('r', relowner) AS d, relacl AS a FROM pg_class WHERE relnamespace = '` + shopShadow + `'::regnamespace AND relkind IN ('r', 'v') AND relname <> 'a'
 		UNION ALL SELECT acldefault('s', relowner), relacl FROM pg_class WHERE relnamespace = '` + shopShadow + `'::regnamespace AND relkind = 'S'
