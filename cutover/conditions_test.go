@@ -40,7 +40,7 @@ var behind = []struct{ do, undo string }{
 func (f *fixture) signed() {
 	f.t.Helper()
 	sign := func(ctx context.Context) (string, error) {
-		return conditions.Signature(ctx, f.pool, []string{f.schema.Production})
+		return conditions.Signature(ctx, f.pool, []string{f.schema.Production}, nil)
 	}
 	known, err := sign(context.Background())
 	if err != nil {

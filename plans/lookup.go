@@ -124,9 +124,12 @@ func (p *Plan) SwapsOn() conditions.Side {
 
 // Rests is what the conditions of this plan's swap are asked about.
 func (p *Plan) Rests() conditions.Scope {
-	var s conditions.Scope
+	s := conditions.Scope{Near: p.Near(), Trusted: p.Settings.Trust}
 	for _, schema := range p.Schemas {
-		s.Schemas = append(s.Schemas, schema.Production)
+		s.Schemas, s.Free = append(s.Schemas, schema.Production), append(s.Free, schema.Old)
+	}
+	if p.VersionTable != nil {
+		s.Near, s.Version = append(s.Near, p.VersionTable.Name.Schema), p.VersionTable.Name.Name
 	}
 	for _, shared := range p.Shared {
 		s.Shared = append(s.Shared, shared.Name.Quoted())
@@ -137,6 +140,17 @@ func (p *Plan) Rests() conditions.Scope {
 		}
 	}
 	return s
+}
+
+// Near are the schemas that unqualified names in transforms lead to, whether they are
+// there or not: those of the search_path.
+func (p *Plan) Near() (schemas []string) {
+	for _, element := range pg.Elements(p.SearchPath) {
+		if name := pg.Named(element); name != "pg_catalog" {
+			schemas = append(schemas, name)
+		}
+	}
+	return schemas
 }
 
 // RestsOnShadow is what those of the shadow's own database are asked about: its

@@ -9,6 +9,8 @@ type Settings struct {
 	Capture CaptureSettings `json:"capture"`
 	Cutover CutoverSettings `json:"cutover"`
 	Watch   WatchSettings   `json:"watch"`
+	// Trust names roles whose functions a superuser's run may call: production.trust.
+	Trust []string `json:"trust,omitempty"`
 }
 
 // CopySettings bound what copying costs production.

@@ -165,7 +165,7 @@ func (r *rehearsal) rows(ctx context.Context) error {
 	var size int64
 	err = r.execute(ctx, func(conn *pgx.Conn) error {
 		// Here nobody has rights to lose; whether a superuser may run it is production's plan to say.
-		return conn.QueryRow(ctx, "SELECT pg_database_size(current_database()), ARRAY(SELECT rolname::text FROM pg_roles)").Scan(&size, &r.file.Production.Trust)
+		return conn.QueryRow(ctx, "SELECT pg_database_size(current_database()), ARRAY(SELECT rolname::text FROM pg_roles)").Scan(&size, &r.file.Settings.Trust)
 	})
 	if err != nil {
 		return err

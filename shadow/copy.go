@@ -37,7 +37,10 @@ type Copier struct {
 	// Progress, where not nil, is told after each chunk. Never called by two
 	// goroutines at once.
 	Progress func(Progress)
-	// Throttle is called before each chunk and blocks while production needs
+	// Before is called before each chunk and blocks while rows must not go through
+	// their transforms. nil: they always may.
+	Before func(context.Context) error
+	// Throttle is called after it and blocks while production needs
 	// rest. nil: [NewThrottle].
 	Throttle func(context.Context) error
 
@@ -143,6 +146,15 @@ func (c *Copier) size(t *plans.Table) (bytes int64) {
 		}
 	}
 	return bytes
+}
+
+func (c *Copier) wait(ctx context.Context) error {
+	if c.Before != nil {
+		if err := c.Before(ctx); err != nil {
+			return err
+		}
+	}
+	return c.Throttle(ctx)
 }
 
 func (c *Copier) do(ctx context.Context, q *queue, j job) error {

@@ -107,7 +107,7 @@ func (w *crew) work(ctx context.Context) error {
 			w.finished()
 			return ctx.Err()
 		}
-		err := w.copier.Throttle(ctx)
+		err := w.copier.wait(ctx)
 		if err == nil {
 			err = w.copier.do(ctx, w.queue, j)
 		}

@@ -16,12 +16,12 @@ import (
 )
 
 // askConditions asks what a swap rests on, on production's side.
-func askConditions(ctx context.Context, db pg.Beginner, run *control.Run) (found []conditions.Found, err error) {
+func askConditions(ctx context.Context, db pg.Beginner, run *control.Run, moment conditions.Moment) (found []conditions.Found, err error) {
 	err = pg.ReadCommitted(ctx, db, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, "SET LOCAL search_path = pg_catalog"); err != nil {
 			return err
 		}
-		found, err = conditions.Ask(ctx, tx, run.Plan.SwapsOn(), conditions.Following, run.Plan.Rests())
+		found, err = conditions.Ask(ctx, tx, run.Plan.SwapsOn(), moment, run.Plan.Rests())
 		return err
 	})
 	return found, err
@@ -31,7 +31,7 @@ func askConditions(ctx context.Context, db pg.Beginner, run *control.Run) (found
 // in the answer, and takes care that no table counts as proved that somebody writes
 // past capture. The cutover asks again by itself.
 func (w *worker) lookAround(ctx context.Context) error {
-	found, err := askConditions(ctx, w.sides.Production, w.run)
+	found, err := askConditions(ctx, w.sides.Production, w.run, conditions.Following)
 	if err != nil {
 		return err
 	}

@@ -50,7 +50,9 @@ func TestWhatComesInMidRunStandsAgainstTheCutover(t *testing.T) {
 	w.unready(ctx, "publication")
 	exec(t, w.production, "DROP PUBLICATION cdc; CREATE SCHEMA report; CREATE VIEW report.totals AS SELECT sum(total) FROM shop.orders")
 	w.unready(ctx, "report.totals")
-	exec(t, w.production, "DROP SCHEMA report CASCADE")
+	exec(t, w.production, "DROP SCHEMA report CASCADE; CREATE SCHEMA pgumbra_up_old_shop")
+	w.unready(ctx, "pgumbra_up_old_shop")
+	exec(t, w.production, "DROP SCHEMA pgumbra_up_old_shop")
 
 	publisher := w.subscribe(ctx)
 	w.unready(ctx, "subscription")

@@ -33,6 +33,9 @@ func (w *worker) compareStructure(ctx context.Context) error {
 	if err != nil || signature == w.structure.signature {
 		return err
 	}
+	if err := w.compareMeaning(ctx, signature); err != nil {
+		return err
+	}
 	changes, err := planner.Drift(ctx, w.file.Production.DSN, w.run.Plan)
 	if err != nil {
 		if ctx.Err() != nil {
@@ -77,7 +80,7 @@ func (w *worker) schemasSignature(ctx context.Context, db pg.Querier) (signature
 	for _, s := range w.run.Plan.Schemas {
 		schemas = append(schemas, s.Production)
 	}
-	return conditions.Signature(ctx, db, schemas)
+	return conditions.Signature(ctx, db, schemas, w.run.Plan.Near())
 }
 
 // unlike names what is not as the plan and capture saw it.

@@ -39,6 +39,9 @@ func (w *worker) follow(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := w.beginProving(ctx); err != nil {
+		return err
+	}
 	err = w.besideProver(ctx, w.keepInStep)
 	if w.run.Again && errors.Is(err, replay.ErrConflict) { // met by a proof, or on the way to the cutover
 		if err := w.unlessAgain(ctx, w.tableOf(err), err); err != nil {
@@ -78,6 +81,16 @@ func (w *worker) rounds(ctx context.Context, act func(context.Context) (bool, er
 			}
 			c.done = time.Now()
 		}
+		held, err := w.heldBack(ctx)
+		if err != nil {
+			return err
+		}
+		if held {
+			if err := w.rest(ctx); err != nil {
+				return err
+			}
+			continue
+		}
 		changes, err := w.round(ctx)
 		if err != nil {
 			return err
@@ -89,13 +102,21 @@ func (w *worker) rounds(ctx context.Context, act func(context.Context) (bool, er
 		if changes > 0 {
 			continue
 		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-w.prover.Signal():
-		case <-time.After(idle):
+		if err := w.rest(ctx); err != nil {
+			return err
 		}
 	}
+}
+
+// rest waits a moment, or until the prover has something to tell.
+func (w *worker) rest(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-w.prover.Signal():
+	case <-time.After(idle):
+	}
+	return nil
 }
 
 // bringInStep takes tables from whatever state they are in to following. After
@@ -120,7 +141,7 @@ func (w *worker) bringAllInStep(ctx context.Context) error {
 	if err := shadow.CompleteIndexes(ctx, w.sides, w.run); err != nil {
 		return err
 	}
-	if err := w.eachTable(ctx, control.CatchingUp, w.replayer.CatchUp); err != nil {
+	if err := w.eachTable(ctx, control.CatchingUp, w.catchUp); err != nil {
 		return err
 	}
 	if err := shadow.BuildIndexes(ctx, w.sides, w.run, workers); err != nil {
@@ -131,6 +152,13 @@ func (w *worker) bringAllInStep(ctx context.Context) error {
 	}
 	w.keysTried = time.Time{} // a copy has taken those of its table away
 	return w.buildForeignKeys(ctx)
+}
+
+func (w *worker) catchUp(ctx context.Context, t *plans.Table) error {
+	if err := w.awaitNoStrangers(ctx); err != nil {
+		return err
+	}
+	return w.replayer.CatchUp(ctx, t)
 }
 
 // round replays one batch of each table.

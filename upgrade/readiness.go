@@ -120,7 +120,10 @@ func (w *worker) verified(ctx context.Context) (bool, error) {
 func (w *worker) besideProver(ctx context.Context, follow func(context.Context) error) error {
 	ctx, end := context.WithCancel(ctx)
 	defer end()
-	w.prover = replay.NewProver(w.replayer, w.run.Plan.Settings.Cutover.VerifyWithin)
+	w.prover, w.strangers.resume = replay.NewProver(w.replayer, w.run.Plan.Settings.Cutover.VerifyWithin), nil
+	if _, err := w.heldBack(ctx); err != nil {
+		return err
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		if w.run.Plan.Backwards() {

@@ -60,7 +60,7 @@ func (w *worker) meet(ctx context.Context, how waiting) error {
 	if err := w.reunite(ctx); err != nil {
 		return err
 	}
-	w.copier = &shadow.Copier{Sides: w.sides, Run: w.run, Log: w.log}
+	w.copier = &shadow.Copier{Sides: w.sides, Run: w.run, Log: w.log, Before: w.awaitNoStrangers}
 	w.replayer = &replay.Replayer{Sides: w.sides, Run: w.run, Log: w.log, ApplyWorkers: w.run.Plan.Settings.Copy.Workers,
 		RangeRows: w.run.Plan.Settings.Copy.ChunkRows}
 	if err := w.resolve(ctx); err != nil {

@@ -52,8 +52,11 @@ func (w *worker) try(ctx context.Context, wanted bool) error {
 	if errors.Is(err, replay.ErrRecopy) || errors.Is(err, replay.ErrConflict) { // the next round sees to it
 		return nil
 	}
-	if pg.State(err) == pgerrcode.OutOfMemory { // the cutover's checks name it
+	switch pg.State(err) { // the cutover's checks name these
+	case pgerrcode.OutOfMemory:
 		trial, err = cutover.Trial{Skipped: "the lock table has no room for it"}, nil
+	case pgerrcode.DuplicateSchema:
+		trial, err = cutover.Trial{Skipped: "somebody has made a schema of the name that the old one is to have"}, nil
 	}
 	why := cutover.Hindered(err)
 	if errors.Is(err, errUneven) {

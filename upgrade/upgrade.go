@@ -121,6 +121,7 @@ type worker struct {
 	keysTried   time.Time    // when it was last tried to make them
 	against     []string     // what the list of conditions found at the last look
 	unproved    map[int]bool // tables that somebody writes past capture: no proof of them counts
+	strangers   strangers
 }
 
 // Run brings a run to where the options say, starting or resuming it. It ends

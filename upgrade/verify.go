@@ -59,6 +59,9 @@ func Verify(ctx context.Context, file *planfile.File, log *slog.Logger) ([]Table
 	}
 	defer sides.Close()
 	defer watchGuest(ctx, file, run, log)()
+	if err := refuseStrangers(ctx, sides, run); err != nil {
+		return nil, err
+	}
 	led, err := control.Led(ctx, sides.Record(), run, lease.LiveFor)
 	if err != nil {
 		return nil, err

@@ -49,8 +49,8 @@ type Condition struct {
 	Sides   Side
 	Moments Moment
 	Weight  Weight
-	Query   string // answers with rows (object, what it is about)
-	Message string // with %[1]s for the object and %[2]s for what it is about
+	Query   string // answers with rows (object, what it is about), and whose it is where that matters
+	Message string // with %[1]s for the object, %[2]s for what it is about and %[3]s for whose it is
 	Fix     string
 }
 
@@ -67,6 +67,8 @@ const (
 	Following
 	// Swapping: before the fence, and last of all before COMMIT.
 	Swapping
+	// Evaluating: about once a second while rows go through transforms.
+	Evaluating
 
 	always = Following | Swapping
 )
@@ -99,6 +101,22 @@ var All = []Condition{
 		Fix:     "see that it does not alter them; one that came in mid-run: drop or disable it until the cutover, or plan again",
 	},
 	{
+		Code: "name-taken", Sides: Local, Moments: always, Query: namesTakenSQL,
+		Message: "somebody has made a schema of this name, which the old tables have after the swap",
+		Fix:     "drop or rename it: ALTER SCHEMA … RENAME TO another_name",
+	},
+	{
+		Code: "large-objects", Sides: Remote, Moments: always, Query: largeObjectsSQL,
+		Message: "the database holds %[1]s large objects now, which cannot be carried to another one: no trigger fires for them",
+		Fix:     "keep such data in bytea columns, and remove them (lo_unlink)",
+	},
+	{
+		Code: "foreign-code", Sides: Local | Remote, Moments: Beginning | always | Evaluating, Query: foreignCodeSQL,
+		Message: "this function of %[3]s would run with a superuser's rights when rows are copied and compared: in %[2]s",
+		Fix: "read it, then give it to the schema's owner (ALTER FUNCTION … OWNER TO …); or connect as a role of its own, without SUPERUSER (docs/privileges.md); " +
+			"or, where %[3]s may have a superuser's rights, name it in production.trust",
+	},
+	{
 		Code: "structure-under-way", Sides: Local | Remote, Moments: Swapping, Weight: Passing, Query: underWaySQL,
 		Message: "%[1]s has an open transaction that may change the schemas: what it commits later would be left behind in the old ones",
 		Fix:     "wait for it, or end it: SELECT pg_terminate_backend(%[2]s)",
@@ -111,6 +129,15 @@ type Scope struct {
 	Shared  []string    // quoted names of shared types and sequences
 	Told    []string    // event triggers that the plan has told of
 	Own     pg.Backends // sessions whose changes are the run's
+	Near    []string    // schemas that unqualified names of transforms lead to, too
+	Trusted []string    // roles whose code a superuser's run may call
+	Version string      // name of golang-migrate's version table
+	Free    []string    // names that no schema may have before the swap
+}
+
+func (s Scope) args() []any {
+	pids, started := s.Own.Columns()
+	return []any{notNull(s.Schemas), notNull(s.Shared), notNull(s.Told), pids, started, notNull(s.Near), notNull(s.Trusted), s.Version, notNull(s.Free)}
 }
 
 // Found is something that a condition forbids.
@@ -127,10 +154,9 @@ type Found struct {
 // names in pg_catalog alone, so that names come out with their schemas.
 func Ask(ctx context.Context, db Sender, side Side, moment Moment, scope Scope) ([]Found, error) {
 	asked := of(side, moment)
-	pids, started := scope.Own.Columns()
 	var batch pgx.Batch
 	for _, c := range asked {
-		batch.Queue(c.Query, notNull(scope.Schemas), notNull(scope.Shared), notNull(scope.Told), pids, started)
+		batch.Queue(c.Query, scope.args()...)
 	}
 	answers := db.SendBatch(ctx, &batch)
 	var all []Found
@@ -167,14 +193,12 @@ func (c *Condition) read(answers pgx.BatchResults) ([]Found, error) {
 		return nil, err
 	}
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (Found, error) {
-		var object, about string
-		err := row.Scan(&object, &about)
-		return Found{Condition: c, Object: object, About: about, Message: fill(c.Message, object, about), Fix: fill(c.Fix, object, about)}, err
+		var object, about, whose string
+		told := []any{&object, &about, &whose}
+		err := row.Scan(told[:len(row.FieldDescriptions())]...)
+		words := strings.NewReplacer("%[1]s", object, "%[2]s", about, "%[3]s", whose)
+		return Found{Condition: c, Object: object, About: about, Message: words.Replace(c.Message), Fix: words.Replace(c.Fix)}, err
 	})
-}
-
-func fill(text, object, about string) string {
-	return strings.NewReplacer("%[1]s", object, "%[2]s", about).Replace(text)
 }
 
 func notNull(names []string) []string {
@@ -205,12 +229,23 @@ var eventTriggersText string
 //go:embed sql/underway.sql
 var underWayText string
 
+//go:embed sql/foreigncode.sql
+var foreignCodeText string
+
+const namesTakenText = `WITH {{scope}} SELECT n.nspname::text, '' FROM pg_catalog.pg_namespace n, asked WHERE n.nspname = ANY (asked.free) ORDER BY 1`
+
+// largeObjectsText counts them: each is one of many, and has nothing but a number.
+const largeObjectsText = `WITH {{scope}} SELECT count(*)::text, '' FROM pg_catalog.pg_largeobject_metadata, asked HAVING count(*) > 0`
+
 var (
 	dependentsSQL    = scoped(dependentsText)
 	publicationsSQL  = scoped(publicationsText)
 	subscriptionsSQL = scoped(subscriptionsText)
 	eventTriggersSQL = scoped(eventTriggersText)
 	underWaySQL      = scoped(underWayText)
+	foreignCodeSQL   = scoped(foreignCodeText)
+	namesTakenSQL    = scoped(namesTakenText)
+	largeObjectsSQL  = scoped(largeObjectsText)
 )
 
 func scoped(query string) string { return WithHome(strings.ReplaceAll(query, "{{scope}}", scopeSQL)) }

@@ -118,7 +118,13 @@ func exec(t *testing.T, conn *pgx.Conn, sql string) {
 	}
 }
 
-var scope = conditions.Scope{Schemas: []string{"shop"}}
+var scope = conditions.Scope{Schemas: []string{"shop"}, Near: []string{"other"}}
+
+// strange begins what a role does that may only create in schema other; forget undoes it.
+const (
+	strange = `DO $$ BEGIN EXECUTE format('CREATE ROLE %I; GRANT USAGE, CREATE ON SCHEMA other TO %1$I; SET ROLE %1$I', 'stranger ' || current_database()); END $$; `
+	forget  = `DO $$ BEGIN EXECUTE format('DROP OWNED BY %I CASCADE; DROP ROLE %1$I', 'stranger ' || current_database()); END $$`
+)
 
 func codes(t *testing.T, db conditions.Sender) []string {
 	t.Helper()
@@ -212,6 +218,9 @@ func TestOtherConditionsAreSeen(t *testing.T) {
 		{"temporary-object", "CREATE TEMP TABLE x (m shop.mood)", "DROP TABLE x"},
 		{"temporary-object", "CREATE TEMP TABLE x (id int DEFAULT nextval('shop.ticket'))", "DROP TABLE x"},
 		{"temporary-object", "CREATE FUNCTION pg_temp.x(shop.mood) RETURNS int LANGUAGE sql AS 'SELECT 1'", "DROP FUNCTION pg_temp.x"},
+		{"foreign-code", strange + "CREATE FUNCTION other.lower(varchar) RETURNS text LANGUAGE sql AS 'SELECT $1'; RESET ROLE", forget},
+		{"foreign-code", strange + "CREATE FUNCTION other.eq(varchar, varchar) RETURNS bool LANGUAGE sql AS 'SELECT true'; CREATE OPERATOR other.= (LEFTARG = varchar, RIGHTARG = varchar, FUNCTION = other.eq); RESET ROLE", forget},
+		{"", strange + "CREATE FUNCTION other.unheard_of(varchar) RETURNS text LANGUAGE sql AS 'SELECT $1'; RESET ROLE", forget},
 		{"structure-under-way", "BEGIN; CREATE TABLE shop.x (id int)", "ROLLBACK"},
 		{"structure-under-way", "BEGIN; CREATE VIEW other.x AS SELECT id FROM shop.account", "ROLLBACK"},
 		{"structure-under-way", "BEGIN; CREATE OR REPLACE FUNCTION shop.f() RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 2'", "ROLLBACK"},
@@ -244,4 +253,67 @@ func value[T any](t *testing.T, conn *pgx.Conn, sql string, args ...any) T {
 		t.Fatalf("%v in %s", err, sql)
 	}
 	return v
+}
+
+// meanings are statements after which an expression may give another value; left are
+// others whose effect a swap would leave behind.
+var meanings = []string{
+	"CREATE OR REPLACE FUNCTION shop.f() RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 2'", "ALTER FUNCTION shop.f() SET search_path = other",
+	"CREATE FUNCTION other.lower(varchar) RETURNS text LANGUAGE sql AS 'SELECT $1'", "CREATE OPERATOR other.=== (LEFTARG = int, RIGHTARG = int, FUNCTION = shop.equal)",
+	"CREATE CAST (shop.mood AS text) WITH FUNCTION shop.as_text(shop.mood)", "ALTER DOMAIN shop.positive ADD CHECK (VALUE > 1)", "ALTER TYPE shop.mood ADD VALUE 'angry'",
+	"ALTER TYPE shop.mood RENAME VALUE 'sad' TO 'blue'", "CREATE DOMAIN other.x AS int", "CREATE COLLATION other.x FROM \"C\"",
+	"ALTER TEXT SEARCH CONFIGURATION shop.search ADD MAPPING FOR asciiword WITH shop.words", "ALTER TEXT SEARCH DICTIONARY shop.words (Accept = false)",
+	"ALTER OPERATOR FAMILY shop.ints USING btree ADD OPERATOR 1 < (int, int)", "ALTER OPERATOR FAMILY shop.ints USING btree ADD FUNCTION 1 (bigint, bigint) btint8cmp(bigint, bigint)",
+	"CREATE OPERATOR CLASS other.x FOR TYPE int USING btree AS OPERATOR 3 =", "CREATE AGGREGATE other.max(varchar) (SFUNC = textcat, STYPE = text)",
+}
+
+var left = []string{
+	"CREATE OR REPLACE FUNCTION shop.touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN OLD; END'", "CREATE PROCEDURE shop.p() LANGUAGE sql AS ''",
+	"CREATE CONVERSION shop.x FOR 'LATIN1' TO 'UTF8' FROM shop.convert", "CREATE INDEX ON shop.account (at)", "COMMENT ON TABLE shop.account IS 'x'",
+	"ALTER TABLE shop.account ALTER COLUMN at SET STATISTICS 7", "ALTER TABLE shop.account CLUSTER ON account_pkey",
+	"CREATE RULE x AS ON DELETE TO shop.account DO ALSO SELECT 1", "CREATE STATISTICS shop.x ON id, at FROM shop.account", "ALTER SEQUENCE shop.ticket CYCLE",
+	"CREATE OR REPLACE TRIGGER x BEFORE INSERT ON shop.account FOR EACH ROW WHEN (NEW.id > 0) EXECUTE FUNCTION shop.touch()",
+	"CREATE OR REPLACE TRIGGER x BEFORE INSERT ON shop.account FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()",
+	"ALTER TABLE shop.account SET (toast.autovacuum_enabled = false)", "ALTER FOREIGN TABLE shop.far OPTIONS (ADD a 'b')",
+	"ALTER TYPE shop.pair ADD ATTRIBUTE c int", "GRANT USAGE ON SCHEMA shop TO PUBLIC", "ALTER TABLE shop.account ENABLE ROW LEVEL SECURITY",
+}
+
+// TestSignatureTellsOfAllThatMatters: what it does not tell of nobody compares with the
+// plan once the fence stands.
+func TestSignatureTellsOfAllThatMatters(t *testing.T) {
+	t.Parallel()
+	conn := database(t)
+	exec(t, conn, `CREATE TEXT SEARCH CONFIGURATION shop.search (PARSER = pg_catalog.default); ALTER TABLE shop.account ADD COLUMN t text;
+		CREATE TRIGGER x BEFORE INSERT ON shop.account FOR EACH ROW EXECUTE FUNCTION shop.touch();
+		CREATE FOREIGN DATA WRAPPER w; CREATE SERVER s FOREIGN DATA WRAPPER w; CREATE FOREIGN TABLE shop.far (id int) SERVER s`)
+	sign := func() string {
+		t.Helper()
+		s, err := conditions.Signature(context.Background(), conn, []string{"shop"}, []string{"other", "absent"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	before := sign()
+	changes := func(sql string, part func(string) string, want bool) {
+		t.Helper()
+		exec(t, conn, "BEGIN; "+sql)
+		if got := part(sign()) != part(before); got != want {
+			t.Errorf("changed: %t, want %t: %s", got, want, sql)
+		}
+		exec(t, conn, "ROLLBACK")
+	}
+	whole := func(s string) string { return s }
+	for _, sql := range meanings {
+		changes(sql, whole, true)
+		changes(sql, conditions.Meaning, true)
+	}
+	for _, sql := range left {
+		changes(sql, whole, true)
+		changes(sql, conditions.Meaning, false)
+	}
+	for _, sql := range []string{"INSERT INTO shop.account VALUES (1); SELECT nextval('shop.ticket')", "TRUNCATE shop.account", "CREATE TABLE other.x (id int)",
+		"CREATE FUNCTION other.x() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN END'", "CREATE TEMP TABLE x (id int)"} {
+		changes(sql, whole, false)
+	}
 }

@@ -41,7 +41,7 @@ var aroundSection = Section{
 		},
 		{
 			Code: "large-objects", Level: "warning or blocker",
-			Means: "large objects stay as they are and are not captured; to another database they cannot be carried (blocker)",
+			Means: "large objects stay as they are and are not captured; to another database they cannot be carried (blocker, and what comes in mid-run stands against the cutover)",
 			Do:    "bytea columns",
 		},
 		{

@@ -40,12 +40,12 @@ var serverSection = Section{
 		},
 		{
 			Code: "foreign-code", Level: "blocker",
-			Means: "production.dsn's role is a superuser, and copying or comparing rows would call a function of somebody who is none and owns neither a schema that moves nor the database: in a CHECK, a domain, a generated column, a default, an index, statistics, a partition key or a cast; by a trigger or rule that fires for replay, or on the version table; or because it has the name of another function or operator, and a call takes the one whose arguments fit best. Nothing is restored in scratch then: PostgreSQL computes constant expressions when it reads them",
+			Means: "production.dsn's role is a superuser, and copying or comparing rows would call a function of somebody who is none and owns neither a schema that moves nor the database: in a CHECK, a domain, a generated column, a default, an index, statistics, a partition key or a cast; by a trigger or rule that fires for replay, or on the version table; or because it has the name of another function or operator, and a call takes the one whose arguments fit best. Nothing is restored in scratch then: PostgreSQL computes constant expressions when it reads them. In mid-run nothing is copied, replayed, compared or swapped while there is such a function",
 			Do:    "read it, then give it to the schema's owner; or connect as a role without SUPERUSER ([privileges](privileges.md)); or trust its owner with a superuser's rights: `production.trust`",
 		},
 		{
 			Code: "name-taken", Level: "blocker",
-			Means: "the scratch database, or a schema for the shadow or the old side, has a name that is in use and is not ours",
+			Means: "the scratch database, or a schema for the shadow or the old side, has a name that is in use and is not ours; for the old side also in mid-run",
 			Do:    "drop what an earlier run kept, or rename the run",
 		},
 		{

@@ -51,7 +51,6 @@ type File struct {
 type ProductionFile struct {
 	DSN     string // empty: PG* variables and libpq's defaults
 	Schemas []string
-	Trust   []string // roles whose functions may run with a superuser's rights
 }
 
 // DatabaseFile is a connection that may be left out.
@@ -282,7 +281,7 @@ func (l *loader) complain(k key, err error) {
 
 func (l *loader) applyLists() {
 	l.file.Production.Schemas = l.list("production.schemas")
-	l.file.Production.Trust = l.list("production.trust")
+	l.file.Settings.Trust = l.list("production.trust")
 	l.file.Traffic.Command = l.list("traffic.command")
 	for _, event := range HookEvents {
 		if argv := l.list("hooks." + event); len(argv) > 0 {

@@ -1,22 +1,35 @@
 package planner
 
 import (
+	"cmp"
 	"context"
 
+	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans/conditions"
 )
 
-// checkConditions asks what must not be there whatever the migrations do.
+// checkConditions asks what must not be there whatever the migrations do. Code of
+// others ends the plan: reading a structure computes the constant parts of its
+// expressions, so that scratch would run it.
 func (m *survey) checkConditions(ctx context.Context) error {
-	return m.askConditions(ctx, conditions.Beginning)
+	found, err := m.askConditions(ctx, conditions.Beginning)
+	if err != nil {
+		return err
+	}
+	for _, f := range found {
+		if f.Condition.Code == "foreign-code" {
+			return errBlocked
+		}
+	}
+	return nil
 }
 
 // askConditions makes findings of what the list of conditions finds. What is
 // gone before long does not stand against a run that begins now.
-func (m *survey) askConditions(ctx context.Context, moment conditions.Moment) error {
-	found, err := conditions.Ask(ctx, m.db, m.plan.SwapsOn(), moment, m.plan.Rests())
+func (m *survey) askConditions(ctx context.Context, moment conditions.Moment) ([]conditions.Found, error) {
+	found, err := conditions.Ask(ctx, m.db, m.plan.SwapsOn(), moment, m.restsOn())
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, f := range found {
 		if f.Condition.Weight == conditions.Against {
@@ -25,5 +38,16 @@ func (m *survey) askConditions(ctx context.Context, moment conditions.Moment) er
 			m.warning(f.Condition.Code, f.Object, f.Message, f.Fix)
 		}
 	}
-	return nil
+	return found, nil
+}
+
+// restsOn is what the conditions are asked about while the version table is only
+// known by name.
+func (m *survey) restsOn() conditions.Scope {
+	scope := m.plan.Rests()
+	scope.Version = cmp.Or(m.file.Migrations.Table, versionTableName)
+	if q, err := pg.ParseName(scope.Version); err == nil {
+		scope.Version, scope.Near = q.Name, append(scope.Near, q.Schema)
+	}
+	return scope
 }

@@ -18,7 +18,7 @@ import (
 // objects by oid: after the swap it would go on using the old ones, silently.
 func (m *draft) lookForDependencies(ctx context.Context) error {
 	m.structureFreeze()
-	if err := m.askConditions(ctx, conditions.Planning); err != nil {
+	if _, err := m.askConditions(ctx, conditions.Planning); err != nil {
 		return err
 	}
 	return m.changedFunctions(ctx)

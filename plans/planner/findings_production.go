@@ -15,7 +15,7 @@ import (
 // checkProduction looks for what stands against a run whatever the migrations do.
 func (m *survey) checkProduction(ctx context.Context) error {
 	for _, check := range []func(context.Context) error{
-		m.checkPrivileges, m.checkPath, m.checkNames, m.checkRuns, m.checkState, m.checkConditions, m.checkForeignCode,
+		m.checkPrivileges, m.checkPath, m.checkNames, m.checkRuns, m.checkState, m.checkConditions,
 	} {
 		if err := check(ctx); err != nil {
 			return err

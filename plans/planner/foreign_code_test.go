@@ -92,7 +92,7 @@ func TestCodeOfOthersIsNotRunByASuperuser(t *testing.T) {
 				t.Errorf("trap %d is not found: %s", n, traps[n])
 			}
 		}
-		s.file.Production.Trust = []string{who}
+		s.file.Settings.Trust = []string{who}
 		if p := s.plan(t); slices.ContainsFunc(p.Findings, func(f plans.Finding) bool { return f.Code == "foreign-code" }) {
 			t.Errorf("trusted, and refused: %v", p.Findings)
 		}

@@ -1,20 +1,20 @@
--- Functions that sessions of the run's role would call although neither that role nor
--- one that it has to trust owns them: what evaluates them, the function, its owner,
--- and how its owner is changed. $1 the schemas that move, $2 those of the search_path,
--- $3 roles that the plan file trusts, $4 the name of golang-migrate's version table.
-WITH RECURSIVE moving AS (
-	SELECT oid, nspowner FROM pg_namespace WHERE nspname = ANY ($1)
+-- Functions that sessions of the run's role would call, where it is a superuser,
+-- although neither that role nor one that it has to trust owns them: the function,
+-- what evaluates it, its owner.
+WITH RECURSIVE {{scope}}, moving AS (
+	SELECT oid, nspowner FROM pg_namespace WHERE oid IN (SELECT oid FROM schema)
 ), near AS (
-	SELECT oid FROM pg_namespace WHERE nspname = ANY ($1 || $2)
+	SELECT n.oid FROM pg_namespace n, asked WHERE n.nspname = ANY (asked.schemas || asked.near)
 ), trusted AS (
-	SELECT oid FROM pg_roles WHERE rolname = ANY ($3) OR pg_has_role(oid, current_user, 'MEMBER')
+	SELECT r.oid FROM pg_roles r, asked WHERE rolname = ANY (asked.trusted) OR pg_has_role(r.oid, current_user, 'MEMBER')
 	UNION SELECT nspowner FROM moving
 	UNION SELECT datdba FROM pg_database WHERE datname = current_database()
 ), stranger AS (
-	SELECT p.oid, p.proname, p.pronamespace, p.proowner, p.prokind FROM pg_proc p WHERE p.oid >= 16384 AND p.proowner NOT IN (SELECT oid FROM trusted)
+	SELECT p.oid, p.proname, p.pronamespace, p.proowner, p.prokind FROM pg_proc p
+	WHERE p.oid >= 16384 AND p.proowner NOT IN (SELECT oid FROM trusted) AND (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)
 ), tables AS (
-	SELECT c.oid, c.relkind, c.relname = $4 AS version FROM pg_class c WHERE c.relkind IN ('r', 'p', 'f', 'v')
-		AND (c.relkind <> 'v' AND c.relnamespace IN (SELECT oid FROM moving) OR c.relname = $4 AND c.relnamespace IN (SELECT oid FROM near))
+	SELECT c.oid, c.relkind, c.relname = asked.version AS version FROM pg_class c, asked WHERE c.relkind IN ('r', 'p', 'f', 'v')
+		AND (c.relkind <> 'v' AND c.relnamespace IN (SELECT oid FROM moving) OR c.relname = asked.version AND c.relnamespace IN (SELECT oid FROM near))
 ), types AS (
 	SELECT a.atttypid AS oid FROM pg_attribute a JOIN tables t ON t.oid = a.attrelid WHERE a.atttypid >= 16384
 	UNION
@@ -49,6 +49,7 @@ WITH RECURSIVE moving AS (
 		AND EXISTS (SELECT FROM pg_operator p WHERE p.oprname = o.oprname AND p.oprowner IN (SELECT oid FROM trusted)
 			AND (p.oprnamespace = 'pg_catalog'::regnamespace OR p.oprnamespace IN (SELECT oid FROM near)))
 )
-SELECT s.oid::regprocedure::text, pg_get_userbyid(s.proowner)::text, string_agg(DISTINCT c.what, ', ' ORDER BY c.what)
+SELECT s.oid::regprocedure::text, string_agg(DISTINCT c.what, ', ' ORDER BY c.what), pg_get_userbyid(s.proowner)::text
 FROM called c JOIN stranger s ON s.oid = c.function
-GROUP BY 1, 2 ORDER BY 1
+GROUP BY 1, 3 ORDER BY 1
+LIMIT 50
