@@ -123,11 +123,14 @@ func (w *worker) served(ctx context.Context) error {
 func (w *worker) unattended() bool { return w.cutover && !w.once && !w.asked && !w.closing }
 
 func (w *worker) newSwapping() swapping {
-	longest := longestAsked
+	return swapping{cutover: w.newCutover(), pause: w.newPause(w.longestPause()), look: w.newPause(longestLook)}
+}
+
+func (w *worker) longestPause() time.Duration {
 	if w.unattended() {
-		longest = longestUnasked
+		return longestUnasked
 	}
-	return swapping{cutover: w.newCutover(), pause: w.newPause(longest), look: w.newPause(longestLook)}
+	return longestAsked
 }
 
 func (w *worker) newPause(longest time.Duration) *backoff.ExponentialBackOff {
