@@ -113,5 +113,5 @@ func describeFreeze(ctx context.Context, db pg.Querier, run *control.Run) ([]str
 	if !super {
 		return nil, nil
 	}
-	return []string{told(dropEventTriggers(run.ID) + freezeScript(run))}, nil
+	return []string{told(dropEventTriggers(run.ID) + freezeScript(run, ToShadow))}, nil
 }

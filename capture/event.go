@@ -4,9 +4,12 @@ import (
 	"context"
 	_ "embed"
 	"fmt"
+	"log/slog"
+	"strconv"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
@@ -26,27 +29,52 @@ func eventTriggers(run int64) [3]string {
 const freshFingerprint = `({fingerprint}(source.root)
                 || jsonb_build_object('key', source.was->'key', 'states', source.was->'states', 'unfinished', source.was->'unfinished'))::json`
 
-func freezeScript(run *control.Run) string {
+// freezeHints say what whoever is refused may do instead.
+var freezeHints = map[Direction]string{
+	ToShadow: "Change it after the upgrade, or abort the upgrade first: pgumbra abort.",
+	ToOld:    "A rollback is being prepared: change it once that is done, or given up.",
+}
+
+// freezeScript is of the tables that a direction captures. Partitions may come and go on
+// the way there alone: the old side has no place for rows of new ones.
+func freezeScript(run *control.Run, d Direction) string {
 	triggers := eventTriggers(run.ID)
 	return strings.NewReplacer(
 		"{function}", freezeFunction(run.ID).Quoted(),
 		"{fingerprint}", fingerprintFunction(run.ID).Quoted(),
 		"{run}", fmt.Sprint(run.ID),
-		"{captured}", control.Captured(run.ID, ToShadow),
-		"{set_fingerprint}", control.SetFingerprint(run.ID, ToShadow, "source.n", strings.ReplaceAll(freshFingerprint, "{fingerprint}", fingerprintFunction(run.ID).Quoted())),
+		"{captured}", control.Captured(run.ID, d),
+		"{set_fingerprint}", control.SetFingerprint(run.ID, d, "source.n", strings.ReplaceAll(freshFingerprint, "{fingerprint}", fingerprintFunction(run.ID).Quoted())),
 		"{ours}", control.Ours(run),
 		"{name}", pg.Literal(run.Name),
 		"{prefix}", pg.Literal(triggerPrefix(run.ID)),
-		"{hint}", pg.Literal("Change it after the upgrade, or abort the upgrade first: pgumbra abort."),
+		"{hint}", pg.Literal(freezeHints[d]),
+		"{partitions_may_change}", strconv.FormatBool(d == ToShadow),
 		"{end_trigger}", pg.Ident(triggers[0]),
 		"{drop_trigger}", pg.Ident(triggers[1]),
 		"{rewrite_trigger}", pg.Ident(triggers[2]),
 	).Replace(freezeSQL)
 }
 
+// FreezeNewSide refuses changes of the new tables' structure, and of no row, while a
+// rollback is prepared: such a change would close the way back. Where only a superuser
+// may make an event trigger, and we are none, it is found as ever, by the attempt. Until
+// [UnfreezeNewSide], by whichever process.
+func FreezeNewSide(ctx context.Context, pool *pgxpool.Pool, run *control.Run) error {
+	return newInstaller(pool, run, slog.New(slog.DiscardHandler)).eventTrigger(ctx, ToOld)
+}
+
+// UnfreezeNewSide ends what [FreezeNewSide] began. Idempotent.
+func UnfreezeNewSide(ctx context.Context, pool *pgxpool.Pool, run *control.Run) error {
+	if _, err := pool.Exec(ctx, dropEventTriggers(run.ID)+dropFreezeFunction(run.ID)); err != nil {
+		return fmt.Errorf("end the structure freeze: %w", err)
+	}
+	return nil
+}
+
 // eventTrigger makes the structure freeze, where the role is a superuser.
 // Without it a change is detected by [Check] all the same, only later.
-func (in *installer) eventTrigger(ctx context.Context) error {
+func (in *installer) eventTrigger(ctx context.Context, d Direction) error {
 	var super bool
 	err := in.pool.QueryRow(ctx, `SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user`).Scan(&super)
 	if err != nil {
@@ -57,7 +85,7 @@ func (in *installer) eventTrigger(ctx context.Context) error {
 		return nil
 	}
 	err = in.tx(ctx, func(tx pgx.Tx) error {
-		_, err := tx.Exec(ctx, dropEventTriggers(in.run.ID)+freezeScript(in.run))
+		_, err := tx.Exec(ctx, dropEventTriggers(in.run.ID)+freezeScript(in.run, d))
 		return err
 	})
 	if err != nil {

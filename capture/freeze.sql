@@ -102,6 +102,11 @@ BEGIN
         joined := ARRAY(SELECT m::oid FROM jsonb_array_elements_text(now->'members') m WHERE NOT source.was->'members' @> to_jsonb(m::bigint) ORDER BY 1);
         lost := ARRAY(SELECT m::oid FROM jsonb_array_elements_text(source.was->'members') m WHERE NOT now->'members' @> to_jsonb(m::bigint) ORDER BY 1);
         CONTINUE WHEN joined = '{}' AND lost = '{}';
+        IF NOT {partitions_may_change} THEN
+            CONTINUE WHEN concurrent;
+            RAISE EXCEPTION USING ERRCODE = '55006', HINT = {hint},
+                MESSAGE = format('the partitions of %s are frozen while the upgrade %s is under way', source.production, {name});
+        END IF;
         -- Partitions come and go: their rows are journalled here and now, so that
         -- nothing has to be copied again. Where that cannot be, or where triggers
         -- were interrupted that nobody has noticed yet, the record stays as it is,

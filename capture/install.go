@@ -62,7 +62,7 @@ func Install(ctx context.Context, pool *pgxpool.Pool, run *control.Run, log *slo
 	if err := showAll(ctx, in.locks); err != nil {
 		return err
 	}
-	return in.eventTrigger(ctx)
+	return in.eventTrigger(ctx, ToShadow)
 }
 
 // refuseSubscribers: an apply worker of logical replication fires row-level

@@ -396,7 +396,14 @@ func TestRemoveForwardLeavesOtherRunsAndReverseAlone(t *testing.T) {
 	if got := f.one(`SELECT string_agg(DISTINCT tgrelid::regclass::text, ' ') FROM pg_trigger WHERE tgname LIKE '!pgumbra%'`); got != "pgumbra_shop_v2_shop.orders" {
 		t.Errorf("triggers left on %s", got)
 	}
+	f.must(FreezeNewSide(f.ctx, f.pool, f.run)) // the structure, and no row
+	const change = `ALTER TABLE pgumbra_shop_v2_shop.orders ADD CHECK (true)`
+	if err := f.try(change); err == nil || !strings.Contains(err.Error(), "55006") {
+		t.Errorf("%s while a rollback is prepared: %v", change, err)
+	}
 	f.exec(`INSERT INTO pgumbra_shop_v2_shop.orders VALUES (5, 'x')`)
+	f.must(UnfreezeNewSide(f.ctx, f.pool, f.run))
+	f.exec(change)
 	if got := f.one(`SELECT string_agg(concat_ws(' ', "table", op, key), ',') FROM pgumbra.journal`); got != "pgumbra_shop_v2_shop.orders i (5)" {
 		t.Errorf("journal %s", got)
 	}

@@ -30,6 +30,9 @@ func (w *worker) followAgain(ctx context.Context) error {
 		if err := capture.RemoveReverse(ctx, w.sides.Shadow, w.run); err != nil {
 			return err
 		}
+		if err := capture.UnfreezeNewSide(ctx, w.sides.Shadow, w.run); err != nil {
+			return err
+		}
 		if err := w.newCutover().Deactivate(ctx); err != nil {
 			return err
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/pgumbra/pgumbra/capture"
 	"github.com/pgumbra/pgumbra/cutover"
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/replay"
@@ -24,6 +25,11 @@ func (w *worker) goBack(ctx context.Context) (bool, error) {
 		return false, err // soon
 	}
 	defer w.pauseProver()()
+	unfreeze, err := w.freezeStructure(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer unfreeze()
 	against, err := w.againstGoingBack(ctx)
 	if err != nil {
 		return false, err
@@ -44,6 +50,27 @@ func (w *worker) goBack(ctx context.Context) (bool, error) {
 	w.endIfChanging(outcome.Blockers)
 	return false, w.notNow(ctx, messages(outcome.Blockers), w.swapping.pause)
 }
+
+// freezeStructure refuses changes of the new tables' structure while a rollback is
+// prepared and done; of rows it refuses none. A process that dies leaves it to whoever
+// leads next.
+func (w *worker) freezeStructure(ctx context.Context) (unfreeze func(), err error) {
+	if err := capture.FreezeNewSide(ctx, w.sides.Production, w.run); err != nil {
+		return nil, err
+	}
+	return func() {
+		if w.run.Phase != control.Watching { // it goes with the rest
+			return
+		}
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), unfreezePatience)
+		defer cancel()
+		if err := capture.UnfreezeNewSide(ctx, w.sides.Production, w.run); err != nil {
+			w.log.Warn("the structure of the new tables is still frozen; the next leader ends that", "error", err)
+		}
+	}, nil
+}
+
+const unfreezePatience = 5 * time.Second
 
 // againstGoingBack is what stands against a rollback now. What the old side refuses
 // would be lost, and is not: somebody mends it first.

@@ -95,6 +95,9 @@ func (w *worker) watch(ctx context.Context) error {
 		return err
 	}
 	w.log.Info("keeping the old side current; pgumbra rollback goes back to it, pgumbra finish ends this")
+	if err := capture.UnfreezeNewSide(ctx, back.sides.Production, back.run); err != nil { // of a rollback whose process died
+		return err
+	}
 	err = back.mirrored(ctx, func(ctx context.Context) error { return back.besideProver(ctx, back.keepOldCurrent) })
 	if err != nil {
 		return err
