@@ -23,7 +23,7 @@ import (
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
 	"github.com/pgumbra/pgumbra/plans/planfile"
-	"github.com/pgumbra/pgumbra/plans/syntax"
+	"github.com/pgumbra/pgumbra/plans/syntax/parser"
 	"github.com/pgumbra/pgumbra/replay"
 	"github.com/pgumbra/pgumbra/shadow"
 	"github.com/pgumbra/pgumbra/upgrade/lease"
@@ -397,7 +397,7 @@ func planAlone(ctx context.Context, file *planfile.File, o Options) (*plans.Plan
 	planning.Lock()
 	defer planning.Unlock()
 	plan, err := Plan(ctx, file, o.Log)
-	return plan, errors.Join(err, syntax.Close()) // the parser's 250 MB are not for days
+	return plan, errors.Join(err, parser.Close()) // the parser's 250 MB are not for days
 }
 
 // tidy takes a control schema away again in which no run could be recorded.

@@ -22,7 +22,7 @@ import (
 
 	"github.com/pgumbra/pgumbra/cutover"
 	"github.com/pgumbra/pgumbra/plans/planfile"
-	"github.com/pgumbra/pgumbra/plans/syntax"
+	"github.com/pgumbra/pgumbra/plans/syntax/parser"
 )
 
 func main() {
@@ -46,7 +46,7 @@ func run(args []string) int {
 		os.Exit(exitInterrupted)
 	}()
 	if exe, err := os.Executable(); err == nil {
-		syntax.Subprocess([]string{exe, parseCommand})
+		parser.Subprocess([]string{exe, parseCommand})
 	}
 	root := a.root()
 	root.SetArgs(args)

@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/pgumbra/pgumbra/plans/syntax"
+	"github.com/pgumbra/pgumbra/plans/syntax/parser"
 )
 
 const parseCommand = "parse-sql"
@@ -20,7 +20,7 @@ func parseSQLCommand() *cobra.Command {
 		Short:  "Parse SQL for a parent process",
 		RunE: func(*cobra.Command, []string) error {
 			go endWith(os.Getppid())
-			return syntax.Serve(os.Stdin, os.Stdout)
+			return parser.Serve(os.Stdin, os.Stdout)
 		},
 	}
 }

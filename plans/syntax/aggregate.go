@@ -5,6 +5,8 @@ import (
 
 	pgq "github.com/pganalyze/pg_query_go/v6"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/pgumbra/pgumbra/plans/syntax/ast"
 )
 
 // Aggregates whose value does not depend on the order of rows.
@@ -14,12 +16,12 @@ var orderless = map[string]bool{"count": true, "bool_and": true, "bool_or": true
 func aggregatesIn(q *pgq.SelectStmt) bool {
 	found := false
 	for _, t := range q.GetTargetList() {
-		visit(t, func(m proto.Message) bool {
+		ast.Visit(t, func(m proto.Message) bool {
 			switch m := m.(type) {
 			case *pgq.SubLink:
 				return false
 			case *pgq.FuncCall:
-				name := last(parts(m.GetFuncname()))
+				name := ast.Last(ast.Strings(m.GetFuncname()))
 				found = found || m.GetAggStar() || orderless[name] || slices.Contains([]string{"min", "max", "sum", "avg"}, name)
 			}
 			return true
@@ -30,12 +32,12 @@ func aggregatesIn(q *pgq.SelectStmt) bool {
 
 // aggregate is a call of one; not ok: the call is of something else.
 func (s *scope) aggregate(n *pgq.Node, c *pgq.FuncCall) (*pgq.Node, bool, *reason) {
-	name := last(parts(c.GetFuncname()))
+	name := ast.Last(ast.Strings(c.GetFuncname()))
 	exact := slices.Contains([]string{"min", "max", "sum", "avg"}, name)
 	if !s.aggregates || !orderless[name] && !exact {
 		return nil, false, nil
 	}
-	if c.GetOver() != nil || c.GetAggOrder() != nil || c.GetAggWithinGroup() || anyOwn(s.candidates(parts(c.GetFuncname()), max(1, len(c.GetArgs())))) {
+	if c.GetOver() != nil || c.GetAggOrder() != nil || c.GetAggWithinGroup() || anyOwn(s.candidates(ast.Strings(c.GetFuncname()), max(1, len(c.GetArgs())))) {
 		return nil, true, &reason{text: name + " is a window function, or depends on the order of rows", rows: true, others: true}
 	}
 	if exact && (len(c.GetArgs()) != 1 || !s.exact(name, c.GetArgs()[0])) {
@@ -68,15 +70,15 @@ func (s *scope) aggregate(n *pgq.Node, c *pgq.FuncCall) (*pgq.Node, bool, *reaso
 func (s *scope) exact(name string, arg *pgq.Node) bool {
 	adds := name == "sum" || name == "avg"
 	ok := true
-	visit(arg, func(m proto.Message) bool {
+	ast.Visit(arg, func(m proto.Message) bool {
 		switch m := m.(type) {
 		case *pgq.ColumnRef:
-			typ, known := s.typeOf(parts(m.GetFields()))
+			typ, known := s.typeOf(ast.Strings(m.GetFields()))
 			ok = ok && known && exactType(typ, adds)
 		case *pgq.FuncCall, *pgq.TypeCast, *pgq.SubLink, *pgq.CaseExpr:
 			ok = false
 		case *pgq.A_Expr:
-			op := last(parts(m.GetName()))
+			op := ast.Last(ast.Strings(m.GetName()))
 			ok = ok && adds && (op == "*" || op == "+" || op == "-")
 		case *pgq.A_Const:
 			ok = ok && m.GetIval() != nil
@@ -101,7 +103,7 @@ func exactType(text string, adds bool) bool {
 
 // typeOf is the type of a column of a table in sight.
 func (s *scope) typeOf(fields []string) (string, bool) {
-	path, name := fields[:len(fields)-1], last(fields)
+	path, name := fields[:len(fields)-1], ast.Last(fields)
 	for l := s.level; l != nil; l = l.outer {
 		for _, it := range l.items {
 			if it.rel == nil || len(path) > 0 && !it.called(path) {

@@ -2,13 +2,15 @@ package syntax
 
 import (
 	pgq "github.com/pganalyze/pg_query_go/v6"
+
+	"github.com/pgumbra/pgumbra/plans/syntax/ast"
 )
 
 // alter follows ALTER TABLE … ALTER COLUMN … TYPE … USING. All expressions of
 // one statement read the rows as they were before it. Everything else that
 // ALTER TABLE does shows in the marks.
 func (s *step) alter(a *pgq.AlterTableStmt) {
-	oid, ok := s.before.Tables[tableName(a.GetRelation())]
+	oid, ok := s.before.Tables[ast.TableName(a.GetRelation())]
 	if !ok {
 		return // IF EXISTS
 	}
@@ -65,5 +67,5 @@ func (s *step) using(t *table, r *pgq.RangeVar, name string, using *pgq.Node) (*
 // isPlainCast: USING c::type says no more than the assignment does.
 func isPlainCast(v, old *value) bool {
 	cast := v.node.GetTypeCast()
-	return cast != nil && old != nil && old.node != nil && !old.cast && old.node.GetColumnRef() != nil && sameTree(cast.GetArg(), old.node)
+	return cast != nil && old != nil && old.node != nil && !old.cast && old.node.GetColumnRef() != nil && ast.Same(cast.GetArg(), old.node)
 }

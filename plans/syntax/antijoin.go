@@ -5,6 +5,8 @@ import (
 
 	pgq "github.com/pganalyze/pg_query_go/v6"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/pgumbra/pgumbra/plans/syntax/ast"
 )
 
 // LEFT JOIN x ON … WHERE x.id IS NULL asks for rows without a partner. Where x.id
@@ -21,7 +23,7 @@ func (s *scope) asked(q *pgq.SelectStmt) *pgq.SelectStmt {
 	for i, n := range out.GetFromClause() {
 		out.FromClause[i] = s.withoutNone(n, conds)
 	}
-	out.WhereClause = and(conds)
+	out.WhereClause = ast.And(conds)
 	if s.readsMoved(out, q) {
 		return q
 	}
@@ -53,11 +55,11 @@ func (s *scope) withoutNone(n *pgq.Node, conds []*pgq.Node) *pgq.Node {
 // there.
 func (s *scope) asksForNone(c *pgq.Node, v *pgq.RangeVar) bool {
 	test := c.GetNullTest()
-	path := parts(test.GetArg().GetColumnRef().GetFields())
+	path := ast.Strings(test.GetArg().GetColumnRef().GetFields())
 	if v == nil || test.GetNulltesttype() != pgq.NullTestType_IS_NULL || len(path) != 2 || path[0] != calledIn(v) {
 		return false
 	}
-	rel := s.mark.relation(s.mark.Tables[tableName(v)])
+	rel := s.mark.relation(s.mark.Tables[ast.TableName(v)])
 	if rel == nil || s.isQuery(v) {
 		return false
 	}
@@ -69,7 +71,7 @@ func (s *scope) asksForNone(c *pgq.Node, v *pgq.RangeVar) bool {
 	if value.tainted != nil || value.volatile || value.generated {
 		return false
 	}
-	fields := parts(value.node.GetColumnRef().GetFields())
+	fields := ast.Strings(value.node.GetColumnRef().GetFields())
 	if len(fields) != 1 {
 		return false
 	}
@@ -101,7 +103,7 @@ func noneIn(j *pgq.JoinExpr) *pgq.Node {
 func (s *scope) readsMoved(out, q *pgq.SelectStmt) bool {
 	stays := map[string]bool{}
 	for _, n := range out.GetFromClause() {
-		visit(n, func(m proto.Message) bool {
+		ast.Visit(n, func(m proto.Message) bool {
 			if v, ok := m.(*pgq.RangeVar); ok {
 				stays[calledIn(v)] = true
 			}
@@ -111,10 +113,10 @@ func (s *scope) readsMoved(out, q *pgq.SelectStmt) bool {
 	moved := map[string]bool{}
 	columns := map[string]bool{}
 	for _, n := range q.GetFromClause() {
-		visit(n, func(m proto.Message) bool {
+		ast.Visit(n, func(m proto.Message) bool {
 			if v, ok := m.(*pgq.RangeVar); ok && !stays[calledIn(v)] {
 				moved[calledIn(v)] = true
-				if rel := s.mark.relation(s.mark.Tables[tableName(v)]); rel != nil && !s.isQuery(v) {
+				if rel := s.mark.relation(s.mark.Tables[ast.TableName(v)]); rel != nil && !s.isQuery(v) {
 					for i := range rel.Columns {
 						columns[rel.Columns[i].Name] = true
 					}
@@ -124,7 +126,7 @@ func (s *scope) readsMoved(out, q *pgq.SelectStmt) bool {
 		})
 	}
 	found := false
-	visit(out, func(m proto.Message) bool {
+	ast.Visit(out, func(m proto.Message) bool {
 		switch m := m.(type) {
 		case *pgq.SubLink:
 			if m.GetSubLinkType() == pgq.SubLinkType_EXISTS_SUBLINK && slices.ContainsFunc(m.GetSubselect().GetSelectStmt().GetFromClause(), func(n *pgq.Node) bool {
@@ -135,7 +137,7 @@ func (s *scope) readsMoved(out, q *pgq.SelectStmt) bool {
 		case *pgq.WithClause:
 			return false
 		case *pgq.ColumnRef:
-			path := parts(m.GetFields())
+			path := ast.Strings(m.GetFields())
 			star := m.GetFields()[len(m.GetFields())-1].GetAStar() != nil
 			found = found || star || len(path) == 1 && columns[path[0]] || len(path) > 1 && moved[path[len(path)-2]]
 		}

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	pgq "github.com/pganalyze/pg_query_go/v6"
+
+	"github.com/pgumbra/pgumbra/plans/syntax/ast"
 )
 
 // taint is a statement whose effect cannot be followed. It becomes a notice
@@ -86,7 +88,7 @@ func (s *step) taintWrite(w write, tainted []int, reads bool) bool {
 // absent: there is no such table before or after the statement, so nothing of
 // it is left.
 func (s *step) absent(r *pgq.RangeVar) bool {
-	name := tableName(r)
+	name := ast.TableName(r)
 	_, before := s.before.Tables[name]
 	_, after := s.after.Tables[name]
 	return s.fact.Marked && !before && !after && slices.Contains(s.fact.names.Tables, name)
@@ -150,7 +152,7 @@ func wordSet(text string) map[string]bool {
 // Without a mark of that name: all known tables of that name.
 func (s *step) resolve(r *pgq.RangeVar) []*table {
 	for _, marked := range []*seen{s.before, s.after} {
-		oid, ok := marked.Tables[tableName(r)]
+		oid, ok := marked.Tables[ast.TableName(r)]
 		if !ok {
 			continue
 		}
@@ -159,7 +161,7 @@ func (s *step) resolve(r *pgq.RangeVar) []*table {
 		}
 		return s.family(marked, oid, r.GetInh())
 	}
-	if s.before.Tables != nil && slices.Contains(s.fact.names.Tables, tableName(r)) {
+	if s.before.Tables != nil && slices.Contains(s.fact.names.Tables, ast.TableName(r)) {
 		return nil // it was looked for: a CTE, or gone
 	}
 	var out []*table
@@ -216,8 +218,8 @@ func (s *step) readsProduction(c code) bool {
 // shows is taken for production's.
 func (s *step) isLive(r *pgq.RangeVar, except []*table) bool {
 	for _, marked := range []*seen{s.before, s.after} {
-		if rel := marked.relation(marked.Tables[tableName(r)]); rel != nil && rel.Kind != "r" && rel.Kind != "p" {
-			return !isSystem(rel.Schema)
+		if rel := marked.relation(marked.Tables[ast.TableName(r)]); rel != nil && rel.Kind != "r" && rel.Kind != "p" {
+			return !ast.SystemSchema(rel.Schema)
 		}
 	}
 	for _, t := range s.resolve(r) {
@@ -225,11 +227,7 @@ func (s *step) isLive(r *pgq.RangeVar, except []*table) bool {
 			return true
 		}
 	}
-	return !slices.Contains(s.fact.names.Tables, tableName(r)) && s.views[r.GetRelname()] && !isSystem(r.GetSchemaname())
-}
-
-func isSystem(schema string) bool {
-	return schema == "information_schema" || strings.HasPrefix(schema, "pg_") && !strings.HasPrefix(schema, "pg_temp")
+	return !slices.Contains(s.fact.names.Tables, ast.TableName(r)) && s.views[r.GetRelname()] && !ast.SystemSchema(r.GetSchemaname())
 }
 
 func verb(n *pgq.Node) string {

@@ -6,6 +6,9 @@ import (
 	"strings"
 
 	pgq "github.com/pganalyze/pg_query_go/v6"
+
+	"github.com/pgumbra/pgumbra/plans/syntax/ast"
+	"github.com/pgumbra/pgumbra/plans/syntax/parser"
 )
 
 // A DO block that is a list of plain statements, some of them perhaps under IF, is
@@ -64,7 +67,7 @@ func (s *step) block(do *pgq.DoStmt) (branch, bool) {
 			return branch{}, false
 		}
 	}
-	raw, err := parsePLpgSQL(s.fact.SQL)
+	raw, err := parser.PLpgSQL(s.fact.SQL)
 	if err != nil {
 		return branch{}, false
 	}
@@ -155,7 +158,7 @@ func (s *step) plain(raw json.RawMessage, out *branch) bool {
 // deletesAlone: no foreign key leads to what is deleted. Where one does, the trace of
 // a DELETE of its own has the tables that it leads to.
 func (s *step) deletesAlone(d *pgq.DeleteStmt) bool {
-	rel := s.before.relation(s.before.Tables[tableName(d.GetRelation())])
+	rel := s.before.relation(s.before.Tables[ast.TableName(d.GetRelation())])
 	return d != nil && rel != nil && len(rel.References) == 0
 }
 
@@ -202,7 +205,7 @@ func (s *step) asksNoRows(e plExpr) bool {
 		return false
 	}
 	for _, call := range c.calls {
-		if anyOwn(s.functionsOf(call)) || volatileNames[last(parts(call.GetFuncname()))] {
+		if anyOwn(s.functionsOf(call)) || volatileNames[ast.Last(ast.Strings(call.GetFuncname()))] {
 			return false
 		}
 	}
@@ -254,7 +257,7 @@ func (s *step) way(b branch) ([]*pgq.Node, bool) {
 		}
 	}
 	for _, n := range taken {
-		if tables[s.before.Tables[tableName(writesOf(n)[0].table)]] > 1 {
+		if tables[s.before.Tables[ast.TableName(writesOf(n)[0].table)]] > 1 {
 			return nil, false
 		}
 	}
@@ -266,7 +269,7 @@ func (s *step) way(b branch) ([]*pgq.Node, bool) {
 func (s *step) writtenBy(b branch) (mine []uint32, seen int, ok bool) {
 	for _, n := range b.statements {
 		for _, w := range writesOf(n) {
-			oid, known := s.before.Tables[tableName(w.table)]
+			oid, known := s.before.Tables[ast.TableName(w.table)]
 			if !known || slices.Contains(s.before.Written, oid) {
 				return nil, 0, false
 			}

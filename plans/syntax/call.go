@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	pgq "github.com/pganalyze/pg_query_go/v6"
+
+	"github.com/pgumbra/pgumbra/plans/syntax/ast"
 )
 
 // Functions whose value is another one in each call, for texts whose names no
@@ -30,8 +32,8 @@ var nowNames = map[string]bool{"now": true, "transaction_timestamp": true, "stat
 // call is a function's call over the source's row, if it depends on nothing
 // else.
 func (s *scope) call(n *pgq.Node, c *pgq.FuncCall) (*pgq.Node, *reason) {
-	path := parts(c.GetFuncname())
-	name := last(path)
+	path := ast.Strings(c.GetFuncname())
+	name := ast.Last(path)
 	if out, is, r := s.aggregate(n, c); is {
 		return out, r
 	}
@@ -62,10 +64,10 @@ func (s *scope) call(n *pgq.Node, c *pgq.FuncCall) (*pgq.Node, *reason) {
 
 // candidates are the functions that a name may mean with so many arguments.
 func (s *scope) candidates(path []string, args int) []function {
-	list, marked := s.mark.Functions[qualified(path)]
+	list, marked := s.mark.Functions[ast.Qualified(path)]
 	if !marked {
 		for _, f := range s.in.functions {
-			if f.Name == last(path) && (len(path) == 1 || f.Schema == path[len(path)-2]) {
+			if f.Name == ast.Last(path) && (len(path) == 1 || f.Schema == path[len(path)-2]) {
 				list = append(list, f)
 			}
 		}
@@ -153,7 +155,7 @@ func (s *scope) rename(c *pgq.FuncCall, candidates []function) *reason {
 	if r != nil {
 		return r
 	}
-	c.Funcname = target(tree).GetFuncCall().GetFuncname()
+	c.Funcname = ast.Target(tree).GetFuncCall().GetFuncname()
 	return nil
 }
 
@@ -188,7 +190,7 @@ func (in *inference) readBody(f function, depth int) *reason {
 		return unsupported("%s depends on the clock or the session", name)
 	}
 	for _, call := range c.calls {
-		called := last(parts(call.GetFuncname()))
+		called := ast.Last(ast.Strings(call.GetFuncname()))
 		if volatileNames[called] {
 			return &reason{text: name + " calls " + called + "(), which gives another value in each run", volatile: true}
 		}

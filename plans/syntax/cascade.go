@@ -1,6 +1,7 @@
 package syntax
 
 import "slices"
+import "github.com/pgumbra/pgumbra/plans/syntax/ast"
 
 // take follows rows that go, and those of other tables that foreign keys take
 // along or change: these first, while what they refer to is known. within are the
@@ -25,7 +26,7 @@ func (s *step) take(t *table, scope *scope, which condition, within map[uint32]b
 		s.clear(t)
 		return all
 	}
-	t.where = append(slices.Clone(t.where), notTrue(which.node)) // others may have been fed by it
+	t.where = append(slices.Clone(t.where), ast.NotTrue(which.node)) // others may have been fed by it
 	t.under = which.under
 	t.functions = joinFunctions(t.functions, scope.functions)
 	return all
@@ -98,7 +99,7 @@ func (s *step) unrefer(child *table, scope *scope, along condition, ref referenc
 	values := map[int16]*value{}
 	for _, num := range ref.Columns {
 		c := scope.rel.columnNum(num)
-		e := nullNode()
+		e := ast.Null()
 		if ref.OnDelete == "d" {
 			e = nil
 		}

@@ -4,13 +4,15 @@ import (
 	"slices"
 
 	pgq "github.com/pganalyze/pg_query_go/v6"
+
+	"github.com/pgumbra/pgumbra/plans/syntax/ast"
 )
 
 // targets are the tables that a statement writes, with production's rows.
 // A reason: one of them cannot be followed. Tables that hold no rows of
 // production are left out, unless the statement reads production's.
 func (s *step) targets(r *pgq.RangeVar) ([]*table, *reason) {
-	oid, ok := s.before.Tables[tableName(r)]
+	oid, ok := s.before.Tables[ast.TableName(r)]
 	rel := s.before.relation(oid)
 	if !ok || rel == nil {
 		return nil, unsupported("which table it writes is not known")
@@ -122,8 +124,8 @@ func oneOf(row *pgq.Node, i int) (*pgq.Node, *reason) {
 	if i >= len(list) {
 		return nil, ofOthers("it sets several columns from something that is no row")
 	}
-	one := clone(row)
-	one.GetSubLink().GetSubselect().GetSelectStmt().TargetList = []*pgq.Node{clone(list[i])}
+	one := ast.Clone(row)
+	one.GetSubLink().GetSubselect().GetSelectStmt().TargetList = []*pgq.Node{ast.Clone(list[i])}
 	one.GetSubLink().SubLinkType = pgq.SubLinkType_EXPR_SUBLINK
 	return one, nil
 }
@@ -197,7 +199,7 @@ func (s *step) assigned(scope *scope, t *table, c *column, e *pgq.Node, when con
 	if r != nil {
 		return nil, r
 	}
-	return &value{node: caseNode(clone(when.node), then, otherwise), origin: Backfill, typ: c.Type, cast: true, under: u,
+	return &value{node: ast.Case(ast.Clone(when.node), then, otherwise), origin: Backfill, typ: c.Type, cast: true, under: u,
 		functions: joinFunctions(joinFunctions(scope.functions, v.functions), old.functions)}, nil
 }
 

@@ -3,6 +3,8 @@ package syntax
 import (
 	pgq "github.com/pganalyze/pg_query_go/v6"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/pgumbra/pgumbra/plans/syntax/ast"
 )
 
 // clusterFunctions act beyond their database when a SELECT calls them.
@@ -58,8 +60,8 @@ func isShared(t pgq.ObjectType) bool {
 
 func callsCluster(s *pgq.SelectStmt) bool {
 	found := false
-	visit(s, func(m proto.Message) bool {
-		if call, ok := m.(*pgq.FuncCall); ok && clusterFunctions[last(parts(call.GetFuncname()))] {
+	ast.Visit(s, func(m proto.Message) bool {
+		if call, ok := m.(*pgq.FuncCall); ok && clusterFunctions[ast.Last(ast.Strings(call.GetFuncname()))] {
 			found = true
 		}
 		return !found

@@ -8,6 +8,9 @@ import (
 
 	pgq "github.com/pganalyze/pg_query_go/v6"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/pgumbra/pgumbra/plans/syntax/ast"
+	"github.com/pgumbra/pgumbra/plans/syntax/parser"
 )
 
 // write is one data-changing statement in a tree.
@@ -65,9 +68,9 @@ func readCode(language, whole, body string) (code, error) {
 		}
 		err = c.statements(body)
 	default: // plpython, C: only words
-		err = &refusal{"language " + language}
+		err = &parser.Refusal{Message: "language " + language}
 	}
-	if refused := new(refusal); errors.As(err, &refused) {
+	if refused := new(parser.Refusal); errors.As(err, &refused) {
 		c.unread(c.text)
 		return c, nil
 	}
@@ -85,13 +88,13 @@ func (c *code) unread(text string) {
 }
 
 func (c *code) plpgsql(whole string) error {
-	raw, err := parsePLpgSQL(whole)
+	raw, err := parser.PLpgSQL(whole)
 	if err != nil {
 		return err
 	}
 	var tree any
 	if err := json.Unmarshal(raw, &tree); err != nil {
-		return &refusal{err.Error()}
+		return &parser.Refusal{Message: err.Error()}
 	}
 	c.commits = strings.Contains(string(raw), "PLpgSQL_stmt_commit") || strings.Contains(string(raw), "PLpgSQL_stmt_rollback")
 	c.action.plpgsql(string(raw))
@@ -143,7 +146,7 @@ func (c *code) query(q plQuery) error {
 		sql = "SELECT " + sql[len(assignment.FindString(sql)):]
 	}
 	err := c.statements(sql)
-	if refused := new(refusal); errors.As(err, &refused) {
+	if refused := new(parser.Refusal); errors.As(err, &refused) {
 		c.unread(sql)
 		return nil
 	}
@@ -151,7 +154,7 @@ func (c *code) query(q plQuery) error {
 }
 
 func (c *code) statements(sql string) error {
-	tree, err := parse(sql)
+	tree, err := parser.Parse(sql)
 	if err != nil {
 		return err
 	}
@@ -171,7 +174,7 @@ func (c *code) tree(n *pgq.Node) {
 	default:
 		c.defines = true
 	}
-	visit(n, func(m proto.Message) bool {
+	ast.Visit(n, func(m proto.Message) bool {
 		c.message(m)
 		return true
 	})
@@ -203,7 +206,7 @@ func (c *code) message(m proto.Message) {
 		c.reads = append(c.reads, m)
 	case *pgq.FuncCall:
 		c.calls = append(c.calls, m)
-		c.settles = c.settles || settling[last(parts(m.GetFuncname()))]
+		c.settles = c.settles || settling[ast.Last(ast.Strings(m.GetFuncname()))]
 	case *pgq.SQLValueFunction:
 		c.values = true
 	case *pgq.A_Const:

@@ -7,6 +7,8 @@ import (
 
 	pgq "github.com/pganalyze/pg_query_go/v6"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/pgumbra/pgumbra/plans/syntax/ast"
 )
 
 // What code decides by must be the same in scratch, which has production's
@@ -58,7 +60,7 @@ func (a *action) include(b action) {
 // names are not read: a view's or a function's body only later.
 func (a *action) statement(n *pgq.Node) {
 	if touchesRows(n) {
-		visit(n, func(m proto.Message) bool {
+		ast.Visit(n, func(m proto.Message) bool {
 			if r, ok := m.(*pgq.RangeVar); ok {
 				a.rows = append(a.rows, r)
 			}
@@ -66,14 +68,14 @@ func (a *action) statement(n *pgq.Node) {
 		})
 	}
 	a.decidedByDatabase(n)
-	visit(n, func(m proto.Message) bool {
+	ast.Visit(n, func(m proto.Message) bool {
 		switch m := m.(type) {
 		case *pgq.RangeVar:
-			if (m.GetSchemaname() == "" || isSystem(m.GetSchemaname())) && liveCatalogs.MatchString(m.GetRelname()) {
+			if (m.GetSchemaname() == "" || ast.SystemSchema(m.GetSchemaname())) && liveCatalogs.MatchString(m.GetRelname()) {
 				a.live = append(a.live, m.GetRelname())
 			}
 		case *pgq.ColumnRef:
-			if name := last(parts(m.GetFields())); liveColumns[name] {
+			if name := ast.Last(ast.Strings(m.GetFields())); liveColumns[name] {
 				a.live = append(a.live, name)
 			}
 		}
@@ -96,14 +98,14 @@ func touchesRows(n *pgq.Node) bool {
 // a catalog says of itself (table_catalog = current_database()) gives the same.
 func (a *action) decidedByDatabase(n *pgq.Node) {
 	total, fine := 0, 0
-	visit(n, func(m proto.Message) bool {
+	ast.Visit(n, func(m proto.Message) bool {
 		switch m := m.(type) {
 		case *pgq.A_Expr:
 			if namesDatabase(m.GetLexpr()) && m.GetRexpr().GetColumnRef() != nil || namesDatabase(m.GetRexpr()) && m.GetLexpr().GetColumnRef() != nil {
 				fine++
 			}
 		case *pgq.FuncCall:
-			if last(parts(m.GetFuncname())) == "current_database" {
+			if ast.Last(ast.Strings(m.GetFuncname())) == "current_database" {
 				total++
 			}
 		case *pgq.SQLValueFunction:
@@ -117,8 +119,8 @@ func (a *action) decidedByDatabase(n *pgq.Node) {
 }
 
 func namesDatabase(n *pgq.Node) bool {
-	n = uncast(n)
-	return last(parts(n.GetFuncCall().GetFuncname())) == "current_database" ||
+	n = ast.Uncast(n)
+	return ast.Last(ast.Strings(n.GetFuncCall().GetFuncname())) == "current_database" ||
 		n.GetSqlvalueFunction().GetOp() == pgq.SQLValueFunctionOp_SVFOP_CURRENT_CATALOG
 }
 
@@ -174,8 +176,8 @@ func nameOf(r *pgq.RangeVar) string {
 // decidesBy judges one call. Sequences that the migrations made themselves are
 // theirs in scratch as in production.
 func (s *step) decidesBy(call *pgq.FuncCall) *reason {
-	path := parts(call.GetFuncname())
-	name := last(path)
+	path := ast.Strings(call.GetFuncname())
+	name := ast.Last(path)
 	candidates := s.functionsOf(call)
 	own := anyOwn(candidates)
 	switch {
@@ -217,15 +219,15 @@ var sequenceFunctions = map[string]bool{"nextval": true, "currval": true, "lastv
 // setsConstant: setval to what the text says. Where that leads is read off
 // scratch, whose sequences stood where production's do.
 func setsConstant(call *pgq.FuncCall) bool {
-	if last(parts(call.GetFuncname())) != "setval" {
+	if ast.Last(ast.Strings(call.GetFuncname())) != "setval" {
 		return false
 	}
 	for i, a := range call.GetArgs() {
 		constant := true
-		visit(a, func(m proto.Message) bool {
+		ast.Visit(a, func(m proto.Message) bool {
 			switch m := m.(type) {
 			case *pgq.FuncCall:
-				constant = constant && i == 0 && last(parts(m.GetFuncname())) == "pg_get_serial_sequence"
+				constant = constant && i == 0 && ast.Last(ast.Strings(m.GetFuncname())) == "pg_get_serial_sequence"
 			case *pgq.ColumnRef, *pgq.SubLink, *pgq.ParamRef, *pgq.SQLValueFunction:
 				constant = false
 			}
@@ -243,7 +245,7 @@ func (s *step) ownSequence(call *pgq.FuncCall) bool {
 	if len(call.GetArgs()) == 0 {
 		return false // lastval()
 	}
-	name := uncast(call.GetArgs()[0]).GetAConst().GetSval().GetSval()
+	name := ast.Uncast(call.GetArgs()[0]).GetAConst().GetSval().GetSval()
 	return name != "" && s.madeSequence(name)
 }
 
@@ -254,7 +256,7 @@ func (s *step) madeSequence(name string) bool {
 		return false
 	}
 	for _, q := range s.inference.before.Sequences {
-		if q.Name.Name == last(path) {
+		if q.Name.Name == ast.Last(path) {
 			return false
 		}
 	}

@@ -22,6 +22,7 @@
 package syntax
 
 import "time"
+import "github.com/pgumbra/pgumbra/plans/syntax/ast"
 
 // TraceSchema holds what records marks in scratch. It is no part of the user's
 // structure: leave it out of dumps and catalogs.
@@ -90,7 +91,7 @@ type Fact struct {
 	// Marked: there are marks before and after it. If they are missing from
 	// what was read, the statement did not happen (ROLLBACK).
 	Marked bool
-	names  names
+	names  ast.Names
 }
 
 // Options are what [Infer] must know beyond the structure. The zero value

@@ -2,6 +2,8 @@ package syntax
 
 import (
 	pgq "github.com/pganalyze/pg_query_go/v6"
+
+	"github.com/pgumbra/pgumbra/plans/syntax/parser"
 )
 
 // Effect is what a statement may do to rows that are there, as far as its text tells.
@@ -15,7 +17,7 @@ type Effect struct {
 
 // EffectOf reads one statement. One that cannot be parsed may do anything.
 func EffectOf(sql string) Effect {
-	tree, err := parse(sql)
+	tree, err := parser.Parse(sql)
 	if err != nil || len(tree.GetStmts()) != 1 {
 		return Effect{Opaque: true}
 	}

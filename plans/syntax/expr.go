@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	pgq "github.com/pganalyze/pg_query_go/v6"
+
+	"github.com/pgumbra/pgumbra/plans/syntax/ast"
 )
 
 // scope is where an expression of a migration is read: the one table whose
@@ -43,7 +45,7 @@ func (s *scope) expr(n *pgq.Node) (*pgq.Node, *reason) {
 	}
 	s.depth++
 	defer func() { s.depth-- }()
-	out, err := rewrite(clone(n), s.replace)
+	out, err := ast.Rewrite(ast.Clone(n), s.replace)
 	if stopped := (stop{}); errors.As(err, &stopped) {
 		return nil, stopped.reason
 	}
@@ -76,11 +78,11 @@ func (s *scope) replace(n *pgq.Node) (*pgq.Node, error) {
 }
 
 func (s *scope) columnRef(c *pgq.ColumnRef) (*pgq.Node, *reason) {
-	fields := parts(c.GetFields())
+	fields := ast.Strings(c.GetFields())
 	if s.rel == nil {
 		return nil, unsupported("it refers to %s", strings.Join(fields, "."))
 	}
-	name := last(fields)
+	name := ast.Last(fields)
 	star := c.GetFields()[len(c.GetFields())-1].GetAStar() != nil
 	if s.joins() && !star {
 		if node, found, r := s.levelColumn(fields); found {
@@ -104,20 +106,20 @@ func (s *scope) columnRef(c *pgq.ColumnRef) (*pgq.Node, *reason) {
 // nullTest answers IS NULL of a column whose values are new in each run, but never
 // NULL; nil: of another one.
 func (s *scope) nullTest(t *pgq.NullTest) *pgq.Node {
-	fields := parts(t.GetArg().GetColumnRef().GetFields())
+	fields := ast.Strings(t.GetArg().GetColumnRef().GetFields())
 	if len(fields) == 0 || s.rel == nil || s.joins() || !s.names(fields[:len(fields)-1]) {
 		return nil
 	}
-	c := s.rel.column(last(fields))
+	c := s.rel.column(ast.Last(fields))
 	if c == nil || s.tab.columns[c.Num] == nil || !s.tab.columns[c.Num].filled {
 		return nil
 	}
-	return boolNode(t.GetNulltesttype() == pgq.NullTestType_IS_NOT_NULL)
+	return ast.Bool(t.GetNulltesttype() == pgq.NullTestType_IS_NOT_NULL)
 }
 
 // neverNull are calls without arguments, or of a sequence, that make a value each time.
 func neverNull(n *pgq.Node) bool {
-	switch last(parts(uncast(n).GetFuncCall().GetFuncname())) {
+	switch ast.Last(ast.Strings(ast.Uncast(n).GetFuncCall().GetFuncname())) {
 	case "gen_random_uuid", "uuid_generate_v1", "uuid_generate_v1mc", "uuid_generate_v4", "nextval", "random", "clock_timestamp":
 		return true
 	}
@@ -169,7 +171,7 @@ func (s *scope) generated(c *column) (*pgq.Node, *reason) {
 		return nil, r
 	}
 	inner := &scope{in: s.in, mark: s.mark, rel: s.rel, tab: s.tab, depth: s.depth + 1}
-	node, r := inner.expr(target(tree))
+	node, r := inner.expr(ast.Target(tree))
 	s.functions = joinFunctions(s.functions, inner.functions)
 	s.unders = append(s.unders, inner.unders...)
 	return node, r
@@ -178,15 +180,15 @@ func (s *scope) generated(c *column) (*pgq.Node, *reason) {
 // embed is a value as an operand: of the column's type, as the shadow has it.
 func (in *inference) embed(v *value) (*pgq.Node, *reason) {
 	if v.cast {
-		return in.castTo(clone(v.node), v.typ)
+		return in.castTo(ast.Clone(v.node), v.typ)
 	}
 	if !in.changed(v.typ) {
-		return clone(v.node), nil
+		return ast.Clone(v.node), nil
 	}
 	if r := in.altered(v.typ); r != nil {
 		return nil, r
 	}
-	text, r := in.castTo(clone(v.node), typeRef{Name: "text"})
+	text, r := in.castTo(ast.Clone(v.node), typeRef{Name: "text"})
 	if r != nil {
 		return nil, r
 	}
@@ -216,10 +218,10 @@ func (in *inference) castTo(n *pgq.Node, t typeRef) (*pgq.Node, *reason) {
 	if b := truthLiteral(n, name); b != nil {
 		return b, nil
 	}
-	if c := n.GetTypeCast(); c != nil && sameTree(castNode(nil, c.GetTypeName()), castNode(nil, name)) {
+	if c := n.GetTypeCast(); c != nil && ast.Same(ast.Cast(nil, c.GetTypeName()), ast.Cast(nil, name)) {
 		return n, nil
 	}
-	return castNode(n, name), nil
+	return ast.Cast(n, name), nil
 }
 
 // typeName is a column's type for a cast inside an expression. An explicit
@@ -252,7 +254,7 @@ func (in *inference) parseTypeName(text string) (*pgq.TypeName, *reason) {
 	if r != nil {
 		return nil, r
 	}
-	t := target(tree).GetTypeCast().GetTypeName()
+	t := ast.Target(tree).GetTypeCast().GetTypeName()
 	if t == nil {
 		return nil, unsupported("%s is no type", text)
 	}
@@ -262,14 +264,14 @@ func (in *inference) parseTypeName(text string) (*pgq.TypeName, *reason) {
 
 // truthLiteral is 't'::boolean as true: the deparser writes it so.
 func truthLiteral(n *pgq.Node, t *pgq.TypeName) *pgq.Node {
-	if last(parts(t.GetNames())) != "bool" || t.GetArrayBounds() != nil || n.GetAConst().GetSval() == nil {
+	if ast.Last(ast.Strings(t.GetNames())) != "bool" || t.GetArrayBounds() != nil || n.GetAConst().GetSval() == nil {
 		return nil
 	}
 	switch n.GetAConst().GetSval().GetSval() {
 	case "t", "true":
-		return boolNode(true)
+		return ast.Bool(true)
 	case "f", "false":
-		return boolNode(false)
+		return ast.Bool(false)
 	}
 	return nil
 }
@@ -293,19 +295,19 @@ func (s *scope) typeCast(c *pgq.TypeCast) (*pgq.Node, *reason) {
 	if b := truthLiteral(arg, name); b != nil {
 		return b, nil
 	}
-	if inner := arg.GetTypeCast(); inner != nil && sameTree(castNode(nil, inner.GetTypeName()), castNode(nil, name)) {
+	if inner := arg.GetTypeCast(); inner != nil && ast.Same(ast.Cast(nil, inner.GetTypeName()), ast.Cast(nil, name)) {
 		return arg, nil
 	}
-	return castNode(arg, name), nil
+	return ast.Cast(arg, name), nil
 }
 
 // typeMeant is the user's type that a name meant; not ok: the system's, or not
 // known.
 func (s *scope) typeMeant(t *pgq.TypeName) (typeRef, bool) {
-	key := typeKey(t)
+	key := ast.TypeName(t)
 	ref, ok := s.mark.Types[key]
 	if !ok {
-		ref, ok = s.in.types[strings.Join(parts(t.GetNames()), ".")]
+		ref, ok = s.in.types[strings.Join(ast.Strings(t.GetNames()), ".")]
 	}
 	return ref, key != "" && ok && ref.User
 }
@@ -325,7 +327,7 @@ func (s *scope) castType(t *pgq.TypeName) (*pgq.TypeName, *reason) {
 	if r != nil {
 		return nil, r
 	}
-	name = clone(castNode(nil, name)).GetTypeCast().GetTypeName()
+	name = ast.Clone(ast.Cast(nil, name)).GetTypeCast().GetTypeName()
 	name.Typmods = t.GetTypmods()
 	if t.GetArrayBounds() != nil {
 		name.ArrayBounds = t.GetArrayBounds()
@@ -337,7 +339,7 @@ func (s *scope) castType(t *pgq.TypeName) (*pgq.TypeName, *reason) {
 func movingTime(c *pgq.TypeCast) bool {
 	switch strings.ToLower(strings.TrimSpace(c.GetArg().GetAConst().GetSval().GetSval())) {
 	case "now", "today", "tomorrow", "yesterday":
-		name := last(parts(c.GetTypeName().GetNames()))
+		name := ast.Last(ast.Strings(c.GetTypeName().GetNames()))
 		return strings.HasPrefix(name, "time") || name == "date"
 	}
 	return false
@@ -346,7 +348,7 @@ func movingTime(c *pgq.TypeCast) bool {
 // now is the run's one value of now().
 func (s *scope) now() (*pgq.Node, *reason) {
 	text := s.in.o.Now.UTC().Format("2006-01-02 15:04:05.999999") + "+00"
-	return s.in.castTo(stringNode(text), typeRef{Name: "timestamp with time zone"})
+	return s.in.castTo(ast.String(text), typeRef{Name: "timestamp with time zone"})
 }
 
 func (s *scope) sqlValue(f *pgq.SQLValueFunction) (*pgq.Node, *reason) {

@@ -8,6 +8,7 @@ import (
 	pgq "github.com/pganalyze/pg_query_go/v6"
 
 	"github.com/pgumbra/pgumbra/plans/catalog"
+	"github.com/pgumbra/pgumbra/plans/syntax/ast"
 )
 
 // finish reads the outcome off the final structure.
@@ -150,7 +151,7 @@ func (in *inference) wayOut(final *catalog.Table, t *table, c *catalog.Column, b
 
 func (in *inference) feedOf(final *catalog.Table, t *table) TableFeed {
 	feed := TableFeed{Source: t.source, Columns: map[int16]Expr{}, Carried: t.carried, Functions: t.functions}
-	if condition := and(t.where); condition != nil {
+	if condition := ast.And(t.where); condition != nil {
 		text, r := in.render(condition)
 		if r != nil {
 			in.note(blocker, in.newTaint("", "which rows it keeps: "+r.text), final, t, nil)
@@ -215,7 +216,7 @@ func (in *inference) makesAgain(c *catalog.Column, v *value) bool {
 	if r != nil {
 		return false
 	}
-	def := target(tree)
+	def := ast.Target(tree)
 	if v.made != nil {
 		return sameCall(def, v.made)
 	}
@@ -225,22 +226,15 @@ func (in *inference) makesAgain(c *catalog.Column, v *value) bool {
 
 // sameCall compares calls without arguments, casts and qualifications aside.
 func sameCall(a, b *pgq.Node) bool {
-	a, b = uncast(a), uncast(b)
+	a, b = ast.Uncast(a), ast.Uncast(b)
 	x, y := a.GetFuncCall(), b.GetFuncCall()
-	if x == nil || y == nil || last(parts(x.GetFuncname())) != last(parts(y.GetFuncname())) || len(x.GetArgs()) != len(y.GetArgs()) {
+	if x == nil || y == nil || ast.Last(ast.Strings(x.GetFuncname())) != ast.Last(ast.Strings(y.GetFuncname())) || len(x.GetArgs()) != len(y.GetArgs()) {
 		return false
 	}
 	for i := range x.GetArgs() {
-		if !sameTree(uncast(x.GetArgs()[i]), uncast(y.GetArgs()[i])) && !sameCall(x.GetArgs()[i], y.GetArgs()[i]) {
+		if !ast.Same(ast.Uncast(x.GetArgs()[i]), ast.Uncast(y.GetArgs()[i])) && !sameCall(x.GetArgs()[i], y.GetArgs()[i]) {
 			return false
 		}
 	}
 	return true
-}
-
-func uncast(n *pgq.Node) *pgq.Node {
-	for n.GetTypeCast() != nil {
-		n = n.GetTypeCast().GetArg()
-	}
-	return n
 }

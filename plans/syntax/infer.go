@@ -9,6 +9,8 @@ import (
 	pgq "github.com/pganalyze/pg_query_go/v6"
 
 	"github.com/pgumbra/pgumbra/plans/catalog"
+	"github.com/pgumbra/pgumbra/plans/syntax/ast"
+	"github.com/pgumbra/pgumbra/plans/syntax/parser"
 )
 
 // Infer executes the facts symbolically. before and after are scratch's
@@ -77,7 +79,7 @@ func ofOthers(format string, args ...any) *reason {
 
 // parse is parse with errors as reasons; those of the process are kept.
 func (in *inference) parse(sql string) (*pgq.ParseResult, *reason) {
-	tree, err := parse(sql)
+	tree, err := parser.Parse(sql)
 	if err == nil {
 		return tree, nil
 	}
@@ -85,7 +87,7 @@ func (in *inference) parse(sql string) (*pgq.ParseResult, *reason) {
 }
 
 func (in *inference) failed(err error) *reason {
-	if refused := new(refusal); !errors.As(err, &refused) && in.err == nil {
+	if refused := new(parser.Refusal); !errors.As(err, &refused) && in.err == nil {
 		in.err = fmt.Errorf("infer transforms: %w", err)
 	}
 	return unsupported("the parser cannot read it (%s)", err.Error())
@@ -148,7 +150,7 @@ func (in *inference) begin(marks []Mark) {
 		} else {
 			tab.source = t.OID
 			for _, c := range tab.last.Columns {
-				tab.columns[c.Num] = &value{node: columnNode(c.Name), origin: Lineage, typ: c.Type, generated: c.Generated != ""}
+				tab.columns[c.Num] = &value{node: ast.Column(c.Name), origin: Lineage, typ: c.Type, generated: c.Generated != ""}
 			}
 		}
 		in.tables[t.OID] = tab

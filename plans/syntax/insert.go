@@ -4,12 +4,14 @@ import (
 	"slices"
 
 	pgq "github.com/pganalyze/pg_query_go/v6"
+
+	"github.com/pgumbra/pgumbra/plans/syntax/ast"
 )
 
 // insert follows INSERT: rows that the migrations make up stay in scratch and
 // are carried; INSERT … SELECT from one table feeds a new one.
 func (s *step) insert(n *pgq.InsertStmt) *reason {
-	oid, ok := s.before.Tables[tableName(n.GetRelation())]
+	oid, ok := s.before.Tables[ast.TableName(n.GetRelation())]
 	t, rel := s.tables[oid], s.before.relation(oid)
 	if !ok || t == nil || rel == nil {
 		return unsupported("which table it writes is not known")
@@ -115,7 +117,7 @@ func (s *step) rowOf(leaf *pgq.Node, queries []query) (*scope, *reason) {
 	if from == nil || from.GetSchemaname() == "" && slices.ContainsFunc(queries, func(q query) bool { return q.name == from.GetRelname() }) {
 		return nil, ofOthers("it reads a query")
 	}
-	t := s.tables[s.before.Tables[tableName(from)]]
+	t := s.tables[s.before.Tables[ast.TableName(from)]]
 	switch {
 	case t == nil || s.before.relation(t.oid) == nil:
 		return nil, unsupported("it reads something else than a table")
@@ -200,8 +202,8 @@ func (s *step) selectedValues(scope *scope, list []*pgq.Node) ([]*value, *reason
 			if ref.GetFields()[len(ref.GetFields())-1].GetAStar() != nil {
 				return nil, ofOthers("it selects all columns of what it joins")
 			}
-			path := parts(ref.GetFields())
-			if c := scope.rel.column(last(path)); c != nil && scope.names(path[:len(path)-1]) && !scope.ofLevel(path) {
+			path := ast.Strings(ref.GetFields())
+			if c := scope.rel.column(ast.Last(path)); c != nil && scope.names(path[:len(path)-1]) && !scope.ofLevel(path) {
 				out = append(out, s.copied(scope, c))
 				continue
 			}
@@ -232,7 +234,7 @@ func isStar(scope *scope, e *pgq.Node) bool {
 	if len(fields) == 0 || fields[len(fields)-1].GetAStar() == nil || len(fields) == 1 && scope.joins() {
 		return false
 	}
-	return scope.names(parts(fields[:len(fields)-1]))
+	return scope.names(ast.Strings(fields[:len(fields)-1]))
 }
 
 // copied is a column's value as another column takes it over.
@@ -297,12 +299,12 @@ func (in *inference) assign(v *value, typ typeRef, now under) *value {
 
 // create follows CREATE TABLE … AS and SELECT INTO.
 func (s *step) create(q *pgq.SelectStmt, into *pgq.IntoClause) *reason {
-	oid, ok := s.after.Tables[tableName(into.GetRel())]
+	oid, ok := s.after.Tables[ast.TableName(into.GetRel())]
 	rel := s.after.relation(oid)
 	if !ok || rel == nil {
 		return unsupported("which table it makes is not known")
 	}
-	if s.before.Tables[tableName(into.GetRel())] == oid {
+	if s.before.Tables[ast.TableName(into.GetRel())] == oid {
 		return nil // IF NOT EXISTS: it was there
 	}
 	t := &table{oid: oid, last: rel, columns: map[int16]*value{}}

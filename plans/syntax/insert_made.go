@@ -5,6 +5,8 @@ import (
 
 	pgq "github.com/pganalyze/pg_query_go/v6"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/pgumbra/pgumbra/plans/syntax/ast"
 )
 
 // carries checks that rows which scratch holds are those that production would
@@ -69,7 +71,7 @@ func (s *step) selectsNothing(q *pgq.SelectStmt) bool {
 		return false
 	}
 	aggregates := false
-	visit(q, func(m proto.Message) bool {
+	ast.Visit(q, func(m proto.Message) bool {
 		call, ok := m.(*pgq.FuncCall)
 		aggregates = aggregates || ok && (call.GetAggStar() || len(s.functionsOf(call)) == 0 ||
 			slices.ContainsFunc(s.functionsOf(call), func(f function) bool { return f.Kind != "f" }))
@@ -83,8 +85,8 @@ func (s *step) neverFilled(from *pgq.Node) bool {
 	if v == nil {
 		return false
 	}
-	rel := s.before.relation(s.before.Tables[tableName(v)])
-	t := s.tables[s.before.Tables[tableName(v)]]
+	rel := s.before.relation(s.before.Tables[ast.TableName(v)])
+	t := s.tables[s.before.Tables[ast.TableName(v)]]
 	return rel != nil && t != nil && rel.Empty && t.source == 0 && t.tainted == nil && (t.memberOf == 0 || t.emptied) &&
 		len(s.family(s.before, rel.OID, v.GetInh())) == 1
 }

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	pgq "github.com/pganalyze/pg_query_go/v6"
+
+	"github.com/pgumbra/pgumbra/plans/syntax/parser"
 )
 
 // Instrumented is a migration file as scratch should run it.
@@ -60,7 +62,7 @@ func InstrumentEach(file, sql string, nextID int) (Instrumented, error) {
 func instrument(f *instrumentation) (Instrumented, error) {
 	file, sql, nextID := f.file, f.sql, f.nextID
 	err := f.read()
-	if refused := new(refusal); errors.As(err, &refused) {
+	if refused := new(parser.Refusal); errors.As(err, &refused) {
 		return Instrumented{SQL: sql, Notices: []Notice{unparsed(file, sql, refused)},
 			Facts:      []Fact{{ID: nextID, File: file, Line: 1, SQL: sql, Kind: unread}},
 			Statements: []Statement{{Line: 1, EndLine: 1 + strings.Count(sql, "\n"), SQL: sql}}}, nil
@@ -74,9 +76,9 @@ func instrument(f *instrumentation) (Instrumented, error) {
 	return Instrumented{SQL: f.apply(), Facts: f.facts, Notices: f.notices, Statements: f.statements()}, nil
 }
 
-func unparsed(file, sql string, why *refusal) Notice {
+func unparsed(file, sql string, why *parser.Refusal) Notice {
 	n := Notice{Level: warning, Code: CodeUnparsed, Object: file, Where: file + ":1",
-		Message: "the parser cannot read this file (" + why.message + "); it runs in scratch as it is"}
+		Message: "the parser cannot read this file (" + why.Message + "); it runs in scratch as it is"}
 	if dataWords(sql) {
 		n.Level, n.Opaque = blocker, true
 		n.Message += ", and what it does to rows cannot be inferred"
@@ -111,11 +113,11 @@ type instrumentation struct {
 }
 
 func (f *instrumentation) read() error {
-	tree, err := parse(f.sql)
+	tree, err := parser.Parse(f.sql)
 	if err != nil {
 		return err
 	}
-	tokens, err := scan(f.sql)
+	tokens, err := parser.Scan(f.sql)
 	if err != nil {
 		return err
 	}
@@ -189,7 +191,7 @@ func (f *instrumentation) fact(p piece, alone bool) error {
 		return nil
 	}
 	fact := Fact{ID: f.nextID, File: f.file, Line: f.line(p.start), SQL: text, Kind: kind, Marked: kind != relabel}
-	fact.names.add(p.node)
+	fact.names.Add(p.node)
 	if do := p.node.GetDoStmt(); do != nil {
 		block, err := doBlock(text, do)
 		if err != nil {
@@ -200,10 +202,10 @@ func (f *instrumentation) fact(p piece, alone bool) error {
 			return nil
 		}
 		for _, r := range block.reads {
-			fact.names.add(r)
+			fact.names.Add(r)
 		}
 		for _, c := range block.calls {
-			fact.names.add(c)
+			fact.names.Add(c)
 		}
 		fact.Marked = !alone || !block.commits
 	}

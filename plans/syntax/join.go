@@ -4,6 +4,8 @@ import (
 	"slices"
 
 	pgq "github.com/pganalyze/pg_query_go/v6"
+
+	"github.com/pgumbra/pgumbra/plans/syntax/ast"
 )
 
 // joins are the parts of FROM.
@@ -78,7 +80,7 @@ func (s *scope) join(f joins, where *pgq.Node) (*pgq.Node, *reason) {
 		if len(all) == 0 {
 			return nil, nil
 		}
-		return s.truth(and(cloneAll(all)))
+		return s.truth(ast.And(cloneAll(all)))
 	}
 	if r := s.filter(l, append(slices.Clone(f.conds), conjuncts(where)...)); r != nil {
 		return nil, r

@@ -3,6 +3,8 @@ package syntax
 import (
 	pgq "github.com/pganalyze/pg_query_go/v6"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/pgumbra/pgumbra/plans/syntax/ast"
 )
 
 // kindOf tells what a statement may do to rows; "" is nothing of interest.
@@ -43,7 +45,7 @@ func selectKind(s *pgq.SelectStmt) Kind {
 		return create
 	}
 	found := Kind("")
-	visit(s, func(m proto.Message) bool {
+	ast.Visit(s, func(m proto.Message) bool {
 		switch m.(type) {
 		case *pgq.FuncCall, *pgq.InsertStmt, *pgq.UpdateStmt, *pgq.DeleteStmt, *pgq.MergeStmt:
 			found = opaque
@@ -60,14 +62,14 @@ func selectKind(s *pgq.SelectStmt) Kind {
 // stop by where the rows are not as they should be.
 func mayFail(n *pgq.Node) bool {
 	reads, fails := false, false
-	visit(n, func(m proto.Message) bool {
+	ast.Visit(n, func(m proto.Message) bool {
 		switch m := m.(type) {
 		case *pgq.RangeVar:
 			reads = true
 		case *pgq.TypeCast:
 			fails = fails || m.GetArg().GetAConst() == nil
 		case *pgq.A_Expr:
-			op := last(parts(m.GetName()))
+			op := ast.Last(ast.Strings(m.GetName()))
 			fails = fails || op == "/" || op == "%"
 		}
 		return true

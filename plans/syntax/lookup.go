@@ -8,6 +8,8 @@ import (
 
 	pgq "github.com/pganalyze/pg_query_go/v6"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/pgumbra/pgumbra/plans/syntax/ast"
 )
 
 // An expression may look rows of other tables up: a subquery over production's
@@ -80,10 +82,10 @@ func (in *inference) sourceText(source uint32) string {
 // moved is an expression over a source's row as one over a table of a level.
 // Tables that it looks up itself get names of their own.
 func (in *inference) moved(n *pgq.Node, t *looked) *pgq.Node {
-	n = clone(n)
+	n = ast.Clone(n)
 	base := in.base(t.table.source)
 	renamed := map[string]string{}
-	visit(n, func(m proto.Message) bool {
+	ast.Visit(n, func(m proto.Message) bool {
 		if v, ok := m.(*pgq.RangeVar); ok && aliasForm.MatchString(v.GetAlias().GetAliasname()) {
 			renamed[v.GetAlias().GetAliasname()] = in.ownAlias()
 		}
@@ -99,14 +101,14 @@ func (in *inference) moved(n *pgq.Node, t *looked) *pgq.Node {
 // rename leads references to a row, and to the tables that it looks up, to
 // other names.
 func (in *inference) rename(n *pgq.Node, base, alias string, renamed map[string]string) {
-	visit(n, func(m proto.Message) bool {
+	ast.Visit(n, func(m proto.Message) bool {
 		switch m := m.(type) {
 		case *pgq.RangeVar:
 			if name := renamed[m.GetAlias().GetAliasname()]; name != "" {
 				m.Alias.Aliasname = name
 			}
 		case *pgq.ColumnRef:
-			fields := parts(m.GetFields())
+			fields := ast.Strings(m.GetFields())
 			switch {
 			case len(fields) == 1:
 				m.Fields = []*pgq.Node{pgq.MakeStrNode(alias), pgq.MakeStrNode(fields[0])}
@@ -126,7 +128,7 @@ func (in *inference) moveLookup(old *lookup, base, alias string, renamed map[str
 		made.via = append(made.via, renamed[v])
 	}
 	for _, c := range old.conds {
-		c = clone(c)
+		c = ast.Clone(c)
 		in.rename(c, base, alias, renamed)
 		made.conds = append(made.conds, c)
 	}
@@ -143,12 +145,12 @@ func (s *scope) qualified(n *pgq.Node) *pgq.Node {
 // bare undoes it outside of subqueries.
 func (s *scope) bare(n *pgq.Node) *pgq.Node {
 	base := s.in.base(s.tab.source)
-	visit(n, func(m proto.Message) bool {
+	ast.Visit(n, func(m proto.Message) bool {
 		switch m := m.(type) {
 		case *pgq.SubLink:
 			return false
 		case *pgq.ColumnRef:
-			if fields := parts(m.GetFields()); len(fields) == 2 && fields[0] == base {
+			if fields := ast.Strings(m.GetFields()); len(fields) == 2 && fields[0] == base {
 				m.Fields = m.Fields[1:]
 			}
 		}
@@ -196,7 +198,7 @@ func (s *scope) linkOf(l *level, t *looked, known map[string]bool) *lookup {
 		if slices.ContainsFunc(via, func(a string) bool { return !known[a] }) {
 			continue
 		}
-		found.conds = append(found.conds, clone(c))
+		found.conds = append(found.conds, ast.Clone(c))
 		for _, a := range via {
 			if !slices.Contains(found.via, a) {
 				found.via = append(found.via, a)
@@ -213,7 +215,7 @@ func (s *scope) linkOf(l *level, t *looked, known map[string]bool) *lookup {
 // not read it.
 func (s *scope) sides(c *pgq.Node, alias string) (own, other *pgq.Node) {
 	e := c.GetAExpr()
-	if e == nil || e.GetKind() != pgq.A_Expr_Kind_AEXPR_OP || !slices.Equal(parts(e.GetName()), []string{"="}) {
+	if e == nil || e.GetKind() != pgq.A_Expr_Kind_AEXPR_OP || !slices.Equal(ast.Strings(e.GetName()), []string{"="}) {
 		return nil, nil
 	}
 	left, right := slices.Contains(aliasesIn(e.GetLexpr()), alias), slices.Contains(aliasesIn(e.GetRexpr()), alias)
@@ -229,12 +231,12 @@ func (s *scope) sides(c *pgq.Node, alias string) (own, other *pgq.Node) {
 // refersTo: all that it reads are columns of these tables.
 func refersTo(n *pgq.Node, aliases map[string]bool) bool {
 	only := true
-	visit(n, func(m proto.Message) bool {
+	ast.Visit(n, func(m proto.Message) bool {
 		switch m := m.(type) {
 		case *pgq.SubLink:
 			only = false
 		case *pgq.ColumnRef:
-			only = only && aliases[parts(m.GetFields())[0]]
+			only = only && aliases[ast.Strings(m.GetFields())[0]]
 		}
 		return only
 	})
@@ -244,9 +246,9 @@ func refersTo(n *pgq.Node, aliases map[string]bool) bool {
 // aliasesIn are the tables of ours that an expression reads.
 func aliasesIn(n *pgq.Node) []string {
 	var all []string
-	visit(n, func(m proto.Message) bool {
+	ast.Visit(n, func(m proto.Message) bool {
 		if c, ok := m.(*pgq.ColumnRef); ok {
-			if name := parts(c.GetFields())[0]; aliasForm.MatchString(name) && !slices.Contains(all, name) {
+			if name := ast.Strings(c.GetFields())[0]; aliasForm.MatchString(name) && !slices.Contains(all, name) {
 				all = append(all, name)
 			}
 		}
@@ -259,7 +261,7 @@ func aliasesIn(n *pgq.Node) []string {
 // query finds is one value for each row around it.
 func freeIn(n *pgq.Node) []string {
 	all := aliasesIn(n)
-	visit(n, func(m proto.Message) bool {
+	ast.Visit(n, func(m proto.Message) bool {
 		if v, ok := m.(*pgq.RangeVar); ok {
 			all = slices.DeleteFunc(all, func(a string) bool { return a == v.GetAlias().GetAliasname() })
 		}
@@ -270,7 +272,7 @@ func freeIn(n *pgq.Node) []string {
 
 func holdsQuery(n *pgq.Node) bool {
 	found := false
-	visit(n, func(m proto.Message) bool {
+	ast.Visit(n, func(m proto.Message) bool {
 		_, is := m.(*pgq.SubLink)
 		found = found || is
 		return !found
@@ -279,7 +281,7 @@ func holdsQuery(n *pgq.Node) bool {
 }
 
 func qualifiedNode(table, column string) *pgq.Node {
-	n := columnNode(column)
+	n := ast.Column(column)
 	n.GetColumnRef().Fields = []*pgq.Node{pgq.MakeStrNode(table), pgq.MakeStrNode(column)}
 	return n
 }
@@ -309,7 +311,7 @@ func (in *inference) lookupsOf(texts ...string) ([]Lookup, *reason) {
 func bareIn(l *lookup) (columns []string) {
 	for _, c := range l.conds {
 		for _, side := range []*pgq.Node{c.GetAExpr().GetLexpr(), c.GetAExpr().GetRexpr()} {
-			if fields := parts(side.GetColumnRef().GetFields()); len(fields) == 2 && fields[0] == l.alias {
+			if fields := ast.Strings(side.GetColumnRef().GetFields()); len(fields) == 2 && fields[0] == l.alias {
 				columns = append(columns, fields[1])
 			}
 		}
@@ -344,19 +346,19 @@ func (in *inference) told(alias string) (Lookup, *reason) {
 		conds = append(conds, cloneAll(l.conds)...)
 		todo = append(todo, l.via...)
 	}
-	whole := and(conds)
+	whole := ast.And(conds)
 	out := Lookup{Source: start.source, From: from, Bare: bareIn(start), All: true}
-	visit(whole, func(m proto.Message) bool {
+	ast.Visit(whole, func(m proto.Message) bool {
 		c, ok := m.(*pgq.ColumnRef)
-		if ok && !aliasForm.MatchString(parts(c.GetFields())[0]) {
+		if ok && !aliasForm.MatchString(ast.Strings(c.GetFields())[0]) {
 			out.All = false
-			if name := last(parts(c.GetFields())); !slices.Contains(out.Row, name) {
+			if name := ast.Last(ast.Strings(c.GetFields())); !slices.Contains(out.Row, name) {
 				out.Row = append(out.Row, name)
 			}
 		}
-		if ok && parts(c.GetFields())[0] == alias {
+		if ok && ast.Strings(c.GetFields())[0] == alias {
 			c.Fields[0] = pgq.MakeStrNode(Changed)
-			if name := last(parts(c.GetFields())); !slices.Contains(out.Columns, name) {
+			if name := ast.Last(ast.Strings(c.GetFields())); !slices.Contains(out.Columns, name) {
 				out.Columns = append(out.Columns, name)
 			}
 		}

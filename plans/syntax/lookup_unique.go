@@ -7,6 +7,7 @@ import (
 	pgq "github.com/pganalyze/pg_query_go/v6"
 
 	"github.com/pgumbra/pgumbra/plans/catalog"
+	"github.com/pgumbra/pgumbra/plans/syntax/ast"
 )
 
 // one reports whether a level gives one row at the most for each row around it.
@@ -54,12 +55,12 @@ func (s *scope) fixed(l *level, ref *pgq.Node, known map[string]bool) bool {
 	}
 	for _, c := range l.conds {
 		e := c.GetAExpr()
-		if e == nil || e.GetKind() != pgq.A_Expr_Kind_AEXPR_OP || !slices.Equal(parts(e.GetName()), []string{"="}) {
+		if e == nil || e.GetKind() != pgq.A_Expr_Kind_AEXPR_OP || !slices.Equal(ast.Strings(e.GetName()), []string{"="}) {
 			continue
 		}
 		for _, sides := range [][2]*pgq.Node{{e.GetLexpr(), e.GetRexpr()}, {e.GetRexpr(), e.GetLexpr()}} {
 			own, other := sides[0], sides[1]
-			if !sameTree(widened(own, mine), ref) || slices.ContainsFunc(freeIn(other), func(a string) bool { return !known[a] }) {
+			if !ast.Same(widened(own, mine), ref) || slices.ContainsFunc(freeIn(other), func(a string) bool { return !known[a] }) {
 				continue
 			}
 			if s.sameMeaning(l, mine, other) {
@@ -94,7 +95,7 @@ func (s *scope) sameMeaning(l *level, c catalog.Column, other *pgq.Node) bool {
 	if isInteger(c.Type) && s.whole(l, other) {
 		return true
 	}
-	if f := other.GetFuncCall(); len(f.GetFuncname()) == 1 && len(f.GetArgs()) == 1 && slices.Contains([]string{"lower", "upper", "btrim"}, last(parts(f.GetFuncname()))) {
+	if f := other.GetFuncCall(); len(f.GetFuncname()) == 1 && len(f.GetArgs()) == 1 && slices.Contains([]string{"lower", "upper", "btrim"}, ast.Last(ast.Strings(f.GetFuncname()))) {
 		other = f.GetArgs()[0]
 	}
 	o, ok := s.columnOf(l, other)
@@ -108,7 +109,7 @@ func (s *scope) whole(l *level, n *pgq.Node) bool {
 		c, ok := s.columnOf(l, n)
 		return ok && isInteger(c.Type) || n.GetAConst().GetIval() != nil
 	}
-	op := last(parts(e.GetName()))
+	op := ast.Last(ast.Strings(e.GetName()))
 	return e.GetKind() == pgq.A_Expr_Kind_AEXPR_OP && len(e.GetName()) == 1 && slices.Contains([]string{"+", "-", "*"}, op) &&
 		s.whole(l, e.GetLexpr()) && s.whole(l, e.GetRexpr())
 }
@@ -136,7 +137,7 @@ func typeText(t *pgq.TypeName) string {
 	if t.GetArrayBounds() != nil {
 		return ""
 	}
-	switch name := last(parts(t.GetNames())); name {
+	switch name := ast.Last(ast.Strings(t.GetNames())); name {
 	case "int2":
 		return "smallint"
 	case "int4":
@@ -152,7 +153,7 @@ func typeText(t *pgq.TypeName) string {
 
 // columnOf is the column of production's that a reference of ours means.
 func (s *scope) columnOf(l *level, n *pgq.Node) (catalog.Column, bool) {
-	fields := parts(n.GetColumnRef().GetFields())
+	fields := ast.Strings(n.GetColumnRef().GetFields())
 	switch {
 	case len(fields) == 2 && s.tab != nil && fields[0] == s.in.base(s.tab.source):
 		return s.in.before.ByOID(s.tab.source).ColumnNamed(fields[1])

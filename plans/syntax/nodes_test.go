@@ -1,6 +1,11 @@
 package syntax
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/pgumbra/pgumbra/plans/syntax/ast"
+	"github.com/pgumbra/pgumbra/plans/syntax/parser"
+)
 
 // What users write in expressions comes back as the same tree from the
 // deparser's text, so that a transform can be written at all.
@@ -20,12 +25,12 @@ func TestRenderKeepsExpressions(t *testing.T) {
 		"(a = b) = c", "a = (b = c)", "(a < b) IS DISTINCT FROM (c < d)", "(a IS NULL) = (b IS NULL)", "(a IS NULL)::int", "(NOT a)::int", "- (- a)", "(a + b)[1]", "- 5 % 3", "(-5) % 3", "a -> (b + 1)", "(a -> 'x')::int", "(a LIKE b)::int", "(a IN (1)) IS NULL", "(a BETWEEN b AND c) = d", "a + (b IS NULL)::int", "a = ANY(b) AND c", "xmlelement(name x, a)", "json_build_object('a', b)", "a IS JSON", "to_tsvector('english', a) @@ to_tsquery('b')", "a::regclass", "U&'\\0061'", "a = '' OR a IS NULL", "a::s.\"T y\"[]", "a::money", "a::bit(3)", "a::bit varying(3)", "a::float(20)", "a::national character varying(3)",
 		"a AND b AND c", "a AND (b AND c)", "a OR b OR c", "(a IS NOT TRUE) AND b", "(a OR b) IS NOT TRUE",
 	} {
-		tree, err := parse("SELECT " + e)
+		tree, err := parser.Parse("SELECT " + e)
 		if err != nil {
 			t.Errorf("%s: %v", e, err)
 			continue
 		}
-		if _, r := in.render(target(tree)); r != nil {
+		if _, r := in.render(ast.Target(tree)); r != nil {
 			t.Errorf("%s: %s", e, r.text)
 		}
 	}
@@ -35,11 +40,11 @@ func TestRenderKeepsExpressions(t *testing.T) {
 // written wrong.
 func TestRenderRefusesWhatWouldBeAnotherExpression(t *testing.T) {
 	t.Parallel()
-	tree, err := parse("SELECT (CASE WHEN a THEN b ELSE c END).d")
+	tree, err := parser.Parse("SELECT (CASE WHEN a THEN b ELSE c END).d")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if text, r := (&inference{}).render(target(tree)); r == nil {
+	if text, r := (&inference{}).render(ast.Target(tree)); r == nil {
 		t.Errorf("it became %s", text)
 	}
 }

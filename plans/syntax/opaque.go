@@ -4,6 +4,8 @@ import (
 	"slices"
 
 	pgq "github.com/pganalyze/pg_query_go/v6"
+
+	"github.com/pgumbra/pgumbra/plans/syntax/ast"
 )
 
 // opaque judges code and statements that cannot be executed symbolically: as
@@ -101,13 +103,13 @@ func (c *code) include(body code) {
 // functionsOf are the functions that a call may mean: as marked, else all of
 // the user's of that name.
 func (s *step) functionsOf(call *pgq.FuncCall) []function {
-	path := parts(call.GetFuncname())
-	if list := s.before.Functions[qualified(path)]; len(list) > 0 {
+	path := ast.Strings(call.GetFuncname())
+	if list := s.before.Functions[ast.Qualified(path)]; len(list) > 0 {
 		return list
 	}
 	var out []function
 	for _, f := range s.functions {
-		if f.Name == last(path) && (len(path) == 1 || f.Schema == path[len(path)-2]) {
+		if f.Name == ast.Last(path) && (len(path) == 1 || f.Schema == path[len(path)-2]) {
 			out = append(out, f)
 		}
 	}

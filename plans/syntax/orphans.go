@@ -4,6 +4,8 @@ import (
 	"slices"
 
 	pgq "github.com/pganalyze/pg_query_go/v6"
+
+	"github.com/pgumbra/pgumbra/plans/syntax/ast"
 )
 
 // Orphans is a question to production's rows: whether a DELETE takes rows away
@@ -87,6 +89,6 @@ func (s *step) conditionText(all []*pgq.Node) (string, bool) {
 	if len(all) == 0 {
 		return "true", true
 	}
-	text, r := s.render(clone(and(all)))
+	text, r := s.render(ast.Clone(ast.And(all)))
 	return text, r == nil
 }

@@ -5,6 +5,8 @@ import (
 
 	pgq "github.com/pganalyze/pg_query_go/v6"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/pgumbra/pgumbra/plans/syntax/ast"
 )
 
 // An enum that is renewed (renamed, created, USING, dropped) leaves no type
@@ -30,10 +32,10 @@ func (in *inference) label(n *pgq.Node, t typeRef) (*pgq.Node, *reason) {
 		return nil, r
 	}
 	text, r := in.castTo(n, typeRef{Name: "text"})
-	if r != nil || isNullNode(uncast(n)) {
+	if r != nil || isNullNode(ast.Uncast(n)) {
 		return text, r
 	}
-	if c := uncast(n).GetAConst().GetSval(); c != nil && slices.Contains(t.Labels, c.GetSval()) {
+	if c := ast.Uncast(n).GetAConst().GetSval(); c != nil && slices.Contains(t.Labels, c.GetSval()) {
 		return text, nil
 	}
 	listed := "("
@@ -48,7 +50,7 @@ func (in *inference) label(n *pgq.Node, t typeRef) (*pgq.Node, *reason) {
 	if r != nil {
 		return nil, r
 	}
-	out, err := rewrite(target(tree), func(n *pgq.Node) (*pgq.Node, error) {
+	out, err := ast.Rewrite(ast.Target(tree), func(n *pgq.Node) (*pgq.Node, error) {
 		if n.GetParamRef() != nil {
 			return text, nil
 		}
@@ -62,7 +64,7 @@ func (in *inference) label(n *pgq.Node, t typeRef) (*pgq.Node, *reason) {
 
 // ordersPassing refuses what text does otherwise than an enum.
 func (s *scope) ordersPassing(n *pgq.Node) (r *reason) {
-	visit(n, func(m proto.Message) bool {
+	ast.Visit(n, func(m proto.Message) bool {
 		var operands []*pgq.Node
 		switch m := m.(type) {
 		case *pgq.FuncCall:
@@ -70,7 +72,7 @@ func (s *scope) ordersPassing(n *pgq.Node) (r *reason) {
 		case *pgq.MinMaxExpr:
 			operands = m.GetArgs()
 		case *pgq.A_Expr:
-			if name := last(parts(m.GetName())); name != "=" && name != "<>" && name != "IN" {
+			if name := ast.Last(ast.Strings(m.GetName())); name != "=" && name != "<>" && name != "IN" {
 				operands = []*pgq.Node{m.GetLexpr(), m.GetRexpr()}
 			}
 		}
@@ -86,7 +88,7 @@ func (s *scope) ordersPassing(n *pgq.Node) (r *reason) {
 
 // passingIn names a passing enum of which an expression holds values.
 func (s *scope) passingIn(n *pgq.Node) (name string) {
-	visit(n, func(m proto.Message) bool {
+	ast.Visit(n, func(m proto.Message) bool {
 		switch m := m.(type) {
 		case *pgq.TypeCast:
 			ref, ok := s.typeMeant(m.GetTypeName())
@@ -100,7 +102,7 @@ func (s *scope) passingIn(n *pgq.Node) (name string) {
 			if s.rel == nil {
 				break
 			}
-			if c := s.rel.column(last(parts(m.GetFields()))); c != nil && s.in.passing(c.Type) {
+			if c := s.rel.column(ast.Last(ast.Strings(m.GetFields()))); c != nil && s.in.passing(c.Type) {
 				name = c.Type.Name
 			}
 		}

@@ -7,6 +7,7 @@ import (
 	pgq "github.com/pganalyze/pg_query_go/v6"
 
 	"github.com/pgumbra/pgumbra/plans/catalog"
+	"github.com/pgumbra/pgumbra/plans/syntax/ast"
 )
 
 // level is what a query inside a statement reads: a subquery, or the FROM of an
@@ -187,7 +188,7 @@ func (s *scope) openTable(l *level, v *pgq.RangeVar) *reason {
 
 // itemOf is a table of production's in FROM.
 func (s *scope) itemOf(v *pgq.RangeVar) (*item, *reason) {
-	rel := s.mark.relation(s.mark.Tables[tableName(v)])
+	rel := s.mark.relation(s.mark.Tables[ast.TableName(v)])
 	name := v.GetRelname()
 	switch {
 	case rel == nil:
@@ -305,7 +306,7 @@ func lookupSelect(q *pgq.SelectStmt) *reason {
 func cloneAll(list []*pgq.Node) []*pgq.Node {
 	out := make([]*pgq.Node, len(list))
 	for i, n := range list {
-		out[i] = clone(n)
+		out[i] = ast.Clone(n)
 	}
 	return out
 }

@@ -4,6 +4,8 @@ import (
 	"slices"
 
 	pgq "github.com/pganalyze/pg_query_go/v6"
+
+	"github.com/pgumbra/pgumbra/plans/syntax/ast"
 )
 
 // filter adds conditions to a level: first those that say by what its tables are
@@ -68,7 +70,7 @@ func (s *scope) conditions(l *level, all []*pgq.Node) *reason {
 // leads to.
 func comparesQuery(n *pgq.Node) bool {
 	e := n.GetAExpr()
-	if e == nil || e.GetKind() != pgq.A_Expr_Kind_AEXPR_OP || !slices.Equal(parts(e.GetName()), []string{"="}) {
+	if e == nil || e.GetKind() != pgq.A_Expr_Kind_AEXPR_OP || !slices.Equal(ast.Strings(e.GetName()), []string{"="}) {
 		return false
 	}
 	return e.GetLexpr().GetSubLink().GetSubLinkType() == pgq.SubLinkType_EXPR_SUBLINK || e.GetRexpr().GetSubLink().GetSubLinkType() == pgq.SubLinkType_EXPR_SUBLINK
@@ -109,13 +111,13 @@ func (s *scope) selecting(l *level, value *pgq.Node) (*pgq.Node, *reason) {
 		sql += map[bool]string{true: " FROM ", false: ", "}[i == 0] + s.in.fromText(t)
 	}
 	if len(l.conds) > 0 {
-		sql += " WHERE " + param(and(cloneAll(l.conds)))
+		sql += " WHERE " + param(ast.And(cloneAll(l.conds)))
 	}
 	for i, g := range l.groups {
 		sql += map[bool]string{true: " GROUP BY ", false: ", "}[i == 0] + param(g)
 	}
 	if len(l.having) > 0 {
-		sql += " HAVING " + param(and(cloneAll(l.having)))
+		sql += " HAVING " + param(ast.And(cloneAll(l.having)))
 	}
 	for i, o := range l.order {
 		sql += map[bool]string{true: " ORDER BY ", false: ", "}[i == 0] + param(o.GetNode())
@@ -130,12 +132,12 @@ func (s *scope) selecting(l *level, value *pgq.Node) (*pgq.Node, *reason) {
 	if r != nil {
 		return nil, r
 	}
-	for i, n := range target(tree).GetSubLink().GetSubselect().GetSelectStmt().GetSortClause() {
+	for i, n := range ast.Target(tree).GetSubLink().GetSubselect().GetSelectStmt().GetSortClause() {
 		n.GetSortBy().SortbyDir, n.GetSortBy().SortbyNulls = l.order[i].GetSortbyDir(), l.order[i].GetSortbyNulls()
 	}
-	out, err := rewrite(target(tree), func(n *pgq.Node) (*pgq.Node, error) {
+	out, err := ast.Rewrite(ast.Target(tree), func(n *pgq.Node) (*pgq.Node, error) {
 		if p := n.GetParamRef(); p != nil {
-			return clone(params[p.GetNumber()]), nil
+			return ast.Clone(params[p.GetNumber()]), nil
 		}
 		return nil, nil
 	})

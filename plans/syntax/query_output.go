@@ -4,6 +4,8 @@ import (
 	"slices"
 
 	pgq "github.com/pganalyze/pg_query_go/v6"
+
+	"github.com/pgumbra/pgumbra/plans/syntax/ast"
 )
 
 // outputs evaluates what a query in FROM gives, and what it groups by.
@@ -36,7 +38,7 @@ func (s *scope) outputs(l *level, q *pgq.SelectStmt, it *item) *reason {
 			return ofOthers("it has DISTINCT over groups")
 		}
 		for _, name := range it.order {
-			l.groups = append(l.groups, clone(it.outputs[name].node))
+			l.groups = append(l.groups, ast.Clone(it.outputs[name].node))
 		}
 		return nil
 	}
@@ -72,15 +74,15 @@ func (s *scope) groupNode(n *pgq.Node, it *item) (*pgq.Node, *reason) {
 		if i < 1 || i > len(it.order) {
 			return nil, ofOthers("it groups by something that is no column")
 		}
-		return clone(it.outputs[it.order[i-1]].node), nil
+		return ast.Clone(it.outputs[it.order[i-1]].node), nil
 	}
 	if n.GetGroupingSet() != nil {
 		return nil, ofOthers("it has GROUPING SETS")
 	}
-	if fields := parts(n.GetColumnRef().GetFields()); len(fields) == 1 { // a column of FROM, else a name of the list
+	if fields := ast.Strings(n.GetColumnRef().GetFields()); len(fields) == 1 { // a column of FROM, else a name of the list
 		if _, found, _ := s.levelColumn(fields); !found {
 			if out, ok := it.outputs[fields[0]]; ok && !out.aggregated {
-				return clone(out.node), nil
+				return ast.Clone(out.node), nil
 			}
 		}
 	}
@@ -98,21 +100,21 @@ func (it *item) add(name string, o output) {
 // outputName is the name that PostgreSQL gives a column of a query, as far as
 // it is that of something.
 func outputName(t *pgq.ResTarget) string {
-	n := uncast(t.GetVal())
+	n := ast.Uncast(t.GetVal())
 	switch {
 	case t.GetName() != "":
 		return t.GetName()
 	case n.GetColumnRef() != nil:
-		return last(parts(n.GetColumnRef().GetFields()))
+		return ast.Last(ast.Strings(n.GetColumnRef().GetFields()))
 	case n.GetFuncCall() != nil:
-		return last(parts(n.GetFuncCall().GetFuncname()))
+		return ast.Last(ast.Strings(n.GetFuncCall().GetFuncname()))
 	}
 	return "\x00" + n.String()
 }
 
 // star adds all columns of some names of FROM.
 func (s *scope) star(l *level, ref *pgq.ColumnRef, it *item) *reason {
-	path := parts(ref.GetFields()[:len(ref.GetFields())-1])
+	path := ast.Strings(ref.GetFields()[:len(ref.GetFields())-1])
 	if len(l.lefts) > 0 {
 		return ofOthers("it selects all columns of a LEFT JOIN")
 	}
@@ -153,7 +155,7 @@ func (it *item) called(path []string) bool {
 // levelColumn finds a column in the queries around an expression, the innermost
 // first. Not found: it is one of the row that the statement is about.
 func (s *scope) levelColumn(fields []string) (node *pgq.Node, found bool, r *reason) {
-	path, name := fields[:len(fields)-1], last(fields)
+	path, name := fields[:len(fields)-1], ast.Last(fields)
 	for l := s.level; l != nil; l = l.outer {
 		meant := l.meant(path, name)
 		var left *level
@@ -213,7 +215,7 @@ func (s *scope) itemColumn(it *item, name string) (*pgq.Node, *reason) {
 			return nil, ofOthers("%s is no column of %s", name, it.name)
 		}
 		s.aggregated = s.aggregated || out.aggregated
-		return clone(out.node), nil
+		return ast.Clone(out.node), nil
 	}
 	c := it.rel.column(name)
 	if c == nil {

@@ -5,6 +5,9 @@ import (
 	"strings"
 
 	pgq "github.com/pganalyze/pg_query_go/v6"
+
+	"github.com/pgumbra/pgumbra/plans/syntax/ast"
+	"github.com/pgumbra/pgumbra/plans/syntax/parser"
 )
 
 // An enum keeps its values when a label is renamed, and production's rows still
@@ -20,8 +23,8 @@ func relabelled(facts []Fact) map[string]string {
 		if f.Kind != relabel {
 			continue
 		}
-		if tree, err := parse(f.SQL); err == nil && len(tree.GetStmts()) == 1 {
-			out[last(parts(tree.GetStmts()[0].GetStmt().GetAlterEnumStmt().GetTypeName()))] = where(f)
+		if tree, err := parser.Parse(f.SQL); err == nil && len(tree.GetStmts()) == 1 {
+			out[ast.Last(ast.Strings(tree.GetStmts()[0].GetStmt().GetAlterEnumStmt().GetTypeName()))] = where(f)
 		}
 	}
 	return out

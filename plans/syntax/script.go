@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	pgq "github.com/pganalyze/pg_query_go/v6"
+
+	"github.com/pgumbra/pgumbra/plans/syntax/parser"
 )
 
 // CodeNotBehind is of a statement that cannot run in the swapping transaction.
@@ -60,7 +62,7 @@ func (s ScriptStatement) At(file string) string { return fmt.Sprintf("%s:%d", fi
 func Script(file, sql string) ([]ScriptStatement, []Notice, error) {
 	f := &instrumentation{file: file, sql: sql}
 	err := f.read()
-	if refused := new(refusal); errors.As(err, &refused) {
+	if refused := new(parser.Refusal); errors.As(err, &refused) {
 		return wholeFile(file, sql, refused)
 	}
 	if err != nil {
@@ -88,13 +90,13 @@ func notBehind(where, sql, why string) Notice {
 
 // wholeFile is a file that the parser cannot read; the server may. A COMMIT in
 // it would end the swap half way.
-func wholeFile(file, sql string, why *refusal) ([]ScriptStatement, []Notice, error) {
+func wholeFile(file, sql string, why *parser.Refusal) ([]ScriptStatement, []Notice, error) {
 	all := []ScriptStatement{{Line: 1, SQL: sql, Manner: Run}}
-	tokens, err := scan(sql)
+	tokens, err := parser.Scan(sql)
 	if err == nil && !slices.ContainsFunc(tokens, endsTransaction) {
 		return all, nil, nil
 	}
-	return all, []Notice{notBehind(file+":1", sql, "the parser cannot read this file ("+why.message+"), and it may end its transaction")}, nil
+	return all, []Notice{notBehind(file+":1", sql, "the parser cannot read this file ("+why.Message+"), and it may end its transaction")}, nil
 }
 
 func endsTransaction(t *pgq.ScanToken) bool {

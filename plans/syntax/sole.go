@@ -7,6 +7,7 @@ import (
 	pgq "github.com/pganalyze/pg_query_go/v6"
 
 	"github.com/pgumbra/pgumbra/plans/catalog"
+	"github.com/pgumbra/pgumbra/plans/syntax/ast"
 )
 
 // Several rows may fit where no unique index says otherwise, and which one an UPDATE …
@@ -31,7 +32,7 @@ func (s *scope) alike(l *level, value *pgq.Node) bool {
 	if len(l.groups) > 0 || len(l.having) > 0 || s.aggregated {
 		return false
 	}
-	if c, ok := s.columnOf(l, uncast(value)); ok && s.in.isEnum(c.TypeOID) {
+	if c, ok := s.columnOf(l, ast.Uncast(value)); ok && s.in.isEnum(c.TypeOID) {
 		return true // by its labels, whatever type they are cast to
 	}
 	c, ok := s.columnOf(l, value)

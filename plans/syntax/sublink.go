@@ -7,6 +7,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/pgumbra/pgumbra/plans/catalog"
+	"github.com/pgumbra/pgumbra/plans/syntax/ast"
 )
 
 // truth is a condition of which only matters whether it is true: NULL counts as
@@ -22,9 +23,9 @@ func (s *scope) truth(n *pgq.Node) (*pgq.Node, *reason) {
 			args = append(args, arg)
 		}
 		if b.GetBoolop() == pgq.BoolExprType_AND_EXPR {
-			return and(args), nil
+			return ast.And(args), nil
 		}
-		out := clone(n)
+		out := ast.Clone(n)
 		out.GetBoolExpr().Args = args
 		return out, nil
 	}
@@ -48,7 +49,7 @@ func notIn(n *pgq.Node) *pgq.SubLink {
 
 // isIn: x IN (SELECT …), or = ANY.
 func isIn(x *pgq.SubLink) bool {
-	return x.GetSubLinkType() == pgq.SubLinkType_ANY_SUBLINK && (len(x.GetOperName()) == 0 || slices.Equal(parts(x.GetOperName()), []string{"="}))
+	return x.GetSubLinkType() == pgq.SubLinkType_ANY_SUBLINK && (len(x.GetOperName()) == 0 || slices.Equal(ast.Strings(x.GetOperName()), []string{"="}))
 }
 
 // subLink is a subquery over production's tables.
@@ -124,7 +125,7 @@ func (s *scope) first(l *level, all *pgq.SelectStmt) *reason {
 		for _, n := range all.GetSortClause() {
 			sort := proto.Clone(n.GetSortBy()).(*pgq.SortBy)
 			by := sort.GetNode()
-			if by.GetAConst() != nil || slices.Equal(parts(by.GetColumnRef().GetFields()), []string{outputName(q)}) {
+			if by.GetAConst() != nil || slices.Equal(ast.Strings(by.GetColumnRef().GetFields()), []string{outputName(q)}) {
 				by = q.GetVal()
 			}
 			node, r := inner.expr(by)
@@ -149,7 +150,7 @@ func (s *scope) told(t *looked, order []*pgq.Node) bool {
 	return slices.ContainsFunc(s.in.before.IndexesOf(t.table.source), func(i *catalog.Index) bool {
 		return i.Unique && i.Valid && i.Immediate && !i.Partial && !i.Expression && !i.Exclusion && !slices.ContainsFunc(i.Keys, func(k catalog.IndexKey) bool {
 			c, ok := source.Column(k.Num)
-			return !ok || !c.NotNull || k.Collation != c.Collation || !slices.ContainsFunc(order, func(n *pgq.Node) bool { return sameTree(n, qualifiedNode(t.alias, c.Name)) })
+			return !ok || !c.NotNull || k.Collation != c.Collation || !slices.ContainsFunc(order, func(n *pgq.Node) bool { return ast.Same(n, qualifiedNode(t.alias, c.Name)) })
 		})
 	})
 }
@@ -320,7 +321,7 @@ func (s *scope) joined(from []*pgq.Node, where *pgq.Node) (*level, *reason) {
 func (s *scope) which(from []*pgq.Node, where *pgq.Node) (condition, *reason) {
 	if len(from) == 0 {
 		if where == nil {
-			return condition{node: boolNode(true)}, nil
+			return condition{node: ast.Bool(true)}, nil
 		}
 		tree, r := s.truth(where)
 		if r != nil {

@@ -5,6 +5,8 @@ import (
 	"slices"
 
 	pgq "github.com/pganalyze/pg_query_go/v6"
+
+	"github.com/pgumbra/pgumbra/plans/syntax/ast"
 )
 
 // table is what is known of a table's rows at some moment of the migrations.
@@ -50,12 +52,12 @@ type value struct {
 func taintValue(typ typeRef, tainted []int) *value { return &value{typ: typ, tainted: tainted} }
 
 func nullValue(typ typeRef, origin Origin) *value {
-	return &value{node: nullNode(), origin: origin, typ: typ, cast: true}
+	return &value{node: ast.Null(), origin: origin, typ: typ, cast: true}
 }
 
 // constant is a literal in the column's own text format.
 func constant(text string, typ typeRef) *value {
-	return &value{node: stringNode(text), origin: Default, typ: typ, cast: true}
+	return &value{node: ast.String(text), origin: Default, typ: typ, cast: true}
 }
 
 func join(a, b []int) []int {
@@ -225,7 +227,7 @@ func (in *inference) defaultValue(s *seen, text string, c column, where string) 
 	if r != nil {
 		return taintValue(c.Type, in.taintFor(r, where, "default"))
 	}
-	return in.made(s, target(tree), c, where)
+	return in.made(s, ast.Target(tree), c, where)
 }
 
 // made is the value of a default expression.
@@ -266,7 +268,7 @@ func defaultOf(d *pgq.ColumnDef) *pgq.Node {
 }
 
 func isSerial(d *pgq.ColumnDef) bool {
-	switch last(parts(d.GetTypeName().GetNames())) {
+	switch ast.Last(ast.Strings(d.GetTypeName().GetNames())) {
 	case "serial", "bigserial", "smallserial", "serial2", "serial4", "serial8":
 		return true
 	}

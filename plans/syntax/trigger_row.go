@@ -7,6 +7,9 @@ import (
 
 	pgq "github.com/pganalyze/pg_query_go/v6"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/pgumbra/pgumbra/plans/syntax/ast"
+	"github.com/pgumbra/pgumbra/plans/syntax/parser"
 )
 
 // touched are the rows that an UPDATE writes, as the triggers of its table see them.
@@ -49,7 +52,7 @@ func (s *step) followsRow(t *table, rel *relation, g trigger, rows *touched) boo
 // assignsOfNew are the assignments that a trigger function's body consists of; not
 // ok: it has other statements, or returns something else than NEW.
 func (s *step) assignsOfNew(f function) ([]set, bool) {
-	raw, err := parsePLpgSQL(f.Definition)
+	raw, err := parser.PLpgSQL(f.Definition)
 	if err != nil || strings.Contains(f.Definition, "\n SET ") {
 		return nil, false
 	}
@@ -100,14 +103,14 @@ func (s *step) assignOfNew(raw json.RawMessage) (set, bool) {
 		len(tree.GetStmts()[0].GetStmt().GetSelectStmt().GetFromClause()) > 0 {
 		return set{}, false
 	}
-	value := target(tree)
+	value := ast.Target(tree)
 	plain := true
-	visit(value, func(m proto.Message) bool {
+	ast.Visit(value, func(m proto.Message) bool {
 		switch m := m.(type) {
 		case *pgq.SubLink:
 			plain = false
 		case *pgq.ColumnRef:
-			path := parts(m.GetFields())
+			path := ast.Strings(m.GetFields())
 			plain = plain && len(path) == 2 && path[0] == "new"
 		}
 		return plain
@@ -143,7 +146,7 @@ func (s *scope) inlined(f function) (*pgq.Node, bool) {
 	}
 	s.functions = joinFunctions(s.functions, inner.functions)
 	s.unders = append(s.unders, inner.unders...)
-	return castNode(node, name), true
+	return ast.Cast(node, name), true
 }
 
 // soleExpression is what a function's body consists of: SELECT x, or RETURN x.
@@ -151,7 +154,7 @@ func (s *scope) soleExpression(f function) (*pgq.Node, bool) {
 	sql := f.Source
 	switch strings.ToLower(f.Language) {
 	case "plpgsql":
-		raw, err := parsePLpgSQL(f.Definition)
+		raw, err := parser.PLpgSQL(f.Definition)
 		if err != nil {
 			return nil, false
 		}
@@ -180,5 +183,5 @@ func (s *scope) soleExpression(f function) (*pgq.Node, bool) {
 		len(q.GetTargetList()) != 1 {
 		return nil, false
 	}
-	return target(tree), true
+	return ast.Target(tree), true
 }

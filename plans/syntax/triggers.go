@@ -4,6 +4,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/pgumbra/pgumbra/plans/syntax/ast"
 )
 
 // Bits of pg_trigger.tgtype.
@@ -92,7 +94,7 @@ func (s *step) trigger(t *table, rel *relation, g trigger) {
 		return
 	}
 	for _, call := range body.calls {
-		name := last(parts(call.GetFuncname()))
+		name := ast.Last(ast.Strings(call.GetFuncname()))
 		for _, f := range s.functions {
 			if f.Name != name || !f.own() {
 				continue

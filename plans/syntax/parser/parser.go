@@ -1,4 +1,10 @@
-package syntax
+// Package parser is PostgreSQL's own parser: libpg_query, in this process or in a
+// child that ends with its memory ([Subprocess], [Serve], [Close]). Trees come and go
+// as pg_query's protobuf messages.
+//
+// A text that PostgreSQL would not read is a [*Refusal]; every other error means that
+// the parser itself broke, and says nothing about the text.
+package parser
 
 import (
 	"fmt"
@@ -32,21 +38,23 @@ var current = struct {
 	backend backend
 }{backend: inProcess{}}
 
-// ask is the one way to the parser. Errors of the parser are *refusal.
+// ask is the one way to the parser.
 func ask(r request, payload []byte) ([]byte, error) {
 	current.Lock()
 	defer current.Unlock()
 	return current.backend.answer(r, payload)
 }
 
-// refusal is the parser's own error: the text is not what it reads.
-type refusal struct{ message string }
+// Refusal is the parser's own error: the text is not SQL of the version that it
+// knows. The server may still read it.
+type Refusal struct{ Message string }
 
-func (r *refusal) Error() string { return r.message }
+func (r *Refusal) Error() string { return r.Message }
 
-func parse(sql string) (*pgq.ParseResult, error) {
+// Parse reads a text of any number of statements.
+func Parse(sql string) (*pgq.ParseResult, error) {
 	if strings.IndexByte(sql, 0) >= 0 {
-		return nil, &refusal{"the text holds a zero byte"}
+		return nil, &Refusal{"the text holds a zero byte"}
 	}
 	raw, err := ask(parseRequest, []byte(sql))
 	if err != nil {
@@ -54,26 +62,30 @@ func parse(sql string) (*pgq.ParseResult, error) {
 	}
 	tree := new(pgq.ParseResult)
 	if err := proto.Unmarshal(raw, tree); err != nil {
-		return nil, &refusal{err.Error()}
+		return nil, &Refusal{err.Error()}
 	}
 	return tree, nil
 }
 
-func scan(sql string) ([]*pgq.ScanToken, error) {
+// Scan are the tokens of a text, comments among them.
+func Scan(sql string) ([]*pgq.ScanToken, error) {
 	raw, err := ask(scanRequest, []byte(sql))
 	if err != nil {
 		return nil, err
 	}
 	result := new(pgq.ScanResult)
 	if err := proto.Unmarshal(raw, result); err != nil {
-		return nil, &refusal{err.Error()}
+		return nil, &Refusal{err.Error()}
 	}
 	return result.GetTokens(), nil
 }
 
-func parsePLpgSQL(sql string) ([]byte, error) { return ask(plpgsqlRequest, []byte(sql)) }
+// PLpgSQL reads the bodies of a DO block or of a CREATE FUNCTION, as libpg_query's JSON.
+func PLpgSQL(sql string) ([]byte, error) { return ask(plpgsqlRequest, []byte(sql)) }
 
-func deparse(tree *pgq.ParseResult) (string, error) {
+// Deparse writes a tree as SQL. It does not always write the parentheses that the tree
+// needs: who relies on the text parses it again.
+func Deparse(tree *pgq.ParseResult) (string, error) {
 	raw, err := proto.Marshal(tree)
 	if err != nil {
 		return "", fmt.Errorf("encode a syntax tree: %w", err)
@@ -102,7 +114,7 @@ func (p inProcess) answer(r request, payload []byte) ([]byte, error) {
 		}
 		unloadParser()
 	}
-	return nil, &refusal{"the parser gave up: its memory was damaged, by a text that is nested too deeply"}
+	return nil, &Refusal{"the parser gave up: its memory was damaged, by a text that is nested too deeply"}
 }
 
 // oneAtATime: the module is not for several goroutines at once.
@@ -131,7 +143,7 @@ func (inProcess) once(r request, payload []byte) (out []byte, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			unloadParser() // its memory is in no known state
-			out, err = nil, &refusal{fmt.Sprintf("the parser gave up: %v", p)}
+			out, err = nil, &Refusal{fmt.Sprintf("the parser gave up: %v", p)}
 		}
 	}()
 	lib, err := loadedParser()

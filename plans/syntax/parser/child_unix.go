@@ -1,6 +1,6 @@
 //go:build unix
 
-package syntax
+package parser
 
 import (
 	"os/exec"

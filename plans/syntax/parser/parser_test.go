@@ -1,4 +1,4 @@
-package syntax
+package parser
 
 import (
 	"errors"
@@ -17,7 +17,7 @@ func TestParserIsSoundAfterATreeThatIsTooDeep(t *testing.T) {
 			t.Fatal(err)
 		}
 		text, err := p.answer(deparseRequest, tree)
-		refused := new(refusal)
+		refused := new(Refusal)
 		if levels < 100 && (err != nil || string(text) != sql) || err != nil && !errors.As(err, &refused) || err == nil && string(text) != sql {
 			t.Errorf("%d levels: %q, %v", levels, text, err)
 		}

@@ -1,4 +1,4 @@
-package syntax
+package parser
 
 import (
 	"bytes"
@@ -152,7 +152,7 @@ func compiled() wazero.CompilationCache {
 }
 
 // call gives an entry its argument, and the caller a copy of the result. What the
-// parser refuses is a [*refusal]; it panics where the module does.
+// parser refuses is a [*Refusal]; it panics where the module does.
 func (l *library) call(e entry, payload []byte) ([]byte, error) {
 	ctx := callContext()
 	given := l.reserve(ctx, uint32(len(payload))+1)
@@ -169,7 +169,7 @@ func (l *library) call(e entry, payload []byte) ([]byte, error) {
 	must(e.run.Call(ctx, uint64(out), uint64(argument)))
 	defer func() { must(e.free.Call(ctx, uint64(out))) }()
 	if failure := l.word(out + e.failure); failure != 0 {
-		return nil, &refusal{string(l.text(l.word(failure)))}
+		return nil, &Refusal{string(l.text(l.word(failure)))}
 	}
 	if e.gives == text {
 		return l.text(l.word(out + e.result)), nil

@@ -1,4 +1,4 @@
-package syntax
+package ast
 
 import (
 	"strings"
@@ -8,9 +8,9 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// visit calls f on a message and all messages in it, outer first; f returning
+// Visit calls f on a message and all messages in it, outer first; f returning
 // false keeps it from looking inside.
-func visit(m proto.Message, f func(proto.Message) bool) {
+func Visit(m proto.Message, f func(proto.Message) bool) {
 	if m == nil || !m.ProtoReflect().IsValid() {
 		return
 	}
@@ -36,9 +36,9 @@ func visitMessage(m protoreflect.Message, f func(proto.Message) bool) {
 	})
 }
 
-// rewrite replaces nodes in place, outer first: a nil answer of f means to
+// Rewrite replaces nodes in place, outer first: a nil answer of f means to
 // look inside.
-func rewrite(n *pgq.Node, f func(*pgq.Node) (*pgq.Node, error)) (*pgq.Node, error) {
+func Rewrite(n *pgq.Node, f func(*pgq.Node) (*pgq.Node, error)) (*pgq.Node, error) {
 	if n == nil {
 		return nil, nil
 	}
@@ -94,22 +94,23 @@ func rewriteValue(v protoreflect.Value, f func(*pgq.Node) (*pgq.Node, error)) (p
 	if !isNode {
 		return v, rewriteInside(v.Message(), f)
 	}
-	replaced, err := rewrite(n, f)
+	replaced, err := Rewrite(n, f)
 	if err != nil {
 		return v, err
 	}
 	return protoreflect.ValueOfMessage(replaced.ProtoReflect()), nil
 }
 
-func clone(n *pgq.Node) *pgq.Node {
+// Clone copies a tree; nil stays nil.
+func Clone(n *pgq.Node) *pgq.Node {
 	if n == nil {
 		return nil
 	}
 	return proto.CloneOf(n)
 }
 
-// strings of String nodes: a qualified name.
-func parts(nodes []*pgq.Node) []string {
+// Strings are the parts of a qualified name.
+func Strings(nodes []*pgq.Node) []string {
 	var out []string
 	for _, n := range nodes {
 		out = append(out, n.GetString_().GetSval())
@@ -117,23 +118,24 @@ func parts(nodes []*pgq.Node) []string {
 	return out
 }
 
-func last(names []string) string {
+// Last is the name itself of a qualified one.
+func Last(names []string) string {
 	if len(names) == 0 {
 		return ""
 	}
 	return names[len(names)-1]
 }
 
-// sameTree compares trees without the places in the text.
-func sameTree(a, b *pgq.Node) bool {
-	x, y := clone(a), clone(b)
+// Same compares trees without the places in the text.
+func Same(a, b *pgq.Node) bool {
+	x, y := Clone(a), Clone(b)
 	clearLocations(x)
 	clearLocations(y)
 	return proto.Equal(x, y)
 }
 
 func clearLocations(n *pgq.Node) {
-	visit(n, func(m proto.Message) bool {
+	Visit(n, func(m proto.Message) bool {
 		r := m.ProtoReflect()
 		fields := r.Descriptor().Fields()
 		for i := range fields.Len() {

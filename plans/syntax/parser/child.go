@@ -1,4 +1,4 @@
-package syntax
+package parser
 
 import (
 	"bufio"
@@ -51,7 +51,7 @@ func Serve(r io.Reader, w io.Writer) error {
 		answer, err := inProcess{}.answer(request(kind), payload)
 		if err != nil {
 			status, answer = statusError, []byte(err.Error())
-			if refused := new(refusal); errors.As(err, &refused) {
+			if refused := new(Refusal); errors.As(err, &refused) {
 				status = statusRefused
 			}
 		}
@@ -81,7 +81,7 @@ func (c *child) answer(r request, payload []byte) ([]byte, error) {
 	case statusOK:
 		return answer, nil
 	case statusRefused:
-		return nil, &refusal{string(answer)}
+		return nil, &Refusal{string(answer)}
 	}
 	return nil, errors.New(string(answer))
 }
