@@ -12,6 +12,7 @@ import (
 	"github.com/pgumbra/pgumbra/plans"
 	"github.com/pgumbra/pgumbra/plans/catalog"
 	"github.com/pgumbra/pgumbra/plans/syntax"
+	"github.com/pgumbra/pgumbra/plans/transforms"
 )
 
 // watchBudget is how long the looks at scratch between the migrations may take
@@ -118,5 +119,5 @@ func (m *trial) placeOf(object string) string {
 			}
 		}
 	}
-	return syntax.Naming(places, lastWords(object)...)
+	return transforms.Naming(places, lastWords(object)...)
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/pgumbra/pgumbra/internal/human"
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
-	"github.com/pgumbra/pgumbra/plans/syntax"
+	"github.com/pgumbra/pgumbra/plans/transforms"
 )
 
 // askWhetherAlike asks production where an expression holds only while the rows that
@@ -34,7 +34,7 @@ func (m *draft) askWhetherAlike(ctx context.Context) error {
 		}
 		var proved []string
 		for _, c := range t.Columns {
-			if c.Origin == plans.FromPlan || !syntax.OneMustFit(c.Meaning()) {
+			if c.Origin == plans.FromPlan || !transforms.OneMustFit(c.Meaning()) {
 				continue
 			}
 			why, err := m.unlike(ctx, time.Until(until), t, c.Meaning())
@@ -62,7 +62,7 @@ func (m *draft) unlike(ctx context.Context, limit time.Duration, t *plans.Table,
 	if limit < 10*time.Millisecond {
 		return unknown + ": " + human.Duration(conversionsTime) + " were not enough", nil
 	}
-	if syntax.OneMustFit(t.Where) {
+	if transforms.OneMustFit(t.Where) {
 		return unknown, nil
 	}
 	query := "SELECT count(ROW((" + m.inProduction(expression) + "\n))) FROM " + map[bool]string{true: "ONLY "}[t.Kind != plans.Partitioned] +

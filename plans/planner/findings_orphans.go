@@ -8,7 +8,7 @@ import (
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
 	"github.com/pgumbra/pgumbra/plans/catalog"
-	"github.com/pgumbra/pgumbra/plans/syntax"
+	"github.com/pgumbra/pgumbra/plans/transforms"
 )
 
 // lookForOrphans asks production whether the migrations' DELETEs take rows away
@@ -34,7 +34,7 @@ func (m *draft) lookForOrphans(ctx context.Context) error {
 
 // orphan is the text of one row's reference; empty: there is none, or the
 // question cannot be asked in production.
-func (m *survey) orphan(ctx context.Context, o syntax.Orphans) (row string, err error) {
+func (m *survey) orphan(ctx context.Context, o transforms.Orphans) (row string, err error) {
 	parent, child := m.before.ByOID(o.Parent), m.before.ByOID(o.Child)
 	if parent == nil || child == nil {
 		return "", nil
@@ -43,7 +43,7 @@ func (m *survey) orphan(ctx context.Context, o syntax.Orphans) (row string, err 
 	return row, err
 }
 
-func orphanSQL(o syntax.Orphans, parent, child *catalog.Table) string {
+func orphanSQL(o transforms.Orphans, parent, child *catalog.Table) string {
 	var on, keys []string
 	for i := range o.ChildColumns {
 		on = append(on, fmt.Sprintf("c.k%d = p.k%[1]d", i+1))

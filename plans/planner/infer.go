@@ -12,6 +12,7 @@ import (
 	"github.com/pgumbra/pgumbra/plans/catalog"
 	"github.com/pgumbra/pgumbra/plans/planfile"
 	"github.com/pgumbra/pgumbra/plans/syntax"
+	"github.com/pgumbra/pgumbra/plans/transforms"
 )
 
 // tableDraft is a table of the shadow on its way into the plan.
@@ -20,7 +21,7 @@ type tableDraft struct {
 	final  *catalog.Table // under the shadow's
 	rules  planfile.TableRules
 	ruled  bool
-	feed   syntax.TableFeed
+	feed   transforms.TableFeed
 	fed    bool // feed says where rows come from
 	source *sourceDraft
 	plan   plans.Table
@@ -57,7 +58,7 @@ func (m *lineage) inferTables() error {
 	if err != nil {
 		return err
 	}
-	inference := syntax.Infer(m.before, m.after, m.trace.facts, m.trace.marks, syntax.Options{
+	inference := transforms.Infer(m.before, m.after, m.trace.facts, m.trace.marks, transforms.Options{
 		Now: now, Type: m.spellType, Changed: m.changedType, Altered: m.alteredType, Statements: m.trace.places, Function: m.spellFunction})
 	m.orphans = inference.Orphans
 	for _, t := range m.after.Tables {

@@ -8,12 +8,12 @@ import (
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
 	"github.com/pgumbra/pgumbra/plans/catalog"
-	"github.com/pgumbra/pgumbra/plans/syntax"
+	"github.com/pgumbra/pgumbra/plans/transforms"
 )
 
 // lookups are the other tables that a copied table's expressions read, without
 // those of what the plan file describes by hand.
-func (d *tableDraft) lookups() []syntax.Lookup {
+func (d *tableDraft) lookups() []transforms.Lookup {
 	if d.plan.Feed != plans.Copied || !d.fed {
 		return nil
 	}
@@ -65,7 +65,7 @@ const (
 
 // classifyLookup: rows of the other table are found by an index of production's, and
 // those that a change concerns as well, or there are few.
-func (m *mapping) classifyLookup(d *tableDraft, s *sourceDraft, l syntax.Lookup) {
+func (m *mapping) classifyLookup(d *tableDraft, s *sourceDraft, l transforms.Lookup) {
 	table, other := d.source.production, s.production
 	if !m.indexedBy(other, l.Bare) && d.source.estimated()*s.estimated() > mostCompared {
 		m.opaque("looked-up-unindexed", d.after.Name.String(), m.naming(d.after.Name.Name, other.Name.Name),

@@ -10,7 +10,7 @@ import (
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
 	"github.com/pgumbra/pgumbra/plans/catalog"
-	"github.com/pgumbra/pgumbra/plans/syntax"
+	"github.com/pgumbra/pgumbra/plans/transforms"
 )
 
 // mapTables says of each table where its rows come from, column by column.
@@ -155,7 +155,7 @@ func (m *mapping) carry(d *tableDraft) {
 // blamed: some statement was named already that changes the table's rows.
 func (m *mapping) blamed(n pg.Name) bool {
 	return slices.ContainsFunc(m.plan.Findings, func(f plans.Finding) bool {
-		return f.Code == syntax.CodeBackfill && (f.Object == n.String() || strings.HasPrefix(f.Object, n.String()+"."))
+		return f.Code == transforms.CodeBackfill && (f.Object == n.String() || strings.HasPrefix(f.Object, n.String()+"."))
 	})
 }
 
@@ -198,8 +198,8 @@ func (m *mapping) column(d *tableDraft, c catalog.Column) plans.Column {
 	return out
 }
 
-func columnOrigin(o syntax.Origin) plans.ColumnOrigin {
-	return map[syntax.Origin]plans.ColumnOrigin{syntax.Using: plans.FromUsing, syntax.Backfill: plans.FromBackfill, syntax.Default: plans.FromDefault, syntax.Lineage: plans.FromLineage}[o]
+func columnOrigin(o transforms.Origin) plans.ColumnOrigin {
+	return map[transforms.Origin]plans.ColumnOrigin{transforms.Using: plans.FromUsing, transforms.Backfill: plans.FromBackfill, transforms.Default: plans.FromDefault, transforms.Lineage: plans.FromLineage}[o]
 }
 
 // writeTables numbers the tables in the order of their names.

@@ -20,7 +20,7 @@ import (
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
 	"github.com/pgumbra/pgumbra/plans/planfile"
-	"github.com/pgumbra/pgumbra/plans/syntax"
+	"github.com/pgumbra/pgumbra/plans/transforms"
 )
 
 // errBlocked: a blocker was found that leaves nothing to look at behind it. The
@@ -72,7 +72,7 @@ func (m *task) blocker(code, object, message, fix string) {
 }
 
 // naming is where the last statement stands that names all of some words.
-func (t *trace) naming(names ...string) string { return syntax.Naming(t.places, names...) }
+func (t *trace) naming(names ...string) string { return transforms.Naming(t.places, names...) }
 
 // opaque is a blocker on what a build before the fence cannot give, and the
 // migrations themselves would if they ran behind it.

@@ -15,7 +15,7 @@ import (
 	"github.com/pgumbra/pgumbra/plans/migrations"
 	"github.com/pgumbra/pgumbra/plans/pgdump"
 	"github.com/pgumbra/pgumbra/plans/planfile"
-	"github.com/pgumbra/pgumbra/plans/syntax"
+	"github.com/pgumbra/pgumbra/plans/transforms"
 )
 
 // A plan is made in stages. Each has a type, which holds what the stage before it
@@ -83,7 +83,7 @@ type lineage struct {
 	*catalogs
 	shared  map[uint32]bool // types and sequences by oid in scratch
 	tables  []*tableDraft
-	orphans []syntax.Orphans
+	orphans []transforms.Orphans
 }
 
 // mapping is how each row and column comes over.

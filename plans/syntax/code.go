@@ -13,34 +13,52 @@ import (
 	"github.com/pgumbra/pgumbra/plans/syntax/parser"
 )
 
-// write is one data-changing statement in a tree.
-type write struct {
-	kind    Kind
-	table   *pgq.RangeVar
-	columns []string // set by UPDATE; nil: unknown
+// Write is one data-changing statement in a tree.
+type Write struct {
+	Kind    Kind
+	Table   *pgq.RangeVar
+	Columns []string // set by UPDATE; nil: unknown
 }
 
-// code is what a DO block, a function's body or a statement may do to data, as
+// Code is what a DO block, a function's body or a statement may do to data, as
 // far as its text tells.
-type code struct {
-	writes  []write
-	dynamic bool // words of data changes in texts that are executed
+type Code struct {
+	Writes  []Write
+	Dynamic bool // words of data changes in texts that are executed
 	cluster bool
-	defines bool // also defines structure
+	Defines bool // also defines structure
 	commits bool
-	reads   []*pgq.RangeVar
-	calls   []*pgq.FuncCall
-	values  bool     // depends on more than its arguments: the clock, the session
-	assigns []string // PL/pgSQL assignments
-	unknown bool     // some of it could not be parsed
-	text    string
+	Reads   []*pgq.RangeVar
+	Calls   []*pgq.FuncCall
+	Values  bool     // depends on more than its arguments: the clock, the session
+	Assigns []string // PL/pgSQL assignments
+	Unknown bool     // some of it could not be parsed
+	Text    string
 	action
 }
 
-func (c *code) changesData() bool { return len(c.writes) > 0 || c.dynamic }
+// Acts: the code does something that a transform of rows cannot say.
+func (c *Code) Acts() bool {
+	return c.Defines || c.Executes || c.Raises || c.Settles || c.Unknown || !c.ChangesData()
+}
 
-// doBlock reads a DO statement.
-func doBlock(sql string, st *pgq.DoStmt) (code, error) {
+// Include adds what other code does that this one calls.
+func (c *Code) Include(body Code) {
+	c.Writes = append(c.Writes, body.Writes...)
+	c.Reads = append(c.Reads, body.Reads...)
+	c.Calls = append(c.Calls, body.Calls...)
+	c.Dynamic = c.Dynamic || body.Dynamic
+	c.Unknown = c.Unknown || body.Unknown
+	c.Defines = c.Defines || body.Defines
+	c.action.include(body.action)
+	c.Text += " " + body.Text
+}
+
+// ChangesData: it may write rows.
+func (c *Code) ChangesData() bool { return len(c.Writes) > 0 || c.Dynamic }
+
+// ReadBlock reads a DO statement.
+func ReadBlock(sql string, st *pgq.DoStmt) (Code, error) {
 	language, body := "plpgsql", ""
 	for _, a := range st.GetArgs() {
 		switch d := a.GetDefElem(); d.GetDefname() {
@@ -50,14 +68,14 @@ func doBlock(sql string, st *pgq.DoStmt) (code, error) {
 			language = d.GetArg().GetString_().GetSval()
 		}
 	}
-	return readCode(strings.ToLower(language), sql, body)
+	return ReadCode(strings.ToLower(language), sql, body)
 }
 
-// readCode reads a body; whole is the statement that holds it. Only errors of
+// ReadCode reads a body; whole is the statement that holds it. Only errors of
 // the parser process itself are returned: what cannot be parsed is searched
 // for words.
-func readCode(language, whole, body string) (code, error) {
-	c := code{text: stripComments(body)}
+func ReadCode(language, whole, body string) (Code, error) {
+	c := Code{Text: StripComments(body)}
 	var err error
 	switch language {
 	case "plpgsql":
@@ -66,28 +84,28 @@ func readCode(language, whole, body string) (code, error) {
 		if strings.TrimSpace(body) == "" { // BEGIN ATOMIC
 			body = whole
 		}
-		err = c.statements(body)
+		err = c.Statements(body)
 	default: // plpython, C: only words
 		err = &parser.Refusal{Message: "language " + language}
 	}
 	if refused := new(parser.Refusal); errors.As(err, &refused) {
-		c.unread(c.text)
+		c.unread(c.Text)
 		return c, nil
 	}
 	return c, err
 }
 
 // unread judges a text by its words alone.
-func (c *code) unread(text string) {
-	c.unknown = true
-	c.dynamic = c.dynamic || dataWords(text)
+func (c *Code) unread(text string) {
+	c.Unknown = true
+	c.Dynamic = c.Dynamic || dataWords(text)
 	c.cluster = c.cluster || clusterWords.MatchString(text)
 	c.commits = c.commits || commitWords.MatchString(text)
-	c.defines = c.defines || defineWords.MatchString(text)
-	c.raises = true
+	c.Defines = c.Defines || defineWords.MatchString(text)
+	c.Raises = true
 }
 
-func (c *code) plpgsql(whole string) error {
+func (c *Code) plpgsql(whole string) error {
 	raw, err := parser.PLpgSQL(whole)
 	if err != nil {
 		return err
@@ -98,7 +116,7 @@ func (c *code) plpgsql(whole string) error {
 	}
 	c.commits = strings.Contains(string(raw), "PLpgSQL_stmt_commit") || strings.Contains(string(raw), "PLpgSQL_stmt_rollback")
 	c.action.plpgsql(string(raw))
-	var queries []plQuery
+	var queries []PLQuery
 	collectQueries(tree, &queries)
 	for _, q := range queries {
 		if err := c.query(q); err != nil {
@@ -108,14 +126,14 @@ func (c *code) plpgsql(whole string) error {
 	return nil
 }
 
-// plQuery is a SQL text in a PL/pgSQL body. Mode as in PostgreSQL's
+// PLQuery is a SQL text in a PL/pgSQL body. Mode as in PostgreSQL's
 // RawParseMode: 0 a statement, 2 an expression, above an assignment.
-type plQuery struct {
+type PLQuery struct {
 	Query string `json:"query"`
 	Mode  int    `json:"parseMode"`
 }
 
-func collectQueries(v any, out *[]plQuery) {
+func collectQueries(v any, out *[]PLQuery) {
 	switch v := v.(type) {
 	case []any:
 		for _, e := range v {
@@ -125,7 +143,7 @@ func collectQueries(v any, out *[]plQuery) {
 		if e, ok := v["PLpgSQL_expr"].(map[string]any); ok {
 			q, _ := e["query"].(string)
 			mode, _ := e["parseMode"].(float64)
-			*out = append(*out, plQuery{q, int(mode)})
+			*out = append(*out, PLQuery{q, int(mode)})
 			return
 		}
 		for _, e := range v {
@@ -136,16 +154,16 @@ func collectQueries(v any, out *[]plQuery) {
 
 var assignment = regexp.MustCompile(`^[^=]*?:?=`)
 
-func (c *code) query(q plQuery) error {
+func (c *Code) query(q PLQuery) error {
 	sql := q.Query
 	switch {
 	case q.Mode == 2:
 		sql = "SELECT " + sql
 	case q.Mode > 2:
-		c.assigns = append(c.assigns, sql)
+		c.Assigns = append(c.Assigns, sql)
 		sql = "SELECT " + sql[len(assignment.FindString(sql)):]
 	}
-	err := c.statements(sql)
+	err := c.Statements(sql)
 	if refused := new(parser.Refusal); errors.As(err, &refused) {
 		c.unread(sql)
 		return nil
@@ -153,26 +171,27 @@ func (c *code) query(q plQuery) error {
 	return err
 }
 
-func (c *code) statements(sql string) error {
+// Statements adds what each statement of a text does. Its errors are those of the parser.
+func (c *Code) Statements(sql string) error {
 	tree, err := parser.Parse(sql)
 	if err != nil {
 		return err
 	}
 	for _, s := range tree.GetStmts() {
-		c.tree(s.GetStmt())
+		c.Add(s.GetStmt())
 	}
 	return nil
 }
 
-// tree adds what a statement does.
-func (c *code) tree(n *pgq.Node) {
+// Add adds what a statement does.
+func (c *Code) Add(n *pgq.Node) {
 	c.cluster = c.cluster || isCluster(n)
 	c.statement(n)
 	switch n.GetNode().(type) {
 	case *pgq.Node_SelectStmt, *pgq.Node_InsertStmt, *pgq.Node_UpdateStmt, *pgq.Node_DeleteStmt, *pgq.Node_MergeStmt, *pgq.Node_TruncateStmt,
 		*pgq.Node_CopyStmt, *pgq.Node_ExplainStmt, *pgq.Node_DeclareCursorStmt, *pgq.Node_CallStmt:
 	default:
-		c.defines = true
+		c.Defines = true
 	}
 	ast.Visit(n, func(m proto.Message) bool {
 		c.message(m)
@@ -180,49 +199,49 @@ func (c *code) tree(n *pgq.Node) {
 	})
 }
 
-func (c *code) message(m proto.Message) {
+func (c *Code) message(m proto.Message) {
 	switch m := m.(type) {
 	case *pgq.InsertStmt:
-		c.write(insert, m.GetRelation(), nil)
+		c.write(Insert, m.GetRelation(), nil)
 	case *pgq.DeleteStmt:
-		c.write(remove, m.GetRelation(), nil)
+		c.write(Delete, m.GetRelation(), nil)
 	case *pgq.MergeStmt:
-		c.write(opaque, m.GetRelation(), nil)
+		c.write(Opaque, m.GetRelation(), nil)
 	case *pgq.UpdateStmt:
-		c.write(update, m.GetRelation(), targetNames(m.GetTargetList()))
+		c.write(Update, m.GetRelation(), targetNames(m.GetTargetList()))
 	case *pgq.CopyStmt:
 		if m.GetIsFrom() {
-			c.write(opaque, m.GetRelation(), nil)
+			c.write(Opaque, m.GetRelation(), nil)
 		}
 	case *pgq.TruncateStmt:
 		for _, r := range m.GetRelations() {
-			c.write(truncate, r.GetRangeVar(), nil)
+			c.write(Truncate, r.GetRangeVar(), nil)
 		}
 	case *pgq.IntoClause:
 		if !m.GetSkipData() {
-			c.write(create, m.GetRel(), nil)
+			c.write(Create, m.GetRel(), nil)
 		}
 	case *pgq.RangeVar:
-		c.reads = append(c.reads, m)
+		c.Reads = append(c.Reads, m)
 	case *pgq.FuncCall:
-		c.calls = append(c.calls, m)
-		c.settles = c.settles || settling[ast.Last(ast.Strings(m.GetFuncname()))]
+		c.Calls = append(c.Calls, m)
+		c.Settles = c.Settles || settling[ast.Last(ast.Strings(m.GetFuncname()))]
 	case *pgq.SQLValueFunction:
-		c.values = true
+		c.Values = true
 	case *pgq.A_Const:
-		c.dynamic = c.dynamic || dataWords(m.GetSval().GetSval())
+		c.Dynamic = c.Dynamic || dataWords(m.GetSval().GetSval())
 		c.action.text(m.GetSval().GetSval())
 		c.cluster = c.cluster || clusterWords.MatchString(m.GetSval().GetSval())
-		c.defines = c.defines || defineWords.MatchString(m.GetSval().GetSval())
+		c.Defines = c.Defines || defineWords.MatchString(m.GetSval().GetSval())
 	}
 }
 
 // settling functions leave something behind beside rows.
 var settling = map[string]bool{"setval": true, "nextval": true, "set_config": true}
 
-func (c *code) write(kind Kind, table *pgq.RangeVar, columns []string) {
+func (c *Code) write(kind Kind, table *pgq.RangeVar, columns []string) {
 	if table != nil {
-		c.writes = append(c.writes, write{kind, table, columns})
+		c.Writes = append(c.Writes, Write{kind, table, columns})
 	}
 }
 
@@ -249,7 +268,7 @@ var (
 // at run time, looks like one that changes data. FOR UPDATE, ON UPDATE, AFTER
 // INSERT OR UPDATE and GRANT UPDATE do not.
 func dataWords(text string) bool {
-	text = stripComments(text)
+	text = StripComments(text)
 	if statementWords.MatchString(text) {
 		return true
 	}
@@ -261,10 +280,10 @@ func dataWords(text string) bool {
 	return false
 }
 
-// stripComments takes SQL comments out of a text, without regard to strings:
+// StripComments takes SQL comments out of a text, without regard to strings:
 // a comment sign inside one hides the rest of its line only, so the result is
 // for searching words.
-func stripComments(text string) string {
+func StripComments(text string) string {
 	text = blockComment.ReplaceAllString(text, " ")
 	return lineComment.ReplaceAllString(text, "")
 }

@@ -64,7 +64,7 @@ func instrument(f *instrumentation) (Instrumented, error) {
 	err := f.read()
 	if refused := new(parser.Refusal); errors.As(err, &refused) {
 		return Instrumented{SQL: sql, Notices: []Notice{unparsed(file, sql, refused)},
-			Facts:      []Fact{{ID: nextID, File: file, Line: 1, SQL: sql, Kind: unread}},
+			Facts:      []Fact{{ID: nextID, File: file, Line: 1, SQL: sql, Kind: Unread}},
 			Statements: []Statement{{Line: 1, EndLine: 1 + strings.Count(sql, "\n"), SQL: sql}}}, nil
 	}
 	if err != nil {
@@ -77,10 +77,10 @@ func instrument(f *instrumentation) (Instrumented, error) {
 }
 
 func unparsed(file, sql string, why *parser.Refusal) Notice {
-	n := Notice{Level: warning, Code: CodeUnparsed, Object: file, Where: file + ":1",
+	n := Notice{Level: Warning, Code: CodeUnparsed, Object: file, Where: file + ":1",
 		Message: "the parser cannot read this file (" + why.Message + "); it runs in scratch as it is"}
 	if dataWords(sql) {
-		n.Level, n.Opaque = blocker, true
+		n.Level, n.Opaque = Blocker, true
 		n.Message += ", and what it does to rows cannot be inferred"
 		n.Fix = "if the file runs on the server as it is, write what it does to rows in the plan file under tables (columns, where or from), and move its data changes to a file of their own in plain SQL"
 	}
@@ -190,10 +190,10 @@ func (f *instrumentation) fact(p piece, alone bool) error {
 	if kind == "" {
 		return nil
 	}
-	fact := Fact{ID: f.nextID, File: f.file, Line: f.line(p.start), SQL: text, Kind: kind, Marked: kind != relabel}
-	fact.names.Add(p.node)
+	fact := Fact{ID: f.nextID, File: f.file, Line: f.line(p.start), SQL: text, Kind: kind, Marked: kind != Relabel}
+	fact.Names.Add(p.node)
 	if do := p.node.GetDoStmt(); do != nil {
-		block, err := doBlock(text, do)
+		block, err := ReadBlock(text, do)
 		if err != nil {
 			return err
 		}
@@ -201,11 +201,11 @@ func (f *instrumentation) fact(p piece, alone bool) error {
 			f.clusterBlock(p, block)
 			return nil
 		}
-		for _, r := range block.reads {
-			fact.names.Add(r)
+		for _, r := range block.Reads {
+			fact.Names.Add(r)
 		}
-		for _, c := range block.calls {
-			fact.names.Add(c)
+		for _, c := range block.Calls {
+			fact.Names.Add(c)
 		}
 		fact.Marked = !alone || !block.commits
 	}
@@ -234,17 +234,17 @@ func (f *instrumentation) blank(p piece) {
 	text := f.sql[p.start:p.end]
 	f.leftOut[p.start] = true
 	f.edits = append(f.edits, edit{p.start, p.end, blanks(text)})
-	f.notices = append(f.notices, Notice{Level: warning, Code: CodeCluster, Object: firstWords(text), Where: f.where(p),
+	f.notices = append(f.notices, Notice{Level: Warning, Code: CodeCluster, Object: firstWords(text), Where: f.where(p),
 		Message: "acts on the whole server, not only on this database: it is kept out of scratch and no part of the run",
-		Fix:     "run it by hand, before the next plan where later statements need it: " + oneLine(text)})
+		Fix:     "run it by hand, before the next plan where later statements need it: " + OneLine(text)})
 }
 
 // clusterBlock takes out a DO block that acts on the server. What else it does
 // is lost with it, which the user must know.
-func (f *instrumentation) clusterBlock(p piece, block code) {
+func (f *instrumentation) clusterBlock(p piece, block Code) {
 	f.blank(p)
-	if n := &f.notices[len(f.notices)-1]; block.changesData() || definesOther(block.text) {
-		n.Level = blocker
+	if n := &f.notices[len(f.notices)-1]; block.ChangesData() || definesOther(block.Text) {
+		n.Level = Blocker
 		n.Message = "a DO block acts on the whole server and does other things too: it cannot be run in scratch"
 		n.Fix = "split it: a DO block for roles, databases and tablespaces, another one for the rest"
 	}
@@ -262,7 +262,7 @@ func (f *instrumentation) dropConcurrently(p piece) {
 			break
 		}
 	}
-	f.notices = append(f.notices, Notice{Level: warning, Code: CodeConcurrently, Object: firstWords(f.sql[p.start:p.end]), Where: f.where(p),
+	f.notices = append(f.notices, Notice{Level: Warning, Code: CodeConcurrently, Object: firstWords(f.sql[p.start:p.end]), Where: f.where(p),
 		Message: "CONCURRENTLY beside other statements in one file: run in place, PostgreSQL would refuse it; in the shadow it is built without",
 		Fix:     "give the statement a file of its own if the migration is also to run in place"})
 }
@@ -302,7 +302,8 @@ func blanks(text string) string {
 	}, text)
 }
 
-func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
+// OneLine is a text without its line breaks, for messages.
+func OneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
 
 func firstWords(text string) string {
 	words := strings.Fields(text)

@@ -11,28 +11,28 @@ import (
 func kindOf(n *pgq.Node) Kind {
 	switch s := n.GetNode().(type) {
 	case *pgq.Node_AlterTableStmt:
-		return alter
+		return Alter
 	case *pgq.Node_UpdateStmt:
-		return update
+		return Update
 	case *pgq.Node_DeleteStmt:
-		return remove
+		return Delete
 	case *pgq.Node_InsertStmt:
-		return insert
+		return Insert
 	case *pgq.Node_TruncateStmt:
-		return truncate
+		return Truncate
 	case *pgq.Node_CreateTableAsStmt:
 		if s.CreateTableAsStmt.GetObjtype() == pgq.ObjectType_OBJECT_TABLE && !s.CreateTableAsStmt.GetInto().GetSkipData() {
-			return create
+			return Create
 		}
 	case *pgq.Node_SelectStmt:
 		return selectKind(s.SelectStmt)
 	case *pgq.Node_DoStmt, *pgq.Node_CallStmt, *pgq.Node_MergeStmt, *pgq.Node_ExecuteStmt, *pgq.Node_ExplainStmt:
-		return opaque
+		return Opaque
 	case *pgq.Node_CopyStmt:
-		return opaque
+		return Opaque
 	case *pgq.Node_AlterEnumStmt:
 		if s.AlterEnumStmt.GetOldVal() != "" {
-			return relabel
+			return Relabel
 		}
 	}
 	return ""
@@ -42,25 +42,25 @@ func kindOf(n *pgq.Node) Kind {
 // data-changing CTEs may do anything.
 func selectKind(s *pgq.SelectStmt) Kind {
 	if s.GetIntoClause() != nil {
-		return create
+		return Create
 	}
 	found := Kind("")
 	ast.Visit(s, func(m proto.Message) bool {
 		switch m.(type) {
 		case *pgq.FuncCall, *pgq.InsertStmt, *pgq.UpdateStmt, *pgq.DeleteStmt, *pgq.MergeStmt:
-			found = opaque
+			found = Opaque
 		}
 		return found == ""
 	})
-	if found == "" && mayFail(&pgq.Node{Node: &pgq.Node_SelectStmt{SelectStmt: s}}) {
-		return opaque
+	if found == "" && MayFail(&pgq.Node{Node: &pgq.Node_SelectStmt{SelectStmt: s}}) {
+		return Opaque
 	}
 	return found
 }
 
-// mayFail: a query over rows that divides or casts is one that some migrations
+// MayFail: a query over rows that divides or casts is one that some migrations
 // stop by where the rows are not as they should be.
-func mayFail(n *pgq.Node) bool {
+func MayFail(n *pgq.Node) bool {
 	reads, fails := false, false
 	ast.Visit(n, func(m proto.Message) bool {
 		switch m := m.(type) {

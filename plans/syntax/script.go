@@ -83,7 +83,7 @@ func Script(file, sql string) ([]ScriptStatement, []Notice, error) {
 }
 
 func notBehind(where, sql, why string) Notice {
-	return Notice{Level: blocker, Code: CodeNotBehind, Object: firstWords(sql), Where: where,
+	return Notice{Level: Blocker, Code: CodeNotBehind, Object: firstWords(sql), Where: where,
 		Message: why + ", so it cannot run behind the fence, in the transaction of the swap",
 		Fix:     "run it by hand before or after the upgrade, in a migration of its own, or describe what earlier statements do in the plan file under tables so that nothing has to run behind the fence"}
 }

@@ -26,25 +26,25 @@ var Settings = []string{"DateStyle", "IntervalStyle", "TimeZone", "timezone_abbr
 type Mark struct {
 	Fact  int
 	Phase string // start, before, after, end
-	what  seen
+	What  Seen
 }
 
-// seen is a mark's content, as trace.sql writes it.
-type seen struct {
+// Seen is a mark's content, as trace.sql writes it.
+type Seen struct {
 	Tables       map[string]uint32     `json:"tables"` // by the name asked for
-	Types        map[string]typeRef    `json:"types"`
-	Functions    map[string][]function `json:"functions"`
-	Relations    []relation            `json:"relations"`
+	Types        map[string]Type       `json:"types"`
+	Functions    map[string][]Function `json:"functions"`
+	Relations    []Relation            `json:"relations"`
 	Written      []uint32              `json:"written"`
 	Read         []uint32              `json:"read"`
 	Settings     map[string]string     `json:"settings"`
 	Replica      bool                  `json:"replica"` // session_replication_role
-	AllFunctions []function            `json:"all_functions"`
-	AllTypes     []typeRef             `json:"all_types"`
+	AllFunctions []Function            `json:"all_functions"`
+	AllTypes     []Type                `json:"all_types"`
 }
 
-// typeRef is a type as a column or an expression uses it.
-type typeRef struct {
+// Type is a type as a column or an expression uses it.
+type Type struct {
 	OID  uint32 `json:"oid"`
 	Elem uint32 `json:"elem"` // of an array
 	Name string `json:"name"` // format_type, qualified; of a column with its modifier
@@ -53,7 +53,16 @@ type typeRef struct {
 	Labels []string `json:"labels"`
 }
 
-type function struct {
+// Base is the type's oid, of an array its elements'.
+func (t Type) Base() uint32 {
+	if t.Elem != 0 {
+		return t.Elem
+	}
+	return t.OID
+}
+
+// Function as a call may mean it; the fields are those of pg_proc.
+type Function struct {
 	OID        uint32 `json:"oid"`
 	Schema     string `json:"schema"`
 	Name       string `json:"name"`
@@ -70,19 +79,21 @@ type function struct {
 	Definition string `json:"definition"`
 }
 
-// own reports whether the user wrote it, so that its body counts.
-func (f function) own() bool {
+// Own reports whether the user wrote it, so that its body counts.
+func (f Function) Own() bool {
 	return f.Schema != "pg_catalog" && !f.Extension && f.Language != "c" && f.Language != "internal"
 }
 
-func (f function) takes(n int) bool {
+// Takes: it can be called with n arguments.
+func (f Function) Takes(n int) bool {
 	return n >= f.Args-f.Defaults && (n <= f.Args || f.Variadic) || f.Variadic && n >= f.Args-1
 }
 
-type column struct {
+// Column of a table at the moment of a mark.
+type Column struct {
 	Num           int16   `json:"num"`
 	Name          string  `json:"name"`
-	Type          typeRef `json:"type"`
+	Type          Type    `json:"type"`
 	Default       string  `json:"default"`
 	DomainDefault string  `json:"domain_default"`
 	Missing       *string `json:"missing"` // what ADD COLUMN gave existing rows
@@ -90,16 +101,18 @@ type column struct {
 	Generated     string  `json:"generated"`
 }
 
-type trigger struct {
+// Trigger of a table at that moment, none of a foreign key.
+type Trigger struct {
 	Name     string   `json:"name"`
 	Type     int      `json:"type"` // pg_trigger.tgtype
 	Enabled  string   `json:"enabled"`
 	Columns  []int16  `json:"columns"` // UPDATE OF
 	When     bool     `json:"when"`    // it has a condition
-	Function function `json:"function"`
+	Function Function `json:"function"`
 }
 
-type reference struct {
+// Reference is a foreign key that leads to a table, by the table that holds it.
+type Reference struct {
 	Name       string  `json:"name"`
 	Table      uint32  `json:"table"`
 	Columns    []int16 `json:"columns"`
@@ -110,8 +123,8 @@ type reference struct {
 	Off        bool    `json:"off"`    // its triggers are disabled
 }
 
-// relation is a table at the moment of a mark.
-type relation struct {
+// Relation is a table at the moment of a mark.
+type Relation struct {
 	OID        uint32      `json:"oid"`
 	Schema     string      `json:"schema"`
 	Name       string      `json:"name"`
@@ -120,12 +133,13 @@ type relation struct {
 	Empty      bool        `json:"empty"` // never held a row; of a partition tree's root false
 	Parents    []uint32    `json:"parents"`
 	Rules      bool        `json:"rules"`
-	Columns    []column    `json:"columns"`
-	Triggers   []trigger   `json:"triggers"`
-	References []reference `json:"references"`
+	Columns    []Column    `json:"columns"`
+	Triggers   []Trigger   `json:"triggers"`
+	References []Reference `json:"references"`
 }
 
-func (r *relation) column(name string) *column {
+// Column finds a column by its name; nil: there is none.
+func (r *Relation) Column(name string) *Column {
 	for i := range r.Columns {
 		if r.Columns[i].Name == name {
 			return &r.Columns[i]
@@ -134,7 +148,8 @@ func (r *relation) column(name string) *column {
 	return nil
 }
 
-func (r *relation) columnNum(num int16) *column {
+// ColumnNum finds a column by its number; nil: there is none.
+func (r *Relation) ColumnNum(num int16) *Column {
 	for i := range r.Columns {
 		if r.Columns[i].Num == num {
 			return &r.Columns[i]
@@ -143,8 +158,8 @@ func (r *relation) columnNum(num int16) *column {
 	return nil
 }
 
-// relation finds a table in the mark; nil: not there.
-func (s *seen) relation(oid uint32) *relation {
+// Relation finds a table in the mark; nil: not there.
+func (s *Seen) Relation(oid uint32) *Relation {
 	for i := range s.Relations {
 		if s.Relations[i].OID == oid {
 			return &s.Relations[i]
@@ -173,7 +188,7 @@ func ReadMarks(ctx context.Context, db pg.Querier) ([]Mark, error) {
 		if err := rows.Scan(&m.Fact, &m.Phase, &what); err != nil {
 			return nil, fmt.Errorf("read the migrations' trace: %w", err)
 		}
-		if err := json.Unmarshal([]byte(what), &m.what); err != nil {
+		if err := json.Unmarshal([]byte(what), &m.What); err != nil {
 			return nil, fmt.Errorf("read the migrations' trace: %w", err)
 		}
 		marks = append(marks, m)
@@ -187,24 +202,25 @@ func ReadMarks(ctx context.Context, db pg.Querier) ([]Mark, error) {
 // markCall is the statement that records a mark. It never spans lines.
 func markCall(f Fact, phase string) string {
 	switch {
-	case phase == "after" && f.Kind == opaque:
+	case phase == "after" && f.Kind == Opaque:
 		phase = "after+"
-	case f.Kind == remove:
+	case f.Kind == Delete:
 		phase += "*"
 	}
-	return fmt.Sprintf("SELECT %s.mark(%d, %s, %s, %s, %s)", TraceSchema, f.ID, literal(phase),
-		array(f.names.Tables), array(f.names.Functions), array(f.names.Types))
+	return fmt.Sprintf("SELECT %s.mark(%d, %s, %s, %s, %s)", TraceSchema, f.ID, Literal(phase),
+		array(f.Names.Tables), array(f.Names.Functions), array(f.Names.Types))
 }
 
 func array(names []string) string {
 	quoted := make([]string, len(names))
 	for i, n := range names {
-		quoted[i] = literal(n)
+		quoted[i] = Literal(n)
 	}
 	return "ARRAY[" + strings.Join(quoted, ", ") + "]::pg_catalog.text[]"
 }
 
-func literal(s string) string {
+// Literal is a text as SQL on one line, so that the lines of what stands behind it stay.
+func Literal(s string) string {
 	if !strings.ContainsAny(s, "\n\r") {
 		return pg.Literal(s)
 	}
