@@ -30,7 +30,7 @@ type attempt struct {
 	lost     time.Duration // taken from clients by earlier rounds of the fence
 	began    time.Time     // first lock request of this round; zero: nobody waits
 	deadline time.Time     // began or, before it, held + max_stall
-	mark     string        // an xid8: see makeMark
+	mark     string        // an xid8: see local.markDrain and markSwap
 	xid      string        // xid8 of the swap
 
 	sequences []succession

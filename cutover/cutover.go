@@ -15,6 +15,12 @@
 // Order of calls: [Cutover.Resolve] first, [Cutover.Check] at any time, [Cutover.Attempt] until one
 // swaps, with pauses that are the caller's, [Cutover.After] again and again
 // until it succeeds, [Cutover.Finish] at the end.
+//
+// It is one package since an attempt, its trial, its dry run, its undoing and its
+// resolution by the next leader rest on the same steps and the texts that these send, in
+// one database and to another one, there and back. Lists of them that stood in several
+// places have drifted apart before. What knows of no run, how clients are led, is package
+// traffic.
 package cutover
 
 import (

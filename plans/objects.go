@@ -9,7 +9,7 @@ import (
 type Shared struct {
 	Kind string  `json:"kind"` // TYPE, DOMAIN, SEQUENCE: the word after ALTER
 	Name pg.Name `json:"name"` // in production
-	// OwnedBy: a shared sequence's owner after the swap, by final name; empty: none.
+	// OwnedByTable and OwnedByColumn: a shared sequence's owner after the swap, by final name; empty: none.
 	OwnedByTable  pg.Name `json:"owned_by_table"`
 	OwnedByColumn string  `json:"owned_by_column,omitempty"`
 }

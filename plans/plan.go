@@ -1,7 +1,8 @@
 // Package plans is what a plan says, as data: where each table and column of the
 // shadow comes from, the shadow's structure, findings, estimates and steps. Every
-// other package reads it; package planner makes it, package planfile reads what its
-// user decided, package report shows it to people. It opens no connection.
+// other package reads it; package planner makes it, upgrade.Plan completes its steps with
+// what those tell that will do them, package planfile reads what its user decided, package
+// report shows it to people. It opens no connection.
 package plans
 
 import (
@@ -27,7 +28,7 @@ type Plan struct {
 	// NothingToDo: production is at the newest version; the plan is otherwise empty.
 	NothingToDo bool `json:"nothing_to_do,omitempty"`
 
-	// Elsewhere: the shadow is another database than production's. Nothing is
+	// Remote: the shadow is another database than production's. Nothing is
 	// shared with production then.
 	Remote bool `json:"elsewhere,omitempty"`
 

@@ -23,7 +23,7 @@ import (
 // Locks: the table's row in the control schema, against other batches of the
 // same table; ACCESS SHARE on production where rows are read again. Returns
 // [ErrRecopy] for a table that is not copied yet, [ErrConflict],
-// control.ErrDeposed, and control.ErrOrigin. After an error for which
+// control.ErrFencedOff, and control.ErrOrigin. After an error for which
 // pg.Unreachable is true the same call again is right: the position says what
 // happened.
 func (r *Replayer) Batch(ctx context.Context, t *plans.Table) (Result, error) {

@@ -17,6 +17,11 @@
 // complete, [Replayer.CatchUp] once its key has an index, then
 // [Replayer.Batch] again and again, a [Prover] beside it, and [Replayer.Drain]
 // behind the fence. [Replayer.Verify] at any time, by anybody.
+//
+// It is one package since a batch, a first catch-up and a proof ask for the same rows, by
+// the same expressions, keys and journal entries: all their statements are made by an
+// applier. A proof whose texts were its own would prove another transform than the one
+// that is replayed; and a small batch proves what it writes in its own transaction.
 package replay
 
 import (

@@ -17,6 +17,12 @@
 // [DropSkeleton] takes away what served for the building. Each can be called
 // again after it was interrupted, at any point.
 //
+// It is one package of two halves: the copy ([Copier]: chunk.go, crew.go, whole.go,
+// recopy.go) stands on the structure (all else). They are not two packages, since a copy
+// that begins anew takes keys and foreign keys off a table that stands complete, which
+// nobody else may: that would have to be exported, with how names and search paths differ
+// between the sides.
+//
 // Transactions that run long check the leader's epoch at their end, not at their
 // beginning: the check locks the run's row until the commit, and whoever must
 // change that row (a new leader, the journal's valve) would wait for hours.

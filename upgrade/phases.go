@@ -26,12 +26,18 @@ type phase struct {
 //	phase      does                                          undone by
 //	building   shadow schemas and tables without indexes     dropping them
 //	capturing  journals, triggers                            dropping them
-//	copying    chunks of production's rows                   –
-//	following  key, first catch-up, indexes, then batches    –
-//	cutover    fence, drain, sequences, swap                 rolling back: one transaction
-//	watching   reverse capture keeps the way back open       finish
+//	copying    chunks of production's rows                   dropping the shadow
+//	following  key, first catch-up, indexes, then batches    dropping the shadow
+//	cutover    fence, drain, sequences, swap                 ROLLBACK; to another database cutover's protocol
+//	watching   what is written is taken back to the old side [Rollback]
 //
 // Every phase before the swap is undone by [Abort].
+//
+// The cutover is no entry of the list, but a part of following: [worker.cutOver] enters
+// its phase before each attempt, and following again after one that came to nothing; where
+// the process died in between, [worker.meet] of the next leader does. The swap itself
+// leads to watching. From there [Finish] ends the run, or the swap where no watch is
+// wanted; a rollback leads to rolled_back, or to following once more.
 var life = []phase{
 	{control.Building, (*worker).build, control.Capturing},
 	{control.Capturing, (*worker).capture, control.Copying},
@@ -82,7 +88,8 @@ func (w *worker) phases(ctx context.Context) error {
 	return nil
 }
 
-// enter moves the phase in a transaction of its own.
+// enter moves the phase in a transaction of its own: the work before it is recorded piece by
+// piece, and may be done again where this is not reached any more.
 func (w *worker) enter(ctx context.Context, to control.Phase) error {
 	err := pg.ReadCommitted(ctx, w.sides.Production, func(tx pgx.Tx) error {
 		return control.Advance(ctx, tx, w.run, to)

@@ -2,6 +2,15 @@
 // the leadership, resumes after crashes and answers where a run stands. What
 // each phase does is in the package that the phase names; [life] is the whole
 // of it on one screen.
+//
+// A command either leads ([Run]), or asks the process that does, by a row of the control
+// schema ([Cutover], [Rollback]: request.go), or takes the lead from it ([Abort],
+// [Finish]), or works beside it ([ReadStatus], [Verify], [CheckCutover]).
+//
+// It is one package since one leader does all of it: phases, attempts and the watch are
+// methods of a worker and go by what that remembers from round to round, and the commands
+// open the same worker for a moment. What can be told apart is: who leads is package
+// lease, several databases as one package group, the account of a run package report.
 package upgrade
 
 import (

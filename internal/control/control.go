@@ -2,10 +2,10 @@
 // runs, their phases, positions and events. Everything a resumed run knows, it
 // knows from here.
 //
-// Phases change by compare-and-set in the transaction of the work they stand
-// for. A leader's epoch is checked under a row lock, in the transaction that
-// writes, never by reading alone: an orphaned backend of a killed leader could
-// otherwise commit after its successor began.
+// Phases change by compare-and-set: a swap's in the swapping transaction, the others in
+// transactions of their own, before and after work that may be repeated. A leader's epoch
+// is checked under a row lock, in the transaction that writes, never by reading alone: an
+// orphaned backend of a killed leader could otherwise commit after its successor began.
 package control
 
 import (

@@ -6,8 +6,15 @@
 // It only reads production. What it makes is the scratch database, in which the
 // migrations are tried, and it drops that again.
 //
-// Order of calls: [planfile.Load], then [Make]. A run stores the plan and never
-// makes it again; while it follows, [Drift] compares production with it.
+// Order of calls: [planfile.Load], then [Make], and [Lead] where clients are led to
+// another database. A run stores the plan and never makes it again; while it follows,
+// [Drift] compares production with it.
+//
+// It is one package, and the largest, since a plan is made in stages, each of which holds
+// all that those before it have found (pipeline.go), and checks, way back and steps are
+// methods of these. In a package of its own a stage would have to export all of that to
+// the next. What asks little of them stands apart: package estimate, and the following of
+// statements, package transforms.
 package planner
 
 import (

@@ -22,13 +22,16 @@ import (
 // has found out and adds its own, so that a method can only use what is known by
 // then:
 //
-//	task ──→ survey ──→ site ──→ trial ─────┐
-//	            │ catalogs                  ├──→ draft ──→ plan
-//	            └─────→ lineage ──→ mapping ┘
+//	task ──→ survey ──→ site ──→ trial ─────────────────────────────────────────────┐
+//	            │ catalogs                                                          ├──→ draft ──→ plan
+//	            └─────→ lineage ──→ mapping ──→ keying ──→ wayBack ──→ afterFence ──→ losses ┘
 //
-// survey, site and trial look at servers. lineage and mapping work on what was read: they
-// have no connection, and are functions of the catalogs. A draft has both: it holds
-// what was inferred against the servers once more.
+// survey, site and trial look at servers. What begins with lineage works on what was
+// read: it has no connection, and is a function of the catalogs. A draft has both: it
+// holds what was inferred against the servers once more.
+//
+// Where a plan meets a statement that cannot be followed, it is made once more, with the
+// migrations from there on behind the fence: see [makeWithCut].
 
 // task is what is asked for, and the plan with the findings so far.
 type task struct {

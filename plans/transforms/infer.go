@@ -15,7 +15,7 @@ import (
 )
 
 // Infer executes the facts symbolically. before and after are scratch's
-// structure around the migrations; marks are those of [ReadMarks]. Whatever
+// structure around the migrations; marks are those of [syntax.ReadMarks]. Whatever
 // cannot be inferred is a notice.
 func Infer(before, after *catalog.Catalog, facts []syntax.Fact, marks []syntax.Mark, o Options) Inference {
 	if o.Now.IsZero() {

@@ -5,7 +5,7 @@
 // same seed gives the same rows.
 //
 // It never works on production. Order of calls: [Read], then [Model.Fill];
-// [Table.Insert] and [Table.Value] for clients.
+// [Model.Insert], [Table.Delete] and the like for clients.
 package generate
 
 import (
