@@ -5,7 +5,9 @@
 //
 // It never reads a journal's content and never writes to a table of the user's.
 // Order of calls: [Install] before the first chunk's snapshot; [Check], [Size]
-// and [Rotate] while the run follows; [PrepareReverse] before the fence and the
-// text of [ReverseTriggers] inside the swap; [Remove] at the end. [Break] is the
+// and [Rotate] while the run follows; [PrepareReverse] before the fence, the
+// text of [ReverseTriggers] inside the swap and [RecordReverse] after it; [Remove] at
+// the end. A rollback from which the new side is followed again takes [PrepareForward],
+// [ForwardTriggers] and [RecordForward] in the same places. [Break] is the
 // valve that gives up capture before it harms production.
 package capture

@@ -54,6 +54,7 @@ type Cutover struct {
 	ShadowDSN string
 	// Traffic leads clients to another database; nil: people do.
 	Traffic Traffic
+	// Upgrade is the run that is swapped; a reversed one is rolled back.
 	Upgrade *control.Run
 	// Again, of a rollback, is the run as it goes on afterwards: the new side is
 	// followed again. nil: the run is over then.

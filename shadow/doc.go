@@ -12,9 +12,11 @@
 // changes with the shadow's rows is recorded in the control schema beside them.
 //
 // Order of calls: [Build]; once capture is installed [Copier.Copy], [BuildKeys],
-// then (after the first catch-up) [BuildIndexes]; [SwapEntries] inside the swap
+// then (after the first catch-up) [BuildIndexes], and [CompleteIndexes] after either;
+// [BuildPartitionKeys] before an attempt at the cutover, [SwapEntries] inside the swap
 // and [PostSwap] after it. [Drop] undoes everything before the swap, after it
-// [DropSkeleton] takes away what served for the building. Each can be called
+// [DropSkeleton] takes away what served for the building; [Unswap] makes a shadow again
+// of the new side, after a rollback from which that is followed. Each can be called
 // again after it was interrupted, at any point.
 //
 // It is one package of two halves: the copy ([Copier]: chunk.go, crew.go, whole.go,
