@@ -25,13 +25,13 @@ type attempt struct {
 	out    *Outcome
 	facts  *facts
 
-	started  time.Time     // when it began to hold anything up
-	held     time.Time     // since when a pool's clients are held; zero: they are not
-	lost     time.Duration // taken from clients by earlier rounds of the fence
-	began    time.Time     // first lock request of this round; zero: nobody waits
-	deadline time.Time     // began or, before it, held + max_stall
-	mark     string        // an xid8: see local.markDrain and markSwap
-	xid      string        // xid8 of the swap
+	started  time.Time        // when it began to hold anything up
+	held     time.Time        // since when a pool's clients are held; zero: they are not
+	lost     time.Duration    // taken from clients by earlier rounds of the fence
+	began    time.Time        // first lock request of this round; zero: nobody waits
+	deadline time.Time        // began or, before it, held + max_stall
+	mark     string           // an xid8: see local.markDrain and markSwap
+	decides  control.Decision // the swap's transaction
 
 	sequences []succession
 	closed    taken               // by the swap before this one

@@ -41,8 +41,8 @@ func (a *attempt) commit(ctx context.Context) error {
 	err := sendCommit(ctx, a.shadow.locker)
 	a.via.answered()
 	if errors.Is(err, errNoAnswer) {
-		a.c.Log.Warn("no answer to the swap's commit; asking the server", "xid", a.xid, "error", err)
-		err = a.c.learn(ctx, a.shadow.dsn, a.xid, a.shadow.pid)
+		a.c.Log.Warn("no answer to the swap's commit; asking the server", "xid", a.decides.XID, "error", err)
+		err = a.c.learn(ctx, a.shadow.dsn, a.decides, a.shadow.pid)
 	}
 	if err == nil {
 		a.out.Swapped = true
@@ -72,29 +72,30 @@ func sendCommit(ctx context.Context, conn *pgx.Conn) error {
 }
 
 // learn asks a server how the swap's transaction ended, until it is no longer
-// in progress. Nil: committed, by its number and by the run's row. A notNow:
-// rolled back. [ErrUnknown]: neither can be told.
-func (c *Cutover) learn(ctx context.Context, dsn, xid string, backend uint32) error {
+// in progress. Nil: committed, by its number and by the run's row. A notNow: rolled back,
+// or lost in a crash, after which its number may be another's. [ErrUnknown]: neither can
+// be told.
+func (c *Cutover) learn(ctx context.Context, dsn string, d control.Decision, backend uint32) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cmp.Or(c.lookFor, lookPatience))
 	defer cancel()
 	began := time.Now()
 	var last error
 	for ctx.Err() == nil {
-		status, swapped, err := c.look(ctx, dsn, xid)
+		f, err := c.look(ctx, dsn, d)
 		switch {
 		case err != nil:
 			last = err
-		case status == "committed" && swapped:
+		case f.status == "committed" && f.swapped:
 			return nil
-		case status == "aborted" && !swapped:
+		case f.rolledBack():
 			return refuse(Blocker{Code: "connection-lost", Message: "the connection was lost at the swap's commit, and the server rolled it back",
 				Fix: "nothing changed; it is tried again"})
-		case status != "in progress":
-			return fmt.Errorf("%w: transaction %s on %s is %q, phase %s: %t (pgumbra.run of %s)", ErrUnknown, xid, placeOf(dsn), status, c.Upgrade.Landing(), swapped, c.Upgrade.Name)
+		case f.status != "in progress":
+			return fmt.Errorf("%w: transaction %s on %s is %q, phase %s: %t (pgumbra.run of %s)", ErrUnknown, d.XID, placeOf(dsn), f.status, c.Upgrade.Landing(), f.swapped, c.Upgrade.Name)
 		default:
 			last = errors.New("it is still in progress")
 			if time.Since(began) > endAfter {
-				last = errors.Join(last, end(ctx, dsn, xid, backend))
+				last = errors.Join(last, end(ctx, dsn, d.XID, backend))
 			}
 		}
 		select {
@@ -102,28 +103,42 @@ func (c *Cutover) learn(ctx context.Context, dsn, xid string, backend uint32) er
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
-	return fmt.Errorf("%w: transaction %s on %s (pgumbra.run of %s): %w", ErrUnknown, xid, placeOf(dsn), c.Upgrade.Name, last)
+	return fmt.Errorf("%w: transaction %s on %s (pgumbra.run of %s): %w", ErrUnknown, d.XID, placeOf(dsn), c.Upgrade.Name, last)
+}
+
+// fate is what a server says of the swap's transaction.
+type fate struct {
+	status  string // as of [control.Fate]
+	swapped bool   // the run's row was moved by it
+	same    bool   // the server goes on with the write-ahead log that it was noted on
+}
+
+// rolledBack: it did not happen and never will. On the same write-ahead log a COMMIT that
+// was answered, or seen by anybody, moved the row; where that is not moved, a crash took
+// the transaction, and a number that is committed nevertheless was given away again.
+// A standby that was promoted may lack what clients have seen: of that nothing is concluded.
+func (f fate) rolledBack() bool {
+	if f.swapped {
+		return false
+	}
+	return f.status == "aborted" || f.same && (f.status == "committed" || f.status == "not assigned")
 }
 
 // look reads the transaction's status first: when that is final, so is the
 // row that is read after it.
-func (c *Cutover) look(ctx context.Context, dsn, xid string) (status string, swapped bool, err error) {
+func (c *Cutover) look(ctx context.Context, dsn string, d control.Decision) (f fate, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	conn, err := pg.Connect(ctx, dsn, pg.Options{Component: "cutover"})
 	if err != nil {
-		return "", false, err
+		return f, err
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
-	var known *string
-	if err := conn.QueryRow(ctx, `SELECT pg_xact_status($1::xid8)`, xid).Scan(&known); err != nil {
-		return "", false, err
+	if f.status, f.same, err = control.Fate(ctx, conn, d); err != nil {
+		return f, err
 	}
-	if known != nil {
-		status = *known
-	}
-	swapped, err = control.SwappedBy(ctx, conn, c.Upgrade, xid)
-	return status, swapped, err
+	f.swapped, err = control.SwappedBy(ctx, conn, c.Upgrade, d)
+	return f, err
 }
 
 // end ends a backend of a cutover's if it still is in that transaction, whose

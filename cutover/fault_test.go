@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/plans"
 )
 
@@ -305,10 +306,20 @@ func TestUnknownOutcomeIsSaid(t *testing.T) {
 	t.Parallel()
 	f := shop(t, plans.Rename, "")
 	// As after a failover that lost the swap and used its number again.
-	xid := get[string](f, "SELECT pg_current_xact_id()::text")
-	err := f.learn(context.Background(), f.dsn, xid, 0)
+	another := control.Decision{XID: get[string](f, "SELECT pg_current_xact_id()::text"), Timeline: "000000FF"}
+	err := f.learn(context.Background(), f.dsn, another, 0)
 	if !errors.Is(err, ErrUnknown) {
 		t.Fatal(err)
+	}
+	// As after a crash that lost it, on the same server, which has given its number away
+	// since, or has not come to it again.
+	another.Timeline = get[string](f, "SELECT left(pg_walfile_name(pg_current_wal_lsn()), 8)")
+	for _, xid := range []string{another.XID, get[string](f, "SELECT (pg_snapshot_xmax(pg_current_snapshot())::text::bigint + 100000)::text")} {
+		another.XID = xid
+		var no *notNow
+		if err := f.learn(context.Background(), f.dsn, another, 0); !errors.As(err, &no) {
+			t.Errorf("transaction %s: %v", xid, err)
+		}
 	}
 }
 

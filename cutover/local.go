@@ -254,7 +254,7 @@ func (l local) record(ctx context.Context) error {
 		return err
 	}
 	var err error
-	l.xid, l.out.At, err = control.NoteSwap(ctx, l.locker, run, l.report(time.Since(l.began)))
+	l.decides, l.out.At, err = control.NoteSwap(ctx, l.locker, run, l.report(time.Since(l.began)))
 	return err
 }
 

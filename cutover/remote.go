@@ -254,7 +254,7 @@ func (a *remote) noteDecision(ctx context.Context) error {
 // it, and takes writes.
 func (a *remote) stillFenced(ctx context.Context) error {
 	p, err := a.c.underWay(ctx, a.c.Sides.Production)
-	if err != nil || p != nil && p.Fence == a.progress.Fence && p.XID == a.xid {
+	if err != nil || p != nil && p.Fence == a.progress.Fence && p.Decision == a.decides {
 		return err
 	}
 	return refuse(Blocker{Code: "fence-lost", Message: "production lost its fence: it failed over to a standby that was behind, or was restored",

@@ -70,7 +70,7 @@ func (a *remote) proceed() []string {
 func (a *remote) record(ctx context.Context) error {
 	run, there := a.c.Upgrade, a.shadow.locker
 	var err error
-	if a.xid, a.out.At, err = control.NoteSwapThere(ctx, there, run); err != nil {
+	if a.decides, a.out.At, err = control.NoteSwapThere(ctx, there, run); err != nil {
 		return err
 	}
 	if a.turned != nil {
@@ -84,6 +84,6 @@ func (a *remote) record(ctx context.Context) error {
 	if err := control.NoteOutcome(ctx, there, run, a.report(time.Since(a.began))); err != nil {
 		return err
 	}
-	a.progress.XID, a.progress.Backend = a.xid, a.shadow.pid
+	a.progress.Decision, a.progress.Backend = a.decides, a.shadow.pid
 	return nil
 }

@@ -133,7 +133,7 @@ func (c *Cutover) decided(ctx context.Context, p *progress) error {
 	if p.XID == "" { // COMMIT is sent after it is noted
 		return refuse(Blocker{Code: "interrupted", Message: "the cutover was interrupted", Fix: "it is tried again"})
 	}
-	return c.learn(ctx, c.ShadowDSN, p.XID, p.Backend)
+	return c.learn(ctx, c.ShadowDSN, p.Decision, p.Backend)
 }
 
 // goOn is forward for a process that has not measured anything: the shadow

@@ -59,10 +59,10 @@ const (
 // is under way.
 type progress struct {
 	Step string `json:"step"`
-	// XID and Backend are the swap's transaction on the shadow: whether it
-	// committed decides which side is production. Empty before it is ready.
-	XID     string `json:"xid,omitempty"`
-	Backend uint32 `json:"backend,omitempty"`
+	// The swap's transaction on the shadow: whether it committed decides which side
+	// is production. Empty before it is ready.
+	control.Decision
+	Backend uint32 `json:"backend,omitempty"` // that is in it
 	// Fence and FenceBackend are the transaction that fences production.
 	Fence        string `json:"fence,omitempty"`
 	FenceBackend uint32 `json:"fence_backend,omitempty"`

@@ -31,39 +31,50 @@ func (r *Run) outcome() string {
 	return "cutover"
 }
 
+// Decision is a transaction whose COMMIT decides which side is production. A server that
+// crashes may give its number to another one afterwards, and so may a standby that is
+// promoted without it; the latter begins a new timeline.
+type Decision struct {
+	XID      string `json:"xid,omitempty"`
+	Timeline string `json:"timeline,omitempty"` // of the server's write-ahead log, as its files' names begin
+}
+
+// onTimeline is the timeline that a server writes.
+const onTimeline = `pg_catalog.left(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 8)`
+
 // NoteSwap notes the swap in the transaction that it is, which has moved the phase:
 // by the row and by the transaction's number everybody learns later whether it
 // happened. report is the outcome for status, to which the moment is added.
-func NoteSwap(ctx context.Context, tx pg.Querier, run *Run, report []byte) (xid string, at time.Time, err error) {
+func NoteSwap(ctx context.Context, tx pg.Querier, run *Run, report []byte) (d Decision, at time.Time, err error) {
 	column := run.outcome()
 	err = tx.QueryRow(ctx, `UPDATE pgumbra.run SET swap_xid = pg_current_xact_id(),
 		`+column+` = ($2::jsonb || jsonb_build_object('at', clock_timestamp()))::json WHERE id = $1
-		RETURNING swap_xid::text, (`+column+`->>'at')::timestamptz`, run.ID, report).Scan(&xid, &at)
+		RETURNING swap_xid::text, `+onTimeline+`, (`+column+`->>'at')::timestamptz`, run.ID, report).Scan(&d.XID, &d.Timeline, &at)
 	if err != nil {
-		return "", at, fmt.Errorf("record the swap: %w", err)
+		return d, at, fmt.Errorf("record the swap: %w", err)
 	}
-	return xid, at, nil
+	return d, at, nil
 }
 
 // NoteSwapThere is [NoteSwap] on the side of a shadow in another database, whose phase
 // it moves: that commit decides. Of a cutover it is the record that [Adopt] made there,
 // of a rollback the run's own. [ErrFencedOff] when another leader took over.
-func NoteSwapThere(ctx context.Context, tx pg.Querier, run *Run) (xid string, at time.Time, err error) {
+func NoteSwapThere(ctx context.Context, tx pg.Querier, run *Run) (d Decision, at time.Time, err error) {
 	landed, column := *run, run.outcome()
 	landed.Phase = run.Landing()
 	err = tx.QueryRow(ctx, `UPDATE pgumbra.run SET phase = $3, swap_xid = pg_current_xact_id(), ended_at = CASE WHEN $4 THEN clock_timestamp() END,
 		`+column+` = json_build_object('at', clock_timestamp()) WHERE id = $1 AND epoch = $2
-		RETURNING swap_xid::text, (`+column+`->>'at')::timestamptz`, run.ID, run.Epoch, landed.Phase, landed.Phase.Over()).Scan(&xid, &at)
+		RETURNING swap_xid::text, `+onTimeline+`, (`+column+`->>'at')::timestamptz`, run.ID, run.Epoch, landed.Phase, landed.Phase.Over()).Scan(&d.XID, &d.Timeline, &at)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return "", at, ErrFencedOff
+		return d, at, ErrFencedOff
 	}
 	if err == nil && run.Plan.Backwards() {
 		err = Event(ctx, tx, &landed, PhaseEntered, nil)
 	}
 	if err != nil {
-		return "", at, fmt.Errorf("record the swap on the shadow: %w", err)
+		return d, at, fmt.Errorf("record the swap on the shadow: %w", err)
 	}
-	return xid, at, nil
+	return d, at, nil
 }
 
 // NoteOutcome writes what status shows of a swap, as JSON.
@@ -115,13 +126,34 @@ func ReadSwaps(ctx context.Context, db pg.Querier, run *Run) (s Swaps, err error
 
 // SwappedBy reports whether the run's row was moved to its landing by just that
 // transaction. No such row: it was not.
-func SwappedBy(ctx context.Context, db pg.Querier, run *Run, xid string) (swapped bool, err error) {
+func SwappedBy(ctx context.Context, db pg.Querier, run *Run, d Decision) (swapped bool, err error) {
 	err = db.QueryRow(ctx, `SELECT phase = $3 AND coalesce(swap_xid = $2::xid8, false) FROM pgumbra.run WHERE id = $1`,
-		run.ID, xid, run.Landing()).Scan(&swapped)
+		run.ID, d.XID, run.Landing()).Scan(&swapped)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return false, nil
 	}
 	return swapped, err
+}
+
+// Fate asks a server what became of a transaction: a status of pg_xact_status; "":
+// it is too old to be known; "not assigned": the server has not come to its number,
+// or not again after a crash. same: the server writes the timeline on which it was noted.
+func Fate(ctx context.Context, db pg.Querier, d Decision) (status string, same bool, err error) {
+	err = db.QueryRow(ctx, `SELECT `+onTimeline+` = $1`, d.Timeline).Scan(&same)
+	if err != nil {
+		return "", false, fmt.Errorf("read the server's timeline: %w", err)
+	}
+	var known *string
+	err = db.QueryRow(ctx, `SELECT pg_catalog.pg_xact_status($1::xid8)`, d.XID).Scan(&known)
+	switch {
+	case pg.State(err) == pgerrcode.InvalidParameterValue: // "is in the future"
+		return "not assigned", same, nil
+	case err != nil:
+		return "", same, fmt.Errorf("ask what became of transaction %s: %w", d.XID, err)
+	case known == nil:
+		return "", same, nil
+	}
+	return *known, same, nil
 }
 
 // EndAdopted ends the run in the record that [Adopt] made, unless another leads it.

@@ -159,10 +159,34 @@ func (s *scope) column(c *syntax.Column) (*pgq.Node, *reason) {
 	s.functions = joinFunctions(s.functions, v.functions)
 	s.unders = append(s.unders, v.under)
 	node, r := s.in.embed(v)
-	if r == nil && !v.cast && s.in.passing(v.typ) {
+	switch {
+	case r != nil:
+		return nil, r
+	case v.cast:
+		return s.in.padded(node, v.typ)
+	case s.in.passing(v.typ):
 		return s.in.castTo(node, syntax.Type{Name: "text"})
 	}
-	return node, r
+	return node, nil
+}
+
+// padded is a value that an expression reads from a column of character(n) which was
+// assigned to it: filled up with blanks, as the column holds it, and as octet_length, LIKE
+// and what takes any type see it. It is not cut: see [inference.typeName].
+func (in *inference) padded(n *pgq.Node, t syntax.Type) (*pgq.Node, *reason) {
+	if t.User || !strings.HasPrefix(t.Name, "character(") {
+		return n, nil
+	}
+	width, err := strconv.ParseInt(strings.Trim(modifier.FindString(t.Name), "()"), 10, 64)
+	if err != nil || t.Elem != 0 {
+		return nil, unsupported("it reads %s, whose values are filled up with blanks", t.Name)
+	}
+	bpchar, r := in.parseTypeName("bpchar")
+	if r != nil {
+		return nil, r
+	}
+	rpad := []*pgq.Node{pgq.MakeStrNode("pg_catalog"), pgq.MakeStrNode("rpad")}
+	return ast.Cast(pgq.MakeFuncCallNode(rpad, []*pgq.Node{n, pgq.MakeAConstIntNode(width, 0)}, 0), bpchar), nil
 }
 
 // generated is a generated column's own expression over the row's values now.
