@@ -343,7 +343,8 @@ func (w *worker) count(ctx context.Context) error {
 	w.counts = now
 	w.lastPending.Store(pending)
 	w.forecast.Observe(time.Now(), now.journalled, now.replayed, pending)
-	if _, outlook := w.forecast.ETA(); outlook == replay.Never && time.Since(w.counted) > time.Minute {
+	held := w.strangers.resume != nil // nothing is replayed, which is told
+	if _, outlook := w.forecast.ETA(); outlook == replay.Never && !held && time.Since(w.counted) > time.Minute {
 		w.counted = time.Now()
 		w.log.Warn("production changes faster than replay follows; see docs/what-if.md", "pending", pending)
 	}
