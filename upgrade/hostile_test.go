@@ -142,7 +142,7 @@ func TestOperatorsOfOthersAreNotRun(t *testing.T) {
 			DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET search_path = shop, public', current_database()); END $$`,
 		migrations: []string{"ALTER TABLE shop.a ADD COLUMN w int; ALTER TABLE shop.b ADD COLUMN w int;"}, planFile: "cutover: {attempts: 1}\n"})
 	// Were the role not trusted, its code would stop the run at once.
-	write(t, w.planPath, strings.Replace(read(t, w.planPath), "production: {", "production: {trust: [hijacker], ", 1))
+	w.edit("production: {", "production: {trust: [hijacker], ")
 	w.run(ctx, upgrade.Options{Until: control.Following})
 	exec(t, w.production, hijacking)
 	exec(t, w.production, `UPDATE shop.a SET v = 'x'; UPDATE shop.b SET v = 'y'; INSERT INTO shop.a VALUES ('new')`)
