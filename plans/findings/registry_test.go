@@ -17,7 +17,7 @@ import (
 
 // The packages that make findings, and what each writes before its codes.
 var makers = map[string]string{
-	"plans/planner": "", "plans/planner/estimate": "", "plans/planfile": "", "plans/migrations": "", "plans/syntax": "", "plans/conditions": "",
+	"plans/planner": "", "plans/planner/estimate": "", "plans/planfile": "", "plans/migrations": "", "plans/syntax": "", "plans/transforms": "", "plans/conditions": "",
 	"cutover": "", "upgrade": "", "cutover/traffic": "pgbouncer-",
 }
 
