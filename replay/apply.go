@@ -50,7 +50,7 @@ func (f *applier) apply(ctx context.Context, e ends, s scope, n pending) error {
 	}
 	w := f.writer(e)
 	if n.whole || n.member && f.kind() != keyed {
-		return f.bring(ctx, e, anyWay, f.wholeSet(), w.rebuild())
+		return f.bring(ctx, e, anyWay, append(f.takenSets(group{}), f.wholeSet()), w.rebuild())
 	}
 	switch f.kind() {
 	case derived:
@@ -60,19 +60,19 @@ func (f *applier) apply(ctx context.Context, e ends, s scope, n pending) error {
 	}
 	if n.member {
 		s.reread = true
-		if err := f.bring(ctx, e, anyWay, f.allKeysSet(), append(w.noteAll(), w.deleteAbsent())); err != nil {
+		if err := f.bring(ctx, e, anyWay, []set{f.keysWithinSet(group{})}, append(w.noteAll(), w.deleteAbsent())); err != nil {
 			return err
 		}
 	}
-	return f.bring(ctx, e, f.preferred(n.changes), f.keyedSet(s), w.applyKeyed(s.on(e)))
+	return f.bring(ctx, e, f.preferred(n.changes), []set{f.keyedSet(s)}, w.applyKeyed(s.on(e)))
 }
 
-// bring stages a set, where it must, and runs the statements that read it.
-func (f *applier) bring(ctx context.Context, e ends, p planner, rows set, todo []statement) error {
-	if err := f.stage(ctx, e, p, rows); err != nil {
+// bring stages sets, where it must, and runs the statements that read them.
+func (f *applier) bring(ctx context.Context, e ends, p planner, sets []set, todo []statement) error {
+	if err := f.stage(ctx, e, p, sets...); err != nil {
 		return err
 	}
-	return f.finish(ctx, e, p, todo, rows)
+	return f.finish(ctx, e, p, todo, sets...)
 }
 
 // finish runs the last statements that read sets.
@@ -169,7 +169,7 @@ func (r *Replayer) DropJournalled(ctx context.Context, tx pgx.Tx, t *plans.Table
 	}
 	s := scope{position: at.Snapshot, reread: true}
 	drop := func(e ends) error {
-		return f.bring(ctx, e, atOnce, f.touchedSet(s), []statement{f.writer(e).deleteTouched(s.on(e))})
+		return f.bring(ctx, e, atOnce, []set{f.touchedSet(s)}, []statement{f.writer(e).deleteTouched(s.on(e))})
 	}
 	if !r.Sides.Remote() {
 		return drop(ends{tx, tx})

@@ -2,6 +2,7 @@ package replay
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
@@ -147,20 +148,21 @@ func (f *applier) notKept() string {
 func (f *applier) deleteAbsent() statement {
 	return statement{"delete the rows of a truncated partition", fmt.Sprintf(
 		"DELETE FROM %s AS s WHERE %s", f.shadow(), f.ofOwn(
-			fmt.Sprintf("NOT EXISTS (SELECT FROM %s WHERE %s)", f.allKeys(), f.sameShadowKey("s", f.own+"_g")))), nil}
+			fmt.Sprintf("NOT EXISTS (SELECT FROM %s WHERE %s)", f.keysWithin(group{}), f.sameShadowKey("s", f.own+"_g")))), nil}
 }
 
-// allKeys are the shadow's keys of all rows of production. It stands after FROM.
-func (f *applier) allKeys() string {
+// keysWithin are the shadow's keys of production's rows of a group. It stands after
+// FROM.
+func (f *applier) keysWithin(g group) string {
 	if f.landing {
-		return f.receivedSet("all", f.keyTypes(f.k)) + " AS " + f.own + "_g"
+		return f.receivedSet("keys", f.keyTypes(f.k)) + " AS " + f.own + "_g"
 	}
-	return fmt.Sprintf("(%s) AS %s_g", f.selectKeys(), f.own)
+	return fmt.Sprintf("(%s) AS %s_g", f.selectKeys(g), f.own)
 }
 
-func (f *applier) selectKeys() string {
+func (f *applier) selectKeys(g group) string {
 	return fmt.Sprintf("SELECT %s FROM %s%s",
-		list(len(f.pairs()), func(i int) string { return f.keyValue(i) + " AS " + f.k(i) }), f.whole(), where(f.and("")))
+		list(len(f.pairs()), func(i int) string { return f.keyValue(i) + " AS " + f.k(i) }), f.whole(), where(f.and(f.withinIfRanged(g))))
 }
 
 // rebuild makes the table anew from production at the transaction's snapshot:
@@ -169,15 +171,15 @@ func (f *applier) selectKeys() string {
 // truncates: readers of the shadow keep what their snapshot shows.
 func (f *applier) rebuild() []statement {
 	const fill = "fill the table again"
-	empty := statement{"empty the table", "DELETE FROM " + f.shadow(), nil}
-	if own := f.ofOwn(""); own != "" {
-		empty.sql += " AS s" + where(own)
+	empty := []statement{{"empty the table", fmt.Sprintf("DELETE FROM %s AS s%s", f.shadow(), where(f.ofOwn(""))), nil}}
+	if f.t.Own != "" {
+		empty = append(empty, statement{"delete the rows that are taken", fmt.Sprintf("DELETE FROM %s AS s WHERE %s", f.shadow(), f.unnoted(f.isTaken(group{}))), nil})
 	}
 	if !f.keeps() {
-		return append(append(f.noteAll(), empty), f.fill(fill)...)
+		return slices.Concat(f.noteAll(), empty, f.fill(fill))
 	}
-	todo := append(f.noteAll(), statement{"keep volatile values", f.createKept() + " " + f.selectKept(), nil}, empty)
-	return append(append(todo, f.fill(fill)...), f.forget())
+	keep := statement{"keep volatile values", f.createKept() + " " + f.selectKept(), nil}
+	return append(slices.Concat(f.noteAll(), []statement{keep}, empty, f.fill(fill)), f.forget())
 }
 
 // fill inserts all of production's rows, or all that were staged.

@@ -165,7 +165,7 @@ func (f *applier) describe(ctx context.Context, tx pgx.Tx, s scope) (key, column
 // try replays the keys in scope in savepoints that are rolled back.
 func (f *applier) try(ctx context.Context, e ends, s scope) error {
 	replay := func(e ends) error {
-		return f.bring(ctx, e, anyWay, f.keyedSet(s), f.writer(e).applyKeyed(s.on(e)))
+		return f.bring(ctx, e, anyWay, []set{f.keyedSet(s)}, f.writer(e).applyKeyed(s.on(e)))
 	}
 	return undone(ctx, e.production, func(production pgx.Tx) error {
 		if !e.remote() {

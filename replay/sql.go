@@ -102,18 +102,6 @@ func (f *applier) and(condition string) string {
 	return condition + " AND (" + f.t.Where + "\n)"
 }
 
-// ofOwn adds to a condition over the shadow's rows s that they are the table's own.
-func (f *applier) ofOwn(condition string) string {
-	if f.t.Own != "" {
-		own := fmt.Sprintf("EXISTS (SELECT FROM (SELECT s.*) AS %s WHERE (%s\n))", pg.Ident(f.t.Final.Name), f.t.Own)
-		if condition != "" {
-			own = condition + " AND " + own
-		}
-		condition = own
-	}
-	return f.unnoted(condition)
-}
-
 func where(condition string) string {
 	if condition == "" {
 		return ""

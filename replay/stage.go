@@ -171,8 +171,11 @@ func (f *applier) touchedSet(s scope) set {
 // wholeSet are all rows of production.
 func (f *applier) wholeSet() set { return f.rowSet(f.selecting(f.whole(), "")) }
 
-// allKeysSet are the keys of all of them.
-func (f *applier) allKeysSet() set { return f.keySet("all", f.selectKeys()) }
+// keysWithinSet are the keys of those of a group.
+func (f *applier) keysWithinSet(g group) set {
+	g.inline = true
+	return f.keySet("keys", f.selectKeys(g))
+}
 
 // netSet is what removeCopies needs to know, copiesSet what addCopies adds.
 func (f *applier) netSet(s scope) set {

@@ -37,7 +37,18 @@ func nothing() comparison {
 
 // sumUp compares all rows of a group.
 func (f *applier) sumUp(ctx context.Context, e ends, g group) (comparison, error) {
-	return f.sumBoth(ctx, e, statement{sql: f.productionSums(g), args: g.args()}, statement{sql: f.shadowSums(g), args: g.args()})
+	taken := f.takenSets(g)
+	if f.byImage() { // sums are of the table's own rows: see differences
+		taken = nil
+	}
+	if err := f.stage(ctx, e, anyWay, taken...); err != nil {
+		return comparison{}, err
+	}
+	c, err := f.sumBoth(ctx, e, statement{sql: f.productionSums(g), args: g.args()}, statement{sql: f.writer(e).shadowSums(g), args: g.args()})
+	if err != nil || len(taken) == 0 {
+		return c, err
+	}
+	return c, f.finish(ctx, e, anyWay, nil, taken...)
 }
 
 func (f *applier) sumBoth(ctx context.Context, e ends, production, shadow statement) (c comparison, err error) {
@@ -114,7 +125,7 @@ func (f *applier) shadowTouched(s scope, g group) string {
 // shadowRows are the shadow's rows of touched keys, each once: two keys of
 // production's may be one here. It stands after FROM.
 func (f *applier) shadowRows(s scope, g group) string {
-	condition := f.ofOwn(f.sameShadowKey("s", f.own+"_g"))
+	condition := f.unnoted(f.sameShadowKey("s", f.own+"_g"))
 	if within := f.shadowWithin(g); within != "" {
 		condition += " AND " + within
 	}

@@ -144,7 +144,7 @@ func (f *applier) productionSums(g group) string {
 }
 
 func (f *applier) shadowSums(g group) string {
-	return fmt.Sprintf("%s FROM %s AS s%s", sumOf(f.shadowDigest("s")), f.shadow(), where(f.ofOwn(f.shadowWithin(g))))
+	return fmt.Sprintf("%s FROM %s", sumOf(f.shadowDigest("s")), f.shadowRowsWithin(g))
 }
 
 // shown bounds the text of one row in a difference.
@@ -154,7 +154,7 @@ func (f *applier) differencesSQL(g group) string {
 	if f.byImage() {
 		return f.multisetDifferences()
 	}
-	return f.differing(f.images(g), fmt.Sprintf("%s AS s%s", f.shadow(), where(f.ofOwn(f.shadowWithin(g)))))
+	return f.differing(f.images(g), f.shadowRowsWithin(g))
 }
 
 // differing compares images of production's with rows s of the shadow's, by key.
@@ -213,10 +213,16 @@ func (f *applier) withinIfRanged(g group) string {
 	return f.productionWithin(g)
 }
 
+// multisetDifferences compares how often rows are there. Of those that are not the
+// table's own the shadow may have more.
 func (f *applier) multisetDifferences() string {
+	own := "true"
+	if f.t.Own != "" {
+		own = f.isOwn()
+	}
 	return fmt.Sprintf("SELECT COALESCE(p.n, 0) || ' in production, ' || COALESCE(s.n, 0) || ' in the shadow', left(p.image, %d), left(s.image, %[1]d)"+
 		" FROM %s AS p"+
-		" FULL JOIN (SELECT i.image, count(*) AS n FROM (SELECT %s AS image FROM %s AS s%s) AS i GROUP BY i.image) AS s ON p.image = s.image"+
-		" WHERE p.n IS DISTINCT FROM s.n ORDER BY COALESCE(p.image, s.image) LIMIT %d",
-		shown, f.images(group{}), f.shadowImage("s"), f.shadow(), where(f.ofOwn("")), differences)
+		" FULL JOIN (SELECT i.image, count(*) AS n, count(*) FILTER (WHERE i.own) AS own FROM (SELECT %s AS image, %s AS own FROM %s AS s%s) AS i GROUP BY i.image) AS s ON p.image = s.image"+
+		" WHERE COALESCE(p.n, 0) NOT BETWEEN COALESCE(s.own, 0) AND COALESCE(s.n, 0) ORDER BY COALESCE(p.image, s.image) LIMIT %d",
+		shown, f.images(group{}), f.shadowImage("s"), own, f.shadow(), where(f.unnoted("")), differences)
 }

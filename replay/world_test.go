@@ -170,7 +170,7 @@ func (w *world) copy(t *plans.Table, state control.State) {
 		position, err := w.r.look(w.ctx, e, nil)
 		if err == nil && (t.Feed == plans.Copied || t.Feed == plans.Derived) {
 			to := f.writer(e)
-			err = f.bring(w.ctx, e, anyWay, f.wholeSet(), []statement{{"copy", to.inserting(to.written(), to.whole(), ""), nil}})
+			err = f.bring(w.ctx, e, anyWay, []set{f.wholeSet()}, []statement{{"copy", to.inserting(to.written(), to.whole(), ""), nil}})
 		}
 		if err != nil {
 			return err

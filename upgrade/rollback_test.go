@@ -358,21 +358,34 @@ func TestNewServerCrashesInTheWatch(t *testing.T) {
 	}
 }
 
-// What the new table has nothing for, and the old one must have, rows that are there keep.
+// What the new table has nothing for, and the old one must have, rows that are there
+// keep. Rows that a migration deleted stay, but for those that clients write again.
 func TestRowsKeepWhatTheOldSideMustHave(t *testing.T) {
 	t.Parallel()
 	eachPlace(t, func(t *testing.T, remote string) {
 		ctx := limited(t, 2*time.Minute)
 		w := build(t, history{structure: `CREATE SCHEMA shop; CREATE TABLE shop.a (id int PRIMARY KEY, v text, must int NOT NULL, lot int DEFAULT 0 CHECK (lot > 0));
-				INSERT INTO shop.a SELECT n, n, n, n FROM generate_series(1, 9) n`,
-			migrations: []string{"ALTER TABLE shop.a DROP COLUMN must, DROP COLUMN lot;"}, remote: remote})
+				INSERT INTO shop.a SELECT n, n, n, n FROM generate_series(1, 9) n;
+				CREATE TABLE shop.p (id int PRIMARY KEY, v text) PARTITION BY RANGE (id); CREATE TABLE shop.p_1 PARTITION OF shop.p DEFAULT;
+				CREATE TABLE shop.l (id int, v text); INSERT INTO shop.p SELECT n, n FROM generate_series(1, 29) n; INSERT INTO shop.l TABLE shop.p`,
+			migrations: []string{"ALTER TABLE shop.a DROP COLUMN must, DROP COLUMN lot;", "DELETE FROM shop.p WHERE id % 10 = 9; DELETE FROM shop.l WHERE id % 10 = 9;"}, remote: remote})
 		w.run(ctx, upgrade.Options{Cutover: true})
-		exec(t, w.served, `UPDATE shop.a SET v = 'new' WHERE id < 4; UPDATE shop.a SET id = 50 WHERE id = 50; DELETE FROM shop.a WHERE id = 9`)
+		exec(t, w.served, `UPDATE shop.a SET v = 'new' WHERE id < 4; UPDATE shop.a SET id = 50 WHERE id = 50; DELETE FROM shop.a WHERE id = 9;
+			INSERT INTO shop.p VALUES (9, 'new'), (19, 'brief'); DELETE FROM shop.p WHERE id = 19; UPDATE shop.p SET id = 39 WHERE id = 1; INSERT INTO shop.l VALUES (9, 'new')`)
+		verdicts, err := upgrade.Verify(ctx, w.file(), w.log)
+		must(t, err)
+		if len(verdicts) != 3 || !upgrade.AllEqual(verdicts) {
+			t.Errorf("verify: %+v", verdicts)
+		}
 		must(t, upgrade.Rollback(ctx, w.file(), upgrade.Options{Log: w.log}))
 		var rows string
 		must(t, one(w.production, `SELECT string_agg(concat_ws('|', id, v, must, lot), ' ' ORDER BY id) FROM shop.a`, &rows))
 		if rows != "1|new|1|1 2|new|2|2 3|new|3|3 4|4|4|4 5|5|5|5 6|6|6|6 7|7|7|7 8|8|8|8" {
 			t.Error(rows)
+		}
+		if got := text(t, w.production, `SELECT concat_ws(' ', (SELECT string_agg(id || v, ' ' ORDER BY id) FROM shop.p WHERE id % 10 = 9), (SELECT count(*) FROM shop.p),
+			(SELECT string_agg(id || v, ' ' ORDER BY id, v) FROM shop.l WHERE id % 10 = 9))`); got != "9new 2929 391 28 99 9new 1919 2929" {
+			t.Error(got)
 		}
 	})
 }

@@ -1,6 +1,6 @@
 CREATE TEMPORARY TABLE umbra___kept ON COMMIT DROP AS SELECT s."id" AS umbra___k0, s."Who" AS umbra___k1, s."made" AS umbra___v0 FROM "twin"."Order" AS s;
 
-DELETE FROM "twin"."Order";
+DELETE FROM "twin"."Order" AS s;
 
 INSERT INTO "twin"."Order" ("id", "Who", "made") OVERRIDING SYSTEM VALUE SELECT id
 , who
