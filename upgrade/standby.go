@@ -128,6 +128,7 @@ func (s *standby) look(ctx context.Context, w *lease.Watch) (*lease.Lease, *cont
 	defer tick.Stop()
 	for {
 		l, run, cause, err := s.lookOnce(ctx, w, &noted)
+		s.seen = s.seen || err == nil // one that leads at the first look has seen the run as well
 		switch {
 		case errors.Is(err, control.ErrNoRun) && s.seen: // over, and purged
 			return nil, nil, "", nil
@@ -140,8 +141,6 @@ func (s *standby) look(ctx context.Context, w *lease.Watch) (*lease.Lease, *cont
 			return nil, run, "", err
 		case l != nil || run.Phase.Over():
 			return l, run, cause, nil
-		default:
-			s.seen = true
 		}
 		select {
 		case <-ctx.Done():

@@ -250,6 +250,11 @@ func readStatus(ctx context.Context, file *planfile.File) (*Status, error) {
 		}
 		return s.readWork(ctx, tx, run, file)
 	})
+	if dropped(err) { // by finish --purge, just now: a transaction that has met it can ask nothing more
+		if there, lookErr := control.Exists(ctx, conn); lookErr == nil && !there {
+			return newStatus(file), nil
+		}
+	}
 	if err == nil && run != nil && run.Phase == control.Watching && run.Plan.Remote {
 		s.readJournalsThere(ctx, file, run)
 	}

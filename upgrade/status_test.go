@@ -1,14 +1,17 @@
 package upgrade_test
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/plans/planfile"
 	"github.com/pgumbra/pgumbra/testcontainers"
 	"github.com/pgumbra/pgumbra/upgrade"
@@ -68,4 +71,30 @@ func TestStatusTellsThatARunIsPlanned(t *testing.T) {
 	}
 	l.Release(ctx)
 	polled(ctx, t, func() bool { return !planned() }) // its session goes a moment later
+}
+
+// A status that is read while finish --purge drops the record finds none: a leader that
+// had ended well, and told how its run stood, ended with the server's error.
+func TestStatusMeetsARecordThatIsBeingDropped(t *testing.T) {
+	t.Parallel()
+	ctx := limited(t, time.Minute)
+	dsn := testcontainers.Database(t)
+	must(t, control.Migrate(ctx, dsn))
+	conn, err := pgx.Connect(ctx, dsn)
+	must(t, err)
+	t.Cleanup(func() { _ = conn.Close(context.Background()) })
+	_, err = conn.Exec(ctx, "BEGIN; DROP SCHEMA pgumbra CASCADE")
+	must(t, err)
+	var asked errgroup.Group
+	asked.Go(func() error {
+		s, err := upgrade.ReadStatus(ctx, &planfile.File{Name: "up", Production: planfile.ProductionFile{DSN: dsn}})
+		if err == nil && s.Phase != nil {
+			t.Errorf("in phase %s", *s.Phase)
+		}
+		return err
+	})
+	await(ctx, t, dsn, "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')")
+	_, err = conn.Exec(ctx, "COMMIT")
+	must(t, err)
+	must(t, asked.Wait())
 }

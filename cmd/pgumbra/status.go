@@ -68,7 +68,7 @@ func (a *app) sayWhereItEnded(ctx context.Context, file *planfile.File) error {
 		return json.NewEncoder(os.Stdout).Encode(s)
 	}
 	if s.Phase == nil {
-		return nil
+		return say(fmt.Sprintf("Run %s is over, and its record is removed.\nNext: pgumbra history%s", s.Run, a.planFlag()))
 	}
 	var text string
 	switch *s.Phase {
