@@ -136,13 +136,7 @@ func (a *app) standing(code int) *upgrade.Status {
 	if a.file == nil || a.file.Grouped() || code == exitUsage {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
-	defer cancel()
-	s, err := upgrade.ReadStatus(ctx, a.file)
-	if err != nil {
-		return nil
-	}
-	return s
+	return upgrade.ReadStanding(context.Background(), a.file, 3*time.Second)
 }
 
 func whereItStands(s *upgrade.Status, cause error) string {
@@ -153,10 +147,20 @@ func whereItStands(s *upgrade.Status, cause error) string {
 		return fmt.Sprintf("Run %s has not begun; nothing was changed.", s.Run)
 	}
 	text := fmt.Sprintf("Run %s is in phase %s.", s.Run, *s.Phase)
+	if oldServerAway(s, cause) {
+		text += " Production is on the new server, which answers; this command needs the old one, which does not."
+	}
 	if s.Failure != "" && !strings.Contains(cause.Error(), s.Failure) {
 		text += " It stopped: " + s.Failure
 	}
 	return text
+}
+
+// oldServerAway: the run is swapped, and what failed is that its old server cannot be
+// asked any more.
+func oldServerAway(s *upgrade.Status, cause error) bool {
+	return s != nil && s.Away != "" && s.Phase != nil && s.Phase.Swapped() &&
+		(pg.Unreachable(cause) || pg.State(cause) == pgerrcode.InvalidCatalogName)
 }
 
 // exists: what cannot be looked at for another reason may well be there.
@@ -190,6 +194,10 @@ func (a *app) next(err error, code int, s *upgrade.Status) string {
 		return afterRehearsal(p, code, err)
 	case errors.As(err, &noWay):
 		return noWay.Next
+	case oldServerAway(s, err) && *s.Phase == control.Watching:
+		return "pgumbra " + a.command + p + " again, once the old server answers; if it is gone for good, pgumbra finish" + p + " ends the watch"
+	case oldServerAway(s, err):
+		return "pgumbra " + a.command + p + " again, once the old server answers; the run is over, and pgumbra status" + p + " shows it"
 	case errors.Is(err, shadow.ErrTriggersFire):
 		return "have a superuser type that GRANT, then pgumbra " + a.command + p + " again"
 	case errors.Is(err, upgrade.ErrClosed):

@@ -52,10 +52,15 @@ func TestTheOldServerIsGoneAfterTheCutover(t *testing.T) {
 	if s = f.statusNow(ctx); s.Journal.Closed == "" || s.Journal.Bytes > 12_000_000 {
 		t.Errorf("nobody ended the journals at their limit: %+v", s.Journal)
 	}
-	if text := f.do(ctx, exitError, "run").err.String(); !strings.Contains(text, "is in phase watching") {
-		t.Errorf("run without the old server says:\n%s", text)
+	for _, command := range []string{"run", "verify", "rollback", "history", "report"} {
+		text := f.do(ctx, exitError, command).err.String()
+		if !strings.Contains(text, "is in phase watching. Production is on the new server") || !strings.Contains(text, "Next: pgumbra "+command+" again, once the old server answers; if it is gone for good, pgumbra finish ends the watch") {
+			t.Errorf("%s without the old server says:\n%s", command, text)
+		}
 	}
+	f.toProduction.Stall() // a host that is gone refuses nothing
 	f.do(ctx, exitDone, "finish", "--drop-old")
+	f.toProduction.Heal()
 	if s = f.statusNow(ctx); *s.Phase != "finished" {
 		t.Errorf("after finish: %+v", s)
 	}
