@@ -274,15 +274,17 @@ func DataError(state string) bool {
 
 // Unreachable reports whether an error says nothing of the statement's fate:
 // the connection broke, or the server shut down under it. The caller must look
-// at the server, never guess.
+// at the server, never guess. A host that answers nothing, as one that is gone does,
+// lets a connection wait until its time is over.
 func Unreachable(err error) bool {
-	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+	var connect *pgconn.ConnectError
+	silent := errors.As(err, &connect) && errors.Is(err, context.DeadlineExceeded)
+	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) && !silent {
 		return false
 	}
 	var e *pgconn.PgError
 	if !errors.As(err, &e) {
-		var connect *pgconn.ConnectError
-		return errors.As(err, &connect) || pgconn.Timeout(err) || isNetwork(err)
+		return connect != nil || pgconn.Timeout(err) || isNetwork(err)
 	}
 	return e.Code[:2] == "08" || e.Code[:3] == "57P" || e.Code == pgerrcode.IdleInTransactionSessionTimeout
 }
