@@ -1,6 +1,7 @@
 package testcontainers
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -40,11 +41,12 @@ func newFolder() (*folder, error) {
 	return claim(base, owner)
 }
 
-// baseFolder is this user's folder of servers in TMPDIR. Names are short, for
+// baseFolder is this user's folder of servers in TMPDIR, or where PGUMBRA_TEST_SERVERS
+// says, a file system in memory for instance. Names are short, for
 // a Unix socket's path ends at 107 bytes. /tmp is everybody's: a folder of
 // that name which somebody else made is refused.
 func baseFolder() (string, error) {
-	base := filepath.Join(os.TempDir(), "pgumbra-"+strconv.Itoa(os.Getuid()))
+	base := filepath.Join(cmp.Or(os.Getenv("PGUMBRA_TEST_SERVERS"), os.TempDir()), "pgumbra-"+strconv.Itoa(os.Getuid()))
 	if err := os.Mkdir(base, 0o711); err != nil && !errors.Is(err, os.ErrExist) {
 		return "", err
 	}
