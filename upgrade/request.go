@@ -122,7 +122,9 @@ func waitForLeader(ctx context.Context, conn *pgx.Conn, run *control.Run, file *
 				return false, errors.Join(err, fmt.Errorf("the %s was %w: the window is over; %s", what, ErrNotNow, lastReason(ctx, conn, run, file)))
 			}
 		case asked != now.Epoch:
-			if noted, err := control.Request(ctx, conn, run, o.As, now.Phase); err != nil {
+			// Asked by the phase in which the command was typed: a leader that has gone back and
+			// follows again under a new epoch would take it for a request to cut over.
+			if noted, err := control.Request(ctx, conn, run, o.As, run.Phase); err != nil {
 				return false, err
 			} else if noted {
 				asked = now.Epoch
