@@ -140,6 +140,9 @@ func (w *world) backAndThereAgain(ctx context.Context, before, want string) stri
 	t.Helper()
 	follow := upgrade.Options{As: control.RollbackAs{Follow: true}, Log: w.log}
 	must(t, upgrade.Rollback(ctx, w.file(), follow))
+	if got := text(t, w.production, `SELECT concat(cutover_requested, phase) FROM pgumbra.leader JOIN pgumbra.run ON id = run_id ORDER BY id DESC LIMIT 1`); got != "following" {
+		t.Errorf("after the rollback a swap is asked for that nobody typed: %s", got)
+	}
 	w.isBack(ctx, control.Following, before, want)
 	must(t, upgrade.Rollback(ctx, w.file(), follow)) // done already
 	exec(t, w.production, writesOld)
