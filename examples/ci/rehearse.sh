@@ -9,6 +9,8 @@
 #   FAIL_ON   lowest level of the plan's findings that fails: blocker or warning (default)
 #   MAX_STALL longest stall of the cutover (default: what the plan file says)
 #
+# What stands behind its name goes to pgumbra rehearse as it is: rehearse.sh --require-rollback
+#
 # The exit code is pgumbra's: 0 passed, 3 a gate or the comparison failed.
 set -uo pipefail
 
@@ -23,15 +25,17 @@ options=(--plan "$plan" --fail-on "${FAIL_ON:-warning}" --format json -o "$repor
 [ -z "${MAX_STALL:-}" ] || options+=(--max-stall "$MAX_STALL")
 
 mkdir -p "$reports"
-"$pgumbra" rehearse "${options[@]}"
+"$pgumbra" rehearse "${options[@]}" "$@"
 code=$?
 
-# The same result in other forms: nothing is rehearsed again.
+# The same result in other forms: nothing is rehearsed again, and each form would say
+# once more on stderr that a gate failed.
 if [ -s "$reports/rehearsal.json" ]; then
     for form in text:txt markdown:md html:html junit:xml sarif:sarif; do
         "$pgumbra" rehearse --plan "$plan" --from-result "$reports/rehearsal.json" --format "${form%%:*}" \
-            -o "$reports/rehearsal.${form##*:}" || true
+            -o "$reports/rehearsal.${form##*:}" 2>"$reports/error" || [ $? = 3 ] || cat "$reports/error" >&2
     done
+    rm -f "$reports/error"
     cat "$reports/rehearsal.txt"
 fi
 exit "$code"
