@@ -14,4 +14,6 @@ SELECT r.rolname::text,
        {{password}}
 FROM {{from}} r
 WHERE r.rolname !~ '^pg_'
+  -- those of this or another plan, which go with their scratch database
+  AND NOT starts_with(coalesce(shobj_description(r.oid, 'pg_authid'), ''), 'pgumbra scratch role of database ')
 ORDER BY r.rolname
