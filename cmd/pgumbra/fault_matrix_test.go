@@ -452,8 +452,8 @@ func (w *writers) wrote(ctx context.Context, t *testing.T, swaps int) {
 
 // turns is how often it was for certain the other side's turn to take a write: one that
 // began when the last one had ended. Beginning with the old side.
-func turns(old, new []taken) (n int) {
-	sides := [][]taken{slices.Clone(old), slices.Clone(new)}
+func turns(before, after []taken) (n int) {
+	sides := [][]taken{slices.Clone(before), slices.Clone(after)}
 	for _, s := range sides {
 		slices.SortFunc(s, func(a, b taken) int { return a.ended.Compare(b.ended) })
 	}

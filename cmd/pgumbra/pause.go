@@ -77,8 +77,8 @@ func pauseOne(ctx context.Context, file *planfile.File, wish upgrade.Pausing) (c
 	if wish != upgrade.PauseCopy {
 		return true, nil
 	}
-	s, err := upgrade.ReadStatus(ctx, file)
-	return err != nil || s.Copies(), nil
+	s, unread := upgrade.ReadStatus(ctx, file) // the pause is noted, whatever can be read
+	return unread != nil || s.Copies(), nil
 }
 
 // pauseGroup goes through all databases, whatever becomes of one.

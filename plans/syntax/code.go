@@ -37,7 +37,7 @@ type Code struct {
 	action
 }
 
-// Acts: the code does something that a transform of rows cannot say.
+// Acts reports whether the code does something that a transform of rows cannot say.
 func (c *Code) Acts() bool {
 	return c.Defines || c.Executes || c.Raises || c.Settles || c.Unknown || !c.ChangesData()
 }
@@ -54,7 +54,7 @@ func (c *Code) Include(body Code) {
 	c.Text += " " + body.Text
 }
 
-// ChangesData: it may write rows.
+// ChangesData reports whether it may write rows.
 func (c *Code) ChangesData() bool { return len(c.Writes) > 0 || c.Dynamic }
 
 // ReadBlock reads a DO statement.

@@ -58,8 +58,8 @@ func selectKind(s *pgq.SelectStmt) Kind {
 	return found
 }
 
-// MayFail: a query over rows that divides or casts is one that some migrations
-// stop by where the rows are not as they should be.
+// MayFail reports whether a query over rows divides or casts: some migrations stop by one
+// where the rows are not as they should be.
 func MayFail(n *pgq.Node) bool {
 	reads, fails := false, false
 	ast.Visit(n, func(m proto.Message) bool {

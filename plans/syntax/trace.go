@@ -84,7 +84,7 @@ func (f Function) Own() bool {
 	return f.Schema != "pg_catalog" && !f.Extension && f.Language != "c" && f.Language != "internal"
 }
 
-// Takes: it can be called with n arguments.
+// Takes reports whether it can be called with n arguments.
 func (f Function) Takes(n int) bool {
 	return n >= f.Args-f.Defaults && (n <= f.Args || f.Variadic) || f.Variadic && n >= f.Args-1
 }

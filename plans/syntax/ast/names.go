@@ -68,7 +68,7 @@ func Qualified(p []string) string {
 	return strings.Join(quoted, ".")
 }
 
-// SystemSchema: the schema is not the user's.
+// SystemSchema reports whether a schema is not the user's.
 func SystemSchema(schema string) bool {
 	return schema == "information_schema" || strings.HasPrefix(schema, "pg_") && !strings.HasPrefix(schema, "pg_temp")
 }
