@@ -227,8 +227,11 @@ func (r *rehearsal) judgeFindings() {
 	}
 	warnings := r.named(plans.Warning)
 	message := "no warnings but accepted ones"
-	if len(warnings) > 0 {
+	switch {
+	case len(warnings) > 0:
 		message = human.Plural(len(warnings), "warning") + ": " + strings.Join(warnings, ", ")
+	case r.plan == nil:
+		message = "not asked: there is no plan"
 	}
 	r.gate("fail-on warning", len(warnings) == 0, message, "do what they say, or accept them in the baseline")
 }

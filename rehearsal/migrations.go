@@ -150,7 +150,7 @@ func (e *failedMigration) Error() string {
 // fix says what to write, as far as the server's error tells it.
 func (e *failedMigration) fix() string {
 	if e.anyRow {
-		return "no row can satisfy it: give the new column a default, or fill it before SET NOT NULL"
+		return "rows that are there break it: give the new column a default, or fill it for every row before SET NOT NULL"
 	}
 	if e.rows != fromMigrations {
 		return "correct the migration, or these rows: run on production as they are, it fails"
@@ -173,7 +173,10 @@ func (r *rehearsal) migrate(dsn string) error {
 	if !errors.As(err, &one) || !errors.As(one.OrigErr, &failed.server) {
 		return err
 	}
-	failed.line, failed.sql = one.Line, string(one.Query)
+	failed.sql = string(one.Query)
+	if failed.server.Position > 0 { // else golang-migrate names the file's first line
+		failed.line = one.Line
+	}
 	failed.file = r.dirty(dsn)
 	return failed
 }
