@@ -150,9 +150,10 @@ func (w *worker) regroupSource(ctx context.Context, src *plans.Source, tree, cam
 	}
 	w.log.Info("partitions came or went", "table", src.Name.String(), "came", namesOf(came), "went", namesOf(went))
 	if untold != "" {
-		if err := w.recapture(ctx, src, untold); err != nil {
+		err := w.recapture(ctx, src, untold)
+		if err != nil && !errors.Is(err, capture.ErrChanged) {
 			return err
-		}
+		} // else one more came or went meanwhile: the next look takes it, and all is copied then
 	}
 	return errAnew
 }

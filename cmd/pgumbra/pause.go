@@ -77,9 +77,11 @@ func pauseOne(ctx context.Context, file *planfile.File, wish upgrade.Pausing) (c
 	if wish != upgrade.PauseCopy {
 		return true, nil
 	}
-	s, unread := upgrade.ReadStatus(ctx, file) // the pause is noted, whatever can be read
-	return unread != nil || s.Copies(), nil
+	return mayCopy(upgrade.ReadStatus(ctx, file)), nil
 }
+
+// mayCopy: the pause is noted, whatever can be read of the run.
+func mayCopy(s *upgrade.Status, err error) bool { return err != nil || s.Copies() }
 
 // pauseGroup goes through all databases, whatever becomes of one.
 func (a *app) pauseGroup(ctx context.Context, file *planfile.File, wish upgrade.Pausing) error {

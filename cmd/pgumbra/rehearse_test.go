@@ -28,8 +28,8 @@ func TestRehearsalsLeaveNothing(t *testing.T) {
 	disk, err := os.MkdirTemp("", "rehearsals-")
 	must(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(disk) })
-	must(t, os.Chmod(disk, 0o711)) // the server's user passes through it
-	o.env = []string{"TMPDIR=" + disk}
+	must(t, os.Chmod(disk, 0o711))                              // the server's user passes through it
+	o.env = []string{"TMPDIR=" + disk, "PGUMBRA_TEST_SERVERS="} // nowhere else
 	servers := func() []string {
 		left, err := filepath.Glob(filepath.Join(disk, "pgumbra-*", "s*"))
 		must(t, err)

@@ -20,7 +20,7 @@ func script(t *testing.T, body string) (traffic *Traffic, notes func() []string)
 	t.Helper()
 	dir := t.TempDir()
 	path := filepath.Join(dir, "lead.sh")
-	text := "#!/bin/sh\nenv | grep ^PGUMBRA_ | sort | tr '\\n' ' ' >>" + dir + "/notes; echo >>" + dir + "/notes\n" + body
+	text := "#!/bin/sh\nenv | grep ^PGUMBRA_ | grep -v ^PGUMBRA_TEST_ | sort | tr '\\n' ' ' >>" + dir + "/notes; echo >>" + dir + "/notes\n" + body
 	if err := os.WriteFile(path, []byte(text), 0o700); err != nil {
 		t.Fatal(err)
 	}
