@@ -70,8 +70,10 @@ func TestSwapThatDoesNotFitIsNotAttempted(t *testing.T) {
 		structure: "CREATE SCHEMA shop;\n" + hashed("b", "id int PRIMARY KEY", 16) + hashed("a", "id int PRIMARY KEY, b int", 16) +
 			`ALTER TABLE shop.a ADD FOREIGN KEY (b) REFERENCES shop.b; INSERT INTO shop.b VALUES (1); INSERT INTO shop.a VALUES (1, 1);`,
 		migrations: []string{"ALTER TABLE shop.a ADD COLUMN note text"},
-		planFile:   "cutover: {max_stall: 5ms, lock_timeout: 5ms, attempts: 1}\n",
+		planFile:   "cutover: {max_stall: 2s, lock_timeout: 500ms, attempts: 1}\n",
 	})
+	w.run(ctx, upgrade.Options{Until: control.Capturing}) // which has the same budget for its locks
+	w.edit("{max_stall: 2s, lock_timeout: 500ms", "{max_stall: 5ms, lock_timeout: 5ms")
 	w.run(ctx, upgrade.Options{Until: control.Following})
 	s, err := upgrade.ReadStatus(ctx, w.file())
 	must(t, err)
