@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -19,6 +18,7 @@ import (
 
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/plans/catalog"
 	"github.com/pgumbra/pgumbra/plans/syntax"
 )
 
@@ -109,10 +109,8 @@ func (m *migrator) run() error {
 // migrations run under its search_path and settings, as in place. All of it is
 // undone with the transaction, or by asOurselves.
 func (m *migrator) asClient() error {
-	names, values := pairs(m.plan.Behind.Session)
-	_, err := m.conn.Exec(m.ctx, `SELECT pg_catalog.set_config(n, v, false) FROM ROWS FROM (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[])) AS s (n, v)`, names, values)
-	if err != nil {
-		return fmt.Errorf("set what a session of production has: %w", err)
+	if err := catalog.SetAll(m.ctx, m.conn, m.plan.Behind.Session); err != nil {
+		return err
 	}
 	return m.asRole()
 }
@@ -217,33 +215,15 @@ func (m *migrator) statement(s syntax.ScriptStatement) error {
 	return m.noteSettings(s)
 }
 
-// settingsSQL leaves out what ends with each statement or transaction anyway.
-// Of settings that only the user's functions know, PostgreSQL lists none.
-const settingsSQL = `SELECT name, setting FROM pg_catalog.pg_settings
-	WHERE context IN ('user', 'superuser') AND name NOT IN ('statement_timeout', 'transaction_isolation', 'transaction_read_only', 'transaction_deferrable')
-	UNION ALL SELECT 'role', pg_catalog.current_setting('role')
-	UNION ALL SELECT n, pg_catalog.current_setting(n, true) FROM pg_catalog.unnest($1::text[]) AS n WHERE pg_catalog.current_setting(n, true) IS NOT NULL`
-
-var customSetting = regexp.MustCompile(`(?i)\b[a-z_][a-z0-9_]*\.[a-z_][a-z0-9_]*\b`)
-
-func (m *migrator) settings(custom []string) (map[string]string, error) {
-	rows, err := m.conn.Query(m.ctx, settingsSQL, custom)
-	if err != nil {
-		return nil, err
-	}
-	all := map[string]string{}
-	var name, value string
-	_, err = pgx.ForEachRow(rows, []any{&name, &value}, func() error {
-		all[name] = value
-		return nil
-	})
-	return all, err
+// settings are the session's, its role among them.
+func (m *migrator) settings(custom ...string) (map[string]string, error) {
+	return catalog.Settings(m.ctx, m.conn, append(custom, "role"))
 }
 
 // rememberSettings keeps what SET LOCAL hides: in place it ends with the file,
 // here the transaction goes on.
 func (m *migrator) rememberSettings(sql string) (err error) {
-	if m.own, err = m.settings(customSetting.FindAllString(sql, -1)); err != nil {
+	if m.own, err = m.settings(catalog.CustomSettings(sql)...); err != nil {
 		return err
 	}
 	m.now = maps.Clone(m.own)
@@ -255,7 +235,7 @@ func (m *migrator) noteSettings(s syntax.ScriptStatement) error {
 	if s.Manner != syntax.Session {
 		return nil
 	}
-	after, err := m.settings(nil)
+	after, err := m.settings()
 	if err != nil {
 		return err
 	}

@@ -122,10 +122,8 @@ func (c *Cutover) prepareTrialRemote(ctx context.Context, p *pair, m *migrator) 
 		return nil, err
 	}
 	script = append(script, sequences...)
-	for _, s := range c.activationScript(activation) {
-		if s.name != "reverse capture" { // it is not made yet
-			script = append(script, s.sql...)
-		}
+	for _, s := range beforeCapture(c.activationScript(activation)) {
+		script = append(script, s.sql...)
 	}
 	return script, nil
 }

@@ -85,13 +85,13 @@ func (c *Cutover) learn(ctx context.Context, dsn string, d control.Decision, bac
 		switch {
 		case err != nil:
 			last = err
-		case f.status == "committed" && f.swapped:
+		case f.Status == "committed" && f.Moved:
 			return nil
-		case f.rolledBack():
+		case rolledBack(f):
 			return refuse(Blocker{Code: "connection-lost", Message: "the connection was lost at the swap's commit, and the server rolled it back",
 				Fix: "nothing changed; it is tried again"})
-		case f.status != "in progress":
-			return fmt.Errorf("%w: transaction %s on %s is %q, phase %s: %t (pgumbra.run of %s)", ErrUnknown, d.XID, placeOf(dsn), f.status, c.Upgrade.Landing(), f.swapped, c.Upgrade.Name)
+		case f.Status != "in progress":
+			return fmt.Errorf("%w: transaction %s on %s is %q, phase %s: %t (pgumbra.run of %s)", ErrUnknown, d.XID, placeOf(dsn), f.Status, c.Upgrade.Landing(), f.Moved, c.Upgrade.Name)
 		default:
 			last = errors.New("it is still in progress")
 			if time.Since(began) > endAfter {
@@ -106,27 +106,19 @@ func (c *Cutover) learn(ctx context.Context, dsn string, d control.Decision, bac
 	return fmt.Errorf("%w: transaction %s on %s (pgumbra.run of %s): %w", ErrUnknown, d.XID, placeOf(dsn), c.Upgrade.Name, last)
 }
 
-// fate is what a server says of the swap's transaction.
-type fate struct {
-	status  string // as of [control.Fate]
-	swapped bool   // the run's row was moved by it
-	same    bool   // the server goes on with the write-ahead log that it was noted on
-}
-
 // rolledBack: it did not happen and never will. On the same write-ahead log a COMMIT that
 // was answered, or seen by anybody, moved the row; where that is not moved, a crash took
 // the transaction, and a number that is committed nevertheless was given away again.
 // A standby that was promoted may lack what clients have seen: of that nothing is concluded.
-func (f fate) rolledBack() bool {
-	if f.swapped {
+func rolledBack(f control.Fate) bool {
+	if f.Moved {
 		return false
 	}
-	return f.status == "aborted" || f.same && (f.status == "committed" || f.status == "not assigned")
+	return f.Status == "aborted" || f.SameLog && (f.Status == "committed" || f.Status == control.NotAssigned)
 }
 
-// look reads the transaction's status first: when that is final, so is the
-// row that is read after it.
-func (c *Cutover) look(ctx context.Context, dsn string, d control.Decision) (f fate, err error) {
+// look asks in a session of its own.
+func (c *Cutover) look(ctx context.Context, dsn string, d control.Decision) (f control.Fate, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	conn, err := pg.Connect(ctx, dsn, pg.Options{Component: "cutover"})
@@ -134,11 +126,7 @@ func (c *Cutover) look(ctx context.Context, dsn string, d control.Decision) (f f
 		return f, err
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
-	if f.status, f.same, err = control.Fate(ctx, conn, d); err != nil {
-		return f, err
-	}
-	f.swapped, err = control.SwappedBy(ctx, conn, c.Upgrade, d)
-	return f, err
+	return control.FateOf(ctx, conn, c.Upgrade, d)
 }
 
 // end ends a backend of a cutover's if it still is in that transaction, whose

@@ -102,7 +102,7 @@ func (p toldParts) ReverseTriggers() string    { return p.reverse }
 func (t *Told) add(texts []stage) {
 	slots := map[string]*[]string{
 		"ready": &t.Ready, "fence": &t.Fence, "sequences": &t.Sequences, "succession": &t.Succession, "structure": &t.Structure,
-		"default privileges": &t.Defaults, "reverse capture": &t.Reverse, "gate": &t.Open, "guard": &t.Guards, "old side": &t.OldSide,
+		"default privileges": &t.Defaults, reverseStage: &t.Reverse, "gate": &t.Open, "guard": &t.Guards, "old side": &t.OldSide,
 		"version": &t.Version, "names": &t.Names,
 	}
 	for _, s := range texts {

@@ -227,7 +227,7 @@ func (l local) script() []stage {
 	return []stage{
 		{"sequences", ownSequences(l.plan)},
 		{"structure", entryStatements(l.c.Parts.SwapEntries())},
-		{"reverse capture", l.c.reverseCheck()},
+		{reverseStage, l.c.reverseCheck()},
 		{"gate", []string{opened(writeBlockName(run))}},
 		{"guard", guards(run, l.facts.shadow, l.mark)},
 		{"old side", append(l.facts.taken.silence(l.facts.production), oldSide(run, l.facts)...)},

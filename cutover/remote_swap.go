@@ -47,12 +47,20 @@ func (c *Cutover) activationScript(activation []string) []stage {
 	return []stage{
 		{"staging tables", freed(c.Upgrade)},
 		{"structure", entryStatements(structure)},
-		{"reverse capture", c.reverseCheck()},
+		{reverseStage, c.reverseCheck()},
 		{"gate", []string{opened(writeBlockName(c.Upgrade))}},
 		{"version", versionThere(c.Upgrade.Plan)},
 		{"names", activation},
 		{"default privileges", entryStatements(defaults)},
 	}
+}
+
+// reverseStage asks for the capture of the way back.
+const reverseStage = "reverse capture"
+
+// beforeCapture is a script as a trial can send it, while that capture is not made yet.
+func beforeCapture(script []stage) []stage {
+	return slices.DeleteFunc(script, func(s stage) bool { return s.name == reverseStage })
 }
 
 // proceed puts the shadow's sequences in their places. Nothing is reserved for

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -236,8 +235,7 @@ func (t *trying) swapThere(ctx context.Context, a *remote) error {
 		return err
 	}
 	run := t.c.Upgrade
-	script := slices.DeleteFunc(a.script(), func(s stage) bool { return s.name == "reverse capture" }) // it is not made yet
-	if err := t.all(ctx, script); err != nil {
+	if err := t.all(ctx, beforeCapture(a.script())); err != nil {
 		return err
 	}
 	if err := pg.ExecScript(ctx, a.shadow.locker, "ROLLBACK"); err != nil {

@@ -127,10 +127,7 @@ func (r *rehearsal) restore(ctx context.Context, path string) error {
 		if err := r.prepareFor(ctx, name, bytes.NewReader(text)); err != nil {
 			return err
 		}
-		if err := r.notRestored(ctx, name, restoreArchive(ctx, r.bin, path, r.file.Production.DSN)); err != nil {
-			return err
-		}
-		return r.dropOurs(ctx)
+		return r.restored(ctx, name, restoreArchive(ctx, r.bin, path, r.file.Production.DSN))
 	}
 	file, err := os.Open(path)
 	if err != nil {
@@ -143,17 +140,18 @@ func (r *rehearsal) restore(ctx context.Context, path string) error {
 	if _, err := file.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
-	if err := r.notRestored(ctx, name, restoreText(ctx, r.bin, file, r.file.Production.DSN)); err != nil {
-		return err
-	}
-	return r.dropOurs(ctx)
+	return r.restored(ctx, name, restoreText(ctx, r.bin, file, r.file.Production.DSN))
 }
 
-func (r *rehearsal) notRestored(ctx context.Context, dump string, err error) error {
-	if err == nil || ctx.Err() != nil {
+// restored ends what brought a dump in, err.
+func (r *rehearsal) restored(ctx context.Context, dump string, err error) error {
+	switch {
+	case ctx.Err() != nil:
 		return ctx.Err()
+	case err != nil:
+		return &StructureError{dump + " cannot be restored", err}
 	}
-	return &StructureError{dump + " cannot be restored", err}
+	return r.dropOurs(ctx)
 }
 
 func isArchive(path string) (bool, error) {

@@ -9,7 +9,6 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgumbra/pgumbra/internal/control"
-	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
 )
 
@@ -131,9 +130,7 @@ func (r reachedRows) failing(ctx context.Context, tx pgx.Tx) (from int64, found 
 
 // describe names one of them by its key, and the first expression that fails on it.
 func (r reachedRows) describe(ctx context.Context, tx pgx.Tx, row int64) (key, column, expression string) {
-	name := r.of(fmt.Sprintf("pg_catalog.concat_ws(', ', %s)", list(len(r.f.t.Key), func(i int) string {
-		return pg.Literal(r.f.t.Key[i].Shadow+"=") + " || " + r.key(i) + "::text"
-	})), row, row+1)
+	name := r.of(named(len(r.f.t.Key), func(i int) string { return r.f.t.Key[i].Shadow }, r.key), row, row+1)
 	if tx.QueryRow(ctx, name.sql, name.args...).Scan(&key) != nil {
 		return "", "", ""
 	}
@@ -147,9 +144,7 @@ func (r reachedRows) describe(ctx context.Context, tx pgx.Tx, row int64) (key, c
 
 // describe names the one key in scope and the first expression that fails on it.
 func (f *applier) describe(ctx context.Context, tx pgx.Tx, s scope) (key, column, expression string) {
-	text := f.touched(s) + fmt.Sprintf(" SELECT pg_catalog.concat_ws(', ', %s) FROM %s_t", list(len(f.src.Key), func(i int) string {
-		return pg.Literal(f.src.Key[i].Name+"=") + " || " + f.k(i) + "::text"
-	}), f.own)
+	text := f.touched(s) + fmt.Sprintf(" SELECT %s FROM %s_t", named(len(f.src.Key), func(i int) string { return f.src.Key[i].Name }, f.k), f.own)
 	if err := tx.QueryRow(ctx, text, s.args()...).Scan(&key); err != nil {
 		return "", "", ""
 	}

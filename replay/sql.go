@@ -112,6 +112,11 @@ func where(condition string) string {
 func list(n int, item func(i int) string) string { return joined(n, ", ", item) }
 func both(n int, item func(i int) string) string { return joined(n, " AND ", item) }
 
+// named is a key as people read it: id=7, line=2.
+func named(n int, name, value func(i int) string) string {
+	return fmt.Sprintf("pg_catalog.concat_ws(', ', %s)", list(n, func(i int) string { return pg.Literal(name(i)+"=") + " || " + value(i) + "::text" }))
+}
+
 func joined(n int, sep string, item func(i int) string) string {
 	parts := make([]string, n)
 	for i := range parts {

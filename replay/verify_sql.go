@@ -162,11 +162,9 @@ func (f *applier) differencesSQL(g group) string {
 func (f *applier) differing(images, shadowRows string) string {
 	pairs := f.pairs()
 	n := len(pairs)
-	return fmt.Sprintf("SELECT pg_catalog.concat_ws(', ', %s), left(p.image, %d), left(s.image, %[2]d) FROM %s AS p"+
+	return fmt.Sprintf("SELECT %s, left(p.image, %d), left(s.image, %[2]d) FROM %s AS p"+
 		" FULL JOIN (SELECT %s, %s AS image FROM %s) AS s ON %s WHERE p.image IS DISTINCT FROM s.image ORDER BY %s LIMIT %d",
-		list(n, func(i int) string {
-			return fmt.Sprintf("%s || COALESCE(p.%s, s.%[2]s)::text", pg.Literal(pairs[i].Shadow+"="), f.k(i))
-		}), shown, images,
+		named(n, func(i int) string { return pairs[i].Shadow }, func(i int) string { return fmt.Sprintf("COALESCE(p.%s, s.%[1]s)", f.k(i)) }), shown, images,
 		list(n, func(i int) string { return "s." + pg.Ident(pairs[i].Shadow) + " AS " + f.k(i) }), f.shadowImage("s"), shadowRows,
 		both(n, func(i int) string { return fmt.Sprintf("p.%s %s s.%[1]s", f.k(i), pairs[i].Equals) }),
 		list(n, func(i int) string { return fmt.Sprintf("COALESCE(p.%s, s.%[1]s)", f.k(i)) }), differences)

@@ -220,3 +220,30 @@ func readAlone(ctx context.Context, file *planfile.File, cause error) (s *Status
 
 // lookAlone bounds the look at the shadow for a status.
 const lookAlone = 5 * time.Second
+
+// ReadStanding is [ReadStatus] in little time, for whoever has just failed: both servers
+// are asked at once, since the one that keeps silent may be the old one. Nil: not known.
+func ReadStanding(ctx context.Context, file *planfile.File, within time.Duration) *Status {
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	there := make(chan *Status, 1)
+	go func() {
+		s, ok := readAlone(ctx, file, errNoAnswer)
+		if !ok {
+			s = nil
+		}
+		there <- s
+	}()
+	s, err := readStatus(ctx, file)
+	if gone(err) || ctx.Err() != nil || err == nil && s.Phase == nil {
+		if alone := <-there; alone != nil {
+			return alone
+		}
+	}
+	if err != nil {
+		return nil
+	}
+	return s
+}
+
+var errNoAnswer = errors.New("it does not answer, or does not know the run")

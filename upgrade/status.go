@@ -14,7 +14,6 @@ import (
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans/planfile"
-	"github.com/pgumbra/pgumbra/replay"
 	"github.com/pgumbra/pgumbra/upgrade/lease"
 )
 
@@ -104,35 +103,6 @@ type StandbyStatus struct {
 	Problems []string `json:"problems"`
 }
 
-// TableStatus is one shadow table.
-type TableStatus struct {
-	Production   string     `json:"production"`
-	Shadow       string     `json:"shadow"`
-	State        string     `json:"state"`
-	RowsCopied   int64      `json:"rows_copied"`
-	RowsTotal    int64      `json:"rows_total"` // an estimate until the copy is complete
-	RowsReplayed int64      `json:"rows_replayed"`
-	Pending      int64      `json:"pending"`            // journal rows not replayed yet
-	RowsVerified int64      `json:"rows_verified"`      // compared at least once
-	VerifiedAt   *time.Time `json:"verified_at"`        // every row was equal then; what changed since is verified again
-	Recopied     int        `json:"recopied,omitempty"` // how often it had to be copied again
-
-	n int // in the plan
-}
-
-// RefusedRow is a row of a new table that the old one does not take, or not as it is.
-type RefusedRow struct {
-	Table string `json:"table"`
-	Key   string `json:"key"` // empty: not found
-	Why   string `json:"why"`
-	// Flow is what becomes of the table's other rows, and of this one: "waits", until
-	// the row is mended; "goes on", and the old side keeps what it had of the row;
-	// "altered": it went back as far as the old side holds it.
-	Flow string `json:"flow"`
-	// OfTable is how many rows of its table are like it.
-	OfTable int64 `json:"of_table"`
-}
-
 // WayBack is how a run that watches could be rolled back.
 type WayBack struct {
 	Open bool `json:"open"`
@@ -203,33 +173,6 @@ func ReadStatus(ctx context.Context, file *planfile.File) (*Status, error) {
 	}
 	return s, err
 }
-
-// ReadStanding is [ReadStatus] in little time, for whoever has just failed: both servers
-// are asked at once, since the one that keeps silent may be the old one. Nil: not known.
-func ReadStanding(ctx context.Context, file *planfile.File, within time.Duration) *Status {
-	ctx, cancel := context.WithTimeout(ctx, within)
-	defer cancel()
-	there := make(chan *Status, 1)
-	go func() {
-		s, ok := readAlone(ctx, file, errNoAnswer)
-		if !ok {
-			s = nil
-		}
-		there <- s
-	}()
-	s, err := readStatus(ctx, file)
-	if gone(err) || ctx.Err() != nil || err == nil && s.Phase == nil {
-		if alone := <-there; alone != nil {
-			return alone
-		}
-	}
-	if err != nil {
-		return nil
-	}
-	return s
-}
-
-var errNoAnswer = errors.New("it does not answer, or does not know the run")
 
 // lookOptions are of a session that only looks: a process that was stopped while it
 // showed its progress kept its snapshot, and no cutover by anybody else was possible.
@@ -372,47 +315,6 @@ func (s *Status) readUnled(ctx context.Context, tx pgx.Tx, run *control.Run) err
 	}
 	s.Unled = &u
 	return nil
-}
-
-func (s *Status) readTables(ctx context.Context, tx pgx.Tx, run *control.Run) error {
-	rows, err := control.Tables(ctx, tx, run)
-	if err != nil {
-		return err
-	}
-	run = run.Now()
-	if s.doubts, err = readDoubts(ctx, tx, run); err != nil {
-		return err
-	}
-	for _, r := range rows {
-		s.Tables = append(s.Tables, TableStatus{
-			Production: r.Production, Shadow: r.Shadow, State: string(r.State), RowsCopied: r.RowsCopied, RowsTotal: r.RowsTotal,
-			RowsReplayed: r.RowsReplayed, RowsVerified: r.RowsProved, VerifiedAt: r.VerifiedAt, Recopied: r.Recopied, n: r.N,
-		})
-	}
-	return nil
-}
-
-// readPending counts what is not replayed yet, where the journals are.
-func (s *Status) readPending(ctx context.Context, db pg.Querier, run *control.Run) error {
-	pending, err := (&replay.Replayer{Run: run}).PendingAll(ctx, db)
-	for i := range s.Tables {
-		t := &s.Tables[i]
-		t.Pending = pending[t.n]
-		s.Journal.Pending += t.Pending
-	}
-	return err
-}
-
-// journalsHere reports whether journals that are followed are in the database that
-// the status is read from: the new side's, if the old one is away.
-func (s *Status) journalsHere(run *control.Run) bool {
-	switch {
-	case run.Phase.Over() || run.Phase == control.Building || run.Phase == control.Capturing:
-		return false
-	case run.Phase.Swapped():
-		return run.GoesBack() && (s.Away != "" || !run.Plan.Remote)
-	}
-	return true
 }
 
 // readWayBack says whether a run that is swapped could be rolled back, and what

@@ -202,12 +202,12 @@ func Finish(ctx context.Context, file *planfile.File, old cutover.OldSide, lefto
 		}
 		return purge(ctx, l, run, leftovers)
 	}
-	if !run.Phase.Swapped() {
-		return fmt.Errorf("%w: %s: finish is for after the cutover", ErrWrongPhase, run.Phase)
+	if err := mayFinish(run); err != nil {
+		return err
 	}
 	err = withWorker(ctx, l, run, file, Options{Log: log}, once, func(w *worker, ctx context.Context) error {
-		if !w.run.Phase.Swapped() { // a rollback was under way, and turned out to be done: the old side is production
-			return fmt.Errorf("%w: %s: finish is for after the cutover", ErrWrongPhase, w.run.Phase)
+		if err := mayFinish(w.run); err != nil { // a rollback was under way, and turned out to be done: the old side is production
+			return err
 		}
 		if err := w.newCutover().After(ctx); err != nil {
 			return err
@@ -221,6 +221,13 @@ func Finish(ctx context.Context, file *planfile.File, old cutover.OldSide, lefto
 		return err
 	}
 	return purge(ctx, l, run, leftovers)
+}
+
+func mayFinish(run *control.Run) error {
+	if run.Phase.Swapped() {
+		return nil
+	}
+	return fmt.Errorf("%w: %s: finish is for after the cutover", ErrWrongPhase, run.Phase)
 }
 
 // takeFromWatch takes the lead, from a process that leads the watch too: that one

@@ -32,7 +32,6 @@ import (
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
 	"github.com/pgumbra/pgumbra/plans/planfile"
-	"github.com/pgumbra/pgumbra/plans/syntax/parser"
 	"github.com/pgumbra/pgumbra/replay"
 	"github.com/pgumbra/pgumbra/shadow"
 	"github.com/pgumbra/pgumbra/upgrade/lease"
@@ -347,76 +346,4 @@ func (w *worker) options() pg.Options {
 	}
 	settings[pg.StallSetting] = strconv.FormatInt(w.run.Plan.Settings.Cutover.MaxStall.Milliseconds(), 10)
 	return pg.Options{Component: "work", Settings: settings}
-}
-
-// findOrCreate reads the live run of the plan file's name, or plans a new one
-// and records it. A process that led a run already never begins another one:
-// its run was ended by somebody else.
-func findOrCreate(ctx context.Context, l *lease.Lease, file *planfile.File, o Options, led int64) (*control.Run, error) {
-	run, err := control.Find(ctx, l.Conn, file.Name)
-	if led != 0 && err == nil && run.ID == led && (run.Phase == control.Finished || run.Phase == control.RolledBack) {
-		return nil, errStop // by a command, as it should
-	}
-	if led != 0 && (errors.Is(err, control.ErrNoRun) || err == nil && (run.ID != led || run.Phase.Over())) {
-		return nil, fmt.Errorf("%w, or somebody ended it", control.ErrFencedOff)
-	}
-	if err == nil && !run.Phase.Over() {
-		return run, errors.Join(Belongs(run, file), begin(ctx, o))
-	}
-	if err == nil && o.Back {
-		return nil, errStop // it was rolled back, or ended, a moment ago
-	}
-	if err == nil && run.Phase == control.RolledBack {
-		if err := dropAbandoned(ctx, l, run, file, o); err != nil {
-			return nil, err
-		}
-	}
-	if err != nil && !errors.Is(err, control.ErrNoRun) {
-		return nil, err
-	}
-	plan, err := planAlone(ctx, file, o)
-	if err != nil {
-		return nil, err
-	}
-	if plan.NothingToDo {
-		return nil, ErrNothingToDo
-	}
-	if !plan.Runnable {
-		return nil, &Blocked{Plan: plan}
-	}
-	if err := begin(ctx, o); err != nil {
-		return nil, err
-	}
-	if err := l.Conn.Ping(ctx); err != nil { // an abort ended it while we planned
-		return nil, err
-	}
-	if err := control.Migrate(ctx, file.Production.DSN); err != nil {
-		return nil, err
-	}
-	if run, err = control.CreateIn(ctx, l.Conn, plan, groupOf(o)); err != nil {
-		return nil, errors.Join(err, tidy(ctx, file))
-	}
-	return run, nil
-}
-
-// planning is one at a time in a process, whose parser is one.
-var planning sync.Mutex
-
-func planAlone(ctx context.Context, file *planfile.File, o Options) (*plans.Plan, error) {
-	planning.Lock()
-	defer planning.Unlock()
-	plan, err := Plan(ctx, file, o.Log)
-	return plan, errors.Join(err, parser.Close()) // the parser's 250 MB are not for days
-}
-
-// tidy takes a control schema away again in which no run could be recorded.
-func tidy(ctx context.Context, file *planfile.File) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-	defer cancel()
-	conn, err := pg.Connect(ctx, file.Production.DSN, pg.Options{Component: "control"})
-	if err != nil {
-		return err
-	}
-	defer func() { _ = conn.Close(ctx) }()
-	return control.Purge(ctx, conn, nil)
 }

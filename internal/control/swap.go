@@ -124,36 +124,39 @@ func ReadSwaps(ctx context.Context, db pg.Querier, run *Run) (s Swaps, err error
 	return s, nil
 }
 
-// SwappedBy reports whether the run's row was moved to its landing by just that
-// transaction. No such row: it was not.
-func SwappedBy(ctx context.Context, db pg.Querier, run *Run, d Decision) (swapped bool, err error) {
-	err = db.QueryRow(ctx, `SELECT phase = $3 AND coalesce(swap_xid = $2::xid8, false) FROM pgumbra.run WHERE id = $1`,
-		run.ID, d.XID, run.Landing()).Scan(&swapped)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return false, nil
-	}
-	return swapped, err
+// Fate is what a server says of a transaction that decides.
+type Fate struct {
+	// Status is one of pg_xact_status; "": it is too old to be known; [NotAssigned].
+	Status string
+	// Moved: the run's row was moved to its landing by just that transaction.
+	Moved bool
+	// SameLog: the server goes on with the write-ahead log that it was noted on.
+	SameLog bool
 }
 
-// Fate asks a server what became of a transaction: a status of pg_xact_status; "":
-// it is too old to be known; "not assigned": the server has not come to its number,
-// or not again after a crash. same: the server writes the timeline on which it was noted.
-func Fate(ctx context.Context, db pg.Querier, d Decision) (status string, same bool, err error) {
-	err = db.QueryRow(ctx, `SELECT `+onTimeline+` = $1`, d.Timeline).Scan(&same)
-	if err != nil {
-		return "", false, fmt.Errorf("read the server's timeline: %w", err)
+// NotAssigned says that the server has not come to the number, or not again after a
+// crash.
+const NotAssigned = "not assigned"
+
+// FateOf asks a server what became of a transaction. Its status is read first: when that is
+// final, so is the row that is read after it. No such row: it was not moved.
+func FateOf(ctx context.Context, db pg.Querier, run *Run, d Decision) (f Fate, err error) {
+	if err := db.QueryRow(ctx, `SELECT `+onTimeline+` = $1`, d.Timeline).Scan(&f.SameLog); err != nil {
+		return f, fmt.Errorf("read the server's timeline: %w", err)
 	}
-	var known *string
-	err = db.QueryRow(ctx, `SELECT pg_catalog.pg_xact_status($1::xid8)`, d.XID).Scan(&known)
+	err = db.QueryRow(ctx, `SELECT coalesce(pg_catalog.pg_xact_status($1::xid8), '')`, d.XID).Scan(&f.Status)
 	switch {
 	case pg.State(err) == pgerrcode.InvalidParameterValue: // "is in the future"
-		return "not assigned", same, nil
+		f.Status = NotAssigned
 	case err != nil:
-		return "", same, fmt.Errorf("ask what became of transaction %s: %w", d.XID, err)
-	case known == nil:
-		return "", same, nil
+		return f, fmt.Errorf("ask what became of transaction %s: %w", d.XID, err)
 	}
-	return *known, same, nil
+	err = db.QueryRow(ctx, `SELECT phase = $3 AND coalesce(swap_xid = $2::xid8, false) FROM pgumbra.run WHERE id = $1`,
+		run.ID, d.XID, run.Landing()).Scan(&f.Moved)
+	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		return f, fmt.Errorf("read the swap's record: %w", err)
+	}
+	return f, nil
 }
 
 // EndAdopted ends the run in the record that [Adopt] made, unless another leads it.

@@ -157,7 +157,7 @@ func (m *trial) hoist(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
-	if err := setAll(ctx, conn, m.client.left.settings); err != nil {
+	if err := catalog.SetAll(ctx, conn, m.client.left.settings); err != nil {
 		return err
 	}
 	for _, f := range m.plan.Behind.Files {

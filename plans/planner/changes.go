@@ -46,20 +46,27 @@ func (m *trial) fileRan(ctx context.Context, version int64) {
 		return
 	}
 	m.client.err = cmp.Or(m.client.err, m.noteSession(ctx))
+	err := m.lookAfter(m.fileNamed(version), func() (*catalog.Catalog, error) { return catalog.Read(ctx, m.scratch.db) })
+	if err != nil {
+		m.log.Debug("look at scratch between migrations", "error", err)
+	}
+}
+
+// lookAfter tells what a file has changed, unless such looks have taken too long.
+func (m *trial) lookAfter(file string, read func() (*catalog.Catalog, error)) error {
 	if m.watcher.last == nil {
 		m.watcher.last = m.before
 	}
-	if m.sampled || m.watcher.spent > watchBudget { // the sample's files do what they did before
-		return
+	if m.watcher.spent > watchBudget {
+		return nil
 	}
 	began := time.Now()
-	now, err := catalog.Read(ctx, m.scratch.db)
+	now, err := read()
 	m.watcher.spent += time.Since(began)
-	if err != nil {
-		m.log.Debug("look at scratch between migrations", "error", err)
-		return
+	if err == nil {
+		m.changed(file, now)
 	}
-	m.changed(m.fileNamed(version), now)
+	return err
 }
 
 func (m *task) fileNamed(version int64) string {

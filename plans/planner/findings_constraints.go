@@ -276,9 +276,14 @@ func (m *lineage) uniques(d *tableDraft, t *plans.Table) (all []probe) {
 			continue
 		}
 		all = append(all, newProbe(t.Final.String()+"."+i.Name.Name, t.Production, []string{t.Final.Name, names[0]}, pgerrcode.UniqueViolation,
-			"SELECT min(pgumbra_key) FROM ("+rows+") AS r WHERE "+allNotNull("", names)+" GROUP BY "+pg.Idents(names)+" HAVING count(*) > 1 LIMIT 1"))
+			twins(rows, "r", allNotNull("", names), pg.Idents(names))))
 	}
 	return all
+}
+
+// twins is the query for the key of a row that has a twin by some expressions.
+func twins(rows, as, where, by string) string {
+	return "SELECT min(pgumbra_key) FROM (" + rows + ") AS " + as + " WHERE " + where + " GROUP BY " + by + " HAVING count(*) > 1 LIMIT 1"
 }
 
 // wasUnique: production holds to it for the same values.

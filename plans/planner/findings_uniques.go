@@ -34,8 +34,7 @@ func (m *lineage) wasUniqueComputed(d *tableDraft, i *catalog.Index) bool {
 	return m.asItWas(i.Table, nums) && slices.ContainsFunc(m.before.IndexesOf(i.Table), func(b *catalog.Index) bool { return b.OID == i.OID && b.Unique && b.Valid })
 }
 
-// duplicates is the query for the key of a row that has a twin; empty: production cannot
-// be asked.
+// duplicates is the query of [twins] by the index; empty: production cannot be asked.
 func (m *draft) duplicates(ctx context.Context, t *plans.Table, i *catalog.Index) string {
 	var keys []string
 	var some string
@@ -58,6 +57,5 @@ func (m *draft) duplicates(ctx context.Context, t *plans.Table, i *catalog.Index
 	for _, k := range keys {
 		given = append(given, "("+k+") IS NOT NULL")
 	}
-	return "SELECT min(pgumbra_key) FROM (" + rows + ") AS " + pg.Ident(t.Final.Name) + " WHERE (" + some + ") AND " + strings.Join(given, " AND ") +
-		" GROUP BY (" + strings.Join(keys, "), (") + ") HAVING count(*) > 1 LIMIT 1"
+	return twins(rows, pg.Ident(t.Final.Name), "("+some+") AND "+strings.Join(given, " AND "), "("+strings.Join(keys, "), (")+")")
 }

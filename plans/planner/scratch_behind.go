@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -54,7 +53,7 @@ func (m *trial) tryBehind(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }() // and with it goes its transaction
-	if err := setAll(ctx, conn, m.client.left.settings); err != nil {
+	if err := catalog.SetAll(ctx, conn, m.client.left.settings); err != nil {
 		return err
 	}
 	tx, err := conn.Begin(ctx)
@@ -73,35 +72,26 @@ func (m *trial) tryBehind(ctx context.Context) error {
 			m.plan.Behind.Unseen = m.behind.failed
 			return err
 		}
-		if err := m.behindRan(ctx, tx, f); err != nil {
+		if err := m.lookAfter(f.Name, func() (*catalog.Catalog, error) { return readBetween(ctx, tx) }); err != nil {
 			return err
 		}
 	}
 	return m.readBehind(ctx, tx)
 }
 
-// behindRan notes what a file behind the fence has changed, as fileRan does of the others.
-func (m *trial) behindRan(ctx context.Context, tx pgx.Tx, f plans.BehindFile) error {
-	if m.watcher.spent > watchBudget {
-		return nil
-	}
-	began := time.Now()
-	if m.watcher.last == nil {
-		m.watcher.last = m.before
-	}
+// readBetween reads the catalogs within the files' transaction, whose search_path stays.
+func readBetween(ctx context.Context, tx pgx.Tx) (*catalog.Catalog, error) {
 	var path string
 	err := tx.QueryRow(ctx, `SELECT pg_catalog.current_setting('search_path'), pg_catalog.set_config('search_path', 'pg_catalog', true)`).Scan(&path, nil)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	now, err := catalog.Read(ctx, tx)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	m.changed(f.Name, now)
-	m.watcher.spent += time.Since(began)
 	_, err = tx.Exec(ctx, `SELECT pg_catalog.set_config('search_path', $1, true)`, path)
-	return err
+	return now, err
 }
 
 // runBehind runs one file, and says what fails.

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/plans/catalog"
 )
 
 // golang-migrate runs a whole window in one session, so that SET holds for the files
@@ -31,11 +32,6 @@ type sessionLeft struct {
 	kept     string            // what cannot be given to another session; empty: nothing
 }
 
-// clientSettingsSQL leaves out what we set for ourselves, for each statement.
-const clientSettingsSQL = `SELECT name, setting FROM pg_catalog.pg_settings
-	WHERE context IN ('user', 'superuser') AND name NOT IN ('application_name', 'statement_timeout', 'synchronous_commit', 'transaction_isolation', 'transaction_read_only', 'transaction_deferrable')
-	UNION ALL SELECT n, pg_catalog.current_setting(n, true) FROM pg_catalog.unnest($1::text[]) AS n WHERE pg_catalog.current_setting(n, true) IS NOT NULL`
-
 // keptSQL tells what lives in a session alone.
 const keptSQL = `SELECT coalesce(
 	(SELECT 'temporary table ' || relname FROM pg_catalog.pg_class WHERE relnamespace = pg_catalog.pg_my_temp_schema() AND relkind IN ('r', 'p', 'v', 'S') LIMIT 1),
@@ -55,7 +51,7 @@ func (m *trial) beginSession(ctx context.Context, conn *pgx.Conn) (err error) {
 		m.client.begun, err = m.clientSettings(ctx)
 		return err
 	}
-	return setAll(ctx, conn, m.client.left.settings)
+	return catalog.SetAll(ctx, conn, m.client.left.settings)
 }
 
 // noteSession notes what a file has left in it.
@@ -80,26 +76,16 @@ func (m *trial) noteSession(ctx context.Context) error {
 	return nil
 }
 
+// clientSettings leaves out what we set for ourselves.
 func (m *trial) clientSettings(ctx context.Context) (map[string]string, error) {
-	rows, err := m.client.conn.Query(ctx, clientSettingsSQL, pgx.QueryExecModeExec, m.customSettings())
-	if err != nil {
-		return nil, fmt.Errorf("read the settings of the migrations' session: %w", err)
-	}
-	all := map[string]string{}
-	var name, value string
-	_, err = pgx.ForEachRow(rows, []any{&name, &value}, func() error {
-		all[name] = value
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("read the settings of the migrations' session: %w", err)
-	}
-	return all, nil
+	all, err := catalog.Settings(ctx, m.client.conn, m.customSettings())
+	delete(all, "application_name")
+	delete(all, "synchronous_commit")
+	return all, err
 }
 
 var (
 	settingStatement = regexp.MustCompile(`(?i)^\s*set\b|\bset_config\b`)
-	customSetting    = regexp.MustCompile(`(?i)\b[a-z_][a-z0-9_]*\.[a-z_][a-z0-9_]*\b`)
 	keepingStatement = regexp.MustCompile(`(?i)\btemp(orary)?\b|pg_temp|^\s*(set|prepare)\b`)
 )
 
@@ -109,29 +95,12 @@ func (m *trial) customSettings() []string {
 	names := map[string]bool{}
 	for _, p := range m.trace.places {
 		if settingStatement.MatchString(p.SQL) {
-			for _, name := range customSetting.FindAllString(p.SQL, -1) {
+			for _, name := range catalog.CustomSettings(p.SQL) {
 				names[name] = true
 			}
 		}
 	}
 	return slices.Sorted(maps.Keys(names))
-}
-
-// setAll sets settings for the session.
-func setAll(ctx context.Context, conn *pgx.Conn, settings map[string]string) error {
-	if len(settings) == 0 {
-		return nil
-	}
-	names := slices.Sorted(maps.Keys(settings))
-	values := make([]string, len(names))
-	for i, name := range names {
-		values[i] = settings[name]
-	}
-	_, err := conn.Exec(ctx, `SELECT pg_catalog.set_config(n, v, false) FROM ROWS FROM (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[])) AS s (n, v)`, names, values)
-	if err != nil {
-		return fmt.Errorf("set what the migrations have set: %w", err)
-	}
-	return nil
 }
 
 // keepsSession: what lives in a session only is not there behind the fence, so that the

@@ -16,7 +16,7 @@ type fact struct{ Name, Value, Note string }
 func stall(p *plans.Plan) string {
 	allowed := p.Settings.Cutover.MaxStall
 	limit := "at most " + human.Duration(allowed)
-	guess := time.Duration(p.Estimates.StallMS * float64(time.Millisecond))
+	guess := guessedStall(p.Estimates)
 	if p.Behind != nil {
 		return stallBehind(guess, time.Duration(p.Behind.EstimateMS)*time.Millisecond, allowed)
 	}
@@ -44,6 +44,10 @@ func behindFiles(b *behind) string {
 		text += ". What they change is not known before their trial: " + b.Unseen
 	}
 	return text
+}
+
+func guessedStall(e plans.Estimates) time.Duration {
+	return time.Duration(e.StallMS * float64(time.Millisecond))
 }
 
 // roundStall: a guess is worth two digits.
@@ -98,7 +102,7 @@ func estimatedStall(e plans.Estimates) string {
 	if e.StallMS == 0 {
 		return measuredStall(e)
 	}
-	return "about " + human.Duration(roundStall(time.Duration(e.StallMS*float64(time.Millisecond)))) + ": " + measuredStall(e)
+	return "about " + human.Duration(roundStall(guessedStall(e))) + ": " + measuredStall(e)
 }
 
 func about(seconds float64) string {

@@ -43,9 +43,8 @@ func (s *scope) aggregate(n *pgq.Node, c *pgq.FuncCall) (*pgq.Node, bool, *reaso
 	if exact && (len(c.GetArgs()) != 1 || !s.exact(name, c.GetArgs()[0])) {
 		return nil, true, &reason{text: name + "() of such values may depend on the order of rows", rows: true, others: true}
 	}
-	inner := *s
+	inner := s.apart()
 	inner.aggregates = false // of an aggregate there is none
-	inner.functions, inner.unders = nil, nil
 	for i, a := range c.GetArgs() {
 		arg, r := inner.expr(a)
 		if r != nil {
@@ -60,7 +59,7 @@ func (s *scope) aggregate(n *pgq.Node, c *pgq.FuncCall) (*pgq.Node, bool, *reaso
 		}
 		c.AggFilter = filter
 	}
-	s.functions = joinFunctions(s.functions, inner.functions)
+	s.functions = join(s.functions, inner.functions)
 	s.unders = append(s.unders, inner.unders...)
 	s.aggregated = true
 	return n, true, nil

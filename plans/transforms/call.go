@@ -143,7 +143,7 @@ func (s *scope) rename(c *pgq.FuncCall, candidates []syntax.Function) *reason {
 		return nil
 	}
 	for _, f := range candidates {
-		s.functions = joinFunctions(s.functions, []uint32{f.OID})
+		s.functions = join(s.functions, []uint32{f.OID})
 	}
 	if s.in.o.Function == nil {
 		return nil

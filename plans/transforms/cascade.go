@@ -32,7 +32,7 @@ func (s *step) take(t *table, scope *scope, which condition, within map[uint32]b
 	}
 	t.where = append(slices.Clone(t.where), ast.NotTrue(which.node)) // others may have been fed by it
 	t.under = which.under
-	t.functions = joinFunctions(t.functions, scope.functions)
+	t.functions = join(t.functions, scope.functions)
 	return all
 }
 
@@ -87,7 +87,7 @@ func (s *scope) referring(parent *scope, which condition, ref syntax.Reference) 
 		l.conds = append(l.conds, s.in.moved(which.node, there))
 	}
 	s.unders = append(s.unders, which.under, s.tab.under)
-	s.functions = joinFunctions(s.functions, parent.functions)
+	s.functions = join(s.functions, parent.functions)
 	if r := s.link(l); r != nil {
 		return condition{}, r
 	}

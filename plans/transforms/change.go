@@ -201,7 +201,7 @@ func (s *step) assigned(scope *scope, t *table, c *syntax.Column, e *pgq.Node, w
 		return nil, r
 	}
 	return &value{node: ast.Case(ast.Clone(when.node), then, otherwise), origin: Backfill, typ: c.Type, cast: true, under: u,
-		functions: joinFunctions(joinFunctions(scope.functions, v.functions), old.functions)}, nil
+		functions: join(join(scope.functions, v.functions), old.functions)}, nil
 }
 
 // evaluated is the value of an assigned expression, nil for the default.
@@ -211,20 +211,35 @@ func (s *step) evaluated(scope *scope, c *syntax.Column, e *pgq.Node) *value {
 		v.origin = Backfill
 		return v
 	}
-	inner := *scope
-	inner.functions, inner.unders = nil, nil
-	node, r := inner.assignedExpr(e)
-	u := under("")
-	if r == nil {
-		u, r = inner.computed(node)
-	}
+	inner := scope.apart()
+	v, r := inner.backfilled(inner.assignedExpr(e))
 	switch {
 	case r == nil:
-		return &value{node: node, origin: Backfill, typ: c.Type, cast: true, functions: inner.functions, under: u}
+		v.typ = c.Type
+		return v
 	case r.volatile:
 		return &value{origin: Backfill, typ: c.Type, volatile: true, filled: neverNull(e), made: e, where: where(s.fact)}
 	}
 	return taintValue(c.Type, s.taintFor(r, where(s.fact), verb(s.node)))
+}
+
+// apart is a scope of a value's own: the functions and settings that it takes are its alone.
+func (s *scope) apart() *scope {
+	inner := *s
+	inner.functions, inner.unders = nil, nil
+	return &inner
+}
+
+// backfilled is a value that a statement computes by a node of the scope's.
+func (s *scope) backfilled(node *pgq.Node, r *reason) (*value, *reason) {
+	if r != nil {
+		return nil, r
+	}
+	u, r := s.computed(node)
+	if r != nil {
+		return nil, r
+	}
+	return &value{node: node, origin: Backfill, cast: true, functions: s.functions, under: u}, nil
 }
 
 // columnDefault is what a row gets that is inserted without the column.

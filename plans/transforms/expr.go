@@ -156,7 +156,7 @@ func (s *scope) column(c *syntax.Column) (*pgq.Node, *reason) {
 		}
 		return s.in.castTo(node, c.Type)
 	}
-	s.functions = joinFunctions(s.functions, v.functions)
+	s.functions = join(s.functions, v.functions)
 	s.unders = append(s.unders, v.under)
 	node, r := s.in.embed(v)
 	switch {
@@ -197,7 +197,7 @@ func (s *scope) generated(c *syntax.Column) (*pgq.Node, *reason) {
 	}
 	inner := &scope{in: s.in, mark: s.mark, rel: s.rel, tab: s.tab, depth: s.depth + 1}
 	node, r := inner.expr(ast.Target(tree))
-	s.functions = joinFunctions(s.functions, inner.functions)
+	s.functions = join(s.functions, inner.functions)
 	s.unders = append(s.unders, inner.unders...)
 	return node, r
 }
@@ -232,13 +232,18 @@ func (in *inference) castTo(n *pgq.Node, t syntax.Type) (*pgq.Node, *reason) {
 	if r != nil {
 		return nil, r
 	}
-	if b := truthLiteral(n, name); b != nil {
-		return b, nil
+	return castOnce(n, name), nil
+}
+
+// castOnce is a value's cast to a type, which it may have already.
+func castOnce(n *pgq.Node, t *pgq.TypeName) *pgq.Node {
+	if b := truthLiteral(n, t); b != nil {
+		return b
 	}
-	if c := n.GetTypeCast(); c != nil && ast.Same(ast.Cast(nil, c.GetTypeName()), ast.Cast(nil, name)) {
-		return n, nil
+	if c := n.GetTypeCast(); c != nil && ast.Same(ast.Cast(nil, c.GetTypeName()), ast.Cast(nil, t)) {
+		return n
 	}
-	return ast.Cast(n, name), nil
+	return ast.Cast(n, t)
 }
 
 // typeName is a column's type for a cast inside an expression. An explicit
@@ -309,13 +314,7 @@ func (s *scope) typeCast(c *pgq.TypeCast) (*pgq.Node, *reason) {
 	if r != nil {
 		return nil, r
 	}
-	if b := truthLiteral(arg, name); b != nil {
-		return b, nil
-	}
-	if inner := arg.GetTypeCast(); inner != nil && ast.Same(ast.Cast(nil, inner.GetTypeName()), ast.Cast(nil, name)) {
-		return arg, nil
-	}
-	return ast.Cast(arg, name), nil
+	return castOnce(arg, name), nil
 }
 
 // typeMeant is the user's type that a name meant; not ok: the system's, or not

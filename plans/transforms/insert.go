@@ -164,7 +164,7 @@ func (s *step) selectedBy(scope *scope, others joins, q *pgq.SelectStmt) (source
 			return source{}, nil, r
 		}
 		out.where = append(append([]*pgq.Node{}, t.where...), which.node)
-		out.functions = joinFunctions(t.functions, scope.functions)
+		out.functions = join(t.functions, scope.functions)
 	}
 	return out, values, nil
 }
@@ -209,16 +209,11 @@ func (s *step) selectedValues(scope *scope, list []*pgq.Node) ([]*value, *reason
 				continue
 			}
 		}
-		inner := *scope
-		inner.functions, inner.unders = nil, nil
-		node, r := inner.assignedExpr(e)
-		u := under("")
-		if r == nil {
-			u, r = inner.computed(node)
-		}
+		inner := scope.apart()
+		v, r := inner.backfilled(inner.assignedExpr(e))
 		switch {
 		case r == nil:
-			out = append(out, &value{node: node, origin: Backfill, cast: true, functions: inner.functions, under: u})
+			out = append(out, v)
 		case r.volatile:
 			out = append(out, &value{origin: Backfill, volatile: true, made: e, where: where(s.fact)})
 		case r.rows:
@@ -248,18 +243,13 @@ func (s *step) copied(scope *scope, c *syntax.Column) *value {
 		}
 		return taintValue(c.Type, s.taintFor(r, where(s.fact), verb(s.node)))
 	}
-	inner := *scope
-	inner.functions, inner.unders = nil, nil
-	node, r := inner.column(c)
-	u := under("")
-	if r == nil {
-		u, r = inner.computed(node)
-	}
-	if r != nil {
+	inner := scope.apart()
+	computed, r := inner.backfilled(inner.column(c))
+	switch {
+	case r != nil:
 		return taintValue(c.Type, s.taintFor(r, where(s.fact), verb(s.node)))
-	}
-	if v.generated {
-		return &value{node: node, origin: Backfill, cast: true, functions: inner.functions, under: u}
+	case v.generated:
+		return computed
 	}
 	copied := *v
 	return &copied

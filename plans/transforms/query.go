@@ -103,7 +103,7 @@ func (s *scope) within(l *level, do func(inner *scope) *reason) *reason {
 	inner := *s
 	inner.level, inner.functions, inner.unders, inner.depth = l, nil, nil, s.depth+1
 	r := do(&inner)
-	s.functions = joinFunctions(s.functions, inner.functions)
+	s.functions = join(s.functions, inner.functions)
 	s.unders = append(s.unders, inner.unders...)
 	return r
 }
@@ -229,7 +229,7 @@ func (s *scope) lookable(rel *syntax.Relation, name string, family []*table) (*l
 		return nil, ofOthers("%s has parents or children by INHERITS", name)
 	}
 	s.unders = append(s.unders, t.under)
-	s.functions = joinFunctions(s.functions, t.functions)
+	s.functions = join(s.functions, t.functions)
 	return &looked{alias: s.in.ownAlias(), table: t, name: rel.Name}, nil
 }
 

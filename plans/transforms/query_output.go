@@ -230,7 +230,7 @@ func (s *scope) itemColumn(it *item, name string) (*pgq.Node, *reason) {
 		r.others = true
 		return nil, r
 	}
-	s.functions = joinFunctions(s.functions, row.functions)
+	s.functions = join(s.functions, row.functions)
 	s.unders = append(s.unders, row.unders...)
 	return s.in.moved(node, it.looked), nil
 }

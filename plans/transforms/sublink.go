@@ -76,8 +76,7 @@ func (s *scope) subquery(x *pgq.SubLink, first func(*level, *pgq.SelectStmt) *re
 		return nil, nil, r
 	}
 	l := &level{outer: s.level, limited: limited}
-	inner := *s
-	inner.functions, inner.unders = nil, nil
+	inner := s.apart()
 	r := inner.with(q.GetWithClause())
 	if r == nil {
 		q = inner.asked(q)
@@ -89,7 +88,7 @@ func (s *scope) subquery(x *pgq.SubLink, first func(*level, *pgq.SelectStmt) *re
 			r = inner.filter(l, append(conds, conjuncts(q.GetWhereClause())...))
 		}
 	}
-	s.functions, s.unders = joinFunctions(s.functions, inner.functions), append(s.unders, inner.unders...)
+	s.functions, s.unders = join(s.functions, inner.functions), append(s.unders, inner.unders...)
 	return l, q, ofRows(r)
 }
 

@@ -61,21 +61,12 @@ func constant(text string, typ syntax.Type) *value {
 	return &value{node: ast.String(text), origin: Default, typ: typ, cast: true}
 }
 
-func join(a, b []int) []int {
+// join adds what a list lacks.
+func join[T comparable](a, b []T) []T {
 	out := slices.Clone(a)
-	for _, i := range b {
-		if !slices.Contains(out, i) {
-			out = append(out, i)
-		}
-	}
-	return out
-}
-
-func joinFunctions(a, b []uint32) []uint32 {
-	out := slices.Clone(a)
-	for _, f := range b {
-		if !slices.Contains(out, f) {
-			out = append(out, f)
+	for _, x := range b {
+		if !slices.Contains(out, x) {
+			out = append(out, x)
 		}
 	}
 	return out

@@ -44,7 +44,7 @@ func (s *step) followsRow(t *table, rel *syntax.Relation, g syntax.Trigger, rows
 			t.columns = before
 			return false
 		}
-		v.functions = joinFunctions(v.functions, rows.scope.functions) // of the condition
+		v.functions = join(v.functions, rows.scope.functions) // of the condition
 		t.columns[c.Num] = v
 	}
 	return true
@@ -145,7 +145,7 @@ func (s *scope) inlined(f syntax.Function) (*pgq.Node, bool) {
 	if r != nil {
 		return nil, false
 	}
-	s.functions = joinFunctions(s.functions, inner.functions)
+	s.functions = join(s.functions, inner.functions)
 	s.unders = append(s.unders, inner.unders...)
 	return ast.Cast(node, name), true
 }

@@ -157,21 +157,17 @@ func (m *member) Decided(ctx context.Context, way plans.Direction) (upgrade.Deci
 	s := &m.group.first
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	looked := false
-	for {
-		if !looked && time.Since(s.at) > lookEvery {
-			s.look(ctx, first)
-			looked = true
-		}
-		if s.err != nil {
-			return upgrade.Decision{}, fmt.Errorf("%s: %w", first.name, s.err)
-		}
-		d := decisionOf(s.run, way)
-		if !d.Made || looked {
-			return d, nil
-		}
-		s.at = time.Time{}
+	fresh := time.Since(s.at) > lookEvery
+	if fresh {
+		s.look(ctx, first)
 	}
+	if s.err == nil && !fresh && decisionOf(s.run, way).Made {
+		s.look(ctx, first)
+	}
+	if s.err != nil {
+		return upgrade.Decision{}, fmt.Errorf("%s: %w", first.name, s.err)
+	}
+	return decisionOf(s.run, way), nil
 }
 
 func (s *sighting) look(ctx context.Context, first *member) {

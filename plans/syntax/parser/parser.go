@@ -56,28 +56,32 @@ func Parse(sql string) (*pgq.ParseResult, error) {
 	if strings.IndexByte(sql, 0) >= 0 {
 		return nil, &Refusal{"the text holds a zero byte"}
 	}
-	raw, err := ask(parseRequest, []byte(sql))
-	if err != nil {
-		return nil, err
-	}
 	tree := new(pgq.ParseResult)
-	if err := proto.Unmarshal(raw, tree); err != nil {
-		return nil, &Refusal{err.Error()}
+	if err := read(parseRequest, sql, tree); err != nil {
+		return nil, err
 	}
 	return tree, nil
 }
 
 // Scan are the tokens of a text, comments among them.
 func Scan(sql string) ([]*pgq.ScanToken, error) {
-	raw, err := ask(scanRequest, []byte(sql))
-	if err != nil {
+	result := new(pgq.ScanResult)
+	if err := read(scanRequest, sql, result); err != nil {
 		return nil, err
 	}
-	result := new(pgq.ScanResult)
-	if err := proto.Unmarshal(raw, result); err != nil {
-		return nil, &Refusal{err.Error()}
-	}
 	return result.GetTokens(), nil
+}
+
+// read asks about a text, and reads the answer.
+func read(what request, sql string, into proto.Message) error {
+	raw, err := ask(what, []byte(sql))
+	if err != nil {
+		return err
+	}
+	if err := proto.Unmarshal(raw, into); err != nil {
+		return &Refusal{err.Error()}
+	}
+	return nil
 }
 
 // PLpgSQL reads the bodies of a DO block or of a CREATE FUNCTION, as libpg_query's JSON.
