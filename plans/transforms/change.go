@@ -262,7 +262,7 @@ func (s *step) cascadeUpdate(rel *syntax.Relation, columns []int16) {
 	for _, ref := range rel.References {
 		for i, num := range ref.RefColumns {
 			child := s.tables[ref.Table]
-			if child == nil || ref.OnUpdate == "a" || ref.OnUpdate == "r" || !contains(columns, num) || child.source == 0 {
+			if child == nil || ref.OnUpdate == "a" || ref.OnUpdate == "r" || !slices.Contains(columns, num) || child.source == 0 {
 				continue
 			}
 			tainted := []int{s.newTaint(where(s.fact), "UPDATE of "+rel.Name+" is carried on to this column by a foreign key (ON UPDATE)")}
@@ -271,15 +271,6 @@ func (s *step) cascadeUpdate(rel *syntax.Relation, columns []int16) {
 			}
 		}
 	}
-}
-
-func contains(list []int16, n int16) bool {
-	for _, x := range list {
-		if x == n {
-			return true
-		}
-	}
-	return false
 }
 
 // remove follows DELETE: its condition becomes a filter.

@@ -37,7 +37,7 @@ func (s *step) fires(t *table, rel *syntax.Relation, event int, columns []int16,
 				continue
 			}
 			seenNames[g.Name] = true
-			if event == triggerUpdate && len(g.Columns) > 0 && !slices.ContainsFunc(g.Columns, func(n int16) bool { return contains(columns, n) }) {
+			if event == triggerUpdate && len(g.Columns) > 0 && !slices.ContainsFunc(g.Columns, func(n int16) bool { return slices.Contains(columns, n) }) {
 				continue
 			}
 			if r.OID != rel.OID || !s.followsRow(t, rel, g, rows) {
