@@ -135,7 +135,7 @@ func (a *remote) hold(ctx context.Context) error {
 		}
 	}
 	err = a.c.note(ctx, a.c.Sides.Production, &a.progress, fencing)
-	if errors.Is(err, control.ErrFencedOff) && a.c.Traffic != nil { // its successor may have looked before they were held
+	if err != nil && a.c.Traffic != nil { // a successor may have looked before they were held, and undo then leaves all to it
 		err = errors.Join(err, a.c.Traffic.Resume(ctx))
 	}
 	return err

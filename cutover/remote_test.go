@@ -210,3 +210,37 @@ func TestFenceThatStandsInTheWayIsNamedAndClientsGoOn(t *testing.T) {
 	run(t, holder, "COMMIT")
 	f.livesIn(traffic.Production)
 }
+
+// heldThen is a pool's clients who are held, and what happens then.
+type heldThen struct {
+	Traffic
+	then func()
+}
+
+func (h heldThen) Pause(ctx context.Context) error {
+	err := h.Traffic.Pause(ctx)
+	h.then()
+	return err
+}
+
+// TestClientsAreLetGoByWhoHeldThemTooLate: a process that woke up held clients after its
+// successor had looked, and lost its context before it could ask who leads.
+func TestClientsAreLetGoByWhoHeldThemTooLate(t *testing.T) {
+	t.Parallel()
+	f := remoteShop(t).behindBouncer()
+	pools := f.Traffic
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	f.Traffic = heldThen{pools, func() {
+		for _, side := range f.sides() {
+			side.exec("UPDATE pgumbra.run SET epoch = epoch + 1, switch = NULL")
+		}
+		cancel() // as its heartbeat does, which sees another one lead
+	}}
+	if _, err := f.Attempt(ctx); err == nil {
+		t.Fatal("it swapped")
+	}
+	if side, err := pools.(*traffic.Traffic).Side(context.Background()); err != nil || side.Paused {
+		t.Error("clients are held, and nobody lets them go:", side, err)
+	}
+}
