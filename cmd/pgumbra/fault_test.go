@@ -56,7 +56,7 @@ func TestKilledAtEveryMomentItLosesNothing(t *testing.T) {
 	o := shopOwner(t)
 	settle := o.traffic(ctx)
 	done, missed := map[string]string{}, 0
-	some := testcontainers.Some(t, moments, 4)
+	some := withMostChunks(testcontainers.Some(t, moments, 4))
 	for _, m := range some {
 		if !o.killWhen(ctx, m, "--cutover", "--set", "copy.chunk_rows=500") {
 			t.Log("not met:", m.name)
@@ -72,6 +72,14 @@ func TestKilledAtEveryMomentItLosesNothing(t *testing.T) {
 		t.Errorf("%d moments were not met, %d chunks seen", missed, len(done))
 	}
 	o.do(ctx, exitDone, "finish", "--drop-old", "--purge")
+}
+
+// withMostChunks adds, in its place, the moment at which most chunks are done, for
+// others show none where a run is killed before its copy and after its swap alone.
+func withMostChunks(some []moment) []moment {
+	return slices.DeleteFunc(slices.Clone(moments), func(m moment) bool {
+		return m.name != "most chunks" && !slices.ContainsFunc(some, func(s moment) bool { return s.name == m.name })
+	})
 }
 
 // traffic lets clients use the shop until settle is called, which wants the
