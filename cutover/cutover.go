@@ -89,6 +89,8 @@ type Blocker struct {
 	Fix     string `json:"fix"`
 	// Lasting: waiting does not help, somebody must act.
 	Lasting bool `json:"-"`
+	// AcceptLoss: a rollback that accepts loss passes it.
+	AcceptLoss bool `json:"-"`
 }
 
 func (b Blocker) String() string { return b.Message }

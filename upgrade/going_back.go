@@ -36,7 +36,7 @@ func (w *worker) goBack(ctx context.Context) (bool, error) {
 	}
 	if len(against) > 0 {
 		w.endIfLasting(against)
-		return false, w.notNow(ctx, messages(against), w.swapping.look)
+		return false, w.notNow(ctx, against, w.swapping.look)
 	}
 	with, alone := w.assemble(ctx)
 	if with == nil && !alone {
@@ -48,7 +48,7 @@ func (w *worker) goBack(ctx context.Context) (bool, error) {
 	}
 	w.endIfLasting(outcome.Blockers)
 	w.endIfChanging(outcome.Blockers)
-	return false, w.notNow(ctx, messages(outcome.Blockers), w.swapping.pause)
+	return false, w.notNow(ctx, outcome.Blockers, w.swapping.pause)
 }
 
 // freezeStructure refuses changes of the new tables' structure while a rollback is
@@ -116,6 +116,7 @@ func (w *worker) againstDiffering() (against []cutover.Blocker) {
 		if behind {
 			b.Message += ": migrations behind the fence wrote rows of it, which keep the values of before in the old table unless a client changed them since"
 			b.Fix += "; pgumbra rollback --accept-loss goes back to the values of before"
+			b.AcceptLoss = true
 		}
 		if w.run.Accepted[n] = behind && w.as.AcceptLoss; !w.run.Accepted[n] {
 			against = append(against, b)
@@ -132,7 +133,7 @@ func (w *worker) againstUnfit(ctx context.Context) (against []cutover.Blocker, e
 	}
 	rows, err := unfitRows(ctx, w.sides.Record(), w.run, 1)
 	for _, r := range rows {
-		against = append(against, cutover.Blocker{Code: "row-unfit", Lasting: true, Message: "the old side cannot hold a row as it is: " + r.String(),
+		against = append(against, cutover.Blocker{Code: "row-unfit", Lasting: true, AcceptLoss: true, Message: "the old side cannot hold a row as it is: " + r.String(),
 			Fix: "change or delete such rows where they are now; pgumbra rollback --accept-loss leaves behind what does not fit"})
 	}
 	return against, err

@@ -16,8 +16,23 @@ import (
 )
 
 // ErrNotNow says that a series of attempts at the cutover, or the rollback, came to nothing, and
-// nothing changed. The caller may try again.
+// nothing changed. The caller may try again. See [NotNow].
 var ErrNotNow = errors.New("not possible now; nothing changed")
+
+// NotNow is [ErrNotNow] with its reason.
+type NotNow struct {
+	Swapping string // "cutover" or "rollback"
+	Reason   string
+	// AcceptLoss: of a rollback, what does not pass by itself is loss that may be
+	// accepted, and nothing else.
+	AcceptLoss bool
+}
+
+func (n *NotNow) Error() string {
+	return fmt.Sprintf("the %s was %v: %s", n.Swapping, ErrNotNow, n.Reason)
+}
+
+func (n *NotNow) Unwrap() error { return ErrNotNow }
 
 // Different says that verification found rows that differ. The run stays where
 // it is; a cutover is refused.
@@ -79,7 +94,7 @@ func (w *worker) windowOver() error {
 	if w.notAfter.IsZero() || !time.Now().After(w.notAfter) {
 		return nil
 	}
-	return fmt.Errorf("the cutover was %w: the window is over", ErrNotNow)
+	return &NotNow{Swapping: "cutover", Reason: "the window is over"}
 }
 
 // tellFound ends the run where rows were found to differ.

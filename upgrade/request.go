@@ -114,12 +114,14 @@ func waitForLeader(ctx context.Context, conn *pgx.Conn, run *control.Run, file *
 		case !now.Alive:
 			return false, nil
 		case asked == now.Epoch && !now.Requested:
-			return false, fmt.Errorf("the %s was %w: %s", what, ErrNotNow, lastReason(ctx, conn, run, file))
+			reason, accept := lastReason(ctx, conn, run, file)
+			return false, &NotNow{Swapping: what, Reason: reason, AcceptLoss: accept}
 		case time.Now().Before(o.NotBefore):
 		case o.over() && now.Phase != control.Cutover: // an attempt under way is waited for
 			withdrawn, err := withdraw(ctx, conn, run)
 			if err != nil || withdrawn {
-				return false, errors.Join(err, fmt.Errorf("the %s was %w: the window is over; %s", what, ErrNotNow, lastReason(ctx, conn, run, file)))
+				reason, _ := lastReason(ctx, conn, run, file)
+				return false, errors.Join(err, &NotNow{Swapping: what, Reason: "the window is over; " + reason})
 			}
 		case asked != now.Epoch:
 			// Asked by the phase in which the command was typed: a leader that has gone back and
@@ -152,19 +154,20 @@ func withdraw(ctx context.Context, conn pg.Querier, run *control.Run) (withdrawn
 }
 
 // lastReason is why nothing came of a request: the hook that has not ended yet, what was
-// said last, or else what stands against it where the run stands now.
-func lastReason(ctx context.Context, conn pg.Querier, run *control.Run, file *planfile.File) string {
+// said last, or else what stands against it where the run stands now. accept: see [NotNow].
+func lastReason(ctx context.Context, conn pg.Querier, run *control.Run, file *planfile.File) (reason string, accept bool) {
 	if hook, ago, err := control.LastHook(ctx, conn, run); err == nil && hook != "" {
-		return fmt.Sprintf("%s was begun %s ago, and nothing came of it yet", hook, human.Took(float64(ago.Milliseconds())))
+		return fmt.Sprintf("%s was begun %s ago, and nothing came of it yet", hook, human.Took(float64(ago.Milliseconds()))), false
 	}
 	var detail struct {
-		Reason string `json:"reason"`
+		Reason     string `json:"reason"`
+		AcceptLoss bool   `json:"accept_loss"` // an older leader's says nothing of it
 	}
 	if found, err := control.LastEvent(ctx, conn, run, &detail, control.CutoverRefused); err == nil && found {
-		return detail.Reason
+		return detail.Reason, detail.AcceptLoss
 	}
 	if s, err := readStatus(ctx, file); err == nil && len(s.Blockers) > 0 {
-		return strings.Join(s.Blockers, "; ")
+		return strings.Join(s.Blockers, "; "), false
 	}
-	return "the process that leads the run did not come to it in time"
+	return "the process that leads the run did not come to it in time", false
 }

@@ -276,7 +276,8 @@ func TestRowsThatTheOldSideCannotHoldStopTheRollback(t *testing.T) {
 		t.Errorf("verify: %+v", verdicts)
 	}
 	err = upgrade.Rollback(ctx, w.file(), upgrade.Options{Log: w.log})
-	if !errors.Is(err, upgrade.ErrNotNow) || !strings.Contains(err.Error(), "shop.c, id=3, day=3") || !strings.Contains(err.Error(), "--accept-loss") {
+	var notNow *upgrade.NotNow
+	if !errors.Is(err, upgrade.ErrNotNow) || !errors.As(err, &notNow) || !notNow.AcceptLoss || !strings.Contains(err.Error(), "shop.c, id=3, day=3") || !strings.Contains(err.Error(), "--accept-loss") {
 		t.Error("the rollback:", err)
 	}
 	exec(t, w.production, "UPDATE shop.a SET v = 30, u = 9 WHERE id = 2; UPDATE shop.c SET p = 2 WHERE id = 5; DELETE FROM shop.a WHERE id > 9")

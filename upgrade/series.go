@@ -2,7 +2,6 @@ package upgrade
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -42,21 +41,37 @@ func (w *worker) endIfChanging(against []cutover.Blocker) {
 
 func (w *worker) endSeries() { w.swapping.ended = true }
 
-func messages(blockers []cutover.Blocker) string {
+// because tells why nothing comes of a swap now.
+func (w *worker) because(against ...cutover.Blocker) *NotNow {
 	var all []string
-	for _, b := range blockers {
-		all = append(all, b.Message+" ("+b.Fix+")")
+	lasting, accept := 0, 0
+	for _, b := range against {
+		reason := b.Message
+		if b.Fix != "" {
+			reason += " (" + b.Fix + ")"
+		}
+		all = append(all, reason)
+		if b.Lasting {
+			lasting++
+		}
+		if b.AcceptLoss {
+			accept++
+		}
 	}
-	return strings.Join(all, "; ")
+	n := &NotNow{Swapping: "cutover", Reason: strings.Join(all, "; "), AcceptLoss: accept > 0 && accept == lasting}
+	if w.run.Plan.Backwards() || w.back {
+		n.Swapping = "rollback"
+	}
+	return n
 }
 
 // notNow records why an attempt came to nothing and plans the next one, with a
 // growing, jittered pause so that production works off what waited.
-func (w *worker) notNow(ctx context.Context, reason string, pause *backoff.ExponentialBackOff) error {
-	s := &w.swapping
+func (w *worker) notNow(ctx context.Context, against []cutover.Blocker, pause *backoff.ExponentialBackOff) error {
+	s, why := &w.swapping, w.because(against...)
 	s.tried++
 	s.next = time.Now().Add(pause.NextBackOff())
-	if err := w.sayNotNow(ctx, reason, pause); err != nil {
+	if err := w.sayNotNow(ctx, why, pause); err != nil {
 		return err
 	}
 	if s.tried < max(w.run.Plan.Settings.Cutover.Attempts, 1) && !s.ended {
@@ -72,7 +87,7 @@ func (w *worker) notNow(ctx context.Context, reason string, pause *backoff.Expon
 		return err
 	}
 	if w.once {
-		return w.notNowError(reason)
+		return why
 	}
 	return nil
 }
@@ -80,27 +95,20 @@ func (w *worker) notNow(ctx context.Context, reason string, pause *backoff.Expon
 // sayNotNow tells and records why nothing came of it: of each attempt, since that
 // took time from clients, and of looks, every few seconds, once until the reason is
 // another one.
-func (w *worker) sayNotNow(ctx context.Context, reason string, pause *backoff.ExponentialBackOff) error {
+func (w *worker) sayNotNow(ctx context.Context, why *NotNow, pause *backoff.ExponentialBackOff) error {
 	s := &w.swapping
 	looked := pause == s.look
-	if looked && reason == s.said {
+	if looked && why.Reason == s.said {
 		return nil
 	}
 	s.said = ""
 	if looked && !w.once && !w.asked {
-		s.said = reason
+		s.said = why.Reason
 	}
 	w.log.Warn(w.run.Plan.Swapping()+" not possible now", //nolint:sloglint // one of two
-		"attempt", s.tried, "reason", reason)
-	return control.Event(ctx, w.sides.Record(), w.run, control.CutoverRefused, map[string]any{"reason": reason, "attempt": s.tried})
-}
-
-// notNowError is what a command is told that a series of attempts came to nothing.
-func (w *worker) notNowError(reason string) error {
-	if w.run.Plan.Backwards() || w.back {
-		return fmt.Errorf("the rollback was %w: %s", ErrNotNow, reason)
-	}
-	return fmt.Errorf("the cutover was %w: %s", ErrNotNow, reason)
+		"attempt", s.tried, "reason", why.Reason)
+	return control.Event(ctx, w.sides.Record(), w.run, control.CutoverRefused,
+		map[string]any{"reason": why.Reason, "attempt": s.tried, "accept_loss": why.AcceptLoss})
 }
 
 // Pauses between two attempts grow up to these. Who waits for a cutover by command

@@ -256,7 +256,7 @@ func (w *worker) reason(ctx context.Context) error {
 		return nil
 	}
 	if w.once {
-		return w.notNowError(shadowAway)
+		return w.because(cutover.Blocker{Message: shadowAway})
 	}
 	asked, _, err := control.Requested(ctx, w.sides.Production, w.run)
 	if err != nil || !asked {

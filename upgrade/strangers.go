@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pgumbra/pgumbra/cutover"
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/plans/conditions"
 )
@@ -117,5 +118,5 @@ func (w *worker) heldBack(ctx context.Context) (bool, error) {
 		return true, nil
 	}
 	w.endSeries()
-	return true, w.notNow(ctx, found, w.swapping.look)
+	return true, w.notNow(ctx, []cutover.Blocker{{Message: found}}, w.swapping.look)
 }

@@ -47,7 +47,7 @@ func (w *worker) cutOver(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	if len(against) > 0 {
-		return false, w.notNow(ctx, messages(against), w.swapping.look)
+		return false, w.notNow(ctx, against, w.swapping.look)
 	}
 	w.nameBypassing(ctx)
 	with, alone := w.assemble(ctx)
@@ -79,7 +79,7 @@ func (w *worker) cutOver(ctx context.Context) (bool, error) {
 	}
 	w.endIfLasting(outcome.Blockers)
 	w.endIfChanging(outcome.Blockers)
-	return false, w.notNow(ctx, messages(outcome.Blockers), w.swapping.pause)
+	return false, w.notNow(ctx, outcome.Blockers, w.swapping.pause)
 }
 
 // enterCutover moves the phase, unless whoever asked for the cutover has taken that

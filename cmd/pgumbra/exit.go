@@ -183,6 +183,7 @@ func (a *app) next(err error, code int, s *upgrade.Status) string {
 	var different *upgrade.Different
 	var noWay *upgrade.NoWayBack
 	var choose *chooseError
+	var notNow *upgrade.NotNow
 	if errors.As(err, &choose) {
 		return choose.next(p)
 	}
@@ -202,7 +203,7 @@ func (a *app) next(err error, code int, s *upgrade.Status) string {
 		return "have a superuser type that GRANT, then pgumbra " + a.command + p + " again"
 	case errors.Is(err, upgrade.ErrClosed):
 		return "pgumbra finish" + p + ": the old side cannot be kept current any more"
-	case code == exitNotNow && a.command == "rollback" && strings.Contains(err.Error(), "--accept-loss"): // it does not go away by itself
+	case code == exitNotNow && errors.As(err, &notNow) && notNow.AcceptLoss: // it does not go away by itself
 		return "pgumbra verify" + p + " shows it; pgumbra rollback" + p + " --accept-loss goes back without it"
 	case code == exitNotNow && a.command == "rollback":
 		return "pgumbra rollback" + p + ", when what stood in the way is gone; pgumbra status" + p + " shows it"

@@ -82,6 +82,13 @@ func TestNextFitsThePhase(t *testing.T) {
 	if got := a.next(&pgconn.PgError{Code: pgerrcode.AdminShutdown}, exitError, nil); !strings.Contains(got, "as pgumbra abort does") {
 		t.Errorf("after its session was ended: %s", got)
 	}
+	lost, unlike := &upgrade.NotNow{AcceptLoss: true}, &upgrade.NotNow{Reason: "a table is named --accept-loss"}
+	if got := (&app{command: "rollback"}).next(lost, exitNotNow, nil); !strings.Contains(got, "pgumbra rollback --accept-loss goes back without it") {
+		t.Errorf("after loss that can be accepted: %s", got)
+	}
+	if got := (&app{command: "rollback"}).next(unlike, exitNotNow, nil); strings.Contains(got, "--accept-loss") {
+		t.Errorf("after another reason: %s", got)
+	}
 	if got := a.next(&upgrade.Different{}, exitFindings, nil); !strings.Contains(got, "keep this output, then pgumbra abort") {
 		t.Errorf("after differences: %s", got)
 	}

@@ -17,7 +17,7 @@ type EventKind string
 // The kinds of event.
 const (
 	PhaseEntered       EventKind = "phase"
-	CutoverRefused     EventKind = "refused"              // detail: reason, attempt
+	CutoverRefused     EventKind = "refused"              // detail: reason, attempt, accept_loss
 	StructureChanged   EventKind = "structure-changed"    // detail: changes
 	StructureAsPlanned EventKind = "structure-as-planned" // once more
 	RecopyBegun        EventKind = "recopy"               // detail: table, reason
