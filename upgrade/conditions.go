@@ -141,9 +141,12 @@ func readDoubts(ctx context.Context, tx pgx.Tx, run *control.Run) (map[string]st
 	return why, err
 }
 
+// foundDifferent begins the note of a table that differs.
+const foundDifferent = "verification found a difference"
+
 // differs takes the proof of a table back, until another one succeeds.
 func differs(ctx context.Context, sides control.Sides, run *control.Run, t *plans.Table, verdict replay.Verdict) error {
-	why := "verification found a difference"
+	why := foundDifferent
 	if len(verdict.Differences) > 0 {
 		why += ", of the row with " + verdict.Differences[0].Key
 	}

@@ -163,7 +163,7 @@ func lastReason(ctx context.Context, conn pg.Querier, run *control.Run, file *pl
 		Reason     string `json:"reason"`
 		AcceptLoss bool   `json:"accept_loss"` // an older leader's says nothing of it
 	}
-	if found, err := control.LastEvent(ctx, conn, run, &detail, control.CutoverRefused); err == nil && found {
+	if found, err := control.LastRefused(ctx, conn, run, &detail); err == nil && found {
 		return detail.Reason, detail.AcceptLoss
 	}
 	if s, err := readStatus(ctx, file); err == nil && len(s.Blockers) > 0 {

@@ -275,6 +275,11 @@ func TestRowsThatTheOldSideCannotHoldStopTheRollback(t *testing.T) {
 	if !upgrade.AllEqual(verdicts) {
 		t.Errorf("verify: %+v", verdicts)
 	}
+	s, err := upgrade.ReadStatus(ctx, w.file())
+	must(t, err)
+	if against := s.WayBack.Against; len(against) != 1 || !strings.Contains(against[0], "--accept-loss") {
+		t.Errorf("status says of the way back: %q", against)
+	}
 	err = upgrade.Rollback(ctx, w.file(), upgrade.Options{Log: w.log})
 	var notNow *upgrade.NotNow
 	if !errors.Is(err, upgrade.ErrNotNow) || !errors.As(err, &notNow) || !notNow.AcceptLoss || !strings.Contains(err.Error(), "shop.c, id=3, day=3") || !strings.Contains(err.Error(), "--accept-loss") {

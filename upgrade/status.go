@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -108,6 +110,8 @@ type WayBack struct {
 	Open bool `json:"open"`
 	// Why it is not; empty: it is.
 	Why string `json:"why,omitempty"`
+	// Against is what a rollback would be refused for now, a line each.
+	Against []string `json:"against,omitempty"`
 	// Lost are production's tables whose rows do not come back, and columns that come
 	// back otherwise than they are written, a line each.
 	Lost []string `json:"lost,omitempty"`
@@ -144,7 +148,7 @@ func (a *Attempts) readLast(ctx context.Context, tx pgx.Tx, run *control.Run, fi
 		Reason  string `json:"reason"`
 		Attempt int    `json:"attempt"`
 	}
-	if found, err := control.LastEvent(ctx, tx, run, &detail, control.CutoverRefused); err != nil || !found {
+	if found, err := control.LastRefused(ctx, tx, run, &detail); err != nil || !found {
 		return err
 	}
 	a.Last, a.Tried = detail.Reason, detail.Attempt
@@ -352,5 +356,38 @@ func (s *Status) readWayBack(ctx context.Context, tx pgx.Tx, run *control.Run) (
 	}
 	unfit, err := unfitRows(ctx, tx, back, shownUnfit)
 	s.Refused = append(s.Refused, unfit...)
+	if s.WayBack.Open && err == nil {
+		return s.readAgainstBack(ctx, tx, run)
+	}
+	return err
+}
+
+// readAgainstBack says what a rollback would be refused for: what mayGoBack and
+// againstGoingBack refuse, as far as it is recorded.
+func (s *Status) readAgainstBack(ctx context.Context, tx pgx.Tx, run *control.Run) error {
+	var none *NoWayBack
+	if errors.As(mayGoBack(run, control.RollbackAs{}), &none) {
+		s.WayBack.Against = append(s.WayBack.Against, none.Why+"; "+none.Next)
+	}
+	waits := func(r RefusedRow) bool { return r.Flow == "waits" }
+	if slices.ContainsFunc(s.Refused, waits) {
+		s.WayBack.Against = append(s.WayBack.Against, "the old side refuses rows")
+	}
+	if !slices.ContainsFunc(s.Refused, func(r RefusedRow) bool { return !waits(r) }) {
+		return s.readDiffering(ctx, tx, run)
+	}
+	s.WayBack.Against = append(s.WayBack.Against, "the old side cannot hold rows as they are; pgumbra rollback --accept-loss leaves them behind")
+	return s.readDiffering(ctx, tx, run)
+}
+
+// readDiffering names the old tables that differ from what the new ones make of them.
+func (s *Status) readDiffering(ctx context.Context, tx pgx.Tx, run *control.Run) error {
+	back := run.Reversed()
+	doubts, err := control.Doubts(ctx, tx, back)
+	for n := range back.Plan.Tables {
+		if d, ok := doubts[n]; ok && strings.HasPrefix(d.Why, foundDifferent) {
+			s.WayBack.Against = append(s.WayBack.Against, fmt.Sprintf("the old %s differs from what the new one makes of it (%s); pgumbra verify shows it", back.Plan.Tables[n].Final, d.Why))
+		}
+	}
 	return err
 }

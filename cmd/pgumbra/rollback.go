@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -52,6 +52,10 @@ code 6) until it is changed or deleted where it is now, unless --accept-loss lea
 behind. What types and checks do not tell (a duplicate that the old unique index
 refuses) stops its table, and nothing else, until it is mended.
 
+All tables go back, never some of them: no version of the migrations describes a
+structure of old tables beside new ones. To have one table as it was and keep the
+rest, write a migration that makes it so, and upgrade to that.
+
 There is no way back before a cutover and after pgumbra finish. Where migrations ran
 behind the fence, tables of which they changed no key go back; pgumbra plan names the
 others, which stay as they were at the cutover: rollback names them again, and wants
@@ -68,6 +72,7 @@ func (a *app) rollbackCommand() *cobra.Command {
   pgumbra rollback
   pgumbra rollback --follow && pgumbra cutover
   pgumbra finish --drop-old`,
+		Args: a.wholeRollback,
 		RunE: func(c *cobra.Command, _ []string) error {
 			file, g, err := a.loadGroup()
 			if err != nil {
@@ -101,6 +106,16 @@ func (a *app) rollbackCommand() *cobra.Command {
 	return c
 }
 
+// wholeRollback refuses a choice of tables: see docs/decisions/0063-a-rollback-is-whole.md.
+func (a *app) wholeRollback(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	a.command = c.Name()
+	return &usageError{fmt.Errorf("rollback takes no tables, got %q: all of them go back, since no version of the migrations describes some old tables beside some new ones; "+
+		"to have one table as it was and keep the rest, write a migration that makes it so and upgrade to that", strings.Join(args, " "))}
+}
+
 func (a *app) sayRolledBack(ctx context.Context, file *planfile.File) error {
 	s, err := upgrade.ReadStatus(ctx, file)
 	if err != nil {
@@ -121,11 +136,11 @@ func rollbackText(s *upgrade.Status) string {
 		o.Attempts, o.StallMS, o.LockWaitMS, o.Drained)
 }
 
-// isBack: the last swap of the run was its rollback.
+// isBack: the last swap of the run was its rollback. By the phase, not by the times that
+// the swaps were noted with: a server's clock may be set back.
 func isBack(s *upgrade.Status) bool {
-	back, ok := readOutcome(s.Rollback)
-	there, _ := readOutcome(s.Cutover)
-	return ok && back.At.After(there.At)
+	_, ok := readOutcome(s.Rollback)
+	return ok && s.Phase != nil && !s.Phase.Swapped()
 }
 
 // readOutcome reads how a swap went, there or back.
@@ -153,10 +168,11 @@ func writeWayBack(line func(label, format string, values ...any), s *upgrade.Sta
 	case !s.WayBack.Open:
 		line("back", "no: %s", s.WayBack.Why)
 		return
-	case slices.ContainsFunc(s.Refused, func(r upgrade.RefusedRow) bool { return r.Flow == "waits" }):
-		line("back", "not now: the old side refuses rows")
-	case len(s.Refused) > 0:
-		line("back", "not now: the old side cannot hold rows as they are; pgumbra rollback --accept-loss leaves them behind")
+	case len(s.WayBack.Against) > 0:
+		line("back", "not now: %s", s.WayBack.Against[0])
+		for _, against := range s.WayBack.Against[1:] {
+			line("", "%s", against)
+		}
 	case s.Leader == nil:
 		line("back", "yes: pgumbra rollback; nothing keeps the old side current meanwhile, pgumbra run does")
 	default:

@@ -85,3 +85,20 @@ func LastEvent(ctx context.Context, db pg.Querier, run *Run, detail any, kinds .
 	}
 	return true, nil
 }
+
+// LastRefused reads why the last attempt at a swap came to nothing, as [LastEvent] does,
+// of those since the last swap: what one lacked that was refused before a good one is
+// nobody's concern any more.
+func LastRefused(ctx context.Context, db pg.Querier, run *Run, detail any) (bool, error) {
+	err := db.QueryRow(ctx, `WITH swap AS (SELECT coalesce(max(id), 0) AS id FROM pgumbra.event WHERE run_id = $1 AND kind = $3 AND phase = ANY ($4)),
+			back AS (SELECT min(e.id) AS id FROM pgumbra.event AS e, swap WHERE e.run_id = $1 AND e.kind = $3 AND e.phase = $5 AND e.id > swap.id AND swap.id > 0)
+		SELECT e.detail FROM pgumbra.event AS e, swap, back WHERE e.run_id = $1 AND e.kind = $2 AND e.id > coalesce(back.id, swap.id) ORDER BY e.id DESC LIMIT 1`,
+		run.ID, CutoverRefused, PhaseEntered, []Phase{Watching, RolledBack}, Following).Scan(detail)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("read why the last attempt came to nothing: %w", err)
+	}
+	return true, nil
+}
