@@ -10,7 +10,9 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/pgumbra/pgumbra/capture"
 	"github.com/pgumbra/pgumbra/cutover"
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
@@ -128,7 +130,7 @@ func (f *fixture) bringBack(ctx context.Context) (untold []string) {
 	defer func() { _ = record.Close(ctx) }()
 	run, err := control.Find(ctx, record, f.file().Name)
 	must(f.t, err)
-	inverse := run.Plan.Inverse()
+	inverse := f.located(ctx, run)
 	settings := map[string]string{"extra_float_digits": "3", "bytea_output": "hex", "intervalstyle": "postgres"} // the database may have others
 	maps.Copy(settings, inverse.Session)
 	settings["search_path"] = inverse.SearchPath
@@ -153,6 +155,20 @@ func (f *fixture) bringBack(ctx context.Context) (untold []string) {
 	return untold
 }
 
+// located is a run's way back with the names that types have since the swap.
+func (f *fixture) located(ctx context.Context, run *control.Run) *plans.Plan {
+	f.t.Helper()
+	inverse := run.Plan.Inverse()
+	from, err := pgxpool.New(ctx, f.served)
+	must(f.t, err)
+	defer from.Close()
+	to, err := pgxpool.New(ctx, f.production)
+	must(f.t, err)
+	defer to.Close()
+	must(f.t, capture.Locate(ctx, from, to, inverse))
+	return inverse
+}
+
 const refreshing = `DO $$ DECLARE v regclass := %s; BEGIN
 	IF (SELECT relispopulated FROM pg_class WHERE oid = v) THEN EXECUTE format('REFRESH MATERIALIZED VIEW %%s', v); END IF; END $$`
 
@@ -175,7 +191,7 @@ func (f *fixture) bringTable(ctx context.Context, from, to *pgx.Conn, t *plans.T
 		case c.Volatile:
 			kept = append(kept, c.Shadow)
 		default:
-			told, expressions = append(told, c.Shadow), append(expressions, c.Expression)
+			told, expressions = append(told, c.Shadow), append(expressions, assigned(c))
 		}
 		if c.Uncompared || c.Volatile && len(t.Key) == 0 {
 			untold = append(untold, t.Final.Schema+"."+t.Final.Name+"."+c.Shadow)
@@ -211,6 +227,15 @@ func (f *fixture) bringTable(ctx context.Context, from, to *pgx.Conn, t *plans.T
 	exec(fmt.Sprintf("INSERT INTO %s (%s) OVERRIDING SYSTEM VALUE SELECT %[2]s FROM stays", target, pg.Idents(slices.Concat(told, kept))))
 	exec(fmt.Sprintf("INSERT INTO %s (%s) OVERRIDING SYSTEM VALUE SELECT %[2]s FROM %s", target, pg.Idents(told), stage))
 	return untold
+}
+
+// assigned is a value as the old column takes it: the twin gets it as text, which tells
+// no numeric from an integer. Types of the case's own are cast in the expression.
+func assigned(c plans.Column) string {
+	if strings.Contains(c.Type, ".") || c.Type == "" {
+		return c.Expression
+	}
+	return "(" + c.Expression + ")::" + c.Type
 }
 
 func quoted(names []string) (all []string) {
