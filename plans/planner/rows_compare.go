@@ -47,7 +47,7 @@ func (p *proof) compare(ctx context.Context) (err error) {
 			return fmt.Errorf("compare %s: %w", p.plan.Tables[i].Final, err)
 		}
 	}
-	return nil
+	return p.queriesBring(ctx)
 }
 
 // layOut puts the sample into production's tables as they stand beside the shadow
