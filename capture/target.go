@@ -15,7 +15,7 @@ import (
 )
 
 // target is a table to capture as the server has it: what the text of journals,
-// functions and triggers is made of.
+// functions and triggers is made of, each text by a method.
 type target struct {
 	Journal
 	run     string // the run's name, for messages

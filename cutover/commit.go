@@ -91,7 +91,8 @@ func (c *Cutover) learn(ctx context.Context, dsn string, d control.Decision, bac
 			return refuse(Blocker{Code: "connection-lost", Message: "the connection was lost at the swap's commit, and the server rolled it back",
 				Fix: "nothing changed; it is tried again"})
 		case f.Status != "in progress":
-			return fmt.Errorf("%w: transaction %s on %s is %q, phase %s: %t (pgumbra.run of %s)", ErrUnknown, d.XID, placeOf(dsn), f.Status, c.Upgrade.Landing(), f.Moved, c.Upgrade.Name)
+			return fmt.Errorf("%w: %s says %q of transaction %s, and the run's row in pgumbra.run there is %s phase %s", ErrUnknown,
+				placeOf(dsn), f.Status, d.XID, map[bool]string{true: "in", false: "not in"}[f.Moved], c.Upgrade.Landing())
 		default:
 			last = errors.New("it is still in progress")
 			if time.Since(began) > endAfter {

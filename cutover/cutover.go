@@ -43,7 +43,9 @@ import (
 // row of the run in pgumbra.run; the caller changes nothing.
 var ErrUnknown = errors.New("the outcome of the swap is unknown")
 
-// Cutover swaps one run. Not for use by several goroutines at once.
+// Cutover swaps one run. Not for use by several goroutines at once. Most of its methods
+// are checks and works of one step, which the table of steps or the list of checks names;
+// what one attempt knows is in [attempt].
 type Cutover struct {
 	// Sides are pools of sessions that look for names in pg_catalog alone.
 	Sides control.Sides
@@ -198,7 +200,7 @@ func (a *attempt) classify(ctx context.Context, step string, err error) error {
 	}
 	blockers := a.waitedOn
 	if len(blockers) == 0 {
-		blockers = []Blocker{{Code: "over-budget", Message: fmt.Sprintf("%s: over budget: %v", step, err),
+		blockers = []Blocker{{Code: "over-budget", Message: fmt.Sprintf("the step %q took longer than it may: %v", step, err),
 			Fix:     "try when production is quieter, or raise cutover.max_stall or cutover.lock_timeout",
 			Lasting: slices.Contains(ownWork, step)}} // nobody was waited for: it takes as long the next time
 	}

@@ -3,6 +3,7 @@ package cutover
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/pgumbra/pgumbra/plans"
@@ -210,7 +211,7 @@ func (a *attempt) take(ctx context.Context, s step) error {
 	}
 	a.c.Log.Debug("step of the cutover", "step", s.name, "took", time.Since(began))
 	if s.part == stalling && time.Now().After(a.deadline) {
-		return refuse(Blocker{Code: "over-budget", Message: s.name + ": max_stall is used up",
+		return refuse(Blocker{Code: "over-budget", Message: fmt.Sprintf("cutover.max_stall was over when the step %q was done", s.name),
 			Fix: "try when production is quieter, or raise cutover.max_stall"})
 	}
 	return nil

@@ -57,7 +57,8 @@ const (
 	patience = 5 * time.Minute
 )
 
-// rehearsal is one of them under way.
+// rehearsal is one of them under way. Its phases are a table (see goThrough), whose rows
+// are its methods; making rows, clients and comparing are packages and types of their own.
 type rehearsal struct {
 	given   *planfile.File
 	folder  *migrations.Folder

@@ -13,7 +13,9 @@ import (
 )
 
 // applier is all that the statements of one shadow table are built from. It is a
-// value: building text from it asks no server.
+// value: building text from it asks no server. Its many methods are one dialect: each is
+// a piece of text, made of others, and takes from the table what it needs; divided among
+// keyed, keyless and derived tables each piece would stand three times.
 type applier struct {
 	run     int64
 	t       *plans.Table

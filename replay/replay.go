@@ -74,7 +74,8 @@ const (
 
 // Replayer replays the journals of one run. Its methods may be called from
 // several goroutines, for the same table too: they wait for each other on the
-// table's row in the control schema.
+// table's row in the control schema. Batches, proofs and catching up are its methods
+// alike, since each takes the same locks in the same order; texts are the applier's.
 type Replayer struct {
 	// Sides: sessions in production's database and in the shadow's, of the same
 	// settings, since rows are compared as text. The user's transforms are

@@ -18,7 +18,7 @@ func TestPausesBetweenAttemptsGrowToMinutes(t *testing.T) {
 		least time.Duration // that twenty attempts take, at the least
 		most  time.Duration
 	}{"unattended": {false, 10 * time.Minute, 2 * time.Hour}, "by command": {true, 20 * time.Second, 3 * time.Minute}} {
-		w := &worker{cutover: true, once: c.once, run: &control.Run{Plan: &plans.Plan{Settings: settings}}}
+		w := &worker{intent: intent{cutover: true, once: c.once}, run: &control.Run{Plan: &plans.Plan{Settings: settings}}}
 		pause, sum, last := w.newPause(w.longestPause()), time.Duration(0), time.Duration(0)
 		for range settings.Cutover.Attempts {
 			last = pause.NextBackOff()

@@ -92,44 +92,64 @@ type Options struct {
 
 // worker does the work of one lease. It is not shared between goroutines
 // but for its pool.
+//
+// It has so many methods because it is the conductor: each phase's work is one or a few
+// of them, and what they do is in the packages that it hands on to. What several phases
+// know is in parts of its own.
 type worker struct {
+	intent
+	observed
+	backlog
+
 	lead     *lease.Lease
 	file     *planfile.File
 	sides    control.Sides
 	traffic  *traffic.Traffic
-	away     bool // the shadow cannot be reached, which was said
 	run      *control.Run
 	forward  *control.Run // of a worker of the reversed run: the run itself
 	log      *slog.Logger
-	until    control.Phase
-	cutover  bool
-	once     bool
+	with     Companions // nil: the run is in no group
 	copier   *shadow.Copier
 	replayer *replay.Replayer
 	prover   *replay.Prover // while tables follow
-	swapping swapping
-	watching watching
-	mirrors  sync.Mutex         // held by who copies positions, or turns the flow around
-	with     Companions         // nil: the run is in no group
-	closing  bool               // the group has swapped without this run, which does so now
-	back     bool               // somebody waits for this process to roll back
-	as       control.RollbackAs // how a rollback is to be done
-	trials   trials
-	forecast replay.Forecast
-	counts   counts
-	counted  time.Time
+	mirrors  sync.Mutex     // held by who copies positions, or turns the flow around
 
+	swapping  swapping
+	watching  watching
+	trials    trials
+	structure structure
+	strangers strangers
+	built     shadow.Built // foreign keys that stand on the shadow already, for the swap
+	keysTried time.Time    // when it was last tried to make them
+}
+
+// intent is what somebody wants of a worker.
+type intent struct {
+	until     control.Phase
+	cutover   bool
+	once      bool
+	back      bool               // somebody waits for this process to roll back
+	as        control.RollbackAs // how a rollback is to be done
+	notBefore time.Time          // no attempt at the cutover before
+	notAfter  time.Time          // nor after; zero: at any time
+	asked     bool               // somebody waits for a cutover by command
+	closing   bool               // the group has swapped without this run, which does so now
+}
+
+// observed is what a worker's last looks found.
+type observed struct {
+	away     bool         // the shadow cannot be reached, which was said
+	intact   string       // the catalogs' signature at the last clean look at structure and triggers
+	against  []string     // what the list of conditions found
+	unproved map[int]bool // tables that somebody writes past capture: no proof of them counts
+}
+
+// backlog is how much there is to do, and how fast it goes.
+type backlog struct {
+	forecast    replay.Forecast
+	counts      counts
+	counted     time.Time
 	lastPending atomic.Int64 // at the last count, for samples
-	intact      string       // the catalogs' signature at the last clean look at structure and triggers
-	structure   structure
-	notBefore   time.Time    // no attempt at the cutover before
-	notAfter    time.Time    // nor after; zero: at any time
-	asked       bool         // somebody waits for a cutover by command
-	built       shadow.Built // foreign keys that stand on the shadow already, for the swap
-	keysTried   time.Time    // when it was last tried to make them
-	against     []string     // what the list of conditions found at the last look
-	unproved    map[int]bool // tables that somebody writes past capture: no proof of them counts
-	strangers   strangers
 }
 
 // Run brings a run to where the options say, starting or resuming it. It ends
@@ -296,8 +316,8 @@ func withWorker(ctx context.Context, l *lease.Lease, run *control.Run, file *pla
 		return err
 	}
 	run.Plan.Settings = run.Plan.Settings.Renewed(file.Settings)
-	w := &worker{lead: l, file: file, run: run, log: o.Log, until: o.Until, cutover: o.Cutover, once: o.Once, back: o.Back, as: o.As, with: o.With,
-		notBefore: o.NotBefore, notAfter: o.NotAfter}
+	w := &worker{lead: l, file: file, run: run, log: o.Log, with: o.With,
+		intent: intent{until: o.Until, cutover: o.Cutover, once: o.Once, back: o.Back, as: o.As, notBefore: o.NotBefore, notAfter: o.NotAfter}}
 	var err error
 	if w.traffic, err = traffic.Open(file, o.Log); err != nil {
 		return err

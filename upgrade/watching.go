@@ -119,7 +119,8 @@ func (w *worker) tidyUp(ctx context.Context) error {
 
 // reversed is a worker of the reversed run, for what asks no table.
 func (w *worker) reversed() *worker {
-	return &worker{lead: w.lead, file: w.file, sides: w.sides.Reversed(), traffic: w.traffic, run: w.run.Reversed(), log: w.log, once: w.back, back: w.back, as: w.as, with: w.with}
+	return &worker{lead: w.lead, file: w.file, sides: w.sides.Reversed(), traffic: w.traffic, run: w.run.Reversed(), log: w.log, with: w.with,
+		intent: intent{once: w.back, back: w.back, as: w.as}}
 }
 
 // turned is the worker of the reversed run: what was the new side is what it calls

@@ -59,7 +59,8 @@ func run(args []string) int {
 
 var errInterrupted = errors.New("interrupted")
 
-// app is what all commands share: the global flags and what they lead to.
+// app is what all commands share: the global flags and what they lead to. Each command
+// is a method or two, in a file of its own.
 type app struct {
 	planPath string
 	json     bool

@@ -12,7 +12,8 @@ import (
 )
 
 // scope is where an expression of a migration is read: the one table whose
-// columns it may use, and what names meant at that moment.
+// columns it may use, and what names meant at that moment. A method is for a kind of node
+// of PostgreSQL's syntax tree: there are as many as it has.
 type scope struct {
 	in      *inference
 	mark    *syntax.Seen

@@ -204,7 +204,7 @@ func (in *inference) mayRetype(f syntax.Fact, text string) {
 
 func where(f syntax.Fact) string { return fmt.Sprintf("%s:%d", f.File, f.Line) }
 
-// step is one statement being followed.
+// step is one statement being followed, a method for each kind.
 type step struct {
 	*inference
 	fact          syntax.Fact
