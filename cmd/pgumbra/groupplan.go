@@ -22,7 +22,7 @@ import (
 // of one.
 
 // planGroup prints the plan of each database.
-func (a *app) planGroup(ctx context.Context, g *group.Group, file *planfile.File, output string, options report.Options) error {
+func (a *app) planGroup(ctx context.Context, g *group.Group, file *planfile.File, to output, options report.Options) error {
 	if options.Format == "html" {
 		return &usageError{&chooseError{"plan --format html", file.MemberNames()}}
 	}
@@ -34,7 +34,7 @@ func (a *app) planGroup(ctx context.Context, g *group.Group, file *planfile.File
 	if err != nil {
 		return err
 	}
-	err = writeReport(output, options.Format, func(w io.Writer) error { return a.writePlans(w, file, all, options) })
+	err = to.write(func(w io.Writer) error { return a.writePlans(w, file, all, options) })
 	if err != nil {
 		return err
 	}
@@ -47,8 +47,8 @@ func (a *app) planGroup(ctx context.Context, g *group.Group, file *planfile.File
 	if len(blocked.Members) > 0 {
 		return &blocked
 	}
-	if options.Format == "text" || output != "" {
-		return a.sayPlanned(output, all[0])
+	if options.Format == "text" || to.toFile() {
+		return a.sayPlanned(to, all[0])
 	}
 	return nil
 }

@@ -15,7 +15,7 @@ import (
 )
 
 func (a *app) planCommand() *cobra.Command {
-	var format, output, sql string
+	var format, path, sql string
 	c := &cobra.Command{
 		Use:   "plan",
 		Short: "Dry run: what clients notice, what changes, findings, locks, time, disk, SQL",
@@ -28,12 +28,14 @@ reports what a run would do. Changes nothing in production.`,
 			if a.json {
 				format = "json"
 			}
-			options := report.Options{Format: format, SQL: report.Detail(sql), Version: versionText(), Width: widthOf(os.Stdout)}
-			if output != "" {
-				options.Width = 0
+			outputs, err := outputsOf(c, format, report.Formats, path)
+			if err != nil {
+				return err
 			}
-			if !slices.Contains(report.Formats, format) {
-				return &usageError{fmt.Errorf("--format %q: use text, json, markdown or html", format)}
+			to := outputs[0]
+			options := report.Options{Format: to.format, SQL: report.Detail(sql), Version: versionText(), Width: widthOf(os.Stdout)}
+			if to.toFile() {
+				options.Width = 0
 			}
 			if sql != "" && !slices.Contains(report.Details, options.SQL) {
 				return &usageError{fmt.Errorf("--sql %q: use none, summary or full", sql)}
@@ -43,7 +45,7 @@ reports what a run would do. Changes nothing in production.`,
 				return err
 			}
 			if g != nil {
-				return a.planGroup(c.Context(), g, file, output, options)
+				return a.planGroup(c.Context(), g, file, to, options)
 			}
 			var plan *plans.Plan
 			err = a.patiently(c.Context(), planning, func(ctx context.Context) (err error) {
@@ -53,63 +55,34 @@ reports what a run would do. Changes nothing in production.`,
 			if err != nil {
 				return err
 			}
-			if err := writeReport(output, format, func(w io.Writer) error { return report.Write(w, plan, options) }); err != nil {
+			if err := to.write(func(w io.Writer) error { return report.Write(w, plan, options) }); err != nil {
 				return err
 			}
 			if !plan.Runnable && !plan.NothingToDo {
 				return &upgrade.Blocked{Plan: plan}
 			}
-			if output != "" || format == "text" {
-				return a.sayPlanned(output, plan)
+			if to.toFile() || to.format == "text" {
+				return a.sayPlanned(to, plan)
 			}
 			return nil
 		},
 	}
-	c.Flags().StringVar(&format, "format", "text", "text, json, markdown or html")
+	c.Flags().StringVar(&format, "format", "text", "text, json, markdown or html"+formatHelp)
 	c.Flags().StringVar(&sql, "sql", "", "how much of the steps to show: none, summary (with their locks) or full (with\ntheir SQL); default: full for html, else summary; json has all")
-	c.Flags().StringVarP(&output, "output", "o", "", "write to `FILE` instead of stdout")
+	c.Flags().StringVarP(&path, "output", "o", "", "write to `FILE` instead of stdout")
 	complete(c, "format", report.Formats...)
 	complete(c, "sql", string(report.None), string(report.Summary), string(report.Full))
 	return c
 }
 
 // sayPlanned says what to type after a dry run that can run.
-func (a *app) sayPlanned(output string, plan *plans.Plan) error {
-	if output == "-" || plan.NothingToDo {
+func (a *app) sayPlanned(to output, plan *plans.Plan) error {
+	if plan.NothingToDo {
 		return nil
 	}
 	text := "\nNext: pgumbra run" + a.planFlag() + " --until following; it can be undone until the cutover, by pgumbra abort" + a.planFlag()
-	if output != "" {
-		text = "Wrote " + output + "." + text
+	if to.toFile() {
+		text = "Wrote " + to.path + "." + text
 	}
 	return say(text)
-}
-
-// writeReport writes to a file or to stdout; text as wide as the terminal.
-func writeReport(output, format string, write func(io.Writer) error) error {
-	if output != "" || format != "text" {
-		return toFile(output, write)
-	}
-	to := &folded{to: os.Stdout}
-	if err := write(to); err != nil {
-		return err
-	}
-	return to.flush()
-}
-
-// toFile gives write stdout or a file, and reports the file's close.
-func toFile(path string, write func(io.Writer) error) (err error) {
-	if path == "" {
-		return write(os.Stdout)
-	}
-	f, err := os.Create(path)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if cerr := f.Close(); err == nil {
-			err = cerr
-		}
-	}()
-	return write(f)
 }

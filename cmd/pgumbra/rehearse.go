@@ -48,8 +48,9 @@ the clients go over by themselves when the old server refuses their writes.
 Servers are installed ones, or in Docker; they end with this process. What a killed
 rehearsal left on the disk is removed by the next.
 
-The same --seed gives the same rows and the same dice of each client. --from-result
-writes a report that is there as JSON in another form.`
+The same --seed gives the same rows and the same dice of each client. --output, given
+several times, writes a report each, in the form that the file's ending says;
+--from-result writes a report that is there as JSON in another form.`
 
 func (a *app) rehearseCommand() *cobra.Command {
 	var f rehearseFlags
@@ -58,13 +59,14 @@ func (a *app) rehearseCommand() *cobra.Command {
 		Short: "The whole upgrade on a disposable server, compared with the migrations run in place",
 		Long:  rehearseHelp,
 		Example: `  pgumbra rehearse
+  pgumbra rehearse -o - -o rehearsal.html -o rehearsal.md -o rehearsal.xml -o rehearsal.sarif
   pgumbra rehearse --format junit -o rehearsal.xml --max-stall 500ms --fail-on warning --baseline accepted.yaml`,
 		RunE: func(c *cobra.Command, _ []string) error { return a.rehearse(c, &f) },
 	}
 	flags := c.Flags()
 	flags.Uint64Var(&f.seed, "seed", 1, "of rows and traffic")
-	flags.StringVar(&f.format, "format", "text", "text, json, markdown, html, junit or sarif")
-	flags.StringVarP(&f.output, "output", "o", "", "write to `FILE` instead of stdout")
+	flags.StringVar(&f.format, "format", "text", "text, json, markdown, html, junit or sarif"+formatHelp)
+	flags.StringArrayVarP(&f.outputs, "output", "o", nil, "write to `FILE` instead of stdout, - being stdout; several times: a report each, in the form that the file's\nending says: .txt, .json, .md, .html, .xml (JUnit), .sarif")
 	flags.IntSliceVar(&f.majors, "server-version", nil, "PostgreSQL `MAJOR` version of the disposable server, with shadow.dsn of both or production's and the shadow's: 15,17; default: whichever is installed")
 	flags.DurationVar(&f.maxStall, "max-stall", 0, "longest stall of the cutover; default: cutover.max_stall")
 	flags.Float64Var(&f.maxSlowdown, "max-slowdown", 0, "clients' throughput before the run by that while it follows; 0: any")
@@ -82,7 +84,8 @@ func (a *app) rehearseCommand() *cobra.Command {
 type rehearseFlags struct {
 	seed             uint64
 	majors           []int
-	format, output   string
+	format           string
+	outputs          []string
 	maxStall         time.Duration
 	maxSlowdown      float64
 	requireRollback  bool
@@ -94,6 +97,10 @@ type rehearseFlags struct {
 func (a *app) rehearse(c *cobra.Command, f *rehearseFlags) error {
 	if a.json {
 		f.format = "json"
+	}
+	outputs, err := outputsOf(c, f.format, report.Formats, f.outputs...)
+	if err != nil {
+		return err
 	}
 	o, err := f.options()
 	if err != nil {
@@ -120,15 +127,26 @@ func (a *app) rehearse(c *cobra.Command, f *rehearseFlags) error {
 	if err != nil {
 		return err
 	}
-	options := report.Options{Format: f.format, Version: versionText(), PlanFile: filepath.ToSlash(a.planPath), Migrations: filepath.ToSlash(file.Migrations.Path)}
-	if err := toFile(f.output, func(w io.Writer) error { return report.Write(w, result, options) }); err != nil {
+	if err := a.writeReports(outputs, result, filepath.ToSlash(file.Migrations.Path)); err != nil {
 		return err
 	}
 	if !result.Passed {
 		return &notPassed{failedGates(result)}
 	}
-	if f.output != "" && f.output != "-" && !a.json {
-		return say("The rehearsal passed. Wrote " + f.output + ".")
+	toPrograms := slices.ContainsFunc(outputs, func(to output) bool { return !to.toFile() && to.format != "text" })
+	if files := written(outputs); files != "" && !toPrograms && !a.json {
+		return say("The rehearsal passed. Wrote " + files + ".")
+	}
+	return nil
+}
+
+func (a *app) writeReports(outputs []output, result *rehearsal.Result, migrations string) error {
+	options := report.Options{Version: versionText(), PlanFile: filepath.ToSlash(a.planPath), Migrations: migrations}
+	for _, to := range outputs {
+		options.Format = to.format
+		if err := to.write(func(w io.Writer) error { return report.Write(w, result, options) }); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -167,8 +185,6 @@ func (f *rehearseFlags) options() (rehearsal.Options, error) {
 		return o, &usageError{errors.New("--server-version takes two at most, production's and the shadow's")}
 	}
 	switch {
-	case !slices.Contains(report.Formats, f.format):
-		return o, &usageError{fmt.Errorf("--format %q: use %s", f.format, strings.Join(report.Formats, ", "))}
 	case f.failOn != "blocker" && f.failOn != "warning":
 		return o, &usageError{fmt.Errorf("--fail-on %q: use blocker or warning", f.failOn)}
 	case f.maxStall < 0 || f.maxSlowdown < 0:

@@ -132,12 +132,13 @@ func rehearsedAsInCI(ctx context.Context, t *testing.T, o *operator, disk, accep
 	cmd := exec.CommandContext(ctx, script)
 	cmd.Dir = o.dir
 	cmd.Env = append(os.Environ(), asProgram+"=1", "PGUMBRA="+exe, "BASELINE="+accepted, "REPORTS="+reports, "MAX_STALL=60s", "FAIL_ON=blocker", "PGUMBRA_CUTOVER_MAX_STALL=20s", "TMPDIR="+disk)
-	if out, err := cmd.CombinedOutput(); err != nil {
+	out, err := cmd.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "\nPassed in ") {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	for _, form := range []string{"txt", "md", "html", "xml", "sarif"} {
+	for form, is := range map[string]string{"txt": "\nPassed in ", "md": "# ", "html": "<!DOCTYPE html>", "xml": "<testsuite", "sarif": `"$schema"`} {
 		text, err := os.ReadFile(filepath.Join(reports, "rehearsal."+form))
-		if err != nil || !strings.Contains(string(text), "shop") {
+		if err != nil || !strings.Contains(string(text), "shop") || !strings.Contains(string(text), is) {
 			t.Errorf("the report as %s: %v\n%s", form, err, text)
 		}
 	}
@@ -180,6 +181,7 @@ func TestRehearseSaysWhatIsMissing(t *testing.T) {
 		says string
 	}{
 		{[]string{"--format", "pdf"}, "", exitUsage, "use text, json, markdown, html, junit, sarif"},
+		{[]string{"-o", "-", "-o", "nowhere/report.html"}, "", exitUsage, "there is no folder nowhere"},
 		{[]string{"--fail-on", "info"}, "", exitUsage, "use blocker or warning"},
 		{[]string{"--baseline", "odd.yaml"}, "", exitUsage, "odd.yaml: not a baseline"},
 		{[]string{"--baseline", "none.yaml"}, "", exitUsage, "none.yaml"},

@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"fmt"
 	"io"
 	"time"
 
@@ -12,8 +11,11 @@ import (
 	"github.com/pgumbra/pgumbra/upgrade/report"
 )
 
+// runFormats are those of a run's report.
+var runFormats = []string{"text", "json", "html"}
+
 func (a *app) reportCommand() *cobra.Command {
-	var format, output string
+	var format, path string
 	c := &cobra.Command{
 		Use:   "report",
 		Short: "How a run went: verdict, phases, plots of copy rate, backlog and proof",
@@ -26,8 +28,9 @@ copied, replayed and compared. As a page it needs no other file.`,
 			if a.json {
 				format = "json"
 			}
-			if format != "text" && format != "json" && format != "html" {
-				return &usageError{fmt.Errorf("--format %q: use text, json or html", format)}
+			outputs, err := outputsOf(c, format, runFormats, path)
+			if err != nil {
+				return err
 			}
 			file, err := a.load()
 			if err != nil {
@@ -37,12 +40,13 @@ copied, replayed and compared. As a page it needs no other file.`,
 			if err != nil {
 				return err
 			}
-			return writeReport(output, format, func(w io.Writer) error { return writeRun(w, past, format) })
+			to := outputs[0]
+			return to.write(func(w io.Writer) error { return writeRun(w, past, to.format) })
 		},
 	}
-	c.Flags().StringVar(&format, "format", "text", "text, json or html")
-	c.Flags().StringVarP(&output, "output", "o", "", "write to `FILE` instead of stdout")
-	complete(c, "format", "text", "json", "html")
+	c.Flags().StringVar(&format, "format", "text", "text, json or html"+formatHelp)
+	c.Flags().StringVarP(&path, "output", "o", "", "write to `FILE` instead of stdout")
+	complete(c, "format", runFormats...)
 	return c
 }
 

@@ -19,23 +19,13 @@ baseline=${BASELINE:-accepted.yaml}
 reports=${REPORTS:-rehearsal}
 pgumbra=${PGUMBRA:-pgumbra}
 
-options=(--plan "$plan" --fail-on "${FAIL_ON:-warning}" --format json -o "$reports/rehearsal.json")
+options=(--plan "$plan" --fail-on "${FAIL_ON:-warning}" -o -)
+for ending in txt md html json xml sarif; do
+    options+=(-o "$reports/rehearsal.$ending")
+done
 [ ! -e "$baseline" ] || options+=(--baseline "$baseline")
 [ -z "${GIT_BASE:-}" ] || options+=(--git-base "$GIT_BASE")
 [ -z "${MAX_STALL:-}" ] || options+=(--max-stall "$MAX_STALL")
 
 mkdir -p "$reports"
-"$pgumbra" rehearse "${options[@]}" "$@"
-code=$?
-
-# The same result in other forms: nothing is rehearsed again, and each form would say
-# once more on stderr that a gate failed.
-if [ -s "$reports/rehearsal.json" ]; then
-    for form in text:txt markdown:md html:html junit:xml sarif:sarif; do
-        "$pgumbra" rehearse --plan "$plan" --from-result "$reports/rehearsal.json" --format "${form%%:*}" \
-            -o "$reports/rehearsal.${form##*:}" 2>"$reports/error" || [ $? = 3 ] || cat "$reports/error" >&2
-    done
-    rm -f "$reports/error"
-    cat "$reports/rehearsal.txt"
-fi
-exit "$code"
+exec "$pgumbra" rehearse "${options[@]}" "$@"
