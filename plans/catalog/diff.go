@@ -60,23 +60,23 @@ func Diff(before, after *Catalog, schemas []string) []Change {
 	d.types()
 	d.functions()
 	d.extensions()
-	return remade(d.changes)
+	return d.remade()
 }
 
 // remade joins what was dropped and made again under its name: with the same
 // definition nothing has happened to it. PostgreSQL itself makes the indexes and
 // constraints anew of a column whose type changes.
-func remade(changes []Change) []Change {
+func (d *differ) remade() []Change {
 	type name struct{ kind, object string }
 	gone := map[name]Change{}
-	for _, c := range changes {
+	for _, c := range d.changes {
 		if c.Act == Dropped {
 			gone[name{c.Kind, c.Object}] = c
 		}
 	}
 	again := map[name]bool{}
 	var all []Change
-	for _, c := range changes {
+	for _, c := range d.changes {
 		was, there := gone[name{c.Kind, c.Object}]
 		if c.Act != Added || !there {
 			all = append(all, c)
@@ -88,6 +88,8 @@ func remade(changes []Change) []Change {
 			all = append(all, Change{Act: Altered, Kind: c.Kind, Object: c.Object, Was: was.Was, Is: c.Is, Table: was.Table})
 		case c.Kind == "table" || c.Kind == "column":
 			all = append(all, Change{Act: Altered, Kind: c.Kind, Object: c.Object, Is: "made anew", Table: was.Table})
+		case d.defined[defined{Dropped, c.Kind, c.Object}] != d.defined[defined{Added, c.Kind, c.Object}]:
+			all = append(all, Change{Act: Altered, Kind: c.Kind, Object: c.Object, Is: otherDefinition, Table: was.Table})
 		}
 	}
 	return slices.DeleteFunc(all, func(c Change) bool { return c.Act == Dropped && again[name{c.Kind, c.Object}] })
@@ -97,6 +99,23 @@ type differ struct {
 	before, after *Catalog
 	in            func(pg.Name) bool
 	changes       []Change
+	// defined is what came and went by its definition, where that is too long to tell.
+	defined map[defined]string
+}
+
+type defined struct {
+	act          Act
+	kind, object string
+}
+
+const otherDefinition = "another definition"
+
+// define notes what an object that came or went is, for what is made again.
+func (d *differ) define(act Act, kind, object, definition string) {
+	if d.defined == nil {
+		d.defined = map[defined]string{}
+	}
+	d.defined[defined{act, kind, object}] = definition
 }
 
 func (d *differ) note(act Act, kind, object, was, is, table string) {
@@ -164,8 +183,10 @@ func (d *differ) relation(p pair[Table]) {
 	switch {
 	case p.was == nil && d.in(p.is.Name):
 		d.note(Added, kindOf(p.is), p.is.Name.String(), "", made(p.is), "")
+		d.define(Added, kindOf(p.is), p.is.Name.String(), p.is.Definition)
 	case p.is == nil && d.in(p.was.Name):
 		d.note(Dropped, kindOf(p.was), p.was.Name.String(), made(p.was), "", p.was.Name.String())
+		d.define(Dropped, kindOf(p.was), p.was.Name.String(), p.was.Definition)
 	case p.was != nil && p.is != nil && (d.in(p.was.Name) || d.in(p.is.Name)):
 		d.kept(p)
 	}
@@ -197,7 +218,7 @@ func (d *differ) kept(p pair[Table]) {
 	}
 	if !p.is.HoldsRows() {
 		if p.was.Definition != p.is.Definition {
-			d.note(Altered, kindOf(p.is), p.is.Name.String(), "", "another definition", name)
+			d.note(Altered, kindOf(p.is), p.is.Name.String(), "", otherDefinition, name)
 		}
 		return
 	}

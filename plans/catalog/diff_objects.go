@@ -1,6 +1,12 @@
 package catalog
 
-import "slices"
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/pgumbra/pgumbra/internal/pg"
+)
 
 // standing is a table that was there at both moments, and no partition: what
 // else belongs to a table is told with it.
@@ -26,13 +32,19 @@ func (d *differ) indexes() {
 		switch {
 		case p.was == nil:
 			d.note(Added, kind, i.Name.String(), "", "", table)
+			d.define(Added, kind, i.Name.String(), shape(i))
 		case p.is == nil:
 			d.note(Dropped, kind, i.Name.String(), "", "", table)
+			d.define(Dropped, kind, i.Name.String(), shape(i))
 		case p.was.Name != p.is.Name:
 			d.note(Renamed, kind, i.Name.String(), p.was.Name.String(), "", table)
 		}
 	}
 }
+
+// shape is what an index is over, as far as the catalog is read. The columns' types have
+// no part in it: PostgreSQL makes an index anew where one of them changes.
+func shape(i *Index) string { return fmt.Sprint(i.Columns(), i.Partial) }
 
 var constraintKinds = map[string]string{"p": "primary key", "u": "unique constraint", "f": "foreign key", "c": "check", "x": "exclusion constraint"}
 
@@ -97,6 +109,7 @@ func (d *differ) sequences() {
 }
 
 func (d *differ) types() {
+	renewed := d.renewedEnums()
 	for _, p := range pairs(d.before.Types, d.after.Types, func(t *Type) uint32 { return t.OID }) {
 		t := p.either()
 		if !d.in(t.Name) || t.Extension || t.Kind == "m" { // a range's own multirange
@@ -104,6 +117,12 @@ func (d *differ) types() {
 		}
 		if p.was != nil && p.is != nil && t.Kind == "e" {
 			d.labels(p)
+			continue
+		}
+		if old := renewed[t.Name]; old.was != nil {
+			if t == old.is {
+				d.newLabels(old)
+			}
 			continue
 		}
 		named(d, p, typeKinds[t.Kind], func(t *Type) (string, string) { return t.Name.String(), t.Definition })
@@ -124,6 +143,45 @@ func (d *differ) labels(p pair[Type]) {
 		case was != is:
 			d.note(Renamed, "enum label", p.is.Name.String()+"."+is, p.was.Name.String()+"."+was, "", "")
 		}
+	}
+}
+
+// renewedEnums are those that were dropped, or renamed out of the way, and made again
+// under their names: what people do to take a label away.
+func (d *differ) renewedEnums() map[pg.Name]pair[Type] {
+	all := map[pg.Name]pair[Type]{}
+	for _, p := range pairs(d.before.Types, d.after.Types, func(t *Type) uint32 { return t.OID }) {
+		if t := p.either(); t.Kind == "e" && (p.was == nil || p.is == nil) {
+			both := all[t.Name]
+			if p.was != nil {
+				both.was = p.was
+			} else {
+				both.is = p.is
+			}
+			all[t.Name] = both
+		}
+	}
+	maps.DeleteFunc(all, func(_ pg.Name, p pair[Type]) bool { return p.was == nil || p.is == nil })
+	return all
+}
+
+// newLabels tells by their names which labels a renewed enum has besides, and which no
+// longer.
+func (d *differ) newLabels(p pair[Type]) {
+	has := func(t *Type, label string) bool { return slices.Contains(slices.Collect(maps.Values(t.Labels)), label) }
+	name, told := p.is.Name.String(), len(d.changes)
+	for _, oid := range sortedKeys(p.is.Labels) {
+		if label := p.is.Labels[oid]; !has(p.was, label) {
+			d.note(Added, "enum label", name+"."+label, "", "", "")
+		}
+	}
+	for _, oid := range sortedKeys(p.was.Labels) {
+		if label := p.was.Labels[oid]; !has(p.is, label) {
+			d.note(Dropped, "enum label", name+"."+label, "", "", "")
+		}
+	}
+	if len(d.changes) == told && p.was.Definition != p.is.Definition {
+		d.note(Altered, "enum", name, "", "another order of its labels", "")
 	}
 }
 
@@ -154,11 +212,13 @@ func (d *differ) functions() {
 func named[T any](d *differ, p pair[T], kind string, of func(*T) (name, definition string)) {
 	switch {
 	case p.was == nil:
-		name, _ := of(p.is)
+		name, definition := of(p.is)
 		d.note(Added, kind, name, "", "", "")
+		d.define(Added, kind, name, definition)
 	case p.is == nil:
-		name, _ := of(p.was)
+		name, definition := of(p.was)
 		d.note(Dropped, kind, name, "", "", "")
+		d.define(Dropped, kind, name, definition)
 	default:
 		was, before := of(p.was)
 		is, after := of(p.is)
@@ -166,7 +226,7 @@ func named[T any](d *differ, p pair[T], kind string, of func(*T) (name, definiti
 			d.note(Renamed, kind, is, was, "", "")
 		}
 		if before != after {
-			d.note(Altered, kind, is, "", "another definition", "")
+			d.note(Altered, kind, is, "", otherDefinition, "")
 		}
 	}
 }

@@ -84,3 +84,32 @@ func TestDiffTellsRenamesFromNewThings(t *testing.T) {
 		t.Errorf("nothing changed, and %v is told", lines(again))
 	}
 }
+
+// TestDiffTellsWhatWasMadeAgain: what is dropped and made again under its name is told
+// by what became of it, and what came out the same is not.
+func TestDiffTellsWhatWasMadeAgain(t *testing.T) {
+	t.Parallel()
+	at := func(first uint32, view, function, domain string, labels map[uint32]string, enum string, columns ...IndexKey) *Catalog {
+		return &Catalog{
+			Tables:    []*Table{{OID: 1, Name: shop("orders"), Kind: "r"}, {OID: first + 1, Name: shop("open"), Kind: "v", Definition: view}},
+			Indexes:   []*Index{{OID: first + 2, Name: shop("found"), Table: 1, Keys: columns}},
+			Types:     []*Type{{OID: first + 3, Name: shop("status"), Kind: "e", Definition: enum, Labels: labels}, {OID: first + 4, Name: shop("cents"), Kind: "d", Definition: domain}},
+			Functions: []*Function{{OID: first + 5, Name: shop("f"), Arguments: "()", Kind: "f", Definition: function}},
+		}
+	}
+	before := at(10, "SELECT 1", "one", "integer", map[uint32]string{1: "new", 2: "old"}, "'new','old'", IndexKey{Num: 1})
+	same := at(20, "SELECT 1", "one", "integer", map[uint32]string{3: "new", 4: "old"}, "'new','old'", IndexKey{Num: 1})
+	if again := Diff(before, same, []string{"shop"}); len(again) != 0 {
+		t.Errorf("nothing changed, and %v is told", lines(again))
+	}
+	after := at(20, "SELECT 2", "two", "bigint", map[uint32]string{5: "new", 6: "sent"}, "'new','sent'", IndexKey{Num: 1}, IndexKey{Num: 2})
+	want := []string{"~ view shop.open another definition", "~ index shop.found another definition", "+ enum label shop.status.sent", "- enum label shop.status.old",
+		"~ domain shop.cents another definition", "~ function shop.f() another definition"}
+	if diff := cmp.Diff(want, lines(Diff(before, after, []string{"shop"}))); diff != "" {
+		t.Error(diff)
+	}
+	turned := at(20, "SELECT 1", "one", "integer", map[uint32]string{5: "old", 6: "new"}, "'old','new'", IndexKey{Num: 1})
+	if diff := cmp.Diff([]string{"~ enum shop.status another order of its labels"}, lines(Diff(before, turned, []string{"shop"}))); diff != "" {
+		t.Error(diff)
+	}
+}

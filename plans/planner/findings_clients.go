@@ -70,7 +70,7 @@ func droppedBreak(c catalog.Change, there map[string]bool) (plans.Level, string,
 		return "", "", "", ""
 	}
 	switch c.Kind {
-	case "table", "view", "materialized view", "foreign table", "partition", "function", "procedure", "column":
+	case "table", "view", "materialized view", "foreign table", "partition", "function", "procedure", "column", "enum label":
 		return plans.Warning, c.Object, fmt.Sprintf("the %s is gone after the cutover: statements that name it fail", c.Kind), goneFix
 	}
 	return "", "", "", ""
