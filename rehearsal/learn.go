@@ -17,7 +17,7 @@ import (
 )
 
 // keyColumns is what a server's error tells of a row's key.
-var keyColumns = regexp.MustCompile(`Key \(([^)]*)\)=`)
+var keyColumns = regexp.MustCompile(`Key \((.*?)\)=\(`)
 
 // columns are those that the server's error names.
 func (e *failedMigration) columns() []string {
@@ -134,6 +134,17 @@ func (l *learner) numbers(t *catalog.Table) (numbers []int16) {
 	return numbers
 }
 
+// named are the numbers of the columns that the key in the server's error speaks of.
+func (l *learner) named(t *catalog.Table) (numbers []int16) {
+	key := strings.Join(l.failed.columns(), ", ")
+	for _, c := range t.Columns {
+		if names(key, c.Name) {
+			numbers = append(numbers, c.Num)
+		}
+	}
+	return numbers
+}
+
 func (l *learner) notNull() []generate.Ask {
 	t := l.table()
 	if t == nil {
@@ -152,7 +163,11 @@ func (l *learner) distinct() []generate.Ask {
 	if t == nil {
 		return nil
 	}
-	if before, names, ok := l.columnsBefore(t.OID, l.numbers(t)); ok {
+	numbers := l.numbers(t)
+	if numbers == nil { // expressions, as lower(mail): of distinct values most are distinct
+		numbers = l.named(t)
+	}
+	if before, names, ok := l.columnsBefore(t.OID, numbers); ok {
 		return []generate.Ask{{Table: before.Name, Columns: names, Distinct: true}}
 	}
 	return nil

@@ -30,7 +30,7 @@ var history = map[string]string{
 			total numeric(10,2) NOT NULL CHECK (total > 0), state text NOT NULL, parent int REFERENCES app.orders);
 		CREATE TABLE app.log (at timestamptz NOT NULL, what text);
 		CREATE TABLE app.kinds (code text PRIMARY KEY);
-		CREATE TABLE app.notes (id serial PRIMARY KEY, body text, kind text, about int, tag text, level int, size text NOT NULL);
+		CREATE TABLE app.notes (id serial PRIMARY KEY, body text, kind text, about int, tag text, level int, size text NOT NULL, mail text);
 		INSERT INTO app.kinds VALUES ('one'), ('two');`,
 	"2_cents.up.sql": `ALTER TABLE app.orders ADD cents bigint; UPDATE app.orders SET cents = total * 100; ALTER TABLE app.orders ALTER cents SET NOT NULL;`,
 	"3_names.up.sql": `ALTER TABLE app.customers RENAME given TO first; ALTER TABLE app.customers RENAME family TO last;`,
@@ -40,7 +40,8 @@ var history = map[string]string{
 	"6_json.up.sql": `CREATE TYPE app.size AS ENUM ('small', 'large');
 		ALTER TABLE app.notes ALTER COLUMN content TYPE jsonb USING content::jsonb, ALTER size TYPE app.size USING size::app.size;`,
 	"7_keys.up.sql": `ALTER TABLE app.notes ADD CONSTRAINT notes_about FOREIGN KEY (about) REFERENCES app.customers (id);
-		ALTER TABLE app.notes ADD CONSTRAINT notes_level CHECK (level BETWEEN 4000 AND 4999); CREATE UNIQUE INDEX notes_tag ON app.notes (tag);`,
+		ALTER TABLE app.notes ADD CONSTRAINT notes_level CHECK (level BETWEEN 4000 AND 4999); CREATE UNIQUE INDEX notes_tag ON app.notes (tag);
+		CREATE UNIQUE INDEX notes_mail ON app.notes (lower(mail));`,
 	"8_state.up.sql": `ALTER TABLE app.orders ADD label varchar(40); UPDATE app.orders SET label = state || ' of ' || country; CREATE INDEX orders_label ON app.orders (label);`,
 }
 

@@ -66,6 +66,8 @@ CREATE TABLE app.things (id int PRIMARY KEY, kind text NOT NULL REFERENCES app.k
 CREATE TABLE app.impossible (id int PRIMARY KEY, a int NOT NULL, CONSTRAINT never CHECK (a > 3 AND a < 2));
 CREATE TABLE app.orphaned (id int PRIMARY KEY, parent int NOT NULL REFERENCES app.impossible);
 CREATE TABLE app.none ();
+CREATE TABLE app.logins (id int PRIMARY KEY, email text NOT NULL, number int NOT NULL UNIQUE DEFERRABLE, gone date);
+CREATE UNIQUE INDEX ON app.logins (lower(email)) WHERE gone IS NULL;
 `
 
 func fill(t *testing.T, seed uint64) (dsn string, filled map[string]int64, gaps []generate.Gap) {

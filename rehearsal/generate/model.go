@@ -113,10 +113,15 @@ func Read(ctx context.Context, conn *pgx.Conn, o Options) (*Model, error) {
 	if m.types, err = readTypes(ctx, conn); err != nil {
 		return nil, err
 	}
+	expressions, err := uniqueExpressions(ctx, conn)
+	if err != nil {
+		return nil, err
+	}
 	byOID := map[uint32]*Table{}
 	for _, t := range look.Tables {
 		if t.HoldsRows() && !t.IsPartition() && !t.Extension && !slices.Contains(o.Leave, t.Name) && !strings.HasPrefix(t.Name.Schema, "pgumbra") {
 			own := m.table(look, t, o.Rules[t.Name])
+			own.readExpressions(look, expressions)
 			own.heed(t, o.Asks)
 			m.Tables = append(m.Tables, own)
 			byOID[t.OID] = own
