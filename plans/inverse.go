@@ -301,7 +301,7 @@ func (c Column) lost() string {
 	case c.Volatile && c.Kept:
 		return "rows of before the cutover keep its last value, newer ones get its default"
 	case c.Volatile:
-		return "the new side does not hold it: rows of before the cutover keep its value of then, newer ones get its default"
+		return "the new side does not hold it: rows of before the cutover keep its value of then, newer ones get its default; where it has none and must have a value, they cannot be taken back"
 	case c.Loss != "":
 		return "values that " + c.Loss + " do not come back as they are"
 	}

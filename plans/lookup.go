@@ -82,6 +82,16 @@ func (p *Plan) CopiedFrom(t *Table) *Source {
 	return &p.Sources[t.Source]
 }
 
+// Known is what people know a table by: its name in production. Where that has none, or
+// several tables get its rows, it is the name that it will have.
+func (p *Plan) Known(t *Table) pg.Name {
+	shares := slices.ContainsFunc(p.Tables, func(o Table) bool { return o.N != t.N && o.Production == t.Production })
+	if t.Production.IsZero() || shares && t.Final != t.Production {
+		return t.Final
+	}
+	return t.Production
+}
+
 // Meaning is the column's expression over production's row, as people know it:
 // without what stands in for it in the shadow.
 func (c Column) Meaning() string { return cmp.Or(c.Means, c.Expression) }

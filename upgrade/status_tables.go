@@ -24,7 +24,8 @@ type TableStatus struct {
 	VerifiedAt   *time.Time `json:"verified_at"`        // every row was equal then; what changed since is verified again
 	Recopied     int        `json:"recopied,omitempty"` // how often it had to be copied again
 
-	n int // in the plan
+	n     int    // in the plan
+	known string // what people know it by
 }
 
 // RefusedRow is a row of a new table that the old one does not take, or not as it is.
@@ -45,6 +46,11 @@ func (s *Status) readTables(ctx context.Context, tx pgx.Tx, run *control.Run) er
 	if err != nil {
 		return err
 	}
+	known := map[string]string{}
+	for i := range run.Plan.Tables {
+		t := &run.Plan.Tables[i]
+		known[t.Shadow.String()] = run.Plan.Known(t).String()
+	}
 	run = run.Now()
 	if s.doubts, err = readDoubts(ctx, tx, run); err != nil {
 		return err
@@ -52,7 +58,7 @@ func (s *Status) readTables(ctx context.Context, tx pgx.Tx, run *control.Run) er
 	for _, r := range rows {
 		s.Tables = append(s.Tables, TableStatus{
 			Production: r.Production, Shadow: r.Shadow, State: string(r.State), RowsCopied: r.RowsCopied, RowsTotal: r.RowsTotal,
-			RowsReplayed: r.RowsReplayed, RowsVerified: r.RowsProved, VerifiedAt: r.VerifiedAt, Recopied: r.Recopied, n: r.N,
+			RowsReplayed: r.RowsReplayed, RowsVerified: r.RowsProved, VerifiedAt: r.VerifiedAt, Recopied: r.Recopied, n: r.N, known: known[r.Shadow],
 		})
 	}
 	return nil

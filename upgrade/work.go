@@ -1,6 +1,7 @@
 package upgrade
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"regexp"
@@ -230,10 +231,5 @@ func shadowSchemas(run *control.Run) []string {
 	return all
 }
 
-// Name is what people know a table by: derived ones have no name in production.
-func (t TableStatus) Name() string {
-	if t.Production != "" {
-		return t.Production
-	}
-	return t.Shadow
-}
+// Name is what people know a table by.
+func (t TableStatus) Name() string { return cmp.Or(t.known, t.Production, t.Shadow) }

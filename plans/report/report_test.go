@@ -119,12 +119,12 @@ func TestTextReportIsAligned(t *testing.T) {
 	t.Parallel()
 	text := written(t, samplePlan(), "text")
 	want := `TABLES (5)
-  production                shadow                          rows       size     key       record  columns
-  shop.orders               pgumbra_shop_v2_shop.orders     5,000,000  640 MB   id        row     4, 3 by an expression
-  shop.log|x                pgumbra_shop_v2_shop.log|x      3          0 bytes  none      image   1
-  (query)                   pgumbra_shop_v2_shop.addresses  0          0 bytes  order_id          1, all by an expression
-  (rows of the migrations)  pgumbra_shop_v2_shop.states     0          0 bytes  –                 2
-  shop.audit (skipped)      pgumbra_shop_v2_shop.audit      0          0 bytes  –                 0
+  table                                 shadow                          rows       size     key       record  columns
+  shop.orders                           pgumbra_shop_v2_shop.orders     5,000,000  640 MB   id        row     4, 3 by an expression
+  shop.log|x                            pgumbra_shop_v2_shop.log|x      3          0 bytes  none      image   1
+  shop.addresses (query)                pgumbra_shop_v2_shop.addresses  0          0 bytes  order_id          1, all by an expression
+  shop.states (rows of the migrations)  pgumbra_shop_v2_shop.states     0          0 bytes  –                 2
+  shop.audit (skipped)                  pgumbra_shop_v2_shop.audit      0          0 bytes  –                 0
 `
 	if !strings.Contains(text, want) {
 		t.Errorf("got:\n%s", text)

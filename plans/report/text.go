@@ -94,7 +94,7 @@ func textGroup(b *bytes.Buffer, g group) {
 
 func textTables(b *bytes.Buffer, v view) {
 	fmt.Fprintf(b, "\nTABLES (%d)\n", len(v.Listed))
-	c := human.Columns{Indent: "  ", Heads: []string{"production", "shadow", "rows", "size", "key", "record", "columns"}, Spare: []string{"shadow", "record", "key", "columns"}}
+	c := human.Columns{Indent: "  ", Heads: []string{"table", "shadow", "rows", "size", "key", "record", "columns"}, Spare: []string{"shadow", "record", "key", "columns"}}
 	for _, t := range v.Listed {
 		c.Add(human.Plain(t.Origin), human.Plain(t.Shadow), t.RowsText, t.BytesText, human.Plain(t.KeyText), string(t.Record), t.ColumnSummary)
 	}

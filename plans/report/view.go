@@ -83,7 +83,7 @@ func viewOf(p *plans.Plan, o Options) view {
 	v.Facts = facts(p, v)
 	v.Estimated = estimated(v.Estimates)
 	for i := range v.Tables {
-		v.Listed = append(v.Listed, viewTable(v.Tables[i], &p.Tables[i]))
+		v.Listed = append(v.Listed, viewTable(p, v.Tables[i], &p.Tables[i]))
 	}
 	v.Phases = viewPhases(p, v.Steps)
 	return v
@@ -213,8 +213,8 @@ func verdict(p *plans.Plan, v view) (short, whole string) {
 	return "Can run.", whole + "."
 }
 
-func viewTable(r table, t *plans.Table) tableView {
-	v := tableView{table: r, Origin: origin(r), RowsText: human.Count(r.Rows), BytesText: human.Bytes(r.Bytes),
+func viewTable(p *plans.Plan, r table, t *plans.Table) tableView {
+	v := tableView{table: r, Origin: origin(r, p.Known(t).String()), RowsText: human.Count(r.Rows), BytesText: human.Bytes(r.Bytes),
 		KeyText: strings.Join(r.Key, ", ")}
 	if len(r.Key) == 0 {
 		v.KeyText = "none"
@@ -235,18 +235,24 @@ func viewTable(r table, t *plans.Table) tableView {
 	return v
 }
 
-func origin(r table) string {
-	switch r.Feed {
-	case plans.Derived:
-		return "(query)"
-	case plans.Carried:
-		return "(rows of the migrations)"
-	case plans.Version:
-		return "(version table)"
-	case plans.Skipped:
-		return cmp.Or(r.Production, "–") + " (skipped)"
+// origin is the table's name, and where its rows come from unless it is its own in
+// production.
+func origin(r table, known string) string {
+	switch {
+	case r.Feed == plans.Derived:
+		return known + " (query)"
+	case r.Feed == plans.Carried:
+		return known + " (rows of the migrations)"
+	case r.Feed == plans.Version:
+		return known + " (version table)"
+	case r.Feed == plans.Skipped:
+		return known + " (skipped)"
+	case r.Production == "":
+		return known + " (new, empty)"
+	case r.Production != known:
+		return known + " (of " + r.Production + ")"
 	}
-	return cmp.Or(r.Production, "(new, empty)")
+	return known
 }
 
 func unchanged(c plans.Column) bool {
