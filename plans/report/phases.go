@@ -24,9 +24,14 @@ func viewPhases(p *plans.Plan, steps []plans.Step) []phaseView {
 	return phases
 }
 
-// forceOf a lock: 1 is in nobody's way but DDL's, 2 stops writers, 3 readers too.
+// forceOf a lock on production's tables: 1 is in nobody's way but DDL's, 2 stops writers,
+// 3 readers too.
 func forceOf(lock string) int {
 	switch {
+	case strings.HasSuffix(lock, "on the shadow's tables"):
+		return 0
+	case strings.HasPrefix(lock, "SHARE UPDATE EXCLUSIVE"):
+		return 1
 	case strings.HasPrefix(lock, "ACCESS EXCLUSIVE"):
 		return 3
 	case strings.HasPrefix(lock, "EXCLUSIVE"), strings.HasPrefix(lock, "SHARE ROW EXCLUSIVE"), strings.HasPrefix(lock, "SHARE "):

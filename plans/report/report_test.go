@@ -316,3 +316,19 @@ func TestMarkdownFitsIntoAComment(t *testing.T) {
 		t.Errorf("%d bytes", len(text))
 	}
 }
+
+// TestPhasesShowTheStrongestLockOnProduction: one on the shadow's tables, which nobody
+// else uses, is not taken for the fence.
+func TestPhasesShowTheStrongestLockOnProduction(t *testing.T) {
+	t.Parallel()
+	p := samplePlan()
+	phases := viewPhases(p, []plans.Step{
+		{Phase: "cutover", Lock: "SHARE ROW EXCLUSIVE on the shadow's tables", Waits: "nobody"}, {Phase: "cutover", Lock: "EXCLUSIVE", Waits: "writers"},
+		{Phase: "watching", Lock: "SHARE UPDATE EXCLUSIVE, ROW SHARE on the referenced table", Waits: "nobody but DDL"}})
+	if c := phases[0]; c.Lock != "EXCLUSIVE" || c.Waits != "writers" || c.Force != 2 {
+		t.Errorf("the cutover takes %+v", c)
+	}
+	if w := phases[1]; w.Force != 1 {
+		t.Errorf("a lock that no writer waits for: %+v", w)
+	}
+}
