@@ -23,6 +23,13 @@ type Leader struct {
 	Alive, Stale bool
 }
 
+// within is the condition on a moment that it is not longer ago than so many seconds, by
+// the server's clock. Nor ahead of it: a clock that is set back would have the heartbeat
+// of a dead leader taken for young for as long as it was set back.
+func within(seconds string) string {
+	return "BETWEEN clock_timestamp() - make_interval(secs => " + seconds + ") AND clock_timestamp() + make_interval(secs => " + seconds + ")"
+}
+
 // LastLeader reads the last leader of the live run of a name; a zero Leader where
 // nobody leads one, or the last one ended by itself. An earlier run of that name says nothing: whoever
 // holds the lock then is planning a new one. It is asked before the control schema
@@ -37,7 +44,7 @@ func LastLeader(ctx context.Context, db pg.Querier, name string, stale time.Dura
 	err = db.QueryRow(ctx, `
 		SELECT l.host, l.pid, l.backends, ARRAY(SELECT s.text::timestamptz FROM jsonb_array_elements_text(coalesce(to_jsonb(l)->'started', '[]'))
 		       WITH ORDINALITY AS s (text, n) ORDER BY s.n), l.heartbeat,
-		       l.heartbeat < clock_timestamp() - make_interval(secs => $2), extract(epoch FROM clock_timestamp() - l.heartbeat)::float8
+		       l.heartbeat NOT `+within(`$2`)+`, extract(epoch FROM clock_timestamp() - l.heartbeat)::float8
 		FROM pgumbra.leader l JOIN pgumbra.run r ON r.id = l.run_id
 		WHERE r.name = $1 AND l.heartbeat IS NOT NULL AND r.phase NOT IN ('finished', 'rolled_back', 'aborted')
 		ORDER BY r.id DESC LIMIT 1`,
@@ -45,7 +52,7 @@ func LastLeader(ctx context.Context, db pg.Querier, name string, stale time.Dura
 	if errors.Is(err, pgx.ErrNoRows) {
 		return l, nil
 	}
-	l.Alive, l.Silent = !l.Stale, time.Duration(silent*float64(time.Second))
+	l.Alive, l.Silent = !l.Stale, time.Duration(max(silent, 0)*float64(time.Second))
 	return l, err
 }
 
@@ -133,7 +140,7 @@ type Leadership struct {
 func ReadLeadership(ctx context.Context, db pg.Querier, run *Run, young time.Duration) (l Leadership, err error) {
 	err = db.QueryRow(ctx, `
 		SELECT r.phase, r.epoch, l.cutover_requested IS NOT NULL,
-		       coalesce(l.heartbeat > clock_timestamp() - make_interval(secs => $2), false)
+		       coalesce(l.heartbeat `+within(`$2`)+`, false)
 		FROM pgumbra.run r JOIN pgumbra.leader l ON l.run_id = r.id WHERE r.id = $1`,
 		run.ID, young.Seconds()).Scan(&l.Phase, &l.Epoch, &l.Requested, &l.Alive)
 	if err != nil {

@@ -222,7 +222,7 @@ func RecordAgain(ctx context.Context, tx pgx.Tx, run *Run, n, pass int, took tim
 
 // Led reports whether a run has a leader whose heartbeat is not older than so long.
 func Led(ctx context.Context, production pg.Querier, run *Run, young time.Duration) (led bool, err error) {
-	err = production.QueryRow(ctx, `SELECT coalesce(heartbeat > clock_timestamp() - make_interval(secs => $2), false)
+	err = production.QueryRow(ctx, `SELECT coalesce(heartbeat `+within(`$2`)+`, false)
 		FROM pgumbra.leader WHERE run_id = $1`, run.ID, young.Seconds()).Scan(&led)
 	if err != nil {
 		return false, fmt.Errorf("look for a leader: %w", err)

@@ -56,7 +56,7 @@ func ReadStanding(ctx context.Context, db pg.Querier, run *Run, young time.Durat
 	err = db.QueryRow(ctx, `
 		SELECT r.created_at, r.ended_at, clock_timestamp(),
 		       coalesce((SELECT max(at) FROM pgumbra.event e WHERE e.run_id = r.id AND e.message = 'phase' AND e.phase = r.phase), r.created_at),
-		       l.host, l.pid, l.heartbeat, coalesce(l.heartbeat > clock_timestamp() - make_interval(secs => $2), false), r.epoch,
+		       l.host, l.pid, l.heartbeat, coalesce(l.heartbeat `+within(`$2`)+`, false), r.epoch,
 		       l.rate_in, l.rate_out, l.throttled, r.failure, r.cutover,
 		       `+column("paused_at", "NULL::timestamptz")+`, `+column("attempts", "0")+`, `+column("held_ms", "0::float8")+`,
 		       `+column("suspended", "''")+`, `+column("workers", "NULL::int")+`, `+column("trying_since", "NULL::timestamptz")+`
