@@ -89,9 +89,11 @@ test-whole: server
 
 # A process is stopped at each statement of a cutover, killed and cut off at each
 # moment of a run, and each fault happens at each moment (docs/fault-matrix.md); make
-# test takes a few. With PGUMBRA_TEST_PART=2/6 statements are every sixth.
+# test takes a few. With PGUMBRA_TEST_PART=2/6 statements are every sixth. Disks are
+# filled where file systems can be mounted, by root as a rule.
 test-faults: server
 	@testcontainers/install-pgbouncer
+	@testcontainers/install-faketime
 	PGUMBRA_TEST_WHOLE=1 go test -count=1 -timeout 3h -run 'Stopped|Kill|Network|CutConnections|FaultMatrix' -v ./cmd/pgumbra
 	PGUMBRA_TEST_WHOLE=1 go test -count=1 -run RowTooLarge -v ./shadow
 

@@ -18,10 +18,11 @@ import (
 // child is a program that runs as the unprivileged account, writes its log
 // into its folder, and ends with this process.
 type child struct {
-	dir  *folder
-	cmd  *exec.Cmd
-	life errgroup.Group // the babysitter; its error says less than the log
-	done chan struct{}  // closed when the process of cmd ended; nil before the first
+	dir         *folder
+	cmd         *exec.Cmd
+	environment []string       // beside this process's own
+	life        errgroup.Group // the babysitter; its error says less than the log
+	done        chan struct{}  // closed when the process of cmd ended; nil before the first
 }
 
 // freePort asks the kernel. Another process may take it before the program
@@ -48,6 +49,9 @@ func (c *child) run(death syscall.Signal, program string, args ...string) error 
 	cmd := exec.Command(program, args...)
 	cmd.Stdout, cmd.Stderr = log, log
 	c.dir.owner.apply(cmd)
+	if len(c.environment) > 0 {
+		cmd.Env = append(cmd.Environ(), c.environment...)
+	}
 	dieWithParent(cmd, death)
 	c.cmd, c.done = cmd, make(chan struct{})
 	started := make(chan error, 1)

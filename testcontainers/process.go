@@ -34,7 +34,7 @@ func newProcess(ctx context.Context, bin string, o Options) (*Server, error) {
 	if err != nil {
 		return nil, errors.Join(err, dir.remove())
 	}
-	p := &process{child: child{dir: dir}, bin: bin, port: port}
+	p := &process{child: child{dir: dir, environment: o.Environment}, bin: bin, port: port}
 	if err := p.initialize(ctx, o.settings()); err != nil {
 		return nil, errors.Join(err, dir.remove())
 	}

@@ -29,6 +29,8 @@ type Options struct {
 	// Settings override or add to postgresql.conf, as name → value without
 	// quotes.
 	Settings map[string]string
+	// Environment is added to that of an installed server's processes, as name=value.
+	Environment []string
 	// Log gets a line per start, stop and repeated try. Empty: discarded.
 	Log *slog.Logger
 }

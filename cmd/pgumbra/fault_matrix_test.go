@@ -5,18 +5,12 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
-	"github.com/jackc/pgerrcode"
-	"github.com/jackc/pgx/v5"
-
-	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/testcontainers"
 )
 
@@ -65,13 +59,18 @@ type cell struct {
 
 func cellsOf(place string) (all []cell) {
 	for _, m := range instants {
-		for _, f := range faults {
-			if m.place == "" || m.place == place {
+		for _, f := range faultsAt(place) {
+			if (m.place == "" || m.place == place) && (f.needs == nil || f.needs()) {
 				all = append(all, cell{place, m, f})
 			}
 		}
 	}
 	return all
+}
+
+// faultsAt are those that can happen to a run of a place.
+func faultsAt(place string) []fault {
+	return slices.DeleteFunc(slices.Clone(faults), func(f fault) bool { return f.place != "" && f.place != place })
 }
 
 // back: the moment is one of the rollback, after a cutover.
@@ -138,11 +137,28 @@ func then(all ...func(string, []byte) bool) func() func(string, []byte) bool {
 
 // fault happens to a process that stands still at its moment.
 type fault struct {
-	name string
-	do   func(ctx context.Context, w *faulty, p *process)
+	name  string
+	do    func(ctx context.Context, w *faulty, p *process)
+	place string      // empty: both
+	needs func() bool // whether it can be made here; nil: anywhere
+	disk  heldOn      // what is on a disk of its own for that
+	clock bool        // production's server has a clock of its own
 }
 
-var faults = []fault{
+// heldOn is what a small disk holds in a cell.
+type heldOn int
+
+const (
+	noDisk       heldOn = iota
+	journalsDisk        // production's database, and the shadow if that is in it
+	shadowsDisk         // the shadow's database, on another server
+	walDisk             // the WAL of production's server
+)
+
+// diskMegabytes hold what a cell writes several times.
+const diskMegabytes = 256
+
+var faults = slices.Concat([]fault{
 	{name: "the leader is killed", do: func(_ context.Context, w *faulty, p *process) { must(w.t, p.Process.Kill()) }},
 	{name: "the server crashes", do: func(ctx context.Context, w *faulty, p *process) {
 		must(w.t, w.server.Crash(ctx))
@@ -177,7 +193,7 @@ var faults = []fault{
 		w.leads(ctx)
 		must(w.t, p.Process.Signal(syscall.SIGCONT))
 	}},
-}
+}, faultsOfDisks(), faultsOfClocks())
 
 // leads lets a standby take over: before a rollback it leads the run to its end, and
 // otherwise waits for whoever asks it for one.
@@ -198,6 +214,8 @@ func (w *faulty) leads(ctx context.Context) {
 type faulty struct {
 	*operator
 	server  *testcontainers.Server // production's
+	disk    *disk                  // that the cell fills
+	clock   *clock                 // of the server
 	proxies []*testcontainers.Proxy
 	sides   *writers
 	cutover bool              // it is at a moment of the cutover
@@ -221,33 +239,72 @@ func (w *faulty) direct(args ...string) []string {
 	return args
 }
 
-func newFaulty(ctx context.Context, t *testing.T, place string) *faulty {
+func newFaulty(ctx context.Context, t *testing.T, c cell) *faulty {
 	t.Helper()
-	server, err := testcontainers.Start(ctx, testcontainers.Options{})
-	must(t, err)
-	t.Cleanup(func() { _ = server.Stop(context.WithoutCancel(ctx)) })
-	w := &faulty{operator: &operator{t: t, dir: t.TempDir(), dsn: server.DSN("postgres"), run: "up"}, server: server}
+	w := &faulty{operator: &operator{t: t, dir: t.TempDir(), run: "up"}}
+	w.startServer(ctx, c.fault)
 	w.sql(small.sql)
 	direct, budget := w.dsn, fmt.Sprintf("cutover: {max_stall: %s, lock_timeout: 500ms, attempts: 200}\n", stallOfTheStopped)
-	if place == remote {
-		f := remoteFrom(t, w.operator, testcontainers.Database(t))
+	if c.place == remote {
+		f := remoteFrom(t, w.operator, w.shadowOf(ctx, c.fault))
 		w.proxies = []*testcontainers.Proxy{f.toProduction, f.toShadow, f.toConsole}
 		budget = strings.Replace(f.planLines(), "cutover: {max_stall: 20s, lock_timeout: 10s}\n", budget, 1)
 	} else {
 		w.proxies = []*testcontainers.Proxy{proxyTo(t, direct)}
 	}
 	w.dsn = w.proxies[0].Through(direct)
-	w.settle(small.with("", nil, budget))
+	w.settle(small.with("", nil, budget+"copy: {min_free_disk: 0}\n")) // nobody looks how full a disk is
 	w.dsn = direct
-	w.sides = writeToBoth(ctx, w.operator, place)
+	w.sides = writeToBoth(ctx, w.operator, c.place)
 	return w
+}
+
+// startServer starts production's, with what a fault needs of it.
+func (w *faulty) startServer(ctx context.Context, f fault) {
+	w.t.Helper()
+	o := testcontainers.Options{}
+	if f.disk != noDisk {
+		w.disk = newDisk(w.t, diskMegabytes)
+		o.Settings = map[string]string{"max_wal_size": "64MB", "min_wal_size": "32MB"}
+	}
+	if f.clock {
+		w.clock = newClock(w.t)
+		o.Environment = w.clock.environment()
+	}
+	w.server, w.dsn = w.own(ctx, o)
+	switch f.disk {
+	case journalsDisk:
+		w.dsn = w.disk.databaseOn(ctx, w.t, w.server)
+	case walDisk:
+		w.disk.holdWAL(ctx, w.t, w.server)
+	case noDisk, shadowsDisk:
+	}
+}
+
+// own is a server of the cell's, and a database there.
+func (w *faulty) own(ctx context.Context, o testcontainers.Options) (*testcontainers.Server, string) {
+	w.t.Helper()
+	server, err := testcontainers.Start(ctx, o)
+	must(w.t, err)
+	w.t.Cleanup(func() { _ = server.Discard(context.WithoutCancel(ctx)) })
+	return server, server.DSN("postgres")
+}
+
+// shadowOf is the other server's database.
+func (w *faulty) shadowOf(ctx context.Context, f fault) (dsn string) {
+	w.t.Helper()
+	if f.disk != shadowsDisk {
+		return testcontainers.Database(w.t)
+	}
+	there, _ := w.own(ctx, testcontainers.Options{})
+	return w.disk.databaseOn(ctx, w.t, there)
 }
 
 // run goes through the cell, and says what became of it.
 func (c cell) run(t *testing.T) string {
 	t.Helper()
-	ctx := limited(t, 3*time.Minute)
-	w := newFaulty(ctx, t, c.place)
+	ctx := limited(t, 5*time.Minute)
+	w := newFaulty(ctx, t, c)
 	command := []string{"run", "--cutover"}
 	p := w.start(ctx, command...)
 	if c.moment.back() { // and forward again, since the new side is followed
@@ -335,218 +392,4 @@ func (w *faulty) became(ctx context.Context, p *process, command []string) strin
 	}
 	w.do(ctx, exitDone, w.direct(command...)...)
 	return outcome
-}
-
-// writers write to what is production, and try to write to the other side.
-type writers struct {
-	t    *testing.T
-	stop func()
-	dsn  func() string // of the new production
-
-	mu             sync.Mutex
-	acked, unknown int
-	old, new       []taken
-	strange        []string
-}
-
-// taken is a write that a side took.
-type taken struct{ began, ended time.Time }
-
-// writeToBoth lets clients write until the check. In one database the name leads to
-// either side, and the other one has a name of its own; with another server each
-// side is written to directly.
-func writeToBoth(ctx context.Context, o *operator, place string) *writers {
-	w := &writers{t: o.t, dsn: func() string { return o.dsnOf(theShadow) }}
-	life, stop := context.WithCancel(ctx)
-	var all sync.WaitGroup
-	begin := func(dsn, sql string, took func(began time.Time, err error)) {
-		all.Go(func() { writeOn(life, dsn, sql, took) })
-	}
-	const update = "UPDATE shop.a SET n = n + 1 WHERE id = 1"
-	begin(o.dsn, update, func(began time.Time, err error) { w.note(&w.old, began, err) })
-	if place == remote {
-		begin(o.there, update, func(began time.Time, err error) { w.note(&w.new, began, err) })
-		begin(o.there, "UPDATE pgumbra_up_shop.a SET n = n + 1 WHERE id = 1", w.refused)
-	} else {
-		begin(o.dsn, "UPDATE pgumbra_up_shop.a SET n = n + 1 WHERE id = 1", w.refused)
-		begin(o.dsn, "UPDATE pgumbra_up_old_shop.a SET n = n + 1 WHERE id = 1", w.refused)
-	}
-	w.stop = sync.OnceFunc(func() { stop(); all.Wait() })
-	o.t.Cleanup(w.stop)
-	return w
-}
-
-// writeOn repeats a statement, on a new session after each lost one.
-func writeOn(ctx context.Context, dsn, sql string, took func(time.Time, error)) {
-	var conn *pgx.Conn
-	for ctx.Err() == nil {
-		if conn == nil || conn.IsClosed() {
-			var err error
-			if conn, err = pgx.Connect(ctx, dsn); err != nil {
-				conn = nil
-			}
-		}
-		if conn != nil {
-			began := time.Now()
-			tag, err := conn.Exec(context.WithoutCancel(ctx), sql)
-			if err != nil || tag.RowsAffected() > 0 { // an empty table takes nothing
-				took(began, err)
-			}
-		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(5 * time.Millisecond):
-		}
-	}
-	if conn != nil {
-		_ = conn.Close(context.Background())
-	}
-}
-
-func (w *writers) note(side *[]taken, began time.Time, err error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	switch state := pg.State(err); {
-	case err == nil:
-		w.acked++
-		*side = append(*side, taken{began, time.Now()})
-	case state == "" || pg.Unreachable(err): // nobody knows
-		w.unknown++
-	case slices.Contains([]string{pgerrcode.ReadOnlySQLTransaction, pgerrcode.UndefinedTable, "3F000", pgerrcode.SerializationFailure, "57P03"}, state):
-	default:
-		w.strange = append(w.strange, err.Error())
-	}
-}
-
-// refused notes a write to a side that is not production: none may come through.
-func (w *writers) refused(_ time.Time, err error) {
-	if err == nil {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		w.strange = append(w.strange, "the side that is not production took a write")
-	}
-}
-
-// wrote ends the writing and asks for each acknowledged write, and whether both
-// sides took some at one time: then they would have taken turns more often than there
-// were swaps.
-func (w *writers) wrote(ctx context.Context, t *testing.T, swaps int) {
-	t.Helper()
-	w.stop()
-	for _, text := range slices.Compact(slices.Sorted(slices.Values(w.strange))) {
-		t.Error(text)
-	}
-	if turns := turns(w.old, w.new); len(w.new) > 0 && turns > swaps {
-		t.Errorf("the sides took turns %d times in taking writes, and were swapped %d times", turns, swaps)
-	}
-	conn, err := pgx.Connect(ctx, w.dsn())
-	must(t, err)
-	defer conn.Close(ctx)
-	var found int
-	must(t, conn.QueryRow(ctx, "SELECT n - 1 FROM shop.a WHERE id = 1").Scan(&found))
-	if found < w.acked || found > w.acked+w.unknown {
-		t.Errorf("%d writes were acknowledged, of %d nobody knows, and %d are there", w.acked, w.unknown, found)
-	}
-	t.Logf("%d writes acknowledged, of %d nobody knows", w.acked, w.unknown)
-}
-
-// turns is how often it was for certain the other side's turn to take a write: one that
-// began when the last one had ended. Beginning with the old side.
-func turns(before, after []taken) (n int) {
-	sides := [][]taken{slices.Clone(before), slices.Clone(after)}
-	for _, s := range sides {
-		slices.SortFunc(s, func(a, b taken) int { return a.ended.Compare(b.ended) })
-	}
-	var last time.Time
-	for ; ; n++ {
-		i := slices.IndexFunc(sides[n%2], func(w taken) bool { return w.began.After(last) })
-		if i < 0 {
-			return n - 1
-		}
-		last = sides[n%2][i].ended
-	}
-}
-
-// outcomes is docs/fault-matrix.md, of which each cell is written when it was gone
-// through.
-type outcomes struct {
-	t    *testing.T
-	mu   sync.Mutex
-	file string
-	is   map[string]string // by place|moment|fault
-}
-
-const faultMatrix = "../../docs/fault-matrix.md"
-
-func newOutcomes(t *testing.T) *outcomes {
-	t.Helper()
-	return &outcomes{t: t, file: faultMatrix, is: map[string]string{}}
-}
-
-// read adds what the file says: it may be written in pieces, by several processes.
-func (o *outcomes) read() {
-	before, err := os.ReadFile(o.file)
-	if err != nil && !os.IsNotExist(err) {
-		o.t.Error(err)
-	}
-	place := ""
-	for line := range strings.Lines(string(before)) {
-		line = strings.TrimSpace(line)
-		if title, ok := strings.CutPrefix(line, "## "); ok {
-			place = strings.ToLower(title)
-		}
-		fields := strings.Split(strings.Trim(line, "|"), "|")
-		if len(fields) != len(faults)+1 || !strings.HasPrefix(line, "| ") || strings.HasPrefix(line, "| at ") {
-			continue
-		}
-		for i, f := range faults {
-			o.is[place+"|"+strings.TrimSpace(fields[0])+"|"+f.name] = strings.TrimSpace(fields[i+1])
-		}
-	}
-}
-
-func (o *outcomes) set(place, moment, fault, outcome string) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.read()
-	o.is[place+"|"+moment+"|"+fault] = outcome
-	o.t.Logf("%s, %s, %s: %s", place, moment, fault, outcome)
-	if testcontainers.Whole() {
-		must(o.t, os.WriteFile(o.file, []byte(o.markdown()), 0o644))
-	}
-}
-
-const faultMatrixHead = `# Fault matrix
-
-Written by ` + "`make test-faults`" + `, which goes through a whole run a cell: the process is stopped at that moment, the fault happens, and the run
-is brought to its end. All the while clients write to what is production, and try to write to the other side. A cell is here once it was
-gone through; in each, every acknowledged write was there at the end, once, and the two sides never both took writes. What to do:
-[what if](what-if.md).
-
-"Goes on by itself": the same process came through to the cutover. "The next ` + "`run`" + ` goes on": typed again, or a standby's. The connections
-froze for two times ` + "`cutover.max_stall`" + `. In the last column a standby took over meanwhile; before a cutover it led the run to its end. A
-rollback was one with ` + "`--follow`" + `, and a second cutover came after it.
-`
-
-func (o *outcomes) markdown() string {
-	var b strings.Builder
-	b.WriteString(faultMatrixHead)
-	for _, place := range []string{inPlace, remote} {
-		fmt.Fprintf(&b, "\n## %s\n\n| at |", strings.ToUpper(place[:1])+place[1:])
-		for _, f := range faults {
-			fmt.Fprintf(&b, " %s |", f.name)
-		}
-		b.WriteString("\n|---|" + strings.Repeat("---|", len(faults)) + "\n")
-		for _, m := range instants {
-			if m.place != "" && m.place != place {
-				continue
-			}
-			fmt.Fprintf(&b, "| %s |", m.name)
-			for _, f := range faults {
-				fmt.Fprintf(&b, " %s |", o.is[place+"|"+m.name+"|"+f.name])
-			}
-			b.WriteString("\n")
-		}
-	}
-	return b.String()
 }
