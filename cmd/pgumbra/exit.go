@@ -119,7 +119,7 @@ func (a *app) what(err error) string {
 		return strings.Join(all, "\n")
 	}
 	if a.command != "plan" || !errors.As(err, &blocked) {
-		return err.Error()
+		return pg.CauseFirst(err)
 	}
 	var names []string
 	for _, f := range blocked.Plan.Findings {
