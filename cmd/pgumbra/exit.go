@@ -215,6 +215,8 @@ func (a *app) next(err error, code int, s *upgrade.Status) string {
 		return "pgumbra " + a.command + " --help"
 	case errors.As(err, new(*usageError)):
 		return "pgumbra --help"
+	case a.command == "init": // there is no plan file yet, of which another command would tell
+		return "correct what is said above, then pgumbra init again"
 	case code == exitUsage && a.file == nil && !exists(a.planPath):
 		return "pgumbra init writes a plan file; --plan FILE names one"
 	case code == exitUsage:

@@ -82,6 +82,11 @@ func TestNextFitsThePhase(t *testing.T) {
 	if got := a.next(&pgconn.PgError{Code: pgerrcode.AdminShutdown}, exitError, nil); !strings.Contains(got, "as pgumbra abort does") {
 		t.Errorf("after its session was ended: %s", got)
 	}
+	for code, err := range map[int]error{exitError: &pgconn.ConnectError{}, exitUsage: &plans.FileError{}, exitFindings: errors.New("blocked")} {
+		if got := (&app{command: "init"}).next(err, code, nil); got != "correct what is said above, then pgumbra init again" {
+			t.Errorf("before there is a plan file, exit code %d: %s", code, got)
+		}
+	}
 	lost, unlike := &upgrade.NotNow{AcceptLoss: true}, &upgrade.NotNow{Reason: "a table is named --accept-loss"}
 	if got := (&app{command: "rollback"}).next(lost, exitNotNow, nil); !strings.Contains(got, "pgumbra rollback --accept-loss goes back without it") {
 		t.Errorf("after loss that can be accepted: %s", got)
