@@ -132,3 +132,25 @@ func (g *replacements) refusesToBeOlder(ctx context.Context) {
 		g.t.Errorf("a standby that is older than the leader says:\n%s", text)
 	}
 }
+
+// Finish ends a watch that a process leads and another one stands by for; with --purge
+// their record goes while both look at it, and both end well.
+func TestStandbyAndLeaderEndWithFinishPurge(t *testing.T) {
+	t.Parallel()
+	ctx := limited(t, 3*time.Minute)
+	o := operatorOf(t, small.with("", nil, "cutover: {max_stall: 5s}\n"))
+	o.do(ctx, exitDone, "run", "--cutover")
+	both := map[string]*process{"the leader": o.start(ctx, "run")}
+	o.wait(ctx, `SELECT 'x' FROM pgumbra.leader WHERE heartbeat IS NOT NULL`)
+	both["the standby"] = o.start(ctx, "run", "--standby")
+	o.wait(ctx, `SELECT 'x' FROM pgumbra.standby`)
+	o.do(ctx, exitDone, "finish", "--drop-old", "--purge")
+	for who, p := range both {
+		if code := p.code(); code != exitDone {
+			t.Errorf("%s: exit code %d\n%s", who, code, &p.err)
+		}
+	}
+	if left := o.query(ctx, `SELECT string_agg(nspname, ' ') FROM pg_namespace WHERE nspname ~ '^pgumbra'`); left != "" {
+		t.Errorf("left: %s", left)
+	}
+}
