@@ -156,7 +156,8 @@ func (a *attempt) readSequences(ctx context.Context) (err error) {
 }
 
 // compare looks whether tables came or went between the attempt's facts and
-// the fence.
+// the fence, and whether somebody migrated production: the fence has the lock on the
+// version table now, too.
 func (a *attempt) compare(ctx context.Context) error {
 	production, _ := schemaNames(a.plan)
 	now, err := relations(ctx, a.locker, production)
@@ -171,6 +172,13 @@ func (a *attempt) compare(ctx context.Context) error {
 	if err == nil && !slices.Equal(sequences, a.facts.sequences) {
 		err = refuse(Blocker{Code: "structure-changed", Message: "sequences were made, dropped, renamed or given away while the fence was put up",
 			Fix: "look at the new sequences; undo the change, or abort and plan again"})
+	}
+	if err != nil {
+		return err
+	}
+	changed, err := a.c.checkVersion(ctx, a.locker)
+	if len(changed) > 0 {
+		err = refuse(changed...)
 	}
 	return err
 }

@@ -34,7 +34,7 @@ func (c *Cutover) Check(ctx context.Context) ([]Blocker, error) {
 		return c.checkBack(ctx)
 	}
 	all, err := checked(ctx, c.Sides.Production,
-		c.checkPrivileges, c.checkTables, c.checkPrepared, c.checkIndexes, c.checkWriteBlock, c.checkLocks, c.checkSessions, c.checkConditions)
+		c.checkPrivileges, c.checkTables, c.checkPrepared, c.checkIndexes, c.checkWriteBlock, c.checkLocks, c.checkSessions, c.checkConditions, c.checkVersion)
 	if err != nil {
 		return nil, err
 	}

@@ -13,7 +13,7 @@ import (
 // no hindrance to it, and what depends on production's tables stays with them.
 func (c *Cutover) checkRemote(ctx context.Context) ([]Blocker, error) {
 	production, shadow := schemaNames(c.Upgrade.Plan)
-	asksHere := []question{c.checkPrivileges, c.checkPrepared, c.checkLocksOf(production), c.checkLockers, c.checkConditions}
+	asksHere := []question{c.checkPrivileges, c.checkPrepared, c.checkLocksOf(production), c.checkLockers, c.checkConditions, c.checkVersion}
 	asksThere := []question{c.checkTables, c.checkPrepared, c.checkLocksOf(shadow), c.checkShadowConditions}
 	name := "the shadow"
 	if c.backwards() {

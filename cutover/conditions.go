@@ -31,15 +31,21 @@ func askConditions(ctx context.Context, db pg.Querier, side conditions.Side, sco
 		return nil, errNoBatches
 	}
 	found, err := conditions.Ask(ctx, sender, side, conditions.Swapping, scope)
-	if err != nil {
-		return nil, err
-	}
-	var all []Blocker
+	return blockersFor(found), err
+}
+
+// checkVersion asks whether production was migrated meanwhile.
+func (c *Cutover) checkVersion(ctx context.Context, db pg.Querier) ([]Blocker, error) {
+	found, err := conditions.AskVersion(ctx, db, c.Upgrade.Plan.Rests().At)
+	return blockersFor(found), err
+}
+
+func blockersFor(found []conditions.Found) (all []Blocker) {
 	for _, f := range found {
 		all = append(all, Blocker{Code: f.Condition.Code, Message: f.Object + ": " + f.Message, Fix: f.Fix,
 			Lasting: f.Condition.Weight != conditions.Passing})
 	}
-	return all, nil
+	return all
 }
 
 // lookAgain is the last thing that is asked before COMMIT: whether everything

@@ -140,6 +140,9 @@ func (p *Plan) Rests() conditions.Scope {
 	}
 	if p.VersionTable != nil {
 		s.Near, s.Version = append(s.Near, p.VersionTable.Name.Schema), p.VersionTable.Name.Name
+		if p.ToVersion != nil && !p.Backwards() {
+			s.At = &conditions.Version{Table: p.VersionTable.Name, Number: p.FromVersion}
+		}
 	}
 	for _, shared := range p.Shared {
 		s.Shared = append(s.Shared, shared.Name.Quoted())

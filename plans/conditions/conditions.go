@@ -133,6 +133,7 @@ type Scope struct {
 	Trusted []string    // roles whose code a superuser's run may call
 	Version string      // name of golang-migrate's version table
 	Free    []string    // names that no schema may have before the swap
+	At      *Version    // nil: no migrations are to come
 }
 
 func (s Scope) args() []any {
@@ -152,6 +153,10 @@ type Found struct {
 // Ask puts the questions of one side and moment, each with a snapshot of its own
 // where the transaction is READ COMMITTED, in one round trip. db should look for
 // names in pg_catalog alone, so that names come out with their schemas.
+//
+// While following it asks for the version, too. Before a swap [AskVersion] is, by the
+// session that holds the fence: the last look would wait for a fence that keeps
+// readers out.
 func Ask(ctx context.Context, db Sender, side Side, moment Moment, scope Scope) ([]Found, error) {
 	asked := of(side, moment)
 	var batch pgx.Batch
@@ -168,7 +173,11 @@ func Ask(ctx context.Context, db Sender, side Side, moment Moment, scope Scope) 
 		}
 		all = append(all, found...)
 	}
-	return all, answers.Close()
+	if err := answers.Close(); err != nil || moment&Following == 0 {
+		return all, err
+	}
+	version, err := AskVersion(ctx, db, scope.At)
+	return append(all, version...), err
 }
 
 // Sender is a connection, pool or transaction.
@@ -196,9 +205,13 @@ func (c *Condition) read(answers pgx.BatchResults) ([]Found, error) {
 		var object, about, whose string
 		told := []any{&object, &about, &whose}
 		err := row.Scan(told[:len(row.FieldDescriptions())]...)
-		words := strings.NewReplacer("%[1]s", object, "%[2]s", about, "%[3]s", whose)
-		return Found{Condition: c, Object: object, About: about, Message: words.Replace(c.Message), Fix: words.Replace(c.Fix)}, err
+		return c.found(object, about, whose), err
 	})
+}
+
+func (c *Condition) found(object, about, whose string) Found {
+	words := strings.NewReplacer("%[1]s", object, "%[2]s", about, "%[3]s", whose)
+	return Found{Condition: c, Object: object, About: about, Message: words.Replace(c.Message), Fix: words.Replace(c.Fix)}
 }
 
 func notNull(names []string) []string {

@@ -25,6 +25,11 @@ var aroundSection = Section{
 			Do:    "drop it, or take the table out of its publication",
 		},
 		{
+			Code: "version-changed", Level: "blocks a cutover",
+			Means: "golang-migrate's table says another version than when the plan was made, or that it is dirty: somebody migrated production in mid-run, and the swap would do to its rows once more what these migrations did",
+			Do:    "`pgumbra abort`, and run again from the version that production has now; where no migration wrote anything, set the version back (golang-migrate's `force`), and the run goes on",
+		},
+		{
 			Code: "foreign-partition", Level: "blocker",
 			Means: "a partition is a foreign table",
 			Do:    "detach it",
