@@ -43,6 +43,8 @@ type applier struct {
 	// heavy: a row may take a gigabyte, packed as it is stored, and cannot be one
 	// value then.
 	heavy bool
+	// replaces is a condition on a value: it names what the swap replaces; see proved.
+	replaces func(sqlType, value string) string
 	// touching is held by who proves touched keys: a second one would do the same.
 	touching *sync.Mutex
 }
@@ -157,7 +159,7 @@ func (f *applier) weigh(ctx context.Context, production pg.Querier) error {
 }
 
 func newApplier(run *control.Run, t *plans.Table) (*applier, error) {
-	f := &applier{run: run.ID, t: t, touching: new(sync.Mutex)}
+	f := &applier{run: run.ID, t: t, replaces: run.Plan.Replaces, touching: new(sync.Mutex)}
 	var err error
 	switch t.Feed {
 	case plans.Copied:

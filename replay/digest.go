@@ -34,8 +34,8 @@ func (f *applier) digest() string {
 // shadowDigest is the same number of a shadow row.
 func (f *applier) shadowDigest(row string) string {
 	pairs := f.pairs()
-	return f.digestOf(func(c plans.Column) string { return row + "." + pg.Ident(c.Shadow) },
-		func(i int) string { return row + "." + pg.Ident(pairs[i].Shadow) }, f.shadowImage(row))
+	return f.digestOf(func(c plans.Column) string { return f.proved(c, row) },
+		func(i int) string { return row + "." + pg.Ident(pairs[i].Shadow) }, f.provedImage(row))
 }
 
 func (f *applier) digestOf(value func(plans.Column) string, key func(i int) string, image string) string {

@@ -165,7 +165,7 @@ func (f *applier) differing(images, shadowRows string) string {
 	return fmt.Sprintf("SELECT %s, left(p.image, %d), left(s.image, %[2]d) FROM %s AS p"+
 		" FULL JOIN (SELECT %s, %s AS image FROM %s) AS s ON %s WHERE p.image IS DISTINCT FROM s.image ORDER BY %s LIMIT %d",
 		named(n, func(i int) string { return pairs[i].Shadow }, func(i int) string { return fmt.Sprintf("COALESCE(p.%s, s.%[1]s)", f.k(i)) }), shown, images,
-		list(n, func(i int) string { return "s." + pg.Ident(pairs[i].Shadow) + " AS " + f.k(i) }), f.shadowImage("s"), shadowRows,
+		list(n, func(i int) string { return "s." + pg.Ident(pairs[i].Shadow) + " AS " + f.k(i) }), f.provedImage("s"), shadowRows,
 		both(n, func(i int) string { return fmt.Sprintf("p.%s %s s.%[1]s", f.k(i), pairs[i].Equals) }),
 		list(n, func(i int) string { return fmt.Sprintf("COALESCE(p.%s, s.%[1]s)", f.k(i)) }), differences)
 }
@@ -222,5 +222,5 @@ func (f *applier) multisetDifferences() string {
 		" FROM %s AS p"+
 		" FULL JOIN (SELECT i.image, count(*) AS n, count(*) FILTER (WHERE i.own) AS own FROM (SELECT %s AS image, %s AS own FROM %s AS s%s) AS i GROUP BY i.image) AS s ON p.image = s.image"+
 		" WHERE COALESCE(p.n, 0) NOT BETWEEN COALESCE(s.own, 0) AND COALESCE(s.n, 0) ORDER BY COALESCE(p.image, s.image) LIMIT %d",
-		shown, f.images(group{}), f.shadowImage("s"), own, f.shadow(), where(f.unnoted("")), differences)
+		shown, f.images(group{}), f.provedImage("s"), own, f.shadow(), where(f.unnoted("")), differences)
 }

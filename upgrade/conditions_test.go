@@ -136,3 +136,27 @@ func TestDifferenceTakesTheProofBack(t *testing.T) {
 	must(t, upgrade.Finish(ctx, w.file(), cutover.DropOld, upgrade.Purge, w.log))
 	w.upgraded(ctx)
 }
+
+// TestRowThatNamesWhatIsReplacedStandsAgainstTheSwap: written in mid-run, it would name
+// the old table after the swap. The proof finds it, by key.
+func TestRowThatNamesWhatIsReplacedStandsAgainstTheSwap(t *testing.T) {
+	t.Parallel()
+	ctx := limited(t, 90*time.Second)
+	naming := orders
+	naming.structure += `CREATE TABLE shop.audited (id int PRIMARY KEY, what regclass); INSERT INTO shop.audited VALUES (1, 'pg_class'), (2, NULL);
+		CREATE TABLE shop.loose (what regclass); INSERT INTO shop.loose VALUES ('pg_class'), ('pg_class');`
+	w := build(t, naming)
+	w.run(ctx, upgrade.Options{Until: control.Following})
+	for _, table := range []string{"audited", "loose"} {
+		exec(t, w.production, "UPDATE shop."+table+" SET what = 'shop.orders' WHERE what IS NOT NULL")
+		var different *upgrade.Different
+		if err := upgrade.Cutover(ctx, w.file(), upgrade.Options{Log: w.log}); !errors.Is(err, upgrade.ErrNotNow) && !errors.As(err, &different) {
+			t.Fatalf("cutover: %v", err)
+		}
+		exec(t, w.production, "UPDATE shop."+table+" SET what = 'pg_type' WHERE what IS NOT NULL")
+		exec(t, w.oracleDSN, "UPDATE shop."+table+" SET what = 'pg_type' WHERE what IS NOT NULL")
+	}
+	w.run(ctx, upgrade.Options{Cutover: true})
+	must(t, upgrade.Finish(ctx, w.file(), cutover.DropOld, upgrade.Purge, w.log))
+	w.upgraded(ctx)
+}

@@ -139,7 +139,7 @@ var shadowSection = Section{
 		},
 		{
 			Code: "object-reference", Level: "blocker, or a warning where it could not be looked up in ten seconds",
-			Means: "a column of type `regclass`, `regtype`, `regproc` or the like, or of a composite type, domain or array made of them, holds values that name objects of yours: the shadow's database has none of these names before the cutover, so the copy would fail; in the same database the new objects have other numbers than the old ones, which the values would go on naming (a column of type `oid` with such numbers: a warning). Built-in objects, extensions' and roles are no hindrance",
+			Means: "a column of type `regclass`, `regtype`, `regproc` or the like, or of a composite type, domain or array made of them, holds values that name objects of yours: the shadow's database has none of these names before the cutover, so the copy would fail; in the same database the new objects have other numbers than the old ones, which the values would go on naming (a column of type `oid` with such numbers: a warning). Built-in objects, extensions' and roles are no hindrance. In the same database a row that comes to hold such a value in mid-run is a difference to verification, which tells its key, and stands against the cutover",
 			Do:    "make the column text",
 		},
 		{

@@ -15,14 +15,6 @@ import (
 	"github.com/pgumbra/pgumbra/plans"
 )
 
-// referring are the types whose values are an object's number and are written as
-// its name, with the catalog that holds such objects. Roles are left out: they
-// bear their names on the shadow's server before anything is copied.
-var referring = map[string]string{
-	"regclass": "pg_class", "regproc": "pg_proc", "regprocedure": "pg_proc", "regoper": "pg_operator", "regoperator": "pg_operator",
-	"regtype": "pg_type", "regnamespace": "pg_namespace", "regconfig": "pg_ts_config", "regdictionary": "pg_ts_dict", "regcollation": "pg_collation",
-}
-
 // numbering are the types whose values mean something on one server only.
 var numbering = map[string]string{
 	"oid": "an object's number", "xid": "a transaction's number", "xid8": "a transaction's number", "cid": "a command's number",
@@ -79,7 +71,7 @@ func (m *survey) nestedValues(ctx context.Context) ([]inside, error) {
 	for _, s := range m.plan.Sources {
 		tables = append(tables, s.OID)
 	}
-	rows, err := m.db.Query(ctx, valuesSQL, tables, slices.Concat(slices.Collect(maps.Keys(referring)), slices.Collect(maps.Keys(numbering))))
+	rows, err := m.db.Query(ctx, valuesSQL, tables, slices.Concat(slices.Collect(maps.Keys(plans.Referring)), slices.Collect(maps.Keys(numbering))))
 	if err != nil {
 		return nil, fmt.Errorf("look into the columns' types: %w", err)
 	}
@@ -97,7 +89,7 @@ func (m *survey) heldIn(t *plans.Table, c plans.Column, nested []inside) (all []
 		return nil
 	}
 	element, isArray := strings.CutSuffix(strings.TrimPrefix(c.Type, "pg_catalog."), "[]")
-	if referring[element] != "" || numbering[element] != "" {
+	if plans.Referring[element] != "" || numbering[element] != "" {
 		var steps []string
 		if isArray {
 			steps = []string{"[]"}
@@ -159,7 +151,7 @@ func (m *survey) valueOfOneServer(ctx context.Context, t *plans.Table, c plans.C
 			"see that nothing compares it with what the server says of itself")
 	}
 	for _, h := range places {
-		if referring[h.typ] == "" {
+		if plans.Referring[h.typ] == "" {
 			continue
 		}
 		names, err := m.namesObjects(ctx, t, h)
@@ -190,7 +182,7 @@ func (m *survey) namesObjects(ctx context.Context, t *plans.Table, h held) (name
 	query := fmt.Sprintf(`SELECT EXISTS (SELECT FROM %s AS %s%s
 		WHERE held.value::pg_catalog.%s::pg_catalog.oid >= 16384 AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
 			WHERE d.classid = 'pg_catalog.%s'::pg_catalog.regclass AND d.objid = held.value::pg_catalog.%[4]s::pg_catalog.oid AND d.deptype = 'e'))`,
-		source.Name.Quoted(), pg.Ident(source.Name.Name), h.value, h.typ, referring[h.typ])
+		source.Name.Quoted(), pg.Ident(source.Name.Name), h.value, h.typ, plans.Referring[h.typ])
 	err = pg.RepeatableRead(ctx, m.db, func(tx pgx.Tx) error {
 		if err := bound(ctx, tx, m.plan.SearchPath, lookAtValues); err != nil {
 			return err

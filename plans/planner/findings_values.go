@@ -11,14 +11,6 @@ import (
 	"github.com/pgumbra/pgumbra/plans"
 )
 
-// identified are the catalogs of [referring], with the columns of an object's
-// schema and name.
-var identified = map[string][2]string{
-	"pg_class": {"relnamespace", "relname"}, "pg_proc": {"pronamespace", "proname"}, "pg_operator": {"oprnamespace", "oprname"},
-	"pg_type": {"typnamespace", "typname"}, "pg_namespace": {"oid", "nspname"}, "pg_ts_config": {"cfgnamespace", "cfgname"},
-	"pg_ts_dict": {"dictnamespace", "dictname"}, "pg_collation": {"collnamespace", "collname"},
-}
-
 // objectsInRows finds rows that name, by its number, what the swap replaces: the
 // new table has another oid than the one that regclass wrote down, and the number
 // goes on naming the old one. Each column is read for [lookAtValues] at the most.
@@ -31,7 +23,7 @@ func (m *survey) objectsInRows(ctx context.Context) error {
 
 func (m *survey) objectsInColumn(ctx context.Context, t *plans.Table, c plans.Column, places []held) error {
 	for _, h := range places {
-		if h.typ != "oid" && referring[h.typ] == "" {
+		if h.typ != "oid" && plans.Referring[h.typ] == "" {
 			continue
 		}
 		name, err := m.replacedObject(ctx, t, h)
@@ -105,14 +97,7 @@ func replacedSQL(typ string) string {
 	if typ == "oid" {
 		return replacedIn("pg_class") + " UNION ALL " + replacedIn("pg_proc") + " UNION ALL " + replacedIn("pg_type")
 	}
-	return replacedIn(referring[typ])
+	return replacedIn(plans.Referring[typ])
 }
 
-func replacedIn(catalog string) string {
-	c := identified[catalog]
-	return fmt.Sprintf(`SELECT x.oid, CASE WHEN '%[1]s' = 'pg_namespace' THEN x.%[3]s::pg_catalog.text ELSE pg_catalog.concat(n.nspname, '.', x.%[3]s) END AS name
-		FROM pg_catalog.%[1]s AS x JOIN pg_catalog.pg_namespace AS n ON n.oid = x.%[2]s
-		WHERE n.nspname = ANY ($1::pg_catalog.text[]) AND pg_catalog.format('%%I.%%I', n.nspname, x.%[3]s) <> ALL ($2::pg_catalog.text[])
-			AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.%[1]s'::pg_catalog.regclass AND d.objid = x.oid AND d.deptype = 'e')`,
-		catalog, c[0], c[1])
-}
+func replacedIn(catalog string) string { return plans.ReplacedIn(catalog, "$1", "$2") }
