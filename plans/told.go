@@ -119,6 +119,10 @@ type Structure struct {
 	Dump int `json:"dump"`
 	// Objects has a hash of each object's text, by what it is called for people.
 	Objects map[string]string `json:"objects"`
+	// Whole: among them is also who owns the sequences that the shadow shares with
+	// production, and, to another database, what is in no schema and comes along:
+	// extensions, casts, default privileges. Plans of before lack it.
+	Whole bool `json:"whole,omitempty"`
 }
 
 // AddFindings adds what was found elsewhere, of a package that this one knows

@@ -15,13 +15,15 @@ import (
 
 // rememberStructure keeps what [Drift] compares with later.
 func (m *trial) rememberStructure(context.Context) error {
-	m.plan.Structure = &plans.Structure{Dump: m.pgDump.Major, Objects: objects(m.plan, m.dumped)}
+	m.plan.Structure = &plans.Structure{Dump: m.pgDump.Major, Whole: true}
+	m.plan.Structure.Objects = objects(m.plan, m.dumped)
 	return nil
 }
 
 // Drift names what was made, changed or dropped in the schemas that move since
 // the plan was made: tables, views, functions, but also privileges, comments
-// and settings. Objects that the shadow shares with production may change. It
+// and settings. Objects that the shadow shares with production may change, but for
+// what the swap writes of them: to which column a sequence belongs. It
 // runs pg_dump, which takes ACCESS SHARE on every table for a moment, and gives
 // up where it does not get that soon.
 func Drift(ctx context.Context, dsn string, p *plans.Plan) ([]string, error) {
@@ -86,14 +88,21 @@ func objects(p *plans.Plan, entries []pgdump.Entry) map[string]string {
 }
 
 // concerns: the entry is in a schema that moves, or about it, and not of an
-// object that is shared, which moves as it is then.
+// object that is shared, which moves as it is then. Or it is in no schema, where
+// another database would lack it.
 func concerns(p *plans.Plan, e pgdump.Entry) bool {
 	schema := e.Schema
 	if about := schemaOf(e); about != "" {
 		schema = about
 	}
-	if _, moves := p.SchemaFor(schema); !moves || makesExtension(p, e) {
+	_, moves := p.SchemaFor(schema)
+	switch {
+	case makesExtension(p, e):
 		return false
+	case !moves:
+		return p.Remote && p.Structure.Whole && e.Schema == "" && slices.Contains([]string{"EXTENSION", "CAST", "DEFAULT ACL"}, e.Tag)
+	case e.Tag == "SEQUENCE OWNED BY" && p.Structure.Whole:
+		return true
 	}
 	return !slices.ContainsFunc(p.Shared, func(s plans.Shared) bool {
 		return s.Name.Schema == e.Schema && (e.Name == s.Name.Name || e.Name == s.Kind+" "+s.Name.Name)

@@ -34,6 +34,10 @@ SELECT pg_catalog.bit_xor(pg_catalog.hashtextextended(part COLLATE "C", 0))::tex
     UNION ALL SELECT 'W' || w.ftrelid || '.' || w.xmin FROM pg_catalog.pg_foreign_table w WHERE w.ftrelid = ANY (ARRAY(SELECT oid FROM owner))
     UNION ALL SELECT 's' || s.seqrelid || '.' || s.xmin FROM pg_catalog.pg_sequence s
         WHERE s.seqrelid = ANY (ARRAY(SELECT oid FROM relation WHERE relkind = 'S'))
+    -- to which column it belongs
+    UNION ALL SELECT 'O' || d.objid || '.' || d.refobjid || '.' || d.refobjsubid || '.' || d.deptype::text FROM pg_catalog.pg_depend d
+        WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = ANY (ARRAY(SELECT oid FROM relation WHERE relkind = 'S'))
+          AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjsubid > 0
     UNION ALL SELECT 'f' || f.oid || '.' || f.xmin FROM pg_catalog.pg_proc f
         WHERE f.pronamespace IN (SELECT oid FROM near) AND f.prokind <> 'p' AND f.prorettype NOT IN (2279, 3838) -- trigger, event_trigger: no expression calls them
     UNION ALL SELECT 'F' || f.oid || '.' || f.xmin FROM pg_catalog.pg_proc f
@@ -62,6 +66,7 @@ SELECT pg_catalog.bit_xor(pg_catalog.hashtextextended(part COLLATE "C", 0))::tex
     UNION ALL SELECT 'n' || n.oid || '.' || n.xmin FROM pg_catalog.pg_namespace n WHERE n.oid IN (SELECT oid FROM schema)
     UNION ALL SELECT 'u' || u.oid || '.' || u.xmin FROM pg_catalog.pg_default_acl u
     UNION ALL SELECT 'v' || v.oid || '.' || v.xmin FROM pg_catalog.pg_extension v
+    UNION ALL SELECT 'L' || l.classoid || '.' || l.objoid || '.' || l.objsubid || '.' || l.provider || '.' || l.label FROM pg_catalog.pg_seclabel l
     -- the text: a cutover gives a materialized view its own comment once more, to lock it
     UNION ALL SELECT 'm' || m.objoid || '.' || m.objsubid || '.' || m.description FROM pg_catalog.pg_description m
         WHERE m.classoid = 'pg_catalog.pg_class'::regclass AND m.objoid = ANY (ARRAY(SELECT oid FROM relation))
