@@ -360,7 +360,7 @@ func (w *faulty) standsAt(ctx context.Context, p *process, at instant) bool {
 	if at.when != "" {
 		return w.hitWhen(ctx, p, moment{name: at.name, when: at.when}, func() { must(w.t, p.Process.Signal(syscall.SIGSTOP)) })
 	}
-	m := &messages{counts: at.sends(), stopAt: 1, stopped: make(chan struct{}), process: p}
+	m := &messages{number: each(at.sends()), stopAt: 1, stopped: make(chan struct{}), process: p}
 	w.each(func(x *testcontainers.Proxy) { x.Watch(m.see) })
 	defer w.each(func(x *testcontainers.Proxy) { x.Watch(nil) })
 	select {

@@ -108,7 +108,7 @@ func (s *stopping) rollsBackKilled(ctx context.Context, rounds int) {
 // none, and it is done.
 func (s *stopping) killed(ctx context.Context, n int) bool {
 	s.t.Helper()
-	m := s.stopped(ctx, n, sinceTheCutoverBegan(), "rollback")
+	m := s.stopped(ctx, n, each(sinceTheCutoverBegan()), "rollback")
 	defer s.unwatched()
 	select {
 	case <-m.process.over:

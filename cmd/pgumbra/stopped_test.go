@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -213,7 +214,7 @@ func (s *stopping) round(ctx context.Context, n int) bool {
 	for _, p := range s.probes {
 		_, _ = p.take()
 	}
-	m := s.stopped(ctx, n, sinceTheCutoverBegan(), "run", "--cutover")
+	m := s.stopped(ctx, n, ofAnAttempt(), "run", "--cutover")
 	select {
 	case <-m.process.over:
 		if code := m.process.code(); code != exitDone {
@@ -309,24 +310,27 @@ func (s *stopping) settled(ctx context.Context) {
 
 // messages are what a process sends; it is stopped at one.
 type messages struct {
-	// counts reports whether a message does; count is how many did before.
-	counts  func(application string, sent []byte) bool
+	number  func(application string, sent []byte) int // 0: it does not count
 	stopAt  int
 	stopped chan struct{} // closed then
 
 	mu      sync.Mutex
 	process *process
-	count   int
+	count   int // the last one's number
 	last    string
 }
 
 func (m *messages) see(application string, sent []byte) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.count == m.stopAt || !m.counts(application, sent) {
+	if m.count == m.stopAt {
 		return
 	}
-	m.count++
+	n := m.number(application, sent)
+	if n == 0 {
+		return
+	}
+	m.count = n
 	m.last = application + ": " + printable(sent)
 	if m.count == m.stopAt {
 		_ = m.process.Process.Signal(syscall.SIGSTOP)
@@ -334,14 +338,54 @@ func (m *messages) see(application string, sent []byte) {
 	}
 }
 
+// each counts the messages that count.
+func each(counts func(application string, sent []byte) bool) func(string, []byte) int {
+	n := 0
+	return func(application string, sent []byte) int {
+		if !counts(application, sent) {
+			return 0
+		}
+		n++
+		return n
+	}
+}
+
 // sinceTheCutoverBegan counts from the beginning of its transaction on.
 func sinceTheCutoverBegan() func(string, []byte) bool {
 	begun := false
 	return func(application string, sent []byte) bool {
-		begun = begun || application == "pgumbra/cutover" && bytes.Contains(sent, []byte("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"))
+		begun = begun || beginsAnAttempt(application, sent)
 		return begun && application != "pgumbra/leader" && application != "pgumbra/watchdog"
 	}
 }
+
+func beginsAnAttempt(application string, sent []byte) bool {
+	return application == "pgumbra/cutover" && bytes.Contains(sent, []byte("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"))
+}
+
+// ofAnAttempt counts from the beginning of an attempt to its end, and anew with the next:
+// what is sent while the run follows between two is none of a cutover's. After the swap
+// it counts all.
+func ofAnAttempt() func(string, []byte) int {
+	n := 0
+	return func(application string, sent []byte) int {
+		switch {
+		case application == "pgumbra/leader" || application == "pgumbra/watchdog":
+			return 0
+		case n == 0 && !beginsAnAttempt(application, sent):
+			return 0
+		case application == "pgumbra/work" && backToFollowing.Match(sent):
+			n = 0
+			return 0
+		}
+		n++
+		return n
+	}
+}
+
+// backToFollowing are the values with which a leader changes the phase once an attempt
+// came to nothing: the one that it is in, its epoch, the next.
+var backToFollowing = regexp.MustCompile(`(?s)cutover.{0,40}following`)
 
 // TestLeaderStoppedInItsFirstBatchesIsReplaced: the sessions that hold locks then
 // were opened a moment ago, after the heartbeat. They are ended all the same.
@@ -349,9 +393,9 @@ func TestLeaderStoppedInItsFirstBatchesIsReplaced(t *testing.T) {
 	t.Parallel()
 	ctx := limited(t, time.Minute)
 	s := stoppingInPlace(t)
-	m := s.stopped(ctx, 2, func(application string, sent []byte) bool { // of two sessions; one may be the pool's first
+	m := s.stopped(ctx, 2, each(func(application string, sent []byte) bool { // of two sessions; one may be the pool's first
 		return application == "pgumbra/work" && bytes.Contains(sent, []byte("FROM pgumbra.shadow_table")) && bytes.Contains(sent, []byte("FOR UPDATE"))
-	}, "run")
+	}), "run")
 	select {
 	case <-m.stopped:
 	case <-ctx.Done():
@@ -374,16 +418,16 @@ func TestProcessStoppedInACopyAProofOrABatchHoldsNobodyUp(t *testing.T) {
 			ctx := limited(t, 2*time.Minute)
 			s := world(t)
 			s.probe(production)
-			m := s.stopped(ctx, 1, sending("UPDATE pgumbra.chunk"), "run", "--until", "following")
+			m := s.stopped(ctx, 1, each(sending("UPDATE pgumbra.chunk")), "run", "--until", "following")
 			s.holdsNobodyUp(ctx, "a copy", m)
-			m = s.watched(m.process, 2, after("COALESCE(sum("))
+			m = s.watched(m.process, 2, each(after("COALESCE(sum(")))
 			s.wakes(m.process)
 			s.holdsNobodyUp(ctx, "a proof", m)
 			s.wakes(m.process)
 			if code := m.process.code(); code != exitDone {
 				t.Fatalf("the one that woke up: exit code %d\n%s", code, &m.process.err)
 			}
-			m = s.stopped(ctx, 1, sending("SET position = $3"), "run")
+			m = s.stopped(ctx, 1, each(sending("SET position = $3")), "run")
 			s.holdsNobodyUp(ctx, "a batch", m)
 			epoch := s.query(ctx, `SELECT epoch::text FROM pgumbra.run`)
 			s.wakes(m.process)
@@ -392,7 +436,7 @@ func TestProcessStoppedInACopyAProofOrABatchHoldsNobodyUp(t *testing.T) {
 			if code := m.process.code(); code != exitInterrupted {
 				t.Errorf("the one that woke up: exit code %d\n%s", code, &m.process.err)
 			}
-			m = s.stopped(ctx, 2, after("COALESCE(sum("), "verify")
+			m = s.stopped(ctx, 2, each(after("COALESCE(sum(")), "verify")
 			s.holdsNobodyUp(ctx, "a proof by command", m)
 			s.wakes(m.process)
 			if code := m.process.code(); code != exitDone && code != exitError {
@@ -490,9 +534,9 @@ func (s *stopping) wakes(p *process) {
 }
 
 // stopped starts a process that is stopped at the nth message of some.
-func (s *stopping) stopped(ctx context.Context, n int, counts func(string, []byte) bool, args ...string) *messages {
+func (s *stopping) stopped(ctx context.Context, n int, number func(string, []byte) int, args ...string) *messages {
 	s.t.Helper()
-	m := &messages{counts: counts, stopAt: n, stopped: make(chan struct{})}
+	m := &messages{number: number, stopAt: n, stopped: make(chan struct{})}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, p := range s.proxies {
@@ -503,8 +547,8 @@ func (s *stopping) stopped(ctx context.Context, n int, counts func(string, []byt
 }
 
 // watched lets a process that runs be stopped at the nth message of some.
-func (s *stopping) watched(running *process, n int, counts func(string, []byte) bool) *messages {
-	m := &messages{counts: counts, stopAt: n, stopped: make(chan struct{}), process: running}
+func (s *stopping) watched(running *process, n int, number func(string, []byte) int) *messages {
+	m := &messages{number: number, stopAt: n, stopped: make(chan struct{}), process: running}
 	for _, p := range s.proxies {
 		p.Watch(m.see)
 	}
