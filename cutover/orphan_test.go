@@ -192,6 +192,18 @@ func TestClientsAstrayAreLedBack(t *testing.T) {
 	}
 	f.succeeded()
 	reroute()
+	if err := hand.Pause(ctx); err != nil { // somebody's own: nothing is misrouted, and it is his to end
+		t.Fatal(err)
+	}
+	if err := f.Reroute(ctx); err != nil {
+		t.Error(err)
+	}
+	if side, err := hand.Side(ctx); err != nil || !side.Paused {
+		t.Errorf("a PAUSE of somebody else was taken back: %+v, %v", side, err)
+	}
+	if err := hand.Resume(ctx); err != nil {
+		t.Fatal(err)
+	}
 	f.swaps()
 	f.livesIn(traffic.Shadow)
 }

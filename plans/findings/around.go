@@ -25,7 +25,7 @@ var aroundSection = Section{
 			Do:    "drop it, or take the table out of its publication",
 		},
 		{
-			Code: "version-changed", Level: "blocks a cutover",
+			Code: "version-changed", Level: "blocker",
 			Means: "golang-migrate's table says another version than when the plan was made, or that it is dirty: somebody migrated production in mid-run, and the swap would do to its rows once more what these migrations did",
 			Do:    "`pgumbra abort`, and run again from the version that production has now; where no migration wrote anything, set the version back (golang-migrate's `force`), and the run goes on",
 		},
