@@ -224,6 +224,9 @@ func readStatus(ctx context.Context, file *planfile.File) (*Status, error) {
 		}
 		return s.readWork(ctx, tx, run, file)
 	})
+	if older, lookErr := keptByOlder(ctx, conn, err); lookErr == nil && older {
+		return readOlder(ctx, conn, file)
+	}
 	if dropped(err) { // by finish --purge, just now: a transaction that has met it can ask nothing more
 		if there, lookErr := control.Exists(ctx, conn); lookErr == nil && !there {
 			return newStatus(file), nil

@@ -180,6 +180,17 @@ func refuseNewer(now int64) (newest int64, err error) {
 	return newest, nil
 }
 
+// Older reports whether the control schema is as an older pgumbra made it, and nobody
+// has led a run by this one since.
+func Older(ctx context.Context, db pg.Querier) (bool, error) {
+	now, dirty, err := version(ctx, db)
+	if err != nil || now == 0 {
+		return false, err
+	}
+	newest, err := refuseNewer(now)
+	return err == nil && (now < newest || dirty), err
+}
+
 // Exists reports whether the control schema is there with its tables.
 func Exists(ctx context.Context, db pg.Querier) (bool, error) {
 	var there bool
