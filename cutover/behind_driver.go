@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -18,6 +17,7 @@ import (
 
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/plans/behind"
 	"github.com/pgumbra/pgumbra/plans/catalog"
 	"github.com/pgumbra/pgumbra/plans/syntax"
 )
@@ -71,11 +71,7 @@ type migrator struct {
 	version int
 	dirty   bool
 	times   []FileTime
-	// own are the settings that the session goes back to at the end of the file
-	// under way, where a statement of it has changed any for the file alone; now
-	// are those of the moment.
-	own, now map[string]string
-	atEnd    []string // of the file, or of the transaction that it would have in place
+	session *behind.Session // that runs them
 }
 
 // run runs the files. Errors are [*MigrationError] for what the server
@@ -152,154 +148,24 @@ func (m *migrator) Run(io.Reader) error {
 	if i < 0 {
 		return fmt.Errorf("version %d is not in the plan", m.version)
 	}
-	f, began := m.plan.Behind.Files[i], time.Now()
-	alone := m.plan.Behind.Each // each statement is a transaction of its own in place
-	for _, s := range f.Statements {
-		if err := m.statement(s); err != nil {
-			return m.failed(f, s, err)
-		}
-		switch {
-		case s.Manner == syntax.Begin:
-			alone = false
-		case s.Manner == syntax.Boundary:
-			alone = m.plan.Behind.Each
-		case alone:
-			if err := m.endOfFile(); err != nil {
-				return m.failed(f, s, err)
-			}
-		}
-		if m.check == nil {
-			continue
-		}
-		if err := m.check(f.Name, s); err != nil {
-			return err
-		}
+	return m.file(m.plan.Behind.Files[i])
+}
+
+// file runs the statements of one.
+func (m *migrator) file(f plans.BehindFile) error {
+	began := time.Now()
+	if m.session == nil {
+		m.session = &behind.Session{Conn: m.conn, Each: m.plan.Behind.Each, Left: m.left, Ran: m.check}
 	}
-	if err := m.endOfFile(); err != nil {
-		last := syntax.ScriptStatement{Line: 1, SQL: "(constraints checked at the end of the file)"}
-		return m.failed(f, last, err)
+	err := m.session.Run(m.ctx, f)
+	if failed := new(behind.Failed); errors.As(err, &failed) {
+		return m.failed(f, failed.Statement, failed.Unwrap())
+	}
+	if err != nil {
+		return err
 	}
 	m.times = append(m.times, FileTime{f.Version, f.Name, float64(time.Since(began).Microseconds()) / 1000})
 	return nil
-}
-
-func (m *migrator) statement(s syntax.ScriptStatement) error {
-	switch s.Manner {
-	case syntax.Hoist, syntax.Later, syntax.Begin:
-		return nil
-	case syntax.Boundary:
-		return m.endOfFile()
-	}
-	local := s.Manner == syntax.Local || strings.Contains(strings.ToLower(s.SQL), "set_config")
-	if local && m.own == nil {
-		if err := m.rememberSettings(s.SQL); err != nil {
-			return err
-		}
-	}
-	script := fmt.Sprintf("SET LOCAL statement_timeout = %d", m.left())
-	if err := pg.ExecScript(m.ctx, m.conn, script); err != nil {
-		return err
-	}
-	if err := pg.ExecScript(m.ctx, m.conn, s.SQL); err != nil {
-		return err
-	}
-	if m.conn.PgConn().TxStatus() != 'T' {
-		return errors.New("the migration ended the transaction of the swap")
-	}
-	if s.AtEnd != "" {
-		m.atEnd = append(m.atEnd, s.AtEnd)
-	}
-	if m.own == nil || local && s.Manner == syntax.Local {
-		return nil
-	}
-	return m.noteSettings(s)
-}
-
-// settings are the session's, its role among them.
-func (m *migrator) settings(custom ...string) (map[string]string, error) {
-	return catalog.Settings(m.ctx, m.conn, append(custom, "role"))
-}
-
-// rememberSettings keeps what SET LOCAL hides: in place it ends with the file,
-// here the transaction goes on.
-func (m *migrator) rememberSettings(sql string) (err error) {
-	if m.own, err = m.settings(catalog.CustomSettings(sql)...); err != nil {
-		return err
-	}
-	m.now = maps.Clone(m.own)
-	return nil
-}
-
-// noteSettings takes what a SET for the session has changed for the session's own.
-func (m *migrator) noteSettings(s syntax.ScriptStatement) error {
-	if s.Manner != syntax.Session {
-		return nil
-	}
-	after, err := m.settings()
-	if err != nil {
-		return err
-	}
-	for name, value := range after {
-		if m.now[name] != value {
-			m.own[name] = value
-		}
-	}
-	m.now = after
-	return nil
-}
-
-// endOfFile does what the end of a file's own transaction does in place:
-// deferred constraints are checked, temporary tables with ON COMMIT lose their rows
-// or go, and SET LOCAL ends. SET CONSTRAINTS lasts to
-// the end of the transaction, so those that begin deferred are told so again.
-func (m *migrator) endOfFile() error {
-	deferred, err := m.deferredConstraints()
-	if err != nil {
-		return err
-	}
-	script := "SET CONSTRAINTS ALL IMMEDIATE"
-	if deferred != "" {
-		script += "; SET CONSTRAINTS " + deferred + " DEFERRED"
-	}
-	for _, end := range m.atEnd {
-		script += "; " + end
-	}
-	m.atEnd = nil
-	if err := pg.ExecScript(m.ctx, m.conn, script); err != nil {
-		return err
-	}
-	return m.restoreSettings()
-}
-
-func (m *migrator) restoreSettings() error {
-	names, values := pairs(m.own)
-	m.own, m.now = nil, nil
-	if len(names) == 0 {
-		return nil
-	}
-	_, err := m.conn.Exec(m.ctx, `SELECT pg_catalog.set_config(n.name, n.value, false) FROM ROWS FROM (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[])) AS n (name, value)
-		WHERE pg_catalog.current_setting(n.name, true) IS DISTINCT FROM n.value AND n.name IN (
-			SELECT s.name FROM pg_catalog.pg_settings s WHERE s.setting IS DISTINCT FROM n.value
-			UNION ALL SELECT n.name WHERE n.name = 'role' OR n.name LIKE '%.%')`, names, values)
-	return err
-}
-
-// pairs are a map's keys and values, in one order.
-func pairs(all map[string]string) (keys, values []string) {
-	for key, value := range all {
-		keys, values = append(keys, key), append(values, value)
-	}
-	return keys, values
-}
-
-func (m *migrator) deferredConstraints() (string, error) {
-	var names *string
-	err := m.conn.QueryRow(m.ctx, `SELECT pg_catalog.string_agg(DISTINCT pg_catalog.format('%I.%I', n.nspname, c.conname), ', ')
-		FROM pg_catalog.pg_constraint c JOIN pg_catalog.pg_namespace n ON n.oid = c.connamespace WHERE c.condeferred`).Scan(&names)
-	if err != nil || names == nil {
-		return "", err
-	}
-	return *names, nil
 }
 
 // failed places the error in the file. What a budget or a lost connection ended
@@ -329,18 +195,35 @@ func (m *migrator) SetVersion(version int, dirty bool) error {
 	if m.table == nil {
 		return nil
 	}
-	row := versionRow(*m.table, int64(version))
-	if m.plan.VersionTable.Exists { // CREATE TABLE IF NOT EXISTS wants CREATE on the schema all the same
-		row = row[1:]
-	}
-	script := strings.Join(row, "; ")
-	if dirty {
-		script += "; UPDATE " + m.table.Quoted() + " SET dirty = true"
-	}
+	script := strings.Join(versionBehind(*m.table, m.plan, int64(version), dirty), "; ")
 	if err := pg.ExecScript(m.ctx, m.conn, script); err != nil {
 		return fmt.Errorf("version table %s: %w", m.table, err)
 	}
 	return nil
+}
+
+func versionBehind(table pg.Name, plan *plans.Plan, version int64, dirty bool) []string {
+	row := versionRow(table, version)
+	if plan.VersionTable.Exists { // CREATE TABLE IF NOT EXISTS wants CREATE on the schema all the same
+		row = row[1:]
+	}
+	if dirty {
+		row = append(row, "UPDATE "+table.Quoted()+" SET dirty = true")
+	}
+	return row
+}
+
+// versionsBehind are the rows that golang-migrate writes around each file.
+func versionsBehind(plan *plans.Plan) (all []string) {
+	if plan.VersionTable == nil {
+		return nil
+	}
+	for _, f := range plan.Behind.Files {
+		for _, dirty := range []bool{true, false} {
+			all = append(all, versionBehind(plan.VersionTable.Name, plan, f.Version, dirty)...)
+		}
+	}
+	return all
 }
 
 // Version is where golang-migrate begins.

@@ -14,9 +14,9 @@ import (
 	"github.com/pgumbra/pgumbra/plans/conditions"
 )
 
-// behind is DDL that others commit while the fence stands, and what undoes it. A
+// meanwhile is DDL that others commit while the fence stands, and what undoes it. A
 // fence of ours may keep it out; then nothing is left behind either.
-var behind = []struct{ do, undo string }{
+var meanwhile = []struct{ do, undo string }{
 	{"CREATE TABLE {schema}.late (id int); INSERT INTO {schema}.late VALUES (1)", "DROP TABLE {schema}.late"},
 	{"CREATE FUNCTION {schema}.late() RETURNS int LANGUAGE sql AS 'SELECT 1'", "DROP FUNCTION {schema}.late()"},
 	{"CREATE OR REPLACE FUNCTION {schema}.price() RETURNS int LANGUAGE sql AS 'SELECT 2'", "CREATE OR REPLACE FUNCTION {schema}.price() RETURNS int LANGUAGE sql AS 'SELECT 1'"},
@@ -71,7 +71,7 @@ func TestNothingThatCommitsBehindTheFenceIsLeftBehind(t *testing.T) {
 					CREATE VIEW {shadow}.sight AS SELECT 1 AS n; CREATE FUNCTION {shadow}.price() RETURNS int LANGUAGE sql AS 'SELECT 1';`)
 				client := f.client()
 				run(t, client, "SET lock_timeout = 50")
-				for i, ddl := range behind {
+				for i, ddl := range meanwhile {
 					if moment != "after swap" && i%5 != 0 { // the last is the hardest
 						continue
 					}

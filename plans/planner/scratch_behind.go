@@ -8,10 +8,9 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgumbra/pgumbra/internal/pg"
-	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/plans/behind"
 	"github.com/pgumbra/pgumbra/plans/catalog"
 	"github.com/pgumbra/pgumbra/plans/planfile"
-	"github.com/pgumbra/pgumbra/plans/syntax"
 )
 
 // behindTrial is what the migrations behind the fence make of scratch, in a
@@ -67,8 +66,9 @@ func (m *trial) tryBehind(ctx context.Context) error {
 	} else if err != nil {
 		return err
 	}
+	session := &behind.Session{Conn: conn, Each: m.plan.Behind.Each, Rowless: true}
 	for _, f := range m.plan.Behind.Files {
-		if m.behind.failed, err = runBehind(ctx, conn, f, m.pathBehind()); err != nil || m.behind.failed != "" {
+		if m.behind.failed, err = failsBehind(session.Run(ctx, f)); err != nil || m.behind.failed != "" {
 			m.plan.Behind.Unseen = m.behind.failed
 			return err
 		}
@@ -94,34 +94,14 @@ func readBetween(ctx context.Context, tx pgx.Tx) (*catalog.Catalog, error) {
 	return now, err
 }
 
-// runBehind runs one file, and says what fails.
-func runBehind(ctx context.Context, conn *pgx.Conn, f plans.BehindFile, path string) (failed string, err error) {
-	local, atEnd := false, ""
-	for _, s := range f.Statements {
-		switch s.Manner {
-		case syntax.Begin, syntax.Boundary, syntax.Later, syntax.Hoist:
-			continue
-		case syntax.Local:
-			local = true
-		}
-		if err := pg.ExecScript(ctx, conn, s.SQL); pg.State(err) != "" {
-			return fmt.Sprintf("%s:%d fails on the empty structure: %s", f.Name, s.Line, serverMessage(err)), nil
-		} else if err != nil {
-			return "", err
-		}
-		if s.AtEnd != "" {
-			atEnd += s.AtEnd + "; "
-		}
+// failsBehind says which statement of a file failed there, and why; "": none did. An error
+// that is not the server's is returned.
+func failsBehind(err error) (failed string, other error) {
+	at := new(behind.Failed)
+	if !errors.As(err, &at) || pg.State(err) == "" {
+		return "", err
 	}
-	if atEnd != "" {
-		if err := pg.ExecScript(ctx, conn, atEnd); err != nil {
-			return "", err
-		}
-	}
-	if local { // ends with its file
-		_, err = conn.Exec(ctx, `SELECT pg_catalog.set_config('search_path', $1, true)`, path)
-	}
-	return "", err
+	return fmt.Sprintf("%s fails on the empty structure: %s", at.Statement.At(at.File.Name), serverMessage(err)), nil
 }
 
 // readBehind reads what there is then.

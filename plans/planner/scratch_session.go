@@ -121,11 +121,3 @@ func (m *trial) keepsSession() {
 		Message: fmt.Sprintf("the migrations before the fence leave a %s in their session, and those behind it run in another one", kept),
 		Fix:     "nothing with build: auto; otherwise set migrations.behind_fence_from to the file that makes it"})
 }
-
-// pathBehind is the search_path that the first file behind the fence finds.
-func (m *trial) pathBehind() string {
-	if path, set := m.client.left.settings["search_path"]; set {
-		return path
-	}
-	return m.session.Path
-}
