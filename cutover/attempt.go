@@ -57,6 +57,14 @@ func (a *attempt) end(ctx context.Context) {
 	}
 }
 
+// begun keeps VACUUM off the shadow, wherever it is.
+func (a *attempt) begun() []stage {
+	if len(a.facts.shadow) == 0 {
+		return nil
+	}
+	return []stage{{"fence", []string{againstVacuum(a.facts.shadow)}}}
+}
+
 // warmUp asks what will be asked behind the fence, while nobody waits yet: a
 // new session loads catalogs and code when it first needs them, and that took as
 // long as the swap itself.

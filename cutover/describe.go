@@ -84,6 +84,11 @@ func Describe(ctx context.Context, db pg.Querier, plan *plans.Plan, entries []pl
 	} else {
 		t.describeLocal(run, f)
 	}
+	if plan.Behind != nil {
+		for _, r := range afterMigrations(plan, f.shadow) {
+			t.After = append(t.After, "VACUUM (ANALYZE) "+r.name.Quoted())
+		}
+	}
 	t.name()
 	return t, nil
 }
@@ -157,6 +162,21 @@ func foresee(ctx context.Context, db pg.Querier, plan *plans.Plan) (*facts, erro
 		}
 	}
 	return f, nil
+}
+
+// afterMigrations are tables of the shadow by the names that they have when the migrations
+// behind the fence have run.
+func afterMigrations(plan *plans.Plan, shadow []relation) []relation {
+	all := slices.Clone(shadow)
+	for i := range all {
+		at := slices.IndexFunc(plan.Tables, func(t plans.Table) bool { return t.Shadow == all[i].name })
+		if at >= 0 {
+			all[i].name = plan.FinalTable(&plan.Tables[at]).Final
+		} else {
+			all[i].name = plan.Final(all[i].name)
+		}
+	}
+	return all
 }
 
 // untoldMove is of a schema that holds more than what moves told object by object;

@@ -68,13 +68,6 @@ func (l local) begin(ctx context.Context) error {
 	return l.pair.begin(ctx, s.LockTimeout, s.MaxStall+time.Second, l.facts.shadow)
 }
 
-func (l local) begun() []stage {
-	if len(l.facts.shadow) == 0 {
-		return nil
-	}
-	return []stage{{"fence", []string{againstVacuum(l.facts.shadow)}}}
-}
-
 // hold holds nobody: clients stay where they are, and the fence's locks make them wait.
 func (l local) hold(context.Context) error { return nil }
 
@@ -173,9 +166,9 @@ func (l local) guard(ctx context.Context) error {
 	return l.play(ctx, l.pair, []stage{{"guard", append(guards(l.c.Upgrade, tables, l.mark), readGuards(l.c.Upgrade, views, len(tables), l.mark)...)}})
 }
 
-// guarded tells of the tables as they are before the migrations.
+// guarded tells of the tables that are known: migrations may make others.
 func (l local) guarded() []stage {
-	return []stage{{"guard", guards(l.c.Upgrade, l.facts.shadow, l.mark)}}
+	return []stage{{"guard", guards(l.c.Upgrade, afterMigrations(l.plan, l.facts.shadow), l.mark)}}
 }
 
 // swap runs the script, and then lets sequences go on.
@@ -191,7 +184,7 @@ func (l local) swap(ctx context.Context) error {
 func (l local) swapped() []stage {
 	all := l.script()
 	if l.plan.Behind != nil {
-		all = append(all, stage{"version", outsideVersion(l.plan)})
+		all = append(all, stage{"version", versionsBehind(l.plan)})
 	}
 	var succession []string
 	for _, s := range l.sequences {

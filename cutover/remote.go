@@ -112,9 +112,6 @@ func (a *remote) begin(ctx context.Context) error {
 	return nil
 }
 
-// begun tells nothing: the shadow's tables are locked where nobody else is.
-func (a *remote) begun() []stage { return nil }
-
 // hold holds clients: what they have begun ends, what comes waits. Clients that
 // do not end their transactions in time are named, and all go on.
 func (a *remote) hold(ctx context.Context) error {

@@ -5,13 +5,20 @@ import (
 	"encoding/csv"
 	"io"
 	"log/slog"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgerrcode"
+	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
+
 	"github.com/pgumbra/pgumbra/cutover"
+	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans"
 	"github.com/pgumbra/pgumbra/plans/syntax"
 	"github.com/pgumbra/pgumbra/testcontainers"
 	"github.com/pgumbra/pgumbra/upgrade"
@@ -49,26 +56,67 @@ var toldHistory = history{
 	planFile: "tables: {shop.tariff: {freeze: true}}\n",
 }
 
-// TestDryRunTellsWhatRuns records every statement that a run in one database sends,
-// from its first to finish, and looks for each that makes, changes or locks
-// something in the steps that plan shows.
+// TestDryRunTellsWhatRuns records every statement that a run sends, from its first to
+// finish, in production and to another database, and looks for each that makes, changes
+// or locks something in the steps that plan shows; and for each lock that it holds on
+// production's tables in those of its phase.
 func TestDryRunTellsWhatRuns(t *testing.T) {
 	t.Parallel()
-	ctx := limited(t, 3*time.Minute)
+	ctx := limited(t, time.Minute)
 	server, err := testcontainers.Start(ctx, testcontainers.Options{Settings: map[string]string{
 		"logging_collector": "on", "log_destination": "csvlog", "log_filename": "told", "log_statement": "all", "log_rotation_size": "0"}})
 	must(t, err)
 	t.Cleanup(func() { _ = server.Stop(context.Background()) })
+	for name, w := range map[string]way{"here": {}, "another database": {remote: true}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ctx := limited(t, 3*time.Minute)
+			everything(ctx, t, server, w).tells(ctx, server)
+		})
+	}
+}
+
+// everything is production with one of everything that makes a run send statements of
+// its own. Another database has no schemas but those that move.
+func everything(ctx context.Context, t *testing.T, server *testcontainers.Server, w way) *world {
 	h := toldHistory
-	h.server = server
-	w := build(t, h)
+	h.here = server.DSN("everything")
+	if w.remote {
+		h.here, h.remote = server.DSN("everything_from"), server.DSN("everything_to")
+		h.migrations = slices.Clone(h.migrations)
+		h.migrations[0] = h.migrations[0][:strings.LastIndex(h.migrations[0], ";")]
+		must(t, try(ctx, server.DSN("postgres"), "CREATE DATABASE everything_to"))
+	}
+	must(t, try(ctx, server.DSN("postgres"), "CREATE DATABASE "+database(t, h.here)))
+	return build(t, h)
+}
+
+func database(t *testing.T, dsn string) string {
+	u, err := url.Parse(dsn)
+	must(t, err)
+	return strings.TrimPrefix(u.Path, "/")
+}
+
+// tells goes through a run, and holds what it sends against what its plan tells.
+func (w *world) tells(ctx context.Context, server *testcontainers.Server) {
+	t := w.t
+	t.Helper()
 	plan, err := upgrade.Plan(ctx, w.file(), slog.New(slog.DiscardHandler))
 	must(t, err)
+	if !plan.Runnable {
+		t.Fatalf("%+v", plan.Findings)
+	}
+	untold := w.lookAtLocks(ctx, plan)
 	w.run(ctx, upgrade.Options{Cutover: true})
 	must(t, upgrade.Finish(ctx, w.file(), cutover.DropOld, upgrade.Purge, w.log))
-
+	for lock := range untold() {
+		t.Errorf("nobody told of %s", lock)
+	}
 	told := map[string]bool{}
 	for _, s := range plan.Steps {
+		if s.Lock == "" || s.Waits == "" {
+			t.Errorf("%q does not tell its lock or who waits", s.Title)
+		}
 		for _, text := range s.SQL {
 			for _, act := range actsOf(t, text) {
 				told[act] = true
@@ -76,7 +124,7 @@ func TestDryRunTellsWhatRuns(t *testing.T) {
 		}
 	}
 	seen := map[string]string{}
-	for _, text := range recorded(t, server) {
+	for _, text := range recorded(t, server, database(t, w.production), database(t, w.served)) {
 		for _, act := range actsOf(t, text) {
 			if seen[act] == "" {
 				seen[act] = text
@@ -88,13 +136,100 @@ func TestDryRunTellsWhatRuns(t *testing.T) {
 			t.Errorf("nobody told of %s, by\n%.300s", act, text)
 		}
 	}
-	if len(seen) < 300 || len(told) < 100 {
+	if len(seen) < 200 || len(told) < 100 {
 		t.Errorf("%d acts were recorded, %d told", len(seen), len(told))
 	}
 }
 
+// modes of locks on tables, the weaker first.
+var modes = []string{"ACCESS SHARE", "ROW SHARE", "ROW EXCLUSIVE", "SHARE UPDATE EXCLUSIVE", "SHARE", "SHARE ROW EXCLUSIVE", "EXCLUSIVE", "ACCESS EXCLUSIVE"}
+
+// locksTold are the strongest lock that the steps of each phase tell.
+func locksTold(plan *plans.Plan) map[string]int {
+	told := map[string]int{}
+	for _, s := range plan.Steps {
+		for n, mode := range modes {
+			if strings.HasPrefix(s.Lock, mode) && !strings.Contains(s.Lock, "the shadow") {
+				told[s.Phase] = max(told[s.Phase], n)
+			}
+		}
+	}
+	return told
+}
+
+// lookAtLocks looks all the time which locks the run has on the tables that
+// were production's when it began. untold ends that, and returns those which no step of
+// their phase tells.
+func (w *world) lookAtLocks(ctx context.Context, plan *plans.Plan) (untold func() map[string]bool) {
+	w.t.Helper()
+	told, found := locksTold(plan), map[string]bool{}
+	conn, err := pgx.Connect(ctx, w.production)
+	must(w.t, err)
+	must(w.t, pg.ExecScript(ctx, conn, "SET log_statement = none"))
+	var tables []uint32
+	must(w.t, conn.QueryRow(ctx, `SELECT array_agg(c.oid) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+		WHERE n.nspname = ANY ($1) AND c.relkind IN ('r', 'p')`, w.file().Production.Schemas).Scan(&tables))
+	ctx, end := context.WithCancel(ctx)
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		defer conn.Close(context.WithoutCancel(ctx))
+		for ticks := time.NewTicker(20 * time.Millisecond); ; {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-ticks.C:
+			}
+			locks, err := locksHeld(ctx, conn, tables)
+			if ctx.Err() != nil {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			for _, l := range locks {
+				if n := slices.Index(modes, l.Mode); n > max(told[l.Phase], 0) {
+					found[l.Phase+": "+l.Mode+" on "+l.Table+", by "+l.Query] = true
+				}
+			}
+		}
+	})
+	return func() map[string]bool {
+		end()
+		must(w.t, group.Wait())
+		return found
+	}
+}
+
+type lockHeld struct{ Phase, Table, Mode, Query string }
+
+// locksHeld are those of the run that others could wait for.
+func locksHeld(ctx context.Context, conn *pgx.Conn, tables []uint32) ([]lockHeld, error) {
+	var begun bool
+	if err := conn.QueryRow(ctx, "SELECT to_regclass('pgumbra.run') IS NOT NULL").Scan(&begun); err != nil || !begun {
+		return nil, err
+	}
+	rows, err := conn.Query(ctx, `SELECT (SELECT phase::text FROM pgumbra.run ORDER BY id DESC LIMIT 1), l.relation::regclass::text,
+			upper(regexp_replace(replace(l.mode, 'Lock', ''), '(?<=[a-z])([A-Z])', ' \1', 'g')), left(a.query, 200)
+		FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+		WHERE l.granted AND l.relation = ANY ($1) AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+		  AND a.application_name LIKE 'pgumbra%' AND l.mode <> 'AccessShareLock' AND EXISTS (SELECT FROM pgumbra.run)`, tables)
+	if err != nil {
+		return nil, unlessDropped(err)
+	}
+	found, err := pgx.CollectRows(rows, pgx.RowToStructByPos[lockHeld])
+	return found, unlessDropped(err)
+}
+
+// unlessDropped: finish drops the record while we look.
+func unlessDropped(err error) error {
+	if state := pg.State(err); state == pgerrcode.UndefinedTable || state == pgerrcode.InvalidSchemaName {
+		return nil
+	}
+	return err
+}
+
 // recorded is what sessions of the run have sent, as the server's log has it.
-func recorded(t *testing.T, server *testcontainers.Server) []string {
+func recorded(t *testing.T, server *testcontainers.Server, databases ...string) []string {
 	t.Helper()
 	var text string
 	must(t, one(server.DSN("postgres"), `SELECT pg_read_file('log/told.csv')`, &text))
@@ -108,7 +243,7 @@ func recorded(t *testing.T, server *testcontainers.Server) []string {
 		}
 		must(t, err)
 		app, message := line[22], line[13]
-		if !strings.HasPrefix(app, "pgumbra") || strings.HasPrefix(app, "pgumbra/plan") || strings.HasPrefix(app, "pgumbra/scratch") || strings.HasPrefix(app, "pgumbra/validate") || line[2] != "postgres" {
+		if !strings.HasPrefix(app, "pgumbra") || slices.Contains([]string{"pgumbra/plan", "pgumbra/scratch", "pgumbra/validate"}, app) || !slices.Contains(databases, line[2]) {
 			continue
 		}
 		if sql := regexp.MustCompile(`(?s)^(?:statement|execute [^:]*): (.*)$`).FindStringSubmatch(message); sql != nil {

@@ -105,7 +105,7 @@ func followingSteps(p *plans.Plan) []plans.Step {
 		}
 		analyze = append(analyze, "VACUUM (ANALYZE) "+t.Shadow.Quoted())
 		if t.Feed != plans.Carried {
-			replay = append(replay, replaySQL(t)...)
+			replay = append(replay, replaySQL(p, t)...)
 		}
 	}
 	for _, v := range p.Matviews {

@@ -47,7 +47,7 @@ func intoShadow(p *plans.Plan, t *plans.Table, from string) string {
 	}
 	query := fmt.Sprintf("SELECT %s\nFROM %s", strings.Join(expressions, "\n     , "), from)
 	if p.Remote {
-		return fmt.Sprintf("COPY (%s) TO STDOUT -- in production, each value as the shadow column's type\nCOPY %s%s FROM STDIN -- on the shadow", query, t.Shadow.Quoted(), columns)
+		return fmt.Sprintf("COPY (%s) TO STDOUT; -- in production, each value as the shadow column's type\nCOPY %s%s FROM STDIN -- on the shadow", query, t.Shadow.Quoted(), columns)
 	}
 	return fmt.Sprintf("INSERT INTO %s%s%s\n%s", t.Shadow.Quoted(), columns, overriding, query)
 }
@@ -67,7 +67,24 @@ func filled(t *plans.Table) (names, expressions []string, overriding string) {
 }
 
 // replaySQL is how a batch reaches a table, in outline.
-func replaySQL(t *plans.Table) []string {
+func replaySQL(p *plans.Plan, t *plans.Table) []string {
+	if p.Remote && t.Feed == plans.Copied {
+		return append(stagedSQL(t), appliedSQL(t)...)
+	}
+	return appliedSQL(t)
+}
+
+// stagedSQL is how changed rows come to another database.
+func stagedSQL(t *plans.Table) []string {
+	rows := fmt.Sprintf("pg_temp.pgumbra_%s_%d_rows", runID, t.N)
+	return []string{
+		fmt.Sprintf("CREATE TEMPORARY TABLE IF NOT EXISTS %s (…) -- on the shadow, of each session that replays", rows),
+		fmt.Sprintf("COPY %s (…) FROM STDIN -- rows that changed, out of production", rows),
+		fmt.Sprintf("TRUNCATE %s -- in the same transaction", rows),
+	}
+}
+
+func appliedSQL(t *plans.Table) []string {
 	if t.Feed == plans.Derived {
 		return []string{fmt.Sprintf("-- rows of %s whose sources changed are deleted and derived again", t.Shadow.Quoted())}
 	}
@@ -108,7 +125,17 @@ func validateSQL(p *plans.Plan) []string {
 		if e.Stage != plans.StageSwap || e.Tag != "FK CONSTRAINT" {
 			continue
 		}
-		all = append(all, fmt.Sprintf("ALTER TABLE %s VALIDATE CONSTRAINT %s", p.Final(e.Table).Quoted(), pg.Ident(plans.ConstraintName(e))))
+		all = append(all, fmt.Sprintf("ALTER TABLE %s VALIDATE CONSTRAINT %s", finalTable(p, e.Table).Quoted(), pg.Ident(plans.ConstraintName(e))))
 	}
 	return all
+}
+
+// finalTable is what a table of the shadow is called when the swap is done.
+func finalTable(p *plans.Plan, shadow pg.Name) pg.Name {
+	for i := range p.Tables {
+		if t := &p.Tables[i]; t.Shadow == shadow {
+			return p.FinalTable(t).Final
+		}
+	}
+	return p.Final(shadow)
 }
