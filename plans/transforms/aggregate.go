@@ -97,7 +97,7 @@ func exactType(text string, adds bool) bool {
 	case adds:
 		return false
 	}
-	return slices.Contains([]string{"date", "boolean", "uuid", "timestamp without time zone", "timestamp with time zone", "time without time zone"}, plain)
+	return slices.Contains([]string{"date", "boolean", "uuid", "bytea", "timestamp without time zone", "timestamp with time zone", "time without time zone"}, plain)
 }
 
 // typeOf is the type of a column of a table in sight.

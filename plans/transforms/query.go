@@ -29,8 +29,10 @@ type level struct {
 	// limited: the query has LIMIT, which its conditions say nothing of.
 	limited bool
 	order   []*pgq.SortBy // of which the first row counts
-	ties    bool          // no unique key is in it: two rows that come first are an error
-	sole    bool          // several rows may fit, and must give the same value
+	// first: groups are those of DISTINCT ON, of which order says what row stands for each.
+	first bool
+	ties  bool // no unique key is in it: two rows that come first are an error
+	sole  bool // several rows may fit, and must give the same value
 }
 
 // looked is a table of a level.
@@ -263,6 +265,7 @@ func (s *scope) openQuery(l *level, q *pgq.SelectStmt, alias *pgq.Alias) *reason
 	l.items = append(l.items, it)
 	l.tables, l.conds = append(l.tables, inner.tables...), append(l.conds, inner.conds...)
 	l.groups, l.having = inner.groups, inner.having
+	l.first, l.order, l.ties = inner.first, inner.order, inner.ties
 	return nil
 }
 

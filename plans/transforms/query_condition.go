@@ -30,9 +30,12 @@ func (s *scope) filter(l *level, conds []*pgq.Node) *reason {
 			if r != nil {
 				return r
 			}
-			if inner.aggregated {
+			switch {
+			case inner.aggregated && l.first:
+				return afterChoice()
+			case inner.aggregated:
 				l.having = append(l.having, node)
-			} else {
+			default:
 				l.conds = append(l.conds, node)
 			}
 		}
@@ -57,9 +60,13 @@ func (s *scope) filter(l *level, conds []*pgq.Node) *reason {
 // conditions adds conditions with queries in them to a level.
 func (s *scope) conditions(l *level, all []*pgq.Node) *reason {
 	for _, n := range all {
+		s.aggregated = false
 		node, r := s.truth(n)
 		if r != nil {
 			return r
+		}
+		if s.aggregated {
+			return ofOthers("it compares an aggregate, or what DISTINCT ON chose, with a query")
 		}
 		l.conds = append(l.conds, node)
 	}
@@ -113,19 +120,23 @@ func (s *scope) selecting(l *level, value *pgq.Node) (*pgq.Node, *reason) {
 	if len(l.conds) > 0 {
 		sql += " WHERE " + param(ast.And(cloneAll(l.conds)))
 	}
-	for i, g := range l.groups {
+	for i, g := range l.grouping() {
 		sql += map[bool]string{true: " GROUP BY ", false: ", "}[i == 0] + param(g)
 	}
 	if len(l.having) > 0 {
 		sql += " HAVING " + param(ast.And(cloneAll(l.having)))
 	}
-	for i, o := range l.order {
+	order := l.order
+	if value == nil {
+		order = nil // whether there is a row is no matter of order
+	}
+	for i, o := range order {
 		sql += map[bool]string{true: " ORDER BY ", false: ", "}[i == 0] + param(o.GetNode())
 	}
 	switch {
-	case l.ties:
+	case l.ties && value != nil:
 		sql += " FETCH FIRST 1 ROW WITH TIES"
-	case len(l.order) > 0:
+	case len(order) > 0:
 		sql += " LIMIT 1"
 	}
 	tree, r := s.in.parse(sql + ")")
@@ -133,7 +144,7 @@ func (s *scope) selecting(l *level, value *pgq.Node) (*pgq.Node, *reason) {
 		return nil, r
 	}
 	for i, n := range ast.Target(tree).GetSubLink().GetSubselect().GetSelectStmt().GetSortClause() {
-		n.GetSortBy().SortbyDir, n.GetSortBy().SortbyNulls = l.order[i].GetSortbyDir(), l.order[i].GetSortbyNulls()
+		n.GetSortBy().SortbyDir, n.GetSortBy().SortbyNulls = order[i].GetSortbyDir(), order[i].GetSortbyNulls()
 	}
 	out, err := ast.Rewrite(ast.Target(tree), func(n *pgq.Node) (*pgq.Node, error) {
 		if p := n.GetParamRef(); p != nil {

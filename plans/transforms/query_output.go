@@ -11,8 +11,8 @@ import (
 // outputs evaluates what a query in FROM gives, and what it groups by.
 func (s *scope) outputs(l *level, q *pgq.SelectStmt, it *item) *reason {
 	distinct := len(q.GetDistinctClause()) > 0
-	if distinct && (len(q.GetDistinctClause()) > 1 || q.GetDistinctClause()[0].GetNode() != nil) {
-		return ofOthers("it has DISTINCT ON")
+	if len(l.groups) > 0 && (distinct || len(q.GetGroupClause()) > 0 || q.GetHavingClause() != nil || aggregatesIn(q)) {
+		return ofOthers("it groups what a query inside has grouped") // one query of ours has one GROUP BY
 	}
 	s.aggregates = true
 	defer func() { s.aggregates = false }()
@@ -36,6 +36,9 @@ func (s *scope) outputs(l *level, q *pgq.SelectStmt, it *item) *reason {
 	if distinct {
 		if grouped || len(q.GetGroupClause()) > 0 {
 			return ofOthers("it has DISTINCT over groups")
+		}
+		if q.GetDistinctClause()[0].GetNode() != nil {
+			return s.firstOfEach(l, q, it)
 		}
 		for _, name := range it.order {
 			l.groups = append(l.groups, ast.Clone(it.outputs[name].node))
@@ -123,11 +126,12 @@ func (s *scope) star(l *level, ref *pgq.ColumnRef, it *item) *reason {
 			continue
 		}
 		for _, name := range from.columns() {
+			s.aggregated = false
 			node, r := s.itemColumn(from, name)
 			if r != nil {
 				return r
 			}
-			it.add(name, output{node, false})
+			it.add(name, output{node, s.aggregated})
 		}
 	}
 	return nil

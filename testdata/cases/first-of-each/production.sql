@@ -1,0 +1,10 @@
+CREATE SCHEMA app;
+CREATE TABLE app.runs (id uuid PRIMARY KEY, name text NOT NULL);
+CREATE TABLE app.events (id serial PRIMARY KEY, run_id uuid, execution_id int, node_id varchar(128), created_at timestamptz NOT NULL);
+CREATE INDEX ON app.events (run_id);
+CREATE TABLE app.doors (code text PRIMARY KEY, keeper int);
+CREATE TABLE app.visits (id int PRIMARY KEY, door text NOT NULL, guest text, at date NOT NULL, note text);
+CREATE INDEX ON app.visits (door);
+CREATE TABLE app.devices (eui bytea PRIMARY KEY);
+CREATE TABLE app.activations (id int PRIMARY KEY, at timestamptz NOT NULL, eui bytea NOT NULL, addr bytea NOT NULL);
+CREATE INDEX ON app.activations (eui);
