@@ -41,7 +41,7 @@ var history = map[string]string{
 		ALTER TABLE app.notes ALTER COLUMN content TYPE jsonb USING content::jsonb, ALTER size TYPE app.size USING size::app.size;`,
 	"7_keys.up.sql": `ALTER TABLE app.notes ADD CONSTRAINT notes_about FOREIGN KEY (about) REFERENCES app.customers (id);
 		ALTER TABLE app.notes ADD CONSTRAINT notes_level CHECK (level BETWEEN 4000 AND 4999); CREATE UNIQUE INDEX notes_tag ON app.notes (tag);
-		CREATE UNIQUE INDEX notes_mail ON app.notes (lower(mail));`,
+		CREATE UNIQUE INDEX notes_mail ON app.notes (lower(mail)); CREATE UNIQUE INDEX notes_kind ON app.notes (size, about);`,
 	"8_state.up.sql": `ALTER TABLE app.orders ADD label varchar(40); UPDATE app.orders SET label = state || ' of ' || country; CREATE INDEX orders_label ON app.orders (label);`,
 }
 

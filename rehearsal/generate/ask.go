@@ -66,14 +66,52 @@ func (t *Table) heed(from *catalog.Table, asks []Ask) {
 		switch {
 		case a.NotNull:
 			last.NotNull = true
-		case a.Distinct:
-			last.distinct = last.distinct || !slices.ContainsFunc(columns, func(c *Column) bool { return c.distinct })
+		case a.Distinct: // see heedDistinct
 		case a.Check != "":
 			t.checks = append(t.checks, check{"asked", numbers, a.Check})
 		case a.Type != 0, len(a.Labels) > 0:
 			last.castTo = &asks[i]
 		}
 	}
+}
+
+// heedDistinct takes keys that are asked for into the model: one of their columns is
+// distinct, or where foreign keys decide them, or few values are possible, each parent
+// has one row at most.
+func (t *Table) heedDistinct(all types, asks []Ask) {
+	for _, a := range asks {
+		if a.Table != t.Name || !a.Distinct {
+			continue
+		}
+		var free, bound []*Column
+		for _, name := range a.Columns {
+			switch c := t.Column(name); {
+			case c == nil || t.references(name):
+			case all.many(c.typeOID) && c.castTo == nil && !slices.ContainsFunc(t.checks, func(k check) bool { return mentions(c, k.condition) }):
+				free = append(free, c)
+			default:
+				bound = append(bound, c)
+			}
+		}
+		of := slices.IndexFunc(t.foreign, func(r *reference) bool {
+			return !slices.ContainsFunc(r.columns, func(c string) bool { return !slices.Contains(a.Columns, c) })
+		})
+		switch {
+		case slices.ContainsFunc(slices.Concat(free, bound), func(c *Column) bool { return c.distinct }):
+		case len(free) > 0:
+			free[len(free)-1].distinct = true
+		case of >= 0:
+			t.foreign[of].distinct, t.foreign[of].alone = true, true
+		case len(bound) > 0:
+			bound[len(bound)-1].distinct = true
+		}
+	}
+}
+
+// many: a type has enough values for each row to have its own.
+func (all types) many(oid uint32) bool {
+	t, _, _ := all.base(oid, -1)
+	return t != nil && t.Kind != "e" && t.Bare != "bool" && t.Bare != "char"
 }
 
 // heedForeign takes foreign keys that are asked for into the model.

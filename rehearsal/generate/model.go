@@ -99,6 +99,7 @@ type reference struct {
 	full       bool // MATCH FULL is satisfied either way: all of it or nothing is NULL
 	late       bool // filled when all tables are
 	distinct   bool // one row of each parent's at most
+	alone      bool // the same, since a later migration asks for it
 }
 
 // Read reads the catalog and tries how values can be made that the columns'
@@ -129,6 +130,7 @@ func Read(ctx context.Context, conn *pgx.Conn, o Options) (*Model, error) {
 	}
 	for _, t := range m.Tables {
 		t.readForeign(look, byOID, o.Asks)
+		t.heedDistinct(m.types, o.Asks)
 	}
 	m.order()
 	err = pg.ReadCommitted(ctx, conn, func(tx pgx.Tx) error {

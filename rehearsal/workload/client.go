@@ -276,7 +276,7 @@ func (c *client) parents(known knowledge, on *usage) (map[string]*string, bool) 
 			}
 			return false
 		})
-		none := len(fits) == 0 || !f.Needed && c.random.IntN(10) == 0
+		none := f.Alone || len(fits) == 0 || !f.Needed && c.random.IntN(10) == 0
 		if none && f.Needed {
 			return nil, false
 		}
@@ -329,7 +329,7 @@ func (c *client) adopt(known knowledge, on *usage) []step {
 	}
 	f := on.foreign[c.random.IntN(len(on.foreign))]
 	tuples := known.tuples[tupleID(f)]
-	if len(tuples) == 0 {
+	if len(tuples) == 0 || f.Alone {
 		return nil
 	}
 	var args []any
