@@ -85,6 +85,24 @@ func (m *migrator) run() error {
 	if err := m.asClient(); err != nil {
 		return err
 	}
+	for _, f := range b.Deferred {
+		if err := m.file(f); err != nil {
+			return err
+		}
+	}
+	if len(b.Files) > 0 {
+		err := m.files(b)
+		if err != nil {
+			return err
+		}
+	} else if err := m.SetVersion(int(*m.plan.ToVersion), false); err != nil {
+		return err
+	}
+	return m.asOurselves()
+}
+
+// files runs whole files.
+func (m *migrator) files(b *plans.Behind) error {
 	run, err := migrate.NewWithInstance("plan", newPlanSource(b), "postgres", m)
 	if err != nil {
 		return fmt.Errorf("prepare golang-migrate: %w", err)
@@ -98,7 +116,7 @@ func (m *migrator) run() error {
 	case err != nil:
 		return fmt.Errorf("run the migrations behind the fence: %w", err)
 	}
-	return m.asOurselves()
+	return nil
 }
 
 // asClient lets the session be what one of production.dsn is by itself: the
@@ -151,7 +169,7 @@ func (m *migrator) Run(io.Reader) error {
 	return m.file(m.plan.Behind.Files[i])
 }
 
-// file runs the statements of one.
+// file runs the statements of one, as the transactions that it has in place.
 func (m *migrator) file(f plans.BehindFile) error {
 	began := time.Now()
 	if m.session == nil {

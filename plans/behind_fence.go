@@ -1,6 +1,7 @@
 package plans
 
 import (
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -16,9 +17,15 @@ import (
 type Behind struct {
 	From int64 `json:"from"` // the first of them
 	// Built is the version whose structure the shadow is built with; nil: none.
-	Built *int64       `json:"built"`
-	Why   []Reason     `json:"why"`
+	Built *int64   `json:"built"`
+	Why   []Reason `json:"why"`
+	// Files are those of which nothing is built before the fence; none where only Deferred
+	// run in the swap. From is 0 then, and Built the newest version.
 	Files []BehindFile `json:"files"`
+	// Deferred are statements of files that are built before the fence, each after all
+	// else that these hold: they run before Files.
+	Deferred []BehindFile `json:"deferred,omitempty"`
+	AtSwap   []AtSwap     `json:"at_swap,omitempty"` // these, each with its table
 	// Each: golang-migrate sends each statement by itself (x-multi-statement=true), so that
 	// in place each is a transaction of its own.
 	Each bool `json:"each,omitempty"`
@@ -40,7 +47,8 @@ type Behind struct {
 	Tables  []AfterFence `json:"tables,omitempty"`
 	Renamed []Renaming   `json:"renamed,omitempty"`
 
-	words map[string]bool // of the statements, in lower case; made when first asked for
+	// Of all statements, and of Files, in lower case; made when first asked for.
+	words, altering map[string]bool
 }
 
 // Reason is a statement for which migrations run behind the fence.
@@ -56,6 +64,41 @@ type BehindFile struct {
 	Version    int64                    `json:"version"`
 	Name       string                   `json:"name"`
 	Statements []syntax.ScriptStatement `json:"statements"`
+}
+
+// All is everything that runs in the swap, in order.
+func (b *Behind) All() []BehindFile { return slices.Concat(b.Deferred, b.Files) }
+
+// AtSwap is a statement that runs in the swap by itself: the migrations before and
+// behind it are built before the fence.
+type AtSwap struct {
+	File  string  `json:"file"`
+	Line  int     `json:"line"`
+	SQL   string  `json:"sql"`
+	Table pg.Name `json:"table"` // that it inserts into, by its name after the swap
+}
+
+// Where is file:line.
+func (s AtSwap) Where() string { return fmt.Sprintf("%s:%d", s.File, s.Line) }
+
+// AtSwap are the statements that run in the swap by themselves.
+func (p *Plan) AtSwap() []AtSwap {
+	if p.Behind == nil {
+		return nil
+	}
+	return p.Behind.AtSwap
+}
+
+// AtSwapTexts are the same, as SQL.
+func (p *Plan) AtSwapTexts() (all []string) {
+	for _, f := range p.Behind.Deferred {
+		for _, s := range f.Statements {
+			if s.Manner == syntax.Run {
+				all = append(all, s.SQL)
+			}
+		}
+	}
+	return all
 }
 
 // BuiltVersion is the version whose structure the shadow has before the fence.
@@ -93,22 +136,28 @@ func (p *Plan) NeverValid(table pg.Name, constraint string) bool {
 // Mentions reports whether a name stands in a statement as a word of its own.
 // One that is a plain word is looked up: a long history has a thousand names and
 // a megabyte of text.
-func (b *Behind) Mentions(name string) bool {
-	if b.words == nil {
-		b.words = map[string]bool{}
-		for _, f := range b.Files {
+func (b *Behind) Mentions(name string) bool { return mentions(&b.words, b.All(), name) }
+
+// MayAlter is [Behind.Mentions] of statements that may change the structure: all but those
+// that run in the swap by themselves.
+func (b *Behind) MayAlter(name string) bool { return mentions(&b.altering, b.Files, name) }
+
+func mentions(words *map[string]bool, files []BehindFile, name string) bool {
+	if *words == nil {
+		*words = map[string]bool{}
+		for _, f := range files {
 			for _, s := range f.Statements {
 				for _, w := range plainWord.FindAllString(s.SQL, -1) {
-					b.words[strings.ToLower(w)] = true
+					(*words)[strings.ToLower(w)] = true
 				}
 			}
 		}
 	}
 	if asciiWord.MatchString(name) {
-		return b.words[strings.ToLower(name)]
+		return (*words)[strings.ToLower(name)]
 	}
 	word := regexp.MustCompile(`(?i)(^|[^\pL\pN_])` + regexp.QuoteMeta(name) + `($|[^\pL\pN_])`)
-	return slices.ContainsFunc(b.Files, func(f BehindFile) bool {
+	return slices.ContainsFunc(files, func(f BehindFile) bool {
 		return slices.ContainsFunc(f.Statements, func(s syntax.ScriptStatement) bool { return word.MatchString(s.SQL) })
 	})
 }

@@ -12,8 +12,9 @@ import (
 // before there was a number: their form is 1, too. In form 2 a copied table may
 // have Watches: who does not know them would leave rows as they were. In form 3 a source
 // may have Back, and what runs behind the fence Tables: who does not know them would
-// take one table of a way back for another.
-const Format = 3
+// take one table of a way back for another. In form 4 single statements may run in the
+// swap (Behind.Deferred): who does not know them would leave them out.
+const Format = 4
 
 // ErrNewer says that the plan is of a form that this pgumbra does not know. Whoever reads it
 // must do nothing by it: only the newer pgumbra that made the plan may go on.

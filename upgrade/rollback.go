@@ -13,6 +13,7 @@ import (
 	"github.com/pgumbra/pgumbra/cutover"
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans"
 	"github.com/pgumbra/pgumbra/plans/planfile"
 	"github.com/pgumbra/pgumbra/upgrade/lease"
 )
@@ -86,6 +87,14 @@ func isBack(run *control.Run, p control.Phase) bool {
 	return p == control.RolledBack || run.Again && !p.Over() && !p.Swapped()
 }
 
+// ranInSwap says what did.
+func ranInSwap(b *plans.Behind) string {
+	if len(b.Files) == 0 {
+		return "statements of the migrations ran at the swap"
+	}
+	return fmt.Sprintf("migrations from version %d on ran behind the fence", b.From)
+}
+
 // mayGoBack is nil where a run can be rolled back as far as its record says.
 func mayGoBack(run *control.Run, as control.RollbackAs) error {
 	switch {
@@ -94,10 +103,10 @@ func mayGoBack(run *control.Run, as control.RollbackAs) error {
 	case run.Phase != control.Watching:
 		return fmt.Errorf("%w: %s: rollback is for after the cutover; before it, abort undoes a run", ErrWrongPhase, run.Phase)
 	case run.Plan.Behind != nil && as.Follow:
-		return &NoWayBack{Why: fmt.Sprintf("migrations from version %d on ran behind the fence: what they made of the new tables cannot be followed from the old ones", run.Plan.Behind.From),
+		return &NoWayBack{Why: ranInSwap(run.Plan.Behind) + ": what they made of the new tables cannot be followed from the old ones",
 			Next: "pgumbra rollback without --follow goes back, and ends the run; another pgumbra run copies again"}
 	case run.Plan.Behind != nil && !run.Plan.Behind.Back:
-		return &NoWayBack{Why: fmt.Sprintf("migrations from version %d on ran behind the fence and made the new tables: how their rows go back to the old ones is not known", run.Plan.Behind.From),
+		return &NoWayBack{Why: ranInSwap(run.Plan.Behind) + " and made the new tables: how their rows go back to the old ones is not known",
 			Next: "pgumbra finish ends the watch; the old schemas hold the data as they were at the cutover"}
 	case !run.GoesBack():
 		return &NoWayBack{Why: "the cutover was made without preparing a way back (watch.enabled is false, or an older pgumbra made it)",

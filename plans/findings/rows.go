@@ -7,7 +7,7 @@ var rowsSection = Section{
 			Code: "unmapped-backfill", Level: "blocker",
 			Means: "a statement changes data in a way that cannot be inferred: without a transform its effect would be lost on the shadow",
 			Do:    "write the column's expression under `tables:`, a `where:`, or derive the table by `from:` and `key:`",
-			Bad:   `INSERT INTO currency VALUES ('XAU');  -- production has rows of currency`,
+			Bad:   `INSERT INTO currency VALUES ('XAU') ON CONFLICT (code) DO UPDATE SET code = 'XAU';  -- production has rows of currency`,
 			Good: `CREATE TABLE metal (code text PRIMARY KEY);
 INSERT INTO metal VALUES ('XAU');`,
 		},

@@ -64,6 +64,11 @@ var serverSection = Section{
 			Do:    "nothing, if writers can wait that long; else describe the rows in the plan file under `tables`, or `build: direct` to see what is not understood",
 		},
 		{
+			Code: "at-swap", Level: "info",
+			Means: "an INSERT beside production's rows runs for real in the transaction of the swap, and all else of its file before the fence: nothing that stands behind it in the migrations has to do with these rows. Writers wait for it; the trial on the followed shadow tries it",
+			Do:    "nothing",
+		},
+		{
 			Code: "behind-fence-one-way", Level: "warning, or blocker with `watch.require_reverse`",
 			Means: "what is written after the cutover is not recorded for the way back: no table goes back through the migrations that run behind the fence. Where some do, the others are told one by one (`not-reversible`)",
 			Do:    "nothing, or describe the rows under `tables`",

@@ -24,6 +24,8 @@ import (
 type cut struct {
 	from int64 // the first version behind the fence; 0: none
 	why  []plans.Reason
+	// deferred are statements before the fence that run in the swap all the same.
+	deferred []syntax.Place
 }
 
 // understood are the files before the fence, behind those after the cut.
@@ -47,9 +49,19 @@ func (m *site) settleCut() error {
 		return nil
 	}
 	window := m.migrations.Between(m.plan.FromVersion, *m.plan.ToVersion)
-	if err := m.wishedCut(window); err != nil || m.cut.from == 0 || m.firstBehind(window) == len(window) {
+	if err := m.wishedCut(window); err != nil {
 		return err
 	}
+	if m.cut.from != 0 && m.firstBehind(window) < len(window) {
+		if err := m.keepBehind(window); err != nil {
+			return err
+		}
+	}
+	return m.keepDeferred(m.understood())
+}
+
+// keepBehind keeps the files from the cut on.
+func (m *site) keepBehind(window []migrations.File) error {
 	i := m.firstBehind(window)
 	m.plan.Build = plans.BehindFence
 	m.plan.Behind = &plans.Behind{From: window[i].Version, Built: m.plan.FromVersion, Why: m.cut.why, Each: m.file.Migrations.MultiStatement}
@@ -65,14 +77,14 @@ func (m *task) wishedCut(window []migrations.File) error {
 	switch {
 	case m.cut.from != 0 || len(window) == 0:
 	case first != nil:
-		m.cut = cut{*first, []plans.Reason{{Where: m.file.Where("migrations.behind_fence_from"), Message: "the plan file says so"}}}
+		m.cut = cut{from: *first, deferred: m.cut.deferred, why: []plans.Reason{{Where: m.file.Where("migrations.behind_fence_from"), Message: "the plan file says so"}}}
 		if !m.migrations.Has(*first) || *first > *m.plan.ToVersion {
 			m.find(plans.Finding{Level: plans.Blocker, Code: "version-unknown", Object: fmt.Sprint(*first), Where: m.file.Where("migrations.behind_fence_from"),
 				Message: fmt.Sprintf("version %d is not one of those that this run goes through", *first), Fix: "correct migrations.behind_fence_from"})
 			return errBlocked
 		}
 	case m.file.Build == plans.BehindFence:
-		m.cut = cut{window[0].Version, []plans.Reason{{Where: m.file.Where("build"), Message: "the plan file says so"}}}
+		m.cut = cut{from: window[0].Version, why: []plans.Reason{{Where: m.file.Where("build"), Message: "the plan file says so"}}}
 	}
 	return nil
 }
@@ -100,7 +112,7 @@ func (m *site) keepScripts(files []migrations.File) error {
 // understood. One without a place may be anywhere. Not ok: there is nothing to
 // gain by another cut.
 func (m *task) earlier() (cut, bool) {
-	next := cut{why: m.cut.why}
+	next := cut{why: m.cut.why, deferred: m.cut.deferred}
 	if m.file.Build != plans.Auto || m.migrations == nil || m.plan.ToVersion == nil || m.file.Migrations.BehindFenceFrom != nil {
 		return next, false
 	}
@@ -115,7 +127,7 @@ func (m *task) earlier() (cut, bool) {
 			continue
 		}
 		next.why = append(next.why, plans.Reason{Where: f.Where, Object: f.Object, Message: f.Message})
-		i := slices.IndexFunc(files, func(file migrations.File) bool { return strings.HasPrefix(f.Where+":", file.Name+":") })
+		i := slices.IndexFunc(files, func(file migrations.File) bool { return fileOf(f.Where) == file.Name })
 		if i >= 0 && (!placed || files[i].Version < next.from) {
 			placed, next.from = true, files[i].Version
 		}
@@ -123,8 +135,14 @@ func (m *task) earlier() (cut, bool) {
 	return next, len(next.why) > len(m.cut.why)
 }
 
+// fileOf is the file of a place, which may name a line, too.
+func fileOf(where string) string {
+	file, _, _ := strings.Cut(where, ":")
+	return file
+}
+
 // makeWithCut makes plans until one has nothing before the fence that is not
-// understood.
+// understood, but for what runs in the swap by itself.
 func makeWithCut(ctx context.Context, f *planfile.File, log *slog.Logger) (*plans.Plan, error) {
 	var at cut
 	for {
@@ -132,11 +150,14 @@ func makeWithCut(ctx context.Context, f *planfile.File, log *slog.Logger) (*plan
 		if err != nil {
 			return nil, err
 		}
-		next, more := m.earlier()
+		next, more := m.deferMore()
+		if !more {
+			next, more = m.earlier()
+		}
 		if !more {
 			return m.plan, nil
 		}
-		log.Debug("plan", "cut", next.from)
+		log.Debug("plan", "cut", next.from, "deferred", len(next.deferred))
 		at = next
 	}
 }
@@ -182,6 +203,12 @@ func (m *task) mentioned(names ...string) bool {
 	return m.plan.Behind != nil && slices.ContainsFunc(names, m.plan.Behind.Mentions)
 }
 
+// mayBeAltered reports the same of what may alter a type: not what runs in the swap by
+// itself, which only inserts rows.
+func (m *task) mayBeAltered(name string) bool {
+	return m.plan.Behind != nil && m.plan.Behind.MayAlter(name)
+}
+
 // ownNames are a sequence's name and those of the tables that take numbers from
 // it: the one that it belongs to, and all whose defaults name it. The trial would
 // take numbers from a shared one, which clients and the migrations then lack.
@@ -218,7 +245,9 @@ func (m *trial) rememberSession(ctx context.Context) error {
 	}
 	all["search_path"] = m.session.Path
 	maps.Copy(all, m.client.left.settings)
-	m.keepsSession()
+	if len(m.plan.Behind.Files) > 0 {
+		m.keepsSession()
+	}
 	m.plan.Behind.Session = all
 	return m.behindThere(ctx)
 }

@@ -17,7 +17,7 @@ const behindRate = 50_000_000
 // each table that a statement names.
 func (m *task) estimateBehind() {
 	var ms int64
-	for _, f := range m.plan.Behind.Files {
+	for _, f := range m.plan.Behind.All() {
 		ms += int64(len(f.Statements))
 	}
 	for i := range m.plan.Sources {
@@ -34,7 +34,10 @@ func (m *trial) behindTold(ctx context.Context) error {
 		return nil
 	}
 	m.estimateBehind()
-	m.tellBehind(m.plan.Behind)
+	if len(m.plan.Behind.Files) > 0 {
+		m.tellBehind(m.plan.Behind)
+	}
+	m.deferredTold()
 	return m.rememberSession(ctx)
 }
 

@@ -61,6 +61,8 @@ func (m *lineage) inferTables() error {
 	inference := transforms.Infer(m.before, m.after, m.trace.facts, m.trace.marks, transforms.Options{
 		Now: now, Type: m.spellType, Changed: m.changedType, Altered: m.alteredType, Statements: m.trace.places, Function: m.spellFunction})
 	m.orphans = inference.Orphans
+	m.mayDefer(inference.Deferrable)
+	m.tellDeferred(inference.Deferred)
 	for _, t := range m.after.Tables {
 		if m.moving(t.Name.Schema) && t.HoldsRows() && !t.IsPartition() && !t.Extension {
 			d := &tableDraft{after: t}

@@ -234,7 +234,7 @@ func (m *afterFence) readStatements() []behindStatement {
 	if m.statements != nil {
 		return m.statements
 	}
-	for _, f := range m.plan.Behind.Files {
+	for _, f := range m.plan.Behind.All() {
 		for _, s := range f.Statements {
 			m.statements = append(m.statements, behindStatement{
 				where:  s.At(f.Name),

@@ -246,6 +246,6 @@ func (m *wayBack) touchedBehind(d *tableDraft) bool {
 	}
 	return slices.ContainsFunc(d.after.Columns, func(c catalog.Column) bool {
 		t := typeOf(m.after, c.TypeOID)
-		return t != nil && m.mentioned(t.Name.Name)
+		return t != nil && m.mayBeAltered(t.Name.Name)
 	})
 }

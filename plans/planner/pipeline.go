@@ -15,6 +15,7 @@ import (
 	"github.com/pgumbra/pgumbra/plans/migrations"
 	"github.com/pgumbra/pgumbra/plans/pgdump"
 	"github.com/pgumbra/pgumbra/plans/planfile"
+	"github.com/pgumbra/pgumbra/plans/syntax"
 	"github.com/pgumbra/pgumbra/plans/transforms"
 )
 
@@ -39,6 +40,7 @@ type task struct {
 	log        *slog.Logger
 	migrations *migrations.Folder // nil: none
 	cut        cut
+	deferrable []syntax.Place // that might run in the swap by themselves
 	plan       *plans.Plan
 }
 
@@ -161,6 +163,7 @@ func (m *site) pipeline(ctx context.Context) error {
 		step{"write the tables", pure(d.fillTables)},
 		step{"take the way back from queries", pure(d.backQueries)},
 		step{"write what belongs to the tables", pure(d.fillBelongings)},
+		step{"hold foreign keys against what runs in the swap", pure(d.filledBefore)},
 		step{"check the transforms", d.validate},
 		step{"look for what depends on production", d.lookForDependencies},
 		step{"look at what the shadow's database lacks", d.classifyRemote},

@@ -66,6 +66,9 @@ func (m *trial) tryBehind(ctx context.Context) error {
 	} else if err != nil {
 		return err
 	}
+	if err := m.tryDeferred(ctx, tx); err != nil {
+		return err
+	}
 	session := &behind.Session{Conn: conn, Each: m.plan.Behind.Each, Rowless: true}
 	for _, f := range m.plan.Behind.Files {
 		if m.behind.failed, err = failsBehind(session.Run(ctx, f)); err != nil || m.behind.failed != "" {
@@ -77,6 +80,29 @@ func (m *trial) tryBehind(ctx context.Context) error {
 		}
 	}
 	return m.readBehind(ctx, tx)
+}
+
+// tryDeferred puts the rows there that the files may build on, as far as they go in beside
+// none of production's.
+func (m *trial) tryDeferred(ctx context.Context, tx pgx.Tx) error {
+	if len(m.plan.Behind.Files) == 0 {
+		return nil
+	}
+	for _, s := range m.plan.AtSwapTexts() {
+		point, err := tx.Begin(ctx) // an error must not end the transaction
+		if err != nil {
+			return err
+		}
+		if err := pg.ExecScript(ctx, point.Conn(), s); err == nil {
+			err = point.Commit(ctx)
+			if err != nil {
+				return err
+			}
+		} else if err := point.Rollback(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // readBetween reads the catalogs within the files' transaction, whose search_path stays.

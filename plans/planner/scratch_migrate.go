@@ -101,11 +101,8 @@ func (m *trial) instrument() (map[int64]string, error) {
 		texts[f.Version] = string(text)
 	}
 	for _, f := range m.understood() {
-		instrument := syntax.Instrument
-		if m.file.Migrations.MultiStatement {
-			instrument = syntax.InstrumentEach
-		}
-		marked, err := instrument(f.Name, texts[f.Version], len(m.trace.facts)+1)
+		how := syntax.Manners{Each: m.file.Migrations.MultiStatement, Deferred: m.cut.deferred}
+		marked, err := syntax.InstrumentAs(how, f.Name, texts[f.Version], len(m.trace.facts)+1)
 		if err != nil {
 			return nil, fmt.Errorf("read migration %s: %w", f.Name, err)
 		}
@@ -217,6 +214,9 @@ func (m *trial) migrationFailed(ctx context.Context, cause error, texts map[int6
 		if lifted {
 			return &another{before}, nil
 		}
+	}
+	if failsByRows(failed.OrigErr) && !m.sampled {
+		m.failedFor(statement, name)
 	}
 	m.find(m.failure(name, statement, failed))
 	return nil, errBlocked

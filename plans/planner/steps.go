@@ -168,7 +168,7 @@ func behindStep(p *plans.Plan, mode, held string) plans.Step {
 	if p.Behind == nil {
 		return s
 	}
-	for _, f := range p.Behind.Files {
+	for _, f := range p.Behind.All() {
 		for _, st := range f.Statements {
 			if st.Manner == syntax.Run || st.Manner == syntax.Local || st.Manner == syntax.Session {
 				s.SQL = append(s.SQL, fmt.Sprintf("-- %s:%d\n%s", f.Name, st.Line, st.SQL))

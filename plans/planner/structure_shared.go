@@ -93,7 +93,7 @@ func (m *lineage) shareTypes(inside map[uint32]bool) {
 	}
 	kept := map[uint32]*catalog.Type{}
 	for _, t := range m.after.Types {
-		if m.moving(t.Name.Schema) && !t.Extension && unchangedType(before[t.OID], t) && !m.mentioned(t.Name.Name) {
+		if m.moving(t.Name.Schema) && !t.Extension && unchangedType(before[t.OID], t) && !m.mayBeAltered(t.Name.Name) {
 			kept[t.OID] = t
 		}
 	}

@@ -18,7 +18,7 @@ func stall(p *plans.Plan) string {
 	limit := "at most " + human.Duration(allowed)
 	guess := guessedStall(p.Estimates)
 	if p.Behind != nil {
-		return stallBehind(guess, time.Duration(p.Behind.EstimateMS)*time.Millisecond, allowed)
+		return stallBehind(guess, p.Behind, allowed)
 	}
 	if guess > 0 && guess < allowed {
 		return "about " + human.Duration(roundStall(guess)) + ", " + limit
@@ -28,8 +28,12 @@ func stall(p *plans.Plan) string {
 
 // stallBehind: of migrations that run for real nothing but the sizes of their tables is
 // known, until their trial.
-func stallBehind(swap, behind, allowed time.Duration) string {
-	text := fmt.Sprintf("about %s (%s of it migrations behind the fence)", human.Duration(roundStall(swap+behind)), human.Duration(roundStall(behind)))
+func stallBehind(swap time.Duration, b *plans.Behind, allowed time.Duration) string {
+	behind, what := time.Duration(b.EstimateMS)*time.Millisecond, "migrations behind the fence"
+	if len(b.Files) == 0 {
+		what = human.Plural(len(b.AtSwap), "INSERT") + " at the swap"
+	}
+	text := fmt.Sprintf("about %s (%s of it %s)", human.Duration(roundStall(swap+behind)), human.Duration(roundStall(behind)), what)
 	if swap+behind >= allowed {
 		return text + ", more than the " + human.Duration(allowed) + " that cutover.max_stall allows"
 	}
@@ -44,6 +48,15 @@ func behindFiles(b *behind) string {
 		text += ". What they change is not known before their trial: " + b.Unseen
 	}
 	return text
+}
+
+// atSwapText are the statements that run in the swap by themselves, by their places.
+func atSwapText(all []atSwap) string {
+	var places []string
+	for _, s := range all {
+		places = append(places, fmt.Sprintf("%s:%d into %s", s.File, s.Line, s.Table))
+	}
+	return "at the swap: INSERT " + strings.Join(places, ", ")
 }
 
 func guessedStall(e plans.Estimates) time.Duration {

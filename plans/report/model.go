@@ -65,7 +65,8 @@ type Document struct {
 	FromVersion *int64              `json:"from_version"`
 	ToVersion   *int64              `json:"to_version"`
 	Build       plans.Build         `json:"build"`
-	Behind      *behind             `json:"behind_fence"` // null: nothing runs behind the fence
+	Behind      *behind             `json:"behind_fence"` // null: no migration runs behind the fence
+	AtSwap      []atSwap            `json:"at_swap"`      // statements of the others that run in the swap by themselves
 	Runnable    bool                `json:"runnable"`
 	NothingToDo bool                `json:"nothing_to_do"`
 	Production  plans.Server        `json:"production"`
@@ -119,8 +120,17 @@ type behind struct {
 	Unseen     string         `json:"unseen,omitempty"` // why it is not known what they change
 }
 
+// atSwap is a statement that runs for real in the transaction of the swap, while the
+// file that it is of is built before the fence.
+type atSwap struct {
+	File  string `json:"file"`
+	Line  int    `json:"line"`
+	SQL   string `json:"sql"`
+	Table string `json:"table"` // that it inserts into, by its name after the swap
+}
+
 func behindOf(b *plans.Behind) *behind {
-	if b == nil {
+	if b == nil || len(b.Files) == 0 {
 		return nil
 	}
 	r := &behind{From: b.From, Files: []string{}, Why: append([]plans.Reason{}, b.Why...), EstimateMS: b.EstimateMS, Unseen: b.Unseen}
@@ -135,7 +145,10 @@ func behindOf(b *plans.Behind) *behind {
 func DocumentOf(p *plans.Plan) Document {
 	d := Document{Run: p.Run, FromVersion: p.FromVersion, ToVersion: p.ToVersion, Build: cmp.Or(p.Build, plans.Direct), Behind: behindOf(p.Behind),
 		Runnable: p.Runnable, NothingToDo: p.NothingToDo, Production: p.Production, MadeAt: p.StartedAt, Estimates: finite(p.Estimates),
-		Findings: byLevel(p.Findings), Tables: []table{}, Steps: []plans.Step{}, Changes: []plans.FileChanges{}}
+		Findings: byLevel(p.Findings), AtSwap: []atSwap{}, Tables: []table{}, Steps: []plans.Step{}, Changes: []plans.FileChanges{}}
+	for _, s := range p.AtSwap() {
+		d.AtSwap = append(d.AtSwap, atSwap{File: s.File, Line: s.Line, SQL: s.SQL, Table: s.Table.String()})
+	}
 	for i := range p.Tables {
 		d.Tables = append(d.Tables, tableOf(p, &p.Tables[i]))
 	}

@@ -52,7 +52,7 @@ func textClients(b *bytes.Buffer, v view) {
 }
 
 func textChanges(b *bytes.Buffer, v view) {
-	if len(v.Changes) == 0 && v.Behind == nil {
+	if len(v.Changes) == 0 && v.Behind == nil && len(v.AtSwap) == 0 {
 		return
 	}
 	b.WriteString("\nWHAT CHANGES\n")
@@ -61,6 +61,9 @@ func textChanges(b *bytes.Buffer, v view) {
 		for _, c := range f.Changes {
 			indent(b, "    ", human.OneLine(c.String()))
 		}
+	}
+	if len(v.AtSwap) > 0 {
+		indent(b, "  ", human.OneLine(atSwapText(v.AtSwap)))
 	}
 	if v.Behind != nil {
 		indent(b, "  ", human.OneLine(behindFiles(v.Behind)))

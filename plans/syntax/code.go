@@ -245,6 +245,9 @@ func (c *Code) write(kind Kind, table *pgq.RangeVar, columns []string) {
 	}
 }
 
+// Targets are the columns that a list of UPDATE's assignments sets.
+func Targets(list []*pgq.Node) []string { return targetNames(list) }
+
 func targetNames(list []*pgq.Node) []string {
 	out := []string{}
 	for _, n := range list {

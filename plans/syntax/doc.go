@@ -81,8 +81,13 @@ type Fact struct {
 	// Marked: there are marks before and after it. If they are missing from
 	// what was read, the statement did not happen (ROLLBACK).
 	Marked bool
-	Names  ast.Names
+	// Deferred: it runs in the swap, and did not run in scratch.
+	Deferred bool
+	Names    ast.Names
 }
+
+// Place is where it stands.
+func (f Fact) Place() Place { return Place{File: f.File, SQL: f.SQL, Line: f.Line} }
 
 // Place is a statement of the migrations.
 type Place struct {

@@ -3,6 +3,7 @@ package syntax
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 
@@ -50,13 +51,20 @@ func (i Instrumented) Statement(line int) (s Statement, ok bool) {
 // nextID on, which must be above 0. A file that cannot be parsed is left as it
 // is and reported; the error is one of the parser process.
 func Instrument(file, sql string, nextID int) (Instrumented, error) {
-	return instrument(&instrumentation{file: file, sql: sql, nextID: nextID, leftOut: map[int]bool{}})
+	return InstrumentAs(Manners{}, file, sql, nextID)
 }
 
-// InstrumentEach is [Instrument] for a file whose statements are sent one by one,
-// each a transaction of its own: what must be alone there, is.
-func InstrumentEach(file, sql string, nextID int) (Instrumented, error) {
-	return instrument(&instrumentation{file: file, sql: sql, nextID: nextID, leftOut: map[int]bool{}, each: true})
+// Manners are how a file's statements run, where that is not as one text.
+type Manners struct {
+	// Each is sent by itself, a transaction of its own: what must be alone there, is.
+	Each bool
+	// Deferred run in the swap: marked, and left out of scratch's text.
+	Deferred []Place
+}
+
+// InstrumentAs is [Instrument] for a file that does not run as one text.
+func InstrumentAs(m Manners, file, sql string, nextID int) (Instrumented, error) {
+	return instrument(&instrumentation{file: file, sql: sql, nextID: nextID, leftOut: map[int]bool{}, each: m.Each, deferred: m.Deferred})
 }
 
 func instrument(f *instrumentation) (Instrumented, error) {
@@ -105,6 +113,7 @@ type instrumentation struct {
 	file, sql string
 	nextID    int
 	each      bool // statements are sent one by one
+	deferred  []Place
 	pieces    []piece
 	facts     []Fact
 	notices   []Notice
@@ -191,6 +200,7 @@ func (f *instrumentation) fact(p piece, alone bool) error {
 		return nil
 	}
 	fact := Fact{ID: f.nextID, File: f.file, Line: f.line(p.start), SQL: text, Kind: kind, Marked: kind != Relabel}
+	fact.Deferred = slices.Contains(f.deferred, fact.Place())
 	fact.Names.Add(p.node)
 	if do := p.node.GetDoStmt(); do != nil {
 		block, err := ReadBlock(text, do)
@@ -222,6 +232,10 @@ func (f *instrumentation) fact(p piece, alone bool) error {
 
 func (f *instrumentation) mark(p piece, fact Fact) {
 	f.edits = append(f.edits, edit{p.start, p.start, markCall(fact, "before") + "; "})
+	if fact.Deferred {
+		f.leftOut[p.start] = true
+		f.edits = append(f.edits, edit{p.start, p.end, blanks(f.sql[p.start:p.end])})
+	}
 	if p.behind < 0 {
 		f.edits = append(f.edits, edit{p.end, p.end, "; " + markCall(fact, "after")})
 		return

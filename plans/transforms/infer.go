@@ -33,6 +33,7 @@ func Infer(before, after *catalog.Catalog, facts []syntax.Fact, marks []syntax.M
 	if end := find(marks, 0, "end"); end != nil {
 		in.merge(end, absorption{where: "the migrations"})
 	}
+	in.checkDeferred()
 	result := in.finish()
 	result.Err = in.err
 	return result
@@ -55,8 +56,12 @@ type inference struct {
 	taints        []taint
 	questions     []Orphans
 	notices       []syntax.Notice
-	using         []string // where code stands that may change types with USING, unseen
-	err           error    // the parser process broke
+	deferred      []Deferral // run in the swap
+	deferrable    []Deferral // might
+	coming        coming     // by the first
+	shapes        []func()   // that look at their tables in the end
+	using         []string   // where code stands that may change types with USING, unseen
+	err           error      // the parser process broke
 }
 
 // reason is why something cannot be inferred.
@@ -190,8 +195,13 @@ func (in *inference) fact(f syntax.Fact, marks []syntax.Mark) {
 	s := &step{inference: in, fact: f, node: tree.GetStmts()[0].GetStmt(), before: before, after: after}
 	if before.Settings["standard_conforming_strings"] == "off" && strings.Contains(f.SQL, `\`) {
 		s.taintStatement(unsupported("a backslash in its texts means something else while standard_conforming_strings is off"))
+	} else if f.Deferred {
+		s.deferInsert()
 	} else {
 		s.run()
+	}
+	if f.Kind == syntax.Opaque {
+		s.codeConcerns()
 	}
 	in.merge(after, absorption{where: where(f), hints: hints(s.node), marked: f.Kind == syntax.Alter, own: f.Kind == syntax.Opaque && f.Marked})
 }

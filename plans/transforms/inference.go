@@ -65,6 +65,11 @@ type Inference struct {
 	Notices []syntax.Notice
 	// Orphans are questions to ask of production's rows.
 	Orphans []Orphans
+	// Deferrable are INSERTs that are not understood, and might run in the swap by
+	// themselves.
+	Deferrable []Deferral
+	// Deferred are those that do.
+	Deferred []Deferral
 	// Err: the parser process broke. What it left unread is blocked by Notices
 	// too, so nothing is lost by looking at it late.
 	Err error

@@ -9,9 +9,18 @@ import (
 	"github.com/pgumbra/pgumbra/plans/syntax/ast"
 )
 
-// insert follows INSERT: rows that the migrations make up stay in scratch and
-// are carried; INSERT … SELECT from one table feeds a new one.
+// insert follows INSERT, or notes that it might run in the swap.
 func (s *step) insert(n *pgq.InsertStmt) *reason {
+	r := s.inserted(n)
+	if r != nil || s.afterDeferred() {
+		s.mayDefer()
+	}
+	return r
+}
+
+// inserted follows INSERT: rows that the migrations make up stay in scratch and
+// are carried; INSERT … SELECT from one table feeds a new one.
+func (s *step) inserted(n *pgq.InsertStmt) *reason {
 	oid, ok := s.before.Tables[ast.TableName(n.GetRelation())]
 	t, rel := s.tables[oid], s.before.Relation(oid)
 	if !ok || t == nil || rel == nil {

@@ -1,0 +1,334 @@
+package transforms
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+
+	pgq "github.com/pganalyze/pg_query_go/v6"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/pgumbra/pgumbra/plans/syntax"
+	"github.com/pgumbra/pgumbra/plans/syntax/ast"
+)
+
+// coming is what INSERTs that run in the swap have to do with.
+type coming struct {
+	of      map[syntax.Place]toCome
+	parents map[uint32][]uint32 // of a table, all that its foreign keys lead to
+}
+
+// toCome is the same by names, as later statements may say them: whatever schema they
+// name, to be on the safe side.
+type toCome struct {
+	written map[string]bool            // tables that rows come into
+	passes  map[string]bool            // those of them where unique indexes decide which
+	read    map[string]bool            // tables that are read for it
+	parents map[string]map[string]bool // tables that foreign keys lead to, with the columns these refer to
+	objects map[string]bool            // indexes and sequences of the first
+	types   map[string]bool            // types of their columns
+}
+
+// add gathers that of one statement.
+func (c *coming) add(in *inference, target *syntax.Relation, d Deferral, insertion syntax.Insertion) {
+	if c.of == nil {
+		c.of, c.parents = map[syntax.Place]toCome{}, map[uint32][]uint32{}
+	}
+	t := toCome{written: map[string]bool{target.Name: true}, passes: map[string]bool{target.Name: insertion.Passes}, read: map[string]bool{},
+		parents: map[string]map[string]bool{}, objects: map[string]bool{}, types: map[string]bool{}}
+	for _, r := range insertion.Reads {
+		if r.GetRelname() != target.Name {
+			t.read[r.GetRelname()] = true
+		}
+	}
+	for _, column := range target.Columns {
+		if column.Type.User {
+			t.types[nameOnly(column.Type.Name)] = true
+		}
+		if strings.Contains(column.Default, "nextval") || column.Identity != "" {
+			t.objects["currval"], t.objects["lastval"] = true, true
+		}
+		for _, s := range in.after.Sequences {
+			if s.Table == target.OID || strings.Contains(column.Default, s.Name.Name) {
+				t.objects[s.Name.Name] = true
+			}
+		}
+	}
+	for _, i := range slices.Concat(in.before.Indexes, in.after.Indexes) {
+		if i.Table == target.OID {
+			t.objects[i.Name.Name] = true
+		}
+	}
+	c.parents[target.OID] = in.ancestors(target.OID, t.parents)
+	c.of[d.Place] = t
+}
+
+// ancestors are all tables that a table's foreign keys lead to, from table to table: a
+// change of one may cascade.
+func (in *inference) ancestors(table uint32, names map[string]map[string]bool) (all []uint32) {
+	found := []uint32{table}
+	for i := 0; i < len(found); i++ { // grows
+		for _, k := range slices.Concat(in.before.Constraints, in.after.Constraints) {
+			if k.Kind != "f" || k.Table != found[i] {
+				continue
+			}
+			if !slices.Contains(found, k.References) {
+				found = append(found, k.References)
+			}
+			for _, t := range in.tablesNamed(k.References) {
+				if names[t.Name] == nil {
+					names[t.Name] = map[string]bool{}
+				}
+				for _, num := range k.RefColumns {
+					if c := t.ColumnNum(num); c != nil {
+						names[t.Name][c.Name] = true
+					}
+				}
+			}
+		}
+	}
+	return found[1:]
+}
+
+// tablesNamed is a table as it was in the beginning, and as it was seen last.
+func (in *inference) tablesNamed(oid uint32) (all []*syntax.Relation) {
+	if t := in.before.ByOID(oid); t != nil {
+		all = append(all, fromCatalog(t))
+	}
+	if t := in.after.ByOID(oid); t != nil {
+		all = append(all, fromCatalog(t))
+	}
+	return all
+}
+
+func nameOnly(typ string) string {
+	typ = strings.TrimSuffix(modifier.ReplaceAllString(typ, ""), "[]")
+	return strings.Trim(typ[strings.LastIndex(typ, ".")+1:], `"`)
+}
+
+func (t *toCome) merge(other toCome) {
+	for _, pair := range []struct {
+		into *map[string]bool
+		from map[string]bool
+	}{{&t.written, other.written}, {&t.passes, other.passes}, {&t.read, other.read}, {&t.objects, other.objects}, {&t.types, other.types}} {
+		if *pair.into == nil {
+			*pair.into = map[string]bool{}
+		}
+		for name, is := range pair.from {
+			(*pair.into)[name] = (*pair.into)[name] || is
+		}
+	}
+	if t.parents == nil {
+		t.parents = map[string]map[string]bool{}
+	}
+	for name, columns := range other.parents {
+		if t.parents[name] == nil {
+			t.parents[name] = map[string]bool{}
+		}
+		for c := range columns {
+			t.parents[name][c] = true
+		}
+	}
+}
+
+func (t *toCome) names() []string {
+	var all []string
+	for _, set := range []map[string]bool{t.written, t.read, t.objects, t.types} {
+		for name := range set {
+			all = append(all, name)
+		}
+	}
+	for name := range t.parents {
+		all = append(all, name)
+	}
+	return all
+}
+
+var fillsView = regexp.MustCompile(`(?is)^\s*(create|refresh)\s+materialized\s+view\b`)
+
+// concerns is what a later statement has to do with rows that come in the swap; empty:
+// nothing.
+func (in *inference) concerns(t toCome, sql string) string {
+	if fillsView.MatchString(sql) {
+		return "it fills a materialized view"
+	}
+	text := text{lower: strings.ToLower(sql), words: wordSet(sql)}
+	if !slices.ContainsFunc(t.names(), text.has) {
+		return ""
+	}
+	tree, r := in.parse(sql)
+	if r != nil || len(tree.GetStmts()) != 1 {
+		return r.why("it cannot be read")
+	}
+	n := tree.GetStmts()[0].GetStmt()
+	if name := text.first(t.objects); name != "" && n.GetCommentStmt() == nil {
+		return "it names " + name
+	}
+	return t.concernedBy(n, text)
+}
+
+// concernedBy is the same of a statement that has some of the names in its text. Of what is
+// not known here each name counts.
+func (t *toCome) concernedBy(n *pgq.Node, text text) string {
+	switch s := n.GetNode().(type) {
+	case *pgq.Node_CommentStmt, *pgq.Node_ViewStmt, *pgq.Node_CreateFunctionStmt:
+		return ""
+	case *pgq.Node_GrantStmt:
+		if s.GrantStmt.GetIsGrant() {
+			return ""
+		}
+	case *pgq.Node_AlterTableStmt:
+		return t.alters(s.AlterTableStmt)
+	case *pgq.Node_CreateStmt:
+		var parents []*pgq.RangeVar
+		for _, n := range s.CreateStmt.GetInhRelations() {
+			parents = append(parents, n.GetRangeVar())
+		}
+		return t.named("it inherits from ", parents...)
+	case *pgq.Node_IndexStmt:
+		if name := s.IndexStmt.GetRelation().GetRelname(); s.IndexStmt.GetUnique() && t.passes[name] {
+			return "it makes a unique index of " + name
+		}
+		return ""
+	case *pgq.Node_UpdateStmt:
+		return t.changes(n, s.UpdateStmt.GetRelation(), s.UpdateStmt.GetWithClause(), syntax.Targets(s.UpdateStmt.GetTargetList()))
+	case *pgq.Node_DeleteStmt:
+		return t.changes(n, s.DeleteStmt.GetRelation(), s.DeleteStmt.GetWithClause(), nil)
+	case *pgq.Node_InsertStmt:
+		return t.changes(n, s.InsertStmt.GetRelation(), s.InsertStmt.GetWithClause(), nil)
+	case *pgq.Node_CreateTrigStmt:
+		return t.named("it is a trigger of ", s.CreateTrigStmt.GetRelation())
+	case *pgq.Node_RenameStmt:
+		if name := text.first(t.types); name != "" {
+			return "it names " + name
+		}
+		return t.named("it renames what belongs to ", s.RenameStmt.GetRelation())
+	case *pgq.Node_CreateEnumStmt, *pgq.Node_CreateSchemaStmt, *pgq.Node_CreateExtensionStmt:
+		return ""
+	case *pgq.Node_AlterEnumStmt:
+		if s.AlterEnumStmt.GetOldVal() == "" {
+			return ""
+		}
+	case *pgq.Node_SelectStmt, *pgq.Node_CreateTableAsStmt:
+		if name := text.first(t.written); name != "" {
+			return "it names " + name
+		}
+		return ""
+	}
+	for _, name := range t.names() {
+		if text.has(name) {
+			return "it names " + name
+		}
+	}
+	return ""
+}
+
+func (r *reason) why(otherwise string) string {
+	if r == nil {
+		return otherwise
+	}
+	return r.text
+}
+
+// text is a statement's, to be searched for names.
+type text struct {
+	lower string
+	words map[string]bool
+}
+
+func (t text) has(name string) bool {
+	name = strings.ToLower(name)
+	return t.words[name] || word.FindString(name) != name && strings.Contains(t.lower, name)
+}
+
+func (t text) first(names map[string]bool) string {
+	for name := range names {
+		if t.has(name) {
+			return name
+		}
+	}
+	return ""
+}
+
+// alters: further columns that hold one value, or none, are fine.
+func (t *toCome) alters(s *pgq.AlterTableStmt) string {
+	name := s.GetRelation().GetRelname()
+	if t.read[name] {
+		return "it alters " + name
+	}
+	if t.written[name] {
+		for _, c := range s.GetCmds() {
+			if !addsPlainColumn(c.GetAlterTableCmd()) {
+				return "it alters " + name
+			}
+		}
+		return ""
+	}
+	why := ""
+	for _, c := range s.GetCmds() {
+		ast.Visit(c, func(m proto.Message) bool {
+			if _, key := m.(*pgq.Constraint); key {
+				return false // a foreign key that leads there
+			}
+			if r, ok := m.(*pgq.RangeVar); ok && (t.written[r.GetRelname()] || t.read[r.GetRelname()]) {
+				why = "it names " + r.GetRelname()
+			}
+			return true
+		})
+	}
+	return why
+}
+
+// addsPlainColumn: ADD COLUMN of a value that any row would have got, NULL or a literal.
+func addsPlainColumn(c *pgq.AlterTableCmd) bool {
+	if c.GetSubtype() != pgq.AlterTableType_AT_AddColumn {
+		return false
+	}
+	for _, n := range c.GetDef().GetColumnDef().GetConstraints() {
+		switch k := n.GetConstraint(); k.GetContype() {
+		case pgq.ConstrType_CONSTR_NULL, pgq.ConstrType_CONSTR_NOTNULL:
+		case pgq.ConstrType_CONSTR_DEFAULT:
+			if ast.Uncast(k.GetRawExpr()).GetAConst() == nil {
+				return false
+			}
+		default:
+			return false
+		}
+	}
+	return !isSerial(c.GetDef().GetColumnDef())
+}
+
+func (t *toCome) named(what string, relations ...*pgq.RangeVar) string {
+	for _, r := range relations {
+		if name := r.GetRelname(); t.written[name] || t.read[name] {
+			return what + name
+		}
+	}
+	return ""
+}
+
+// changes: a statement that changes rows must not change what the others read, nor read
+// what they write.
+func (t *toCome) changes(n *pgq.Node, target *pgq.RangeVar, with *pgq.WithClause, columns []string) string {
+	name := target.GetRelname()
+	keys, parent := t.parents[name]
+	switch {
+	case t.read[name]:
+		return "it changes " + name
+	case parent && (columns == nil || slices.ContainsFunc(columns, func(c string) bool { return keys[c] })):
+		return "it changes " + name + ", which foreign keys lead to"
+	}
+	why := ""
+	ast.Visit(n, func(m proto.Message) bool {
+		r, ok := m.(*pgq.RangeVar)
+		if !ok {
+			return true
+		}
+		_, parent := t.parents[r.GetRelname()]
+		if t.written[r.GetRelname()] || with != nil && (parent || t.read[r.GetRelname()]) {
+			why = "it names " + r.GetRelname()
+		}
+		return true
+	})
+	return why
+}

@@ -1,0 +1,1 @@
+ALTER TABLE app.roles RENAME COLUMN name TO label;
