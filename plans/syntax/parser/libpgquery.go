@@ -108,7 +108,9 @@ func unloadParser() {
 
 func load(ctx context.Context) (*library, error) {
 	ctx = experimental.WithMemoryAllocator(ctx, allocator.NewNonMoving())
-	runtime := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig().WithCompilationCache(compiled()).
+	// Without lines for stack traces: the cache would hold hundreds of thousands of them, which each
+	// process reads by a system call of eight bytes.
+	runtime := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig().WithCompilationCache(compiled()).WithDebugInfoEnabled(false).
 		WithCoreFeatures(api.CoreFeaturesV2|experimental.CoreFeaturesThreads))
 	wasi_snapshot_preview1.MustInstantiate(ctx, runtime)
 	instantiateWASIX(ctx, runtime)
@@ -141,7 +143,7 @@ func load(ctx context.Context) (*library, error) {
 // memory.
 func compiled() wazero.CompilationCache {
 	if dir, err := os.UserCacheDir(); err == nil {
-		dir = filepath.Join(dir, "pgumbra", "parser")
+		dir = filepath.Join(dir, "pgumbra", "parser", "plain") // beside it lie modules with lines, of before
 		if err := os.MkdirAll(dir, 0o700); err == nil {
 			if cache, err := wazero.NewCompilationCacheWithDir(dir); err == nil {
 				return cache
