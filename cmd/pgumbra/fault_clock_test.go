@@ -66,11 +66,17 @@ func jumps(seconds string) func(context.Context, *faulty, *process) {
 
 func serverTime(ctx context.Context, t *testing.T, server *testcontainers.Server) (seconds float64) {
 	t.Helper()
+	askServer(ctx, t, server, "SELECT extract(epoch FROM clock_timestamp())::float8", &seconds)
+	return seconds
+}
+
+// askServer reads the one value of a query's row.
+func askServer(ctx context.Context, t *testing.T, server *testcontainers.Server, sql string, value any) {
+	t.Helper()
 	conn, err := pgx.Connect(ctx, server.DSN("postgres"))
 	must(t, err)
 	defer conn.Close(ctx)
-	must(t, conn.QueryRow(ctx, "SELECT extract(epoch FROM clock_timestamp())::float8").Scan(&seconds))
-	return seconds
+	must(t, conn.QueryRow(ctx, sql).Scan(value))
 }
 
 func faultsOfClocks() []fault {

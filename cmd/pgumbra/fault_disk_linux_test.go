@@ -93,10 +93,7 @@ func (d *disk) holdWAL(ctx context.Context, t *testing.T, server *testcontainers
 
 func dataOf(ctx context.Context, t *testing.T, server *testcontainers.Server) (folder string) {
 	t.Helper()
-	conn, err := pgx.Connect(ctx, server.DSN("postgres"))
-	must(t, err)
-	defer conn.Close(ctx)
-	must(t, conn.QueryRow(ctx, "SELECT current_setting('data_directory')").Scan(&folder))
+	askServer(ctx, t, server, "SELECT current_setting('data_directory')", &folder)
 	return folder
 }
 

@@ -89,16 +89,8 @@ func (m *trial) tryDeferred(ctx context.Context, tx pgx.Tx) error {
 		return nil
 	}
 	for _, s := range m.plan.AtSwapTexts() {
-		point, err := tx.Begin(ctx) // an error must not end the transaction
-		if err != nil {
-			return err
-		}
-		if err := pg.ExecScript(ctx, point.Conn(), s); err == nil {
-			err = point.Commit(ctx)
-			if err != nil {
-				return err
-			}
-		} else if err := point.Rollback(ctx); err != nil {
+		err := pgx.BeginFunc(ctx, tx, func(point pgx.Tx) error { return pg.ExecScript(ctx, point.Conn(), s) })
+		if err != nil && pg.State(err) == "" {
 			return err
 		}
 	}

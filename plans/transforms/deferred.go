@@ -145,7 +145,7 @@ func (s *step) mayDefer() {
 
 // afterDeferred: the statement has to do with rows that come in the swap.
 func (s *step) afterDeferred() bool {
-	waiting := toCome{}
+	waiting := nothingToCome()
 	for _, d := range s.deferred {
 		waiting.merge(s.coming.of[d.Place])
 	}
@@ -193,7 +193,7 @@ func (in *inference) checkDeferred() {
 	if len(in.deferred) == 0 {
 		return
 	}
-	waiting, concerned := toCome{}, false
+	waiting, concerned := nothingToCome(), false
 	for _, p := range in.o.Statements {
 		i := slices.IndexFunc(in.deferred, func(d Deferral) bool { return d.Place == p })
 		if i >= 0 {

@@ -1,6 +1,7 @@
 package transforms
 
 import (
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -34,8 +35,11 @@ func (c *coming) add(in *inference, target *syntax.Relation, d Deferral, inserti
 	if c.of == nil {
 		c.of, c.parents = map[syntax.Place]toCome{}, map[uint32][]uint32{}
 	}
-	t := toCome{written: map[string]bool{target.Name: true}, passes: map[string]bool{target.Name: insertion.Passes}, read: map[string]bool{},
-		parents: map[string]map[string]bool{}, objects: map[string]bool{}, types: map[string]bool{}}
+	t := nothingToCome()
+	t.written[target.Name] = true
+	if insertion.Passes {
+		t.passes[target.Name] = true
+	}
 	for _, r := range insertion.Reads {
 		if r.GetRelname() != target.Name {
 			t.read[r.GetRelname()] = true
@@ -106,41 +110,32 @@ func nameOnly(typ string) string {
 	return strings.Trim(typ[strings.LastIndex(typ, ".")+1:], `"`)
 }
 
+func nothingToCome() toCome {
+	return toCome{written: map[string]bool{}, passes: map[string]bool{}, read: map[string]bool{}, parents: map[string]map[string]bool{},
+		objects: map[string]bool{}, types: map[string]bool{}}
+}
+
 func (t *toCome) merge(other toCome) {
-	for _, pair := range []struct {
-		into *map[string]bool
-		from map[string]bool
-	}{{&t.written, other.written}, {&t.passes, other.passes}, {&t.read, other.read}, {&t.objects, other.objects}, {&t.types, other.types}} {
-		if *pair.into == nil {
-			*pair.into = map[string]bool{}
-		}
-		for name, is := range pair.from {
-			(*pair.into)[name] = (*pair.into)[name] || is
-		}
-	}
-	if t.parents == nil {
-		t.parents = map[string]map[string]bool{}
-	}
+	maps.Copy(t.written, other.written)
+	maps.Copy(t.passes, other.passes)
+	maps.Copy(t.read, other.read)
+	maps.Copy(t.objects, other.objects)
+	maps.Copy(t.types, other.types)
 	for name, columns := range other.parents {
 		if t.parents[name] == nil {
 			t.parents[name] = map[string]bool{}
 		}
-		for c := range columns {
-			t.parents[name][c] = true
-		}
+		maps.Copy(t.parents[name], columns)
 	}
 }
 
+// names are all of them, in one order: what is told names the first that fits.
 func (t *toCome) names() []string {
-	var all []string
+	all := slices.Collect(maps.Keys(t.parents))
 	for _, set := range []map[string]bool{t.written, t.read, t.objects, t.types} {
-		for name := range set {
-			all = append(all, name)
-		}
+		all = slices.AppendSeq(all, maps.Keys(set))
 	}
-	for name := range t.parents {
-		all = append(all, name)
-	}
+	slices.Sort(all)
 	return all
 }
 
@@ -242,7 +237,7 @@ func (t text) has(name string) bool {
 }
 
 func (t text) first(names map[string]bool) string {
-	for name := range names {
+	for _, name := range slices.Sorted(maps.Keys(names)) {
 		if t.has(name) {
 			return name
 		}
