@@ -211,10 +211,8 @@ func (a *app) next(err error, code int, s *upgrade.Status) string {
 		return "keep this output: the old side differs, and going back would lose that; pgumbra finish" + p + " ends the watch"
 	case errors.Is(err, errDeclined):
 		return "pgumbra finish" + p + " keeps the old side; pgumbra status" + p + " shows where the run stands"
-	case errors.As(err, new(*usageError)) && a.command != "" && a.command != "pgumbra":
-		return "pgumbra " + a.command + " --help"
 	case errors.As(err, new(*usageError)):
-		return "pgumbra --help"
+		return a.helpCommand()
 	case a.command == "init": // there is no plan file yet, of which another command would tell
 		return "correct what is said above, then pgumbra init again"
 	case code == exitUsage && a.file == nil && !exists(a.planPath):
@@ -223,6 +221,14 @@ func (a *app) next(err error, code int, s *upgrade.Status) string {
 		return "correct the plan file or the migrations folder, then run the same command again"
 	}
 	return a.nextByCode(err, code, s)
+}
+
+// helpCommand shows how the command is typed.
+func (a *app) helpCommand() string {
+	if a.command == "" || a.command == "pgumbra" {
+		return "pgumbra --help"
+	}
+	return "pgumbra " + a.command + " --help"
 }
 
 // nextByCode is what most errors of an exit code have in common.

@@ -124,7 +124,8 @@ func full(ctx context.Context, w *faulty, p *process) {
 func fullWAL(ctx context.Context, w *faulty, p *process) {
 	w.disk.fill(w.t)
 	must(w.t, p.Process.Signal(syscall.SIGCONT))
-	for ctx.Err() == nil && burnWAL(ctx, w.server.DSN("postgres")) == nil { //nolint:revive // until it has died
+	for ctx.Err() == nil && burnWAL(ctx, w.server.DSN("postgres")) == nil {
+		continue // until it has died
 	}
 	w.disk.free(w.t)
 	must(w.t, w.server.Restart(ctx))

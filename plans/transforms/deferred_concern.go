@@ -156,8 +156,8 @@ func (in *inference) concerns(t toCome, sql string) string {
 		return r.why("it cannot be read")
 	}
 	n := tree.GetStmts()[0].GetStmt()
-	if name := text.first(t.objects); name != "" && n.GetCommentStmt() == nil {
-		return "it names " + name
+	if why := text.names(sorted(t.objects)); why != "" && n.GetCommentStmt() == nil {
+		return why
 	}
 	return t.concernedBy(n, text)
 }
@@ -194,8 +194,8 @@ func (t *toCome) concernedBy(n *pgq.Node, text text) string {
 	case *pgq.Node_CreateTrigStmt:
 		return t.named("it is a trigger of ", s.CreateTrigStmt.GetRelation())
 	case *pgq.Node_RenameStmt:
-		if name := text.first(t.types); name != "" {
-			return "it names " + name
+		if why := text.names(sorted(t.types)); why != "" {
+			return why
 		}
 		return t.named("it renames what belongs to ", s.RenameStmt.GetRelation())
 	case *pgq.Node_CreateEnumStmt, *pgq.Node_CreateSchemaStmt, *pgq.Node_CreateExtensionStmt:
@@ -205,17 +205,9 @@ func (t *toCome) concernedBy(n *pgq.Node, text text) string {
 			return ""
 		}
 	case *pgq.Node_SelectStmt, *pgq.Node_CreateTableAsStmt:
-		if name := text.first(t.written); name != "" {
-			return "it names " + name
-		}
-		return ""
+		return text.names(sorted(t.written))
 	}
-	for _, name := range t.names() {
-		if text.has(name) {
-			return "it names " + name
-		}
-	}
-	return ""
+	return text.names(t.names())
 }
 
 func (r *reason) why(otherwise string) string {
@@ -236,14 +228,15 @@ func (t text) has(name string) bool {
 	return t.words[name] || word.FindString(name) != name && strings.Contains(t.lower, name)
 }
 
-func (t text) first(names map[string]bool) string {
-	for _, name := range slices.Sorted(maps.Keys(names)) {
-		if t.has(name) {
-			return name
-		}
+// names says which of some names it has first; empty: none.
+func (t text) names(all []string) string {
+	if i := slices.IndexFunc(all, t.has); i >= 0 {
+		return "it names " + all[i]
 	}
 	return ""
 }
+
+func sorted(names map[string]bool) []string { return slices.Sorted(maps.Keys(names)) }
 
 // alters: further columns that hold one value, or none, are fine.
 func (t *toCome) alters(s *pgq.AlterTableStmt) string {
