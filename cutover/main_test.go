@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -100,6 +101,7 @@ func upgradeOf(t *testing.T, dsn string, pool *pgxpool.Pool, schema string, swap
 			Table: pg.Name{Schema: s.Shadow, Name: "entry"}, Column: "id", Identity: true}},
 		VersionTable: &plans.VersionTable{Name: pg.Name{Schema: schema, Name: "schema_migrations"}, Moves: true},
 	}
+	plan.FromVersion = versionOf(t, pool, plan.VersionTable.Name)
 	run, err := control.Create(ctx, pool, plan)
 	if err != nil {
 		t.Fatal(err)
@@ -115,6 +117,17 @@ func upgradeOf(t *testing.T, dsn string, pool *pgxpool.Pool, schema string, swap
 	f.settle(time.Second, 300*time.Millisecond)
 	f.exec(target)
 	return f
+}
+
+// versionOf is what a plan made now would begin with: an upgrade before may have set it.
+func versionOf(t *testing.T, pool *pgxpool.Pool, table pg.Name) *int64 {
+	t.Helper()
+	var version *int64
+	err := pool.QueryRow(context.Background(), "SELECT max(version) FROM "+table.Quoted()).Scan(&version)
+	if err != nil && pg.State(err) != pgerrcode.UndefinedTable {
+		t.Fatal(err)
+	}
+	return version
 }
 
 func (f *fixture) settle(stall, lock time.Duration) {

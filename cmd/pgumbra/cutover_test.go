@@ -134,7 +134,7 @@ func TestCutoverThatIsNotPossibleChangesNothing(t *testing.T) {
 	}
 	o.sql(`DROP TABLE shop.since`)
 	o.write("slow", "")
-	if said := o.do(ctx, exitNotNow, "cutover", "--window", "2s").err.String(); !strings.Contains(said, "hooks.before_cutover, sh was begun") {
+	if said := o.do(ctx, exitNotNow, "cutover", "--window", "6s").err.String(); !strings.Contains(said, "hooks.before_cutover, sh was begun") {
 		t.Errorf("a window that ends before a hook does says:\n%s", said)
 	}
 	must(t, os.Remove(filepath.Join(o.dir, "slow")))
