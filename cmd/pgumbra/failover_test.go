@@ -81,7 +81,7 @@ const moved = `UPDATE shop.a SET n = -1 WHERE id <= 100`
 // production, which may have forgotten leaders, and a new run ends well.
 func TestStandbyInProductionsPlaceStopsTheRun(t *testing.T) {
 	t.Parallel()
-	for name, lost := range map[string]bool{"commits were lost": true, "nothing was lost": false} {
+	for name, lost := range testcontainers.SomeOf(t, map[string]bool{"commits were lost": true, "nothing was lost": false}, 1) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			ctx := limited(t, 2*time.Minute)

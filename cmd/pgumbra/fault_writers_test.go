@@ -71,7 +71,7 @@ func writeOn(ctx context.Context, dsn, sql string, took func(time.Time, error)) 
 		}
 		select {
 		case <-ctx.Done():
-		case <-time.After(5 * time.Millisecond):
+		case <-time.After(10 * time.Millisecond):
 		}
 	}
 	if conn != nil {
