@@ -67,9 +67,14 @@ func (w *worker) live(ctx context.Context, cause lease.Cause) error {
 }
 
 func (w *worker) phases(ctx context.Context) error {
+	complete := false // the phase after which it was to stop is, since an earlier command
 	for _, p := range life {
 		if p.in != w.run.Phase {
+			complete = complete || w.until == p.in
 			continue
+		}
+		if complete && !w.run.Phase.Swapped() {
+			return errStop
 		}
 		w.log.Info("phase", "phase", p.in)
 		if err := p.work(w, ctx); err != nil {

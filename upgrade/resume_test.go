@@ -49,6 +49,29 @@ func TestRunOfAnOlderVersionIsResumed(t *testing.T) {
 	}
 }
 
+// A script that repeats what it typed, since it could not see whether it ended, gets
+// the same again: the phase is complete, and nothing after it is begun.
+func TestPhaseThatIsCompleteIsNotLeftByTheSameCommand(t *testing.T) {
+	t.Parallel()
+	ctx := limited(t, time.Minute)
+	w := build(t, history{
+		structure:  `CREATE SCHEMA shop; CREATE TABLE shop.a (id int PRIMARY KEY);`,
+		migrations: []string{"ALTER TABLE shop.a ADD COLUMN w int;"},
+	})
+	for _, step := range []struct{ until, now control.Phase }{
+		{control.Building, control.Capturing}, {control.Building, control.Capturing},
+		{control.Copying, control.Following}, {control.Copying, control.Following}, {control.Building, control.Following},
+		{control.Following, control.Following}, {control.Following, control.Following},
+	} {
+		w.run(ctx, upgrade.Options{Until: step.until})
+		status, err := upgrade.ReadStatus(ctx, w.file())
+		must(t, err)
+		if status.Phase == nil || *status.Phase != step.now {
+			t.Fatalf("after run --until %s: %+v", step.until, status)
+		}
+	}
+}
+
 // What a newer pgumbra recorded may mean something that this one does not know.
 func TestRunOfANewerVersionIsLeftAlone(t *testing.T) {
 	t.Parallel()
