@@ -122,7 +122,7 @@ func (c *Cutover) swapped(ctx context.Context) (swapRecord, error) {
 // the swap has no older snapshot, however old its xmin looks, unless it imported
 // one while a session that has it was still there.
 func (c *Cutover) outliveSnapshots(ctx context.Context, s swapRecord) error {
-	var said time.Time
+	said := time.Now() // most are gone before it is worth a line
 	until := s.at
 	for {
 		found, err := c.snapshotsBefore(ctx, s.guard, &until, s.at)
@@ -130,7 +130,7 @@ func (c *Cutover) outliveSnapshots(ctx context.Context, s swapRecord) error {
 			return err
 		}
 		if time.Since(said) > 10*time.Second {
-			c.Log.Info("the guard stays until this session's snapshot is gone", "session", found[0].String())
+			c.Log.Info("a session has a snapshot from before the swap; until it is gone, what would read through it is refused with 40001", "session", found[0].String())
 			said = time.Now()
 		}
 		if err := pause(ctx, latePause); err != nil {

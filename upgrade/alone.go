@@ -106,7 +106,7 @@ func survive(ctx context.Context, file *planfile.File, log *slog.Logger, fits fu
 func finishAlone(ctx context.Context, file *planfile.File, leftovers Leftovers, log *slog.Logger, cause error) error {
 	fits := func(p control.Phase) error {
 		if !p.Swapped() {
-			return fmt.Errorf("%w: %s: finish is for after the cutover", ErrWrongPhase, p)
+			return notIn(p, "finish is for after the cutover")
 		}
 		return nil
 	}
@@ -144,7 +144,7 @@ func finishAlone(ctx context.Context, file *planfile.File, leftovers Leftovers, 
 func abortAlone(ctx context.Context, file *planfile.File, log *slog.Logger, cause error) error {
 	fits := func(p control.Phase) error {
 		if p.Swapped() {
-			return fmt.Errorf("%w: %s: the swap is done, abort is for before it", ErrWrongPhase, p)
+			return notIn(p, "abort is for before the cutover")
 		}
 		return nil
 	}

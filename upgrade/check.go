@@ -27,7 +27,7 @@ func CheckCutover(ctx context.Context, file *planfile.File, log *slog.Logger) ([
 	}
 	run, err := control.Find(ctx, conn, file.Name)
 	if err == nil && run.Phase != control.Following && run.Phase != control.Cutover {
-		err = fmt.Errorf("%w: %s: there is a cutover to check while a run follows", ErrWrongPhase, run.Phase)
+		err = notIn(run.Phase, "cutover --check is for a run that follows")
 	}
 	var leads pg.Backends
 	if err == nil {

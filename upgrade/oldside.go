@@ -41,7 +41,7 @@ func ReadOldSide(ctx context.Context, file *planfile.File) (OldSide, error) {
 	case run.Phase == control.RolledBack:
 		old.New, names = true, shadowSchemas(run)
 	case !run.Phase.Swapped():
-		return old, fmt.Errorf("%w: %s: finish is for after the cutover", ErrWrongPhase, run.Phase)
+		return old, notIn(run.Phase, "finish is for after the cutover")
 	default:
 		names = oldSchemas(run)
 	}

@@ -60,7 +60,7 @@ func ofCopy(ctx context.Context, file *planfile.File, note func(*pgx.Conn, *cont
 		return err
 	}
 	if run.Phase.Over() || run.Phase.Swapped() {
-		return fmt.Errorf("the copy is over: %w, %s", ErrWrongPhase, run.Phase)
+		return notIn(run.Phase, "there is nothing to copy any more")
 	}
 	if err := control.Migrate(ctx, file.Production.DSN); err != nil {
 		return err

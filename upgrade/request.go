@@ -35,6 +35,9 @@ func Cutover(ctx context.Context, file *planfile.File, o Options) error {
 	}
 }
 
+// noCutover is said of a run that has ended without being production.
+const noCutover = "there is nothing to cut over to any more"
+
 func cutoverSeries(ctx context.Context, file *planfile.File, o Options) error {
 	return askOrLead(ctx, file, o, func() (bool, error) { return requestCutover(ctx, file, o) })
 }
@@ -71,11 +74,11 @@ func requestCutover(ctx context.Context, file *planfile.File, o Options) (bool, 
 		return true, nil
 	}
 	if run.Phase.Over() {
-		return false, fmt.Errorf("%w: %s", ErrWrongPhase, run.Phase)
+		return false, notIn(run.Phase, noCutover)
 	}
 	served, err := waitForLeader(ctx, conn, run, file, o, "cutover", func(p control.Phase) (bool, error) {
 		if p.Over() && !p.Swapped() {
-			return false, fmt.Errorf("%w: %s", ErrWrongPhase, p)
+			return false, notIn(p, noCutover)
 		}
 		return p.Swapped(), nil
 	})

@@ -74,7 +74,7 @@ func requestRollback(ctx context.Context, file *planfile.File, o Options) (serve
 			_, tidied, err := control.Rollback(ctx, conn, run)
 			return tidied, err
 		}
-		return false, fmt.Errorf("%w: %s", ErrWrongPhase, p)
+		return false, notIn(p, "there is nothing to go back from")
 	})
 	if ctx.Err() != nil {
 		takeBack(ctx, file, run)
@@ -99,9 +99,9 @@ func ranInSwap(b *plans.Behind) string {
 func mayGoBack(run *control.Run, as control.RollbackAs) error {
 	switch {
 	case run.Phase == control.Finished:
-		return fmt.Errorf("%w: %s: finish has ended the watch, and the way back with it", ErrWrongPhase, run.Phase)
+		return notIn(run.Phase, "finish has ended the watch, and the way back with it")
 	case run.Phase != control.Watching:
-		return fmt.Errorf("%w: %s: rollback is for after the cutover; before it, abort undoes a run", ErrWrongPhase, run.Phase)
+		return notIn(run.Phase, "rollback is for after the cutover; before it, abort undoes a run")
 	case run.Plan.Behind != nil && as.Follow:
 		return &NoWayBack{Why: ranInSwap(run.Plan.Behind) + ": what they made of the new tables cannot be followed from the old ones",
 			Next: "pgumbra rollback without --follow goes back, and ends the run; another pgumbra run copies again"}

@@ -3,7 +3,6 @@ package upgrade
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 
 	"github.com/pgumbra/pgumbra/capture"
@@ -55,7 +54,7 @@ func Abort(ctx context.Context, file *planfile.File, leftovers Leftovers, log *s
 	}
 	a.Existed = true
 	if run.Phase.Swapped() { // meanwhile
-		return a, fmt.Errorf("%w: %s: the swap is done, abort is for before it", ErrWrongPhase, run.Phase)
+		return a, notIn(run.Phase, "abort is for before the cutover")
 	}
 	if run.Phase != control.Aborted {
 		abort := func(w *worker, ctx context.Context) error { return w.abort(ctx, &a) }
@@ -111,7 +110,7 @@ func endLive(ctx context.Context, file *planfile.File) error {
 		}
 	}
 	if err == nil && (run.Phase.Swapped() || run.Phase == control.RolledBack) {
-		return fmt.Errorf("%w: %s: the swap is done, abort is for before it", ErrWrongPhase, run.Phase)
+		return notIn(run.Phase, "abort is for before the cutover")
 	}
 	if err == nil && !run.Phase.Over() {
 		if _, err := control.FenceOff(ctx, conn, run); err != nil {
@@ -123,7 +122,7 @@ func endLive(ctx context.Context, file *planfile.File) error {
 
 func (w *worker) abort(ctx context.Context, a *Aborted) (err error) {
 	if w.run.Phase.Swapped() { // it was under way, and turned out to be done
-		return fmt.Errorf("%w: %s: the swap is done, abort is for before it", ErrWrongPhase, w.run.Phase)
+		return notIn(w.run.Phase, "abort is for before the cutover")
 	}
 	if err := w.followAgain(ctx); err != nil { // a rollback that did not come to its end left a fence on production's tables
 		return err
@@ -227,7 +226,7 @@ func mayFinish(run *control.Run) error {
 	if run.Phase.Swapped() {
 		return nil
 	}
-	return fmt.Errorf("%w: %s: finish is for after the cutover", ErrWrongPhase, run.Phase)
+	return notIn(run.Phase, "finish is for after the cutover")
 }
 
 // takeFromWatch takes the lead, from a process that leads the watch too: that one

@@ -54,8 +54,6 @@ func (b *Blocked) Error() string {
 var (
 	// ErrNothingToDo: production is at the newest version already.
 	ErrNothingToDo = errors.New("production is at the newest version: nothing to do")
-	// ErrWrongPhase: the command does not fit where the run stands.
-	ErrWrongPhase = errors.New("the run is in another phase")
 	// ErrStopped: the run stopped for good and says why in its failure; abort
 	// or look at it.
 	ErrStopped = errors.New("the run has stopped")

@@ -50,7 +50,7 @@ func Verify(ctx context.Context, file *planfile.File, log *slog.Logger) ([]Table
 		return nil, err
 	}
 	if run.Phase != control.Following && (run.Phase != control.Watching || !run.GoesBack()) {
-		return nil, fmt.Errorf("%w: %s: verify is for a run that follows, or that keeps the old side current", ErrWrongPhase, run.Phase)
+		return nil, notIn(run.Phase, "verify is for a run that follows, or that keeps the old side current")
 	}
 	run = run.Now()
 	sides, err := look(ctx, file, run)

@@ -28,9 +28,10 @@ func TestRollbackByCommand(t *testing.T) {
 	}
 	wants(o.do(ctx, exitError, "rollback"), "no such run", "Next: ")
 	o.do(ctx, exitDone, "run", "--until", "following")
-	wants(o.do(ctx, exitError, "rollback"), "rollback is for after the cutover", "is in phase following", "Next: pgumbra cutover")
+	wants(o.do(ctx, exitError, "rollback"), "the run follows production, and is not cut over yet: rollback is for after the cutover", "is in phase following", "Next: pgumbra cutover")
 	wants(o.do(ctx, exitDone, "run", "--cutover"), "Next: pgumbra finish", "pgumbra rollback")
 	o.sql("UPDATE shop.a SET n = -5 WHERE id = 3; INSERT INTO shop.places VALUES (2, 'LOST')")
+	wants(o.do(ctx, exitError, "abort"), "pgumbra: the cutover is done: abort is for before the cutover", "is in phase watching", "Next: pgumbra finish")
 	wants(o.do(ctx, exitDone, "status"), "back     not now: rows of shop.streets do not come back", "--accept-loss", "lost     shop.streets")
 	wants(o.do(ctx, exitFindings, "rollback"), "shop.streets", "do not come back", "Next: pgumbra rollback --accept-loss")
 	leader := o.start(ctx, "run")
@@ -54,6 +55,7 @@ func TestRollbackByCommand(t *testing.T) {
 	}
 	o.do(ctx, exitDone, "rollback")
 	wants(o.do(ctx, exitDone, "status"), "phase    rolled back", "back     The old side is production again", "left     the new side")
+	wants(o.do(ctx, exitError, "cutover"), "the run was cut over and rolled back: there is nothing to cut over to any more", "pgumbra run begins another one")
 	o.do(ctx, exitDone, "finish", "--drop-old")
 	o.do(ctx, exitDone, "run", "--cutover")
 	o.do(ctx, exitDone, "finish", "--drop-old")

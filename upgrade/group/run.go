@@ -47,7 +47,7 @@ func (g *Group) partly(s *standing, ended []*member) error {
 	if s.runs[slices.Index(g.members, ended[0])].Phase == control.Aborted {
 		verb, command = "aborted", "abort"
 	}
-	return fmt.Errorf("%w: the run is %s in %s, and not yet in %s: pgumbra %s ends that", upgrade.ErrWrongPhase, verb, names(ended), names(s.in(live)), command)
+	return upgrade.WrongPhase("the run is %s in %s, and not yet in %s: pgumbra %s ends that", verb, names(ended), names(s.in(live)), command)
 }
 
 // lead does something that may lead the runs of all members.
@@ -91,7 +91,7 @@ func (g *Group) Cutover(ctx context.Context, o upgrade.Options) error {
 		return s.divided()
 	}
 	if len(s.in(live)) < len(g.members) && len(s.in(control.Phase.Swapped)) < len(g.members) {
-		return fmt.Errorf("%w: a cutover is for a run of all databases of the group, and there is one in %s", upgrade.ErrWrongPhase, orNone(s.in(live)))
+		return upgrade.WrongPhase("a cutover is for a run of all databases of the group, and there is one in %s", orNone(s.in(live)))
 	}
 	return g.lead(ctx, o, upgrade.Cutover)
 }
@@ -117,7 +117,7 @@ func (g *Group) Rollback(ctx context.Context, o upgrade.Options) error {
 		return fmt.Errorf("%w; it goes back as one, once it is one: pgumbra run", s.divided())
 	}
 	if finished := s.in(func(p control.Phase) bool { return p == control.Finished }); len(finished) > 0 {
-		return fmt.Errorf("%w: finish has ended the watch of %s, and the way back of the group with it", upgrade.ErrWrongPhase, names(finished))
+		return upgrade.WrongPhase("finish has ended the watch of %s, and the way back of the group with it", names(finished))
 	}
 	return g.lead(ctx, o, upgrade.Rollback)
 }
@@ -180,7 +180,7 @@ func (g *Group) Abort(ctx context.Context, leftovers upgrade.Leftovers) ([]upgra
 	case len(swapped) > 0 && s.divided() != nil:
 		return nil, fmt.Errorf("%w; abort is for before the swap", s.divided())
 	case len(swapped) > 0:
-		return nil, fmt.Errorf("%w: the swap is done in %s, abort is for before it", upgrade.ErrWrongPhase, names(swapped))
+		return nil, upgrade.WrongPhase("the swap is done in %s, abort is for before it", names(swapped))
 	}
 	all := make([]upgrade.Aborted, len(g.members))
 	errs := make([]error, len(g.members))
@@ -204,7 +204,7 @@ func (g *Group) Finish(ctx context.Context, old cutover.OldSide, leftovers upgra
 		return err
 	}
 	if before := s.in(func(p control.Phase) bool { return live(p) && !p.Swapped() }); len(before) > 0 {
-		return fmt.Errorf("%w: finish is for after the cutover, and %s is before it", upgrade.ErrWrongPhase, names(before))
+		return upgrade.WrongPhase("finish is for after the cutover, and %s is before it", names(before))
 	}
 	errs := make([]error, len(g.members))
 	for i := len(g.members) - 1; i >= 0; i-- {
