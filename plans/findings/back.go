@@ -16,7 +16,7 @@ tables:
 		},
 		{
 			Code: "reverse-lossy", Level: "warning, or blocker with `watch.require_reverse`",
-			Means: "a column comes back, but not from each value: the old type is narrower (bigint to integer, text to varchar(n), an enum without the new label) or coarser (numeric to integer rounds). Or rows of the sample were sent there and back, and one of them, named by its key, came back otherwise; or a query of `reverse: from:` gives something else of what the migrations made of the sample than production holds",
+			Means: "a column comes back, but not from each value: the old type is narrower (bigint to integer, text to varchar(n), an enum without the new label) or coarser (numeric to integer rounds). Or rows were sent there and back, those of the sample and, of columns that may lose, all of production's as far as five seconds go: how many came back otherwise is told, and the key of one; or a query of `reverse: from:` gives something else of what the migrations made of the sample than production holds",
 			Do:    "nothing, if no such value will be written; else `reverse:` with an expression that takes it. `reverse: {column: column}` accepts it",
 		},
 		{

@@ -239,10 +239,11 @@ func (c *converting) ask(ctx context.Context, limit time.Duration, of []conversi
 	return key, failed, c.read(ctx, limit, query, &failed, &key, &n)
 }
 
-// rowsIn selects columns of the new rows in a range, and the key of production's row.
-func (c *converting) rowsIn(columns []string, r *pageRange) string {
+// rowsIn selects columns of the new rows in a range, the key of production's row, and
+// what else is asked of that.
+func (c *converting) rowsIn(columns []string, r *pageRange, more ...string) string {
 	alias := c.table.Production.Name
-	list := []string{c.keyText(c.table) + " AS pgumbra_key"}
+	list := append([]string{c.keyText(c.table) + " AS pgumbra_key"}, more...)
 	for _, name := range columns {
 		list = append(list, c.values[name]+" AS "+pg.Ident(name))
 	}

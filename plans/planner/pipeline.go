@@ -177,6 +177,7 @@ func (m *site) pipeline(ctx context.Context) error {
 		step{"say what going back would lose", pure(d.tellReverse)},
 		step{"ask production of new constraints", d.probeConstraints},
 		step{"compute of production's rows what the migrations do", d.probeConversions},
+		step{"bring production's rows back", d.probeLosses},
 		step{"estimate", d.estimateAll},
 		step{"say what runs behind the fence", d.behindTold},
 	)

@@ -184,6 +184,31 @@ func TestWayBackIsInferredAndSaysWhatItLoses(t *testing.T) {
 	}
 }
 
+// What rows lose is counted over all of them, whatever the sample has: of a cast, and of
+// an expression of the plan file's, which types say nothing of.
+func TestRowsThatDoNotComeBackAreCounted(t *testing.T) {
+	t.Parallel()
+	s := newFilledShop(t, `CREATE TABLE bills (id int PRIMARY KEY, total numeric NOT NULL, at timestamp, doc json, fee int NOT NULL, whole numeric NOT NULL);
+		INSERT INTO bills SELECT g, g, '2026-01-01', '{"a": 1}', g * 10, g FROM generate_series(1, 400) g;
+		UPDATE bills SET total = 1.5, at = '2026-01-01 12:00', doc = '{"b":1,  "a":2}', fee = 77 WHERE id IN (177, 299)`,
+		`ALTER TABLE bills ALTER total TYPE int USING total::int, ALTER at TYPE date, ALTER doc TYPE jsonb USING doc::jsonb, ALTER fee TYPE int USING fee / 10, ALTER whole TYPE int USING whole::int`)
+	s.file.Scratch.Rows = 5
+	s.file.Tables = []planfile.TableRules{{Name: pg.Name{Schema: "shop", Name: "bills"}, Reverse: map[string]planfile.Expression{"fee": {SQL: "fee * 10"}}}}
+	p := s.runnable(t)
+	for _, column := range []string{"total", "at", "doc", "fee"} {
+		i := slices.IndexFunc(p.Findings, func(f plans.Finding) bool { return f.Object == "shop.bills."+column && f.Code == "reverse-lossy" })
+		if i < 0 || !strings.Contains(p.Findings[i].Message, "on 2 of 400 rows") || !strings.Contains(p.Findings[i].Message, "id = 177") {
+			t.Errorf("%s: what rows lose is not told: %+v", column, p.Findings)
+		}
+	}
+	if i := slices.IndexFunc(p.Findings, func(f plans.Finding) bool { return f.Object == "shop.bills.whole" && f.Code == "reverse-lossy" }); i < 0 || !strings.Contains(p.Findings[i].Message, "Each row of today comes back as it is (400 rows)") {
+		t.Errorf("%+v", p.Findings)
+	}
+	if lost := strings.Join(p.LostColumns(), " "); !strings.Contains(lost, "shop.bills.fee: values that 2 of 400 rows of production held") {
+		t.Errorf("what a rollback says: %s", lost)
+	}
+}
+
 // With require_reverse what a column loses stands against the run; without a watch
 // nothing is said of it.
 func TestLossesStandAgainstTheRunWhereTheFileSaysSo(t *testing.T) {

@@ -22,6 +22,9 @@ import (
 // columnsAtOnce is how many columns are asked about in one query.
 const columnsAtOnce = 200
 
+// bySample is in each finding that the sample has told.
+const bySample = " of the sample"
+
 // bringBack sends the sample of one table there and back. What the server refuses
 // on the way there was told already, or concerns no row.
 func (c *comparison) bringBack(ctx context.Context) error {
@@ -102,12 +105,12 @@ func (c *comparison) compareBack(ctx context.Context, tx pgx.Tx, columns []plans
 		}
 		return nil
 	default:
-		c.lossy(columns[0], fmt.Sprintf("rows of the sample do not come back by the expression %s: %s (SQLSTATE %s)", columns[0].Meaning(), serverMessage(withoutRow(refused)), refused.Code))
+		c.lossy(columns[0], fmt.Sprintf("rows"+bySample+" do not come back by the expression %s: %s (SQLSTATE %s)", columns[0].Meaning(), serverMessage(withoutRow(refused)), refused.Code))
 		return nil
 	}
 	for i, n := range counts {
 		if n > 0 {
-			c.lossy(columns[i], fmt.Sprintf("on %d of %s of the sample, the value that comes back by the expression %s is not production's%s: a row that is changed after the cutover would have another value after a rollback",
+			c.lossy(columns[i], fmt.Sprintf("on %d of %s"+bySample+", the value that comes back by the expression %s is not production's%s: a row that is changed after the cutover would have another value after a rollback",
 				n, human.Plural(len(c.ours), "row"), columns[i].Meaning(), keys[i]))
 		}
 	}
