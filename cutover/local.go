@@ -93,7 +93,7 @@ func (l local) release(ctx context.Context) error {
 func (l local) remember(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
-	if err := control.NoteOutcome(ctx, l.observer, l.c.Upgrade, l.report(l.out.Stall)); err != nil {
+	if err := control.CorrectOutcome(ctx, l.observer, l.c.Upgrade, l.report(l.out.Stall)); err != nil {
 		l.c.Log.Warn("the recorded stall lacks the commit", "error", err)
 	}
 }

@@ -128,7 +128,7 @@ func (c *Cutover) forward(ctx context.Context, p *progress, report func() []byte
 	}
 	ctx, cancel := context.WithTimeout(ctx, notePatience)
 	defer cancel()
-	if err := control.NoteOutcome(ctx, c.Sides.Record(), c.Upgrade, report()); err != nil {
+	if err := control.CorrectOutcome(ctx, c.Sides.Record(), c.Upgrade, report()); err != nil {
 		return err
 	}
 	return control.EndSwitch(ctx, c.Sides.Production, c.Upgrade, report())

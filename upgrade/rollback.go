@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgerrcode"
+	"github.com/jackc/pgx/v5"
 
 	"github.com/pgumbra/pgumbra/cutover"
 	"github.com/pgumbra/pgumbra/internal/control"
@@ -146,7 +147,8 @@ func dropped(err error) bool {
 }
 
 // endedByCommand is nil where another process took the lead of a watch to end it: by
-// finish, which may be dropping the record just now, or by a rollback. Otherwise cause.
+// finish, which may be dropping the record just now, or by a rollback. [*lease.ErrLed] at
+// once where the new side is followed again since, by whoever leads. Otherwise cause.
 func endedByCommand(ctx context.Context, file *planfile.File, id int64, cause error) error {
 	deadline := time.Now().Add(endPatience)
 	for time.Now().Before(deadline) {
@@ -155,7 +157,11 @@ func endedByCommand(ctx context.Context, file *planfile.File, id int64, cause er
 			return cause
 		}
 		run, err := control.Find(ctx, conn, file.Name)
+		again := followsAgain(ctx, conn, run, err)
 		_ = conn.Close(ctx)
+		if again != nil {
+			return again
+		}
 		if errors.Is(err, control.ErrNoRun) || err == nil && (run.ID != id || run.Phase == control.Finished || run.Phase == control.RolledBack) {
 			return nil
 		}
@@ -169,6 +175,19 @@ func endedByCommand(ctx context.Context, file *planfile.File, id int64, cause er
 		}
 	}
 	return cause
+}
+
+// followsAgain says who leads a run whose new side is followed again after a rollback;
+// nil: it is not, or looking for it came to nothing (failed).
+func followsAgain(ctx context.Context, conn *pgx.Conn, run *control.Run, failed error) error {
+	if failed != nil || run.Phase.Over() || !isBack(run, run.Phase) {
+		return nil
+	}
+	leader, err := control.LastLeader(ctx, conn, run.Name, lease.LiveFor)
+	if err != nil {
+		return nil // it is asked once more
+	}
+	return &lease.ErrLed{Host: leader.Host, PID: leader.PID}
 }
 
 // tidyRolledBack completes a rollback of this name whose process died after its

@@ -89,6 +89,8 @@ var instants = []instant{
 	{name: "building", when: `SELECT 'x' FROM pgumbra.run WHERE phase = 'building'`},
 	{name: "capturing", when: `SELECT 'x' FROM pgumbra.run WHERE phase = 'capturing'`},
 	{name: "copying", when: `SELECT 'x' FROM pgumbra.run WHERE phase = 'copying'`},
+	{name: "catch-up", sends: then(text("pgumbra/work", "catching_up"))},
+	{name: "indexing", sends: then(text("pgumbra/work", "indexing"))},
 	{name: "following", when: `SELECT 'x' FROM pgumbra.shadow_table HAVING count(*) > 0 AND count(*) = count(*) FILTER (WHERE state = 'following')`},
 	{name: "cutover: fence", place: inPlace, sends: then(text("pgumbra/cutover", " IN EXCLUSIVE MODE"))},
 	{name: "cutover: drain", place: inPlace, sends: then(text("pgumbra/cutover", " IN EXCLUSIVE MODE"), text("pgumbra/work", ""))},
@@ -371,25 +373,4 @@ func (w *faulty) standsAt(ctx context.Context, p *process, at instant) bool {
 	case <-ctx.Done():
 		return false
 	}
-}
-
-// became waits for the process's end, goes on with another one where it did not
-// come through, and says which.
-func (w *faulty) became(ctx context.Context, p *process, command []string) string {
-	w.t.Helper()
-	code := p.code()
-	next := "the next `" + command[0] + "` goes on"
-	outcome := map[int]string{exitDone: "goes on by itself", -1: next, exitLed: "it writes nothing more, exit code 4"}[code]
-	switch {
-	case outcome == "":
-		outcome = fmt.Sprintf("exit code %d, %s", code, next)
-		w.t.Logf("exit code %d\n%s", code, &p.err)
-	case code == exitDone && w.query(ctx, `SELECT 'x' FROM pgumbra.event WHERE kind = 'taken-over'`) != "":
-		outcome = "it finds the run led to its end, and ends"
-		if w.back {
-			outcome = "it asks the one that leads, which goes on"
-		}
-	}
-	w.do(ctx, exitDone, w.direct(command...)...)
-	return outcome
 }

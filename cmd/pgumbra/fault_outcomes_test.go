@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"strings"
@@ -99,4 +100,36 @@ func (o *outcomes) markdown() string {
 		}
 	}
 	return b.String()
+}
+
+// became waits for the process's end, goes on with another one where it did not
+// come through, and says which.
+func (w *faulty) became(ctx context.Context, p *process, command []string) string {
+	w.t.Helper()
+	code := p.code()
+	if ctx.Err() != nil {
+		w.t.Fatalf("the time is over, and %s has not ended\n%s%s", command[0], &p.err, w.nextSays())
+	}
+	next := "the next `" + command[0] + "` goes on"
+	outcome := map[int]string{exitDone: "goes on by itself", -1: next, exitLed: "it writes nothing more, exit code 4"}[code]
+	switch {
+	case outcome == "":
+		outcome = fmt.Sprintf("exit code %d, %s", code, next)
+		w.t.Logf("exit code %d\n%s", code, &p.err)
+	case code == exitDone && w.query(ctx, `SELECT 'x' FROM pgumbra.event WHERE kind = 'taken-over'`) != "":
+		outcome = "it finds the run led to its end, and ends"
+		if w.back {
+			outcome = "it asks the one that leads, which goes on"
+		}
+	}
+	w.do(ctx, exitDone, w.direct(command...)...)
+	return outcome
+}
+
+// nextSays is what the process says that leads from the fault on.
+func (w *faulty) nextSays() string {
+	if w.next == nil {
+		return ""
+	}
+	return "the next one:\n" + w.next.err.String()
 }

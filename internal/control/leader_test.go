@@ -1,10 +1,12 @@
 package control_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/plans"
 )
 
 // A leader that died before the server's clock was set back is dead at once, and not
@@ -29,5 +31,39 @@ func TestHeartbeatAheadOfTheClockIsADeadLeaders(t *testing.T) {
 		if last.Alive != alive || last.Stale == alive || leads.Alive != alive || standing.Alive != alive || led != alive {
 			t.Errorf("a heartbeat at %s: %+v, %+v, %t, %t", beat, last, leads, standing.Alive, led)
 		}
+	}
+}
+
+// A leader that was stopped after its COMMIT, and wakes up once another one has tidied
+// up, takes nothing back of that: what is left to do after a rollback is done once.
+func TestOutcomeOfALeaderThatWakesUpTakesNothingBack(t *testing.T) {
+	t.Parallel()
+	_, conn := recorded(t)
+	run, err := control.Find(t.Context(), conn, "up")
+	must(t, err)
+	back := *run
+	back.Plan = &plans.Plan{Run: "up", Direction: plans.Back}
+	outcome := func(leader *control.Run, report string) (tidied bool) {
+		t.Helper()
+		must(t, control.CorrectOutcome(t.Context(), conn, leader, []byte(report)))
+		_, tidied, err := control.Rollback(t.Context(), conn, run)
+		must(t, err)
+		return tidied
+	}
+	if outcome(&back, `{"stall_ms": 1}`) {
+		t.Error("tidied up before anybody did")
+	}
+	must(t, control.NoteTidied(t.Context(), conn, run))
+	if !outcome(&back, `{"stall_ms": 2}`) {
+		t.Error("a correction took back that it is tidied up")
+	}
+	must(t, control.Succeed(t.Context(), conn, run, "db2", 8))
+	if !outcome(&back, `{"stall_ms": 3}`) {
+		t.Error("a leader that woke up took back that it is tidied up")
+	}
+	text, _, err := control.Rollback(t.Context(), conn, run)
+	must(t, err)
+	if !strings.Contains(string(text), `"stall_ms": 2`) {
+		t.Errorf("a leader that woke up wrote the outcome: %s", text)
 	}
 }

@@ -86,6 +86,18 @@ func NoteOutcome(ctx context.Context, db pg.Querier, run *Run, report []byte) er
 	return nil
 }
 
+// CorrectOutcome writes it once more, by whoever has swapped, when all is measured. What
+// was noted meanwhile of the same swap stays, as that it is tidied up. Does nothing when
+// another leader took over: one that was stopped after its COMMIT may wake up a swap later.
+func CorrectOutcome(ctx context.Context, db pg.Querier, run *Run, report []byte) error {
+	_, err := db.Exec(ctx, `UPDATE pgumbra.run SET `+run.outcome()+` = (coalesce(`+run.outcome()+`::jsonb, '{}') || $3::jsonb)::json WHERE id = $1 AND epoch = $2`,
+		run.ID, run.Epoch, report)
+	if err != nil {
+		return fmt.Errorf("record the swap: %w", err)
+	}
+	return nil
+}
+
 // Outcome is what [NoteOutcome] or [NoteSwap] wrote of the run's swap; "{}":
 // nothing.
 func Outcome(ctx context.Context, db pg.Querier, run *Run) (report []byte, err error) {
