@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/pgumbra/pgumbra/cutover"
 	"github.com/pgumbra/pgumbra/internal/control"
@@ -152,23 +153,27 @@ func (w *worker) reached() bool { return w.with == nil || w.with.Reached() }
 
 // Look reads the newest run of a plan file's name, without its plan. To another
 // database the shadow's COMMIT decides: a swap that is committed there counts although
-// production's record lacks it yet, or is gone for good.
-func Look(ctx context.Context, file *planfile.File) (*control.Run, error) {
-	run, err := lookAt(ctx, file.Production.DSN, control.Look, file)
+// production's record lacks it yet, or is gone for good. Each server has so much time to
+// answer: one that swallows all takes none of the other one's.
+func Look(ctx context.Context, file *planfile.File, within time.Duration) (*control.Run, error) {
+	run, err := lookAt(ctx, file.Production.DSN, within, control.Look, file)
 	if err != nil {
 		err = fmt.Errorf("production: %w", err)
 	}
 	if file.Shadow.DSN == "" || !gone(err) && (err != nil || run.Phase != control.Cutover) {
 		return run, err
 	}
-	there, thereErr := lookAt(ctx, file.Shadow.DSN, control.FindAdopted, file)
+	there, thereErr := lookAt(ctx, file.Shadow.DSN, within, control.FindAdopted, file)
 	if thereErr == nil && there.Phase.Swapped() && (run == nil || there.ID == run.ID) {
 		return there, nil
 	}
 	return run, err
 }
 
-func lookAt(ctx context.Context, dsn string, look func(context.Context, pg.Querier, string) (*control.Run, error), file *planfile.File) (*control.Run, error) {
+func lookAt(ctx context.Context, dsn string, within time.Duration, look func(context.Context, pg.Querier, string) (*control.Run, error),
+	file *planfile.File) (*control.Run, error) {
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
 	conn, err := pg.Connect(ctx, dsn, lookOptions())
 	if err != nil {
 		return nil, err

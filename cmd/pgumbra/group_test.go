@@ -55,11 +55,17 @@ func newBank(t *testing.T) *bank { return newBankOf(t, "orders", "billing") }
 
 func newBankOf(t *testing.T, names ...string) *bank {
 	t.Helper()
-	b := &bank{operator: &operator{t: t, dir: t.TempDir(), run: "up"}, names: names, acked: map[string]int{},
-		moves: make([]string, len(names)), entries: make([]string, len(names))}
+	var dsns []string
 	for range names {
-		b.dsns = append(b.dsns, testcontainers.Database(t))
+		dsns = append(dsns, testcontainers.Database(t))
 	}
+	return newBankIn(t, dsns, names...)
+}
+
+func newBankIn(t *testing.T, dsns []string, names ...string) *bank {
+	t.Helper()
+	b := &bank{operator: &operator{t: t, dir: t.TempDir(), run: "up"}, names: names, dsns: dsns, acked: map[string]int{},
+		moves: make([]string, len(names)), entries: make([]string, len(names))}
 	for _, dsn := range b.dsns {
 		b.in(dsn, ledger.sql)
 	}
@@ -254,6 +260,7 @@ func swapTogether(t *testing.T) {
 		t.Fatal(got)
 	}
 	b.heldByAClient(ctx)
+	b.differs(ctx)
 	b.dividedAndFollowedUp(ctx)
 	b.do(ctx, exitDone, "verify")
 	b.killedAtCommit(ctx, b.dsns[1], "rollback", "--follow")

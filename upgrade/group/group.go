@@ -190,11 +190,10 @@ func wentBack(run *control.Run) bool {
 
 // look reads a member's run; [control.ErrNoRun].
 func (m *member) look(ctx context.Context) (*control.Run, error) {
-	ctx, cancel := context.WithTimeout(ctx, lookFor)
-	defer cancel()
-	return upgrade.Look(ctx, m.file)
+	return upgrade.Look(ctx, m.file, lookFor)
 }
 
+// lookFor is how long each server has to say where its member stands.
 const lookFor = 5 * time.Second
 
 // Error is what became of the members of which something went wrong.

@@ -69,7 +69,7 @@ func (g *Group) lead(ctx context.Context, o upgrade.Options, work func(context.C
 
 // unlessDivided adds to what ended the work that it left the group divided.
 func (g *Group) unlessDivided(err error) error {
-	ctx, cancel := context.WithTimeout(context.Background(), lookFor)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*lookFor) // of each its two servers
 	defer cancel()
 	s, readErr := g.read(ctx)
 	if readErr != nil {
