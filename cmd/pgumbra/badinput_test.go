@@ -61,6 +61,8 @@ var badInputs = []badInput{
 		says: []string{"production.dsn"}},
 
 	{name: "nobody listens", args: []string{"run", "--set", "production.dsn=postgres://u:geheim@127.0.0.1:1/x"}, code: exitError, says: []string{"127.0.0.1", "Next: "}},
+	{name: "nobody listens, and no migrations folder", args: []string{"run", "--set", "production.dsn=postgres://u:geheim@127.0.0.1:1/x", "--set", "migrations.path=nowhere"},
+		code: exitUsage, says: []string{"nowhere", "does not exist", "127.0.0.1"}},
 	{name: "no such host", args: []string{"status", "--set", "production.dsn=postgres://u:geheim@nowhere.invalid/x"}, code: exitError, says: []string{"nowhere.invalid"}},
 	{name: "no such database", args: []string{"plan", "--set", "production.dsn=postgres://postgres@SERVER/nowhere"}, code: exitError, says: []string{"nowhere", "3D000"}},
 	{name: "login refused", args: []string{"run", "--set", "production.dsn=postgres://nobody_here:geheim@SERVER/postgres"}, code: exitError, says: []string{"nobody_here", "28000"}},

@@ -73,7 +73,7 @@ func (a *app) reportJSON(err error, code int, s *upgrade.Status) {
 	}
 	text, fault := json.Marshal(d)
 	if fault != nil {
-		text = []byte(fmt.Sprintf(`{"error":%q,"exit_code":%d,"next":""}`, d.Error, code))
+		text, _ = json.Marshal(errorDocument{Error: d.Error, ExitCode: code}) // of text and a number it is always made
 	}
 	fmt.Fprintln(os.Stderr, string(text))
 }

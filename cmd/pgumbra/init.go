@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -66,8 +67,7 @@ func (a *app) writePlanFile(path string, text []byte) error {
 		return err
 	}
 	if a.json {
-		_, err = fmt.Printf("{\"plan\":%q}\n", path)
-		return err
+		return json.NewEncoder(os.Stdout).Encode(map[string]string{"plan": path})
 	}
 	_, err = fmt.Printf("Wrote %s.\nNext: read it, then pgumbra plan\n", path)
 	return err

@@ -5,9 +5,12 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/spf13/cobra"
 
 	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/plans/migrations"
+	"github.com/pgumbra/pgumbra/plans/planfile"
 	"github.com/pgumbra/pgumbra/upgrade"
 	"github.com/pgumbra/pgumbra/upgrade/group"
 )
@@ -60,7 +63,7 @@ shows it, and whether it could lead. It ends when the run is over.`,
 			}
 			err = a.withProgress(c.Context(), file, within, func() error { return work(c.Context(), file, o) })
 			if err != nil {
-				return err
+				return withFolder(file, err)
 			}
 			return a.sayWhereItEnded(c.Context(), file)
 		},
@@ -70,6 +73,17 @@ shows it, and whether it could lead. It ends when the run is over.`,
 	c.Flags().BoolVar(&standby, "standby", false, "wait, and lead once there is no leader any more")
 	complete(c, "until", string(control.Building), string(control.Capturing), string(control.Copying), string(control.Following))
 	return c
+}
+
+// withFolder adds to a server that cannot be reached what is found without one: the
+// migrations folder is not as it must be. A run that is under way goes on without it.
+func withFolder(file *planfile.File, err error) error {
+	var unconnected *pgconn.ConnectError
+	if file.Migrations.Path == "" || !errors.As(err, &unconnected) {
+		return err
+	}
+	_, mistake := migrations.Read(file.Migrations.Path)
+	return errors.Join(mistake, err)
 }
 
 func (a *app) verifyCommand() *cobra.Command {
