@@ -134,7 +134,7 @@ func (p *Plan) SwapsOn() conditions.Side {
 
 // Rests is what the conditions of this plan's swap are asked about.
 func (p *Plan) Rests() conditions.Scope {
-	s := conditions.Scope{Near: p.Near(), Trusted: p.Settings.Trust}
+	s := conditions.Scope{Near: p.Near(), Trusted: p.Settings.Trust, Belongings: p.Belongings}
 	for _, schema := range p.Schemas {
 		s.Schemas, s.Free = append(s.Schemas, schema.Production), append(s.Free, schema.Old)
 	}
@@ -167,11 +167,17 @@ func (p *Plan) Near() (schemas []string) {
 }
 
 // RestsOnShadow is what those of the shadow's own database are asked about: its
-// tables stand there under other names until the swap.
+// tables stand there under other names until the swap, and what the plan itself makes
+// there was asked about in production.
 func (p *Plan) RestsOnShadow() conditions.Scope {
-	var s conditions.Scope
+	s := conditions.Scope{Near: p.Near(), Trusted: slices.Clone(p.Settings.Trust)}
 	for _, schema := range p.Schemas {
 		s.Schemas = append(s.Schemas, schema.Shadow)
+	}
+	for _, e := range p.Entries {
+		if e.Owner != "" && !slices.Contains(s.Trusted, e.Owner) {
+			s.Trusted = append(s.Trusted, e.Owner)
+		}
 	}
 	return s
 }

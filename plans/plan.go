@@ -61,7 +61,10 @@ type Plan struct {
 	Steps     []Step        `json:"steps"`
 	Settings  Settings      `json:"settings"`
 	Structure *Structure    `json:"structure,omitempty"`
-	Matviews  []pg.Name     `json:"matviews"` // populated ones, in shadow, in refresh order
+	// Belongings are what production's database had of its own when the plan was made, where
+	// the shadow is another one: see [conditions.Belongings].
+	Belongings map[string]string `json:"belongings,omitempty"`
+	Matviews   []pg.Name         `json:"matviews"` // populated ones, in shadow, in refresh order
 	// Views are all materialized views of the shadow, in refresh order.
 	Views  []Matview    `json:"materialized_views,omitempty"`
 	NewFKs []ForeignKey `json:"new_fks"` // those without a valid twin in production: checked before the cutover

@@ -129,3 +129,54 @@ func TestDatabaseComesOverByARoleThatOwnsTheShadows(t *testing.T) {
 	}
 	must(t, upgrade.Finish(ctx, w.file(), cutover.KeepOld, upgrade.Purge, w.log))
 }
+
+// TestWhatADatabaseGetsInMidRunStandsAgainstTheCutover: the swap to another server
+// brings what the plan knew, and nothing that came since. Code of others in the shadow's
+// own database is not called there.
+func TestWhatADatabaseGetsInMidRunStandsAgainstTheCutover(t *testing.T) {
+	t.Parallel()
+	ctx := limited(t, 2*time.Minute)
+	shadow := testcontainers.Database(t)
+	elsewhere := orders
+	elsewhere.remote = shadow
+	elsewhere.structure += "CREATE EXTENSION hstore VERSION '1.7';"
+	w := build(t, elsewhere)
+	fill := strings.NewReplacer("DB", pgx.Identifier{lines(t, w.production, "SELECT current_database()")[0]}.Sanitize())
+	w.run(ctx, upgrade.Options{Until: control.Following})
+	leader := w.leads(ctx)
+	for _, c := range []struct{ do, says, undo string }{
+		{"ALTER DATABASE DB SET work_mem = '5MB'", "setting work_mem of the database: it is new", "ALTER DATABASE DB RESET work_mem"},
+		{"ALTER ROLE CURRENT_USER IN DATABASE DB SET work_mem = '5MB'", "setting work_mem of role", "ALTER ROLE CURRENT_USER IN DATABASE DB RESET work_mem"},
+		{"COMMENT ON DATABASE DB IS 'x'", "comment on the database", "COMMENT ON DATABASE DB IS NULL"},
+		{"GRANT CREATE ON DATABASE DB TO pg_monitor", "privileges of pg_monitor on the database", "REVOKE CREATE ON DATABASE DB FROM pg_monitor"},
+		{"ALTER DATABASE DB OWNER TO pg_monitor", "owner of the database", "ALTER DATABASE DB OWNER TO CURRENT_USER"},
+		{"ALTER EXTENSION hstore UPDATE TO '1.8'", "version of extension hstore", "DROP EXTENSION hstore; CREATE EXTENSION hstore VERSION '1.7'"},
+		{"CREATE FOREIGN DATA WRAPPER x; CREATE SERVER x FOREIGN DATA WRAPPER x; CREATE USER MAPPING FOR PUBLIC SERVER x", "user mapping of public for server x", "DROP FOREIGN DATA WRAPPER x CASCADE"},
+		{"CREATE PUBLICATION x FOR TABLE shop.orders", "publication x", "DROP PUBLICATION x"},
+		{"SELECT lo_from_bytea(7, 'x')", "1 large objects", "SELECT lo_unlink(7)"},
+	} {
+		exec(t, w.production, fill.Replace(c.do))
+		if s, err := upgrade.ReadStatus(ctx, w.file()); err != nil || s.Ready || !strings.Contains(strings.Join(s.Blockers, " "), c.says) {
+			t.Errorf("%s: %v, %v", c.do, s, err)
+		}
+		if c.says == "comment on the database" {
+			w.unready(ctx, c.says)
+		}
+		exec(t, w.production, fill.Replace(c.undo))
+	}
+	exec(t, shadow, strange)
+	t.Cleanup(func() { exec(t, shadow, forget) })
+	await(ctx, t, w.production, "SELECT throttled LIKE 'foreign-code public.upper(character varying)%' FROM pgumbra.leader")
+	exec(t, shadow, "DROP FUNCTION public.upper(varchar)")
+	await(ctx, t, w.production, "SELECT throttled = '' FROM pgumbra.leader")
+	must(t, upgrade.Cutover(ctx, w.file(), upgrade.Options{Log: w.log}))
+	must(t, upgrade.Finish(ctx, w.file(), cutover.KeepOld, upgrade.Purge, w.log))
+	must(t, leader.Wait())
+}
+
+// strange begins what a role does that may only create in public; forget undoes it.
+const (
+	strange = `DO $$ BEGIN EXECUTE format('CREATE ROLE %I; GRANT USAGE, CREATE ON SCHEMA public TO %1$I; SET ROLE %1$I', 'stranger ' || current_database()); END $$;
+		CREATE FUNCTION public.upper(varchar) RETURNS text LANGUAGE sql AS 'SELECT $1'; RESET ROLE`
+	forget = `DO $$ BEGIN EXECUTE format('DROP OWNED BY %I CASCADE; DROP ROLE %1$I', 'stranger ' || current_database()); END $$`
+)

@@ -16,12 +16,16 @@ import (
 )
 
 // askConditions asks what a swap rests on, on production's side.
-func askConditions(ctx context.Context, db pg.Beginner, run *control.Run, moment conditions.Moment) (found []conditions.Found, err error) {
+func askConditions(ctx context.Context, db pg.Beginner, run *control.Run, moment conditions.Moment) ([]conditions.Found, error) {
+	return askSide(ctx, db, run.Plan.SwapsOn(), moment, run.Plan.Rests())
+}
+
+func askSide(ctx context.Context, db pg.Beginner, side conditions.Side, moment conditions.Moment, scope conditions.Scope) (found []conditions.Found, err error) {
 	err = pg.ReadCommitted(ctx, db, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, "SET LOCAL search_path = pg_catalog"); err != nil {
 			return err
 		}
-		found, err = conditions.Ask(ctx, tx, run.Plan.SwapsOn(), moment, run.Plan.Rests())
+		found, err = conditions.Ask(ctx, tx, side, moment, scope)
 		return err
 	})
 	return found, err

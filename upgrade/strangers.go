@@ -47,8 +47,13 @@ func (w *worker) foreignCode(ctx context.Context) (string, error) {
 	return reason, nil
 }
 
+// askForStrangers asks both databases: checks, generated columns and indexes of the
+// shadow call functions where it stands.
 func askForStrangers(ctx context.Context, sides control.Sides, run *control.Run) (string, error) {
 	found, err := askConditions(ctx, sides.Production, run, conditions.Evaluating)
+	if err == nil && len(found) == 0 && sides.Remote() {
+		found, err = askSide(ctx, sides.Shadow, conditions.Shadow, conditions.Evaluating, run.Plan.RestsOnShadow())
+	}
 	if err != nil || len(found) == 0 {
 		return "", err
 	}

@@ -98,7 +98,7 @@ var All = []Condition{
 	{
 		Code: "event-trigger", Sides: Local | Remote, Moments: Beginning | always, Weight: Told, Query: eventTriggersSQL,
 		Message: "this event trigger fires for the statements that build the shadow and swap it in",
-		Fix:     "see that it does not alter them; one that came in mid-run: drop or disable it until the cutover, or plan again",
+		Fix:     "see that it does not alter them; one that came in mid-run: drop it until the cutover, or disable it where the shadow is in the same database, or plan again",
 	},
 	{
 		Code: "name-taken", Sides: Local, Moments: always, Query: namesTakenSQL,
@@ -111,7 +111,12 @@ var All = []Condition{
 		Fix:     "keep such data in bytea columns, and remove them (lo_unlink)",
 	},
 	{
-		Code: "foreign-code", Sides: Local | Remote, Moments: Beginning | always | Evaluating, Query: foreignCodeSQL,
+		Code: "database-changed", Sides: Remote, Moments: always, Query: comparedSQL,
+		Message: "it %[2]s since the plan was made, and another server would not have it after the swap",
+		Fix:     "%[3]s; or pgumbra abort, and run again: a new plan knows it",
+	},
+	{
+		Code: "foreign-code", Sides: Local | Remote | Shadow, Moments: Beginning | always | Evaluating, Query: foreignCodeSQL,
 		Message: "this function of %[3]s would run with a superuser's rights when rows are copied and compared: in %[2]s",
 		Fix: "read it, then give it to the schema's owner (ALTER FUNCTION … OWNER TO …); or connect as a role of its own, without SUPERUSER (docs/privileges.md); " +
 			"or, where %[3]s may have a superuser's rights, name it in production.trust",
@@ -133,12 +138,15 @@ type Scope struct {
 	Trusted []string    // roles whose code a superuser's run may call
 	Version string      // name of golang-migrate's version table
 	Free    []string    // names that no schema may have before the swap
-	At      *Version    // nil: no migrations are to come
+	// Belongings are what [Belongings] read when the plan was made; nil: it did not.
+	Belongings map[string]string
+	At         *Version // nil: no migrations are to come
 }
 
 func (s Scope) args() []any {
 	pids, started := s.Own.Columns()
-	return []any{notNull(s.Schemas), notNull(s.Shared), notNull(s.Told), pids, started, notNull(s.Near), notNull(s.Trusted), s.Version, notNull(s.Free)}
+	labels, hashes := s.remembered()
+	return []any{notNull(s.Schemas), notNull(s.Shared), notNull(s.Told), pids, started, notNull(s.Near), notNull(s.Trusted), s.Version, notNull(s.Free), labels, hashes}
 }
 
 // Found is something that a condition forbids.

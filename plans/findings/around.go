@@ -30,6 +30,11 @@ var aroundSection = Section{
 			Do:    "`pgumbra abort`, and run again from the version that production has now; where no migration wrote anything, set the version back (golang-migrate's `force`), and the run goes on",
 		},
 		{
+			Code: "database-changed", Level: "blocker; to another database",
+			Means: "something that production's database has of its own, besides the schemas that move, came or was altered in mid-run: a setting (`ALTER DATABASE … SET`, `ALTER ROLE … IN DATABASE … SET`), its owner, limits, comment, label, a privilege on it or on what PostgreSQL and extensions brought, an extension's version, a schema, publication, subscription, foreign server, user mapping, language. The swap brings what the plan knew",
+			Do:    "what the message says to type, or `pgumbra abort` and run again",
+		},
+		{
 			Code: "foreign-partition", Level: "blocker",
 			Means: "a partition is a foreign table",
 			Do:    "detach it",
@@ -42,7 +47,7 @@ var aroundSection = Section{
 		{
 			Code: "event-trigger", Level: "blocker, or a warning",
 			Means: "an event trigger of yours refuses what a run does in production: it was tried in scratch, each by itself (blocker). Or it fires for our DDL, and refuses nothing of it, or could not be tried, for want of a superuser (warning); where it was made since the plan, it stands against a cutover",
-			Do:    "let its function pass what is in the schemas `pgumbra` and `pgumbra_*`, or `ALTER EVENT TRIGGER … DISABLE` for the length of the run; see that it does not alter what we do; one that came in mid-run: drop or disable it until the cutover, or plan again",
+			Do:    "let its function pass what is in the schemas `pgumbra` and `pgumbra_*`, or `ALTER EVENT TRIGGER … DISABLE` for the length of the run; see that it does not alter what we do; one that came in mid-run: drop it until the cutover, or disable it where the shadow is in the same database, or plan again",
 		},
 		{
 			Code: "large-objects", Level: "warning or blocker",

@@ -10,6 +10,7 @@ import (
 
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/plans/conditions"
 	"github.com/pgumbra/pgumbra/plans/pgdump"
 )
 
@@ -18,6 +19,15 @@ func (m *trial) rememberStructure(context.Context) error {
 	m.plan.Structure = &plans.Structure{Dump: m.pgDump.Major, Whole: true}
 	m.plan.Structure.Objects = objects(m.plan, m.dumped)
 	return nil
+}
+
+// rememberBelongings keeps what the list of conditions compares with later. It comes
+// before all that reads the same for the swap: what is altered between counts as altered.
+func (m *site) rememberBelongings(ctx context.Context) (err error) {
+	if m.plan.Remote {
+		m.plan.Belongings, err = conditions.Belongings(ctx, m.db, m.file.Production.Schemas)
+	}
+	return err
 }
 
 // Drift names what was made, changed or dropped in the schemas that move since

@@ -41,6 +41,15 @@ func (m *survey) askConditions(ctx context.Context, moment conditions.Moment) ([
 	return found, nil
 }
 
+// checkShadowConditions asks the shadow's own database what must not be there.
+func (m *site) checkShadowConditions(ctx context.Context) error {
+	found, err := conditions.Ask(ctx, m.side.db, conditions.Shadow, conditions.Beginning, m.plan.RestsOnShadow())
+	for _, f := range found {
+		m.blocker(f.Condition.Code, f.Object, "in the shadow's database: "+f.Message, f.Fix)
+	}
+	return err
+}
+
 // restsOn is what the conditions are asked about while the version table is only
 // known by name.
 func (m *survey) restsOn() conditions.Scope {

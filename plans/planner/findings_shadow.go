@@ -26,7 +26,7 @@ func (m *site) lookAtShadow(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read the shadow's structure: %w", err)
 	}
-	for _, check := range []func(context.Context) error{m.checkShadowEmpty, m.checkShadowRights, m.checkLocale, m.checkSettings} {
+	for _, check := range []func(context.Context) error{m.checkShadowEmpty, m.checkShadowRights, m.checkShadowConditions, m.checkLocale, m.checkSettings} {
 		if err := check(ctx); err != nil {
 			return fmt.Errorf("look at the shadow's database: %w", err)
 		}

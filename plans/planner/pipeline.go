@@ -134,6 +134,7 @@ func (m *site) pipeline(ctx context.Context) error {
 	err := m.run(ctx,
 		step{"look at production", m.lookAtProduction},
 		step{"look at the shadow's database", m.lookAtShadow},
+		step{"remember what production's database has of its own", m.rememberBelongings},
 		step{"look at production's version", m.lookAtVersion})
 	if err != nil {
 		return err
