@@ -250,7 +250,7 @@ func sqlState(t *testing.T, err error, want string) {
 // waitFor polls a condition on the server.
 func waitFor(t *testing.T, db pg.Querier, sql string, args ...any) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	for {
 		var ok bool

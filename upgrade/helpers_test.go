@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/pgumbra/pgumbra/testcontainers"
 )
 
 func must(t testing.TB, err error) {
@@ -27,8 +29,7 @@ func write(t testing.TB, path, text string) {
 // exec runs a script in a database.
 func exec(t testing.TB, dsn, script string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
+	ctx := limited(t, time.Minute)
 	conn, err := pgx.Connect(ctx, dsn)
 	must(t, err)
 	defer conn.Close(ctx)
@@ -36,9 +37,8 @@ func exec(t testing.TB, dsn, script string) {
 }
 
 func limited(t testing.TB, d time.Duration) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), d)
-	t.Cleanup(cancel)
-	return ctx
+	t.Helper()
+	return testcontainers.Limited(t, d)
 }
 
 var restrict = regexp.MustCompile(`(?m)^\\(un)?restrict .*$`)

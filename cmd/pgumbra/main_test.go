@@ -106,8 +106,7 @@ const oneInFive = 5
 func shopOwner(t *testing.T) *operator {
 	t.Helper()
 	o := &operator{t: t, dir: t.TempDir(), dsn: testcontainers.Database(t)}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
+	ctx := limited(t, time.Minute)
 	conn, err := pgx.Connect(ctx, o.dsn)
 	must(t, err)
 	defer conn.Close(ctx)
@@ -140,8 +139,7 @@ func must(t testing.TB, err error) {
 
 func TestExitCodes(t *testing.T) {
 	t.Parallel()
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
-	defer cancel()
+	ctx := limited(t, 2*time.Minute)
 	o := &operator{t: t, dir: t.TempDir(), dsn: testcontainers.Database(t)}
 	plan := func(text string) { must(t, os.WriteFile(filepath.Join(o.dir, "pgumbra.yaml"), []byte(text), 0o644)) }
 	good := fmt.Sprintf("name: up\nproduction: {dsn: %q, schemas: [public]}\nmigrations: {path: migrations}\n", o.dsn)

@@ -161,11 +161,9 @@ func (s setting) with(sql string, migrations map[string]string, extra string) se
 	return setting{sql: s.sql + sql, migrations: all, extra: s.extra + extra, schema: s.schema, plan: s.plan}
 }
 
-func limited(t *testing.T, d time.Duration) context.Context {
+func limited(t testing.TB, d time.Duration) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), d)
-	t.Cleanup(cancel)
-	return ctx
+	return testcontainers.Limited(t, d)
 }
 
 func (o *operator) database() string {
