@@ -81,6 +81,22 @@ var columnsSQL string
 const liveColumns = `SELECT a.attnum, a.attname, a.attcollation, a.atttypid AS typ, a.atttypmod AS typmod, a.attstorage
     FROM pg_catalog.pg_attribute a WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped`
 
+// Respelt are the columns of a table of which equal values may be other bytes: 1.0 is
+// 1.00, and in some collations a is A. Locks nothing.
+func Respelt(ctx context.Context, db pg.Querier, table pg.Name) ([]string, error) {
+	columns, err := queryColumns(ctx, db, strings.Replace(liveColumns, "$1", "pg_catalog.to_regclass($1)", 1), table.Quoted())
+	if err != nil {
+		return nil, fmt.Errorf("read the columns of %s: %w", table, err)
+	}
+	var names []string
+	for _, c := range columns {
+		if !c.exact {
+			names = append(names, c.name)
+		}
+	}
+	return names, nil
+}
+
 // sourceTarget reads a source as production has it now and compares it with
 // the plan: another table of that name, or other columns or partitions, would
 // be captured wrongly.

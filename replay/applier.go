@@ -43,6 +43,9 @@ type applier struct {
 	// heavy: a row may take a gigabyte, packed as it is stored, and cannot be one
 	// value then.
 	heavy bool
+	// respelt: the shadow's key tells values apart that production's calls equal, as
+	// citext does a and A that become text.
+	respelt bool
 	// replaces is a condition on a value: it names what the swap replaces; see proved.
 	replaces func(sqlType, value string) string
 	// touching is held by who proves touched keys: a second one would do the same.
@@ -120,6 +123,9 @@ func (r *Replayer) applier(ctx context.Context, t *plans.Table) (*applier, error
 	if err := f.weigh(ctx, r.Sides.Production); err != nil {
 		return nil, err
 	}
+	if err := f.readSpelling(ctx, r.Sides.Production); err != nil {
+		return nil, err
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.appliers == nil {
@@ -156,6 +162,19 @@ func (f *applier) weigh(ctx context.Context, production pg.Querier) error {
 		return fmt.Errorf("measure the long values of %s: %w", f.t.Shadow, err)
 	}
 	return nil
+}
+
+// readSpelling looks whether one key of production's may be several of the shadow's. It
+// locks nothing, as weigh.
+func (f *applier) readSpelling(ctx context.Context, production pg.Querier) error {
+	if f.kind() != keyed {
+		return nil
+	}
+	respelt, err := capture.Respelt(ctx, production, f.src.Name)
+	f.respelt = slices.ContainsFunc(f.src.Key, func(k plans.KeyColumn) bool {
+		return slices.Contains(respelt, k.Name) && !f.sameInShadow(k)
+	})
+	return err
 }
 
 func newApplier(run *control.Run, t *plans.Table) (*applier, error) {

@@ -107,9 +107,10 @@ func (r *Replayer) pieces(ctx context.Context, f *applier, at moment, n pending)
 }
 
 // divide is how many pieces can be had where so many are wanted: one, unless keys
-// can be hashed and the news concern each by itself.
+// can be hashed and the news concern each by itself. Spellings of one key would be in
+// several.
 func (r *Replayer) divide(ctx context.Context, f *applier, n pending, wanted int64) (int64, error) {
-	if wanted <= 1 || f.kind() != keyed || n.whole || n.member {
+	if wanted <= 1 || f.kind() != keyed || n.whole || n.member || f.respelt {
 		return 1, nil
 	}
 	hashes, err := f.hashes(ctx, r.Sides.Production)

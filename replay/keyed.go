@@ -12,13 +12,17 @@ import (
 func (f *applier) applyKeyed(s scope) []statement {
 	todo := f.note(s)
 	switch {
-	case f.t.Upsert:
+	case f.upserts():
 		return append(todo, f.deleteGone(s), f.upsert(s))
 	case f.keeps():
 		return append(todo, f.keep(s), f.deleteTouched(s), f.insertKept(s), f.insertNew(s), f.forget())
 	}
 	return append(todo, f.deleteTouched(s), f.insert(s))
 }
+
+// upserts reports whether rows are written over those of their keys. Where keys are
+// respelt none is: nothing tells that the one of before is gone.
+func (f *applier) upserts() bool { return f.t.Upsert && !f.respelt }
 
 // deleteGone deletes the keys that production does not have any more, or that
 // the filter leaves out now.
@@ -69,15 +73,18 @@ func (f *applier) upsert(s scope) statement {
 // inserting is INSERT … SELECT of transforms over a row set; their values are
 // cast by assignment, as in the copy.
 func (f *applier) inserting(columns []plans.Column, from, condition string) string {
-	return fmt.Sprintf("INSERT INTO %s (%s) OVERRIDING SYSTEM VALUE SELECT %s\nFROM %s%s",
-		f.t.Shadow.Quoted(), pg.Idents(names(columns)), values(columns), from, where(f.and(condition)))
+	into := f.t.Shadow.Quoted()
+	if len(columns) > 0 { // a table may have no columns, and rows all the same
+		into += " (" + pg.Idents(names(columns)) + ")"
+	}
+	return fmt.Sprintf("INSERT INTO %s OVERRIDING SYSTEM VALUE SELECT %s\nFROM %s%s", into, values(columns), from, where(f.and(condition)))
 }
 
 // deleteTouched deletes every touched key, so that rows may swap values of
 // other unique columns.
 func (f *applier) deleteTouched(s scope) statement {
 	return statement{"delete the touched rows", fmt.Sprintf("%s DELETE FROM %s AS s USING %s WHERE %s",
-		f.touched(s), f.shadow(), f.shadowKeys(f.own+"_t"), f.unnoted(f.sameShadowKey("s", f.own+"_g"))), s.args()}
+		f.touched(s), f.shadow(), f.touchedShadowKeys(), f.unnoted(f.sameShadowKey("s", f.own+"_g"))), s.args()}
 }
 
 func (f *applier) insert(s scope) statement {
@@ -87,7 +94,7 @@ func (f *applier) insert(s scope) statement {
 // keep notes the volatile values of the touched rows before they are deleted.
 func (f *applier) keep(s scope) statement {
 	return statement{"keep volatile values", fmt.Sprintf("%s %s %s JOIN %s ON %s", f.createKept(), f.touched(s), f.selectKept(),
-		f.shadowKeys(f.own+"_t"), f.sameShadowKey("s", f.own+"_g")), s.args()}
+		f.touchedShadowKeys(), f.sameShadowKey("s", f.own+"_g")), s.args()}
 }
 
 // keeps reports whether values of the shadow's own outlive the rows that hold

@@ -2,6 +2,7 @@ package replay
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 
 	"github.com/pgumbra/pgumbra/plans"
@@ -27,6 +28,31 @@ func TestBatchCountsCopiesOfRowsWithoutKey(t *testing.T) {
 		w.want(logRows, "1 f a\n1 f a\n2 f \n2 f \n2 f \n4 f c")
 		if rows := w.verified(0).Rows; rows != 6 {
 			t.Errorf("verified %d rows", rows)
+		}
+	})
+}
+
+// The shadow's is without columns as well, or has one that the migrations added.
+func TestBatchOfRowsWithoutColumns(t *testing.T) {
+	t.Parallel()
+	eachWay(t, func(t *testing.T, newWorld maker) {
+		w := newWorld(t, `CREATE TABLE bare (); CREATE TABLE more (); CREATE TABLE twin.bare (); CREATE TABLE twin.more (n int DEFAULT 4);
+			INSERT INTO bare SELECT FROM generate_series(1, 3); INSERT INTO more SELECT FROM bare`,
+			func(w *world, p *plans.Plan) {
+				w.add(p, w.source("bare", plans.RecordImage))
+				w.add(p, w.source("more", plans.RecordImage), "n integer = 4")
+			})
+		for _, c := range []struct{ change, want string }{
+			{`INSERT INTO shop.%[1]s DEFAULT VALUES; INSERT INTO shop.%[1]s SELECT FROM generate_series(1, 4)`, "8"},
+			{`DELETE FROM shop.%[1]s WHERE ctid IN (SELECT ctid FROM shop.%[1]s LIMIT 2)`, "6"},
+			{`TRUNCATE shop.%[1]s; INSERT INTO shop.%[1]s DEFAULT VALUES`, "1"},
+		} {
+			for n, table := range []string{"bare", "more"} {
+				w.exec(fmt.Sprintf(c.change, table))
+				w.batch(n)
+				w.want(`SELECT count(*) FROM twin.`+table, c.want)
+				w.verified(n)
+			}
 		}
 	})
 }

@@ -315,6 +315,15 @@ func (f *applier) shadowKeys(keys string) string {
 		f.keyColumns(f.k), keys, f.alias(), f.own)
 }
 
+// touchedShadowKeys are the shadow's keys of what entries touch: of each spelling of a
+// key, where it tells them apart. It stands after FROM or USING, after touched.
+func (f *applier) touchedShadowKeys() string {
+	if !f.respelt || f.landing {
+		return f.shadowKeys(f.own + "_t")
+	}
+	return fmt.Sprintf("(SELECT DISTINCT * FROM %s) AS %s_g", f.shadowKeys(f.own+"_e"), f.own)
+}
+
 // keyColumns names key values as the expressions know them.
 func (f *applier) keyColumns(key func(i int) string) string {
 	return list(len(f.src.Key), func(i int) string { return key(i) + " AS " + pg.Ident(f.src.Key[i].Name) })

@@ -156,8 +156,8 @@ func (f *applier) script(ctx context.Context, tx pgx.Tx, p planner, todo []state
 // keyedSet is what the statements of applyKeyed read.
 func (f *applier) keyedSet(s scope) set {
 	s = s.inlined()
-	with, keys := f.touched(s), f.shadowKeys(f.own+"_t")
-	if f.t.Upsert {
+	with, keys := f.touched(s), f.touchedShadowKeys()
+	if f.upserts() {
 		with, keys = f.withGone(s), f.shadowKeys(f.own+"_gone")
 	}
 	return f.rowSet(with + " " + f.selectingKeys(keys) + " UNION ALL " + f.selecting(f.current(s), ""))
@@ -165,7 +165,7 @@ func (f *applier) keyedSet(s scope) set {
 
 // touchedSet is what deleteTouched reads.
 func (f *applier) touchedSet(s scope) set {
-	return f.rowSet(f.touched(s.inlined()) + " " + f.selectingKeys(f.shadowKeys(f.own+"_t")))
+	return f.rowSet(f.touched(s.inlined()) + " " + f.selectingKeys(f.touchedShadowKeys()))
 }
 
 // wholeSet are all rows of production.

@@ -111,7 +111,7 @@ func (f *applier) touchedKeys(s scope) set {
 
 func (f *applier) selectDistinct(s scope) string {
 	return fmt.Sprintf("%s SELECT DISTINCT %s FROM %s", f.touched(s),
-		list(len(f.pairs()), func(i int) string { return f.own + "_g." + f.k(i) }), f.shadowKeys(f.own+"_t"))
+		list(len(f.pairs()), func(i int) string { return f.own + "_g." + f.k(i) }), f.touchedShadowKeys())
 }
 
 func (f *applier) productionTouched(s scope, g group) string {

@@ -24,10 +24,13 @@ func (f *applier) note(s scope) []statement {
 		return nil
 	}
 	s.everyKey = true
-	touched := f.touched(s)
-	keys := list(len(f.src.Key), func(i int) string { return f.own + "_t." + f.k(i) + "::text" })
+	touched, named := f.touched(s), f.own+"_t"
+	if f.respelt {
+		named = f.own + "_e" // each spelling may have been noted
+	}
+	keys := list(len(f.src.Key), func(i int) string { return named + "." + f.k(i) + "::text" })
 	return []statement{
-		{"forget which rows do not fit", control.ForgetUnfit(f.run, f.t.N, touched, f.own+"_t", "ARRAY["+keys+"]"), s.args()},
+		{"forget which rows do not fit", control.ForgetUnfit(f.run, f.t.N, touched, named, "ARRAY["+keys+"]"), s.args()},
 		{"note which rows do not fit", touched + " " + f.noting(fmt.Sprintf(" JOIN %s_t ON %s", f.own, f.sameKey(f.alias(), f.own+"_t"))), s.args()},
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans"
 )
 
 // group is a range of keys, lower < key <= upper, as text; nil: open.
@@ -43,13 +44,18 @@ func (f *applier) ranged() bool {
 		return false
 	}
 	for _, k := range f.src.Key {
-		p, _ := f.pair(k.Name)
-		if !f.carried(p.Expression, k.Name) || !sameOrder(k.Type, p.Type) ||
-			plain(k.Collation) != plain(f.collations[p.Shadow]) {
+		if !f.sameInShadow(k) {
 			return false
 		}
 	}
 	return len(f.src.Key) > 0
+}
+
+// sameInShadow reports whether the shadow has and compares a key column as production
+// does.
+func (f *applier) sameInShadow(k plans.KeyColumn) bool {
+	p, _ := f.pair(k.Name)
+	return f.carried(p.Expression, k.Name) && sameOrder(k.Type, p.Type) && plain(k.Collation) == plain(f.collations[p.Shadow])
 }
 
 // sameOrder reports whether a cast to another type keeps apart and in order
