@@ -275,7 +275,9 @@ func DataError(state string) bool {
 // Unreachable reports whether an error says nothing of the statement's fate:
 // the connection broke, or the server shut down under it. The caller must look
 // at the server, never guess. A host that answers nothing, as one that is gone does,
-// lets a connection wait until its time is over.
+// lets a connection wait until its time is over. A PANIC, as of a disk that is too full for
+// WAL, ends the whole server, with any error's code: what it answers to COMMIT may be
+// committed once it has recovered.
 func Unreachable(err error) bool {
 	var connect *pgconn.ConnectError
 	silent := errors.As(err, &connect) && errors.Is(err, context.DeadlineExceeded)
@@ -285,6 +287,9 @@ func Unreachable(err error) bool {
 	var e *pgconn.PgError
 	if !errors.As(err, &e) {
 		return connect != nil || pgconn.Timeout(err) || isNetwork(err)
+	}
+	if e.SeverityUnlocalized == "PANIC" {
+		return true
 	}
 	return e.Code[:2] == "08" || e.Code[:3] == "57P" || e.Code == pgerrcode.IdleInTransactionSessionTimeout
 }

@@ -7,6 +7,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgerrcode"
+	"github.com/jackc/pgx/v5/pgconn"
+
 	"github.com/pgumbra/pgumbra/internal/pg"
 )
 
@@ -29,5 +32,17 @@ func TestServerThatKeepsSilentIsUnreachable(t *testing.T) {
 	stop()
 	if _, err := pg.Connect(stopped, dsn, pg.Options{}); err == nil || pg.Unreachable(err) {
 		t.Error("a stop that was asked for is no fault of the server:", err)
+	}
+}
+
+// A server that panics may have committed what it answers so to; one that lives and has no
+// room has not.
+func TestServerThatPanicsIsUnreachable(t *testing.T) {
+	t.Parallel()
+	for severity, unreachable := range map[string]bool{"PANIC": true, "ERROR": false} {
+		err := fmt.Errorf("commit: %w", &pgconn.PgError{Severity: severity, SeverityUnlocalized: severity, Code: pgerrcode.DiskFull})
+		if pg.Unreachable(err) != unreachable {
+			t.Errorf("%s: unreachable: %t", severity, !unreachable)
+		}
 	}
 }
