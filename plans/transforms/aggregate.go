@@ -21,13 +21,18 @@ func aggregatesIn(q *pgq.SelectStmt) bool {
 			case *pgq.SubLink:
 				return false
 			case *pgq.FuncCall:
-				name := ast.Last(ast.Strings(m.GetFuncname()))
-				found = found || m.GetAggStar() || orderless[name] || slices.Contains([]string{"min", "max", "sum", "avg"}, name)
+				found = found || isAggregate(m)
 			}
 			return true
 		})
 	}
 	return found
+}
+
+// isAggregate: a call of one that is followed.
+func isAggregate(c *pgq.FuncCall) bool {
+	name := ast.Last(ast.Strings(c.GetFuncname()))
+	return c.GetAggStar() || orderless[name] || slices.Contains([]string{"min", "max", "sum", "avg"}, name)
 }
 
 // aggregate is a call of one; not ok: the call is of something else.

@@ -134,7 +134,7 @@ func oneOf(row *pgq.Node, i int) (*pgq.Node, *reason) {
 func (s *step) updateTable(t *table, u *pgq.UpdateStmt, assignments []set, queries []query) *reason {
 	scope := s.scope(t, u.GetRelation())
 	scope.queries = queries
-	when, r := scope.which(u.GetFromClause(), u.GetWhereClause())
+	when, r := scope.which(u.GetFromClause(), s.whereNotNull(u, scope.rel, assignments))
 	if r != nil {
 		return r
 	}

@@ -26,7 +26,8 @@ type scope struct {
 	// aggregates may stand here; aggregated: one does.
 	aggregates, aggregated bool
 	functions              []uint32
-	unders                 []under // of the values that were read
+	unders                 []under     // of the values that were read
+	known                  []*pgq.Node // not NULL, by conditions beside
 	depth                  int
 }
 

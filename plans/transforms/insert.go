@@ -93,14 +93,15 @@ type source struct {
 // selected are the values of a SELECT that gives a row for each row of one table
 // at the most: alone, or joined with others of which at most one fits.
 func (s *step) selected(q *pgq.SelectStmt, queries []query) (source, []*value, *reason) {
-	if r := plainSelect(q); r != nil {
-		return source{}, nil, r
-	}
 	own, r := queriesOf(q.GetWithClause())
 	if r != nil {
 		return source{}, nil, r
 	}
 	queries = append(slices.Clone(queries), own...)
+	q = s.byKey(q, queries)
+	if r := plainSelect(q); r != nil {
+		return source{}, nil, r
+	}
 	f, r := flatten(q.GetFromClause())
 	if r != nil {
 		return source{}, nil, r

@@ -19,6 +19,7 @@ func (s *scope) filter(l *level, conds []*pgq.Node) *reason {
 		}
 	}
 	return s.within(l, func(inner *scope) *reason {
+		inner.present(conds)
 		var later []*pgq.Node
 		for _, n := range conds {
 			if holdsQuery(n) {

@@ -14,6 +14,11 @@ import (
 // false. x IN (SELECT …) is an EXISTS there.
 func (s *scope) truth(n *pgq.Node) (*pgq.Node, *reason) {
 	if b := n.GetBoolExpr(); b != nil && b.GetBoolop() != pgq.BoolExprType_NOT_EXPR {
+		if b.GetBoolop() == pgq.BoolExprType_AND_EXPR {
+			around := s.known
+			s.present(b.GetArgs())
+			defer func() { s.known = around }()
+		}
 		var args []*pgq.Node
 		for _, a := range b.GetArgs() {
 			arg, r := s.truth(a)
@@ -186,14 +191,14 @@ func (s *scope) member(x *pgq.SubLink) (*pgq.Node, *reason) {
 }
 
 // notMember is x NOT IN (SELECT y …) where neither can be NULL: no row exists with
-// y = x.
+// y = x. See [scope.neverNull].
 func (s *scope) notMember(x *pgq.SubLink) (*pgq.Node, *reason) {
 	l, compared, r := s.members(x)
 	if r != nil {
 		return nil, r
 	}
 	for _, n := range compared {
-		if c, ok := s.columnOf(l, n); !ok || !c.NotNull {
+		if !s.neverNull(l, n) {
 			return nil, ofOthers("it asks with NOT IN (SELECT …) for what may be NULL; NOT EXISTS (SELECT …) says it")
 		}
 	}
