@@ -119,7 +119,7 @@ var shadowSection = Section{
 		},
 		{
 			Code: "not-carried", Level: "warning",
-			Means: "event triggers, publications, subscriptions, foreign servers, languages, casts: of the database, not of a schema",
+			Means: "event triggers, publications, subscriptions, foreign servers, languages, casts, transforms: of the database, not of a schema; and what was granted or revoked of functions, tables and types that PostgreSQL or an extension brought",
 			Do:    "make them by hand",
 		},
 		{

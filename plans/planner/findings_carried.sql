@@ -16,6 +16,9 @@ FROM (
     UNION ALL
     SELECT 'pg_cast'::regclass, oid, 'cast', format_type(castsource, NULL) || ' AS ' || format_type(casttarget, NULL) FROM pg_cast WHERE oid >= 16384
     UNION ALL
+    SELECT 'pg_transform'::regclass, t.oid, 'transform', format_type(t.trftype, NULL) || ' for language ' || l.lanname
+    FROM pg_transform t JOIN pg_language l ON l.oid = t.trflang
+    UNION ALL
     SELECT 'pg_am'::regclass, oid, 'access method', amname::text FROM pg_am WHERE oid >= 16384
 ) o
 -- an extension's come with it, and what is internal (the cast of a range to its multirange) with its type

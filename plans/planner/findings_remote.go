@@ -4,6 +4,8 @@ import (
 	"context"
 	_ "embed"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -127,5 +129,21 @@ func (m *survey) notCarried(ctx context.Context) error {
 		m.warning("not-carried", name, "this "+kind+" belongs to production's database and is not carried over", "make it on the shadow by hand, if it is still wanted; pg_dump writes its statement")
 		return nil
 	})
+	m.grantsNotCarried()
 	return err
+}
+
+// grantsNotCarried names what PostgreSQL and extensions came with and somebody has
+// granted or revoked something of. What initdb grants on information_schema is none of it.
+func (m *task) grantsNotCarried() {
+	var on []string
+	for _, label := range slices.Sorted(maps.Keys(m.plan.Belongings)) {
+		if object, is := strings.CutPrefix(label, "privileges on "); is && !strings.Contains(object, " information_schema.") {
+			on = append(on, object)
+		}
+	}
+	if len(on) > 0 {
+		m.warning("not-carried", strings.Join(on[:min(len(on), 5)], ", "), fmt.Sprintf("production's database has granted or revoked privileges on this, %d in all, that PostgreSQL or an extension brought; that is not carried over", len(on)),
+			"GRANT and REVOKE the same on the shadow's server, as far as it is still wanted; pg_dump --schema-only writes the statements")
+	}
 }

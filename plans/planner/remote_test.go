@@ -177,7 +177,8 @@ func TestWhatDoesNotComeAlongIsNamed(t *testing.T) {
 		CREATE VIEW public.outside AS SELECT id FROM a; CREATE PUBLICATION listed FOR TABLE a;
 		CREATE FUNCTION inner_one(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1';
 		CREATE FUNCTION outer_one(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT shop.inner_one($1)'; CREATE INDEX ON a (outer_one(id))`)
-	s.exec(t, `SELECT lo_create(0)`)
+	s.exec(t, `SELECT lo_create(0); GRANT EXECUTE ON FUNCTION pg_catalog.pg_read_file(text) TO pg_monitor;
+		CREATE FUNCTION lib.from_sql(internal) RETURNS internal LANGUAGE internal IMMUTABLE AS 'varchar_support'; CREATE TRANSFORM FOR text LANGUAGE plpgsql (FROM SQL WITH FUNCTION lib.from_sql(internal))`)
 	remote(t, s)
 	p := s.plan(t)
 	for _, want := range []struct {
@@ -186,7 +187,8 @@ func TestWhatDoesNotComeAlongIsNamed(t *testing.T) {
 	}{
 		{plans.Blocker, "needs-outside", "constraint a_id_fkey on table shop.a"}, {plans.Blocker, "needs-outside", "table shop.a"},
 		{plans.Blocker, "needs-outside", "trigger t on table shop.a"}, {plans.Blocker, "large-objects", ""}, {plans.Blocker, "function-names-schema", "shop.outer_one(integer)"},
-		{plans.Warning, "left-behind", "public"}, {plans.Warning, "left-behind", "lib"}, {plans.Warning, "not-carried", "listed"}, {plans.Warning, "no-traffic", ""},
+		{plans.Warning, "left-behind", "public"}, {plans.Warning, "left-behind", "lib"}, {plans.Warning, "not-carried", "listed"},
+		{plans.Warning, "not-carried", "function pg_read_file(text)"}, {plans.Warning, "not-carried", "text for language plpgsql"}, {plans.Warning, "no-traffic", ""},
 	} {
 		if !has(p, want.level, want.code, want.object) {
 			t.Errorf("no %+v", want)
