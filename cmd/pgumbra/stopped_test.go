@@ -46,9 +46,11 @@ func TestProcessStoppedAtAnyStatementOfTheCutoverHoldsNobodyUp(t *testing.T) {
 	}
 }
 
-// stopAtSome stops three processes, one after the other, each further on.
+// stopAtSome stops three processes, one after the other, each further on. The first one
+// wakes up every other time: it takes ten seconds until it counts as dead.
 func stopAtSome(ctx context.Context, s *stopping, random *rand.Rand) {
 	s.t.Helper()
+	s.rounds = random.IntN(2)
 	for n, rounds := 1, 0; rounds < 3; rounds++ {
 		n += random.IntN(messagesOfACutover / 3)
 		if !s.round(ctx, n) || s.swapped(ctx) {
@@ -67,6 +69,7 @@ func stopAtEach(ctx context.Context, world func() *stopping) {
 		if s.swapped(ctx) {
 			s.settled(ctx)
 			s = world()
+			s.rounds = 1 // of all worlds together one process wakes up: each would cost ten seconds
 		}
 	}
 	s.settled(ctx)
@@ -214,7 +217,9 @@ func (s *stopping) round(ctx context.Context, n int) bool {
 	for _, p := range s.probes {
 		_, _ = p.take()
 	}
+	began := time.Now()
 	m := s.stopped(ctx, n, ofAnAttempt(), "run", "--cutover")
+	defer func() { s.t.Logf("round %d took %s", s.rounds, time.Since(began).Round(time.Millisecond)) }()
 	select {
 	case <-m.process.over:
 		if code := m.process.code(); code != exitDone {
