@@ -79,6 +79,9 @@ func (r *rehearsal) startServers(ctx context.Context) (err error) {
 
 func startServer(ctx context.Context, major int) (s *testcontainers.Server, version string, err error) {
 	if s, err = testcontainers.Start(ctx, testcontainers.Options{Major: major}); err != nil {
+		if full := room(leastRoom, "a server, which did not start,"); full != nil {
+			return nil, "", full // somebody else has filled the disk meanwhile
+		}
 		return nil, "", &NoServerError{err}
 	}
 	conn, err := pgx.Connect(ctx, s.DSN("postgres"))
