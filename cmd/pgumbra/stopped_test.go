@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -368,19 +369,21 @@ func beginsAnAttempt(application string, sent []byte) bool {
 	return application == "pgumbra/cutover" && bytes.Contains(sent, []byte("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"))
 }
 
-// ofAnAttempt counts from the beginning of an attempt to its end, and anew with the next:
-// what is sent while the run follows between two is none of a cutover's. After the swap
-// it counts all.
+// ofAnAttempt counts what an attempt sends from its beginning to its end, what its own
+// sessions have tried before included, and anew with the next. What is sent while the run
+// follows is none of a cutover's, and never ends. After the swap it counts all.
 func ofAnAttempt() func(string, []byte) int {
-	n := 0
+	n, attempting := 0, false
 	return func(application string, sent []byte) int {
 		switch {
-		case application == "pgumbra/leader" || application == "pgumbra/watchdog":
+		case slices.Contains([]string{"pgumbra/leader", "pgumbra/watchdog", "pgumbra/status", "pgumbra/dump"}, application):
 			return 0
-		case n == 0 && !beginsAnAttempt(application, sent):
-			return 0
+		case application == "pgumbra/work" && intoTheCutover.Match(sent):
+			attempting = true
 		case application == "pgumbra/work" && backToFollowing.Match(sent):
-			n = 0
+			n, attempting = 0, false
+			return 0
+		case !attempting && (application != "pgumbra/cutover" || n == 0 && !beginsAnAttempt(application, sent)):
 			return 0
 		}
 		n++
@@ -388,9 +391,12 @@ func ofAnAttempt() func(string, []byte) int {
 	}
 }
 
-// backToFollowing are the values with which a leader changes the phase once an attempt
-// came to nothing: the one that it is in, its epoch, the next.
-var backToFollowing = regexp.MustCompile(`(?s)cutover.{0,40}following`)
+// The values with which a leader changes the phase for an attempt, and once it came to
+// nothing: the one that it is in, its epoch, the next.
+var (
+	intoTheCutover  = regexp.MustCompile(`(?s)following\x00\x00\x00\x08.{8}\x00\x00\x00\x07cutover`)
+	backToFollowing = regexp.MustCompile(`(?s)cutover.{0,40}following`)
+)
 
 // TestLeaderStoppedInItsFirstBatchesIsReplaced: the sessions that hold locks then
 // were opened a moment ago, after the heartbeat. They are ended all the same.
