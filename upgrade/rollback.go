@@ -157,7 +157,10 @@ func endedByCommand(ctx context.Context, file *planfile.File, id int64, cause er
 			return cause
 		}
 		run, err := control.Find(ctx, conn, file.Name)
-		again := followsAgain(ctx, conn, run, err)
+		var again error
+		if err == nil {
+			again = followsAgain(ctx, conn, run)
+		}
 		_ = conn.Close(ctx)
 		if again != nil {
 			return again
@@ -178,14 +181,14 @@ func endedByCommand(ctx context.Context, file *planfile.File, id int64, cause er
 }
 
 // followsAgain says who leads a run whose new side is followed again after a rollback;
-// nil: it is not, or looking for it came to nothing (failed).
-func followsAgain(ctx context.Context, conn *pgx.Conn, run *control.Run, failed error) error {
-	if failed != nil || run.Phase.Over() || !isBack(run, run.Phase) {
+// nil: it is not, or looking for it came to nothing.
+func followsAgain(ctx context.Context, conn *pgx.Conn, run *control.Run) error {
+	if run.Phase.Over() || !isBack(run, run.Phase) {
 		return nil
 	}
 	leader, err := control.LastLeader(ctx, conn, run.Name, lease.LiveFor)
 	if err != nil {
-		return nil // it is asked once more
+		return nil //nolint:nilerr // it is asked once more
 	}
 	return &lease.ErrLed{Host: leader.Host, PID: leader.PID}
 }

@@ -7,8 +7,8 @@ import (
 	"github.com/pgumbra/pgumbra/internal/control"
 )
 
-// ErrWrongPhase: the command does not fit where the run stands. Errors of the kind say
-// what became of the run ([WrongPhase]); what to type follows from its status.
+// ErrWrongPhase is of a command that does not fit where the run stands. Errors of the kind
+// say what became of the run ([WrongPhase]); what to type follows from its status.
 var ErrWrongPhase = errors.New("the command does not fit where the run stands")
 
 type wrongPhase struct{ text string }

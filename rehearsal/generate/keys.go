@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 
@@ -172,14 +173,47 @@ func (f *filler) keysOf(ctx context.Context, r *reference, shared []int) (keyTab
 // late gives rows their parents where the tables refer to each other, or to
 // themselves.
 func (f *filler) late(ctx context.Context) error {
-	for _, t := range f.m.Tables {
-		for _, r := range t.foreign {
-			if !r.late || f.empty[t] || f.keptRows(t) || f.decided(t, r) {
+	var gone int64
+	for t, r := range f.references() {
+		if !r.late || f.decided(t, r) {
+			continue
+		}
+		removed, err := f.adopt(ctx, t, r)
+		if err != nil {
+			return fmt.Errorf("fill %s: %s: %w", t.Name, r.name, err)
+		}
+		gone += removed
+	}
+	return f.removeFollowers(ctx, gone)
+}
+
+// references are the foreign keys of the tables that were filled.
+func (f *filler) references() iter.Seq2[*Table, *reference] {
+	return func(yield func(*Table, *reference) bool) {
+		for _, t := range f.m.Tables {
+			if f.empty[t] || f.keptRows(t) {
 				continue
 			}
-			if err := f.adopt(ctx, t, r); err != nil {
+			for _, r := range t.foreign {
+				if !yield(t, r) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// removeFollowers removes rows that refer to what was removed, again and again: rows of
+// the same table and of tables that were looked at before may, and no trigger tells.
+func (f *filler) removeFollowers(ctx context.Context, gone int64) error {
+	for gone > 0 {
+		gone = 0
+		for t, r := range f.references() {
+			removed, err := f.removeOrphans(ctx, t, r)
+			if err != nil {
 				return fmt.Errorf("fill %s: %s: %w", t.Name, r.name, err)
 			}
+			gone += removed
 		}
 	}
 	return nil
@@ -192,12 +226,12 @@ func (f *filler) keptRows(t *Table) bool {
 // adopt sets a late foreign key. A table's rows under its own are trees of ten
 // branches, never circles: a migration may walk them. Columns that other keys
 // decided stay, and the parent is one of the same values there. Rows that stay
-// without a parent that they need are removed.
-func (f *filler) adopt(ctx context.Context, t *Table, r *reference) error {
+// without a parent that they need are removed, and counted.
+func (f *filler) adopt(ctx context.Context, t *Table, r *reference) (removed int64, err error) {
 	shared := t.settled(r)
 	keys, err := f.keysOf(ctx, r, shared)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	var set, within, same []string
 	for i, c := range r.columns {
@@ -224,7 +258,7 @@ func (f *filler) adopt(ctx context.Context, t *Table, r *reference) error {
 	if pg.State(err) != "" {
 		f.gap(t, r.name, "the rows could not be given parents: %s", pg.Message(err))
 	} else if err != nil {
-		return err
+		return 0, err
 	}
 	return f.removeOrphans(ctx, t, r)
 }
@@ -255,7 +289,8 @@ func parentOf(t *Table, r *reference) string {
 	return "1 + (p.i - 1) % k.size"
 }
 
-func (f *filler) removeOrphans(ctx context.Context, t *Table, r *reference) error {
+// removeOrphans removes the rows whose parent is not there, and says how many they were.
+func (f *filler) removeOrphans(ctx context.Context, t *Table, r *reference) (int64, error) {
 	var given, same []string
 	for i, c := range r.columns {
 		given = append(given, "t."+pg.Ident(c)+" IS NOT NULL")
@@ -263,7 +298,10 @@ func (f *filler) removeOrphans(ctx context.Context, t *Table, r *reference) erro
 	}
 	tag, err := f.conn.Exec(ctx, fmt.Sprintf("DELETE FROM %s t WHERE %s AND NOT EXISTS (SELECT FROM %s p WHERE %s)",
 		t.only(), strings.Join(given, " AND "), r.to.Name.Quoted(), strings.Join(same, " AND ")))
-	if err == nil && tag.RowsAffected() > 0 {
+	if err != nil {
+		return 0, err
+	}
+	if tag.RowsAffected() > 0 {
 		f.gap(t, r.name, "%d rows found no parent and were removed", tag.RowsAffected())
 		for i := range f.filled {
 			if f.filled[i].Table == t.Name {
@@ -271,7 +309,7 @@ func (f *filler) removeOrphans(ctx context.Context, t *Table, r *reference) erro
 			}
 		}
 	}
-	return err
+	return tag.RowsAffected(), nil
 }
 
 // constraintOf is what a server's error names.
