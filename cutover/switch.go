@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgumbra/pgumbra/cutover/traffic"
@@ -197,11 +198,13 @@ func (c *Cutover) hold(ctx context.Context) error {
 }
 
 // openFence lets production's tables be written again. Noting it first waits
-// for the transaction that fences: its fate must not come after.
+// for the transaction that fences: its fate must not come after. A full disk, which has no
+// room for that either, is waited for as a server that is away: a client may make room.
 func (c *Cutover) openFence(ctx context.Context, p *progress) error {
 	ctx, cancel := context.WithTimeout(ctx, notePatience)
 	defer cancel()
-	return onceReachable(ctx, func() error {
+	passing := func(err error) bool { return pg.Unreachable(err) || pg.State(err) == pgerrcode.DiskFull }
+	err := pg.Retry(ctx, pg.Every(latePause), passing, func() error {
 		if p.Fence != "" {
 			if err := end(ctx, c.DSN, p.Fence, p.FenceBackend); err != nil {
 				return err
@@ -217,6 +220,10 @@ func (c *Cutover) openFence(ctx context.Context, p *progress) error {
 			return makeFunction(ctx, tx, opened(fenceName(c.Upgrade)), fenceName(c.Upgrade))
 		})
 	})
+	if err != nil {
+		return fmt.Errorf("what clients write to may refuse writes until this is done, by the same command typed again: %w", err)
+	}
+	return nil
 }
 
 func (c *Cutover) dropRemoteFence(ctx context.Context) error {

@@ -71,8 +71,8 @@ func (r *rehearsal) startServers(ctx context.Context) (err error) {
 		return err
 	}
 	if from, to := leading(r.result.Server), leading(r.result.ShadowServer); from > to {
-		return &StructureError{fmt.Sprintf("production's server is PostgreSQL %d, the shadow's is %d", from, to),
-			fmt.Errorf("an upgrade leads to the same version or a newer one: --server-version %d,%d", to, from)}
+		return unfit(fmt.Sprintf("production's server is PostgreSQL %d, the shadow's is %d", from, to),
+			fmt.Errorf("an upgrade leads to the same version or a newer one: --server-version %d,%d", to, from))
 	}
 	return r.startPool(ctx)
 }

@@ -56,7 +56,7 @@ func (r *rehearsal) dumpOf(ctx context.Context, dsn string) ([]byte, error) {
 	}
 	major := number / 10000
 	if own := leading(r.result.Server); major > own {
-		return nil, &StructureError{fmt.Sprintf("production is PostgreSQL %d, the disposable server is %d", major, own), fmt.Errorf("--server-version %d takes another one", major)}
+		return nil, unfit(fmt.Sprintf("production is PostgreSQL %d, the disposable server is %d", major, own), fmt.Errorf("--server-version %d takes another one", major))
 	}
 	for _, program := range pgdump.Installed(ctx) {
 		if program.Major < major {
@@ -67,11 +67,11 @@ func (r *rehearsal) dumpOf(ctx context.Context, dsn string) ([]byte, error) {
 		cmd.Stderr = &stderr
 		text, err := cmd.Output()
 		if err != nil {
-			return nil, &StructureError{"pg_dump of production fails", fmt.Errorf("%w: %s", err, stderr.String())}
+			return nil, unfit("pg_dump of production fails", fmt.Errorf("%w: %s", err, stderr.String()))
 		}
 		return text, nil
 	}
-	return nil, &StructureError{"no pg_dump is installed that can read production", fmt.Errorf("install that of PostgreSQL %d", major)}
+	return nil, unfit("no pg_dump is installed that can read production", fmt.Errorf("install that of PostgreSQL %d", major))
 }
 
 func leading(version string) int {
@@ -149,7 +149,7 @@ func (r *rehearsal) restored(ctx context.Context, dump string, err error) error 
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case err != nil:
-		return &StructureError{dump + " cannot be restored", err}
+		return sqlFailed(dump+" cannot be restored", err)
 	}
 	return r.dropOurs(ctx)
 }
@@ -174,7 +174,7 @@ func isArchive(path string) (bool, error) {
 func (r *rehearsal) program(ctx context.Context, dump string, in io.Reader, name string, args ...string) ([]byte, error) {
 	path, err := r.bin(name)
 	if err != nil {
-		return nil, &StructureError{dump + " needs " + name, err}
+		return nil, unfit(dump+" needs "+name, err)
 	}
 	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Env = append(os.Environ(), "LC_ALL=C")
@@ -182,7 +182,7 @@ func (r *rehearsal) program(ctx context.Context, dump string, in io.Reader, name
 	cmd.Stdin, cmd.Stderr = in, &stderr
 	out, err := cmd.Output()
 	if err != nil && ctx.Err() == nil {
-		return nil, &StructureError{dump + " cannot be restored", errors.New(lastLines(stderr.String()))}
+		return nil, sqlFailed(dump+" cannot be restored", errors.New(lastLines(stderr.String())))
 	}
 	return out, ctx.Err()
 }
@@ -205,7 +205,7 @@ func (r *rehearsal) prepareFor(ctx context.Context, dump string, text io.Reader)
 		line, err := lines.ReadString('\n')
 		if m := dumpedFrom.FindStringSubmatch(line); m != nil {
 			if from, own := leading(m[1]), leading(r.result.Server); from > own {
-				return &StructureError{fmt.Sprintf("%s is of PostgreSQL %d, the disposable server is %d", dump, from, own), fmt.Errorf("--server-version %d takes another one", from)}
+				return unfit(fmt.Sprintf("%s is of PostgreSQL %d, the disposable server is %d", dump, from, own), fmt.Errorf("--server-version %d takes another one", from))
 			}
 		}
 		r.ours.note(line)
@@ -315,7 +315,7 @@ func (r *rehearsal) put(ctx context.Context, to *pgx.Conn, t planner.Sampled) er
 	}
 	_, err := to.PgConn().CopyFrom(ctx, bytes.NewReader(t.Rows), pg.CopyFrom(t.Name.Quoted(), t.Columns, pg.Text))
 	if pg.State(err) == pgerrcode.UniqueViolation || pg.State(err) == pgerrcode.CheckViolation {
-		return &StructureError{"the masked rows of " + t.Name.String() + " break a constraint: correct its mask", err}
+		return unfit("the masked rows of "+t.Name.String()+" break a constraint: correct its mask", err)
 	}
 	if err != nil {
 		return fmt.Errorf("put the rows of %s: %w", t.Name, err)

@@ -25,10 +25,23 @@ type span struct{ from, to int64 }
 type StructureError struct {
 	what  string
 	cause error
+	setup bool // SQL failed, perhaps on what it takes for granted
 }
 
 func (e *StructureError) Error() string {
-	return fmt.Sprintf("%s: %s\nroles, extensions and settings that the migrations take for granted go into a SQL file that rehearse.setup names", e.what, oneCause(e.cause))
+	text := e.what + ": " + oneCause(e.cause)
+	if e.setup {
+		text += "\nroles, extensions and settings that the migrations take for granted go into a SQL file that rehearse.setup names"
+	}
+	return text
+}
+
+// unfit is what cannot be made here at all.
+func unfit(what string, cause error) error { return &StructureError{what: what, cause: cause} }
+
+// sqlFailed is SQL that the disposable server refuses.
+func sqlFailed(what string, cause error) error {
+	return &StructureError{what: what, cause: cause, setup: true}
 }
 
 func (e *StructureError) Unwrap() error { return e.cause }
@@ -133,7 +146,7 @@ func (r *rehearsal) structureByMigrations(ctx context.Context) error {
 		return err
 	}
 	if err := r.inPlace(r.file.Production.DSN).To(r.window.from); err != nil {
-		return &StructureError{fmt.Sprintf("the migrations up to version %d fail on an empty database", r.window.from), err}
+		return sqlFailed(fmt.Sprintf("the migrations up to version %d fail on an empty database", r.window.from), err)
 	}
 	return r.findVersionTable(ctx)
 }
@@ -177,7 +190,7 @@ func (r *rehearsal) setUp(ctx context.Context) error {
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
 	if err := pg.ExecScript(ctx, conn, string(text)); err != nil {
-		return &StructureError{path + " fails", err}
+		return unfit(path+" fails", err)
 	}
 	return nil
 }

@@ -22,10 +22,13 @@ func widthOf(f *os.File) int {
 	return width
 }
 
-// widthOfWriter is that of a terminal, as widthOf.
+// widthOfWriter is that of the terminal that it writes to in the end, as widthOf.
 func widthOfWriter(w io.Writer) int {
-	if f, ok := w.(*os.File); ok {
-		return widthOf(f)
+	switch w := w.(type) {
+	case *os.File:
+		return widthOf(w)
+	case *folded:
+		return widthOf(w.to)
 	}
 	return 0
 }

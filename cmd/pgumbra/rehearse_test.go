@@ -16,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgumbra/pgumbra/rehearsal"
+	"github.com/pgumbra/pgumbra/testcontainers"
 )
 
 // TestRehearsalsLeaveNothing: one is killed, one interrupted, and the demo's folder
@@ -159,16 +160,54 @@ func postmaster(dir string) string {
 	return first
 }
 
+// twoMigrations are a folder of migrations, and a plan file, of which one can be rehearsed.
+func (o *operator) twoMigrations() {
+	o.t.Helper()
+	must(o.t, os.Mkdir(filepath.Join(o.dir, "migrations"), 0o755))
+	o.write("migrations/1_a.up.sql", "CREATE TABLE a (id int PRIMARY KEY);")
+	o.write("migrations/2_b.up.sql", "ALTER TABLE a ADD b int;")
+	o.write("pgumbra.yaml", "name: up\nproduction: {schemas: [public]}\nmigrations: {path: migrations, from: 1}\n")
+}
+
+// programsWithout is a folder that everybody may read of PostgreSQL's programs but one; all
+// is that of them all.
+func programsWithout(t *testing.T, one string) (folder, all string) {
+	t.Helper()
+	all, err := testcontainers.BinDir()
+	must(t, err)
+	programs, err := os.ReadDir(all)
+	must(t, err)
+	folder = t.TempDir()
+	for _, p := range programs {
+		if p.Name() != one {
+			must(t, os.Symlink(filepath.Join(all, p.Name()), filepath.Join(folder, p.Name())))
+		}
+	}
+	for _, f := range []string{filepath.Dir(folder), folder} {
+		must(t, os.Chmod(f, 0o755))
+	}
+	return folder, all
+}
+
+// TestRehearseOfAnArchiveNeedsPgRestore: what is missing is named, not what else a dump may
+// need.
+func TestRehearseOfAnArchiveNeedsPgRestore(t *testing.T) {
+	t.Parallel()
+	bin, _ := programsWithout(t, "pg_restore")
+	o := &operator{t: t, dir: t.TempDir(), env: []string{"PGUMBRA_PG_BIN=" + bin, "PATH=" + bin}}
+	o.twoMigrations()
+	o.write("dump", "PGDMP\x01\x0e\x00")
+	text := o.do(t.Context(), exitFindings, "rehearse", "--dump", "dump").err.String()
+	if !strings.Contains(text, "dump needs pg_restore") || strings.Contains(text, "rehearse.setup") {
+		t.Errorf("rehearse says:\n%s", text)
+	}
+}
+
 func TestRehearseSaysWhatIsMissing(t *testing.T) {
 	t.Parallel()
 	o := &operator{t: t, dir: t.TempDir()}
-	must(t, os.Mkdir(filepath.Join(o.dir, "migrations"), 0o755))
-	write := func(name, text string) { must(t, os.WriteFile(filepath.Join(o.dir, name), []byte(text), 0o644)) }
-	plan := "name: up\nproduction: {schemas: [public]}\nmigrations: {path: migrations, from: 1}\n"
-	write("migrations/1_a.up.sql", "CREATE TABLE a (id int PRIMARY KEY);")
-	write("migrations/2_b.up.sql", "ALTER TABLE a ADD b int;")
-	write("pgumbra.yaml", plan)
-	write("odd.yaml", "acepted: []")
+	o.twoMigrations()
+	o.write("odd.yaml", "acepted: []")
 	for _, args := range [][]string{{"init", "-q"}, {"add", "."}, {"-c", "user.name=t", "-c", "user.email=t@t", "commit", "-q", "-m", "all"}} {
 		if out, err := exec.Command("git", append([]string{"-C", o.dir}, args...)...).CombinedOutput(); err != nil {
 			t.Fatalf("git %v: %s", args, out)
