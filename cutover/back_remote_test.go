@@ -65,7 +65,7 @@ func TestDeathAtEachStepOfARollbackIsResolved(t *testing.T) {
 	f := remoteShop(t).behindBouncer().backFrom()
 	all := moments()
 	first, last := all[:3], all[len(all)-1] // before anything is noted, and after the decision
-	for _, at := range testcontainers.Some(t, all[:len(all)-1], 7) {
+	for _, at := range testcontainers.Some(t, all[:len(all)-1], 4) {
 		f.dies(at)
 		want := WentBack
 		for _, s := range first {

@@ -127,7 +127,7 @@ func TestBadInputIsNamedAndChangesNothing(t *testing.T) {
 	shared := operatorOf(t, tiny)
 	before := shared.dumpAll()
 	t.Run("of each kind", func(t *testing.T) {
-		for i, c := range testcontainers.Some(t, badInputs, 20) {
+		for i, c := range testcontainers.Some(t, badInputs, 12) {
 			t.Run(c.name, func(t *testing.T) {
 				t.Parallel()
 				if c.sql != "" {

@@ -49,7 +49,7 @@ func TestBadInputOfAnotherDatabaseChangesNothing(t *testing.T) {
 	config, err := os.ReadFile(f.bouncer.ConfigPath())
 	must(t, err)
 	t.Run("of each kind", func(t *testing.T) {
-		for i, c := range testcontainers.Some(t, remoteMistakes, 7) {
+		for i, c := range testcontainers.Some(t, remoteMistakes, 5) {
 			t.Run(c.name, func(t *testing.T) {
 				t.Parallel()
 				o := &operator{t: t, dir: t.TempDir(), dsn: shared.dsn, run: fmt.Sprintf("up%d", i)}
