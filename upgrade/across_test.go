@@ -158,7 +158,7 @@ func TestForcedRowSecurityUnderTraffic(t *testing.T) {
 					return fmt.Errorf("tenant %d updates %d rows", tenant, tag.RowsAffected())
 				}
 				acknowledged[tenant].Add(10)
-				if _, err := conn.Exec(running, `SELECT pg_sleep(0.003)`); err != nil { // users think
+				if _, err := conn.Exec(running, `SELECT pg_sleep(0.02)`); err != nil { // users think
 					return err
 				}
 			}

@@ -147,7 +147,7 @@ func refusing(why string) cutover.Blocker {
 // newRollback is the cutover of the reversed run.
 func (w *worker) newRollback() *cutover.Cutover {
 	w.run.ToFollow = w.forward != nil && w.as.Follow
-	c := &cutover.Cutover{Sides: w.sides, DSN: w.file.Production.DSN, Upgrade: w.run, Log: w.log, Own: w.lead.Backends,
+	c := &cutover.Cutover{Sides: w.sides, DSN: w.file.Production.DSN, Upgrade: w.run, Log: w.log, Own: w.backends,
 		Parts: backParts{bothWays: bothWays{w}, again: w.run.ToFollow}}
 	if w.sides.Remote() {
 		c.DSN, c.ShadowDSN = w.file.Shadow.DSN, w.file.Production.DSN

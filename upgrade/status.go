@@ -200,7 +200,11 @@ func readStatus(ctx context.Context, file *planfile.File) (*Status, error) {
 	if err != nil {
 		return nil, fmt.Errorf("production: %w", err)
 	}
-	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	done, err := looking.opened(ctx, conn)
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)); done() }()
+	if err != nil {
+		return nil, fmt.Errorf("production: %w", err)
+	}
 	s := newStatus(file)
 	var run *control.Run
 	err = pg.RepeatableRead(ctx, conn, func(tx pgx.Tx) error {

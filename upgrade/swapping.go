@@ -188,12 +188,15 @@ func (w *worker) approach(ctx context.Context) error {
 	return w.replayer.ProveRest(ctx)
 }
 
+// backends are this process's sessions in production.
+func (w *worker) backends() pg.Backends { return append(w.lead.Backends(), looking.backends()...) }
+
 // newCutover is the cutover of the run, or its rollback.
 func (w *worker) newCutover() *cutover.Cutover {
 	if w.run.Plan.Backwards() {
 		return w.newRollback()
 	}
-	c := &cutover.Cutover{Sides: w.sides, DSN: w.file.Production.DSN, ShadowDSN: w.file.Shadow.DSN, Upgrade: w.run, Log: w.log, Own: w.lead.Backends,
+	c := &cutover.Cutover{Sides: w.sides, DSN: w.file.Production.DSN, ShadowDSN: w.file.Shadow.DSN, Upgrade: w.run, Log: w.log, Own: w.backends,
 		Parts: forwardParts{bothWays{w}}}
 	w.leads(c)
 	return c

@@ -122,7 +122,7 @@ func (o *operator) waitIn(ctx context.Context, s side, sql string) {
 	o.t.Helper()
 	conn := o.connectTo(ctx, s)
 	defer conn.Close(ctx)
-	tick := time.NewTicker(10 * time.Millisecond)
+	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		var met string

@@ -17,7 +17,7 @@ func TestRollbackByCommand(t *testing.T) {
 	ctx := limited(t, 3*time.Minute)
 	o := operatorOf(t, small.with(`CREATE TABLE shop.streets (id int PRIMARY KEY, street text); INSERT INTO shop.streets VALUES (1, 'a');`,
 		map[string]string{"3_split.up.sql": "CREATE TABLE shop.places (id int PRIMARY KEY, place text); DROP TABLE shop.streets;"},
-		"tables: {shop.places: {from: \"SELECT id, upper(street) AS place FROM shop.streets\", key: {shop.streets: {id: id}}}}\n"))
+		"cutover: {max_stall: 15s}\ntables: {shop.places: {from: \"SELECT id, upper(street) AS place FROM shop.streets\", key: {shop.streets: {id: id}}}}\n"))
 	wants := func(p *process, says ...string) {
 		t.Helper()
 		for _, text := range says {

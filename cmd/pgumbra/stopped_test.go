@@ -426,7 +426,7 @@ func TestProcessStoppedInACopyAProofOrABatchHoldsNobodyUp(t *testing.T) {
 	for name, world := range testcontainers.SomeOf(t, map[string]func(*testing.T) *stopping{"in place": settledInPlace, "remote": settledRemote}, 1) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			ctx := limited(t, 2*time.Minute)
+			ctx := limited(t, 4*time.Minute)
 			s := world(t)
 			s.probe(production)
 			m := s.stopped(ctx, 1, each(sending("UPDATE pgumbra.chunk")), "run", "--until", "following")
