@@ -184,6 +184,12 @@ func lookOptions() pg.Options {
 	return pg.Options{Component: "status", Settings: pg.Looking()}
 }
 
+// looking are this process's sessions in production that only look where a run stands, for
+// its own progress lines. An attempt at a cutover does not wait for their snapshots: they
+// read the control schema and catalogs. On a slow machine one stood against each attempt of
+// the process that had opened it.
+var looking pg.Register
+
 func newStatus(file *planfile.File) *Status {
 	return &Status{Run: file.Name, Member: file.Member, Standbys: []StandbyStatus{}, Tables: []TableStatus{}, Blockers: []string{}}
 }
@@ -200,9 +206,8 @@ func readStatus(ctx context.Context, file *planfile.File) (*Status, error) {
 	if err != nil {
 		return nil, fmt.Errorf("production: %w", err)
 	}
-	done, err := looking.opened(ctx, conn)
-	defer func() { _ = conn.Close(context.WithoutCancel(ctx)); done() }()
-	if err != nil {
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)); looking.Closed(conn) }()
+	if err := looking.Opened(ctx, conn); err != nil {
 		return nil, fmt.Errorf("production: %w", err)
 	}
 	s := newStatus(file)

@@ -189,7 +189,7 @@ func (w *worker) approach(ctx context.Context) error {
 }
 
 // backends are this process's sessions in production.
-func (w *worker) backends() pg.Backends { return append(w.lead.Backends(), looking.backends()...) }
+func (w *worker) backends() pg.Backends { return append(w.lead.Backends(), looking.Backends()...) }
 
 // newCutover is the cutover of the run, or its rollback.
 func (w *worker) newCutover() *cutover.Cutover {

@@ -6,8 +6,12 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
+	"slices"
+	"sync"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
@@ -69,4 +73,40 @@ func (b Backends) Columns() (pids []int32, started []time.Time) {
 		pids[i], started[i] = b[i].PID, b[i].Started
 	}
 	return pids, started
+}
+
+// Register knows which sessions of this process are open at one server. The zero value
+// knows none; for several goroutines.
+type Register struct {
+	mu   sync.Mutex
+	open map[uint32]Backend // by pid
+}
+
+// Opened takes a session in.
+func (r *Register) Opened(ctx context.Context, conn *pgx.Conn) error {
+	b, err := Self(ctx, conn)
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.open == nil {
+		r.open = map[uint32]Backend{}
+	}
+	r.open[conn.PgConn().PID()] = b
+	return nil
+}
+
+// Closed forgets one, which may never have been taken in.
+func (r *Register) Closed(conn *pgx.Conn) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.open, conn.PgConn().PID())
+}
+
+// Backends are those that are open now.
+func (r *Register) Backends() Backends {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Collect(maps.Values(r.open))
 }

@@ -11,7 +11,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/jackc/pgerrcode"
@@ -91,9 +90,8 @@ type Lease struct {
 	name     string // of the run
 	succeeds *share // holds the succession's lock
 
-	mu   sync.Mutex
 	self pg.Backend
-	open map[uint32]pg.Backend // sessions of the pool, by pid
+	open pg.Register // sessions of the pool
 
 	led, epoch int64 // the run that is led, once its epoch is raised
 	unled      time.Duration
@@ -124,7 +122,7 @@ func open(ctx context.Context, side, dsn, name string) (*Lease, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", side, err)
 	}
-	l := &Lease{Conn: conn, name: name, open: map[uint32]pg.Backend{}}
+	l := &Lease{Conn: conn, name: name}
 	if err = primary(ctx, conn); err == nil {
 		l.self, err = pg.Self(ctx, conn)
 	}

@@ -15,35 +15,16 @@ import (
 func (l *Lease) Pool(ctx context.Context, dsn string, limit int, o pg.Options) (*pgxpool.Pool, error) {
 	return pg.NewPoolWith(ctx, dsn, limit, o, func(c *pgxpool.Config) {
 		c.AfterConnect = l.opened
-		c.BeforeClose = func(conn *pgx.Conn) {
-			l.mu.Lock()
-			defer l.mu.Unlock()
-			delete(l.open, conn.PgConn().PID())
-		}
+		c.BeforeClose = l.open.Closed
 	})
 }
 
 func (l *Lease) opened(ctx context.Context, conn *pgx.Conn) error {
-	b, err := pg.Self(ctx, conn)
-	if err == nil {
-		err = control.NoteSession(ctx, conn, l.led)
-	}
-	if err != nil {
+	if err := control.NoteSession(ctx, conn, l.led); err != nil {
 		return err
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.open[conn.PgConn().PID()] = b
-	return nil
+	return l.open.Opened(ctx, conn)
 }
 
 // Backends are this process's sessions in production.
-func (l *Lease) Backends() pg.Backends {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	all := pg.Backends{l.self}
-	for _, b := range l.open {
-		all = append(all, b)
-	}
-	return all
-}
+func (l *Lease) Backends() pg.Backends { return append(pg.Backends{l.self}, l.open.Backends()...) }
