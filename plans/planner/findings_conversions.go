@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -68,12 +69,7 @@ func (m *draft) probeConversions(ctx context.Context) error {
 	}
 	until := time.Now().Add(conversionsTime)
 	var proved, open, unasked []string
-	for _, d := range m.tables {
-		t := m.planned(d)
-		if t == nil || !m.asked(d, t) {
-			continue
-		}
-		c := &converting{draft: m, draftOf: d, table: t, values: map[string]string{}}
+	for c := range m.converted() {
 		if err := c.collect(ctx); err != nil {
 			return err
 		}
@@ -94,6 +90,18 @@ func (m *draft) probeConversions(ctx context.Context) error {
 	}
 	m.tellConversions(proved, open, unasked)
 	return nil
+}
+
+// converted are the tables of which production's rows are asked.
+func (m *draft) converted() iter.Seq[*converting] {
+	return func(yield func(*converting) bool) {
+		for _, d := range m.tables {
+			t := m.planned(d)
+			if t != nil && m.asked(d, t) && !yield(&converting{draft: m, draftOf: d, table: t, values: map[string]string{}}) {
+				return
+			}
+		}
+	}
 }
 
 func objectsOf(all []conversion) (names []string) {

@@ -37,16 +37,11 @@ func (m *draft) probeLosses(ctx context.Context) error {
 		return nil
 	}
 	until := time.Now().Add(lossesTime)
-	for _, d := range m.tables {
-		t := m.planned(d)
-		if t == nil || !m.asked(d, t) {
-			continue
-		}
-		columns := mayLose(t)
+	for c := range m.converted() {
+		columns := mayLose(c.table)
 		if len(columns) == 0 {
 			continue
 		}
-		c := &converting{draft: m, draftOf: d, table: t, values: map[string]string{}}
 		made, err := c.columnsMade(ctx)
 		if err != nil {
 			return err
@@ -170,16 +165,13 @@ func (c *converting) tellLosses(r *returningColumn, rows int64, all bool) {
 	if !all {
 		of += " that were looked at"
 	}
-	told := fmt.Sprintf("on %s of %s, the value that comes back by the expression %s is not production's, in the row with %s, say: a row that is changed after the cutover would have another value after a rollback",
-		human.Count(r.lost), of, r.column.Meaning(), r.key)
-	if i >= 0 && strings.Contains(c.plan.Findings[i].Message, bySample) {
+	told := comesBackOtherwise(human.Count(r.lost), of, r.column, ", in the row with "+r.key+", say")
+	switch {
+	case i < 0:
+		c.find(plans.Finding{Level: c.lossLevel(), Code: "reverse-lossy", Object: object, Message: told, Fix: fixOfLossy(c.table)})
+	case strings.Contains(c.plan.Findings[i].Message, bySample):
 		c.plan.Findings[i].Message = told
-		return
-	}
-	if i >= 0 {
+	default:
 		c.plan.Findings[i].Message += "; " + told
-		return
 	}
-	c.find(plans.Finding{Level: c.lossLevel(), Code: "reverse-lossy", Object: object, Message: told,
-		Fix: "write an expression that gives production's value under tables: " + c.table.Production.String() + " reverse:, or nothing if there is no need to go back"})
 }

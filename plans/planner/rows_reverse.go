@@ -110,11 +110,20 @@ func (c *comparison) compareBack(ctx context.Context, tx pgx.Tx, columns []plans
 	}
 	for i, n := range counts {
 		if n > 0 {
-			c.lossy(columns[i], fmt.Sprintf("on %d of %s"+bySample+", the value that comes back by the expression %s is not production's%s: a row that is changed after the cutover would have another value after a rollback",
-				n, human.Plural(len(c.ours), "row"), columns[i].Meaning(), keys[i]))
+			c.lossy(columns[i], comesBackOtherwise(fmt.Sprint(n), human.Plural(len(c.ours), "row")+bySample, &columns[i], keys[i]))
 		}
 	}
 	return nil
+}
+
+// comesBackOtherwise says so of n rows of those that were asked about; example names one.
+func comesBackOtherwise(n, of string, column *plans.Column, example string) string {
+	return fmt.Sprintf("on %s of %s, the value that comes back by the expression %s is not production's%s: a row that is changed after the cutover would have another value after a rollback",
+		n, of, column.Meaning(), example)
+}
+
+func fixOfLossy(t *plans.Table) string {
+	return "write an expression that gives production's value under tables: " + t.Production.String() + " reverse:, or nothing if there is no need to go back"
 }
 
 func (c *comparison) lossy(column plans.Column, message string) {
@@ -125,7 +134,7 @@ func (c *comparison) lossy(column plans.Column, message string) {
 		}
 	}
 	c.find(plans.Finding{Level: c.lossLevel(), Code: "reverse-lossy", Object: t.Production.String() + "." + column.Shadow, Where: c.reverseLine(t, column.Shadow), Message: message,
-		Fix: "write an expression that gives production's value under tables: " + t.Production.String() + " reverse:, or nothing if there is no need to go back"})
+		Fix: fixOfLossy(t)})
 }
 
 // differing counts the rows of which a column comes back as another value, and names
