@@ -63,19 +63,7 @@ func (s *scope) asksForNone(c *pgq.Node, v *pgq.RangeVar) bool {
 	if rel == nil || s.isQuery(v) {
 		return false
 	}
-	t, column := s.in.tables[rel.OID], rel.Column(path[1])
-	if t == nil || t.source == 0 || column == nil || t.columns[column.Num] == nil {
-		return false
-	}
-	value := t.columns[column.Num]
-	if value.tainted != nil || value.volatile || value.generated {
-		return false
-	}
-	fields := ast.Strings(value.node.GetColumnRef().GetFields())
-	if len(fields) != 1 {
-		return false
-	}
-	was, ok := s.in.before.ByOID(t.source).ColumnNamed(fields[0])
+	was, ok := s.copied(rel, path[1])
 	return ok && was.NotNull
 }
 
@@ -94,6 +82,10 @@ func (s *scope) isQuery(v *pgq.RangeVar) bool {
 // noneIn is NOT EXISTS (SELECT FROM what is joined WHERE what it is joined by).
 func noneIn(j *pgq.JoinExpr) *pgq.Node {
 	q := &pgq.SelectStmt{FromClause: []*pgq.Node{j.GetRarg()}, WhereClause: j.GetQuals(), Op: pgq.SetOperation_SETOP_NONE, LimitOption: pgq.LimitOption_LIMIT_OPTION_DEFAULT}
+	return notExists(q)
+}
+
+func notExists(q *pgq.SelectStmt) *pgq.Node {
 	exists := &pgq.Node{Node: &pgq.Node_SubLink{SubLink: &pgq.SubLink{SubLinkType: pgq.SubLinkType_EXISTS_SUBLINK, Subselect: &pgq.Node{Node: &pgq.Node_SelectStmt{SelectStmt: q}}}}}
 	return &pgq.Node{Node: &pgq.Node_BoolExpr{BoolExpr: &pgq.BoolExpr{Boolop: pgq.BoolExprType_NOT_EXPR, Args: []*pgq.Node{exists}}}}
 }

@@ -212,6 +212,7 @@ func (s *scope) notMember(x *pgq.SubLink) (*pgq.Node, *reason) {
 // members lays out a subquery behind IN, with the comparison as one of its
 // conditions, and returns both sides of it.
 func (s *scope) members(x *pgq.SubLink) (l *level, compared []*pgq.Node, r *reason) {
+	x = s.least(x)
 	var from, to int // of the comparisons among the conditions
 	l, q, r := s.subquery(x, func(l *level, q *pgq.SelectStmt) (r *reason) {
 		if len(l.groups) > 0 || len(q.GetGroupClause()) == 0 && (q.GetHavingClause() != nil || aggregatesIn(q)) {
@@ -275,7 +276,7 @@ func (s *scope) compares(x *pgq.SubLink, l *level, q *pgq.SelectStmt) (compared 
 }
 
 func equalNode(a, b *pgq.Node) *pgq.Node {
-	return &pgq.Node{Node: &pgq.Node_AExpr{AExpr: &pgq.A_Expr{Kind: pgq.A_Expr_Kind_AEXPR_OP, Name: []*pgq.Node{pgq.MakeStrNode("=")}, Lexpr: a, Rexpr: b}}}
+	return comparing(pgq.A_Expr_Kind_AEXPR_OP, "=", a, b)
 }
 
 // single is (SELECT value …). Several rows are an error, in the copy as in place.
