@@ -6,6 +6,7 @@ import (
 	pgq "github.com/pganalyze/pg_query_go/v6"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/pgumbra/pgumbra/plans/syntax"
 	"github.com/pgumbra/pgumbra/plans/syntax/ast"
 )
 
@@ -13,7 +14,7 @@ import (
 var orderless = map[string]bool{"count": true, "bool_and": true, "bool_or": true, "every": true}
 
 // aggregatesIn: a query that has one gives a row even of nothing.
-func aggregatesIn(q *pgq.SelectStmt) bool {
+func (s *scope) aggregatesIn(q *pgq.SelectStmt) bool {
 	found := false
 	for _, t := range q.GetTargetList() {
 		ast.Visit(t, func(m proto.Message) bool {
@@ -21,7 +22,7 @@ func aggregatesIn(q *pgq.SelectStmt) bool {
 			case *pgq.SubLink:
 				return false
 			case *pgq.FuncCall:
-				found = found || isAggregate(m)
+				found = found || isAggregate(m) || slices.ContainsFunc(s.candidates(ast.Strings(m.GetFuncname()), len(m.GetArgs())), func(f syntax.Function) bool { return f.Kind == "a" })
 			}
 			return true
 		})
@@ -39,13 +40,14 @@ func isAggregate(c *pgq.FuncCall) bool {
 func (s *scope) aggregate(n *pgq.Node, c *pgq.FuncCall) (*pgq.Node, bool, *reason) {
 	name := ast.Last(ast.Strings(c.GetFuncname()))
 	exact := slices.Contains([]string{"min", "max", "sum", "avg"}, name)
-	if !s.aggregates || !orderless[name] && !exact {
+	inOrder := s.level != nil && s.level.elements != nil // one after the other, the same ones each time
+	if !s.aggregates || !orderless[name] && !exact && !(inOrder && ordered[name] && !c.GetAggDistinct()) {
 		return nil, false, nil
 	}
 	if c.GetOver() != nil || c.GetAggOrder() != nil || c.GetAggWithinGroup() || anyOwn(s.candidates(ast.Strings(c.GetFuncname()), max(1, len(c.GetArgs())))) {
 		return nil, true, &reason{text: name + " is a window function, or depends on the order of rows", rows: true, others: true}
 	}
-	if exact && (len(c.GetArgs()) != 1 || !s.exact(name, c.GetArgs()[0])) {
+	if exact && !inOrder && (len(c.GetArgs()) != 1 || !s.exact(name, c.GetArgs()[0])) {
 		return nil, true, &reason{text: name + "() of such values may depend on the order of rows", rows: true, others: true}
 	}
 	inner := s.apart()

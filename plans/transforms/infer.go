@@ -53,6 +53,7 @@ type inference struct {
 	typeNames     map[string]*pgq.TypeName
 	lookups       map[string]*lookup // by the name of the table in expressions
 	aliases       int                // how many such names there are
+	sets          int                // and how many of functions in FROM
 	taints        []taint
 	questions     []Orphans
 	notices       []syntax.Notice

@@ -162,6 +162,9 @@ func (s *scope) bare(n *pgq.Node) *pgq.Node {
 // link notes by what each table of a level is found: comparisons with what is
 // nearer to the row, or with constants.
 func (s *scope) link(l *level) *reason {
+	if l.mixed() {
+		return ofOthers("it reads tables by what a function returns")
+	}
 	known := l.known()
 	for _, t := range l.tables {
 		if in := s.in.lookups[t.alias]; in != nil {

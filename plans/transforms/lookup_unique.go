@@ -13,6 +13,9 @@ import (
 // one reports whether a level gives one row at the most for each row around it.
 func (s *scope) one(l *level) bool {
 	known := l.known()
+	if l.elements != nil {
+		return false
+	}
 	if len(l.groups) > 0 {
 		return !slices.ContainsFunc(l.groups, func(g *pgq.Node) bool { return !s.fixed(l, g, known) })
 	}

@@ -22,10 +22,11 @@ type level struct {
 	tables []*looked
 	// lefts are what LEFT JOIN adds: one row at the most each, so that no row of the
 	// level is more or fewer. Their columns are looked up one by one.
-	lefts  []*level
-	conds  []*pgq.Node // all must be true
-	groups []*pgq.Node // GROUP BY; with DISTINCT, all that is selected
-	having []*pgq.Node
+	lefts    []*level
+	elements *elements   // instead of tables
+	conds    []*pgq.Node // all must be true
+	groups   []*pgq.Node // GROUP BY; with DISTINCT, all that is selected
+	having   []*pgq.Node
 	// limited: the query has LIMIT, which its conditions say nothing of.
 	limited bool
 	order   []*pgq.SortBy // of which the first row counts
@@ -131,6 +132,9 @@ func (s *scope) openAll(l *level, from []*pgq.Node) (conds []*pgq.Node, r *reaso
 
 // open adds one entry of FROM to a level; conditions of joins go to conds.
 func (s *scope) open(l *level, n *pgq.Node, conds *[]*pgq.Node) *reason {
+	if l.elements != nil {
+		return ofOthers("it joins what a function returns")
+	}
 	switch x := n.GetNode().(type) {
 	case *pgq.Node_RangeVar:
 		return s.openTable(l, x.RangeVar)
@@ -139,6 +143,9 @@ func (s *scope) open(l *level, n *pgq.Node, conds *[]*pgq.Node) *reason {
 		left := j.GetJointype() == pgq.JoinType_JOIN_LEFT && j.GetRarg().GetJoinExpr() == nil
 		if j.GetJointype() != pgq.JoinType_JOIN_INNER && !left || j.GetIsNatural() || len(j.GetUsingClause()) > 0 || j.GetAlias() != nil {
 			return ofOthers("it has a join that is outer, NATURAL or with USING")
+		}
+		if j.GetLarg().GetRangeFunction() != nil {
+			return ofOthers("it joins what a function returns")
 		}
 		if r := s.open(l, j.GetLarg(), conds); r != nil {
 			return r
@@ -153,6 +160,8 @@ func (s *scope) open(l *level, n *pgq.Node, conds *[]*pgq.Node) *reason {
 			return ofOthers("it has LATERAL")
 		}
 		return s.openQuery(l, x.RangeSubselect.GetSubquery().GetSelectStmt(), x.RangeSubselect.GetAlias())
+	case *pgq.Node_RangeFunction:
+		return s.openElements(l, x.RangeFunction)
 	}
 	return ofOthers("it reads something else than tables")
 }

@@ -118,6 +118,9 @@ func (s *scope) selecting(l *level, value *pgq.Node) (*pgq.Node, *reason) {
 	for i, t := range l.tables {
 		sql += map[bool]string{true: " FROM ", false: ", "}[i == 0] + s.in.fromText(t)
 	}
+	if l.elements != nil {
+		sql += l.elements.text()
+	}
 	if len(l.conds) > 0 {
 		sql += " WHERE " + param(ast.And(cloneAll(l.conds)))
 	}
@@ -144,7 +147,9 @@ func (s *scope) selecting(l *level, value *pgq.Node) (*pgq.Node, *reason) {
 	if r != nil {
 		return nil, r
 	}
-	for i, n := range ast.Target(tree).GetSubLink().GetSubselect().GetSelectStmt().GetSortClause() {
+	query := ast.Target(tree).GetSubLink().GetSubselect().GetSelectStmt()
+	l.elements.into(query)
+	for i, n := range query.GetSortClause() {
 		n.GetSortBy().SortbyDir, n.GetSortBy().SortbyNulls = order[i].GetSortbyDir(), order[i].GetSortbyNulls()
 	}
 	out, err := ast.Rewrite(ast.Target(tree), func(n *pgq.Node) (*pgq.Node, error) {

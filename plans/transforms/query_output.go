@@ -11,7 +11,7 @@ import (
 // outputs evaluates what a query in FROM gives, and what it groups by.
 func (s *scope) outputs(l *level, q *pgq.SelectStmt, it *item) *reason {
 	distinct := len(q.GetDistinctClause()) > 0
-	if len(l.groups) > 0 && (distinct || len(q.GetGroupClause()) > 0 || q.GetHavingClause() != nil || aggregatesIn(q)) {
+	if len(l.groups) > 0 && (distinct || len(q.GetGroupClause()) > 0 || q.GetHavingClause() != nil || s.aggregatesIn(q)) {
 		return ofOthers("it groups what a query inside has grouped") // one query of ours has one GROUP BY
 	}
 	s.aggregates = true

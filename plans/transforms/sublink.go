@@ -67,6 +67,8 @@ func (s *scope) subLink(x *pgq.SubLink) (*pgq.Node, *reason) {
 		return s.exists(x)
 	case x.GetSubLinkType() == pgq.SubLinkType_EXPR_SUBLINK:
 		return s.single(x)
+	case x.GetSubLinkType() == pgq.SubLinkType_ARRAY_SUBLINK:
+		return s.arrayOf(x)
 	case isIn(x):
 		return nil, ofOthers("it asks with IN or NOT IN (SELECT …) where NULL and false are not the same; NOT EXISTS (SELECT …) says it")
 	}
@@ -111,7 +113,7 @@ func withoutLimit(q *pgq.SelectStmt) (plain *pgq.SelectStmt, limited bool) {
 
 // untouched: there are no rows that a LIMIT of the level's query could leave out.
 func (s *scope) untouched(l *level, q *pgq.SelectStmt) *reason {
-	if !l.limited || len(l.groups) == 0 && len(q.GetGroupClause()) == 0 && (aggregatesIn(q) || s.one(l)) {
+	if !l.limited || len(l.groups) == 0 && len(q.GetGroupClause()) == 0 && (s.aggregatesIn(q) || s.one(l)) {
 		return nil
 	}
 	return ofOthers("it has LIMIT, and more than one row may fit")
@@ -121,7 +123,7 @@ func (s *scope) untouched(l *level, q *pgq.SelectStmt) *reason {
 // unique index of each table two rows may be equal in it, which is an error then.
 func (s *scope) first(l *level, all *pgq.SelectStmt) *reason {
 	q := all.GetTargetList()[0].GetResTarget()
-	if all.GetLimitCount().GetAConst().GetIval().GetIval() != 1 || len(all.GetSortClause()) == 0 {
+	if l.elements != nil || all.GetLimitCount().GetAConst().GetIval().GetIval() != 1 || len(all.GetSortClause()) == 0 {
 		return ofOthers("it has LIMIT, and more than one row may fit")
 	}
 	var names []*pgq.Node
@@ -172,7 +174,7 @@ func (s *scope) exists(x *pgq.SubLink) (*pgq.Node, *reason) {
 	if r != nil {
 		return nil, r
 	}
-	if len(q.GetGroupClause()) > 0 || q.GetHavingClause() != nil || len(l.groups) > 0 || aggregatesIn(q) {
+	if len(q.GetGroupClause()) > 0 || q.GetHavingClause() != nil || len(l.groups) > 0 || s.aggregatesIn(q) {
 		return nil, ofOthers("it asks whether groups exist")
 	}
 	if r := s.link(l); r != nil {
@@ -215,7 +217,7 @@ func (s *scope) members(x *pgq.SubLink) (l *level, compared []*pgq.Node, r *reas
 	x = s.least(x)
 	var from, to int // of the comparisons among the conditions
 	l, q, r := s.subquery(x, func(l *level, q *pgq.SelectStmt) (r *reason) {
-		if len(l.groups) > 0 || len(q.GetGroupClause()) == 0 && (q.GetHavingClause() != nil || aggregatesIn(q)) {
+		if len(l.groups) > 0 || len(q.GetGroupClause()) == 0 && (q.GetHavingClause() != nil || s.aggregatesIn(q)) {
 			return ofOthers("it asks with IN for an aggregate")
 		}
 		from = len(l.conds)
@@ -317,6 +319,9 @@ func (s *scope) joined(from []*pgq.Node, where *pgq.Node) (*level, *reason) {
 	l := &level{}
 	if r := s.read(l, from, where); r != nil {
 		return nil, r
+	}
+	if l.elements != nil {
+		return nil, ofOthers("it reads something else than tables")
 	}
 	return l, s.link(l)
 }
