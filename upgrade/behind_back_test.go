@@ -8,6 +8,7 @@ import (
 
 	"github.com/pgumbra/pgumbra/cutover"
 	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/testcontainers"
 	"github.com/pgumbra/pgumbra/upgrade"
 )
 
@@ -43,6 +44,7 @@ var behindAndBack = history{
 // tells, by their names of before; what these tables would lose is said before, and has
 // to be accepted.
 func TestRollbackFromMigrationsBehindTheFence(t *testing.T) {
+	testcontainers.InTurn(t, 4)
 	t.Parallel()
 	hereAndThere(t, behindAndBack, behindAndBackAgain)
 }

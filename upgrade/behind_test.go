@@ -10,6 +10,7 @@ import (
 	"github.com/pgumbra/pgumbra/cutover"
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/rehearsal"
+	"github.com/pgumbra/pgumbra/testcontainers"
 	"github.com/pgumbra/pgumbra/upgrade"
 )
 
@@ -65,6 +66,7 @@ func TestMigrationsThatTakeLongerThanTheStallAreNotBegun(t *testing.T) {
 // Clients go on while migrations run behind the fence: readers and writers at
 // READ COMMITTED see no error, and what was acknowledged is there.
 func TestMigrationsBehindTheFenceUnderTrafficLoseNothing(t *testing.T) {
+	testcontainers.InTurn(t, 4)
 	t.Parallel()
 	ctx := limited(t, 3*time.Minute)
 	h := trafficHistory(t)

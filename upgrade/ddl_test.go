@@ -7,12 +7,14 @@ import (
 	"time"
 
 	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/testcontainers"
 	"github.com/pgumbra/pgumbra/upgrade"
 )
 
 // An index that is made, renewed or dropped in mid-run is let pass, whole, and
 // the run goes on; the shadow does not have it, so that the cutover waits.
 func TestIndexesMayComeAndGoInMidRun(t *testing.T) {
+	testcontainers.InTurn(t, 4)
 	t.Parallel()
 	ctx := limited(t, 2*time.Minute)
 	w := build(t, history{

@@ -10,6 +10,7 @@ import (
 
 	"github.com/pgumbra/pgumbra/cutover"
 	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/testcontainers"
 	"github.com/pgumbra/pgumbra/upgrade"
 )
 
@@ -46,6 +47,7 @@ tables:
 // Rows that were divided, or put together, go back by the plan file's queries: every
 // write is there, in one database and from another, and a second time.
 func TestDividedAndMergedTablesGoBackByQueries(t *testing.T) {
+	testcontainers.InTurn(t, 4)
 	t.Parallel()
 	hereAndThere(t, divided, dividedAndBack)
 }

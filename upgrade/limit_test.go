@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/testcontainers"
 	"github.com/pgumbra/pgumbra/upgrade"
 )
 
@@ -14,6 +15,7 @@ import (
 // that goes on finds it and stops, no cutover is made over the gap, and abort
 // leaves nothing.
 func TestJournalsEndAtTheirLimitWithoutLeader(t *testing.T) {
+	testcontainers.InTurn(t, 4)
 	t.Parallel()
 	ctx := limited(t, 2*time.Minute)
 	w := build(t, history{

@@ -6,12 +6,15 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/pgumbra/pgumbra/testcontainers"
 )
 
 // TestKilledWhileMigrationsRunBehindTheFence kills -9 a run in the trial and in
 // the middle of the swapping transaction, cuts its connections there, and lets it
 // go on: it happened or it did not, and no migration ran twice.
 func TestKilledWhileMigrationsRunBehindTheFence(t *testing.T) {
+	testcontainers.InTurn(t, 4)
 	t.Parallel()
 	ctx := limited(t, 2*time.Minute)
 	o := operatorOf(t, small.with("CREATE TABLE shop.ran (n int);", map[string]string{

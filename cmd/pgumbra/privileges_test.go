@@ -7,12 +7,15 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/pgumbra/pgumbra/testcontainers"
 )
 
 // TestRoleWithoutSuperuser types the statements that docs/privileges.md lists,
 // one after the other, as the plan asks for them; with them the whole upgrade
 // succeeds, and leaves owners and everything else as a superuser's.
 func TestRoleWithoutSuperuser(t *testing.T) {
+	testcontainers.InTurn(t, 4)
 	t.Parallel()
 	ctx := limited(t, 3*time.Minute)
 	o := operatorOf(t, small)

@@ -5,12 +5,15 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/pgumbra/pgumbra/testcontainers"
 )
 
 // TestCutoverIsNotPossibleWhileTheShadowIsAway: status says so, and who asks the
 // leader has an answer. Once the shadow is back the same question is answered by
 // the cutover.
 func TestCutoverIsNotPossibleWhileTheShadowIsAway(t *testing.T) {
+	testcontainers.InTurn(t, 4)
 	t.Parallel()
 	ctx := limited(t, 2*time.Minute)
 	f := remoteSmall(t, "")

@@ -37,6 +37,7 @@ func reached(step string, since time.Time) moment {
 // TestKilledAtEveryMomentApartItLosesNothing: as in one database, and at
 // steps of the cutover, while clients wait.
 func TestKilledAtEveryMomentApartItLosesNothing(t *testing.T) {
+	testcontainers.InTurn(t, 4)
 	ctx := limited(t, 5*time.Minute)
 	f := remoteShop(t, testcontainers.Database(t), testcontainers.Database(t))
 	settle := f.traffic(ctx)
@@ -158,6 +159,7 @@ func (f *remoteOperator) obstruct(ctx context.Context, step string) (release fun
 // is killed. Production works on, status says why nothing moves, and the same
 // process goes on once it is back, with all that was copied.
 func TestShadowServerThatCrashesIsWaitedFor(t *testing.T) {
+	testcontainers.InTurn(t, 4)
 	ctx := limited(t, 4*time.Minute)
 	server, err := testcontainers.Start(ctx, testcontainers.Options{})
 	must(t, err)

@@ -10,11 +10,13 @@ import (
 
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans/planfile"
+	"github.com/pgumbra/pgumbra/testcontainers"
 )
 
 // Small upgrades of one idea each: rows of before the cutover, rows written on the
 // new side after it, and what the old table holds once they went back.
 func TestRowsGoBackThroughEachKindOfUpgrade(t *testing.T) {
+	testcontainers.InTurn(t, 3)
 	t.Parallel()
 	cases := map[string]struct {
 		structure, migration string

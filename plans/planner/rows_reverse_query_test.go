@@ -7,12 +7,14 @@ import (
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
 	"github.com/pgumbra/pgumbra/plans/planfile"
+	"github.com/pgumbra/pgumbra/testcontainers"
 )
 
 // A query of reverse: that does not give what production holds is told before the
 // cutover, by column and row: after it, verification would find that and refuse to go
 // back.
 func TestPlanTellsWhereAReverseQueryDiffers(t *testing.T) {
+	testcontainers.InTurn(t, 3)
 	t.Parallel()
 	const (
 		structure = `CREATE TABLE people (id int PRIMARY KEY, mail text, street text NOT NULL); INSERT INTO people VALUES (1, 'a@x', 's1'), (2, NULL, 's2'), (3, 'c@x', '')`

@@ -15,6 +15,7 @@ import (
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
 	"github.com/pgumbra/pgumbra/plans/catalog"
+	"github.com/pgumbra/pgumbra/testcontainers"
 )
 
 // zoo has every kind of object that must come through unharmed.
@@ -85,6 +86,7 @@ CREATE INDEX ON shop.kids (note); CREATE OR REPLACE VIEW shop.v AS SELECT id, m,
 // TestStructureEqualsMigrationsInPlace builds the shadow, swaps it in by hand,
 // and compares a dump with one of a twin that was migrated in place.
 func TestStructureEqualsMigrationsInPlace(t *testing.T) {
+	testcontainers.InTurn(t, 3)
 	t.Parallel()
 	for name, prepare := range map[string]string{"renamed": "", "moved": "CREATE EXTENSION hstore SCHEMA shop; "} {
 		t.Run(name, func(t *testing.T) {
