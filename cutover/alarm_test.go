@@ -11,6 +11,7 @@ import (
 
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/testcontainers"
 )
 
 // stopAt are the moments at which the process that swaps is stopped, as by
@@ -23,6 +24,7 @@ var stopAt = []string{"after compare the tables behind the fence", "before drain
 const untracked = "after read sequences, untracked"
 
 func TestStoppedProcessHoldsNobodyUpForLong(t *testing.T) {
+	testcontainers.InTurn(t, 4)
 	t.Parallel()
 	const stall, bearable = 1500 * time.Millisecond, 1.6
 	for _, moment := range stopAt {

@@ -11,6 +11,7 @@ import (
 	"github.com/pgumbra/pgumbra/cutover/traffic"
 	"github.com/pgumbra/pgumbra/plans"
 	"github.com/pgumbra/pgumbra/plans/syntax"
+	"github.com/pgumbra/pgumbra/testcontainers"
 )
 
 // migratesBehind gives a run to another database migrations behind the fence:
@@ -98,6 +99,7 @@ func TestMigrationsBehindTheFenceApartHappenOnceOrNot(t *testing.T) {
 }
 
 func TestConnectionLostAtTheCommitOfMigrationsApart(t *testing.T) {
+	testcontainers.InTurn(t, 4)
 	t.Parallel()
 	for name, lose := range map[string]bool{"answer": false, "commit": true} {
 		t.Run(name, func(t *testing.T) {

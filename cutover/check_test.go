@@ -14,6 +14,7 @@ import (
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/testcontainers"
 )
 
 func (f *fixture) codes() []string {
@@ -30,6 +31,7 @@ func (f *fixture) codes() []string {
 }
 
 func TestCheckNamesWhatStandsAgainstASwap(t *testing.T) {
+	testcontainers.InTurn(t, 4)
 	t.Parallel()
 	for want, setUp := range map[string]func(*fixture){
 		"": func(*fixture) {},
@@ -184,6 +186,7 @@ func TestRecycleEndsIdleSessionsOnly(t *testing.T) {
 }
 
 func TestThousandTablesSwapInOneAttempt(t *testing.T) {
+	testcontainers.InTurn(t, 4)
 	if testing.Short() {
 		t.Skip("makes 2,000 tables")
 	}

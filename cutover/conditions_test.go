@@ -12,6 +12,7 @@ import (
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
 	"github.com/pgumbra/pgumbra/plans/conditions"
+	"github.com/pgumbra/pgumbra/testcontainers"
 )
 
 // meanwhile is DDL that others commit while the fence stands, and what undoes it. A
@@ -138,6 +139,7 @@ func (f *fixture) meanwhile(client *pgx.Conn, moment, do, undo string) {
 // TestOpenTransactionWithDDLIsNotLeftBehind: it commits after the swap what it did
 // before, and waits for the fence or for nothing at all.
 func TestOpenTransactionWithDDLIsNotLeftBehind(t *testing.T) {
+	testcontainers.InTurn(t, 4)
 	t.Parallel()
 	for _, ddl := range []string{
 		"CREATE TABLE {schema}.late (id int)",

@@ -16,6 +16,7 @@ import (
 
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/testcontainers"
 )
 
 func TestFenceOverBudgetLeavesProductionAsItWas(t *testing.T) {
@@ -107,6 +108,7 @@ func (f *fixture) blockedBy(isolation, sql string) <-chan error {
 }
 
 func TestBlockedWriterGoesOnAfterTheSwap(t *testing.T) {
+	testcontainers.InTurn(t, 4)
 	t.Parallel()
 	for _, swap := range []plans.Swap{plans.Rename, plans.Move} {
 		t.Run(string(swap), func(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 	"github.com/pgumbra/pgumbra/cutover/traffic"
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/testcontainers"
 )
 
 // standsStill is what happens while a leader's process is stopped: the servers
@@ -97,6 +98,7 @@ func (s *stopping) Settle(ctx context.Context, to traffic.Place, patience time.D
 // nobody anywhere, and does not take the fence away: here is where commits would
 // be lost.
 func TestLeaderThatWakesUpAfterItsSuccessorsSwapUndoesNothing(t *testing.T) {
+	testcontainers.InTurn(t, 4)
 	t.Parallel()
 	for name, failsAt := range map[string]string{
 		"pause": "", "switch": "", "settle": "before commit", "settled": "before commit",

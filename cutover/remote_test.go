@@ -14,6 +14,7 @@ import (
 	"github.com/pgumbra/pgumbra/cutover/traffic"
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/testcontainers"
 )
 
 func TestClientsQueueAndGoOnAtTheShadow(t *testing.T) {
@@ -177,6 +178,7 @@ func TestPgBouncerStartedAgainDuringTheCutover(t *testing.T) {
 }
 
 func TestPgBouncerThatDiesIsLedOnceItAnswers(t *testing.T) {
+	testcontainers.InTurn(t, 4)
 	t.Parallel()
 	for at, swapped := range map[string]bool{"before redirect clients": false, "before commit": true} {
 		t.Run(at, func(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
 	"github.com/pgumbra/pgumbra/plans/syntax"
+	"github.com/pgumbra/pgumbra/testcontainers"
 )
 
 const (
@@ -79,6 +80,7 @@ func (f *fixture) whileFenced(group *errgroup.Group, clients map[*pgx.Conn]func(
 }
 
 func TestWhoWaitedSeesAllOrIsRefused(t *testing.T) {
+	testcontainers.InTurn(t, 4)
 	t.Parallel()
 	for name, mode := range map[string]pgx.QueryExecMode{"simple": pgx.QueryExecModeSimpleProtocol, "prepared": pgx.QueryExecModeCacheStatement} {
 		t.Run(name, func(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/testcontainers"
 )
 
 var extensions = "CREATE EXTENSION citext; CREATE EXTENSION pg_trgm; CREATE TABLE public.word (w citext PRIMARY KEY); " +
@@ -73,6 +74,7 @@ func TestOldSideRefusesWritesButNotOurs(t *testing.T) {
 }
 
 func TestMoveKeepsExtensionsSchemaOwnerAndPrivileges(t *testing.T) {
+	testcontainers.InTurn(t, 4)
 	t.Parallel()
 	for name, fixed := range map[string]string{
 		"relocatable": "", "fixed": "UPDATE pg_extension SET extrelocatable = false WHERE extname = 'citext';",
@@ -115,6 +117,7 @@ func TestMoveKeepsExtensionsSchemaOwnerAndPrivileges(t *testing.T) {
 }
 
 func TestPreparedStatementsAndCurrvalGoOnWithWhatIsShared(t *testing.T) {
+	testcontainers.InTurn(t, 4)
 	t.Parallel()
 	for _, swap := range []plans.Swap{plans.Rename, plans.Move} {
 		t.Run(string(swap), func(t *testing.T) {

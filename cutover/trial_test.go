@@ -7,11 +7,13 @@ import (
 
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/testcontainers"
 )
 
 // TestSwapIsTriedWithoutATrace: behind whatever locks clients hold on production,
 // in each way of swapping, and before a swap that then succeeds.
 func TestSwapIsTriedWithoutATrace(t *testing.T) {
+	testcontainers.InTurn(t, 4)
 	t.Parallel()
 	ways := map[string]func(t *testing.T) *fixture{
 		"rename": func(t *testing.T) *fixture { return shop(t, plans.Rename, "") },

@@ -42,6 +42,7 @@ type seedCase struct{ name, sql string }
 
 // What has to do with the rows that come in the swap runs behind the fence, after them.
 func TestMakeCutsBeforeWhatNeedsRowsOfTheSwap(t *testing.T) {
+	testcontainers.InTurn(t, 4)
 	t.Parallel()
 	seed := `INSERT INTO roles (name) VALUES ('auditor') ON CONFLICT DO NOTHING`
 	all := []seedCase{
@@ -79,6 +80,7 @@ func TestMakeCutsBeforeWhatNeedsRowsOfTheSwap(t *testing.T) {
 
 // What may be another statement in the swap runs behind the fence where it stands.
 func TestMakeDefersNoOtherInserts(t *testing.T) {
+	testcontainers.InTurn(t, 4)
 	t.Parallel()
 	all := []seedCase{
 		{"changes rows in the way", `INSERT INTO roles (name) VALUES ('auditor') ON CONFLICT (name) DO UPDATE SET made_at = now()`},

@@ -115,7 +115,7 @@ func TestVersionTableThatStaysBehindIsMadeAsItWas(t *testing.T) {
 
 // Who may create in public changed in 15.
 func TestPublicThatNothingMovesIntoKeepsProductionsPrivileges(t *testing.T) {
-	testcontainers.InTurn(t, 3)
+	testcontainers.InTurn(t, 4)
 	t.Parallel()
 	s := newShopAt(t, serverOf(t, 14), `CREATE TABLE a (id int PRIMARY KEY)`)
 	shadow := newer(t, s, 17)

@@ -34,7 +34,7 @@ func serverOf(t *testing.T, major int) (dsn string) {
 
 // TestNewerServerTakesTheStructure: whatever pg_dump writes of an older server.
 func TestNewerServerTakesTheStructure(t *testing.T) {
-	testcontainers.InTurn(t, 3)
+	testcontainers.InTurn(t, 4)
 	t.Parallel()
 	s := newShop(t, strings.ReplaceAll(zoo, "shop.", "")+
 		`; GRANT ALL ON parts TO pg_monitor; CREATE TABLE public.notes ("select" int PRIMARY KEY, "json" int, "system_user" int, merge_action int);
