@@ -7,12 +7,14 @@ import (
 
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/testcontainers"
 )
 
 // A key that is spelt differently is another one to the journal. Where the type
 // allows it the trigger compares by the operator, which is cheaper; each key is
 // changed to an equal one where there is such, and to another one.
 func TestKeyChangesAreSeenWhateverTheType(t *testing.T) {
+	testcontainers.InTurn(t, 3)
 	t.Parallel()
 	const (
 		operator = "IS NOT TRUE"
@@ -85,6 +87,7 @@ func TestKeyChangesOfTriggersAreSeen(t *testing.T) {
 
 // Of a bulk statement most rows are journalled without image and number.
 func TestJournalTellsBulkStatements(t *testing.T) {
+	testcontainers.InTurn(t, 3)
 	t.Parallel()
 	const many = imagesAtOnce + 500
 	scripts := []string{

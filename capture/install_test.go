@@ -17,6 +17,7 @@ import (
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/testcontainers"
 )
 
 func ordersFixture(t *testing.T) *fixture {
@@ -78,6 +79,7 @@ func TestInstallRefusesTableThatChangedLater(t *testing.T) {
 }
 
 func TestInstallRefusesTableThatIsNotThePlanned(t *testing.T) {
+	testcontainers.InTurn(t, 3)
 	t.Parallel()
 	for name, script := range map[string]string{
 		"column":    `ALTER TABLE p.root ADD COLUMN y int`,

@@ -7,6 +7,7 @@ import (
 
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/testcontainers"
 )
 
 // drawn is what clients insert into, by way of a serial, an identity, a view, a
@@ -40,6 +41,7 @@ var drawing = []struct{ statement, last string }{
 
 // Drivers ask lastval() for the id of the row that they inserted.
 func TestLastvalIsTheClients(t *testing.T) {
+	testcontainers.InTurn(t, 3)
 	t.Parallel()
 	for name, tracked := range map[string][]string{"forward": nil, "tracked": {"old"}, "reverse": nil} {
 		t.Run(name, func(t *testing.T) {

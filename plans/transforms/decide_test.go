@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/pgumbra/pgumbra/plans/syntax"
+	"github.com/pgumbra/pgumbra/testcontainers"
 )
 
 const at1 = " 000001_x.up.sql:1"
@@ -12,6 +13,7 @@ const at1 = " 000001_x.up.sql:1"
 // What a statement does depends on what scratch does not hold: each is named
 // with its line, so that it is not believed.
 func TestStatementsThatDecideByRowsAreNotUnderstood(t *testing.T) {
+	testcontainers.InTurn(t, 3)
 	t.Parallel()
 	databases := newBenches(t, 3)
 	for name, sql := range map[string]string{
@@ -64,6 +66,7 @@ func TestStatementsThatDecideByRowsAreNotUnderstood(t *testing.T) {
 
 // What is the same in scratch as in production may be decided by.
 func TestStatementsThatDecideByStructureAreUnderstood(t *testing.T) {
+	testcontainers.InTurn(t, 3)
 	t.Parallel()
 	databases := newBenches(t, 3)
 	for name, sql := range map[string]string{

@@ -3,6 +3,8 @@ package transforms_test
 import (
 	"slices"
 	"testing"
+
+	"github.com/pgumbra/pgumbra/testcontainers"
 )
 
 const shop = `
@@ -160,6 +162,7 @@ func TestInferredEqualsInPlace(t *testing.T) {
 
 // Migrations that are not understood: each names what is lost, and where.
 func TestWhatCannotBeInferredIsABlocker(t *testing.T) {
+	testcontainers.InTurn(t, 3)
 	t.Parallel()
 	databases := newBenches(t, 3)
 	const code = "unmapped-backfill "
