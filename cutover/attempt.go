@@ -40,11 +40,18 @@ type attempt struct {
 
 func (c *Cutover) newAttempt(out *Outcome) *attempt {
 	a := &attempt{c: c, plan: c.Upgrade.Plan, out: out}
-	a.via = local{a}
-	if c.Sides.Remote() {
-		a.via = &remote{attempt: a, progress: progress{Place: placeOf(c.ShadowDSN), Follow: c.Upgrade.ToFollow}}
-	}
+	a.via = transportOf(a, c.Sides.Remote(), progress{Place: placeOf(c.ShadowDSN), Follow: c.Upgrade.ToFollow})
 	return a
+}
+
+// transportOf is the one place that says how an attempt is made; p counts to another
+// database alone. What else differs there the table of questions, prepare, Trial, After, Finish
+// and Resolve ask by themselves.
+func transportOf(a *attempt, remotely bool, p progress) transport {
+	if remotely {
+		return &remote{attempt: a, progress: p}
+	}
+	return local{a}
 }
 
 // end ends the attempt's sessions, and with them what is not committed.

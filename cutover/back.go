@@ -15,24 +15,6 @@ import (
 // one the shadow, in one database or each in its own. What is here is all that differs,
 // before and after the attempt.
 
-// checkBack names what stands against a rollback now. Of the old side's indexes
-// nothing is asked: they are what they were before the upgrade.
-func (c *Cutover) checkBack(ctx context.Context) ([]Blocker, error) {
-	all, err := checked(ctx, c.Sides.Production,
-		c.checkPrivileges, c.checkTables, c.checkPrepared, c.checkLocks, c.checkSessions, c.checkConditions, c.checkMadeSince)
-	if err != nil {
-		return nil, err
-	}
-	for _, check := range []func(context.Context) ([]Blocker, error){c.checkLag, c.checkStructure} {
-		found, err := check(ctx)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, found...)
-	}
-	return all, nil
-}
-
 // checkMadeSince names tables that were made in the new schemas since the cutover:
 // the old side has nothing like them.
 func (c *Cutover) checkMadeSince(ctx context.Context, db pg.Querier) ([]Blocker, error) {

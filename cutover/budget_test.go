@@ -46,3 +46,30 @@ func TestTimeTakenFromClientsIsCountedAndBounded(t *testing.T) {
 		t.Errorf("%.0f ms after the swap", held)
 	}
 }
+
+// TestWhatACutoverTookDoesNotStandAgainstARollback, in one database and to another, while
+// another attempt at a cutover is refused in both.
+func TestWhatACutoverTookDoesNotStandAgainstARollback(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	for name, f := range map[string]*fixture{"local": shop(t, plans.Rename, ""), "remote": remoteShop(t)} {
+		const much = "UPDATE pgumbra.run SET attempts = 9, held_ms = 1000000"
+		f.exec(much)
+		if !slices.Contains(f.codes(), "total-stall") {
+			t.Errorf("%s: a cutover is not refused", name)
+		}
+		f.exec("UPDATE pgumbra.run SET held_ms = 0")
+		f.swaps()
+		if err := f.After(ctx); err != nil {
+			t.Fatal(err)
+		}
+		f.exec(much)
+		back := &Cutover{Sides: f.Sides.Reversed(), DSN: f.dsn, Upgrade: f.Upgrade.Reversed(), Log: f.Log, Parts: idleParts{}}
+		if f.there != nil {
+			back.DSN, back.ShadowDSN = f.there.dsn, f.dsn
+		}
+		if against, err := back.Check(ctx); err != nil || len(against) > 0 {
+			t.Errorf("%s: against the rollback: %+v, %v", name, against, err)
+		}
+	}
+}

@@ -11,12 +11,13 @@ import (
 
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans"
 )
 
 //go:embed sql/inway.sql
 var inWaySQL string
 
-// Rows a second that a drain replays where no rate was measured yet: the slow
+// Changes a second that a drain replays where no rate was measured yet: the slow
 // end of what small rows reach.
 const assumedRate = 10_000
 
@@ -24,22 +25,77 @@ const assumedRate = 10_000
 // each: triggers' functions, constraints, indexes. Measured for plain tables.
 const locksPerTable = 6
 
-// Check names what stands against a cutover now. It takes no locks. An empty
-// list means that an attempt is worth making, not that it will succeed.
+// question is one thing that stands against a swap now, of the run, its tables and its
+// indexes: whom it is asked, and in which of the four cutovers, there or back, in one
+// database or to another. What must not be in the catalogs package conditions lists.
+type question struct {
+	of   side
+	when func(*Cutover) bool
+	ask  func(*Cutover, context.Context, pg.Querier) ([]Blocker, error)
+}
+
+// side that a question is asked of. In one database both are one.
+type side int
+
+const (
+	ofProduction side = iota
+	ofShadow
+	ofRun // of whatever the record and package [Parts] say: it is given no session
+)
+
+// questions are all that [Cutover.Check] asks. What an attempt asks once more behind its
+// locks its steps say: conditions, structure and proofs, as nothing else changes there.
+var questions = []question{
+	{ofProduction, inAll, (*Cutover).checkPrivileges},
+	{ofShadow, inAll, (*Cutover).checkTables},
+	{ofProduction, inAll, (*Cutover).checkPrepared},
+	{ofShadow, remoteOnly, (*Cutover).checkPrepared},
+	{ofShadow, remoteForward, (*Cutover).checkCreate},
+	{ofShadow, forwardOnly, (*Cutover).checkIndexes}, // the old side's are what they were before the upgrade
+	{ofShadow, forwardOnly, (*Cutover).checkWriteBlock},
+	{ofProduction, inAll, (*Cutover).checkLocks},
+	{ofShadow, remoteOnly, (*Cutover).checkLocksOnShadow},
+	{ofProduction, inAll, (*Cutover).checkSessions},
+	{ofProduction, inAll, (*Cutover).checkConditions},
+	{ofShadow, remoteOnly, (*Cutover).checkShadowConditions},
+	{ofProduction, inAll, (*Cutover).checkVersion},
+	{ofProduction, (*Cutover).backwards, (*Cutover).checkMadeSince},
+	{ofRun, forwardOnly, (*Cutover).checkTotal},
+	{ofRun, inAll, (*Cutover).checkLag},
+	{ofRun, inAll, (*Cutover).checkStructure},
+	{ofRun, remoteOnly, (*Cutover).checkTraffic},
+}
+
+func inAll(*Cutover) bool           { return true }
+func forwardOnly(c *Cutover) bool   { return !c.backwards() }
+func remoteOnly(c *Cutover) bool    { return c.Sides.Remote() }
+func remoteForward(c *Cutover) bool { return remoteOnly(c) && forwardOnly(c) }
+
+// Check names what stands against a cutover, or a rollback, now. It takes no locks. An
+// empty list means that an attempt is worth making, not that it will succeed.
 func (c *Cutover) Check(ctx context.Context) ([]Blocker, error) {
-	if c.Sides.Remote() {
-		return c.checkRemote(ctx)
-	}
-	if c.backwards() {
-		return c.checkBack(ctx)
-	}
-	all, err := checked(ctx, c.Sides.Production,
-		c.checkPrivileges, c.checkTables, c.checkPrepared, c.checkIndexes, c.checkWriteBlock, c.checkLocks, c.checkSessions, c.checkConditions, c.checkVersion)
+	all, err := c.onSide(ctx, c.Sides.Production, func(s side) bool { return s == ofProduction || s == ofShadow && !c.Sides.Remote() })
 	if err != nil {
 		return nil, err
 	}
-	for _, check := range []func(context.Context) ([]Blocker, error){c.checkTotal, c.checkLag, c.checkStructure} {
-		found, err := check(ctx)
+	if c.Sides.Remote() {
+		found, err := c.checkShadow(ctx)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, found...)
+	}
+	found, err := c.answers(ctx, nil, func(s side) bool { return s == ofRun })
+	return append(all, found...), err
+}
+
+// answers are those to the questions of some sides.
+func (c *Cutover) answers(ctx context.Context, db pg.Querier, of func(side) bool) (all []Blocker, err error) {
+	for _, q := range questions {
+		if !of(q.of) || !q.when(c) {
+			continue
+		}
+		found, err := q.ask(c, ctx, db)
 		if err != nil {
 			return nil, err
 		}
@@ -48,21 +104,11 @@ func (c *Cutover) Check(ctx context.Context) ([]Blocker, error) {
 	return all, nil
 }
 
-// question asks one side what stands against a swap.
-type question = func(context.Context, pg.Querier) ([]Blocker, error)
-
-// checked puts several questions to one side.
-func checked(ctx context.Context, pool *pgxpool.Pool, checks ...question) ([]Blocker, error) {
-	var all []Blocker
-	err := pinned(ctx, pool, func(tx pgx.Tx) error {
-		for _, check := range checks {
-			found, err := check(ctx, tx)
-			if err != nil {
-				return err
-			}
-			all = append(all, found...)
-		}
-		return nil
+// onSide puts them in one transaction.
+func (c *Cutover) onSide(ctx context.Context, pool *pgxpool.Pool, of func(side) bool) (all []Blocker, err error) {
+	err = pinned(ctx, pool, func(tx pgx.Tx) (err error) {
+		all, err = c.answers(ctx, tx, of)
+		return err
 	})
 	return all, err
 }
@@ -96,29 +142,36 @@ func (c *Cutover) checkTables(ctx context.Context, db pg.Querier) ([]Blocker, er
 	}
 	var all []Blocker
 	for _, t := range rows {
-		if !c.Upgrade.Plan.Verifiable(t.Shadow) || c.Upgrade.Accepted[t.N] {
-			continue
-		}
-		limit := c.proofAge(t, rows)
-		switch {
-		case t.State != control.FollowingState:
-			all = append(all, Blocker{Code: "not-following", Message: fmt.Sprintf("%s does not follow yet: %s", t.Shadow, t.State), Fix: "let the run go on"})
-		case t.VerifiedAt == nil:
-			all = append(all, Blocker{Code: "not-verified", Message: t.Shadow + " is not verified", Fix: "let the run go on, or pgumbra verify"})
-		case limit > 0 && !t.Current && t.VerifiedAgo > limit:
-			all = append(all, Blocker{Code: "not-verified", Message: fmt.Sprintf("rows of %s that changed up to %s ago are not verified again yet, longer than cutover.verify_within",
-				t.Shadow, t.VerifiedAgo.Round(time.Second)), Fix: "let the run go on, or raise cutover.verify_within"})
-		}
+		all = append(all, AgainstTable(c.Upgrade, t, rows)...)
 	}
 	return all, nil
+}
+
+// AgainstTable is what the record of a table says against a swap; rows are those of all
+// tables. For status, too, which asks before anybody tries.
+func AgainstTable(run *control.Run, t control.Row, rows []control.Row) []Blocker {
+	if !run.Plan.Verifiable(t.Shadow) || run.Accepted[t.N] {
+		return nil
+	}
+	limit := proofAge(run.Plan, t, rows)
+	switch {
+	case t.State != control.FollowingState:
+		return []Blocker{{Code: "not-following", Message: fmt.Sprintf("%s does not follow yet: %s", t.Shadow, t.State), Fix: "let the run go on"}}
+	case t.VerifiedAt == nil:
+		return []Blocker{{Code: "not-verified", Message: t.Shadow + " is not verified", Fix: "let the run go on, or pgumbra verify"}}
+	case limit > 0 && !t.Current && t.VerifiedAgo > limit:
+		return []Blocker{{Code: "not-verified", Message: fmt.Sprintf("rows of %s that changed up to %s ago are not verified again yet, longer than cutover.verify_within",
+			t.Shadow, t.VerifiedAgo.Round(time.Second)), Fix: "let the run go on, or raise cutover.verify_within"}}
+	}
+	return nil
 }
 
 // proofAge is how long ago a table may have been proved that was touched since; 0:
 // any time, as where it is proved by key: what was touched is proved behind the
 // fence, or there is no swap. One that is compared as a whole may be as much older as
 // comparing all such tables in turn takes: they are let be most of the time.
-func (c *Cutover) proofAge(t control.Row, all []control.Row) time.Duration {
-	within, plan := c.settings().VerifyWithin, c.Upgrade.Plan
+func proofAge(plan *plans.Plan, t control.Row, all []control.Row) time.Duration {
+	within := plan.Settings.Cutover.VerifyWithin
 	if within == 0 || t.N >= len(plan.Tables) || plan.ProvedByKey(&plan.Tables[t.N]) {
 		return 0
 	}
@@ -129,7 +182,7 @@ func (c *Cutover) proofAge(t control.Row, all []control.Row) time.Duration {
 }
 
 // checkLag predicts the drain from the rate of the last batches.
-func (c *Cutover) checkLag(ctx context.Context) ([]Blocker, error) {
+func (c *Cutover) checkLag(ctx context.Context, _ pg.Querier) ([]Blocker, error) {
 	pending, err := c.Parts.Pending(ctx)
 	if err != nil {
 		return nil, err
@@ -138,15 +191,22 @@ func (c *Cutover) checkLag(ctx context.Context) ([]Blocker, error) {
 	if err != nil {
 		return nil, err
 	}
-	drain := time.Duration(float64(pending) / max(rate, assumedRate) * float64(time.Second))
-	if drain <= c.settings().MaxStall/2 {
+	drain, late := Lags(pending, rate, c.settings())
+	if !late {
 		return nil, nil
 	}
 	return []Blocker{{Code: "lag", Message: fmt.Sprintf("%d changes are not replayed; draining them would take %s, cutover.max_stall is %s",
 		pending, drain.Round(time.Millisecond), c.settings().MaxStall), Fix: "wait until the run has caught up"}}, nil
 }
 
-func (c *Cutover) checkStructure(ctx context.Context) ([]Blocker, error) {
+// Lags says how long a drain of so many changes takes, of which so many were replayed in a
+// second last (0: not measured), and whether that is too long for an attempt.
+func Lags(pending int64, rate float64, s plans.CutoverSettings) (drain time.Duration, late bool) {
+	drain = time.Duration(float64(pending) / max(rate, assumedRate) * float64(time.Second))
+	return drain, drain > s.MaxStall/2
+}
+
+func (c *Cutover) checkStructure(ctx context.Context, _ pg.Querier) ([]Blocker, error) {
 	changed, err := c.Parts.Changed(ctx, c.Sides.Production)
 	return changedBlockers(changed), err
 }
@@ -179,26 +239,32 @@ func named(ctx context.Context, db pg.Querier, code, message, fix, sql string, a
 // checkLocks compares what the swap will lock with what the lock table has
 // room for.
 func (c *Cutover) checkLocks(ctx context.Context, db pg.Querier) ([]Blocker, error) {
+	production, shadow := schemaNames(c.Upgrade.Plan)
+	if c.Sides.Remote() {
+		return c.checkLocksOf(ctx, db, production)
+	}
 	if counted := c.Upgrade.Plan.Estimates.Locks; counted > 0 { // what the dry run has told counts here, too
 		return roomForLocks(ctx, db, int64(counted))
 	}
-	production, shadow := schemaNames(c.Upgrade.Plan)
-	return c.checkLocksOf(append(production, shadow...))(ctx, db)
+	return c.checkLocksOf(ctx, db, append(production, shadow...))
+}
+
+func (c *Cutover) checkLocksOnShadow(ctx context.Context, db pg.Querier) ([]Blocker, error) {
+	_, shadow := schemaNames(c.Upgrade.Plan)
+	return c.checkLocksOf(ctx, db, shadow)
 }
 
 // checkLocksOf counts the tables of some schemas of one database.
-func (c *Cutover) checkLocksOf(schemas []string) func(context.Context, pg.Querier) ([]Blocker, error) {
-	return func(ctx context.Context, db pg.Querier) ([]Blocker, error) {
-		tables, err := relations(ctx, db, schemas)
-		if err != nil {
-			return nil, err
-		}
-		need := int64(len(tables)*locksPerTable/2 + 100)
-		if c.Upgrade.Plan.Moves() {
-			need *= 2 // tables moved one by one take their indexes, sequences and TOAST along
-		}
-		return roomForLocks(ctx, db, need)
+func (c *Cutover) checkLocksOf(ctx context.Context, db pg.Querier, schemas []string) ([]Blocker, error) {
+	tables, err := relations(ctx, db, schemas)
+	if err != nil {
+		return nil, err
 	}
+	need := int64(len(tables)*locksPerTable/2 + 100)
+	if c.Upgrade.Plan.Moves() {
+		need *= 2 // tables moved one by one take their indexes, sequences and TOAST along
+	}
+	return roomForLocks(ctx, db, need)
 }
 
 func roomForLocks(ctx context.Context, db pg.Querier, need int64) ([]Blocker, error) {
@@ -217,15 +283,19 @@ func roomForLocks(ctx context.Context, db pg.Querier, need int64) ([]Blocker, er
 }
 
 // checkSessions names whoever would make an attempt fail now: transactions that
-// hold a lock against the fence or a snapshot and have been open for longer
-// than an attempt waits. A base backup is none of them: it copies files and
+// hold a lock against the fence, or in one database a snapshot, and have been open for
+// longer than an attempt waits. A base backup is none of them: it copies files and
 // replays WAL, whatever the names are.
 func (c *Cutover) checkSessions(ctx context.Context, db pg.Querier) ([]Blocker, error) {
 	production, _ := schemaNames(c.Upgrade.Plan)
+	snapshots, what := true, "lock or snapshot"
+	if c.Sides.Remote() {
+		snapshots, what = false, "lock" // what reads production goes on there
+	}
 	pids, started := c.own().Columns()
-	found, err := sessions(ctx, db, inWaySQL, production, c.settings().MaxStall.Seconds(), true, pids, started)
+	found, err := sessions(ctx, db, inWaySQL, production, c.settings().MaxStall.Seconds(), snapshots, pids, started)
 	if err != nil {
 		return nil, fmt.Errorf("look for open transactions: %w", err)
 	}
-	return blockersOf("lock or snapshot", found), nil
+	return blockersOf(what, found), nil
 }

@@ -9,41 +9,20 @@ import (
 	"github.com/pgumbra/pgumbra/plans"
 )
 
-// checkRemote asks each side for what the cutover needs there. Old snapshots are
-// no hindrance to it, and what depends on production's tables stays with them.
-func (c *Cutover) checkRemote(ctx context.Context) ([]Blocker, error) {
-	production, shadow := schemaNames(c.Upgrade.Plan)
-	asksHere := []question{c.checkPrivileges, c.checkPrepared, c.checkLocksOf(production), c.checkLockers, c.checkConditions, c.checkVersion}
-	asksThere := []question{c.checkTables, c.checkPrepared, c.checkLocksOf(shadow), c.checkShadowConditions}
+// checkShadow asks the shadow's own server, and whether the two belong together still.
+func (c *Cutover) checkShadow(ctx context.Context) ([]Blocker, error) {
 	name := "the shadow"
 	if c.backwards() {
-		name, asksHere = "the old side", append(asksHere, c.checkMadeSince)
-	} else {
-		asksThere = append(asksThere, c.checkCreate, c.checkIndexes, c.checkWriteBlock)
+		name = "the old side"
 	}
-	here, err := checked(ctx, c.Sides.Production, asksHere...)
-	if err != nil {
-		return nil, err
-	}
-	there, err := checked(ctx, c.Sides.Shadow, asksThere...)
+	found, err := c.onSide(ctx, c.Sides.Shadow, func(s side) bool { return s == ofShadow })
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	for i := range there {
-		there[i].Message = "on " + name + ": " + there[i].Message
+	for i := range found {
+		found[i].Message = "on " + name + ": " + found[i].Message
 	}
-	if err := control.CheckOrigin(ctx, c.Sides.Production, c.Sides.Shadow, c.Upgrade); err != nil {
-		return nil, err
-	}
-	all := append(here, there...)
-	for _, check := range []func(context.Context) ([]Blocker, error){c.checkTotal, c.checkLag, c.checkStructure, c.checkTraffic} {
-		found, err := check(ctx)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, found...)
-	}
-	return all, nil
+	return found, control.CheckOrigin(ctx, c.Sides.Production, c.Sides.Shadow, c.Upgrade)
 }
 
 // checkCreate: renaming a schema takes CREATE on the database.
@@ -63,7 +42,7 @@ func (c *Cutover) checkCreate(ctx context.Context, db pg.Querier) ([]Blocker, er
 }
 
 // checkTraffic looks whether clients can be led over.
-func (c *Cutover) checkTraffic(ctx context.Context) ([]Blocker, error) {
+func (c *Cutover) checkTraffic(ctx context.Context, _ pg.Querier) ([]Blocker, error) {
 	if c.Traffic == nil {
 		return nil, nil
 	}
@@ -81,15 +60,4 @@ func (c *Cutover) checkTraffic(ctx context.Context) ([]Blocker, error) {
 		}
 	}
 	return all, nil
-}
-
-// checkLockers names sessions that would keep the fence from standing.
-func (c *Cutover) checkLockers(ctx context.Context, db pg.Querier) ([]Blocker, error) {
-	production, _ := schemaNames(c.Upgrade.Plan)
-	pids, started := c.own().Columns()
-	found, err := sessions(ctx, db, inWaySQL, production, c.settings().MaxStall.Seconds(), false, pids, started)
-	if err != nil {
-		return nil, fmt.Errorf("look for open transactions: %w", err)
-	}
-	return blockersOf("lock", found), nil
 }

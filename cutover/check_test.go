@@ -86,14 +86,14 @@ func TestAgeOfAProofCountsWhereNothingIsProvedByKey(t *testing.T) {
 	t.Parallel()
 	settings := plans.DefaultSettings()
 	settings.Cutover.VerifyWithin = time.Minute
-	c := &Cutover{Upgrade: &control.Run{Plan: &plans.Plan{Settings: settings,
+	plan := &plans.Plan{Settings: settings,
 		Sources: []plans.Source{{Record: plans.RecordImage}, {Record: plans.RecordRow}},
-		Tables:  []plans.Table{{Feed: plans.Copied, Source: 0}, {N: 1, Feed: plans.Copied, Source: 1}}}}}
+		Tables:  []plans.Table{{Feed: plans.Copied, Source: 0}, {N: 1, Feed: plans.Copied, Source: 1}}}
 	rows := []control.Row{{Took: 2 * time.Second}, {N: 1}}
-	if got := c.proofAge(rows[0], rows); got != time.Minute+16*time.Second {
+	if got := proofAge(plan, rows[0], rows); got != time.Minute+16*time.Second {
 		t.Errorf("without a key: %s", got)
 	}
-	if got := c.proofAge(rows[1], rows); got != 0 {
+	if got := proofAge(plan, rows[1], rows); got != 0 {
 		t.Errorf("with a key: %s", got)
 	}
 }

@@ -97,6 +97,14 @@ type Blocker struct {
 
 func (b Blocker) String() string { return b.Message }
 
+// Reason is the message with what to do about it.
+func (b Blocker) Reason() string {
+	if b.Fix == "" {
+		return b.Message
+	}
+	return b.Message + " (" + b.Fix + ")"
+}
+
 // Outcome of an attempt, or of a series of them.
 type Outcome struct {
 	Swapped  bool

@@ -2,6 +2,7 @@ package cutover
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -70,13 +71,13 @@ func Describe(ctx context.Context, db pg.Querier, plan *plans.Plan, entries []pl
 	}
 	a := &attempt{c: &Cutover{Upgrade: run, Parts: toldParts{entries: entries, reverse: reverse}}, plan: plan, facts: f,
 		mark: "<xid of the drain>", sequences: untoldSuccessions(plan)}
-	a.via = local{a}
-	if plan.Remote {
-		a.via = &remote{attempt: a, progress: progress{Place: untoldPlace}}
-	}
+	a.via = transportOf(a, plan.Remote, progress{Place: untoldPlace})
 	for _, s := range protocol {
-		if s.when.holds(plan) {
-			t.add(s.tell(a))
+		if !s.when.holds(plan) {
+			continue
+		}
+		if err := t.add(s.tell(a)); err != nil {
+			return nil, err
 		}
 	}
 	if plan.Remote {
@@ -103,19 +104,31 @@ type toldParts struct {
 func (p toldParts) SwapEntries() []plans.Entry { return p.entries }
 func (p toldParts) ReverseTriggers() string    { return p.reverse }
 
+// errUnknownStage: somebody gave the swap a part, and did not say where it is told or how
+// it is tried.
+var errUnknownStage = errors.New("a stage that is not known")
+
 // add puts texts where they belong, by the part of the swap that they are.
-func (t *Told) add(texts []stage) {
+func (t *Told) add(texts []stage) error {
 	slots := map[string]*[]string{
 		"ready": &t.Ready, "fence": &t.Fence, "sequences": &t.Sequences, "succession": &t.Succession, "structure": &t.Structure,
 		"default privileges": &t.Defaults, reverseStage: &t.Reverse, "gate": &t.Open, "guard": &t.Guards, "old side": &t.OldSide,
 		"version": &t.Version, "names": &t.Names,
 	}
 	for _, s := range texts {
-		if slot, known := slots[s.name]; known { // what only happens in the shadow's own database is not told
+		slot, known := slots[s.name]
+		if !known && !slices.Contains(untoldStages, s.name) {
+			return fmt.Errorf("%w: %q, in a dry run", errUnknownStage, s.name)
+		}
+		if known {
 			*slot = append(*slot, s.sql...)
 		}
 	}
+	return nil
 }
+
+// untoldStages happen in the shadow's own database alone, to what has no other users.
+var untoldStages = []string{"locks", "staging tables"}
 
 // name puts words in the place of numbers that nobody knows yet.
 func (t *Told) name() {
@@ -198,8 +211,8 @@ func (t *Told) describeLocal(run *control.Run, f *facts) {
 	}
 	t.After = append(append(t.After, dropReadFunction(run), dropFunction(guardName(run))), t.dropWriteBlocks(run, f)...)
 	if len(f.shadow) > 0 {
-		prepare, locks, guard, old := standIns(run, f.shadow)
-		t.Trial = slices.Concat(prepare, locks, guard, old)
+		in := standIns(run, f)
+		t.Trial = slices.Concat(in.prepare, in.locks, in.guard, in.silence, in.old)
 		for _, s := range untoldSuccessions(run.Plan) {
 			t.Trial = append(t.Trial, s.proceed(s.plan.Shadow.Quoted())...)
 		}

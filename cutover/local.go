@@ -19,16 +19,11 @@ func (l local) prepare(ctx context.Context) error { return l.c.prepare(ctx) }
 // prepared are the functions of guards and fence, and golang-migrate's row in the shadow.
 func (l local) prepared() []stage {
 	run := l.c.Upgrade
-	all := []stage{
+	return []stage{
 		{"guard", append(functionsTold(guardFunction(run), guardName(run)), readFunctionTexts(run)...)},
 		{"old side", functionsTold(fenceFunction(run, control.Ours(run)), fenceName(run))},
+		{"version", versionAhead(l.plan)},
 	}
-	if name, version, moves := movingVersion(l.plan); moves {
-		row := versionRow(name, version)
-		row[0] = "-- in the shadow, before the fence\n" + row[0]
-		all = append(all, stage{"version", row})
-	}
-	return all
 }
 
 // open opens one set of sessions: production's are the shadow's too.
@@ -51,7 +46,6 @@ func (l local) look(ctx context.Context) (err error) {
 
 // warmUp asks for old snapshots too, which nothing waits for in another database.
 func (l local) warmUp(ctx context.Context) error {
-	const anyTransaction = "3"
 	pids, started := l.c.own().Columns()
 	if _, err := sessions(ctx, l.observer, blockingSessionsSQL, anyTransaction, l.pid, pids, started); err != nil {
 		return fmt.Errorf("look for old snapshots: %w", err)

@@ -159,6 +159,17 @@ func movingVersion(plan *plans.Plan) (name pg.Name, built int64, moves bool) {
 	return name, *version, true
 }
 
+// versionAhead is what [Cutover.versionInShadow] sends, for a dry run.
+func versionAhead(plan *plans.Plan) []string {
+	name, version, moves := movingVersion(plan)
+	if !moves {
+		return nil
+	}
+	row := versionRow(name, version)
+	row[0] = "-- in the shadow, before the fence\n" + row[0]
+	return row
+}
+
 // versionRow leaves one row, as golang-migrate does. The table has its
 // structure where it must be made.
 func versionRow(name pg.Name, version int64) []string {

@@ -43,9 +43,9 @@ func (a *remote) prepare(ctx context.Context) error {
 	return a.c.prepareRemote(ctx)
 }
 
-// prepared is the fence's function, still open.
+// prepared are the fence's function, still open, and golang-migrate's row in the shadow.
 func (a *remote) prepared() []stage {
-	return []stage{{"ready", functionsTold(opened(fenceName(a.c.Upgrade)), fenceName(a.c.Upgrade))}}
+	return []stage{{"ready", append(functionsTold(opened(fenceName(a.c.Upgrade)), fenceName(a.c.Upgrade)), versionAhead(a.plan)...)}}
 }
 
 // open opens sessions on both sides.

@@ -41,7 +41,7 @@ func (c *Cutover) trySwap(ctx context.Context) (Trial, error) {
 	t.pair = p
 	f, err := gather(ctx, p.observer, c.Upgrade.Plan)
 	if err == nil {
-		err = t.swap(ctx, f)
+		err = t.swap(ctx, &attempt{pair: p, shadow: p, c: c, plan: c.Upgrade.Plan, facts: f, mark: anyTransaction})
 	}
 	return t.Trial, err
 }
@@ -96,31 +96,47 @@ func (t *trying) begin(ctx context.Context, p *pair) error {
 	return t.c.beginTrial(ctx, p, t.c.settings().LockTimeout)
 }
 
-// swap times the swap's own statements.
-func (t *trying) swap(ctx context.Context, f *facts) error {
-	plan, run := t.c.Upgrade.Plan, t.c.Upgrade
+// swap times the swap's own script, a stage after the other. What a stage does to
+// production's tables is done to the shadow's, or left out where no table of the shadow's
+// can stand for it.
+func (t *trying) swap(ctx context.Context, a *attempt) error {
 	if err := t.begin(ctx, t.pair); err != nil {
 		return err
 	}
-	sequences, err := trialSequences(ctx, plan, t.pair.observer, t.pair.observer)
-	if err != nil {
-		return err
-	}
-	err = t.all(ctx, []stage{
-		{"sequences", sequences},
-		{"structure", entryStatements(t.c.trialEntries(f.outside))},
-		{"gate", []string{opened(writeBlockName(run))}},
-	})
-	if err != nil {
-		return err
-	}
-	if err := t.standIns(ctx, f); err != nil {
-		return err
-	}
-	if err := t.names(ctx, f); err != nil {
-		return err
+	for _, s := range (local{a}).script() {
+		do, known := tried[s.name]
+		if !known {
+			return fmt.Errorf("%w: %q, in a trial of the swap", errUnknownStage, s.name)
+		}
+		if err := do(t, ctx, a, s); err != nil {
+			return err
+		}
 	}
 	return t.look(ctx, t.c.checkConditions, t.pair, t.c.Parts.Changed)
+}
+
+// tried is how each stage of a swap in one database is tried.
+var tried = map[string]func(*trying, context.Context, *attempt, stage) error{
+	"sequences": (*trying).sequences,
+	"structure": func(t *trying, ctx context.Context, a *attempt, s stage) error { // a foreign key to a table that stays would lock it
+		return t.timed(ctx, stage{s.name, entryStatements(t.c.trialEntries(a.facts.outside))}, 1)
+	},
+	reverseStage: leftOut, // that capture is not made yet
+	"gate":       func(t *trying, ctx context.Context, _ *attempt, s stage) error { return t.timed(ctx, s, 1) },
+	"guard":      leftOut, // with the old side, under one savepoint
+	"old side":   func(t *trying, ctx context.Context, a *attempt, _ stage) error { return t.standIns(ctx, a.facts) },
+	"version":    leftOut, // golang-migrate would wait for the row
+	"names":      func(t *trying, ctx context.Context, a *attempt, _ stage) error { return t.names(ctx, a.facts) },
+}
+
+func leftOut(*trying, context.Context, *attempt, stage) error { return nil }
+
+func (t *trying) sequences(ctx context.Context, a *attempt, s stage) error {
+	all, err := trialSequences(ctx, a.plan, t.pair.observer, t.pair.observer)
+	if err != nil {
+		return err
+	}
+	return t.timed(ctx, stage{s.name, all}, 1)
 }
 
 // standIns times the guards, and what is done to the old side on the shadow's
@@ -129,33 +145,46 @@ func (t *trying) standIns(ctx context.Context, f *facts) error {
 	if len(f.shadow) == 0 {
 		return nil
 	}
-	run, many := t.c.Upgrade, float64(len(f.production))/float64(len(f.shadow))
-	prepare, locks, guard, old := standIns(run, f.shadow)
-	if err := pg.ExecScript(ctx, t.pair.locker, strings.Join(prepare, ";\n")); err != nil {
+	many := float64(len(f.production)) / float64(len(f.shadow))
+	in := standIns(t.c.Upgrade, f)
+	if err := pg.ExecScript(ctx, t.pair.locker, strings.Join(in.prepare, ";\n")); err != nil {
 		return fmt.Errorf("prepare the trial of the swap: %w", err)
 	}
-	if err := t.timed(ctx, stage{"locks", locks}, many); err != nil {
-		return err
-	}
-	if err := t.timed(ctx, stage{"guard", guard}, 1); err != nil {
-		return err
-	}
-	if err := t.timed(ctx, stage{"old side", old}, many); err != nil {
-		return err
+	for _, s := range []struct {
+		stage
+		times float64
+	}{{stage{"locks", in.locks}, many}, {stage{"guard", in.guard}, 1}, {stage{"silence", in.silence}, 1}, {stage{"old side", in.old}, many}} {
+		if err := t.timed(ctx, s.stage, s.times); err != nil {
+			return err
+		}
 	}
 	return pg.ExecScript(ctx, t.pair.locker, "ROLLBACK TO SAVEPOINT pgumbra_trial")
 }
 
-// standIns are the texts of the trial: of the fence's functions, of locks, guards, and
-// of what is done to the old side, on the shadow's tables.
-func standIns(run *control.Run, shadow []relation) (prepare, locks, guard, old []string) {
-	const anyTransaction = "3"
-	as := facts{production: shadow}
-	for _, r := range shadow {
+// substitutes are texts of a trial: of the fence's functions, of locks and guards, and of
+// what is done to the old side, on the shadow's tables in place of production's.
+type substitutes struct{ prepare, locks, guard, silence, old []string }
+
+// anyTransaction is a mark that every snapshot sees.
+const anyTransaction = "3"
+
+func standIns(run *control.Run, f *facts) substitutes {
+	as := facts{production: f.shadow}
+	for _, r := range f.shadow {
 		as.captured = append(as.captured, capturedBy{table: r.name, triggers: []string{guardTrigger}})
 	}
-	return []string{"SAVEPOINT pgumbra_trial", guardFunction(run), readFunction(run), fenceFunction(run, control.Ours(run))},
-		[]string{"LOCK TABLE " + only(shadow) + " IN EXCLUSIVE MODE"}, guards(run, shadow, anyTransaction), oldSide(run, &as)
+	var silence []string
+	for i := range f.taken.Triggers { // a guard for each of the user's triggers that are silenced
+		r := f.shadow[i%len(f.shadow)]
+		silence = append(silence, taken{Triggers: []loudTrigger{{Table: r.oid, Name: guardTrigger}}}.silence([]relation{r})...)
+	}
+	return substitutes{
+		prepare: []string{"SAVEPOINT pgumbra_trial", guardFunction(run), readFunction(run), fenceFunction(run, control.Ours(run))},
+		locks:   []string{"LOCK TABLE " + only(f.shadow) + " IN EXCLUSIVE MODE"},
+		guard:   guards(run, f.shadow, anyTransaction),
+		silence: silence,
+		old:     oldSide(run, &as),
+	}
 }
 
 // names swaps them. Where objects are moved one by one, production's would be

@@ -2,9 +2,12 @@ package cutover
 
 import (
 	"context"
+	"errors"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
 	"github.com/pgumbra/pgumbra/testcontainers"
@@ -75,5 +78,40 @@ func TestProcessStoppedInTheTrialLetsGo(t *testing.T) {
 	}
 	if _, err := p.locker.Exec(ctx, "SELECT 1"); Hindered(err) == "" {
 		t.Errorf("the trial goes on as if nothing had been: %v", err)
+	}
+}
+
+// TestStageThatNobodyKnowsIsAnError: what the swap gets is told in a dry run and tried in a
+// trial, or it says that it is not.
+func TestStageThatNobodyKnowsIsAnError(t *testing.T) {
+	t.Parallel()
+	if err := new(Told).add([]stage{{"surprise", nil}}); !errors.Is(err, errUnknownStage) {
+		t.Errorf("told: %v", err)
+	}
+	run := &control.Run{Plan: &plans.Plan{Run: "up"}}
+	a := &attempt{c: &Cutover{Upgrade: run, Parts: idleParts{}}, plan: run.Plan, facts: &facts{}}
+	for _, s := range (local{a}).script() {
+		if tried[s.name] == nil {
+			t.Errorf("nothing says how %q is tried", s.name)
+		}
+	}
+}
+
+// TestDryRunTellsTheVersionRowOfTheShadow where its table moves with a schema: it is written
+// before the fence, in one database and to another.
+func TestDryRunTellsTheVersionRowOfTheShadow(t *testing.T) {
+	t.Parallel()
+	to := int64(7)
+	for _, remotely := range []bool{false, true} {
+		plan := &plans.Plan{Run: "up", Remote: remotely, ToVersion: &to, VersionTable: &plans.VersionTable{Name: pg.Name{Schema: "shop", Name: "schema_migrations"}, Moves: true},
+			Schemas: []plans.Schema{{Production: "shop", Shadow: "up_shop", Old: "old_shop"}}}
+		a := &attempt{c: &Cutover{Upgrade: &control.Run{Plan: plan}}, plan: plan, facts: &facts{}}
+		var told []string
+		for _, s := range transportOf(a, remotely, progress{}).prepared() {
+			told = append(told, s.sql...)
+		}
+		if all := strings.Join(told, "\n"); !strings.Contains(all, `INSERT INTO up_shop.schema_migrations (version, dirty) VALUES (7, false)`) {
+			t.Errorf("remotely %t:\n%s", remotely, all)
+		}
 	}
 }

@@ -15,11 +15,13 @@ import (
 	"github.com/pgumbra/pgumbra/upgrade/lease"
 )
 
-// CheckCutover looks at everything that an attempt at the cutover looks at before it
-// asks for a lock, and names what stands against one now. It leads nothing, beside a
+// CheckCutover asks what [cutover.Cutover.Check] asks before an attempt, with structure
+// and trial, and names what stands against one now. It leads nothing, beside a
 // leader or without one, takes no lock but a reader's, and changes nothing. Nil: an
-// attempt would be made. What only the attempt itself shows, whether the locks are
-// got in time, it cannot know. [ErrWrongPhase] before following and after the swap.
+// attempt would be made, unless what only a leader does stands against it: to prove the
+// rest, to look for rows that a new foreign key would refuse, to ask hooks.before_cutover.
+// Whether the locks are got in time only the attempt shows. [ErrWrongPhase] before
+// following and after the swap.
 func CheckCutover(ctx context.Context, file *planfile.File, log *slog.Logger) ([]cutover.Blocker, error) {
 	conn, err := pg.Connect(ctx, file.Production.DSN, pg.Options{Component: "cutover"})
 	if err != nil {
@@ -38,7 +40,7 @@ func CheckCutover(ctx context.Context, file *planfile.File, log *slog.Logger) ([
 		return nil, err
 	}
 	run.Plan.Settings = run.Plan.Settings.Renewed(file.Settings)
-	sides, err := look(ctx, file, run)
+	sides, err := onlooker(ctx, file, run)
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package upgrade
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/pgumbra/pgumbra/capture"
@@ -73,22 +74,14 @@ func (w *worker) freezeStructure(ctx context.Context) (unfreeze func(), err erro
 const unfreezePatience = 5 * time.Second
 
 // againstGoingBack is what stands against a rollback now. What the old side refuses
-// would be lost, and is not: somebody mends it first.
+// would be lost, and is not: somebody mends it first. What of it is recorded status tells
+// in the same words: see [Status.readAgainstBack].
 func (w *worker) againstGoingBack(ctx context.Context) ([]cutover.Blocker, error) {
-	refusals, err := control.Refusals(ctx, w.sides.Record(), w.run)
+	against, err := w.againstRows(ctx)
 	if err != nil {
 		return nil, err
 	}
-	var against []cutover.Blocker
-	for _, r := range refusals {
-		against = append(against, refusing(r.Why))
-	}
-	against = append(against, w.againstDiffering()...)
-	unfit, err := w.againstUnfit(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if against = append(against, unfit...); len(against) > 0 {
+	if against = append(against, w.againstDiffering()...); len(against) > 0 {
 		return against, nil
 	}
 	if against, err = w.proveRest(ctx); errors.Is(err, replay.ErrConflict) {
@@ -104,39 +97,57 @@ func (w *worker) againstGoingBack(ctx context.Context) ([]cutover.Blocker, error
 	return nil, w.swapping.cutover.FreshenViews(ctx)
 }
 
-// againstDiffering are the tables of which the old rows are not what the new ones make of
-// them. Where migrations ran behind the fence these may have made it so, and the old
-// rows are those of before: they may be what somebody wants to go back to.
+// againstDiffering are the tables of which this process has found that the old rows are
+// not what the new ones make of them, unless that is accepted.
 func (w *worker) againstDiffering() (against []cutover.Blocker) {
 	behind := w.forward != nil && w.forward.Plan.Behind != nil
 	w.run.Accepted = map[int]bool{}
 	for n := range w.watching.differ {
-		b := cutover.Blocker{Code: "differs", Lasting: true, Message: "the old " + w.run.Plan.Tables[n].Final.String() + " differs from what the new one makes of it",
-			Fix: "see what pgumbra verify shows of it; if the old side may have what the new one makes of these rows, touch them (UPDATE ... SET id = id), then stop pgumbra run and start it again to compare it anew"}
-		if behind {
-			b.Message += ": migrations behind the fence wrote rows of it, which keep the values of before in the old table unless a client changed them since"
-			b.Fix += "; pgumbra rollback --accept-loss goes back to the values of before"
-			b.AcceptLoss = true
-		}
 		if w.run.Accepted[n] = behind && w.as.AcceptLoss; !w.run.Accepted[n] {
-			against = append(against, b)
+			against = append(against, differing(w.run, n, behind))
 		}
 	}
 	return against
 }
 
-// againstUnfit are the rows that the old side cannot hold, unless they are to be left
-// behind.
-func (w *worker) againstUnfit(ctx context.Context) (against []cutover.Blocker, err error) {
-	if w.as.AcceptLoss {
-		return nil, nil
+// differing is a table of a reversed run that differs. Where migrations ran behind the
+// fence these may have made it so, and the old rows are those of before: they may be what
+// somebody wants to go back to.
+func differing(back *control.Run, n int, behind bool) cutover.Blocker {
+	b := cutover.Blocker{Code: "differs", Lasting: true, Message: "the old " + back.Plan.Tables[n].Final.String() + " differs from what the new one makes of it",
+		Fix: "see what pgumbra verify shows of it; if the old side may have what the new one makes of these rows, touch them (UPDATE ... SET id = id), then stop pgumbra run and start it again to compare it anew"}
+	if behind {
+		b.Message += ": migrations behind the fence wrote rows of it, which keep the values of before in the old table unless a client changed them since"
+		b.Fix += "; pgumbra rollback --accept-loss goes back to the values of before"
+		b.AcceptLoss = true
 	}
-	rows, err := unfitRows(ctx, w.sides.Record(), w.run, 1)
+	return b
+}
+
+func (w *worker) againstRows(ctx context.Context) ([]cutover.Blocker, error) {
+	rows, err := refusedRows(ctx, w.sides.Record(), w.run, 1)
+	return againstRows(rows, w.as), err
+}
+
+// againstRows are the tables with rows that the old side refuses and, unless they are to
+// be left behind, all rows that it cannot hold: one of each table stands for them.
+func againstRows(rows []RefusedRow, as control.RollbackAs) (against []cutover.Blocker) {
+	var unfit []string
+	told := map[string]bool{}
 	for _, r := range rows {
-		against = append(against, cutover.Blocker{Code: "row-unfit", Lasting: true, AcceptLoss: true, Message: "the old side cannot hold a row as it is: " + r.String(),
+		switch {
+		case r.Flow == flowWaits:
+			against = append(against, refusing(r.Why))
+		case !as.AcceptLoss && !told[r.Table]:
+			told[r.Table] = true
+			unfit = append(unfit, r.String())
+		}
+	}
+	if len(unfit) > 0 {
+		against = append(against, cutover.Blocker{Code: "row-unfit", Lasting: true, AcceptLoss: true, Message: "the old side cannot hold rows as they are: " + strings.Join(unfit, "; "),
 			Fix: "change or delete such rows where they are now; pgumbra rollback --accept-loss leaves behind what does not fit"})
 	}
-	return against, err
+	return against
 }
 
 func refusing(why string) cutover.Blocker {
@@ -168,9 +179,9 @@ func (w *worker) drainBack(ctx context.Context) (int64, error) {
 	if err != nil {
 		return changes, err
 	}
-	unfit, err := w.againstUnfit(ctx) // the last ones may have come with the drain
-	if err == nil && len(unfit) > 0 {
-		err = cutover.NotNow(unfit...)
+	against, err := w.againstRows(ctx) // the last ones may have come with the drain
+	if err == nil && len(against) > 0 {
+		err = cutover.NotNow(against...)
 	}
 	return changes, err
 }

@@ -3,6 +3,7 @@ package upgrade
 import (
 	"fmt"
 
+	"github.com/pgumbra/pgumbra/cutover"
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/human"
 	"github.com/pgumbra/pgumbra/replay"
@@ -40,8 +41,8 @@ func (s *Status) trialBlocker(run *control.Run) string {
 	return trialBlocker(run, s.Trial)
 }
 
-// notYet is what the tables still lack, a line a state: of one table alone its
-// name, of several how many.
+// notYet is what the tables still lack of what [cutover.AgainstTable] asks, a line a
+// state: of one table alone its name, of several how many.
 func (s *Status) notYet(run *control.Run) (against []string) {
 	states := map[string][]string{}
 	var unproved []string
@@ -51,6 +52,7 @@ func (s *Status) notYet(run *control.Run) (against []string) {
 		case t.State != string(control.FollowingState):
 			states[t.State] = append(states[t.State], t.Name())
 		case t.VerifiedAt != nil || !run.Plan.Verifiable(t.Shadow):
+			against = append(against, t.stale...)
 		case s.doubts[t.Shadow] != "":
 			against = append(against, t.Name()+" is not verified"+s.doubts[t.Shadow])
 		default:
@@ -80,14 +82,10 @@ func several(names []string) string {
 	return fmt.Sprintf("%d tables are", len(names))
 }
 
-// assumedReplay is how many changes are replayed in a second: the slow end of what
-// was measured.
-const assumedReplay = 20_000
-
 // withoutLeader: what waits is replayed by nobody. What else a leader would look
 // at, pgumbra cutover --check asks.
 func (s *Status) withoutLeader(run *control.Run) []string {
-	if drain := float64(s.Journal.Pending) / assumedReplay; drain <= run.Plan.Settings.Cutover.MaxStall.Seconds()/4 {
+	if _, late := cutover.Lags(s.Journal.Pending, s.Rate.Out, run.Plan.Settings.Cutover); !late {
 		return nil
 	}
 	return []string{fmt.Sprintf("no process leads the run, and %s changes wait to be replayed", human.Count(s.Journal.Pending))}

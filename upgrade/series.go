@@ -46,11 +46,7 @@ func (w *worker) because(against ...cutover.Blocker) *NotNow {
 	var all []string
 	lasting, accept := 0, 0
 	for _, b := range against {
-		reason := b.Message
-		if b.Fix != "" {
-			reason += " (" + b.Fix + ")"
-		}
-		all = append(all, reason)
+		all = append(all, b.Reason())
 		if b.Lasting {
 			lasting++
 		}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -135,8 +134,9 @@ func (s *Status) readAttempts(ctx context.Context, tx pgx.Tx, run *control.Run, 
 			return err
 		}
 	}
-	if live && s.Attempts.HeldMS+float64(file.Settings.Cutover.MaxStall.Milliseconds()) > s.Attempts.MaxMS {
-		s.Blockers = append(s.Blockers, fmt.Sprintf("attempts have held clients for %.0f ms of %.0f (cutover.max_total_stall)", s.Attempts.HeldMS, s.Attempts.MaxMS))
+	if live {
+		held := time.Duration(s.Attempts.HeldMS * float64(time.Millisecond))
+		s.Blockers = append(s.Blockers, messages(cutover.OverTotal(s.Attempts.Count, held, file.Settings.Cutover))...)
 	}
 	return nil
 }
@@ -356,50 +356,29 @@ func (s *Status) readWayBack(ctx context.Context, tx pgx.Tx, run *control.Run) (
 		s.WayBack.Why = s.Away
 	}
 	s.WayBack.Open = s.WayBack.Why == ""
-	refusals, err := control.Refusals(ctx, tx, run)
-	back := run.Reversed()
-	for _, r := range refusals {
-		if r.N < len(back.Plan.Tables) {
-			s.Refused = append(s.Refused, RefusedRow{Table: back.Plan.Tables[r.N].Final.String(), Key: r.Key, Why: r.Why, Flow: "waits", OfTable: 1})
-		}
-	}
-	if err != nil {
-		return err
-	}
-	unfit, err := unfitRows(ctx, tx, back, shownUnfit)
-	s.Refused = append(s.Refused, unfit...)
+	s.Refused, err = refusedRows(ctx, tx, run.Reversed(), shownUnfit)
 	if s.WayBack.Open && err == nil {
 		return s.readAgainstBack(ctx, tx, run)
 	}
 	return err
 }
 
-// readAgainstBack says what a rollback would be refused for: what mayGoBack and
-// againstGoingBack refuse, as far as it is recorded.
+// readAgainstBack says what a rollback would be refused for, as far as it is recorded.
 func (s *Status) readAgainstBack(ctx context.Context, tx pgx.Tx, run *control.Run) error {
 	var none *NoWayBack
 	if errors.As(mayGoBack(run, control.RollbackAs{}), &none) {
 		s.WayBack.Against = append(s.WayBack.Against, none.Why+"; "+none.Next)
 	}
-	waits := func(r RefusedRow) bool { return r.Flow == "waits" }
-	if slices.ContainsFunc(s.Refused, waits) {
-		s.WayBack.Against = append(s.WayBack.Against, "the old side refuses rows")
-	}
-	if !slices.ContainsFunc(s.Refused, func(r RefusedRow) bool { return !waits(r) }) {
-		return s.readDiffering(ctx, tx, run)
-	}
-	s.WayBack.Against = append(s.WayBack.Against, "the old side cannot hold rows as they are; pgumbra rollback --accept-loss leaves them behind")
-	return s.readDiffering(ctx, tx, run)
-}
-
-// readDiffering names the old tables that differ from what the new ones make of them.
-func (s *Status) readDiffering(ctx context.Context, tx pgx.Tx, run *control.Run) error {
 	back := run.Reversed()
+	against := againstRows(s.Refused, control.RollbackAs{})
 	doubts, err := control.Doubts(ctx, tx, back)
 	for n := range back.Plan.Tables {
 		if d, ok := doubts[n]; ok && strings.HasPrefix(d.Why, foundDifferent) {
-			s.WayBack.Against = append(s.WayBack.Against, fmt.Sprintf("the old %s differs from what the new one makes of it (%s); pgumbra verify shows it", back.Plan.Tables[n].Final, d.Why))
+			against = append(against, differing(back, n, run.Plan.Behind != nil))
 		}
+	}
+	for _, b := range against {
+		s.WayBack.Against = append(s.WayBack.Against, b.Reason())
 	}
 	return err
 }

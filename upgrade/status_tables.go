@@ -6,6 +6,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgumbra/pgumbra/cutover"
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/replay"
@@ -24,8 +25,9 @@ type TableStatus struct {
 	VerifiedAt   *time.Time `json:"verified_at"`        // every row was equal then; what changed since is verified again
 	Recopied     int        `json:"recopied,omitempty"` // how often it had to be copied again
 
-	n     int    // in the plan
-	known string // what people know it by
+	n     int      // in the plan
+	known string   // what people know it by
+	stale []string // what stands against a cutover although it was verified once
 }
 
 // RefusedRow is a row of a new table that the old one does not take, or not as it is.
@@ -51,6 +53,7 @@ func (s *Status) readTables(ctx context.Context, tx pgx.Tx, run *control.Run) er
 		t := &run.Plan.Tables[i]
 		known[t.Shadow.String()] = run.Plan.Known(t).String()
 	}
+	live := run
 	run = run.Now()
 	if s.doubts, err = readDoubts(ctx, tx, run); err != nil {
 		return err
@@ -59,9 +62,17 @@ func (s *Status) readTables(ctx context.Context, tx pgx.Tx, run *control.Run) er
 		s.Tables = append(s.Tables, TableStatus{
 			Production: r.Production, Shadow: r.Shadow, State: string(r.State), RowsCopied: r.RowsCopied, RowsTotal: r.RowsTotal,
 			RowsReplayed: r.RowsReplayed, RowsVerified: r.RowsProved, VerifiedAt: r.VerifiedAt, Recopied: r.Recopied, n: r.N, known: known[r.Shadow],
+			stale: messages(cutover.AgainstTable(live, r, rows)),
 		})
 	}
 	return nil
+}
+
+func messages(against []cutover.Blocker) (all []string) {
+	for _, b := range against {
+		all = append(all, b.Message)
+	}
+	return all
 }
 
 // readPending counts what is not replayed yet, where the journals are.

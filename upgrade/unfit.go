@@ -12,6 +12,25 @@ import (
 // shownUnfit is how many rows of a table status shows that do not fit the old side.
 const shownUnfit = 20
 
+// flowWaits is the [RefusedRow.Flow] of a row that its table waits for.
+const flowWaits = "waits"
+
+// refusedRows are rows of the new tables that the old ones refuse, and then those that
+// they cannot hold as they are, so many of a table at the most.
+func refusedRows(ctx context.Context, db pg.Querier, back *control.Run, most int) (all []RefusedRow, err error) {
+	refusals, err := control.Refusals(ctx, db, back)
+	for _, r := range refusals {
+		if r.N < len(back.Plan.Tables) {
+			all = append(all, RefusedRow{Table: back.Plan.Tables[r.N].Final.String(), Key: r.Key, Why: r.Why, Flow: flowWaits, OfTable: 1})
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	unfit, err := unfitRows(ctx, db, back, most)
+	return append(all, unfit...), err
+}
+
 // unfitRows are rows of the new tables that the old ones cannot hold as they are.
 func unfitRows(ctx context.Context, db pg.Querier, back *control.Run, most int) (all []RefusedRow, err error) {
 	unfit, err := control.Unfits(ctx, db, back, most)

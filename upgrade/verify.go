@@ -53,7 +53,7 @@ func Verify(ctx context.Context, file *planfile.File, log *slog.Logger) ([]Table
 		return nil, notIn(run.Phase, "verify is for a run that follows, or that keeps the old side current")
 	}
 	run = run.Now()
-	sides, err := look(ctx, file, run)
+	sides, err := besideLeader(ctx, file, run)
 	if err != nil {
 		return nil, err
 	}
@@ -117,8 +117,23 @@ func noteVerifiedAt(ctx context.Context, sides control.Sides, run *control.Run, 
 	return nil
 }
 
-// look opens both sides beside a leader, if there is one: it takes nothing over.
-func look(ctx context.Context, file *planfile.File, run *control.Run) (control.Sides, error) {
+// besideLeader opens both sides beside a leader, if there is one, for who replays what is
+// pending before it looks: this process's sessions count as the run's from then on.
+func besideLeader(ctx context.Context, file *planfile.File, run *control.Run) (control.Sides, error) {
+	sides, err := onlooker(ctx, file, run)
+	if err != nil {
+		return control.Sides{}, err
+	}
+	if err := control.Admit(ctx, sides.Shadow, run); err != nil {
+		sides.Close()
+		return control.Sides{}, err
+	}
+	return sides, nil
+}
+
+// onlooker opens both sides beside a leader, if there is one: it takes nothing over, and
+// nothing lets it write.
+func onlooker(ctx context.Context, file *planfile.File, run *control.Run) (control.Sides, error) {
 	o := pg.Options{Component: "verify", Settings: run.Plan.Session}
 	sessions := run.Plan.Settings.Copy.Workers + 2
 	pool, err := pg.NewPool(ctx, file.Production.DSN, sessions, o)
@@ -134,10 +149,6 @@ func look(ctx context.Context, file *planfile.File, run *control.Run) (control.S
 	}
 	if run.Plan.Backwards() {
 		sides = sides.Reversed()
-	}
-	if err := control.Admit(ctx, sides.Shadow, run); err != nil { // what is pending is replayed first
-		sides.Close()
-		return control.Sides{}, err
 	}
 	return sides, nil
 }

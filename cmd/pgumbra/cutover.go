@@ -22,8 +22,10 @@ pgumbra run leads, it does the work and this command waits for it; otherwise
 this command catches up first. When it is not possible now, nothing has changed
 and the exit code is 6.
 
---check only looks: at everything that an attempt looks at before it asks for a
-lock. Exit code 0 when one would be made now, else 6 with what stands against it.
+--check only looks, at what an attempt looks at before it asks for a lock, and
+changes nothing. Exit code 0 when one would be made now, else 6 with what stands
+against it. What only the leader does then, to verify the last changes, to ask a
+hook, may stand against it still.
 --at waits until then, and follows meanwhile where no other process does.
 --window tries again, from the start or from --at on, for as long as this.`,
 		Example: `  pgumbra cutover --check

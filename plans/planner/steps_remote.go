@@ -39,7 +39,7 @@ func cutoverRemote(p *plans.Plan) []plans.Step {
 	queued := "clients that come through the pool queue; others that write wait, and are refused later"
 	return []plans.Step{
 		wayBackStep(),
-		{Phase: "cutover", Title: "Make ready: the fence's function in production, which lets everything pass yet",
+		{Phase: "cutover", Title: readyTitle(p),
 			Lock: noLock, Waits: nobody, SQL: []string{SlotReady}},
 		{Phase: "cutover", Title: holdTitle, Lock: noLock, Waits: queued, SQL: []string{"-- by hand: neither traffic.pgbouncer nor traffic.command is given"}},
 		{Phase: "cutover", Title: "Fence: stop writes to production", Lock: mode, SQL: append(viewLocks(p), SlotFence),
@@ -52,6 +52,14 @@ func cutoverRemote(p *plans.Plan) []plans.Step {
 		{Phase: "cutover", Title: leadTitle, Lock: noLock, Waits: queued, SQL: []string{"-- by hand: to the database of shadow.dsn"}},
 		{Phase: "cutover", Title: "Commit on the shadow: this decides; then the clients go on", Lock: noLock, Waits: "nobody from here on", SQL: []string{"COMMIT -- on the shadow"}},
 	}
+}
+
+func readyTitle(p *plans.Plan) string {
+	const title = "Make ready: the fence's function in production, which lets everything pass yet"
+	if p.VersionTable != nil && p.VersionTable.Moves {
+		return title + "; golang-migrate's row in the shadow"
+	}
+	return title
 }
 
 func preparedSQL(p *plans.Plan) []string {
