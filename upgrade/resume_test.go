@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/pgumbra/pgumbra/cutover"
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/testcontainers"
@@ -70,6 +72,25 @@ func TestPhaseThatIsCompleteIsNotLeftByTheSameCommand(t *testing.T) {
 		if status.Phase == nil || *status.Phase != step.now {
 			t.Fatalf("after run --until %s: %+v", step.until, status)
 		}
+	}
+}
+
+// Who purges wants nothing of a name to be left, also of its runs before this one.
+func TestPurgeRemovesEarlierRunsOfTheName(t *testing.T) {
+	t.Parallel()
+	ctx := limited(t, time.Minute)
+	w := build(t, history{
+		structure:  `CREATE SCHEMA shop; CREATE TABLE shop.a (id int PRIMARY KEY);`,
+		migrations: []string{"ALTER TABLE shop.a ADD COLUMN w int;"},
+	})
+	before := dump(t, w.production)
+	for _, end := range []upgrade.Leftovers{upgrade.KeepRecord, upgrade.Purge} {
+		w.run(ctx, upgrade.Options{Until: control.Capturing})
+		_, err := upgrade.Abort(ctx, w.file(), end, w.log)
+		must(t, err)
+	}
+	if diff := cmp.Diff(before, dump(t, w.production)); diff != "" {
+		t.Errorf("production (-before +after):\n%s", diff)
 	}
 }
 

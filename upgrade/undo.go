@@ -21,7 +21,7 @@ type Leftovers int
 // What is left of a run.
 const (
 	KeepRecord Leftovers = iota // the run's rows stay
-	Purge                       // they go, and the control schema with them if no other run needs it
+	Purge                       // they go, with those of earlier runs of its name, and the control schema if no other run needs it
 )
 
 // Abort undoes a run before its cutover: triggers and journals first, so that
@@ -266,10 +266,16 @@ func endWatch(ctx context.Context, file *planfile.File) (watched bool, err error
 	return true, lease.EndLeader(ctx, conn, file.Name)
 }
 
-// purge removes the run's record (nil: there is none), and the control schema with the last one.
+// purge removes the run's record (nil: there is none) and those of earlier runs of its
+// name, and the control schema with the last one.
 func purge(ctx context.Context, l *lease.Lease, run *control.Run, leftovers Leftovers) error {
 	if leftovers == KeepRecord {
 		return nil
+	}
+	if run != nil {
+		if err := control.ForgetEarlier(ctx, l.Conn, run); err != nil {
+			return err
+		}
 	}
 	return control.Purge(ctx, l.Conn, run)
 }

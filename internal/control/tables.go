@@ -278,6 +278,17 @@ func dropRelations(ctx context.Context, tx pgx.Tx) ([]string, error) {
 	return pgx.CollectRows(rows, pgx.RowTo[string])
 }
 
+// ForgetEarlier removes the records of runs of this run's name that were over when
+// it began: with the last one of a name all of them go. It takes no lock on them,
+// since nobody leads a run that is over.
+func ForgetEarlier(ctx context.Context, db pg.Querier, run *Run) error {
+	_, err := db.Exec(ctx, `DELETE FROM pgumbra.run WHERE name = $1 AND id < $2 AND phase IN ('finished', 'rolled_back', 'aborted')`, run.Name, run.ID)
+	if err != nil {
+		return fmt.Errorf("remove the records of earlier runs of the name %s: %w", run.Name, err)
+	}
+	return nil
+}
+
 // needed reports whether the control schema holds a run, or anything that is
 // not ours.
 func needed(ctx context.Context, tx pgx.Tx) (needed bool, err error) {
