@@ -42,7 +42,7 @@ func (f *filler) joins(ctx context.Context, t *Table) (joins, error) {
 		case f.empty[r.to]: // all of it is NULL
 			for _, c := range r.columns {
 				if _, ok := j.values[c]; !ok {
-					j.values[c] = "NULL"
+					j.values[c] = "NULL::" + t.Column(c).baseName
 				}
 			}
 		default:

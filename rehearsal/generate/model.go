@@ -11,7 +11,6 @@ package generate
 import (
 	"context"
 	"fmt"
-	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -262,14 +261,13 @@ func (m *Model) order() {
 		left[t] = true
 	}
 	waits := func(t *Table) bool {
-		return slices.ContainsFunc(t.foreign, func(r *reference) bool { return !r.late && r.to != t && left[r.to] })
+		return slices.ContainsFunc(t.foreign, func(r *reference) bool { return r.waitsIn(left, t) })
 	}
 	var ordered []*Table
 	for len(left) > 0 {
 		ready := slices.DeleteFunc(slices.Clone(m.Tables), func(t *Table) bool { return !left[t] || waits(t) })
-		if len(ready) == 0 { // a cycle: one that can be left NULL for a while, else any
-			names := slices.SortedFunc(maps.Keys(left), func(a, b *Table) int { return strings.Compare(a.Name.Quoted(), b.Name.Quoted()) })
-			ready = names[:1]
+		if len(ready) == 0 {
+			ready = []*Table{firstOfCycle(left)}
 		}
 		for _, t := range ready {
 			for _, r := range t.foreign {
