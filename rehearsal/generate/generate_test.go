@@ -66,6 +66,7 @@ CREATE TABLE app.things (id int PRIMARY KEY, kind text NOT NULL REFERENCES app.k
 CREATE TABLE app.impossible (id int PRIMARY KEY, a int NOT NULL, CONSTRAINT never CHECK (a > 3 AND a < 2));
 CREATE TABLE app.orphaned (id int PRIMARY KEY, parent int NOT NULL REFERENCES app.impossible);
 CREATE TABLE app.without (id int PRIMARY KEY, parent int REFERENCES app.impossible);
+CREATE TABLE app.ulids (id character(26) PRIMARY KEY, codes character(3)[], flags bit(3)[]);
 CREATE TABLE app.none ();
 CREATE TABLE app.logins (id int PRIMARY KEY, email text NOT NULL, number int NOT NULL UNIQUE DEFERRABLE, gone date);
 CREATE UNIQUE INDEX ON app.logins (lower(email)) WHERE gone IS NULL;

@@ -1,4 +1,4 @@
-SELECT t.oid, t.typname, pg_catalog.format_type(t.oid, NULL) AS name, t.typtype::text, t.typcategory::text,
+SELECT t.oid, t.typname, pg_catalog.format_type(t.oid, -1) AS name, t.typtype::text, t.typcategory::text,
        CASE WHEN t.typcategory = 'A' THEN t.typelem ELSE 0 END::oid AS element,
        t.typbasetype, t.typtypmod, coalesce(r.rngsubtype, 0)::oid AS subtype, coalesce(m.rngtypid, 0)::oid AS range,
        coalesce(k.checks, '{}') AS checks, t.typnotnull, coalesce(a.types, '{}') AS attributes, coalesce(a.typmods, '{}') AS typmods
