@@ -58,6 +58,8 @@ const raiseWarning = 19
 type branch struct {
 	statements []*pgq.Node
 	choices    [][]branch
+	// structure: statements of structure follow, which are read off scratch afterwards.
+	structure bool
 }
 
 // block reads a DO statement as plain statements under conditions; not ok: it is
@@ -72,55 +74,85 @@ func (s *step) block(do *pgq.DoStmt) (branch, bool) {
 	if err != nil {
 		return branch{}, false
 	}
-	body, ok := plBody(raw)
-	if !ok {
+	body, variables, ok := plRead(raw)
+	if !ok || !s.askedFirst(variables) {
 		return branch{}, false
 	}
 	var out branch
-	return out, s.branch(body, &out)
+	return out, s.branch(body, variables, &out)
 }
 
 // plBody are the statements of a body without variables, loops and handlers of its
 // own, as libpg_query's JSON has them. What a trigger function is given counts as none.
 func plBody(raw []byte) ([]plStatement, bool) {
+	body, variables, ok := plRead(raw)
+	return body, ok && len(variables) == 0
+}
+
+// plVariable is a variable of a body's own.
+type plVariable struct {
+	Name    string  `json:"refname"`
+	Default *plExpr `json:"default_val"`
+}
+
+// plRead reads a body without handlers, and its variables by their names; not ok: some
+// are no plain ones.
+func plRead(raw []byte) (body []plStatement, variables map[string]plVariable, ok bool) {
 	var all []struct {
 		Function struct {
-			Datums []map[string]struct {
-				Name string `json:"refname"`
-			} `json:"datums"`
+			Datums []map[string]plVariable `json:"datums"`
 			Action struct {
 				Block plBlock `json:"PLpgSQL_stmt_block"`
 			} `json:"action"`
 		} `json:"PLpgSQL_function"`
 	}
 	if json.Unmarshal(raw, &all) != nil || len(all) != 1 || all[0].Function.Action.Block.Exceptions != nil {
-		return nil, false
+		return nil, nil, false
 	}
+	variables = map[string]plVariable{}
 	for _, datum := range all[0].Function.Datums {
-		for _, d := range datum {
-			if !given[d.Name] && !strings.HasPrefix(d.Name, "tg_") { // its name may stand in any statement
-				return nil, false
+		for kind, d := range datum {
+			switch {
+			case given[d.Name] || strings.HasPrefix(d.Name, "tg_") || kind == "PLpgSQL_row" && d.Name == unnamedRow:
+			case kind != "PLpgSQL_var":
+				return nil, nil, false
+			default:
+				variables[strings.ToLower(d.Name)] = d
 			}
 		}
 	}
-	return all[0].Function.Action.Block.Body, true
+	return all[0].Function.Action.Block.Body, variables, true
 }
+
+// unnamedRow is what INTO with a list of variables is called.
+const unnamedRow = "(unnamed row)"
 
 // given are the variables that each body has; the fields of NEW and OLD are among
 // its data without a name.
 var given = map[string]bool{"": true, "found": true, "new": true, "old": true}
 
+// askedFirst: variables have their values from expressions and queries that are the same
+// in production as in scratch. So are conditions over them then.
+func (s *step) askedFirst(variables map[string]plVariable) bool {
+	for _, v := range variables {
+		if v.Default != nil && !s.asksNoRows(*v.Default) {
+			return false
+		}
+	}
+	return true
+}
+
 // branch adds a list of statements; false: one is more than a plain one.
-func (s *step) branch(body []plStatement, out *branch) bool {
+func (s *step) branch(body []plStatement, variables map[string]plVariable, out *branch) bool {
 	for i, statement := range body {
 		for kind, raw := range statement {
 			switch kind {
 			case "PLpgSQL_stmt_execsql":
-				if !s.plain(raw, out) {
+				if !s.asksInto(raw) && !s.plain(raw, variables, out) {
 					return false
 				}
 			case "PLpgSQL_stmt_if":
-				if !s.choice(raw, out) {
+				if !s.choice(raw, variables, out) {
 					return false
 				}
 			case "PLpgSQL_stmt_raise":
@@ -139,7 +171,14 @@ func (s *step) branch(body []plStatement, out *branch) bool {
 	return true
 }
 
-func (s *step) plain(raw json.RawMessage, out *branch) bool {
+// asksInto: SELECT … INTO a variable, which asks no rows.
+func (s *step) asksInto(raw json.RawMessage) bool {
+	var sql plSQL
+	return json.Unmarshal(raw, &sql) == nil && sql.Into && s.sameInProduction(sql.SQL.Expr.Query)
+}
+
+// plain adds a statement that changes rows, or one of structure behind all of those.
+func (s *step) plain(raw json.RawMessage, variables map[string]plVariable, out *branch) bool {
 	var sql plSQL
 	if json.Unmarshal(raw, &sql) != nil || sql.Into {
 		return false
@@ -148,12 +187,37 @@ func (s *step) plain(raw json.RawMessage, out *branch) bool {
 	if r != nil || len(tree.GetStmts()) != 1 {
 		return false
 	}
+	for word := range wordSet(sql.SQL.Expr.Query) {
+		if _, ok := variables[strings.ToLower(word)]; ok || word == "found" {
+			return false
+		}
+	}
 	n := tree.GetStmts()[0].GetStmt()
-	if n.GetUpdateStmt() == nil && n.GetInsertStmt() == nil && !s.deletesAlone(n.GetDeleteStmt()) || namesFound(sql.SQL.Expr.Query) {
+	if ofStructure(n) {
+		out.structure = true
+		return true
+	}
+	if out.structure || n.GetUpdateStmt() == nil && n.GetInsertStmt() == nil && !s.deletesAlone(n.GetDeleteStmt()) {
 		return false
 	}
 	out.statements = append(out.statements, n)
 	return true
+}
+
+// ofStructure: a statement after which the rows of a table are what they were.
+func ofStructure(n *pgq.Node) bool {
+	switch x := n.GetNode().(type) {
+	case *pgq.Node_IndexStmt, *pgq.Node_CommentStmt, *pgq.Node_DropStmt:
+		return true
+	case *pgq.Node_AlterTableStmt:
+		return !slices.ContainsFunc(x.AlterTableStmt.GetCmds(), func(c *pgq.Node) bool { return !keepsRows[c.GetAlterTableCmd().GetSubtype()] })
+	}
+	return false
+}
+
+var keepsRows = map[pgq.AlterTableType]bool{
+	pgq.AlterTableType_AT_ColumnDefault: true, pgq.AlterTableType_AT_SetNotNull: true, pgq.AlterTableType_AT_DropNotNull: true, pgq.AlterTableType_AT_DropColumn: true,
+	pgq.AlterTableType_AT_AddConstraint: true, pgq.AlterTableType_AT_DropConstraint: true, pgq.AlterTableType_AT_ValidateConstraint: true,
 }
 
 // deletesAlone: no foreign key leads to what is deleted. Where one does, the trace of
@@ -174,24 +238,24 @@ func (s *step) notice(raw json.RawMessage) bool {
 	return !slices.ContainsFunc(raise.Params, func(p plExpr) bool { return !s.asksNoRows(p) })
 }
 
-func (s *step) choice(raw json.RawMessage, out *branch) bool {
+func (s *step) choice(raw json.RawMessage, variables map[string]plVariable, out *branch) bool {
 	var choose plIf
 	if json.Unmarshal(raw, &choose) != nil || !s.asksNoRows(choose.Cond) {
 		return false
 	}
 	branches := make([]branch, 1, 2+len(choose.ElseIfs))
-	if !s.branch(choose.Then, &branches[0]) {
+	if !s.branch(choose.Then, variables, &branches[0]) {
 		return false
 	}
 	for _, e := range choose.ElseIfs {
 		var other branch
-		if !s.asksNoRows(e.Branch.Cond) || !s.branch(e.Branch.Stmts, &other) {
+		if !s.asksNoRows(e.Branch.Cond) || !s.branch(e.Branch.Stmts, variables, &other) {
 			return false
 		}
 		branches = append(branches, other)
 	}
 	var otherwise branch
-	if !s.branch(choose.Else, &otherwise) {
+	if !s.branch(choose.Else, variables, &otherwise) {
 		return false
 	}
 	out.choices = append(out.choices, append(branches, otherwise))
@@ -200,9 +264,11 @@ func (s *step) choice(raw json.RawMessage, out *branch) bool {
 
 // asksNoRows: an expression that is the same in production as in scratch, and does
 // nothing but be computed.
-func (s *step) asksNoRows(e plExpr) bool {
+func (s *step) asksNoRows(e plExpr) bool { return s.sameInProduction("SELECT " + e.Expr.Query) }
+
+func (s *step) sameInProduction(query string) bool {
 	var c syntax.Code
-	if c.Statements("SELECT "+e.Expr.Query) != nil || c.ChangesData() || c.Executes || c.Unknown || namesFound(e.Expr.Query) || s.decides(c) != nil {
+	if c.Statements(query) != nil || c.ChangesData() || c.Executes || c.Unknown || namesFound(query) || s.decides(c) != nil {
 		return false
 	}
 	for _, call := range c.Calls {
@@ -240,8 +306,14 @@ func (s *step) way(b branch) ([]*pgq.Node, bool) {
 	if len(b.choices) == 0 {
 		return out, true
 	}
-	if len(b.choices) > 1 || len(b.statements) > 0 {
+	if len(b.choices) > 1 || len(b.statements) > 0 || b.structure {
 		return nil, false
+	}
+	if slices.ContainsFunc(b.choices[0], func(one branch) bool { return one.structure }) {
+		full := slices.DeleteFunc(slices.Clone(b.choices[0]), branch.empty)
+		if len(full) != 1 { // another one may lock the same tables without writing rows
+			return nil, false
+		}
 	}
 	var taken []*pgq.Node
 	tables := map[uint32]int{} // in how many branches
@@ -286,6 +358,8 @@ func (s *step) writtenBy(b branch) (mine []uint32, seen int, ok bool) {
 	}
 	return mine, seen, len(b.choices) == 0
 }
+
+func (b branch) empty() bool { return len(b.statements) == 0 && len(b.choices) == 0 && !b.structure }
 
 func writesOf(n *pgq.Node) []syntax.Write {
 	var c syntax.Code
