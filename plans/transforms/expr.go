@@ -71,6 +71,8 @@ func (s *scope) replace(n *pgq.Node) (*pgq.Node, error) {
 		out, r = s.subLink(x.SubLink)
 	case *pgq.Node_NullTest:
 		out = s.nullTest(x.NullTest)
+	case *pgq.Node_AExpr:
+		out = s.firstOrLater(x.AExpr)
 	case *pgq.Node_ParamRef, *pgq.Node_CurrentOfExpr, *pgq.Node_GroupingFunc, *pgq.Node_MultiAssignRef, *pgq.Node_SetToDefault:
 		r = unsupported("it is no expression over one row")
 	}

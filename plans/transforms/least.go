@@ -49,9 +49,12 @@ func (s *scope) least(x *pgq.SubLink) *pgq.SubLink {
 }
 
 // isPlain: groups of one table, filtered by what holds no query.
-func (l *leastOf) isPlain() bool {
+func (l *leastOf) isPlain() bool { return len(l.q.GetGroupClause()) > 0 && l.ofOne() }
+
+// ofOne: of one table, filtered so.
+func (l *leastOf) ofOne() bool {
 	q := l.q
-	if lookupSelect(q) != nil || len(q.GetFromClause()) != 1 || len(q.GetGroupClause()) == 0 || q.GetHavingClause() != nil ||
+	if lookupSelect(q) != nil || len(q.GetFromClause()) != 1 || q.GetHavingClause() != nil ||
 		len(q.GetDistinctClause()) > 0 || q.GetWithClause() != nil || holdsQuery(q.GetWhereClause()) {
 		return false
 	}
@@ -69,17 +72,22 @@ func (l *leastOf) group() bool {
 		if at := int(n.GetAConst().GetIval().GetIval()); at > 0 && at <= len(l.q.GetTargetList()) {
 			n = l.q.GetTargetList()[at-1].GetResTarget().GetVal()
 		}
-		name, own := l.column(n)
-		if !own {
+		if !l.groupBy(n) {
 			return false
 		}
-		c, ok := l.scope.copied(l.rel, name)
-		if !ok || l.rel.Column(name).Type.OID != c.TypeOID || l.rel.Column(name).Type.User && !l.scope.in.isEnum(c.TypeOID) {
-			return false
-		}
-		l.grouped = append(l.grouped, name)
 	}
 	return true
+}
+
+// groupBy adds a column by which rows are grouped.
+func (l *leastOf) groupBy(n *pgq.Node) bool {
+	name, own := l.column(n)
+	if !own {
+		return false
+	}
+	c, ok := l.scope.copied(l.rel, name)
+	l.grouped = append(l.grouped, name)
+	return ok && l.rel.Column(name).Type.OID == c.TypeOID && (!l.rel.Column(name).Type.User || l.scope.in.isEnum(c.TypeOID))
 }
 
 // targets reads what is selected: columns of the group, and the least or the greatest of
@@ -96,17 +104,29 @@ func (l *leastOf) targets() bool {
 			call.GetOver() != nil || call.GetAggOrder() != nil || anyOwn(l.scope.candidates(ast.Strings(call.GetFuncname()), 1)) {
 			return false
 		}
-		y, own := l.column(call.GetArgs()[0])
-		if !own {
+		y, ok := l.ordering(call.GetArgs()[0])
+		if !ok {
 			return false
 		}
-		c, ok := l.scope.copied(l.rel, y)
-		if !ok || l.rel.Column(y).Type.OID != c.TypeOID || !exactType(c.Type, false) && !isText(c) {
-			return false
-		}
-		l.y, l.greatest = y, name == "max"
+		l.y, l.greatest = y.Name, name == "max"
 	}
 	return l.y != ""
+}
+
+// orderedBy is a column by which rows of a group are compared, as it is called there.
+type orderedBy struct {
+	Name string
+	was  catalog.Column
+}
+
+// ordering is a column whose equal values are the same.
+func (l *leastOf) ordering(n *pgq.Node) (orderedBy, bool) {
+	name, own := l.column(n)
+	if !own {
+		return orderedBy{}, false
+	}
+	c, ok := l.scope.copied(l.rel, name)
+	return orderedBy{name, c}, ok && l.rel.Column(name).Type.OID == c.TypeOID && (exactType(c.Type, false) || isText(c))
 }
 
 // column is the name of the table's own that an expression means, as the query has it.
@@ -131,14 +151,7 @@ func (l *leastOf) query() (*pgq.SelectStmt, error) {
 	if err != nil {
 		return nil, err
 	}
-	conds := conjuncts(before.GetWhereClause())
-	for _, g := range l.grouped {
-		kind, op := pgq.A_Expr_Kind_AEXPR_OP, "="
-		if c, _ := l.scope.copied(l.rel, g); !c.NotNull {
-			kind = pgq.A_Expr_Kind_AEXPR_NOT_DISTINCT // NULLs are a group of their own
-		}
-		conds = append(conds, comparing(kind, op, qualifiedNode(beforeName, g), qualifiedNode(leastName, g)))
-	}
+	conds := append(conjuncts(before.GetWhereClause()), l.sameGroup(leastName)...)
 	op := map[bool]string{false: "<", true: ">"}[l.greatest]
 	before.WhereClause = ast.And(append(conds, comparing(pgq.A_Expr_Kind_AEXPR_OP, op, qualifiedNode(beforeName, l.y), qualifiedNode(leastName, l.y))))
 	out.WhereClause = ast.And(append(conjuncts(out.GetWhereClause()), notExists(before)))
@@ -151,6 +164,18 @@ func (l *leastOf) query() (*pgq.SelectStmt, error) {
 		out.TargetList = append(out.TargetList, &pgq.Node{Node: &pgq.Node_ResTarget{ResTarget: &pgq.ResTarget{Val: qualifiedNode(leastName, name)}}})
 	}
 	return out, nil
+}
+
+// sameGroup: a row is of the group of another one.
+func (l *leastOf) sameGroup(other string) (conds []*pgq.Node) {
+	for _, g := range l.grouped {
+		kind := pgq.A_Expr_Kind_AEXPR_OP
+		if c, _ := l.scope.copied(l.rel, g); !c.NotNull {
+			kind = pgq.A_Expr_Kind_AEXPR_NOT_DISTINCT // NULLs are a group of their own
+		}
+		conds = append(conds, comparing(kind, "=", qualifiedNode(beforeName, g), qualifiedNode(other, g)))
+	}
+	return conds
 }
 
 // of is the query's table with its condition, by another name.

@@ -58,6 +58,7 @@ type item struct {
 type output struct {
 	node       *pgq.Node
 	aggregated bool
+	number     bool // of a row in its group; node is whether there is an earlier one
 }
 
 // query is a WITH query, which only those after it see.

@@ -51,7 +51,7 @@ func (s *scope) firstOfEach(l *level, q *pgq.SelectStmt, it *item) *reason {
 	l.ties = slices.ContainsFunc(l.tables, func(t *looked) bool { return !s.told(t, known) })
 	for _, name := range it.order {
 		out := it.outputs[name]
-		it.outputs[name] = output{out.node, !isAmong(groups, out.node)}
+		it.outputs[name] = output{node: out.node, aggregated: !isAmong(groups, out.node)}
 	}
 	return nil
 }

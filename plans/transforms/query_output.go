@@ -25,12 +25,16 @@ func (s *scope) outputs(l *level, q *pgq.SelectStmt, it *item) *reason {
 			}
 			continue
 		}
+		number := s.numbering(q, val)
+		if number != nil {
+			val = number
+		}
 		s.aggregated = false
 		node, r := s.expr(val)
 		if r != nil {
 			return r
 		}
-		it.add(outputName(n.GetResTarget()), output{node, s.aggregated})
+		it.add(outputName(n.GetResTarget()), output{node, s.aggregated, number != nil})
 		grouped = grouped || s.aggregated
 	}
 	if distinct {
@@ -126,12 +130,16 @@ func (s *scope) star(l *level, ref *pgq.ColumnRef, it *item) *reason {
 			continue
 		}
 		for _, name := range from.columns() {
+			if out := from.outputs[name]; out.number {
+				it.add(name, out)
+				continue
+			}
 			s.aggregated = false
 			node, r := s.itemColumn(from, name)
 			if r != nil {
 				return r
 			}
-			it.add(name, output{node, s.aggregated})
+			it.add(name, output{node: node, aggregated: s.aggregated})
 		}
 	}
 	return nil
@@ -217,6 +225,9 @@ func (s *scope) itemColumn(it *item, name string) (*pgq.Node, *reason) {
 		out, ok := it.outputs[name]
 		if !ok {
 			return nil, ofOthers("%s is no column of %s", name, it.name)
+		}
+		if out.number {
+			return nil, &reason{text: name + " numbers rows, and counts as a number", rows: true, others: true}
 		}
 		s.aggregated = s.aggregated || out.aggregated
 		return ast.Clone(out.node), nil
