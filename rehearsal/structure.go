@@ -31,7 +31,7 @@ type StructureError struct {
 func (e *StructureError) Error() string {
 	text := e.what + ": " + oneCause(e.cause)
 	if e.setup {
-		text += "\nroles, extensions and settings that the migrations take for granted go into a SQL file that rehearse.setup names"
+		text += "\nwhat the migrations take for granted (roles, extensions, settings, schemas and tables of others) goes into a SQL file that rehearse.setup names"
 	}
 	return text
 }

@@ -3,7 +3,8 @@
 -- outside of scratch. Only ordinary tables' statements could do it one by one; a
 -- superuser may change the catalogs of a database that is thrown away. What an
 -- extension brought stays the superuser's, and so does code that the database does
--- not confine: functions in C and in languages that are not trusted.
+-- not confine: functions in C and in languages that are not trusted. An aggregate's language is
+-- "internal", and it is only what its functions are, which run with the rights of who calls it.
 CREATE OR REPLACE FUNCTION pgumbra_trace.renamed(acl aclitem[], from_role oid, to_role oid) RETURNS aclitem[]
 LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
 	WITH spelled AS (
@@ -31,7 +32,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
 			ELSE coalesce((SELECT format(' AND x.%I <> ''pgumbra_trace''::regnamespace', s.attname) FROM pg_attribute s
 				WHERE s.attrelid = t.attrelid AND s.attname LIKE '%namespace' AND s.atttypid = 'oid'::regtype), '') END
 		|| CASE WHEN t.attrelid <> 'pg_proc'::regclass THEN ''
-			ELSE ' AND EXISTS (SELECT FROM pg_language l WHERE l.oid = x.prolang AND (l.lanpltrusted OR l.lanname = ''sql''))' END
+			ELSE ' AND (x.prokind = ''a'' OR EXISTS (SELECT FROM pg_language l WHERE l.oid = x.prolang AND (l.lanpltrusted OR l.lanname = ''sql'')))' END
 	FROM pg_attribute t JOIN pg_class c ON c.oid = t.attrelid
 	WHERE c.relnamespace = 'pg_catalog'::regnamespace AND c.relkind = 'r' AND NOT c.relisshared AND c.oid <> 'pg_init_privs'::regclass
 		AND (t.atttypid = 'aclitem[]'::regtype OR t.atttypid = 'oid'::regtype AND (t.attname LIKE '%owner' OR t.attname = 'defaclrole'))

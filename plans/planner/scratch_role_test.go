@@ -97,7 +97,8 @@ func TestMigrationsReachNothingOutsideOfScratch(t *testing.T) {
 // and it leaves the same.
 func TestGuestDoesWhatASuperuserMayInItsDatabase(t *testing.T) {
 	t.Parallel()
-	s := newShop(t, `CREATE TABLE a (id int PRIMARY KEY, v text); CREATE TABLE b (id int PRIMARY KEY REFERENCES a); CREATE SCHEMA other; CREATE TABLE other.o (id int)`,
+	s := newShop(t, `CREATE TABLE a (id int PRIMARY KEY, v text); CREATE TABLE b (id int PRIMARY KEY REFERENCES a); CREATE SCHEMA other; CREATE TABLE other.o (id int);
+		CREATE AGGREGATE most(int) (SFUNC = int4larger, STYPE = int)`,
 		"", `SET session_replication_role = replica; ALTER TABLE shop.a DISABLE TRIGGER ALL;
 		ALTER TABLE shop.a ENABLE TRIGGER ALL; SET session_replication_role = DEFAULT;
 		CREATE EXTENSION file_fdw SCHEMA public;
@@ -114,7 +115,8 @@ func TestGuestDoesWhatASuperuserMayInItsDatabase(t *testing.T) {
 		ALTER TABLE shop.made OWNER TO {us}; REVOKE ALL ON TABLE shop.made FROM {us}; GRANT SELECT ON TABLE shop.made TO {us};
 		SET ROLE {owner}; ALTER TABLE shop.a ADD COLUMN x text; RESET ROLE; SET ROLE "{owner}"; RESET ROLE;
 		ALTER DEFAULT PRIVILEGES FOR ROLE {owner} IN SCHEMA shop GRANT DELETE ON TABLES TO {reader}; CREATE SCHEMA extra AUTHORIZATION {owner};
-		CREATE VIEW shop.v AS SELECT id FROM shop.a; ALTER VIEW shop.v OWNER TO {owner}; CREATE EXTENSION citext SCHEMA public; DROP TABLE other.o`)
+		CREATE VIEW shop.v AS SELECT id FROM shop.a; ALTER VIEW shop.v OWNER TO {owner}; CREATE EXTENSION citext SCHEMA public; DROP TABLE other.o;
+		CREATE AGGREGATE shop.sums(int) (SFUNC = int4pl, STYPE = int); ALTER AGGREGATE shop.most(int) RENAME TO largest`)
 	s.write(t, s.file.Migrations.Path, "000002_step.up.sql", step)
 	p := s.plan(t)
 	for _, f := range p.Findings {
@@ -137,6 +139,7 @@ func TestGuestDoesWhatASuperuserMayInItsDatabase(t *testing.T) {
 		"ALTER TABLE " + shadow + ".v OWNER TO " + owner, "GRANT SELECT ON TABLE " + shadow + ".a TO " + reader + " WITH GRANT OPTION",
 		"REVOKE ALL ON TABLE " + shadow + ".made FROM " + us, "GRANT UPDATE ON TABLE " + shadow + ".made TO PUBLIC", "GRANT SELECT ON TABLE " + shadow + ".after TO " + reader,
 		"ALTER DEFAULT PRIVILEGES FOR ROLE " + owner + " IN SCHEMA " + shadow + " GRANT INSERT,DELETE ON TABLES",
+		"ALTER AGGREGATE " + shadow + ".sums(integer) OWNER TO " + us, "ALTER AGGREGATE " + shadow + ".largest(integer) OWNER TO " + us,
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %s", want)
