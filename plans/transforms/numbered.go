@@ -121,9 +121,12 @@ func (s *scope) numberOf(fields []string) (output, bool) {
 		return output{}, false
 	}
 	path, name := fields[:len(fields)-1], ast.Last(fields)
-	for l := s.level; l != nil && !l.closed && len(l.lefts) == 0 || l != nil && l == s.level && len(l.lefts) == 0; l = l.outer {
+	for l := s.level; l != nil && len(l.lefts) == 0; l = l.outer {
 		if meant := l.meant(path, name); len(meant) > 0 {
 			return meant[0].outputs[name], len(meant) == 1 && meant[0].outputs[name].number
+		}
+		if l.closed {
+			break
 		}
 	}
 	return output{}, false
