@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -21,13 +23,19 @@ func (a *app) initCommand() *cobra.Command {
 		Short: "Write a plan file with what can be inferred",
 		Long: `Looks at production and at the migrations folder and writes a commented plan file.
 What needs a human's decision is marked DECIDE. Changes nothing in production; an
-existing file is not overwritten.`,
+existing file is not overwritten.
+
+Without --production and --shadow, PGUMBRA_PRODUCTION_DSN and PGUMBRA_SHADOW_DSN say
+where; a password is left out of the file. Without --migrations, ./migrations is
+taken where it holds golang-migrate's files.`,
 		Example: `  pgumbra init --production postgres://app@db1/shop --schema shop --migrations ./migrations`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if len(production) > 1 {
 				return &usageError{errors.New("init looks at one database: write its plan file, then list all in production.databases, as docs/groups.md shows")}
 			}
-			o.Production = strings.Join(production, "")
+			o.Production = cmp.Or(strings.Join(production, ""), os.Getenv(planfile.Env("production.dsn")))
+			o.Shadow = cmp.Or(o.Shadow, os.Getenv(planfile.Env("shadow.dsn")))
+			o.Migrations = cmp.Or(o.Migrations, usualMigrations())
 			if o.Production == "" || len(o.Schemas) == 0 {
 				return &usageError{fmt.Errorf("init needs --production and --schema")}
 			}
@@ -49,6 +57,15 @@ existing file is not overwritten.`,
 	f.StringVar(&o.Shadow, "shadow", "", "the shadow's `DSN`; empty: the same database")
 	f.StringVarP(&output, "output", "o", "", "`FILE` to write, or - for stdout; default: the plan file")
 	return c
+}
+
+// usualMigrations is ./migrations where it holds files of golang-migrate's, else empty.
+func usualMigrations() string {
+	const usual = "./migrations"
+	if files, err := filepath.Glob(filepath.Join(usual, "[0-9]*_*.up.sql")); err != nil || len(files) == 0 {
+		return ""
+	}
+	return usual
 }
 
 func (a *app) writePlanFile(path string, text []byte) error {

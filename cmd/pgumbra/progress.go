@@ -161,13 +161,13 @@ func (p *progress) line(s *upgrade.Status, now time.Time) string {
 	}
 	switch *s.Phase {
 	case control.Watching:
-		parts = append(parts, "the old side is kept current", human.Count(s.Journal.Pending)+" changes pending")
+		parts = append(parts, "the old side is kept current", human.Plural(s.Journal.Pending, "change")+" pending")
 		if len(s.Refused) > 0 {
 			parts = append(parts, "it refuses a row of "+s.Refused[0].Table+": "+s.Refused[0].Why)
 		}
 	case control.Following, control.Cutover:
 		if s.Journal.Pending > 0 || s.Work == nil {
-			parts = append(parts, human.Count(s.Journal.Pending)+" changes pending")
+			parts = append(parts, human.Plural(s.Journal.Pending, "change")+" pending")
 		}
 		if s.TryingSince != nil && s.AsOf != nil {
 			parts = append(parts, "trying the migrations behind the fence for "+spent(s.AsOf.Sub(*s.TryingSince)))

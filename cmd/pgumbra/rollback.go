@@ -12,6 +12,7 @@ import (
 
 	"github.com/pgumbra/pgumbra/cutover"
 	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/internal/human"
 	"github.com/pgumbra/pgumbra/plans/planfile"
 	"github.com/pgumbra/pgumbra/upgrade"
 )
@@ -132,8 +133,8 @@ func rollbackText(s *upgrade.Status) string {
 	if !ok {
 		return ""
 	}
-	return fmt.Sprintf("The old side is production again: attempt %d, %.1f ms stall (%.1f ms for the locks), %d changes drained.",
-		o.Attempts, o.StallMS, o.LockWaitMS, o.Drained)
+	return fmt.Sprintf("The old side is production again: attempt %d, %.1f ms stall (%.1f ms for the locks), %s drained.",
+		o.Attempts, o.StallMS, o.LockWaitMS, human.Plural(o.Drained, "change"))
 }
 
 // isBack: the last swap of the run was its rollback. By the phase, not by the times that

@@ -242,7 +242,7 @@ func trialText(t *cutover.Trial) string {
 // journalText says how full the journals are, and who guards their limit.
 func journalText(s *upgrade.Status) string {
 	j := s.Journal
-	text := fmt.Sprintf("%s changes pending; %s", human.Count(j.Pending), human.Bytes(j.Bytes))
+	text := fmt.Sprintf("%s pending; %s", human.Plural(j.Pending, "change"), human.Bytes(j.Bytes))
 	if j.Limit > 0 {
 		text += fmt.Sprintf(" of %s (%.0f %%)", human.Bytes(j.Limit), 100*float64(j.Bytes)/float64(j.Limit))
 	}
@@ -361,5 +361,5 @@ func cutoverText(s *upgrade.Status) string {
 	if !c.At.IsZero() {
 		text = "since " + c.At.Local().Format("2006-01-02 15:04:05 MST") + ", "
 	}
-	return text + fmt.Sprintf("%.1f ms stall (%.1f ms for the locks), attempt %d, %d changes drained", c.StallMS, c.LockWaitMS, c.Attempts, c.Drained)
+	return text + fmt.Sprintf("%.1f ms stall (%.1f ms for the locks), attempt %d, %s drained", c.StallMS, c.LockWaitMS, c.Attempts, human.Plural(c.Drained, "change"))
 }

@@ -54,7 +54,7 @@ func Took(ms float64) string {
 }
 
 // Plural counts something: 1 blocker, 2 blockers.
-func Plural(n int, word string) string {
+func Plural[N int | int64](n N, word string) string {
 	if n == 1 {
 		return "1 " + word
 	}

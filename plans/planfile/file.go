@@ -269,8 +269,8 @@ func (l *loader) complain(k key, err error) {
 	fail := l.doc.fail
 	if _, flag := l.overrides[k.path]; flag {
 		shown, line, fail = fmt.Sprint(l.overrides[k.path]), 0, l.doc.note
-	} else if value, ok := os.LookupEnv(envName(k.path)); ok && value != "" {
-		name, shown, line, fail = envName(k.path), value, 0, l.doc.note
+	} else if value, ok := os.LookupEnv(Env(k.path)); ok && value != "" {
+		name, shown, line, fail = Env(k.path), value, 0, l.doc.note
 	}
 	message := name + ": " + bad.message
 	if shown != "" && !k.secret {
@@ -314,8 +314,8 @@ func (l *loader) applyPgBouncers() {
 		return
 	}
 	for _, k := range keys {
-		if strings.HasPrefix(k.path, bouncerPrefix) && os.Getenv(envName(k.path)) != "" {
-			l.doc.fail(l.doc.lines["traffic.pgbouncer"], envName(k.path)+" is set, but the file lists several pgbouncers",
+		if strings.HasPrefix(k.path, bouncerPrefix) && os.Getenv(Env(k.path)) != "" {
+			l.doc.fail(l.doc.lines["traffic.pgbouncer"], Env(k.path)+" is set, but the file lists several pgbouncers",
 				"unset it and write the values in the list")
 		}
 	}

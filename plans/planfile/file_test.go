@@ -146,12 +146,12 @@ func TestEveryScalarKeyCanComeFromTheEnvironment(t *testing.T) {
 			if !ok {
 				sample = "7"
 			}
-			t.Setenv(envName(k.path), sample)
+			t.Setenv(Env(k.path), sample)
 			after := loaded(t, minimal, nil)
 			before.Path, after.Path = "", ""
 			before.Migrations.Path, after.Migrations.Path = filepath.Base(before.Migrations.Path), filepath.Base(after.Migrations.Path)
 			if cmp.Equal(before, after, cmp.AllowUnexported(File{})) {
-				t.Errorf("%s=%s changed nothing", envName(k.path), sample)
+				t.Errorf("%s=%s changed nothing", Env(k.path), sample)
 			}
 		})
 	}

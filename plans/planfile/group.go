@@ -240,8 +240,8 @@ func (d *document) refuseOwn(root *yaml.Node, overrides map[string]any) {
 		if value, ok := overrides[path]; ok && value != nil {
 			d.fail(0, path+" is set for all databases of production.databases", fix)
 		}
-		if os.Getenv(envName(path)) != "" && path != "production.schemas" {
-			d.fail(0, envName(path)+" is set, but the file lists several databases", "unset it; an entry may name a variable: dsn: ${ORDERS_DSN}")
+		if os.Getenv(Env(path)) != "" && path != "production.schemas" {
+			d.fail(0, Env(path)+" is set, but the file lists several databases", "unset it; an entry may name a variable: dsn: ${ORDERS_DSN}")
 		}
 	}
 }

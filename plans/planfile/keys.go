@@ -83,7 +83,9 @@ func (f *File) bouncer() *PgBouncerFile {
 	return &f.Traffic.PgBouncer[0]
 }
 
-func envName(path string) string {
+// Env is the variable of the environment that overrides a key of the plan file:
+// production.dsn by PGUMBRA_PRODUCTION_DSN.
+func Env(path string) string {
 	return "PGUMBRA_" + strings.ToUpper(strings.ReplaceAll(path, ".", "_"))
 }
 
