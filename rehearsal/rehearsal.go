@@ -163,6 +163,9 @@ func (r *rehearsal) rows(ctx context.Context) error {
 	if err := fill(ctx); err != nil {
 		return err
 	}
+	if r.from() == fromMigrations {
+		r.clients.Generate.Seeded = generate.KeptIn(r.result.Data.Tables)
+	}
 	var size int64
 	err = r.execute(ctx, func(conn *pgx.Conn) error {
 		// Here nobody has rights to lose; whether a superuser may run it is production's plan to say.

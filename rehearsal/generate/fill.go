@@ -21,6 +21,16 @@ type Filled struct {
 	Kept bool `json:"kept,omitempty"`
 }
 
+// KeptIn are the tables that held rows already.
+func KeptIn(filled []Filled) (names []pg.Name) {
+	for _, f := range filled {
+		if f.Kept {
+			names = append(names, f.Table)
+		}
+	}
+	return names
+}
+
 // Gap is something for which no rows could be made.
 type Gap struct {
 	Table      pg.Name `json:"table"`

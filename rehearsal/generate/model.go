@@ -30,6 +30,9 @@ type Options struct {
 	// Leave are tables that are not the user's: golang-migrate's version table.
 	Leave []pg.Name
 	Asks  []Ask
+	// Seeded are tables with rows of the migrations' own, which later ones may name by their keys:
+	// clients leave those there, as applications do.
+	Seeded []pg.Name
 	// Few is how many different values a column has that need not be distinct, so that
 	// even few rows have some twice; 0: thousands.
 	Few int64
@@ -48,8 +51,8 @@ type Table struct {
 	Name    pg.Name
 	Columns []*Column // those that can be written
 	Key     []string  // columns that tell rows apart; none: keyless
-	// Parent: a later migration asks for rows that refer to these. Nothing holds them
-	// yet but whoever leaves them be.
+	// Parent: a later migration asks for rows that refer to these, or may ([Options.Seeded]).
+	// Nothing holds them yet but whoever leaves them be.
 	Parent bool
 
 	made    []*Column // generated columns, computed where a CHECK asks for them
@@ -123,6 +126,7 @@ func Read(ctx context.Context, conn *pgx.Conn, o Options) (*Model, error) {
 			own := m.table(look, t, o.Rules[t.Name])
 			own.readExpressions(look, expressions)
 			own.heed(t, o.Asks)
+			own.Parent = own.Parent || slices.Contains(o.Seeded, t.Name)
 			m.Tables = append(m.Tables, own)
 			byOID[t.OID] = own
 		}
