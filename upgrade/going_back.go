@@ -39,6 +39,7 @@ func (w *worker) goBack(ctx context.Context) (bool, error) {
 		w.endIfLasting(against)
 		return false, w.notNow(ctx, against, w.swapping.look)
 	}
+	w.nameRoles(ctx)
 	with, alone := w.assemble(ctx)
 	if with == nil && !alone {
 		return false, ctx.Err()

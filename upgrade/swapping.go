@@ -15,6 +15,7 @@ import (
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/plans/planner"
 	"github.com/pgumbra/pgumbra/replay"
 	"github.com/pgumbra/pgumbra/shadow"
 )
@@ -50,6 +51,7 @@ func (w *worker) cutOver(ctx context.Context) (bool, error) {
 		return false, w.notNow(ctx, against, w.swapping.look)
 	}
 	w.nameBypassing(ctx)
+	w.nameRoles(ctx)
 	with, alone := w.assemble(ctx)
 	if with == nil && !alone {
 		return false, ctx.Err()
@@ -155,6 +157,21 @@ func (w *worker) nameBypassing(ctx context.Context) {
 	}
 	for _, f := range bypasses(ctx, w.traffic, w.sides.Production, w.log) {
 		w.log.Warn("clients past the pool are not led over", "who", f.Object, "what", f.Message)
+	}
+}
+
+// nameRoles tells, once a series of attempts, what clients can in production and could not
+// after the swap: tools lend roles for an hour, so that it stands against nothing.
+func (w *worker) nameRoles(ctx context.Context) {
+	if !w.sides.Remote() || w.swapping.tried > 0 {
+		return
+	}
+	found, err := planner.RolesSince(ctx, w.sides.Production, w.sides.Shadow, w.run.Plan.Findings)
+	if err != nil {
+		w.log.Debug("what became of roles since the plan is not known", "error", err)
+	}
+	if len(found) > 0 {
+		w.log.Warn("roles have on this server what they do not have on the one that is to be production: type there what they need", "roles", found)
 	}
 }
 

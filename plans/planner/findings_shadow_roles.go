@@ -202,18 +202,21 @@ func (r role) set(settings []string) []string {
 	return all
 }
 
+// lackedBy is what to type on the other server, where the role has less; empty: nothing.
+func (r role) lackedBy(theirs role) string {
+	var differs []string
+	if attributes := without(r.Attributes, theirs.Attributes); len(attributes) > 0 {
+		differs = append(differs, "ALTER ROLE "+pg.Ident(r.Name)+" "+strings.Join(attributes, " ")+";")
+	}
+	differs = append(differs, r.grants(without(r.MemberOf, theirs.MemberOf))...)
+	differs = append(differs, r.set(without(r.Settings, theirs.Settings))...)
+	return strings.TrimSpace(strings.Join(differs, " ") + powersHint(without(r.Powers, theirs.Powers)))
+}
+
 // compareRole: what a client could do, or would find set, before and cannot after.
 func (m *task) compareRole(ours, theirs role) {
-	var differs []string
-	if attributes := without(ours.Attributes, theirs.Attributes); len(attributes) > 0 {
-		differs = append(differs, "ALTER ROLE "+pg.Ident(ours.Name)+" "+strings.Join(attributes, " ")+";")
-	}
-	differs = append(differs, ours.grants(without(ours.MemberOf, theirs.MemberOf))...)
-	differs = append(differs, ours.set(without(ours.Settings, theirs.Settings))...)
-	powers := powersHint(without(ours.Powers, theirs.Powers))
-	if len(differs) > 0 || powers != "" {
-		m.warning("role-differs", ours.Name, "this role can or finds something in production that it does not on the shadow's server",
-			strings.TrimSpace(strings.Join(differs, " ")+powers))
+	if fix := ours.lackedBy(theirs); fix != "" {
+		m.warning("role-differs", ours.Name, "this role can or finds something in production that it does not on the shadow's server", fix)
 	}
 	if ours.Login && ours.HasPassword != nil && theirs.HasPassword != nil && *ours.HasPassword && !*theirs.HasPassword {
 		m.warning("role-password", ours.Name, "this role has a password in production and none on the shadow's server",

@@ -94,6 +94,21 @@ func TestRolesRightsAndRoomOfAnotherServer(t *testing.T) {
 	if !p.Runnable || !has(p, plans.Warning, "role-differs", role) || !has(p, plans.Warning, "role-password", role) {
 		t.Errorf("%+v", p.Findings)
 	}
+	since := func() string {
+		t.Helper()
+		all, err := RolesSince(t.Context(), connected(t, s.dsn), connected(t, shadow.dsn), p.Findings)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Join(all, "\n")
+	}
+	if got := since(); strings.Contains(got, role) {
+		t.Errorf("what the plan has told is told again: %s", got)
+	}
+	s.exec(t, `GRANT pg_read_all_data TO `+role)
+	if got := since(); !strings.Contains(got, "GRANT pg_read_all_data TO "+role) {
+		t.Errorf("a membership of mid-run is not told: %q", got)
+	}
 	shadow.exec(t, `CREATE ROLE plain LOGIN; GRANT CONNECT ON DATABASE postgres TO plain; REVOKE TEMPORARY ON DATABASE postgres FROM PUBLIC`)
 	s.file.Shadow.DSN = strings.Replace(shadow.dsn, "postgres://postgres@", "postgres://plain@", 1)
 	if s.file.Shadow.DSN == shadow.dsn {
