@@ -15,6 +15,7 @@ import (
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
 	"github.com/pgumbra/pgumbra/plans/catalog"
+	"github.com/pgumbra/pgumbra/plans/conditions"
 )
 
 // activations are the statements by which the true names lead to the shadow in a
@@ -26,31 +27,36 @@ import (
 // server refuses of those by now, a role that is gone, is told before the first
 // client is held.
 //
-// moved are the objects that are moved into schemas which stood there.
-func (c *Cutover) activations(ctx context.Context, conn *pgx.Conn) (all []string, moved map[string][]object, err error) {
+// For going back t learns which objects are moved into schemas that stood there, and
+// what the database has of its own once these entries have run.
+func (c *Cutover) activations(ctx context.Context, conn *pgx.Conn, t *taken) (all []string, err error) {
 	tx, err := conn.Begin(ctx)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
 	if _, err := tx.Exec(ctx, "SET LOCAL lock_timeout = '1s'"); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if err := c.tryStanding(ctx, tx); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	moved = map[string][]object{}
+	production, shadow := schemaNames(c.Upgrade.Plan)
+	if t.Belongings, err = conditions.Belongings(ctx, tx, append(production, shadow...)); err != nil {
+		return nil, err
+	}
+	t.Moved = map[string][]object{}
 	for _, s := range c.Upgrade.Plan.Schemas {
 		some, objects, err := activation(ctx, tx, s)
 		if err != nil {
-			return nil, nil, fmt.Errorf("schema %s: %w", s.Production, err)
+			return nil, fmt.Errorf("schema %s: %w", s.Production, err)
 		}
 		all = append(all, some...)
 		if objects != nil {
-			moved[s.Production] = objects
+			t.Moved[s.Production] = objects
 		}
 	}
-	return all, moved, nil
+	return all, nil
 }
 
 // tryStanding runs what the swap does to the shadow's database as it stands.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/plans/conditions"
 )
 
 // CodeUnlike is the code of a blocker: migrations behind the fence made something else
@@ -43,6 +44,17 @@ func (a *attempt) wayBackWhole(ctx context.Context) error {
 	production, _ := schemaNames(a.plan)
 	var err error
 	a.facts.migrated, err = relations(ctx, locker, production)
+	if err == nil && a.c.Sides.Remote() {
+		err = a.belongingsMigrated(ctx, production)
+	}
+	return err
+}
+
+// belongingsMigrated: what the migrations gave the database is no change of later.
+func (a *attempt) belongingsMigrated(ctx context.Context, production []string) (err error) {
+	if _, err = a.shadow.locker.Exec(ctx, "SET LOCAL search_path = pg_catalog"); err == nil {
+		a.facts.taken.Belongings, err = conditions.Belongings(ctx, a.shadow.locker, production)
+	}
 	return err
 }
 

@@ -109,7 +109,7 @@ func (c *Cutover) prepareTrial(ctx context.Context, p *pair, m *migrator) ([]str
 // prepareTrialRemote is the script of the swap itself: in a database of the
 // shadow's own it hinders nobody.
 func (c *Cutover) prepareTrialRemote(ctx context.Context, p *pair, m *migrator) ([]string, error) {
-	activation, _, err := c.activations(ctx, p.observer)
+	activation, err := c.activations(ctx, p.observer, new(taken))
 	if err != nil {
 		return nil, err
 	}

@@ -43,7 +43,7 @@ func (c *Cutover) checkVersion(ctx context.Context, db pg.Querier) ([]Blocker, e
 func blockersFor(found []conditions.Found) (all []Blocker) {
 	for _, f := range found {
 		all = append(all, Blocker{Code: f.Condition.Code, Message: f.Object + ": " + f.Message, Fix: f.Fix,
-			Lasting: f.Condition.Weight != conditions.Passing})
+			Lasting: f.Condition.Weight != conditions.Passing, AcceptLoss: f.Condition.Loss})
 	}
 	return all
 }

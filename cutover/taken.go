@@ -34,6 +34,9 @@ type taken struct {
 	Moved map[string][]object `json:"moved,omitempty"`
 	// Tables are those of the new side: what is made later would be left behind.
 	Tables []uint32 `json:"tables"`
+	// Belongings are what the new side's own database had of its own after the swap, by
+	// [conditions.Belongings]: likewise.
+	Belongings map[string]string `json:"belongings,omitempty"`
 }
 
 // object of a catalog.
@@ -151,7 +154,7 @@ func (a *attempt) noteTaken() taken {
 	if !a.plan.Backwards() {
 		t = a.facts.taken
 	}
-	t.Moved = a.facts.taken.Moved
+	t.Moved, t.Belongings = a.facts.taken.Moved, a.facts.taken.Belongings
 	t.Tables = oidsOf(a.facts.shadow)
 	if a.facts.migrated != nil {
 		t.Tables = oidsOf(a.facts.migrated)
@@ -208,6 +211,15 @@ func (c *Cutover) quietTriggers(ctx context.Context) error {
 		}
 	}
 	return err
+}
+
+// BelongingsAtSwap are what the new side's own database had of its own after the swap,
+// as its record or that of the other side has it; nil where that was not noted: in one
+// database, or by an older pgumbra.
+func BelongingsAtSwap(ctx context.Context, db pg.Querier, run *control.Run) (map[string]string, error) {
+	var t taken
+	_, err := control.Taken(ctx, db, run, &t)
+	return t.Belongings, err
 }
 
 // readTaken reads what the swap noted, for going back.

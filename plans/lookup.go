@@ -126,7 +126,10 @@ func (p *Plan) IsShared(o catalog.Movable) bool {
 
 // SwapsOn is production's side in the list of conditions.
 func (p *Plan) SwapsOn() conditions.Side {
-	if p.Remote {
+	switch {
+	case p.Remote && p.Backwards():
+		return conditions.Turned
+	case p.Remote:
 		return conditions.Remote
 	}
 	return conditions.Local

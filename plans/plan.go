@@ -62,7 +62,8 @@ type Plan struct {
 	Settings  Settings      `json:"settings"`
 	Structure *Structure    `json:"structure,omitempty"`
 	// Belongings are what production's database had of its own when the plan was made, where
-	// the shadow is another one: see [conditions.Belongings].
+	// the shadow is another one: see [conditions.Belongings]. Of a way back those that the
+	// new one had at the swap; who leads it fills them in.
 	Belongings map[string]string `json:"belongings,omitempty"`
 	Matviews   []pg.Name         `json:"matviews"` // populated ones, in shadow, in refresh order
 	// Views are all materialized views of the shadow, in refresh order.

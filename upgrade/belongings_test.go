@@ -2,6 +2,7 @@ package upgrade_test
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -174,6 +175,56 @@ func TestWhatADatabaseGetsInMidRunStandsAgainstTheCutover(t *testing.T) {
 	must(t, upgrade.Cutover(ctx, w.file(), upgrade.Options{Log: w.log}))
 	must(t, upgrade.Finish(ctx, w.file(), cutover.KeepOld, upgrade.Purge, w.log))
 	must(t, leader.Wait())
+}
+
+// TestWhatTheNewDatabaseGetsStandsAgainstTheRollback: while the old server is kept
+// current, the new one's database gets what rows do not carry back.
+func TestWhatTheNewDatabaseGetsStandsAgainstTheRollback(t *testing.T) {
+	t.Parallel()
+	ctx := limited(t, 2*time.Minute)
+	elsewhere := orders
+	elsewhere.remote = testcontainers.Database(t)
+	w := build(t, elsewhere)
+	exec(t, w.production, `DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET work_mem = ''5MB''; COMMENT ON DATABASE %1$I IS ''shop''; GRANT CREATE ON DATABASE %1$I TO pg_monitor', current_database()); END $$`)
+	exec(t, w.served, `DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET timezone = ''Europe/Zurich''; GRANT TEMPORARY ON DATABASE %1$I TO pg_monitor', current_database()); END $$`)
+	w.run(ctx, upgrade.Options{Cutover: true})
+	leader := w.leads(ctx)
+	w.keptCurrent(ctx)
+	against := func() []string {
+		t.Helper()
+		s, err := upgrade.ReadStatus(ctx, w.file())
+		must(t, err)
+		if s.Away != "" || !s.WayBack.Open {
+			t.Errorf("%s, %+v", s.Away, s.WayBack)
+		}
+		return s.WayBack.Against
+	}
+	if got := against(); len(got) > 0 {
+		t.Errorf("what the swap brought stands against going back: %q", got)
+	}
+	fill := strings.NewReplacer("DB", pgx.Identifier{lines(t, w.served, "SELECT current_database()")[0]}.Sanitize())
+	for _, c := range []struct{ do, says, undo string }{
+		{"ALTER DATABASE DB SET work_mem = '6MB'", "setting work_mem of the database: it was changed since the cutover", "ALTER DATABASE DB SET work_mem = '5MB'"},
+		{"GRANT CREATE ON DATABASE DB TO pg_read_all_data", "privileges of pg_read_all_data on the database: it is new", "REVOKE CREATE ON DATABASE DB FROM pg_read_all_data"},
+		{"CREATE PUBLICATION x FOR TABLE shop.orders", "publication x: it is new since the cutover, and the old server would not have it", "DROP PUBLICATION x"},
+		{"CREATE SCHEMA beside", "make it on the old server after it: DROP SCHEMA beside", ""},
+	} {
+		exec(t, w.served, fill.Replace(c.do))
+		if got := strings.Join(against(), " "); !strings.Contains(got, c.says) {
+			t.Errorf("%s: %q", c.do, got)
+		}
+		if c.undo != "" {
+			exec(t, w.served, fill.Replace(c.undo))
+		}
+	}
+	var refused *upgrade.NotNow
+	err := upgrade.Rollback(ctx, w.file(), upgrade.Options{Log: w.log})
+	if !errors.As(err, &refused) || !refused.AcceptLoss || !strings.Contains(refused.Reason, "schema beside: it is new") || !strings.Contains(refused.Reason, "--accept-loss") {
+		t.Fatalf("rollback: %v", err)
+	}
+	must(t, upgrade.Rollback(ctx, w.file(), upgrade.Options{As: control.RollbackAs{AcceptLoss: true}, Log: w.log}))
+	must(t, leader.Wait())
+	must(t, upgrade.Finish(ctx, w.file(), cutover.DropOld, upgrade.Purge, w.log))
 }
 
 // strange begins what a role does that may only create in public; forget undoes it.

@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgumbra/pgumbra/cutover"
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
@@ -35,19 +37,47 @@ func askSide(ctx context.Context, db pg.Beginner, side conditions.Side, moment c
 // in the answer, and takes care that no table counts as proved that somebody writes
 // past capture. The cutover asks again by itself.
 func (w *worker) lookAround(ctx context.Context) error {
-	found, err := askConditions(ctx, w.sides.Production, w.run, conditions.Following)
+	found, err := w.askAround(ctx)
 	if err != nil {
 		return err
+	}
+	return w.pastCapture(ctx, found)
+}
+
+func (w *worker) askAround(ctx context.Context) ([]conditions.Found, error) {
+	found, err := askConditions(ctx, w.sides.Production, w.run, conditions.Following)
+	if err != nil {
+		return nil, err
 	}
 	var told []string
 	for _, f := range found {
 		told = append(told, fmt.Sprintf("%s %s: %s", f.Condition.Code, f.Object, f.Message))
 	}
 	if !slices.Equal(told, w.against) && len(told) > 0 {
-		w.log.Warn("this stands against a cutover", "found", told)
+		w.log.Warn("this stands against a "+w.run.Plan.Swapping(), "found", told) //nolint:sloglint // one of two
 	}
 	w.against = told
-	return w.pastCapture(ctx, found)
+	return found, nil
+}
+
+// lookAroundBack is lookAround while the old side is kept current. What a subscription
+// wrote to the new tables is in no journal here either: its tables are compared whole
+// once it is gone, and what the old side lacks stands against the rollback by that.
+func (w *worker) lookAroundBack(ctx context.Context) error {
+	found, err := w.askAround(ctx)
+	if err != nil {
+		return err
+	}
+	w.unproved = map[int]bool{}
+	for n, object := range w.fed(found) {
+		w.unproved[n] = true
+		w.leaveOut(n, time.Now().Add(2*inspectEvery))
+		d := control.Doubt{N: n, Why: "a subscription wrote to " + object + ", past capture"}
+		if err := control.ClearProof(ctx, w.sides, w.run, d); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // pastCapture: the apply workers of a subscription fire no statement triggers, so
@@ -56,16 +86,11 @@ func (w *worker) lookAround(ctx context.Context) error {
 // again.
 func (w *worker) pastCapture(ctx context.Context, found []conditions.Found) error {
 	w.unproved = map[int]bool{}
-	for _, f := range found {
-		if f.Condition.Code != "subscription" {
-			continue
-		}
-		for _, n := range w.fedBy(f.About) {
-			w.unproved[n] = true
-			d := control.Doubt{N: n, Why: "a subscription wrote to " + f.Object + ", past capture", Recopy: true}
-			if err := control.ClearProof(ctx, w.sides, w.run, d); err != nil {
-				return err
-			}
+	for n, object := range w.fed(found) {
+		w.unproved[n] = true
+		d := control.Doubt{N: n, Why: "a subscription wrote to " + object + ", past capture", Recopy: true}
+		if err := control.ClearProof(ctx, w.sides, w.run, d); err != nil {
+			return err
 		}
 	}
 	w.prover.LeaveOut(w.unproved)
@@ -79,6 +104,21 @@ func (w *worker) enough() error {
 		return nil
 	}
 	return errStop
+}
+
+// fed are the tables, by number, that a subscription feeds past capture, and what of
+// production it writes to.
+func (w *worker) fed(found []conditions.Found) map[int]string {
+	all := map[int]string{}
+	for _, f := range found {
+		if f.Condition.Code != "subscription" {
+			continue
+		}
+		for _, n := range w.fedBy(f.About) {
+			all[n] = f.Object
+		}
+	}
+	return all
 }
 
 // fedBy are the numbers of the tables that a production table, of some oid, feeds.
@@ -133,6 +173,19 @@ func (s *Status) readConditions(ctx context.Context, tx pgx.Tx, run *control.Run
 		s.Blockers = append(s.Blockers, f.Object+": "+f.Message)
 	}
 	return nil
+}
+
+// readConditionsBack adds what stands against a rollback now, to another server, by the
+// list that the rollback itself asks: of the new side, to which conn leads.
+func (s *Status) readConditionsBack(ctx context.Context, conn *pgx.Conn, back *control.Run) (err error) {
+	if back.Plan.Belongings, err = cutover.BelongingsAtSwap(ctx, conn, back); err != nil {
+		return err
+	}
+	found, err := askConditions(ctx, conn, back, conditions.Following)
+	for _, f := range found {
+		s.WayBack.Against = append(s.WayBack.Against, f.Object+": "+f.Message+" ("+f.Fix+")")
+	}
+	return err
 }
 
 // readDoubts reads why tables are not verified any more, by their shadow's name.

@@ -57,7 +57,7 @@ func TestWhatComesInMidRunStandsAgainstTheCutover(t *testing.T) {
 
 	publisher := w.subscribe(ctx)
 	w.unready(ctx, "subscription")
-	exec(t, w.production, "ALTER SUBSCRIPTION feed DISABLE; ALTER SUBSCRIPTION feed SET (slot_name = NONE); DROP SUBSCRIPTION feed")
+	exec(t, w.production, dropFeed)
 	await(ctx, t, publisher, "SELECT NOT active FROM pg_replication_slots WHERE slot_name = 'feed_' || current_database()")
 	exec(t, publisher, "SELECT pg_drop_replication_slot('feed_' || current_database())")
 	w.run(ctx, upgrade.Options{Cutover: true})
@@ -70,6 +70,39 @@ func TestWhatComesInMidRunStandsAgainstTheCutover(t *testing.T) {
 	must(t, upgrade.Finish(ctx, w.file(), cutover.DropOld, upgrade.Purge, w.log))
 	w.upgraded(ctx)
 }
+
+// TestWhatASubscriptionWroteDuringTheWatchIsNotLeftBehind: no journal holds it, and the
+// subscription may be gone again before anybody goes back.
+func TestWhatASubscriptionWroteDuringTheWatchIsNotLeftBehind(t *testing.T) {
+	t.Parallel()
+	ctx := limited(t, 90*time.Second)
+	w := build(t, orders)
+	w.run(ctx, upgrade.Options{Cutover: true})
+	leader := w.leads(ctx)
+	w.keptCurrent(ctx)
+	publisher := w.subscribe(ctx)
+	await(ctx, t, w.production, "SELECT EXISTS (SELECT FROM pgumbra.doubt)") // a leader has seen it
+	err := upgrade.Rollback(ctx, w.file(), upgrade.Options{Log: w.log})
+	if !errors.Is(err, upgrade.ErrNotNow) || !strings.Contains(err.Error(), "subscription") {
+		t.Errorf("while it writes: %v", err)
+	}
+	exec(t, w.production, dropFeed)
+	await(ctx, t, publisher, "SELECT NOT active FROM pg_replication_slots WHERE slot_name = 'feed_' || current_database()")
+	exec(t, publisher, "SELECT pg_drop_replication_slot('feed_' || current_database())")
+	polled(ctx, t, func() bool {
+		s, err := upgrade.ReadStatus(ctx, w.file())
+		return err == nil && strings.Contains(strings.Join(s.WayBack.Against, " "), "differs from what the new one makes of it")
+	})
+	err = upgrade.Rollback(ctx, w.file(), upgrade.Options{Log: w.log})
+	if !errors.Is(err, upgrade.ErrNotNow) || !strings.Contains(err.Error(), "differs") {
+		t.Errorf("after it: %v", err)
+	}
+	must(t, upgrade.Finish(ctx, w.file(), cutover.DropOld, upgrade.Purge, w.log))
+	must(t, leader.Wait())
+}
+
+// dropFeed ends what [world.subscribe] made, without its publisher.
+const dropFeed = "ALTER SUBSCRIPTION feed DISABLE; ALTER SUBSCRIPTION feed SET (slot_name = NONE); DROP SUBSCRIPTION feed"
 
 // subscribe lets production take eleven orders from another database, and waits
 // until they are there.
@@ -84,7 +117,7 @@ func (w *world) subscribe(ctx context.Context) (publisher string) {
 		publisher, config.Database))
 	exec(w.t, publisher, "INSERT INTO shop.orders SELECT n, n FROM generate_series(101, 111) n")
 	w.t.Cleanup(func() { // the database cannot be dropped with it
-		_ = tryExec(w.production, "ALTER SUBSCRIPTION feed DISABLE; ALTER SUBSCRIPTION feed SET (slot_name = NONE); DROP SUBSCRIPTION feed")
+		_ = tryExec(w.production, dropFeed)
 	})
 	await(ctx, w.t, w.production, "SELECT count(*) = 111 FROM shop.orders")
 	return publisher

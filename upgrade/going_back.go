@@ -159,6 +159,9 @@ func refusing(why string) cutover.Blocker {
 // newRollback is the cutover of the reversed run.
 func (w *worker) newRollback() *cutover.Cutover {
 	w.run.ToFollow = w.forward != nil && w.as.Follow
+	if w.run.Plan.Belongings = w.watching.belongings; w.as.AcceptLoss {
+		w.run.Plan.Belongings = nil // nothing is compared
+	}
 	c := &cutover.Cutover{Sides: w.sides, DSN: w.file.Production.DSN, Upgrade: w.run, Log: w.log, Own: w.backends,
 		Parts: backParts{bothWays: bothWays{w}, again: w.run.ToFollow}}
 	if w.sides.Remote() {

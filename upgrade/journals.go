@@ -21,9 +21,9 @@ type Journal struct {
 	Closed string `json:"closed,omitempty"`
 }
 
-// readJournalsThere: from the swap on the journals are where the new tables are, with a
-// copy of the positions.
-func (s *Status) readJournalsThere(ctx context.Context, file *planfile.File, run *control.Run) {
+// readThere: from the swap on the journals are where the new tables are, with a
+// copy of the positions, and what a rollback rests on is, too.
+func (s *Status) readThere(ctx context.Context, file *planfile.File, run *control.Run) {
 	ctx, cancel := context.WithTimeout(ctx, lookAlone)
 	defer cancel()
 	conn, err := pg.Connect(ctx, file.Shadow.DSN, pg.Options{Component: "status"})
@@ -33,6 +33,9 @@ func (s *Status) readJournalsThere(ctx context.Context, file *planfile.File, run
 	}
 	if err == nil && run.GoesBack() {
 		err = s.readPending(ctx, conn, run.Now())
+	}
+	if err == nil && s.WayBack != nil && s.WayBack.Open {
+		err = s.readConditionsBack(ctx, conn, run.Reversed())
 	}
 	if err != nil {
 		s.Away = "the new server: " + pg.Redact(err.Error())

@@ -242,7 +242,7 @@ func readStatus(ctx context.Context, file *planfile.File) (*Status, error) {
 		}
 	}
 	if err == nil && run != nil && run.Phase == control.Watching && run.Plan.Remote {
-		s.readJournalsThere(ctx, file, run)
+		s.readThere(ctx, file, run)
 	}
 	return s, err
 }

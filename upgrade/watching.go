@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/pgumbra/pgumbra/capture"
+	"github.com/pgumbra/pgumbra/cutover"
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/plans"
 	"github.com/pgumbra/pgumbra/replay"
@@ -26,6 +27,9 @@ const refusedFor = 5 * time.Second
 
 // watching is what a leader remembers while it keeps the old side current.
 type watching struct {
+	// belongings are what the new side's own database had at the swap; nil: one database.
+	belongings map[string]string
+
 	refused map[int]time.Time // tables whose flow stands still, and until when
 	differ  map[int]bool      // tables found to differ, which are not proved any more
 
@@ -135,10 +139,14 @@ func (w *worker) turned(ctx context.Context) (*worker, error) {
 	if err := back.sameSides(ctx); err != nil {
 		return nil, closedUnless(err)
 	}
+	var err error
+	if back.watching.belongings, err = cutover.BelongingsAtSwap(ctx, back.sides.Production, run); err != nil {
+		return nil, err
+	}
+	run.Plan.Belongings = back.watching.belongings
 	back.watching.refused, back.watching.differ, back.watching.leftOut = map[int]time.Time{}, map[int]bool{}, map[int]time.Time{}
 	back.replayer = &replay.Replayer{Sides: back.sides, Run: run, Log: w.log, ApplyWorkers: run.Plan.Settings.Copy.Workers,
 		RangeRows: run.Plan.Settings.Copy.ChunkRows}
-	var err error
 	back.replayer.Replica, err = shadow.Quiet(ctx, back.sides, run)
 	return back, err
 }
@@ -198,6 +206,9 @@ func (w *worker) inspectBack(ctx context.Context) error {
 	}
 	if len(lost) > 0 {
 		return fmt.Errorf("%w: a crash of the server emptied the unlogged table %s", ErrClosed, lost[0].Final)
+	}
+	if err := w.lookAroundBack(ctx); err != nil {
+		return err
 	}
 	w.proveAgain()
 	if err := w.giveRoom(ctx); err != nil {

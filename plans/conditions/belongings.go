@@ -25,7 +25,7 @@ const (
 known AS (SELECT k.label, pg_catalog.translate(k.says, '+=', '') AS hash, pg_catalog.substr(k.says, 1, 1) AS counts
     FROM asked, unnest(asked.labels, asked.hashes) AS k (label, says))
 SELECT label, CASE WHEN k.hash IS NULL THEN 'is new' WHEN h.hash IS NULL THEN 'is gone' ELSE 'was changed' END,
-    CASE WHEN k.hash IS NULL AND h.undo <> '' THEN 'take it back until the cutover, and make it on the new server after it: ' || h.undo ELSE 'put it back as it was until the cutover' END
+    CASE WHEN k.hash IS NULL AND h.undo <> '' THEN 'take it back until the {{swap}}, and make it on the {{other}} server after it: ' || h.undo ELSE 'put it back as it was until the {{swap}}' END
 FROM here h FULL JOIN known k USING (label), asked
 WHERE asked.labels IS NOT NULL AND h.hash IS DISTINCT FROM k.hash
   AND (h.hash IS NOT NULL OR k.counts NOT IN ('+', '=')) AND (k.hash IS NOT NULL OR h.counts <> '=' AND NOT h.told)
@@ -35,7 +35,9 @@ ORDER BY label LIMIT 50`
 
 var (
 	rememberSQL = scoped(withBelongings(rememberText))
-	comparedSQL = scoped(withBelongings(comparedText))
+	comparedSQL = compared("cutover", "new")
+	// comparedBackSQL asks the new server while it goes back to the old one.
+	comparedBackSQL = compared("rollback", "old")
 )
 
 // Belongings reads what a database has of its own besides the schemas that move,
@@ -54,6 +56,10 @@ func Belongings(ctx context.Context, db pg.Querier, schemas []string) (map[strin
 		return nil
 	})
 	return all, err
+}
+
+func compared(swap, other string) string {
+	return strings.NewReplacer("{{swap}}", swap, "{{other}}", other).Replace(scoped(withBelongings(comparedText)))
 }
 
 func withBelongings(query string) string {

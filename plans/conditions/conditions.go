@@ -27,6 +27,7 @@ const (
 	Local  Side = 1 << iota // production, with the shadow in the same database
 	Remote                  // production, with the shadow in another database
 	Shadow                  // the shadow's own database
+	Turned                  // production, that a rollback leads back to another database
 )
 
 // Weight of what was found.
@@ -52,6 +53,7 @@ type Condition struct {
 	Query   string // answers with rows (object, what it is about), and whose it is where that matters
 	Message string // with %[1]s for the object, %[2]s for what it is about and %[3]s for whose it is
 	Fix     string
+	Loss    bool // what a rollback would leave behind, and may
 }
 
 // Moment is when a condition is asked.
@@ -86,17 +88,17 @@ var All = []Condition{
 		Fix:     "drop it in its session, or end that session before the cutover",
 	},
 	{
-		Code: "publication-all-tables", Sides: Local | Remote, Moments: Beginning | always, Query: publicationsSQL,
+		Code: "publication-all-tables", Sides: Local | Remote | Turned, Moments: Beginning | always, Query: publicationsSQL,
 		Message: "this publication is FOR ALL TABLES: it would publish the shadow and the journals too, and refuses updates of shadow tables without a replica identity",
 		Fix:     "replace it by one with a table list, or drop it for the time of the run",
 	},
 	{
-		Code: "subscription", Sides: Local | Remote | Shadow, Moments: Beginning | always, Query: subscriptionsSQL,
+		Code: "subscription", Sides: Local | Remote | Turned | Shadow, Moments: Beginning | always, Query: subscriptionsSQL,
 		Message: "a subscription writes this table; its apply worker fires no statement triggers, and knows the table by its oid",
 		Fix:     "drop the subscription, or take the table out of its publication and refresh it; a table that it wrote to during a run is copied again",
 	},
 	{
-		Code: "event-trigger", Sides: Local | Remote, Moments: Beginning | always, Weight: Told, Query: eventTriggersSQL,
+		Code: "event-trigger", Sides: Local | Remote | Turned, Moments: Beginning | always, Weight: Told, Query: eventTriggersSQL,
 		Message: "this event trigger fires for the statements that build the shadow and swap it in",
 		Fix:     "see that it does not alter them; one that came in mid-run: drop it until the cutover, or disable it where the shadow is in the same database, or plan again",
 	},
@@ -106,7 +108,7 @@ var All = []Condition{
 		Fix:     "drop or rename it: ALTER SCHEMA … RENAME TO another_name",
 	},
 	{
-		Code: "large-objects", Sides: Remote, Moments: always, Query: largeObjectsSQL,
+		Code: "large-objects", Sides: Remote | Turned, Moments: always, Query: largeObjectsSQL,
 		Message: "the database holds %[1]s large objects now, which cannot be carried to another one: no trigger fires for them",
 		Fix:     "keep such data in bytea columns, and remove them (lo_unlink)",
 	},
@@ -116,13 +118,18 @@ var All = []Condition{
 		Fix:     "%[3]s; or pgumbra abort, and run again: a new plan knows it",
 	},
 	{
-		Code: "foreign-code", Sides: Local | Remote | Shadow, Moments: Beginning | always | Evaluating, Query: foreignCodeSQL,
+		Code: "database-changed", Sides: Turned, Moments: always, Query: comparedBackSQL, Loss: true,
+		Message: "it %[2]s since the cutover, and the old server would not have it after the rollback",
+		Fix:     "%[3]s; or pgumbra rollback --accept-loss leaves it behind",
+	},
+	{
+		Code: "foreign-code", Sides: Local | Remote | Turned | Shadow, Moments: Beginning | always | Evaluating, Query: foreignCodeSQL,
 		Message: "this function of %[3]s would run with a superuser's rights when rows are copied and compared: in %[2]s",
 		Fix: "read it, then give it to the schema's owner (ALTER FUNCTION … OWNER TO …); or connect as a role of its own, without SUPERUSER (docs/privileges.md); " +
 			"or, where %[3]s may have a superuser's rights, name it in production.trust",
 	},
 	{
-		Code: "structure-under-way", Sides: Local | Remote, Moments: Swapping, Weight: Passing, Query: underWaySQL,
+		Code: "structure-under-way", Sides: Local | Remote | Turned, Moments: Swapping, Weight: Passing, Query: underWaySQL,
 		Message: "%[1]s has an open transaction that may change the schemas: what it commits later would be left behind in the old ones",
 		Fix:     "wait for it, or end it: SELECT pg_terminate_backend(%[2]s)",
 	},
@@ -138,7 +145,8 @@ type Scope struct {
 	Trusted []string    // roles whose code a superuser's run may call
 	Version string      // name of golang-migrate's version table
 	Free    []string    // names that no schema may have before the swap
-	// Belongings are what [Belongings] read when the plan was made; nil: it did not.
+	// Belongings are what [Belongings] read when the plan was made, or of a way back as
+	// the swap has left them; nil: it did not.
 	Belongings map[string]string
 	At         *Version // nil: no migrations are to come
 }

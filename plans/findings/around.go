@@ -31,7 +31,7 @@ var aroundSection = Section{
 		},
 		{
 			Code: "database-changed", Level: "blocker; to another database",
-			Means: "something that production's database has of its own, besides the schemas that move, came or was altered in mid-run: a setting (`ALTER DATABASE … SET`, `ALTER ROLE … IN DATABASE … SET`), its owner, limits, comment, label, a privilege on it or on what PostgreSQL and extensions brought, an extension's version, a schema, publication, subscription, foreign server, user mapping, language. The swap brings what the plan knew",
+			Means: "something that production's database has of its own, besides the schemas that move, came or was altered in mid-run: a setting (`ALTER DATABASE … SET`, `ALTER ROLE … IN DATABASE … SET`), its owner, limits, comment, label, a privilege on it or on what PostgreSQL and extensions brought, an extension's version, a schema, publication, subscription, foreign server, user mapping, language. The swap brings what the plan knew. Likewise the new database against a rollback, for what it got since the cutover: `--accept-loss` leaves it behind",
 			Do:    "what the message says to type, or `pgumbra abort` and run again",
 		},
 		{
