@@ -1,14 +1,18 @@
 package cutover
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgumbra/pgumbra/cutover/traffic"
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
 	"github.com/pgumbra/pgumbra/plans/conditions"
@@ -134,6 +138,32 @@ func (f *fixture) meanwhile(client *pgx.Conn, moment, do, undo string) {
 	if err := errors.Join(ddl, client.PgConn().Exec(ctx, f.fill(undo)).Close()); err != nil {
 		f.t.Fatalf("%s: %v", do, err)
 	}
+}
+
+// TestWhatTheDatabaseGetsBehindTheFenceIsNotLeftBehindUnsaid: no lock keeps out what is not
+// of the schemas. Up to the last look it stands against the swap; what comes after that
+// is told.
+func TestWhatTheDatabaseGetsBehindTheFenceIsNotLeftBehindUnsaid(t *testing.T) {
+	t.Parallel()
+	f := remoteShop(t)
+	f.settle(10*time.Second, 5*time.Second)
+	var err error
+	if f.Upgrade.Plan.Belongings, err = conditions.Belongings(context.Background(), f.pool, []string{f.schema.Production}); err != nil {
+		t.Fatal(err)
+	}
+	client := f.client()
+	for _, moment := range []string{"before drain", "before look again", "before look at the last"} {
+		f.meanwhile(client, moment, "CREATE SCHEMA late", "DROP SCHEMA late")
+		f.meanwhile(client, moment, "COMMENT ON SCHEMA public IS 'late'", "COMMENT ON SCHEMA public IS 'standard public schema'")
+	}
+	var said bytes.Buffer
+	f.Log = slog.New(slog.NewTextHandler(&said, nil))
+	f.fails("before commit", func() error { return client.PgConn().Exec(context.Background(), "CREATE SCHEMA late").Close() })
+	f.swaps()
+	if !strings.Contains(said.String(), "schema late: it is new") {
+		t.Errorf("said: %s", &said)
+	}
+	f.livesIn(traffic.Shadow)
 }
 
 // TestOpenTransactionWithDDLIsNotLeftBehind: it commits after the swap what it did

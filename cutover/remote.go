@@ -87,7 +87,7 @@ func (a *remote) look(ctx context.Context) error {
 	if err := a.readTaken(ctx, a.shadow.observer); err != nil || a.plan.Backwards() { // the old names lead to the old side as it is
 		return err
 	}
-	a.activation, a.facts.taken.Moved, err = a.c.activations(ctx, a.shadow.observer)
+	a.activation, err = a.c.activations(ctx, a.shadow.observer, &a.facts.taken)
 	return err
 }
 
@@ -273,6 +273,7 @@ func (a *remote) answered() {}
 
 // release ends the stall: clients go on at the shadow.
 func (a *remote) release(ctx context.Context) error {
+	defer a.tellLate(context.WithoutCancel(ctx))
 	return a.c.forward(ctx, &a.progress, func() []byte {
 		a.out.Stall = time.Since(a.began)
 		if !a.held.IsZero() {
@@ -281,6 +282,25 @@ func (a *remote) release(ctx context.Context) error {
 		return a.report(a.out.Stall)
 	})
 }
+
+// tellLate names what the database that was production got of its own between the last
+// look and the COMMIT: no lock keeps that out, and nobody brings it over.
+func (a *remote) tellLate(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, notePatience)
+	defer cancel()
+	found, err := a.c.checkConditions(ctx, a.observer)
+	if err != nil {
+		a.c.Log.Debug("what came in the last moment is not known", "error", err)
+	}
+	for _, b := range found {
+		if b.Code == databaseChanged {
+			a.c.Log.Warn("it came in the last moment before the swap, and was left behind", "what", b.Message)
+		}
+	}
+}
+
+// databaseChanged is the code of the condition that compares what a database has of its own.
+const databaseChanged = "database-changed"
 
 // taken is the stall, or how long the attempt tried.
 func (a *remote) taken() time.Duration {
