@@ -138,8 +138,10 @@ func (f *remoteOperator) obstruct(ctx context.Context, step string) (release fun
 	stop := make(chan struct{})
 	var client errgroup.Group
 	client.Go(func() error {
-		// One that is open for long is seen before PAUSE, which is not tried then.
-		for step == "pausing" && conn.PgConn().Exec(ctx, "COMMIT; BEGIN; SELECT 1").Close() == nil {
+		// One that is open for long is seen before an attempt, which is not made then: on
+		// a slow machine it takes a while to come there. Behind the fence's request the lock
+		// is not let go.
+		for step != "pausing" && cutsOver(ctx, conn) || conn.PgConn().Exec(ctx, "COMMIT; "+sql).Close() == nil {
 			select {
 			case <-stop:
 				return nil
@@ -153,6 +155,12 @@ func (f *remoteOperator) obstruct(ctx context.Context, step string) (release fun
 		_ = client.Wait() // a lost connection stands in nobody's way
 		_ = conn.Close(ctx)
 	})
+}
+
+// cutsOver reports whether an attempt is under way, by a client's own session.
+func cutsOver(ctx context.Context, conn *pgx.Conn) (is bool) {
+	_ = conn.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pgumbra.run WHERE phase = 'cutover')`).Scan(&is)
+	return is
 }
 
 // TestShadowServerThatCrashesIsWaitedFor: at several moments of a run its server
