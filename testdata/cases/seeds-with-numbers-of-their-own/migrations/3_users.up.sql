@@ -1,0 +1,1 @@
+UPDATE app.users SET mail = lower(mail);
