@@ -137,6 +137,25 @@ func TestProductionThatLostItsFenceIsNotLeft(t *testing.T) {
 	f.livesIn(traffic.Shadow)
 }
 
+// TestFenceIsOpenedOnceTheDiskHasRoomAgain: a cutover that is given up while production's
+// disk is full has to write there for clients to go on.
+func TestFenceIsOpenedOnceTheDiskHasRoomAgain(t *testing.T) {
+	t.Parallel()
+	f := remoteShop(t).behindBouncer()
+	f.exec(`CREATE SEQUENCE pgumbra.tried; CREATE FUNCTION pgumbra.full() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+			IF NEW.switch->>'step' = 'undoing' AND nextval('pgumbra.tried') < 4 THEN RAISE 'No space left on device' USING ERRCODE = 'disk_full'; END IF; RETURN NEW; END $$;
+		CREATE TRIGGER "full" BEFORE UPDATE ON pgumbra.run FOR EACH ROW EXECUTE FUNCTION pgumbra.full()`)
+	f.fails("before note the decision", func() error { return refuse(Blocker{Code: "injected", Message: "injected"}) })
+	f.refuses("injected", "injected")
+	if n := get[int](f, "SELECT last_value::int FROM pgumbra.tried"); n < 4 {
+		t.Errorf("tried %d times", n)
+	}
+	f.livesIn(traffic.Production)
+	f.hook = nil
+	f.swaps()
+	f.livesIn(traffic.Shadow)
+}
+
 func TestPauseThatDoesNotReturnIsUndone(t *testing.T) {
 	t.Parallel()
 	f := remoteShop(t).behindBouncer()
