@@ -312,13 +312,14 @@ func fillSequences(ctx context.Context, tx pgx.Tx, back *plans.Plan) error {
 }
 
 // unguaranteed are the old side's foreign keys that nobody checks while the new
-// tables are written: those without a valid twin there.
+// tables are written: those without a valid twin there, and those to a table in which
+// rows of the new one may be missing.
 func unguaranteed(back *plans.Plan, old, now []locatedKey) []plans.ForeignKey {
 	var all []plans.ForeignKey
 	for _, k := range old {
 		table, columns, ok := feeds(back, k.Table, k.Columns)
 		references, referenced, okToo := feeds(back, k.References, k.RefColumns)
-		guaranteed := ok && okToo && slices.ContainsFunc(now, func(n locatedKey) bool {
+		guaranteed := ok && okToo && !lacks(back, k.References) && slices.ContainsFunc(now, func(n locatedKey) bool {
 			return n.valid && n.Table == table && n.References == references && slices.Equal(n.Columns, columns) && slices.Equal(n.RefColumns, referenced)
 		})
 		if k.valid && !guaranteed {
@@ -326,6 +327,10 @@ func unguaranteed(back *plans.Plan, old, now []locatedKey) []plans.ForeignKey {
 		}
 	}
 	return all
+}
+
+func lacks(back *plans.Plan, old pg.Name) bool {
+	return slices.ContainsFunc(back.Tables, func(t plans.Table) bool { return t.Shadow == old && t.Lacking })
 }
 
 // carries: what is equal there is equal here.

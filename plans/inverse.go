@@ -214,6 +214,8 @@ func (p *Plan) wayBack(n int, s *Source, t *Table) Table {
 		}
 	}
 	p.leaveOutUnfit(&back, t)
+	a := p.AfterFence(t)
+	back.Lacking = back.Where != "" || a != nil && a.Writes != ""
 	return back
 }
 

@@ -254,8 +254,11 @@ type Table struct {
 	// Noted, of a way back alone, are expressions over the table's own row, the old one:
 	// the key of the new row that it was, as rows that are unfit are noted by it. Empty:
 	// none is noted.
-	Noted    []string `json:"-"`
-	Unlogged bool     `json:"unlogged,omitempty"`
+	Noted []string `json:"-"`
+	// Lacking, of a way back alone: the table may lack rows that the new one has, which
+	// migrations behind the fence wrote or which do not fit.
+	Lacking  bool `json:"-"`
+	Unlogged bool `json:"unlogged,omitempty"`
 	// Rows holds a carried table's rows as COPY text, columns as in Columns.
 	CarriedRows string `json:"carried_rows,omitempty"`
 }
