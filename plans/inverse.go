@@ -204,6 +204,7 @@ func (p *Plan) wayBack(n int, s *Source, t *Table) Table {
 		// is Expression, or the column's default.
 		c.Volatile = !c.Generated && (c.Kept || c.Expression == "")
 		c.Uncompared = c.Loss != "" && !s.Keyed(c.Shadow)
+		c.Alike = c.Loss != "" && s.Keyed(c.Shadow) && strings.HasPrefix(strings.TrimPrefix(c.Type, "pg_catalog."), "numeric")
 		back.Columns = append(back.Columns, c)
 	}
 	for _, k := range t.Key {

@@ -282,6 +282,9 @@ type Column struct {
 	// Uncompared, of a way back alone: left out of hashes, since the old value may be
 	// one that cannot be made of the new one.
 	Uncompared bool `json:"-"`
+	// Alike, of a key's column on a way back alone: the old value may be spelt otherwise
+	// than the one that comes back, as 1.5 is beside 1.50. Hashes are of what both are.
+	Alike bool `json:"-"`
 	// Looks: the expression reads other tables too, those of the table's Watches.
 	Looks bool `json:"looks_up,omitempty"`
 	// Generated columns are never written and left out of hashes.

@@ -19,11 +19,20 @@ func (f *applier) image() string {
 	return fmt.Sprintf("(ROW(%s)::text COLLATE \"C\")", list(len(columns), func(i int) string { return typed(columns[i]) }))
 }
 
+// typed is a column's value of a production row, as proofs see it.
 func typed(c plans.Column) string {
 	if c.AsText {
 		return fmt.Sprintf("(%s\n)::text", c.Expression)
 	}
-	return fmt.Sprintf("(%s\n)::%s", c.Expression, c.Type)
+	return alike(c, fmt.Sprintf("(%s\n)::%s", c.Expression, c.Type))
+}
+
+// alike is a value without what makes no difference to the key that it belongs to.
+func alike(c plans.Column, value string) string {
+	if c.Alike {
+		return "pg_catalog.trim_scale(" + value + ")"
+	}
+	return value
 }
 
 // shadowImage is the same text of a shadow row.

@@ -15,7 +15,7 @@ import (
 
 // proved is a value of a shadow row as proofs see it.
 func (f *applier) proved(c plans.Column, row string) string {
-	value := row + "." + pg.Ident(c.Shadow)
+	value := alike(c, row+"."+pg.Ident(c.Shadow))
 	if f.replaces == nil {
 		return value
 	}

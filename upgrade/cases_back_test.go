@@ -193,7 +193,7 @@ func (f *fixture) bringTable(ctx context.Context, from, to *pgx.Conn, t *plans.T
 		default:
 			told, expressions = append(told, c.Shadow), append(expressions, assigned(c))
 		}
-		if c.Uncompared || c.Volatile && len(t.Key) == 0 {
+		if c.Uncompared || c.Alike || c.Volatile && len(t.Key) == 0 {
 			untold = append(untold, t.Final.Schema+"."+t.Final.Name+"."+c.Shadow)
 		}
 	}

@@ -1,0 +1,1 @@
+UPDATE app.rate SET v = 'w' WHERE k = 1.5;
