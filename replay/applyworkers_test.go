@@ -163,6 +163,7 @@ func TestWorkerOfDeposedLeaderWritesNothing(t *testing.T) {
 // Keys that differ in production may be one to the shadow: what is gone and what
 // came in its place belong together.
 func TestPiecesGoByTheKeysOfTheShadow(t *testing.T) {
+	testcontainers.InTurn(t, 3)
 	t.Parallel()
 	eachWay(t, func(t *testing.T, newWorld maker) {
 		w := newWorld(t, `CREATE COLLATION ci (provider = icu, locale = 'und-u-ks-level2', deterministic = false);

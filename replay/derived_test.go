@@ -5,6 +5,7 @@ import (
 
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/testcontainers"
 )
 
 const orders = `CREATE TABLE orders (id int PRIMARY KEY, customer text); CREATE TABLE lines (id int PRIMARY KEY, order_id int, amount int);
@@ -30,6 +31,7 @@ func defineTotals(w *world, p *plans.Plan) {
 const totals = `SELECT concat_ws(' ', order_id, customer, total) FROM twin.totals ORDER BY order_id`
 
 func TestBatchDerivedRefreshesBothOrdersOfMovedLine(t *testing.T) {
+	testcontainers.InTurn(t, 3)
 	t.Parallel()
 	eachWay(t, func(t *testing.T, newWorld maker) {
 		w := newWorld(t, orders, defineTotals)
@@ -57,6 +59,7 @@ func TestBatchDerivedManyValues(t *testing.T) {
 }
 
 func TestBatchDerivedTruncate(t *testing.T) {
+	testcontainers.InTurn(t, 3)
 	t.Parallel()
 	eachWay(t, func(t *testing.T, newWorld maker) {
 		w := newWorld(t, orders, defineTotals)
@@ -67,6 +70,7 @@ func TestBatchDerivedTruncate(t *testing.T) {
 }
 
 func TestBatchDerivedReachesRowsByNull(t *testing.T) {
+	testcontainers.InTurn(t, 3)
 	t.Parallel()
 	eachWay(t, func(t *testing.T, newWorld maker) {
 		w := newWorld(t, `CREATE TABLE lines (id int PRIMARY KEY, team text, n int); INSERT INTO lines VALUES (1, NULL, 1), (2, 'x', 2);
@@ -88,6 +92,7 @@ func TestBatchDerivedReachesRowsByNull(t *testing.T) {
 }
 
 func TestFrozenSourceIsOnlyVerified(t *testing.T) {
+	testcontainers.InTurn(t, 3)
 	t.Parallel()
 	eachWay(t, func(t *testing.T, newWorld maker) {
 		w := newWorld(t, itemsStructure(`INSERT INTO items VALUES (1, 'a', 1)`), func(w *world, p *plans.Plan) {

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/testcontainers"
 )
 
 // busy has two clients write to items, one key of them in all of their
@@ -45,6 +46,7 @@ func (w *world) busy(tables ...int) (stop func()) {
 }
 
 func TestVerifyBesideALeaderDisturbsNeither(t *testing.T) {
+	testcontainers.InTurn(t, 3)
 	t.Parallel()
 	eachWay(t, func(t *testing.T, newWorld maker) {
 		w := newWorld(t, itemsStructure(`INSERT INTO items SELECT i, 'n' || i, i FROM generate_series(1, 3000) i`), items)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/testcontainers"
 )
 
 // indexed is a plain table, a partition tree, a materialized view, and a table
@@ -107,6 +108,7 @@ func TestIndexBuildGoesOnAfterItWasCancelled(t *testing.T) {
 }
 
 func TestRecopyOfAFollowingTableBuildsItsIndexesAgain(t *testing.T) {
+	testcontainers.InTurn(t, 3)
 	bothWays(t, func(t *testing.T, how way) {
 		w := indexed(t, how)
 		w.start()

@@ -9,9 +9,11 @@ import (
 
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/testcontainers"
 )
 
 func TestRowThatCannotBeCopiedIsNamed(t *testing.T) {
+	testcontainers.InTurn(t, 3)
 	bothWays(t, testRowThatCannotBeCopied)
 }
 
@@ -59,6 +61,7 @@ func testRowThatCannotBeCopied(t *testing.T, how way) {
 }
 
 func TestErrorOfNoRowIsNotBlamedOnOne(t *testing.T) {
+	testcontainers.InTurn(t, 3)
 	bothWays(t, func(t *testing.T, how way) {
 		w := how.world(t, items)
 		tab := w.plain("items")

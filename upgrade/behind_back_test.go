@@ -44,7 +44,7 @@ var behindAndBack = history{
 // tells, by their names of before; what these tables would lose is said before, and has
 // to be accepted.
 func TestRollbackFromMigrationsBehindTheFence(t *testing.T) {
-	testcontainers.InTurn(t, 4)
+	testcontainers.InTurn(t, 5)
 	t.Parallel()
 	hereAndThere(t, behindAndBack, behindAndBackAgain)
 }

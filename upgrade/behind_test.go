@@ -66,7 +66,7 @@ func TestMigrationsThatTakeLongerThanTheStallAreNotBegun(t *testing.T) {
 // Clients go on while migrations run behind the fence: readers and writers at
 // READ COMMITTED see no error, and what was acknowledged is there.
 func TestMigrationsBehindTheFenceUnderTrafficLoseNothing(t *testing.T) {
-	testcontainers.InTurn(t, 4)
+	testcontainers.InTurn(t, 5)
 	t.Parallel()
 	ctx := limited(t, 3*time.Minute)
 	h := trafficHistory(t)

@@ -370,7 +370,7 @@ func TestNewServerCrashesInTheWatch(t *testing.T) {
 // What the new table has nothing for, and the old one must have, rows that are there
 // keep. Rows that a migration deleted stay, but for those that clients write again.
 func TestRowsKeepWhatTheOldSideMustHave(t *testing.T) {
-	testcontainers.InTurn(t, 4)
+	testcontainers.InTurn(t, 5)
 	t.Parallel()
 	eachPlace(t, func(t *testing.T, remote string) {
 		ctx := limited(t, 2*time.Minute)

@@ -134,7 +134,7 @@ func TestOldServerMayFailOverAfterTheSwap(t *testing.T) {
 }
 
 func TestShadowThatLostItsRecordIsNotSwapped(t *testing.T) {
-	testcontainers.InTurn(t, 4)
+	testcontainers.InTurn(t, 5)
 	t.Parallel()
 	for name, script := range map[string]string{
 		"the control schema": "DROP SCHEMA pgumbra CASCADE",

@@ -94,7 +94,7 @@ func (o *operator) status(t *testing.T) (s statusAnswer) {
 // TestCutoverThatIsNotPossibleChangesNothing: a session keeps a snapshot; the
 // command gives up with 6, the run follows on, and the swap succeeds later.
 func TestCutoverThatIsNotPossibleChangesNothing(t *testing.T) {
-	testcontainers.InTurn(t, 4)
+	testcontainers.InTurn(t, 5)
 	t.Parallel()
 	ctx := limited(t, 2*time.Minute)
 	o := operatorOf(t, small.with("", nil, "hooks:\n  before_cutover: [sh, -c, 'while test -e slow; do sleep 0.1; done; echo a freeze of deployments; test -e frozen']\n"+
@@ -170,7 +170,7 @@ const pastTheWriteBlock = `ALTER TABLE pgumbra_up_shop.a DISABLE TRIGGER "!pgumb
 // TestRunStopsAtWhatItCannotRepair: what production's structure or the shadow's
 // rows became in mid-run is found and named, and abort undoes all.
 func TestRunStopsAtWhatItCannotRepair(t *testing.T) {
-	testcontainers.InTurn(t, 4)
+	testcontainers.InTurn(t, 5)
 	t.Parallel()
 	for _, c := range []struct {
 		name, sql string

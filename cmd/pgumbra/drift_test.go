@@ -49,7 +49,7 @@ func TestWhatIsMadeInMidRunIsNotLeftBehind(t *testing.T) {
 // migrations while a run is under way. One that only writes rows succeeds there, and the
 // shadow's rows would have it twice. Neither is there a swap while a migration is open.
 func TestProductionThatIsMigratedInMidRunIsNotMigratedAgain(t *testing.T) {
-	testcontainers.InTurn(t, 4)
+	testcontainers.InTurn(t, 5)
 	t.Parallel()
 	ctx := limited(t, 2*time.Minute)
 	rows := small

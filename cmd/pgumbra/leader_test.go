@@ -50,7 +50,7 @@ func TestSecondRunIsRefusedWhileOneLeads(t *testing.T) {
 // sessions live on (its machine hangs) once its heartbeat is old. The one that
 // wakes up again ends, and changes nothing.
 func TestDeadLeaderIsReplacedWithinFifteenSeconds(t *testing.T) {
-	testcontainers.InTurn(t, 4)
+	testcontainers.InTurn(t, 5)
 	t.Parallel()
 	ctx := limited(t, 2*time.Minute)
 	o := operatorOf(t, small)

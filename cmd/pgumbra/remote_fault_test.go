@@ -37,7 +37,7 @@ func reached(step string, since time.Time) moment {
 // TestKilledAtEveryMomentApartItLosesNothing: as in one database, and at
 // steps of the cutover, while clients wait.
 func TestKilledAtEveryMomentApartItLosesNothing(t *testing.T) {
-	testcontainers.InTurn(t, 4)
+	testcontainers.InTurn(t, 5)
 	ctx := limited(t, 5*time.Minute)
 	f := remoteShop(t, testcontainers.Database(t), testcontainers.Database(t))
 	settle := f.traffic(ctx)
@@ -167,7 +167,7 @@ func cutsOver(ctx context.Context, conn *pgx.Conn) (is bool) {
 // is killed. Production works on, status says why nothing moves, and the same
 // process goes on once it is back, with all that was copied.
 func TestShadowServerThatCrashesIsWaitedFor(t *testing.T) {
-	testcontainers.InTurn(t, 4)
+	testcontainers.InTurn(t, 5)
 	ctx := limited(t, 4*time.Minute)
 	server, err := testcontainers.Start(ctx, testcontainers.Options{})
 	must(t, err)

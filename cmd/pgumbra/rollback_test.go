@@ -66,7 +66,7 @@ func TestRollbackByCommand(t *testing.T) {
 // clients were told is there on whichever side is production, and the same command
 // again goes back, or tidies up.
 func TestProcessKilledInARollbackHasDoneItOrNot(t *testing.T) {
-	testcontainers.InTurn(t, 4)
+	testcontainers.InTurn(t, 5)
 	t.Parallel()
 	t.Run("in place", func(t *testing.T) {
 		t.Parallel()
