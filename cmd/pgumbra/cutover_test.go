@@ -57,6 +57,19 @@ func TestCutoverByCommand(t *testing.T) {
 	if got := o.query(ctx, `SELECT version || ' ' || (SELECT sum(more) FROM shop.a) FROM public.schema_migrations`); got != "3 25000" {
 		t.Errorf("after the second run: %s", got)
 	}
+
+	// That run's old side stands still. One of the same name has its own beside it.
+	o.write("migrations/4_most.up.sql", "ALTER TABLE shop.a ADD COLUMN most int NOT NULL DEFAULT 6;")
+	told := o.do(ctx, exitDone, "plan").out.String()
+	for _, want := range []string{"old-side-kept", "pgumbra_up_old2_shop"} {
+		if !strings.Contains(told, want) {
+			t.Errorf("plan beside a kept old side does not say %s:\n%s", want, told)
+		}
+	}
+	o.do(ctx, exitDone, "run", "--cutover", "--set", "watch.enabled=false")
+	if got := o.query(ctx, `SELECT string_agg(nspname, ' ' ORDER BY length(nspname)) FROM pg_namespace WHERE to_regclass(nspname || '.a') IS NOT NULL AND nspname LIKE 'pgumbra%'`); got != "pgumbra_up_old_shop pgumbra_up_old2_shop" {
+		t.Errorf("the old sides that stand: %s", got)
+	}
 	for _, format := range []string{"text", "json", "markdown", "html"} {
 		p := o.do(ctx, exitDone, "plan", "--format", format)
 		if text := p.out.String(); !strings.Contains(text, "othing to do") && !strings.Contains(text, "nothing_to_do") {

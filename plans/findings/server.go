@@ -49,6 +49,11 @@ var serverSection = Section{
 			Do:    "drop what an earlier run kept, or rename the run",
 		},
 		{
+			Code: "old-side-kept", Level: "info",
+			Means: "a finished run of this name kept its old side, which has the name that this run's would get: this one's has a number, as `pgumbra_shop_old2_shop`",
+			Do:    "nothing, or drop the schema once nobody needs it; `finish --drop-old` drops that of the newest run",
+		},
+		{
 			Code: "another-run", Level: "blocker",
 			Means: "a run of another name is under way on one of the schemas",
 			Do:    "finish or abort it",

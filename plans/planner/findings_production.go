@@ -59,14 +59,61 @@ func (m *survey) checkNames(ctx context.Context) error {
 		return err
 	}
 	live, err := m.live(ctx)
-	if err != nil || live {
+	switch {
+	case err != nil:
+		return err
+	case live:
+		return m.nameAsBegun(ctx)
+	}
+	if err := m.nameBesideKept(ctx); err != nil {
 		return err
 	}
 	for _, s := range m.plan.Schemas {
 		for _, name := range []string{s.Shadow, s.Old} {
-			if _, taken := m.production.Schema(name); taken {
+			if m.exists(name) {
 				m.blocker("name-taken", name, fmt.Sprintf("a schema %s exists already", name),
 					"drop it if it is what an earlier run left behind (finish --drop-old), or choose another name: for the run")
+			}
+		}
+	}
+	return nil
+}
+
+// nameBesideKept gives the old side another name where a finished run of this one's name
+// kept its own.
+func (m *survey) nameBesideKept(ctx context.Context) error {
+	runs, err := control.History(ctx, m.db)
+	if err != nil || !slices.ContainsFunc(runs, func(r control.Past) bool { return r.Name == m.file.Name && r.Phase == control.Finished }) {
+		return err
+	}
+	for i := range m.plan.Schemas {
+		s := &m.plan.Schemas[i]
+		kept := s.Old
+		for n := 2; m.exists(s.Old); n++ {
+			s.Old = oldSchemaOf(m.file.Name, n, s.Production)
+		}
+		if s.Old != kept {
+			m.info("old-side-kept", kept, "an earlier run of this name kept its old side here; this run's will be "+s.Old, "DROP SCHEMA "+pg.Ident(kept)+" CASCADE, once nobody needs it")
+		}
+	}
+	return nil
+}
+
+func (m *survey) exists(schema string) bool {
+	_, ok := m.production.Schema(schema)
+	return ok
+}
+
+// nameAsBegun gives the old side the name that the run under way began with.
+func (m *survey) nameAsBegun(ctx context.Context) error {
+	run, err := control.Find(ctx, m.db, m.file.Name)
+	if err != nil {
+		return err
+	}
+	for i := range m.plan.Schemas {
+		for _, s := range run.Plan.Schemas {
+			if s.Production == m.plan.Schemas[i].Production {
+				m.plan.Schemas[i].Old = s.Old
 			}
 		}
 	}

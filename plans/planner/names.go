@@ -3,6 +3,7 @@ package planner
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -45,3 +46,8 @@ func scratchName(run, database string) string {
 
 func shadowSchema(run, name string) string { return fitName("pgumbra_" + runWord(run) + "_" + name) }
 func oldSchema(run, name string) string    { return fitName("pgumbra_" + runWord(run) + "_old_" + name) }
+
+// oldSchemaOf is the same for the nth run of a name, where those before it kept theirs.
+func oldSchemaOf(run string, n int, name string) string {
+	return fitName("pgumbra_" + runWord(run) + "_old" + strconv.Itoa(n) + "_" + name)
+}
