@@ -1,6 +1,8 @@
 package rehearsal
 
 import (
+	"time"
+
 	"github.com/pgumbra/pgumbra/plans"
 	"github.com/pgumbra/pgumbra/rehearsal/generate"
 	"github.com/pgumbra/pgumbra/rehearsal/workload"
@@ -48,6 +50,16 @@ type Gate struct {
 	Message string `json:"message"`
 	Fix     string `json:"fix,omitempty"`
 }
+
+// newResult is a rehearsal of which nothing is known yet: its lists are empty, not absent.
+func newResult(run string, seed uint64, began time.Time) *Result {
+	return &Result{Run: run, Seed: seed, StartedAt: began.UTC().Format(time.RFC3339), Build: plans.Direct,
+		Traffic: Traffic{Counts: workload.Counts{Broken: map[string]int64{}, Failed: map[string]int64{}}},
+		Gates:   []Gate{}, Phases: []Phase{}, Found: []plans.Finding{}, Settled: []plans.Finding{}, Notes: []string{}}
+}
+
+// EachTime are the gates of each rehearsal that comes to its end.
+var EachTime = []string{"data", "traffic", "oracle", "max-stall"}
 
 // Phase is a part of the rehearsal and how long it took.
 type Phase struct {

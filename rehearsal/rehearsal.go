@@ -82,8 +82,7 @@ type rehearsal struct {
 // [*NoServerError], [*NoRoomError], [*StructureError], [upgrade.ErrNothingToDo], or the context's.
 func Run(ctx context.Context, file *planfile.File, o Options) (*Result, error) {
 	began := time.Now()
-	r := &rehearsal{o: o, result: &Result{Run: file.Name, Seed: o.Seed, StartedAt: began.UTC().Format(time.RFC3339), Build: plans.Direct,
-		Gates: []Gate{}, Phases: []Phase{}, Found: []plans.Finding{}, Settled: []plans.Finding{}, Notes: []string{}}}
+	r := &rehearsal{o: o, result: newResult(file.Name, o.Seed, began)}
 	if err := r.choose(file); err != nil {
 		return nil, err
 	}

@@ -284,7 +284,7 @@ func nextByCause(p string, err error) string {
 	case pg.State(err) == pgerrcode.AdminShutdown:
 		return "pgumbra status" + p + ": the server was stopped, or somebody ended this process's session, as pgumbra abort does"
 	case pg.Unreachable(err):
-		return "pgumbra status" + p + ", once the server answers"
+		return "correct the DSN, should it lead elsewhere (the plan file, PGUMBRA_PRODUCTION_DSN, --set); else pgumbra status" + p + ", once the server answers"
 	}
 	return "correct what is said above, then run the same command again; pgumbra status" + p + " shows where the run stands"
 }

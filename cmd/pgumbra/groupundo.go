@@ -59,7 +59,7 @@ func (a *app) finishGroup(ctx context.Context, g *group.Group, file *planfile.Fi
 		return a.sayPhase("", file.Name, "finished")
 	}
 	for i, m := range file.Members {
-		if err := say(m.Member + ": " + finishedText(file.Name, old, all[i])); err != nil {
+		if err := say(m.Member + ": " + finishedText(file.Name, old, all[i], left != upgrade.KeepRecord)); err != nil {
 			return err
 		}
 	}

@@ -36,8 +36,8 @@ taken where it holds golang-migrate's files.`,
 			o.Production = cmp.Or(strings.Join(production, ""), os.Getenv(planfile.Env("production.dsn")))
 			o.Shadow = cmp.Or(o.Shadow, os.Getenv(planfile.Env("shadow.dsn")))
 			o.Migrations = cmp.Or(o.Migrations, usualMigrations())
-			if o.Production == "" || len(o.Schemas) == 0 {
-				return &usageError{fmt.Errorf("init needs --production and --schema")}
+			if err := needed(o); err != nil {
+				return err
 			}
 			if output == "" {
 				output = a.planPath
@@ -52,11 +52,26 @@ taken where it holds golang-migrate's files.`,
 	}
 	f := c.Flags()
 	f.StringArrayVar(&production, "production", nil, "production's `DSN`")
-	f.StringArrayVar(&o.Schemas, "schema", nil, "a `SCHEMA` that moves (repeatable)")
+	f.StringArrayVar(&o.Schemas, "schema", nil, "a `SCHEMA` that moves, needed (repeatable)")
 	f.StringVar(&o.Migrations, "migrations", "", "golang-migrate's `DIR`")
 	f.StringVar(&o.Shadow, "shadow", "", "the shadow's `DSN`; empty: the same database")
 	f.StringVarP(&output, "output", "o", "", "`FILE` to write, or - for stdout; default: the plan file")
 	return c
+}
+
+// needed names what nobody can guess, and was not given.
+func needed(o planfile.InitOptions) error {
+	var missing []string
+	if o.Production == "" {
+		missing = append(missing, "--production (the DSN)")
+	}
+	if len(o.Schemas) == 0 {
+		missing = append(missing, "--schema (each that moves)")
+	}
+	if missing == nil {
+		return nil
+	}
+	return &usageError{fmt.Errorf("init needs %s", strings.Join(missing, " and "))}
 }
 
 // usualMigrations is ./migrations where it holds files of golang-migrate's, else empty.

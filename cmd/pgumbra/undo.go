@@ -131,7 +131,7 @@ terminal before it drops; --yes answers that.`,
 			if err != nil {
 				return err
 			}
-			return a.sayPhase(finishedText(file.Name, old, side), file.Name, "finished")
+			return a.sayPhase(finishedText(file.Name, old, side, purge), file.Name, "finished")
 		},
 	}
 	c.Flags().BoolVar(&drop, "drop-old", false, "drop the old side's schemas")
@@ -158,8 +158,8 @@ func (a *app) confirmed(side upgrade.OldSide) bool {
 	return err == nil && (answer == "y" || answer == "yes")
 }
 
-// finishedText says what stays and how large it is.
-func finishedText(run string, old cutover.OldSide, side upgrade.OldSide) string {
+// finishedText says what stays, how large it is, and what to type to be rid of it.
+func finishedText(run string, old cutover.OldSide, side upgrade.OldSide, purged bool) string {
 	text := "Run " + run + " is finished."
 	switch {
 	case len(side.Schemas) == 0:
@@ -167,12 +167,15 @@ func finishedText(run string, old cutover.OldSide, side upgrade.OldSide) string 
 	case old == cutover.DropOld:
 		return fmt.Sprintf("%s %s, %s, is dropped.", text, strings.Join(side.Schemas, ", "), human.Bytes(side.Bytes))
 	}
-	which := "old"
+	which, guards := "old", ""
 	if side.New {
 		which = "new"
 	}
-	return fmt.Sprintf("%s The %s side stays and refuses writes: %s, %s. Drop it when nobody needs it any more: DROP SCHEMA … CASCADE.",
-		text, which, strings.Join(side.Schemas, ", "), human.Bytes(side.Bytes))
+	if purged {
+		guards = " What refuses the writes is in schema pgumbra, which stays for it: then DROP SCHEMA pgumbra CASCADE, unless there are other runs."
+	}
+	return fmt.Sprintf("%s The %s side stays and refuses writes: %s, %s. Drop it when nobody needs it any more: DROP SCHEMA %s CASCADE.%s",
+		text, which, strings.Join(side.Schemas, ", "), human.Bytes(side.Bytes), strings.Join(side.Schemas, ", "), guards)
 }
 
 // sayPhase is the result of a command that ends a run.

@@ -258,6 +258,9 @@ func (t *Table) Column(num int16) (Column, bool) {
 	return Column{}, false
 }
 
+// IsView: a view, or a materialized one.
+func (t *Table) IsView() bool { return t.Kind == "v" || t.Kind == "m" }
+
 // ColumnNamed finds a live column by name.
 func (t *Table) ColumnNamed(name string) (Column, bool) {
 	for _, c := range t.Columns {

@@ -56,12 +56,12 @@ var aroundSection = Section{
 		},
 		{
 			Code: "client-breaks", Level: "warning, or info",
-			Means: "statements that work today fail after the cutover: a column, table, view or function is dropped or renamed, a column has to be given; info: new rows that break a new constraint are refused",
+			Means: "statements that work today fail after the cutover: a column (also of a view), table, view or function is dropped or renamed, a column has to be given; info: new rows that break a new constraint are refused",
 			Do:    "the order in which to deploy: [application.md](application.md)",
 		},
 		{
 			Code: "result-type-changes", Level: "warning",
-			Means: "a column's type changes: prepared statements that use it fail once per session",
+			Means: "a column's type changes, also of a view: prepared statements that use it fail until their session prepares them again, which many drivers do after the first error",
 			Do:    "prepare again, or `cutover.recycle_sessions: idle`",
 		},
 		{

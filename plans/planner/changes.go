@@ -101,8 +101,9 @@ func (m *trial) tellChanges(context.Context) error {
 	if m.watcher.last != nil && m.watcher.spent > watchBudget {
 		m.changed("later files", last)
 	}
-	for _, f := range clientBreaks(last, catalog.Diff(m.before, last, m.file.Production.Schemas)) {
-		if f.Object == m.version.table.String() {
+	schemas := m.file.Production.Schemas
+	for _, f := range append(clientBreaks(last, catalog.Diff(m.before, last, schemas)), viewBreaks(m.before, last, schemas)...) {
+		if f.Object == m.version.table.String() || f.Code == codeResultType && m.plan.Remote { // sessions there are new ones
 			continue
 		}
 		f.Where = m.placeOf(f.Object)

@@ -1,6 +1,7 @@
 package planner
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -46,6 +47,22 @@ func TestChangesAreToldFileByFileAndClientsWarned(t *testing.T) {
 	}
 	if !has(p, plans.Info, codeClientBreaks, "shop.customers.customers_code_check") {
 		t.Error("nothing is said of a new constraint")
+	}
+}
+
+func TestColumnsOfAViewAreMissed(t *testing.T) {
+	t.Parallel()
+	view := func(columns ...catalog.Column) *catalog.Catalog {
+		return &catalog.Catalog{Tables: []*catalog.Table{{OID: 1, Name: pg.Name{Schema: "shop", Name: "v"}, Kind: "v", Columns: columns}}}
+	}
+	before := view(catalog.Column{Name: "id", Type: "integer"}, catalog.Column{Name: "mail", Type: "text"})
+	after := view(catalog.Column{Name: "id", Type: "bigint"}, catalog.Column{Name: "email", Type: "text"})
+	var got []string
+	for _, f := range viewBreaks(before, after, []string{"shop"}) {
+		got = append(got, f.Code+" "+f.Object)
+	}
+	if want := []string{"result-type-changes shop.v.id", "client-breaks shop.v.mail"}; !slices.Equal(got, want) {
+		t.Errorf("told of a view that changes: %v, want %v", got, want)
 	}
 }
 

@@ -2,6 +2,7 @@ package planner
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/pgumbra/pgumbra/plans"
@@ -10,6 +11,7 @@ import (
 
 const (
 	codeClientBreaks = "client-breaks"
+	codeResultType   = "result-type-changes"
 
 	goneFix    = "deploy an application that no longer names it before the cutover: docs/application.md has the order"
 	renamedFix = "an application that knows one name only fails on one side of the cutover: add the new name in this upgrade and drop the old one in a later one, or deploy at the cutover: docs/application.md"
@@ -36,6 +38,41 @@ func clientBreaks(after *catalog.Catalog, changes []catalog.Change) []plans.Find
 		}
 	}
 	return all
+}
+
+// viewBreaks is what statements on a view of before meet: columns that the one of its name
+// does not have, or has of another type. Tables' own columns are among the changes.
+func viewBreaks(before, after *catalog.Catalog, schemas []string) []plans.Finding {
+	var all []plans.Finding
+	for _, was := range before.Tables {
+		is := after.ByName(was.Name)
+		if is == nil || !was.IsView() || !slices.Contains(schemas, was.Name.Schema) {
+			continue
+		}
+		for _, c := range was.Columns {
+			object := was.Name.String() + "." + c.Name
+			switch now, there := is.ColumnNamed(c.Name); {
+			case !there:
+				all = append(all, plans.Finding{Level: plans.Warning, Code: codeClientBreaks, Object: object,
+					Message: "the column of the view is gone after the cutover: statements that name it fail", Fix: goneFix})
+			case now.Type != c.Type:
+				all = append(all, resultTypeChanges(object, c.Type, now.Type))
+			}
+		}
+	}
+	return all
+}
+
+// resultTypeChanges: a statement that was prepared before would return another type.
+func resultTypeChanges(column, was, is string) plans.Finding {
+	change := fmt.Sprintf("the type changes from %s to %s", was, is)
+	if is == was {
+		change = fmt.Sprintf("the type %s becomes another one of that name", was)
+	}
+	return plans.Finding{Level: plans.Warning, Code: codeResultType, Object: column,
+		Message: change + ": a prepared statement that selects the column, or compares it with a parameter, fails until its session prepares it again, " +
+			"which many drivers do after the first error",
+		Fix: "have clients prepare again, or set cutover.recycle_sessions: idle"}
 }
 
 // clientBreak: message is empty where clients notice nothing.

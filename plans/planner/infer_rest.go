@@ -190,7 +190,7 @@ func (m *mapping) columnKept(s *sourceDraft, c catalog.Column) bool {
 	})
 }
 
-// resultTypes lists the columns by which a prepared statement fails once after
+// resultTypes lists the columns by which a prepared statement fails after
 // the swap: "cached plan must not change result type".
 func (m *lineage) resultTypes() {
 	if m.plan.Remote {
@@ -232,13 +232,7 @@ func (m *lineage) resultTypesBehind() {
 }
 
 func (m *lineage) resultType(table pg.Name, column, was, is string) {
-	change := fmt.Sprintf("the type changes from %s to %s", was, is)
-	if is == was {
-		change = fmt.Sprintf("the type %s becomes another one of that name", was)
-	}
-	m.warning("result-type-changes", table.String()+"."+column,
-		change+": a prepared statement that selects the column, or compares it with a parameter, fails once in each session",
-		"have clients prepare again, or set cutover.recycle_sessions: idle")
+	m.find(resultTypeChanges(table.String()+"."+column, was, is))
 }
 
 // leftOutOfHashes tells which columns verification does not compare.

@@ -4,6 +4,7 @@ import (
 	"encoding/xml"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/pgumbra/pgumbra/plans"
@@ -39,6 +40,7 @@ type testCase struct {
 	Time    string   `xml:"time,attr"`
 	File    string   `xml:"file,attr,omitempty"`
 	Failure *failure `xml:"failure"`
+	Skipped *skipped `xml:"skipped"`
 	Out     string   `xml:"system-out,omitempty"`
 }
 
@@ -46,6 +48,11 @@ type failure struct {
 	Message string `xml:"message,attr"`
 	Type    string `xml:"type,attr"`
 	Text    string `xml:",chardata"`
+}
+
+// skipped is a test that did not come to be made.
+type skipped struct {
+	Message string `xml:"message,attr"`
 }
 
 // writeJUnit writes a test for each gate, each difference and each finding that
@@ -58,6 +65,11 @@ func writeJUnit(w io.Writer, r *rehearsal.Result, o Options) error {
 			c.Failure, c.Out = &failure{valid(g.Message), "gate", valid(g.Fix)}, ""
 		}
 		gates.add(c)
+	}
+	for _, name := range rehearsal.EachTime {
+		if !slices.ContainsFunc(r.Gates, func(g rehearsal.Gate) bool { return g.Name == name }) {
+			gates.add(testCase{Name: name, Class: "gates", Time: "0", Skipped: &skipped{"the rehearsal ended before it"}})
+		}
 	}
 	v := viewOf(r, o)
 	for _, d := range v.Differences {
@@ -91,6 +103,9 @@ func (s *testSuite) add(c testCase) {
 	s.Tests++
 	if c.Failure != nil {
 		s.Failures++
+	}
+	if c.Skipped != nil {
+		s.Skipped++
 	}
 	s.Cases = append(s.Cases, c)
 }

@@ -84,7 +84,7 @@ func TestJUnitIsReadable(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := all.Suites[0]
-	if s.Tests != 6 || s.Failures != 5 || all.Failures != 5 || s.Cases[1].Failure != nil || s.Cases[3].File != "db/migrations/000002_cents.up.sql" {
+	if s.Tests != 8 || s.Skipped != 2 || s.Failures != 5 || all.Failures != 5 || s.Cases[1].Failure != nil || s.Cases[5].File != "db/migrations/000002_cents.up.sql" {
 		t.Errorf("%+v", s)
 	}
 }
