@@ -54,6 +54,7 @@ type Gate struct {
 // newResult is a rehearsal of which nothing is known yet: its lists are empty, not absent.
 func newResult(run string, seed uint64, began time.Time) *Result {
 	return &Result{Run: run, Seed: seed, StartedAt: began.UTC().Format(time.RFC3339), Build: plans.Direct,
+		Data:    Data{Tables: []generate.Filled{}, Gaps: []generate.Gap{}},
 		Traffic: Traffic{Counts: workload.Counts{Broken: map[string]int64{}, Failed: map[string]int64{}}},
 		Gates:   []Gate{}, Phases: []Phase{}, Found: []plans.Finding{}, Settled: []plans.Finding{}, Notes: []string{}}
 }
