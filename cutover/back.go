@@ -12,8 +12,9 @@ import (
 )
 
 // A rollback is a cutover of the reversed run: the new side is production, the old
-// one the shadow, in one database or each in its own. What is here is all that differs,
-// before and after the attempt.
+// one the shadow, in one database or each in its own. What is here differs before and after
+// the attempt; where a step of it differs, that asks for [Cutover.backwards] or the plan's
+// direction.
 
 // checkMadeSince names tables that were made in the new schemas since the cutover:
 // the old side has nothing like them.

@@ -151,8 +151,8 @@ func (c *Cutover) settings() plans.CutoverSettings { return c.Upgrade.Plan.Setti
 // max_stall at the most. When the fence does not stand within lock_timeout,
 // the drain or old snapshots take too long, or anything else is in the way,
 // everything is rolled back and the Outcome names it. To another database,
-// clients are held before that, for max_stall or five seconds at the most until
-// their open transactions end; an error after the swap (Outcome.Swapped) leaves
+// clients are held before that, for max_stall at the most until their open
+// transactions end; an error after the swap (Outcome.Swapped) leaves
 // the rest to [Cutover.Resolve]. Returns [ErrUnknown]
 // when the fate of the commit cannot be learned, [control.ErrFencedOff] when
 // another process leads.

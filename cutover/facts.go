@@ -43,12 +43,12 @@ type capturedBy struct {
 type move struct {
 	schema plans.Schema
 	method method
-	// extensions that go along into the new schema; way relocate
+	// extensions that go along into the new schema; method relocate
 	extensions []string
 	// carry gives the shadow schema (relocate) or the old one (objectByObject) the
 	// owner, privileges and comment of production's.
 	carry []string
-	// statements that move objects one by one; way objectByObject
+	// statements that move objects one by one; method objectByObject
 	leave, enter []string
 }
 

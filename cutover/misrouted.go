@@ -22,19 +22,20 @@ const askPatience = time.Second
 // Returns [control.ErrFencedOff] otherwise. Letting clients go is refused a deposed
 // process only while a cutover is under way, whose leader does it in the end.
 func (c *Cutover) MayLead(ctx context.Context, d traffic.Action) error {
+	told := func(err error) bool { return err == nil || errors.Is(err, control.ErrFencedOff) }
 	idle, err := c.asked(ctx, c.Sides.Production)
 	if idle && d == traffic.Resume {
 		return nil
 	}
 	if c.backwards() && !errors.Is(err, control.ErrFencedOff) { // a new leader is told of on the record's side first
-		if _, recorded := c.asked(ctx, c.Sides.Record()); recorded == nil || errors.Is(recorded, control.ErrFencedOff) {
+		if _, recorded := c.asked(ctx, c.Sides.Record()); told(recorded) {
 			return recorded
 		}
 	}
-	if err != nil && !errors.Is(err, control.ErrFencedOff) {
+	if !told(err) {
 		_, err = c.asked(ctx, c.Sides.Shadow)
 	}
-	if err == nil || errors.Is(err, control.ErrFencedOff) {
+	if told(err) {
 		return err
 	}
 	return ctx.Err()

@@ -15,8 +15,8 @@ import (
 	"github.com/pgumbra/pgumbra/internal/pg"
 )
 
-// pair is sessions on one server: one locks and swaps, two look on. Another one
-// has the server end the first in time: see [pair.setAlarm].
+// pair is an attempt's four sessions on one server: locker locks and swaps, observer and
+// checker look on, and alarm has the server end locker in time: see [pair.setAlarm].
 type pair struct {
 	dsn      string
 	locker   *pgx.Conn
@@ -24,11 +24,11 @@ type pair struct {
 	checker  *pgx.Conn // asks whether the structure is as it was, while observer asks for the rest
 	alarm    *pgx.Conn
 	ringing  *pgconn.MultiResultReader // of alarm; nil: it is not set
-	pid      uint32                    // swapper's backend
+	pid      uint32                    // locker's backend
 	// all, as the server knows them
 	backends pg.Backends
 
-	waitedOn []Blocker // last sample of who stood in swapper's way
+	waitedOn []Blocker // last sample of who stood in locker's way
 }
 
 func openPair(ctx context.Context, dsn string) (*pair, error) {
@@ -97,7 +97,7 @@ func (p *pair) close(ctx context.Context) {
 	}
 }
 
-// begin begins the swapper's transaction, which ends by itself when it idles
+// begin begins locker's transaction, which ends by itself when it idles
 // for longer than idle (should the network swallow us), and keeps VACUUM,
 // ANALYZE and their automatic workers off tables that it will lock: nobody else
 // uses these, so that costs no stall.
@@ -119,8 +119,7 @@ func againstVacuum(tables []relation) string {
 	return "LOCK TABLE " + only(tables) + " IN SHARE UPDATE EXCLUSIVE MODE"
 }
 
-// watched runs a script that waits for locks while the other session notes
-// who is in the way.
+// watched runs a script that waits for locks while observer notes who is in the way.
 func (p *pair) watched(ctx context.Context, script string) error {
 	group, groupCtx := errgroup.WithContext(ctx)
 	done := make(chan struct{})
@@ -132,7 +131,7 @@ func (p *pair) watched(ctx context.Context, script string) error {
 	return group.Wait()
 }
 
-// sample notes who blocks the swapping session until done is closed. The first
+// sample notes who blocks locker until done is closed. The first
 // look is late enough to cost nothing where the locks are had at once.
 func (p *pair) sample(ctx context.Context, done <-chan struct{}) error {
 	for {

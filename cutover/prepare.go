@@ -13,8 +13,9 @@ import (
 	"github.com/pgumbra/pgumbra/plans"
 )
 
-// prepare does before the fence whatever needs no fence: functions of the
-// triggers, reverse journals, golang-migrate's row in the shadow. Idempotent.
+// prepare does before the fence whatever needs no fence: reverse journals, the write block
+// on tables that came, functions of the triggers, golang-migrate's row in the shadow.
+// Idempotent.
 func (c *Cutover) prepare(ctx context.Context) error {
 	if c.backwards() {
 		return c.prepareBack(ctx)

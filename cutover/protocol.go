@@ -77,7 +77,7 @@ type action = func(*attempt, context.Context) error
 type part int
 
 const (
-	ahead    part = iota // nothing is to be undone
+	ahead    part = iota // a failure undoes nothing: what is made waits for the next attempt, or is replaced by it
 	holding              // all is
 	stalling             // likewise, and the time is over at the attempt's deadline
 	decided              // nobody may undo anything

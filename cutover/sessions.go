@@ -33,9 +33,10 @@ type session struct {
 	Wrapper bool       // autovacuum that must not be interrupted
 }
 
-// sessions runs a query for some. But for blocking.sql its last two parameters
-// are the sessions that are ours, by pid and start: application_name says
-// nothing, since a client may set it, too.
+// sessions runs a query for some. Those that list others than who blocks one backend
+// (blocking.sql) or waits before the drain's (queue.sql) leave out the sessions that are
+// ours, by pid and start in their last two parameters: application_name says nothing,
+// since a client may set it, too.
 func sessions(ctx context.Context, db pg.Querier, sql string, args ...any) ([]session, error) {
 	rows, err := db.Query(ctx, sql, args...)
 	if err != nil {

@@ -28,7 +28,7 @@ const writeBlocksAtOnce = 100
 // began; and before each attempt, should a table have come. SHARE ROW EXCLUSIVE
 // on these tables waits for batches of ours and for autovacuum, which gives way.
 // Verdicts from before an older run's write block say nothing of what was written since,
-// and are forgotten. Does nothing once the swap is under way or done.
+// and are forgotten. Fails, and changes nothing, once the swap is under way or done.
 func (c *Cutover) CloseShadow(ctx context.Context) error {
 	open, err := c.ungated(ctx)
 	if err != nil {

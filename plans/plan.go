@@ -122,7 +122,7 @@ type Record string
 
 // The ways to record.
 const (
-	RecordRow   Record = "row"   // the whole row image; also the way of keyless tables, old images included
+	RecordRow   Record = "row"   // the key and the whole new row
 	RecordKey   Record = "key"   // only the key: the row is read again at the batch's snapshot
 	RecordImage Record = "image" // keyless: OLD and NEW images, replayed as a multiset
 )

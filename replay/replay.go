@@ -9,8 +9,11 @@
 // which the same statements then read. Its transaction commits only after
 // production's WAL is on disk.
 //
-// It never skips or ignores a change: what the shadow refuses ends the run with
-// [ErrConflict]. It never locks a production table beyond ACCESS SHARE, and it
+// It never skips or ignores a change: what the shadow refuses ends the batch with
+// [ErrConflict], and forward the run with it. On the way back its table waits until
+// somebody mends the row; and a row that the old side cannot hold, by a condition that is
+// known beforehand, is noted by its key and left out, or goes back altered (unfit.go).
+// It never locks a production table beyond ACCESS SHARE, and it
 // never writes to production's tables.
 //
 // Order of calls for a table: [Replayer.DropJournalled] when its copy is

@@ -140,6 +140,13 @@ func (w *worker) attemptWith(ctx context.Context, with cutover.Companions) (cuto
 	return outcome, err
 }
 
+// attempt makes one at the swap, which may turn the flow around.
+func (w *worker) attempt(ctx context.Context) (cutover.Outcome, error) {
+	w.mirrors.Lock()
+	defer w.mirrors.Unlock()
+	return w.swapping.cutover.Attempt(ctx)
+}
+
 // leave tells the others that no attempt is made.
 func leave(with cutover.Companions, why string) {
 	if with != nil {

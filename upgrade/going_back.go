@@ -156,7 +156,8 @@ func refusing(why string) cutover.Blocker {
 		Fix: "change or delete that row where it is now; its table goes on within seconds"}
 }
 
-// newRollback is the cutover of the reversed run.
+// newRollback is the cutover of the reversed run, as somebody wants it now: whether the new
+// side is followed again is set on the run with it, for the attempt notes it.
 func (w *worker) newRollback() *cutover.Cutover {
 	w.run.ToFollow = w.forward != nil && w.as.Follow
 	if w.run.Plan.Belongings = w.watching.belongings; w.as.AcceptLoss {

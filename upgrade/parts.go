@@ -25,7 +25,7 @@ type bothWays struct{ w *worker }
 func (p bothWays) Pending(ctx context.Context) (int64, error) { return p.w.pending(ctx) }
 
 // CatchUp replays rounds in quick succession.
-func (p bothWays) CatchUp(ctx context.Context) error { return p.w.settle(ctx) }
+func (p bothWays) CatchUp(ctx context.Context) error { return p.w.keepUp(ctx) }
 
 // NewForeignKeys asks the rows for those that the migrations bring.
 func (p bothWays) NewForeignKeys(ctx context.Context) ([]string, error) {

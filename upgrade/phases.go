@@ -35,7 +35,7 @@ type phase struct {
 //
 // The cutover is no entry of the list, but a part of following: [worker.cutOver] enters
 // its phase before each attempt, and following again after one that came to nothing; where
-// the process died in between, [worker.meet] of the next leader does. The swap itself
+// the process died in between, [worker.openSides] of the next leader does. The swap itself
 // leads to watching. From there [Finish] ends the run, or the swap where no watch is
 // wanted; a rollback leads to rolled_back, or to following once more.
 var life = []phase{

@@ -229,7 +229,7 @@ func (w *worker) proveRest(ctx context.Context) (against []cutover.Blocker, err 
 	most := w.run.Plan.Settings.Cutover.MaxStall / 4
 	var left replay.Rest
 	for range rounds {
-		if err := w.settle(ctx); err != nil {
+		if err := w.keepUp(ctx); err != nil {
 			return nil, err
 		}
 		if left, err = w.replayer.Rest(ctx); err != nil || left.Takes <= most && len(left.Whole) == 0 {

@@ -111,16 +111,18 @@ func waitForLeader(ctx context.Context, conn *pgx.Conn, run *control.Run, file *
 			return false, err
 		}
 		reached, err := done(now.Phase)
+		answered := asked == now.Epoch && !now.Requested
+		underWay := now.Phase == control.Cutover // an attempt, which is waited for
 		switch {
 		case err != nil || reached:
 			return reached, err
 		case !now.Alive:
 			return false, nil
-		case asked == now.Epoch && !now.Requested:
+		case answered:
 			reason, accept := lastReason(ctx, conn, run, file)
 			return false, &NotNow{Swapping: what, Reason: reason, AcceptLoss: accept}
 		case time.Now().Before(o.NotBefore):
-		case o.over() && now.Phase != control.Cutover: // an attempt under way is waited for
+		case o.over() && !underWay:
 			withdrawn, err := withdraw(ctx, conn, run)
 			if err != nil || withdrawn {
 				reason, _ := lastReason(ctx, conn, run, file)

@@ -73,10 +73,10 @@ func (w *worker) notNow(ctx context.Context, against []cutover.Blocker, pause *b
 	if s.tried < max(w.run.Plan.Settings.Cutover.Attempts, 1) && !s.ended {
 		return nil
 	}
-	again, pause, next := w.newSwapping(), s.pause, s.next
+	again := w.newSwapping()
 	again.said = s.said
 	if w.unattended() { // goes on as it was: the next series is not asked for by anybody else
-		again.pause, again.next = pause, later(next, time.Now().Add(betweenSeries))
+		again.pause, again.next = s.pause, later(s.next, time.Now().Add(betweenSeries))
 	}
 	w.swapping = again
 	if err := w.served(ctx); err != nil {

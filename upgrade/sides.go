@@ -35,8 +35,9 @@ const (
 	ifThere                        // for those that can do without
 )
 
-// meet opens the shadow's side and makes ready what works on both.
-func (w *worker) meet(ctx context.Context, how waiting) error {
+// openSides opens the shadow's side, ends what a process left half done (a swap, the phase of
+// an attempt) and makes ready what works on both.
+func (w *worker) openSides(ctx context.Context, how waiting) error {
 	if w.run.Phase == control.RolledBack { // what is left to be done is on the old side
 		how = ifThere
 	}
@@ -88,13 +89,17 @@ func (w *worker) meet(ctx context.Context, how waiting) error {
 // A rollback from which the new side is followed again leaves the phase that comes before
 // a cutover, so that it is asked about first there.
 func (w *worker) resolve(ctx context.Context) error {
-	if w.sides.Shadow != nil && w.run.Again && w.run.Phase == control.Following {
+	wentBackToFollow := w.run.Again && w.run.Phase == control.Following
+	if w.sides.Shadow != nil && wentBackToFollow {
 		if _, err := w.reversed().newCutover().Resolve(ctx); err != nil {
 			return err
 		}
 	}
-	if _, err := w.newCutover().Resolve(ctx); err != nil || !w.run.GoesBack() || w.sides.Shadow == nil {
+	if _, err := w.newCutover().Resolve(ctx); err != nil {
 		return err
+	}
+	if !w.run.GoesBack() || w.sides.Shadow == nil { // no rollback was begun, or only the next look tells
+		return nil
 	}
 	back := w.reversed()
 	_, err := back.newCutover().Resolve(ctx)
@@ -137,8 +142,8 @@ func (w *worker) refuseUnfinished(ctx context.Context) error {
 	return err
 }
 
-// part closes what meet opened.
-func (w *worker) part() {
+// closeSides closes the pool that openSides opened.
+func (w *worker) closeSides() {
 	if w.sides.Shadow != nil && w.sides.Remote() {
 		w.sides.Shadow.Close()
 	}
@@ -163,7 +168,7 @@ func (w *worker) openShadow(ctx context.Context) error {
 	if err := control.Migrate(ctx, dsn); err != nil {
 		return err
 	}
-	if err := w.takeOver(ctx, conn); err != nil {
+	if err := w.raiseEpoch(ctx, conn); err != nil {
 		return err
 	}
 	if err := w.fenceOffOnShadow(ctx, conn); err != nil {
@@ -177,10 +182,10 @@ func (w *worker) openShadow(ctx context.Context) error {
 	return nil
 }
 
-// takeOver raises the epoch past the one that the shadow knows of: a standby
+// raiseEpoch raises the epoch past the one that the shadow knows of: a standby
 // that was behind when it was promoted has forgotten leaders, and what they left
 // on the shadow must not pass for ours.
-func (w *worker) takeOver(ctx context.Context, shadow pg.Querier) error {
+func (w *worker) raiseEpoch(ctx context.Context, shadow pg.Querier) error {
 	if err := control.RaisePast(ctx, w.sides.Production, shadow, w.run); err != nil {
 		return err
 	}
@@ -290,11 +295,4 @@ func (w *worker) mirror(ctx context.Context) error {
 		return nil
 	}
 	return control.Mirror(ctx, w.sides, w.run)
-}
-
-// attempt makes one at the swap, which may turn the flow around.
-func (w *worker) attempt(ctx context.Context) (cutover.Outcome, error) {
-	w.mirrors.Lock()
-	defer w.mirrors.Unlock()
-	return w.swapping.cutover.Attempt(ctx)
 }

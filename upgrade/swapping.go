@@ -20,7 +20,8 @@ import (
 	"github.com/pgumbra/pgumbra/shadow"
 )
 
-// swapping is what following remembers between two attempts at the cutover.
+// swapping is what a leader remembers of a series of attempts, at the cutover while it
+// follows or at the rollback while it watches.
 type swapping struct {
 	cutover  *cutover.Cutover
 	pause    *backoff.ExponentialBackOff // after an attempt
@@ -184,9 +185,9 @@ func (w *worker) refreshView(ctx context.Context, view pg.Name, contents cutover
 	return shadow.RefreshView(ctx, w.sides, w.run, view)
 }
 
-// settle replays rounds in quick succession, so that little is left for the
+// keepUp replays rounds in quick succession, so that little is left for the
 // drain: each is shorter than the one before, as less has come meanwhile.
-func (w *worker) settle(ctx context.Context) error {
+func (w *worker) keepUp(ctx context.Context) error {
 	const rounds, little = 5, 200
 	for range rounds {
 		changes, err := w.round(ctx)

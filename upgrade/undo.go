@@ -37,7 +37,10 @@ func Abort(ctx context.Context, file *planfile.File, leftovers Leftovers, log *s
 	if err != nil {
 		return a, err
 	}
-	l, err := takeOver(ctx, file)
+	if err := endLive(ctx, file); err != nil { // before the lead is asked for: a process that plans has a session of its own
+		return a, err
+	}
+	l, err := depose(ctx, file, func(error) error { return endLive(ctx, file) })
 	if err != nil {
 		return a, err
 	}
@@ -77,17 +80,21 @@ type Aborted struct {
 	Remains []capture.Remain
 }
 
-// takeOver takes the lead even from a leader that lives. Its process may
-// take it back before we have it, or be planning a run that has no row yet.
-func takeOver(ctx context.Context, file *planfile.File) (*lease.Lease, error) {
+// deposeTries is how often a lead is taken from a process that takes it back before we
+// have it, or that plans a run which has no row yet.
+const deposeTries = 5
+
+// depose takes the lead, from a process that has it, too, once end has ended that one's
+// sessions.
+func depose(ctx context.Context, file *planfile.File, end func(led error) error) (*lease.Lease, error) {
 	for tries := 0; ; tries++ {
-		if err := endLive(ctx, file); err != nil {
-			return nil, err
-		}
 		l, err := lease.Take(ctx, file.Production.DSN, file.Name)
 		var led *lease.ErrLed
-		if !errors.As(err, &led) || tries == 5 {
+		if !errors.As(err, &led) || tries == deposeTries {
 			return l, err
+		}
+		if err := end(err); err != nil {
+			return nil, err
 		}
 	}
 }
@@ -179,7 +186,7 @@ func (w *worker) forgetOnShadow(ctx context.Context) error {
 // Finish ends the watch. The old side is dropped only when told. Where the old
 // server is gone, what is production now is freed all the same.
 func Finish(ctx context.Context, file *planfile.File, old cutover.OldSide, leftovers Leftovers, log *slog.Logger) error {
-	l, err := takeFromWatch(ctx, file)
+	l, err := depose(ctx, file, func(led error) error { return endWatch(ctx, file, led) })
 	if gone(err) {
 		return finishAlone(ctx, file, leftovers, log, err)
 	}
@@ -229,41 +236,30 @@ func mayFinish(run *control.Run) error {
 	return notIn(run.Phase, "finish is for after the cutover")
 }
 
-// takeFromWatch takes the lead, from a process that leads the watch too: that one
-// finds its sessions gone, then its run finished, and ends as it should.
-func takeFromWatch(ctx context.Context, file *planfile.File) (*lease.Lease, error) {
-	for tries := 0; ; tries++ {
-		l, err := lease.Take(ctx, file.Production.DSN, file.Name)
-		var led *lease.ErrLed
-		if !errors.As(err, &led) || tries == 5 {
-			return l, err
-		}
-		if watched, endErr := endWatch(ctx, file); endErr != nil || !watched {
-			return nil, errors.Join(endErr, err)
-		}
-	}
-}
-
-// endWatch ends the sessions of the leader of a run that watches; false: the run is
-// in another phase, and its leader is let be.
-func endWatch(ctx context.Context, file *planfile.File) (watched bool, err error) {
+// endWatch ends the sessions of the leader of a run that watches: it finds them gone, then
+// its run finished, and ends as it should. [*lease.ErrLed] where the run is in another
+// phase: its leader is let be.
+func endWatch(ctx context.Context, file *planfile.File, led error) error {
 	conn, err := pg.Connect(ctx, file.Production.DSN, pg.Options{Component: "finish"})
 	if err != nil {
-		return false, err
+		return errors.Join(err, led)
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
 	run, err := control.Find(ctx, conn, file.Name)
+	if err == nil {
+		err = Belongs(run, file)
+	}
 	if err != nil {
-		return false, err
+		return errors.Join(err, led)
 	}
-	if err := Belongs(run, file); err != nil {
-		return false, err
-	}
-	watched, err = control.FenceOff(ctx, conn, run, control.Watching)
+	watched, err := control.FenceOff(ctx, conn, run, control.Watching)
 	if err != nil || !watched {
-		return false, err
+		return errors.Join(err, led)
 	}
-	return true, lease.EndLeader(ctx, conn, file.Name)
+	if err := lease.EndLeader(ctx, conn, file.Name); err != nil {
+		return errors.Join(err, led)
+	}
+	return nil
 }
 
 // purge removes the run's record (nil: there is none) and those of earlier runs of its

@@ -88,8 +88,11 @@ type Options struct {
 	Log     *slog.Logger
 }
 
-// worker does the work of one lease. It is not shared between goroutines
-// but for its pool.
+// worker does the work of one lease. Its phases are one goroutine's. Beside them others
+// use its pools, and what is made for that: besideClients and besideSamples read
+// (lastPending is atomic), guarded looks after the journals' size while rows are copied,
+// mirrored copies positions under mirrors, the prover is told what to leave out under
+// watching.mu, and an attempt asks its [cutover.Parts].
 //
 // It has so many methods because it is the conductor: each phase's work is one or a few
 // of them, and what they do is in the packages that it hands on to. What several phases
@@ -165,17 +168,18 @@ func lead(ctx context.Context, file *planfile.File, o Options, s *leases) error 
 	for {
 		s.taken = false
 		err := s.runOnce(ctx, file, o)
-		var led *lease.ErrLed
 		switch {
-		case o.Cutover && errors.As(err, &led) && swapped(ctx, file):
+		case o.Cutover && isSwapped(ctx, file, err):
 			return nil // and its leader keeps the old side current
-		case s.watching && (errors.As(err, &led) || errors.Is(err, control.ErrFencedOff) || dropped(err)):
+		case s.watching && deposed(err):
 			return endedByCommand(ctx, file, s.id, err)
 		case errors.Is(err, errStop):
 			return nil
 		case errors.Is(err, errAnew):
 			continue
-		case s.id == 0 || !lease.Away(ctx, file.Production.DSN, err): // a server that was never reached is a mistake, not a fault
+		case s.id == 0: // a server that was never reached is a mistake, not a fault
+			return err
+		case !lease.Away(ctx, file.Production.DSN, err):
 			return err
 		case s.taken: // an outage begins now, however long the run lasts already
 			lost = time.Now()
@@ -191,6 +195,12 @@ func lead(ctx context.Context, file *planfile.File, o Options, s *leases) error 
 		case <-time.After(pause.NextBackOff()):
 		}
 	}
+}
+
+// deposed: another process leads, or drops what this one works on.
+func deposed(err error) bool {
+	var led *lease.ErrLed
+	return errors.As(err, &led) || errors.Is(err, control.ErrFencedOff) || dropped(err)
 }
 
 // patience is how long a run looks for a server that went away.
@@ -255,16 +265,7 @@ func (s *leases) runOnce(ctx context.Context, file *planfile.File, o Options) er
 // leaves nothing to do for who wants a cutover.
 func isSwapped(ctx context.Context, file *planfile.File, err error) bool {
 	var led *lease.ErrLed
-	if !errors.As(err, &led) {
-		return false
-	}
-	conn, err := pg.Connect(ctx, file.Production.DSN, pg.Options{Component: "leader"})
-	if err != nil {
-		return false
-	}
-	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
-	run, err := control.Look(ctx, conn, file.Name)
-	return err == nil && run.Phase.Swapped()
+	return errors.As(err, &led) && swapped(ctx, file)
 }
 
 // recordFailure notes in the run's row what ended it, for status. Nothing is
@@ -327,8 +328,8 @@ func withWorker(ctx context.Context, l *lease.Lease, run *control.Run, file *pla
 	defer production.Close()
 	w.sides = control.Local(production)
 	return whileBeating(ctx, l, run, func(ctx context.Context) error {
-		defer w.part()
-		if err := w.meet(ctx, how); err != nil {
+		defer w.closeSides()
+		if err := w.openSides(ctx, how); err != nil {
 			return err
 		}
 		return f(w, ctx)

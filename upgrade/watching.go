@@ -87,7 +87,9 @@ func (w *worker) watch(ctx context.Context) error {
 	if err := w.afterSwap(ctx); err != nil {
 		return err
 	}
-	if w.run.Phase != control.Watching || !w.run.GoesBack() || (w.until != "" || w.cutover && !w.back) && !w.groupWentBack(ctx) {
+	mayGoOn := w.run.Phase == control.Watching && w.run.GoesBack()
+	wasToEnd := w.until != "" || w.cutover && !w.back // with the cutover
+	if !mayGoOn || wasToEnd && !w.groupWentBack(ctx) {
 		return errStop
 	}
 	back, err := w.turned(ctx)

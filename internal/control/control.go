@@ -12,6 +12,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -39,8 +40,11 @@ const (
 	Aborted    Phase = "aborted"
 )
 
+// over are the phases of runs that have ended; the index run_one_live says so, too.
+var over = []Phase{Finished, RolledBack, Aborted}
+
 // Over reports whether a run in this phase has ended.
-func (p Phase) Over() bool { return p == Finished || p == RolledBack || p == Aborted }
+func (p Phase) Over() bool { return slices.Contains(over, p) }
 
 // Swapped reports whether clients' names lead to the shadow in this phase.
 func (p Phase) Swapped() bool { return p == Watching || p == Finished }

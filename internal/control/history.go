@@ -117,7 +117,7 @@ func TakeSample(ctx context.Context, db pg.Querier, run int64, pending, bytes in
 			SELECT coalesce(sum(greatest(t.rows_copied, (SELECT coalesce(sum(c.rows), 0) FROM pgumbra.chunk c WHERE c.run_id = t.run_id AND c.n = t.n))), 0)::bigint AS copied,
 			       coalesce(sum(CASE WHEN t.proved IS NULL THEN 0 WHEN t.verified_at IS NOT NULL THEN greatest(p.rows, t.rows_total) ELSE coalesce(p.rows, 0) END), 0)::bigint AS verified
 			FROM pgumbra.shadow_table t LEFT JOIN pgumbra.proof p USING (run_id, n) WHERE t.run_id = r.id) t
-		WHERE r.id = $1 AND r.phase IN ('building', 'capturing', 'copying', 'following', 'cutover') ON CONFLICT DO NOTHING`, run, pending, bytes)
+		WHERE r.id = $1 AND r.phase <> ALL ($4) ON CONFLICT DO NOTHING`, run, pending, bytes, append([]Phase{Watching}, over...))
 	if err != nil {
 		return fmt.Errorf("take a sample: %w", err)
 	}

@@ -46,9 +46,9 @@ func LastLeader(ctx context.Context, db pg.Querier, name string, stale time.Dura
 		       WITH ORDINALITY AS s (text, n) ORDER BY s.n), l.heartbeat,
 		       l.heartbeat NOT `+within(`$2`)+`, extract(epoch FROM clock_timestamp() - l.heartbeat)::float8
 		FROM pgumbra.leader l JOIN pgumbra.run r ON r.id = l.run_id
-		WHERE r.name = $1 AND l.heartbeat IS NOT NULL AND r.phase NOT IN ('finished', 'rolled_back', 'aborted')
+		WHERE r.name = $1 AND l.heartbeat IS NOT NULL AND r.phase <> ALL ($3)
 		ORDER BY r.id DESC LIMIT 1`,
-		name, stale.Seconds()).Scan(&l.Host, &l.PID, &l.Backends, &l.Started, &l.Beat, &l.Stale, &silent)
+		name, stale.Seconds(), over).Scan(&l.Host, &l.PID, &l.Backends, &l.Started, &l.Beat, &l.Stale, &silent)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return l, nil
 	}

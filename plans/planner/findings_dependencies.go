@@ -8,10 +8,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/pgumbra/pgumbra/plans"
 	"github.com/pgumbra/pgumbra/plans/catalog"
 	"github.com/pgumbra/pgumbra/plans/conditions"
-	"github.com/pgumbra/pgumbra/plans/planner/estimate"
 )
 
 // lookForDependencies finds what outside the schemas that move knows their
@@ -109,22 +107,4 @@ func (m *draft) calledBy(f *catalog.Function) []*catalog.Function {
 		}
 	}
 	return all
-}
-
-// estimateAll closes the plan with what it costs and the steps it takes.
-func (m *site) estimateAll(ctx context.Context) error {
-	if slices.ContainsFunc(m.plan.Findings, func(f plans.Finding) bool { return f.Code == "transform-invalid" || f.Code == "transform-reads-tables" }) {
-		m.plan.Steps = steps(m.plan)
-		return nil // the sample would run the same expressions
-	}
-	shadow := m.db
-	if m.plan.Remote {
-		shadow = m.side.db
-	}
-	var err error
-	if m.plan.Estimates, err = estimate.Of(ctx, m.db, shadow, m.plan); err != nil {
-		return err
-	}
-	m.plan.Steps = steps(m.plan)
-	return nil
 }

@@ -4,7 +4,7 @@
 // locks, estimates and findings.
 //
 // It only reads production. What it makes is the scratch database, in which the
-// migrations are tried, and it drops that again.
+// migrations are tried, with a role or two that they run as there, and it drops that again.
 //
 // Order of calls: [planfile.Load], then [Make], and [Lead] where clients are led to
 // another database. A run stores the plan and never makes it again; while it follows,

@@ -19,9 +19,12 @@ import (
 	"github.com/pgumbra/pgumbra/plans/transforms"
 )
 
-// A plan is made in stages. Each has a type, which holds what the stage before it
-// has found out and adds its own, so that a method can only use what is known by
-// then:
+// A plan is made in stages. Each has a type, which holds what the stages before it
+// have found out and adds its own, so that a method cannot reach what a later stage finds.
+// That does not say when it is found: the stages of a draft exist from its first step on
+// ([newDraft]), and some of their fields are filled by steps that ask a server (final,
+// shared, typeEquals). The order of [site.pipeline] is what holds there.
+//
 //
 //	task ──→ survey ──→ site ──→ trial ─────────────────────────────────────────────┐
 //	            │ catalogs                                                          ├──→ draft ──→ plan
@@ -94,8 +97,8 @@ type lineage struct {
 // mapping is how each row and column comes over.
 type mapping struct {
 	*lineage
-	final      *catalog.Catalog        // scratch under the shadow's names
-	typeEquals map[uint32]string       // equality by type
+	final      *catalog.Catalog        // scratch under the shadow's names; by readStructure
+	typeEquals map[uint32]string       // equality by type; by readTypeEquals
 	sources    map[uint32]*sourceDraft // by oid in before
 }
 

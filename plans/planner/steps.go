@@ -1,6 +1,7 @@
 package planner
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	"github.com/pgumbra/pgumbra/internal/human"
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/plans/planner/estimate"
 	"github.com/pgumbra/pgumbra/plans/syntax"
 )
 
@@ -22,8 +24,10 @@ const (
 	runID       = "<run>" // stands for the number that a run gets when it begins
 )
 
-// Slot stands among a step's statements for what they are told by that will do them:
-// nobody writes those down a second time, so that what is shown is what runs.
+// Slot stands among a step's statements for what they are told by that will do them: these
+// are not written down a second time, so that what is shown is what runs. Copy, replay,
+// views, validation and the look for old snapshots are shown in outline instead, by texts
+// of this package (steps_sql.go): what they send depends on page ranges, batches and keys.
 type Slot = string
 
 // The slots.
@@ -53,6 +57,24 @@ const (
 
 // IsSlot reports whether an element of a step's statements is a slot.
 func IsSlot(text string) bool { return strings.HasPrefix(text, "{") && strings.HasSuffix(text, "}") }
+
+// estimateAll closes the plan with what it costs and the steps it takes.
+func (m *site) estimateAll(ctx context.Context) error {
+	if slices.ContainsFunc(m.plan.Findings, func(f plans.Finding) bool { return f.Code == "transform-invalid" || f.Code == "transform-reads-tables" }) {
+		m.plan.Steps = steps(m.plan)
+		return nil // the sample would run the same expressions
+	}
+	shadow := m.db
+	if m.plan.Remote {
+		shadow = m.side.db
+	}
+	var err error
+	if m.plan.Estimates, err = estimate.Of(ctx, m.db, shadow, m.plan); err != nil {
+		return err
+	}
+	m.plan.Steps = steps(m.plan)
+	return nil
+}
 
 // steps is what a run does besides capturing, in order, with its statements. Numbers that
 // only a run knows (its own, snapshots, page ranges) appear in angle brackets.

@@ -63,7 +63,9 @@ func (s *step) scope(t *table, r *pgq.RangeVar) *scope {
 	return &scope{in: s.inference, mark: s.before, rel: rel, tab: t, alias: alias}
 }
 
-// update follows UPDATE of one table by expressions over its own rows.
+// update follows UPDATE: of one table by expressions over its own rows and, where
+// [scope.which] tells a row of each, over those of the tables that it is joined with; of
+// several, inherited ones, by expressions over their own rows alone.
 func (s *step) update(u *pgq.UpdateStmt) *reason {
 	queries, r := queriesOf(u.GetWithClause())
 	if r != nil {

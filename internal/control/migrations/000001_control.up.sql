@@ -1,5 +1,5 @@
--- One row a run. The phase changes by compare-and-set in the transaction of
--- the work it stands for.
+-- One row a run. The phase changes by compare-and-set: a swap's in the swapping
+-- transaction, every other in one of its own, between works that may be repeated.
 CREATE TABLE IF NOT EXISTS pgumbra.run (
     id                bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     name              text NOT NULL,
