@@ -76,7 +76,7 @@ func (a *attempt) begun() []stage {
 // new session loads catalogs and code when it first needs them, and that took as
 // long as the swap itself.
 func (a *attempt) warmUp(ctx context.Context) error {
-	schemas, _ := schemaNames(a.plan)
+	schemas, _ := a.plan.SchemaNames()
 	if _, err := relations(ctx, a.locker, schemas); err != nil {
 		return err
 	}
@@ -174,7 +174,7 @@ func (a *attempt) readSequences(ctx context.Context) (err error) {
 // the fence, and whether somebody migrated production: the fence has the lock on the
 // version table now, too.
 func (a *attempt) compare(ctx context.Context) error {
-	production, _ := schemaNames(a.plan)
+	production, _ := a.plan.SchemaNames()
 	now, err := relations(ctx, a.locker, production)
 	if err != nil {
 		return err

@@ -23,7 +23,7 @@ func (c *Cutover) checkMadeSince(ctx context.Context, db pg.Querier) ([]Blocker,
 	if err != nil {
 		return nil, err
 	}
-	production, _ := schemaNames(c.Upgrade.Plan)
+	production, _ := c.Upgrade.Plan.SchemaNames()
 	now, err := relations(ctx, db, production)
 	var all []Blocker
 	for _, t := range now {

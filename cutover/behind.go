@@ -63,7 +63,7 @@ type foreignKey struct {
 }
 
 func unvalidated(ctx context.Context, db pg.Querier, plan *plans.Plan) ([]foreignKey, error) {
-	production, _ := schemaNames(plan)
+	production, _ := plan.SchemaNames()
 	rows, err := db.Query(ctx, `SELECT c.oid, c.conrelid, n.nspname::text, r.relname::text, c.conname::text
 		FROM pg_catalog.pg_constraint c JOIN pg_catalog.pg_class r ON r.oid = c.conrelid JOIN pg_catalog.pg_namespace n ON n.oid = r.relnamespace
 		WHERE c.contype = 'f' AND NOT c.convalidated AND c.conparentid = 0 AND n.nspname = ANY ($1)`, production)
@@ -168,7 +168,7 @@ func (c *Cutover) vacuumMigrated(ctx context.Context) error {
 	if c.Upgrade.Plan.Behind == nil {
 		return nil
 	}
-	production, _ := schemaNames(c.Upgrade.Plan)
+	production, _ := c.Upgrade.Plan.SchemaNames()
 	rows, err := c.Sides.Shadow.Query(ctx, `SELECT pg_catalog.format('%I.%I', n.nspname, c.relname)
 		FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 		WHERE n.nspname = ANY ($1) AND c.relkind IN ('r', 'm') AND (c.reltuples < 0 OR c.relallvisible = 0 AND c.relpages > 0) ORDER BY 1`, production)

@@ -41,7 +41,7 @@ func (a *attempt) wayBackWhole(ctx context.Context) error {
 			return fmt.Errorf("look at the reverse capture: %w", err)
 		}
 	}
-	production, _ := schemaNames(a.plan)
+	production, _ := a.plan.SchemaNames()
 	var err error
 	a.facts.migrated, err = relations(ctx, locker, production)
 	if err == nil && a.c.Sides.Remote() {

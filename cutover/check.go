@@ -212,7 +212,7 @@ func (c *Cutover) checkStructure(ctx context.Context, _ pg.Querier) ([]Blocker, 
 }
 
 func (c *Cutover) checkIndexes(ctx context.Context, db pg.Querier) ([]Blocker, error) {
-	_, shadow := schemaNames(c.Upgrade.Plan)
+	_, shadow := c.Upgrade.Plan.SchemaNames()
 	return named(ctx, db, "invalid-index", "index %s is not valid", "let the run build it; if it stays so, abort and run again",
 		`SELECT format('%I.%I', n.nspname, c.relname) FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
 		 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -239,7 +239,7 @@ func named(ctx context.Context, db pg.Querier, code, message, fix, sql string, a
 // checkLocks compares what the swap will lock with what the lock table has
 // room for.
 func (c *Cutover) checkLocks(ctx context.Context, db pg.Querier) ([]Blocker, error) {
-	production, shadow := schemaNames(c.Upgrade.Plan)
+	production, shadow := c.Upgrade.Plan.SchemaNames()
 	if c.Sides.Remote() {
 		return c.checkLocksOf(ctx, db, production)
 	}
@@ -250,7 +250,7 @@ func (c *Cutover) checkLocks(ctx context.Context, db pg.Querier) ([]Blocker, err
 }
 
 func (c *Cutover) checkLocksOnShadow(ctx context.Context, db pg.Querier) ([]Blocker, error) {
-	_, shadow := schemaNames(c.Upgrade.Plan)
+	_, shadow := c.Upgrade.Plan.SchemaNames()
 	return c.checkLocksOf(ctx, db, shadow)
 }
 
@@ -287,7 +287,7 @@ func roomForLocks(ctx context.Context, db pg.Querier, need int64) ([]Blocker, er
 // longer than an attempt waits. A base backup is none of them: it copies files and
 // replays WAL, whatever the names are.
 func (c *Cutover) checkSessions(ctx context.Context, db pg.Querier) ([]Blocker, error) {
-	production, _ := schemaNames(c.Upgrade.Plan)
+	production, _ := c.Upgrade.Plan.SchemaNames()
 	snapshots, what := true, "lock or snapshot"
 	if c.Sides.Remote() {
 		snapshots, what = false, "lock" // what reads production goes on there

@@ -145,7 +145,7 @@ func (t *Told) name() {
 // foresee are the facts of an attempt, as far as production and the plan tell them.
 func foresee(ctx context.Context, db pg.Querier, plan *plans.Plan) (*facts, error) {
 	f := new(facts)
-	production, shadow := schemaNames(plan)
+	production, shadow := plan.SchemaNames()
 	var err error
 	if f.production, err = relations(ctx, db, production); err != nil {
 		return nil, err

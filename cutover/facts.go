@@ -78,7 +78,7 @@ var carrySQL string
 
 func gather(ctx context.Context, conn *pgx.Conn, plan *plans.Plan) (*facts, error) {
 	f := new(facts)
-	production, shadow := schemaNames(plan)
+	production, shadow := plan.SchemaNames()
 	var err error
 	if f.production, err = relations(ctx, conn, production); err != nil {
 		return nil, err
@@ -108,14 +108,6 @@ func gather(ctx context.Context, conn *pgx.Conn, plan *plans.Plan) (*facts, erro
 		f.moves = append(f.moves, m)
 	}
 	return f, nil
-}
-
-func schemaNames(plan *plans.Plan) (production, shadow []string) {
-	for _, s := range plan.Schemas {
-		production = append(production, s.Production)
-		shadow = append(shadow, s.Shadow)
-	}
-	return production, shadow
 }
 
 // relations lists tables and partitioned tables of some schemas in the order

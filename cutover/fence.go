@@ -41,7 +41,7 @@ func continuing(ctx context.Context, db pg.Querier, plan *plans.Plan) ([]sequenc
 	for _, s := range plan.Sequences {
 		goesOn[s.Production] = true
 	}
-	production, _ := schemaNames(plan)
+	production, _ := plan.SchemaNames()
 	rows, err := db.Query(ctx, sequencesSQL, production)
 	if err != nil {
 		return nil, fmt.Errorf("list the sequences: %w", err)

@@ -148,7 +148,7 @@ func (l local) outwait(ctx context.Context) error {
 // views, since one that they made shows an older snapshot nothing (one that was
 // refreshed shows all).
 func (l local) guard(ctx context.Context) error {
-	production, _ := schemaNames(l.plan)
+	production, _ := l.plan.SchemaNames()
 	tables, err := relations(ctx, l.locker, production)
 	if err != nil {
 		return err

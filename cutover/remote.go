@@ -64,7 +64,7 @@ func (a *remote) open(ctx context.Context) (err error) {
 
 // look gathers the facts of both sides.
 func (a *remote) look(ctx context.Context) error {
-	production, shadow := schemaNames(a.plan)
+	production, shadow := a.plan.SchemaNames()
 	a.facts = new(facts)
 	var err error
 	if a.facts.production, err = relations(ctx, a.observer, production); err != nil {

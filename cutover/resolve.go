@@ -153,7 +153,7 @@ func (c *Cutover) goOn(ctx context.Context, p *progress) error {
 // lost the last commits before a crash, or is a standby that was promoted: that
 // may have the opened triggers of an earlier attempt.
 func (c *Cutover) fenceStands(ctx context.Context, p *progress) error {
-	production, _ := schemaNames(c.Upgrade.Plan)
+	production, _ := c.Upgrade.Plan.SchemaNames()
 	var open []relation
 	err := pinned(ctx, c.Sides.Production, func(tx pgx.Tx) error {
 		if err := makeFunction(ctx, tx, closedFence(c.Upgrade, p.Place, control.Ours(c.Upgrade)), fenceName(c.Upgrade)); err != nil {

@@ -61,7 +61,7 @@ type loudTrigger struct {
 
 // gatherTaken reads what the swap will take, before the fence.
 func (f *facts) gatherTaken(ctx context.Context, db pg.Querier, plan *plans.Plan) error {
-	production, _ := schemaNames(plan)
+	production, _ := plan.SchemaNames()
 	rows, err := db.Query(ctx, loudSQL, production, control.Schema)
 	if err == nil {
 		f.taken.Triggers, err = pgx.CollectRows(rows, pgx.RowToStructByPos[loudTrigger])
@@ -199,7 +199,7 @@ func (c *Cutover) quietTriggers(ctx context.Context) error {
 	}
 	var tables []relation
 	if err == nil {
-		production, _ := schemaNames(c.Upgrade.Plan)
+		production, _ := c.Upgrade.Plan.SchemaNames()
 		err = pinned(ctx, c.Sides.Production, func(tx pgx.Tx) (err error) {
 			tables, err = relations(ctx, tx, production)
 			return err

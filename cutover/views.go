@@ -96,7 +96,7 @@ func (c *Cutover) fillView(ctx context.Context, v plans.Matview, production view
 }
 
 func (c *Cutover) productionViews(ctx context.Context, db pg.Querier) (map[pg.Name]view, error) {
-	schemas, _ := schemaNames(c.Upgrade.Plan)
+	schemas, _ := c.Upgrade.Plan.SchemaNames()
 	rows, err := db.Query(ctx, viewsSQL, schemas)
 	if err != nil {
 		return nil, fmt.Errorf("list the materialized views: %w", err)

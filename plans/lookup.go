@@ -19,6 +19,20 @@ func (p *Plan) SchemaFor(production string) (Schema, bool) {
 	return Schema{}, false
 }
 
+// SchemaNames are the schemas that move: production's, and the shadow's in their place.
+func (p *Plan) SchemaNames() (production, shadow []string) {
+	for _, s := range p.Schemas {
+		production, shadow = append(production, s.Production), append(shadow, s.Shadow)
+	}
+	return production, shadow
+}
+
+// ShadowSchemas are the shadow's.
+func (p *Plan) ShadowSchemas() []string {
+	_, shadow := p.SchemaNames()
+	return shadow
+}
+
 // Old is what a production object is called after the swap: in a remote plan, where
 // the old side is alone in its database, as before.
 func (p *Plan) Old(n pg.Name) pg.Name {

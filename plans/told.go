@@ -39,6 +39,8 @@ type Finding struct {
 	// in place it would have. Where is empty if it is not known which statement
 	// that was; then none of the migrations can be told to be free of it.
 	Opaque bool `json:"-"`
+	// Sampled: rows of the sample showed it, so that what all rows show takes its place.
+	Sampled bool `json:"-"`
 }
 
 // Estimates of what a run will take.

@@ -132,7 +132,7 @@ func refuseForeign(ctx context.Context, db pg.Querier, run *control.Run) error {
 
 func existing(ctx context.Context, db pg.Querier, run *control.Run) ([]string, error) {
 	rows, err := db.Query(ctx, `SELECT nspname FROM pg_catalog.pg_namespace
-		WHERE nspname = ANY ($1) ORDER BY nspname`, shadowSchemas(run.Plan))
+		WHERE nspname = ANY ($1) ORDER BY nspname`, run.Plan.ShadowSchemas())
 	if err != nil {
 		return nil, fmt.Errorf("look for the shadow's schemas: %w", err)
 	}

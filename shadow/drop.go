@@ -76,7 +76,7 @@ func dropFrom(ctx context.Context, pool *pgxpool.Pool, run *control.Run) error {
 }
 
 func refuseDependents(ctx context.Context, db pg.Querier, run *control.Run) error {
-	rows, err := db.Query(ctx, externalDependentsSQL, shadowSchemas(run.Plan))
+	rows, err := db.Query(ctx, externalDependentsSQL, run.Plan.ShadowSchemas())
 	if err != nil {
 		return fmt.Errorf("look for what depends on the shadow: %w", err)
 	}
@@ -122,7 +122,7 @@ func nextRelations(ctx context.Context, tx pgx.Tx, run *control.Run) ([]string, 
 		FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 		WHERE n.nspname = ANY ($1) AND c.relkind IN ('r', 'p')
 		  AND NOT EXISTS (SELECT FROM pg_catalog.pg_inherits i WHERE i.inhparent = c.oid)
-		ORDER BY c.oid LIMIT $2`, shadowSchemas(run.Plan), piece)
+		ORDER BY c.oid LIMIT $2`, run.Plan.ShadowSchemas(), piece)
 	if err != nil {
 		return nil, err
 	}

@@ -21,7 +21,7 @@ func resetPrivileges(ctx context.Context, tx pgx.Tx, run *control.Run, known []u
 	if known == nil {
 		known = []uint32{}
 	}
-	rows, err := tx.Query(ctx, privilegesSQL, shadowSchemas(run.Plan), known)
+	rows, err := tx.Query(ctx, privilegesSQL, run.Plan.ShadowSchemas(), known)
 	if err != nil {
 		return fmt.Errorf("read the shadow's privileges: %w", err)
 	}
@@ -46,7 +46,7 @@ func objects(ctx context.Context, tx pgx.Tx, run *control.Run) ([]uint32, error)
 		SELECT oid FROM inside
 		UNION SELECT oid FROM pg_catalog.pg_class WHERE relnamespace IN (SELECT oid FROM inside)
 		UNION SELECT oid FROM pg_catalog.pg_proc WHERE pronamespace IN (SELECT oid FROM inside)
-		UNION SELECT oid FROM pg_catalog.pg_type WHERE typnamespace IN (SELECT oid FROM inside)`, shadowSchemas(run.Plan))
+		UNION SELECT oid FROM pg_catalog.pg_type WHERE typnamespace IN (SELECT oid FROM inside)`, run.Plan.ShadowSchemas())
 	if err != nil {
 		return nil, fmt.Errorf("read the shadow's objects: %w", err)
 	}

@@ -61,7 +61,7 @@ func Seal(ctx context.Context, sides control.Sides, run *control.Run) error {
 
 // seal belongs into each transaction that may have opened a schema.
 func seal(ctx context.Context, tx pgx.Tx, run *control.Run) error {
-	rows, err := tx.Query(ctx, sealSQL, shadowSchemas(run.Plan))
+	rows, err := tx.Query(ctx, sealSQL, run.Plan.ShadowSchemas())
 	if err != nil {
 		return fmt.Errorf("read who may use the shadow's schemas: %w", err)
 	}
@@ -155,7 +155,7 @@ func lendUsage(ctx context.Context, pool *pgxpool.Pool, run *control.Run) error 
 		}
 		rows, err := tx.Query(ctx, `SELECT DISTINCT pg_catalog.format('GRANT USAGE ON SCHEMA %I TO %I', n.nspname, pg_catalog.pg_get_userbyid(c.relowner))
 			FROM pg_catalog.pg_namespace n, pg_catalog.pg_class c JOIN pg_catalog.pg_namespace cn ON cn.oid = c.relnamespace
-			WHERE n.nspname = ANY ($1) AND cn.nspname = ANY ($1) AND c.relkind IN ('r', 'p', 'm') AND c.relowner <> n.nspowner`, shadowSchemas(run.Plan))
+			WHERE n.nspname = ANY ($1) AND cn.nspname = ANY ($1) AND c.relkind IN ('r', 'p', 'm') AND c.relowner <> n.nspowner`, run.Plan.ShadowSchemas())
 		if err != nil {
 			return err
 		}

@@ -110,14 +110,6 @@ func setAll(ctx context.Context, tx pgx.Tx, settings ...setting) error {
 	return nil
 }
 
-func shadowSchemas(plan *plans.Plan) []string {
-	names := make([]string, len(plan.Schemas))
-	for i, s := range plan.Schemas {
-		names[i] = s.Shadow
-	}
-	return names
-}
-
 // trees maps each relation of the shadow that holds or groups rows to the root
 // of its partition tree; one that is no partition to itself.
 func trees(ctx context.Context, db pg.Querier, plan *plans.Plan) (map[pg.Name]relation, error) {
@@ -127,7 +119,7 @@ func trees(ctx context.Context, db pg.Querier, plan *plans.Plan) (map[pg.Name]re
 		JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 		JOIN pg_catalog.pg_class r ON r.oid = coalesce(pg_catalog.pg_partition_root(c.oid), c.oid)
 		JOIN pg_catalog.pg_namespace rn ON rn.oid = r.relnamespace
-		WHERE n.nspname = ANY ($1) AND c.relkind IN ('r', 'p', 'm', 'v')`, shadowSchemas(plan))
+		WHERE n.nspname = ANY ($1) AND c.relkind IN ('r', 'p', 'm', 'v')`, plan.ShadowSchemas())
 	if err != nil {
 		return nil, fmt.Errorf("read the shadow's tables: %w", err)
 	}

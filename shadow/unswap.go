@@ -23,7 +23,7 @@ var unswapSQL string
 // shadow's tables refuse writes of others. ACCESS EXCLUSIVE on one of them at a
 // time. Idempotent.
 func Unswap(ctx context.Context, sides control.Sides, run *control.Run) error {
-	rows, err := sides.Shadow.Query(ctx, unswapSQL, shadowSchemas(run.Plan))
+	rows, err := sides.Shadow.Query(ctx, unswapSQL, run.Plan.ShadowSchemas())
 	if err != nil {
 		return fmt.Errorf("look for what the swap made: %w", err)
 	}

@@ -39,7 +39,7 @@ func ReadOldSide(ctx context.Context, file *planfile.File) (OldSide, error) {
 		old.New = true
 		return old, old.measureThere(ctx, file, run)
 	case run.Phase == control.RolledBack:
-		old.New, names = true, shadowSchemas(run)
+		old.New, names = true, run.Plan.ShadowSchemas()
 	case !run.Phase.Swapped():
 		return old, notIn(run.Phase, "finish is for after the cutover")
 	default:

@@ -62,8 +62,15 @@ func compared(swap, other string) string {
 	return strings.NewReplacer("{{swap}}", swap, "{{other}}", other).Replace(scoped(withBelongings(comparedText)))
 }
 
+// grantedOn begins the label of privileges, as belongings.sql makes it.
+const grantedOn = "privileges on "
+
+// GrantedOn is the object of a label of [Belongings] that is about privileges on what
+// PostgreSQL or an extension brought.
+func GrantedOn(label string) (object string, is bool) { return strings.CutPrefix(label, grantedOn) }
+
 func withBelongings(query string) string {
-	return strings.ReplaceAll(query, belongings, belongingsText)
+	return strings.ReplaceAll(query, belongings, strings.ReplaceAll(belongingsText, "{{granted on}}", grantedOn))
 }
 
 // remembered are the two columns that the query compares with; NULL where no plan has any.

@@ -155,7 +155,7 @@ func (c *converting) tellLosses(r *returningColumn, rows int64, all bool) {
 	object := c.table.Production.String() + "." + r.column.Shadow
 	i := slices.IndexFunc(c.plan.Findings, func(f plans.Finding) bool { return f.Code == "reverse-lossy" && f.Object == object })
 	if r.lost == 0 {
-		if i >= 0 && all && rows > 0 && !strings.Contains(c.plan.Findings[i].Message, bySample) {
+		if i >= 0 && all && rows > 0 && !c.plan.Findings[i].Sampled {
 			c.plan.Findings[i].Message += ". Each row of today comes back as it is (" + human.Plural(int(rows), "row") + ")"
 		}
 		return
@@ -169,7 +169,7 @@ func (c *converting) tellLosses(r *returningColumn, rows int64, all bool) {
 	switch {
 	case i < 0:
 		c.find(plans.Finding{Level: c.lossLevel(), Code: "reverse-lossy", Object: object, Message: told, Fix: fixOfLossy(c.table)})
-	case strings.Contains(c.plan.Findings[i].Message, bySample):
+	case c.plan.Findings[i].Sampled:
 		c.plan.Findings[i].Message = told
 	default:
 		c.plan.Findings[i].Message += "; " + told

@@ -138,7 +138,7 @@ func (m *survey) notCarried(ctx context.Context) error {
 func (m *task) grantsNotCarried() {
 	var on []string
 	for _, label := range slices.Sorted(maps.Keys(m.plan.Belongings)) {
-		if object, is := strings.CutPrefix(label, "privileges on "); is && !strings.Contains(object, " information_schema.") {
+		if object, is := conditions.GrantedOn(label); is && !strings.Contains(object, " information_schema.") {
 			on = append(on, object)
 		}
 	}

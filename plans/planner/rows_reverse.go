@@ -22,9 +22,6 @@ import (
 // columnsAtOnce is how many columns are asked about in one query.
 const columnsAtOnce = 200
 
-// bySample is in each finding that the sample has told.
-const bySample = " of the sample"
-
 // bringBack sends the sample of one table there and back. What the server refuses
 // on the way there was told already, or concerns no row.
 func (c *comparison) bringBack(ctx context.Context) error {
@@ -105,12 +102,12 @@ func (c *comparison) compareBack(ctx context.Context, tx pgx.Tx, columns []plans
 		}
 		return nil
 	default:
-		c.lossy(columns[0], fmt.Sprintf("rows"+bySample+" do not come back by the expression %s: %s (SQLSTATE %s)", columns[0].Meaning(), serverMessage(withoutRow(refused)), refused.Code))
+		c.lossy(columns[0], fmt.Sprintf("rows of the sample do not come back by the expression %s: %s (SQLSTATE %s)", columns[0].Meaning(), serverMessage(withoutRow(refused)), refused.Code))
 		return nil
 	}
 	for i, n := range counts {
 		if n > 0 {
-			c.lossy(columns[i], comesBackOtherwise(fmt.Sprint(n), human.Plural(len(c.ours), "row")+bySample, &columns[i], keys[i]))
+			c.lossy(columns[i], comesBackOtherwise(fmt.Sprint(n), human.Plural(len(c.ours), "row")+" of the sample", &columns[i], keys[i]))
 		}
 	}
 	return nil
@@ -134,7 +131,7 @@ func (c *comparison) lossy(column plans.Column, message string) {
 		}
 	}
 	c.find(plans.Finding{Level: c.lossLevel(), Code: "reverse-lossy", Object: t.Production.String() + "." + column.Shadow, Where: c.reverseLine(t, column.Shadow), Message: message,
-		Fix: fixOfLossy(t)})
+		Fix: fixOfLossy(t), Sampled: true})
 }
 
 // differing counts the rows of which a column comes back as another value, and names

@@ -60,7 +60,7 @@ belonging (label, says, undo, counts, told) AS (
         WHERE n.nspname <> ALL (asked.schemas) AND n.nspname !~ '^(pg_|pgumbra|information_schema$)'
           AND (n.tableoid, n.oid) NOT IN (SELECT class, oid FROM member)
     UNION ALL SELECT 'version of extension ' || e.extname, e.extversion || ' ' || e.extnamespace, '', '=', false FROM pg_catalog.pg_extension e
-    UNION ALL SELECT 'privileges on ' || pg_catalog.pg_describe_object(g.class, g.oid, 0), g.says, '', '', false FROM granted g
+    UNION ALL SELECT '{{granted on}}' || pg_catalog.pg_describe_object(g.class, g.oid, 0), g.says, '', '', false FROM granted g
     UNION ALL SELECT 'foreign-data wrapper ' || w.fdwname, (pg_catalog.to_jsonb(w) - 'oid')::text, pg_catalog.format('DROP FOREIGN DATA WRAPPER %I', w.fdwname), '+', false
         FROM pg_catalog.pg_foreign_data_wrapper w WHERE (w.tableoid, w.oid) NOT IN (SELECT class, oid FROM member)
     UNION ALL SELECT 'foreign server ' || s.srvname, (pg_catalog.to_jsonb(s) - 'oid')::text, pg_catalog.format('DROP SERVER %I', s.srvname), '+', false

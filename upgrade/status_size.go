@@ -41,7 +41,7 @@ func (s *Status) ReadShadowSize(ctx context.Context, file *planfile.File) error 
 		var bytes int64
 		err := tx.QueryRow(ctx, `SELECT coalesce(sum(pg_catalog.pg_total_relation_size(c.oid)), 0)::bigint
 			FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-			WHERE n.nspname = ANY ($1) AND c.relkind IN ('r', 'm')`, shadowSchemas(run)).Scan(&bytes)
+			WHERE n.nspname = ANY ($1) AND c.relkind IN ('r', 'm')`, run.Plan.ShadowSchemas()).Scan(&bytes)
 		if err != nil {
 			return fmt.Errorf("measure the shadow: %w", err)
 		}

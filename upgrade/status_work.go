@@ -202,7 +202,7 @@ func (w *Work) lookAtIndexes(ctx context.Context, db pg.Querier, run *control.Ru
 		            WHEN p.phase LIKE '%:%' THEN 0.6 END::float8
 		FROM pg_catalog.pg_stat_progress_create_index p JOIN pg_catalog.pg_stat_activity a USING (pid)
 		JOIN pg_catalog.pg_class c ON c.oid = p.relid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-		WHERE p.datname = current_database() AND n.nspname = ANY ($1) ORDER BY p.pid`, shadowSchemas(run))
+		WHERE p.datname = current_database() AND n.nspname = ANY ($1) ORDER BY p.pid`, run.Plan.ShadowSchemas())
 	if err != nil {
 		return fmt.Errorf("ask how far indexes are: %w", err)
 	}
@@ -221,14 +221,6 @@ func (w *Work) lookAtIndexes(ctx context.Context, db pg.Querier, run *control.Ru
 	})
 	w.Fraction = done / max(all, done, 1)
 	return err
-}
-
-func shadowSchemas(run *control.Run) []string {
-	var all []string
-	for _, s := range run.Plan.Schemas {
-		all = append(all, s.Shadow)
-	}
-	return all
 }
 
 // Name is what people know a table by.
