@@ -147,7 +147,7 @@ func (c *Cutover) snapshotsBefore(ctx context.Context, mark string, until *time.
 	var now time.Time
 	err := pinned(ctx, c.Sides.Production, func(tx pgx.Tx) (err error) {
 		pids, started := c.own().Columns()
-		if found, err = sessions(ctx, tx, blockingSessionsSQL, mark, 0, pids, started); err != nil {
+		if found, err = sessions(ctx, tx, snapshotHoldersSQL, mark, 0, pids, started); err != nil {
 			return err
 		}
 		return tx.QueryRow(ctx, "SELECT clock_timestamp()").Scan(&now)

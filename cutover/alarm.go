@@ -12,7 +12,7 @@ import (
 // given up already, unless we cannot.
 func graceFor(stall time.Duration) time.Duration { return max(stall/10, 50*time.Millisecond) }
 
-// setAlarm makes the server end the swapper's session if it is still in its
+// setAlarm makes the server end locker's session if it is still in its
 // present transaction after d, whatever becomes of this process: a stopped one,
 // or a network that swallows us, holds nobody up beyond that. The statement is
 // sent on a session of its own and not waited for. One that was set before is

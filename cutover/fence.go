@@ -194,7 +194,7 @@ func (t *tangle) reorder(first []uint32, all []sequence) []uint32 {
 	return slices.DeleteFunc(slices.Clone(first), func(oid uint32) bool { return slices.Contains(t.theirs, oid) })
 }
 
-// watchForTangle looks until done is closed whether the swapper waits for
+// watchForTangle looks until done is closed whether locker waits for
 // somebody who waits for it, and then cancels its statement. It also notes who
 // is in the way.
 func (a *attempt) watchForTangle(ctx context.Context, done <-chan struct{}) (*tangle, error) {
@@ -231,9 +231,9 @@ func (a *attempt) tangled(ctx context.Context) (*tangle, error) {
 	return t, nil
 }
 
-// noteWaitedOn keeps the last sample of who stands in the swapper's way.
+// noteWaitedOn keeps the last sample of who stands in locker's way.
 func (p *pair) noteWaitedOn(ctx context.Context) error {
-	found, err := p.inWay(ctx)
+	found, err := p.inLockersWay(ctx)
 	if err != nil {
 		return fmt.Errorf("look who blocks: %w", err)
 	}

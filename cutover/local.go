@@ -47,7 +47,7 @@ func (l local) look(ctx context.Context) (err error) {
 // warmUp asks for old snapshots too, which nothing waits for in another database.
 func (l local) warmUp(ctx context.Context) error {
 	pids, started := l.c.own().Columns()
-	if _, err := sessions(ctx, l.observer, blockingSessionsSQL, anyTransaction, l.pid, pids, started); err != nil {
+	if _, err := sessions(ctx, l.observer, snapshotHoldersSQL, anyTransaction, l.pid, pids, started); err != nil {
 		return fmt.Errorf("look for old snapshots: %w", err)
 	}
 	if err := lookBefore(ctx, l.lookAgain); err != nil {

@@ -148,7 +148,7 @@ func (p *pair) sample(ctx context.Context, done <-chan struct{}) error {
 	}
 }
 
-func (p *pair) inWay(ctx context.Context) ([]Blocker, error) {
+func (p *pair) inLockersWay(ctx context.Context) ([]Blocker, error) {
 	found, err := sessions(ctx, p.observer, blockingSQL, p.pid)
 	if err != nil || len(found) > 0 {
 		return blockersOf("lock", found), err

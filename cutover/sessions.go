@@ -16,7 +16,7 @@ import (
 var blockingSQL string
 
 //go:embed sql/holders.sql
-var blockingSessionsSQL string
+var snapshotHoldersSQL string
 
 // session is somebody else's session that is in the way.
 type session struct {
@@ -96,7 +96,7 @@ func blockersOf(how string, found []session) []Blocker {
 
 func (a *attempt) blockingSessions(ctx context.Context, mark string) ([]session, error) {
 	pids, started := a.c.own().Columns()
-	found, err := sessions(ctx, a.observer, blockingSessionsSQL, mark, a.pid, pids, started)
+	found, err := sessions(ctx, a.observer, snapshotHoldersSQL, mark, a.pid, pids, started)
 	if err != nil {
 		return nil, fmt.Errorf("look for old snapshots: %w", err)
 	}

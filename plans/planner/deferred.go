@@ -28,7 +28,7 @@ func (m *task) deferMore() (cut, bool) {
 	}
 	until := m.notDeferrable()
 	for _, p := range m.deferrable {
-		if i := m.fileOf(p.File); i >= 0 && i < until && !slices.Contains(next.deferred, p) {
+		if i := m.fileNumber(p.File); i >= 0 && i < until && !slices.Contains(next.deferred, p) {
 			next.deferred = append(next.deferred, p)
 		}
 	}
@@ -40,7 +40,7 @@ func (m *task) deferMore() (cut, bool) {
 func (m *task) notDeferrable() int {
 	until := len(m.understood())
 	for _, f := range m.plan.Findings {
-		i := m.fileOf(fileOf(f.Where))
+		i := m.fileNumber(fileOf(f.Where))
 		mayWait := slices.ContainsFunc(m.deferrable, func(p syntax.Place) bool { return f.Where == fmt.Sprintf("%s:%d", p.File, p.Line) })
 		if f.Opaque && i >= 0 && !mayWait {
 			until = min(until, i)
@@ -49,7 +49,7 @@ func (m *task) notDeferrable() int {
 	return until
 }
 
-func (m *task) fileOf(name string) int {
+func (m *task) fileNumber(name string) int {
 	return slices.IndexFunc(m.understood(), func(f migrations.File) bool { return f.Name == name })
 }
 
@@ -141,7 +141,7 @@ func (m *lineage) tellDeferred(all []transforms.Deferral) {
 	}
 	for _, p := range m.cut.deferred {
 		followed := slices.ContainsFunc(all, func(d transforms.Deferral) bool { return d.Place == p })
-		if !followed && m.fileOf(p.File) >= 0 { // rolled back, or never reached, in place too
+		if !followed && m.fileNumber(p.File) >= 0 { // rolled back, or never reached, in place too
 			m.opaque(transforms.CodeBackfill, syntax.OneLine(p.SQL), fmt.Sprintf("%s:%d", p.File, p.Line), "INSERT cannot wait for the swap",
 				"nothing, if it may run behind the fence")
 		}
