@@ -41,7 +41,7 @@ func (c *Cutover) activations(ctx context.Context, conn *pgx.Conn, t *taken) (al
 	if err := c.tryStanding(ctx, tx); err != nil {
 		return nil, err
 	}
-	production, shadow := schemaNames(c.Upgrade.Plan)
+	production, shadow := c.Upgrade.Plan.SchemaNames()
 	if t.Belongings, err = conditions.Belongings(ctx, tx, append(production, shadow...)); err != nil {
 		return nil, err
 	}
