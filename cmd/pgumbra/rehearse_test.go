@@ -147,6 +147,7 @@ func rehearsedAsInCI(ctx context.Context, t *testing.T, o *operator, disk, accep
 	var r rehearsal.Result
 	text, err := os.ReadFile(filepath.Join(reports, "rehearsal.json"))
 	must(t, err)
+	fits(t, "rehearse", string(text))
 	must(t, json.Unmarshal(text, &r))
 	return r
 }

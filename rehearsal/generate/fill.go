@@ -44,7 +44,7 @@ type Gap struct {
 // works, triggers and foreign keys rest. What could not be made comes as gaps, by
 // table and constraint.
 func (m *Model) Fill(ctx context.Context, conn *pgx.Conn, rows int64) ([]Filled, []Gap, error) {
-	f := &filler{m: m, conn: conn, want: rows, keys: map[string]keyTable{}, empty: map[*Table]bool{}}
+	f := &filler{m: m, conn: conn, want: rows, keys: map[string]keyTable{}, empty: map[*Table]bool{}, filled: []Filled{}, gaps: []Gap{}}
 	for _, sql := range []string{"SET session_replication_role = replica", "SET work_mem = '64MB'"} {
 		if _, err := conn.Exec(ctx, sql); err != nil {
 			return nil, nil, err
