@@ -108,6 +108,9 @@ func (t *trying) swap(ctx context.Context, a *attempt) error {
 		if !known {
 			return fmt.Errorf("%w: %q, in a trial of the swap", errUnknownStage, s.name)
 		}
+		if do == nil {
+			continue
+		}
 		if err := do(t, ctx, a, s); err != nil {
 			return err
 		}
@@ -115,21 +118,19 @@ func (t *trying) swap(ctx context.Context, a *attempt) error {
 	return t.look(ctx, t.c.checkConditions, t.pair, t.c.Parts.Changed)
 }
 
-// tried is how each stage of a swap in one database is tried.
+// tried is how each stage of a swap in one database is tried; nil: it is left out.
 var tried = map[string]func(*trying, context.Context, *attempt, stage) error{
 	"sequences": (*trying).sequences,
 	"structure": func(t *trying, ctx context.Context, a *attempt, s stage) error { // a foreign key to a table that stays would lock it
 		return t.timed(ctx, stage{s.name, entryStatements(t.c.trialEntries(a.facts.outside))}, 1)
 	},
-	reverseStage: leftOut, // that capture is not made yet
+	reverseStage: nil, // that capture is not made yet
 	"gate":       func(t *trying, ctx context.Context, _ *attempt, s stage) error { return t.timed(ctx, s, 1) },
-	"guard":      leftOut, // with the old side, under one savepoint
+	"guard":      nil, // with the old side, under one savepoint
 	"old side":   func(t *trying, ctx context.Context, a *attempt, _ stage) error { return t.standIns(ctx, a.facts) },
-	"version":    leftOut, // golang-migrate would wait for the row
+	"version":    nil, // golang-migrate would wait for the row
 	"names":      func(t *trying, ctx context.Context, a *attempt, _ stage) error { return t.names(ctx, a.facts) },
 }
-
-func leftOut(*trying, context.Context, *attempt, stage) error { return nil }
 
 func (t *trying) sequences(ctx context.Context, a *attempt, s stage) error {
 	all, err := trialSequences(ctx, a.plan, t.pair.observer, t.pair.observer)

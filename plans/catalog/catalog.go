@@ -258,7 +258,7 @@ func (t *Table) Column(num int16) (Column, bool) {
 	return Column{}, false
 }
 
-// IsView: a view, or a materialized one.
+// IsView reports whether it is a view, or a materialized one.
 func (t *Table) IsView() bool { return t.Kind == "v" || t.Kind == "m" }
 
 // ColumnNamed finds a live column by name.

@@ -41,7 +41,8 @@ func (s *scope) aggregate(n *pgq.Node, c *pgq.FuncCall) (*pgq.Node, bool, *reaso
 	name := ast.Last(ast.Strings(c.GetFuncname()))
 	exact := slices.Contains([]string{"min", "max", "sum", "avg"}, name)
 	inOrder := s.level != nil && s.level.elements != nil // one after the other, the same ones each time
-	if !s.aggregates || !orderless[name] && !exact && !(inOrder && ordered[name] && !c.GetAggDistinct()) {
+	listed := inOrder && ordered[name] && !c.GetAggDistinct()
+	if !s.aggregates || !orderless[name] && !exact && !listed {
 		return nil, false, nil
 	}
 	if c.GetOver() != nil || c.GetAggOrder() != nil || c.GetAggWithinGroup() || anyOwn(s.candidates(ast.Strings(c.GetFuncname()), max(1, len(c.GetArgs())))) {
