@@ -144,6 +144,7 @@ func (f *fixture) meanwhile(client *pgx.Conn, moment, do, undo string) {
 // of the schemas. Up to the last look it stands against the swap; what comes after that
 // is told.
 func TestWhatTheDatabaseGetsBehindTheFenceIsNotLeftBehindUnsaid(t *testing.T) {
+	testcontainers.InTurn(t, 4)
 	t.Parallel()
 	f := remoteShop(t)
 	f.settle(10*time.Second, 5*time.Second)

@@ -140,6 +140,7 @@ func TestProductionThatLostItsFenceIsNotLeft(t *testing.T) {
 // TestFenceIsOpenedOnceTheDiskHasRoomAgain: a cutover that is given up while production's
 // disk is full has to write there for clients to go on.
 func TestFenceIsOpenedOnceTheDiskHasRoomAgain(t *testing.T) {
+	testcontainers.InTurn(t, 4)
 	t.Parallel()
 	f := remoteShop(t).behindBouncer()
 	f.exec(`CREATE SEQUENCE pgumbra.tried; CREATE FUNCTION pgumbra.full() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN

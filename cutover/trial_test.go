@@ -91,7 +91,7 @@ func TestStageThatNobodyKnowsIsAnError(t *testing.T) {
 	run := &control.Run{Plan: &plans.Plan{Run: "up"}}
 	a := &attempt{c: &Cutover{Upgrade: run, Parts: idleParts{}}, plan: run.Plan, facts: &facts{}}
 	for _, s := range (local{a}).script() {
-		if tried[s.name] == nil {
+		if _, known := tried[s.name]; !known {
 			t.Errorf("nothing says how %q is tried", s.name)
 		}
 	}
@@ -110,7 +110,7 @@ func TestDryRunTellsTheVersionRowOfTheShadow(t *testing.T) {
 		for _, s := range transportOf(a, remotely, progress{}).prepared() {
 			told = append(told, s.sql...)
 		}
-		if all := strings.Join(told, "\n"); !strings.Contains(all, `INSERT INTO up_shop.schema_migrations (version, dirty) VALUES (7, false)`) {
+		if all := strings.Join(told, "\n"); !strings.Contains(all, `INSERT INTO "up_shop"."schema_migrations" (version, dirty) VALUES (7, false)`) {
 			t.Errorf("remotely %t:\n%s", remotely, all)
 		}
 	}

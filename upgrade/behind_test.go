@@ -23,6 +23,7 @@ func opaqueStructure(t *testing.T) string {
 }
 
 func TestMigrationThatFailsOnRowsIsFoundBeforeTheFence(t *testing.T) {
+	testcontainers.InTurn(t, 3)
 	t.Parallel()
 	ctx := limited(t, 2*time.Minute)
 	w := build(t, history{structure: opaqueStructure(t), migrations: []string{
@@ -48,6 +49,7 @@ func TestMigrationThatFailsOnRowsIsFoundBeforeTheFence(t *testing.T) {
 }
 
 func TestMigrationsThatTakeLongerThanTheStallAreNotBegun(t *testing.T) {
+	testcontainers.InTurn(t, 3)
 	t.Parallel()
 	ctx := limited(t, 2*time.Minute)
 	w := build(t, history{structure: opaqueStructure(t), migrations: []string{"SELECT pg_sleep(0.3); UPDATE shop.orders SET total = 1"},

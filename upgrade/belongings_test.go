@@ -180,6 +180,7 @@ func TestWhatADatabaseGetsInMidRunStandsAgainstTheCutover(t *testing.T) {
 // TestWhatTheNewDatabaseGetsStandsAgainstTheRollback: while the old server is kept
 // current, the new one's database gets what rows do not carry back.
 func TestWhatTheNewDatabaseGetsStandsAgainstTheRollback(t *testing.T) {
+	testcontainers.InTurn(t, 5)
 	t.Parallel()
 	ctx := limited(t, 2*time.Minute)
 	elsewhere := orders

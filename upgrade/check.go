@@ -35,6 +35,9 @@ func CheckCutover(ctx context.Context, file *planfile.File, log *slog.Logger) ([
 	if err == nil {
 		leads, err = control.LeaderSessions(ctx, conn, run)
 	}
+	if err == nil {
+		_, err = tellChanged(ctx, conn, run, file, log)
+	}
 	_ = conn.Close(ctx)
 	if err != nil {
 		return nil, err

@@ -40,6 +40,7 @@ func TestIndexesMayComeAndGoInMidRun(t *testing.T) {
 
 // Abort names what others left by half, with the statement that mends it.
 func TestAbortNamesWhatOthersLeft(t *testing.T) {
+	testcontainers.InTurn(t, 3)
 	t.Parallel()
 	ctx := limited(t, 2*time.Minute)
 	w := build(t, history{

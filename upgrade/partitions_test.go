@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/testcontainers"
 	"github.com/pgumbra/pgumbra/upgrade"
 )
 
@@ -24,6 +25,7 @@ const partitioned = `CREATE SCHEMA shop; CREATE TABLE shop.a (id int PRIMARY KEY
 // join and leave it, no row is lost or comes back, and the cutover is made with
 // them.
 func TestPartitionsJoinAndLeaveTheRun(t *testing.T) {
+	testcontainers.InTurn(t, 3)
 	t.Parallel()
 	ctx, cancel := context.WithCancel(limited(t, 3*time.Minute))
 	defer cancel()
@@ -72,6 +74,7 @@ func TestPartitionsJoinAndLeaveTheRun(t *testing.T) {
 // What makes and drops partitions does it in one transaction: the next batch has rows of
 // one that the shadow does not have, and those to be taken away from one that is gone.
 func TestPartitionsThatComeAndGoAtOnceEndNoRun(t *testing.T) {
+	testcontainers.InTurn(t, 3)
 	t.Parallel()
 	ctx, cancel := context.WithCancel(limited(t, 2*time.Minute))
 	defer cancel()

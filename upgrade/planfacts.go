@@ -1,16 +1,19 @@
 package upgrade
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
+	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans/planfile"
 )
@@ -108,6 +111,45 @@ func differentKeys(a, b map[string]string) []string {
 		}
 	}
 	return slices.Sorted(maps.Keys(all))
+}
+
+// planned begin the keys that a run takes over when it is planned, for all its life.
+var planned = []string{"production.", "shadow.", "migrations.", "tables."}
+
+// asPlanned puts what the run was planned with, as recorded, in the place of what a plan
+// file says now, and returns the keys under which that is something else.
+func asPlanned(recorded, facts map[string]string) (changed []string) {
+	if recorded == nil || facts == nil { // of an older pgumbra, or without the migrations
+		return nil
+	}
+	for _, key := range differentKeys(recorded, facts) {
+		if !slices.ContainsFunc(planned, func(of string) bool { return strings.HasPrefix(key, of) }) {
+			continue
+		}
+		changed = append(changed, key)
+		delete(facts, key)
+		if was, known := recorded[key]; known {
+			facts[key] = was
+		}
+	}
+	return changed
+}
+
+// tellChanged warns of what plan file and migrations say since the run was planned, which
+// counts for the next run. It returns the facts to record.
+func tellChanged(ctx context.Context, db pg.Querier, run *control.Run, file *planfile.File, log *slog.Logger) (map[string]string, error) {
+	facts, err := factsOf(file)
+	if err != nil { // a folder of migrations that is gone since is no reason not to go on
+		return nil, nil
+	}
+	recorded, err := control.ReadProgram(ctx, db, run)
+	if err != nil {
+		return nil, err
+	}
+	if changed := asPlanned(recorded.File, facts); len(changed) > 0 {
+		log.Warn("the plan file or the migrations are not what the run was planned with, and it stays as it was planned; pgumbra abort, then pgumbra run takes what they say now", "differ", joined(changed))
+	}
+	return facts, nil
 }
 
 // joined names some, and how many more there are.

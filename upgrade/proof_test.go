@@ -10,6 +10,7 @@ import (
 
 	"github.com/pgumbra/pgumbra/cutover"
 	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/testcontainers"
 	"github.com/pgumbra/pgumbra/upgrade"
 )
 
@@ -37,6 +38,7 @@ var twoLarge = history{
 // that is emptied time and again. A leader that stops in mid-proof takes nothing of
 // it along.
 func TestTablesThatTakeLongToProveAreProvedOnce(t *testing.T) {
+	testcontainers.InTurn(t, 3)
 	t.Parallel()
 	ctx := limited(t, 2*time.Minute)
 	w := build(t, twoLarge)
@@ -98,6 +100,7 @@ func (w *world) beset(ctx context.Context, statements [][]string) (stop func()) 
 
 // Whoever verifies beside a leader that follows traffic ends neither.
 func TestVerifyBesideALeaderUnderTraffic(t *testing.T) {
+	testcontainers.InTurn(t, 3)
 	t.Parallel()
 	ctx := limited(t, 2*time.Minute)
 	w := build(t, orders)

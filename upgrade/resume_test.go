@@ -77,6 +77,7 @@ func TestPhaseThatIsCompleteIsNotLeftByTheSameCommand(t *testing.T) {
 
 // Who purges wants nothing of a name to be left, also of its runs before this one.
 func TestPurgeRemovesEarlierRunsOfTheName(t *testing.T) {
+	testcontainers.InTurn(t, 5)
 	t.Parallel()
 	ctx := limited(t, time.Minute)
 	w := build(t, history{

@@ -253,6 +253,7 @@ func schemaDump(t *testing.T, dsn string) string {
 // leave them behind: the old side keeps what it had of them. What types and checks do
 // not tell stops its table until it is mended. Production goes on all the while.
 func TestRowsThatTheOldSideCannotHoldStopTheRollback(t *testing.T) {
+	testcontainers.InTurn(t, 3)
 	t.Parallel()
 	ctx := limited(t, 3*time.Minute)
 	w := build(t, history{
@@ -335,6 +336,7 @@ func (w *world) unfit(ctx context.Context, want ...string) {
 // The new server crashes while the old one is kept current, and again while nobody
 // leads: the run goes on from the positions, and the rollback has every write.
 func TestNewServerCrashesInTheWatch(t *testing.T) {
+	testcontainers.InTurn(t, 3)
 	t.Parallel()
 	ctx := limited(t, 3*time.Minute)
 	there, err := testcontainers.Start(ctx, testcontainers.Options{})

@@ -45,6 +45,7 @@ func (w *world) refused(ctx context.Context, want error) {
 }
 
 func TestRunStaysWithTheShadowThatItBeganWith(t *testing.T) {
+	testcontainers.InTurn(t, 3)
 	t.Parallel()
 	ctx := limited(t, 2*time.Minute)
 	w, production, shadow := remote(ctx, t)
@@ -81,6 +82,7 @@ func (w *world) asBefore(production, shadow string) {
 }
 
 func TestAbortFreesProductionWithoutTheShadow(t *testing.T) {
+	testcontainers.InTurn(t, 3)
 	t.Parallel()
 	ctx := limited(t, 2*time.Minute)
 	w, production, _ := remote(ctx, t)
@@ -95,6 +97,7 @@ func TestAbortFreesProductionWithoutTheShadow(t *testing.T) {
 }
 
 func TestRunOfAnotherProductionStopsAndIsUndone(t *testing.T) {
+	testcontainers.InTurn(t, 3)
 	t.Parallel()
 	ctx := limited(t, 2*time.Minute)
 	w, production, shadow := remote(ctx, t)
@@ -106,6 +109,7 @@ func TestRunOfAnotherProductionStopsAndIsUndone(t *testing.T) {
 }
 
 func TestAbortLeavesTheShadowOfAnotherProductionAlone(t *testing.T) {
+	testcontainers.InTurn(t, 3)
 	t.Parallel()
 	ctx := limited(t, 2*time.Minute)
 	w, _, _ := remote(ctx, t)
@@ -120,6 +124,7 @@ func TestAbortLeavesTheShadowOfAnotherProductionAlone(t *testing.T) {
 }
 
 func TestOldServerMayFailOverAfterTheSwap(t *testing.T) {
+	testcontainers.InTurn(t, 3)
 	t.Parallel()
 	ctx := limited(t, 2*time.Minute)
 	w, _, _ := remote(ctx, t)

@@ -64,6 +64,7 @@ func TestCodeOfOthersThatComesInMidRunIsNotCalled(t *testing.T) {
 // TestFunctionThatWasAnotherOneForAWhileTakesTheProofBack: rows that were replayed by
 // it, and proved by it, are not what the migrations would make of them.
 func TestFunctionThatWasAnotherOneForAWhileTakesTheProofBack(t *testing.T) {
+	testcontainers.InTurn(t, 3)
 	t.Parallel()
 	ctx := limited(t, 90*time.Second)
 	w := build(t, labelled)

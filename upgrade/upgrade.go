@@ -336,12 +336,11 @@ func withWorker(ctx context.Context, l *lease.Lease, run *control.Run, file *pla
 	})
 }
 
-// noteProgram says what leads, for standbys. A folder of migrations that is gone
-// since the run was planned is no reason not to lead it.
+// noteProgram says what leads, for standbys.
 func noteProgram(ctx context.Context, l *lease.Lease, run *control.Run, file *planfile.File, o Options) error {
-	facts, err := factsOf(file)
+	facts, err := tellChanged(ctx, l.Conn, run, file, o.Log)
 	if err != nil {
-		facts = nil
+		return err
 	}
 	return control.NoteProgram(ctx, l.Conn, run, control.Program{Version: o.Program, File: facts})
 }

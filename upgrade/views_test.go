@@ -6,12 +6,14 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgumbra/pgumbra/testcontainers"
 	"github.com/pgumbra/pgumbra/upgrade"
 )
 
 // TestViewsOfProductionDoNotGoBackInTime: production refreshes its view again and
 // again, with hardly a pause, while attempts are made.
 func TestViewsOfProductionDoNotGoBackInTime(t *testing.T) {
+	testcontainers.InTurn(t, 3)
 	t.Parallel()
 	ctx := limited(t, 2*time.Minute)
 	w := build(t, history{
