@@ -140,7 +140,7 @@ func asPlanned(recorded, facts map[string]string) (changed []string) {
 func tellChanged(ctx context.Context, db pg.Querier, run *control.Run, file *planfile.File, log *slog.Logger) (map[string]string, error) {
 	facts, err := factsOf(file)
 	if err != nil { // a folder of migrations that is gone since is no reason not to go on
-		return nil, nil
+		facts = nil
 	}
 	recorded, err := control.ReadProgram(ctx, db, run)
 	if err != nil {
