@@ -166,7 +166,7 @@ func (c *Cutover) tryMigrations(ctx context.Context, p *pair, script []string, m
 	if err := m.run(); err != nil {
 		return nil, err
 	}
-	_, shadow := c.Upgrade.Plan.SchemaNames()
+	shadow := c.Upgrade.Plan.ShadowSchemas()
 	rows, err := p.observer.Query(ctx, `SELECT DISTINCT pg_catalog.format('%I.%I', n.nspname, c.relname)
 		FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_class c ON c.oid = l.relation JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 		WHERE l.pid = $1 AND l.locktype = 'relation' AND l.mode <> 'AccessShareLock' AND c.relkind = 'r' AND n.nspname = ANY ($2)`, p.pid, shadow)
@@ -192,7 +192,7 @@ var outsideLocksSQL string
 // locksNothingOutside ends a trial that holds a lock on what clients use. The
 // other session's look tells what was there before.
 func (c *Cutover) locksNothingOutside(ctx context.Context, p *pair) func(string, syntax.ScriptStatement) error {
-	_, shadow := c.Upgrade.Plan.SchemaNames()
+	shadow := c.Upgrade.Plan.ShadowSchemas()
 	return func(file string, s syntax.ScriptStatement) error {
 		var locked *string
 		if err := p.observer.QueryRow(ctx, outsideLocksSQL, p.pid, shadow).Scan(&locked); err != nil {

@@ -212,7 +212,7 @@ func (c *Cutover) checkStructure(ctx context.Context, _ pg.Querier) ([]Blocker, 
 }
 
 func (c *Cutover) checkIndexes(ctx context.Context, db pg.Querier) ([]Blocker, error) {
-	_, shadow := c.Upgrade.Plan.SchemaNames()
+	shadow := c.Upgrade.Plan.ShadowSchemas()
 	return named(ctx, db, "invalid-index", "index %s is not valid", "let the run build it; if it stays so, abort and run again",
 		`SELECT format('%I.%I', n.nspname, c.relname) FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
 		 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -250,8 +250,7 @@ func (c *Cutover) checkLocks(ctx context.Context, db pg.Querier) ([]Blocker, err
 }
 
 func (c *Cutover) checkLocksOnShadow(ctx context.Context, db pg.Querier) ([]Blocker, error) {
-	_, shadow := c.Upgrade.Plan.SchemaNames()
-	return c.checkLocksOf(ctx, db, shadow)
+	return c.checkLocksOf(ctx, db, c.Upgrade.Plan.ShadowSchemas())
 }
 
 // checkLocksOf counts the tables of some schemas of one database.

@@ -45,7 +45,7 @@ func (c *Cutover) CloseShadow(ctx context.Context) error {
 // ungated makes the write block's function, closed, and lists the tables that have no
 // write block on record.
 func (c *Cutover) ungated(ctx context.Context) (open []relation, err error) {
-	_, shadow := c.Upgrade.Plan.SchemaNames()
+	shadow := c.Upgrade.Plan.ShadowSchemas()
 	err = pinned(ctx, c.Sides.Shadow, func(tx pgx.Tx) error {
 		if err := c.undecided(ctx, tx); err != nil {
 			return err

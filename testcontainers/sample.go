@@ -54,15 +54,20 @@ func Some[T any](t testing.TB, all []T, n int) []T {
 	if Whole() || n >= len(all) {
 		return all
 	}
-	name := fnv.New64a()
-	_, _ = name.Write([]byte(t.Name()))
-	chosen := rand.New(rand.NewPCG(Seed(t), name.Sum64())).Perm(len(all))[:n]
+	chosen := rand.New(rand.NewPCG(Seed(t), hash(t.Name()))).Perm(len(all))[:n]
 	slices.Sort(chosen)
 	some := make([]T, n)
 	for i, at := range chosen {
 		some[i] = all[at]
 	}
 	return some
+}
+
+// hash of a test's name: the same seed chooses otherwise for each test.
+func hash(name string) uint64 {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(name))
+	return h.Sum64()
 }
 
 // SomeOf is [Some] of a map.

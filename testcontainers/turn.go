@@ -2,7 +2,6 @@ package testcontainers
 
 import (
 	"flag"
-	"hash/fnv"
 	"testing"
 )
 
@@ -20,8 +19,4 @@ func InTurn(t *testing.T, n uint64) {
 }
 
 // turn reports whether a test runs where the seed is this one.
-func turn(name string, seed, n uint64) bool {
-	h := fnv.New64a()
-	_, _ = h.Write([]byte(name))
-	return h.Sum64()%n == seed%n
-}
+func turn(name string, seed, n uint64) bool { return hash(name)%n == seed%n }

@@ -68,16 +68,11 @@ func (w *worker) lookAroundBack(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	w.unproved = map[int]bool{}
-	for n, object := range w.fed(found) {
-		w.unproved[n] = true
+	fed := w.fed(found)
+	for n := range fed {
 		w.leaveOut(n, time.Now().Add(2*inspectEvery))
-		d := control.Doubt{N: n, Why: "a subscription wrote to " + object + ", past capture"}
-		if err := control.ClearProof(ctx, w.sides, w.run, d); err != nil {
-			return err
-		}
 	}
-	return nil
+	return w.doubtFed(ctx, fed, false)
 }
 
 // pastCapture: the apply workers of a subscription fire no statement triggers, so
@@ -85,13 +80,8 @@ func (w *worker) lookAroundBack(ctx context.Context) error {
 // no proof of the tables that it feeds counts; once it is gone they are copied
 // again.
 func (w *worker) pastCapture(ctx context.Context, found []conditions.Found) error {
-	w.unproved = map[int]bool{}
-	for n, object := range w.fed(found) {
-		w.unproved[n] = true
-		d := control.Doubt{N: n, Why: "a subscription wrote to " + object + ", past capture", Recopy: true}
-		if err := control.ClearProof(ctx, w.sides, w.run, d); err != nil {
-			return err
-		}
+	if err := w.doubtFed(ctx, w.fed(found), true); err != nil {
+		return err
 	}
 	w.prover.LeaveOut(w.unproved)
 	return w.recopyDoubted(ctx)
@@ -119,6 +109,20 @@ func (w *worker) fed(found []conditions.Found) map[int]string {
 		}
 	}
 	return all
+}
+
+// doubtFed takes back the proofs of what [worker.fed] found, which is to be copied again
+// where the run follows.
+func (w *worker) doubtFed(ctx context.Context, fed map[int]string, recopy bool) error {
+	w.unproved = map[int]bool{}
+	for n, object := range fed {
+		w.unproved[n] = true
+		d := control.Doubt{N: n, Why: "a subscription wrote to " + object + ", past capture", Recopy: recopy}
+		if err := control.ClearProof(ctx, w.sides, w.run, d); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // fedBy are the numbers of the tables that a production table, of some oid, feeds.

@@ -138,10 +138,7 @@ func asPlanned(recorded, facts map[string]string) (changed []string) {
 // tellChanged warns of what plan file and migrations say since the run was planned, which
 // counts for the next run. It returns the facts to record.
 func tellChanged(ctx context.Context, db pg.Querier, run *control.Run, file *planfile.File, log *slog.Logger) (map[string]string, error) {
-	facts, err := factsOf(file)
-	if err != nil { // a folder of migrations that is gone since is no reason not to go on
-		facts = nil
-	}
+	facts, _ := factsOf(file) // nil: a folder of migrations that is gone since is no reason not to go on
 	recorded, err := control.ReadProgram(ctx, db, run)
 	if err != nil {
 		return nil, err

@@ -160,12 +160,12 @@ func (a *app) confirmed(side upgrade.OldSide) bool {
 
 // finishedText says what stays, how large it is, and what to type to be rid of it.
 func finishedText(run string, old cutover.OldSide, side upgrade.OldSide, purged bool) string {
-	text := "Run " + run + " is finished."
+	text, schemas := "Run "+run+" is finished.", strings.Join(side.Schemas, ", ")
 	switch {
 	case len(side.Schemas) == 0:
 		return text
 	case old == cutover.DropOld:
-		return fmt.Sprintf("%s %s, %s, is dropped.", text, strings.Join(side.Schemas, ", "), human.Bytes(side.Bytes))
+		return fmt.Sprintf("%s %s, %s, is dropped.", text, schemas, human.Bytes(side.Bytes))
 	}
 	which, guards := "old", ""
 	if side.New {
@@ -175,7 +175,7 @@ func finishedText(run string, old cutover.OldSide, side upgrade.OldSide, purged 
 		guards = " What refuses the writes is in schema pgumbra, which stays for it: then DROP SCHEMA pgumbra CASCADE, unless there are other runs."
 	}
 	return fmt.Sprintf("%s The %s side stays and refuses writes: %s, %s. Drop it when nobody needs it any more: DROP SCHEMA %s CASCADE.%s",
-		text, which, strings.Join(side.Schemas, ", "), human.Bytes(side.Bytes), strings.Join(side.Schemas, ", "), guards)
+		text, which, schemas, human.Bytes(side.Bytes), schemas, guards)
 }
 
 // sayPhase is the result of a command that ends a run.

@@ -282,7 +282,7 @@ func dropRelations(ctx context.Context, tx pgx.Tx) ([]string, error) {
 // it began: with the last one of a name all of them go. It takes no lock on them,
 // since nobody leads a run that is over.
 func ForgetEarlier(ctx context.Context, db pg.Querier, run *Run) error {
-	_, err := db.Exec(ctx, `DELETE FROM pgumbra.run WHERE name = $1 AND id < $2 AND phase IN ('finished', 'rolled_back', 'aborted')`, run.Name, run.ID)
+	_, err := db.Exec(ctx, `DELETE FROM pgumbra.run WHERE name = $1 AND id < $2 AND phase = ANY ($3)`, run.Name, run.ID, over)
 	if err != nil {
 		return fmt.Errorf("remove the records of earlier runs of the name %s: %w", run.Name, err)
 	}

@@ -111,10 +111,8 @@ func (m *survey) nameAsBegun(ctx context.Context) error {
 		return err
 	}
 	for i := range m.plan.Schemas {
-		for _, s := range run.Plan.Schemas {
-			if s.Production == m.plan.Schemas[i].Production {
-				m.plan.Schemas[i].Old = s.Old
-			}
+		if begun, ok := run.Plan.SchemaFor(m.plan.Schemas[i].Production); ok {
+			m.plan.Schemas[i].Old = begun.Old
 		}
 	}
 	return nil

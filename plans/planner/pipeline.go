@@ -25,7 +25,6 @@ import (
 // ([newDraft]), and some of their fields are filled by steps that ask a server (final,
 // shared, typeEquals). The order of [site.pipeline] is what holds there.
 //
-//
 //	task ──→ survey ──→ site ──→ trial ─────────────────────────────────────────────┐
 //	            │ catalogs                                                          ├──→ draft ──→ plan
 //	            └─────→ lineage ──→ mapping ──→ keying ──→ wayBack ──→ afterFence ──→ losses ┘
