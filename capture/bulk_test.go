@@ -14,7 +14,7 @@ import (
 // allows it the trigger compares by the operator, which is cheaper; each key is
 // changed to an equal one where there is such, and to another one.
 func TestKeyChangesAreSeenWhateverTheType(t *testing.T) {
-	testcontainers.InTurn(t, 3)
+	testcontainers.InTurn(t, 5)
 	t.Parallel()
 	const (
 		operator = "IS NOT TRUE"
@@ -87,7 +87,7 @@ func TestKeyChangesOfTriggersAreSeen(t *testing.T) {
 
 // Of a bulk statement most rows are journalled without image and number.
 func TestJournalTellsBulkStatements(t *testing.T) {
-	testcontainers.InTurn(t, 3)
+	testcontainers.InTurn(t, 5)
 	t.Parallel()
 	const many = imagesAtOnce + 500
 	scripts := []string{

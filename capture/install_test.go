@@ -79,7 +79,7 @@ func TestInstallRefusesTableThatChangedLater(t *testing.T) {
 }
 
 func TestInstallRefusesTableThatIsNotThePlanned(t *testing.T) {
-	testcontainers.InTurn(t, 3)
+	testcontainers.InTurn(t, 5)
 	t.Parallel()
 	for name, script := range map[string]string{
 		"column":    `ALTER TABLE p.root ADD COLUMN y int`,

@@ -14,7 +14,7 @@ import (
 // However the changes are spread over the tables, their journals end together
 // at the limit, by statements of clients that know nothing of it.
 func TestReverseJournalsEndTogetherAtTheirLimit(t *testing.T) {
-	testcontainers.InTurn(t, 3)
+	testcontainers.InTurn(t, 5)
 	t.Parallel()
 	const limit, tables = 6 << 20, 3
 	for name, c := range map[string]struct {
@@ -69,7 +69,7 @@ func TestReverseJournalsEndTogetherAtTheirLimit(t *testing.T) {
 // that looks after them, no client's statement fails, and the gap is known for
 // ever: also where the transaction that met the limit was rolled back.
 func TestForwardJournalsEndAtTheirLimit(t *testing.T) {
-	testcontainers.InTurn(t, 3)
+	testcontainers.InTurn(t, 5)
 	t.Parallel()
 	const limit = 4 << 20
 	const noise = "CREATE FUNCTION noise(n int) RETURNS text LANGUAGE sql AS $$ SELECT string_agg(md5(random()::text), '') FROM generate_series(1, n / 32) $$; CREATE SCHEMA s;"

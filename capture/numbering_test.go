@@ -41,7 +41,7 @@ var drawing = []struct{ statement, last string }{
 
 // Drivers ask lastval() for the id of the row that they inserted.
 func TestLastvalIsTheClients(t *testing.T) {
-	testcontainers.InTurn(t, 3)
+	testcontainers.InTurn(t, 5)
 	t.Parallel()
 	for name, tracked := range map[string][]string{"forward": nil, "tracked": {"old"}, "reverse": nil} {
 		t.Run(name, func(t *testing.T) {

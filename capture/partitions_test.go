@@ -39,7 +39,7 @@ var partitionDDL = []string{
 // Partitions come and go, by themselves or with rows in them, and the journal
 // tells of it, so that nothing has to be copied again.
 func TestJournalFollowsPartitionsThatComeAndGo(t *testing.T) {
-	testcontainers.InTurn(t, 3)
+	testcontainers.InTurn(t, 5)
 	t.Parallel()
 	for _, s := range []plans.Source{{}, {Record: plans.RecordKey}, {Tracked: []string{"x"}}} {
 		t.Run(fmt.Sprint(s.Record, s.Tracked), func(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/testcontainers"
 )
 
 // A tree of three levels; leaf l has another column order and a dropped column.
@@ -42,6 +43,7 @@ var treeDML = []string{
 }
 
 func TestJournalFollowsPartitionTree(t *testing.T) {
+	testcontainers.InTurn(t, 3)
 	t.Parallel()
 	for _, record := range []plans.Record{plans.RecordRow, plans.RecordKey} {
 		t.Run(string(record), func(t *testing.T) {

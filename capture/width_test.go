@@ -39,7 +39,7 @@ var wideDML = []string{
 // A row that is wide is recorded by its key, whichever column makes it so, next
 // to narrow ones that have their image.
 func TestWideRowsAreRecordedByTheirKey(t *testing.T) {
-	testcontainers.InTurn(t, 3)
+	testcontainers.InTurn(t, 5)
 	t.Parallel()
 	for _, s := range []plans.Source{{}, {Record: plans.RecordKey}, {Tracked: []string{"n", "a"}}} {
 		t.Run(fmt.Sprint(s.Record, s.Tracked), func(t *testing.T) {
@@ -80,7 +80,7 @@ func TestWideRowsOfPartitionsAreRecordedByTheirKey(t *testing.T) {
 // Without a key there is only the image. One that cannot be made ends the
 // capture, loudly, and not the client's statement; one that can is made.
 func TestRowsWithoutKeyThatCannotBeRecordedEndTheCapture(t *testing.T) {
-	testcontainers.InTurn(t, 3)
+	testcontainers.InTurn(t, 5)
 	t.Parallel()
 	for name, tree := range map[string]string{"plain": "", "partitioned": " PARTITION BY LIST (n); CREATE TABLE s.t0 PARTITION OF s.t DEFAULT"} {
 		t.Run(name, func(t *testing.T) {

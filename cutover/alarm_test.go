@@ -24,7 +24,7 @@ var stopAt = []string{"after compare the tables behind the fence", "before drain
 const untracked = "after read sequences, untracked"
 
 func TestStoppedProcessHoldsNobodyUpForLong(t *testing.T) {
-	testcontainers.InTurn(t, 4)
+	testcontainers.InTurn(t, 6)
 	t.Parallel()
 	const stall, bearable = 1500 * time.Millisecond, 1.6
 	for _, moment := range stopAt {

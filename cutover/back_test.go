@@ -53,7 +53,7 @@ func (f *fixture) structure() string {
 // However the names are swapped, a rollback gives the old schema back to the letter,
 // with its sequences where the new ones stood, and fences the new side.
 func TestRollbackLeadsNamesBack(t *testing.T) {
-	testcontainers.InTurn(t, 4)
+	testcontainers.InTurn(t, 6)
 	t.Parallel()
 	const privileges = `ALTER SCHEMA {schema} OWNER TO pg_monitor; GRANT USAGE ON SCHEMA {schema} TO PUBLIC; COMMENT ON SCHEMA {schema} IS 'the shop';
 		ALTER SEQUENCE {schema}.entry_id_seq MAXVALUE 1000000 CYCLE; GRANT SELECT ON {schema}.account TO PUBLIC;

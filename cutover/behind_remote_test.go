@@ -75,6 +75,7 @@ var behindMoments = []string{"after swap", "after run the migrations", "after re
 	"after refuse writes to production", "after redirect clients", "after note the decision", "before commit"}
 
 func TestMigrationsBehindTheFenceApartHappenOnceOrNot(t *testing.T) {
+	testcontainers.InTurn(t, 2)
 	t.Parallel()
 	f := remoteShop(t).behindBouncer().migratesBehind().notesTicket()
 	for _, at := range behindMoments {
@@ -99,7 +100,7 @@ func TestMigrationsBehindTheFenceApartHappenOnceOrNot(t *testing.T) {
 }
 
 func TestConnectionLostAtTheCommitOfMigrationsApart(t *testing.T) {
-	testcontainers.InTurn(t, 4)
+	testcontainers.InTurn(t, 6)
 	t.Parallel()
 	for name, lose := range map[string]bool{"answer": false, "commit": true} {
 		t.Run(name, func(t *testing.T) {

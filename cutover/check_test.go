@@ -31,7 +31,7 @@ func (f *fixture) codes() []string {
 }
 
 func TestCheckNamesWhatStandsAgainstASwap(t *testing.T) {
-	testcontainers.InTurn(t, 4)
+	testcontainers.InTurn(t, 6)
 	t.Parallel()
 	for want, setUp := range map[string]func(*fixture){
 		"": func(*fixture) {},
@@ -186,7 +186,7 @@ func TestRecycleEndsIdleSessionsOnly(t *testing.T) {
 }
 
 func TestThousandTablesSwapInOneAttempt(t *testing.T) {
-	testcontainers.InTurn(t, 4)
+	testcontainers.InTurn(t, 6)
 	if testing.Short() {
 		t.Skip("makes 2,000 tables")
 	}

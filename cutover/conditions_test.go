@@ -64,6 +64,7 @@ func (f *fixture) signed() {
 // each step of an attempt: either the attempt is given up, or the DDL did not
 // commit.
 func TestNothingThatCommitsBehindTheFenceIsLeftBehind(t *testing.T) {
+	testcontainers.InTurn(t, 3)
 	t.Parallel()
 	for _, swap := range []plans.Swap{plans.Rename, plans.Move} {
 		for _, moment := range []string{"before drain", "after drain", "before swap", "after swap"} {
@@ -144,7 +145,7 @@ func (f *fixture) meanwhile(client *pgx.Conn, moment, do, undo string) {
 // of the schemas. Up to the last look it stands against the swap; what comes after that
 // is told.
 func TestWhatTheDatabaseGetsBehindTheFenceIsNotLeftBehindUnsaid(t *testing.T) {
-	testcontainers.InTurn(t, 4)
+	testcontainers.InTurn(t, 6)
 	t.Parallel()
 	f := remoteShop(t)
 	f.settle(10*time.Second, 5*time.Second)
@@ -170,7 +171,7 @@ func TestWhatTheDatabaseGetsBehindTheFenceIsNotLeftBehindUnsaid(t *testing.T) {
 // TestOpenTransactionWithDDLIsNotLeftBehind: it commits after the swap what it did
 // before, and waits for the fence or for nothing at all.
 func TestOpenTransactionWithDDLIsNotLeftBehind(t *testing.T) {
-	testcontainers.InTurn(t, 4)
+	testcontainers.InTurn(t, 6)
 	t.Parallel()
 	for _, ddl := range []string{
 		"CREATE TABLE {schema}.late (id int)",

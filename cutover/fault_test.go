@@ -108,7 +108,7 @@ func (f *fixture) blockedBy(isolation, sql string) <-chan error {
 }
 
 func TestBlockedWriterGoesOnAfterTheSwap(t *testing.T) {
-	testcontainers.InTurn(t, 4)
+	testcontainers.InTurn(t, 6)
 	t.Parallel()
 	for _, swap := range []plans.Swap{plans.Rename, plans.Move} {
 		t.Run(string(swap), func(t *testing.T) {

@@ -39,6 +39,7 @@ func (f *fixture) orphan(at string, meanwhile func()) error {
 }
 
 func TestLeaderThatWakesUpLeavesAllToItsSuccessor(t *testing.T) {
+	testcontainers.InTurn(t, 2)
 	t.Parallel()
 	f := remoteShop(t).behindBouncer()
 	all := moments()
@@ -98,7 +99,7 @@ func (s *stopping) Settle(ctx context.Context, to traffic.Place, patience time.D
 // nobody anywhere, and does not take the fence away: here is where commits would
 // be lost.
 func TestLeaderThatWakesUpAfterItsSuccessorsSwapUndoesNothing(t *testing.T) {
-	testcontainers.InTurn(t, 4)
+	testcontainers.InTurn(t, 6)
 	t.Parallel()
 	for name, failsAt := range map[string]string{
 		"pause": "", "switch": "", "settle": "before commit", "settled": "before commit",

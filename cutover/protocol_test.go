@@ -75,7 +75,7 @@ func TestTheProtocolIsInOrder(t *testing.T) {
 }
 
 func TestFailureAtEachStepIsUndone(t *testing.T) {
-	testcontainers.InTurn(t, 4)
+	testcontainers.InTurn(t, 6)
 	t.Parallel()
 	eachDistance(t, func(t *testing.T, f *fixture) {
 		all := moments()
@@ -100,7 +100,7 @@ func TestFailureAtEachStepIsUndone(t *testing.T) {
 }
 
 func TestDeathAtEachStepIsResolved(t *testing.T) {
-	testcontainers.InTurn(t, 4)
+	testcontainers.InTurn(t, 6)
 	t.Parallel()
 	eachDistance(t, func(t *testing.T, f *fixture) {
 		all, unnoted := moments(), []string{"before begin", "after begin", "before hold clients"}
@@ -138,7 +138,7 @@ func TestDeathAtEachStepIsResolved(t *testing.T) {
 // Whether the COMMIT is lost or the answer to it, wherever it is sent, the server is asked
 // what became of it, and clients are served by just one side.
 func TestConnectionLostAtACommit(t *testing.T) {
-	testcontainers.InTurn(t, 4)
+	testcontainers.InTurn(t, 6)
 	t.Parallel()
 	for name, start := range distances {
 		for commit, c := range map[string]struct {
@@ -178,7 +178,7 @@ func TestConnectionLostAtACommit(t *testing.T) {
 }
 
 func TestBackendEndedBeforeCommitIsRolledBack(t *testing.T) {
-	testcontainers.InTurn(t, 4)
+	testcontainers.InTurn(t, 6)
 	t.Parallel()
 	eachDistance(t, func(_ *testing.T, f *fixture) {
 		f.beforeCommit = func(pid uint32) { get[bool](f.there, "SELECT pg_terminate_backend($1, 5000)", pid) }
@@ -191,7 +191,7 @@ func TestBackendEndedBeforeCommitIsRolledBack(t *testing.T) {
 }
 
 func TestDeposedLeaderLeavesAllToItsSuccessor(t *testing.T) {
-	testcontainers.InTurn(t, 4)
+	testcontainers.InTurn(t, 6)
 	t.Parallel()
 	eachDistance(t, func(t *testing.T, f *fixture) {
 		at, want := "before redirect clients", WentBack

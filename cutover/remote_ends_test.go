@@ -34,7 +34,7 @@ func TestCheckApartAsksBothSides(t *testing.T) {
 }
 
 func TestEndsApart(t *testing.T) {
-	testcontainers.InTurn(t, 4)
+	testcontainers.InTurn(t, 6)
 	t.Parallel()
 	for name, old := range map[string]OldSide{"keep": KeepOld, "drop": DropOld} {
 		t.Run(name, func(t *testing.T) {

@@ -140,7 +140,7 @@ func TestProductionThatLostItsFenceIsNotLeft(t *testing.T) {
 // TestFenceIsOpenedOnceTheDiskHasRoomAgain: a cutover that is given up while production's
 // disk is full has to write there for clients to go on.
 func TestFenceIsOpenedOnceTheDiskHasRoomAgain(t *testing.T) {
-	testcontainers.InTurn(t, 4)
+	testcontainers.InTurn(t, 6)
 	t.Parallel()
 	f := remoteShop(t).behindBouncer()
 	f.exec(`CREATE SEQUENCE pgumbra.tried; CREATE FUNCTION pgumbra.full() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
@@ -198,7 +198,7 @@ func TestPgBouncerStartedAgainDuringTheCutover(t *testing.T) {
 }
 
 func TestPgBouncerThatDiesIsLedOnceItAnswers(t *testing.T) {
-	testcontainers.InTurn(t, 4)
+	testcontainers.InTurn(t, 6)
 	t.Parallel()
 	for at, swapped := range map[string]bool{"before redirect clients": false, "before commit": true} {
 		t.Run(at, func(t *testing.T) {

@@ -80,7 +80,7 @@ func (f *fixture) whileFenced(group *errgroup.Group, clients map[*pgx.Conn]func(
 }
 
 func TestWhoWaitedSeesAllOrIsRefused(t *testing.T) {
-	testcontainers.InTurn(t, 4)
+	testcontainers.InTurn(t, 6)
 	t.Parallel()
 	for name, mode := range map[string]pgx.QueryExecMode{"simple": pgx.QueryExecModeSimpleProtocol, "prepared": pgx.QueryExecModeCacheStatement} {
 		t.Run(name, func(t *testing.T) {

@@ -74,7 +74,7 @@ func TestOldSideRefusesWritesButNotOurs(t *testing.T) {
 }
 
 func TestMoveKeepsExtensionsSchemaOwnerAndPrivileges(t *testing.T) {
-	testcontainers.InTurn(t, 4)
+	testcontainers.InTurn(t, 6)
 	t.Parallel()
 	for name, fixed := range map[string]string{
 		"relocatable": "", "fixed": "UPDATE pg_extension SET extrelocatable = false WHERE extname = 'citext';",
@@ -117,7 +117,7 @@ func TestMoveKeepsExtensionsSchemaOwnerAndPrivileges(t *testing.T) {
 }
 
 func TestPreparedStatementsAndCurrvalGoOnWithWhatIsShared(t *testing.T) {
-	testcontainers.InTurn(t, 4)
+	testcontainers.InTurn(t, 6)
 	t.Parallel()
 	for _, swap := range []plans.Swap{plans.Rename, plans.Move} {
 		t.Run(string(swap), func(t *testing.T) {

@@ -16,7 +16,7 @@ import (
 // TestSwapIsTriedWithoutATrace: behind whatever locks clients hold on production,
 // in each way of swapping, and before a swap that then succeeds.
 func TestSwapIsTriedWithoutATrace(t *testing.T) {
-	testcontainers.InTurn(t, 4)
+	testcontainers.InTurn(t, 6)
 	t.Parallel()
 	ways := map[string]func(t *testing.T) *fixture{
 		"rename": func(t *testing.T) *fixture { return shop(t, plans.Rename, "") },

@@ -72,7 +72,7 @@ func rehearseThese(t *testing.T, migrations map[string]string, dsn, plan string,
 // in one database, and with shadow.dsn between two disposable servers of two versions,
 // behind PgBouncer or by clients that nobody leads: there, back, and there again.
 func TestRehearsalFindsWhatThePlanGetsWrong(t *testing.T) {
-	testcontainers.InTurn(t, 3)
+	testcontainers.InTurn(t, 5)
 	t.Parallel()
 	const another = "shadow: {dsn: \"postgres://nobody@127.0.0.1:1/shop\"}\n"
 	ways := map[string]string{
@@ -131,7 +131,7 @@ func wrongAsPlanned(t *testing.T, r *rehearsal.Result) {
 // rehearsal says so: of generated rows before it begins, of a sample of production's
 // where the upgrade fails.
 func TestMigrationsThatFailInPlaceAreTold(t *testing.T) {
-	testcontainers.InTurn(t, 3)
+	testcontainers.InTurn(t, 5)
 	t.Parallel()
 	for name, c := range map[string]struct {
 		dsn, migration, says, fix string
@@ -185,7 +185,7 @@ const runUnderWay = `CREATE SCHEMA pgumbra;
 // A sample of production's rows is masked before it leaves production, which only
 // is read. A dump serves as well.
 func TestRehearsalOnProductionsRows(t *testing.T) {
-	testcontainers.InTurn(t, 3)
+	testcontainers.InTurn(t, 5)
 	t.Parallel()
 	dsn := production(t)
 	execute(t.Context(), t, dsn, runUnderWay)

@@ -58,7 +58,7 @@ func TestHotTableIsReplayedByWorkers(t *testing.T) {
 // Without another row of the same table in its way a row may be written alone;
 // TRUNCATE concerns all at once.
 func TestHotTableWithTruncateIsReplayedAsOne(t *testing.T) {
-	testcontainers.InTurn(t, 3)
+	testcontainers.InTurn(t, 5)
 	t.Parallel()
 	eachWay(t, func(t *testing.T, newWorld maker) {
 		w := newWorld(t, itemsStructure(`INSERT INTO items SELECT n, 'n', n FROM generate_series(1, 50) n`), soleItems)
@@ -73,7 +73,7 @@ func TestHotTableWithTruncateIsReplayedAsOne(t *testing.T) {
 const swap = `BEGIN; UPDATE shop.items SET name = 'x' || name; UPDATE shop.items SET name = 'n' || 101 - id; COMMIT`
 
 func TestHotTableWithOtherUniqueIndexIsReplayedAsOne(t *testing.T) {
-	testcontainers.InTurn(t, 3)
+	testcontainers.InTurn(t, 5)
 	t.Parallel()
 	eachWay(t, func(t *testing.T, newWorld maker) {
 		w := newWorld(t, itemsStructure(`INSERT INTO items SELECT n, 'n' || n, n FROM generate_series(1, 100) n; ALTER TABLE twin.items ADD UNIQUE (title)`),
@@ -86,7 +86,7 @@ func TestHotTableWithOtherUniqueIndexIsReplayedAsOne(t *testing.T) {
 }
 
 func TestWorkersOfBatchThatFailedAreMadeGood(t *testing.T) {
-	testcontainers.InTurn(t, 3)
+	testcontainers.InTurn(t, 5)
 	t.Parallel()
 	eachWay(t, func(t *testing.T, newWorld maker) {
 		w := newWorld(t, itemsStructure(`INSERT INTO items SELECT n, 'n', n FROM generate_series(1, 100) n; ALTER TABLE twin.items ADD CHECK (title <> 'bad')`), soleItems)
@@ -111,7 +111,7 @@ func TestWorkersOfBatchThatFailedAreMadeGood(t *testing.T) {
 // An apply worker whose leader died still writes: states that are older than the next
 // batch's. That one must wait for it.
 func TestBatchWaitsForWorkersThatWereLeftBehind(t *testing.T) {
-	testcontainers.InTurn(t, 3)
+	testcontainers.InTurn(t, 5)
 	t.Parallel()
 	eachWay(t, func(t *testing.T, newWorld maker) {
 		w := newWorld(t, itemsStructure(`INSERT INTO items VALUES (1, 'a', 1)`), soleItems)
@@ -136,7 +136,7 @@ func TestBatchWaitsForWorkersThatWereLeftBehind(t *testing.T) {
 }
 
 func TestWorkerOfDeposedLeaderWritesNothing(t *testing.T) {
-	testcontainers.InTurn(t, 3)
+	testcontainers.InTurn(t, 5)
 	t.Parallel()
 	eachWay(t, func(t *testing.T, newWorld maker) {
 		w := newWorld(t, itemsStructure(""), soleItems)
@@ -163,7 +163,7 @@ func TestWorkerOfDeposedLeaderWritesNothing(t *testing.T) {
 // Keys that differ in production may be one to the shadow: what is gone and what
 // came in its place belong together.
 func TestPiecesGoByTheKeysOfTheShadow(t *testing.T) {
-	testcontainers.InTurn(t, 3)
+	testcontainers.InTurn(t, 5)
 	t.Parallel()
 	eachWay(t, func(t *testing.T, newWorld maker) {
 		w := newWorld(t, `CREATE COLLATION ci (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
@@ -187,7 +187,7 @@ func TestPiecesGoByTheKeysOfTheShadow(t *testing.T) {
 }
 
 func TestCatchUpByWorkers(t *testing.T) {
-	testcontainers.InTurn(t, 3)
+	testcontainers.InTurn(t, 5)
 	t.Parallel()
 	eachWay(t, func(t *testing.T, newWorld maker) {
 		w := newWorld(t, itemsStructure(`INSERT INTO items SELECT n, 'n' || n, n FROM generate_series(1, 100) n`), items)
@@ -204,7 +204,7 @@ func TestCatchUpByWorkers(t *testing.T) {
 // that has read it already, and the others queue behind the client. As the one that
 // leads waits for the others in this process, no server sees a circle in it.
 func TestClientThatLocksTableIsNotInCircleOfApplyWorkers(t *testing.T) {
-	testcontainers.InTurn(t, 3)
+	testcontainers.InTurn(t, 5)
 	t.Parallel()
 	eachWay(t, func(t *testing.T, newWorld maker) {
 		w := newWorld(t, itemsStructure(`INSERT INTO items SELECT n, 'n', n FROM generate_series(1, 300) n`), soleItems)
@@ -262,7 +262,7 @@ func (w *world) traced(of *pgxpool.Pool, tracer pgx.QueryTracer) *pgxpool.Pool {
 // Sessions are ended at any moment, of leaders and of apply workers, while production
 // changes: nothing is lost, whoever had committed what.
 func TestWorkersSurviveConnectionsThatAreCut(t *testing.T) {
-	testcontainers.InTurn(t, 3)
+	testcontainers.InTurn(t, 5)
 	t.Parallel()
 	eachWay(t, func(t *testing.T, newWorld maker) {
 		w := newWorld(t, itemsStructure(`INSERT INTO items SELECT n, 'n', n FROM generate_series(1, 300) n`), soleItems)

@@ -25,7 +25,7 @@ func TestBatchReplaysInsertUpdateDelete(t *testing.T) {
 }
 
 func TestBatchWithoutNewsIsCheap(t *testing.T) {
-	testcontainers.InTurn(t, 3)
+	testcontainers.InTurn(t, 5)
 	t.Parallel()
 	eachWay(t, func(t *testing.T, newWorld maker) {
 		w := newWorld(t, itemsStructure(""), items)
@@ -44,7 +44,7 @@ func TestBatchWithoutNewsIsCheap(t *testing.T) {
 }
 
 func TestBatchTakesLateCommitters(t *testing.T) {
-	testcontainers.InTurn(t, 3)
+	testcontainers.InTurn(t, 5)
 	t.Parallel()
 	eachWay(t, func(t *testing.T, newWorld maker) {
 		w := newWorld(t, itemsStructure(""), items)
@@ -62,7 +62,7 @@ func TestBatchTakesLateCommitters(t *testing.T) {
 }
 
 func TestBatchReadsKeysOfNestedStatementsAgain(t *testing.T) {
-	testcontainers.InTurn(t, 3)
+	testcontainers.InTurn(t, 5)
 	t.Parallel()
 	eachWay(t, func(t *testing.T, newWorld maker) {
 		w := newWorld(t, itemsStructure(`
@@ -79,7 +79,7 @@ func TestBatchReadsKeysOfNestedStatementsAgain(t *testing.T) {
 }
 
 func TestBatchSeveralStatementsOfOneTransaction(t *testing.T) {
-	testcontainers.InTurn(t, 3)
+	testcontainers.InTurn(t, 5)
 	t.Parallel()
 	eachWay(t, func(t *testing.T, newWorld maker) {
 		w := newWorld(t, itemsStructure(`INSERT INTO items VALUES (1, 'a', 1), (2, 'b', 2), (3, 'c', 3)`), items)
@@ -104,7 +104,7 @@ func TestBatchFollowsChangedKeys(t *testing.T) {
 }
 
 func TestBatchRecordKey(t *testing.T) {
-	testcontainers.InTurn(t, 3)
+	testcontainers.InTurn(t, 5)
 	t.Parallel()
 	eachWay(t, func(t *testing.T, newWorld maker) {
 		w := newWorld(t, itemsStructure(`INSERT INTO items VALUES (1, 'a', 1), (2, 'b', 2)`), func(w *world, p *plans.Plan) {
@@ -131,7 +131,7 @@ func TestBatchSwapsUniqueValues(t *testing.T) {
 }
 
 func TestBatchWhere(t *testing.T) {
-	testcontainers.InTurn(t, 3)
+	testcontainers.InTurn(t, 5)
 	t.Parallel()
 	eachWay(t, func(t *testing.T, newWorld maker) {
 		for _, upsert := range []bool{true, false} {
@@ -153,7 +153,7 @@ func TestBatchWhere(t *testing.T) {
 }
 
 func TestBatchTruncate(t *testing.T) {
-	testcontainers.InTurn(t, 3)
+	testcontainers.InTurn(t, 5)
 	t.Parallel()
 	eachWay(t, func(t *testing.T, newWorld maker) {
 		w := newWorld(t, itemsStructure(`INSERT INTO items VALUES (1, 'a', 1), (2, 'b', 2)`), items)
@@ -170,7 +170,7 @@ func TestBatchTruncate(t *testing.T) {
 }
 
 func TestBatchStopsAtConflicts(t *testing.T) {
-	testcontainers.InTurn(t, 3)
+	testcontainers.InTurn(t, 5)
 	t.Parallel()
 	eachWay(t, func(t *testing.T, newWorld maker) {
 		w := newWorld(t, itemsStructure(`INSERT INTO items VALUES (1, 'a', 1); ALTER TABLE twin.items ADD CONSTRAINT one_title UNIQUE (title)`),
@@ -192,7 +192,7 @@ func TestBatchStopsAtConflicts(t *testing.T) {
 }
 
 func TestBatchOfDeposedLeaderWritesNothing(t *testing.T) {
-	testcontainers.InTurn(t, 3)
+	testcontainers.InTurn(t, 5)
 	t.Parallel()
 	eachWay(t, func(t *testing.T, newWorld maker) {
 		w := newWorld(t, itemsStructure(""), items)
@@ -205,7 +205,7 @@ func TestBatchOfDeposedLeaderWritesNothing(t *testing.T) {
 }
 
 func TestBatchRefusesTablesThatAreNotCopied(t *testing.T) {
-	testcontainers.InTurn(t, 3)
+	testcontainers.InTurn(t, 5)
 	t.Parallel()
 	eachWay(t, func(t *testing.T, newWorld maker) {
 		w := newWorld(t, itemsStructure(""), items)

@@ -31,7 +31,7 @@ func defineTotals(w *world, p *plans.Plan) {
 const totals = `SELECT concat_ws(' ', order_id, customer, total) FROM twin.totals ORDER BY order_id`
 
 func TestBatchDerivedRefreshesBothOrdersOfMovedLine(t *testing.T) {
-	testcontainers.InTurn(t, 3)
+	testcontainers.InTurn(t, 5)
 	t.Parallel()
 	eachWay(t, func(t *testing.T, newWorld maker) {
 		w := newWorld(t, orders, defineTotals)
@@ -49,6 +49,7 @@ func TestBatchDerivedRefreshesBothOrdersOfMovedLine(t *testing.T) {
 }
 
 func TestBatchDerivedManyValues(t *testing.T) {
+	testcontainers.InTurn(t, 2)
 	t.Parallel()
 	eachWay(t, func(t *testing.T, newWorld maker) {
 		w := newWorld(t, orders+`INSERT INTO orders SELECT i, 'o' FROM generate_series(10, 500) i`, defineTotals)
@@ -59,7 +60,7 @@ func TestBatchDerivedManyValues(t *testing.T) {
 }
 
 func TestBatchDerivedTruncate(t *testing.T) {
-	testcontainers.InTurn(t, 3)
+	testcontainers.InTurn(t, 5)
 	t.Parallel()
 	eachWay(t, func(t *testing.T, newWorld maker) {
 		w := newWorld(t, orders, defineTotals)
@@ -70,7 +71,7 @@ func TestBatchDerivedTruncate(t *testing.T) {
 }
 
 func TestBatchDerivedReachesRowsByNull(t *testing.T) {
-	testcontainers.InTurn(t, 3)
+	testcontainers.InTurn(t, 5)
 	t.Parallel()
 	eachWay(t, func(t *testing.T, newWorld maker) {
 		w := newWorld(t, `CREATE TABLE lines (id int PRIMARY KEY, team text, n int); INSERT INTO lines VALUES (1, NULL, 1), (2, 'x', 2);
@@ -92,7 +93,7 @@ func TestBatchDerivedReachesRowsByNull(t *testing.T) {
 }
 
 func TestFrozenSourceIsOnlyVerified(t *testing.T) {
-	testcontainers.InTurn(t, 3)
+	testcontainers.InTurn(t, 5)
 	t.Parallel()
 	eachWay(t, func(t *testing.T, newWorld maker) {
 		w := newWorld(t, itemsStructure(`INSERT INTO items VALUES (1, 'a', 1)`), func(w *world, p *plans.Plan) {

@@ -46,7 +46,7 @@ func (w *world) busy(tables ...int) (stop func()) {
 }
 
 func TestVerifyBesideALeaderDisturbsNeither(t *testing.T) {
-	testcontainers.InTurn(t, 3)
+	testcontainers.InTurn(t, 5)
 	t.Parallel()
 	eachWay(t, func(t *testing.T, newWorld maker) {
 		w := newWorld(t, itemsStructure(`INSERT INTO items SELECT i, 'n' || i, i FROM generate_series(1, 3000) i`), items)

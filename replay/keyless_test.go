@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/testcontainers"
 )
 
 const withoutKey = `CREATE TABLE log (at int, what text); CREATE TABLE twin.log (what text, at bigint, nr int GENERATED ALWAYS AS (length(what)) STORED);
@@ -19,6 +20,7 @@ func defineKeyless(w *world, p *plans.Plan) {
 const logRows = `SELECT format('%s %s %s', at, what IS NULL, what) FROM twin.log ORDER BY 1`
 
 func TestBatchCountsCopiesOfRowsWithoutKey(t *testing.T) {
+	testcontainers.InTurn(t, 2)
 	t.Parallel()
 	eachWay(t, func(t *testing.T, newWorld maker) {
 		w := newWorld(t, withoutKey, defineKeyless)
@@ -34,6 +36,7 @@ func TestBatchCountsCopiesOfRowsWithoutKey(t *testing.T) {
 
 // The shadow's is without columns as well, or has one that the migrations added.
 func TestBatchOfRowsWithoutColumns(t *testing.T) {
+	testcontainers.InTurn(t, 2)
 	t.Parallel()
 	eachWay(t, func(t *testing.T, newWorld maker) {
 		w := newWorld(t, `CREATE TABLE bare (); CREATE TABLE more (); CREATE TABLE twin.bare (); CREATE TABLE twin.more (n int DEFAULT 4);
@@ -58,6 +61,7 @@ func TestBatchOfRowsWithoutColumns(t *testing.T) {
 }
 
 func TestBatchTruncatesTableWithoutKey(t *testing.T) {
+	testcontainers.InTurn(t, 2)
 	t.Parallel()
 	eachWay(t, func(t *testing.T, newWorld maker) {
 		w := newWorld(t, withoutKey, defineKeyless)
@@ -68,6 +72,7 @@ func TestBatchTruncatesTableWithoutKey(t *testing.T) {
 }
 
 func TestBatchWithoutKeyWhere(t *testing.T) {
+	testcontainers.InTurn(t, 2)
 	t.Parallel()
 	eachWay(t, func(t *testing.T, newWorld maker) {
 		w := newWorld(t, withoutKey, func(w *world, p *plans.Plan) { defineKeyless(w, p); p.Tables[0].Where = "at < 2" })
@@ -78,6 +83,7 @@ func TestBatchWithoutKeyWhere(t *testing.T) {
 }
 
 func TestBatchStopsWhenRowToRemoveIsNotThere(t *testing.T) {
+	testcontainers.InTurn(t, 2)
 	t.Parallel()
 	eachWay(t, func(t *testing.T, newWorld maker) {
 		w := newWorld(t, withoutKey, defineKeyless)

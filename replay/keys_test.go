@@ -5,9 +5,11 @@ import (
 	"testing"
 
 	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/testcontainers"
 )
 
 func TestBatchNondeterministicCollationKeepsNewSpelling(t *testing.T) {
+	testcontainers.InTurn(t, 2)
 	t.Parallel()
 	eachWay(t, func(t *testing.T, newWorld maker) {
 		for _, upsert := range []bool{true, false} {
@@ -30,6 +32,7 @@ func TestBatchNondeterministicCollationKeepsNewSpelling(t *testing.T) {
 }
 
 func TestBatchKeyInAnotherCollation(t *testing.T) {
+	testcontainers.InTurn(t, 2)
 	t.Parallel()
 	eachWay(t, func(t *testing.T, newWorld maker) {
 		w := newWorld(t, `CREATE TABLE users (name text COLLATE "C" PRIMARY KEY, n int);
@@ -45,6 +48,7 @@ func TestBatchKeyInAnotherCollation(t *testing.T) {
 }
 
 func TestBatchNumericKeyKeepsScale(t *testing.T) {
+	testcontainers.InTurn(t, 2)
 	t.Parallel()
 	eachWay(t, func(t *testing.T, newWorld maker) {
 		w := newWorld(t, `CREATE TABLE rates (k numeric PRIMARY KEY, v text); CREATE TABLE twin.rates (k numeric PRIMARY KEY, v text);
@@ -60,6 +64,7 @@ func TestBatchNumericKeyKeepsScale(t *testing.T) {
 }
 
 func TestBatchCompositeKeyOfAnyTypes(t *testing.T) {
+	testcontainers.InTurn(t, 2)
 	t.Parallel()
 	eachWay(t, func(t *testing.T, newWorld maker) {
 		w := newWorld(t, `CREATE TYPE mood AS ENUM ('low', 'high'); CREATE DOMAIN code AS text NOT NULL;
@@ -80,6 +85,7 @@ func TestBatchCompositeKeyOfAnyTypes(t *testing.T) {
 }
 
 func TestBatchTransformsMayUseTheRowItself(t *testing.T) {
+	testcontainers.InTurn(t, 2)
 	t.Parallel()
 	eachWay(t, func(t *testing.T, newWorld maker) {
 		w := newWorld(t, itemsStructure(`CREATE FUNCTION label(items) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT $1.name || '/' || $1.price $$;
@@ -94,6 +100,7 @@ func TestBatchTransformsMayUseTheRowItself(t *testing.T) {
 }
 
 func TestBatchCastsLiteralsByAssignment(t *testing.T) {
+	testcontainers.InTurn(t, 2)
 	t.Parallel()
 	eachWay(t, func(t *testing.T, newWorld maker) {
 		w := newWorld(t, `CREATE TYPE twin.state AS ENUM ('new', 'old'); CREATE TABLE a (id int PRIMARY KEY, v text);
@@ -112,6 +119,7 @@ func TestBatchCastsLiteralsByAssignment(t *testing.T) {
 }
 
 func TestBatchReadsRowsFromBeforeAddColumn(t *testing.T) {
+	testcontainers.InTurn(t, 2)
 	t.Parallel()
 	eachWay(t, func(t *testing.T, newWorld maker) {
 		w := newWorld(t, `CREATE TABLE a (id int PRIMARY KEY, gone int, v text); INSERT INTO a VALUES (1, 0, 'x'), (2, 0, 'y');
@@ -127,6 +135,7 @@ func TestBatchReadsRowsFromBeforeAddColumn(t *testing.T) {
 }
 
 func TestBatchKeepsVolatileValues(t *testing.T) {
+	testcontainers.InTurn(t, 2)
 	t.Parallel()
 	eachWay(t, func(t *testing.T, newWorld maker) {
 		for _, upsert := range []bool{true, false} {

@@ -6,11 +6,13 @@ import (
 
 	"github.com/pgumbra/pgumbra/capture"
 	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/testcontainers"
 )
 
 // Two sessions may read the same WAL position: entries of different transactions
 // then have one number. The last entry of a key is still told from others.
 func TestBatchTellsEntriesWithOneNumberApart(t *testing.T) {
+	testcontainers.InTurn(t, 2)
 	t.Parallel()
 	eachWay(t, func(t *testing.T, newWorld maker) {
 		w := newWorld(t, withoutKey+`CREATE COLLATION shop.nocase (provider = icu, locale = 'und-u-ks-level2', deterministic = false); CREATE TABLE items (id int, who text COLLATE nocase, v int, PRIMARY KEY (id, who));

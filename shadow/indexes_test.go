@@ -108,7 +108,7 @@ func TestIndexBuildGoesOnAfterItWasCancelled(t *testing.T) {
 }
 
 func TestRecopyOfAFollowingTableBuildsItsIndexesAgain(t *testing.T) {
-	testcontainers.InTurn(t, 3)
+	testcontainers.InTurn(t, 5)
 	bothWays(t, func(t *testing.T, how way) {
 		w := indexed(t, how)
 		w.start()

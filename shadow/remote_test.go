@@ -240,7 +240,7 @@ func TestPathOnTheShadowLeadsToWhatWillBeThere(t *testing.T) {
 }
 
 func TestStatisticsCoverRootsAndExtendedOnes(t *testing.T) {
-	testcontainers.InTurn(t, 3)
+	testcontainers.InTurn(t, 5)
 	bothWays(t, func(t *testing.T, how way) {
 		w := indexed(t, how)
 		w.on(plans.StageIndex, "STATISTICS", "orders_s", "orders", "CREATE STATISTICS @.orders_s (dependencies) ON label, m FROM @.orders;")

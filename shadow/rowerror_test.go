@@ -13,7 +13,7 @@ import (
 )
 
 func TestRowThatCannotBeCopiedIsNamed(t *testing.T) {
-	testcontainers.InTurn(t, 3)
+	testcontainers.InTurn(t, 5)
 	bothWays(t, testRowThatCannotBeCopied)
 }
 
@@ -61,7 +61,7 @@ func testRowThatCannotBeCopied(t *testing.T, how way) {
 }
 
 func TestErrorOfNoRowIsNotBlamedOnOne(t *testing.T) {
-	testcontainers.InTurn(t, 3)
+	testcontainers.InTurn(t, 5)
 	bothWays(t, func(t *testing.T, how way) {
 		w := how.world(t, items)
 		tab := w.plain("items")

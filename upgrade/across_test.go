@@ -32,7 +32,7 @@ var across = history{
 // function reads the tables again and again through one snapshot, and rows that
 // are locked for a while. None sees a table empty, and no change is lost.
 func TestDumpsAndLongStatementsAcrossTheCutover(t *testing.T) {
-	testcontainers.InTurn(t, 3)
+	testcontainers.InTurn(t, 5)
 	t.Parallel()
 	ctx := limited(t, 2*time.Minute)
 	w := build(t, across)
@@ -129,7 +129,7 @@ func lockThenUpdate(ctx context.Context, conn *pgx.Conn) error {
 // forced on it, through the copy and the cutover. Copy, replay and verification
 // see every row, and the owner what its policy lets it see, before and after.
 func TestForcedRowSecurityUnderTraffic(t *testing.T) {
-	testcontainers.InTurn(t, 3)
+	testcontainers.InTurn(t, 5)
 	t.Parallel()
 	ctx := limited(t, 2*time.Minute)
 	h := across

@@ -44,7 +44,7 @@ var behindAndBack = history{
 // tells, by their names of before; what these tables would lose is said before, and has
 // to be accepted.
 func TestRollbackFromMigrationsBehindTheFence(t *testing.T) {
-	testcontainers.InTurn(t, 5)
+	testcontainers.InTurn(t, 8)
 	t.Parallel()
 	hereAndThere(t, behindAndBack, behindAndBackAgain)
 }

@@ -23,7 +23,7 @@ func opaqueStructure(t *testing.T) string {
 }
 
 func TestMigrationThatFailsOnRowsIsFoundBeforeTheFence(t *testing.T) {
-	testcontainers.InTurn(t, 3)
+	testcontainers.InTurn(t, 5)
 	t.Parallel()
 	ctx := limited(t, 2*time.Minute)
 	w := build(t, history{structure: opaqueStructure(t), migrations: []string{
@@ -49,7 +49,7 @@ func TestMigrationThatFailsOnRowsIsFoundBeforeTheFence(t *testing.T) {
 }
 
 func TestMigrationsThatTakeLongerThanTheStallAreNotBegun(t *testing.T) {
-	testcontainers.InTurn(t, 3)
+	testcontainers.InTurn(t, 5)
 	t.Parallel()
 	ctx := limited(t, 2*time.Minute)
 	w := build(t, history{structure: opaqueStructure(t), migrations: []string{"SELECT pg_sleep(0.3); UPDATE shop.orders SET total = 1"},
@@ -68,7 +68,7 @@ func TestMigrationsThatTakeLongerThanTheStallAreNotBegun(t *testing.T) {
 // Clients go on while migrations run behind the fence: readers and writers at
 // READ COMMITTED see no error, and what was acknowledged is there.
 func TestMigrationsBehindTheFenceUnderTrafficLoseNothing(t *testing.T) {
-	testcontainers.InTurn(t, 5)
+	testcontainers.InTurn(t, 8)
 	t.Parallel()
 	ctx := limited(t, 3*time.Minute)
 	h := trafficHistory(t)

@@ -46,7 +46,7 @@ func lines(t *testing.T, dsn, sql string) []string {
 // its tables is as it was there until the cutover, and then as production's. What
 // sessions find set in production, checks find set while the shadow is filled.
 func TestDatabaseComesOverWithTheSwap(t *testing.T) {
-	testcontainers.InTurn(t, 5)
+	testcontainers.InTurn(t, 8)
 	t.Parallel()
 	ctx := limited(t, 2*time.Minute)
 	shadow := testcontainers.Database(t)
@@ -100,7 +100,7 @@ func TestDatabaseComesOverWithTheSwap(t *testing.T) {
 // TestDatabaseComesOverByARoleThatOwnsTheShadows, and that is no superuser. Who
 // may create in public changed in 15.
 func TestDatabaseComesOverByARoleThatOwnsTheShadows(t *testing.T) {
-	testcontainers.InTurn(t, 5)
+	testcontainers.InTurn(t, 8)
 	t.Parallel()
 	ctx := limited(t, 3*time.Minute)
 	start := func(major int, database string) *testcontainers.Server {
@@ -137,6 +137,7 @@ func TestDatabaseComesOverByARoleThatOwnsTheShadows(t *testing.T) {
 // brings what the plan knew, and nothing that came since. Code of others in the shadow's
 // own database is not called there.
 func TestWhatADatabaseGetsInMidRunStandsAgainstTheCutover(t *testing.T) {
+	testcontainers.InTurn(t, 3)
 	t.Parallel()
 	ctx := limited(t, 2*time.Minute)
 	shadow := testcontainers.Database(t)
@@ -180,7 +181,7 @@ func TestWhatADatabaseGetsInMidRunStandsAgainstTheCutover(t *testing.T) {
 // TestWhatTheNewDatabaseGetsStandsAgainstTheRollback: while the old server is kept
 // current, the new one's database gets what rows do not carry back.
 func TestWhatTheNewDatabaseGetsStandsAgainstTheRollback(t *testing.T) {
-	testcontainers.InTurn(t, 5)
+	testcontainers.InTurn(t, 8)
 	t.Parallel()
 	ctx := limited(t, 2*time.Minute)
 	elsewhere := orders

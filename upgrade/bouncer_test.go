@@ -69,7 +69,7 @@ func (p *pair) version(ctx context.Context, t *testing.T) (major int) {
 // equal on the new server, and the old one refuses writes. Once with a migration
 // that runs on the new server behind the fence, while the clients are held.
 func TestPgbenchThroughPgBouncerToANewerServer(t *testing.T) {
-	testcontainers.InTurn(t, 5)
+	testcontainers.InTurn(t, 8)
 	t.Parallel()
 	for protocol, behind := range map[string][]string{"simple": nil, "extended": {
 		"CREATE TABLE shares AS SELECT b.bid, b.bbalance, sum(a.abalance) FROM pgbench_branches b JOIN pgbench_accounts a USING (bid) GROUP BY 1, 2;",
@@ -167,7 +167,7 @@ func (p *pair) balancesEqual(ctx context.Context, t *testing.T) {
 // one database, behind a pool, through the cutover to another server of a newer
 // version, and back from there.
 func TestTrafficThroughPgBouncerLosesNothing(t *testing.T) {
-	testcontainers.InTurn(t, 5)
+	testcontainers.InTurn(t, 8)
 	t.Parallel()
 	ctx := limited(t, 4*time.Minute)
 	p := newPair(ctx, t, 0, 17)
@@ -218,7 +218,7 @@ func (p *pair) isBack(ctx context.Context, w *world) {
 // TestTrafficToAnotherServerEqualsMigrationInPlace: at a barrier production is
 // copied and migrated in place, and the other server must hold the same rows.
 func TestTrafficToAnotherServerEqualsMigrationInPlace(t *testing.T) {
-	testcontainers.InTurn(t, 5)
+	testcontainers.InTurn(t, 8)
 	t.Parallel()
 	ctx := limited(t, 3*time.Minute)
 	h := trafficHistory(t)

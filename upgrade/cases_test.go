@@ -90,7 +90,7 @@ func TestCases(t *testing.T) {
 			all = append(all, run{c, w})
 		}
 	}
-	for _, r := range testcontainers.Some(t, all, 6) {
+	for _, r := range testcontainers.Some(t, all, 4) {
 		t.Run(filepath.Base(r.dir)+r.name, func(t *testing.T) {
 			t.Parallel()
 			ctx := limited(t, 3*time.Minute)

@@ -102,7 +102,7 @@ func refuses(t *testing.T, dsn, begin, want string, statements ...string) {
 }
 
 func TestShadowIsClosedToAllRolesUntilTheSwap(t *testing.T) {
-	testcontainers.InTurn(t, 5)
+	testcontainers.InTurn(t, 8)
 	t.Parallel()
 	eachPlace(t, func(t *testing.T, remote string) {
 		ctx := limited(t, 2*time.Minute)
@@ -128,7 +128,7 @@ func TestShadowIsClosedToAllRolesUntilTheSwap(t *testing.T) {
 // TestShadowRefusesWritesOfSuperusers: they reach it, and what they write would
 // become production's.
 func TestShadowRefusesWritesOfSuperusers(t *testing.T) {
-	testcontainers.InTurn(t, 5)
+	testcontainers.InTurn(t, 8)
 	t.Parallel()
 	eachPlace(t, func(t *testing.T, remote string) {
 		ctx := limited(t, 2*time.Minute)
@@ -145,7 +145,7 @@ func TestShadowRefusesWritesOfSuperusers(t *testing.T) {
 // TestShadowThatWasOpenedIsCopiedAgain: who takes the write block off and puts it on
 // again leaves a trace, and nothing of what was written.
 func TestShadowThatWasOpenedIsCopiedAgain(t *testing.T) {
-	testcontainers.InTurn(t, 5)
+	testcontainers.InTurn(t, 8)
 	t.Parallel()
 	eachPlace(t, func(t *testing.T, remote string) {
 		ctx := limited(t, 2*time.Minute)
@@ -166,7 +166,7 @@ func TestShadowThatWasOpenedIsCopiedAgain(t *testing.T) {
 
 // TestAbortLeavesNothingOfAClosedShadow either.
 func TestAbortLeavesNothingOfAClosedShadow(t *testing.T) {
-	testcontainers.InTurn(t, 5)
+	testcontainers.InTurn(t, 8)
 	t.Parallel()
 	eachPlace(t, func(t *testing.T, remote string) {
 		ctx := limited(t, 2*time.Minute)

@@ -41,7 +41,7 @@ func (w *world) unready(ctx context.Context, why string) {
 // TestWhatComesInMidRunStandsAgainstTheCutover: a subscription that writes past
 // capture, a publication that would go on with the old tables.
 func TestWhatComesInMidRunStandsAgainstTheCutover(t *testing.T) {
-	testcontainers.InTurn(t, 5)
+	testcontainers.InTurn(t, 8)
 	t.Parallel()
 	ctx := limited(t, 90*time.Second)
 	w := build(t, orders)
@@ -74,7 +74,7 @@ func TestWhatComesInMidRunStandsAgainstTheCutover(t *testing.T) {
 // TestWhatASubscriptionWroteDuringTheWatchIsNotLeftBehind: no journal holds it, and the
 // subscription may be gone again before anybody goes back.
 func TestWhatASubscriptionWroteDuringTheWatchIsNotLeftBehind(t *testing.T) {
-	testcontainers.InTurn(t, 5)
+	testcontainers.InTurn(t, 8)
 	t.Parallel()
 	ctx := limited(t, 90*time.Second)
 	w := build(t, orders)
@@ -135,7 +135,7 @@ func tryExec(dsn, script string) error {
 // TestDifferenceTakesTheProofBack: what verify finds stands against a cutover until
 // a proof succeeds again, with a leader and without.
 func TestDifferenceTakesTheProofBack(t *testing.T) {
-	testcontainers.InTurn(t, 5)
+	testcontainers.InTurn(t, 8)
 	t.Parallel()
 	ctx := limited(t, 90*time.Second)
 	w := build(t, orders)
@@ -173,7 +173,7 @@ func TestDifferenceTakesTheProofBack(t *testing.T) {
 // TestRowThatNamesWhatIsReplacedStandsAgainstTheSwap: written in mid-run, it would name
 // the old table after the swap. The proof finds it, by key.
 func TestRowThatNamesWhatIsReplacedStandsAgainstTheSwap(t *testing.T) {
-	testcontainers.InTurn(t, 5)
+	testcontainers.InTurn(t, 8)
 	t.Parallel()
 	ctx := limited(t, 90*time.Second)
 	naming := orders

@@ -15,7 +15,7 @@ import (
 
 // TestPgbenchRunsThroughACutover: no failed transaction, balances equal.
 func TestPgbenchRunsThroughACutover(t *testing.T) {
-	testcontainers.InTurn(t, 5)
+	testcontainers.InTurn(t, 8)
 	t.Parallel()
 	t.Logf("stall %.1f ms", stallUnderPgbench(limited(t, 2*time.Minute), t))
 }
@@ -24,7 +24,7 @@ func TestPgbenchRunsThroughACutover(t *testing.T) {
 // commit asynchronously and the run follows. What the crash took is gone on both
 // sides; an unlogged table, which it emptied, is empty on both.
 func TestServerCrashWithAsynchronousCommit(t *testing.T) {
-	testcontainers.InTurn(t, 5)
+	testcontainers.InTurn(t, 8)
 	t.Parallel()
 	ctx := limited(t, 3*time.Minute)
 	server, err := testcontainers.Start(ctx, testcontainers.Options{Settings: map[string]string{

@@ -14,7 +14,7 @@ import (
 // An index that is made, renewed or dropped in mid-run is let pass, whole, and
 // the run goes on; the shadow does not have it, so that the cutover waits.
 func TestIndexesMayComeAndGoInMidRun(t *testing.T) {
-	testcontainers.InTurn(t, 5)
+	testcontainers.InTurn(t, 8)
 	t.Parallel()
 	ctx := limited(t, 2*time.Minute)
 	w := build(t, history{
@@ -40,7 +40,7 @@ func TestIndexesMayComeAndGoInMidRun(t *testing.T) {
 
 // Abort names what others left by half, with the statement that mends it.
 func TestAbortNamesWhatOthersLeft(t *testing.T) {
-	testcontainers.InTurn(t, 3)
+	testcontainers.InTurn(t, 5)
 	t.Parallel()
 	ctx := limited(t, 2*time.Minute)
 	w := build(t, history{

@@ -47,7 +47,7 @@ tables:
 // Rows that were divided, or put together, go back by the plan file's queries: every
 // write is there, in one database and from another, and a second time.
 func TestDividedAndMergedTablesGoBackByQueries(t *testing.T) {
-	testcontainers.InTurn(t, 5)
+	testcontainers.InTurn(t, 8)
 	t.Parallel()
 	hereAndThere(t, divided, dividedAndBack)
 }

@@ -63,7 +63,7 @@ func fill(t *testing.T, folder string) {
 // until there is room again; later, when there is next to none, capture ends before
 // clients fail, and abort undoes the run.
 func TestNearlyFullDiskPausesTheCopyAndEndsCapture(t *testing.T) {
-	testcontainers.InTurn(t, 5)
+	testcontainers.InTurn(t, 8)
 	t.Parallel()
 	ctx := limited(t, 3*time.Minute)
 	folder, dsn := smallDisk(t, 96)
@@ -110,7 +110,7 @@ func leave(t *testing.T, folder string, bytes int64) (free func()) {
 // On a disk without a free byte, whoever filled it, abort ends the run, gives
 // the room back, and clients go on.
 func TestAbortOnFullDisk(t *testing.T) {
-	testcontainers.InTurn(t, 5)
+	testcontainers.InTurn(t, 8)
 	t.Parallel()
 	for name, write := range map[string]string{
 		"filled by journals": "UPDATE shop.a SET v = repeat(left(md5(v), 16), 12) WHERE id %% 50 = %d",

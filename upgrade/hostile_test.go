@@ -56,7 +56,7 @@ func (h hostile) writes(sql string) (passed int) {
 // TestNobodyPassesForOneOfOurSessions: neither at the write block of the shadow nor at
 // the old side's fence, and no change of his is left out by the reverse capture.
 func TestNobodyPassesForOneOfOurSessions(t *testing.T) {
-	testcontainers.InTurn(t, 5)
+	testcontainers.InTurn(t, 8)
 	t.Parallel()
 	eachPlace(t, func(t *testing.T, remote string) {
 		ctx := limited(t, 2*time.Minute)
@@ -97,7 +97,7 @@ func TestNobodyPassesForOneOfOurSessions(t *testing.T) {
 // TestClientThatIsCalledLikeUsIsWaitedFor: at the cutover his snapshot counts as
 // anybody's, and his session is not ended as a dead leader's.
 func TestClientThatIsCalledLikeUsIsWaitedFor(t *testing.T) {
-	testcontainers.InTurn(t, 5)
+	testcontainers.InTurn(t, 8)
 	t.Parallel()
 	ctx := limited(t, 2*time.Minute)
 	w := build(t, history{structure: `CREATE SCHEMA shop; CREATE TABLE shop.a (id int PRIMARY KEY, v int); INSERT INTO shop.a SELECT n, n FROM generate_series(1, 100) n`,
@@ -137,7 +137,7 @@ END $do$`
 // statement of replay, proof and verify, nor by what looks at production; and they stand
 // against the cutover, which would leave them behind.
 func TestOperatorsOfOthersAreNotRun(t *testing.T) {
-	testcontainers.InTurn(t, 5)
+	testcontainers.InTurn(t, 8)
 	t.Parallel()
 	ctx := limited(t, 2*time.Minute)
 	w := build(t, history{structure: `CREATE SCHEMA shop; CREATE TABLE shop.a (id varchar PRIMARY KEY, v text, n numeric); INSERT INTO shop.a SELECT n, n, n FROM generate_series(1, 100) n;

@@ -15,7 +15,7 @@ import (
 // TestUpgradeThroughSeveralHosts: the first host of the connection string is
 // down, or a standby, and the second is the primary.
 func TestUpgradeThroughSeveralHosts(t *testing.T) {
-	testcontainers.InTurn(t, 5)
+	testcontainers.InTurn(t, 8)
 	t.Parallel()
 	ctx := limited(t, 3*time.Minute)
 	server, err := testcontainers.Start(ctx, testcontainers.Options{})

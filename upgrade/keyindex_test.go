@@ -13,7 +13,7 @@ import (
 // The upgraded table is partitioned, and its key begins with another column than
 // production's: rows are found by an index that only the run knows.
 func TestKeyThatNoIndexServesHasOneWhileTheRunFollows(t *testing.T) {
-	testcontainers.InTurn(t, 5)
+	testcontainers.InTurn(t, 8)
 	t.Parallel()
 	const changes = `UPDATE shop.events SET note = 'late' WHERE id % 7 = 0; DELETE FROM shop.events WHERE id % 11 = 0; UPDATE shop.events SET day = day + 20 WHERE id % 13 = 0;
 		INSERT INTO shop.events SELECT n, '2024-02-01', 'new' FROM generate_series(3001, 3100) n;`

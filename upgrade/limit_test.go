@@ -15,7 +15,7 @@ import (
 // that goes on finds it and stops, no cutover is made over the gap, and abort
 // leaves nothing.
 func TestJournalsEndAtTheirLimitWithoutLeader(t *testing.T) {
-	testcontainers.InTurn(t, 5)
+	testcontainers.InTurn(t, 8)
 	t.Parallel()
 	ctx := limited(t, 2*time.Minute)
 	w := build(t, history{

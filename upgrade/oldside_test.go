@@ -16,7 +16,7 @@ import (
 // Whichever way a client writes on the old server after the cutover, it is told
 // so, and what it writes at the new one is recorded from the first row on.
 func TestOldServerRefusesEveryWayToWrite(t *testing.T) {
-	testcontainers.InTurn(t, 5)
+	testcontainers.InTurn(t, 8)
 	t.Parallel()
 	ctx := limited(t, 2*time.Minute)
 	w := build(t, history{

@@ -25,7 +25,7 @@ func hashed(table, columns string, parts int) string {
 // those that the migrations bring, with rows that refer to one another changing
 // meanwhile, and a table that is copied again under them.
 func TestForeignKeysOfPartitionsStandBeforeTheSwap(t *testing.T) {
-	testcontainers.InTurn(t, 3)
+	testcontainers.InTurn(t, 5)
 	t.Parallel()
 	ctx := limited(t, 2*time.Minute)
 	w := build(t, history{

@@ -25,7 +25,7 @@ const partitioned = `CREATE SCHEMA shop; CREATE TABLE shop.a (id int PRIMARY KEY
 // join and leave it, no row is lost or comes back, and the cutover is made with
 // them.
 func TestPartitionsJoinAndLeaveTheRun(t *testing.T) {
-	testcontainers.InTurn(t, 3)
+	testcontainers.InTurn(t, 5)
 	t.Parallel()
 	ctx, cancel := context.WithCancel(limited(t, 3*time.Minute))
 	defer cancel()
@@ -74,7 +74,7 @@ func TestPartitionsJoinAndLeaveTheRun(t *testing.T) {
 // What makes and drops partitions does it in one transaction: the next batch has rows of
 // one that the shadow does not have, and those to be taken away from one that is gone.
 func TestPartitionsThatComeAndGoAtOnceEndNoRun(t *testing.T) {
-	testcontainers.InTurn(t, 3)
+	testcontainers.InTurn(t, 5)
 	t.Parallel()
 	ctx, cancel := context.WithCancel(limited(t, 2*time.Minute))
 	defer cancel()
@@ -117,6 +117,7 @@ func TestPartitionsThatComeAndGoAtOnceEndNoRun(t *testing.T) {
 // Where nobody could tell of them at once the table is copied again; a partition
 // that is detached and stays stands against the cutover until it is gone.
 func TestPartitionsWithoutEventTriggerAreCopiedAgain(t *testing.T) {
+	testcontainers.InTurn(t, 3)
 	t.Parallel()
 	ctx := limited(t, 3*time.Minute)
 	w := build(t, history{structure: partitioned, migrations: []string{"ALTER TABLE shop.log ADD COLUMN more int DEFAULT 7;"}})

@@ -38,7 +38,7 @@ var twoLarge = history{
 // that is emptied time and again. A leader that stops in mid-proof takes nothing of
 // it along.
 func TestTablesThatTakeLongToProveAreProvedOnce(t *testing.T) {
-	testcontainers.InTurn(t, 3)
+	testcontainers.InTurn(t, 5)
 	t.Parallel()
 	ctx := limited(t, 2*time.Minute)
 	w := build(t, twoLarge)
@@ -100,7 +100,7 @@ func (w *world) beset(ctx context.Context, statements [][]string) (stop func()) 
 
 // Whoever verifies beside a leader that follows traffic ends neither.
 func TestVerifyBesideALeaderUnderTraffic(t *testing.T) {
-	testcontainers.InTurn(t, 3)
+	testcontainers.InTurn(t, 5)
 	t.Parallel()
 	ctx := limited(t, 2*time.Minute)
 	w := build(t, orders)

@@ -21,7 +21,7 @@ import (
 // the crash took, and the run goes on. Promoted to another timeline, production
 // is another server: the run stops and says so.
 func TestProductionThatLosesCommitsTakesThemFromTheShadow(t *testing.T) {
-	testcontainers.InTurn(t, 5)
+	testcontainers.InTurn(t, 8)
 	t.Parallel()
 	ctx := limited(t, 3*time.Minute)
 	server, err := testcontainers.Start(ctx, testcontainers.Options{Settings: map[string]string{

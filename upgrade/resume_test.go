@@ -18,7 +18,7 @@ import (
 // added. Who looks on reads them as they are, who takes the run over brings them
 // up to date.
 func TestRunOfAnOlderVersionIsResumed(t *testing.T) {
-	testcontainers.InTurn(t, 5)
+	testcontainers.InTurn(t, 8)
 	t.Parallel()
 	const older = `ALTER TABLE pgumbra.run DROP COLUMN switch, DROP COLUMN shadow; UPDATE pgumbra.version SET version = 1`
 	for name, there := range map[string]func(*testing.T) string{
@@ -77,7 +77,7 @@ func TestPhaseThatIsCompleteIsNotLeftByTheSameCommand(t *testing.T) {
 
 // Who purges wants nothing of a name to be left, also of its runs before this one.
 func TestPurgeRemovesEarlierRunsOfTheName(t *testing.T) {
-	testcontainers.InTurn(t, 5)
+	testcontainers.InTurn(t, 8)
 	t.Parallel()
 	ctx := limited(t, time.Minute)
 	w := build(t, history{

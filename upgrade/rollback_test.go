@@ -93,19 +93,20 @@ func TestRollbackBringsEveryWriteBack(t *testing.T) {
 	hereAndThere(t, returning, thereAndBack)
 }
 
-// hereAndThere takes a history through its test in one database and to another one.
+// hereAndThere takes a history through its test in one database or to another one, by
+// the run's seed; both ways where [testcontainers.Whole].
 func hereAndThere(t *testing.T, h history, through func(*testing.T, history)) {
 	t.Helper()
-	t.Run("in one database", func(t *testing.T) {
-		t.Parallel()
-		through(t, h)
-	})
-	t.Run("to another one", func(t *testing.T) {
-		t.Parallel()
-		there := h
-		there.remote = testcontainers.Database(t)
-		through(t, there)
-	})
+	for name, w := range testcontainers.SomeOf(t, map[string]way{"in one database": {}, "to another one": {remote: true}}, 1) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			there := h
+			if w.remote {
+				there.remote = testcontainers.Database(t)
+			}
+			through(t, there)
+		})
+	}
 }
 
 func thereAndBack(t *testing.T, h history) {
@@ -253,7 +254,7 @@ func schemaDump(t *testing.T, dsn string) string {
 // leave them behind: the old side keeps what it had of them. What types and checks do
 // not tell stops its table until it is mended. Production goes on all the while.
 func TestRowsThatTheOldSideCannotHoldStopTheRollback(t *testing.T) {
-	testcontainers.InTurn(t, 3)
+	testcontainers.InTurn(t, 5)
 	t.Parallel()
 	ctx := limited(t, 3*time.Minute)
 	w := build(t, history{
@@ -336,7 +337,7 @@ func (w *world) unfit(ctx context.Context, want ...string) {
 // The new server crashes while the old one is kept current, and again while nobody
 // leads: the run goes on from the positions, and the rollback has every write.
 func TestNewServerCrashesInTheWatch(t *testing.T) {
-	testcontainers.InTurn(t, 3)
+	testcontainers.InTurn(t, 5)
 	t.Parallel()
 	ctx := limited(t, 3*time.Minute)
 	there, err := testcontainers.Start(ctx, testcontainers.Options{})
@@ -372,7 +373,7 @@ func TestNewServerCrashesInTheWatch(t *testing.T) {
 // What the new table has nothing for, and the old one must have, rows that are there
 // keep. Rows that a migration deleted stay, but for those that clients write again.
 func TestRowsKeepWhatTheOldSideMustHave(t *testing.T) {
-	testcontainers.InTurn(t, 5)
+	testcontainers.InTurn(t, 8)
 	t.Parallel()
 	eachPlace(t, func(t *testing.T, remote string) {
 		ctx := limited(t, 2*time.Minute)

@@ -27,7 +27,7 @@ var seeded = history{
 // TestSeedThatFailsAtTheSwapChangesNothing: a client has put a row of the seed's key there
 // since it was tried. Once that is gone the cutover goes through.
 func TestSeedThatFailsAtTheSwapChangesNothing(t *testing.T) {
-	testcontainers.InTurn(t, 5)
+	testcontainers.InTurn(t, 8)
 	t.Parallel()
 	hereAndThere(t, seeded, func(t *testing.T, h history) {
 		t.Helper()
@@ -59,7 +59,7 @@ func TestSeedThatFailsAtTheSwapChangesNothing(t *testing.T) {
 // that clients wrote, with numbers drawn after it. A row that refers to the seed's would
 // break the old side's foreign key.
 func TestRollbackAfterASeedOfTheSwap(t *testing.T) {
-	testcontainers.InTurn(t, 5)
+	testcontainers.InTurn(t, 8)
 	t.Parallel()
 	hereAndThere(t, seeded, func(t *testing.T, h history) {
 		t.Helper()

@@ -91,7 +91,7 @@ func settingsOfAnyKind(t *testing.T, dsn string) []setting {
 // have has an unusual value, and an upgrade makes what the migrations make in
 // place under the same ones. When a group of settings fails, its halves are tried.
 func TestSettingsOfADatabaseChangeNothing(t *testing.T) {
-	testcontainers.InTurn(t, 5)
+	testcontainers.InTurn(t, 8)
 	t.Parallel()
 	all := settingsOfAnyKind(t, testcontainers.Database(t))
 	const groups = 3

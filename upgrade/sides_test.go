@@ -45,7 +45,7 @@ func (w *world) refused(ctx context.Context, want error) {
 }
 
 func TestRunStaysWithTheShadowThatItBeganWith(t *testing.T) {
-	testcontainers.InTurn(t, 3)
+	testcontainers.InTurn(t, 5)
 	t.Parallel()
 	ctx := limited(t, 2*time.Minute)
 	w, production, shadow := remote(ctx, t)
@@ -82,7 +82,7 @@ func (w *world) asBefore(production, shadow string) {
 }
 
 func TestAbortFreesProductionWithoutTheShadow(t *testing.T) {
-	testcontainers.InTurn(t, 3)
+	testcontainers.InTurn(t, 5)
 	t.Parallel()
 	ctx := limited(t, 2*time.Minute)
 	w, production, _ := remote(ctx, t)
@@ -97,7 +97,7 @@ func TestAbortFreesProductionWithoutTheShadow(t *testing.T) {
 }
 
 func TestRunOfAnotherProductionStopsAndIsUndone(t *testing.T) {
-	testcontainers.InTurn(t, 3)
+	testcontainers.InTurn(t, 5)
 	t.Parallel()
 	ctx := limited(t, 2*time.Minute)
 	w, production, shadow := remote(ctx, t)
@@ -109,7 +109,7 @@ func TestRunOfAnotherProductionStopsAndIsUndone(t *testing.T) {
 }
 
 func TestAbortLeavesTheShadowOfAnotherProductionAlone(t *testing.T) {
-	testcontainers.InTurn(t, 3)
+	testcontainers.InTurn(t, 5)
 	t.Parallel()
 	ctx := limited(t, 2*time.Minute)
 	w, _, _ := remote(ctx, t)
@@ -124,7 +124,7 @@ func TestAbortLeavesTheShadowOfAnotherProductionAlone(t *testing.T) {
 }
 
 func TestOldServerMayFailOverAfterTheSwap(t *testing.T) {
-	testcontainers.InTurn(t, 3)
+	testcontainers.InTurn(t, 5)
 	t.Parallel()
 	ctx := limited(t, 2*time.Minute)
 	w, _, _ := remote(ctx, t)
@@ -139,7 +139,7 @@ func TestOldServerMayFailOverAfterTheSwap(t *testing.T) {
 }
 
 func TestShadowThatLostItsRecordIsNotSwapped(t *testing.T) {
-	testcontainers.InTurn(t, 5)
+	testcontainers.InTurn(t, 8)
 	t.Parallel()
 	for name, script := range map[string]string{
 		"the control schema": "DROP SCHEMA pgumbra CASCADE",

@@ -20,7 +20,7 @@ import (
 
 // A server that keeps no statistics does not tell how much was journalled.
 func TestRatesAreMeasuredWithoutStatisticsOfTheServer(t *testing.T) {
-	testcontainers.InTurn(t, 3)
+	testcontainers.InTurn(t, 5)
 	t.Parallel()
 	ctx := limited(t, 2*time.Minute)
 	w := build(t, history{

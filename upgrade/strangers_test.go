@@ -28,7 +28,7 @@ var labelled = history{
 // mid-run makes one that fits a call of the run's better. It is not called; the run
 // stands still and says why, and goes on once it is gone.
 func TestCodeOfOthersThatComesInMidRunIsNotCalled(t *testing.T) {
-	testcontainers.InTurn(t, 5)
+	testcontainers.InTurn(t, 8)
 	t.Parallel()
 	ctx := limited(t, 90*time.Second)
 	w := build(t, labelled)
@@ -64,7 +64,7 @@ func TestCodeOfOthersThatComesInMidRunIsNotCalled(t *testing.T) {
 // TestFunctionThatWasAnotherOneForAWhileTakesTheProofBack: rows that were replayed by
 // it, and proved by it, are not what the migrations would make of them.
 func TestFunctionThatWasAnotherOneForAWhileTakesTheProofBack(t *testing.T) {
-	testcontainers.InTurn(t, 3)
+	testcontainers.InTurn(t, 5)
 	t.Parallel()
 	ctx := limited(t, 90*time.Second)
 	w := build(t, labelled)

@@ -26,7 +26,7 @@ import (
 // before the cutover, production is copied and migrated in place, and the
 // upgraded one must equal that row for row.
 func TestUpgradeUnderTrafficEqualsMigrationInPlace(t *testing.T) {
-	testcontainers.InTurn(t, 5)
+	testcontainers.InTurn(t, 8)
 	t.Parallel()
 	ctx := limited(t, 3*time.Minute)
 	w := build(t, trafficHistory(t))
@@ -85,7 +85,7 @@ func TestCutoverUnderTrafficLosesNothingAndFailsNobody(t *testing.T) {
 // cutover of the same run, and change everything at random in between: what was
 // acknowledged is there at each stop, once.
 func TestThereAndBackAndThereUnderTrafficLosesNothing(t *testing.T) {
-	testcontainers.InTurn(t, 5)
+	testcontainers.InTurn(t, 8)
 	t.Parallel()
 	ctx := limited(t, 6*time.Minute)
 	w := build(t, trafficHistory(t))

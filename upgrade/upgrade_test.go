@@ -153,7 +153,7 @@ func (w *world) equal(found *rehearsal.Compared, err error) {
 }
 
 func TestAbortLeavesProductionAsItWas(t *testing.T) {
-	testcontainers.InTurn(t, 5)
+	testcontainers.InTurn(t, 8)
 	t.Parallel()
 	ctx := limited(t, 2*time.Minute)
 	for _, until := range []control.Phase{control.Building, control.Capturing, control.Copying, control.Following} {

@@ -13,7 +13,7 @@ import (
 // TestViewsOfProductionDoNotGoBackInTime: production refreshes its view again and
 // again, with hardly a pause, while attempts are made.
 func TestViewsOfProductionDoNotGoBackInTime(t *testing.T) {
-	testcontainers.InTurn(t, 3)
+	testcontainers.InTurn(t, 5)
 	t.Parallel()
 	ctx := limited(t, 2*time.Minute)
 	w := build(t, history{

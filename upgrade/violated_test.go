@@ -14,7 +14,7 @@ import (
 // In place the migration fails; a run that waited for better rows would have no
 // end.
 func TestForeignKeyThatRowsBreakEndsTheRun(t *testing.T) {
-	testcontainers.InTurn(t, 5)
+	testcontainers.InTurn(t, 8)
 	t.Parallel()
 	ctx := limited(t, 2*time.Minute)
 	w := build(t, history{structure: `CREATE SCHEMA shop; CREATE TABLE shop.crew (id int PRIMARY KEY); CREATE TABLE shop.berth (id int PRIMARY KEY, crew_id int);

@@ -123,7 +123,7 @@ var badInputs = []badInput{
 // says what is wrong, no password, production as it was, nothing left behind.
 // Mistakes that need nothing of production share one.
 func TestBadInputIsNamedAndChangesNothing(t *testing.T) {
-	testcontainers.InTurn(t, 5)
+	testcontainers.InTurn(t, 8)
 	t.Parallel()
 	shared := operatorOf(t, tiny)
 	before := shared.dumpAll()

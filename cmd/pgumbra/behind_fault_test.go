@@ -14,7 +14,7 @@ import (
 // the middle of the swapping transaction, cuts its connections there, and lets it
 // go on: it happened or it did not, and no migration ran twice.
 func TestKilledWhileMigrationsRunBehindTheFence(t *testing.T) {
-	testcontainers.InTurn(t, 5)
+	testcontainers.InTurn(t, 8)
 	t.Parallel()
 	ctx := limited(t, 2*time.Minute)
 	o := operatorOf(t, small.with("CREATE TABLE shop.ran (n int);", map[string]string{

@@ -4,11 +4,14 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/pgumbra/pgumbra/testcontainers"
 )
 
 // TestWhatTheFilesSaySinceIsToldEachTime: a run stays as it was planned, and whoever leads
 // it on is told that the migrations or the plan file are other ones since.
 func TestWhatTheFilesSaySinceIsToldEachTime(t *testing.T) {
+	testcontainers.InTurn(t, 3)
 	t.Parallel()
 	ctx := limited(t, 2*time.Minute)
 	o := operatorOf(t, tiny)

@@ -107,7 +107,7 @@ func (o *operator) status(t *testing.T) (s statusAnswer) {
 // TestCutoverThatIsNotPossibleChangesNothing: a session keeps a snapshot; the
 // command gives up with 6, the run follows on, and the swap succeeds later.
 func TestCutoverThatIsNotPossibleChangesNothing(t *testing.T) {
-	testcontainers.InTurn(t, 5)
+	testcontainers.InTurn(t, 8)
 	t.Parallel()
 	ctx := limited(t, 2*time.Minute)
 	o := operatorOf(t, small.with("", nil, "hooks:\n  before_cutover: [sh, -c, 'while test -e slow; do sleep 0.1; done; echo a freeze of deployments; test -e frozen']\n"+
@@ -183,7 +183,7 @@ const pastTheWriteBlock = `ALTER TABLE pgumbra_up_shop.a DISABLE TRIGGER "!pgumb
 // TestRunStopsAtWhatItCannotRepair: what production's structure or the shadow's
 // rows became in mid-run is found and named, and abort undoes all.
 func TestRunStopsAtWhatItCannotRepair(t *testing.T) {
-	testcontainers.InTurn(t, 5)
+	testcontainers.InTurn(t, 8)
 	t.Parallel()
 	for _, c := range []struct {
 		name, sql string
@@ -239,6 +239,7 @@ func TestStructureIsFrozenWhileARunFollows(t *testing.T) {
 // TestTransformThatFailsOnOneRowNamesIt: where plan sees it, nothing begins;
 // where it comes later, the copy stops.
 func TestTransformThatFailsOnOneRowNamesIt(t *testing.T) {
+	testcontainers.InTurn(t, 2)
 	t.Parallel()
 	ctx := limited(t, 2*time.Minute)
 	o := operatorOf(t, tiny.with(`INSERT INTO shop.a SELECT n, n FROM generate_series(3001, 60000) n;`, nil,

@@ -12,6 +12,7 @@ import (
 // like that came after the plan are not in the shadow. The cutover refuses by
 // name, and goes through once they are undone.
 func TestWhatIsMadeInMidRunIsNotLeftBehind(t *testing.T) {
+	testcontainers.InTurn(t, 2)
 	t.Parallel()
 	ctx := limited(t, 2*time.Minute)
 	o := operatorOf(t, small.with("CREATE FUNCTION shop.f() RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE SEQUENCE shop.free; CREATE SEQUENCE shop.owned;", nil, ""))
@@ -49,7 +50,7 @@ func TestWhatIsMadeInMidRunIsNotLeftBehind(t *testing.T) {
 // migrations while a run is under way. One that only writes rows succeeds there, and the
 // shadow's rows would have it twice. Neither is there a swap while a migration is open.
 func TestProductionThatIsMigratedInMidRunIsNotMigratedAgain(t *testing.T) {
-	testcontainers.InTurn(t, 5)
+	testcontainers.InTurn(t, 8)
 	t.Parallel()
 	ctx := limited(t, 2*time.Minute)
 	rows := small

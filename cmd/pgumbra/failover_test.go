@@ -80,7 +80,7 @@ const moved = `UPDATE shop.a SET n = -1 WHERE id <= 100`
 // out again, so the run stops and says so; what it leaves is undone on the new
 // production, which may have forgotten leaders, and a new run ends well.
 func TestStandbyInProductionsPlaceStopsTheRun(t *testing.T) {
-	testcontainers.InTurn(t, 5)
+	testcontainers.InTurn(t, 8)
 	t.Parallel()
 	for name, lost := range testcontainers.SomeOf(t, map[string]bool{"commits were lost": true, "nothing was lost": false}, 1) {
 		t.Run(name, func(t *testing.T) {
@@ -137,7 +137,7 @@ func (f *failover) stopped(p *process) {
 // standby that is promoted never heard of it. Nothing is guessed, clients stay
 // with the shadow.
 func TestStandbyThatForgotTheCutover(t *testing.T) {
-	testcontainers.InTurn(t, 5)
+	testcontainers.InTurn(t, 8)
 	t.Parallel()
 	ctx := limited(t, 2*time.Minute)
 	f := withStandby(t)

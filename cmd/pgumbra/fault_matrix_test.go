@@ -23,7 +23,7 @@ import (
 // and writes what became of each into docs/fault-matrix.md. By -run
 // 'TestFaultMatrix/remote/killed' it may be done in pieces.
 func TestFaultMatrix(t *testing.T) {
-	testcontainers.InTurn(t, 5)
+	testcontainers.InTurn(t, 8)
 	t.Parallel()
 	table := newOutcomes(t)
 	random := rand.New(rand.NewPCG(testcontainers.Seed(t), 2))

@@ -52,7 +52,7 @@ var moments = []moment{
 // life, under traffic, and starts it again. At the end every acknowledged
 // commit is in the new tables, once, and no chunk was copied twice.
 func TestKilledAtEveryMomentItLosesNothing(t *testing.T) {
-	testcontainers.InTurn(t, 5)
+	testcontainers.InTurn(t, 8)
 	ctx := limited(t, 4*time.Minute)
 	o := shopOwner(t)
 	settle := o.traffic(ctx)
@@ -178,7 +178,7 @@ func (o *operator) hitWhen(ctx context.Context, p *process, m moment, hit func()
 // TestAbortAfterAKillLeavesProductionAsItWas kills a run at moments before
 // the swap; the whole dump is the same after abort --purge.
 func TestAbortAfterAKillLeavesProductionAsItWas(t *testing.T) {
-	testcontainers.InTurn(t, 5)
+	testcontainers.InTurn(t, 8)
 	t.Parallel()
 	ctx := limited(t, 3*time.Minute)
 	o := operatorOf(t, small.with("", nil, "copy: {chunk_rows: 300}\n"))
@@ -209,6 +209,7 @@ func TestAbortAfterAKillLeavesProductionAsItWas(t *testing.T) {
 
 // TestAbortAfterAKillAtTheFence: either the swap is done, or nothing of it.
 func TestAbortAfterAKillAtTheFence(t *testing.T) {
+	testcontainers.InTurn(t, 2)
 	t.Parallel()
 	ctx := limited(t, 2*time.Minute)
 	o := operatorOf(t, small)
@@ -230,7 +231,7 @@ func TestAbortAfterAKillAtTheFence(t *testing.T) {
 // TestCutConnectionsAreSurvived ends all sessions of a run at each moment of
 // its life, under traffic: the process itself goes on to the end.
 func TestCutConnectionsAreSurvived(t *testing.T) {
-	testcontainers.InTurn(t, 5)
+	testcontainers.InTurn(t, 8)
 	ctx := limited(t, 3*time.Minute)
 	o := shopOwner(t)
 	settle := o.traffic(ctx)

@@ -77,6 +77,7 @@ func (b *bank) strikesAtCommit(ctx context.Context, member int, leader *process,
 // its server crashes, in the COMMIT that decides; or another one's server crashes once it
 // is decided, and that one follows when its server is back. The same process leads on.
 func TestGroupOnSeveralServersSwapsAllOrNone(t *testing.T) {
+	testcontainers.InTurn(t, 3)
 	t.Parallel()
 	ctx := limited(t, 5*time.Minute)
 	b, servers, way := newBankOnServers(ctx, t)
@@ -132,6 +133,7 @@ func (b *bank) standsTogether(ctx context.Context, leader *process) {
 // The old server of the first database is gone after the cutover, and its host swallows
 // what is sent to it: finish ends the watch of all, and tidies up there once it is back.
 func TestGroupFinishesWithoutAnOldServer(t *testing.T) {
+	testcontainers.InTurn(t, 3)
 	t.Parallel()
 	ctx := limited(t, 5*time.Minute)
 	b := newBank(t)

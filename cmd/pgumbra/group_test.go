@@ -241,7 +241,7 @@ func (b *bank) until(ctx context.Context, done func() bool, p *process) {
 
 // The life of a group, in one of its places: make test-whole goes through both.
 func TestDatabasesOfAGroupSwapTogetherOrNotAtAll(t *testing.T) {
-	testcontainers.InTurn(t, 5)
+	testcontainers.InTurn(t, 8)
 	t.Parallel()
 	for place, life := range testcontainers.SomeOf(t, map[string]func(*testing.T){inPlace: swapTogether, remote: moveTogether}, 1) {
 		t.Run(place, life)
@@ -320,7 +320,7 @@ func (b *bank) dividedAndFollowedUp(ctx context.Context) {
 // A blocker in one database keeps all from beginning; a run of a group is not led by a
 // plan file of one, nor the other way round; abort undoes all.
 func TestGroupBeginsTogetherOrNotAtAll(t *testing.T) {
-	testcontainers.InTurn(t, 5)
+	testcontainers.InTurn(t, 8)
 	t.Parallel()
 	ctx := limited(t, 4*time.Minute)
 	b := newBank(t)
@@ -415,7 +415,7 @@ func TestTheGravestCodeIsThatOfAGroup(t *testing.T) {
 // although the connection to one of them breaks between the commits. Once that one is
 // killed, a standby leads all.
 func TestGroupIsSuspendedTogetherAndGoesOn(t *testing.T) {
-	testcontainers.InTurn(t, 5)
+	testcontainers.InTurn(t, 8)
 	t.Parallel()
 	ctx := limited(t, 4*time.Minute)
 	b := newBank(t)

@@ -18,6 +18,7 @@ const (
 // TestSecondRunIsRefusedWhileOneLeads: exit code 4 while a leader lives; an
 // interrupted one keeps its state.
 func TestSecondRunIsRefusedWhileOneLeads(t *testing.T) {
+	testcontainers.InTurn(t, 3)
 	t.Parallel()
 	ctx := limited(t, 2*time.Minute)
 	o := operatorOf(t, small)
@@ -50,7 +51,7 @@ func TestSecondRunIsRefusedWhileOneLeads(t *testing.T) {
 // sessions live on (its machine hangs) once its heartbeat is old. The one that
 // wakes up again ends, and changes nothing.
 func TestDeadLeaderIsReplacedWithinFifteenSeconds(t *testing.T) {
-	testcontainers.InTurn(t, 5)
+	testcontainers.InTurn(t, 8)
 	t.Parallel()
 	ctx := limited(t, 2*time.Minute)
 	o := operatorOf(t, small)
@@ -88,6 +89,7 @@ func TestDeadLeaderIsReplacedWithinFifteenSeconds(t *testing.T) {
 // TestAbortEndsALeaderThatLives: in planning, copying and following. Its
 // process fails and begins no new run.
 func TestAbortEndsALeaderThatLives(t *testing.T) {
+	testcontainers.InTurn(t, 3)
 	t.Parallel()
 	ctx := limited(t, 3*time.Minute)
 	o := operatorOf(t, small.with("", nil, "copy: {chunk_rows: 100, workers: 1}\n"))

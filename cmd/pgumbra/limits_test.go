@@ -18,7 +18,7 @@ const invalidPassword = "28P01"
 // TestWhatTheServerDoesNotGive: passwords that it refuses, transactions that it
 // keeps prepared, a lock table that is too small. On a server of its own.
 func TestWhatTheServerDoesNotGive(t *testing.T) {
-	testcontainers.InTurn(t, 5)
+	testcontainers.InTurn(t, 8)
 	t.Parallel()
 	ctx := limited(t, 2*time.Minute)
 	server, err := testcontainers.Start(ctx, testcontainers.Options{Settings: map[string]string{

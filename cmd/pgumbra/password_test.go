@@ -89,7 +89,7 @@ func (f *remoteOperator) silent(p *process) string {
 // PgBouncer's console; before a run and in the middle of one, which goes on with
 // the right one.
 func TestWrongPasswordsAreNamedAndNeverPrinted(t *testing.T) {
-	testcontainers.InTurn(t, 5)
+	testcontainers.InTurn(t, 8)
 	t.Parallel()
 	ctx := limited(t, 2*time.Minute)
 	f := guarded(t)

@@ -15,7 +15,7 @@ import (
 // one after the other, as the plan asks for them; with them the whole upgrade
 // succeeds, and leaves owners and everything else as a superuser's.
 func TestRoleWithoutSuperuser(t *testing.T) {
-	testcontainers.InTurn(t, 5)
+	testcontainers.InTurn(t, 8)
 	t.Parallel()
 	ctx := limited(t, 3*time.Minute)
 	o := operatorOf(t, small)

@@ -22,7 +22,7 @@ import (
 // TestRehearsalsLeaveNothing: one is killed, one interrupted, and the demo's folder
 // passes; each time what is on the disk goes, and nothing else is asked for.
 func TestRehearsalsLeaveNothing(t *testing.T) {
-	testcontainers.InTurn(t, 5)
+	testcontainers.InTurn(t, 8)
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(context.Background(), 6*time.Minute)
 	defer cancel()
@@ -206,7 +206,7 @@ func TestRehearseOfAnArchiveNeedsPgRestore(t *testing.T) {
 }
 
 func TestRehearseSaysWhatIsMissing(t *testing.T) {
-	testcontainers.InTurn(t, 5)
+	testcontainers.InTurn(t, 8)
 	t.Parallel()
 	o := &operator{t: t, dir: t.TempDir()}
 	o.twoMigrations()

@@ -14,7 +14,7 @@ import (
 // within the cutover, when clients wait: they go on in production. While only
 // the shadow knows whether there is a way back, and is away, nothing is guessed.
 func TestAbortLeavesBothDatabasesAsTheyWere(t *testing.T) {
-	testcontainers.InTurn(t, 5)
+	testcontainers.InTurn(t, 8)
 	t.Parallel()
 	ctx := limited(t, 3*time.Minute)
 	f := remoteSmall(t, "")
@@ -56,7 +56,7 @@ func TestAbortLeavesBothDatabasesAsTheyWere(t *testing.T) {
 // TestAbortWithTheShadowAwayFreesProduction: what is left there is named, and a
 // run begins anew once it was dropped.
 func TestAbortWithTheShadowAwayFreesProduction(t *testing.T) {
-	testcontainers.InTurn(t, 5)
+	testcontainers.InTurn(t, 8)
 	t.Parallel()
 	ctx := limited(t, 3*time.Minute)
 	server, err := testcontainers.Start(ctx, testcontainers.Options{})

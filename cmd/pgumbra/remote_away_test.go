@@ -13,7 +13,7 @@ import (
 // leader has an answer. Once the shadow is back the same question is answered by
 // the cutover.
 func TestCutoverIsNotPossibleWhileTheShadowIsAway(t *testing.T) {
-	testcontainers.InTurn(t, 5)
+	testcontainers.InTurn(t, 8)
 	t.Parallel()
 	ctx := limited(t, 2*time.Minute)
 	f := remoteSmall(t, "")

@@ -40,7 +40,7 @@ func bounced(console, database, config string) string {
 
 // TestBadInputOfAnotherDatabaseChangesNothing: on neither side.
 func TestBadInputOfAnotherDatabaseChangesNothing(t *testing.T) {
-	testcontainers.InTurn(t, 5)
+	testcontainers.InTurn(t, 8)
 	t.Parallel()
 	ctx := limited(t, 3*time.Minute)
 	shared := operatorOf(t, tiny)

@@ -17,7 +17,7 @@ import (
 // TestCommandThatFailsUndoesTheCutover: clients write to production as before,
 // and the next cutover, for which the command succeeds, is done.
 func TestCommandThatFailsUndoesTheCutover(t *testing.T) {
-	testcontainers.InTurn(t, 5)
+	testcontainers.InTurn(t, 8)
 	t.Parallel()
 	ctx := limited(t, time.Minute)
 	o := &operator{t: t, dir: t.TempDir(), dsn: testcontainers.Database(t), there: testcontainers.Database(t), run: "up", env: []string{"PGUMBRA_CUTOVER_ATTEMPTS=1"}}

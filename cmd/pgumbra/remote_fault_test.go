@@ -37,7 +37,7 @@ func reached(step string, since time.Time) moment {
 // TestKilledAtEveryMomentApartItLosesNothing: as in one database, and at
 // steps of the cutover, while clients wait.
 func TestKilledAtEveryMomentApartItLosesNothing(t *testing.T) {
-	testcontainers.InTurn(t, 5)
+	testcontainers.InTurn(t, 8)
 	ctx := limited(t, 5*time.Minute)
 	f := remoteShop(t, testcontainers.Database(t), testcontainers.Database(t))
 	settle := f.traffic(ctx)
@@ -71,6 +71,7 @@ func TestKilledAtEveryMomentApartItLosesNothing(t *testing.T) {
 // TestKilledRightAfterTheDecisionWasSent: nobody hears that the shadow has
 // committed; the next process asks it, and goes on.
 func TestKilledRightAfterTheDecisionWasSent(t *testing.T) {
+	testcontainers.InTurn(t, 3)
 	t.Parallel()
 	ctx := limited(t, 2*time.Minute)
 	f := remoteSmall(t, "")
@@ -167,7 +168,7 @@ func cutsOver(ctx context.Context, conn *pgx.Conn) (is bool) {
 // is killed. Production works on, status says why nothing moves, and the same
 // process goes on once it is back, with all that was copied.
 func TestShadowServerThatCrashesIsWaitedFor(t *testing.T) {
-	testcontainers.InTurn(t, 5)
+	testcontainers.InTurn(t, 8)
 	ctx := limited(t, 4*time.Minute)
 	server, err := testcontainers.Start(ctx, testcontainers.Options{})
 	must(t, err)

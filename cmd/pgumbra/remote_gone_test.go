@@ -29,7 +29,7 @@ func fromOldServer(ctx context.Context, t *testing.T, extra string) (*remoteOper
 // freed of all that served the way back, whose journals keep to their limit
 // meanwhile. The old server comes back as it was, and is tidied up too.
 func TestTheOldServerIsGoneAfterTheCutover(t *testing.T) {
-	testcontainers.InTurn(t, 5)
+	testcontainers.InTurn(t, 8)
 	t.Parallel()
 	ctx := limited(t, 3*time.Minute)
 	f, old := fromOldServer(ctx, t, "capture: {max_journal: 2MB}\n")
@@ -87,7 +87,7 @@ func TestTheOldServerIsGoneAfterTheCutover(t *testing.T) {
 // TestProductionIsGoneBeforeTheCutover: abort removes what is on the shadow's
 // server, says that production was not freed, and frees it once it is back.
 func TestProductionIsGoneBeforeTheCutover(t *testing.T) {
-	testcontainers.InTurn(t, 5)
+	testcontainers.InTurn(t, 8)
 	t.Parallel()
 	ctx := limited(t, 3*time.Minute)
 	f, old := fromOldServer(ctx, t, "")

@@ -27,7 +27,7 @@ type hindrance struct {
 // TestCutoverThatPgBouncerHindersIsNoneAndTriedAgain: exit code 6, clients go on
 // at production, the run follows, and the next cutover is done.
 func TestCutoverThatPgBouncerHindersIsNoneAndTriedAgain(t *testing.T) {
-	testcontainers.InTurn(t, 5)
+	testcontainers.InTurn(t, 8)
 	t.Parallel()
 	ctx := limited(t, 2*time.Minute)
 	f := remoteSmall(t, "")

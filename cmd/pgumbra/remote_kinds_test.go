@@ -65,7 +65,7 @@ var changes = []string{
 // TestTablesOfAllKindsMoveToAnotherDatabase: recorded by key, without a key,
 // frozen, skipped, derived; to the end, when nothing of ours is left anywhere.
 func TestTablesOfAllKindsMoveToAnotherDatabase(t *testing.T) {
-	testcontainers.InTurn(t, 5)
+	testcontainers.InTurn(t, 8)
 	t.Parallel()
 	ctx := limited(t, 2*time.Minute)
 	o := &operator{t: t, dir: t.TempDir(), dsn: testcontainers.Database(t), run: "up"}

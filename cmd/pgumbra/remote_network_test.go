@@ -12,7 +12,7 @@ import (
 // hide the answer to a COMMIT at each moment of a run under traffic. The process
 // goes on by itself, no batch is applied twice or skipped, no chunk copied again.
 func TestNetworkThatFailsIsSurvived(t *testing.T) {
-	testcontainers.InTurn(t, 5)
+	testcontainers.InTurn(t, 8)
 	ctx := limited(t, 4*time.Minute)
 	f := remoteShop(t, testcontainers.Database(t), testcontainers.Database(t))
 	settle := f.traffic(ctx)

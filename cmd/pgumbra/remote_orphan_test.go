@@ -18,7 +18,7 @@ import (
 // one takes over and undoes what it had done, or completes it. When it goes on
 // it leads nobody, holds nobody, and ends.
 func TestLeaderThatStandsStillInACutoverIsNotObeyed(t *testing.T) {
-	testcontainers.InTurn(t, 5)
+	testcontainers.InTurn(t, 8)
 	t.Parallel()
 	for _, step := range testcontainers.Some(t, []string{"pausing", "fencing", "switching", "deciding"}, 2) {
 		t.Run(step, func(t *testing.T) {
@@ -73,7 +73,7 @@ func (f *remoteOperator) config() string {
 // TestFollowingLeaderLeadsClientsBack who were led to the shadow by a process
 // that did not lead any more.
 func TestFollowingLeaderLeadsClientsBack(t *testing.T) {
-	testcontainers.InTurn(t, 5)
+	testcontainers.InTurn(t, 8)
 	t.Parallel()
 	ctx := limited(t, time.Minute)
 	f := remoteSmall(t, "")

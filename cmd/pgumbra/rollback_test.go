@@ -13,6 +13,7 @@ import (
 // There is no way back before a cutover, nor after finish, nor, unless told so, for
 // tables whose rows do not come back: each says what to type.
 func TestRollbackByCommand(t *testing.T) {
+	testcontainers.InTurn(t, 2)
 	t.Parallel()
 	ctx := limited(t, 3*time.Minute)
 	o := operatorOf(t, small.with(`CREATE TABLE shop.streets (id int PRIMARY KEY, street text); INSERT INTO shop.streets VALUES (1, 'a');`,
@@ -66,7 +67,7 @@ func TestRollbackByCommand(t *testing.T) {
 // clients were told is there on whichever side is production, and the same command
 // again goes back, or tidies up.
 func TestProcessKilledInARollbackHasDoneItOrNot(t *testing.T) {
-	testcontainers.InTurn(t, 5)
+	testcontainers.InTurn(t, 8)
 	t.Parallel()
 	t.Run("in place", func(t *testing.T) {
 		t.Parallel()

@@ -23,7 +23,7 @@ const withoutStandby = 10 * time.Second
 // SIGTERM; each time one standby leads on, and who wakes up writes nothing. Every
 // acknowledged write is there at the end, once.
 func TestStandbyLeadsOnceTheLeaderIsGone(t *testing.T) {
-	testcontainers.InTurn(t, 5)
+	testcontainers.InTurn(t, 8)
 	t.Parallel()
 	ctx := limited(t, 3*time.Minute)
 	g := &replacements{stopping: stoppingRemote(t)}
@@ -138,7 +138,7 @@ func (g *replacements) refusesToBeOlder(ctx context.Context) {
 // Finish ends a watch that a process leads and another one stands by for; with --purge
 // their record goes while both look at it, and both end well.
 func TestStandbyAndLeaderEndWithFinishPurge(t *testing.T) {
-	testcontainers.InTurn(t, 5)
+	testcontainers.InTurn(t, 8)
 	t.Parallel()
 	ctx := limited(t, 3*time.Minute)
 	o := operatorOf(t, small.with("", nil, "cutover: {max_stall: 5s}\n"))

@@ -33,7 +33,7 @@ const (
 // another process goes on, and no acknowledged write is lost. The statements are
 // chosen by a seed; make test-faults takes each of them.
 func TestProcessStoppedAtAnyStatementOfTheCutoverHoldsNobodyUp(t *testing.T) {
-	testcontainers.InTurn(t, 5)
+	testcontainers.InTurn(t, 8)
 	t.Parallel()
 	for name, world := range map[string]func(*testing.T) *stopping{"in place": stoppingInPlace, "remote": stoppingRemote} {
 		t.Run(name, func(t *testing.T) {
@@ -402,7 +402,7 @@ var (
 // TestLeaderStoppedInItsFirstBatchesIsReplaced: the sessions that hold locks then
 // were opened a moment ago, after the heartbeat. They are ended all the same.
 func TestLeaderStoppedInItsFirstBatchesIsReplaced(t *testing.T) {
-	testcontainers.InTurn(t, 5)
+	testcontainers.InTurn(t, 8)
 	t.Parallel()
 	ctx := limited(t, time.Minute)
 	s := stoppingInPlace(t)
@@ -424,7 +424,7 @@ func TestLeaderStoppedInItsFirstBatchesIsReplaced(t *testing.T) {
 // ALTER TABLE waits for, and behind that everybody. Its server ends it once its process
 // is silent. The process, when it wakes up, goes on where it was.
 func TestProcessStoppedInACopyAProofOrABatchHoldsNobodyUp(t *testing.T) {
-	testcontainers.InTurn(t, 5)
+	testcontainers.InTurn(t, 8)
 	t.Parallel()
 	for name, world := range testcontainers.SomeOf(t, map[string]func(*testing.T) *stopping{"in place": settledInPlace, "remote": settledRemote}, 1) {
 		t.Run(name, func(t *testing.T) {

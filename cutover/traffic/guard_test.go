@@ -157,6 +157,7 @@ func TestOneOfSeveralAstrayIsSeen(t *testing.T) {
 // What is decided is done wherever it can be: one PgBouncer's death leads no
 // other's clients to the wrong side, and holds none.
 func TestSettleGoesAsFarAsItCan(t *testing.T) {
+	testcontainers.InTurn(t, 3)
 	t.Parallel()
 	f := start(t, testcontainers.PgBouncerOptions{})
 	first := f.traffic

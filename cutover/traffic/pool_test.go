@@ -134,6 +134,7 @@ func TestSwitchWantsClientsHeld(t *testing.T) {
 
 // 1.18 answers RELOAD with success whatever it could read.
 func TestSwitchIsTakenBackWhenPgBouncerDoesNotLoadIt(t *testing.T) {
+	testcontainers.InTurn(t, 2)
 	t.Parallel()
 	for name, c := range map[string]struct{ old, bad, says string }{
 		"a syntax error, seen before": {"[databases]\n", "[databases]\nbroken\n", "pgbouncer.ini:2"},
@@ -186,6 +187,7 @@ func TestARestartKeepsWhereTheSwitchLed(t *testing.T) {
 
 // Between the new file and RELOAD a process can die.
 func TestTheNextProcessGoesOnWhereOneDied(t *testing.T) {
+	testcontainers.InTurn(t, 2)
 	t.Parallel()
 	for name, want := range map[string]Place{"forward": Shadow, "back": Production} {
 		t.Run(name, func(t *testing.T) {

@@ -83,6 +83,7 @@ func TestPipeNamesTheCause(t *testing.T) {
 }
 
 func TestPipeTellsRowsThatAreTooLarge(t *testing.T) {
+	testcontainers.InTurn(t, 4)
 	t.Parallel()
 	from, to := session(t), session(t)
 	script(t, to, "CREATE TABLE a (v bytea)")

@@ -17,7 +17,7 @@ import (
 // the shadow's server of who is one in production. (What every plan's fixes may not
 // say is [widening].)
 func TestAdviceGivesNoMoreThanIsNeeded(t *testing.T) {
-	testcontainers.InTurn(t, 4)
+	testcontainers.InTurn(t, 6)
 	t.Parallel()
 	s := newShop(t, `CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE b (id int PRIMARY KEY); CREATE TABLE c (id int PRIMARY KEY)`)
 	s.exec(t, `CREATE ROLE advice_plain; CREATE ROLE advice_maker CREATEROLE; CREATE ROLE advice_far; CREATE ROLE advice_us; CREATE ROLE advice_super SUPERUSER LOGIN;

@@ -6,6 +6,7 @@ import (
 
 	"github.com/pgumbra/pgumbra/plans"
 	"github.com/pgumbra/pgumbra/plans/syntax"
+	"github.com/pgumbra/pgumbra/testcontainers"
 )
 
 func TestMakeCutsWindowBeforeWhatIsNotUnderstood(t *testing.T) {
@@ -64,6 +65,7 @@ func TestMakeRunsEverythingBehindTheFenceWhenAsked(t *testing.T) {
 }
 
 func TestMakeDirectRefusesWhatIsNotUnderstood(t *testing.T) {
+	testcontainers.InTurn(t, 2)
 	t.Parallel()
 	s := newShop(t, `CREATE TABLE a (id int PRIMARY KEY, v int)`, `DO $$ BEGIN UPDATE shop.a SET v = v + (SELECT count(*) FROM shop.a); END $$`)
 	if p := s.plan(t); p.Runnable || p.Behind != nil {

@@ -14,6 +14,7 @@ const seededShop = `CREATE TABLE roles (id serial PRIMARY KEY, name text NOT NUL
 // Rows that are put beside production's wait for the swap by themselves, so that what
 // stands behind them in the migrations is built before the fence.
 func TestMakeDefersInsertsBesideProductionsRows(t *testing.T) {
+	testcontainers.InTurn(t, 2)
 	t.Parallel()
 	s := newShop(t, seededShop,
 		`INSERT INTO roles (name) VALUES ('auditor') ON CONFLICT DO NOTHING; ALTER TABLE roles ADD COLUMN level int NOT NULL DEFAULT 1`,
@@ -42,7 +43,7 @@ type seedCase struct{ name, sql string }
 
 // What has to do with the rows that come in the swap runs behind the fence, after them.
 func TestMakeCutsBeforeWhatNeedsRowsOfTheSwap(t *testing.T) {
-	testcontainers.InTurn(t, 4)
+	testcontainers.InTurn(t, 6)
 	t.Parallel()
 	seed := `INSERT INTO roles (name) VALUES ('auditor') ON CONFLICT DO NOTHING`
 	all := []seedCase{
@@ -80,7 +81,7 @@ func TestMakeCutsBeforeWhatNeedsRowsOfTheSwap(t *testing.T) {
 
 // What may be another statement in the swap runs behind the fence where it stands.
 func TestMakeDefersNoOtherInserts(t *testing.T) {
-	testcontainers.InTurn(t, 4)
+	testcontainers.InTurn(t, 6)
 	t.Parallel()
 	all := []seedCase{
 		{"changes rows in the way", `INSERT INTO roles (name) VALUES ('auditor') ON CONFLICT (name) DO UPDATE SET made_at = now()`},

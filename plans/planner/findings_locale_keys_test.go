@@ -12,6 +12,7 @@ import (
 // TestKeysThatDependOnTheLocaleBlockWhereItDiffers: others do not, nor do these
 // where the locale is the same.
 func TestKeysThatDependOnTheLocaleBlockWhereItDiffers(t *testing.T) {
+	testcontainers.InTurn(t, 2)
 	t.Parallel()
 	s := newShopAt(t, testcontainers.Database(t), `SELECT 1`)
 	s.exec(t, `CREATE EXTENSION citext SCHEMA public;

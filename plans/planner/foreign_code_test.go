@@ -56,6 +56,7 @@ func (s *shop) setTraps(t *testing.T, random *rand.Rand, schema, who, caught str
 // Whoever may create in a schema, or has one of his own, gets none of a superuser's
 // rights by what a dry run restores, copies or compares.
 func TestCodeOfOthersIsNotRunByASuperuser(t *testing.T) {
+	testcontainers.InTurn(t, 2)
 	t.Parallel()
 	random := rand.New(rand.NewPCG(testcontainers.Seed(t), 0))
 	rounds := 1

@@ -10,6 +10,7 @@ import (
 
 	"github.com/pgumbra/pgumbra/plans"
 	"github.com/pgumbra/pgumbra/plans/pgdump"
+	"github.com/pgumbra/pgumbra/testcontainers"
 )
 
 // forged is what pg_dump's plain text has between two entries, with a statement
@@ -106,6 +107,7 @@ func TestPartsOfTablesAreNotGuessedFromText(t *testing.T) {
 
 // A migrated schema may have any name, and no table.
 func TestSchemasOfAnyNameAreTaken(t *testing.T) {
+	testcontainers.InTurn(t, 2)
 	t.Parallel()
 	odd := "odd\n--\n-- Name: x; Type: TABLE; \"S\\ $$ é'"
 	quoted := `"` + strings.ReplaceAll(odd, `"`, `""`) + `"`

@@ -8,9 +8,11 @@ import (
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
 	"github.com/pgumbra/pgumbra/plans/planfile"
+	"github.com/pgumbra/pgumbra/testcontainers"
 )
 
 func TestMakeChoosesKeysThatTheShadowCarries(t *testing.T) {
+	testcontainers.InTurn(t, 2)
 	t.Parallel()
 	s := newShop(t, `CREATE TABLE moved (email text PRIMARY KEY, no int NOT NULL UNIQUE);
 		CREATE TABLE late (id int NOT NULL, CONSTRAINT late_key UNIQUE (id) DEFERRABLE);
@@ -55,6 +57,7 @@ func TestMakeBlocksAKeyThatIsLost(t *testing.T) {
 }
 
 func TestMakeKeepsInheritanceFamiliesOnOneKey(t *testing.T) {
+	testcontainers.InTurn(t, 2)
 	t.Parallel()
 	s := newShop(t, `CREATE TABLE parent (id int PRIMARY KEY, x text); CREATE TABLE child (y int, PRIMARY KEY (id)) INHERITS (parent);
 		CREATE TABLE grandchild (PRIMARY KEY (id)) INHERITS (child)`, `ALTER TABLE parent ADD COLUMN z int`)
@@ -70,6 +73,7 @@ func TestMakeKeepsInheritanceFamiliesOnOneKey(t *testing.T) {
 }
 
 func TestMakeDerivesTables(t *testing.T) {
+	testcontainers.InTurn(t, 2)
 	t.Parallel()
 	structure := `CREATE TABLE orders (id int PRIMARY KEY, street text, buyer int NOT NULL); CREATE TABLE buyers (id int PRIMARY KEY, name text)`
 	migration := `CREATE TABLE sent (order_id int PRIMARY KEY, street text, name text, no bigserial);
@@ -115,6 +119,7 @@ func TestMakeTakesADerivedTableForAnUpdateFromAnother(t *testing.T) {
 // TestMakeNamesTheGrantsThatSuffice types each GRANT that the plan asks for, and
 // nothing else.
 func TestMakeNamesTheGrantsThatSuffice(t *testing.T) {
+	testcontainers.InTurn(t, 2)
 	t.Parallel()
 	s := newShop(t, `CREATE TYPE mood AS ENUM ('sad'); CREATE TABLE a (id serial PRIMARY KEY, m mood); CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1';
 		ALTER TABLE a ENABLE ROW LEVEL SECURITY; ALTER TABLE a FORCE ROW LEVEL SECURITY; CREATE EXTENSION pg_trgm SCHEMA public`, `ALTER TABLE a ADD COLUMN b int`)

@@ -33,7 +33,7 @@ func TestMakeMarksWhatItDoesNotUnderstand(t *testing.T) {
 // TestMakeBelievesNoStatementThatDecidesByRows: scratch has none, so it took
 // another way there than it takes in production.
 func TestMakeBelievesNoStatementThatDecidesByRows(t *testing.T) {
-	testcontainers.InTurn(t, 4)
+	testcontainers.InTurn(t, 6)
 	t.Parallel()
 	cases := map[string]struct{ structure, migration, code, where string }{
 		"a column by a condition": {`CREATE TABLE docs (id int PRIMARY KEY, v text, kind int)`, `DO $$
@@ -102,7 +102,7 @@ func TestMakeFindsObjectsThatRowsName(t *testing.T) {
 // TestMakeFindsRowsThatADeleteWouldOrphan: in place the migration fails, so the
 // plan says so, and by which row.
 func TestMakeFindsRowsThatADeleteWouldOrphan(t *testing.T) {
-	testcontainers.InTurn(t, 4)
+	testcontainers.InTurn(t, 6)
 	t.Parallel()
 	const structure = `CREATE TABLE grade (id int PRIMARY KEY, up int REFERENCES grade); INSERT INTO grade VALUES (0, NULL), (1, 0), (2, 1);
 		CREATE TABLE berth (id int PRIMARY KEY, grade_id int REFERENCES grade (id)); INSERT INTO berth VALUES (1, 0), (2, 1), (3, 2)`
@@ -133,7 +133,7 @@ func TestMakeFindsRowsThatADeleteWouldOrphan(t *testing.T) {
 
 // TestMakeNamesTheStatementThatDidIt: not the first that might have.
 func TestMakeNamesTheStatementThatDidIt(t *testing.T) {
-	testcontainers.InTurn(t, 4)
+	testcontainers.InTurn(t, 6)
 	t.Parallel()
 	const later = "000003_step.up.sql:2"
 	for name, c := range map[string]struct{ structure, code, object, first, second string }{

@@ -43,6 +43,7 @@ func (s *shop) fill(t *testing.T, role, script string) {
 }
 
 func TestDatabaseItselfIsCarriedInTheSwap(t *testing.T) {
+	testcontainers.InTurn(t, 2)
 	t.Parallel()
 	s := newShop(t, `CREATE TABLE a (id int PRIMARY KEY); CREATE EXTENSION hstore SCHEMA shop`)
 	role := s.role(t, "app_")
@@ -115,7 +116,7 @@ func TestVersionTableThatStaysBehindIsMadeAsItWas(t *testing.T) {
 
 // Who may create in public changed in 15.
 func TestPublicThatNothingMovesIntoKeepsProductionsPrivileges(t *testing.T) {
-	testcontainers.InTurn(t, 4)
+	testcontainers.InTurn(t, 6)
 	t.Parallel()
 	s := newShopAt(t, serverOf(t, 14), `CREATE TABLE a (id int PRIMARY KEY)`)
 	shadow := newer(t, s, 17)
@@ -204,6 +205,7 @@ func TestWhatIsNotOursToGiveIsLeftToAHuman(t *testing.T) {
 }
 
 func TestOurRoleIsNotLockedOutOfTheShadow(t *testing.T) {
+	testcontainers.InTurn(t, 2)
 	t.Parallel()
 	s := newShop(t, `CREATE TABLE a (id int PRIMARY KEY)`)
 	shadow := remote(t, s)

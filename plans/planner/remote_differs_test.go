@@ -13,7 +13,7 @@ import (
 // TestWhatIsOtherOnTheShadowsServerIsNamed: settings, libraries, locale,
 // tablespaces, versions of extensions, collations.
 func TestWhatIsOtherOnTheShadowsServerIsNamed(t *testing.T) {
-	testcontainers.InTurn(t, 4)
+	testcontainers.InTurn(t, 6)
 	t.Parallel()
 	start := func(settings map[string]string) (dsn string) {
 		server, err := testcontainers.Start(t.Context(), testcontainers.Options{Settings: settings})

@@ -34,7 +34,7 @@ func serverOf(t *testing.T, major int) (dsn string) {
 
 // TestNewerServerTakesTheStructure: whatever pg_dump writes of an older server.
 func TestNewerServerTakesTheStructure(t *testing.T) {
-	testcontainers.InTurn(t, 4)
+	testcontainers.InTurn(t, 6)
 	t.Parallel()
 	s := newShop(t, strings.ReplaceAll(zoo, "shop.", "")+
 		`; GRANT ALL ON parts TO pg_monitor; CREATE TABLE public.notes ("select" int PRIMARY KEY, "json" int, "system_user" int, merge_action int);
@@ -46,6 +46,7 @@ func TestNewerServerTakesTheStructure(t *testing.T) {
 }
 
 func TestNewerServersRefusalsAreFound(t *testing.T) {
+	testcontainers.InTurn(t, 2)
 	t.Parallel()
 	s := newShop(t, `CREATE TABLE a (id int PRIMARY KEY, day text);
 		CREATE VIEW io AS SELECT checkpoints_timed FROM pg_stat_bgwriter;
@@ -65,6 +66,7 @@ func TestNewerServersRefusalsAreFound(t *testing.T) {
 }
 
 func TestRolesRightsAndRoomOfAnotherServer(t *testing.T) {
+	testcontainers.InTurn(t, 2)
 	t.Parallel()
 	role := "owner_" + strings.ToLower(t.Name())[:12]
 	s := newShop(t, `CREATE TABLE a (id int PRIMARY KEY)`)
@@ -123,6 +125,7 @@ func TestRolesRightsAndRoomOfAnotherServer(t *testing.T) {
 // TestRoleStatementsRunInTheirOrder types what the findings say, one after the
 // other, on a server that has none of the roles.
 func TestRoleStatementsRunInTheirOrder(t *testing.T) {
+	testcontainers.InTurn(t, 2)
 	t.Parallel()
 	s := newShop(t, `CREATE TABLE a (id int PRIMARY KEY)`)
 	made := `CREATE ROLE order_z_top NOLOGIN CREATEDB; CREATE ROLE order_m_group IN ROLE order_z_top CONNECTION LIMIT 7 VALID UNTIL '2031-02-03 04:05:06+00';

@@ -97,6 +97,7 @@ func TestNothingIsSharedWithAnotherDatabase(t *testing.T) {
 }
 
 func TestExtensionsInTheMovingSchemaStayInIt(t *testing.T) {
+	testcontainers.InTurn(t, 2)
 	t.Parallel()
 	s := newShop(t, `CREATE EXTENSION cube SCHEMA shop; CREATE EXTENSION earthdistance SCHEMA shop; CREATE EXTENSION hstore SCHEMA public;
 		CREATE TABLE places (id int PRIMARY KEY, at earth, tags public.hstore)`)
@@ -107,6 +108,7 @@ func TestExtensionsInTheMovingSchemaStayInIt(t *testing.T) {
 }
 
 func TestPureVersionUpgradeKeepsTheVersion(t *testing.T) {
+	testcontainers.InTurn(t, 2)
 	t.Parallel()
 	s := newShop(t, `CREATE TABLE a (id int PRIMARY KEY)`)
 	s.file.Migrations = planfile.MigrationsFile{}
@@ -124,6 +126,7 @@ func TestPureVersionUpgradeKeepsTheVersion(t *testing.T) {
 }
 
 func TestShadowMustBeAnotherAndEmptyDatabase(t *testing.T) {
+	testcontainers.InTurn(t, 2)
 	t.Parallel()
 	s := newShop(t, `CREATE TABLE a (id int PRIMARY KEY)`)
 	s.file.Shadow.DSN = s.dsn
@@ -138,6 +141,7 @@ func TestShadowMustBeAnotherAndEmptyDatabase(t *testing.T) {
 }
 
 func TestPlanTriesNothingThatStays(t *testing.T) {
+	testcontainers.InTurn(t, 2)
 	t.Parallel()
 	s := newShop(t, `CREATE EXTENSION hstore SCHEMA public; CREATE TABLE a (id int PRIMARY KEY)`)
 	shadow := remote(t, s)
@@ -170,6 +174,7 @@ func TestSessionsOfADatabaseWithoutAnEncodingConvertNothing(t *testing.T) {
 }
 
 func TestWhatDoesNotComeAlongIsNamed(t *testing.T) {
+	testcontainers.InTurn(t, 2)
 	t.Parallel()
 	s := newShop(t, `CREATE TABLE public.people (id int PRIMARY KEY); CREATE TYPE public.mood AS ENUM ('ok'); CREATE SCHEMA lib;
 		CREATE FUNCTION lib.touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
@@ -200,6 +205,7 @@ func TestWhatDoesNotComeAlongIsNamed(t *testing.T) {
 }
 
 func TestValuesThatOneServerKnowsAreFound(t *testing.T) {
+	testcontainers.InTurn(t, 2)
 	t.Parallel()
 	s := newShop(t, `CREATE EXTENSION citext SCHEMA public; CREATE TABLE named (id int PRIMARY KEY, r regclass, all_of regclass[], seen xid8, o oid);
 		CREATE TABLE builtin (id int PRIMARY KEY, r regclass, t regtype[], w regrole, empty regproc);
@@ -224,6 +230,7 @@ func TestValuesThatOneServerKnowsAreFound(t *testing.T) {
 
 // Objects are named inside of composite types, arrays and domains, too.
 func TestValuesThatOneServerKnowsAreFoundInsideOfOthers(t *testing.T) {
+	testcontainers.InTurn(t, 2)
 	t.Parallel()
 	s := newShop(t, `CREATE TYPE part AS ("the R" regclass, n int, x xid8); CREATE DOMAIN some_part AS part CHECK (true);
 		CREATE TYPE whole AS (p some_part, many regproc[]); CREATE DOMAIN wholes AS whole[]; CREATE DOMAIN r AS regclass; CREATE DOMAIN rs AS r[];

@@ -13,6 +13,7 @@ import (
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
 	"github.com/pgumbra/pgumbra/plans/planfile"
+	"github.com/pgumbra/pgumbra/testcontainers"
 )
 
 // swapped is a session in whose transaction production was upgraded by the plan's
@@ -114,6 +115,7 @@ func texts(t *testing.T, conn *pgx.Conn, sql string) []string {
 // The whole way, by the plan's own texts: what is inferred, what is said to be
 // lost, which new rows the old table cannot hold, and what a rollback would find.
 func TestWayBackIsInferredAndSaysWhatItLoses(t *testing.T) {
+	testcontainers.InTurn(t, 2)
 	t.Parallel()
 	s := newFilledShop(t, `CREATE TYPE mood AS ENUM ('sad', 'glad'); CREATE TYPE state AS ENUM ('new', 'old'); CREATE TYPE same AS ENUM ('x', 'y');
 		CREATE TABLE orders (id int PRIMARY KEY, total numeric(10,2) NOT NULL, qty int NOT NULL CHECK (qty > 0), note text NOT NULL DEFAULT '-', legacy text DEFAULT 'none',

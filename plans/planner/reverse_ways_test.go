@@ -16,7 +16,7 @@ import (
 // Small upgrades of one idea each: rows of before the cutover, rows written on the
 // new side after it, and what the old table holds once they went back.
 func TestRowsGoBackThroughEachKindOfUpgrade(t *testing.T) {
-	testcontainers.InTurn(t, 4)
+	testcontainers.InTurn(t, 6)
 	t.Parallel()
 	cases := map[string]struct {
 		structure, migration string

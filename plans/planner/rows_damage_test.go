@@ -9,6 +9,7 @@ import (
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
 	"github.com/pgumbra/pgumbra/plans/planfile"
+	"github.com/pgumbra/pgumbra/testcontainers"
 )
 
 // damages falsify plans, by the run's name.
@@ -52,6 +53,7 @@ const sampledStep = `ALTER TABLE a RENAME x TO first; ALTER TABLE a RENAME y TO 
 // What the plan says of rows and what the migrations do of them agree; and where
 // an inferred transform is wrong, in whatever way, the sample shows it.
 func TestSampleCatchesWrongTransforms(t *testing.T) {
+	testcontainers.InTurn(t, 2)
 	t.Parallel()
 	s := newFilledShop(t, sampled, sampledStep)
 	p := s.plan(t)
@@ -108,6 +110,7 @@ func TestSampleCatchesWrongTransforms(t *testing.T) {
 
 // Where a statement is not known for what it is, the sample shows it.
 func TestSampleCatchesWhatIsNotClassified(t *testing.T) {
+	testcontainers.InTurn(t, 2)
 	t.Parallel()
 	s := newFilledShop(t, `CREATE TABLE a (id int PRIMARY KEY, v int); CREATE TABLE b (id int PRIMARY KEY, v int); CREATE TABLE c (id int PRIMARY KEY, v int, stamp text);
 		CREATE TABLE d (id int PRIMARY KEY, v int); CREATE TABLE e (id int PRIMARY KEY, v int); CREATE TABLE f (id int PRIMARY KEY, v int); CREATE SEQUENCE s;
@@ -148,6 +151,7 @@ func TestSampleCatchesWhatIsNotClassified(t *testing.T) {
 
 // What the plan file says otherwise than the migrations is its author's to decide.
 func TestSampleWarnsOfThePlanFile(t *testing.T) {
+	testcontainers.InTurn(t, 2)
 	t.Parallel()
 	s := newFilledShop(t, `CREATE TABLE a (id int PRIMARY KEY, v int); INSERT INTO a SELECT g, g FROM generate_series(1, 20) g`, `ALTER TABLE a ADD w int; UPDATE a SET w = v + 1`)
 	s.file.Tables = []planfile.TableRules{{Name: pg.Name{Schema: "shop", Name: "a"}, Columns: map[string]planfile.Expression{"w": {SQL: "v + 2"}}}}

@@ -14,7 +14,7 @@ import (
 // cutover, by column and row: after it, verification would find that and refuse to go
 // back.
 func TestPlanTellsWhereAReverseQueryDiffers(t *testing.T) {
-	testcontainers.InTurn(t, 4)
+	testcontainers.InTurn(t, 6)
 	t.Parallel()
 	const (
 		structure = `CREATE TABLE people (id int PRIMARY KEY, mail text, street text NOT NULL); INSERT INTO people VALUES (1, 'a@x', 's1'), (2, NULL, 's2'), (3, 'c@x', '')`

@@ -32,7 +32,7 @@ func blockers(p *plans.Plan) []string {
 // What rows of production's break shows in the dry run, at its line, without
 // telling more of them than a key.
 func TestPlanFailsWhereMigrationsFailOnRows(t *testing.T) {
-	testcontainers.InTurn(t, 4)
+	testcontainers.InTurn(t, 6)
 	t.Parallel()
 	const rows = `CREATE TABLE b (id int PRIMARY KEY); INSERT INTO b VALUES (1); CREATE TABLE a (id int PRIMARY KEY, b int, v text, secret text DEFAULT 'sesame');
 		INSERT INTO a (id, b, v) VALUES (1, 1, '7'), (2, 5, 'x'), (3, NULL, 'x')`

@@ -25,7 +25,7 @@ func (s *shop) noTraceOf(t *testing.T, role string) {
 // What a migration calls cannot reach out of scratch, whoever wrote it: each of
 // these did with a superuser's rights.
 func TestMigrationsReachNothingOutsideOfScratch(t *testing.T) {
-	testcontainers.InTurn(t, 4)
+	testcontainers.InTurn(t, 6)
 	t.Parallel()
 	for name, attack := range map[string]struct{ structure, migration string }{
 		"function of its own": {"", `CREATE FUNCTION f() RETURNS int LANGUAGE plpgsql AS $$ BEGIN CREATE ROLE {role} SUPERUSER; RETURN 1; END $$;

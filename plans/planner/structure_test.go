@@ -86,7 +86,7 @@ CREATE INDEX ON shop.kids (note); CREATE OR REPLACE VIEW shop.v AS SELECT id, m,
 // TestStructureEqualsMigrationsInPlace builds the shadow, swaps it in by hand,
 // and compares a dump with one of a twin that was migrated in place.
 func TestStructureEqualsMigrationsInPlace(t *testing.T) {
-	testcontainers.InTurn(t, 4)
+	testcontainers.InTurn(t, 6)
 	t.Parallel()
 	for name, prepare := range map[string]string{"renamed": "", "moved": "CREATE EXTENSION hstore SCHEMA shop; "} {
 		t.Run(name, func(t *testing.T) {

@@ -13,7 +13,7 @@ const at1 = " 000001_x.up.sql:1"
 // What a statement does depends on what scratch does not hold: each is named
 // with its line, so that it is not believed.
 func TestStatementsThatDecideByRowsAreNotUnderstood(t *testing.T) {
-	testcontainers.InTurn(t, 3)
+	testcontainers.InTurn(t, 5)
 	t.Parallel()
 	databases := newBenches(t, 3)
 	for name, sql := range map[string]string{
@@ -66,7 +66,7 @@ func TestStatementsThatDecideByRowsAreNotUnderstood(t *testing.T) {
 
 // What is the same in scratch as in production may be decided by.
 func TestStatementsThatDecideByStructureAreUnderstood(t *testing.T) {
-	testcontainers.InTurn(t, 3)
+	testcontainers.InTurn(t, 5)
 	t.Parallel()
 	databases := newBenches(t, 3)
 	for name, sql := range map[string]string{
@@ -98,6 +98,7 @@ func TestStatementsThatDecideByStructureAreUnderstood(t *testing.T) {
 
 // Rows that the migrations make up are production's only if nothing in them is.
 func TestRowsMadeOfProductionsStateAreNotCarried(t *testing.T) {
+	testcontainers.InTurn(t, 2)
 	t.Parallel()
 	databases := newBenches(t, 2)
 	const made = "CREATE TABLE n (id bigint, x text); "

@@ -162,7 +162,7 @@ func TestInferredEqualsInPlace(t *testing.T) {
 
 // Migrations that are not understood: each names what is lost, and where.
 func TestWhatCannotBeInferredIsABlocker(t *testing.T) {
-	testcontainers.InTurn(t, 3)
+	testcontainers.InTurn(t, 5)
 	t.Parallel()
 	databases := newBenches(t, 3)
 	const code = "unmapped-backfill "

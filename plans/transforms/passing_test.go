@@ -16,7 +16,7 @@ func renewed(labels string) string {
 // An enum that is renewed more than once in a window leaves types that are
 // neither production's nor the shadow's.
 func TestRenewedEnumsEqualInPlace(t *testing.T) {
-	testcontainers.InTurn(t, 3)
+	testcontainers.InTurn(t, 5)
 	t.Parallel()
 	databases := newBenches(t, 2)
 	throughText := `ALTER TABLE orders ALTER status DROP DEFAULT, ALTER status TYPE varchar(40); DROP TYPE status; UPDATE orders SET status = 'paid off' WHERE status = 'paid';

@@ -6,10 +6,12 @@ import (
 
 	"github.com/pgumbra/pgumbra/plans/syntax"
 	"github.com/pgumbra/pgumbra/plans/transforms"
+	"github.com/pgumbra/pgumbra/testcontainers"
 )
 
 // Differences of taste are warnings: the run may go on.
 func TestTriggersThatNoteOrLogAreWarnings(t *testing.T) {
+	testcontainers.InTurn(t, 2)
 	t.Parallel()
 	const touch = "CREATE FUNCTION c() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.placed_at = now(); RETURN NEW; END $$; CREATE TRIGGER c BEFORE UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION c(); "
 	const audit = "CREATE TABLE log (x text); CREATE FUNCTION c() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF TG_OP = 'UPDATE' THEN INSERT INTO log VALUES (NEW.note); END IF; RETURN NULL; END $$; CREATE TRIGGER c AFTER UPDATE OR DELETE ON orders FOR EACH ROW EXECUTE FUNCTION c(); "
