@@ -186,6 +186,12 @@ func (t *Table) keyComesBack(s *Source) bool {
 	return true
 }
 
+// SpeltAnyhow: a value of the type is found by its equality however it is spelt, and
+// goes by its digits: 1.5 is 1.50.
+func SpeltAnyhow(kind string) bool {
+	return strings.HasPrefix(strings.TrimPrefix(kind, "pg_catalog."), "numeric")
+}
+
 func (t *Table) reverse(column string) (Column, bool) {
 	i := slices.IndexFunc(t.Reverse, func(c Column) bool { return c.Shadow == column })
 	if i < 0 {
@@ -204,7 +210,7 @@ func (p *Plan) wayBack(n int, s *Source, t *Table) Table {
 		// is Expression, or the column's default.
 		c.Volatile = !c.Generated && (c.Kept || c.Expression == "")
 		c.Uncompared = c.Loss != "" && !s.Keyed(c.Shadow)
-		c.Alike = c.Loss != "" && s.Keyed(c.Shadow) && strings.HasPrefix(strings.TrimPrefix(c.Type, "pg_catalog."), "numeric")
+		c.Alike = c.Loss != "" && s.Keyed(c.Shadow) && SpeltAnyhow(c.Type)
 		back.Columns = append(back.Columns, c)
 	}
 	for _, k := range t.Key {
@@ -283,7 +289,7 @@ func Retype(text, planned, now string) string {
 }
 
 // LostColumns tells, a line each, which columns do not come back as they are
-// written after the swap.
+// written after the swap. Those of which only some values would not: [Plan.MayLose].
 func (p *Plan) LostColumns() []string {
 	var all []string
 	for _, t := range p.Inverse().Tables {
@@ -305,8 +311,22 @@ func (c Column) lost() string {
 		return "rows of before the cutover keep its last value, newer ones get its default"
 	case c.Volatile:
 		return "the new side does not hold it: rows of before the cutover keep its value of then, newer ones get its default; where it has none and must have a value, they cannot be taken back"
-	case c.Loss != "":
+	case c.Held:
 		return "values that " + c.Loss + " do not come back as they are"
 	}
 	return ""
+}
+
+// MayLose tells, a line each, of which columns some values would not come back as they
+// are. No row of production's held one when this was planned, as far as was asked.
+func (p *Plan) MayLose() []string {
+	var all []string
+	for _, t := range p.Inverse().Tables {
+		for _, c := range t.Columns {
+			if c.Loss != "" && !c.Held && !c.Spared && c.lost() == "" {
+				all = append(all, t.Final.String()+"."+c.Shadow+": values that "+c.Loss+", if there are some, do not come back as they are")
+			}
+		}
+	}
+	return all
 }

@@ -81,10 +81,21 @@ func TestLostIsTold(t *testing.T) {
 	if lost := p.Lost(); len(lost) != 1 || lost[0] != inShop("split") {
 		t.Errorf("lost: %v", lost)
 	}
-	want := []string{"shop.orders.id: values that are beyond the range of integer do not come back as they are",
-		"shop.orders.note: rows of before the cutover keep its last value, newer ones get its default"}
-	if diff := cmp.Diff(want, p.LostColumns()); diff != "" {
+	id, note := "shop.orders.id: values that are beyond the range of integer", "shop.orders.note: rows of before the cutover keep its last value, newer ones get its default"
+	if diff := cmp.Diff([]string{note}, p.LostColumns()); diff != "" {
 		t.Errorf("lost columns (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{id + ", if there are some, do not come back as they are"}, p.MayLose()); diff != "" {
+		t.Errorf("columns that may lose (-want +got):\n%s", diff)
+	}
+	of := &p.Tables[1].Reverse[0]
+	of.Held = true
+	if diff := cmp.Diff([]string{id + " do not come back as they are", note}, p.LostColumns()); diff != "" || len(p.MayLose()) > 0 {
+		t.Errorf("what rows held (-want +got):\n%s", diff)
+	}
+	of.Held, of.Spared = false, true
+	if diff := cmp.Diff([]string{note}, append(p.LostColumns(), p.MayLose()...)); diff != "" {
+		t.Errorf("what no row held (-want +got):\n%s", diff)
 	}
 }
 

@@ -296,6 +296,10 @@ type Column struct {
 	Kept bool `json:"kept,omitempty"`
 	// Loss, on a way back, is what may not come back as it was, after "values that".
 	Loss string `json:"loss,omitempty"`
+	// Held: rows of production held such values when this was planned.
+	Held bool `json:"held,omitempty"`
+	// Spared: none of them did, all were asked, and the upgraded table holds no such value.
+	Spared bool `json:"spared,omitempty"`
 }
 
 // ColumnOrigin is how an expression was found.

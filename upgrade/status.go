@@ -114,6 +114,9 @@ type WayBack struct {
 	// Lost are production's tables whose rows do not come back, and columns that come
 	// back otherwise than they are written, a line each.
 	Lost []string `json:"lost,omitempty"`
+	// MayLose are columns of which some values would not come back as they are, if there
+	// are some, a line each. Rows that have one are among the status's refused.
+	MayLose []string `json:"may_lose,omitempty"`
 }
 
 // Attempts at the cutover, and what they have taken from clients.
@@ -342,7 +345,7 @@ func (s *Status) readWayBack(ctx context.Context, tx pgx.Tx, run *control.Run) (
 		}
 		return err
 	}
-	s.WayBack = &WayBack{Lost: run.Plan.LostColumns()}
+	s.WayBack = &WayBack{Lost: run.Plan.LostColumns(), MayLose: run.Plan.MayLose()}
 	for _, n := range run.Plan.Lost() {
 		s.WayBack.Lost = append(s.WayBack.Lost, n.String()+": what is written to it does not come back")
 	}

@@ -6,7 +6,7 @@ var backSection = Section{
 	Checks: []Check{
 		{
 			Code: "not-reversible", Level: "warning, or blocker with `watch.require_reverse`",
-			Means: "the upgraded row does not hold a column's value, and what is made of it has no inverse. Rows of before the cutover keep the value that they had, newer ones get the old column's default; where that column must have a value and has no default, newer rows cannot be taken back at all. On a whole table: its rows are made by a query, or went to several tables, or lost their key",
+			Means: "the upgraded row does not hold a column's value, and what is made of it has no inverse. Rows of before the cutover keep the value that they had, newer ones get the old column's default; where that column must have a value and has no default, newer rows cannot be taken back at all. On a whole table: its rows are made by a query, or went to several tables, or lost their key. On a column of a key: it comes back, but for some of production's rows as another value (a text 01 that became the number 1), so that these would not be found again, and no row of the table goes back",
 			Do:    "`reverse:` under `tables:`",
 			Bad:   `ALTER TABLE orders DROP COLUMN note;`,
 			Good: `# in the plan file
@@ -15,9 +15,9 @@ tables:
     reverse: {note: "''"}`,
 		},
 		{
-			Code: "reverse-lossy", Level: "warning, or blocker with `watch.require_reverse`",
-			Means: "a column comes back, but not from each value: the old type is narrower (bigint to integer, text to varchar(n), an enum without the new label) or coarser (numeric to integer rounds). Or rows were sent there and back, those of the sample and, of columns that may lose, all of production's as far as five seconds go: how many came back otherwise is told, and the key of one; or a query of `reverse: from:` gives something else of what the migrations made of the sample than production holds",
-			Do:    "nothing, if no such value will be written; else `reverse:` with an expression that takes it. `reverse: {column: column}` accepts it",
+			Code: "reverse-lossy", Level: "warning, or blocker with `watch.require_reverse`; or info",
+			Means: "a column comes back, but not from each value: the old type is narrower (bigint to integer, text to varchar(n), an enum without the new label) or coarser (numeric to integer rounds). Info: the upgraded table has no value that the old one could not take, and each of production's rows of today comes back as it is; one that is written before the cutover and that the new type rounds, cuts or spells otherwise would not. Or rows were sent there and back, those of the sample and, of columns that may lose, all of production's as far as five seconds go: how many came back otherwise is told, and the key of one; or a query of `reverse: from:` gives something else of what the migrations made of the sample than production holds",
+			Do:    "nothing, if no such value will be written: a row that has one is named by `status`, and `rollback` waits for it; else `reverse:` with an expression that takes it. `reverse: {column: column}` accepts it",
 		},
 		{
 			Code: "reverse-constraint", Level: "warning, or info",

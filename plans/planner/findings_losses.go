@@ -46,7 +46,7 @@ func (m *draft) probeLosses(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		columns = slices.DeleteFunc(columns, func(r *returningColumn) bool { return c.survives(r, made) })
+		columns = slices.DeleteFunc(columns, func(r *returningColumn) bool { return c.survives(r, made) && c.tellSpared(r, "") })
 		if err := c.countLosses(ctx, columns, until); err != nil {
 			return err
 		}
@@ -104,6 +104,16 @@ func (c *converting) countLosses(ctx context.Context, columns []*returningColumn
 	return nil
 }
 
+// differs is the condition under which a column's value does not come back, was being
+// what production has. A number of a key is found however it is spelt.
+func (c *converting) differs(column *plans.Column, was string) string {
+	value := fmt.Sprintf("CAST((%s\n) AS %s)", column.Expression, column.Type)
+	if c.plan.Sources[c.table.Source].Keyed(column.Shadow) && plans.SpeltAnyhow(column.Type) {
+		return value + " OPERATOR(pg_catalog.<>) " + was
+	}
+	return "pg_catalog.record_image_ne(ROW(" + value + "), ROW(" + was + "))"
+}
+
 // understood leaves out what production cannot be asked, for want of a type or function.
 func (c *converting) understood(ctx context.Context, columns []*returningColumn) (all []*returningColumn, err error) {
 	for _, r := range columns {
@@ -125,7 +135,7 @@ func (c *converting) bringBackRange(ctx context.Context, limit time.Duration, co
 	for i, r := range columns {
 		name := fmt.Sprintf("pgumbra_was_%d", i)
 		was = append(was, pg.Ident(c.table.Production.Name)+"."+pg.Ident(r.column.Shadow)+" AS "+name)
-		differs := fmt.Sprintf("pg_catalog.record_image_ne(ROW(CAST((%s\n) AS %s)), ROW(%s))", r.column.Expression, r.column.Type, name)
+		differs := c.differs(r.column, name)
 		count = append(count, "pg_catalog.count(*) FILTER (WHERE "+differs+")")
 		first = append(first, "coalesce(pg_catalog.min(pgumbra_key) FILTER (WHERE "+differs+"), '')")
 	}
@@ -152,26 +162,105 @@ func (c *converting) bringBackRange(ctx context.Context, limit time.Duration, co
 
 // tellLosses makes of the finding by types, or by the sample, one by the rows.
 func (c *converting) tellLosses(r *returningColumn, rows int64, all bool) {
-	object := c.table.Production.String() + "." + r.column.Shadow
-	i := slices.IndexFunc(c.plan.Findings, func(f plans.Finding) bool { return f.Code == "reverse-lossy" && f.Object == object })
+	of := human.Plural(int(rows), "row")
 	if r.lost == 0 {
-		if i >= 0 && all && rows > 0 && !c.plan.Findings[i].Sampled {
-			c.plan.Findings[i].Message += ". Each row of today comes back as it is (" + human.Plural(int(rows), "row") + ")"
+		if all && rows > 0 {
+			c.tellSpared(r, " ("+of+")")
 		}
 		return
 	}
-	of := human.Plural(int(rows), "row")
-	r.column.Loss = fmt.Sprintf("%s of %s of production held when this was planned", human.Count(r.lost), of)
+	if len(c.table.Reverse) == 0 { // another column of its key has told
+		return
+	}
 	if !all {
 		of += " that were looked at"
 	}
-	told := comesBackOtherwise(human.Count(r.lost), of, r.column, ", in the row with "+r.key+", say")
-	switch {
-	case i < 0:
-		c.find(plans.Finding{Level: c.lossLevel(), Code: "reverse-lossy", Object: object, Message: told, Fix: fixOfLossy(c.table)})
-	case c.plan.Findings[i].Sampled:
-		c.plan.Findings[i].Message = told
+	example := ", in the row with " + r.key + ", say"
+	if c.plan.Sources[c.table.Source].Keyed(r.column.Shadow) {
+		c.loseKey(c.table, r.column, human.Count(r.lost)+" of "+of, example)
+		return
+	}
+	c.noteLoss(c.table, r.column.Shadow, func(column *plans.Column) {
+		column.Loss, column.Held = fmt.Sprintf("%s of %s of production held when this was planned", human.Count(r.lost), of), true
+	})
+	told := comesBackOtherwise(human.Count(r.lost), of, r.column, example)
+	switch f := c.toldOf(r); {
+	case f == nil:
+		c.find(plans.Finding{Level: c.lossLevel(), Code: "reverse-lossy", Object: c.object(r), Message: told, Fix: fixOfLossy(c.table)})
+	case f.Sampled:
+		f.Message = told
 	default:
-		c.plan.Findings[i].Message += "; " + told
+		f.Message += "; " + told
+	}
+}
+
+func (c *converting) object(r *returningColumn) string {
+	return c.table.Production.String() + "." + r.column.Shadow
+}
+
+// toldOf is what was said of a column by its types, or by the sample; nil: nothing.
+func (c *converting) toldOf(r *returningColumn) *plans.Finding {
+	i := slices.IndexFunc(c.plan.Findings, func(f plans.Finding) bool { return f.Code == "reverse-lossy" && f.Object == c.object(r) })
+	if i < 0 {
+		return nil
+	}
+	return &c.plan.Findings[i]
+}
+
+// tellSpared says of a column that may lose that no row of today does. Where the
+// upgraded table has no value that the old one cannot take, there is no more to it.
+func (c *converting) tellSpared(r *returningColumn, rows string) bool {
+	f := c.toldOf(r)
+	if f == nil || f.Sampled {
+		return true
+	}
+	f.Message = "Each row of today comes back as it is" + rows + ". Values that " + r.column.Loss
+	switch {
+	case !c.draftOf.onTheWayThere[r.column.Shadow]:
+		f.Message += ", if some are written after the cutover, do not: the old column is " + human.OneLine(r.column.Type)
+	case c.plan.Sources[c.table.Source].Keyed(r.column.Shadow):
+		f.Message += ", if some are written before the cutover, would come back otherwise, and the column is of the key: the old side would not find their rows again"
+	default:
+		f.Message += ", if some are written before the cutover, would come back otherwise"
+		f.Level = plans.Info
+		c.noteLoss(c.table, r.column.Shadow, func(column *plans.Column) { column.Spared = true })
+	}
+	return true
+}
+
+// noteLoss notes what rows have told of a column, also of the way back that goes on
+// behind the fence.
+func (m *wayBack) noteLoss(t *plans.Table, column string, note func(*plans.Column)) {
+	ways := [][]plans.Column{t.Reverse}
+	if a := m.plan.AfterFence(t); a != nil {
+		ways = append(ways, a.Reverse)
+	}
+	for _, way := range ways {
+		for i := range way {
+			if c := &way[i]; c.Shadow == column && c.Expression != "" && !c.Kept {
+				note(c)
+			}
+		}
+	}
+}
+
+// loseKey says of a table that rows of it are not found again by the key that comes
+// back, so that replaying them would put a second row beside production's. None of
+// the table goes back then.
+func (m *wayBack) loseKey(t *plans.Table, column *plans.Column, rows, example string) {
+	object := t.Production.String() + "." + column.Shadow
+	m.plan.Findings = slices.DeleteFunc(m.plan.Findings, func(f plans.Finding) bool {
+		return slices.Contains([]string{"reverse-lossy", "reverse-constraint"}, f.Code) && (f.Object == t.Production.String() || slices.ContainsFunc(t.Reverse, func(c plans.Column) bool {
+			return f.Object == t.Production.String()+"."+c.Shadow
+		}))
+	})
+	m.find(plans.Finding{Level: m.lossLevel(), Code: "not-reversible", Object: object,
+		Message: fmt.Sprintf("on %s, the key that comes back by the expression %s is not production's%s: these rows are not found again there. So no row of the table goes back, and what is written to it after the cutover is lost in a rollback",
+			rows, column.Meaning(), example),
+		Fix: "write an expression that gives production's value exactly under tables: " + t.Production.String() + " reverse: {" + column.Shadow + ": …}, or nothing if there is no need to go back"})
+	why := "the key " + column.Shadow + " does not come back as production has it"
+	t.Reverse, t.Unfit, t.Refuses = nil, "", ""
+	if a := m.plan.AfterFence(t); a != nil {
+		a.Reverse, a.Why = nil, why
 	}
 }

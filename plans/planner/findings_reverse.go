@@ -21,7 +21,7 @@ func (m *losses) tellReverse() error {
 		t := &m.plan.Tables[i]
 		d := m.draftOf(t)
 		switch {
-		case t.Feed == plans.Version, m.comesBackByQuery(t):
+		case t.Feed == plans.Version, m.comesBackByQuery(t), m.lostItsKey(t):
 		case m.plan.AfterFence(t) != nil:
 			m.tellAfterFence(d, t)
 		case t.Feed == plans.Copied && len(t.Reverse) > 0:
@@ -64,6 +64,13 @@ func (m *losses) tellColumn(d *tableDraft, t *plans.Table, c plans.Column) {
 			Message: fmt.Sprintf("the old column is %s: values that %s do not come back as they are", human.OneLine(c.Type), c.Loss),
 			Fix:     "nothing, if no such value will be written. Otherwise " + fix + "; reverse: {" + c.Shadow + ": " + c.Expression + "} accepts it"})
 	}
+}
+
+// lostItsKey: rows of the sample have told so: see loseKey.
+func (m *losses) lostItsKey(t *plans.Table) bool {
+	return t.Feed == plans.Copied && slices.ContainsFunc(m.plan.Sources[t.Source].Key, func(k plans.KeyColumn) bool {
+		return m.has("not-reversible", t.Production.String()+"."+k.Name)
+	})
 }
 
 func (m *losses) has(code, object string) bool {

@@ -31,6 +31,9 @@ type tableDraft struct {
 	// copies are, by column of production, the shadow's columns that are copies of
 	// it, cast at the most; on the way back.
 	copies map[string]string
+	// onTheWayThere are columns of production of which a value may come back otherwise
+	// because the upgraded table holds it otherwise: each value of that one comes back.
+	onTheWayThere map[string]bool
 }
 
 // sourceDraft is a production table on its way into the plan.

@@ -1,7 +1,6 @@
 package planner
 
 import (
-	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -38,7 +37,7 @@ func (m *wayBack) reverse(d *tableDraft) {
 		}
 	}
 	var all []plans.Column
-	d.copies = map[string]string{}
+	d.copies, d.onTheWayThere = map[string]string{}, map[string]bool{}
 	for _, c := range d.source.production.Columns {
 		all = append(all, m.reverseColumn(d, c))
 	}
@@ -84,7 +83,10 @@ func (m *wayBack) reverseColumn(d *tableDraft, c catalog.Column) plans.Column {
 	}
 	if copied {
 		out.Expression = m.wayBack(d, s, c)
-		out.Loss = cmp.Or(m.conversionBack(d, s.Shadow, c).Loss, m.alteredThere(d, s.Shadow, c))
+		if out.Loss = m.conversionBack(d, s.Shadow, c).Loss; out.Loss == "" {
+			out.Loss = m.alteredThere(d, s.Shadow, c)
+			d.onTheWayThere[c.Name] = out.Loss != ""
+		}
 		return out
 	}
 	if back, ok := invertOf(d, c); ok {
@@ -186,10 +188,10 @@ func (m *wayBack) alteredThere(d *tableDraft, shadow string, c catalog.Column) s
 		return ""
 	}
 	there := reverse.Of(c.Type, a.Type, m.server())
-	if !there.Altered || strings.HasPrefix(a.Type, "character") { // a text that is too long is refused on the way there
+	if strings.HasPrefix(a.Type, "character") { // a text that is too long is refused on the way there
 		return ""
 	}
-	return there.Loss
+	return there.Changed()
 }
 
 // intoEnum: of an enum that stayed the same one, its labels as they are called now;

@@ -211,6 +211,44 @@ func TestRowsThatDoNotComeBackAreCounted(t *testing.T) {
 	}
 }
 
+// A text of a key that comes back as another one is told before the cutover, and the table
+// does not go back: its row would not be found, and a second one put beside it. What types
+// may lose and no row does is no loss yet.
+func TestAKeyThatComesBackAsAnotherOneIsNotReversible(t *testing.T) {
+	t.Parallel()
+	s := newFilledShop(t, `CREATE TABLE parts (code text PRIMARY KEY, note varchar(5)); CREATE TABLE clean (code text PRIMARY KEY, day text, token varchar(36) UNIQUE, n int, price numeric);
+		INSERT INTO parts SELECT g, 'n' FROM generate_series(1, 400) g; INSERT INTO parts VALUES ('0777', 'n');
+		INSERT INTO clean SELECT g, date '2026-01-01' + g, md5(g::text)::uuid, g, g FROM generate_series(1, 400) g`,
+		`ALTER TABLE parts ALTER code TYPE int USING code::int, ALTER note TYPE text;
+		ALTER TABLE clean ALTER code TYPE bigint USING code::bigint, ALTER day TYPE date USING day::date, ALTER token TYPE uuid USING token::uuid, ALTER n TYPE bigint, ALTER price TYPE int USING price::int`)
+	for _, rows := range []int{5, 1000} {
+		s.file.Scratch.Rows = rows
+		p := s.runnable(t)
+		told := map[string]string{}
+		for _, f := range p.Findings {
+			if strings.Contains(f.Code, "revers") {
+				told[f.Object] += fmt.Sprint(f.Level, " ", f.Code, " ", f.Message)
+			}
+		}
+		for object, want := range map[string]string{"shop.parts.code": "warning not-reversible on 1 of ", "shop.clean.code": "the old side would not find", "shop.clean.day": "info reverse-lossy Each row of today comes back as it is (400 rows). Values that are spelt otherwise than date spells them",
+			"shop.clean.token": "info reverse-lossy", "shop.clean.price": "info reverse-lossy", "shop.clean.n": "warning reverse-lossy Each row of today comes back as it is. Values that are beyond the range of integer"} {
+			if !strings.Contains(told[object], want) {
+				t.Errorf("sample of %d: %s: %q, want %q", rows, object, told[object], want)
+			}
+			delete(told, object)
+		}
+		if len(told) > 0 {
+			t.Errorf("also told: %v", told)
+		}
+		if lost := p.Lost(); len(lost) != 1 || lost[0].Name != "parts" || len(p.LostColumns()) > 0 {
+			t.Errorf("lost: %v, %v", lost, p.LostColumns())
+		}
+		if may := p.MayLose(); len(may) != 2 || !strings.HasPrefix(may[0], "shop.clean.code: ") || !strings.HasPrefix(may[1], "shop.clean.n: ") {
+			t.Errorf("may lose: %q", may)
+		}
+	}
+}
+
 // With require_reverse what a column loses stands against the run; without a watch
 // nothing is said of it.
 func TestLossesStandAgainstTheRunWhereTheFileSaysSo(t *testing.T) {

@@ -107,10 +107,23 @@ func (c *comparison) compareBack(ctx context.Context, tx pgx.Tx, columns []plans
 	}
 	for i, n := range counts {
 		if n > 0 {
-			c.lossy(columns[i], comesBackOtherwise(fmt.Sprint(n), human.Plural(len(c.ours), "row")+" of the sample", &columns[i], keys[i]))
+			c.differently(columns[i], fmt.Sprint(n), keys[i])
 		}
 	}
 	return nil
+}
+
+// differently tells a column of which so many rows of the sample have another value
+// when they come back.
+func (c *comparison) differently(column plans.Column, rows, example string) {
+	of := human.Plural(len(c.ours), "row") + " of the sample"
+	switch t := c.table; {
+	case len(t.Reverse) == 0: // another column of its key has told
+	case c.plan.Sources[t.Source].Keyed(column.Shadow) && !plans.SpeltAnyhow(column.Type):
+		c.loseKey(t, &column, rows+" of "+of, example)
+	default:
+		c.lossy(column, comesBackOtherwise(rows, of, &column, example))
+	}
 }
 
 // comesBackOtherwise says so of n rows of those that were asked about; example names one.
@@ -123,13 +136,11 @@ func fixOfLossy(t *plans.Table) string {
 	return "write an expression that gives production's value under tables: " + t.Production.String() + " reverse:, or nothing if there is no need to go back"
 }
 
+// lossy tells a column of which the server refuses to bring the sample back, or brings
+// back other values.
 func (c *comparison) lossy(column plans.Column, message string) {
 	t := c.table
-	for i := range t.Reverse {
-		if t.Reverse[i].Shadow == column.Shadow {
-			t.Reverse[i].Loss = "rows of production hold today"
-		}
-	}
+	c.noteLoss(t, column.Shadow, func(known *plans.Column) { known.Loss, known.Held = "rows of production hold today", true })
 	c.find(plans.Finding{Level: c.lossLevel(), Code: "reverse-lossy", Object: t.Production.String() + "." + column.Shadow, Where: c.reverseLine(t, column.Shadow), Message: message,
 		Fix: fixOfLossy(t), Sampled: true})
 }

@@ -1,6 +1,7 @@
 package reverse
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -20,10 +21,22 @@ type Conversion struct {
 	Altered bool
 	// Loss says it in words, after "values that"; empty: nothing is lost.
 	Loss string
+	// Alters says of Loss what the server takes, and holds otherwise; empty where it is
+	// all of it.
+	Alters string
 }
 
 // Lossless reports whether every value comes back as it is.
 func (c Conversion) Lossless() bool { return c.Refused == "" && !c.Unknown && !c.Altered }
+
+// Changed says after "values that" which of those that fit become other ones; empty:
+// none does.
+func (c Conversion) Changed() string {
+	if !c.Altered {
+		return ""
+	}
+	return cmp.Or(c.Alters, c.Loss)
+}
 
 // Refuses is the condition with the value in it.
 func (c Conversion) Refuses(value string) string { return strings.ReplaceAll(c.Refused, "{}", value) }
@@ -57,7 +70,7 @@ func Of(from, to string, server Server) Conversion {
 	case f.text():
 		return fromText(t, to, server)
 	case t.text():
-		return shownAs(t)
+		return shownAs(f, t)
 	case f.time() && t.time():
 		return byTime(f, t)
 	}
@@ -152,8 +165,8 @@ func toNumeric(f, t typ) Conversion {
 		loss = append(loss, fmt.Sprintf("have more than %d digits before the point", max(room, 0)))
 	}
 	if behind > t.scale {
-		out.Altered = true
-		loss = append(loss, fmt.Sprintf("have more than %d digits behind the point (rounded)", t.scale))
+		out.Altered, out.Alters = true, fmt.Sprintf("have more than %d digits behind the point (rounded)", t.scale)
+		loss = append(loss, out.Alters)
 	}
 	out.Loss = strings.Join(loss, " or ")
 	return out
@@ -161,7 +174,7 @@ func toNumeric(f, t typ) Conversion {
 
 func toWhole(f, t typ) Conversion {
 	lowest, highest, digits := t.limits()
-	out := Conversion{Altered: true, Loss: "are no whole numbers (rounded)"}
+	out := Conversion{Altered: true, Loss: "are no whole numbers (rounded)", Alters: "are no whole numbers (rounded)"}
 	fits := false
 	switch {
 	case f.float():
@@ -188,6 +201,7 @@ func toWhole(f, t typ) Conversion {
 
 func byFloat(f, t typ) Conversion {
 	out := Conversion{Altered: true, Loss: "have more digits than " + t.name + " holds (rounded)"}
+	out.Alters = out.Loss
 	switch {
 	case t.float() && f.whole():
 		exact := t.name == "double precision" && f.name != "bigint" || f.name == "smallint"
@@ -218,9 +232,16 @@ func toText(t typ) Conversion {
 	}
 }
 
+// lengths are how long the texts of types are at the most.
+var lengths = map[string]int{"boolean": 5, "smallint": 6, "integer": 11, "bigint": 20, "uuid": 36, "date": 13, "macaddr": 17}
+
 // shownAs: a value of any type has a text.
-func shownAs(t typ) Conversion {
-	if t.first < 0 {
+func shownAs(f, t typ) Conversion {
+	longest := lengths[f.name]
+	if f.name == "numeric" && f.first >= 0 && f.scale >= 0 { // a sign, a point, a zero before it
+		longest = max(f.first, f.scale+1) + 2
+	}
+	if t.first < 0 || longest > 0 && longest <= t.first && t.name != "character" {
 		return Conversion{}
 	}
 	out := toText(t)
@@ -240,7 +261,7 @@ var shapes = map[string]string{
 }
 
 func fromText(t typ, to string, server Server) Conversion {
-	out := Conversion{Altered: true, Loss: "are no " + t.name}
+	out := Conversion{Altered: true, Loss: "are no " + t.name, Alters: "are spelt otherwise than " + t.name + " spells them"}
 	shape, known := shapes[t.name]
 	switch {
 	case server >= HasInputCheck && !strings.Contains(to, "."): // a type of the user's may have another name then
@@ -283,13 +304,13 @@ func byTime(f, t typ) Conversion {
 
 func byArrays(f, t typ, server Server) Conversion {
 	if f.array != t.array {
-		return Conversion{Unknown: true, Altered: true, Loss: "have no counterpart in the old type"}
+		return Conversion{Unknown: true, Altered: true, Loss: "have no counterpart in the old type", Alters: "the new type holds otherwise"}
 	}
 	one := Of(spelt(f), spelt(t), server)
 	if one.Lossless() {
 		return one
 	}
-	return Conversion{Unknown: one.Unknown || one.Refused != "", Altered: one.Altered, Loss: "have elements that " + one.Loss}
+	return Conversion{Unknown: one.Unknown || one.Refused != "", Altered: one.Altered, Loss: "have elements that " + one.Loss, Alters: "have elements that " + one.Changed()}
 }
 
 // spelt is the type of an array's elements, as parse reads it.
@@ -320,7 +341,7 @@ func others(f, t typ) Conversion {
 	case f.name == "json" && t.name == "jsonb":
 		return Conversion{Unknown: true, Altered: true, Loss: "are spelt otherwise than jsonb spells them"}
 	}
-	return Conversion{Unknown: true, Altered: true, Loss: "have no counterpart in the old type"}
+	return Conversion{Unknown: true, Altered: true, Loss: "have no counterpart in the old type", Alters: "the new type holds otherwise"}
 }
 
 // WithoutModifiers is a type's text without length, precision or scale: a cast to

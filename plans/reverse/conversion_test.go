@@ -39,6 +39,11 @@ func TestConversionsByType(t *testing.T) {
 		{"boolean", "integer", false, false, false},
 		{"public.citext", "text", false, false, false},
 		{"point", "text", false, false, false},
+		{"uuid", "character varying(36)", false, false, false},
+		{"uuid", "character varying(35)", true, false, false},
+		{"integer", "character varying(11)", false, false, false},
+		{"numeric(10,2)", "character varying(12)", false, false, false},
+		{"numeric", "character varying(12)", true, false, false},
 	}
 	for _, c := range cases {
 		got := Of(c.from, c.to, 140000)

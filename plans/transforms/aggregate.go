@@ -46,7 +46,7 @@ func (s *scope) aggregate(n *pgq.Node, c *pgq.FuncCall) (*pgq.Node, bool, *reaso
 		return nil, false, nil
 	}
 	if c.GetOver() != nil || c.GetAggOrder() != nil || c.GetAggWithinGroup() || anyOwn(s.candidates(ast.Strings(c.GetFuncname()), max(1, len(c.GetArgs())))) {
-		return nil, true, &reason{text: name + " is a window function, or depends on the order of rows", rows: true, others: true}
+		return nil, true, &reason{text: overRows(name), rows: true, others: true}
 	}
 	if exact && !inOrder && (len(c.GetArgs()) != 1 || !s.exact(name, c.GetArgs()[0])) {
 		return nil, true, &reason{text: name + "() of such values may depend on the order of rows", rows: true, others: true}

@@ -39,7 +39,7 @@ func (s *scope) call(n *pgq.Node, c *pgq.FuncCall) (*pgq.Node, *reason) {
 		return out, r
 	}
 	if c.GetOver() != nil || c.GetAggStar() || c.GetAggDistinct() || c.GetAggOrder() != nil || c.GetAggFilter() != nil || c.GetAggWithinGroup() {
-		return nil, &reason{text: name + " is an aggregate or window function", rows: true}
+		return nil, &reason{text: overRows(name), rows: true}
 	}
 	candidates := s.candidates(path, len(c.GetArgs()))
 	if len(candidates) == 1 && len(c.GetArgs()) == 0 && candidates[0].Own() && s.in.body(candidates[0], 0) != nil {
@@ -61,6 +61,11 @@ func (s *scope) call(n *pgq.Node, c *pgq.FuncCall) (*pgq.Node, *reason) {
 		c.Args[i] = arg
 	}
 	return n, s.rename(c, candidates)
+}
+
+// overRows is why the call of an aggregate or a window function is not followed.
+func overRows(name string) string {
+	return name + "() is a window function, or an aggregate that depends on the order of rows"
 }
 
 // candidates are the functions that a name may mean with so many arguments.
@@ -94,7 +99,7 @@ func (s *scope) refuse(path []string, args int, candidates []syntax.Function) *r
 	for _, f := range candidates {
 		switch {
 		case f.Kind == "a" || f.Kind == "w":
-			return &reason{text: name + " is an aggregate or window function", rows: true}
+			return &reason{text: overRows(name), rows: true}
 		case f.Set:
 			return &reason{text: name + " returns a set of rows", rows: true}
 		case f.Own():
