@@ -117,6 +117,7 @@ type Outcome struct {
 	LockWait time.Duration // from the first lock request until the fence stood
 	Drained  int64         // journal rows replayed behind the fence
 	Stall    time.Duration // from the first lock request to the commit's answer
+	Parts    []PartTime    // what the stall was spent on, in the order of the steps
 	Held     time.Duration // for how long a pool's clients were held, in all attempts until then
 	Taken    time.Duration // what the attempt took from clients, swapped or not
 	// Migrations are those that ran behind the fence.

@@ -196,8 +196,11 @@ func (a *attempt) run(ctx context.Context) error {
 
 // take takes one step. Behind the fence it has what is left of max_stall.
 func (a *attempt) take(ctx context.Context, s step) error {
+	began := time.Now()
 	if s.part == ahead || s.part == decided {
-		return a.c.hooked(ctx, a, s)
+		err := a.c.hooked(ctx, a, s)
+		a.spend(s, began)
+		return err
 	}
 	if s.part == stalling {
 		stall, cancel := context.WithDeadline(ctx, a.deadline)
@@ -205,10 +208,10 @@ func (a *attempt) take(ctx context.Context, s step) error {
 		ctx = stall
 	}
 	a.waitedOn = nil
-	began := time.Now()
 	if err := a.c.hooked(ctx, a, s); err != nil {
 		return a.classify(ctx, s.name, err)
 	}
+	a.spend(s, began)
 	a.c.Log.Debug("step of the cutover", "step", s.name, "took", time.Since(began))
 	if s.part == stalling && time.Now().After(a.deadline) {
 		return refuse(Blocker{Code: "over-budget", Message: fmt.Sprintf("cutover.max_stall was over when the step %q was done", s.name),

@@ -63,6 +63,11 @@ func TestTheProtocolIsInOrder(t *testing.T) {
 			t.Errorf("%s: something is left out", s.name)
 		}
 	}
+	for name := range partOf {
+		if !slices.Contains(steps, name) {
+			t.Errorf("no step is called %q", name)
+		}
+	}
 	before := -1
 	for _, name := range []string{"prepare", "begin", "hold clients", "fence", "drain", "swap", "record the swap", "look again",
 		"refuse writes to production", "redirect clients", "look at the last", "note the decision", "commit", "release"} {

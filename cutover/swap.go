@@ -154,6 +154,9 @@ func (a *attempt) report(stall time.Duration) []byte {
 		"at": a.out.At, "attempts": a.out.Attempts, "lock_wait_ms": ms(a.out.LockWait),
 		"drained": a.out.Drained, "stall_ms": ms(stall),
 	}
+	if parts := a.parts(stall); len(parts) > 0 {
+		told["parts"] = parts
+	}
 	if a.out.Held > 0 {
 		told["held_ms"] = ms(a.out.Held)
 	}

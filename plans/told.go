@@ -60,6 +60,12 @@ type Estimates struct {
 	// StallMS is how long writers wait if no lock is waited for, without what migrations
 	// behind the fence take; 0: not known.
 	StallMS float64 `json:"stall_ms"`
+	// StallMaxMS is how long it may be as well, where no run has measured it or the server
+	// is busy; as StallMS else.
+	StallMaxMS float64 `json:"stall_max_ms"`
+	// Busy says how busy production's server was when this was planned; empty: it was not,
+	// or that is not known from here.
+	Busy string `json:"busy,omitempty"`
 }
 
 // What a stall in one database was on two cores of PostgreSQL 15: 46 ms with a few tables
@@ -68,6 +74,9 @@ type Estimates struct {
 const (
 	stallBaseMS    = 35
 	stallPerLockMS = 0.09
+	// On the same cores, with others at work there, stalls of the same database were up to
+	// four times as long.
+	stallSpread = 4
 )
 
 // EstimateStall fills in StallMS, from the last run's where there was one: its server, its
@@ -80,6 +89,10 @@ func (e *Estimates) EstimateStall(remote bool) {
 		e.StallMS = max(m.StallMS+stallPerLockMS*float64(e.Locks-m.Locks), 1)
 	case !remote:
 		e.StallMS = stallBaseMS + stallPerLockMS*float64(e.Locks)
+	}
+	e.StallMaxMS = e.StallMS
+	if e.Busy != "" || e.Measured == nil || e.Measured.StallMS == 0 {
+		e.StallMaxMS *= stallSpread
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/pgumbra/pgumbra/cutover"
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans/planfile"
@@ -57,12 +58,17 @@ type Outcome struct {
 	Drained    int64     `json:"drained"` // changes replayed behind the fence
 	StallMS    float64   `json:"stall_ms"`
 	HeldMS     float64   `json:"held_ms,omitempty"` // for how long a pool's clients were held
+	// Parts are what the stall was spent on, in their order; older records have none.
+	Parts []cutover.PartTime `json:"parts,omitempty"`
 	// Migrations that ran behind the fence, and the foreign keys that were left to
 	// validate.
 	Migrations  json.RawMessage `json:"migrations,omitempty"`
 	Unvalidated json.RawMessage `json:"unvalidated,omitempty"`
 	Guard       string          `json:"guard,omitempty"`
 }
+
+// Spent says what the stall was spent on; empty: it is not known.
+func (o Outcome) Spent() string { return cutover.Spent(o.Parts) }
 
 // ReadHistory reads the record of all runs. It needs no leadership and changes
 // nothing.

@@ -57,7 +57,11 @@ func writeRun(w io.Writer, past upgrade.PastRun, format string) error {
 	case "html":
 		return report.WriteHTML(w, past, report.Options{Version: versionText(), Now: time.Now()})
 	}
-	if err := sayOn(w, report.Verdict(past)+"\n"); err != nil {
+	text := report.Verdict(past)
+	if stall := report.Stall(past); stall != "" {
+		text += "\n" + stall
+	}
+	if err := sayOn(w, text+"\n"); err != nil {
 		return err
 	}
 	return printHistory(w, upgrade.History{Runs: []upgrade.PastRun{past}})

@@ -16,25 +16,38 @@ type fact struct{ Name, Value, Note string }
 func stall(p *plans.Plan) string {
 	allowed := p.Settings.Cutover.MaxStall
 	limit := "at most " + human.Duration(allowed)
-	guess := guessedStall(p.Estimates)
+	low, high := guessedStall(p.Estimates)
 	if p.Behind != nil {
-		return stallBehind(guess, p.Behind, allowed)
+		return stallBehind(low, high, p.Behind, allowed)
 	}
-	if guess > 0 && guess < allowed {
-		return "about " + human.Duration(roundStall(guess)) + ", " + limit
+	if low > 0 && low < allowed {
+		return "about " + between(low, min(high, allowed)) + ", " + limit
 	}
 	return limit
 }
 
+// between is a guess: a range, or where both are one a time.
+func between(low, high time.Duration) string {
+	low, high = roundStall(low), roundStall(high)
+	from, to := human.Duration(low), human.Duration(high)
+	if from == to {
+		return from
+	}
+	if number, unit, _ := strings.Cut(from, " "); strings.HasSuffix(to, " "+unit) {
+		from = number
+	}
+	return from + " to " + to
+}
+
 // stallBehind: of migrations that run for real nothing but the sizes of their tables is
 // known, until their trial.
-func stallBehind(swap time.Duration, b *plans.Behind, allowed time.Duration) string {
+func stallBehind(low, high time.Duration, b *plans.Behind, allowed time.Duration) string {
 	behind, what := time.Duration(b.EstimateMS)*time.Millisecond, "migrations behind the fence"
 	if len(b.Files) == 0 {
 		what = human.Plural(len(b.AtSwap), "INSERT") + " at the swap"
 	}
-	text := fmt.Sprintf("about %s (%s of it %s)", human.Duration(roundStall(swap+behind)), human.Duration(roundStall(behind)), what)
-	if swap+behind >= allowed {
+	text := fmt.Sprintf("about %s (%s of it %s)", between(low+behind, high+behind), human.Duration(roundStall(behind)), what)
+	if low+behind >= allowed {
 		return text + ", more than the " + human.Duration(allowed) + " that cutover.max_stall allows"
 	}
 	return text + ", at most " + human.Duration(allowed)
@@ -59,8 +72,11 @@ func atSwapText(all []atSwap) string {
 	return "at the swap: INSERT " + strings.Join(places, ", ")
 }
 
-func guessedStall(e plans.Estimates) time.Duration {
-	return time.Duration(e.StallMS * float64(time.Millisecond))
+// guessedStall is without what runs behind the fence. A plan of an older program has one
+// number.
+func guessedStall(e plans.Estimates) (low, high time.Duration) {
+	low = time.Duration(e.StallMS * float64(time.Millisecond))
+	return low, max(low, time.Duration(e.StallMaxMS*float64(time.Millisecond)))
 }
 
 // roundStall: a guess is worth two digits.
@@ -111,11 +127,28 @@ func measuredStall(e plans.Estimates) string {
 	return "its trial says what the swap takes once the run follows"
 }
 
-func estimatedStall(e plans.Estimates) string {
-	if e.StallMS == 0 {
-		return measuredStall(e)
+// estimatedStall is the guess and what it rests on, part by part.
+func estimatedStall(p *plans.Plan, e plans.Estimates) string {
+	rests := measuredStall(e)
+	if e.Busy != "" {
+		rests += "; up to four times as long on a server as busy as this one (" + e.Busy + ")"
+	} else if e.StallMaxMS > e.StallMS {
+		rests += "; up to four times as long on a busy server"
 	}
-	return "about " + human.Duration(roundStall(guessedStall(e))) + ": " + measuredStall(e)
+	low, high := guessedStall(e)
+	b := p.Behind
+	switch {
+	case b == nil && low == 0:
+		return rests
+	case b == nil:
+		return "about " + between(low, high) + ": " + rests
+	}
+	behind, what := time.Duration(b.EstimateMS)*time.Millisecond, "the migrations behind the fence"
+	if len(b.Files) == 0 {
+		what = "the INSERTs at the swap"
+	}
+	return fmt.Sprintf("about %s: %s for the swap (%s), %s for %s (a rough guess by the sizes of their tables; their trial, once the run follows, measures it)",
+		between(low+behind, high+behind), between(low, high), rests, human.Duration(roundStall(behind)), what)
 }
 
 func about(seconds float64) string {
@@ -170,7 +203,7 @@ func always(p *plans.Plan) []string {
 	return all
 }
 
-func estimated(e plans.Estimates) []fact {
+func estimated(p *plans.Plan, e plans.Estimates) []fact {
 	free := "not known from here"
 	if e.FreeDisk != nil {
 		free = human.Bytes(*e.FreeDisk)
@@ -182,7 +215,7 @@ func estimated(e plans.Estimates) []fact {
 	ready := timeToReady(e)
 	return []fact{
 		{Name: "time to ready", Value: ready.Value + ": " + ready.Note},
-		{Name: "stall", Value: estimatedStall(e)},
+		{Name: "stall", Value: estimatedStall(p, e)},
 		{Name: "rows to copy", Value: human.Count(e.Rows)},
 		{Name: "data to copy", Value: human.Bytes(e.Bytes)},
 		{Name: "shadow with indexes", Value: human.Bytes(e.ShadowBytes)},

@@ -241,13 +241,16 @@ func TestStallIsTheLastRunsAndWhatHasBeenAdded(t *testing.T) {
 	many.EstimateStall(false)
 	after := plans.Estimates{Locks: 1050, Measured: &plans.Measured{Run: "last", StallMS: 60, Locks: 50}}
 	after.EstimateStall(true)
+	busy := after
+	busy.Busy = "a load of 9 on 2 cores"
+	busy.EstimateStall(true)
 	remote := plans.Estimates{Locks: 50}
 	remote.EstimateStall(true)
 	for _, c := range []struct {
 		e    plans.Estimates
 		want string
 	}{
-		{few, "about 40 ms, at most 1 s"}, {many, "about 490 ms, at most 1 s"}, {after, "about 150 ms, at most 1 s"}, {remote, "at most 1 s"},
+		{few, "about 40 to 160 ms, at most 1 s"}, {many, "about 490 ms to 1 s, at most 1 s"}, {after, "about 150 ms, at most 1 s"}, {busy, "about 150 to 600 ms, at most 1 s"}, {remote, "at most 1 s"},
 		{plans.Estimates{StallMS: 2000}, "at most 1 s"}, // an attempt gives up before
 	} {
 		p := &plans.Plan{Estimates: c.e}
@@ -255,6 +258,11 @@ func TestStallIsTheLastRunsAndWhatHasBeenAdded(t *testing.T) {
 		if got := stall(p); got != c.want {
 			t.Errorf("%+v: %s, want %s", c.e, got, c.want)
 		}
+	}
+	p := &plans.Plan{Estimates: busy, Behind: &plans.Behind{EstimateMS: 700, Files: []plans.BehindFile{{}}}}
+	p.Settings.Cutover.MaxStall = time.Second
+	if got := estimatedStall(p, busy); !strings.HasPrefix(got, "about 850 ms to 1.3 s: 150 to 600 ms for the swap (") || !strings.Contains(got, "a load of 9 on 2 cores") || !strings.Contains(got, "700 ms for the migrations behind the fence") {
+		t.Error(got)
 	}
 }
 

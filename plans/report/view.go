@@ -81,7 +81,7 @@ func viewOf(p *plans.Plan, o Options) view {
 	v.Always = always(p)
 	v.Short, v.Verdict = verdict(p, v)
 	v.Facts = facts(p, v)
-	v.Estimated = estimated(v.Estimates)
+	v.Estimated = estimated(p, v.Estimates)
 	for i := range v.Tables {
 		v.Listed = append(v.Listed, viewTable(p, v.Tables[i], &p.Tables[i]))
 	}

@@ -83,10 +83,10 @@ func facts(r upgrade.PastRun) []fact {
 	}
 	all := []fact{ready, {"Rows", human.Count(r.Rows), human.Bytes(r.Bytes) + " without indexes, as the dry run counted"}}
 	if c := r.Cutover; c != nil {
-		all = append(all, fact{"Writers waited", fmt.Sprintf("%.1f ms", c.StallMS), fmt.Sprintf("%.1f ms of them for the locks; %s changes were drained", c.LockWaitMS, human.Count(c.Drained))})
+		all = append(all, fact{"Writers waited", fmt.Sprintf("%.1f ms", c.StallMS), fmt.Sprintf("%.1f ms of them for the locks; %s changes were drained", c.LockWaitMS, human.Count(c.Drained)) + spent(c)})
 	}
 	if b := r.Rollback; b != nil {
-		all = append(all, fact{"Writers waited for the rollback", fmt.Sprintf("%.1f ms", b.StallMS), fmt.Sprintf("at %s; %s changes were drained", moment(b.At), human.Count(b.Drained))})
+		all = append(all, fact{"Writers waited for the rollback", fmt.Sprintf("%.1f ms", b.StallMS), fmt.Sprintf("at %s; %s changes were drained", moment(b.At), human.Count(b.Drained)) + spent(b)})
 	}
 	var most int64
 	for _, s := range r.Samples {
@@ -96,6 +96,26 @@ func facts(r upgrade.PastRun) []fact {
 		all = append(all, fact{"Journals", human.Bytes(most), "at most, as far as it was looked"})
 	}
 	return all
+}
+
+func spent(o *upgrade.Outcome) string {
+	if o.Spent() == "" {
+		return ""
+	}
+	return ". By steps: " + o.Spent()
+}
+
+// Stall is a line about what the stall of the swap that came last was spent on; empty:
+// there was none, or it is not known.
+func Stall(r upgrade.PastRun) string {
+	o := r.Cutover
+	if r.BackAgain() {
+		o = r.Rollback
+	}
+	if o == nil || o.Spent() == "" {
+		return ""
+	}
+	return "Stall by steps: " + o.Spent() + "."
 }
 
 func drawings(r upgrade.PastRun) []drawing {

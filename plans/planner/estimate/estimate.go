@@ -37,7 +37,7 @@ func Of(ctx context.Context, conn, shadow *pgx.Conn, p *plans.Plan) (plans.Estim
 	if err != nil {
 		return plans.Estimates{}, fmt.Errorf("read the sizes of production's tables: %w", err)
 	}
-	e := plans.Estimates{Locks: swapLocks(p)}
+	e := plans.Estimates{Locks: swapLocks(p), Busy: busy(conn)}
 	var indexes int64
 	for i := range p.Tables {
 		if t := &p.Tables[i]; t.Feed == plans.Copied || t.Feed == plans.Derived {
