@@ -1,6 +1,7 @@
 package rehearsal
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"github.com/pgumbra/pgumbra/internal/human"
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/plans/planner/estimate"
 	"github.com/pgumbra/pgumbra/rehearsal/generate"
 	"github.com/pgumbra/pgumbra/upgrade"
 )
@@ -55,13 +57,24 @@ func (r *rehearsal) failed(err error) *Gate {
 	case errors.As(err, &failed), errors.As(err, &violated):
 		return &Gate{Name: "run", Message: oneCause(err), Fix: "correct the migration, or say by tables.<table>.generate what rows production has"}
 	case errors.Is(err, upgrade.ErrNotNow), errors.As(err, &waiting):
-		return &Gate{Name: "cutover", Message: oneCause(err), Fix: "what stands in the way here stands in production's way too"}
+		return &Gate{Name: "cutover", Message: oneCause(err), Fix: "what stands in the way here stands in production's way too" + r.unlessBusy()}
 	case errors.Is(err, errUndone):
 		return &Gate{Name: "cutover", Message: err.Error(), Fix: "this must not be: keep the output, and report it"}
 	case errors.Is(err, upgrade.ErrStopped), pg.State(err) != "" && r.plan != nil:
 		return &Gate{Name: "run", Message: oneCause(err)}
 	}
 	return nil
+}
+
+// unlessBusy says how a rehearsal on a busy machine gets through its cutover: it makes as
+// many attempts as the plan file allows, as production does.
+func (r *rehearsal) unlessBusy() string {
+	busy := estimate.Busy()
+	if busy == "" {
+		return ""
+	}
+	return fmt.Sprintf(", unless it is this machine's own %s: a rehearsal ends after %s of at most %s each, as in production; PGUMBRA_CUTOVER_ATTEMPTS and PGUMBRA_CUTOVER_MAX_STALL give it more",
+		busy, human.Plural(max(r.file.Cutover.Attempts, 1), "attempt"), human.Duration(r.file.Cutover.MaxStall))
 }
 
 // named are the findings of a level, by code and object.
@@ -194,10 +207,33 @@ func (r *rehearsal) judgeRollback() {
 	case !r.o.Gates.RequireRollback || r.result.gateOf("require-rollback"):
 	case back == nil:
 		r.gate("require-rollback", false, "it did not come to a way back", "")
+	case len(r.leftBehind()) > 0:
+		r.gate("require-rollback", false, "rows of "+strings.Join(r.leftBehind(), ", ")+" do not come back: in production pgumbra rollback would ask for --accept-loss",
+			"do what the plan's finding not-reversible says, or accept it in the baseline")
 	default:
 		r.gate("require-rollback", true, fmt.Sprintf("cutover, %s in the new structure, rollback in %.1f ms, cutover again",
 			human.Plural(int(back.Committed), "commit"), back.StallMS), "")
 	}
+}
+
+// leftBehind are production's tables whose rows do not come back, but for those of which
+// the baseline accepts that.
+func (r *rehearsal) leftBehind() (names []string) {
+	for _, lost := range r.plan.Lost() {
+		known := []string{lost.String()}
+		for i := range r.plan.Tables {
+			if t := &r.plan.Tables[i]; t.Production == lost {
+				known = append(known, t.Final.String())
+			}
+		}
+		accepted := slices.ContainsFunc(r.result.Settled, func(f plans.Finding) bool {
+			return f.Code == "not-reversible" && slices.ContainsFunc(known, func(n string) bool { return f.Object == n || strings.HasPrefix(f.Object, n+".") })
+		})
+		if !accepted {
+			names = append(names, lost.String())
+		}
+	}
+	return names
 }
 
 func (r *Result) gateOf(name string) bool {
@@ -239,17 +275,19 @@ func (r *rehearsal) judgeFindings() {
 // judgeData: of a table without rows nothing was proved.
 func (r *rehearsal) judgeData() {
 	var empty []string
+	fix := ""
 	for _, g := range r.result.Data.Gaps {
 		filled := slices.ContainsFunc(r.result.Data.Tables, func(f generate.Filled) bool { return f.Table == g.Table && f.Rows > 0 })
 		if !filled && !r.o.Gates.Baseline.accepts("not-generated", g.Table.String()) {
-			empty = append(empty, fmt.Sprintf("%s (%s): %s", g.Table, g.Constraint, g.Message))
+			empty = append(empty, g.String())
+			fix = cmp.Or(fix, g.Fix)
 		}
 	}
 	if len(r.result.Data.Tables) == 0 {
 		return
 	}
 	if len(empty) > 0 {
-		r.gate("data", false, "no rows could be made for "+strings.Join(empty, "; "), r.result.Data.Gaps[0].Fix)
+		r.gate("data", false, "no rows could be made for "+strings.Join(empty, "; "), fix)
 		return
 	}
 	r.gate("data", true, fmt.Sprintf("%s rows in %s", human.Count(r.result.Data.Rows()), human.Plural(len(r.result.Data.Tables), "table")), "")

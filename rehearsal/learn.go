@@ -200,7 +200,7 @@ func (l *learner) constraint() []generate.Ask {
 			same = same && there && c.Name == names[i]
 		}
 		if same {
-			return []generate.Ask{{Table: before.Name, Columns: names, Check: generate.Condition(k.Definition)}}
+			return []generate.Ask{{Table: before.Name, Columns: names, Check: generate.Condition(k.Definition), Constraint: k.Name}}
 		}
 	}
 	return nil

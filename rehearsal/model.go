@@ -3,6 +3,7 @@ package rehearsal
 import (
 	"time"
 
+	"github.com/pgumbra/pgumbra/cutover"
 	"github.com/pgumbra/pgumbra/plans"
 	"github.com/pgumbra/pgumbra/rehearsal/generate"
 	"github.com/pgumbra/pgumbra/rehearsal/workload"
@@ -62,6 +63,19 @@ func newResult(run string, seed uint64, began time.Time) *Result {
 // EachTime are the gates of each rehearsal that comes to its end.
 var EachTime = []string{"data", "traffic", "oracle", "max-stall"}
 
+// Steps of a rehearsal by which gates are decided, or that not each has.
+const (
+	toPrepare  = "prepare the shadow's server"
+	makingRows = "make rows"
+	upgrading  = "upgrade under traffic"
+	comparing  = "migrate in place and compare"
+)
+
+// StepOf is the step that decides a gate, by its name in the result's phases.
+var StepOf = map[string]string{
+	"data": makingRows, "traffic": upgrading, "max-slowdown": upgrading, "require-rollback": upgrading, "plan": upgrading, "fail-on warning": upgrading, "oracle": comparing,
+}
+
 // Phase is a part of the rehearsal and how long it took.
 type Phase struct {
 	Name    string  `json:"phase"`
@@ -107,6 +121,8 @@ type Cutover struct {
 	// LongestMS is how long a client's statement took at the most, from the request
 	// for the cutover on.
 	LongestMS float64 `json:"longest_client_wait_ms"`
+	// Parts are what the stall was spent on, in the order of the steps.
+	Parts []cutover.PartTime `json:"parts,omitempty"`
 }
 
 // OracleResult is the comparison with the migrations run in place.

@@ -25,6 +25,7 @@ import (
 	"github.com/pgumbra/pgumbra/plans"
 	"github.com/pgumbra/pgumbra/plans/migrations"
 	"github.com/pgumbra/pgumbra/plans/planfile"
+	"github.com/pgumbra/pgumbra/plans/planner/estimate"
 	"github.com/pgumbra/pgumbra/rehearsal/generate"
 	"github.com/pgumbra/pgumbra/rehearsal/workload"
 	"github.com/pgumbra/pgumbra/upgrade"
@@ -97,6 +98,9 @@ func Run(ctx context.Context, file *planfile.File, o Options) (*Result, error) {
 		return nil, err
 	}
 	r.result.Seconds = time.Since(began).Seconds()
+	if busy := estimate.Busy(); busy != "" {
+		r.result.Notes = append(r.result.Notes, "this machine is busy ("+busy+"): times are longer than on a quiet one")
+	}
 	r.judge()
 	return r.result, nil
 }
@@ -111,11 +115,11 @@ func (r *rehearsal) goThrough(ctx context.Context) error {
 		{"start a server", r.start},
 		{"make production's structure", r.structure},
 		{toPrepare, r.prepareShadow},
-		{"make rows", r.rows},
-		{"upgrade under traffic", r.underTraffic},
+		{makingRows, r.rows},
+		{upgrading, r.underTraffic},
 		{"copy the rows at the fence", r.keepFence},
 		{"finish", r.finish},
-		{"migrate in place and compare", r.compare},
+		{comparing, r.compare},
 	} {
 		if phase.name == toPrepare && !r.remote() {
 			continue
@@ -134,8 +138,6 @@ func (r *rehearsal) goThrough(ctx context.Context) error {
 	}
 	return nil
 }
-
-const toPrepare = "prepare the shadow's server"
 
 // rows fills production, and keeps its structure without them for the twins.
 func (r *rehearsal) rows(ctx context.Context) error {
@@ -184,6 +186,7 @@ func (r *rehearsal) generate(ctx context.Context, o generate.Options) error {
 			return err
 		}
 		r.result.Data.Tables, r.result.Data.Gaps, err = m.Fill(ctx, conn, r.file.Rehearse.Rows)
+		r.placeGaps(r.result.Data.Gaps)
 		return err
 	})
 }

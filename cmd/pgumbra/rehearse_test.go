@@ -122,21 +122,24 @@ func (o *operator) sleeps(ctx context.Context, folder string) bool {
 	return there
 }
 
-// rehearsedAsInCI runs the script of examples/ci with this very program, and reads
-// the report; the other forms of it are there.
+// rehearsedAsInCI runs the step of the action of examples/ci, and so its script, with this
+// very program, and reads the report; the other forms of it are there.
 func rehearsedAsInCI(ctx context.Context, t *testing.T, o *operator, disk, accepted string) rehearsal.Result {
 	t.Helper()
 	exe, err := os.Executable()
 	must(t, err)
-	script, err := filepath.Abs(filepath.Join("..", "..", "examples", "ci", "rehearse.sh"))
-	must(t, err)
-	reports := filepath.Join(disk, "reports")
-	cmd := exec.CommandContext(ctx, script)
+	reports, summary := filepath.Join(disk, "reports"), filepath.Join(disk, "summary.md")
+	step := rehearseAction(t)
+	cmd := exec.CommandContext(ctx, "bash", "-e", "-c", step.run) //nolint:gosec // the example's own text
 	cmd.Dir = o.dir
-	cmd.Env = append(os.Environ(), asProgram+"=1", "PGUMBRA="+exe, "BASELINE="+accepted, "REPORTS="+reports, "MAX_STALL=60s", "FAIL_ON=blocker", "PGUMBRA_CUTOVER_MAX_STALL=20s", "TMPDIR="+disk)
+	cmd.Env = append(os.Environ(), asProgram+"=1", "PGUMBRA="+exe, "PLAN=pgumbra.yaml", "BASELINE="+accepted, "REPORTS="+reports, "MAX_STALL=60s", "FAIL_ON=blocker", "ARGUMENTS=--set production.dsn= --set cutover.max_stall=20s",
+		"TMPDIR="+disk, "GITHUB_ACTION_PATH="+step.folder, "GITHUB_STEP_SUMMARY="+summary)
 	out, err := cmd.CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "\nPassed in ") {
 		t.Fatalf("%v\n%s", err, out)
+	}
+	if text, err := os.ReadFile(summary); err != nil || !strings.HasPrefix(string(text), "# ") {
+		t.Errorf("the job's summary: %v\n%s", err, text)
 	}
 	for form, is := range map[string]string{"txt": "\nPassed in ", "md": "# ", "html": "<!DOCTYPE html>", "xml": "<testsuite", "sarif": `"$schema"`} {
 		text, err := os.ReadFile(filepath.Join(reports, "rehearsal."+form))

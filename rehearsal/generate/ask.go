@@ -1,6 +1,7 @@
 package generate
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -22,8 +23,8 @@ type Ask struct {
 	Type   uint32
 	Typmod int32
 	Labels []string
-	// Check is a condition.
-	Check string
+	// Check is a condition, by the constraint's name.
+	Check, Constraint string
 	// To is a table that has the values in its RefColumns.
 	To         pg.Name
 	RefColumns []string
@@ -68,7 +69,7 @@ func (t *Table) heed(from *catalog.Table, asks []Ask) {
 			last.NotNull = true
 		case a.Distinct: // see heedDistinct
 		case a.Check != "":
-			t.checks = append(t.checks, check{"asked", numbers, a.Check})
+			t.checks = append(t.checks, check{cmp.Or(a.Constraint, "asked"), numbers, a.Check})
 		case a.Type != 0, len(a.Labels) > 0:
 			last.castTo = &asks[i]
 		}

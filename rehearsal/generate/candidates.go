@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"regexp"
-	"regexp/syntax"
 	"slices"
 	"strconv"
 	"strings"
@@ -26,24 +25,28 @@ type candidate struct {
 var (
 	quotedText = regexp.MustCompile(`'((?:[^']|'')*)'`)
 	bareNumber = regexp.MustCompile(`(?:^|[^\w.])(-?\d+(?:\.\d+)?)\b`)
-	matching   = regexp.MustCompile(`~\*? '((?:[^']|'')*)'`)
-	liking     = regexp.MustCompile(`~~\*? '((?:[^']|'')*)'`)
+	matching   = regexp.MustCompile(`(^|[^!~])~\*? '((?:[^']|'')*)'`)
+	liking     = regexp.MustCompile(`(^|[^!~])~~\*? '((?:[^']|'')*)'`)
+	nothing    = regexp.MustCompile(`!~{1,2}\*? '(?:[^']|'')*'`)
 )
 
 // hints are what a condition's text says of the values that it takes.
 type hints struct {
 	texts   []string // literals, and what patterns ask for
+	shapes  []shape  // of patterns whose texts can be numbered
 	numbers []float64
 }
 
 func readHints(conditions []string, d draw) hints {
 	var h hints
 	for _, c := range conditions {
+		c = nothing.ReplaceAllString(c, "")
 		for _, m := range matching.FindAllStringSubmatch(c, -1) {
-			h.texts = append(h.texts, matchesOf(strings.ReplaceAll(m[1], "''", "'"), d)...)
+			pattern := strings.ReplaceAll(m[2], "''", "'")
+			h.texts, h.shapes = append(h.texts, matchesOf(pattern, d)...), append(h.shapes, shapeOf(pattern)...)
 		}
 		for _, m := range liking.FindAllStringSubmatch(c, -1) {
-			h.texts = append(h.texts, strings.NewReplacer("%", "x", "_", "a", "''", "'").Replace(m[1]))
+			h.shapes = append(h.shapes, shapeOfLike(strings.ReplaceAll(m[2], "''", "'")))
 		}
 		rest := liking.ReplaceAllString(matching.ReplaceAllString(c, ""), "")
 		for _, m := range quotedText.FindAllStringSubmatch(rest, -1) {
@@ -66,7 +69,7 @@ func readHints(conditions []string, d draw) hints {
 
 // candidates are ways to make a column's values, the plainest first.
 func (all types) candidates(c *Column, conditions []string, d draw) []string {
-	t, _, _ := all.base(c.typeOID, c.typmod)
+	t, typmod, _ := all.base(c.typeOID, c.typmod)
 	tries := all.value(c.typeOID, c.typmod, d)
 	if t == nil || len(conditions) == 0 {
 		return tries
@@ -75,10 +78,15 @@ func (all types) candidates(c *Column, conditions []string, d draw) []string {
 	switch t.Category {
 	case "N":
 		tries = append(tries, between(h.numbers, d)...)
+		if len(h.numbers) > 1 {
+			tries = append(tries, oneOfNumbers(h.numbers, d))
+		}
 	case "D":
 		tries = append(tries, around(t, h.texts, d)...)
 	case "S":
 		tries = append(tries, shaped(h.numbers, d)...)
+		tries = append(tries, formed(h, t, typmod, d)...)
+		tries = append(tries, cased(tries[:1], conditions)...)
 	}
 	if len(h.texts) > 0 {
 		tries = append(tries, oneOf(h.texts, t.Name, d))
@@ -92,6 +100,15 @@ func oneOf(texts []string, as string, d draw) string {
 		list = append(list, pg.Literal(t))
 	}
 	return fmt.Sprintf("(ARRAY[%s]::text[])[1 + ((%s) %% %d)::int]::%s", strings.Join(list, ", "), d.number(), len(list), as)
+}
+
+// oneOfNumbers is for a list of them.
+func oneOfNumbers(numbers []float64, d draw) string {
+	var list []string
+	for _, f := range numbers {
+		list = append(list, strconv.FormatFloat(f, 'f', -1, 64))
+	}
+	return fmt.Sprintf("(ARRAY[%s]::numeric[])[1 + ((%s) %% %d)::int]", strings.Join(list, ", "), d.number(), len(list))
 }
 
 // between are numbers near those that a condition names.
@@ -141,79 +158,8 @@ func shaped(numbers []float64, d draw) []string {
 	return tries
 }
 
-const (
-	patterns   = 512 // texts made of a regular expression
-	repeatedly = 6   // more than the least, where it says "or more"
-)
-
-// matchesOf are texts that a regular expression matches; none where Go reads
-// it otherwise than PostgreSQL.
-func matchesOf(pattern string, d draw) []string {
-	parsed, err := syntax.Parse(pattern, syntax.Perl)
-	if err != nil {
-		return nil
-	}
-	var texts []string
-	r := &dice{state: uint64(d.part("pattern").constant())}
-	for range patterns {
-		texts = append(texts, expand(parsed.Simplify(), r))
-	}
-	slices.Sort(texts)
-	return slices.Compact(texts)
-}
-
-// dice is a small generator whose numbers are the same everywhere.
-type dice struct{ state uint64 }
-
-func (r *dice) roll(sides int) int {
-	r.state = r.state*6364136223846793005 + 1442695040888963407
-	return int(r.state >> 33 % uint64(max(sides, 1)))
-}
-
-func expand(re *syntax.Regexp, r *dice) string {
-	several := func(low, high int) string {
-		var b strings.Builder
-		for range low + r.roll(high-low+1) {
-			b.WriteString(expand(re.Sub[0], r))
-		}
-		return b.String()
-	}
-	switch re.Op {
-	case syntax.OpLiteral:
-		return string(re.Rune)
-	case syntax.OpCharClass:
-		pair := 2 * r.roll(len(re.Rune)/2)
-		return string(re.Rune[pair] + rune(r.roll(min(int(re.Rune[pair+1]-re.Rune[pair])+1, 90))))
-	case syntax.OpAnyChar, syntax.OpAnyCharNotNL:
-		return string(rune('a' + r.roll(26)))
-	case syntax.OpStar:
-		return several(0, repeatedly)
-	case syntax.OpPlus:
-		return several(1, 1+repeatedly)
-	case syntax.OpQuest:
-		return several(0, 1)
-	case syntax.OpRepeat:
-		high := re.Max
-		if high < 0 {
-			high = re.Min + repeatedly
-		}
-		return several(re.Min, high)
-	case syntax.OpCapture:
-		return expand(re.Sub[0], r)
-	case syntax.OpAlternate:
-		return expand(re.Sub[r.roll(len(re.Sub))], r)
-	case syntax.OpConcat:
-		var b strings.Builder
-		for _, s := range re.Sub {
-			b.WriteString(expand(s, r))
-		}
-		return b.String()
-	}
-	return ""
-}
-
-// try asks the server how many of a candidate's values the conditions take;
-// they speak of the column by its name.
+// try asks the server how many of a candidate's values the conditions take, of a
+// distinct column how many different ones; they speak of the column by its name.
 func (c *Column) try(ctx context.Context, tx pgx.Tx, sql string, conditions []string) (candidate, error) {
 	point, err := tx.Begin(ctx)
 	if err != nil {
@@ -221,8 +167,12 @@ func (c *Column) try(ctx context.Context, tx pgx.Tx, sql string, conditions []st
 	}
 	defer func() { _ = point.Rollback(ctx) }()
 	var taken int
-	err = point.QueryRow(ctx, fmt.Sprintf("SELECT count(*) FILTER (WHERE %s AND s.%[3]s IS NOT NULL) FROM (SELECT (%[2]s)::%[4]s AS %[3]s FROM generate_series(1, %[5]d) AS g(n)) s",
-		all(conditions), sql, pg.Ident(c.Name), c.baseName, tried)).Scan(&taken)
+	counted := "*"
+	if c.distinct {
+		counted = "DISTINCT s." + pg.Ident(c.Name) + "::text"
+	}
+	err = point.QueryRow(ctx, fmt.Sprintf("SELECT count(%s) FILTER (WHERE %s AND s.%[4]s IS NOT NULL) FROM (SELECT (%[3]s)::%[5]s AS %[4]s FROM generate_series(1, %[6]d) AS g(n)) s",
+		counted, all(conditions), sql, pg.Ident(c.Name), c.baseName, tried)).Scan(&taken)
 	if pg.State(err) != "" {
 		return candidate{sql: sql}, nil // it makes no such values
 	}

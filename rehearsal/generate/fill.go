@@ -33,10 +33,24 @@ func KeptIn(filled []Filled) (names []pg.Name) {
 
 // Gap is something for which no rows could be made.
 type Gap struct {
-	Table      pg.Name `json:"table"`
-	Constraint string  `json:"constraint"` // or the column; empty: the table as such
-	Message    string  `json:"message"`
-	Fix        string  `json:"fix"`
+	Table      pg.Name  `json:"table"`
+	Constraint string   `json:"constraint"` // or the column; empty: the table as such
+	Columns    []string `json:"columns,omitempty"`
+	Where      string   `json:"where,omitempty"` // file and line of the migrations that ask for it
+	Message    string   `json:"message"`
+	Fix        string   `json:"fix"`
+}
+
+// String is a line for people.
+func (g Gap) String() string {
+	text := g.Table.String()
+	if g.Constraint != "" {
+		text += ", " + g.Constraint
+	}
+	if g.Where != "" {
+		text += " (" + g.Where + ")"
+	}
+	return text + ": " + g.Message
 }
 
 // Fill puts rows into each table that has none, at most so many, and sets the
@@ -84,12 +98,26 @@ type filler struct {
 }
 
 func (f *filler) gap(t *Table, constraint, format string, args ...any) {
-	column := "COLUMN"
-	if t.Column(constraint) != nil {
-		column = constraint
+	var columns []*Column
+	if c := t.Column(constraint); c != nil {
+		columns = append(columns, c)
 	}
-	f.gaps = append(f.gaps, Gap{Table: t.Name, Constraint: constraint, Message: fmt.Sprintf(format, args...),
-		Fix: fmt.Sprintf("say in the plan file how its values are made, n being the row's number: tables: {%s: {generate: {%s: '…'}}}", t.Name, column)})
+	f.gapOf(t, constraint, columns, fmt.Sprintf(format, args...))
+}
+
+// gapOf is one of some columns, with a rule for them to paste.
+func (f *filler) gapOf(t *Table, constraint string, columns []*Column, message string) {
+	g := Gap{Table: t.Name, Constraint: constraint, Message: message}
+	var rules []string
+	for _, c := range columns {
+		g.Columns = append(g.Columns, c.Name)
+		rules = append(rules, c.Name+": "+f.m.example(t, c))
+	}
+	if len(rules) == 0 {
+		rules = []string{"COLUMN: '…'"}
+	}
+	g.Fix = fmt.Sprintf("say in the plan file how its values are made, n being the row's number, and change the expression until it fits: tables: {%s: {generate: {%s}}}", t.Name, strings.Join(rules, ", "))
+	f.gaps = append(f.gaps, g)
 }
 
 func (f *filler) table(ctx context.Context, t *Table) error {
@@ -151,13 +179,11 @@ func (f *filler) possible(t *Table) bool {
 
 func (f *filler) noValue(t *Table, c *Column) {
 	const form = "no value of type %s is known for column %s%s; the table stays empty"
-	if len(c.alone) == 0 {
-		f.gap(t, c.Name, form, c.typeName, c.Name, "")
-		return
+	constraint, also := c.Name, ""
+	if len(c.alone) > 0 {
+		constraint, also = strings.Join(c.alone, ", "), " that its constraint takes"
 	}
-	f.gap(t, strings.Join(c.alone, ", "), form, c.typeName, c.Name, " that its constraint takes")
-	last := &f.gaps[len(f.gaps)-1]
-	last.Fix = strings.Replace(last.Fix, "COLUMN", c.Name, 1)
+	f.gapOf(t, constraint, []*Column{c}, fmt.Sprintf(form, c.typeName, c.Name, also))
 }
 
 // needs reports whether a foreign key cannot be NULL.
@@ -219,7 +245,8 @@ func (f *filler) explain(ctx context.Context, t *Table, j joins, made int64) err
 			return err
 		}
 		if err != nil || taken*4 < 1000 {
-			f.gap(t, k.name, "of 1,000 rows that were made, %d satisfy %s; the table has %d", taken, k.condition, made)
+			columns := slices.DeleteFunc(slices.Clone(t.Columns), func(c *Column) bool { return !mentions(c, k.condition) })
+			f.gapOf(t, k.name, columns, fmt.Sprintf("of 1,000 rows that were made, %d satisfy %s; the table has %d", taken, k.condition, made))
 		}
 	}
 	if n := len(f.gaps); n == 0 || f.gaps[n-1].Table != t.Name {

@@ -134,6 +134,24 @@ func foreignKeysHold(t *testing.T, conn *pgx.Conn) {
 	}
 }
 
+// Patterns, lists, lengths and prefixes that a CHECK asks for are made, distinct where the
+// column is; what is not comes with a rule to paste.
+func TestPlainConditionsAreSatisfied(t *testing.T) {
+	t.Parallel()
+	_, filled, gaps := fill(t, `CREATE SCHEMA app; CREATE TABLE app.likes (id int PRIMARY KEY, code varchar(8) NOT NULL UNIQUE CHECK (code LIKE 'AB-%'),
+			tag text NOT NULL UNIQUE CHECK (tag LIKE '__-%-z' AND length(tag) = 9), free text NOT NULL UNIQUE CHECK (free ILIKE 'x\_%'), up text NOT NULL UNIQUE CHECK (up = upper(up) AND up NOT LIKE '%X%'));
+		CREATE TABLE app.shapes (sku varchar(20) PRIMARY KEY CHECK (sku ~ '^[A-Z]{2}[0-9]+$' AND length(sku) BETWEEN 4 AND 6), slug text NOT NULL UNIQUE CHECK (slug ~ '^[a-z]{1,30}$'),
+			path text NOT NULL UNIQUE CHECK (starts_with(path, '/v1/')), kind int NOT NULL CHECK (kind IN (10, 2000, 50000)), level text NOT NULL CHECK (level = ANY (ARRAY['a', 'b'])), n int NOT NULL CHECK (n BETWEEN 100 AND 110));
+		CREATE TABLE app.never (id int PRIMARY KEY, code text NOT NULL, CONSTRAINT short CHECK (code LIKE 'it''s-%' AND length(code) < 3))`, 1)
+	if filled["likes"] < 400 || filled["shapes"] < 400 {
+		t.Errorf("%v", filled)
+	}
+	want := generate.Gap{Table: pg.Name{Schema: "app", Name: "never"}, Constraint: "short", Columns: []string{"code"}}
+	if len(gaps) != 1 || gaps[0].Table != want.Table || gaps[0].Constraint != want.Constraint || !slices.Equal(gaps[0].Columns, want.Columns) || !strings.HasSuffix(gaps[0].Fix, `tables: {app.never: {generate: {code: "'it''s-' || n"}}}`) {
+		t.Errorf("%+v", gaps)
+	}
+}
+
 // Leads of tenants that have no team are removed once the two tables that refer to each
 // other are filled; the seats of these leads, and what lies on them, go with them.
 func TestRowsThatReferToRemovedOnesAreRemovedToo(t *testing.T) {

@@ -60,7 +60,7 @@ type skipped struct {
 func writeJUnit(w io.Writer, r *rehearsal.Result, o Options) error {
 	gates := suite("pgumbra rehearse "+r.Run, r)
 	for _, g := range r.Gates {
-		c := testCase{Name: g.Name, Class: "gates", Time: "0", Out: valid(g.Message)}
+		c := testCase{Name: g.Name, Class: "gates", Time: stepTime(r, g.Name), Out: valid(g.Message)}
 		if !g.Passed {
 			c.Failure, c.Out = &failure{valid(g.Message), "gate", valid(g.Fix)}, ""
 		}
@@ -73,12 +73,12 @@ func writeJUnit(w io.Writer, r *rehearsal.Result, o Options) error {
 	}
 	v := viewOf(r, o)
 	for _, d := range v.Differences {
-		gates.add(testCase{Name: valid(d.Name()), Class: "oracle", Time: "0", File: o.place(d.Where).file,
+		gates.add(testCase{Name: valid(d.Name()), Class: "oracle", Time: stepTime(r, "oracle"), File: o.place(d.Where).file,
 			Failure: &failure{valid(d.Sentence), string(d.Kind), valid(examples(d.Difference))}})
 	}
 	for _, f := range r.Found {
 		if f.Level == plans.Blocker || f.Level == plans.Warning && failsOnWarnings(r) {
-			gates.add(testCase{Name: valid(f.Code + " " + f.Object), Class: "plan", Time: "0", File: o.place(f.Where).file,
+			gates.add(testCase{Name: valid(f.Code + " " + f.Object), Class: "plan", Time: stepTime(r, "plan"), File: o.place(f.Where).file,
 				Failure: &failure{valid(f.Message), string(f.Level), valid(f.Fix)}})
 		}
 	}
@@ -95,8 +95,25 @@ func writeJUnit(w io.Writer, r *rehearsal.Result, o Options) error {
 	return err
 }
 
+// stepTime is the seconds of what decided a gate: a step of the rehearsal, or the stall
+// itself. One that ended the rehearsal was decided by its last step.
+func stepTime(r *rehearsal.Result, gate string) string {
+	if gate == "max-stall" && r.Cutover != nil {
+		return seconds(r.Cutover.StallMS / 1000)
+	}
+	step, known := rehearsal.StepOf[gate]
+	for _, p := range slices.Backward(r.Phases) {
+		if !known || p.Name == step {
+			return seconds(p.Seconds)
+		}
+	}
+	return seconds(r.Seconds)
+}
+
+func seconds(s float64) string { return fmt.Sprintf("%.3f", s) }
+
 func suite(name string, r *rehearsal.Result) testSuite {
-	return testSuite{Name: valid(name), Time: fmt.Sprintf("%.3f", r.Seconds), Timestamp: strings.TrimSuffix(r.StartedAt, "Z")}
+	return testSuite{Name: valid(name), Time: seconds(r.Seconds), Timestamp: strings.TrimSuffix(r.StartedAt, "Z")}
 }
 
 func (s *testSuite) add(c testCase) {

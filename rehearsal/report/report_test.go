@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pgumbra/pgumbra/cutover"
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
 	plan "github.com/pgumbra/pgumbra/plans/report"
@@ -24,13 +25,13 @@ func failed() *rehearsal.Result {
 		Run: "shop-v7", Seed: 1, Server: "15.18", FromVersion: 1, ToVersion: 7, StartedAt: "2026-11-26T13:05:00Z", Seconds: 31.6, Build: plans.Direct,
 		Gates: []rehearsal.Gate{{Name: "oracle", Message: "2 differences | from the migrations"}, {Name: "max-stall", Passed: true, Message: "the stall was 3.0 ms"},
 			{Name: "fail-on warning", Message: "1 warning", Fix: "accept it"}},
-		Phases: []rehearsal.Phase{{Name: "make rows", Seconds: 1.25}},
+		Phases: []rehearsal.Phase{{Name: "make rows", Seconds: 1.25}, {Name: "upgrade under traffic", Seconds: 20}, {Name: "migrate in place and compare", Seconds: 2.5}},
 		Data: rehearsal.Data{Source: "generated", Tables: []generate.Filled{{Table: pg.Name{Schema: "shop", Name: "orders"}, Rows: 2000}},
-			Gaps: []generate.Gap{{Table: pg.Name{Schema: "shop", Name: "odd"}, Constraint: "never", Message: "none is known", Fix: "say how"}}},
+			Gaps: []generate.Gap{{Table: pg.Name{Schema: "shop", Name: "odd"}, Constraint: "never", Where: "000001_shop.up.sql:4", Message: "none is known", Fix: "say how"}}},
 		Traffic: rehearsal.Traffic{Counts: workload.Counts{Committed: 5, Withheld: 2, Broken: map[string]int64{"shop.orders: column \"mail\" <gone>": 3}}, Clients: 4, Before: 10, Following: 8, Slowdown: 1.25},
 		Found:   []plans.Finding{{Level: plans.Warning, Code: "client-breaks", Object: "shop.customers.mail", Where: "000003_mail.up.sql:2", Message: "it is renamed", Fix: "deploy"}},
 		Settled: []plans.Finding{{Level: plans.Warning, Code: "keyless", Object: "shop.log", Message: "it has no key"}},
-		Cutover: &rehearsal.Cutover{StallMS: 3, Attempts: 1, Drained: 7, LongestMS: 4},
+		Cutover: &rehearsal.Cutover{StallMS: 3, Attempts: 1, Drained: 7, LongestMS: 4, Parts: []cutover.PartTime{{Part: "fence", MS: 1}, {Part: "swap", MS: 2}}},
 		Oracle: &rehearsal.OracleResult{InPlaceSeconds: .5, NotComparable: []string{"shop.orders.seen"}, Compared: rehearsal.Compared{Differences: []rehearsal.Difference{
 			{Kind: rehearsal.ValuesDiffer, Object: "shop.orders", Column: "total_cents", Count: 1200, Examples: []rehearsal.Example{{Key: "id=17", InPlace: "1999", Upgraded: "<19\x01>"}},
 				Explanation: "the shadow has total::bigint of shop.orders", Where: "000002_cents.up.sql"},
@@ -53,7 +54,7 @@ func TestReportsForPeopleNameWhatDiffers(t *testing.T) {
 	for _, format := range []string{"text", "markdown", "html"} {
 		text := strings.NewReplacer(`\_`, "_", "&#34;", `"`, "&lt;", "<", "&gt;", ">").Replace(written(t, failed(), format))
 		for _, want := range []string{"shop-v7", "Failed: oracle, fail-on warning (2 of 3 gates)", "shop.orders.total_cents: 1,200 rows with another value", "id=17", "1999",
-			"total::bigint of shop.orders", "INDEX shop.orders_label: the shadow lacks it", "shop.orders.seen", "shop.customers.mail", `column "mail" <gone>`, "never", "slowdown 1.25"} {
+			"total::bigint of shop.orders", "INDEX shop.orders_label: the shadow lacks it", "shop.orders.seen", "shop.customers.mail", `column "mail" <gone>`, "never", "(000001_shop.up.sql:4)", "stall by steps", "fence 1.0 ms, swap 2.0 ms", "slowdown 1.25"} {
 			if !strings.Contains(text, want) {
 				t.Errorf("%s does not say %q:\n%s", format, want, text)
 			}
@@ -84,6 +85,11 @@ func TestJUnitIsReadable(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := all.Suites[0]
+	for i, want := range []string{"2.500", "0.003", "20.000"} { // of its step; of the stall itself
+		if s.Cases[i].Time != want {
+			t.Errorf("%s took %s, want %s", s.Cases[i].Name, s.Cases[i].Time, want)
+		}
+	}
 	if s.Tests != 8 || s.Skipped != 2 || s.Failures != 5 || all.Failures != 5 || s.Cases[1].Failure != nil || s.Cases[5].File != "db/migrations/000002_cents.up.sql" {
 		t.Errorf("%+v", s)
 	}

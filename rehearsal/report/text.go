@@ -100,7 +100,7 @@ func textLists(b *bytes.Buffer, v view) {
 	list("WHAT AN APPLICATION MEETS that is not deployed at the cutover", v.Broken)
 	var gaps []string
 	for _, g := range v.Data.Gaps {
-		gaps = append(gaps, human.OneLine(fmt.Sprintf("%s, %s: %s; %s", g.Table, g.Constraint, g.Message, g.Fix)))
+		gaps = append(gaps, human.OneLine(g.String()+"; "+g.Fix))
 	}
 	list("ROWS that could not be made", gaps)
 }

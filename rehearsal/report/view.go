@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/pgumbra/pgumbra/cutover"
 	"github.com/pgumbra/pgumbra/internal/human"
 	"github.com/pgumbra/pgumbra/plans"
 	"github.com/pgumbra/pgumbra/rehearsal"
@@ -104,6 +105,9 @@ func facts(r *rehearsal.Result) []fact {
 	if c := r.Cutover; c != nil {
 		all = append(all, fact{"stall", fmt.Sprintf("%.1f ms in attempt %d, %s drained", c.StallMS, c.Attempts, human.Plural(int(c.Drained), "change"))},
 			fact{"longest client wait", fmt.Sprintf("%.1f ms, from the request for the cutover on", c.LongestMS)})
+		if spent := cutover.Spent(c.Parts); spent != "" {
+			all = append(all, fact{"stall by steps", spent})
+		}
 	}
 	if b := r.Rollback; b != nil {
 		all = append(all, fact{"rollback", fmt.Sprintf("%.1f ms, with %s of the new structure taken along", b.StallMS, human.Plural(int(b.Committed), "commit"))})
