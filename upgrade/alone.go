@@ -247,3 +247,18 @@ func ReadStanding(ctx context.Context, file *planfile.File, within time.Duration
 }
 
 var errNoAnswer = errors.New("it does not answer, or does not know the run")
+
+// ControlOwner is the role that made the control schema in production; empty: not known.
+func ControlOwner(ctx context.Context, file *planfile.File, within time.Duration) (role string) {
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	conn, err := pg.Connect(ctx, file.Production.DSN, pg.Options{Component: "status"})
+	if err != nil {
+		return ""
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	if role, err = control.Owner(ctx, conn); err != nil {
+		return ""
+	}
+	return role
+}

@@ -60,6 +60,9 @@ func requestRollback(ctx context.Context, file *planfile.File, o Options) (serve
 	for _, text := range run.Plan.LostColumns() {
 		o.Log.Warn("a rollback loses this", "what", text)
 	}
+	for _, n := range run.Plan.Lost() {
+		o.Log.Warn("a rollback loses this", "what", n.String()+": what was written to it since the cutover")
+	}
 	unfit, err := unfitRows(ctx, conn, run.Reversed(), shownUnfit)
 	if err != nil {
 		return false, err

@@ -51,6 +51,7 @@ var badInputs = []badInput{
 	{name: "no schemas", plan: "name: up\nproduction: {dsn: %q}\nmigrations: {path: migrations}\n", code: exitUsage, says: []string{"production.schemas"}},
 	{name: "unknown flag", args: []string{"plan", "--frobnicate"}, code: exitUsage, says: []string{"--frobnicate", "--help"}},
 	{name: "unknown command", args: []string{"frobnicate"}, code: exitUsage, says: []string{"frobnicate"}},
+	{name: "unknown topic", args: []string{"help", "plan-file"}, code: exitUsage, says: []string{"no command or topic", "Next: pgumbra --help"}},
 	{name: "an argument too many", args: []string{"status", "now"}, code: exitUsage, says: []string{"no arguments"}},
 	{name: "unknown phase", args: []string{"run", "--until", "forever"}, code: exitUsage, says: []string{"following"}},
 	{name: "two ends", args: []string{"run", "--until", "following", "--cutover"}, code: exitUsage, says: []string{"cutover"}},

@@ -48,6 +48,7 @@ hook, may stand against it still.
 			if !o.NotBefore.IsZero() {
 				a.log.Info("the cutover waits for its time", "until", o.NotBefore.Format(time.DateTime+" MST"))
 			}
+			a.ends = true
 			if g != nil {
 				return a.groupWork(c.Context(), file, g, beside, func() error { return g.Cutover(c.Context(), o) })
 			}

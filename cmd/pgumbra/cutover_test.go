@@ -112,6 +112,10 @@ func TestCutoverThatIsNotPossibleChangesNothing(t *testing.T) {
 	ctx := limited(t, 2*time.Minute)
 	o := operatorOf(t, small.with("", nil, "hooks:\n  before_cutover: [sh, -c, 'while test -e slow; do sleep 0.1; done; echo a freeze of deployments; test -e frozen']\n"+
 		"  after_cutover: [sh, -c, 'echo $PGUMBRA_EVENT of $PGUMBRA_RUN to $PGUMBRA_TO_VERSION: $PGUMBRA_STALL_MS >>told']\n"))
+	said := o.do(ctx, exitDone, "run", "--until", "following", "--set", "cutover.max_stall=1ms").out.String() // it follows, as it was asked to
+	if !strings.Contains(said, "no cutover would be tried: the swap took ") || !strings.HasSuffix(said, "pgumbra abort undoes the run\n") {
+		t.Errorf("a run whose swap does not fit says:\n%s", said)
+	}
 	o.do(ctx, exitDone, "run", "--until", "following")
 	holder := o.connect(ctx)
 	defer holder.Close(ctx)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"regexp"
 	"strings"
 	"time"
 
@@ -70,7 +71,7 @@ func exitCode(err error) int {
 		return exitUsage
 	case errors.As(err, &blocked), errors.As(err, &different), errors.As(err, &failed), errors.As(err, &violated), errors.As(err, &refused),
 		errors.As(err, &gates), errors.As(err, &structure), errors.As(err, &noRoom), errors.As(err, &noWay),
-		errors.Is(err, upgrade.ErrClosed), errors.Is(err, shadow.ErrTriggersFire):
+		errors.Is(err, upgrade.ErrClosed), errors.Is(err, shadow.ErrTriggersFire), keptOut(err):
 		return exitFindings
 	case errors.As(err, &led), errors.Is(err, control.ErrFencedOff):
 		return exitLed
@@ -78,6 +79,11 @@ func exitCode(err error) int {
 		return exitNotNow
 	}
 	return exitError
+}
+
+// keptOut: production.dsn's role may not use the control schema, which another one made.
+func keptOut(err error) bool {
+	return pg.State(err) == pgerrcode.InsufficientPrivilege && strings.Contains(pg.Message(err), " "+control.Schema)
 }
 
 // report tells the user what happened, where the run stands and what to type
@@ -146,7 +152,7 @@ func whereItStands(s *upgrade.Status, cause error) string {
 	case s.Phase == nil:
 		return fmt.Sprintf("Run %s has not begun; nothing was changed.", s.Run)
 	}
-	text := fmt.Sprintf("Run %s is in phase %s.", s.Run, *s.Phase)
+	text := fmt.Sprintf("Run %s is in phase %s.", s.Run, strings.ReplaceAll(string(*s.Phase), "_", " "))
 	if oldServerAway(s, cause) {
 		text += " Production is on the new server, which answers; this command needs the old one, which does not."
 	}
@@ -194,13 +200,15 @@ func (a *app) next(err error, code int, s *upgrade.Status) string {
 	case a.command == "rehearse":
 		return afterRehearsal(p, code, err)
 	case errors.As(err, &noWay):
-		return noWay.Next
+		return withPlan(noWay.Next, p)
 	case oldServerAway(s, err) && *s.Phase == control.Watching:
 		return "pgumbra " + a.command + p + " again, once the old server answers; if it is gone for good, pgumbra finish" + p + " ends the watch"
 	case oldServerAway(s, err):
 		return "pgumbra " + a.command + p + " again, once the old server answers; the run is over, and pgumbra status" + p + " shows it"
 	case errors.Is(err, shadow.ErrTriggersFire):
 		return "have a superuser type that GRANT, then pgumbra " + a.command + p + " again"
+	case keptOut(err):
+		return a.nextOfKeptOut()
 	case errors.Is(err, upgrade.ErrClosed):
 		return "pgumbra finish" + p + ": the old side cannot be kept current any more"
 	case code == exitNotNow && errors.As(err, &notNow) && notNow.AcceptLoss: // it does not go away by itself
@@ -223,12 +231,35 @@ func (a *app) next(err error, code int, s *upgrade.Status) string {
 	return a.nextByCode(err, code, s)
 }
 
+// typed is a command within a text that does not know the plan file's name.
+var typed = regexp.MustCompile(`\bpgumbra (run|rollback|finish|abort|status|plan|verify|cutover)\b`)
+
+// withPlan names the plan file in each of them.
+func withPlan(text, flag string) string {
+	if flag == "" {
+		return text
+	}
+	return typed.ReplaceAllString(text, "${0}"+strings.ReplaceAll(flag, "$", "$$"))
+}
+
 // helpCommand shows how the command is typed.
 func (a *app) helpCommand() string {
 	if a.command == "" || a.command == "pgumbra" {
 		return "pgumbra --help"
 	}
 	return "pgumbra " + a.command + " --help"
+}
+
+// nextOfKeptOut names the role whose the control schema is. To be let in is not enough: a
+// run's shadow and triggers are that role's, too.
+func (a *app) nextOfKeptOut() string {
+	owner := "the role that made schema " + control.Schema
+	if a.file != nil && !a.file.Grouped() {
+		if name := upgrade.ControlOwner(context.Background(), a.file, 3*time.Second); name != "" {
+			owner = "role " + name + ", which made schema " + control.Schema
+		}
+	}
+	return "let production.dsn name " + owner + ", or one that it was granted to: docs/privileges.md"
 }
 
 // nextByCode is what most errors of an exit code have in common.

@@ -10,8 +10,12 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/term"
+
+	"github.com/pgumbra/pgumbra/internal/human"
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans/planfile"
+	"github.com/pgumbra/pgumbra/upgrade"
 	"github.com/pgumbra/pgumbra/upgrade/group"
 )
 
@@ -89,8 +93,10 @@ func (a *app) printGroup(ctx context.Context, w io.Writer, g *group.Group) error
 	return err
 }
 
-// watchGroup shows a group's status again and again, until it is over.
+// watchGroup shows a group's status again and again, until it is over. On a terminal each
+// takes the place of the last one.
 func (a *app) watchGroup(ctx context.Context, g *group.Group) error {
+	repaint := &screen{file: os.Stdout}
 	for {
 		s, err := g.ReadStatus(ctx)
 		switch {
@@ -100,10 +106,13 @@ func (a *app) watchGroup(ctx context.Context, g *group.Group) error {
 			a.log.Warn("status could not be read; asking again", "error", pg.Redact(err.Error()))
 		case a.json:
 			err = json.NewEncoder(os.Stdout).Encode(s)
+		case !term.IsTerminal(int(os.Stdout.Fd())):
+			err = say(a.groupText(s, 0) + "\n")
 		default:
-			err = say(a.groupText(s, widthOf(os.Stdout)) + "\n")
+			width := widthOf(os.Stdout) - 1
+			repaint.show(strings.Split(human.Fold(a.groupText(s, width), width), "\n"))
 		}
-		if err == nil && (s.Phase == nil || s.Phase.Over()) {
+		if err == nil && (s.Phase == nil && !planned(s) || s.Phase != nil && s.Phase.Over()) {
 			return nil
 		}
 		select {
@@ -112,6 +121,11 @@ func (a *app) watchGroup(ctx context.Context, g *group.Group) error {
 		case <-time.After(watchEvery):
 		}
 	}
+}
+
+// planned: a process plans the run of some database.
+func planned(s *group.Status) bool {
+	return slices.ContainsFunc(s.Members, func(m *upgrade.Status) bool { return m.PlanningSince != nil })
 }
 
 // groupWork does what may take long, with progress, and says where it ended.

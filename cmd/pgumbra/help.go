@@ -30,6 +30,23 @@ func help(c *cobra.Command, _ []string) {
 	}
 }
 
+// helpAbout is pgumbra help COMMAND, or a topic.
+func (a *app) helpAbout(root *cobra.Command) *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [command]",
+		Short: "Help about any command",
+		Args:  cobra.ArbitraryArgs,
+		RunE: func(_ *cobra.Command, args []string) error {
+			about, rest, err := root.Find(args)
+			if err != nil || len(args) > 0 && (about == root || len(rest) > 0) {
+				a.command = ""
+				return unknownCommand(root, args[len(args)-1])
+			}
+			return about.Help()
+		},
+	}
+}
+
 // entry begins a list's item: a word and two blanks or more before its text.
 var entry = regexp.MustCompile(`^ *\S+( +\S+)? {2,}`)
 
@@ -41,14 +58,22 @@ func paragraphs(text string, width int) string {
 	}
 	var lines []string
 	for line := range strings.SplitSeq(text, "\n") {
-		goesOn := len(lines) > 0 && lines[len(lines)-1] != "" && line != "" && !strings.HasPrefix(line, "--") && !entry.MatchString(line)
-		if goesOn {
+		if len(lines) > 0 && goesOn(lines[len(lines)-1], line) {
 			lines[len(lines)-1] += " " + strings.TrimLeft(line, " ")
 			continue
 		}
 		lines = append(lines, line)
 	}
 	return human.Fold(strings.Join(lines, "\n"), width)
+}
+
+// goesOn: a line is more of the paragraph. A flag begins something of its own, unless it
+// stands within a sentence.
+func goesOn(paragraph, line string) bool {
+	if paragraph == "" || line == "" || entry.MatchString(line) {
+		return false
+	}
+	return !strings.HasPrefix(line, "--") || !strings.HasPrefix(paragraph, "--") && !strings.HasSuffix(paragraph, ".")
 }
 
 // usageEntry is the part of a usage line before its description: a flag with its type,

@@ -73,6 +73,7 @@ type app struct {
 	log    *slog.Logger
 	screen *screen
 	file   *planfile.File // once a command has loaded it
+	ends   bool           // the command ends once a run is ready, or has gone through its cutover
 }
 
 // exitCodes close each command's help; the topic says more.
@@ -112,13 +113,16 @@ after it, until finish, rollback goes back with every write made since.`,
 	flags.StringVar(&a.logLevel, "log-level", "info", "debug, info, warn or error")
 	flags.StringArrayVar(&a.set, "set", nil, "set a key of the plan file, `KEY=VALUE` (repeatable), over file and environment")
 	flags.StringVar(&a.logForm, "log-format", "", "text or json; default: plain lines on a terminal, else text")
-	flags.StringVar(&a.database, "database", "", "of a plan file that lists several databases, look at this one, `NAME`")
+	flags.StringVar(&a.database, "database", "", "look at the database `NAME` of a plan file that lists several")
 	root.SetFlagErrorFunc(a.flagError)
 	root.SetVersionTemplate("pgumbra {{.Version}}\n")
 	root.AddCommand(a.initCommand(), a.planCommand(), a.runCommand(), a.statusCommand(), a.verifyCommand(),
 		a.cutoverCommand(), a.rollbackCommand(), a.pauseCommand(), a.resumeCommand(), a.workersCommand(), a.abortCommand(), a.finishCommand(), a.historyCommand(), a.reportCommand(), a.rehearseCommand(),
 		a.demoCommand(), a.versionCommand(), parseSQLCommand())
 	root.AddCommand(topics()...)
+	root.SetHelpCommand(a.helpAbout(root))
+	// Two blanks between a topic's name and what it is about, as between others: see usageEntry.
+	root.SetUsageTemplate(strings.Replace(root.UsageTemplate(), "{{rpad .CommandPath .CommandPathPadding}} {{.Short}}", "{{rpad .CommandPath .CommandPathPadding}}  {{.Short}}", 1))
 	root.SuggestionsMinimumDistance = 2
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetHelpFunc(help)
@@ -162,7 +166,7 @@ func (a *app) flagError(c *cobra.Command, err error) error {
 }
 
 func unknownCommand(root *cobra.Command, name string) error {
-	text := fmt.Sprintf("there is no command %q", name)
+	text := fmt.Sprintf("there is no command or topic %q", name)
 	if near := root.SuggestionsFor(name); len(near) > 0 {
 		text += "; did you mean " + strings.Join(near, " or ") + "?"
 	}

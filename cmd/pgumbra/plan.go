@@ -68,7 +68,7 @@ reports what a run would do. Changes nothing in production.`,
 		},
 	}
 	c.Flags().StringVar(&format, "format", "text", "text, json, markdown or html"+formatHelp)
-	c.Flags().StringVar(&sql, "sql", "", "how much of the steps to show: none, summary (with their locks) or full (with\ntheir SQL); default: full for html, else summary; json has all")
+	c.Flags().StringVar(&sql, "sql", "", "how much of the steps to show: none, summary (with their locks) or full (with their SQL); default: full for html, else summary; json has all")
 	c.Flags().StringVarP(&path, "output", "o", "", "write to `FILE` instead of stdout")
 	complete(c, "format", report.Formats...)
 	complete(c, "sql", string(report.None), string(report.Summary), string(report.Full))

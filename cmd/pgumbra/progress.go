@@ -204,6 +204,8 @@ func (p *progress) hints(s *upgrade.Status) []string {
 		return nil
 	case s.Attempts.Last != "":
 		return []string{fmt.Sprintf("attempt %d of %d; last: %s", s.Attempts.Tried, s.Attempts.Of, human.OneLine(s.Attempts.Last))}
+	case s.Ready && p.app.ends: // it goes through the cutover by itself, or ends before it
+		return nil
 	case s.Ready:
 		return []string{"Next: pgumbra cutover" + flag + ", here or on another terminal; this process does it"}
 	case len(s.Blockers) > 0 && s.TryingSince == nil:

@@ -125,7 +125,15 @@ func (a *app) sayRolledBack(ctx context.Context, file *planfile.File) error {
 	if a.json {
 		return json.NewEncoder(os.Stdout).Encode(s)
 	}
-	return say(rollbackText(s) + "\nNext: " + a.nextOf(s))
+	return say(rollbackText(s) + spentText(s.Rollback) + "\nNext: " + a.nextOf(s))
+}
+
+// spentText is a line about what a stall was spent on; empty: it is not known.
+func spentText(outcome json.RawMessage) string {
+	if o, ok := readOutcome(outcome); ok && o.Spent() != "" {
+		return "\nStall: " + o.Spent() + "."
+	}
+	return ""
 }
 
 func rollbackText(s *upgrade.Status) string {
@@ -182,5 +190,8 @@ func writeWayBack(line func(label, format string, values ...any), s *upgrade.Sta
 	writeRefused(line, s)
 	for _, lost := range s.WayBack.Lost {
 		line("lost", "%s", lost)
+	}
+	for _, text := range s.WayBack.MayLose {
+		line("may lose", "%s", text)
 	}
 }

@@ -49,6 +49,7 @@ shows it, and whether it could lead. It ends when the run is over.`,
 			if err != nil {
 				return err
 			}
+			a.ends = until != "" || cutover
 			o := upgrade.Options{Until: phase, Cutover: cutover, Program: versionText(), Log: a.log}
 			if g != nil {
 				work := func() error { return g.Run(c.Context(), o) }

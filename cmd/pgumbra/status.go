@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -73,22 +74,32 @@ func (a *app) sayWhereItEnded(ctx context.Context, file *planfile.File) error {
 	var text string
 	switch *s.Phase {
 	case control.Watching:
-		text = "The shadow is production now: " + cutoverText(s) + "."
+		text = "The shadow is production now: " + cutoverText(s) + "." + spentText(s.Cutover)
 	case control.RolledBack:
-		text = rollbackText(s)
+		text = rollbackText(s) + spentText(s.Rollback)
 	case control.Finished:
-		text = "The shadow is production now: " + cutoverText(s) + ". The run is finished."
+		text = "The shadow is production now: " + cutoverText(s) + ". The run is finished." + spentText(s.Cutover)
 	case control.Following:
-		text = "Every table follows and is verified."
-		if !s.Ready {
-			text = "The run follows."
-		}
+		text = followingText(s)
 	case control.Aborted:
 		text = fmt.Sprintf("Run %s is over: %s.", s.Run, *s.Phase)
 	default:
 		text = fmt.Sprintf("Run %s is in phase %s.", s.Run, *s.Phase)
 	}
 	return say(text + "\nNext: " + a.nextOf(s))
+}
+
+// followingText says whether a cutover would be tried now, or what stands against one.
+func followingText(s *upgrade.Status) string {
+	switch {
+	case s.Ready:
+		return "Every table follows and is verified."
+	case s.TrialTooLong && len(s.Blockers) == 1:
+		return "Every table follows and is verified, but no cutover would be tried: " + s.Blockers[0] + "."
+	case len(s.Blockers) > 0:
+		return "The run follows; no cutover would be tried now: " + strings.Join(s.Blockers, "; ") + "."
+	}
+	return "The run follows."
 }
 
 func (a *app) printVerdicts(w io.Writer, verdicts []upgrade.TableVerdict) error {

@@ -186,9 +186,9 @@ func writeReadiness(line func(label, format string, values ...any), s *upgrade.S
 		line("trial", "%s", trialText(s.Trial))
 	}
 	if t := s.Attempts; t.Last != "" {
-		line("attempts", "%d of %d; held clients for %.0f ms in all, of %.0f; last: %s", t.Tried, t.Of, t.HeldMS, t.MaxMS, t.Last)
+		line("attempts", "%d of %d; held clients for %s in all, of %s; last: %s", t.Tried, t.Of, human.Took(t.HeldMS), human.Took(t.MaxMS), t.Last)
 	} else if t.Count > 0 {
-		line("attempts", "%d; held clients for %.0f ms in all, of %.0f (cutover.max_total_stall)", t.Count, t.HeldMS, t.MaxMS)
+		line("attempts", "%d; held clients for %s in all, of %s (cutover.max_total_stall)", t.Count, human.Took(t.HeldMS), human.Took(t.MaxMS))
 	}
 }
 
@@ -217,13 +217,22 @@ func (a *app) nextOf(s *upgrade.Status) string {
 	case s.Failure != "":
 		return "correct what stopped it, then pgumbra run" + p + "; pgumbra abort" + p + " undoes it"
 	case s.TrialTooLong:
-		return "raise cutover.max_stall, if writers can wait that long: stop the process that leads, change the plan file, then pgumbra run" + p + "; pgumbra abort" + p + " undoes the run"
+		return a.afterTrial(s)
 	case s.Leader == nil:
 		return "pgumbra run" + p + " goes on; pgumbra abort" + p + " undoes it"
 	case s.PausedAt != nil && s.Copies():
 		return "pgumbra resume" + p + "; pgumbra abort" + p + " undoes the run"
 	}
 	return "wait: pgumbra status" + p + " --watch; pgumbra abort" + p + " undoes it"
+}
+
+// afterTrial is what to do about a swap that takes longer than it may.
+func (a *app) afterTrial(s *upgrade.Status) string {
+	p, stop := a.planFlag(), ""
+	if s.Leader != nil {
+		stop = "stop the process that leads, "
+	}
+	return "raise cutover.max_stall, if writers can wait that long: " + stop + "change the plan file, then pgumbra run" + p + "; pgumbra abort" + p + " undoes the run"
 }
 
 // trialText says what the swap took when it was tried and rolled back.
@@ -310,8 +319,10 @@ func writeTables(w io.Writer, s *upgrade.Status, width int) {
 		c.Heads = []string{"TABLE", "COPIED"}
 	case s.Phase.Swapped() || *s.Phase == control.RolledBack:
 		c.Heads = []string{"TABLE", "COPIED", "TAKEN BACK", "COMPARED"}
+		c.Spare = []string{"COPIED", "TAKEN BACK"}
 	case s.Phase.Over():
 		c.Heads = []string{"TABLE", "COPIED", "REPLAYED", "VERIFIED"}
+		c.Spare = []string{"REPLAYED", "COPIED"}
 	default:
 		c.Heads = []string{"TABLE", "STATE", "COPIED", "REPLAYED", "PENDING", "VERIFIED"}
 		c.Spare = []string{"REPLAYED", "PENDING", "COPIED"}

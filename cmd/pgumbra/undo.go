@@ -61,7 +61,7 @@ run stays unless --purge.`,
 // bring back, with the statement to type.
 func (a *app) sayAborted(run string, done upgrade.Aborted) error {
 	if !done.Existed {
-		return a.sayPhase(abortedText(run, done), run, nil)
+		return a.sayPhase(abortedText(run, done)+"\nNext: pgumbra plan"+a.planFlag(), run, nil)
 	}
 	if a.json {
 		return json.NewEncoder(os.Stdout).Encode(map[string]any{"run": run, "phase": "aborted", "looked_at": done.Looked, "remains": remaining(done)})
@@ -174,8 +174,8 @@ func finishedText(run string, old cutover.OldSide, side upgrade.OldSide, purged 
 	if purged {
 		guards = " What refuses the writes is in schema pgumbra, which stays for it: then DROP SCHEMA pgumbra CASCADE, unless there are other runs."
 	}
-	return fmt.Sprintf("%s The %s side stays and refuses writes: %s, %s. Drop it when nobody needs it any more: DROP SCHEMA %s CASCADE.%s",
-		text, which, schemas, human.Bytes(side.Bytes), schemas, guards)
+	return fmt.Sprintf("%s The %s side stays and refuses writes: %s, %s.%s When nobody needs it any more:\nDROP SCHEMA %s CASCADE;",
+		text, which, schemas, human.Bytes(side.Bytes), guards, schemas)
 }
 
 // sayPhase is the result of a command that ends a run.

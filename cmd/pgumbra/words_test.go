@@ -59,6 +59,25 @@ func TestStatusSaysOneThingALineAndWhatToType(t *testing.T) {
 	}
 }
 
+// The last lines of a run that follows say why no cutover would be tried.
+func TestARunThatFollowsSaysWhatStandsAgainstItsCutover(t *testing.T) {
+	t.Parallel()
+	ready, slow, behind := standingIn(control.Following), standingIn(control.Following), standingIn(control.Following)
+	ready.Ready = true
+	slow.Blockers, slow.TrialTooLong = []string{"the swap took 1.4 s in its trial, and cutover.max_stall is 1 s"}, true
+	behind.Blockers = []string{"one", "two"}
+	for s, want := range map[*upgrade.Status]string{ready: "Every table follows and is verified.",
+		slow:   "Every table follows and is verified, but no cutover would be tried: the swap took 1.4 s in its trial, and cutover.max_stall is 1 s.",
+		behind: "The run follows; no cutover would be tried now: one; two."} {
+		if got := followingText(s); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
+	if next := (&app{}).nextOf(slow); !strings.HasPrefix(next, "raise cutover.max_stall, if writers can wait that long: change the plan file") {
+		t.Error(next)
+	}
+}
+
 func TestNextFitsThePhase(t *testing.T) {
 	t.Parallel()
 	a := &app{planPath: "pgumbra.yaml"}
@@ -194,12 +213,46 @@ func TestColumnsGiveWayToANarrowTerminal(t *testing.T) {
 	}
 }
 
+// What stands in a table fits a narrow terminal in each phase; commands name the plan file;
+// who may not use the control schema is told whose it is.
+func TestNarrowTerminalsOtherPlanFilesAndForeignControlSchemas(t *testing.T) {
+	t.Parallel()
+	for _, phase := range []control.Phase{control.Watching, control.RolledBack, control.Aborted, control.Finished} {
+		s := standingIn(phase)
+		s.Tables = []upgrade.TableStatus{{Production: "shop.orders_with_a_rather_long_name", RowsCopied: 60000}}
+		text := (&app{}).statusText(s, 60)
+		if !strings.Contains(text, "\nshop.orders_with_a_rather_long_name  ") {
+			t.Errorf("%s:\n%s", phase, text)
+		}
+		for line := range strings.Lines(text) {
+			if strings.HasPrefix(line, "TABLE") && len(strings.TrimSpace(line)) > 60 {
+				t.Errorf("%s: too wide: %s", phase, line)
+			}
+		}
+	}
+	if got := withPlan("pgumbra rollback --accept-loss leaves it behind; pgumbra finish", " -p other.yaml"); got != "pgumbra rollback -p other.yaml --accept-loss leaves it behind; pgumbra finish -p other.yaml" {
+		t.Error(got)
+	}
+	err := &pgconn.PgError{Code: pgerrcode.InsufficientPrivilege, Message: "permission denied for schema pgumbra"}
+	if got := (&app{}).next(err, exitCode(err), nil); exitCode(err) != exitFindings || !strings.Contains(got, "the role that made schema pgumbra") {
+		t.Errorf("%d, %s", exitCode(err), got)
+	}
+	ready := standingIn(control.Following)
+	ready.Ready = true
+	for ends, want := range map[bool]int{true: 0, false: 1} {
+		if got := (&progress{app: &app{ends: ends}}).hints(ready); len(got) != want {
+			t.Errorf("a command that ends by itself (%t) says %q", ends, got)
+		}
+	}
+}
+
 func TestHelpIsAsWideAsTheTerminal(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ text, want string }{
 		{"one two\nthree four\n\nfive", "one two three\nfour\n\nfive"},
 		{"  0    Done. Also:\n       nothing\n  1    Error", "  0    Done.\n       Also:\n       nothing\n  1    Error"},
 		{"--until PHASE\n--cutover", "--until PHASE\n--cutover"},
+		{"wants\n--all. It\nis so.\n--some", "wants --all.\nIt is so.\n--some"},
 	} {
 		if got := paragraphs(c.text, 14); got != c.want {
 			t.Errorf("%q, want %q", got, c.want)

@@ -114,6 +114,12 @@ func CreateIn(ctx context.Context, db pg.Beginner, plan *plans.Plan, group *Grou
 	return run, nil
 }
 
+// Owner is the role that made the control schema, as SQL spells it. Everybody may ask.
+func Owner(ctx context.Context, db pg.Querier) (role string, err error) {
+	err = db.QueryRow(ctx, `SELECT nspowner::regrole::text FROM pg_namespace WHERE nspname = $1`, Schema).Scan(&role)
+	return role, err
+}
+
 // Find reads the newest run of a name, over or not. [ErrNoRun] if there is none,
 // [ErrNewer] where this pgumbra cannot read it. An older control schema will do:
 // who takes the run over migrates it. What a run of another production left in

@@ -148,12 +148,12 @@ func cutoverSteps(p *plans.Plan) []plans.Step {
 	c := p.Settings.Cutover
 	mode, waiters := fenceMode(p)
 	stall := fmt.Sprintf("%s from here to the commit wait for at most %s (cutover.max_stall); past it all is undone and tried again, up to %d times",
-		waiters, c.MaxStall, c.Attempts)
+		waiters, human.Duration(c.MaxStall), c.Attempts)
 	held := "as at the fence, which holds until the commit"
 	return []plans.Step{
 		wayBackStep(),
 		{Phase: "cutover", Title: "Fence: stop writes to production", Lock: mode, SQL: append(viewLocks(p), SlotFence),
-			Waits: fmt.Sprintf("we wait for open transactions that wrote, at most %s for all tables together (cutover.lock_timeout); %s", c.LockTimeout, stall)},
+			Waits: fmt.Sprintf("we wait for open transactions that wrote, at most %s for all tables together (cutover.lock_timeout); %s", human.Duration(c.LockTimeout), stall)},
 		{Phase: "cutover", Title: "Drain: replay the last changes; wait until no older snapshot is left", Lock: mode, Waits: held,
 			SQL: []string{"SELECT pid, backend_xmin FROM pg_stat_activity WHERE backend_xmin IS NOT NULL AND datname = current_database()"}},
 		{Phase: "cutover", Title: "Set the shadow's own sequences", Lock: mode, Waits: held, SQL: []string{SlotSequences}},

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/pgumbra/pgumbra/internal/human"
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
 )
@@ -35,7 +36,7 @@ func cutoverRemote(p *plans.Plan) []plans.Step {
 	const mode = "EXCLUSIVE"
 	c := p.Settings.Cutover
 	stall := fmt.Sprintf("writers and SELECT FOR UPDATE (plain readers never) wait for at most %s from here on (cutover.max_stall); past it all is undone and tried again, up to %d times",
-		c.MaxStall, c.Attempts)
+		human.Duration(c.MaxStall), c.Attempts)
 	queued := "clients that come through the pool queue; others that write wait, and are refused later"
 	return []plans.Step{
 		wayBackStep(),
@@ -43,7 +44,7 @@ func cutoverRemote(p *plans.Plan) []plans.Step {
 			Lock: noLock, Waits: nobody, SQL: []string{SlotReady}},
 		{Phase: "cutover", Title: holdTitle, Lock: noLock, Waits: queued, SQL: []string{"-- by hand: neither traffic.pgbouncer nor traffic.command is given"}},
 		{Phase: "cutover", Title: "Fence: stop writes to production", Lock: mode, SQL: append(viewLocks(p), SlotFence),
-			Waits: fmt.Sprintf("we wait for open transactions that wrote, at most %s for all tables together (cutover.lock_timeout); %s", c.LockTimeout, stall)},
+			Waits: fmt.Sprintf("we wait for open transactions that wrote, at most %s for all tables together (cutover.lock_timeout); %s", human.Duration(c.LockTimeout), stall)},
 		{Phase: "cutover", Title: "Drain: replay the last changes", Lock: mode, Waits: queued, SQL: []string{"-- the last batches, as while following"}},
 		{Phase: "cutover", Title: "On the shadow, in a transaction that stays open: sequences, foreign keys (not validated yet), triggers, rules, what the database itself has, the gate opened, and the names",
 			Lock: mode, Waits: queued, SQL: preparedSQL(p)},

@@ -27,7 +27,11 @@ func writeText(v view) ([]byte, error) {
 	textGroups(b, "WHAT GOING BACK AFTER THE CUTOVER WOULD LOSE", v.Back)
 	textChanges(b, v)
 	if len(v.Findings) > 0 {
-		textGroups(b, "FINDINGS ("+v.Counts+" with those above)", v.Groups)
+		also := ""
+		if len(v.Clients)+len(v.Back) > 0 {
+			also = " with those above"
+		}
+		textGroups(b, "FINDINGS ("+v.Counts+also+")", v.Groups)
 	}
 	if len(v.Steps) > 0 { // a plan that stopped early has looked at none of this
 		textTables(b, v)

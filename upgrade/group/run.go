@@ -180,7 +180,7 @@ func (g *Group) Abort(ctx context.Context, leftovers upgrade.Leftovers) ([]upgra
 	case len(swapped) > 0 && s.divided() != nil:
 		return nil, fmt.Errorf("%w; abort is for before the swap", s.divided())
 	case len(swapped) > 0:
-		return nil, upgrade.WrongPhase("the swap is done in %s, abort is for before it", names(swapped))
+		return nil, upgrade.WrongPhase("the swap is done in %s: abort is for before it", names(swapped))
 	}
 	all := make([]upgrade.Aborted, len(g.members))
 	errs := make([]error, len(g.members))
