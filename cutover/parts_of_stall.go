@@ -32,7 +32,7 @@ var partOf = map[string]string{
 
 const (
 	partLook    = "last look"
-	partRelease = "clients" // that are let go
+	partRelease = "release" // of clients that a pool holds
 )
 
 // Spent says to people what a stall was spent on; empty: it is not known.

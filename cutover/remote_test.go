@@ -41,7 +41,7 @@ func TestClientsQueueAndGoOnAtTheShadow(t *testing.T) {
 	l.check(t, &clients)
 	t.Logf("%d commits, stall %s", len(l.acked), out.Stall)
 	f.livesIn(traffic.Shadow)
-	spentOnIt(f, "fence", "drain", "sequences", "swap", "commit", "clients")
+	spentOnIt(f, "fence", "drain", "sequences", "swap", "commit", "clients", "release")
 	if !get[bool](f, "SELECT (cutover->>'stall_ms')::float8 > 0 AND cutover->>'drained' = '1' FROM pgumbra.run") {
 		t.Error(get[string](f, "SELECT cutover::text FROM pgumbra.run"))
 	}
