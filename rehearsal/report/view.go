@@ -103,11 +103,11 @@ func facts(r *rehearsal.Result) []fact {
 		all = append(all, fact{"asked of the rows", "by the migrations: " + strings.Join(asked, "; ")})
 	}
 	if c := r.Cutover; c != nil {
-		all = append(all, fact{"stall", fmt.Sprintf("%.1f ms in attempt %d, %s drained", c.StallMS, c.Attempts, human.Plural(int(c.Drained), "change"))},
-			fact{"longest client wait", fmt.Sprintf("%.1f ms, from the request for the cutover on", c.LongestMS)})
+		all = append(all, fact{"stall", fmt.Sprintf("%.1f ms in attempt %d, %s drained", c.StallMS, c.Attempts, human.Plural(int(c.Drained), "change"))})
 		if spent := cutover.Spent(c.Parts); spent != "" {
 			all = append(all, fact{"stall by steps", spent})
 		}
+		all = append(all, fact{"longest client wait", fmt.Sprintf("%.1f ms, from the request for the cutover on", c.LongestMS)})
 	}
 	if b := r.Rollback; b != nil {
 		all = append(all, fact{"rollback", fmt.Sprintf("%.1f ms, with %s of the new structure taken along", b.StallMS, human.Plural(int(b.Committed), "commit"))})
