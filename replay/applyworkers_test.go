@@ -210,10 +210,11 @@ func TestClientThatLocksTableIsNotInCircleOfApplyWorkers(t *testing.T) {
 		w := newWorld(t, itemsStructure(`INSERT INTO items SELECT n, 'n', n FROM generate_series(1, 300) n`), soleItems)
 		w.r = w.inApplyWorkers()
 		late := lateWorkers{begun: make(chan struct{}, 10), goOn: make(chan struct{})}
-		w.r.Sides = control.Sides{Production: w.traced(w.pool, late), Shadow: w.sides.Shadow}
+		from, to := w.traced(w.pool, late), w.sides.Shadow
 		if !w.sides.Remote() {
-			w.r.Sides = control.Local(w.r.Sides.Production)
+			to = from
 		}
+		w.r.Sides = w.between(from, to)
 		w.exec(`UPDATE shop.items SET price = price + 1`)
 		var g errgroup.Group
 		g.Go(func() error {
@@ -267,10 +268,12 @@ func TestWorkersSurviveConnectionsThatAreCut(t *testing.T) {
 	eachWay(t, func(t *testing.T, newWorld maker) {
 		w := newWorld(t, itemsStructure(`INSERT INTO items SELECT n, 'n', n FROM generate_series(1, 300) n`), soleItems)
 		r, ended := w.inApplyWorkers(), 0
-		r.Sides = control.Local(w.victims(w.pool))
+		from := w.victims(w.pool)
+		to := from
 		if w.sides.Remote() {
-			r.Sides.Shadow = w.victims(w.sides.Shadow)
+			to = w.victims(w.sides.Shadow)
 		}
+		r.Sides = w.between(from, to)
 		w.r = w.inApplyWorkers()
 		for round := range 40 {
 			w.exec(fmt.Sprintf(`DELETE FROM shop.items WHERE id %% 5 = %d; UPDATE shop.items SET price = price + 1 WHERE id %% 3 = %[1]d %% 3;

@@ -10,7 +10,6 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/pgumbra/pgumbra/capture"
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
@@ -20,69 +19,16 @@ import (
 func TestMain(m *testing.M) { testcontainers.Run(m) }
 
 // world is production in schema shop, a shadow in schema twin, a run, and
-// capture: in one database, or in two, which then have the structure of both.
+// capture: in one database, or in two, which then have the structure of both. Of a way
+// back production is the new side, and the shadow the old one.
 type world struct {
 	t     testing.TB
 	ctx   context.Context
 	dsn   string
-	pool  *pgxpool.Pool // production
+	pool  *pgxpool.Pool // production's clients
 	sides control.Sides
 	run   *control.Run
 	r     *Replayer
-}
-
-// maker makes the structure, lets define fill in the plan, and installs
-// capture. Tables stand copied, as of before anything happens.
-type maker func(t testing.TB, structure string, define func(w *world, p *plans.Plan)) *world
-
-// eachWay runs a test with the shadow in production's database, and in another.
-func eachWay(t *testing.T, test func(t *testing.T, newWorld maker)) {
-	t.Helper()
-	for name, newWorld := range map[string]maker{"together": local, "apart": remote} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			test(t, newWorld)
-		})
-	}
-}
-
-func local(t testing.TB, structure string, define func(w *world, p *plans.Plan)) *world {
-	dsn := testcontainers.Database(t)
-	return worldIn(t, dsn, dsn, structure, define)
-}
-
-func remote(t testing.TB, structure string, define func(w *world, p *plans.Plan)) *world {
-	return worldIn(t, testcontainers.Database(t), testcontainers.Database(t), structure, define)
-}
-
-func worldIn(t testing.TB, production, shadow, structure string, define func(w *world, p *plans.Plan)) *world {
-	t.Helper()
-	w := &world{t: t, dsn: production}
-	w.bound(production, shadow)
-	w.pool = w.open(production, structure)
-	w.sides = control.Local(w.pool)
-	if shadow != production {
-		w.sides.Shadow = w.open(shadow, structure)
-	}
-	plan := &plans.Plan{Run: "test", SearchPath: "shop", Settings: plans.DefaultSettings(), Remote: w.sides.Remote()}
-	define(w, plan)
-	for i := range plan.Sources {
-		plan.Sources[i].N = i
-	}
-	for i := range plan.Tables {
-		plan.Tables[i].N = i
-	}
-	var err error
-	w.run, err = control.Create(w.ctx, w.pool, plan)
-	w.must(err)
-	w.adopt()
-	w.must(capture.Install(w.ctx, w.pool, w.run, slog.New(slog.DiscardHandler)))
-	w.r = w.replayer()
-	for i := range plan.Tables {
-		w.copy(&plan.Tables[i], control.FollowingState)
-	}
-	w.must(control.Mirror(w.ctx, w.sides, w.run))
-	return w
 }
 
 func (w *world) open(dsn, structure string) *pgxpool.Pool {
@@ -93,17 +39,6 @@ func (w *world) open(dsn, structure string) *pgxpool.Pool {
 	w.t.Cleanup(pool.Close)
 	w.script(pool, "CREATE SCHEMA shop; CREATE SCHEMA twin; SET search_path = shop; "+structure+"; RESET search_path")
 	return pool
-}
-
-// adopt records the run on the shadow too.
-func (w *world) adopt() {
-	w.t.Helper()
-	if !w.sides.Remote() {
-		return
-	}
-	origin, err := control.ReadOrigin(w.ctx, w.pool)
-	w.must(err)
-	w.must(control.Adopt(w.ctx, w.sides.Shadow, w.run, origin))
 }
 
 // replayer is one that remembers nothing.
@@ -118,7 +53,7 @@ func (w *world) must(err error) {
 	}
 }
 
-// exec runs a script by the simple protocol. Apart, statements that name the
+// exec runs a script by the simple protocol. Remote, statements that name the
 // shadow's tables go there.
 func (w *world) exec(script string) {
 	w.t.Helper()
