@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -13,21 +14,29 @@ import (
 	"github.com/pgumbra/pgumbra/testcontainers"
 )
 
-// distances are runs right before their cutover: in one database, and to another one with
-// clients behind a PgBouncer.
-var distances = map[string]func(*testing.T) *fixture{
-	"one database": func(t *testing.T) *fixture { return shop(t, plans.Rename, "") },
-	"another one":  func(t *testing.T) *fixture { return remoteShop(t).behindBouncer() },
+// way is a run right before its cutover, or its rollback.
+type way struct {
+	name  string
+	start func(*testing.T) *fixture
 }
 
-// eachDistance tests both. What they differ in is the shadow's place: f.there is f in one
-// database.
-func eachDistance(t *testing.T, test func(*testing.T, *fixture)) {
+// ways are in one database, and to another one with clients behind a PgBouncer; there, and
+// back with the ends exchanged.
+var ways = []way{
+	{"one database", func(t *testing.T) *fixture { return shop(t, plans.Rename, "") }},
+	{"another one", func(t *testing.T) *fixture { return remoteShop(t).behindBouncer() }},
+	{"one database, back", func(t *testing.T) *fixture { f := shop(t, plans.Rename, ""); f.swaps(); return f.back() }},
+	{"another one, back", func(t *testing.T) *fixture { return remoteShop(t).behindBouncer().backFrom() }},
+}
+
+// eachWay tests two of the four each time. Where the shadow is in production's database
+// f.there is f; f.before and f.after are where clients are.
+func eachWay(t *testing.T, test func(*testing.T, *fixture)) {
 	t.Helper()
-	for name, start := range distances {
-		t.Run(name, func(t *testing.T) {
+	for _, w := range testcontainers.Some(t, ways, 2) {
+		t.Run(w.name, func(t *testing.T) {
 			t.Parallel()
-			f := start(t)
+			f := w.start(t)
 			f.settle(5*time.Second, time.Second)
 			test(t, f)
 		})
@@ -82,45 +91,45 @@ func TestTheProtocolIsInOrder(t *testing.T) {
 func TestFailureAtEachStepIsUndone(t *testing.T) {
 	testcontainers.InTurn(t, 6)
 	t.Parallel()
-	eachDistance(t, func(t *testing.T, f *fixture) {
-		all := moments()
+	eachWay(t, func(t *testing.T, f *fixture) {
+		all, fences := moments(), f.fences()
 		for _, at := range all[:len(all)-1] {
 			f.fails(at, func() error { return errInjected })
 			out, err := f.Attempt(context.Background())
 			if !errors.Is(err, errInjected) || out.Swapped {
 				t.Errorf("%s: %+v, %v", at, out, err)
 			}
-			f.livesIn(traffic.Production)
+			f.livesIn(f.before())
 			if t.Failed() {
 				t.Fatal(at)
 			}
 		}
-		if get[bool](f, "SELECT EXISTS (SELECT FROM pg_trigger WHERE tgname IN ($1, $2))", remoteFenceTrigger, fenceTrigger) {
+		if f.fences() != fences {
 			t.Error("the fence is left")
 		}
 		f.hook = nil
 		f.swaps()
-		f.livesIn(traffic.Shadow)
+		f.livesIn(f.after())
 	})
 }
 
 func TestDeathAtEachStepIsResolved(t *testing.T) {
-	testcontainers.InTurn(t, 6)
+	testcontainers.InTurn(t, 3)
 	t.Parallel()
-	eachDistance(t, func(t *testing.T, f *fixture) {
+	eachWay(t, func(t *testing.T, f *fixture) {
 		all, unnoted := moments(), []string{"before begin", "after begin", "before hold clients"}
-		tried := all[:len(all)-1]
+		tried := 8
 		if f.there == f { // whoever ends the session, it is one ROLLBACK
-			tried = testcontainers.Some(t, tried, 5)
+			tried = 5
 		}
-		for _, at := range tried {
+		for _, at := range testcontainers.Some(t, all[:len(all)-1], tried) {
 			f.dies(at)
 			want := WentBack
 			if f.there == f || slices.Contains(unnoted, at) {
 				want = Settled
 			}
 			f.resolves(want)
-			f.livesIn(traffic.Production)
+			f.livesIn(f.before())
 			if t.Failed() {
 				t.Fatal(at)
 			}
@@ -128,14 +137,14 @@ func TestDeathAtEachStepIsResolved(t *testing.T) {
 		f.dies(all[len(all)-1])
 		want := Settled
 		if f.there != f {
-			f.exec(`DROP TRIGGER "` + remoteFenceTrigger + `" ON shop.entry`) // as after a failover that lost it, but for an earlier attempt's
-			f.exec(opened(fenceName(f.Upgrade)))
+			f.fenced().exec(`DROP TRIGGER "` + remoteFenceTrigger + `" ON shop.entry`) // as after a failover that lost it, but for an earlier attempt's
+			f.fenced().exec(opened(fenceName(f.Upgrade)))
 			want = WentForward
 		}
 		f.resolves(want)
-		f.livesIn(traffic.Shadow)
-		if !get[bool](f, "SELECT (cutover->>'stall_ms')::float8 > 0 FROM pgumbra.run") {
-			t.Error(get[string](f, "SELECT cutover::text FROM pgumbra.run"))
+		f.livesIn(f.after())
+		if told := f.Upgrade.Plan.Swapping(); !get[bool](f, "SELECT ("+told+"->>'stall_ms')::float8 > 0 FROM pgumbra.run") {
+			t.Error(get[string](f, "SELECT "+told+"::text FROM pgumbra.run"))
 		}
 	})
 }
@@ -145,38 +154,38 @@ func TestDeathAtEachStepIsResolved(t *testing.T) {
 func TestConnectionLostAtACommit(t *testing.T) {
 	testcontainers.InTurn(t, 6)
 	t.Parallel()
-	for name, start := range distances {
-		for commit, c := range map[string]struct {
+	for _, w := range testcontainers.Some(t, ways, 2) {
+		for name, c := range map[string]struct {
 			at   string
 			lose bool // COMMIT itself, not its answer
-			side traffic.Place
+			side func(*fixture) traffic.Place
 		}{
-			"answer":            {"before commit", false, traffic.Shadow},
-			"commit":            {"before commit", true, traffic.Production},
-			"production answer": {"before refuse writes to production", false, traffic.Production},
-			"production commit": {"before refuse writes to production", true, traffic.Production},
+			"answer":            {"before commit", false, (*fixture).after},
+			"commit":            {"before commit", true, (*fixture).before},
+			"production answer": {"before refuse writes to production", false, (*fixture).before},
+			"production commit": {"before refuse writes to production", true, (*fixture).before},
 		} {
-			if c.at != "before commit" && name == "one database" {
+			if c.at != "before commit" && strings.HasPrefix(w.name, "one database") {
 				continue // there is one COMMIT
 			}
-			t.Run(name+", "+commit, func(t *testing.T) {
+			t.Run(w.name+", "+name, func(t *testing.T) {
 				t.Parallel()
-				f := start(t)
+				f := w.start(t)
 				f.settle(10*time.Second, time.Second) // the server's own timeout comes later
 				var p *proxy
 				if c.at == "before commit" && f.there != f {
-					p, f.ShadowDSN = f.proxied(f.there.dsn)
+					p, f.ShadowDSN = f.proxied(f.ShadowDSN)
 				} else {
-					p, f.Cutover.DSN = f.proxied(f.dsn)
+					p, f.Cutover.DSN = f.proxied(f.Cutover.DSN)
 				}
 				p.lose = c.lose
 				f.fails(c.at, func() error { p.armed.Store(true); return nil })
-				if c.side == traffic.Shadow {
+				if c.side(f) == f.after() {
 					f.swaps()
 				} else {
 					f.refuses("connection-lost", "")
 				}
-				f.livesIn(c.side)
+				f.livesIn(c.side(f))
 			})
 		}
 	}
@@ -185,33 +194,35 @@ func TestConnectionLostAtACommit(t *testing.T) {
 func TestBackendEndedBeforeCommitIsRolledBack(t *testing.T) {
 	testcontainers.InTurn(t, 6)
 	t.Parallel()
-	eachDistance(t, func(_ *testing.T, f *fixture) {
+	eachWay(t, func(_ *testing.T, f *fixture) {
 		f.beforeCommit = func(pid uint32) { get[bool](f.there, "SELECT pg_terminate_backend($1, 5000)", pid) }
 		f.refuses("connection-lost", "rolled it back")
-		f.livesIn(traffic.Production)
+		f.livesIn(f.before())
 		f.beforeCommit = nil
 		f.swaps()
-		f.livesIn(traffic.Shadow)
+		f.livesIn(f.after())
 	})
 }
 
 func TestDeposedLeaderLeavesAllToItsSuccessor(t *testing.T) {
 	testcontainers.InTurn(t, 6)
 	t.Parallel()
-	eachDistance(t, func(t *testing.T, f *fixture) {
+	eachWay(t, func(t *testing.T, f *fixture) {
 		at, want := "before redirect clients", WentBack
 		if f.there == f {
 			at, want = "after drain", Settled
 		}
-		f.fails(at, func() error { f.exec("UPDATE pgumbra.run SET epoch = epoch + 1"); return nil })
+		f.fails(at, func() error { f.fenced().exec("UPDATE pgumbra.run SET epoch = epoch + 1"); return nil })
 		if _, err := f.Attempt(context.Background()); !errors.Is(err, control.ErrFencedOff) {
 			t.Fatal(err)
 		}
 		f.Upgrade.Epoch++
-		if f.there != f {
-			f.there.exec("UPDATE pgumbra.run SET epoch = epoch + 1")
+		for _, side := range f.sides() {
+			if side != f.fenced() {
+				side.exec("UPDATE pgumbra.run SET epoch = epoch + 1")
+			}
 		}
 		f.resolves(want)
-		f.livesIn(traffic.Production)
+		f.livesIn(f.before())
 	})
 }

@@ -160,16 +160,59 @@ func (f *fixture) writes(dsn, sql string) error {
 	return err
 }
 
+// before is where clients are before the run's swap, after where they are from then on.
+func (f *fixture) before() traffic.Place {
+	if f.Upgrade.Plan.Backwards() {
+		return traffic.Shadow
+	}
+	return traffic.Production
+}
+
+func (f *fixture) after() traffic.Place {
+	if f.Upgrade.Plan.Backwards() {
+		return traffic.Production
+	}
+	return traffic.Shadow
+}
+
+// fenced is the database whose tables the run's swap fences.
+func (f *fixture) fenced() *fixture {
+	if f.Upgrade.Plan.Backwards() {
+		return f.there
+	}
+	return f
+}
+
+// fences counts the triggers there that refuse writes.
+func (f *fixture) fences() int {
+	f.t.Helper()
+	return get[int](f.fenced(), "SELECT count(*)::int FROM pg_trigger WHERE tgname IN ($1, $2)", remoteFenceTrigger, fenceTrigger)
+}
+
+// phaseIn is the run's phase while clients are there.
+func (f *fixture) phaseIn(side traffic.Place) control.Phase {
+	switch {
+	case side == traffic.Shadow:
+		return control.Watching
+	case f.Upgrade.Plan.Backwards():
+		return control.RolledBack
+	}
+	return control.Building
+}
+
 // livesIn checks that clients write there, through PgBouncer, if there is one, and past
 // it, and that the other side refuses.
 func (f *fixture) livesIn(side traffic.Place) {
 	f.t.Helper()
+	back := f.Upgrade.Plan.Backwards()
 	live, dead, refused := f, f.there, strings.Replace(write, "{schema}", "{shadow}", 1)
 	switch {
 	case side == traffic.Shadow && f.there == f:
 		refused = strings.Replace(write, "{schema}", "{old}", 1)
 	case side == traffic.Shadow:
 		live, dead, refused = f.there, f, write
+	case back && f.there != f: // its names stay
+		refused = write
 	}
 	count := "SELECT count(*)::int FROM {schema}.entry WHERE client = 99"
 	recorded, before, written := f.recorded(), get[int](live, count), 0
@@ -185,16 +228,18 @@ func (f *fixture) livesIn(side traffic.Place) {
 	if n := get[int](live, count) - before; n != written {
 		f.t.Errorf("%d of %d writes came to the %s", n, written, side)
 	}
-	if side == traffic.Production && f.there != f && f.recorded()-recorded != written {
+	if side == traffic.Production && !back && f.there != f && f.recorded()-recorded != written {
 		f.t.Error("writes are not captured")
 	}
 	if err := f.writes(dead.dsn, refused); pg.State(err) != pgerrcode.ReadOnlySQLTransaction {
 		f.t.Errorf("the other side: %v", err)
 	}
-	if !get[bool](f, "SELECT switch IS NULL FROM pgumbra.run") {
-		f.t.Error("the cutover is not over:", get[string](f, "SELECT switch::text FROM pgumbra.run"))
+	for _, at := range f.sides() {
+		if !get[bool](at, "SELECT switch IS NULL FROM pgumbra.run") {
+			f.t.Error("the swap is not over:", get[string](at, "SELECT switch::text FROM pgumbra.run"))
+		}
 	}
-	want := map[traffic.Place]control.Phase{traffic.Production: control.Building, traffic.Shadow: control.Watching}[side]
+	want := f.phaseIn(side)
 	if p := get[string](f, "SELECT phase FROM pgumbra.run"); p != string(want) || f.Upgrade.Phase != want {
 		f.t.Errorf("phase %s, %s in memory", p, f.Upgrade.Phase)
 	}
