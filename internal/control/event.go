@@ -57,6 +57,19 @@ func Event(ctx context.Context, db pg.Querier, run *Run, kind EventKind, detail 
 	return nil
 }
 
+// kindSince is the control schema's version that knows an event's kind.
+const kindSince = 17
+
+// kindColumn is what those find an event by who only read, and change no older control
+// schema: one from before kinds has the message alone, which was the same word for what
+// is asked for by it.
+func kindColumn(schema int64) string {
+	if schema < kindSince {
+		return "message"
+	}
+	return "kind"
+}
+
 // LastHook is the hook that was begun last, if nothing was said since of why a cutover
 // was refused, and how long ago that was; "": there is none.
 func LastHook(ctx context.Context, db pg.Querier, run *Run) (hook string, ago time.Duration, err error) {

@@ -55,8 +55,8 @@ func History(ctx context.Context, db pg.Querier) ([]Past, error) {
 	rows, err := db.Query(ctx, `SELECT r.id, r.name, r.phase, r.from_version, r.to_version, r.created_at, r.ended_at, r.cutover, `+rollback+`, r.failure,
 		       coalesce((r.plan->'estimates'->>'rows')::bigint, 0), coalesce((r.plan->'estimates'->>'bytes')::bigint, 0),
 		       coalesce((r.plan->'estimates'->>'copy_seconds')::float8, 0), coalesce((r.plan->'estimates'->>'locks')::int, 0),
-		       (SELECT min(at) FROM pgumbra.event e WHERE e.run_id = r.id AND e.message = $1)
-		FROM pgumbra.run r WHERE `+ours+` ORDER BY r.id DESC`, BecameReady.String())
+		       (SELECT min(at) FROM pgumbra.event e WHERE e.run_id = r.id AND e.`+kindColumn(now)+` = $1)
+		FROM pgumbra.run r WHERE `+ours+` ORDER BY r.id DESC`, BecameReady)
 	if err != nil {
 		return nil, fmt.Errorf("read the history of runs: %w", err)
 	}
@@ -84,13 +84,18 @@ type Entry struct {
 	At    time.Time
 }
 
-// Entries reads when a run entered its phases, in order. It began in building.
+// Entries reads when a run entered its phases, in order. It began in building. An older
+// control schema will do.
 func Entries(ctx context.Context, db pg.Querier, runID int64) ([]Entry, error) {
+	now, _, err := version(ctx, db)
+	if err != nil {
+		return nil, err
+	}
 	rows, err := db.Query(ctx, `SELECT phase, min(at) FROM (
 			SELECT phase, at, count(*) FILTER (WHERE phase = 'watching') OVER (ORDER BY at) AS swaps FROM (
-				SELECT phase, at FROM pgumbra.event WHERE run_id = $1 AND message = 'phase'
+				SELECT phase, at FROM pgumbra.event WHERE run_id = $1 AND `+kindColumn(now)+` = $2
 				UNION ALL SELECT 'building', created_at FROM pgumbra.run WHERE id = $1) e) e
-		GROUP BY swaps, phase ORDER BY min(at)`, runID)
+		GROUP BY swaps, phase ORDER BY min(at)`, runID, PhaseEntered)
 	if err != nil {
 		return nil, fmt.Errorf("read when the run entered its phases: %w", err)
 	}

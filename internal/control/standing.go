@@ -42,7 +42,7 @@ type Standing struct {
 // status does not change, counts as empty.
 func ReadStanding(ctx context.Context, db pg.Querier, run *Run, young time.Duration) (s Standing, err error) {
 	var known []string
-	err = db.QueryRow(ctx, `SELECT pg_catalog.array_agg(attname::text) FROM pg_catalog.pg_attribute WHERE attrelid IN ('pgumbra.run'::regclass, 'pgumbra.leader'::regclass)`).Scan(&known)
+	err = db.QueryRow(ctx, `SELECT pg_catalog.array_agg(attname::text) FROM pg_catalog.pg_attribute WHERE attrelid IN ('pgumbra.run'::regclass, 'pgumbra.leader'::regclass, 'pgumbra.event'::regclass)`).Scan(&known)
 	if err != nil {
 		return s, fmt.Errorf("read where run %s stands: %w", run.Name, err)
 	}
@@ -55,12 +55,12 @@ func ReadStanding(ctx context.Context, db pg.Querier, run *Run, young time.Durat
 	var held float64
 	err = db.QueryRow(ctx, `
 		SELECT r.created_at, r.ended_at, clock_timestamp(),
-		       coalesce((SELECT max(at) FROM pgumbra.event e WHERE e.run_id = r.id AND e.message = 'phase' AND e.phase = r.phase), r.created_at),
+		       coalesce((SELECT max(at) FROM pgumbra.event e WHERE e.run_id = r.id AND e.`+column("kind", "message")+` = $3 AND e.phase = r.phase), r.created_at),
 		       l.host, l.pid, l.heartbeat, coalesce(l.heartbeat `+within(`$2`)+`, false), r.epoch,
 		       l.rate_in, l.rate_out, l.throttled, r.failure, r.cutover,
 		       `+column("paused_at", "NULL::timestamptz")+`, `+column("attempts", "0")+`, `+column("held_ms", "0::float8")+`,
 		       `+column("suspended", "''")+`, `+column("workers", "NULL::int")+`, `+column("trying_since", "NULL::timestamptz")+`
-		FROM pgumbra.run r JOIN pgumbra.leader l ON l.run_id = r.id WHERE r.id = $1`, run.ID, young.Seconds()).
+		FROM pgumbra.run r JOIN pgumbra.leader l ON l.run_id = r.id WHERE r.id = $1`, run.ID, young.Seconds(), PhaseEntered).
 		Scan(&s.StartedAt, &s.EndedAt, &s.AsOf, &s.PhaseSince, &s.Host, &s.PID, &s.Beat, &s.Alive, &s.Epoch,
 			&s.RateIn, &s.RateOut, &s.Throttled, &s.Failure, &s.Cutover, &s.PausedAt, &s.Attempts, &held, &s.Suspended, &s.Workers, &s.TryingAt)
 	if err != nil {
