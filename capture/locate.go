@@ -330,7 +330,8 @@ func unguaranteed(back *plans.Plan, old, now []locatedKey) []plans.ForeignKey {
 }
 
 func lacks(back *plans.Plan, old pg.Name) bool {
-	return slices.ContainsFunc(back.Tables, func(t plans.Table) bool { return t.Shadow == old && t.Lacking })
+	t := back.TableOf(old)
+	return t != nil && t.Lacking
 }
 
 // carries: what is equal there is equal here.
@@ -342,12 +343,8 @@ func carries(name string, c *plans.Column) bool {
 // feeds names the new table and its columns that columns of an old one are filled
 // with as they are; false: some are not.
 func feeds(back *plans.Plan, old pg.Name, columns []string) (table pg.Name, names []string, ok bool) {
-	i := slices.IndexFunc(back.Tables, func(t plans.Table) bool { return t.Shadow == old })
-	if i < 0 {
-		return table, nil, false
-	}
-	t := &back.Tables[i]
-	if t.Feed != plans.Copied {
+	t := back.TableOf(old)
+	if t == nil || t.Feed != plans.Copied {
 		return table, nil, false
 	}
 	src := &back.Sources[t.Source]

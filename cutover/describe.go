@@ -182,12 +182,7 @@ func foresee(ctx context.Context, db pg.Querier, plan *plans.Plan) (*facts, erro
 func afterMigrations(plan *plans.Plan, shadow []relation) []relation {
 	all := slices.Clone(shadow)
 	for i := range all {
-		at := slices.IndexFunc(plan.Tables, func(t plans.Table) bool { return t.Shadow == all[i].name })
-		if at >= 0 {
-			all[i].name = plan.FinalTable(&plan.Tables[at]).Final
-		} else {
-			all[i].name = plan.Final(all[i].name)
-		}
+		all[i].name = plan.FinalName(all[i].name)
 	}
 	return all
 }

@@ -124,7 +124,7 @@ func (c *Cutover) recloseOne(ctx context.Context, tx pgx.Tx, o control.Open) err
 		return err
 	}
 	statements := append([]string{"DROP TRIGGER IF EXISTS " + pg.Ident(writeBlockTrigger) + " ON " + name.Quoted()}, writeBlocks(c.Upgrade, []relation{t})...)
-	if slices.ContainsFunc(c.Upgrade.Plan.Tables, func(p plans.Table) bool { return p.Shadow == o.Root && p.Feed == plans.Skipped }) {
+	if p := c.Upgrade.Plan.TableOf(o.Root); p != nil && p.Feed == plans.Skipped {
 		statements = append(statements, "TRUNCATE "+name.Quoted())
 	}
 	for _, sql := range statements {

@@ -53,6 +53,15 @@ func (p *Plan) CapturedFromSwap(t *Table) bool {
 	return t.Captured() && (a == nil || a.Why == "")
 }
 
+// FinalName is what a relation of the shadow is called from the swap on, the migrations
+// behind the fence included.
+func (p *Plan) FinalName(shadow pg.Name) pg.Name {
+	if t := p.TableOf(shadow); t != nil {
+		return p.FinalTable(t).Final
+	}
+	return p.Final(shadow)
+}
+
 // FinalTable is a table as clients know it from the swap on, the migrations behind the
 // fence included.
 func (p *Plan) FinalTable(t *Table) Table {

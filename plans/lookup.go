@@ -77,6 +77,16 @@ func (p *Plan) ProvedByKey(t *Table) bool {
 	return t.Feed == Derived || t.Feed == Copied && !keyless
 }
 
+// TableOf is the table that the shadow has by a name; nil: there is none.
+func (p *Plan) TableOf(shadow pg.Name) *Table {
+	for i := range p.Tables {
+		if p.Tables[i].Shadow == shadow {
+			return &p.Tables[i]
+		}
+	}
+	return nil
+}
+
 // Verifiable is [Table.Verifiable] by the shadow table's name as text.
 func (p *Plan) Verifiable(shadow string) bool {
 	for i := range p.Tables {

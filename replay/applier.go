@@ -34,8 +34,9 @@ type applier struct {
 	collations map[string]string
 	// types of the shadow's columns by name, where rows come from another database.
 	types map[string]pg.ColumnType
-	// landing: seen from the shadow, when that is another database; see landed.
-	landing bool
+	// onShadow: its statements run there and read what was staged, since production is
+	// another database; see atShadow.
+	onShadow bool
 	// own begins the names of ours that the user's expressions could see.
 	own string
 	// remote: the shadow is on another server, or might be.

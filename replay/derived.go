@@ -22,7 +22,7 @@ type reach struct {
 
 // reached are the distinct values of a watch, named after it.
 func (f *applier) reached(s scope, w int) string {
-	if f.landing {
+	if f.onShadow {
 		return fmt.Sprintf("%s AS (SELECT * FROM %s AS w)", f.reachedName(w), f.receivedSet(reachedSet(w), f.reachedTypes(w)))
 	}
 	columns := f.watches[w].columns
@@ -121,7 +121,7 @@ func (f *applier) insertsReached(s scope, rcs []reach) []statement {
 	if !slices.ContainsFunc(rcs, func(rc reach) bool { return rc.values > 0 }) {
 		return nil
 	}
-	if f.landing { // all of them were staged in one table
+	if f.onShadow { // all of them were staged in one table
 		return f.fill("insert")
 	}
 	var todo []statement

@@ -33,7 +33,7 @@ func (f *applier) deleteGone(s scope) statement {
 
 // withGone begins a statement like touched, and names those that are gone.
 func (f *applier) withGone(s scope) string {
-	if f.landing {
+	if f.onShadow {
 		return ""
 	}
 	return fmt.Sprintf("%s, %s_gone AS (%s)", f.touched(s), f.own, f.gone(s))
@@ -161,7 +161,7 @@ func (f *applier) deleteAbsent() statement {
 // keysWithin are the shadow's keys of production's rows of a group. It stands after
 // FROM.
 func (f *applier) keysWithin(g group) string {
-	if f.landing {
+	if f.onShadow {
 		return f.receivedSet("keys", f.keyTypes(f.k)) + " AS " + f.own + "_g"
 	}
 	return fmt.Sprintf("(%s) AS %s_g", f.selectKeys(g), f.own)

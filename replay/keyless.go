@@ -67,7 +67,7 @@ const entryName = `(j.seq::text || ' ' || j.xid::text COLLATE "C")`
 // net begins a statement with each row image, how many copies of it there are
 // more than before, and one entry that holds it.
 func (f *applier) net(s scope) string {
-	if f.landing {
+	if f.onShadow {
 		return fmt.Sprintf("WITH %s_n AS (TABLE %s)", f.own, f.staged("net"))
 	}
 	return fmt.Sprintf("WITH %[1]s_i AS (SELECT %[7]s AS entry, j.op, (SELECT %[2]s FROM pg_catalog.unnest(ARRAY[j.img]) AS %[3]s%[4]s) AS image"+
@@ -93,7 +93,7 @@ func (f *applier) addCopies(s scope) statement {
 
 // copies are the rows to add, each as often as it is to be added.
 func (f *applier) copies() string {
-	if f.landing {
+	if f.onShadow {
 		return f.stagedRows()
 	}
 	return f.unpack(fmt.Sprintf("SELECT j.img AS %[1]s_row FROM %[1]s_n JOIN %[2]s AS j ON %[3]s = %[1]s_n.one"+

@@ -142,7 +142,7 @@ func (f *applier) entryKey(i int) string {
 // journalled before the outer one, whose image is older; or where an entry has
 // no image.
 func (f *applier) touched(s scope) string {
-	if f.landing {
+	if f.onShadow {
 		return ""
 	}
 	keys := list(len(f.src.Key), f.k)
@@ -230,7 +230,7 @@ func (f *applier) sameKey(row, t string) string {
 // transaction's snapshot: one column of the table's own row type, unpacked
 // under the name that transforms know. It stands after FROM.
 func (f *applier) current(s scope) string {
-	if f.landing {
+	if f.onShadow {
 		return f.stagedRows()
 	}
 	own := f.own
@@ -263,7 +263,7 @@ func (f *applier) unpack(rows string) string {
 
 // whole is production's rows, all of them. It stands after FROM.
 func (f *applier) whole() string {
-	if f.landing {
+	if f.onShadow {
 		return f.stagedRows()
 	}
 	if f.src == nil {
@@ -307,7 +307,7 @@ func (f *applier) sameShadowKey(row, keys string) string {
 // shadowKeys maps a set of production keys to the shadow's. It stands after
 // FROM or USING; only the key columns are in the expressions' sight.
 func (f *applier) shadowKeys(keys string) string {
-	if f.landing {
+	if f.onShadow {
 		return f.stagedKeys()
 	}
 	return fmt.Sprintf("(SELECT %s FROM (SELECT %s FROM %s) AS %s) AS %s_g",
@@ -318,7 +318,7 @@ func (f *applier) shadowKeys(keys string) string {
 // touchedShadowKeys are the shadow's keys of what entries touch: of each spelling of a
 // key, where it tells them apart. It stands after FROM or USING, after touched.
 func (f *applier) touchedShadowKeys() string {
-	if !f.respelt || f.landing {
+	if !f.respelt || f.onShadow {
 		return f.shadowKeys(f.own + "_t")
 	}
 	return fmt.Sprintf("(SELECT DISTINCT * FROM %s) AS %s_g", f.shadowKeys(f.own+"_e"), f.own)

@@ -19,20 +19,20 @@ type set struct {
 	query   string // without parameters
 }
 
-// writer is the feed that statements on the shadow are built from.
+// writer is the applier that statements on the shadow are built from.
 func (f *applier) writer(e ends) *applier {
 	if e.remote() {
-		return f.landed()
+		return f.atShadow()
 	}
 	return f
 }
 
-// landed is the feed as it is seen from the shadow when that is another
+// atShadow is the applier as it is seen from the shadow when that is another
 // database: no production, no journal and no transforms, but the sets that were
 // staged there, whose columns are named by us.
-func (f *applier) landed() *applier {
-	landed, t := *f, *f.t
-	landed.t, landed.landing = &t, true
+func (f *applier) atShadow() *applier {
+	there, t := *f, *f.t
+	there.t, there.onShadow = &t, true
 	t.Where = ""
 	t.Columns = slices.Clone(t.Columns)
 	for i, c := range f.written() {
@@ -42,7 +42,7 @@ func (f *applier) landed() *applier {
 	for i, p := range f.pairs() {
 		t.Key[slices.Index(f.t.Key, p)].Expression = f.r(i)
 	}
-	return &landed
+	return &there
 }
 
 // staged is the temporary table of a set.

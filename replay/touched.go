@@ -130,7 +130,7 @@ func (f *applier) shadowRows(s scope, g group) string {
 		condition += " AND " + within
 	}
 	keys := "(" + f.selectDistinct(s) + ")"
-	if f.landing {
+	if f.onShadow {
 		keys = f.receivedSet("touched", f.keyTypes(f.k))
 	}
 	return fmt.Sprintf("%s AS s JOIN %s AS %s_g ON %s", f.shadow(), keys, f.own, condition)
@@ -193,7 +193,7 @@ func (f *applier) touchedDifferences(ctx context.Context, e ends, s scope, g gro
 		return nil, err
 	}
 	w, from := f.writer(e), "("+images.query+")"
-	if w.landing {
+	if w.onShadow {
 		from = w.receivedSet("images", w.imageTypes())
 	}
 	return f.collect(ctx, e, w.differing(from, w.shadowRows(s, g)), nil, sets...)

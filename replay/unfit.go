@@ -16,7 +16,7 @@ import (
 // that the old table holds otherwise, rounded, say, are noted too, and go back.
 
 // notes reports whether the table has rows noted.
-func (f *applier) notes() bool { return len(f.t.Noted) > 0 && !f.landing }
+func (f *applier) notes() bool { return len(f.t.Noted) > 0 && !f.onShadow }
 
 // note renews what is noted of the touched keys. Before anything else of the batch.
 func (f *applier) note(s scope) []statement {

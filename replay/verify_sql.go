@@ -182,7 +182,7 @@ func (f *applier) byImage() bool { return len(f.pairs()) == 0 || f.kind() == key
 // images of production's rows of a group: by key, or how many there are of each.
 // It stands after FROM.
 func (f *applier) images(g group) string {
-	if f.landing {
+	if f.onShadow {
 		return f.receivedSet("images", f.imageTypes())
 	}
 	return "(" + f.selectImages(g) + ")"

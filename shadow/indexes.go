@@ -87,7 +87,7 @@ func (b *indexer) due(stages ...plans.Stage) []*plans.Entry {
 		if !staged(e) || b.done[e.TOC] {
 			return false
 		}
-		t := tableByShadow(b.run.Plan, b.root(e).Name)
+		t := b.run.Plan.TableOf(b.root(e).Name)
 		if t == nil {
 			return true
 		}
@@ -116,7 +116,7 @@ func (b *indexer) units() []unit {
 			continue
 		}
 		root := b.root(e)
-		t := tableByShadow(b.run.Plan, root.Name)
+		t := b.run.Plan.TableOf(root.Name)
 		if e.Tag == "INDEX" && (root.kind == "r" || root.kind == "m") {
 			units = append(units, unit{table: t, entries: []*plans.Entry{e}})
 			continue

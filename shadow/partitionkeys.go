@@ -24,7 +24,7 @@ type Built map[int]bool
 // took 0.3 to 0.7 s, a key on the root 0.06 to 0.09 s and 64 of them.
 func partitionKeys(plan *plans.Plan) []foreignKey {
 	return slices.DeleteFunc(foreignKeys(plan), func(k foreignKey) bool {
-		return len(k.leaves) == 0 || !k.valid || tableByShadow(plan, k.table) == nil || tableByShadow(plan, k.references) == nil
+		return len(k.leaves) == 0 || !k.valid || plan.TableOf(k.table) == nil || plan.TableOf(k.references) == nil
 	})
 }
 
@@ -91,9 +91,9 @@ func BuildPartitionKeys(ctx context.Context, sides control.Sides, run *control.R
 
 // ends are the tables of a key, in the plan's order.
 func (k foreignKey) ends(plan *plans.Plan) []*plans.Table {
-	ends := []*plans.Table{tableByShadow(plan, k.table)}
+	ends := []*plans.Table{plan.TableOf(k.table)}
 	if k.references != k.table {
-		ends = append(ends, tableByShadow(plan, k.references))
+		ends = append(ends, plan.TableOf(k.references))
 	}
 	slices.SortFunc(ends, func(a, b *plans.Table) int { return a.N - b.N })
 	return ends

@@ -138,13 +138,3 @@ type relation struct {
 	pg.Name
 	kind string // pg_class.relkind
 }
-
-// tableByShadow finds the plan's table by the root's name in the shadow.
-func tableByShadow(plan *plans.Plan, root pg.Name) *plans.Table {
-	for i := range plan.Tables {
-		if plan.Tables[i].Shadow == root {
-			return &plan.Tables[i]
-		}
-	}
-	return nil
-}

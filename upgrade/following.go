@@ -276,12 +276,7 @@ func (w *worker) tableOf(err error) *plans.Table {
 	if !errors.As(err, &conflict) {
 		return nil
 	}
-	for i := range w.run.Plan.Tables {
-		if t := &w.run.Plan.Tables[i]; t.Shadow == conflict.Table {
-			return t
-		}
-	}
-	return nil
+	return w.run.Plan.TableOf(conflict.Table)
 }
 
 // recopyLost copies unlogged tables again that a crash has emptied.

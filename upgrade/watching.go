@@ -71,10 +71,8 @@ func (w *worker) proveBack(ctx context.Context) error {
 			return err
 		}
 		w.log.Debug("a table cannot be compared now", "error", err)
-		for i := range w.run.Plan.Tables {
-			if t := &w.run.Plan.Tables[i]; t.Shadow == conflict.Table {
-				w.leaveOut(t.N, time.Now().Add(refusedFor))
-			}
+		if t := w.run.Plan.TableOf(conflict.Table); t != nil {
+			w.leaveOut(t.N, time.Now().Add(refusedFor))
 		}
 	}
 }

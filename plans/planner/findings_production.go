@@ -90,7 +90,7 @@ func (m *survey) nameBesideKept(ctx context.Context) error {
 		s := &m.plan.Schemas[i]
 		kept := s.Old
 		for n := 2; m.exists(s.Old); n++ {
-			s.Old = oldSchemaOf(m.file.Name, n, s.Production)
+			s.Old = oldSchema(m.file.Name, n, s.Production)
 		}
 		if s.Old != kept {
 			m.info("old-side-kept", kept, "an earlier run of this name kept its old side here; this run's will be "+s.Old, "DROP SCHEMA "+pg.Ident(kept)+" CASCADE, once nobody needs it")

@@ -119,7 +119,7 @@ func TestFitNameKeepsLongNamesApart(t *testing.T) {
 	if got := shadowSchema("Shop-V2", "shop"); got != "pgumbra_shop_v2_shop" {
 		t.Error(got)
 	}
-	if got := oldSchema("shop-v2", "shop"); got != "pgumbra_shop_v2_old_shop" {
+	if got := oldSchema("shop-v2", 1, "shop"); got != "pgumbra_shop_v2_old_shop" {
 		t.Error(got)
 	}
 }

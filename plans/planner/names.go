@@ -45,9 +45,12 @@ func scratchName(run, database string) string {
 }
 
 func shadowSchema(run, name string) string { return fitName("pgumbra_" + runWord(run) + "_" + name) }
-func oldSchema(run, name string) string    { return fitName("pgumbra_" + runWord(run) + "_old_" + name) }
 
-// oldSchemaOf is the same for the nth run of a name, where those before it kept theirs.
-func oldSchemaOf(run string, n int, name string) string {
-	return fitName("pgumbra_" + runWord(run) + "_old" + strconv.Itoa(n) + "_" + name)
+// oldSchema is of the nth run of a name whose old side is kept; 1: of the first.
+func oldSchema(run string, n int, name string) string {
+	nth := ""
+	if n > 1 {
+		nth = strconv.Itoa(n)
+	}
+	return fitName("pgumbra_" + runWord(run) + "_old" + nth + "_" + name)
 }

@@ -58,7 +58,7 @@ func (m *survey) lookAtProduction(ctx context.Context) error {
 	}
 	for _, s := range m.file.Production.Schemas {
 		m.plan.Schemas = append(m.plan.Schemas, plans.Schema{Production: s, Shadow: shadowSchema(m.file.Name, s),
-			Old: oldSchema(m.file.Name, s), Swap: plans.Rename})
+			Old: oldSchema(m.file.Name, 1, s), Swap: plans.Rename})
 	}
 	if major := m.session.Server / 10000; major < oldestServer || major > newestServer {
 		m.blocker("server-version", m.session.Database, fmt.Sprintf("the server is PostgreSQL %d; %d to %d are supported", major, oldestServer, newestServer), "upgrade the server first")

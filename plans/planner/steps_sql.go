@@ -125,17 +125,7 @@ func validateSQL(p *plans.Plan) []string {
 		if e.Stage != plans.StageSwap || e.Tag != "FK CONSTRAINT" {
 			continue
 		}
-		all = append(all, fmt.Sprintf("ALTER TABLE %s VALIDATE CONSTRAINT %s", finalTable(p, e.Table).Quoted(), pg.Ident(plans.ConstraintName(e))))
+		all = append(all, fmt.Sprintf("ALTER TABLE %s VALIDATE CONSTRAINT %s", p.FinalName(e.Table).Quoted(), pg.Ident(plans.ConstraintName(e))))
 	}
 	return all
-}
-
-// finalTable is what a table of the shadow is called when the swap is done.
-func finalTable(p *plans.Plan, shadow pg.Name) pg.Name {
-	for i := range p.Tables {
-		if t := &p.Tables[i]; t.Shadow == shadow {
-			return p.FinalTable(t).Final
-		}
-	}
-	return p.Final(shadow)
 }

@@ -37,21 +37,33 @@ func (f *joins) add(n *pgq.Node) *reason {
 		f.inner = append(f.inner, n)
 		return nil
 	}
-	if j.GetIsNatural() || len(j.GetUsingClause()) > 0 || j.GetAlias() != nil {
-		return ofOthers("it has a join that is NATURAL or with USING")
+	left, r := readJoin(j)
+	if r != nil {
+		return r
 	}
 	if r := f.add(j.GetLarg()); r != nil {
 		return r
 	}
-	switch {
-	case j.GetJointype() == pgq.JoinType_JOIN_LEFT && j.GetRarg().GetJoinExpr() == nil:
-		f.left = append(f.left, leftJoin{j.GetRarg(), conjuncts(j.GetQuals())})
+	if left != nil {
+		f.left = append(f.left, *left)
 		return nil
-	case j.GetJointype() == pgq.JoinType_JOIN_INNER:
-		f.conds = append(f.conds, conjuncts(j.GetQuals())...)
-		return f.add(j.GetRarg())
 	}
-	return ofOthers("it has an outer join of several tables")
+	f.conds = append(f.conds, conjuncts(j.GetQuals())...)
+	return f.add(j.GetRarg())
+}
+
+// readJoin is what JOIN means of those that are followed: LEFT of one table or query, or,
+// where left is nil, INNER.
+func readJoin(j *pgq.JoinExpr) (left *leftJoin, r *reason) {
+	switch {
+	case j.GetIsNatural() || len(j.GetUsingClause()) > 0 || j.GetAlias() != nil:
+		return nil, ofOthers("it has a join that is NATURAL or with USING")
+	case j.GetJointype() == pgq.JoinType_JOIN_LEFT && j.GetRarg().GetJoinExpr() == nil:
+		return &leftJoin{j.GetRarg(), conjuncts(j.GetQuals())}, nil
+	case j.GetJointype() == pgq.JoinType_JOIN_INNER:
+		return nil, nil
+	}
+	return nil, ofOthers("it has an outer join of several tables")
 }
 
 // without is FROM without the i-th of its inner parts: the table whose rows are

@@ -141,9 +141,9 @@ func (s *scope) open(l *level, n *pgq.Node, conds *[]*pgq.Node) *reason {
 		return s.openTable(l, x.RangeVar)
 	case *pgq.Node_JoinExpr:
 		j := x.JoinExpr
-		left := j.GetJointype() == pgq.JoinType_JOIN_LEFT && j.GetRarg().GetJoinExpr() == nil
-		if j.GetJointype() != pgq.JoinType_JOIN_INNER && !left || j.GetIsNatural() || len(j.GetUsingClause()) > 0 || j.GetAlias() != nil {
-			return ofOthers("it has a join that is outer, NATURAL or with USING")
+		left, r := readJoin(j)
+		if r != nil {
+			return r
 		}
 		if j.GetLarg().GetRangeFunction() != nil {
 			return ofOthers("it joins what a function returns")
@@ -151,8 +151,8 @@ func (s *scope) open(l *level, n *pgq.Node, conds *[]*pgq.Node) *reason {
 		if r := s.open(l, j.GetLarg(), conds); r != nil {
 			return r
 		}
-		if left {
-			return s.openLeft(l, leftJoin{j.GetRarg(), conjuncts(j.GetQuals())})
+		if left != nil {
+			return s.openLeft(l, *left)
 		}
 		*conds = append(*conds, conjuncts(j.GetQuals())...)
 		return s.open(l, j.GetRarg(), conds)

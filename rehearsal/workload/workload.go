@@ -18,7 +18,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/cenkalti/backoff/v5"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pgumbra/pgumbra/internal/pg"
@@ -187,8 +186,13 @@ func (c *Clients) learn(ctx context.Context, since int) error {
 	if c.known.edition > since {
 		return nil
 	}
-	pause := backoff.WithBackOff(backoff.NewConstantBackOff(100 * time.Millisecond))
-	k, err := backoff.Retry(ctx, func() (knowledge, error) { return c.read(ctx) }, pause, backoff.WithMaxTries(20))
+	var k knowledge
+	pauses := pg.Every(100 * time.Millisecond)
+	pauses.Patience = 5 * time.Second
+	err := pg.Retry(ctx, pauses, func(error) bool { return true }, func() (err error) {
+		k, err = c.read(ctx)
+		return err
+	})
 	if err != nil {
 		return err
 	}
