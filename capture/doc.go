@@ -8,6 +8,6 @@
 // and [Rotate] while the run follows; [PrepareReverse] before the fence, the
 // text of [ReverseTriggers] inside the swap and [RecordReverse] after it; [Remove] at
 // the end. A rollback from which the new side is followed again takes [PrepareForward],
-// [ForwardTriggers] and [RecordForward] in the same places. [Break] is the
-// valve that gives up capture before it harms production.
+// [ForwardTriggers] and [RecordForward] in the same places. [Break] gives up
+// capture, at the journals' limit, before it harms production.
 package capture

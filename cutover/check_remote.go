@@ -41,7 +41,7 @@ func (c *Cutover) checkCreate(ctx context.Context, db pg.Querier) ([]Blocker, er
 		Fix: "GRANT CREATE ON DATABASE " + pg.Ident(database) + " TO " + pg.Ident(user)}}, nil
 }
 
-// checkTraffic looks whether clients can be led over.
+// checkTraffic looks whether clients can be redirected.
 func (c *Cutover) checkTraffic(ctx context.Context, _ pg.Querier) ([]Blocker, error) {
 	if c.Traffic == nil {
 		return nil, nil

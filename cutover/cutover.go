@@ -8,7 +8,7 @@
 // beyond max_stall, and never guesses how a transaction ended: what a lost
 // connection leaves open is looked up on the server.
 //
-// With the shadow in another database, clients are held and led over too, and
+// With the shadow in another database, clients are held and redirected too, and
 // the commit on the shadow decides: see [Cutover.Resolve]. Going back is the same
 // with the ends exchanged. protocol.go has all steps in their order.
 //
@@ -19,7 +19,7 @@
 // It is one package since an attempt, its trial, its dry run, its undoing and its
 // resolution by the next leader rest on the same steps and the texts that these send, in
 // one database and to another one, there and back. Lists of them that stood in several
-// places have drifted apart before. What knows of no run, how clients are led, is package
+// places have drifted apart before. What knows of no run, how clients are redirected, is package
 // traffic.
 package cutover
 

@@ -18,7 +18,7 @@ import (
 // here, and the swap is a transaction of the shadow's own. A rollback is the same with
 // the ends exchanged: the new side is what is fenced, and the old one's COMMIT decides. No two commits on two
 // servers are one, so the shadow's decides: it is sent when production refuses
-// writes for certain and clients are led over, still held.
+// writes for certain and clients are redirected, still held.
 //
 // Snapshots from before the drain need no guard here: who has one on production
 // reads production, which stays as it is, and the fence refuses his writes at
@@ -154,7 +154,7 @@ func (a *remote) whyNotHeld(ctx context.Context, since time.Time, cause error) e
 }
 
 func trafficBlocker(cause error) Blocker {
-	return Blocker{Code: "traffic", Message: cause.Error(), Fix: "see that clients can be led over: pgumbra plan checks it"}
+	return Blocker{Code: "traffic", Message: cause.Error(), Fix: "see that clients can be redirected: pgumbra plan checks it"}
 }
 
 // markDrain marks nothing, as nothing is waited for: no snapshot is on the shadow.

@@ -50,7 +50,7 @@ func (c *Cutover) to() traffic.Place {
 const (
 	pausing   = "pausing"   // clients are held, or about to be
 	fencing   = "fencing"   // they are; locks, drain, and the swap on the shadow, not committed
-	switching = "switching" // production refuses writes; clients are led over
+	switching = "switching" // production refuses writes; clients are redirected
 	deciding  = "deciding"  // they are led; COMMIT is sent to the shadow
 	swapped   = "swapped"   // it is committed there; clients go on
 	undoing   = "undoing"   // it is not; all that was done is undone

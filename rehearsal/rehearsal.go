@@ -5,6 +5,10 @@
 // It works on servers and databases of its own only. Production is read at most,
 // where a plan file names one. Everything it makes ends with the process that
 // made it; what a killed one left is removed by the next.
+//
+// It is one package since its phases work on the same servers, plan and result, one after
+// the other. What knows of none of them is apart: the rows are made in package generate,
+// clients are in package workload, and package report shows the result.
 package rehearsal
 
 import (

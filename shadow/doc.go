@@ -27,6 +27,6 @@
 //
 // Transactions that run long check the leader's epoch at their end, not at their
 // beginning: the check locks the run's row until the commit, and whoever must
-// change that row (a new leader, the journal's valve) would wait for hours.
+// change that row (a new leader, the journals' limit) would wait for hours.
 // Nothing is lost by it: an orphan of a deposed leader still can't commit.
 package shadow

@@ -11,7 +11,7 @@ import (
 )
 
 // clientsEvery is how often a run that follows looks whether its clients could be
-// led over. A look logs in as each user of a pool, so it is not done every few
+// redirected. A look logs in as each user of a pool, so it is not done every few
 // seconds; the cutover looks again by itself.
 const (
 	clientsEvery = time.Minute

@@ -24,7 +24,7 @@ import (
 var pairs = [][2]int{{14, 15}, {14, 16}, {14, 17}, {14, 18}, {15, 16}, {15, 17}, {15, 18}}
 
 // TestMatrix upgrades from each version to each: the cases, and random traffic
-// that is led over by PgBouncer, each compared with the migrations in place.
+// that is redirected by PgBouncer, each compared with the migrations in place.
 // Only with PGUMBRA_TEST_PAIRS=all (make test-matrix).
 func TestMatrix(t *testing.T) {
 	if os.Getenv("PGUMBRA_TEST_PAIRS") != "all" {

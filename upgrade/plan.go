@@ -75,7 +75,7 @@ func measured(ctx context.Context, file *planfile.File) (*plans.Measured, error)
 	return nil, err
 }
 
-// bypasses names clients that a cutover does not lead over. A pool that does not
+// bypasses names clients that a cutover does not redirect. A pool that does not
 // answer is a finding of its own, or refuses the cutover.
 func bypasses(ctx context.Context, clients *traffic.Traffic, db pg.Querier, log *slog.Logger) []plans.Finding {
 	sessions, err := clients.Bypassing(ctx, db)

@@ -30,7 +30,7 @@ const shadowAway = "the shadow cannot be reached"
 type waiting int
 
 const (
-	asLongAsItTakes waiting = iota // production goes on, its journals grow, the valve is looked after
+	asLongAsItTakes waiting = iota // production goes on, its journals grow, their limit is looked after
 	once                           // for commands that somebody waits for
 	ifThere                        // for those that can do without
 )

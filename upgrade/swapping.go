@@ -157,7 +157,7 @@ func (w *worker) nameBypassing(ctx context.Context) {
 		return
 	}
 	for _, f := range bypasses(ctx, w.traffic, w.sides.Production, w.log) {
-		w.log.Warn("clients past the pool are not led over", "who", f.Object, "what", f.Message)
+		w.log.Warn("clients past the pool are not redirected", "who", f.Object, "what", f.Message)
 	}
 }
 

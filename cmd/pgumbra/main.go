@@ -3,6 +3,9 @@
 // This package is the only place that talks to people: commands, progress,
 // exit codes, what to type next. Each command has a file of its own; what they
 // do is in package upgrade.
+//
+// It is one package, though a large one, since it is one program: its commands share
+// flags, screen, exit codes and the words for where a run stands, and nothing imports it.
 package main
 
 import (

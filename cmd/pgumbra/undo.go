@@ -89,7 +89,7 @@ func abortedText(run string, done upgrade.Aborted) string {
 	for _, r := range done.Remains {
 		text += "\n\n" + r.What
 		if r.Type != "" {
-			text += "\nTo mend it, type:  " + r.Type + ";"
+			text += "\nTo fix it, run:  " + r.Type + ";"
 		}
 	}
 	return text

@@ -39,7 +39,7 @@ func (l *logins) askQuery(ctx context.Context) error {
 		return nil
 	}
 	if remote := l.askedRemote(); remote != "" {
-		l.note(plans.Warning, "auth-dbname", fmt.Sprintf("auth_query is asked in the entry %s, which the cutover does not lead over: once the old server is gone, no user that is not in auth_file gets in", remote),
+		l.note(plans.Warning, "auth-dbname", fmt.Sprintf("auth_query is asked in the entry %s, which the cutover does not redirect: once the old server is gone, no user that is not in auth_file gets in", remote),
 			"lead auth_dbname to the shadow's server after the cutover, or take it out")
 		return nil
 	}

@@ -152,7 +152,7 @@ var cutoverSection = Section{
 		},
 		{
 			Code: "traffic", Level: "blocker",
-			Means: "clients cannot be held or led over, or a PgBouncer does not answer",
+			Means: "clients cannot be held or redirected, or a PgBouncer does not answer",
 			Do:    "see to it; `pgumbra plan` checks it",
 		},
 		{

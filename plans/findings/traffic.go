@@ -140,8 +140,8 @@ shop = host=db1 dbname=shop
 		},
 		{
 			Code: "pgbouncer-auth-dbname", Level: "warning",
-			Means: "`auth_query` is asked in an entry that the cutover does not lead over",
-			Do:    "lead it over by hand, before the old server goes",
+			Means: "`auth_query` is asked in an entry that the cutover does not redirect",
+			Do:    "redirect it by hand, before the old server goes",
 		},
 		{
 			Code: "pgbouncer-auth-file", Level: "warning",

@@ -171,7 +171,7 @@ func sampleSQL(s *plans.Source, m plans.Member, expressions []string, where stri
 func (s *sampler) finding(ctx context.Context, failed *pgconn.PgError) plans.Finding {
 	f := plans.Finding{Level: plans.Blocker, Code: "transform-fails", Object: s.table.Production.String(),
 		Message: fmt.Sprintf("A transform fails on rows of %s: %s (SQLSTATE %s).", s.member.Name, failed.Message, failed.Code),
-		Fix:     "Write an expression that takes every row under tables: in the plan file, or mend the rows."}
+		Fix:     "Write an expression that takes every row under tables: in the plan file, or correct the rows."}
 	for _, c := range s.table.Columns {
 		if c.Expression == "" || c.Generated || c.Volatile {
 			continue
