@@ -91,7 +91,7 @@ func (c *Cutover) each(ctx context.Context, all []task) error {
 // there is old enough to need a guard or to be recycled. The fence stays.
 func (c *Cutover) afterRemote(ctx context.Context) error {
 	err := c.each(ctx, []task{
-		{"open the gate", c.dropWriteBlock},
+		{"open the write block", c.dropWriteBlock},
 		{"validate foreign keys that the migrations met", c.validateMigrated},
 		{"vacuum what the migrations wrote", c.vacuumMigrated},
 		{"remove capture from the old side", c.Parts.StopCapture},

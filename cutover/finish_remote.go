@@ -15,7 +15,7 @@ import (
 // finishRemote: the old schemas still bear their true names in production, and
 // whatever is there of ours but the fence goes in any case.
 func (c *Cutover) finishRemote(ctx context.Context, old OldSide) error {
-	err := c.each(ctx, []task{{"drop the shadow's structure from production", c.Parts.DropSkeleton}, {"open the gate", c.dropWriteBlock}})
+	err := c.each(ctx, []task{{"drop the shadow's structure from production", c.Parts.DropSkeleton}, {"open the write block", c.dropWriteBlock}})
 	if err != nil {
 		return err
 	}

@@ -30,7 +30,7 @@ func (w *worker) recopyOpened(ctx context.Context) error {
 	if err != nil || len(opened) == 0 {
 		return err
 	}
-	w.log.Warn("somebody took the gate off tables of the shadow; copying them again", "tables", opened)
+	w.log.Warn("somebody took the write block off tables of the shadow; copying them again", "tables", opened)
 	roots := map[pg.Name]bool{}
 	for _, t := range opened {
 		roots[t.Root] = true

@@ -36,7 +36,7 @@ type RefusedRow struct {
 	Key   string `json:"key"` // empty: not found
 	Why   string `json:"why"`
 	// Flow is what becomes of the table's other rows, and of this one: "waits", until
-	// the row is mended; "goes on", and the old side keeps what it had of the row;
+	// the row is corrected; "goes on", and the old side keeps what it had of the row;
 	// "altered": it went back as far as the old side holds it.
 	Flow string `json:"flow"`
 	// OfTable is how many rows of its table are like it.

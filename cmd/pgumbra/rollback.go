@@ -51,7 +51,7 @@ that an old CHECK refuses) is named by pgumbra status as soon as it is written. 
 others go on; the old side keeps what it had of that row. A rollback is refused (exit
 code 6) until it is changed or deleted where it is now, unless --accept-loss leaves it
 behind. What types and checks do not tell (a duplicate that the old unique index
-refuses) stops its table, and nothing else, until it is mended.
+refuses) stops its table, and nothing else, until it is corrected.
 
 All tables go back, never some of them: no version of the migrations describes a
 structure of old tables beside new ones. To have one table as it was and keep the

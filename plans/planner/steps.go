@@ -217,7 +217,7 @@ func swapLock(p *plans.Plan, mode string) string {
 
 func watchingSteps(p *plans.Plan) []plans.Step {
 	return []plans.Step{
-		{Phase: "watching", Title: "Drop the gate, the guard and the capture of the old tables", Lock: "ACCESS EXCLUSIVE",
+		{Phase: "watching", Title: "Drop the write block, the guard and the capture of the old tables", Lock: "ACCESS EXCLUSIVE",
 			Waits: "readers and writers of one table at a time, 100 ms an attempt, repeated until it was got at once", SQL: []string{SlotAfter, SlotCapture}},
 		{Phase: "watching", Title: "Validate the foreign keys", Lock: "SHARE UPDATE EXCLUSIVE, ROW SHARE on the referenced table",
 			Waits: "nobody but DDL and VACUUM of that table", SQL: validateSQL(p)},

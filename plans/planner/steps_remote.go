@@ -46,7 +46,7 @@ func cutoverRemote(p *plans.Plan) []plans.Step {
 		{Phase: "cutover", Title: "Fence: stop writes to production", Lock: mode, SQL: append(viewLocks(p), SlotFence),
 			Waits: fmt.Sprintf("we wait for open transactions that wrote, at most %s for all tables together (cutover.lock_timeout); %s", human.Duration(c.LockTimeout), stall)},
 		{Phase: "cutover", Title: "Drain: replay the last changes", Lock: mode, Waits: queued, SQL: []string{"-- the last batches, as while following"}},
-		{Phase: "cutover", Title: "On the shadow, in a transaction that stays open: sequences, foreign keys (not validated yet), triggers, rules, what the database itself has, the gate opened, and the names",
+		{Phase: "cutover", Title: "On the shadow, in a transaction that stays open: sequences, foreign keys (not validated yet), triggers, rules, what the database itself has, the write block opened, and the names",
 			Lock: mode, Waits: queued, SQL: preparedSQL(p)},
 		behindStep(p, mode, queued),
 		{Phase: "cutover", Title: "Close production: its tables refuse writes (SQLSTATE 25006) and name the new place; the capture stays, for the case that all is undone", Lock: mode, Waits: queued, SQL: []string{SlotOldSide, "COMMIT -- in production"}},
@@ -85,7 +85,7 @@ func watchingRemote(p *plans.Plan) []plans.Step {
 		triggers = append(triggers, fmt.Sprintf("DROP SCHEMA %s CASCADE -- the skeleton", pg.Ident(s.Shadow)))
 	}
 	return []plans.Step{
-		{Phase: "watching", Title: "Drop the gate, the skeleton and the capture of the old tables", Lock: "ACCESS EXCLUSIVE",
+		{Phase: "watching", Title: "Drop the write block, the skeleton and the capture of the old tables", Lock: "ACCESS EXCLUSIVE",
 			Waits: "readers of one table at a time, 100 ms an attempt, repeated until it was got at once", SQL: triggers},
 		{Phase: "watching", Title: "Validate the foreign keys on the shadow", Lock: noLock, Waits: "nobody but DDL and VACUUM of that table", SQL: validateSQL(p)},
 		noWayBackStep(),
