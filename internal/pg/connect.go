@@ -66,14 +66,29 @@ type Options struct {
 	Settings map[string]string
 }
 
+// Set lays settings over those that a connection starts with. A connection string, or PGTZ,
+// may spell a name otherwise (timezone): the server is sent both then, in any order, and
+// takes the last.
+func Set(params, settings map[string]string) {
+	maps.DeleteFunc(params, func(there, _ string) bool {
+		for name := range settings {
+			if strings.EqualFold(there, name) {
+				return true
+			}
+		}
+		return false
+	})
+	maps.Copy(params, settings)
+}
+
 func (o Options) apply(c *pgconn.Config) {
-	maps.Copy(c.RuntimeParams, pinned)
+	Set(c.RuntimeParams, pinned)
 	noTimeouts(c)
 	wantPrimary(c)
 	if o.SearchPath != "" {
 		c.RuntimeParams["search_path"] = o.SearchPath
 	}
-	maps.Copy(c.RuntimeParams, o.Settings)
+	Set(c.RuntimeParams, o.Settings)
 	c.RuntimeParams["application_name"] = "pgumbra/" + o.Component
 	if c.ConnectTimeout == 0 {
 		c.ConnectTimeout = 10 * time.Second
@@ -84,9 +99,11 @@ func (o Options) apply(c *pgconn.Config) {
 // transaction_timeout cannot come with the others: before PostgreSQL 17 no session
 // would start.
 func noTimeouts(c *pgconn.Config) {
+	none := map[string]string{}
 	for _, name := range []string{"statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "idle_session_timeout"} {
-		c.RuntimeParams[name] = "0"
+		none[name] = "0"
 	}
+	Set(c.RuntimeParams, none)
 	before := c.AfterConnect
 	c.AfterConnect = func(ctx context.Context, conn *pgconn.PgConn) error {
 		if before != nil {
@@ -109,8 +126,7 @@ func ClientConfig(dsn, component string) (*pgx.ConnConfig, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the connection string: %w", err)
 	}
-	c.RuntimeParams["application_name"] = "pgumbra/" + component
-	c.RuntimeParams["client_encoding"] = "UTF8"
+	Set(c.RuntimeParams, map[string]string{"application_name": "pgumbra/" + component, "client_encoding": "UTF8"})
 	noTimeouts(&c.Config)
 	wantPrimary(&c.Config)
 	return c, nil

@@ -3,7 +3,6 @@ package planner
 import (
 	"context"
 	"fmt"
-	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -86,7 +85,7 @@ func (v *validator) open(ctx context.Context, path string) (*pgx.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	maps.Copy(config.RuntimeParams, v.session.Texts) // an expression's constants are read as its author's session reads them
+	pg.Set(config.RuntimeParams, v.session.Texts) // an expression's constants are read as its author's session reads them
 	return pgx.ConnectConfig(ctx, config)
 }
 

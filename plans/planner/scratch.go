@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"maps"
 	"strconv"
 	"time"
 
@@ -145,8 +144,8 @@ func (s *scratch) clientConfig(own catalog.Session) (*pgx.ConnConfig, error) {
 	}
 	config.Database = s.name
 	s.asGuest(config)
-	maps.Copy(config.RuntimeParams, own.Parameters)
-	maps.Copy(config.RuntimeParams, own.Texts) // scratch.dsn's server may have other defaults
+	pg.Set(config.RuntimeParams, own.Parameters)
+	pg.Set(config.RuntimeParams, own.Texts) // scratch.dsn's server may have other defaults
 	config.RuntimeParams["search_path"] = own.Path
 	config.RuntimeParams["synchronous_commit"] = "off"
 	config.RuntimeParams["default_transaction_read_only"] = "off" // a role's way to guard production
