@@ -75,11 +75,19 @@ type AtSwap struct {
 	File  string  `json:"file"`
 	Line  int     `json:"line"`
 	SQL   string  `json:"sql"`
-	Table pg.Name `json:"table"` // that it inserts into, by its name after the swap
+	Table pg.Name `json:"table"` // that it changes, by its name after the swap
 }
 
 // Where is file:line.
 func (s AtSwap) Where() string { return fmt.Sprintf("%s:%d", s.File, s.Line) }
+
+var changes = regexp.MustCompile(`(?i)\b(insert)\s+into\b|\b(update|delete)\b`)
+
+// Verb is what the statement does, in upper case: its first word, or that behind WITH.
+func (s AtSwap) Verb() string {
+	verb, _, _ := strings.Cut(changes.FindString(syntax.StripComments(s.SQL))+" ", " ")
+	return strings.ToUpper(strings.TrimSpace(verb))
+}
 
 // AtSwap are the statements that run in the swap by themselves.
 func (p *Plan) AtSwap() []AtSwap {

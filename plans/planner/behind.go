@@ -204,7 +204,7 @@ func (m *task) mentioned(names ...string) bool {
 }
 
 // mayBeAltered reports the same of what may alter a type: not what runs in the swap by
-// itself, which only inserts rows.
+// itself, which only changes rows.
 func (m *task) mayBeAltered(name string) bool {
 	return m.plan.Behind != nil && m.plan.Behind.MayAlter(name)
 }

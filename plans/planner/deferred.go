@@ -15,7 +15,7 @@ import (
 )
 
 // An INSERT beside production's rows is not understood, but may wait for the swap by
-// itself: package transforms finds such statements, and what stands against it. A plan
+// itself, and so may what changes such rows: package transforms finds such statements, and what stands against it. A plan
 // that found some is made once more without them; they are kept to run in the swap.
 
 // deferMore is the same cut with the statements that may wait, and stand before the first
@@ -142,7 +142,7 @@ func (m *lineage) tellDeferred(all []transforms.Deferral) {
 	for _, p := range m.cut.deferred {
 		followed := slices.ContainsFunc(all, func(d transforms.Deferral) bool { return d.Place == p })
 		if !followed && m.fileNumber(p.File) >= 0 { // rolled back, or never reached, in place too
-			m.opaque(transforms.CodeBackfill, syntax.OneLine(p.SQL), fmt.Sprintf("%s:%d", p.File, p.Line), "INSERT cannot wait for the swap",
+			m.opaque(transforms.CodeBackfill, syntax.OneLine(p.SQL), fmt.Sprintf("%s:%d", p.File, p.Line), "it cannot wait for the swap",
 				"nothing, if it may run behind the fence")
 		}
 	}
@@ -161,7 +161,7 @@ func (m *lineage) filledBefore() error {
 				continue
 			}
 			m.opaque(transforms.CodeBackfill, s.Table.String(), s.Where(),
-				"INSERT cannot wait for the swap: rows of "+m.plan.Final(k.Table).String()+" may refer to those that it makes, by foreign key "+k.Name,
+				"it cannot wait for the swap: rows of "+m.plan.Final(k.Table).String()+" may refer to those that it makes, by foreign key "+k.Name,
 				"nothing, if it may run behind the fence")
 		}
 	}
@@ -179,15 +179,22 @@ func (m *task) deferredTold() {
 		at[s.Table] = append(at[s.Table], s)
 	}
 	for _, t := range tables {
-		m.find(plans.Finding{Level: plans.Info, Code: "at-swap", Object: t.String(), Where: at[t][0].Where(),
-			Message: fmt.Sprintf("%s into this table for real in the transaction of the swap, after the last change of production's: which rows there are by then, and which numbers are next, only production knows. "+
-				"Writers wait for it; the trial tries it on the followed shadow", insertRuns(len(at[t])))})
+		m.find(plans.Finding{Level: plans.Info, Code: "at-swap", Object: t.String(), Where: at[t][0].Where(), Message: waitingRuns(at[t]) +
+			" for real in the transaction of the swap, after the last change of production's: which rows there are by then, and which numbers are next, only production knows. " +
+			"Writers wait for it; the trial tries it on the followed shadow"})
 	}
 }
 
-func insertRuns(n int) string {
-	if n == 1 {
-		return "an INSERT runs"
+// waitingRuns says what runs in the swap of one table.
+func waitingRuns(all []plans.AtSwap) string {
+	inserts := !slices.ContainsFunc(all, func(s plans.AtSwap) bool { return s.Verb() != "INSERT" })
+	switch {
+	case inserts && len(all) == 1:
+		return "an INSERT runs into this table"
+	case inserts:
+		return human.Plural(len(all), "INSERT") + " run into this table"
+	case len(all) == 1:
+		return "one " + all[0].Verb() + " of this table runs"
 	}
-	return human.Plural(n, "INSERT") + " run"
+	return human.Plural(len(all), "statement") + " that change this table run"
 }

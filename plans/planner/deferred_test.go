@@ -1,6 +1,7 @@
 package planner
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/pgumbra/pgumbra/plans"
@@ -38,6 +39,29 @@ func TestMakeDefersInsertsBesideProductionsRows(t *testing.T) {
 	}
 }
 
+// What changes or reads rows that come in the swap waits with them, if it is a statement that may
+// run there as well.
+func TestMakeDefersWhatHasToDoWithRowsOfTheSwap(t *testing.T) {
+	t.Parallel()
+	s := newShop(t, seededShop,
+		`INSERT INTO roles (name) VALUES ('auditor') ON CONFLICT (name) DO UPDATE SET made_at = now(); ALTER TABLE roles ADD COLUMN level int;
+		UPDATE roles SET level = 1 WHERE name = 'auditor'; INSERT INTO roles (id, name) VALUES (nextval('roles_id_seq'), 'guest')`,
+		`UPDATE users SET role_id = (SELECT id FROM roles WHERE name = 'auditor') WHERE role_id IS NULL;
+		WITH x AS (SELECT id, row_number() OVER (ORDER BY id) AS r FROM roles) DELETE FROM grants USING x WHERE x.r = 1 AND x.id = role_id`,
+		`ALTER TABLE users ADD COLUMN active boolean NOT NULL DEFAULT true`)
+	p := s.runnable(t)
+	if b := p.Behind; p.Build != plans.Direct || b == nil || len(b.Files) != 0 || *b.Built != 4 {
+		t.Fatalf("%s, %+v: %+v", p.Build, b, p.Findings)
+	}
+	var got []string
+	for _, at := range p.AtSwap() {
+		got = append(got, at.Verb()+" "+at.Table.Name)
+	}
+	if want := []string{"INSERT roles", "UPDATE roles", "INSERT roles", "UPDATE users", "DELETE grants"}; !slices.Equal(got, want) {
+		t.Errorf("%q", got)
+	}
+}
+
 // seedCase is what follows a seed, or another one.
 type seedCase struct{ name, sql string }
 
@@ -47,9 +71,9 @@ func TestMakeCutsBeforeWhatNeedsRowsOfTheSwap(t *testing.T) {
 	t.Parallel()
 	seed := `INSERT INTO roles (name) VALUES ('auditor') ON CONFLICT DO NOTHING`
 	all := []seedCase{
-		{"reads them", `UPDATE users SET role_id = (SELECT id FROM roles WHERE name = 'auditor') WHERE role_id IS NULL`},
+		{"reads them by code", `DO $$ BEGIN UPDATE users SET role_id = (SELECT id FROM roles WHERE name = 'auditor') WHERE role_id IS NULL; END $$`},
 		{"refers to them", `UPDATE users SET role_id = 7 WHERE role_id IS NULL`},
-		{"changes them", `UPDATE roles SET name = upper(name)`},
+		{"changes their keys", `UPDATE roles SET id = id + 100 WHERE name = 'auditor'`},
 		{"takes them away", `DELETE FROM roles WHERE name = 'auditor'`},
 		{"renames the table", `ALTER TABLE roles RENAME TO parts`},
 		{"another type", `ALTER TABLE roles ALTER COLUMN name TYPE varchar(50)`},
@@ -84,12 +108,12 @@ func TestMakeDefersNoOtherInserts(t *testing.T) {
 	testcontainers.InTurn(t, 6)
 	t.Parallel()
 	all := []seedCase{
-		{"changes rows in the way", `INSERT INTO roles (name) VALUES ('auditor') ON CONFLICT (name) DO UPDATE SET made_at = now()`},
+		{"changes keys in the way", `INSERT INTO roles (name) VALUES ('auditor') ON CONFLICT (name) DO UPDATE SET id = roles.id + 100`},
 		{"asks who it is", `INSERT INTO roles (name) VALUES (current_user)`},
-		{"draws by itself", `INSERT INTO roles (id, name) VALUES (nextval('roles_id_seq'), 'auditor')`},
+		{"draws from what it asks for", `INSERT INTO roles (id, name) VALUES (nextval((SELECT 'roles_id_seq')), 'auditor')`},
 		{"a number of an object", `INSERT INTO roles (name) VALUES ('roles'::regclass::oid::text)`},
 		{"all columns", `INSERT INTO roles SELECT * FROM roles WHERE id = 0`},
-		{"with", `WITH x AS (SELECT 'auditor' AS n) INSERT INTO roles (name) SELECT n FROM x`},
+		{"with a table's name", `WITH users AS (SELECT mail FROM users) INSERT INTO roles (name) SELECT mail FROM users`},
 		{"other settings", `SET DateStyle = 'SQL, DMY'; INSERT INTO roles (name, made_at) VALUES ('auditor', '01/02/2020')`},
 		{"fires a trigger", `CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'; CREATE TRIGGER t BEFORE INSERT ON roles FOR EACH ROW EXECUTE FUNCTION f(); INSERT INTO roles (name) VALUES ('auditor')`},
 		{"a function's default", `CREATE FUNCTION g() RETURNS text LANGUAGE sql AS 'SELECT mail FROM shop.users LIMIT 1'; ALTER TABLE roles ADD COLUMN g text; ALTER TABLE roles ALTER COLUMN g SET DEFAULT g(); INSERT INTO roles (name) VALUES ('auditor')`},

@@ -62,7 +62,7 @@ func TestMakeFindsWhatStandsInTheWay(t *testing.T) {
 			CREATE TABLE a (id int PRIMARY KEY); CREATE INDEX ON a (outer_(id))`, `CREATE OR REPLACE FUNCTION inner_(int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT $1 + 1'`, "function-changed", plans.Blocker},
 		"new extension":           {`CREATE TABLE a (id int PRIMARY KEY)`, `CREATE EXTENSION pg_trgm SCHEMA public; CREATE INDEX ON a USING gin ((id::text) public.gin_trgm_ops)`, "extension-new", plans.Warning},
 		"event trigger":           {`CREATE TABLE a (id int PRIMARY KEY); CREATE FUNCTION public.e() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END'; CREATE EVENT TRIGGER e ON ddl_command_end EXECUTE FUNCTION public.e()`, `ALTER TABLE a ADD b int`, "event-trigger", plans.Warning},
-		"rows in an existing one": {`CREATE TABLE a (id int PRIMARY KEY)`, `INSERT INTO a VALUES (1) ON CONFLICT (id) DO UPDATE SET id = 2`, "unmapped-backfill", plans.Blocker},
+		"rows in an existing one": {`CREATE TABLE a (id int PRIMARY KEY)`, `INSERT INTO a VALUES (1) RETURNING id`, "unmapped-backfill", plans.Blocker},
 		"detached partition":      {`CREATE TABLE a (id int PRIMARY KEY) PARTITION BY RANGE (id); CREATE TABLE a1 PARTITION OF a FOR VALUES FROM (0) TO (9)`, `ALTER TABLE a DETACH PARTITION a1`, "partition-changed", plans.Blocker},
 	}
 	for name, c := range cases {

@@ -44,7 +44,7 @@ func between(low, high time.Duration) string {
 func stallBehind(low, high time.Duration, b *plans.Behind, allowed time.Duration) string {
 	behind, what := time.Duration(b.EstimateMS)*time.Millisecond, "migrations behind the fence"
 	if len(b.Files) == 0 {
-		what = human.Plural(len(b.AtSwap), "INSERT") + " at the swap"
+		what = human.Plural(len(b.AtSwap), "statement") + " at the swap"
 	}
 	text := fmt.Sprintf("about %s (%s of it %s)", between(low+behind, high+behind), human.Duration(roundStall(behind)), what)
 	if low+behind >= allowed {
@@ -67,9 +67,10 @@ func behindFiles(b *behind) string {
 func atSwapText(all []atSwap) string {
 	var places []string
 	for _, s := range all {
-		places = append(places, fmt.Sprintf("%s:%d into %s", s.File, s.Line, s.Table))
+		verb := plans.AtSwap{SQL: s.SQL}.Verb()
+		places = append(places, fmt.Sprintf("%s %s:%d %s %s", verb, s.File, s.Line, map[bool]string{true: "into", false: "of"}[verb == "INSERT"], s.Table))
 	}
-	return "at the swap: INSERT " + strings.Join(places, ", ")
+	return "at the swap: " + strings.Join(places, ", ")
 }
 
 // guessedStall is without what runs behind the fence. A plan of an older program has one

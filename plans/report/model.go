@@ -126,7 +126,7 @@ type atSwap struct {
 	File  string `json:"file"`
 	Line  int    `json:"line"`
 	SQL   string `json:"sql"`
-	Table string `json:"table"` // that it inserts into, by its name after the swap
+	Table string `json:"table"` // that it changes, by its name after the swap
 }
 
 func behindOf(b *plans.Behind) *behind {

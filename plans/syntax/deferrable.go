@@ -12,28 +12,37 @@ import (
 	"github.com/pgumbra/pgumbra/plans/syntax/parser"
 )
 
-// Insertion is an INSERT whose rows depend on its text, and on the tables that it names,
-// alone: it does the same wherever it runs, as long as these are the same.
-type Insertion struct {
-	Target *pgq.RangeVar
-	Reads  []*pgq.RangeVar // without the target
-	Calls  []*pgq.FuncCall
-	// Passes: ON CONFLICT DO NOTHING, so that unique indexes decide which rows there are.
+// Change is a statement that changes rows of one table, by its text and by the tables that
+// it names alone: it does the same wherever it runs, as long as these are the same.
+type Change struct {
+	Target   *pgq.RangeVar
+	Reads    []*pgq.RangeVar // without the target; WITH queries, too
+	Queries  []string        // names of WITH queries
+	Calls    []*pgq.FuncCall // without those that draw
+	Draws    []string        // sequences that it draws from by their names, without schemas
+	Assigned []string        // columns that rows which are there get anew
+	Inserts  bool            // rows
+	Removes  bool
+	// Passes: unique indexes decide what it does: by ON CONFLICT, or since it changes rows
+	// that are there.
 	Passes bool
 }
 
-// InsertionOf reads a statement as one. why: it is none, or may be another one elsewhere.
-func InsertionOf(n *pgq.Node) (in Insertion, why string) {
-	insert := n.GetInsertStmt()
-	switch conflict := insert.GetOnConflictClause(); {
-	case insert == nil:
-		return in, "it is no INSERT"
-	case len(insert.GetReturningList()) > 0:
-		return in, "it has RETURNING"
-	case conflict != nil && conflict.GetAction() != pgq.OnConflictAction_ONCONFLICT_NOTHING:
-		return in, "it changes rows that are in the way"
+// ChangeOf reads a statement as one. why: it is none, or may be another one elsewhere.
+func ChangeOf(n *pgq.Node) (in Change, why string) {
+	switch x := n.GetNode().(type) {
+	case *pgq.Node_InsertStmt:
+		conflict := x.InsertStmt.GetOnConflictClause()
+		in = Change{Target: x.InsertStmt.GetRelation(), Inserts: true, Passes: conflict != nil, Assigned: Targets(conflict.GetTargetList())}
+		why = whyReturns(x.InsertStmt.GetReturningList())
+	case *pgq.Node_UpdateStmt:
+		in = Change{Target: x.UpdateStmt.GetRelation(), Passes: true, Assigned: Targets(x.UpdateStmt.GetTargetList())}
+		why = whyReturns(x.UpdateStmt.GetReturningList())
+	case *pgq.Node_DeleteStmt:
+		in = Change{Target: x.DeleteStmt.GetRelation(), Passes: true, Removes: true}
+		why = whyReturns(x.DeleteStmt.GetReturningList())
 	default:
-		in.Target, in.Passes = insert.GetRelation(), conflict != nil
+		return in, "it changes no rows, or more than that"
 	}
 	fine := starsOfExists(n)
 	ast.Visit(n, func(m proto.Message) bool {
@@ -45,17 +54,35 @@ func InsertionOf(n *pgq.Node) (in Insertion, why string) {
 			if m != in.Target {
 				in.Reads = append(in.Reads, m)
 			}
+		case *pgq.CommonTableExpr:
+			in.Queries = append(in.Queries, m.GetCtename())
+			if m.GetCtequery().GetSelectStmt() == nil {
+				why = "it has a WITH clause that changes data"
+			}
 		case *pgq.FuncCall:
+			if sequence := drawn(m); sequence != "" {
+				in.Draws = append(in.Draws, sequence)
+				return false
+			}
 			in.Calls = append(in.Calls, m)
 		}
-		why = whyNotElsewhere(m)
+		if why == "" {
+			why = whyNotElsewhere(m)
+		}
 		return why == ""
 	})
 	return in, why
 }
 
-// ReadInsertion reads a text as one; not ok: it is none.
-func ReadInsertion(sql string) (in Insertion, ok bool) {
+func whyReturns(list []*pgq.Node) string {
+	if len(list) > 0 {
+		return "it has RETURNING"
+	}
+	return ""
+}
+
+// ReadInsertion reads a text as one that inserts rows; not ok: it is none.
+func ReadInsertion(sql string) (in Change, ok bool) {
 	if !insertWord.MatchString(sql) {
 		return in, false
 	}
@@ -63,11 +90,26 @@ func ReadInsertion(sql string) (in Insertion, ok bool) {
 	if err != nil || len(tree.GetStmts()) != 1 {
 		return in, false
 	}
-	in, why := InsertionOf(tree.GetStmts()[0].GetStmt())
-	return in, why == ""
+	in, why := ChangeOf(tree.GetStmts()[0].GetStmt())
+	return in, why == "" && in.Inserts
 }
 
 var insertWord = regexp.MustCompile(`(?i)^\s*insert\b`)
+
+// drawn is the sequence whose next number a call is, by a constant name of plain words; empty: it is
+// none.
+func drawn(call *pgq.FuncCall) string {
+	if ast.Last(ast.Strings(call.GetFuncname())) != "nextval" || len(call.GetArgs()) != 1 {
+		return ""
+	}
+	m := plainName.FindStringSubmatch(ast.Uncast(call.GetArgs()[0]).GetAConst().GetSval().GetSval())
+	if m == nil {
+		return ""
+	}
+	return m[1]
+}
+
+var plainName = regexp.MustCompile(`^(?:[a-z_][a-z0-9_$]*\.)?"?([a-z_][a-z0-9_$]*)"?$`)
 
 // starsOfExists are the columns that EXISTS (SELECT * …) does not look at.
 func starsOfExists(n *pgq.Node) map[proto.Message]bool {
@@ -89,13 +131,14 @@ func starsOfExists(n *pgq.Node) map[proto.Message]bool {
 // known here is such a thing.
 func whyNotElsewhere(m proto.Message) string {
 	switch m := m.(type) {
-	case *pgq.Node, *pgq.InsertStmt, *pgq.RangeVar, *pgq.ResTarget, *pgq.List, *pgq.Alias, *pgq.OnConflictClause, *pgq.InferClause, *pgq.IndexElem,
+	case *pgq.Node, *pgq.InsertStmt, *pgq.UpdateStmt, *pgq.DeleteStmt, *pgq.MultiAssignRef, *pgq.RangeVar, *pgq.ResTarget, *pgq.List, *pgq.Alias, *pgq.OnConflictClause, *pgq.InferClause, *pgq.IndexElem,
 		*pgq.A_Const, *pgq.Integer, *pgq.Float, *pgq.Boolean, *pgq.String, *pgq.BitString, *pgq.TypeCast, *pgq.SetToDefault, *pgq.A_ArrayExpr,
 		*pgq.A_Expr, *pgq.BoolExpr, *pgq.NullTest, *pgq.BooleanTest, *pgq.CaseExpr, *pgq.CaseWhen, *pgq.CoalesceExpr, *pgq.MinMaxExpr, *pgq.RowExpr,
-		*pgq.ColumnRef, *pgq.SubLink, *pgq.FuncCall, *pgq.RangeSubselect, *pgq.RangeFunction, *pgq.SortBy, *pgq.CollateClause:
+		*pgq.ColumnRef, *pgq.SubLink, *pgq.FuncCall, *pgq.RangeSubselect, *pgq.RangeFunction, *pgq.SortBy, *pgq.CollateClause,
+		*pgq.WindowDef, *pgq.WithClause, *pgq.CommonTableExpr, *pgq.A_Indirection, *pgq.A_Indices:
 		return ""
 	case *pgq.SelectStmt:
-		if m.GetWithClause() != nil || m.GetIntoClause() != nil || len(m.GetLockingClause()) > 0 {
+		if m.GetIntoClause() != nil || len(m.GetLockingClause()) > 0 {
 			return "its SELECT does more than select"
 		}
 		return ""

@@ -12,8 +12,8 @@ import (
 	"github.com/pgumbra/pgumbra/plans/syntax/parser"
 )
 
-// A DO block that is a list of plain statements, some of them perhaps under IF, is
-// followed statement by statement. Which branch it went is not computed but seen:
+// A DO block that is a list of plain statements, some of them perhaps under IF or in a
+// loop over a query, is followed statement by statement. Which branch it went is not computed but seen:
 // by the tables that it was seen to lock for writing.
 
 // plStatement is a statement of a PL/pgSQL body: its kind, as libpg_query's JSON
@@ -93,6 +93,13 @@ func plBody(raw []byte) ([]plStatement, bool) {
 type plVariable struct {
 	Name    string  `json:"refname"`
 	Default *plExpr `json:"default_val"`
+	NotNull bool    `json:"notnull"`
+	Type    struct {
+		Type struct {
+			Name string `json:"typname"`
+		} `json:"PLpgSQL_type"`
+	} `json:"datatype"`
+	Record bool `json:"-"`
 }
 
 // plRead reads a body without handlers, and its variables by their names; not ok: some
@@ -114,9 +121,10 @@ func plRead(raw []byte) (body []plStatement, variables map[string]plVariable, ok
 		for kind, d := range datum {
 			switch {
 			case given[d.Name] || strings.HasPrefix(d.Name, "tg_") || kind == "PLpgSQL_row" && d.Name == unnamedRow:
-			case kind != "PLpgSQL_var":
+			case kind != "PLpgSQL_var" && kind != "PLpgSQL_rec":
 				return nil, nil, false
 			default:
+				d.Record = kind == "PLpgSQL_rec"
 				variables[strings.ToLower(d.Name)] = d
 			}
 		}
@@ -155,6 +163,10 @@ func (s *step) branch(body []plStatement, variables map[string]plVariable, out *
 				if !s.choice(raw, variables, out) {
 					return false
 				}
+			case "PLpgSQL_stmt_fors":
+				if !s.loop(raw, variables, out) {
+					return false
+				}
 			case "PLpgSQL_stmt_raise":
 				if !s.notice(raw) {
 					return false
@@ -187,10 +199,8 @@ func (s *step) plain(raw json.RawMessage, variables map[string]plVariable, out *
 	if r != nil || len(tree.GetStmts()) != 1 {
 		return false
 	}
-	for word := range wordSet(sql.SQL.Expr.Query) {
-		if _, ok := variables[strings.ToLower(word)]; ok || word == "found" {
-			return false
-		}
+	if namesVariable(sql.SQL.Expr.Query, variables) {
+		return false
 	}
 	n := tree.GetStmts()[0].GetStmt()
 	if ofStructure(n) {
@@ -294,7 +304,7 @@ func (s *step) followBlock(do *pgq.DoStmt) bool {
 		return false
 	}
 	for _, n := range way {
-		(&step{inference: s.inference, fact: s.fact, node: n, before: s.before, after: s.after}).run()
+		s.with(n).run()
 	}
 	return true
 }

@@ -16,38 +16,46 @@ import (
 // sequences, and which of them are there already only production knows. An INSERT whose
 // rows depend on nothing else may run in the swap by itself, after everything that
 // stands behind it in the migrations, if nothing of that has to do with what it reads and
-// writes: see toCome. Then the rows are those that it makes in place.
+// writes: see toCome. Then the rows are those that it makes in place. So may an UPDATE or a
+// DELETE that has to do with such rows.
 
-// Deferral is an INSERT that runs in the swap.
+// Deferral is a statement that runs in the swap.
 type Deferral struct {
 	Place  syntax.Place
 	Target uint32   // by oid in scratch
 	Reads  []uint32 // the other tables that it names
 }
 
-// whyNotDeferred is what keeps an INSERT from running in the swap, as far as it is
+// whyNotDeferred is what keeps a statement from running in the swap, as far as it is
 // known where it stands.
-func (s *step) whyNotDeferred() (d Deferral, why string) {
-	in, why := syntax.InsertionOf(s.node)
+func (s *step) whyNotDeferred() (d Deferral, in syntax.Change, why string) {
+	in, why = syntax.ChangeOf(s.node)
 	if why != "" {
-		return d, why
+		return d, in, why
 	}
 	d = Deferral{Place: s.fact.Place(), Target: s.before.Tables[ast.TableName(in.Target)]}
 	rel := s.before.Relation(d.Target)
 	switch {
 	case rel == nil:
-		return d, "which table it writes is not known"
+		return d, in, "which table it writes is not known"
 	case !s.alone(rel) || rel.Rules:
-		return d, "its table is of a tree, or has rules"
+		return d, in, "its table is of a tree, or has rules"
 	case s.before.Replica:
-		return d, "session_replication_role is set"
-	case slices.ContainsFunc(rel.Triggers, func(t syntax.Trigger) bool { return t.Type&triggerInsert != 0 && t.Enabled != "D" }):
-		return d, "its table has triggers that it fires"
+		return d, in, "session_replication_role is set"
+	case slices.ContainsFunc(rel.Triggers, func(t syntax.Trigger) bool { return t.Type&eventsOf(in) != 0 && t.Enabled != "D" }):
+		return d, in, "its table has triggers that it fires"
+	case leadsToChanged(rel, in):
+		return d, in, "foreign keys lead to what it changes"
 	}
 	for _, r := range in.Reads {
 		read := s.before.Relation(s.before.Tables[ast.TableName(r)])
+		if query := r.GetSchemaname() == "" && slices.Contains(in.Queries, r.GetRelname()); query && read == nil {
+			continue
+		} else if query {
+			return d, in, "a query of its WITH goes by a table's name"
+		}
 		if read == nil || !s.alone(read) {
-			return d, "it reads " + nameOf(r) + ", which is no plain table"
+			return d, in, "it reads " + nameOf(r) + ", which is no plain table"
 		}
 		if read.OID != rel.OID {
 			d.Reads = append(d.Reads, read.OID)
@@ -55,13 +63,37 @@ func (s *step) whyNotDeferred() (d Deferral, why string) {
 	}
 	for _, call := range in.Calls {
 		if !s.portable(call) {
-			return d, "it calls " + ast.Qualified(ast.Strings(call.GetFuncname()))
+			return d, in, "it calls " + ast.Qualified(ast.Strings(call.GetFuncname()))
 		}
 	}
 	if c := s.unportableDefault(rel); c != "" {
-		return d, "the default of " + c + " calls a function"
+		return d, in, "the default of " + c + " calls a function"
 	}
-	return d, s.settingsChange()
+	return d, in, s.settingsChange()
+}
+
+// eventsOf are those of triggers that a statement may fire.
+func eventsOf(in syntax.Change) (events int) {
+	if in.Inserts {
+		events |= triggerInsert
+	}
+	if len(in.Assigned) > 0 {
+		events |= triggerUpdate
+	}
+	if in.Removes {
+		events |= triggerDelete
+	}
+	return events
+}
+
+// leadsToChanged: rows of other tables refer to what goes, or to a column that gets other values.
+func leadsToChanged(rel *syntax.Relation, in syntax.Change) bool {
+	return slices.ContainsFunc(rel.References, func(r syntax.Reference) bool {
+		return in.Removes || slices.ContainsFunc(r.RefColumns, func(num int16) bool {
+			c := rel.ColumnNum(num)
+			return c == nil || slices.Contains(in.Assigned, c.Name)
+		})
+	})
 }
 
 // alone: a plain table that no other one inherits from, and that lasts.
@@ -123,33 +155,52 @@ func (in *inference) settingsChange() string {
 	return ""
 }
 
-// deferInsert notes a statement that runs in the swap. It did not run in scratch.
-func (s *step) deferInsert() {
-	d, why := s.whyNotDeferred()
+// wait notes a statement that runs in the swap. It did not run in scratch.
+func (s *step) wait() {
+	d, change, why := s.whyNotDeferred()
 	if why != "" {
 		s.taintStatement(unsupported("%s, so that it cannot wait for the swap either", why))
 		return
 	}
-	insertion, _ := syntax.InsertionOf(s.node)
 	s.deferred = append(s.deferred, d)
-	s.coming.add(s.inference, s.before.Relation(d.Target), d, insertion)
+	s.coming.add(s.inference, s.before.Relation(d.Target), d, change)
 	s.shapes = append(s.shapes, func() { s.checkShape(s.before.Relation(d.Target)) })
 }
 
-// mayDefer notes a statement that is not understood, and might run in the swap.
-func (s *step) mayDefer() {
-	if d, why := s.whyNotDeferred(); why == "" {
-		s.deferrable = append(s.deferrable, d)
+// orWait notes a statement that might run in the swap, and why it cannot be followed; nil: it is.
+func (s *step) orWait(r *reason) *reason {
+	if s.part {
+		return r
 	}
+	if d, change, why := s.whyNotDeferred(); why == "" {
+		s.coming.add(s.inference, s.before.Relation(d.Target), d, change)
+		s.mightWait = append(s.mightWait, waiting{d, r != nil && change.Inserts})
+	}
+	return r
 }
 
-// afterDeferred: the statement has to do with rows that come in the swap.
-func (s *step) afterDeferred() bool {
-	waiting := nothingToCome()
-	for _, d := range s.deferred {
-		waiting.merge(s.coming.of[d.Place])
+// waiting is a statement that might run in the swap.
+type waiting struct {
+	Deferral
+	must bool // it inserts rows, and is not understood
+}
+
+// spread finds which statements shall wait: INSERTs that are not understood, and in their order
+// what has to do with what waits already.
+func (in *inference) spread() {
+	before := nothingToCome()
+	for _, p := range in.o.Statements {
+		same := func(d Deferral) bool { return d.Place == p }
+		if slices.ContainsFunc(in.deferred, same) {
+			before.merge(in.coming.of[p])
+			continue
+		}
+		i := slices.IndexFunc(in.mightWait, func(w waiting) bool { return same(w.Deferral) })
+		if i >= 0 && (in.mightWait[i].must || len(before.names()) > 0 && in.concerns(before, p.SQL) != "") {
+			in.deferrable = append(in.deferrable, in.mightWait[i].Deferral)
+			before.merge(in.coming.of[p])
+		}
 	}
-	return len(s.deferred) > 0 && s.concerns(waiting, s.fact.SQL) != ""
 }
 
 // checkShape holds the table as the statement would find it against what it is in the
@@ -157,18 +208,18 @@ func (s *step) afterDeferred() bool {
 func (s *step) checkShape(rel *syntax.Relation) {
 	final := s.inference.after.ByOID(rel.OID)
 	if final == nil || final.Name.Schema != rel.Schema || final.Name.Name != rel.Name {
-		s.taintAlways(s.fact, "INSERT cannot wait for the swap: its table is dropped or goes by another name then")
+		s.taintAlways(s.fact, verb(s.node)+" cannot wait for the swap: its table is dropped or goes by another name then")
 		return
 	}
 	for _, c := range rel.Columns {
 		now, there := final.Column(c.Num)
 		if !there || now.Name != c.Name || now.TypeOID != c.Type.OID || now.Default != c.Default || now.Identity != c.Identity || now.Generated != c.Generated {
-			s.taintAlways(s.fact, "INSERT cannot wait for the swap: column "+c.Name+" is another one then")
+			s.taintAlways(s.fact, verb(s.node)+" cannot wait for the swap: column "+c.Name+" is another one then")
 			return
 		}
 	}
 	if len(s.redefined) > 0 && s.computed(rel.OID) {
-		s.taintAlways(s.fact, "INSERT cannot wait for the swap: checks or indexes of its table may call functions that the migrations change")
+		s.taintAlways(s.fact, verb(s.node)+" cannot wait for the swap: checks or indexes of its table may call functions that the migrations change")
 	}
 }
 

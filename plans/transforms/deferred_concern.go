@@ -13,7 +13,7 @@ import (
 	"github.com/pgumbra/pgumbra/plans/syntax/ast"
 )
 
-// coming is what INSERTs that run in the swap have to do with.
+// coming is what statements that run in the swap have to do with.
 type coming struct {
 	of      map[syntax.Place]toCome
 	parents map[uint32][]uint32 // of a table, all that its foreign keys lead to
@@ -22,8 +22,8 @@ type coming struct {
 // toCome is the same by names, as later statements may say them: whatever schema they
 // name, to be on the safe side.
 type toCome struct {
-	written map[string]bool            // tables that rows come into
-	passes  map[string]bool            // those of them where unique indexes decide which
+	written map[string]bool            // tables that rows come into, or are changed of
+	passes  map[string]bool            // those of them where unique indexes decide about rows
 	read    map[string]bool            // tables that are read for it
 	parents map[string]map[string]bool // tables that foreign keys lead to, with the columns these refer to
 	objects map[string]bool            // indexes and sequences of the first
@@ -31,19 +31,22 @@ type toCome struct {
 }
 
 // add gathers that of one statement.
-func (c *coming) add(in *inference, target *syntax.Relation, d Deferral, insertion syntax.Insertion) {
+func (c *coming) add(in *inference, target *syntax.Relation, d Deferral, change syntax.Change) {
 	if c.of == nil {
 		c.of, c.parents = map[syntax.Place]toCome{}, map[uint32][]uint32{}
 	}
 	t := nothingToCome()
 	t.written[target.Name] = true
-	if insertion.Passes {
+	if change.Passes {
 		t.passes[target.Name] = true
 	}
-	for _, r := range insertion.Reads {
+	for _, r := range change.Reads {
 		if r.GetRelname() != target.Name {
 			t.read[r.GetRelname()] = true
 		}
+	}
+	for _, name := range change.Draws {
+		t.objects[name], t.objects["currval"], t.objects["lastval"] = true, true, true
 	}
 	for _, column := range target.Columns {
 		if column.Type.User {

@@ -34,6 +34,7 @@ func Infer(before, after *catalog.Catalog, facts []syntax.Fact, marks []syntax.M
 		in.merge(end, absorption{where: "the migrations"})
 	}
 	in.checkDeferred()
+	in.spread()
 	result := in.finish()
 	result.Err = in.err
 	return result
@@ -58,11 +59,12 @@ type inference struct {
 	questions     []Orphans
 	notices       []syntax.Notice
 	deferred      []Deferral // run in the swap
-	deferrable    []Deferral // might
-	coming        coming     // by the first
-	shapes        []func()   // that look at their tables in the end
-	using         []string   // where code stands that may change types with USING, unseen
-	err           error      // the parser process broke
+	deferrable    []Deferral // shall, in the next plan
+	mightWait     []waiting
+	coming        coming   // by these
+	shapes        []func() // that look at their tables in the end
+	using         []string // where code stands that may change types with USING, unseen
+	err           error    // the parser process broke
 }
 
 // reason is why something cannot be inferred.
@@ -197,7 +199,7 @@ func (in *inference) fact(f syntax.Fact, marks []syntax.Mark) {
 	if before.Settings["standard_conforming_strings"] == "off" && strings.Contains(f.SQL, `\`) {
 		s.taintStatement(unsupported("a backslash in its texts means something else while standard_conforming_strings is off"))
 	} else if f.Deferred {
-		s.deferInsert()
+		s.wait()
 	} else {
 		s.run()
 	}
@@ -221,20 +223,33 @@ type step struct {
 	fact          syntax.Fact
 	node          *pgq.Node
 	before, after *syntax.Seen
+	part          bool // of the fact's statement only
 }
 
 // run follows the statement; what cannot be followed blames what it writes.
 func (s *step) run() {
-	var r *reason
+	if r := s.follow(); r != nil {
+		s.taintStatement(r)
+	}
+}
+
+// follow follows the statement; a reason: it cannot be followed.
+func (s *step) follow() (r *reason) {
+	if main, removal := s.splitWith(); removal != nil {
+		if r := main.follow(); r != nil {
+			return r
+		}
+		return removal.follow()
+	}
 	switch n := s.node.GetNode().(type) {
 	case *pgq.Node_AlterTableStmt:
 		s.alter(n.AlterTableStmt)
 	case *pgq.Node_UpdateStmt:
-		r = s.update(n.UpdateStmt)
+		r = s.orWait(s.update(n.UpdateStmt))
 	case *pgq.Node_DeleteStmt:
-		r = s.remove(n.DeleteStmt)
+		r = s.orWait(s.remove(n.DeleteStmt))
 	case *pgq.Node_InsertStmt:
-		r = s.insert(n.InsertStmt)
+		r = s.orWait(s.inserted(n.InsertStmt))
 	case *pgq.Node_TruncateStmt:
 		s.truncate(n.TruncateStmt)
 	case *pgq.Node_CreateTableAsStmt:
@@ -252,7 +267,5 @@ func (s *step) run() {
 	default:
 		s.opaque()
 	}
-	if r != nil {
-		s.taintStatement(r)
-	}
+	return r
 }

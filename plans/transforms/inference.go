@@ -65,7 +65,7 @@ type Inference struct {
 	Notices []syntax.Notice
 	// Orphans are questions to ask of production's rows.
 	Orphans []Orphans
-	// Deferrable are INSERTs that are not understood, and might run in the swap by
+	// Deferrable are statements that are not understood, and might run in the swap by
 	// themselves.
 	Deferrable []Deferral
 	// Deferred are those that do.

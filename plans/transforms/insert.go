@@ -9,15 +9,6 @@ import (
 	"github.com/pgumbra/pgumbra/plans/syntax/ast"
 )
 
-// insert follows INSERT, or notes that it might run in the swap.
-func (s *step) insert(n *pgq.InsertStmt) *reason {
-	r := s.inserted(n)
-	if r != nil || s.afterDeferred() {
-		s.mayDefer()
-	}
-	return r
-}
-
 // inserted follows INSERT: rows that the migrations make up stay in scratch and
 // are carried; INSERT … SELECT from one table feeds a new one.
 func (s *step) inserted(n *pgq.InsertStmt) *reason {
@@ -98,6 +89,20 @@ func (s *step) selected(q *pgq.SelectStmt, queries []query) (source, []*value, *
 		return source{}, nil, r
 	}
 	queries = append(slices.Clone(queries), own...)
+	out, values, r := s.selectedFrom(q, queries)
+	if r == nil {
+		return out, values, nil
+	}
+	if plain := s.inlined(q, queries); plain != nil {
+		if out, values, why := s.selectedFrom(plain, queries); why == nil {
+			return out, values, nil
+		}
+	}
+	return source{}, nil, r
+}
+
+// selectedFrom is the same of a SELECT whose WITH queries are known.
+func (s *step) selectedFrom(q *pgq.SelectStmt, queries []query) (source, []*value, *reason) {
 	q = s.byKey(q, queries)
 	if r := plainSelect(q); r != nil {
 		return source{}, nil, r
