@@ -196,13 +196,17 @@ func (c *Cutover) orphans(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var all []Blocker
-	for _, v := range violated {
-		all = append(all, Blocker{Code: CodeKeyViolated, Message: v, Fix: "correct the rows in production", Lasting: true})
-	}
-	if len(all) > 0 {
+	if all := KeysViolated(violated); len(all) > 0 {
 		return refuse(all...)
 	}
 	c.keysClean = time.Now()
 	return nil
+}
+
+// KeysViolated are what rows that break foreign keys, as [Looks] describes them, are to a swap.
+func KeysViolated(violated []string) (all []Blocker) {
+	for _, v := range violated {
+		all = append(all, Blocker{Code: CodeKeyViolated, Message: v, Fix: "correct the rows in production", Lasting: true})
+	}
+	return all
 }

@@ -16,21 +16,16 @@ import (
 // once, in the plan's order; repeated after the same failures, so work must
 // only read. Where the shadow is another database, work reads there.
 func (r *Replayer) Aligned(ctx context.Context, tables []*plans.Table, work func(pgx.Tx) error) error {
-	var appliers []*applier
-	var followed []*plans.Table
-	for _, t := range tables {
-		f, err := r.applier(ctx, t)
-		if err != nil {
-			return err
-		}
-		if f.kind() != static {
-			appliers, followed = append(appliers, f), append(followed, t)
-		}
+	appliers, followed, err := r.followed(ctx, tables)
+	if err != nil {
+		return err
 	}
-	return r.repeat(ctx, appliers, func() error { return r.align(ctx, appliers, followed, work) })
+	return r.repeat(ctx, appliers, func() error {
+		return r.align(ctx, appliers, followed, func(e ends) error { return work(e.shadow) })
+	})
 }
 
-func (r *Replayer) align(ctx context.Context, appliers []*applier, followed []*plans.Table, work func(pgx.Tx) error) error {
+func (r *Replayer) align(ctx context.Context, appliers []*applier, followed []*plans.Table, work func(ends) error) error {
 	var members []uint32
 	for _, f := range appliers {
 		members = append(members, f.members...)
@@ -52,7 +47,7 @@ func (r *Replayer) align(ctx context.Context, appliers []*applier, followed []*p
 				return err
 			}
 		}
-		if err := work(e.shadow); err != nil {
+		if err := work(e); err != nil {
 			return err
 		}
 		committed, err = r.leave(ctx, e, before, members, followed...)

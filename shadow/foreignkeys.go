@@ -3,6 +3,7 @@ package shadow
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -27,24 +28,61 @@ func (v Violation) String() string {
 		v.Rows, v.Key.Table, v.Key.References, v.Key.Name, v.Example)
 }
 
+// Touched is what was touched of a table since its foreign keys were checked, as package
+// replay tells it. Rows stands after FROM, with the table's rows as s; Keys is a relation,
+// in which Columns names the table's columns. Both empty: it is not known what was.
+type Touched struct {
+	Changes    int64
+	Rows, Keys string
+	Columns    map[string]string
+}
+
 // CheckNewForeignKeys looks for rows that violate foreign keys which production
-// does not already guarantee, by reading both tables whole. The indexes of the
-// referenced columns must stand.
-func CheckNewForeignKeys(ctx context.Context, db pg.Querier, run *control.Run) ([]Violation, error) {
+// does not already guarantee: those that touched says, rows of that table or ones that
+// refer to it; nil: all, by reading both tables whole, as where it is not known what was
+// touched. The indexes of the referenced columns must stand.
+func CheckNewForeignKeys(ctx context.Context, db pg.Querier, run *control.Run, touched map[pg.Name]Touched) ([]Violation, error) {
 	var found []Violation
 	for _, k := range run.Plan.NewFKs {
-		v, err := check(ctx, db, k)
-		if err != nil {
-			return nil, fmt.Errorf("check foreign key %s of %s: %w", k.Name, k.Table, err)
-		}
-		if v.Rows > 0 {
-			found = append(found, v)
+		for _, which := range concerned(k, touched) {
+			v, err := check(ctx, db, k, which)
+			if err != nil {
+				return nil, fmt.Errorf("check foreign key %s of %s: %w", k.Name, k.Table, err)
+			}
+			if v.Rows > 0 {
+				found = append(found, v)
+				break
+			}
 		}
 	}
 	return found, nil
 }
 
-func check(ctx context.Context, db pg.Querier, k plans.ForeignKey) (Violation, error) {
+// concerned are the rows that what was touched puts a foreign key in doubt of: all, none,
+// or those that were touched themselves and those that refer to one that was.
+func concerned(k plans.ForeignKey, touched map[pg.Name]Touched) (all []referring) {
+	from, to := touched[k.Table], touched[k.References]
+	byKey := !slices.ContainsFunc(k.RefColumns, func(c string) bool { return to.Columns[c] == "" })
+	if touched == nil || from.Changes > 0 && from.Rows == "" || to.Changes > 0 && !byKey {
+		return []referring{{}}
+	}
+	if from.Changes > 0 {
+		all = append(all, referring{rows: from.Rows})
+	}
+	if to.Changes > 0 {
+		all = append(all, referring{to: &to})
+	}
+	return all
+}
+
+// referring are the rows of a foreign key's own table that are looked at: by a text of
+// theirs that stands after FROM, or by what they refer to; by neither, all.
+type referring struct {
+	rows string
+	to   *Touched
+}
+
+func check(ctx context.Context, db pg.Querier, k plans.ForeignKey, which referring) (Violation, error) {
 	v := Violation{Key: k}
 	comparisons, err := comparisonsOf(ctx, db, k)
 	if err != nil {
@@ -54,7 +92,7 @@ func check(ctx context.Context, db pg.Querier, k plans.ForeignKey) (Violation, e
 	if err != nil {
 		return v, err
 	}
-	rows, err := db.Query(ctx, orphansSQL(k, comparisons, only))
+	rows, err := db.Query(ctx, orphansSQL(k, comparisons, only, which))
 	if err != nil {
 		return v, err
 	}
@@ -131,8 +169,8 @@ func onlyOf(ctx context.Context, db pg.Querier, k plans.ForeignKey) (map[pg.Name
 
 // orphansSQL counts rows without a counterpart and shows one of them. MATCH
 // SIMPLE, PostgreSQL's default: a row with a NULL refers to nothing rightly.
-func orphansSQL(k plans.ForeignKey, comparisons map[string]comparison, only map[pg.Name]string) string {
-	var values, present, equal []string
+func orphansSQL(k plans.ForeignKey, comparisons map[string]comparison, only map[pg.Name]string, which referring) string {
+	var values, present, equal, touched []string
 	for i, c := range k.Columns {
 		column := "c." + pg.Ident(c)
 		how := comparisons[k.RefColumns[i]]
@@ -143,9 +181,19 @@ func orphansSQL(k plans.ForeignKey, comparisons map[string]comparison, only map[
 		values = append(values, column+"::text")
 		present = append(present, column+" IS NOT NULL")
 		equal = append(equal, "p."+pg.Ident(k.RefColumns[i])+" "+how.operator+" "+right)
+		if which.to != nil {
+			touched = append(touched, "g."+which.to.Columns[k.RefColumns[i]]+" "+how.operator+" "+right)
+		}
+	}
+	from := only[k.Table] + k.Table.Quoted() + " AS c"
+	switch {
+	case which.rows != "":
+		from = "(SELECT s.* FROM " + which.rows + ") AS c"
+	case which.to != nil:
+		from += " JOIN (SELECT DISTINCT * FROM " + which.to.Keys + " AS k) AS g ON " + strings.Join(touched, " AND ")
 	}
 	return "SELECT pg_catalog.count(*) OVER (), " + strings.Join(values, ", ") +
-		"\nFROM " + only[k.Table] + k.Table.Quoted() + " AS c" +
+		"\nFROM " + from +
 		"\nWHERE " + strings.Join(present, " AND ") +
 		"\n  AND NOT EXISTS (SELECT FROM " + only[k.References] + k.References.Quoted() + " AS p WHERE " + strings.Join(equal, " AND ") + ")" +
 		"\nLIMIT 1"

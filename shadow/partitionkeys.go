@@ -147,7 +147,7 @@ func checkBuilt(ctx context.Context, pool *pgxpool.Pool, run *control.Run, k for
 			continue
 		}
 		n.Table, n.References = final(run.Plan, n.Table), final(run.Plan, n.References)
-		v, err := check(ctx, pool, n)
+		v, err := check(ctx, pool, n, referring{})
 		if err == nil && v.Rows > 0 {
 			err = fmt.Errorf("%s; correct them and type pgumbra run", v)
 		}

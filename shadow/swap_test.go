@@ -192,17 +192,17 @@ func TestNewForeignKeysAreCheckedByTheirIndexsEquality(t *testing.T) {
 		{Name: "two", Table: in("c"), Columns: []string{"y", "x"}, References: in("p"), RefColumns: []string{"a", "b"}},
 		{Name: "one", Table: in("c"), Columns: []string{"n"}, References: in("p"), RefColumns: []string{"n"}},
 	}
-	found, err := CheckNewForeignKeys(w.t.Context(), w.pool, w.run)
+	found, err := CheckNewForeignKeys(w.t.Context(), w.pool, w.run, nil)
 	if err != nil || len(found) != 0 {
 		t.Fatalf("%v, %v", found, err)
 	}
 	w.exec("INSERT INTO " + shopShadow + ".c VALUES (1, 'two', 'Bob'), (3, 'x', 'bob')")
-	found, err = CheckNewForeignKeys(w.t.Context(), w.pool, w.run)
+	found, err = CheckNewForeignKeys(w.t.Context(), w.pool, w.run, nil)
 	if err != nil || len(found) != 1 || found[0].Key.Name != "two" || found[0].Rows != 2 || found[0].Example != "y = two, x = 1" {
 		t.Fatalf("%v, %v", found, err)
 	}
 	w.exec("ALTER TABLE " + shopShadow + ".p DROP CONSTRAINT p_n_key")
-	if _, err = CheckNewForeignKeys(w.t.Context(), w.pool, w.run); err == nil || !strings.Contains(err.Error(), "no unique index on n") {
+	if _, err = CheckNewForeignKeys(w.t.Context(), w.pool, w.run, nil); err == nil || !strings.Contains(err.Error(), "no unique index on n") {
 		t.Errorf("got %v", err)
 	}
 }

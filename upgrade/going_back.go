@@ -185,6 +185,11 @@ func (w *worker) drainBack(ctx context.Context) (int64, error) {
 		return changes, err
 	}
 	against, err := w.againstRows(ctx) // the last ones may have come with the drain
+	if err == nil && len(against) == 0 {
+		var violated []string
+		violated, err = w.newForeignKeys(ctx)
+		against = cutover.KeysViolated(violated)
+	}
 	if err == nil && len(against) > 0 {
 		err = cutover.NotNow(against...)
 	}

@@ -21,7 +21,7 @@ var seeded = history{
 		`INSERT INTO shop.roles (id, name) VALUES (50, 'auditor'); INSERT INTO shop.roles (name) VALUES ('guest');`,
 		`UPDATE shop.people SET mail = lower(mail);`,
 	},
-	planFile: "cutover: {max_stall: 10s, lock_timeout: 500ms}\n",
+	planFile: "cutover: {max_stall: 10s, lock_timeout: 5s}\n",
 }
 
 // TestSeedThatFailsAtTheSwapChangesNothing: a client has put a row of the seed's key there
@@ -82,6 +82,10 @@ func TestRollbackAfterASeedOfTheSwap(t *testing.T) {
 			t.Fatalf("with a row that refers to the seed's: %v", err)
 		}
 		exec(t, w.served, "UPDATE shop.people SET role = 2 WHERE id = 901")
+		if err = w.rollbackWhile(ctx, "INSERT INTO shop.people VALUES (902, 50, 'late')"); !errors.Is(err, upgrade.ErrNotNow) || !strings.Contains(err.Error(), "shop.people") {
+			t.Fatalf("with one that is written before the fence: %v", err)
+		}
+		exec(t, w.served, "DELETE FROM shop.people WHERE id = 902")
 		must(t, upgrade.Rollback(ctx, w.file(), accept))
 		must(t, leader.Wait())
 		w.structureIs(before)

@@ -316,7 +316,8 @@ func (w *worker) buildForeignKeys(ctx context.Context) error {
 
 // newForeignKeys checks the foreign keys that the migrations bring while the
 // tables of each stand at one snapshot: between two batches a row may refer to
-// one that is still to be replayed.
+// one that is still to be replayed. On the way back, once all rows were found to be
+// right, what was touched since is looked at alone, at the next attempt and behind the fence.
 func (w *worker) newForeignKeys(ctx context.Context) ([]string, error) {
 	if len(w.run.Plan.NewFKs) == 0 {
 		return nil, nil
@@ -332,15 +333,30 @@ func (w *worker) newForeignKeys(ctx context.Context) ([]string, error) {
 		}
 	}
 	var found []string
-	err := w.replayer.Aligned(ctx, tables, func(tx pgx.Tx) error {
-		violations, err := shadow.CheckNewForeignKeys(ctx, tx, w.run)
+	now, err := w.replayer.AlignedSince(ctx, tables, w.watching.keysRight, func(tx pgx.Tx, touched map[pg.Name]replay.Touched) error {
+		violations, err := shadow.CheckNewForeignKeys(ctx, tx, w.run, toldTouched(touched))
 		found = nil
 		for _, v := range violations {
 			found = append(found, v.String())
 		}
 		return err
 	})
+	if err == nil && len(found) == 0 && w.run.Plan.Backwards() {
+		w.watching.keysRight = now
+	}
 	return found, err
+}
+
+// toldTouched hands on what replay tells.
+func toldTouched(touched map[pg.Name]replay.Touched) map[pg.Name]shadow.Touched {
+	if touched == nil {
+		return nil
+	}
+	all := map[pg.Name]shadow.Touched{}
+	for name, t := range touched {
+		all[name] = shadow.Touched{Changes: t.Changes, Rows: t.Rows, Keys: t.Keys, Columns: t.Columns}
+	}
+	return all
 }
 
 // afterSwap does what the swap left to do; without a watch it ends the run. It

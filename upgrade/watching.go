@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -31,7 +32,9 @@ type watching struct {
 	belongings map[string]string
 
 	refused map[int]time.Time // tables whose flow stands still, and until when
-	differ  map[int]bool      // tables found to differ, which are not proved any more
+	differ  map[int][]string  // tables found to differ, which are not proved any more, with keys of such rows
+
+	keysRight *replay.Since // when no row broke a foreign key that only the old side has; nil: not asked yet
 
 	mu      sync.Mutex
 	leftOut map[int]time.Time // tables that are not proved, and until when; zero: for good
@@ -144,7 +147,7 @@ func (w *worker) turned(ctx context.Context) (*worker, error) {
 		return nil, err
 	}
 	run.Plan.Belongings = back.watching.belongings
-	back.watching.refused, back.watching.differ, back.watching.leftOut = map[int]time.Time{}, map[int]bool{}, map[int]time.Time{}
+	back.watching.refused, back.watching.differ, back.watching.leftOut = map[int]time.Time{}, map[int][]string{}, map[int]time.Time{}
 	back.replayer = &replay.Replayer{Sides: back.sides, Run: run, Log: w.log, ApplyWorkers: run.Plan.Settings.Copy.Workers,
 		RangeRows: run.Plan.Settings.Copy.ChunkRows}
 	back.replayer.Replica, err = shadow.Quiet(ctx, back.sides, run)
@@ -284,13 +287,27 @@ func (w *worker) actBack(ctx context.Context) (bool, error) {
 		if err := differs(ctx, w.sides, w.run, found.Table, found.Verdict); err != nil {
 			return false, err
 		}
-		w.log.Error("the old side differs from what the new one makes of it; going back would lose that", "table", found.Table.Final.String(),
-			"keys", len(found.Verdict.Differences))
-		w.watching.differ[found.Table.N] = true
+		w.tellDiffering(found)
 		w.leaveOut(found.Table.N, time.Time{}) // proving it again would find the same again
 	}
 	if !wanted {
 		return false, nil
 	}
 	return w.goBack(ctx)
+}
+
+// tellDiffering says that a table differs, once for each difference: who looks at it
+// meanwhile, batches, the prover, pgumbra verify, finds the same again.
+func (w *worker) tellDiffering(found replay.Found) {
+	t := found.Table
+	var as []string
+	for _, d := range found.Verdict.Differences {
+		as = append(as, d.Key)
+	}
+	if before, known := w.watching.differ[t.N]; known && slices.Equal(before, as) {
+		return
+	}
+	w.watching.differ[t.N] = as
+	w.log.Error("the old side differs from what the new one makes of it; going back would lose that", "table", t.Final.String(),
+		"keys", len(found.Verdict.Differences))
 }
