@@ -199,6 +199,8 @@ func (a *app) next(err error, code int, s *upgrade.Status) string {
 	switch {
 	case a.command == "rehearse":
 		return afterRehearsal(p, code, err)
+	case a.command == "demo" && code == exitInterrupted:
+		return "pgumbra demo again; nothing is left of this one"
 	case errors.As(err, &noWay):
 		return withPlan(noWay.Next, p)
 	case oldServerAway(s, err) && *s.Phase == control.Watching:

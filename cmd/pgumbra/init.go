@@ -89,6 +89,9 @@ func (a *app) writePlanFile(path string, text []byte) error {
 		return err
 	}
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, os.ErrExist) {
+		return &usageError{fmt.Errorf("%s is there already, and is not overwritten; -o FILE names another one", path)}
+	}
 	if err != nil {
 		return &usageError{err}
 	}

@@ -43,7 +43,11 @@ func run(args []string) int {
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	go func() {
 		<-signals
-		fmt.Fprintln(a.screen, "pgumbra: stopping, state is kept; once more to stop at once")
+		kept := "state is kept"
+		if len(args) > 0 && (args[0] == "demo" || args[0] == "rehearse") {
+			kept = "nothing is left behind"
+		}
+		fmt.Fprintln(a.screen, "pgumbra: stopping, "+kept+"; once more to stop at once")
 		cancel(errInterrupted)
 		<-signals
 		os.Exit(exitInterrupted)

@@ -57,7 +57,10 @@ func (a *app) setPaused(c *cobra.Command, wish upgrade.Pausing, text string) err
 	if err != nil {
 		return err
 	}
-	if !copies {
+	switch s, err := upgrade.ReadStatus(c.Context(), file); {
+	case err == nil && s.Leader == nil && s.Copies():
+		text = a.unledCopy(wish)
+	case !copies:
 		text = "Nothing is being copied now. A table that has to be copied again will wait.\nNext: pgumbra resume" + a.planFlag() + " takes it back"
 	}
 	if a.json {
@@ -67,6 +70,14 @@ func (a *app) setPaused(c *cobra.Command, wish upgrade.Pausing, text string) err
 		text = file.Member + ": " + text
 	}
 	return say(text)
+}
+
+// unledCopy: nobody leads the run, so that nothing pauses or goes on yet.
+func (a *app) unledCopy(wish upgrade.Pausing) string {
+	if wish == upgrade.PauseCopy {
+		return "No process leads the run; whichever does next copies nothing until pgumbra resume.\nNext: pgumbra resume" + a.planFlag()
+	}
+	return "The copy goes on once a process leads the run.\nNext: pgumbra run" + a.planFlag()
 }
 
 // pauseOne: a copy that is over has nothing that could pause.

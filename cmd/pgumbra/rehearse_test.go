@@ -138,7 +138,7 @@ func rehearsedAsInCI(ctx context.Context, t *testing.T, o *operator, disk, accep
 	if err != nil || !strings.Contains(string(out), "\nPassed in ") {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	if text, err := os.ReadFile(summary); err != nil || !strings.HasPrefix(string(text), "# ") {
+	if text, err := os.ReadFile(summary); err != nil || !strings.HasPrefix(string(text), "## Rehearsal of ") {
 		t.Errorf("the job's summary: %v\n%s", err, text)
 	}
 	for form, is := range map[string]string{"txt": "\nPassed in ", "md": "# ", "html": "<!DOCTYPE html>", "xml": "<testsuite", "sarif": `"$schema"`} {

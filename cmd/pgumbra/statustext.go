@@ -66,6 +66,8 @@ func writeWork(line func(label, format string, values ...any), s *upgrade.Status
 		line("paused", "%s", s.Throttled)
 	} else if s.PausedAt != nil && s.Leader != nil && s.Copies() {
 		line("paused", "by pgumbra pause, once the chunks under way are copied; pgumbra resume goes on")
+	} else if s.PausedAt != nil && s.Copies() {
+		line("paused", "by pgumbra pause: whichever process leads next copies nothing until pgumbra resume")
 	}
 	if s.Workers != nil && s.Copies() {
 		line("workers", "%d, by pgumbra workers; pgumbra workers 0 takes copy.workers again", *s.Workers)
@@ -218,6 +220,8 @@ func (a *app) nextOf(s *upgrade.Status) string {
 		return "correct what stopped it, then pgumbra run" + p + "; pgumbra abort" + p + " undoes it"
 	case s.TrialTooLong:
 		return a.afterTrial(s)
+	case s.Leader == nil && s.PausedAt != nil && s.Copies():
+		return "pgumbra resume" + p + ", then pgumbra run" + p + " goes on; pgumbra abort" + p + " undoes it"
 	case s.Leader == nil:
 		return "pgumbra run" + p + " goes on; pgumbra abort" + p + " undoes it"
 	case s.PausedAt != nil && s.Copies():

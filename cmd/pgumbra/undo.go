@@ -66,7 +66,11 @@ func (a *app) sayAborted(run string, done upgrade.Aborted) error {
 	if a.json {
 		return json.NewEncoder(os.Stdout).Encode(map[string]any{"run": run, "phase": "aborted", "looked_at": done.Looked, "remains": remaining(done)})
 	}
-	return a.sayPhase(abortedText(run, done), run, "aborted")
+	text := abortedText(run, done)
+	if len(done.Remains) == 0 { // else what to type for these stands last
+		text += "\nNext: pgumbra run" + a.planFlag() + " begins another one"
+	}
+	return a.sayPhase(text, run, "aborted")
 }
 
 // remaining is what others changed, for programs.

@@ -87,6 +87,9 @@ func TestNextFitsThePhase(t *testing.T) {
 			t.Errorf("%s: %s", phase, got)
 		}
 	}
+	if got := (&app{command: "demo"}).next(errInterrupted, exitInterrupted, nil); !strings.HasPrefix(got, "pgumbra demo again") {
+		t.Errorf("after an interrupted demo: %s", got)
+	}
 	led := standingIn(control.Following)
 	led.Leader = &upgrade.Leader{Host: "db", PID: 7}
 	if got := (&app{command: "status"}).next(errInterrupted, exitInterrupted, led); got != "pgumbra status; the run goes on, led by pid 7 on db" {
@@ -239,6 +242,11 @@ func TestNarrowTerminalsOtherPlanFilesAndForeignControlSchemas(t *testing.T) {
 	}
 	ready := standingIn(control.Following)
 	ready.Ready = true
+	paused, now := standingIn(control.Copying), time.Now()
+	paused.PausedAt, paused.Tables = &now, []upgrade.TableStatus{{Production: "a", State: string(control.Waiting)}}
+	if text := (&app{}).statusText(paused, 0); !strings.Contains(text, "paused   by pgumbra pause: whichever process leads next") || !strings.HasSuffix(text, "Next: pgumbra resume, then pgumbra run goes on; pgumbra abort undoes it\n") {
+		t.Error(text)
+	}
 	for ends, want := range map[bool]int{true: 0, false: 1} {
 		if got := (&progress{app: &app{ends: ends}}).hints(ready); len(got) != want {
 			t.Errorf("a command that ends by itself (%t) says %q", ends, got)
