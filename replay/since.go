@@ -136,7 +136,7 @@ func (f *applier) tellTouched(ctx context.Context, e ends, s scope, t *Touched) 
 	}
 	w := f.writer(e)
 	t.Rows, t.Keys, t.Columns = w.shadowRows(s.inlined(), group{inline: true}), "("+f.selectDistinct(s.inlined())+")", map[string]string{}
-	if w.landing {
+	if w.onShadow {
 		t.Keys = w.receivedSet("touched", w.keyTypes(w.k))
 	}
 	for i, p := range f.pairs() {
