@@ -87,7 +87,7 @@ func Describe(ctx context.Context, db pg.Querier, plan *plans.Plan, entries []pl
 	}
 	if plan.Behind != nil {
 		for _, r := range afterMigrations(plan, f.shadow) {
-			t.After = append(t.After, "VACUUM (ANALYZE) "+r.name.Quoted())
+			t.After = append(t.After, "VACUUM (ANALYZE) "+r.name.Quoted()+" -- likewise each table that the migrations make")
 		}
 	}
 	t.name()

@@ -18,7 +18,14 @@ func (a *remote) swap(ctx context.Context) error {
 	return a.play(ctx, a.shadow, append(a.script(), stage{"sequences", alone}))
 }
 
-func (a *remote) swapped() []stage { return a.script() }
+// swapped is the script. Migrations behind the fence write golang-migrate's row themselves.
+func (a *remote) swapped() []stage {
+	all := a.script()
+	if a.plan.Behind != nil {
+		all = append(all, stage{"version", versionsBehind(a.plan)})
+	}
+	return all
+}
 
 func (a *remote) script() []stage {
 	var locks []string

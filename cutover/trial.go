@@ -82,9 +82,10 @@ func (t *trying) all(ctx context.Context, stages []stage) error {
 }
 
 // beginTrial begins a transaction that is rolled back, in which no lock is waited for
-// longer than lockWait. Who waits for it is autovacuum of the shadow, or changes a
-// schema's privileges: a process that is stopped in it holds them up no longer than it
-// would hold clients in an attempt.
+// longer than lockWait. Who waits for it is autovacuum of the shadow, whoever changes a
+// schema's privileges, and writers of tables of other schemas that foreign keys refer to
+// (ADD FOREIGN KEY locks both): a process that is stopped in it holds them up no longer
+// than it would hold clients in an attempt.
 func (c *Cutover) beginTrial(ctx context.Context, p *pair, lockWait time.Duration) error {
 	if err := p.begin(ctx, lockWait, c.settings().MaxStall+time.Second, nil); err != nil {
 		return err

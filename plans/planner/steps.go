@@ -3,6 +3,7 @@ package planner
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -130,8 +131,12 @@ func followingSteps(p *plans.Plan) []plans.Step {
 			replay = append(replay, replaySQL(p, t)...)
 		}
 	}
-	for _, v := range p.Matviews {
-		refresh = append(refresh, "REFRESH MATERIALIZED VIEW "+v.Quoted(), "ANALYZE "+v.Quoted())
+	for _, v := range p.MaterializedViews() {
+		if slices.Contains(p.Matviews, v.Shadow) {
+			refresh = append(refresh, "REFRESH MATERIALIZED VIEW "+v.Shadow.Quoted(), "ANALYZE "+v.Shadow.Quoted())
+		} else {
+			refresh = append(refresh, "REFRESH MATERIALIZED VIEW "+v.Shadow.Quoted()+" WITH NO DATA -- as production's is")
+		}
 	}
 	return []plans.Step{
 		{Phase: "following", Title: "Build the other indexes and constraints, after the first catch-up", Lock: noLock, Waits: shadowOnly,
@@ -140,9 +145,31 @@ func followingSteps(p *plans.Plan) []plans.Step {
 		{Phase: "following", Title: "Fill the materialized views, and again before the cutover", Lock: noLock, Waits: shadowOnly, SQL: refresh},
 		{Phase: "following", Title: "Replay what was recorded, batch after batch, and verify every table exactly",
 			Lock: accessShare, Waits: likeSelect, SQL: replay},
-		{Phase: "following", Title: "Try the swap on the shadow, time it, and roll it back", Lock: noLock, Waits: shadowOnly, SQL: []string{SlotTrial}},
+		trialStep(p),
 	}
 }
+
+// trialStep locks, besides the shadow's tables, what their foreign keys refer to in other
+// schemas: ADD FOREIGN KEY takes SHARE ROW EXCLUSIVE on both tables.
+func trialStep(p *plans.Plan) plans.Step {
+	s := plans.Step{Phase: "following", Title: "Try the swap on the shadow, time it, and roll it back", Lock: noLock, Waits: shadowOnly, SQL: []string{SlotTrial}}
+	if p.Remote {
+		return s
+	}
+	for _, e := range p.Entries {
+		for _, to := range references.FindAllStringSubmatch(e.SQL, -1) {
+			if !slices.Contains(p.ShadowSchemas(), pg.Unquoted(to[1])) {
+				s.Lock = "SHARE ROW EXCLUSIVE on tables of other schemas that foreign keys refer to"
+				s.Waits = "writers of those tables, while the trial runs: as long as the swap takes"
+			}
+		}
+	}
+	return s
+}
+
+// references finds the schema of the table that a foreign key refers to, as pg_dump
+// writes it.
+var references = regexp.MustCompile(`FOREIGN KEY \([^)]*\) REFERENCES ("(?:[^"]|"")+"|[^".(\s]+)\.`)
 
 func cutoverSteps(p *plans.Plan) []plans.Step {
 	c := p.Settings.Cutover
