@@ -25,15 +25,12 @@ var (
 	locateIndexesSQL string
 	//go:embed locate/keys.sql
 	locateKeysSQL string
-	//go:embed locate/sequences.sql
-	locateSequencesSQL string
 )
 
 // Locate fills in a way back what [plans.Plan.Inverse] cannot know: the relations
 // behind its sources (in the database source) and tables (in target), the names
-// that types have now, how the old tables can be written, which of their foreign
-// keys the new ones do not guarantee, and sequences that only the old side has. To
-// be called after the swap. Reads catalogs only.
+// that types have now, how the old tables can be written, and which of their
+// foreign keys the new ones do not guarantee. To be called after the swap. Reads catalogs only.
 func Locate(ctx context.Context, source, target *pgxpool.Pool, back *plans.Plan) error {
 	var here, there located
 	err := inCatalogs(ctx, source, func(tx pgx.Tx) (err error) {
@@ -61,10 +58,7 @@ func Locate(ctx context.Context, source, target *pgxpool.Pool, back *plans.Plan)
 				return err
 			}
 		}
-		if err := there.fillTables(ctx, tx, back); err != nil {
-			return err
-		}
-		return fillSequences(ctx, tx, back)
+		return there.fillTables(ctx, tx, back)
 	})
 	if err != nil {
 		return fmt.Errorf("look up the old tables: %w", err)
@@ -290,35 +284,14 @@ func (l located) refusesNew(t *plans.Table) bool {
 	})
 }
 
-// fillSequences adds those that only the old side has: rows that came back may hold
-// numbers that they have not given out.
-func fillSequences(ctx context.Context, tx pgx.Tx, back *plans.Plan) error {
-	var schemas []string
-	for _, s := range back.Schemas {
-		schemas = append(schemas, s.Shadow)
-	}
-	rows, err := tx.Query(ctx, locateSequencesSQL, schemas)
-	if err != nil {
-		return err
-	}
-	var s plans.Sequence
-	_, err = pgx.ForEachRow(rows, []any{&s.Shadow.Schema, &s.Shadow.Name, &s.Table.Schema, &s.Table.Name, &s.Column, &s.LastValue, &s.IsCalled}, func() error {
-		if !slices.ContainsFunc(back.Sequences, func(known plans.Sequence) bool { return known.Shadow == s.Shadow }) {
-			back.Sequences = append(back.Sequences, s)
-		}
-		return nil
-	})
-	return err
-}
-
 // unguaranteed are the old side's foreign keys that nobody checks while the new
 // tables are written: those without a valid twin there, and those to a table in which
 // rows of the new one may be missing.
 func unguaranteed(back *plans.Plan, old, now []locatedKey) []plans.ForeignKey {
 	var all []plans.ForeignKey
 	for _, k := range old {
-		table, columns, ok := feeds(back, k.Table, k.Columns)
-		references, referenced, okToo := feeds(back, k.References, k.RefColumns)
+		table, columns, ok := back.CarriedFrom(k.Table, k.Columns)
+		references, referenced, okToo := back.CarriedFrom(k.References, k.RefColumns)
 		guaranteed := ok && okToo && !lacks(back, k.References) && slices.ContainsFunc(now, func(n locatedKey) bool {
 			return n.valid && n.Table == table && n.References == references && slices.Equal(n.Columns, columns) && slices.Equal(n.RefColumns, referenced)
 		})
@@ -332,32 +305,4 @@ func unguaranteed(back *plans.Plan, old, now []locatedKey) []plans.ForeignKey {
 func lacks(back *plans.Plan, old pg.Name) bool {
 	t := back.TableOf(old)
 	return t != nil && t.Lacking
-}
-
-// carries: what is equal there is equal here.
-func carries(name string, c *plans.Column) bool {
-	cast, found := strings.CutPrefix(c.Expression, pg.Ident(name)+"::")
-	return c.Expression == pg.Ident(name) || found && slices.Contains([]string{"smallint", "integer", "bigint"}, cast)
-}
-
-// feeds names the new table and its columns that columns of an old one are filled
-// with as they are; false: some are not.
-func feeds(back *plans.Plan, old pg.Name, columns []string) (table pg.Name, names []string, ok bool) {
-	t := back.TableOf(old)
-	if t == nil || t.Feed != plans.Copied {
-		return table, nil, false
-	}
-	src := &back.Sources[t.Source]
-	for _, name := range columns {
-		c := slices.IndexFunc(t.Columns, func(c plans.Column) bool { return c.Shadow == name })
-		if c < 0 {
-			return table, nil, false
-		}
-		from := slices.IndexFunc(src.Columns, func(s plans.SourceColumn) bool { return carries(s.Name, &t.Columns[c]) })
-		if from < 0 {
-			return table, nil, false
-		}
-		names = append(names, src.Columns[from].Name)
-	}
-	return src.Name, names, true
 }

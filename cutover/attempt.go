@@ -35,6 +35,8 @@ type attempt struct {
 
 	sequences []succession
 	closed    taken               // by the swap before this one
+	drawn     []draw              // columns whose numbers came from elsewhere
+	raised    []placement         // where their sequences stand then
 	turned    *control.TurnedRows // of the direction that begins with the swap; nil: none does
 }
 
@@ -165,6 +167,7 @@ func (a *attempt) readSequences(ctx context.Context) (err error) {
 		s := &a.sequences[i]
 		if was, closed := a.closed.before(s.target.OID); closed {
 			s.target, s.reopens = was, true
+			s.placed = a.closed.placedAt(s.old.OID)
 		}
 	}
 	return nil

@@ -41,6 +41,9 @@ func (l local) look(ctx context.Context) (err error) {
 	if l.facts, err = gather(ctx, l.observer, l.plan); err != nil {
 		return err
 	}
+	if err = l.lookForDraws(ctx); err != nil {
+		return err
+	}
 	return l.readTaken(ctx, l.observer)
 }
 
@@ -233,7 +236,11 @@ func (l local) record(ctx context.Context) error {
 	}
 	run := l.c.Upgrade
 	if l.turned != nil { // rows go the other way from now on
-		if err := control.TurnAround(ctx, l.locker, run, l.turned, l.noteTaken()); err != nil {
+		t, err := l.noteTaken(ctx)
+		if err == nil {
+			err = control.TurnAround(ctx, l.locker, run, l.turned, t)
+		}
+		if err != nil {
 			return err
 		}
 	}

@@ -84,6 +84,9 @@ func (a *remote) look(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := a.lookForDraws(ctx); err != nil {
+		return err
+	}
 	if err := a.readTaken(ctx, a.shadow.observer); err != nil || a.plan.Backwards() { // the old names lead to the old side as it is
 		return err
 	}

@@ -15,7 +15,10 @@ func (a *remote) swap(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return a.play(ctx, a.shadow, append(a.script(), stage{"sequences", alone}))
+	if err := a.play(ctx, a.shadow, append(a.script(), stage{"sequences", alone})); err != nil {
+		return err
+	}
+	return a.catchUp(ctx, a.shadow)
 }
 
 // swapped is the script. Migrations behind the fence write golang-migrate's row themselves.
@@ -89,7 +92,11 @@ func (a *remote) record(ctx context.Context) error {
 		return err
 	}
 	if a.turned != nil {
-		if err = control.TurnAround(ctx, there, run, a.turned, a.noteTaken()); err == nil {
+		var t taken
+		if t, err = a.noteTaken(ctx); err == nil {
+			err = control.TurnAround(ctx, there, run, a.turned, t)
+		}
+		if err == nil {
 			err = control.NoteOrigin(ctx, there, run)
 		}
 		if err != nil {

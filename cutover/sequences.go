@@ -54,10 +54,11 @@ func counters(ctx context.Context, db pg.Querier, names []pg.Name) (map[pg.Name]
 // stands.
 type succession struct {
 	plan    plans.Sequence
-	old     counter // production's
-	target  counter // the shadow's
-	reopens bool    // target is as it was before a swap closed it
-	waiting int64   // nextval calls that wait for the old one
+	old     counter    // production's
+	target  counter    // the shadow's
+	reopens bool       // target is as it was before a swap closed it
+	placed  *placement // where that swap put old; nil: it is not known
+	waiting int64      // nextval calls that wait for the old one
 }
 
 // successions reads both sides of all of them, in whatever databases these are.
@@ -134,17 +135,23 @@ func (s succession) reserved() int64 {
 }
 
 // place is where the twin goes on: where production's sequence stands, or where
-// the migrations set it; further where the copy itself has drawn from the twin;
-// within its own bounds.
+// the migrations set it; further where the copy itself has drawn from the twin, or
+// clients before a swap closed it; within its own bounds. Where nobody has moved
+// production's since that swap the twin stands where it stood then, and where clients
+// set it back, or it began anew, it does so here too.
 func (s succession) place() (last int64, called bool) {
 	last, called = s.old.Last, s.old.Called
 	if n := s.reserved(); n > 0 {
 		last, called = s.old.after(n)
 	}
+	moved := s.movedSince(last, called)
+	if moved == 0 {
+		return s.target.Last, s.target.Called
+	}
 	if s.plan.Set && !s.passed(last, called) {
 		last, called = s.plan.LastValue, s.plan.IsCalled
 	}
-	if t := s.target; t.Called && (t.beyond(t.Last, last) || t.Last == last) {
+	if t := s.target; moved > 0 && t.Called && (t.beyond(t.Last, last) || t.Last == last) {
 		last, called = t.Last, true
 	}
 	first, end := s.target.ends()
@@ -215,7 +222,8 @@ END`, name, cycle, end, pg.Literal(name), s.old.Last, s.old.Called))
 // own take over, whatever both are called by now.
 func (l local) succeed(ctx context.Context) error {
 	var script []string
-	for _, s := range l.sequences {
+	for i := range l.sequences {
+		s := &l.sequences[i]
 		var old, target string
 		err := l.locker.QueryRow(ctx, `SELECT $1::oid::regclass::text, $2::oid::regclass::text,
 			(SELECT count(*) FROM pg_locks WHERE relation = $1 AND NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))`,
@@ -229,7 +237,19 @@ func (l local) succeed(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return l.play(ctx, l.pair, []stage{{"sequences go on", append(script, alone...)}})
+	if err := l.play(ctx, l.pair, []stage{{"sequences go on", append(script, alone...)}}); err != nil {
+		return err
+	}
+	return l.catchUp(ctx, l.pair)
+}
+
+// catchUp is the end of a swap there and back: see [attempt.raise].
+func (a *attempt) catchUp(ctx context.Context, p *pair) error {
+	script, err := a.raise(ctx, p.locker)
+	if err != nil {
+		return err
+	}
+	return a.play(ctx, p, []stage{{"sequences catch up", script}})
 }
 
 // reopenAlone are the statements of a rollback that open the sequences which the

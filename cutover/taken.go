@@ -5,6 +5,7 @@ import (
 	_ "embed" // the queries
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -24,6 +25,8 @@ var ownersSQL string
 type taken struct {
 	// Sequences that were closed, as they were.
 	Sequences []counter `json:"sequences,omitempty"`
+	// Placed are the sequences that went on for them, as the swap left these.
+	Placed []placement `json:"placed,omitempty"`
 	// Owners of sequences that went over to the new tables.
 	Owners []owner `json:"owners,omitempty"`
 	// Triggers of the user's that would have fired for what is replayed into the
@@ -137,6 +140,15 @@ func (t taken) ownedAgain(plan *plans.Plan, names []sequence) {
 	}
 }
 
+// placedAt is where the swap left a sequence that went on for a closed one; nil: it was
+// not noted, by an older pgumbra.
+func (t taken) placedAt(oid uint32) *placement {
+	if i := slices.IndexFunc(t.Placed, func(s placement) bool { return s.OID == oid }); i >= 0 {
+		return &t.Placed[i]
+	}
+	return nil
+}
+
 // before is a closed sequence as it was.
 func (t taken) before(oid uint32) (counter, bool) {
 	for _, c := range t.Sequences {
@@ -149,8 +161,7 @@ func (t taken) before(oid uint32) (counter, bool) {
 
 // noteTaken is what the swap has taken, behind the fence. A rollback gives all of it
 // back, and takes sequences alone: what was moved is taken back after it.
-func (a *attempt) noteTaken() taken {
-	var t taken
+func (a *attempt) noteTaken(ctx context.Context) (t taken, err error) {
 	if !a.plan.Backwards() {
 		t = a.facts.taken
 	}
@@ -159,10 +170,11 @@ func (a *attempt) noteTaken() taken {
 	if a.facts.migrated != nil {
 		t.Tables = oidsOf(a.facts.migrated)
 	}
+	t.Placed, err = a.standings(ctx)
 	for _, s := range a.sequences {
 		t.Sequences = append(t.Sequences, s.old)
 	}
-	return t
+	return t, err
 }
 
 // readTaken completes the facts of a rollback, or prepares for one.

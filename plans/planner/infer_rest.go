@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
@@ -27,11 +28,19 @@ func (m *mapping) sequences() {
 			}
 		}
 		if t := m.final.ByOID(s.Table); t != nil {
-			c, _ := t.Column(s.Column)
-			out.Table, out.Column = t.Name, c.Name
+			if c, _ := t.Column(s.Column); counts(c) {
+				out.Table, out.Column = t.Name, c.Name
+			}
 		}
 		m.plan.Sequences = append(m.plan.Sequences, out)
 	}
+}
+
+// counts: a column's values may be a sequence's numbers, as those of a text that begins
+// with letters are not. Types of the user's are taken for domains over numbers.
+func counts(c catalog.Column) bool {
+	const firstOfTheUsers = 16384
+	return c.TypeOID >= firstOfTheUsers || slices.Contains([]uint32{pgtype.Int2OID, pgtype.Int4OID, pgtype.Int8OID, pgtype.NumericOID}, c.TypeOID)
 }
 
 func sequenceByOID(c *catalog.Catalog, oid uint32) *catalog.Sequence {
