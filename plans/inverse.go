@@ -186,8 +186,8 @@ func (t *Table) keyComesBack(s *Source) bool {
 	return true
 }
 
-// SpeltAnyhow: a value of the type is found by its equality however it is spelt, and
-// goes by its digits: 1.5 is 1.50.
+// SpeltAnyhow reports whether a value of the type is found by its equality however it is
+// spelt, and goes by its digits: 1.5 is 1.50.
 func SpeltAnyhow(kind string) bool {
 	return strings.HasPrefix(strings.TrimPrefix(kind, "pg_catalog."), "numeric") && !strings.HasSuffix(kind, "]")
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/pgumbra/pgumbra/cutover"
 	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/testcontainers"
 	"github.com/pgumbra/pgumbra/upgrade"
 )
 
@@ -28,6 +29,7 @@ var unguarded = history{
 // after all of these were found to be right, and before the fence, breaks no foreign key
 // that the old side has and the new one does not.
 func TestRollbackAsksForeignKeysBehindTheFence(t *testing.T) {
+	testcontainers.InTurn(t, 5)
 	t.Parallel()
 	hereAndThere(t, unguarded, func(t *testing.T, h history) {
 		t.Helper()

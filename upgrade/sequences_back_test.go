@@ -10,6 +10,7 @@ import (
 
 	"github.com/pgumbra/pgumbra/cutover"
 	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/testcontainers"
 	"github.com/pgumbra/pgumbra/upgrade"
 )
 
@@ -53,6 +54,7 @@ const drawn = `SELECT nextval('shop.restarted') FROM generate_series(1, 3); SELE
 // left out, what clients set stays set, and a sequence that nobody drew from there stands
 // where it stood before the cutover. Likewise after the second cutover.
 func TestSequencesGoBackAndForthAsTheyWereDrawn(t *testing.T) {
+	testcontainers.InTurn(t, 4)
 	t.Parallel()
 	hereAndThere(t, sequencesAndBack, func(t *testing.T, h history) {
 		ctx := limited(t, 2*time.Minute)
@@ -75,6 +77,7 @@ func TestSequencesGoBackAndForthAsTheyWereDrawn(t *testing.T) {
 
 // The same where migrations behind the fence have set them, or dropped them.
 func TestSequencesGoBackFromBehindTheFence(t *testing.T) {
+	testcontainers.InTurn(t, 5)
 	t.Parallel()
 	h := sequencesAndBack
 	h.planFile += "build: behind_fence\n"

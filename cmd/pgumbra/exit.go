@@ -221,16 +221,23 @@ func (a *app) next(err error, code int, s *upgrade.Status) string {
 		return "keep this output: the old side differs, and going back would lose that; pgumbra finish" + p + " ends the watch"
 	case errors.Is(err, errDeclined):
 		return "pgumbra finish" + p + " keeps the old side; pgumbra status" + p + " shows where the run stands"
+	case code == exitUsage, a.command == "init":
+		return a.nextOfUsage(err)
+	}
+	return a.nextByCode(err, code, s)
+}
+
+// nextOfUsage is what to type where the command, its files or its keys are wrong.
+func (a *app) nextOfUsage(err error) string {
+	switch {
 	case errors.As(err, new(*usageError)):
 		return a.helpCommand()
 	case a.command == "init": // there is no plan file yet, of which another command would tell
 		return "correct what is said above, then pgumbra init again"
-	case code == exitUsage && a.file == nil && !exists(a.planPath):
+	case a.file == nil && !exists(a.planPath):
 		return "pgumbra init writes a plan file; --plan FILE names one"
-	case code == exitUsage:
-		return "correct the plan file or the migrations folder, then run the same command again"
 	}
-	return a.nextByCode(err, code, s)
+	return "correct the plan file or the migrations folder, then run the same command again"
 }
 
 // typed is a command within a text that does not know the plan file's name.
