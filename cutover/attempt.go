@@ -213,7 +213,7 @@ func (a *attempt) drain(ctx context.Context) error {
 		return err
 	})
 	group.Go(func() error {
-		if err := a.lookOnce(both, a.c.checkConditions, nil); err != nil {
+		if err := a.lookTwice(both, a.c.checkConditions, nil); err != nil {
 			return err
 		}
 		return a.queued(both, drained)

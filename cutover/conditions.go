@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -56,7 +58,7 @@ func blockersFor(found []conditions.Found) (all []Blocker) {
 // under the names that it had.
 func (a *attempt) lookAgain(ctx context.Context) error {
 	group, both := errgroup.WithContext(ctx)
-	group.Go(func() error { return a.lookOnce(both, a.c.checkConditions, a.c.Parts.Changed) })
+	group.Go(func() error { return a.lookTwice(both, a.c.checkConditions, a.c.Parts.Changed) })
 	group.Go(func() error {
 		unproved, err := a.c.Parts.Unproved(both)
 		if err == nil && len(unproved) > 0 {
@@ -79,6 +81,32 @@ func lookBefore(ctx context.Context, looks ...func(context.Context) error) error
 	}
 	return nil
 }
+
+// passingBy is how long a transaction is given that seems to change the schemas: one that
+// ends lets go of its locks one after the other, and one that is about to lock a table for
+// itself has its number already.
+const passingBy = 10 * time.Millisecond
+
+// lookTwice is lookOnce, and once more all of it where nothing was found but transactions
+// that may be passing by: what they commit between the two the second one sees.
+func (p *pair) lookTwice(ctx context.Context, conditions func(context.Context, pg.Querier) ([]Blocker, error),
+	different func(context.Context, pg.Querier) ([]string, error)) error {
+	err := p.lookOnce(ctx, conditions, different)
+	var found *notNow
+	if !errors.As(err, &found) || slices.ContainsFunc(found.blockers, func(b Blocker) bool { return b.Code != structureUnderWay }) {
+		return err
+	}
+	select {
+	case <-ctx.Done():
+		return err
+	case <-time.After(passingBy):
+	}
+	return p.lookOnce(ctx, conditions, different)
+}
+
+// structureUnderWay is the code of the condition that asks for open transactions which may
+// change the schemas.
+const structureUnderWay = "structure-under-way"
 
 func (p *pair) lookOnce(ctx context.Context, conditions func(context.Context, pg.Querier) ([]Blocker, error),
 	different func(context.Context, pg.Querier) ([]string, error)) error {

@@ -266,8 +266,8 @@ func (a *remote) stillFenced(ctx context.Context) error {
 // capture's signature is another one.
 func (a *remote) lookAtTheLast(ctx context.Context) error {
 	group, both := errgroup.WithContext(ctx)
-	group.Go(func() error { return a.lookOnce(both, a.c.checkConditions, a.c.Parts.SchemasChanged) })
-	group.Go(func() error { return a.shadow.lookOnce(both, a.c.checkShadowConditions, nil) })
+	group.Go(func() error { return a.lookTwice(both, a.c.checkConditions, a.c.Parts.SchemasChanged) })
+	group.Go(func() error { return a.shadow.lookTwice(both, a.c.checkShadowConditions, nil) })
 	return group.Wait()
 }
 

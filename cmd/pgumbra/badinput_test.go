@@ -117,7 +117,7 @@ var badInputs = []badInput{
 	{name: "status without a run", args: []string{"status", "--json"}, code: exitDone, says: []string{`"phase":null`}},
 	{name: "abort without a run", args: []string{"abort", "--purge", "--json"}, code: exitDone, says: []string{`"phase":null`}},
 	{name: "init with an absent schema", args: []string{"init", "--production", "DSN", "--schema", "shap", "--migrations", "migrations", "-o", "x.yaml"}, code: exitFindings, says: []string{"schema-absent", "shap"}},
-	{name: "init over a file", args: []string{"init", "--production", "DSN", "--schema", "shop", "--migrations", "migrations"}, code: exitUsage, says: []string{"pgumbra.yaml", "exists"}},
+	{name: "init over a file", args: []string{"init", "--production", "DSN", "--schema", "shop", "--migrations", "migrations"}, code: exitUsage, says: []string{"pgumbra.yaml", "there already", "-o FILE"}},
 }
 
 // TestBadInputIsNamedAndChangesNothing: the right exit code, a message that
