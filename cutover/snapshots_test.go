@@ -206,7 +206,7 @@ func TestExportedSnapshotOfAReplicationSlotIsWaitedFor(t *testing.T) {
 func TestSnapshotImportedAfterTheSwapIsRefused(t *testing.T) {
 	t.Parallel()
 	f := shop(t, plans.Rename, "")
-	f.settle(5*time.Second, 300*time.Millisecond)
+	f.settle(10*time.Second, 2*time.Second)
 	exporter, importer := f.client(), f.client()
 	run(t, exporter, "BEGIN ISOLATION LEVEL REPEATABLE READ")
 	snapshot := value[string](t, exporter, "SELECT pg_export_snapshot()")
