@@ -43,21 +43,25 @@ func (a *attempt) standings(ctx context.Context) ([]placement, error) {
 		}
 		all = append(all, at)
 	}
+	var free []pg.Name
 	for _, s := range a.plan.Sequences { // what draws from these may feed a column of the old side that draws from another
-		if !s.Production.IsZero() {
-			continue
+		if s.Production.IsZero() {
+			free = append(free, a.plan.Final(s.Shadow))
 		}
-		var oid uint32
-		if err := a.shadow.locker.QueryRow(ctx, `SELECT $1::text::regclass::oid`, a.plan.Final(s.Shadow).Quoted()).Scan(&oid); err != nil {
-			return nil, fmt.Errorf("look for sequence %s: %w", s.Shadow, err)
-		}
-		at, err := standingOf(ctx, a.shadow.locker, oid)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, at)
 	}
-	return all, nil
+	more, err := placements(ctx, a.shadow.locker, free)
+	return append(all, more...), err
+}
+
+// placements are where sequences stand now.
+func placements(ctx context.Context, db pg.Querier, names []pg.Name) (all []placement, err error) {
+	now, err := counters(ctx, db, names)
+	for _, name := range names {
+		if c, ok := now[name]; ok {
+			all = append(all, placement{OID: c.OID, Last: c.Last, Called: c.Called})
+		}
+	}
+	return all, err
 }
 
 // standingOf is where a sequence stands now.
@@ -90,11 +94,7 @@ func (a *attempt) standingsBehind(ctx context.Context) (all []placement, err err
 	if err != nil {
 		return nil, fmt.Errorf("name the sequences: %w", err)
 	}
-	now, err := counters(ctx, a.shadow.locker, names)
-	for _, c := range now {
-		all = append(all, placement{OID: c.OID, Last: c.Last, Called: c.Called})
-	}
-	if err != nil {
+	if all, err = placements(ctx, a.shadow.locker, names); err != nil {
 		return nil, err
 	}
 	gone := func(s succession) bool {

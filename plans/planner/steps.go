@@ -3,13 +3,13 @@ package planner
 import (
 	"context"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/pgumbra/pgumbra/internal/human"
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/plans/pgdump"
 	"github.com/pgumbra/pgumbra/plans/planner/estimate"
 	"github.com/pgumbra/pgumbra/plans/syntax"
 )
@@ -157,19 +157,16 @@ func trialStep(p *plans.Plan) plans.Step {
 		return s
 	}
 	for _, e := range p.Entries {
-		for _, to := range references.FindAllStringSubmatch(e.SQL, -1) {
-			if !slices.Contains(p.ShadowSchemas(), pg.Unquoted(to[1])) {
-				s.Lock = "SHARE ROW EXCLUSIVE on tables of other schemas that foreign keys refer to"
-				s.Waits = "writers of those tables, while the trial runs: as long as the swap takes"
-			}
+		if e.Tag != "FK CONSTRAINT" {
+			continue
+		}
+		if k, ok := pgdump.ParseForeignKey(e.SQL); ok && !slices.Contains(p.ShadowSchemas(), k.References.Schema) {
+			s.Lock = "SHARE ROW EXCLUSIVE on tables of other schemas that foreign keys refer to"
+			s.Waits = "writers of those tables, while the trial runs: as long as the swap takes"
 		}
 	}
 	return s
 }
-
-// references finds the schema of the table that a foreign key refers to, as pg_dump
-// writes it.
-var references = regexp.MustCompile(`FOREIGN KEY \([^)]*\) REFERENCES ("(?:[^"]|"")+"|[^".(\s]+)\.`)
 
 func cutoverSteps(p *plans.Plan) []plans.Step {
 	c := p.Settings.Cutover
