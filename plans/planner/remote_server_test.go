@@ -107,8 +107,8 @@ func TestRolesRightsAndRoomOfAnotherServer(t *testing.T) {
 	if got := since(); strings.Contains(got, role) {
 		t.Errorf("what the plan has told is told again: %s", got)
 	}
-	s.exec(t, `GRANT pg_read_all_data TO `+role)
-	if got := since(); !strings.Contains(got, "GRANT pg_read_all_data TO "+role) {
+	s.exec(t, `GRANT pg_read_all_stats TO `+role)
+	if got := since(); !strings.Contains(got, "GRANT pg_read_all_stats TO "+role) {
 		t.Errorf("a membership of mid-run is not told: %q", got)
 	}
 	shadow.exec(t, `CREATE ROLE plain LOGIN; GRANT CONNECT ON DATABASE postgres TO plain; REVOKE TEMPORARY ON DATABASE postgres FROM PUBLIC`)
