@@ -1,6 +1,6 @@
 // Package behind runs the migrations that are kept for behind the fence, in a
 // transaction that is not theirs. What becomes of each statement there, by its manner,
-// is done here and nowhere else: on the empty structure that a plan is made with, in the
+// is done and told here and nowhere else: on the empty structure that a plan is made with, in the
 // trial and in the swap. It opens no connection, and neither begins nor ends the
 // transaction.
 package behind
@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgerrcode"
@@ -50,46 +51,84 @@ type Session struct {
 	// under way, where a statement of it has changed any for the file alone; now
 	// are those of the moment.
 	own, now map[string]string
-	atEnd    []string // of the file, or of the transaction that it would have in place
+}
+
+// moment is a statement of a file, and what happens after it.
+type moment struct {
+	syntax.ScriptStatement
+	sent  bool     // else it is not run, or was before
+	ends  bool     // with it a transaction that the file has in place
+	atEnd []string // what becomes of temporary tables then
+}
+
+// moments of a file, as of one that each statement is sent alone of, or that is sent as
+// one text. The last is its end.
+func moments(f plans.BehindFile, each bool) []moment {
+	var all []moment
+	var atEnd []string // of the transaction under way
+	alone := each
+	for _, st := range append(slices.Clone(f.Statements), endOfFile) {
+		m := moment{ScriptStatement: st, ends: alone}
+		switch st.Manner {
+		case syntax.Begin:
+			alone, m.ends = false, false
+		case syntax.Boundary:
+			alone, m.ends = each, true
+		case syntax.Hoist, syntax.Later:
+		default:
+			m.sent = true
+		}
+		if m.sent && st.AtEnd != "" {
+			atEnd = append(atEnd, st.AtEnd)
+		}
+		if m.ends {
+			m.atEnd, atEnd = atEnd, nil
+		}
+		all = append(all, m)
+	}
+	return all
+}
+
+var endOfFile = syntax.ScriptStatement{Line: 1, SQL: "(constraints checked at the end of the file)", Manner: syntax.Boundary}
+
+// Describe tells what running a file sends, for a dry run; each as [Session.Each]. Of
+// the constraints that begin deferred, which are told so again, only the server knows.
+func Describe(f plans.BehindFile, each bool) (all []string) {
+	for _, m := range moments(f, each) {
+		if m.sent {
+			all = append(all, "-- "+m.At(f.Name)+"\n"+m.SQL)
+		}
+		if m.ends {
+			all = append(append(all, checkAll), m.atEnd...)
+		}
+	}
+	return all
 }
 
 // Run runs a file. Errors are [*Failed], or what Ran returned.
 func (s *Session) Run(ctx context.Context, f plans.BehindFile) error {
-	alone := s.Each
-	for _, st := range f.Statements {
-		if err := s.statement(ctx, st); err != nil {
-			return &Failed{f, st, err}
+	for _, m := range moments(f, s.Each) {
+		if m.sent {
+			if err := s.statement(ctx, m.ScriptStatement); err != nil {
+				return &Failed{f, m.ScriptStatement, err}
+			}
 		}
-		switch {
-		case st.Manner == syntax.Begin:
-			alone = false
-		case st.Manner == syntax.Boundary:
-			alone = s.Each
-		case alone:
-			if err := s.end(ctx); err != nil {
-				return &Failed{f, st, err}
+		if m.ends {
+			if err := s.end(ctx, m.atEnd); err != nil {
+				return &Failed{f, m.ScriptStatement, err}
 			}
 		}
 		if s.Ran == nil {
 			continue
 		}
-		if err := s.Ran(f.Name, st); err != nil {
+		if err := s.Ran(f.Name, m.ScriptStatement); err != nil {
 			return err
 		}
-	}
-	if err := s.end(ctx); err != nil {
-		return &Failed{f, syntax.ScriptStatement{Line: 1, SQL: "(constraints checked at the end of the file)"}, err}
 	}
 	return nil
 }
 
 func (s *Session) statement(ctx context.Context, st syntax.ScriptStatement) error {
-	switch st.Manner {
-	case syntax.Hoist, syntax.Later, syntax.Begin:
-		return nil
-	case syntax.Boundary:
-		return s.end(ctx)
-	}
 	local := st.Manner == syntax.Local || strings.Contains(strings.ToLower(st.SQL), "set_config")
 	if local && s.own == nil {
 		if err := s.rememberSettings(ctx, st.SQL); err != nil {
@@ -106,9 +145,6 @@ func (s *Session) statement(ctx context.Context, st syntax.ScriptStatement) erro
 	}
 	if s.Conn.PgConn().TxStatus() != 'T' {
 		return errors.New("the migration ended the transaction of the swap")
-	}
-	if st.AtEnd != "" {
-		s.atEnd = append(s.atEnd, st.AtEnd)
 	}
 	if s.own == nil || local && st.Manner == syntax.Local {
 		return nil
@@ -152,19 +188,20 @@ func (s *Session) noteSettings(ctx context.Context, st syntax.ScriptStatement) e
 // end does what the end of a file's own transaction does in place:
 // deferred constraints are checked, temporary tables with ON COMMIT lose their rows
 // or go, and SET LOCAL ends.
-func (s *Session) end(ctx context.Context) error {
+func (s *Session) end(ctx context.Context, temporary []string) error {
 	if err := s.checkConstraints(ctx); err != nil {
 		return err
 	}
-	script := strings.Join(s.atEnd, "; ")
-	s.atEnd = nil
-	if script != "" {
-		if err := pg.ExecScript(ctx, s.Conn, script); err != nil {
+	if len(temporary) > 0 {
+		if err := pg.ExecScript(ctx, s.Conn, strings.Join(temporary, "; ")); err != nil {
 			return err
 		}
 	}
 	return s.restoreSettings(ctx)
 }
+
+// checkAll fails where a deferred constraint does not hold.
+const checkAll = "SET CONSTRAINTS ALL IMMEDIATE"
 
 // checkConstraints checks the deferred ones. SET CONSTRAINTS lasts to the end of the
 // transaction, so those that begin deferred are told so again.
@@ -173,7 +210,7 @@ func (s *Session) checkConstraints(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	script := "SET CONSTRAINTS ALL IMMEDIATE"
+	script := checkAll
 	if deferred != "" {
 		script += "; SET CONSTRAINTS " + deferred + " DEFERRED"
 	}

@@ -3,6 +3,7 @@ package behind_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -81,6 +82,28 @@ func TestFilesRunAsInTransactionsOfTheirOwn(t *testing.T) {
 				t.Error("not so:", c.want)
 			}
 		})
+	}
+}
+
+// TestDescribeTellsWhatEndsWithAFile: what becomes of temporary tables is told where it
+// is sent, at the end of the file or of what is a transaction in it.
+func TestDescribeTellsWhatEndsWithAFile(t *testing.T) {
+	t.Parallel()
+	const sql = "CREATE TEMP TABLE a (n int) ON COMMIT DROP;\nBEGIN;\nSELECT 1;\nCOMMIT;\nALTER TYPE k ADD VALUE 'x';\nSELECT 2"
+	const made, dropped, check = "-- 1_a.up.sql:1\nCREATE TEMP TABLE a (n int) ON COMMIT DROP", `DROP TABLE IF EXISTS pg_temp."a" CASCADE`, "SET CONSTRAINTS ALL IMMEDIATE"
+	const one, two = "-- 1_a.up.sql:3\nSELECT 1", "-- 1_a.up.sql:6\nSELECT 2"
+	for _, c := range []struct {
+		each bool
+		want []string
+	}{
+		{false, []string{made, one, check, dropped, two, check}},
+		{true, []string{made, check, dropped, one, check, check, two, check, check}},
+	} {
+		statements, _, err := syntax.Script("1_a.up.sql", sql)
+		must(t, err)
+		if got := behind.Describe(plans.BehindFile{Name: "1_a.up.sql", Statements: statements}, c.each); !slices.Equal(got, c.want) {
+			t.Errorf("each %v: %q", c.each, got)
+		}
 	}
 }
 

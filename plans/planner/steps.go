@@ -9,9 +9,9 @@ import (
 	"github.com/pgumbra/pgumbra/internal/human"
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/plans/behind"
 	"github.com/pgumbra/pgumbra/plans/pgdump"
 	"github.com/pgumbra/pgumbra/plans/planner/estimate"
-	"github.com/pgumbra/pgumbra/plans/syntax"
 )
 
 // The words of a step's lock where production's tables are not locked, or only
@@ -215,11 +215,7 @@ func behindStep(p *plans.Plan, mode, held string) plans.Step {
 		return s
 	}
 	for _, f := range p.Behind.All() {
-		for _, st := range f.Statements {
-			if st.Manner == syntax.Run || st.Manner == syntax.Local || st.Manner == syntax.Session {
-				s.SQL = append(s.SQL, fmt.Sprintf("-- %s:%d\n%s", f.Name, st.Line, st.SQL))
-			}
-		}
+		s.SQL = append(s.SQL, behind.Describe(f, p.Behind.Each)...)
 	}
 	return s
 }
