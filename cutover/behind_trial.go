@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
@@ -103,7 +102,7 @@ func (c *Cutover) prepareTrial(ctx context.Context, p *pair, m *migrator) ([]str
 	if err != nil {
 		return nil, err
 	}
-	return slices.Concat(sequences, entryStatements(c.trialEntries(f.outside)), names(trialPlan(c.Upgrade.Plan), f.moves)), nil
+	return slices.Concat(sequences, entryStatements(c.trialEntries()), names(trialPlan(c.Upgrade.Plan), f.moves)), nil
 }
 
 // prepareTrialRemote is the script of the swap itself: in a database of the
@@ -178,11 +177,11 @@ func (c *Cutover) tryMigrations(ctx context.Context, p *pair, script []string, m
 
 // trialEntries are the swap's own without foreign keys to tables that stay: to
 // add one locks these against writers.
-func (c *Cutover) trialEntries(outside []pg.Name) []plans.Entry {
+func (c *Cutover) trialEntries() []plans.Entry {
+	moving := c.Upgrade.Plan.ShadowSchemas()
 	return slices.DeleteFunc(slices.Clone(c.Parts.SwapEntries()), func(e plans.Entry) bool {
-		return e.Tag == "FK CONSTRAINT" && slices.ContainsFunc(outside, func(n pg.Name) bool {
-			return strings.Contains(e.SQL, "REFERENCES "+n.String()) || strings.Contains(e.SQL, "REFERENCES "+n.Quoted())
-		})
+		to, isKey := refersTo(&e)
+		return isKey && !slices.Contains(moving, to.Schema)
 	})
 }
 

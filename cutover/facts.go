@@ -4,6 +4,7 @@ import (
 	"context"
 	_ "embed"
 	"fmt"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
 	"github.com/pgumbra/pgumbra/plans/catalog"
+	"github.com/pgumbra/pgumbra/plans/pgdump"
 )
 
 // facts are what the catalogs say right before an attempt. What the swap's
@@ -20,7 +22,7 @@ type facts struct {
 	production []relation
 	shadow     []relation
 	sequences  []sequence // of production's, that go on
-	outside    []pg.Name  // referenced by foreign keys of what moves, or golang-migrate's table elsewhere
+	outside    []pg.Name  // of other schemas, locked with production's: see [referenced]
 	captured   []capturedBy
 	moves      []move
 	taken      taken      // from the old side: what the swap will take, or took
@@ -129,37 +131,42 @@ func relationsOf(ctx context.Context, db pg.Querier, schemas []string, kinds ...
 	})
 }
 
+// referenced lists tables of other schemas that the fence locks in its order: which
+// foreign keys of production's refer to, or those that the swap adds and that are checked
+// before it, and golang-migrate's.
 func referenced(ctx context.Context, db pg.Querier, plan *plans.Plan, production, shadow []string) ([]pg.Name, error) {
-	rows, err := db.Query(ctx, outsideSQL, production)
-	if err != nil {
-		return nil, fmt.Errorf("list referenced tables: %w", err)
-	}
-	names, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (pg.Name, error) {
-		var n pg.Name
-		err := row.Scan(&n.Schema, &n.Name)
-		return n, err
-	})
-	inside := map[string]bool{}
-	for _, s := range append(production, shadow...) {
-		inside[s] = true
-	}
-	seen := map[pg.Name]bool{}
-	for _, n := range names {
-		seen[n] = true
-	}
-	add := func(n pg.Name) {
-		if !inside[n.Schema] && !seen[n] {
-			seen[n] = true
-			names = append(names, n)
-		}
-	}
+	var schemas, names []string
+	add := func(n pg.Name) { schemas, names = append(schemas, n.Schema), append(names, n.Name) }
 	for _, fk := range plan.NewFKs {
 		add(fk.References)
+	}
+	for i := range plan.Entries {
+		if to, isKey := refersTo(&plan.Entries[i]); isKey {
+			add(to)
+		}
 	}
 	if v := plan.VersionTable; v != nil && v.Exists && !v.Moves {
 		add(v.Name)
 	}
-	return names, err
+	rows, err := db.Query(ctx, outsideSQL, production, slices.Concat(production, shadow), schemas, names)
+	if err != nil {
+		return nil, fmt.Errorf("list referenced tables: %w", err)
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (pg.Name, error) {
+		var n pg.Name
+		err := row.Scan(&n.Schema, &n.Name)
+		return n, err
+	})
+}
+
+// refersTo is the table that a foreign key of the plan's structure refers to, as the
+// shadow calls it.
+func refersTo(e *plans.Entry) (pg.Name, bool) {
+	if e.Tag != "FK CONSTRAINT" {
+		return pg.Name{}, false
+	}
+	k, isKey := pgdump.ParseForeignKey(e.SQL)
+	return k.References, isKey
 }
 
 func captured(ctx context.Context, db pg.Querier, production []string) ([]capturedBy, error) {

@@ -82,10 +82,9 @@ func (t *trying) all(ctx context.Context, stages []stage) error {
 }
 
 // beginTrial begins a transaction that is rolled back, in which no lock is waited for
-// longer than lockWait. Who waits for it is autovacuum of the shadow, whoever changes a
-// schema's privileges, and writers of tables of other schemas that foreign keys refer to
-// (ADD FOREIGN KEY locks both): a process that is stopped in it holds them up no longer
-// than it would hold clients in an attempt.
+// longer than lockWait. Who waits for it is autovacuum of the shadow, and whoever changes a
+// schema's privileges: a process that is stopped in it holds them up no longer than it
+// would hold clients in an attempt.
 func (c *Cutover) beginTrial(ctx context.Context, p *pair, lockWait time.Duration) error {
 	if err := p.begin(ctx, lockWait, c.settings().MaxStall+time.Second, nil); err != nil {
 		return err
@@ -122,8 +121,8 @@ func (t *trying) swap(ctx context.Context, a *attempt) error {
 // tried is how each stage of a swap in one database is tried; nil: it is left out.
 var tried = map[string]func(*trying, context.Context, *attempt, stage) error{
 	"sequences": (*trying).sequences,
-	"structure": func(t *trying, ctx context.Context, a *attempt, s stage) error { // a foreign key to a table that stays would lock it
-		return t.timed(ctx, stage{s.name, entryStatements(t.c.trialEntries(a.facts.outside))}, 1)
+	"structure": func(t *trying, ctx context.Context, _ *attempt, s stage) error {
+		return t.timed(ctx, stage{s.name, entryStatements(t.c.trialEntries())}, 1)
 	},
 	reverseStage: nil, // that capture is not made yet
 	"gate":       func(t *trying, ctx context.Context, _ *attempt, s stage) error { return t.timed(ctx, s, 1) },

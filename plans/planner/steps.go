@@ -10,7 +10,6 @@ import (
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
 	"github.com/pgumbra/pgumbra/plans/behind"
-	"github.com/pgumbra/pgumbra/plans/pgdump"
 	"github.com/pgumbra/pgumbra/plans/planner/estimate"
 )
 
@@ -145,27 +144,8 @@ func followingSteps(p *plans.Plan) []plans.Step {
 		{Phase: "following", Title: "Fill the materialized views, and again before the cutover", Lock: noLock, Waits: shadowOnly, SQL: refresh},
 		{Phase: "following", Title: "Replay what was recorded, batch after batch, and verify every table exactly",
 			Lock: accessShare, Waits: likeSelect, SQL: replay},
-		trialStep(p),
+		{Phase: "following", Title: "Try the swap on the shadow, time it, and roll it back", Lock: noLock, Waits: shadowOnly, SQL: []string{SlotTrial}},
 	}
-}
-
-// trialStep locks, besides the shadow's tables, what their foreign keys refer to in other
-// schemas: ADD FOREIGN KEY takes SHARE ROW EXCLUSIVE on both tables.
-func trialStep(p *plans.Plan) plans.Step {
-	s := plans.Step{Phase: "following", Title: "Try the swap on the shadow, time it, and roll it back", Lock: noLock, Waits: shadowOnly, SQL: []string{SlotTrial}}
-	if p.Remote {
-		return s
-	}
-	for _, e := range p.Entries {
-		if e.Tag != "FK CONSTRAINT" {
-			continue
-		}
-		if k, ok := pgdump.ParseForeignKey(e.SQL); ok && !slices.Contains(p.ShadowSchemas(), k.References.Schema) {
-			s.Lock = "SHARE ROW EXCLUSIVE on tables of other schemas that foreign keys refer to"
-			s.Waits = "writers of those tables, while the trial runs: as long as the swap takes"
-		}
-	}
-	return s
 }
 
 func cutoverSteps(p *plans.Plan) []plans.Step {
