@@ -74,8 +74,8 @@ type Estimates struct {
 const (
 	stallBaseMS    = 35
 	stallPerLockMS = 0.09
-	// On the same cores, with others at work there, stalls of the same database were up to
-	// four times as long.
+	// How much longer a server with other work makes it: no measurement, but a guess that
+	// is meant to be rather too high.
 	stallSpread = 4
 )
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"time"
 
@@ -83,6 +84,11 @@ type Leader struct {
 	Host  string `json:"host"`
 	PID   int    `json:"pid"`
 	Epoch int64  `json:"epoch"`
+}
+
+// Self: this process is it.
+func (l *Leader) Self() bool {
+	return l != nil && l.PID == os.Getpid() && l.Host == lease.Hostname()
 }
 
 // Unled is what a process that died left in production.

@@ -207,7 +207,11 @@ func (p *progress) hints(s *upgrade.Status) []string {
 	case s.Ready && p.app.ends: // it goes through the cutover by itself, or ends before it
 		return nil
 	case s.Ready:
-		return []string{"Next: pgumbra cutover" + flag + ", here or on another terminal; this process does it"}
+		does := "the process that leads"
+		if s.Leader.Self() {
+			does = "this process"
+		}
+		return []string{"Next: pgumbra cutover" + flag + ", here or on another terminal; " + does + " does it"}
 	case len(s.Blockers) > 0 && s.TryingSince == nil:
 		lines := []string{"not ready: " + human.OneLine(s.Blockers[0])}
 		if s.TrialTooLong {

@@ -165,7 +165,7 @@ func writeRefused(line func(label, format string, values ...any), s *upgrade.Sta
 }
 
 // writeWayBack says whether the run could be rolled back, and what would be lost.
-func writeWayBack(line func(label, format string, values ...any), s *upgrade.Status) {
+func (a *app) writeWayBack(line func(label, format string, values ...any), s *upgrade.Status) {
 	if s.WayBack == nil {
 		if len(s.Refused) > 0 {
 			line("left", "the old side could not hold these as they were:")
@@ -183,9 +183,9 @@ func writeWayBack(line func(label, format string, values ...any), s *upgrade.Sta
 			line("", "%s", against)
 		}
 	case s.Leader == nil:
-		line("back", "yes: pgumbra rollback; nothing keeps the old side current meanwhile, pgumbra run does")
+		line("back", "yes: pgumbra rollback%[1]s; nothing keeps the old side current meanwhile, pgumbra run%[1]s does", a.planFlag())
 	default:
-		line("back", "yes: pgumbra rollback")
+		line("back", "yes: pgumbra rollback%s", a.planFlag())
 	}
 	writeRefused(line, s)
 	for _, lost := range s.WayBack.Lost {

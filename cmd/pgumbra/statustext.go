@@ -98,7 +98,7 @@ func (a *app) statusText(s *upgrade.Status, width int) string {
 	}
 	writeStandbys(line, s)
 	if s.Away != "" {
-		line("away", "%s. If it is gone for good: pgumbra finish", s.Away)
+		line("away", "%s. If it is gone for good: pgumbra finish%s", s.Away, a.planFlag())
 	}
 	if s.Failure != "" {
 		line("stopped", "%s", s.Failure)
@@ -120,7 +120,7 @@ func (a *app) statusText(s *upgrade.Status, width int) string {
 	case len(s.Cutover) > 0:
 		line("cutover", "%s", cutoverText(s))
 	}
-	writeWayBack(line, s)
+	a.writeWayBack(line, s)
 	if s.Left != nil {
 		line("left", "%s", leftText(s))
 	}

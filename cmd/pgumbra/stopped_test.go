@@ -93,6 +93,7 @@ type stopping struct {
 	*operator
 	proxies []*testcontainers.Proxy // to all that the process talks to
 	probes  []*probe
+	leave   []func() // ends the probes
 	remote  bool
 	rounds  int
 }
@@ -141,7 +142,7 @@ func (s *stopping) follow() *stopping {
 	return s
 }
 
-// probe brings clients to a side until the test ends.
+// probe brings clients to a side until the run is settled, or the test ends.
 func (s *stopping) probe(where side) {
 	s.t.Helper()
 	life, stop := context.WithCancel(context.Background())
@@ -151,7 +152,9 @@ func (s *stopping) probe(where side) {
 		s.probes = append(s.probes, p)
 		all.Go(func() { p.work(life) })
 	}
-	s.t.Cleanup(func() { stop(); all.Wait() })
+	leave := func() { stop(); all.Wait() }
+	s.leave = append(s.leave, leave)
+	s.t.Cleanup(leave)
 }
 
 // probe is a client that sends one statement again and again.
@@ -311,6 +314,9 @@ func (s *stopping) settled(ctx context.Context) {
 			s.t.Errorf("%d times acknowledged, done %d times: %s: %v", p.acked, found, p.sql, err)
 		}
 		p.mu.Unlock()
+	}
+	for _, leave := range s.leave {
+		leave()
 	}
 	s.do(ctx, exitDone, "finish", "--drop-old", "--purge")
 }

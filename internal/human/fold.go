@@ -52,6 +52,9 @@ func FoldAt(line string, width, hang int) string {
 	return strings.Join(append(folded, start+rest), "\n")
 }
 
+// unit is what stays beside its number.
+var unit = regexp.MustCompile(`^ (?:µs|ms|s|min|h|d|B|kB|MB|GB|TB|%)(?:[^A-Za-z0-9]|$)`)
+
 // breakBefore is the last blank of a text within a width, after so many bytes; else
 // the first one after it. -1: there is none.
 func breakBefore(text string, width, after int) int {
@@ -63,8 +66,10 @@ func breakBefore(text string, width, after int) int {
 		}
 		runes++
 	}
-	if at := strings.LastIndexByte(text[:end], ' '); at > after {
-		return at
+	for at := strings.LastIndexByte(text[:end], ' '); at > after; at = strings.LastIndexByte(text[:at], ' ') {
+		if !unit.MatchString(text[at:]) || text[at-1] < '0' || text[at-1] > '9' {
+			return at
+		}
 	}
 	if at := strings.IndexByte(text[min(after, len(text)):], ' '); at >= 0 && strings.TrimSpace(text[min(after, len(text))+at:]) != "" {
 		return min(after, len(text)) + at

@@ -34,6 +34,7 @@ func TestFoldBreaksBetweenWordsUnderTheText(t *testing.T) {
 		{"Next: pgumbra run goes on", "Next: pgumbra run\n      goes on", 18},
 		{"   7. make the triggers of a table", "   7. make the\n      triggers of\n      a table", 18},
 		{"  time to ready   some seconds of the sample", "  time to ready   some seconds of\n                  the sample", 36},
+		{"it took 0.6 ms, and then 12 s more", "it took\n0.6 ms, and\nthen 12 s\nmore", 11},
 		{"  ~ column id integer → bigint", "  ~ column id\n    integer →\n    bigint", 13},
 	} {
 		if got := Fold(c.text, c.width); got != c.want {
