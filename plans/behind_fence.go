@@ -83,8 +83,16 @@ func (s AtSwap) Where() string { return fmt.Sprintf("%s:%d", s.File, s.Line) }
 
 var changes = regexp.MustCompile(`(?i)\b(insert)\s+into\b|\b(update|delete)\b`)
 
-// Verb is what the statement does, in upper case: its first word, or that behind WITH.
+// Shapes reports whether it says what rows must be like, and changes none.
+func (s AtSwap) Shapes() bool { return shapes.MatchString(syntax.StripComments(s.SQL)) }
+
+var shapes = regexp.MustCompile(`(?i)^\s*(alter\s+table|create\s+unique\s+index)\b`)
+
+// Verb is what the statement does, in upper case: its first words, or that behind WITH.
 func (s AtSwap) Verb() string {
+	if shaping := shapes.FindString(syntax.StripComments(s.SQL)); shaping != "" {
+		return strings.ToUpper(strings.Join(strings.Fields(shaping), " "))
+	}
 	verb, _, _ := strings.Cut(changes.FindString(syntax.StripComments(s.SQL))+" ", " ")
 	return strings.ToUpper(strings.TrimSpace(verb))
 }

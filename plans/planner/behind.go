@@ -26,6 +26,7 @@ type cut struct {
 	why  []plans.Reason
 	// deferred are statements before the fence that run in the swap all the same.
 	deferred []syntax.Place
+	whyWaits map[syntax.Place]string // why those of them are not understood that wait for that
 }
 
 // understood are the files before the fence, behind those after the cut.
@@ -77,7 +78,7 @@ func (m *task) wishedCut(window []migrations.File) error {
 	switch {
 	case m.cut.from != 0 || len(window) == 0:
 	case first != nil:
-		m.cut = cut{from: *first, deferred: m.cut.deferred, why: []plans.Reason{{Where: m.file.Where("migrations.behind_fence_from"), Message: "the plan file says so"}}}
+		m.cut = cut{from: *first, deferred: m.cut.deferred, whyWaits: m.cut.whyWaits, why: []plans.Reason{{Where: m.file.Where("migrations.behind_fence_from"), Message: "the plan file says so"}}}
 		if !m.migrations.Has(*first) || *first > *m.plan.ToVersion {
 			m.find(plans.Finding{Level: plans.Blocker, Code: "version-unknown", Object: fmt.Sprint(*first), Where: m.file.Where("migrations.behind_fence_from"),
 				Message: fmt.Sprintf("version %d is not one of those that this run goes through", *first), Fix: "correct migrations.behind_fence_from"})
@@ -112,7 +113,7 @@ func (m *site) keepScripts(files []migrations.File) error {
 // understood. One without a place may be anywhere. Not ok: there is nothing to
 // gain by another cut.
 func (m *task) earlier() (cut, bool) {
-	next := cut{why: m.cut.why, deferred: m.cut.deferred}
+	next := cut{why: m.cut.why, deferred: m.cut.deferred, whyWaits: m.cut.whyWaits}
 	if m.file.Build != plans.Auto || m.migrations == nil || m.plan.ToVersion == nil || m.file.Migrations.BehindFenceFrom != nil {
 		return next, false
 	}
@@ -144,7 +145,7 @@ func fileOf(where string) string {
 // makeWithCut makes plans until one has nothing before the fence that is not
 // understood, but for what runs in the swap by itself.
 func makeWithCut(ctx context.Context, f *planfile.File, log *slog.Logger) (*plans.Plan, error) {
-	var at cut
+	at := cut{whyWaits: map[syntax.Place]string{}}
 	for {
 		m, err := makeOnce(ctx, f, log, at)
 		if err != nil {

@@ -2,6 +2,7 @@ package planner
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 
@@ -22,17 +23,31 @@ import (
 // one that is not understood otherwise. Not ok: there is none.
 func (m *task) deferMore() (cut, bool) {
 	next := m.cut
-	next.deferred = slices.Clone(m.cut.deferred)
+	next.deferred, next.whyWaits = slices.Clone(m.cut.deferred), maps.Clone(m.cut.whyWaits)
 	if m.migrations == nil || m.plan.ToVersion == nil {
 		return next, false
 	}
 	until := m.notDeferrable()
+	if m.sees != nil { // the next trial would fail there
+		until = min(until, max(0, m.fileNumber(fileOf(m.sees.Where))))
+	}
 	for _, p := range m.deferrable {
 		if i := m.fileNumber(p.File); i >= 0 && i < until && !slices.Contains(next.deferred, p) {
 			next.deferred = append(next.deferred, p)
+			next.whyWaits[p] = m.whyWaits[p]
 		}
 	}
-	return next, len(next.deferred) > len(m.cut.deferred)
+	more := len(next.deferred) > len(m.cut.deferred)
+	shapes := slices.ContainsFunc(next.deferred, func(p syntax.Place) bool { return plans.AtSwap{SQL: p.SQL}.Shapes() })
+	if m.sees == nil || !more || !shapes {
+		return next, more
+	}
+	if m.file.Build != plans.Auto || m.file.Migrations.BehindFenceFrom != nil {
+		return m.cut, false
+	}
+	next.from = m.understood()[until].Version
+	next.why = append(slices.Clone(m.cut.why), plans.Reason{Where: m.sees.Where, Object: m.sees.Object, Message: m.sees.Message})
+	return next, true
 }
 
 // notDeferrable is the first file, by its number among those before the fence, with a
@@ -57,9 +72,14 @@ func (m *task) fileNumber(name string) int {
 // tables that do not move are none of the swap's, and of those that the plan file describes
 // it says which there are.
 func (m *lineage) mayDefer(found []transforms.Deferral) {
+	m.whyWaits = map[syntax.Place]string{}
 	for _, d := range found {
+		if d.Why != "" && (m.file.Build != plans.Auto || m.fileNumber(d.Place.File) == len(m.understood())-1) {
+			continue // nothing is gained, and the cut tells more plainly what it is about
+		}
 		if !slices.ContainsFunc(append(slices.Clone(d.Reads), d.Target), m.strange) {
 			m.deferrable = append(m.deferrable, d.Place)
+			m.whyWaits[d.Place] = d.Why
 		}
 	}
 }
@@ -155,6 +175,9 @@ func (m *lineage) filledBefore() error {
 		return nil // some of these rows may be filled behind the fence then
 	}
 	for _, s := range m.plan.AtSwap() {
+		if s.Shapes() {
+			continue
+		}
 		for _, k := range m.plan.NewFKs {
 			i := slices.IndexFunc(m.tables, func(d *tableDraft) bool { return d.plan.Shadow == k.Table })
 			if m.plan.Final(k.References) != s.Table || i < 0 || m.tables[i].plan.Feed == plans.Carried {
@@ -180,9 +203,18 @@ func (m *task) deferredTold() {
 	}
 	for _, t := range tables {
 		m.find(plans.Finding{Level: plans.Info, Code: "at-swap", Object: t.String(), Where: at[t][0].Where(), Message: waitingRuns(at[t]) +
-			" for real in the transaction of the swap, after the last change of production's: which rows there are by then, and which numbers are next, only production knows. " +
-			"Writers wait for it; the trial tries it on the followed shadow"})
+			" for real in the transaction of the swap, after the last change of production's: " + m.whyWaiting(at[t]) + ". Writers wait for it; the trial tries it on the followed shadow"})
 	}
+}
+
+// whyWaiting says why the statements of one table wait.
+func (m *task) whyWaiting(all []plans.AtSwap) string {
+	for _, s := range all {
+		if why := m.cut.whyWaits[syntax.Place{File: s.File, SQL: s.SQL, Line: s.Line}]; why != "" {
+			return s.Where() + " is not understood (" + why + ")"
+		}
+	}
+	return "which rows there are by then, and which numbers are next, only production knows"
 }
 
 // waitingRuns says what runs in the swap of one table.

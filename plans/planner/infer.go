@@ -65,6 +65,7 @@ func (m *lineage) inferTables() error {
 		Now: now, Type: m.spellType, Changed: m.changedType, Altered: m.alteredType, Statements: m.trace.places, Function: m.spellFunction})
 	m.orphans = inference.Orphans
 	m.mayDefer(inference.Deferrable)
+	m.sees = inference.Sees
 	m.tellDeferred(inference.Deferred)
 	for _, t := range m.after.Tables {
 		if m.moving(t.Name.Schema) && t.HoldsRows() && !t.IsPartition() && !t.Extension {

@@ -42,7 +42,9 @@ type task struct {
 	log        *slog.Logger
 	migrations *migrations.Folder // nil: none
 	cut        cut
-	deferrable []syntax.Place // that might run in the swap by themselves
+	deferrable []syntax.Place          // that might run in the swap by themselves
+	whyWaits   map[syntax.Place]string // why some of them are not understood
+	sees       *syntax.Notice          // what may fail once some of these do; nil: nothing
 	plan       *plans.Plan
 }
 

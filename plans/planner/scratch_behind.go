@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans"
 	"github.com/pgumbra/pgumbra/plans/behind"
 	"github.com/pgumbra/pgumbra/plans/catalog"
 	"github.com/pgumbra/pgumbra/plans/planfile"
@@ -83,9 +85,10 @@ func (m *trial) tryBehind(ctx context.Context) error {
 }
 
 // tryDeferred puts the rows there that the files may build on, as far as they go in beside
-// none of production's.
+// none of production's, and makes of tables what they will be.
 func (m *trial) tryDeferred(ctx context.Context, tx pgx.Tx) error {
-	if len(m.plan.Behind.Files) == 0 {
+	shapes := slices.ContainsFunc(m.plan.AtSwapTexts(), func(sql string) bool { return plans.AtSwap{SQL: sql}.Shapes() })
+	if len(m.plan.Behind.Files) == 0 && !shapes {
 		return nil
 	}
 	for _, s := range m.plan.AtSwapTexts() {

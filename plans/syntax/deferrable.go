@@ -1,6 +1,7 @@
 package syntax
 
 import (
+	"cmp"
 	"regexp"
 	"slices"
 	"strings"
@@ -20,6 +21,7 @@ type Change struct {
 	Queries  []string        // names of WITH queries
 	Calls    []*pgq.FuncCall // without those that draw
 	Draws    []string        // sequences that it draws from by their names, without schemas
+	Bare     []string        // columns that it reads without saying of which table
 	Assigned []string        // columns that rows which are there get anew
 	Inserts  bool            // rows
 	Removes  bool
@@ -44,7 +46,7 @@ func ChangeOf(n *pgq.Node) (in Change, why string) {
 	default:
 		return in, "it changes no rows, or more than that"
 	}
-	fine := starsOfExists(n)
+	fine, tables := starsOfExists(n), namesOfTables(n)
 	ast.Visit(n, func(m proto.Message) bool {
 		if why != "" || fine[m] {
 			return false
@@ -58,6 +60,13 @@ func ChangeOf(n *pgq.Node) (in Change, why string) {
 			in.Queries = append(in.Queries, m.GetCtename())
 			if m.GetCtequery().GetSelectStmt() == nil {
 				why = "it has a WITH clause that changes data"
+			}
+		case *pgq.ColumnRef:
+			if name := ast.Strings(m.GetFields()); len(name) == 1 && len(m.GetFields()) == 1 {
+				in.Bare = append(in.Bare, name[0])
+				if tables[name[0]] {
+					why = "it takes rows as a whole"
+				}
 			}
 		case *pgq.FuncCall:
 			if sequence := drawn(m); sequence != "" {
@@ -110,6 +119,18 @@ func drawn(call *pgq.FuncCall) string {
 }
 
 var plainName = regexp.MustCompile(`^(?:[a-z_][a-z0-9_$]*\.)?"?([a-z_][a-z0-9_$]*)"?$`)
+
+// namesOfTables are those that its tables go by in a statement.
+func namesOfTables(n *pgq.Node) map[string]bool {
+	all := map[string]bool{}
+	ast.Visit(n, func(m proto.Message) bool {
+		if r, ok := m.(*pgq.RangeVar); ok {
+			all[cmp.Or(r.GetAlias().GetAliasname(), r.GetRelname())] = true
+		}
+		return true
+	})
+	return all
+}
 
 // starsOfExists are the columns that EXISTS (SELECT * …) does not look at.
 func starsOfExists(n *pgq.Node) map[proto.Message]bool {

@@ -68,6 +68,7 @@ const (
 	Truncate Kind = "truncate"
 	Opaque   Kind = "opaque"  // code, COPY, MERGE, EXECUTE: followed only as far as its text tells
 	Relabel  Kind = "relabel" // ALTER TYPE … RENAME VALUE
+	Index    Kind = "index"   // CREATE UNIQUE INDEX: rows must be such that it can be made
 	Unread   Kind = "unread"  // a whole file that the parser cannot read
 )
 

@@ -30,6 +30,10 @@ func kindOf(n *pgq.Node) Kind {
 		return Opaque
 	case *pgq.Node_CopyStmt:
 		return Opaque
+	case *pgq.Node_IndexStmt:
+		if s.IndexStmt.GetUnique() && !s.IndexStmt.GetConcurrent() {
+			return Index
+		}
 	case *pgq.Node_AlterEnumStmt:
 		if s.AlterEnumStmt.GetOldVal() != "" {
 			return Relabel

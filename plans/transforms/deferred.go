@@ -1,6 +1,7 @@
 package transforms
 
 import (
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -17,13 +18,16 @@ import (
 // rows depend on nothing else may run in the swap by itself, after everything that
 // stands behind it in the migrations, if nothing of that has to do with what it reads and
 // writes: see toCome. Then the rows are those that it makes in place. So may an UPDATE or a
-// DELETE that has to do with such rows.
+// DELETE that is not understood, or has to do with such rows, and what says what these must
+// be like: see shaping.go.
 
 // Deferral is a statement that runs in the swap.
 type Deferral struct {
 	Place  syntax.Place
 	Target uint32   // by oid in scratch
 	Reads  []uint32 // the other tables that it names
+	// Why it is not understood, of what changes rows that are there and waits for that.
+	Why string
 }
 
 // whyNotDeferred is what keeps a statement from running in the swap, as far as it is
@@ -157,6 +161,10 @@ func (in *inference) settingsChange() string {
 
 // wait notes a statement that runs in the swap. It did not run in scratch.
 func (s *step) wait() {
+	if s.fact.Kind == syntax.Alter || s.fact.Kind == syntax.Index {
+		s.shapeLater()
+		return
+	}
 	d, change, why := s.whyNotDeferred()
 	if why != "" {
 		s.taintStatement(unsupported("%s, so that it cannot wait for the swap either", why))
@@ -174,7 +182,8 @@ func (s *step) orWait(r *reason) *reason {
 	}
 	if d, change, why := s.whyNotDeferred(); why == "" {
 		s.coming.add(s.inference, s.before.Relation(d.Target), d, change)
-		s.mightWait = append(s.mightWait, waiting{d, r != nil && change.Inserts})
+		rel := s.before.Relation(d.Target)
+		s.mightWait = append(s.mightWait, waiting{d, r != nil, change.Inserts, func() bool { return s.otherShape(rel) == "" }})
 	}
 	return r
 }
@@ -182,45 +191,90 @@ func (s *step) orWait(r *reason) *reason {
 // waiting is a statement that might run in the swap.
 type waiting struct {
 	Deferral
-	must bool // it inserts rows, and is not understood
+	opaque  bool        // it is not understood as a whole
+	inserts bool        // rows
+	lasts   func() bool // its table is in the end what it is there; nil: it changes no rows
 }
 
-// spread finds which statements shall wait: INSERTs that are not understood, and in their order
+// must: a statement is not understood, so that it shall wait. What changes rows that are
+// there shall if that is seen in the end (why), and can be helped by it.
+func (in *inference) must(w waiting) (why string, must bool) {
+	if w.inserts || w.lasts == nil {
+		return "", w.opaque
+	}
+	where := fmt.Sprintf("%s:%d", w.Place.File, w.Place.Line)
+	i := slices.IndexFunc(in.notices, func(n syntax.Notice) bool { return n.Opaque && n.Where == where })
+	if i < 0 || !w.lasts() {
+		return "", false
+	}
+	return in.notices[i].Message, true
+}
+
+// spread finds which statements shall wait: those that are not understood, and in their order
 // what has to do with what waits already.
 func (in *inference) spread() {
-	before := nothingToCome()
+	before, shaped := nothingToCome(), nothingToCome()
 	for _, p := range in.o.Statements {
 		same := func(d Deferral) bool { return d.Place == p }
 		if slices.ContainsFunc(in.deferred, same) {
 			before.merge(in.coming.of[p])
+			shaped.shapings(in.coming.of[p])
 			continue
 		}
 		i := slices.IndexFunc(in.mightWait, func(w waiting) bool { return same(w.Deferral) })
-		if i >= 0 && (in.mightWait[i].must || len(before.names()) > 0 && in.concerns(before, p.SQL) != "") {
-			in.deferrable = append(in.deferrable, in.mightWait[i].Deferral)
-			before.merge(in.coming.of[p])
+		if i < 0 {
+			in.noteSeeing(shaped, p)
+			continue
 		}
+		d := in.mightWait[i].Deferral
+		why, must := in.must(in.mightWait[i])
+		concerned := len(before.names()) > 0 && in.concerns(before, p.SQL) != ""
+		if !concerned {
+			d.Why = why
+		}
+		if concerned || must {
+			in.deferrable = append(in.deferrable, d)
+			before.merge(in.coming.of[p])
+			shaped.shapings(in.coming.of[p])
+		}
+	}
+}
+
+// noteSeeing notes the first statement that has to do with what tables are to be made like
+// before it.
+func (in *inference) noteSeeing(shaped toCome, p syntax.Place) {
+	if in.sees != nil || len(shaped.shaped) == 0 {
+		return
+	}
+	if why := in.concerns(shaped, p.SQL); why != "" {
+		in.sees = &syntax.Notice{Object: syntax.OneLine(shorten(p.SQL)), Where: fmt.Sprintf("%s:%d", p.File, p.Line), Message: "it has to do with rows that come in the swap: " + why}
 	}
 }
 
 // checkShape holds the table as the statement would find it against what it is in the
 // end: there must be nothing but further columns, whatever has made them.
 func (s *step) checkShape(rel *syntax.Relation) {
-	final := s.inference.after.ByOID(rel.OID)
+	if other := s.otherShape(rel); other != "" {
+		s.taintAlways(s.fact, verb(s.node)+" cannot wait for the swap: "+other)
+	}
+}
+
+// otherShape is what else the table is in the end; empty: nothing.
+func (in *inference) otherShape(rel *syntax.Relation) string {
+	final := in.after.ByOID(rel.OID)
 	if final == nil || final.Name.Schema != rel.Schema || final.Name.Name != rel.Name {
-		s.taintAlways(s.fact, verb(s.node)+" cannot wait for the swap: its table is dropped or goes by another name then")
-		return
+		return "its table is dropped or goes by another name then"
 	}
 	for _, c := range rel.Columns {
 		now, there := final.Column(c.Num)
 		if !there || now.Name != c.Name || now.TypeOID != c.Type.OID || now.Default != c.Default || now.Identity != c.Identity || now.Generated != c.Generated {
-			s.taintAlways(s.fact, verb(s.node)+" cannot wait for the swap: column "+c.Name+" is another one then")
-			return
+			return "column " + c.Name + " is another one then"
 		}
 	}
-	if len(s.redefined) > 0 && s.computed(rel.OID) {
-		s.taintAlways(s.fact, verb(s.node)+" cannot wait for the swap: checks or indexes of its table may call functions that the migrations change")
+	if len(in.redefined) > 0 && in.computed(rel.OID) {
+		return "checks or indexes of its table may call functions that the migrations change"
 	}
+	return ""
 }
 
 // computed: the table's checks and indexes evaluate expressions.

@@ -1,6 +1,7 @@
 package transforms
 
 import (
+	"cmp"
 	"maps"
 	"regexp"
 	"slices"
@@ -28,6 +29,11 @@ type toCome struct {
 	parents map[string]map[string]bool // tables that foreign keys lead to, with the columns these refer to
 	objects map[string]bool            // indexes and sequences of the first
 	types   map[string]bool            // types of their columns
+	bare    map[string]bool            // columns that are read without saying of which table
+	shaped  map[string]bool            // tables of which is said what rows must be like
+	unique  map[string]bool            // those of them that get a unique index
+	led     map[string]bool            // tables that their new foreign keys lead to
+	made    map[string]bool            // names of what these statements make and drop
 }
 
 // add gathers that of one statement.
@@ -45,9 +51,19 @@ func (c *coming) add(in *inference, target *syntax.Relation, d Deferral, change 
 			t.read[r.GetRelname()] = true
 		}
 	}
+	for _, name := range change.Bare {
+		t.bare[name] = true
+	}
 	for _, name := range change.Draws {
 		t.objects[name], t.objects["currval"], t.objects["lastval"] = true, true, true
 	}
+	in.belongings(t, target)
+	c.parents[target.OID] = in.ancestors(target.OID, t.parents)
+	c.of[d.Place] = t
+}
+
+// belongings are what belongs to a table.
+func (in *inference) belongings(t toCome, target *syntax.Relation) {
 	for _, column := range target.Columns {
 		if column.Type.User {
 			t.types[nameOnly(column.Type.Name)] = true
@@ -66,8 +82,6 @@ func (c *coming) add(in *inference, target *syntax.Relation, d Deferral, change 
 			t.objects[i.Name.Name] = true
 		}
 	}
-	c.parents[target.OID] = in.ancestors(target.OID, t.parents)
-	c.of[d.Place] = t
 }
 
 // ancestors are all tables that a table's foreign keys lead to, from table to table: a
@@ -115,7 +129,7 @@ func nameOnly(typ string) string {
 
 func nothingToCome() toCome {
 	return toCome{written: map[string]bool{}, passes: map[string]bool{}, read: map[string]bool{}, parents: map[string]map[string]bool{},
-		objects: map[string]bool{}, types: map[string]bool{}}
+		objects: map[string]bool{}, types: map[string]bool{}, bare: map[string]bool{}, shaped: map[string]bool{}, unique: map[string]bool{}, led: map[string]bool{}, made: map[string]bool{}}
 }
 
 func (t *toCome) merge(other toCome) {
@@ -124,6 +138,11 @@ func (t *toCome) merge(other toCome) {
 	maps.Copy(t.read, other.read)
 	maps.Copy(t.objects, other.objects)
 	maps.Copy(t.types, other.types)
+	maps.Copy(t.bare, other.bare)
+	maps.Copy(t.shaped, other.shaped)
+	maps.Copy(t.unique, other.unique)
+	maps.Copy(t.led, other.led)
+	maps.Copy(t.made, other.made)
 	for name, columns := range other.parents {
 		if t.parents[name] == nil {
 			t.parents[name] = map[string]bool{}
@@ -135,7 +154,7 @@ func (t *toCome) merge(other toCome) {
 // names are all of them, in one order: what is told names the first that fits.
 func (t *toCome) names() []string {
 	all := slices.Collect(maps.Keys(t.parents))
-	for _, set := range []map[string]bool{t.written, t.read, t.objects, t.types} {
+	for _, set := range []map[string]bool{t.written, t.read, t.objects, t.types, t.led, t.made} {
 		all = slices.AppendSeq(all, maps.Keys(set))
 	}
 	slices.Sort(all)
@@ -162,6 +181,9 @@ func (in *inference) concerns(t toCome, sql string) string {
 	if why := text.names(sorted(t.objects)); why != "" && n.GetCommentStmt() == nil {
 		return why
 	}
+	if why := text.names(sorted(t.made)); why != "" {
+		return why
+	}
 	return t.concernedBy(n, text)
 }
 
@@ -182,7 +204,7 @@ func (t *toCome) concernedBy(n *pgq.Node, text text) string {
 		for _, n := range s.CreateStmt.GetInhRelations() {
 			parents = append(parents, n.GetRangeVar())
 		}
-		return t.named("it inherits from ", parents...)
+		return cmp.Or(t.named("it inherits from ", parents...), t.leads(n))
 	case *pgq.Node_IndexStmt:
 		if name := s.IndexStmt.GetRelation().GetRelname(); s.IndexStmt.GetUnique() && t.passes[name] {
 			return "it makes a unique index of " + name
@@ -199,6 +221,9 @@ func (t *toCome) concernedBy(n *pgq.Node, text text) string {
 	case *pgq.Node_RenameStmt:
 		if why := text.names(sorted(t.types)); why != "" {
 			return why
+		}
+		if name := s.RenameStmt.GetRelation().GetRelname(); t.led[name] {
+			return "it renames what belongs to " + name
 		}
 		return t.named("it renames what belongs to ", s.RenameStmt.GetRelation())
 	case *pgq.Node_CreateEnumStmt, *pgq.Node_CreateSchemaStmt, *pgq.Node_CreateExtensionStmt:
@@ -244,18 +269,20 @@ func sorted(names map[string]bool) []string { return slices.Sorted(maps.Keys(nam
 // alters: further columns that hold one value, or none, are fine.
 func (t *toCome) alters(s *pgq.AlterTableStmt) string {
 	name := s.GetRelation().GetRelname()
-	if t.read[name] {
-		return "it alters " + name
-	}
-	if t.written[name] {
+	if t.read[name] || t.written[name] {
 		for _, c := range s.GetCmds() {
-			if !addsPlainColumn(c.GetAlterTableCmd()) {
+			if !addsPlainColumn(c.GetAlterTableCmd()) || t.bare[c.GetAlterTableCmd().GetDef().GetColumnDef().GetColname()] {
 				return "it alters " + name
 			}
 		}
 		return ""
 	}
-	why := ""
+	why := t.leads(&pgq.Node{Node: &pgq.Node_AlterTableStmt{AlterTableStmt: s}})
+	for _, c := range s.GetCmds() {
+		if t.led[name] && !addsPlainColumn(c.GetAlterTableCmd()) && c.GetAlterTableCmd().GetSubtype() != pgq.AlterTableType_AT_AddConstraint {
+			why = "it alters " + name + ", which new foreign keys lead to"
+		}
+	}
 	for _, c := range s.GetCmds() {
 		ast.Visit(c, func(m proto.Message) bool {
 			if _, key := m.(*pgq.Constraint); key {
@@ -267,6 +294,25 @@ func (t *toCome) alters(s *pgq.AlterTableStmt) string {
 			return true
 		})
 	}
+	return why
+}
+
+// leads: a foreign key needs a unique index that is not there yet, or a table is made like
+// one that is not yet what it will be.
+func (t *toCome) leads(n *pgq.Node) (why string) {
+	ast.Visit(n, func(m proto.Message) bool {
+		switch m := m.(type) {
+		case *pgq.Constraint:
+			if name := m.GetPktable().GetRelname(); t.unique[name] {
+				why = "its foreign key leads to " + name
+			}
+		case *pgq.TableLikeClause:
+			if name := m.GetRelation().GetRelname(); t.shaped[name] {
+				why = "it is like " + name
+			}
+		}
+		return true
+	})
 	return why
 }
 

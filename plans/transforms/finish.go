@@ -30,7 +30,7 @@ func (in *inference) finish() Inference {
 			out.Tables[final.OID] = TableFeed{Source: final.OID, Empty: true, Carried: t.carried}
 		}
 	}
-	out.Notices, out.Orphans, out.Deferrable, out.Deferred = in.notices, in.questions, in.deferrable, in.deferred
+	out.Notices, out.Orphans, out.Deferred = in.notices, in.questions, in.deferred
 	return out
 }
 

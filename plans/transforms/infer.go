@@ -34,8 +34,9 @@ func Infer(before, after *catalog.Catalog, facts []syntax.Fact, marks []syntax.M
 		in.merge(end, absorption{where: "the migrations"})
 	}
 	in.checkDeferred()
-	in.spread()
 	result := in.finish()
+	in.spread()
+	result.Deferrable, result.Sees = in.deferrable, in.sees
 	result.Err = in.err
 	return result
 }
@@ -61,10 +62,11 @@ type inference struct {
 	deferred      []Deferral // run in the swap
 	deferrable    []Deferral // shall, in the next plan
 	mightWait     []waiting
-	coming        coming   // by these
-	shapes        []func() // that look at their tables in the end
-	using         []string // where code stands that may change types with USING, unseen
-	err           error    // the parser process broke
+	sees          *syntax.Notice // see [Inference]
+	coming        coming         // by these
+	shapes        []func()       // that look at their tables in the end
+	using         []string       // where code stands that may change types with USING, unseen
+	err           error          // the parser process broke
 }
 
 // reason is why something cannot be inferred.
@@ -244,6 +246,9 @@ func (s *step) follow() (r *reason) {
 	switch n := s.node.GetNode().(type) {
 	case *pgq.Node_AlterTableStmt:
 		s.alter(n.AlterTableStmt)
+		s.mayShapeLater()
+	case *pgq.Node_IndexStmt:
+		s.mayShapeLater()
 	case *pgq.Node_UpdateStmt:
 		r = s.orWait(s.update(n.UpdateStmt))
 	case *pgq.Node_DeleteStmt:

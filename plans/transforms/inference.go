@@ -68,6 +68,9 @@ type Inference struct {
 	// Deferrable are statements that are not understood, and might run in the swap by
 	// themselves.
 	Deferrable []Deferral
+	// Sees is the first statement that may fail where one of them is left out that says what
+	// rows must be like; nil: none.
+	Sees *syntax.Notice
 	// Deferred are those that do.
 	Deferred []Deferral
 	// Err: the parser process broke. What it left unread is blocked by Notices
