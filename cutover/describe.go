@@ -55,6 +55,10 @@ type Told struct {
 	After, Finish, DropOld []string
 }
 
+// ToldOfRows stands in a dry run beside the guards of tables that migrations behind the
+// fence make: by names that only rows hold they may make others.
+const ToldOfRows = "-- likewise each table that the migrations make of rows; it is vacuumed after the swap"
+
 // Describe tells what a cutover of a plan sends: what the steps of the protocol tell, and
 // what comes before and after them. entries and reverse are what [Parts] will give the
 // swap to run. It looks at production, and changes nothing.
@@ -86,8 +90,8 @@ func Describe(ctx context.Context, db pg.Querier, plan *plans.Plan, entries []pl
 		t.describeLocal(run, f)
 	}
 	if plan.Behind != nil {
-		for _, r := range afterMigrations(plan, f.shadow) {
-			t.After = append(t.After, "VACUUM (ANALYZE) "+r.name.Quoted()+" -- likewise each table that the migrations make")
+		for _, r := range slices.Concat(afterMigrations(plan, f.shadow), viewsAfterMigrations(plan)) {
+			t.After = append(t.After, "VACUUM (ANALYZE) "+r.name.Quoted())
 		}
 	}
 	t.name()
@@ -171,38 +175,78 @@ func foresee(ctx context.Context, db pg.Querier, plan *plans.Plan) (*facts, erro
 	}
 	if !plan.Remote { // there an attempt finds out how the names are had
 		for _, s := range plan.Schemas {
-			f.moves = append(f.moves, untoldMove(s))
+			moves, err := untoldMoves(ctx, db, plan, s)
+			if err != nil {
+				return nil, err
+			}
+			f.moves = append(f.moves, moves...)
 		}
 	}
 	return f, nil
 }
 
 // afterMigrations are tables of the shadow by the names that they have when the migrations
-// behind the fence have run.
+// behind the fence have run, and those that these make.
 func afterMigrations(plan *plans.Plan, shadow []relation) []relation {
 	all := slices.Clone(shadow)
 	for i := range all {
 		all[i].name = plan.FinalName(all[i].name)
 	}
+	if plan.Behind == nil {
+		return all
+	}
+	for _, n := range plan.Made("table", "partition") {
+		all = append(all, relation{oid: untoldTable, name: n})
+	}
 	return all
 }
 
-// untoldMove is of a schema that holds more than what moves told object by object;
-// whether its extensions can go along an attempt finds out.
-func untoldMove(s plans.Schema) move {
-	if s.Swap == plans.Rename {
-		return move{schema: s}
+// viewsAfterMigrations are the materialized views, likewise; none where no migrations run
+// behind the fence: they have guards then alone.
+func viewsAfterMigrations(plan *plans.Plan) (all []relation) {
+	if plan.Behind == nil {
+		return nil
 	}
-	return move{schema: s, method: objectByObject,
-		carry: []string{"-- where all extensions of " + pg.Ident(s.Production) + " can go along, both schemas are renamed instead, and the extensions follow"},
-		leave: []string{"-- each object of ours in " + pg.Ident(s.Production) + ": ALTER ... SET SCHEMA " + pg.Ident(s.Old)},
-		enter: []string{"-- each object of the shadow: ALTER ... SET SCHEMA " + pg.Ident(s.Production)}}
+	for _, v := range plan.MaterializedViews() {
+		all = append(all, relation{oid: untoldTable, name: plan.FinalName(v.Shadow)})
+	}
+	for _, n := range plan.Made("materialized view") {
+		all = append(all, relation{oid: untoldTable, name: n})
+	}
+	return all
+}
+
+// untoldMoves are of a schema that holds more than what moves, in both ways: whether its
+// extensions can go along an attempt finds out.
+func untoldMoves(ctx context.Context, db pg.Querier, plan *plans.Plan, s plans.Schema) ([]move, error) {
+	if s.Swap == plans.Rename {
+		return []move{{schema: s}}, nil
+	}
+	extensions, err := extensionsIn(ctx, db, s.Production)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range plan.Entries { // the build makes those that the migrations bring
+		if e.Tag == "EXTENSION" && e.Name.Schema == s.Production && !slices.Contains(extensions, e.Name.Name) {
+			extensions = append(extensions, e.Name.Name)
+		}
+	}
+	return []move{
+		{schema: s, extensions: extensions, carry: []string{"-- where all extensions of " + pg.Ident(s.Production) + " can go along"}},
+		{schema: s, method: objectByObject,
+			carry: []string{"-- with the schema before this: where one of them cannot, object by object"},
+			leave: []string{"-- each object of ours in " + pg.Ident(s.Production) + ": ALTER ... SET SCHEMA " + pg.Ident(s.Old)},
+			enter: []string{"-- each object of the shadow: ALTER ... SET SCHEMA " + pg.Ident(s.Production)}},
+	}, nil
 }
 
 func (t *Told) describeLocal(run *control.Run, f *facts) {
-	for i, n := range f.shadow {
-		final := run.Plan.Final(n.name).Quoted()
-		t.After = append(t.After, undoGuards(final, readGuardName(run, i).Quoted())...)
+	tables, views := afterMigrations(run.Plan, f.shadow), viewsAfterMigrations(run.Plan)
+	for i, r := range tables {
+		t.After = append(t.After, undoGuards(r.name.Quoted(), readGuardName(run, i).Quoted())...)
+	}
+	for i, r := range views {
+		t.After = append(t.After, undoViewGuard(r.name.Quoted(), readGuardName(run, len(tables)+i).Quoted(), pg.Ident("<its owner>"))...)
 	}
 	t.After = append(append(t.After, dropReadFunction(run), dropFunction(guardName(run))), t.dropWriteBlocks(run, f)...)
 	if len(f.shadow) > 0 {
@@ -234,7 +278,7 @@ func functionsTold(text string, name pg.Name) []string {
 func (t *Told) dropWriteBlocks(run *control.Run, f *facts) []string {
 	var all []string
 	for _, n := range f.shadow {
-		all = append(all, dropTrigger(writeBlockTrigger, run.Plan.Final(n.name)))
+		all = append(all, dropTrigger(writeBlockTrigger, run.Plan.FinalName(n.name)))
 	}
 	return append(all, dropFunction(writeBlockName(run)))
 }

@@ -186,10 +186,9 @@ func planMove(ctx context.Context, conn *pgx.Conn, plan *plans.Plan, s plans.Sch
 	if s.Swap == plans.Rename {
 		return m, nil
 	}
-	err := conn.QueryRow(ctx, `SELECT coalesce(array_agg(e.extname::text ORDER BY e.oid), '{}')
-		FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE n.nspname = $1`, s.Production).Scan(&m.extensions)
-	if err != nil {
-		return m, fmt.Errorf("list extensions: %w", err)
+	var err error
+	if m.extensions, err = extensionsIn(ctx, conn, s.Production); err != nil {
+		return m, err
 	}
 	if m.method, err = probe(ctx, conn, s, m.extensions); err != nil {
 		return m, err
@@ -209,6 +208,16 @@ func planMove(ctx context.Context, conn *pgx.Conn, plan *plans.Plan, s plans.Sch
 		return m, fmt.Errorf("read owner and privileges: %w", err)
 	}
 	return m, nil
+}
+
+// extensionsIn are those that are installed in a schema.
+func extensionsIn(ctx context.Context, db pg.Querier, schema string) (all []string, err error) {
+	err = db.QueryRow(ctx, `SELECT coalesce(array_agg(e.extname::text ORDER BY e.oid), '{}')
+		FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE n.nspname = $1`, schema).Scan(&all)
+	if err != nil {
+		return nil, fmt.Errorf("list extensions: %w", err)
+	}
+	return all, nil
 }
 
 // probe tries in a transaction that is rolled back whether every extension can

@@ -133,8 +133,8 @@ func dropGuards(ctx context.Context, db pg.Beginner, run *control.Run) error {
 	}
 	for _, g := range all {
 		statements := undoGuards(g.Table, g.Statistics)
-		if g.IsView { // LOCK TABLE refuses them; an owner that is given once more takes the same lock
-			statements = []string{"ALTER MATERIALIZED VIEW " + g.Table + " OWNER TO " + g.Owner, "DROP STATISTICS IF EXISTS " + g.Statistics}
+		if g.IsView {
+			statements = undoViewGuard(g.Table, g.Statistics, g.Owner)
 		}
 		if err := leading(ctx, db, run, statements...); err != nil {
 			return fmt.Errorf("drop the guards of %s: %w", g.Table, err)
@@ -147,6 +147,12 @@ func dropGuards(ctx context.Context, db pg.Beginner, run *control.Run) error {
 }
 
 // undoGuards drops both guards of a table.
+// undoViewGuard: LOCK TABLE refuses materialized views; an owner that is given once more
+// takes the same lock.
+func undoViewGuard(view, statistics, owner string) []string {
+	return []string{"ALTER MATERIALIZED VIEW " + view + " OWNER TO " + owner, "DROP STATISTICS IF EXISTS " + statistics}
+}
+
 func undoGuards(table, statistics string) []string {
 	return []string{"LOCK TABLE ONLY " + table + " IN ACCESS EXCLUSIVE MODE", "DROP STATISTICS IF EXISTS " + statistics,
 		"DROP TRIGGER IF EXISTS " + guardTrigger + " ON " + table}

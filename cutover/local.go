@@ -160,12 +160,16 @@ func (l local) guard(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return l.play(ctx, l.pair, []stage{{"guard", append(guards(l.c.Upgrade, tables, l.mark), readGuards(l.c.Upgrade, views, len(tables), l.mark)...)}})
+	return l.play(ctx, l.pair, l.guardsOf(tables, views))
 }
 
-// guarded tells of the tables that are known: migrations may make others.
+func (l local) guardsOf(tables, views []relation) []stage {
+	return []stage{{"guard", append(guards(l.c.Upgrade, tables, l.mark), readGuards(l.c.Upgrade, views, len(tables), l.mark)...)}}
+}
+
+// guarded tells of what is known.
 func (l local) guarded() []stage {
-	return []stage{{"guard", guards(l.c.Upgrade, afterMigrations(l.plan, l.facts.shadow), l.mark)}}
+	return append(l.guardsOf(afterMigrations(l.plan, l.facts.shadow), viewsAfterMigrations(l.plan)), stage{"guard", []string{ToldOfRows}})
 }
 
 // swap runs the script, and then lets sequences go on.

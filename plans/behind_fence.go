@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans/catalog"
 	"github.com/pgumbra/pgumbra/plans/syntax"
 )
 
@@ -129,6 +130,38 @@ func (p *Plan) BuiltVersion() *int64 {
 // back: see [AfterFence] for tables that migrations behind the fence change.
 func (p *Plan) Reversible() bool {
 	return p.Settings.Watch.Enabled && (p.Behind == nil || p.Behind.Back)
+}
+
+// Made are relations of some kinds, as [catalog.Change] calls them, that the migrations make
+// behind the fence, by the names that they have at last: as far as it was seen when they ran
+// on the structure without rows.
+func (p *Plan) Made(kinds ...string) []pg.Name {
+	var all []string
+	for _, f := range p.Changes {
+		for _, c := range f.Changes {
+			if !slices.Contains(kinds, c.Kind) {
+				continue
+			}
+			all = slices.DeleteFunc(all, func(name string) bool { return name == c.Object || c.Act == catalog.Renamed && name == c.Was })
+			if c.Act != catalog.Dropped {
+				all = append(all, c.Object)
+			}
+		}
+	}
+	built := map[pg.Name]bool{}
+	for _, n := range p.ShadowRelations() {
+		built[p.FinalName(n)] = true
+	}
+	for _, v := range p.MaterializedViews() {
+		built[p.FinalName(v.Shadow)] = true
+	}
+	var made []pg.Name
+	for _, text := range all {
+		if n, err := pg.ParseName(text); err == nil && !built[n] {
+			made = append(made, n)
+		}
+	}
+	return made
 }
 
 // Places are the statements of the files, in their order.
