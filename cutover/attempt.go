@@ -35,8 +35,10 @@ type attempt struct {
 
 	sequences []succession
 	closed    taken               // by the swap before this one
-	drawn     []draw              // columns whose numbers came from elsewhere
-	raised    []placement         // where their sequences stand then
+	landing   []draw              // the columns of the side that becomes production that draw numbers
+	drawn     []draw              // those whose numbers came from elsewhere
+	feeders   []uint32            // from these sequences, of the other side
+	raised    []placement         // where sequences stand behind them
 	turned    *control.TurnedRows // of the direction that begins with the swap; nil: none does
 }
 
@@ -186,7 +188,7 @@ func (a *attempt) compare(ctx context.Context) error {
 		return refuse(Blocker{Code: "structure-changed", Message: "tables were made, dropped or renamed while the fence was put up",
 			Fix: "look at the new tables; undo the change, or abort and plan again"})
 	}
-	sequences, err := continuing(ctx, a.observer, a.plan) // another session: ours sees what it has done itself
+	sequences, err := continuing(ctx, a.observer, a.plan, a.feeders) // another session: ours sees what it has done itself
 	if err == nil && !slices.Equal(sequences, a.facts.sequences) {
 		err = refuse(Blocker{Code: "structure-changed", Message: "sequences were made, dropped, renamed or given away while the fence was put up",
 			Fix: "look at the new sequences; undo the change, or abort and plan again"})

@@ -14,26 +14,6 @@ import (
 	"github.com/pgumbra/pgumbra/plans"
 )
 
-// sequencesOfTheirOwn is [ownSequences] for a transaction that migrations draw
-// from them in: RESTART gives a sequence a file of its own, so that a rollback
-// takes back what they drew, and the next attempt begins where this one did.
-func sequencesOfTheirOwn(plan *plans.Plan) []string {
-	if plan.Behind == nil {
-		return ownSequences(plan)
-	}
-	var all []string
-	for _, s := range plan.Sequences {
-		if s.Production.IsZero() {
-			all = append(all, "DO "+pg.Literal(fmt.Sprintf(`DECLARE last bigint; called boolean; BEGIN
-	SELECT last_value, is_called INTO last, called FROM %[1]s;
-	ALTER SEQUENCE %[1]s RESTART;
-	PERFORM pg_catalog.setval(%[2]s::pg_catalog.regclass, last, called);
-END`, s.Shadow.Quoted(), pg.Literal(s.Shadow.Quoted()))), ownSequence(s))
-		}
-	}
-	return all
-}
-
 // freed drops the temporary tables through which changes come to another
 // database, of whatever session of ours, as far as they hold types of the
 // user's: the migrations could not drop or change these. Nobody is at work in

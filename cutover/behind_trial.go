@@ -98,7 +98,7 @@ func (c *Cutover) prepareTrial(ctx context.Context, p *pair, m *migrator) ([]str
 	if v := m.plan.VersionTable; v != nil && v.Moves {
 		m.table = &v.Name
 	}
-	sequences, err := trialSequences(ctx, c.Upgrade.Plan, p.observer, p.observer)
+	sequences, err := c.trialSequences(ctx, p.observer, p.observer)
 	if err != nil {
 		return nil, err
 	}
@@ -116,7 +116,7 @@ func (c *Cutover) prepareTrialRemote(ctx context.Context, p *pair, m *migrator) 
 		m.table = &v.Name
 	}
 	script := []string{"SET LOCAL lock_timeout = '2s'"} // long enough for autovacuum to give way
-	sequences, err := trialSequences(ctx, c.Upgrade.Plan, c.Sides.Production, p.observer)
+	sequences, err := c.trialSequences(ctx, c.Sides.Production, p.observer)
 	if err != nil {
 		return nil, err
 	}
@@ -139,8 +139,8 @@ func Hindered(err error) string {
 
 // trialSequences put the shadow's own sequences where a swap would, with a file
 // of their own for this transaction: its rollback takes back what is drawn.
-func trialSequences(ctx context.Context, plan *plans.Plan, production, shadow pg.Querier) ([]string, error) {
-	going, err := successions(ctx, plan, production, shadow)
+func (c *Cutover) trialSequences(ctx context.Context, production, shadow pg.Querier) ([]string, error) {
+	going, err := successions(ctx, c.Upgrade.Plan, production, shadow)
 	if err != nil {
 		return nil, err
 	}
@@ -148,7 +148,7 @@ func trialSequences(ctx context.Context, plan *plans.Plan, production, shadow pg
 	for _, s := range going {
 		all = append(all, s.proceed(s.plan.Shadow.Quoted())...)
 	}
-	return append(all, sequencesOfTheirOwn(plan)...), nil
+	return append(all, c.ownSequences()...), nil
 }
 
 // tryMigrations runs a script and the migrations after it, and names the shadow's

@@ -154,7 +154,7 @@ func foresee(ctx context.Context, db pg.Querier, plan *plans.Plan) (*facts, erro
 	if f.production, err = relations(ctx, db, production); err != nil {
 		return nil, err
 	}
-	if f.sequences, err = continuing(ctx, db, plan); err != nil {
+	if f.sequences, err = continuing(ctx, db, plan, nil); err != nil {
 		return nil, err
 	}
 	if f.outside, err = referenced(ctx, db, plan, production, shadow); err != nil {

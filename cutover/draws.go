@@ -4,6 +4,7 @@ import (
 	"context"
 	_ "embed" // the query
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -41,31 +42,44 @@ func drawing(ctx context.Context, db pg.Querier, schemas []string) ([]draw, erro
 	return all, nil
 }
 
-// lookForDraws finds the columns of the side that becomes production again whose
-// numbers were drawn elsewhere while the other side was: from an identity's sequence, say,
-// where there is a free one here, which has not moved with them. At a cutover the
-// migrations have the word.
+// lookForDraws finds the columns of the side that becomes production again, by a rollback
+// or by a cutover after one, whose numbers were drawn elsewhere while the other side was: from an
+// identity's sequence, say, where there is a free one here, which has not moved with
+// them. At the first cutover the migrations have the word, and there is nothing but what is noted
+// for later: which sequences the columns draw from.
 func (a *attempt) lookForDraws(ctx context.Context) error {
-	if !a.plan.Backwards() {
+	if !a.plan.Backwards() && !a.plan.Reversible() {
 		return nil
 	}
 	production, shadow := a.plan.SchemaNames()
+	var err error
+	if a.landing, err = drawing(ctx, a.shadow.observer, shadow); err != nil || !a.returns() {
+		return err
+	}
 	from, err := drawing(ctx, a.observer, production)
 	if err != nil {
 		return err
 	}
-	all, err := drawing(ctx, a.shadow.observer, shadow)
-	for _, d := range all {
+	for _, d := range a.landing {
 		if !d.inStep(a.plan, from) {
 			a.drawn = append(a.drawn, d)
+			a.feeders = append(a.feeders, d.feeders...)
 		}
 	}
+	a.facts.sequences, err = continuing(ctx, a.observer, a.plan, a.feeders)
 	return err
 }
 
+// returns: the side that becomes production was it before.
+func (a *attempt) returns() bool { return a.plan.Backwards() || a.c.Upgrade.Again }
+
 // inStep: the values come from a column that draws from the same sequence, or from one
-// that this goes on for. Where they do not, what that column draws from is noted.
+// that this goes on for, or from the column's own default. Where they do not, what that
+// column draws from is noted.
 func (d *draw) inStep(plan *plans.Plan, from []draw) bool {
+	if plan.FillsItself(d.tableName, d.column) {
+		return true
+	}
 	table, columns, carried := plan.CarriedFrom(d.tableName, []string{d.column})
 	for _, f := range from {
 		if !carried || f.tableName != table || f.column != columns[0] {
@@ -80,65 +94,154 @@ func (d *draw) inStep(plan *plans.Plan, from []draw) bool {
 	return false
 }
 
-// unmoved: nobody has drawn from what feeds the column since the swap before this one.
-func (a *attempt) unmoved(ctx context.Context, d draw) (bool, error) {
-	for _, oid := range d.feeders {
-		placed := a.closed.placedAt(oid)
-		if placed == nil {
-			return false, nil
-		}
-		now, err := standingOf(ctx, a.locker, oid)
-		if err != nil || now != *placed {
-			return false, err
-		}
+// catchUp is the end of a swap there and back: sequences whose columns got their numbers
+// from elsewhere, see [attempt.lookForDraws], go on behind these. One that begins anew hands
+// out numbers that are in use of its own accord. p is in the swap's transaction, after everything
+// else that it does.
+func (a *attempt) catchUp(ctx context.Context, p *pair) error {
+	if len(a.drawn) == 0 {
+		return nil
 	}
-	return len(d.feeders) > 0, nil
-}
-
-// raise are the statements that put each sequence behind the numbers of the columns
-// that draw from it, where these came without it; and notes where it stands then. One
-// that begins anew hands out numbers that are in use of its own accord. db is in the swap's
-// transaction, after everything else.
-func (a *attempt) raise(ctx context.Context, db pg.Querier) ([]string, error) {
-	var selects []string
+	fed, err := a.fed(ctx)
+	if err != nil {
+		return err
+	}
+	var oids []uint32
 	for _, d := range a.drawn {
-		if unmoved, err := a.unmoved(ctx, d); err != nil {
-			return nil, err
-		} else if unmoved {
+		oids = append(oids, d.sequence)
+	}
+	was, err := countersOf(ctx, p.locker, oids)
+	if err != nil {
+		return err
+	}
+	var asked []draw
+	own := maps.Clone(was)
+	for _, d := range a.drawn {
+		s, there := own[d.sequence]
+		if !there || s.Cycle || a.unmoved(d, fed) {
 			continue
 		}
-		var sequence, table string
-		if err := db.QueryRow(ctx, `SELECT $1::oid::regclass::text, $2::oid::regclass::text`, d.sequence, d.table).Scan(&sequence, &table); err != nil {
-			return nil, fmt.Errorf("name a sequence and its table: %w", err)
+		if at, follows := d.follows(s, fed); follows {
+			own[d.sequence] = s.raised(at.Last, at.Called)
+		} else {
+			asked = append(asked, d)
 		}
-		selects = append(selects, fmt.Sprintf(`SELECT %d::oid, %s::text, s.last_value, s.is_called, d.seqincrement, CASE
-				WHEN d.seqincrement > 0 THEN least(floor(v.high), d.seqmax) ELSE greatest(ceil(v.low), d.seqmin) END
-			FROM %[5]s s JOIN pg_catalog.pg_sequence d ON d.seqrelid = %[1]d
-			CROSS JOIN (SELECT (SELECT max(%[3]s)::numeric FROM %[4]s), (SELECT min(%[3]s)::numeric FROM %[4]s)) v (high, low)
-			WHERE NOT d.seqcycle AND v.high IS NOT NULL`,
-			d.sequence, pg.Literal(sequence), pg.Ident(d.column), table, sequence))
+	}
+	if err := behindValues(ctx, p.locker, asked, own); err != nil {
+		return err
+	}
+	script, err := a.raise(ctx, p.locker, was, own)
+	if err != nil {
+		return err
+	}
+	return a.play(ctx, p, []stage{{"sequences catch up", script}})
+}
+
+// raise are the statements that put sequences where they go on, and notes that.
+func (a *attempt) raise(ctx context.Context, db pg.Querier, was, own map[uint32]counter) ([]string, error) {
+	var script []string
+	for _, oid := range slices.Sorted(maps.Keys(own)) {
+		s := own[oid]
+		if s == was[oid] {
+			continue
+		}
+		var name string
+		if err := db.QueryRow(ctx, `SELECT $1::oid::regclass::text`, oid).Scan(&name); err != nil {
+			return nil, fmt.Errorf("name a sequence: %w", err)
+		}
+		script = append(script, s.stand(name, "")...)
+		a.raised = append(a.raised, placement{OID: oid, Last: s.Last, Called: s.Called})
+	}
+	return script, nil
+}
+
+// fed are the sequences of the other side that fed the columns meanwhile, as they stood
+// when the fence had been put up, and behind what those draw from them who wait for it.
+func (a *attempt) fed(ctx context.Context) (map[uint32]counter, error) {
+	all, err := countersOf(ctx, a.locker, a.feeders)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range a.sequences { // these are closed by now
+		if _, feeds := all[s.old.OID]; feeds {
+			all[s.old.OID] = s.old
+		}
+	}
+	for oid, s := range all {
+		left := succession{old: s}
+		if err := a.locker.QueryRow(ctx, "SELECT "+waiting, oid).Scan(&left.waiting); err != nil {
+			return nil, fmt.Errorf("look who waits for a sequence: %w", err)
+		}
+		if n := left.reserved(); n > 0 {
+			s.Last, s.Called = s.after(n)
+			all[oid] = s
+		}
+	}
+	return all, nil
+}
+
+// unmoved: nobody has drawn from what feeds the column since the swap before this one.
+func (a *attempt) unmoved(d draw, fed map[uint32]counter) bool {
+	for _, oid := range d.feeders {
+		placed, now := a.closed.placedAt(oid), fed[oid]
+		if placed == nil || now.Last != placed.Last || now.Called != placed.Called {
+			return false
+		}
+	}
+	return len(d.feeders) > 0
+}
+
+// follows is where the one sequence that fed the column stands, if this one can go on
+// from there: its numbers are in use, or on their way to a row. What clients wrote without it
+// makes no sequence jump.
+func (d draw) follows(s counter, fed map[uint32]counter) (counter, bool) {
+	if len(d.feeders) != 1 {
+		return counter{}, false
+	}
+	f, there := fed[d.feeders[0]]
+	first, end := s.ends()
+	return f, there && !f.Cycle && (f.Increment > 0) == (s.Increment > 0) && !s.beyond(first, f.Last) && s.beyond(end, f.Last)
+}
+
+// raised is s at a standing, unless it is there or beyond.
+func (s counter) raised(last int64, called bool) counter {
+	if s.next(last, called).Cmp(s.next(s.Last, s.Called)) > 0 {
+		s.Last, s.Called = last, called
+	}
+	return s
+}
+
+// behindValues puts sequences behind the values of columns that draw from them, in their
+// own direction. A value at the end of a sequence is none that it led to, and would end it.
+func behindValues(ctx context.Context, db pg.Querier, columns []draw, own map[uint32]counter) error {
+	var selects []string
+	for _, d := range columns {
+		s, text := own[d.sequence], "SELECT %d::oid, (SELECT max(%[2]s)::numeric FROM %[3]s WHERE %[2]s >= %[4]s AND %[2]s < %[5]s)"
+		if s.Increment < 0 {
+			text = "SELECT %d::oid, (SELECT min(%[2]s)::numeric FROM %[3]s WHERE %[2]s <= %[4]s AND %[2]s > %[5]s)"
+		}
+		var table string
+		if err := db.QueryRow(ctx, `SELECT $1::oid::regclass::text`, d.table).Scan(&table); err != nil {
+			return fmt.Errorf("name a table: %w", err)
+		}
+		first, end := s.ends()
+		selects = append(selects, fmt.Sprintf(text, d.sequence, pg.Ident(d.column), table, bigint(first), bigint(end)))
 	}
 	if len(selects) == 0 {
-		return nil, nil
+		return nil
 	}
-	rows, err := db.Query(ctx, `SELECT oid, name, CASE WHEN increment > 0 THEN max(number) ELSE min(number) END::bigint
-		FROM (`+strings.Join(selects, "\nUNION ALL ")+`) n (oid, name, last, called, increment, number)
-		WHERE pg_catalog.sign(increment::numeric) * (number - last) >= CASE WHEN called THEN 1 ELSE 0 END
-		GROUP BY oid, name, increment ORDER BY oid`)
+	rows, err := db.Query(ctx, `SELECT oid, pg_catalog.trunc(value)::bigint FROM (`+strings.Join(selects, "\nUNION ALL ")+`) v (oid, value) WHERE value IS NOT NULL`)
 	if err != nil {
-		return nil, fmt.Errorf("look how far the numbers of columns are: %w", err)
+		return fmt.Errorf("look how far the numbers of columns are: %w", err)
 	}
-	var script []string
-	var name string
-	at := placement{Called: true}
-	_, err = pgx.ForEachRow(rows, []any{&at.OID, &name, &at.Last}, func() error {
-		script = append(script, "ALTER SEQUENCE "+name+" RESTART",
-			fmt.Sprintf("SELECT pg_catalog.setval(%s::pg_catalog.regclass, %d, true)", pg.Literal(name), at.Last))
-		a.raised = append(a.raised, at)
+	var oid uint32
+	var value int64
+	_, err = pgx.ForEachRow(rows, []any{&oid, &value}, func() error {
+		own[oid] = own[oid].raised(value, true)
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("look how far the numbers of columns are: %w", err)
+		return fmt.Errorf("look how far the numbers of columns are: %w", err)
 	}
-	return script, nil
+	return nil
 }

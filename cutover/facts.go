@@ -88,7 +88,7 @@ func gather(ctx context.Context, conn *pgx.Conn, plan *plans.Plan) (*facts, erro
 	if f.shadow, err = relations(ctx, conn, shadow); err != nil {
 		return nil, err
 	}
-	if f.sequences, err = continuing(ctx, conn, plan); err != nil {
+	if f.sequences, err = continuing(ctx, conn, plan, nil); err != nil {
 		return nil, err
 	}
 	if plan.Reversible() && !plan.Backwards() {

@@ -25,15 +25,16 @@ var sequencesSQL string
 var tangledSQL string
 
 // sequence is one of production's that goes on in the shadow, moved or by its
-// value.
+// value, or whose numbers one there goes on behind.
 type sequence struct {
 	oid   uint32
 	name  pg.Name
 	owner string
 }
 
-// continuing lists production's sequences that go on in the shadow.
-func continuing(ctx context.Context, db pg.Querier, plan *plans.Plan) ([]sequence, error) {
+// continuing lists production's sequences that go on in the shadow, and the feeders: see
+// [attempt.lookForDraws].
+func continuing(ctx context.Context, db pg.Querier, plan *plans.Plan, feeders []uint32) ([]sequence, error) {
 	goesOn := map[pg.Name]bool{}
 	for _, s := range plan.Shared {
 		goesOn[s.Name] = s.Kind == "SEQUENCE" || goesOn[s.Name]
@@ -54,7 +55,7 @@ func continuing(ctx context.Context, db pg.Querier, plan *plans.Plan) ([]sequenc
 	if err != nil {
 		return nil, fmt.Errorf("list the sequences: %w", err)
 	}
-	return slices.DeleteFunc(all, func(s sequence) bool { return !goesOn[s.name] }), nil
+	return slices.DeleteFunc(all, func(s sequence) bool { return !goesOn[s.name] && !slices.Contains(feeders, s.oid) }), nil
 }
 
 // lock shuts everybody out of a sequence: LOCK TABLE refuses sequences, and a

@@ -201,7 +201,7 @@ func (l local) script() []stage {
 	switch {
 	case l.plan.Backwards(): // the new side is fenced as the old one was, which gets back what it had
 		return []stage{
-			{"sequences", ownSequences(l.plan)},
+			{"sequences", l.c.ownSequences()},
 			{"capture", l.c.reverseCheck()},
 			{"guard", guards(run, l.facts.shadow, l.mark)},
 			{"new side", oldSide(run, l.facts)},
@@ -211,7 +211,7 @@ func (l local) script() []stage {
 		}
 	case l.plan.Behind != nil: // so that the migrations find all under the true names
 		return []stage{
-			{"sequences", sequencesOfTheirOwn(l.plan)},
+			{"sequences", l.c.ownSequences()},
 			{"structure", entryStatements(l.c.Parts.SwapEntries())},
 			{"gate", []string{opened(writeBlockName(run))}},
 			{"old side", append(l.facts.taken.silence(l.facts.production), oldSide(run, l.facts)...)},
@@ -219,7 +219,7 @@ func (l local) script() []stage {
 		}
 	}
 	return []stage{
-		{"sequences", ownSequences(l.plan)},
+		{"sequences", l.c.ownSequences()},
 		{"structure", entryStatements(l.c.Parts.SwapEntries())},
 		{reverseStage, l.c.reverseCheck()},
 		{"gate", []string{opened(writeBlockName(run))}},

@@ -70,7 +70,7 @@ func (a *remote) look(ctx context.Context) error {
 	if a.facts.production, err = relations(ctx, a.observer, production); err != nil {
 		return err
 	}
-	if a.facts.sequences, err = continuing(ctx, a.observer, a.plan); err != nil {
+	if a.facts.sequences, err = continuing(ctx, a.observer, a.plan, nil); err != nil {
 		return err
 	}
 	if v := a.plan.VersionTable; v != nil && v.Exists && !v.Moves { // against migrations meanwhile

@@ -35,7 +35,7 @@ func (a *remote) script() []stage {
 	if len(a.facts.shadow) > 0 {
 		locks = append(locks, "LOCK TABLE "+only(a.facts.shadow)+" IN EXCLUSIVE MODE")
 	}
-	script := []stage{{"locks", locks}, {"sequences", append(sequencesOfTheirOwn(a.plan), a.proceed()...)}}
+	script := []stage{{"locks", locks}, {"sequences", append(a.c.ownSequences(), a.proceed()...)}}
 	if a.plan.Backwards() {
 		return append(script, stage{"old side", append(a.facts.taken.restore(a.facts.shadow), opened(oldFenceName(a.c.Upgrade)))},
 			stage{"capture", a.c.reverseCheck()})

@@ -50,6 +50,32 @@ func counters(ctx context.Context, db pg.Querier, names []pg.Name) (map[pg.Name]
 	return all, nil
 }
 
+// countersOf are [counters] by oid, of those that there are.
+func countersOf(ctx context.Context, db pg.Querier, oids []uint32) (map[uint32]counter, error) {
+	if len(oids) == 0 {
+		return nil, nil
+	}
+	rows, err := db.Query(ctx, `SELECT n.nspname::text, c.relname::text FROM pg_catalog.pg_class c
+		JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = ANY ($1)`, oids)
+	if err != nil {
+		return nil, fmt.Errorf("name the sequences: %w", err)
+	}
+	names, err := pgx.CollectRows(rows, pgx.RowToStructByPos[pg.Name])
+	if err != nil {
+		return nil, fmt.Errorf("name the sequences: %w", err)
+	}
+	named, err := counters(ctx, db, names)
+	all := map[uint32]counter{}
+	for _, s := range named {
+		all[s.OID] = s
+	}
+	return all, err
+}
+
+// waiting is SQL for how many wait for a lock on the relation with oid $1.
+const waiting = `(SELECT count(*) FROM pg_catalog.pg_locks WHERE relation = $1 AND NOT granted
+	AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()))`
+
 // succession is a sequence of the shadow's own that goes on where production's
 // stands.
 type succession struct {
@@ -134,8 +160,8 @@ func (s succession) reserved() int64 {
 	return n
 }
 
-// place is where the twin goes on: where production's sequence stands, or where
-// the migrations set it; further where the copy itself has drawn from the twin, or
+// place is where the twin goes on: where production's sequence stands, or, at the first
+// cutover, where the migrations set it; further where the copy itself has drawn from the twin, or
 // clients before a swap closed it; within its own bounds. Where nobody has moved
 // production's since that swap the twin stands where it stood then, and where clients
 // set it back, or it began anew, it does so here too.
@@ -148,7 +174,7 @@ func (s succession) place() (last int64, called bool) {
 	if moved == 0 {
 		return s.target.Last, s.target.Called
 	}
-	if s.plan.Set && !s.passed(last, called) {
+	if s.plan.Set && s.placed == nil && !s.passed(last, called) {
 		last, called = s.plan.LastValue, s.plan.IsCalled
 	}
 	if t := s.target; moved > 0 && t.Called && (t.beyond(t.Last, last) || t.Last == last) {
@@ -164,17 +190,23 @@ func (s succession) place() (last int64, called bool) {
 	return last, called
 }
 
-// proceed are the statements that put the twin, called name now, in its place.
+// stand are the statements that put a sequence, called name now, where s stands.
 // RESTART gives it a file of its own within the transaction, so that setval is
 // undone with it, too.
+func (s counter) stand(name, bounds string) []string {
+	return []string{"ALTER SEQUENCE " + name + bounds + " RESTART",
+		fmt.Sprintf("SELECT pg_catalog.setval(%s::pg_catalog.regclass, %d, %t)", pg.Literal(name), s.Last, s.Called)}
+}
+
+// proceed are the statements that put the twin, called name now, in its place.
 func (s succession) proceed(name string) []string {
 	last, called := s.place()
 	bounds := ""
 	if s.reopens {
 		bounds = " " + s.target.bounds()
 	}
-	return []string{"ALTER SEQUENCE " + name + bounds + " RESTART",
-		fmt.Sprintf("SELECT pg_catalog.setval(%s::pg_catalog.regclass, %d, %t)", pg.Literal(name), last, called)}
+	s.target.Last, s.target.Called = last, called
+	return s.target.stand(name, bounds)
 }
 
 // bounds that closing a sequence changes.
@@ -225,8 +257,7 @@ func (l local) succeed(ctx context.Context) error {
 	for i := range l.sequences {
 		s := &l.sequences[i]
 		var old, target string
-		err := l.locker.QueryRow(ctx, `SELECT $1::oid::regclass::text, $2::oid::regclass::text,
-			(SELECT count(*) FROM pg_locks WHERE relation = $1 AND NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))`,
+		err := l.locker.QueryRow(ctx, `SELECT $1::oid::regclass::text, $2::oid::regclass::text, `+waiting,
 			s.old.OID, s.target.OID).Scan(&old, &target, &s.waiting)
 		if err != nil {
 			return fmt.Errorf("look who waits for sequence %s: %w", s.plan.Production, err)
@@ -241,15 +272,6 @@ func (l local) succeed(ctx context.Context) error {
 		return err
 	}
 	return l.catchUp(ctx, l.pair)
-}
-
-// catchUp is the end of a swap there and back: see [attempt.raise].
-func (a *attempt) catchUp(ctx context.Context, p *pair) error {
-	script, err := a.raise(ctx, p.locker)
-	if err != nil {
-		return err
-	}
-	return a.play(ctx, p, []stage{{"sequences catch up", script}})
 }
 
 // reopenAlone are the statements of a rollback that open the sequences which the
@@ -277,13 +299,28 @@ func (a *attempt) reopenAlone(ctx context.Context, db pg.Querier) ([]string, err
 }
 
 // ownSequences set those that only the shadow has. setval is not undone by a
-// rollback, which does no harm: each attempt computes them again.
-func ownSequences(plan *plans.Plan) []string {
+// rollback, which does no harm: each attempt computes them again. But migrations behind the
+// fence draw from them in this transaction: RESTART gives a sequence a file of its own then, so
+// that a rollback takes back what they drew, and the next attempt begins where this one
+// did. A shadow that was production meanwhile has them where clients left them.
+func (c *Cutover) ownSequences() []string {
+	if c.Upgrade.Again {
+		return nil
+	}
+	plan := c.Upgrade.Plan
 	var all []string
 	for _, s := range plan.Sequences {
-		if s.Production.IsZero() {
-			all = append(all, ownSequence(s))
+		if !s.Production.IsZero() {
+			continue
 		}
+		if plan.Behind != nil {
+			all = append(all, "DO "+pg.Literal(fmt.Sprintf(`DECLARE last bigint; called boolean; BEGIN
+	SELECT last_value, is_called INTO last, called FROM %[1]s;
+	ALTER SEQUENCE %[1]s RESTART;
+	PERFORM pg_catalog.setval(%[2]s::pg_catalog.regclass, last, called);
+END`, s.Shadow.Quoted(), pg.Literal(s.Shadow.Quoted()))))
+		}
+		all = append(all, ownSequence(s))
 	}
 	return all
 }

@@ -3,12 +3,9 @@ package cutover
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math/big"
 	"slices"
-
-	"github.com/jackc/pgx/v5"
-
-	"github.com/pgumbra/pgumbra/internal/pg"
 )
 
 // placement is where a swap put a sequence.
@@ -43,39 +40,24 @@ func (a *attempt) standings(ctx context.Context) ([]placement, error) {
 		}
 		all = append(all, at)
 	}
-	var free []pg.Name
-	for _, s := range a.plan.Sequences { // what draws from these may feed a column of the old side that draws from another
-		if s.Production.IsZero() {
-			free = append(free, a.plan.Final(s.Shadow))
-		}
-	}
-	more, err := placements(ctx, a.shadow.locker, free)
-	return append(all, more...), err
+	return a.standElse(ctx, all)
 }
 
-// placements are where sequences stand now.
-func placements(ctx context.Context, db pg.Querier, names []pg.Name) (all []placement, err error) {
-	now, err := counters(ctx, db, names)
-	for _, name := range names {
-		if c, ok := now[name]; ok {
-			all = append(all, placement{OID: c.OID, Last: c.Last, Called: c.Called})
-		}
+// standElse adds, to where the swap has put sequences, where others stand that columns draw
+// from: they may feed a column of the other side that draws from another one there.
+func (a *attempt) standElse(ctx context.Context, placed []placement) ([]placement, error) {
+	var oids []uint32
+	for _, d := range a.landing {
+		oids = append(oids, d.sequence)
 	}
-	return all, err
-}
-
-// standingOf is where a sequence stands now.
-func standingOf(ctx context.Context, db pg.Querier, oid uint32) (placement, error) {
-	at := placement{OID: oid}
-	var name string
-	err := db.QueryRow(ctx, `SELECT $1::oid::regclass::text`, oid).Scan(&name)
-	if err == nil {
-		err = db.QueryRow(ctx, `SELECT last_value, is_called FROM `+name).Scan(&at.Last, &at.Called)
+	now, err := countersOf(ctx, a.shadow.locker, oids)
+	for _, p := range placed {
+		delete(now, p.OID)
 	}
-	if err != nil {
-		return at, fmt.Errorf("look where a sequence stands: %w", err)
+	for _, oid := range slices.Sorted(maps.Keys(now)) {
+		placed = append(placed, placement{OID: oid, Last: now[oid].Last, Called: now[oid].Called})
 	}
-	return at, nil
+	return placed, err
 }
 
 // standingsBehind asks the catalogs. A sequence that none goes on for is open again: what
@@ -85,25 +67,20 @@ func (a *attempt) standingsBehind(ctx context.Context) (all []placement, err err
 	for _, s := range a.sequences {
 		oids = append(oids, s.target.OID)
 	}
-	rows, err := a.shadow.locker.Query(ctx, `SELECT n.nspname::text, c.relname::text FROM pg_catalog.pg_class c
-		JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = ANY ($1)`, oids)
+	now, err := countersOf(ctx, a.shadow.locker, oids)
 	if err != nil {
-		return nil, fmt.Errorf("name the sequences: %w", err)
-	}
-	names, err := pgx.CollectRows(rows, pgx.RowToStructByPos[pg.Name])
-	if err != nil {
-		return nil, fmt.Errorf("name the sequences: %w", err)
-	}
-	if all, err = placements(ctx, a.shadow.locker, names); err != nil {
 		return nil, err
 	}
-	gone := func(s succession) bool {
-		return !slices.ContainsFunc(all, func(at placement) bool { return at.OID == s.target.OID })
-	}
+	gone := func(s succession) bool { _, there := now[s.target.OID]; return !there }
 	var script []string
 	for _, s := range a.sequences {
 		var name string
-		if !gone(s) || a.plan.Remote { // on another server they are closed after this
+		if !gone(s) {
+			t := now[s.target.OID]
+			all = append(all, placement{OID: t.OID, Last: t.Last, Called: t.Called})
+			continue
+		}
+		if a.plan.Remote { // on another server they are closed after this
 			continue
 		}
 		if err := a.locker.QueryRow(ctx, `SELECT $1::oid::regclass::text`, s.old.OID).Scan(&name); err != nil {
@@ -112,7 +89,14 @@ func (a *attempt) standingsBehind(ctx context.Context) (all []placement, err err
 		script = append(script, succession{old: s.old, target: s.old, reopens: true}.proceed(name)...)
 	}
 	a.sequences = slices.DeleteFunc(a.sequences, gone)
-	return all, a.play(ctx, a.pair, []stage{{"sequences that none goes on for", script}})
+	if err := a.play(ctx, a.pair, []stage{{"sequences that none goes on for", script}}); err != nil {
+		return nil, err
+	}
+	production, _ := a.plan.SchemaNames()
+	if a.landing, err = drawing(ctx, a.shadow.locker, production); err != nil {
+		return nil, err
+	}
+	return a.standElse(ctx, all)
 }
 
 // passed tells whether clients have left behind them where the migrations set a

@@ -132,8 +132,8 @@ var tried = map[string]func(*trying, context.Context, *attempt, stage) error{
 	"names":      func(t *trying, ctx context.Context, a *attempt, _ stage) error { return t.names(ctx, a.facts) },
 }
 
-func (t *trying) sequences(ctx context.Context, a *attempt, s stage) error {
-	all, err := trialSequences(ctx, a.plan, t.pair.observer, t.pair.observer)
+func (t *trying) sequences(ctx context.Context, _ *attempt, s stage) error {
+	all, err := t.c.trialSequences(ctx, t.pair.observer, t.pair.observer)
 	if err != nil {
 		return err
 	}

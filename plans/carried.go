@@ -30,8 +30,24 @@ func (p *Plan) CarriedFrom(shadow pg.Name, columns []string) (table pg.Name, nam
 	return src.Name, names, true
 }
 
-// carries: what is equal there is equal here.
+// FillsItself reports whether no row that comes to a table brings a value for the column:
+// the column's default makes those of new rows, or no row comes. shadow is the table by its
+// [Table.Shadow].
+func (p *Plan) FillsItself(shadow pg.Name, column string) bool {
+	t := p.TableOf(shadow)
+	if t == nil || t.Feed != Copied && t.Feed != Derived {
+		return true
+	}
+	i := slices.IndexFunc(t.Columns, func(c Column) bool { return c.Shadow == column })
+	return i < 0 || t.Columns[i].Expression == ""
+}
+
+// carries: what is equal there is equal here. An expression of the way there is spelt by
+// PostgreSQL's rules, with quotes where a name needs them; one of the way back always has them.
 func carries(name string, c *Column) bool {
-	cast, found := strings.CutPrefix(c.Expression, pg.Ident(name)+"::")
-	return c.Expression == pg.Ident(name) || found && slices.Contains([]string{"smallint", "integer", "bigint"}, cast)
+	spelt, found := strings.CutPrefix(c.Expression, pg.Ident(name))
+	if !found && c.Origin == FromLineage { // a name alone, never current_user
+		spelt, found = strings.CutPrefix(c.Expression, name)
+	}
+	return found && slices.Contains([]string{"", "::smallint", "::integer", "::bigint"}, spelt)
 }
