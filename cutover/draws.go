@@ -17,6 +17,9 @@ import (
 //go:embed sql/draws.sql
 var drawsSQL string
 
+//go:embed sql/defaults.sql
+var defaultsSQL string
+
 // draw is a column that draws numbers from a sequence.
 type draw struct {
 	sequence, table         uint32
@@ -38,6 +41,30 @@ func drawing(ctx context.Context, db pg.Querier, schemas []string) ([]draw, erro
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list the columns that draw numbers: %w", err)
+	}
+	return all, nil
+}
+
+// drawnByReplay are the sequences, by oid, from which defaults of the shadow's columns draw
+// for rows that are replayed. In one database such a sequence may be production's own.
+func drawnByReplay(ctx context.Context, db pg.Querier, plan *plans.Plan) ([]uint32, error) {
+	_, shadow := plan.SchemaNames()
+	rows, err := db.Query(ctx, defaultsSQL, shadow)
+	if err != nil {
+		return nil, fmt.Errorf("list the defaults that draw numbers: %w", err)
+	}
+	var all []uint32
+	var oid uint32
+	var table pg.Name
+	var column string
+	_, err = pgx.ForEachRow(rows, []any{&oid, &table.Schema, &table.Name, &column}, func() error {
+		if plan.DefaultFills(table, column) {
+			all = append(all, oid)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list the defaults that draw numbers: %w", err)
 	}
 	return all, nil
 }

@@ -22,6 +22,7 @@ type facts struct {
 	production []relation
 	shadow     []relation
 	sequences  []sequence // of production's, that go on
+	replayed   []uint32   // of these, what replay draws from: the fence leaves them open
 	outside    []pg.Name  // of other schemas, locked with production's: see [referenced]
 	captured   []capturedBy
 	moves      []move
@@ -89,6 +90,9 @@ func gather(ctx context.Context, conn *pgx.Conn, plan *plans.Plan) (*facts, erro
 		return nil, err
 	}
 	if f.sequences, err = continuing(ctx, conn, plan, nil); err != nil {
+		return nil, err
+	}
+	if f.replayed, err = drawnByReplay(ctx, conn, plan); err != nil {
 		return nil, err
 	}
 	if plan.Reversible() && !plan.Backwards() {

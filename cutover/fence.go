@@ -76,6 +76,10 @@ const fenceSavepoint = "pgumbra_fence"
 // transaction keeps that lock to its end: where one is met everything is let go,
 // so that it ends, and from then on its sequence is locked before the tables.
 //
+// A sequence of production's that the drain draws from, for a column that only the shadow
+// has, stays open: the drain would wait for us to the end. The swap, which moves it, locks it then; a
+// client who drew from it and waits for a table makes us the deadlock's victim, and the attempt is repeated.
+//
 // Where clients do both with the same table and sequence, no order suits all of
 // them, and the locks are had in a moment in which only one kind is on its way.
 // So rounds follow one another, in turns of order, and production works in between
@@ -163,13 +167,13 @@ func (a *attempt) fenceStatement() string {
 	first, rest := []string{"NULL"}, []string{}
 	for _, oid := range a.c.drawnFirst {
 		for _, s := range a.facts.sequences {
-			if s.oid == oid {
+			if s.oid == oid && !slices.Contains(a.facts.replayed, oid) {
 				first = append(first, s.lock())
 			}
 		}
 	}
 	for _, s := range a.facts.sequences {
-		if !slices.Contains(a.c.drawnFirst, s.oid) {
+		if !slices.Contains(a.c.drawnFirst, s.oid) && !slices.Contains(a.facts.replayed, s.oid) {
 			rest = append(rest, s.lock())
 		}
 	}

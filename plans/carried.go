@@ -34,13 +34,22 @@ func (p *Plan) CarriedFrom(shadow pg.Name, columns []string) (table pg.Name, nam
 // the column's default makes those of new rows, or no row comes. shadow is the table by its
 // [Table.Shadow].
 func (p *Plan) FillsItself(shadow pg.Name, column string) bool {
+	return !p.TableOf(shadow).fed() || p.DefaultFills(shadow, column)
+}
+
+// DefaultFills reports whether rows come to a table for which the column's default makes
+// the value.
+func (p *Plan) DefaultFills(shadow pg.Name, column string) bool {
 	t := p.TableOf(shadow)
-	if t == nil || t.Feed != Copied && t.Feed != Derived {
-		return true
+	if !t.fed() {
+		return false
 	}
 	i := slices.IndexFunc(t.Columns, func(c Column) bool { return c.Shadow == column })
 	return i < 0 || t.Columns[i].Expression == ""
 }
+
+// fed: rows come to the table by copy and replay. nil is one that no plan has.
+func (t *Table) fed() bool { return t != nil && (t.Feed == Copied || t.Feed == Derived) }
 
 // carries: what is equal there is equal here. An expression of the way there is spelt by
 // PostgreSQL's rules, with quotes where a name needs them; one of the way back always has them.

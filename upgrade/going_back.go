@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgerrcode"
+
 	"github.com/pgumbra/pgumbra/capture"
 	"github.com/pgumbra/pgumbra/cutover"
 	"github.com/pgumbra/pgumbra/internal/control"
@@ -151,7 +153,14 @@ func againstRows(rows []RefusedRow, as control.RollbackAs) (against []cutover.Bl
 	return against
 }
 
+// refusing: what stands against a rollback while the old side refuses a row. Where a column
+// that only the old side has draws from a sequence which the cutover closed, no change of the row
+// helps.
 func refusing(why string) cutover.Blocker {
+	if strings.Contains(why, "SQLSTATE "+pgerrcode.SequenceGeneratorLimitExceeded) {
+		return cutover.Blocker{Code: "row-refused", Message: "the old side cannot number a row: " + why, Lasting: true,
+			Fix: "let that sequence of the old schema go on at a number from which on all are free: ALTER SEQUENCE ... NO MAXVALUE RESTART WITH ...; the table goes on within seconds"}
+	}
 	return cutover.Blocker{Code: "row-refused", Message: "the old side refuses a row: " + why, Lasting: true,
 		Fix: "change or delete that row where it is now; its table goes on within seconds"}
 }
