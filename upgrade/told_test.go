@@ -199,16 +199,19 @@ func likewise(plan *plans.Plan, act string, told map[string]bool) string {
 	act = regexp.MustCompile(`(read_guard_<run>)_\d+`).ReplaceAllString(act, "${1}_0")
 	for known := range told {
 		of := guarded.FindStringSubmatch(known)
-		if of == nil {
+		if of == nil || strings.HasPrefix(of[1], "pgumbra_") { // the trial's
 			continue
 		}
 		schema, _, _ := strings.Cut(of[1], ".")
-		return regexp.MustCompile(regexp.QuoteMeta(schema)+`\.\w+`).ReplaceAllStringFunc(act, func(name string) string {
+		as := regexp.MustCompile(`\b`+regexp.QuoteMeta(schema)+`\.\w+`).ReplaceAllStringFunc(act, func(name string) string {
 			if plan.Behind.Mentions(strings.TrimPrefix(name, schema+".")) {
 				return name
 			}
 			return of[1]
 		})
+		if told[as] {
+			return as
+		}
 	}
 	return act
 }
