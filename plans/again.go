@@ -1,5 +1,11 @@
 package plans
 
+import (
+	"slices"
+
+	"github.com/pgumbra/pgumbra/plans/reverse"
+)
+
 // FollowAgain makes of the plan that of a run that was rolled back and whose shadow,
 // which was production meanwhile, is followed again. What clients wrote into columns
 // that the migrations add is the shadow's own by now: rows that are there keep it,
@@ -12,11 +18,30 @@ func (p *Plan) FollowAgain() {
 			continue
 		}
 		for j := range t.Columns {
-			if c := &t.Columns[j]; c.Origin == FromDefault && !c.Generated && !c.Looks && !t.keyed(c.Shadow) {
+			if c := &t.Columns[j]; p.ownAfterSwap(t, c) {
 				c.Volatile = true
 			}
 		}
 	}
+}
+
+// ownAfterSwap: a column that the migrations add, and fill with the same for each row, is
+// the shadow's own once clients have written to it. What they make of the old row is not:
+// it changes when that does.
+func (p *Plan) ownAfterSwap(t *Table, c *Column) bool {
+	if t.Feed != Copied || len(t.Key) == 0 || c.Generated || c.Looks || t.keyed(c.Shadow) {
+		return false
+	}
+	return c.Origin == FromDefault || c.Expression != "" && !p.readsOld(t, c)
+}
+
+// readsOld: the expression may read a column of the old row; in doubt it does.
+func (p *Plan) readsOld(t *Table, c *Column) bool {
+	words := append(reverse.Words(c.Expression), reverse.Words(c.Means)...)
+	s := &p.Sources[t.Source]
+	return slices.ContainsFunc(words, func(w string) bool {
+		return w == s.Name.Name || slices.ContainsFunc(s.Columns, func(k SourceColumn) bool { return k.Name == w })
+	})
 }
 
 func (t *Table) keyed(column string) bool {

@@ -99,6 +99,34 @@ func TestLostIsTold(t *testing.T) {
 	}
 }
 
+// TestLeftBehindIsTold: what only the new side holds, and what becomes of it where that
+// is followed again.
+func TestLeftBehindIsTold(t *testing.T) {
+	t.Parallel()
+	p := there()
+	p.Sources[0].Columns = []SourceColumn{{Name: "id"}, {Name: "state"}, {Name: "note"}}
+	sales := &p.Tables[1]
+	sales.Columns = append(sales.Columns, Column{Shadow: "since", Expression: "now()", Volatile: true, Origin: FromDefault},
+		Column{Shadow: "currency", Type: "text", Expression: "'state'::text"}, Column{Shadow: "label", Type: "text", Expression: "upper(note)"},
+		Column{Shadow: "length", Type: "integer", Expression: "length(note)", Generated: true})
+	want := []string{
+		"shop.added: its rows do not go back; a rollback leaves what is written to it on the new side, and --follow keeps it there",
+		"shop.sales: no old column holds since, currency; a rollback leaves what is written there on the new side, and --follow keeps it",
+		"shop.sales: no old column is made of label; what is written there is lost in a rollback, with --follow too, which makes it anew of the old row",
+		"shop.open: its rows do not go back; what is written to it is lost in a rollback, with --follow too, which makes them anew of production's",
+		"shop.shut: its rows do not go back; what is written to it is lost in a rollback, with --follow too, which makes them anew of production's",
+	}
+	if diff := cmp.Diff(want, p.LeftBehind()); diff != "" {
+		t.Errorf("left behind (-want +got):\n%s", diff)
+	}
+	p.FollowAgain()
+	for _, c := range sales.Columns {
+		if kept := c.Shadow == "since" || c.Shadow == "currency"; c.Volatile != kept {
+			t.Errorf("%s is kept where the new side is followed again: %v", c.Shadow, c.Volatile)
+		}
+	}
+}
+
 // TestTablesAreKnownByTheirOwnNames: one that gets rows of a table that is there still is
 // not called by that one's name; a renamed one is called as in production.
 func TestTablesAreKnownByTheirOwnNames(t *testing.T) {

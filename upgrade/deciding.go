@@ -42,7 +42,13 @@ type Different struct {
 }
 
 func (d *Different) Error() string {
-	return fmt.Sprintf("verification: %s differs from what production makes of it, %d keys shown", d.Table.Final, len(d.Verdict.Differences))
+	text := fmt.Sprintf("verification: %s differs from what production makes of it", d.Table.Final)
+	if n := len(d.Verdict.Differences); n == 1 {
+		text += ": " + d.Verdict.Differences[0].Key
+	} else if n > 1 {
+		text += fmt.Sprintf(": %s, and %d more keys that pgumbra verify shows", d.Verdict.Differences[0].Key, n-1)
+	}
+	return text
 }
 
 // act does what following has time for between two rounds: proving tables

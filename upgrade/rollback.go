@@ -63,6 +63,9 @@ func requestRollback(ctx context.Context, file *planfile.File, o Options) (serve
 	for _, n := range run.Plan.Lost() {
 		o.Log.Warn("a rollback loses this", "what", n.String()+": what was written to it since the cutover")
 	}
+	for _, text := range run.Plan.LeftBehind() {
+		o.Log.Warn("the old side has no place for this", "what", text)
+	}
 	unfit, err := unfitRows(ctx, conn, run.Reversed(), shownUnfit)
 	if err != nil {
 		return false, err

@@ -44,7 +44,7 @@ var returning = history{
 		GRANT SELECT ON shop.customers TO returning_reader; GRANT USAGE ON SCHEMA shop TO returning_reader; COMMENT ON TABLE shop.orders IS 'orders';`,
 	migrations: []string{
 		`DROP VIEW shop.paid; ALTER TABLE shop.orders ALTER COLUMN id TYPE bigint; ALTER TABLE shop.orders RENAME COLUMN customer TO customer_id;`,
-		`ALTER TABLE shop.customers DROP COLUMN legacy; ALTER TABLE shop.customers RENAME COLUMN mail TO email; ALTER TABLE shop.customers ADD COLUMN vip boolean NOT NULL DEFAULT false;`,
+		`ALTER TABLE shop.customers DROP COLUMN legacy; ALTER TABLE shop.customers RENAME COLUMN mail TO email; ALTER TABLE shop.customers ADD COLUMN vip boolean NOT NULL DEFAULT false, ADD COLUMN currency text; UPDATE shop.customers SET currency = 'EUR';`,
 		`CREATE TYPE shop.status AS ENUM ('new', 'paid');
 		ALTER TABLE shop.orders ALTER COLUMN status DROP DEFAULT, ALTER COLUMN status TYPE shop.status USING status::shop.status, ALTER COLUMN status SET DEFAULT 'new';`,
 		`ALTER TABLE shop.log ADD COLUMN more int; ALTER TABLE shop.parts ADD COLUMN more int DEFAULT 3; DROP TABLE shop.gone; CREATE TABLE shop.added (id int PRIMARY KEY);`,
@@ -66,6 +66,7 @@ const writesNew = `
 	UPDATE shop.parts SET day = 50, v = 'moved' WHERE id = 5; INSERT INTO shop.parts VALUES (900, 9, 'p'); DELETE FROM shop.parts WHERE id = 6; UPDATE shop.parts SET id = 901 WHERE id = 8;
 	UPDATE shop.notes SET v = 20 WHERE id = 2; INSERT INTO shop.notes VALUES (4, 4); DELETE FROM shop.notes WHERE id = 3;
 	INSERT INTO shop.added VALUES (1); REFRESH MATERIALIZED VIEW shop.totals;
+	UPDATE shop.customers SET currency = 'CHF' WHERE email = 'new@x';
 	SELECT nextval('shop.ticket');`
 
 // inOld is what the old structure shows of all that, as text.
@@ -148,7 +149,7 @@ func (w *world) backAndThereAgain(ctx context.Context, before, want string) stri
 	must(t, upgrade.Rollback(ctx, w.file(), follow)) // done already
 	exec(t, w.production, writesOld)
 	must(t, upgrade.Cutover(ctx, w.file(), upgrade.Options{Log: w.log}))
-	if got := text(t, w.served, ofBoth); got != "there,t again,f 1" {
+	if got := text(t, w.served, ofBoth); got != "there,t,CHF again,f,EUR 1" {
 		t.Errorf("after the second cutover: %s", got)
 	}
 	exec(t, w.served, "UPDATE shop.customers SET grade = 'low' WHERE name = 'again'; UPDATE shop.log SET more = NULL")
@@ -165,8 +166,8 @@ const writesOld = `
 
 // ofBoth is what the new side shows after the second cutover of rows that clients
 // wrote there before the rollback, and of those that they wrote since: what only the
-// new side holds, vip, has stayed.
-const ofBoth = `SELECT concat_ws(' ', (SELECT string_agg(concat_ws(',', name, vip), ' ' ORDER BY id)
+// new side holds, vip and currency, has stayed.
+const ofBoth = `SELECT concat_ws(' ', (SELECT string_agg(concat_ws(',', name, vip, currency), ' ' ORDER BY id)
 	FROM shop.customers WHERE email IN ('new@x', 'again@x')), (SELECT count(*) FROM shop.added))`
 
 // asOldAgain is asOld with a customer who came from the old side.

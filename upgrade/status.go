@@ -355,6 +355,7 @@ func (s *Status) readWayBack(ctx context.Context, tx pgx.Tx, run *control.Run) (
 	for _, n := range run.Plan.Lost() {
 		s.WayBack.Lost = append(s.WayBack.Lost, n.String()+": what is written to it does not come back")
 	}
+	s.WayBack.Lost = append(s.WayBack.Lost, run.Plan.LeftBehind()...)
 	var none *NoWayBack
 	switch err := mayGoBack(run, control.RollbackAs{AcceptLoss: true}); {
 	case errors.As(err, &none):

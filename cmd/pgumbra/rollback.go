@@ -36,7 +36,9 @@ name; --drop drops it at once.
 With --follow the run is not over: the new side is a shadow again,
 in phase following, and takes what clients write to the old one from the moment of
 the rollback on. Nothing is copied again but tables whose rows did not come back, or came
-back changed; columns that only the new side has keep what clients wrote there.
+back changed; columns that only the new side has keep what clients wrote there, unless
+the migrations make them of old columns: then they are made anew. pgumbra status says
+which.
 pgumbra cutover then goes forward a second time, and pgumbra abort drops the shadow.
 On another server its schemas have the shadow's names again until then.
 
