@@ -29,9 +29,6 @@ func (f *applier) written() []plans.Column {
 // fresh are the columns that new rows get: those of rows that are there already and
 // keep them, too, where there is an expression for it.
 func (f *applier) fresh() []plans.Column {
-	if f.onShadow {
-		return f.written()
-	}
 	return slices.DeleteFunc(slices.Clone(f.t.Columns), func(c plans.Column) bool { return c.Generated || c.Expression == "" })
 }
 

@@ -35,7 +35,7 @@ func (f *applier) atShadow() *applier {
 	there.t, there.onShadow = &t, true
 	t.Where = ""
 	t.Columns = slices.Clone(t.Columns)
-	for i, c := range f.written() {
+	for i, c := range f.fresh() {
 		t.Columns[slices.Index(names(t.Columns), c.Shadow)].Expression = received(f.types[c.Shadow], f.c(i))
 	}
 	t.Key = slices.Clone(t.Key)
@@ -82,7 +82,7 @@ func (f *applier) receivedSet(name string, columns []pg.ColumnType) string {
 
 func (f *applier) isKey() string { return f.own + "_key" }
 
-// c is the i-th written column in row sets of ours.
+// c is the i-th fresh column in row sets of ours.
 func (f *applier) c(i int) string { return fmt.Sprintf("%s_c%d", f.own, i) }
 
 // r is the i-th key column beside them.
@@ -248,11 +248,11 @@ func (f *applier) keyTypes(name func(i int) string) []pg.ColumnType {
 	return types
 }
 
-// rowSet holds values of the written columns, or keys, or both: keys are those
+// rowSet holds values of the columns that new rows get, or keys, or both: keys are those
 // of rows to delete, or of the row beside them, by which kept values are found.
 func (f *applier) rowSet(query string) set {
 	types := []pg.ColumnType{builtIn(f.isKey(), "boolean")}
-	for i, c := range f.written() {
+	for i, c := range f.fresh() {
 		t := f.types[c.Shadow]
 		t.Column = f.c(i)
 		types = append(types, t)
@@ -268,7 +268,7 @@ func (f *applier) holdsKeys() bool { return f.kind() == keyed || f.keeps() }
 // selecting is the query of a rowSet. Values are sent in types without
 // modifiers: the INSERT on the shadow assigns them, as it does together.
 func (f *applier) selecting(from, condition string) string {
-	columns, key := f.written(), func(int) string { return "NULL" }
+	columns, key := f.fresh(), func(int) string { return "NULL" }
 	if f.keeps() {
 		key = f.keyValue
 	}
@@ -282,7 +282,7 @@ func (f *applier) selectingKeys(from string) string {
 }
 
 func (f *applier) rowColumns(isKey string, value, key func(i int) string) string {
-	text := isKey + " AS " + f.isKey() + joined(len(f.written()), "", func(i int) string {
+	text := isKey + " AS " + f.isKey() + joined(len(f.fresh()), "", func(i int) string {
 		return fmt.Sprintf("\n, (%s\n) AS %s", value(i), f.c(i))
 	})
 	if !f.holdsKeys() {
