@@ -61,9 +61,6 @@ func Describe(ctx context.Context, db pg.Querier, plan *plans.Plan) (install []p
 	for i := range all {
 		all[i].Phase = string(control.Capturing)
 	}
-	if len(plan.Sources) == 0 {
-		return nil, nil, nil
-	}
 	return slices.DeleteFunc(all, func(s plans.Step) bool { return len(s.SQL) == 0 }), remove, nil
 }
 

@@ -69,9 +69,11 @@ func foreseenTarget(ctx context.Context, db pg.Querier, run *control.Run, table 
 }
 
 // plannedColumns are [liveColumns] of columns given by their names and types. Of a
-// length, numeric's aside, the catalogs have four more than the type's text.
+// length, numeric's aside, the catalogs have four more than the type's text; what other
+// types have in brackets is no length, and an interval's would be refused.
 const plannedColumns = `SELECT c.n::pg_catalog.int2 AS attnum, c.name::pg_catalog.name AS attname, t.typcollation AS attcollation, t.oid AS typ,
-        COALESCE((pg_catalog.regexp_match(c.type, '\(([0-9]+)'))[1]::pg_catalog.int4 + 4, -1) AS typmod, t.typstorage AS attstorage
+        CASE WHEN t.typcategory IN ('S', 'V', 'N') THEN COALESCE((pg_catalog.regexp_match(c.type, '\(([0-9]+)'))[1]::pg_catalog.int4 + 4, -1) ELSE -1 END AS typmod,
+        t.typstorage AS attstorage
     FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.text[]), pg_catalog.unnest($2::pg_catalog.text[])) WITH ORDINALITY AS c (name, type, n)
     JOIN pg_catalog.pg_type t ON t.oid = pg_catalog.to_regtype(c.type)`
 

@@ -231,10 +231,14 @@ func versionBehind(table pg.Name, plan *plans.Plan, version int64, dirty bool) [
 	return row
 }
 
-// versionsBehind are the rows that golang-migrate writes around each file.
+// versionsBehind are the rows that golang-migrate writes around each file; the one that we
+// write where there is none, and statements alone waited for the swap.
 func versionsBehind(plan *plans.Plan) (all []string) {
 	if plan.VersionTable == nil {
 		return nil
+	}
+	if len(plan.Behind.Files) == 0 && plan.ToVersion != nil {
+		return versionBehind(plan.VersionTable.Name, plan, *plan.ToVersion, false)
 	}
 	for _, f := range plan.Behind.Files {
 		for _, dirty := range []bool{true, false} {

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgumbra/pgumbra/internal/pg"
@@ -136,6 +137,31 @@ func (m *task) earlier() (cut, bool) {
 	return next, len(next.why) > len(m.cut.why)
 }
 
+// lacksShape: an error of what a constraint or an index would make right.
+var lacksShape = []string{pgerrcode.InvalidColumnReference, pgerrcode.InvalidForeignKey, pgerrcode.UndefinedObject}
+
+// beforeFailure is the cut before a file that fails in scratch for want of something,
+// where statements of earlier ones wait: it may need what these make, as ON CONFLICT in a
+// function does a unique constraint. Behind the fence they have run.
+func (m *task) beforeFailure() (cut, bool) {
+	next := m.cut
+	if m.file.Build != plans.Auto || m.file.Migrations.BehindFenceFrom != nil || m.migrations == nil || m.plan.ToVersion == nil {
+		return next, false
+	}
+	for _, f := range m.plan.Findings {
+		i := m.fileNumber(fileOf(f.Where))
+		waits := slices.ContainsFunc(m.cut.deferred, func(p syntax.Place) bool {
+			return m.fileNumber(p.File) < i && plans.AtSwap{SQL: p.SQL}.Shapes()
+		})
+		if f.Code == "migration-failed" && i >= 0 && waits && slices.Contains(lacksShape, m.failedState) {
+			next.from = m.understood()[i].Version
+			next.why = append(slices.Clone(m.cut.why), plans.Reason{Where: f.Where, Object: f.Object, Message: "it may need what waits for the swap: " + f.Message})
+			return next, true
+		}
+	}
+	return next, false
+}
+
 // fileOf is the file of a place, which may name a line, too.
 func fileOf(where string) string {
 	file, _, _ := strings.Cut(where, ":")
@@ -152,6 +178,9 @@ func makeWithCut(ctx context.Context, f *planfile.File, log *slog.Logger) (*plan
 			return nil, err
 		}
 		next, more := m.deferMore()
+		if !more {
+			next, more = m.beforeFailure()
+		}
 		if !more {
 			next, more = m.earlier()
 		}

@@ -84,6 +84,21 @@ func TestMakeCutsBeforeWhatSeesThatOthersWait(t *testing.T) {
 			}
 		})
 	}
+	t.Run("what needs it, unseen", func(t *testing.T) {
+		t.Parallel()
+		needs := `CREATE FUNCTION put() RETURNS void LANGUAGE plpgsql AS 'BEGIN INSERT INTO users (id, mail) SELECT id, mail FROM users ON CONFLICT (mail) DO NOTHING; END'; SELECT put()`
+		unique := strings.Split(shape, ", ADD CONSTRAINT named")[0]
+		s := newShop(t, seededShop, unique, `ALTER TABLE users ADD COLUMN active boolean NOT NULL DEFAULT true`, needs, `CREATE TABLE last ()`)
+		s.file.Build, s.file.Scratch.Rows = plans.Auto, 0
+		if p := s.plan(t); p.Behind == nil || p.Behind.From == 0 || p.Behind.From > 4 || has(p, plans.Blocker, "migration-failed", "000004_step.up.sql") {
+			t.Errorf("%+v: %+v", p.Behind, p.Findings)
+		}
+		s = newShop(t, seededShop, unique, `SELECT no_such FROM users`, `CREATE TABLE last ()`)
+		s.file.Build = plans.Auto
+		if p := s.plan(t); p.Runnable || !has(p, plans.Blocker, "migration-failed", "000003_step.up.sql") {
+			t.Errorf("a file that fails anyhow: %+v", p.Findings)
+		}
+	})
 	t.Run("whole rows", func(t *testing.T) {
 		t.Parallel()
 		s := newShop(t, seededShop, `UPDATE users SET mail = (SELECT to_jsonb(r)::text FROM roles r UNION SELECT 'none' LIMIT 1)`, `CREATE TABLE last ()`)

@@ -38,14 +38,15 @@ import (
 
 // task is what is asked for, and the plan with the findings so far.
 type task struct {
-	file       *planfile.File
-	log        *slog.Logger
-	migrations *migrations.Folder // nil: none
-	cut        cut
-	deferrable []syntax.Place          // that might run in the swap by themselves
-	whyWaits   map[syntax.Place]string // why some of them are not understood
-	sees       *syntax.Notice          // what may fail once some of these do; nil: nothing
-	plan       *plans.Plan
+	file        *planfile.File
+	log         *slog.Logger
+	migrations  *migrations.Folder // nil: none
+	cut         cut
+	deferrable  []syntax.Place          // that might run in the swap by themselves
+	whyWaits    map[syntax.Place]string // why some of them are not understood
+	sees        *syntax.Notice          // what may fail once some of these do; nil: nothing
+	failedState string                  // the SQLSTATE by which a migration failed in scratch; empty: none did
+	plan        *plans.Plan
 }
 
 // catalogs are what was read, in this order.

@@ -218,6 +218,7 @@ func (m *trial) migrationFailed(ctx context.Context, cause error, texts map[int6
 	if failsByRows(failed.OrigErr) && !m.sampled {
 		m.failedFor(statement, name)
 	}
+	m.failedState = pg.State(failed.OrigErr)
 	m.find(m.failure(name, statement, failed))
 	return nil, errBlocked
 }
