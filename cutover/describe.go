@@ -231,10 +231,18 @@ func untoldMoves(ctx context.Context, db pg.Querier, plan *plans.Plan, s plans.S
 			extensions = append(extensions, e.Name.Name)
 		}
 	}
+	along, err := carried(ctx, db, s.Production, s.Shadow, relocate)
+	if err != nil {
+		return nil, err
+	}
+	apart, err := carried(ctx, db, s.Production, s.Old, objectByObject)
+	if err != nil {
+		return nil, err
+	}
 	return []move{
-		{schema: s, extensions: extensions, carry: []string{"-- where all extensions of " + pg.Ident(s.Production) + " can go along"}},
+		{schema: s, extensions: extensions, carry: append([]string{"-- where all extensions of " + pg.Ident(s.Production) + " can go along"}, along...)},
 		{schema: s, method: objectByObject,
-			carry: []string{"-- with the schema before this: where one of them cannot, object by object"},
+			carry: append([]string{"-- with the schema before this: where one of them cannot, object by object"}, apart...),
 			leave: []string{"-- each object of ours in " + pg.Ident(s.Production) + ": ALTER ... SET SCHEMA " + pg.Ident(s.Old)},
 			enter: []string{"-- each object of the shadow: ALTER ... SET SCHEMA " + pg.Ident(s.Production)}},
 	}, nil

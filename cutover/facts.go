@@ -204,14 +204,20 @@ func planMove(ctx context.Context, conn *pgx.Conn, plan *plans.Plan, s plans.Sch
 			return m, err
 		}
 	}
-	rows, err := conn.Query(ctx, carrySQL, s.Production, target, m.method == relocate)
+	m.carry, err = carried(ctx, conn, s.Production, target, m.method)
+	return m, err
+}
+
+// carried are the statements that give a schema what production's has.
+func carried(ctx context.Context, db pg.Querier, production, target string, by method) (all []string, err error) {
+	rows, err := db.Query(ctx, carrySQL, production, target, by == relocate)
 	if err == nil {
-		m.carry, err = pgx.CollectRows(rows, pgx.RowTo[string])
+		all, err = pgx.CollectRows(rows, pgx.RowTo[string])
 	}
 	if err != nil {
-		return m, fmt.Errorf("read owner and privileges: %w", err)
+		return nil, fmt.Errorf("read owner and privileges: %w", err)
 	}
-	return m, nil
+	return all, nil
 }
 
 // extensionsIn are those that are installed in a schema.
