@@ -3,6 +3,7 @@ package rehearsal
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"slices"
@@ -10,6 +11,8 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/plans/findings"
+	"github.com/pgumbra/pgumbra/plans/planfile"
 )
 
 // Baseline is the findings that a repository accepts.
@@ -37,13 +40,42 @@ func ReadBaseline(path string) (*Baseline, error) {
 	if err := d.Decode(b); err != nil && !errors.Is(err, io.EOF) {
 		return nil, &plans.FileError{File: path, Message: "not a baseline: " + err.Error(), Fix: "write accepted: [{code: client-breaks, object: shop.customers.mail, why: …}]"}
 	}
-	for _, a := range b.Accepted {
-		if a.Code == "" {
-			return nil, &plans.FileError{File: path, Message: "an accepted finding has no code"}
-		}
+	if err := b.check(path, text); err != nil {
+		return nil, err
 	}
 	b.used = make([]bool, len(b.Accepted))
 	return b, nil
+}
+
+// notGenerated is accepted of a table of which no rows could be made; it is no finding.
+const notGenerated = "not-generated"
+
+// check holds the codes against the register: one that is misspelled would accept nothing,
+// which shows at the end of a rehearsal.
+func (b *Baseline) check(path string, text []byte) error {
+	var at struct {
+		Accepted []map[string]yaml.Node `yaml:"accepted"`
+	}
+	_ = yaml.Unmarshal(text, &at) // was read already
+	known := []string{notGenerated}
+	for _, s := range findings.Sections() {
+		for _, c := range s.Checks {
+			known = append(known, c.Code)
+		}
+	}
+	for i, a := range b.Accepted {
+		line := 0
+		if i < len(at.Accepted) {
+			line = at.Accepted[i]["code"].Line
+		}
+		switch {
+		case a.Code == "":
+			return &plans.FileError{File: path, Message: "an accepted finding has no code"}
+		case !slices.Contains(known, a.Code):
+			return &plans.FileError{File: path, Line: line, Message: fmt.Sprintf("there is no finding %q", a.Code), Fix: planfile.Nearest(a.Code, known)}
+		}
+	}
+	return nil
 }
 
 func (b *Baseline) accepts(code, object string) bool {
@@ -64,7 +96,7 @@ func (b *Baseline) unused() []string {
 	}
 	var all []string
 	for i, a := range b.Accepted {
-		if !b.used[i] && a.Code != "not-generated" {
+		if !b.used[i] && a.Code != notGenerated {
 			all = append(all, a.Code+" "+a.Object)
 		}
 	}

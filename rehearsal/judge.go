@@ -278,7 +278,7 @@ func (r *rehearsal) judgeData() {
 	fix := ""
 	for _, g := range r.result.Data.Gaps {
 		filled := slices.ContainsFunc(r.result.Data.Tables, func(f generate.Filled) bool { return f.Table == g.Table && f.Rows > 0 })
-		if !filled && !r.o.Gates.Baseline.accepts("not-generated", g.Table.String()) {
+		if !filled && !r.o.Gates.Baseline.accepts(notGenerated, g.Table.String()) {
 			empty = append(empty, g.String())
 			fix = cmp.Or(fix, g.Fix)
 		}

@@ -1,11 +1,13 @@
 package rehearsal
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
 	migratedb "github.com/golang-migrate/migrate/v4/database"
@@ -13,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans"
 	"github.com/pgumbra/pgumbra/rehearsal/generate"
 )
 
@@ -209,7 +212,25 @@ func (r *rehearsal) blame(ctx context.Context, gate *Gate) *Gate {
 		}
 		return gate
 	}
+	failed.line = cmp.Or(failed.line, r.lineOf(failed))
 	return failed.gate("; the upgrade ended at: " + gate.Message)
+}
+
+// lineOf is the statement's, where the plan's blockers know it: those of the file with the
+// same SQLSTATE are of one line. 0: not known, as golang-migrate sends the file as a whole.
+func (r *rehearsal) lineOf(failed *failedMigration) (line uint) {
+	for _, f := range r.result.Found {
+		number, ok := strings.CutPrefix(f.Where, failed.file+":")
+		if !ok || f.Level != plans.Blocker || !strings.Contains(f.Message, failed.server.Code) {
+			continue
+		}
+		n, err := strconv.ParseUint(number, 10, 32)
+		if err != nil || line != 0 && line != uint(n) {
+			return 0
+		}
+		line = uint(n)
+	}
+	return line
 }
 
 // gate is the verdict on migrations that fail on the rows that there are.

@@ -170,7 +170,7 @@ func (c *Copier) do(ctx context.Context, q *queue, j job) error {
 	case errors.Is(err, errRewritten):
 		return c.startAgain(ctx, q, j)
 	case repeatable(err):
-		c.Log.Warn("a chunk is tried again", "table", productionName(j.table.Table), "error", err)
+		c.Log.Warn("a chunk is tried again", "table", c.known(j.table.Table), "error", err)
 		q.again(j)
 		return nil
 	}
@@ -197,7 +197,7 @@ func (c *Copier) open(ctx context.Context, q *queue, t *tableCopy) error {
 	}
 	planned, err := c.planChunks(ctx, t.Table)
 	if err != nil {
-		return fmt.Errorf("plan the copy of %s: %w", productionName(t.Table), err)
+		return fmt.Errorf("plan the copy of %s: %w", c.known(t.Table), err)
 	}
 	q.addChunks(planned)
 	if planned.total == 0 {
@@ -209,7 +209,7 @@ func (c *Copier) open(ctx context.Context, q *queue, t *tableCopy) error {
 // startAgain after a rewrite, once however many chunks noticed it.
 func (c *Copier) startAgain(ctx context.Context, q *queue, j job) error {
 	t := j.table.Table
-	c.Log.Warn("table is copied again", "table", productionName(t), "reason", errRewritten)
+	c.Log.Warn("table is copied again", "table", c.known(t), "reason", errRewritten)
 	begun, err := c.recopy(ctx, t, errRewritten.Error(), &j.table.generation)
 	if err != nil {
 		return err
@@ -226,7 +226,7 @@ func (c *Copier) chunkDone(ctx context.Context, j job) error {
 	last := j.table.count(j.chunk)
 	if last {
 		if err := c.finish(ctx, j.table); err != nil {
-			return fmt.Errorf("finish the copy of %s: %w", productionName(j.table.Table), err)
+			return fmt.Errorf("finish the copy of %s: %w", c.known(j.table.Table), err)
 		}
 	}
 	c.report(j.table, last)
@@ -244,9 +244,12 @@ func (c *Copier) finish(ctx context.Context, t *tableCopy) error {
 	})
 }
 
+// known is what people know a table by. Several may get the rows of one.
+func (c *Copier) known(t *plans.Table) string { return c.Run.Plan.Known(t).String() }
+
 func (c *Copier) report(t *tableCopy, done bool) {
 	if done {
-		c.Log.Info("table copied", "table", productionName(t.Table), "rows", t.rows.Load())
+		c.Log.Info("table copied", "table", c.known(t.Table), "rows", t.rows.Load())
 	}
 	if c.Progress == nil {
 		return

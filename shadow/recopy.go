@@ -49,7 +49,7 @@ func (c *Copier) recopy(ctx context.Context, t *plans.Table, reason string, gene
 		return c.empty(ctx, e, t, reason)
 	})
 	if err != nil {
-		return false, fmt.Errorf("begin the copy of %s again: %w", productionName(t), err)
+		return false, fmt.Errorf("begin the copy of %s again: %w", c.known(t), err)
 	}
 	return begun, nil
 }

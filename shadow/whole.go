@@ -41,7 +41,7 @@ func (c *Copier) copyWhole(ctx context.Context, t *tableCopy) error {
 	}
 	err := c.copyAtOnce(ctx, t)
 	for repeatable(err) && ctx.Err() == nil {
-		c.Log.Warn("a table is tried again", "table", productionName(t.Table), "error", err)
+		c.Log.Warn("a table is tried again", "table", c.known(t.Table), "error", err)
 		if err := c.checkEpoch(ctx); err != nil {
 			return err
 		}

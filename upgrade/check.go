@@ -35,6 +35,10 @@ func CheckCutover(ctx context.Context, file *planfile.File, log *slog.Logger) ([
 	if err == nil {
 		leads, err = control.LeaderSessions(ctx, conn, run)
 	}
+	var standing control.Standing
+	if err == nil {
+		standing, err = control.ReadStanding(ctx, conn, run, lease.LiveFor)
+	}
 	if err == nil {
 		_, err = tellChanged(ctx, conn, run, file, log)
 	}
@@ -52,7 +56,25 @@ func CheckCutover(ctx context.Context, file *planfile.File, log *slog.Logger) ([
 	if w.traffic, err = traffic.Open(file, log); err != nil {
 		return nil, err
 	}
-	return w.check(ctx, leads)
+	against, err := w.check(ctx, leads)
+	if err == nil && !standing.Alive {
+		withoutLeader(against)
+	}
+	return against, err
+}
+
+// withoutLeader says of what goes away by itself while the run is led who is to lead it: to
+// wait is of no use. What is not replayed a cutover without a leader replays first.
+func withoutLeader(against []cutover.Blocker) {
+	for i := range against {
+		switch b := &against[i]; b.Code {
+		case "lag":
+			b.Message += "; no process leads the run"
+			b.Fix = "pgumbra run replays them; pgumbra cutover does, too, before it tries"
+		case "not-following", "not-verified":
+			b.Fix = "pgumbra run: no process leads the run"
+		}
+	}
 }
 
 // check asks in the order in which cutOver does.

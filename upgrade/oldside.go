@@ -18,6 +18,9 @@ type OldSide struct {
 	Schemas []string `json:"schemas"` // that are there
 	Bytes   int64    `json:"bytes"`   // indexes and TOAST included
 	New     bool     `json:"-"`       // what was built, after a rollback
+	// Server is where it is, as a URL without password, of a run to another one: the same
+	// names are production's on the other side. Empty: in the one database.
+	Server string `json:"-"`
 }
 
 // ReadOldSide measures the old side of a run that is swapped or rolled back. Where the
@@ -45,6 +48,9 @@ func ReadOldSide(ctx context.Context, file *planfile.File) (OldSide, error) {
 	default:
 		names = oldSchemas(run)
 	}
+	if run.Plan.Remote {
+		old.Server = pg.Address(&conn.Config().Config)
+	}
 	return old, old.measure(ctx, conn, names)
 }
 
@@ -67,6 +73,7 @@ func (old *OldSide) measureThere(ctx context.Context, file *planfile.File, run *
 	for _, s := range run.Plan.Schemas {
 		names = append(names, s.Production)
 	}
+	old.Server = pg.Address(&conn.Config().Config)
 	return old.measure(ctx, conn, names)
 }
 

@@ -3,6 +3,8 @@ package upgrade_test
 import (
 	"errors"
 	"io"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -33,6 +35,9 @@ func TestOldServerRefusesEveryWayToWrite(t *testing.T) {
 		remote:     testcontainers.Database(t),
 	})
 	w.run(ctx, upgrade.Options{Cutover: true})
+	if side, err := upgrade.ReadOldSide(ctx, w.file()); err != nil || !strings.Contains(w.production, side.Server[strings.LastIndexByte(side.Server, ':'):]) || !slices.Contains(side.Schemas, "shop") {
+		t.Errorf("the old side is %+v, %v; it is on %s", side, err, w.production)
+	}
 	old, err := pgx.Connect(ctx, w.production)
 	must(t, err)
 	defer func() { _ = old.Close(ctx) }()

@@ -20,9 +20,7 @@ func (s *Status) classify(run *control.Run) {
 		s.Blockers = append(s.Blockers, text)
 		s.TrialTooLong = s.Trial != nil && s.Trial.Failed == ""
 	}
-	if s.Leader == nil {
-		s.Blockers = append(s.Blockers, s.withoutLeader(run)...)
-	}
+	s.Blockers = append(s.Blockers, s.lags(run)...)
 	if s.Throttled == shadowAway {
 		s.Blockers = append(s.Blockers, shadowAway)
 	}
@@ -82,11 +80,17 @@ func several(names []string) string {
 	return fmt.Sprintf("%d tables are", len(names))
 }
 
-// withoutLeader: what waits is replayed by nobody. What else a leader would look
-// at, pgumbra cutover --check asks.
-func (s *Status) withoutLeader(run *control.Run) []string {
-	if _, late := cutover.Lags(s.Journal.Pending, s.Rate.Out, run.Plan.Settings.Cutover); !late {
+// lags says that more waits to be replayed than an attempt would drain, as [cutover.Cutover.Check]
+// does; what else that looks at, pgumbra cutover --check asks.
+func (s *Status) lags(run *control.Run) []string {
+	settings := run.Plan.Settings.Cutover
+	drain, late := cutover.Lags(s.Journal.Pending, s.Rate.Out, settings)
+	switch {
+	case !late:
 		return nil
+	case s.Leader == nil:
+		return []string{fmt.Sprintf("no process leads the run, and %s changes wait to be replayed", human.Count(s.Journal.Pending))}
 	}
-	return []string{fmt.Sprintf("no process leads the run, and %s changes wait to be replayed", human.Count(s.Journal.Pending))}
+	return []string{fmt.Sprintf("%s changes wait to be replayed; draining them would take about %s, cutover.max_stall is %s",
+		human.Count(s.Journal.Pending), human.Took(float64(drain.Milliseconds())), human.Duration(settings.MaxStall))}
 }

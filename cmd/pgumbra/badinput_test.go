@@ -56,6 +56,7 @@ var badInputs = []badInput{
 	{name: "unknown phase", args: []string{"run", "--until", "forever"}, code: exitUsage, says: []string{"following"}},
 	{name: "two ends", args: []string{"run", "--until", "following", "--cutover"}, code: exitUsage, says: []string{"cutover"}},
 	{name: "unknown format", args: []string{"plan", "--format", "pdf"}, code: exitUsage, says: []string{"markdown"}},
+	{name: "ending of no format", args: []string{"plan", "-o", "plan.html", "-o", "plan.pdf"}, code: exitUsage, says: []string{"plan.pdf", ".txt, .json, .md, .html"}},
 	{name: "unknown log level", args: []string{"plan", "--log-level", "loud"}, code: exitUsage, says: []string{"debug"}},
 	{name: "init without anything", args: []string{"init"}, code: exitUsage, says: []string{"--production"}},
 	{name: "DSN that is none", plan: "name: up\nproduction: {dsn: \"postgres://u:geheim@[::1\", schemas: [shop]}\nmigrations: {path: migrations}\n", code: exitUsage,
@@ -65,7 +66,7 @@ var badInputs = []badInput{
 	{name: "nobody listens, and no migrations folder", args: []string{"run", "--set", "production.dsn=postgres://u:geheim@127.0.0.1:1/x", "--set", "migrations.path=nowhere"},
 		code: exitUsage, says: []string{"nowhere", "does not exist", "127.0.0.1"}},
 	{name: "no such host", args: []string{"status", "--set", "production.dsn=postgres://u:geheim@nowhere.invalid/x"}, code: exitError, says: []string{"nowhere.invalid"}},
-	{name: "no such database", args: []string{"plan", "--set", "production.dsn=postgres://postgres@SERVER/nowhere"}, code: exitError, says: []string{"nowhere", "3D000"}},
+	{name: "no such database", args: []string{"plan", "--set", "production.dsn=postgres://postgres@SERVER/nowhere"}, code: exitError, says: []string{"nowhere", "3D000", "Next: correct production.dsn", "then the same command again"}},
 	{name: "login refused", args: []string{"run", "--set", "production.dsn=postgres://nobody_here:geheim@SERVER/postgres"}, code: exitError, says: []string{"nobody_here", "28000"}},
 
 	{name: "no migrations folder", plan: "name: up\nproduction: {dsn: %q, schemas: [shop]}\nmigrations: {path: nowhere}\n", code: exitUsage, says: []string{"nowhere", "does not exist"}},
@@ -74,6 +75,7 @@ var badInputs = []badInput{
 	{name: "gaps and unseen files", migrations: map[string]string{"40_gap.up.sql": "SELECT 1", "three.sql": "SELECT 1"}, code: exitDone, says: []string{"migration-file-unseen", "three.sql"}},
 
 	{name: "schema absent", schema: "shap", code: exitFindings, says: []string{"schema-absent", "pgumbra.yaml:2", "shap"}},
+	{name: "schema absent by a flag", args: []string{"plan", "--set", "production.schemas=shap"}, code: exitFindings, says: []string{"schema-absent", "(--set production.schemas)", "BLOCKERS"}},
 	{name: "version unknown", sql: "UPDATE public.schema_migrations SET version = 7;", code: exitFindings, says: []string{"version-unknown", "7"}},
 	{name: "version dirty", sql: "UPDATE public.schema_migrations SET dirty = true;", code: exitFindings, says: []string{"version-dirty", "migrate force"}},
 	{name: "no version table", sql: "DROP TABLE public.schema_migrations;", code: exitFindings, says: []string{"version-absent", "migrations.from"}},
@@ -107,7 +109,7 @@ var badInputs = []badInput{
 	{name: "view outside", sql: "CREATE VIEW public.v AS SELECT id FROM shop.a;", code: exitFindings, says: []string{"outside-dependency", "public.v"}},
 	{name: "foreign key from outside", sql: "CREATE TABLE public.o (id int REFERENCES shop.a);", code: exitFindings, says: []string{"outside-dependency", "public.o"}},
 	{name: "publication for all tables", sql: "CREATE PUBLICATION everything FOR ALL TABLES;", code: exitFindings, says: []string{"publication-all-tables", "everything"}},
-	{name: "shadow out of reach", args: []string{"plan", "--set", "shadow.dsn=postgres://u:geheim@127.0.0.1:1/x"}, code: exitError, says: []string{"the shadow: ", "127.0.0.1"}},
+	{name: "shadow out of reach", args: []string{"plan", "--set", "shadow.dsn=postgres://u:geheim@127.0.0.1:1/x"}, code: exitError, says: []string{"the shadow: ", "127.0.0.1", "Next: correct shadow.dsn, should it lead elsewhere (the plan file, PGUMBRA_SHADOW_DSN, --set)"}},
 	{name: "traffic in one database", extra: "traffic: {command: [./switch]}\n", code: exitUsage, says: []string{"pgumbra.yaml:4:", "shadow.dsn is empty"}},
 	{name: "migrated build", extra: "build: migrated\n", code: exitUsage, says: []string{"pgumbra.yaml:4:", "behind_fence"}},
 

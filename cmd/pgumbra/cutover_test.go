@@ -136,6 +136,10 @@ func TestCutoverThatIsNotPossibleChangesNothing(t *testing.T) {
 	if said := o.do(ctx, exitNotNow, "cutover", "--check").out.String(); !strings.Contains(said, "snapshot") || !strings.Contains(said, "to do: ") {
 		t.Errorf("cutover --check says:\n%s", said)
 	}
+	o.sql(`UPDATE shop.a SET n = n`)
+	if said := o.do(ctx, exitNotNow, "cutover", "--check", "--set", "cutover.max_stall=1ms").out.String(); !strings.Contains(said, "no process leads the run (lag)\n  to do: pgumbra run replays them") {
+		t.Errorf("without a leader cutover --check says:\n%s", said)
+	}
 	leader := o.start(ctx, append([]string{"run"}, soon...)...)
 	o.wait(ctx, `SELECT 'x' FROM pgumbra.leader WHERE heartbeat > clock_timestamp() - interval '2 seconds' AND pid > 0`)
 	refused := o.do(ctx, exitNotNow, "cutover", "--json")

@@ -199,6 +199,8 @@ func (a *app) next(err error, code int, s *upgrade.Status) string {
 	switch {
 	case a.command == "rehearse":
 		return afterRehearsal(p, code, err)
+	case a.command == "plan" && code == exitInterrupted:
+		return "pgumbra plan" + p + " again; it changes nothing, and keeps nothing"
 	case a.command == "demo" && code == exitInterrupted:
 		return "pgumbra demo again; nothing is left of this one"
 	case errors.As(err, &noWay):
@@ -299,11 +301,12 @@ func (a *app) nextByCode(err error, code int, s *upgrade.Status) string {
 	case errors.Is(err, control.ErrNoRun) && s != nil && s.PlanningSince != nil:
 		return "pgumbra status" + p + ": a process plans the run, and begins it then"
 	}
-	return nextByCause(p, err)
+	return a.nextByCause(err)
 }
 
 // nextByCause is for errors that have the exit code of all others.
-func nextByCause(p string, err error) string {
+func (a *app) nextByCause(err error) string {
+	p := a.planFlag()
 	switch {
 	case errors.Is(err, control.ErrNewer), errors.Is(err, plans.ErrNewer):
 		return "the same command with the newer program: pgumbra version shows which this one is"
@@ -323,8 +326,8 @@ func nextByCause(p string, err error) string {
 		return "the same command, once it is promoted or production.dsn leads to the primary"
 	case pg.State(err) == pgerrcode.AdminShutdown:
 		return "pgumbra status" + p + ": the server was stopped, or somebody ended this process's session, as pgumbra abort does"
-	case pg.Unreachable(err):
-		return "correct the DSN, should it lead elsewhere (the plan file, PGUMBRA_PRODUCTION_DSN, --set); else pgumbra status" + p + ", once the server answers"
+	case pg.Unreachable(err), refusedConnection(err):
+		return a.nextOfUnreachable(err)
 	}
 	return "correct what is said above, then run the same command again; pgumbra status" + p + " shows where the run stands"
 }

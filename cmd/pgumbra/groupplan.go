@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/pgumbra/pgumbra/cutover"
@@ -22,8 +23,8 @@ import (
 // of one.
 
 // planGroup prints the plan of each database.
-func (a *app) planGroup(ctx context.Context, g *group.Group, file *planfile.File, to output, options report.Options) error {
-	if options.Format == "html" {
+func (a *app) planGroup(ctx context.Context, g *group.Group, file *planfile.File, outputs []output, options report.Options) error {
+	if slices.ContainsFunc(outputs, func(to output) bool { return to.format == "html" }) {
 		return &usageError{&chooseError{"plan --format html", file.MemberNames()}}
 	}
 	var all []*plans.Plan
@@ -34,7 +35,7 @@ func (a *app) planGroup(ctx context.Context, g *group.Group, file *planfile.File
 	if err != nil {
 		return err
 	}
-	err = to.write(func(w io.Writer) error { return a.writePlans(w, file, all, options) })
+	err = writePlan(outputs, options, func(w io.Writer, o report.Options) error { return a.writePlans(w, file, all, o) })
 	if err != nil {
 		return err
 	}
@@ -47,10 +48,7 @@ func (a *app) planGroup(ctx context.Context, g *group.Group, file *planfile.File
 	if len(blocked.Members) > 0 {
 		return &blocked
 	}
-	if options.Format == "text" || to.toFile() {
-		return a.sayPlanned(to, all[0])
-	}
-	return nil
+	return a.sayPlanned(outputs, all[0])
 }
 
 // groupPlan is what plan --json prints of a group.
@@ -199,7 +197,7 @@ func (a *app) sayCheck(run string, against []checkBlocker) error {
 		if x.Member != "" {
 			of = x.Member + ": "
 		}
-		fmt.Fprintf(&b, "- %s%s (%s)\n  to do: %s\n", of, human.OneLine(x.Message), x.Code, human.OneLine(x.Fix))
+		fmt.Fprintf(&b, "- %s%s (%s)\n  to do: %s\n", of, human.OneLine(x.Message), x.Code, human.OneLine(withPlan(x.Fix, a.planFlag())))
 	}
 	return errors.Join(say(strings.TrimSuffix(b.String(), "\n")), notNow(against))
 }

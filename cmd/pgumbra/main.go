@@ -43,11 +43,7 @@ func run(args []string) int {
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	go func() {
 		<-signals
-		kept := "state is kept"
-		if len(args) > 0 && (args[0] == "demo" || args[0] == "rehearse") {
-			kept = "nothing is left behind"
-		}
-		fmt.Fprintln(a.screen, "pgumbra: stopping, "+kept+"; once more to stop at once")
+		fmt.Fprintln(a.screen, "pgumbra: stopping, "+kept(args)+"; once more to stop at once")
 		cancel(errInterrupted)
 		<-signals
 		os.Exit(exitInterrupted)
@@ -65,6 +61,19 @@ func run(args []string) int {
 }
 
 var errInterrupted = errors.New("interrupted")
+
+// kept is what becomes of what a command has done that is stopped.
+func kept(args []string) string {
+	for _, arg := range args {
+		switch arg {
+		case "demo", "rehearse", "plan", "init":
+			return "nothing is left behind"
+		case "run", "cutover", "rollback", "abort", "finish":
+			return "state is kept"
+		}
+	}
+	return "nothing is changed"
+}
 
 // app is what all commands share: the global flags and what they lead to. Each command
 // is a method or two, in a file of its own.

@@ -19,7 +19,8 @@ type output struct{ path, format string }
 const stdout = "-"
 
 // endings are how the files of reports end.
-var endings = map[string]string{".txt": "text", ".json": "json", ".md": "markdown", ".html": "html", ".xml": "junit", ".sarif": "sarif"}
+var endings = map[string]string{".txt": "text", ".log": "text", ".json": "json", ".md": "markdown", ".markdown": "markdown", ".html": "html", ".htm": "html",
+	".xml": "junit", ".sarif": "sarif"}
 
 const formatHelp = "; default: as the file of --output ends, else text"
 
@@ -38,8 +39,14 @@ func outputsOf(c *cobra.Command, format string, known []string, paths ...string)
 	var all []output
 	for _, path := range paths {
 		o := output{path, format}
-		if own := endings[filepath.Ext(path)]; !given && slices.Contains(known, own) {
+		ending := filepath.Ext(path)
+		own := endings[strings.ToLower(ending)]
+		switch {
+		case given || o.path == stdout || ending == "":
+		case slices.Contains(known, own):
 			o.format = own
+		default:
+			return nil, &usageError{fmt.Errorf("--output %s: no report of this command has the ending %s: use %s, or say --format", path, ending, strings.Join(endingsOf(known), ", "))}
 		}
 		if dir, err := os.Stat(filepath.Dir(path)); o.path != stdout && (err != nil || !dir.IsDir()) {
 			return nil, &usageError{fmt.Errorf("--output %s: there is no folder %s", path, filepath.Dir(path))}
@@ -48,6 +55,21 @@ func outputsOf(c *cobra.Command, format string, known []string, paths ...string)
 	}
 	return all, nil
 }
+
+// endingsOf are the usual ones of some forms, in their order.
+func endingsOf(formats []string) (all []string) {
+	for _, format := range formats {
+		for _, ending := range []string{".txt", ".json", ".md", ".html", ".xml", ".sarif"} {
+			if endings[ending] == format {
+				all = append(all, ending)
+			}
+		}
+	}
+	return all
+}
+
+// severalHelp is what --output means where it may be given several times.
+const severalHelp = "write to `FILE` instead of stdout, - being stdout; several times: a report each, in the form that the file's ending says: "
 
 // toFile reports whether it is one.
 func (o output) toFile() bool { return o.path != stdout }
@@ -70,6 +92,11 @@ func (o output) write(write func(io.Writer) error) (err error) {
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
 	return write(f)
+}
+
+// toPrograms reports whether stdout has a report that is no text for people.
+func toPrograms(all []output) bool {
+	return slices.ContainsFunc(all, func(to output) bool { return !to.toFile() && to.format != "text" })
 }
 
 // written are the files among outputs, for a sentence; empty: there are none.

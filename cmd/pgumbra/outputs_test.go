@@ -21,7 +21,7 @@ func TestReportsTakeTheFormOfTheirFiles(t *testing.T) {
 		{"", []string{""}, []output{{"-", "text"}}},
 		{"", []string{"-", "a.html", "b.xml", "c.json", "plain"}, []output{{"-", "text"}, {"a.html", "html"}, {"b.xml", "junit"}, {"c.json", "json"}, {"plain", "text"}}},
 		{"text", []string{"a.html"}, []output{{"a.html", "text"}}},
-		{"", []string{"a.sarif"}, []output{{"a.sarif", "text"}}}, // a form that the command does not know
+		{"json", []string{"a.sarif"}, []output{{"a.sarif", "json"}}}, // a form that the command does not know
 	} {
 		command := &cobra.Command{}
 		format := command.Flags().String("format", "text", "")
@@ -34,9 +34,9 @@ func TestReportsTakeTheFormOfTheirFiles(t *testing.T) {
 			t.Errorf("%v: %s", c.paths, diff)
 		}
 	}
-	for _, path := range []string{"nowhere/a.html", "outputs_test.go/a.html"} {
-		if _, err := outputsOf(&cobra.Command{}, "text", known, path); err == nil {
-			t.Errorf("%s is taken", path)
+	for _, path := range []string{"nowhere/a.html", "outputs_test.go/a.html", "a.pdf", "a.sarif"} {
+		if _, err := outputsOf(&cobra.Command{}, "text", known, "a.json", path); exitCode(err) != exitUsage {
+			t.Errorf("%s: %v", path, err)
 		}
 	}
 }

@@ -15,7 +15,8 @@ import (
 )
 
 func (a *app) planCommand() *cobra.Command {
-	var format, path, sql string
+	var format, sql string
+	var paths []string
 	c := &cobra.Command{
 		Use:   "plan",
 		Short: "Dry run: what clients notice, what changes, findings, locks, time, disk, SQL",
@@ -23,20 +24,16 @@ func (a *app) planCommand() *cobra.Command {
 none of its rows, then in another one on a sample of them (scratch.rows), and
 reports what a run would do. Changes nothing in production.`,
 		Example: `  pgumbra plan
-  pgumbra plan --format html -o dry-run.html`,
+  pgumbra plan -o - -o dry-run.html -o dry-run.md`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if a.json {
 				format = "json"
 			}
-			outputs, err := outputsOf(c, format, report.Formats, path)
+			outputs, err := outputsOf(c, format, report.Formats, paths...)
 			if err != nil {
 				return err
 			}
-			to := outputs[0]
-			options := report.Options{Format: to.format, SQL: report.Detail(sql), Version: versionText(), Width: widthOf(os.Stdout)}
-			if to.toFile() {
-				options.Width = 0
-			}
+			options := report.Options{SQL: report.Detail(sql), Version: versionText()}
 			if sql != "" && !slices.Contains(report.Details, options.SQL) {
 				return &usageError{fmt.Errorf("--sql %q: use none, summary or full", sql)}
 			}
@@ -45,7 +42,7 @@ reports what a run would do. Changes nothing in production.`,
 				return err
 			}
 			if g != nil {
-				return a.planGroup(c.Context(), g, file, to, options)
+				return a.planGroup(c.Context(), g, file, outputs, options)
 			}
 			var plan *plans.Plan
 			err = a.patiently(c.Context(), planning, func(ctx context.Context) (err error) {
@@ -55,34 +52,45 @@ reports what a run would do. Changes nothing in production.`,
 			if err != nil {
 				return err
 			}
-			if err := to.write(func(w io.Writer) error { return report.Write(w, plan, options) }); err != nil {
+			if err := writePlan(outputs, options, func(w io.Writer, o report.Options) error { return report.Write(w, plan, o) }); err != nil {
 				return err
 			}
 			if !plan.Runnable && !plan.NothingToDo {
 				return &upgrade.Blocked{Plan: plan}
 			}
-			if to.toFile() || to.format == "text" {
-				return a.sayPlanned(to, plan)
-			}
-			return nil
+			return a.sayPlanned(outputs, plan)
 		},
 	}
 	c.Flags().StringVar(&format, "format", "text", "text, json, markdown or html"+formatHelp)
 	c.Flags().StringVar(&sql, "sql", "", "how much of the steps to show: none, summary (with their locks) or full (with their SQL); default: full for html, else summary; json has all")
-	c.Flags().StringVarP(&path, "output", "o", "", "write to `FILE` instead of stdout")
+	c.Flags().StringArrayVarP(&paths, "output", "o", nil, severalHelp+".txt, .json, .md, .html")
 	complete(c, "format", report.Formats...)
 	complete(c, "sql", string(report.None), string(report.Summary), string(report.Full))
 	return c
 }
 
-// sayPlanned says what to type after a dry run that can run.
-func (a *app) sayPlanned(to output, plan *plans.Plan) error {
-	if plan.NothingToDo {
+// writePlan writes a dry run to each of its outputs.
+func writePlan(outputs []output, options report.Options, write func(io.Writer, report.Options) error) error {
+	for _, to := range outputs {
+		options.Format, options.Width = to.format, widthOf(os.Stdout)
+		if to.toFile() {
+			options.Width = 0
+		}
+		if err := to.write(func(w io.Writer) error { return write(w, options) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sayPlanned says what to type after a dry run that can run, unless a program reads stdout.
+func (a *app) sayPlanned(outputs []output, plan *plans.Plan) error {
+	if plan.NothingToDo || toPrograms(outputs) {
 		return nil
 	}
 	text := "\nNext: pgumbra run" + a.planFlag() + " --until following; it can be undone until the cutover, by pgumbra abort" + a.planFlag()
-	if to.toFile() {
-		text = "Wrote " + to.path + "." + text
+	if files := written(outputs); files != "" {
+		text = "Wrote " + files + "." + text
 	}
 	return say(text)
 }

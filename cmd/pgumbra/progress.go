@@ -96,7 +96,7 @@ func (a *app) show(ctx context.Context, file *planfile.File, to place, done <-ch
 				case bars:
 					displays[f].draw(s, now)
 				default:
-					fmt.Fprintln(a.screen, displays[f].line(s, now))
+					a.log.Info(displays[f].line(s, now)) //nolint:sloglint // what is under way, with the time as other lines have it
 				}
 			}
 		}

@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -66,7 +65,7 @@ func (a *app) rehearseCommand() *cobra.Command {
 	flags := c.Flags()
 	flags.Uint64Var(&f.seed, "seed", 1, "of rows and traffic")
 	flags.StringVar(&f.format, "format", "text", "text, json, markdown, html, junit or sarif"+formatHelp)
-	flags.StringArrayVarP(&f.outputs, "output", "o", nil, "write to `FILE` instead of stdout, - being stdout; several times: a report each, in the form that the file's ending says: .txt, .json, .md, .html, .xml (JUnit), .sarif")
+	flags.StringArrayVarP(&f.outputs, "output", "o", nil, severalHelp+".txt, .json, .md, .html, .xml (JUnit), .sarif")
 	flags.IntSliceVar(&f.majors, "server-version", nil, "PostgreSQL `MAJOR` version of the disposable server, with shadow.dsn of both or production's and the shadow's: 15,17; default: whichever is installed")
 	flags.DurationVar(&f.maxStall, "max-stall", 0, "longest stall of the cutover; default: cutover.max_stall")
 	flags.Float64Var(&f.maxSlowdown, "max-slowdown", 0, "clients' throughput before the run by that while it follows; 0: any")
@@ -133,8 +132,7 @@ func (a *app) rehearse(c *cobra.Command, f *rehearseFlags) error {
 	if !result.Passed {
 		return &notPassed{failedGates(result)}
 	}
-	toPrograms := slices.ContainsFunc(outputs, func(to output) bool { return !to.toFile() && to.format != "text" })
-	if files := written(outputs); files != "" && !toPrograms && !a.json {
+	if files := written(outputs); files != "" && !toPrograms(outputs) && !a.json {
 		return say("The rehearsal passed. Wrote " + files + ".")
 	}
 	return nil

@@ -214,6 +214,7 @@ func TestRehearseSaysWhatIsMissing(t *testing.T) {
 	o := &operator{t: t, dir: t.TempDir()}
 	o.twoMigrations()
 	o.write("odd.yaml", "acepted: []")
+	o.write("typo.yaml", "accepted:\n  - {code: client-break, object: shop.a}")
 	for _, args := range [][]string{{"init", "-q"}, {"add", "."}, {"-c", "user.name=t", "-c", "user.email=t@t", "commit", "-q", "-m", "all"}} {
 		if out, err := exec.Command("git", append([]string{"-C", o.dir}, args...)...).CombinedOutput(); err != nil {
 			t.Fatalf("git %v: %s", args, out)
@@ -229,6 +230,8 @@ func TestRehearseSaysWhatIsMissing(t *testing.T) {
 		{[]string{"-o", "-", "-o", "nowhere/report.html"}, "", exitUsage, "there is no folder nowhere"},
 		{[]string{"--fail-on", "info"}, "", exitUsage, "use blocker or warning"},
 		{[]string{"--baseline", "odd.yaml"}, "", exitUsage, "odd.yaml: not a baseline"},
+		{[]string{"--baseline", "typo.yaml"}, "", exitUsage, `typo.yaml:2: there is no finding "client-break"; did you mean client-breaks?`},
+		{[]string{"-o", "report.pdf"}, "", exitUsage, "use .txt, .json, .md, .html, .xml, .sarif, or say --format"},
 		{[]string{"--baseline", "none.yaml"}, "", exitUsage, "none.yaml"},
 		{[]string{"--set", "migrations.from=7"}, "", exitUsage, "holds no migration 7"},
 		{[]string{"--set", "migrations.from=0"}, "", exitUsage, "there would be nothing to upgrade"},

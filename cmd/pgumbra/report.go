@@ -15,7 +15,8 @@ import (
 var runFormats = []string{"text", "json", "html"}
 
 func (a *app) reportCommand() *cobra.Command {
-	var format, path string
+	var format string
+	var paths []string
 	c := &cobra.Command{
 		Use:   "report",
 		Short: "How a run went: verdict, phases, plots of copy rate, backlog and proof",
@@ -28,7 +29,7 @@ copied, replayed and compared. As a page it needs no other file.`,
 			if a.json {
 				format = "json"
 			}
-			outputs, err := outputsOf(c, format, runFormats, path)
+			outputs, err := outputsOf(c, format, runFormats, paths...)
 			if err != nil {
 				return err
 			}
@@ -40,12 +41,16 @@ copied, replayed and compared. As a page it needs no other file.`,
 			if err != nil {
 				return err
 			}
-			to := outputs[0]
-			return to.write(func(w io.Writer) error { return writeRun(w, past, to.format) })
+			for _, to := range outputs {
+				if err := to.write(func(w io.Writer) error { return writeRun(w, past, to.format) }); err != nil {
+					return err
+				}
+			}
+			return nil
 		},
 	}
 	c.Flags().StringVar(&format, "format", "text", "text, json or html"+formatHelp)
-	c.Flags().StringVarP(&path, "output", "o", "", "write to `FILE` instead of stdout")
+	c.Flags().StringArrayVarP(&paths, "output", "o", nil, severalHelp+".txt, .json, .html")
 	complete(c, "format", runFormats...)
 	return c
 }

@@ -60,7 +60,7 @@ func TestRollbackByCommand(t *testing.T) {
 	o.do(ctx, exitDone, "finish", "--drop-old")
 	o.do(ctx, exitDone, "run", "--cutover")
 	o.do(ctx, exitDone, "finish", "--drop-old")
-	wants(o.do(ctx, exitError, "rollback"), "finish has ended the watch", "Next: the run is over; pgumbra run begins another one")
+	wants(o.do(ctx, exitError, "rollback"), "finish has ended the watch", "Next: the run is over; once there are new migrations, pgumbra run begins another one")
 }
 
 // A process that is killed at any statement of a rollback has done it or not: what

@@ -204,6 +204,8 @@ func (a *app) nextOf(s *upgrade.Status) string {
 		return "pgumbra run" + p + " begins another one"
 	case *s.Phase == control.RolledBack:
 		return "pgumbra finish" + p + " --drop-old drops the new side; pgumbra run" + p + " begins another one"
+	case *s.Phase == control.Finished: // with nothing newer than production's version there is nothing to do
+		return "the run is over; once there are new migrations, pgumbra run" + p + " begins another one"
 	case s.Phase.Over():
 		return "the run is over; pgumbra run" + p + " begins another one"
 	case s.WayBack != nil && s.WayBack.Open && s.Leader == nil:
@@ -308,7 +310,7 @@ func leftText(s *upgrade.Status) string {
 	if *s.Phase == control.RolledBack {
 		side = "the new side, which refuses writes"
 	}
-	return fmt.Sprintf("%s: %s, %s", side, strings.Join(s.Left.Schemas, ", "), human.Bytes(s.Left.Bytes))
+	return fmt.Sprintf("%s: %s, %s", side, sideText(*s.Left), human.Bytes(s.Left.Bytes))
 }
 
 // writeTables shows what is of use in the phase. From the swap on what is replayed and

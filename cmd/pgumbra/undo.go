@@ -8,12 +8,14 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
 	"github.com/pgumbra/pgumbra/cutover"
 	"github.com/pgumbra/pgumbra/internal/human"
+	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/upgrade"
 )
 
@@ -42,8 +44,12 @@ run stays unless --purge.`,
 			if g != nil {
 				return a.abortGroup(c.Context(), g, file, leftovers(purge))
 			}
+			doing := "removing triggers and journals, then the shadow and scratch"
+			if s := upgrade.ReadStanding(c.Context(), file, 3*time.Second); s != nil && s.Phase == nil {
+				doing = "looking for what a dry run left"
+			}
 			var done upgrade.Aborted
-			err = a.patiently(c.Context(), "removing triggers and journals, then the shadow and scratch", func(ctx context.Context) (err error) {
+			err = a.patiently(c.Context(), doing, func(ctx context.Context) (err error) {
 				done, err = upgrade.Abort(ctx, file, leftovers(purge), a.log)
 				return err
 			})
@@ -152,7 +158,7 @@ func (a *app) confirmed(side upgrade.OldSide) bool {
 	if a.json || len(side.Schemas) == 0 || !term.IsTerminal(int(os.Stdin.Fd())) || !term.IsTerminal(int(os.Stderr.Fd())) {
 		return true
 	}
-	question := fmt.Sprintf("Drop %s, %s, for good?", strings.Join(side.Schemas, ", "), human.Bytes(side.Bytes))
+	question := fmt.Sprintf("Drop %s, %s, for good?", sideText(side), human.Bytes(side.Bytes))
 	if !side.New {
 		question += " Without it there is no way back."
 	}
@@ -164,12 +170,12 @@ func (a *app) confirmed(side upgrade.OldSide) bool {
 
 // finishedText says what stays, how large it is, and what to type to be rid of it.
 func finishedText(run string, old cutover.OldSide, side upgrade.OldSide, purged bool) string {
-	text, schemas := "Run "+run+" is finished.", strings.Join(side.Schemas, ", ")
+	text := "Run " + run + " is finished."
 	switch {
 	case len(side.Schemas) == 0:
 		return text
 	case old == cutover.DropOld:
-		return fmt.Sprintf("%s %s, %s, is dropped.", text, schemas, human.Bytes(side.Bytes))
+		return fmt.Sprintf("%s %s, %s, is dropped.", text, sideText(side), human.Bytes(side.Bytes))
 	}
 	which, guards := "old", ""
 	if side.New {
@@ -178,9 +184,32 @@ func finishedText(run string, old cutover.OldSide, side upgrade.OldSide, purged 
 	if purged {
 		guards = " What refuses the writes is in schema pgumbra, which stays for it: then DROP SCHEMA pgumbra CASCADE, unless there are other runs."
 	}
-	return fmt.Sprintf("%s The %s side stays and refuses writes: %s, %s.%s When nobody needs it any more:\nDROP SCHEMA %s CASCADE;",
-		text, which, schemas, human.Bytes(side.Bytes), guards, schemas)
+	return fmt.Sprintf("%s The %s side stays and refuses writes: %s, %s.%s When nobody needs it any more%s",
+		text, which, sideText(side), human.Bytes(side.Bytes), guards, dropByHand(side))
 }
+
+// sideText names the schemas, and of a run to another server the one they are on: on the
+// other one production has the same names.
+func sideText(side upgrade.OldSide) string {
+	names := strings.Join(side.Schemas, ", ")
+	if side.Server != "" {
+		names += " on " + side.Server
+	}
+	return names
+}
+
+// dropByHand is the statement that drops it. To another server it is a command that leads
+// nowhere else: by way of the pool the same statement would drop production.
+func dropByHand(side upgrade.OldSide) string {
+	drop := "DROP SCHEMA " + pg.Idents(side.Schemas) + " CASCADE;"
+	if side.Server == "" {
+		return ":\n" + drop
+	}
+	return " (there alone: production has the same names on the other server):\npsql " + quoted(side.Server) + " -c " + quoted(drop)
+}
+
+// quoted is a word for a shell.
+func quoted(word string) string { return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'" }
 
 // sayPhase is the result of a command that ends a run.
 func (a *app) sayPhase(text, run string, phase any) error {

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"strings"
@@ -12,8 +13,10 @@ import (
 	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/pgumbra/pgumbra/cutover"
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/plans"
+	"github.com/pgumbra/pgumbra/plans/planfile"
 	"github.com/pgumbra/pgumbra/upgrade"
 )
 
@@ -44,7 +47,7 @@ func TestStatusSaysOneThingALineAndWhatToType(t *testing.T) {
 		{trying, []string{"attempts 3 of 20; ", "last: 3 sessions hold a lock\n", "work     indexing 3 of 16 · 40 % · idx_rental_customer 62 %\n"}, "ready    yes"},
 		{standingIn(control.Copying), []string{"leader   none", "Next: pgumbra run goes on; pgumbra abort undoes it"}, "ready"},
 		{standingIn(control.Watching), []string{"Next: pgumbra finish"}, "abort"},
-		{standingIn(control.Finished), []string{"the run is over"}, "abort"},
+		{standingIn(control.Finished), []string{"the run is over; once there are new migrations, pgumbra run begins another one"}, "abort"},
 	} {
 		var b bytes.Buffer
 		must(t, (&app{}).printStatus(&b, c.status))
@@ -291,5 +294,59 @@ func TestUsageErrorsNameTheHelpAndTheNearestFlag(t *testing.T) {
 	}
 	if got := bar("idx", 0, 60); !strings.Contains(got, "0%") {
 		t.Errorf("a bar of nothing is %q", got)
+	}
+}
+
+// What stays of a run to another server is told with the server: production has the same
+// names on the other one.
+func TestWhatStaysOnAnotherServerIsNamedWithIt(t *testing.T) {
+	t.Parallel()
+	here := upgrade.OldSide{Schemas: []string{"pgumbra_up_old_shop"}, Bytes: 12 << 20}
+	if got, want := finishedText("up", cutover.KeepOld, here, false), "Run up is finished. The old side stays and refuses writes: pgumbra_up_old_shop, 12 MB. When nobody needs it any more:\nDROP SCHEMA \"pgumbra_up_old_shop\" CASCADE;"; got != want {
+		t.Error(got)
+	}
+	there := upgrade.OldSide{Schemas: []string{"clinic", "it's"}, Bytes: 12 << 20, Server: "postgres://app@old:5432/db"}
+	for _, text := range []string{finishedText("up", cutover.DropOld, there, false), sideText(there)} {
+		if !strings.Contains(text, "clinic, it's on postgres://app@old:5432/db") {
+			t.Error(text)
+		}
+	}
+	if got, want := finishedText("up", cutover.KeepOld, there, false), "\n"+`psql 'postgres://app@old:5432/db' -c 'DROP SCHEMA "clinic", "it'\''s" CASCADE;'`; !strings.HasSuffix(got, want) {
+		t.Errorf("%s\nwant %s", got, want)
+	}
+	finished := standingIn(control.Finished)
+	finished.Left = &there
+	if text := (&app{}).statusText(finished, 0); !strings.Contains(text, "left     the old side, which refuses writes: clinic, it's on postgres://app@old:5432/db, 12 MB\n") {
+		t.Error(text)
+	}
+}
+
+// Whoever cannot get in is told which key led there.
+func TestTheKeyOfAConnectionThatFailsIsNamed(t *testing.T) {
+	t.Parallel()
+	a := &app{planPath: "pgumbra.yaml", file: &planfile.File{Name: "up"}}
+	a.file.Production.DSN, a.file.Shadow.DSN, a.file.Scratch.DSN = "postgres://app@127.0.0.1:1/shop", "postgres://app@127.0.0.1:1/new", "postgres://app@127.0.0.1:2/postgres"
+	for dsn, want := range map[string]string{a.file.Production.DSN: "correct production.dsn, should it lead elsewhere (the plan file, PGUMBRA_PRODUCTION_DSN, --set); else pgumbra status, once",
+		a.file.Shadow.DSN: "correct shadow.dsn, should it lead elsewhere (the plan file, PGUMBRA_SHADOW_DSN, --set)", "postgres://app@127.0.0.1:2/pgumbra_scratch": "correct scratch.dsn,"} {
+		_, err := pgconn.Connect(t.Context(), dsn)
+		if got := a.next(fmt.Errorf("plan: %w", err), exitError, nil); !strings.HasPrefix(got, want) {
+			t.Errorf("%s: %s", dsn, got)
+		}
+	}
+	refused := fmt.Errorf("%w: %w", &pgconn.ConnectError{}, &pgconn.PgError{Code: pgerrcode.InvalidCatalogName})
+	if got := a.next(refused, exitError, nil); !strings.HasSuffix(got, "else do what is said above, then the same command again") {
+		t.Errorf("without such a database: %s", got)
+	}
+}
+
+func TestAStoppedCommandSaysWhatItKeeps(t *testing.T) {
+	t.Parallel()
+	for command, want := range map[string]string{"plan": "nothing is left behind", "run": "state is kept", "status": "nothing is changed"} {
+		if got := kept([]string{"-p", "up.yaml", command}); got != want {
+			t.Errorf("%s: %s", command, got)
+		}
+	}
+	if got := (&app{command: "plan"}).next(errInterrupted, exitInterrupted, &upgrade.Status{Run: "up"}); got != "pgumbra plan again; it changes nothing, and keeps nothing" {
+		t.Error(got)
 	}
 }

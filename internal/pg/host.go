@@ -3,6 +3,7 @@ package pg
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/url"
 	"slices"
 	"strconv"
@@ -35,6 +36,31 @@ func Hosts(c *pgconn.Config) []Host {
 		}
 	}
 	return all
+}
+
+// Address is a connection as a URL that names user, hosts and database, and no secret: for
+// a command that somebody is to type.
+func Address(c *pgconn.Config) string {
+	var names, ports []string
+	for _, h := range Hosts(c) {
+		names, ports = append(names, h.Name), append(ports, strconv.Itoa(int(h.Port)))
+	}
+	u := url.URL{Scheme: "postgres", Path: "/" + c.Database}
+	query := url.Values{}
+	if c.User != "" {
+		u.User = url.User(c.User)
+	}
+	if len(names) == 1 && !strings.HasPrefix(names[0], "/") {
+		u.Host = net.JoinHostPort(names[0], ports[0])
+	} else {
+		query.Set("host", strings.Join(names, ","))
+		query.Set("port", strings.Join(ports, ","))
+	}
+	if len(names) > 1 {
+		query.Set("target_session_attrs", "read-write") // as [Connect] wants a primary
+	}
+	u.RawQuery = query.Encode()
+	return u.String()
 }
 
 // AtOneHost is a connection string of several hosts as one that leads to the

@@ -23,7 +23,7 @@ var cutoverSection = Section{
 		{
 			Code: "lag", Level: "blocker",
 			Means: "so many changes are not replayed, and draining them would take more than half of `cutover.max_stall`",
-			Do:    "wait; see [what if](what-if.md) if it never ends",
+			Do:    "wait, or where no process leads the run `pgumbra run`; see [what if](what-if.md) if it never ends",
 		},
 		{
 			Code: "structure-changed", Level: "blocker",

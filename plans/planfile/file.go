@@ -44,7 +44,8 @@ type File struct {
 	Member string
 	Group  []string
 
-	lines map[string]int // key path to line, for messages
+	lines map[string]int    // key path to line, for messages
+	over  map[string]string // key path to the flag or variable that said otherwise
 }
 
 // ProductionFile names the database and the schemas in it that move together.
@@ -194,8 +195,13 @@ func load(doc *document, overrides map[string]any) *File {
 func (f *File) Line(key string) int { return f.lines[key] }
 
 // Where is file:line of a dotted key for findings; the file alone where the
-// key is not written.
-func (f *File) Where(key string) string { return where(f.Path, f.lines[key]) }
+// key is not written; the flag or the variable where that says the value.
+func (f *File) Where(key string) string {
+	if over := f.over[key]; over != "" {
+		return over
+	}
+	return where(f.Path, f.lines[key])
+}
 
 // WhereLine is file:line for findings about a table's rules.
 func (f *File) WhereLine(line int) string { return where(f.Path, line) }
@@ -241,12 +247,28 @@ func (l *loader) layer() {
 			continue
 		}
 		if !known(path) {
-			l.doc.note(0, "there is no key "+path, nearestFix(path, allPaths()))
+			l.doc.note(0, "there is no key "+path, Nearest(path, allPaths()))
 			continue
 		}
 		v.Set(path, value)
 	}
 	l.viper = v
+	l.origins()
+}
+
+// origins notes what did not come from the file.
+func (l *loader) origins() {
+	l.file.over = map[string]string{}
+	for _, k := range keys {
+		if os.Getenv(Env(k.path)) != "" {
+			l.file.over[k.path] = Env(k.path)
+		}
+	}
+	for path, value := range l.overrides {
+		if value != nil && known(path) {
+			l.file.over[path] = "--set " + path
+		}
+	}
 }
 
 func (l *loader) applyKeys() {

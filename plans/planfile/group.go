@@ -165,7 +165,7 @@ func (d *document) memberFix(key string) string {
 	if isSection(key) {
 		return key + " is the same for all databases of a group: write it at the top of the file"
 	}
-	return nearestFix(key, memberKeys)
+	return Nearest(key, memberKeys)
 }
 
 func mapping(line int) *yaml.Node {

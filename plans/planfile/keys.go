@@ -135,7 +135,7 @@ func oneOf(values ...string) func(string) error {
 		if slices.Contains(values, value) {
 			return nil
 		}
-		return &valueError{"is none of " + strings.Join(values, ", "), nearestFix(value, values)}
+		return &valueError{"is none of " + strings.Join(values, ", "), Nearest(value, values)}
 	}
 }
 
@@ -243,8 +243,8 @@ func parseSize(value string) (int64, error) {
 	return int64(bytes), nil
 }
 
-// nearestFix names the candidate that was probably meant.
-func nearestFix(word string, candidates []string) string {
+// Nearest names the candidate that was probably meant.
+func Nearest(word string, candidates []string) string {
 	best, distance := "", len(word)/2+3
 	for _, c := range candidates {
 		if d := levenshtein.ComputeDistance(strings.ToLower(word), c); d < distance {

@@ -178,7 +178,7 @@ func (d *document) unknown(line int, prefix, word string) {
 		}
 	}
 	candidates := children(prefix)
-	fix := nearestFix(word, candidates)
+	fix := Nearest(word, candidates)
 	if slices.ContainsFunc(candidates, func(c string) bool { return fix == "did you mean "+c+"?" }) {
 		fix = strings.Replace(fix, "mean ", "mean "+prefix, 1)
 	}

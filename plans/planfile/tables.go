@@ -59,7 +59,7 @@ func (d *document) rule(t *TableRules, table string, p pair) {
 	case "freeze":
 		t.Freeze = d.flag(what, p.value)
 	default:
-		d.fail(p.line, "unknown key "+what, nearestFix(p.key, tableKeys))
+		d.fail(p.line, "unknown key "+what, Nearest(p.key, tableKeys))
 	}
 }
 
@@ -116,7 +116,7 @@ func (d *document) record(what string, n *yaml.Node) plans.Record {
 	}
 	values := []string{string(plans.RecordRow), string(plans.RecordKey)}
 	if !slices.Contains(values, value) {
-		d.fail(n.Line, fmt.Sprintf("%s: %q is neither row nor key", what, n.Value), nearestFix(value, values))
+		d.fail(n.Line, fmt.Sprintf("%s: %q is neither row nor key", what, n.Value), Nearest(value, values))
 	}
 	return plans.Record(value)
 }

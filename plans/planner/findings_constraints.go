@@ -31,6 +31,7 @@ type probe struct {
 	object string // what people call it
 	table  pg.Name
 	words  []string // by which its statement is found
+	also   []string // those that it has beside them, which another statement of the same column lacks
 	state  string   // SQLSTATE in place
 	sql    string   // empty: production cannot be asked
 	breaks string   // what is said instead of one row's key; empty: its key is
@@ -38,6 +39,12 @@ type probe struct {
 
 func newProbe(object string, table pg.Name, words []string, state, sql string) probe {
 	return probe{object: object, table: table, words: words, state: state, sql: sql}
+}
+
+// saying adds words that tell the statement from another one that names the same.
+func (q probe) saying(words ...string) probe {
+	q.also = words
+	return q
 }
 
 // probeConstraints asks production. ACCESS SHARE on the tables, for probeTime at
@@ -61,7 +68,7 @@ func (m *draft) probeConstraints(ctx context.Context) error {
 		}
 		switch {
 		case key != "":
-			m.find(plans.Finding{Level: plans.Blocker, Code: "constraint-violated", Object: q.object, Where: m.naming(q.words...),
+			m.find(plans.Finding{Level: plans.Blocker, Code: "constraint-violated", Object: q.object, Where: m.namingOf(slices.Concat(q.words, q.also), q.words),
 				Message: fmt.Sprintf("rows that production holds break what the migrations add: %s. In place it fails (SQLSTATE %s)", cmp.Or(q.breaks, fmt.Sprintf("in %s that with %s, say", q.table, key)), q.state),
 				Fix:     "correct the rows in production, or the migration"})
 		case answered:
@@ -228,7 +235,7 @@ func (m *draft) notNulls(d *tableDraft, t *plans.Table) (all []probe) {
 		}
 		if rows, ok := m.rowsOf(t, []string{a.Name}); ok {
 			all = append(all, newProbe(t.Final.String()+"."+a.Name, t.Production, []string{t.Final.Name, a.Name}, pgerrcode.NotNullViolation,
-				"SELECT pgumbra_key FROM ("+rows+") AS r WHERE "+pg.Ident(a.Name)+" IS NULL LIMIT 1"))
+				"SELECT pgumbra_key FROM ("+rows+") AS r WHERE "+pg.Ident(a.Name)+" IS NULL LIMIT 1").saying("table", "not", "null"))
 		}
 	}
 	return all
@@ -276,7 +283,7 @@ func (m *lineage) uniques(d *tableDraft, t *plans.Table) (all []probe) {
 			continue
 		}
 		all = append(all, newProbe(t.Final.String()+"."+i.Name.Name, t.Production, []string{t.Final.Name, names[0]}, pgerrcode.UniqueViolation,
-			twins(rows, "r", allNotNull("", names), pg.Idents(names))))
+			twins(rows, "r", allNotNull("", names), pg.Idents(names))).saying("unique"))
 	}
 	return all
 }
@@ -318,7 +325,7 @@ func (m *lineage) reference(k *catalog.Constraint) []probe {
 		on = append(on, "p."+pg.Ident(refNames[i])+" = c."+pg.Ident(names[i]))
 	}
 	return []probe{newProbe(child.Name.String()+"."+k.Name, child.Name, []string{child.Name.Name, parent.Name.Name}, pgerrcode.ForeignKeyViolation,
-		"SELECT c.pgumbra_key FROM ("+rows+") AS c WHERE "+allNotNull("c.", names)+" AND NOT EXISTS (SELECT FROM ("+refRows+") AS p WHERE "+strings.Join(on, " AND ")+") LIMIT 1")}
+		"SELECT c.pgumbra_key FROM ("+rows+") AS c WHERE "+allNotNull("c.", names)+" AND NOT EXISTS (SELECT FROM ("+refRows+") AS p WHERE "+strings.Join(on, " AND ")+") LIMIT 1").saying("references")}
 }
 
 // rowsAfter selects a table's rows as they will be; one that does not move has

@@ -81,6 +81,17 @@ func (m *task) blocker(code, object, message, fix string) {
 // naming is where the last statement stands that names all of some words.
 func (t *trace) naming(names ...string) string { return transforms.Naming(t.places, names...) }
 
+// namingOf is naming with the first of several lists of words, the nearest first, that some
+// statement has.
+func (t *trace) namingOf(clues ...[]string) string {
+	for _, names := range clues {
+		if where := t.naming(names...); where != "" {
+			return where
+		}
+	}
+	return ""
+}
+
 // opaque is a blocker on what a build before the fence cannot give, and the
 // migrations themselves would if they ran behind it.
 func (m *task) opaque(code, object, where, message, fix string) {

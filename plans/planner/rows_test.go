@@ -151,7 +151,8 @@ func TestNewConstraintsAreAskedOfAllRows(t *testing.T) {
 		CREATE UNIQUE INDEX of_some ON a (u) WHERE u < 10; CREATE UNIQUE INDEX of_lower ON a (lower(v)); CREATE UNIQUE INDEX fine ON a ((w + 5000)) WHERE w > 3;
 		ALTER TABLE a ADD score integer NOT NULL; ALTER TABLE a ADD good int NOT NULL DEFAULT 1;
 		ALTER TABLE p RENAME TO old_p; CREATE TABLE p (id int PRIMARY KEY, v int) PARTITION BY RANGE (id); CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (1) TO (2000); INSERT INTO p SELECT id, v FROM old_p; DROP TABLE old_p;
-		ALTER TABLE b ADD CHECK (id < 5000)`)
+		ALTER TABLE b ADD CHECK (id < 5000);
+		ALTER TABLE a ALTER v SET DEFAULT 'unset'`)
 	p := s.plan(t)
 	for object, told := range map[string]string{"shop.a.a_b_fkey": "id = 1503", "shop.a.v": "id = 1504", "shop.a.a_w_check": "id = 1505", "shop.a.a_u_key": "23505", "shop.a.of_some": "23505", "shop.a.of_lower": "id = 100, say", "shop.a.score": "23502", "shop.p": "23514"} {
 		if !slices.ContainsFunc(p.Findings, func(f plans.Finding) bool {
@@ -159,6 +160,9 @@ func TestNewConstraintsAreAskedOfAllRows(t *testing.T) {
 		}) {
 			t.Errorf("nothing is said of %s", object)
 		}
+	}
+	if i := slices.IndexFunc(p.Findings, func(f plans.Finding) bool { return f.Object == "shop.a.v" && f.Code == "constraint-violated" }); i >= 0 && p.Findings[i].Where != "000002_step.up.sql:2" {
+		t.Errorf("SET NOT NULL is not where %s says: SET DEFAULT of the same column is", p.Findings[i].Where)
 	}
 	if i := slices.IndexFunc(p.Findings, func(f plans.Finding) bool { return f.Code == "new-constraints" }); i < 0 || !strings.Contains(p.Findings[i].Message, "shop.b.b_id_check") || !strings.Contains(p.Findings[i].Message, "shop.a.fine") {
 		t.Errorf("%+v", p.Findings)

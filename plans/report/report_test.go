@@ -112,6 +112,9 @@ func TestReportsForPeopleSayWhatMatters(t *testing.T) {
 		if blocker, info := strings.Index(text, "unmapped-backfill"), strings.Index(text, "has no key"); blocker > info {
 			t.Errorf("%s: blockers do not come first", format)
 		}
+		if strings.Index(text, "unmapped-backfill") > strings.LastIndex(strings.ToLower(text), "what clients will notice") {
+			t.Errorf("%s: what clients notice comes before the blockers", format)
+		}
 	}
 }
 
@@ -268,13 +271,13 @@ func TestStallIsTheLastRunsAndWhatHasBeenAdded(t *testing.T) {
 
 func TestFindingsThatSayTheSameAreOne(t *testing.T) {
 	t.Parallel()
-	clients, back, others := grouped([]plans.Finding{
+	blocking, clients, back, others := grouped([]plans.Finding{
 		{Level: plans.Warning, Code: "wide", Object: "a", Message: "m"}, {Level: plans.Warning, Code: "wide", Object: "b", Message: "m"},
 		{Level: plans.Warning, Code: "wide", Object: "c", Message: "another"}, {Level: plans.Info, Code: "client-breaks", Object: "d", Message: "m"},
-		{Level: plans.Warning, Code: "reverse-lossy", Object: "e", Message: "m"},
+		{Level: plans.Warning, Code: "reverse-lossy", Object: "e", Message: "m"}, {Level: plans.Blocker, Code: "client-breaks", Object: "f", Message: "m"},
 	})
-	if len(others) != 2 || len(others[0].Objects) != 2 || len(clients) != 1 || len(back) != 1 {
-		t.Errorf("clients %v, going back %v, others %v", clients, back, others)
+	if len(blocking) != 1 || len(others) != 2 || len(others[0].Objects) != 2 || len(clients) != 1 || len(back) != 1 {
+		t.Errorf("blocking %v, clients %v, going back %v, others %v", blocking, clients, back, others)
 	}
 }
 

@@ -19,6 +19,7 @@ func writeText(v view) ([]byte, error) {
 	b := new(bytes.Buffer)
 	fmt.Fprintf(b, "Run %s: version %s → %s, %s build\n", v.Run, v.From, v.To, v.Build)
 	fmt.Fprintln(b, v.Verdict)
+	textGroups(b, "BLOCKERS", v.Blocking)
 	if v.NothingToDo {
 		textGroups(b, "FINDINGS", v.Groups)
 		return b.Bytes(), nil
@@ -28,7 +29,7 @@ func writeText(v view) ([]byte, error) {
 	textChanges(b, v)
 	if len(v.Findings) > 0 {
 		also := ""
-		if len(v.Clients)+len(v.Back) > 0 {
+		if len(v.Blocking)+len(v.Clients)+len(v.Back) > 0 {
 			also = " with those above"
 		}
 		textGroups(b, "FINDINGS ("+v.Counts+also+")", v.Groups)

@@ -27,6 +27,7 @@ type view struct {
 	Counts    string // of findings
 	Facts     []fact // the five that a window is decided by
 	Estimated []fact
+	Blocking  []group // what stands against a run, of whatever subject
 	Clients   []group // what clients will notice
 	Always    []string
 	Back      []group // what a rollback would lose
@@ -77,7 +78,7 @@ func viewOf(p *plans.Plan, o Options) view {
 	v.From, v.To = versions(p)
 	v.Made = made(p, o)
 	v.Counts = countLevels(v.Findings)
-	v.Clients, v.Back, v.Groups = grouped(v.Findings)
+	v.Blocking, v.Clients, v.Back, v.Groups = grouped(v.Findings)
 	v.Always = always(p)
 	v.Short, v.Verdict = verdict(p, v)
 	v.Facts = facts(p, v)
@@ -161,11 +162,14 @@ var aboutClients = []string{"client-breaks", "result-type-changes"}
 // aboutGoingBack are the codes of what a rollback would lose.
 var aboutGoingBack = []string{"not-reversible", "reverse-lossy", "reverse-constraint", "reverse-new-table", "reverse-written-behind", "behind-fence-one-way"}
 
-// grouped joins findings that differ in their object only.
-func grouped(findings []plans.Finding) (clients, back, others []group) {
+// grouped joins findings that differ in their object only. Blockers come before all
+// else, however much there is to say.
+func grouped(findings []plans.Finding) (blocking, clients, back, others []group) {
 	for _, f := range findings {
 		all := &others
 		switch {
+		case f.Level == plans.Blocker:
+			all = &blocking
 		case slices.Contains(aboutClients, f.Code):
 			all = &clients
 		case slices.Contains(aboutGoingBack, f.Code):
@@ -180,7 +184,7 @@ func grouped(findings []plans.Finding) (clients, back, others []group) {
 		}
 		(*all)[at].Objects = append((*all)[at].Objects, place{f.Object, f.Where})
 	}
-	return clients, back, others
+	return blocking, clients, back, others
 }
 
 func (v view) count(level plans.Level) int {

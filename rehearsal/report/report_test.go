@@ -65,6 +65,16 @@ func TestReportsForPeopleNameWhatDiffers(t *testing.T) {
 	}
 }
 
+// A rehearsal that ends before its rows were made has measured none.
+func TestNothingIsMeasuredOfWhatWasNotReached(t *testing.T) {
+	t.Parallel()
+	text := written(t, &rehearsal.Result{Run: "up", Gates: []rehearsal.Gate{{Name: "plan"}}}, "text")
+	_, measured, _ := strings.Cut(text, "MEASURED")
+	if strings.Contains(measured, "rows") || strings.Contains(measured, "transactions") || !strings.Contains(measured, "all of it") {
+		t.Error(text)
+	}
+}
+
 func TestMarkdownFitsIntoAComment(t *testing.T) {
 	t.Parallel()
 	r := failed()

@@ -98,7 +98,10 @@ func levels(found []plans.Finding) string {
 
 // facts are what was measured.
 func facts(r *rehearsal.Result) []fact {
-	all := []fact{{"rows", fmt.Sprintf("%s in %s, %s", human.Count(r.Data.Rows()), human.Plural(len(r.Data.Tables), "table"), r.Data.Source)}}
+	var all []fact
+	if len(r.Data.Tables) > 0 {
+		all = append(all, fact{"rows", fmt.Sprintf("%s in %s, %s", human.Count(r.Data.Rows()), human.Plural(len(r.Data.Tables), "table"), r.Data.Source)})
+	}
 	if asked := r.Data.Asked; len(asked) > 0 {
 		all = append(all, fact{"asked of the rows", "by the migrations: " + strings.Join(asked, "; ")})
 	}
@@ -113,8 +116,10 @@ func facts(r *rehearsal.Result) []fact {
 		all = append(all, fact{"rollback", fmt.Sprintf("%.1f ms, with %s of the new structure taken along", b.StallMS, human.Plural(int(b.Committed), "commit"))})
 	}
 	t := r.Traffic
-	all = append(all, fact{"transactions", fmt.Sprintf("%s committed, %s rolled back on purpose, %s refused by constraints, %s repeated",
-		human.Count(t.Committed), human.Count(t.RolledBack), human.Count(t.Refused), human.Count(t.Repeated))})
+	if t.Done()+t.Repeated+t.Refused > 0 {
+		all = append(all, fact{"transactions", fmt.Sprintf("%s committed, %s rolled back on purpose, %s refused by constraints, %s repeated",
+			human.Count(t.Committed), human.Count(t.RolledBack), human.Count(t.Refused), human.Count(t.Repeated))})
+	}
 	switch t.Redirected {
 	case rehearsal.ByPgBouncer:
 		all = append(all, fact{"to the new server", "PgBouncer led the clients, which queued meanwhile"})
