@@ -28,7 +28,7 @@ var behindAndBack = history{
 		INSERT INTO shop.written SELECT n, n FROM generate_series(1, 300) n; INSERT INTO shop.dropped VALUES (1);`,
 	migrations: []string{
 		`ALTER TABLE shop.alone ADD COLUMN more int NOT NULL DEFAULT 1; ALTER TABLE shop.renamed ALTER COLUMN n TYPE numeric(8,2);`,
-		`UPDATE shop.written SET v = v + (SELECT count(*) FROM shop.written) WHERE id <= 10;
+		`UPDATE shop.written SET v = v + (SELECT count(to_jsonb(w)) FROM shop.written w) WHERE id <= 10;
 		ALTER TABLE shop.renamed RENAME COLUMN code TO number; ALTER TABLE shop.renamed RENAME COLUMN was TO "Is now"; ALTER TABLE shop.renamed DROP COLUMN gone;
 		ALTER TABLE shop.renamed RENAME TO other; ALTER TABLE shop.other ADD COLUMN size int; ALTER TABLE shop.other DISABLE TRIGGER USER;
 		UPDATE shop.other o SET size = length(p.name) FROM shop.people p WHERE p.id = o.number; ALTER TABLE shop.other ENABLE TRIGGER USER;`,

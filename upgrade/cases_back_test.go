@@ -199,6 +199,7 @@ func (f *fixture) bringTable(ctx context.Context, from, to *pgx.Conn, t *plans.T
 		}
 	}
 	own, where := cmp.Or(t.Own, "true"), cmp.Or(t.Where, "true")
+	own = strings.ReplaceAll(own, pg.Ident(t.Shadow.Schema)+".", pg.Ident(t.Final.Schema)+".") // the twin has its tables there
 	target, stage := t.Final.Quoted(), "came"
 	exec := func(sql string) {
 		f.t.Helper()

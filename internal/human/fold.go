@@ -53,7 +53,7 @@ func FoldAt(line string, width, hang int) string {
 }
 
 // unit is what stays beside its number.
-var unit = regexp.MustCompile(`^ (?:µs|ms|s|min|h|d|B|kB|MB|GB|TB|%)(?:[^A-Za-z0-9]|$)`)
+var unit = regexp.MustCompile(`^ (?:ms|s|min|h|d|B|kB|MB|GB|TB|%)(?:[^A-Za-z0-9]|$)`)
 
 // breakBefore is the last blank of a text within a width, after so many bytes; else
 // the first one after it. -1: there is none.

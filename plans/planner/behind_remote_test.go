@@ -31,7 +31,7 @@ func TestMakeElsewhereRunsBehindTheFenceWhatIsNotUnderstood(t *testing.T) {
 			t.Error(f.Message)
 		}
 	}
-	if step := find(t, p.Steps, "In the same transaction, run the migrations"); len(step.SQL) != 1 || !strings.Contains(step.SQL[0], "000003_step.up.sql:1\nUPDATE a") {
+	if step := find(t, p.Steps, "In the same transaction, run the migrations"); len(step.SQL) != 2 || !strings.Contains(step.SQL[0], "000003_step.up.sql:1\nUPDATE a") {
 		t.Errorf("%+v", step)
 	}
 }

@@ -30,7 +30,7 @@ func TestMakeCutsWindowBeforeWhatIsNotUnderstood(t *testing.T) {
 	if c := tableNamed(p, t, "shop.a").Columns; len(c) != 3 || c[0].Type != "integer" {
 		t.Errorf("the shadow is not as the migrations before the cut make it: %+v", c)
 	}
-	if s := find(t, p.Steps, "Swap the names and run"); len(s.SQL) != 3 || s.SQL[0] != "-- 000003_step.up.sql:1\nUPDATE a SET v = (SELECT max(w) FROM b)" {
+	if s := find(t, p.Steps, "Swap the names and run"); len(s.SQL) != 5 || s.SQL[0] != "-- 000003_step.up.sql:1\nUPDATE a SET v = (SELECT max(w) FROM b)" {
 		t.Errorf("%+v", s)
 	}
 	if !has(p, plans.Warning, "client-breaks", "shop.b.w") || !has(p, plans.Warning, "result-type-changes", "shop.a.id") {
