@@ -86,7 +86,7 @@ type Leader struct {
 	Epoch int64  `json:"epoch"`
 }
 
-// Self: this process is it.
+// Self reports whether this process is it.
 func (l *Leader) Self() bool {
 	return l != nil && l.PID == os.Getpid() && l.Host == lease.Hostname()
 }
