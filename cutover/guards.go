@@ -146,13 +146,13 @@ func dropGuards(ctx context.Context, db pg.Beginner, run *control.Run) error {
 	return dropTriggers(ctx, db, run, guardTrigger, guardName(run))
 }
 
-// undoGuards drops both guards of a table.
 // undoViewGuard: LOCK TABLE refuses materialized views; an owner that is given once more
 // takes the same lock.
 func undoViewGuard(view, statistics, owner string) []string {
 	return []string{"ALTER MATERIALIZED VIEW " + view + " OWNER TO " + owner, "DROP STATISTICS IF EXISTS " + statistics}
 }
 
+// undoGuards drops both guards of a table.
 func undoGuards(table, statistics string) []string {
 	return []string{"LOCK TABLE ONLY " + table + " IN ACCESS EXCLUSIVE MODE", "DROP STATISTICS IF EXISTS " + statistics,
 		"DROP TRIGGER IF EXISTS " + guardTrigger + " ON " + table}

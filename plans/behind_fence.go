@@ -85,7 +85,10 @@ func (s AtSwap) Where() string { return fmt.Sprintf("%s:%d", s.File, s.Line) }
 var changes = regexp.MustCompile(`(?i)\b(insert)\s+into\b|\b(update|delete)\b`)
 
 // Shapes reports whether it says what rows must be like, and changes none.
-func (s AtSwap) Shapes() bool { return shapes.MatchString(syntax.StripComments(s.SQL)) }
+func (s AtSwap) Shapes() bool { return Shapes(s.SQL) }
+
+// Shapes is [AtSwap.Shapes] of a statement's text.
+func Shapes(sql string) bool { return shapes.MatchString(syntax.StripComments(sql)) }
 
 var shapes = regexp.MustCompile(`(?i)^\s*(alter\s+table|create\s+unique\s+index)\b`)
 

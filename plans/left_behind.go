@@ -1,7 +1,6 @@
 package plans
 
 import (
-	"slices"
 	"strings"
 
 	"github.com/pgumbra/pgumbra/plans/reverse"
@@ -31,9 +30,10 @@ func (p *Plan) LeftBehind() (all []string) {
 // columnsLeftBehind are those of a table whose rows go back.
 func (p *Plan) columnsLeftBehind(t *Table, name string) (all []string) {
 	var kept, anew []string
+	read := p.readBack(t)
 	for i := range t.Columns {
 		switch c := &t.Columns[i]; {
-		case c.Generated || p.goesBack(t, c.Shadow):
+		case c.Generated || t.keyed(c.Shadow) || read[c.Shadow]:
 		case c.Volatile || p.ownAfterSwap(t, c):
 			kept = append(kept, c.Shadow)
 		default:
@@ -49,14 +49,26 @@ func (p *Plan) columnsLeftBehind(t *Table, name string) (all []string) {
 	return all
 }
 
-// goesBack: some old column is made of this one, in the table's way back or in a query
-// that gives old rows.
-func (p *Plan) goesBack(t *Table, column string) bool {
-	reads := func(sql string) bool { return slices.Contains(reverse.Words(sql), column) }
-	if t.keyed(column) || slices.ContainsFunc(t.Reverse, func(c Column) bool { return reads(c.Expression) || reads(c.Means) }) {
-		return true
+// readBack are the names in what old columns are made of: in the table's way back, and in
+// queries that give old rows.
+func (p *Plan) readBack(t *Table) map[string]bool {
+	read := map[string]bool{}
+	in := func(sql string) {
+		for _, name := range reverse.Words(sql) {
+			read[name] = true
+		}
 	}
-	return slices.ContainsFunc(p.Sources, func(s Source) bool {
-		return s.Back != nil && (reads(s.Back.From) || slices.ContainsFunc(s.Back.Columns, func(c Column) bool { return reads(c.Expression) }))
-	})
+	for _, c := range t.Reverse {
+		in(c.Expression)
+		in(c.Means)
+	}
+	for i := range p.Sources {
+		if back := p.Sources[i].Back; back != nil {
+			in(back.From)
+			for _, c := range back.Columns {
+				in(c.Expression)
+			}
+		}
+	}
+	return read
 }

@@ -30,6 +30,17 @@ type cut struct {
 	whyWaits map[syntax.Place]string // why those of them are not understood that wait for that
 }
 
+// before is the cut before a file.
+func (c cut) before(f migrations.File, why plans.Reason) cut {
+	c.from, c.why = f.Version, append(slices.Clone(c.why), why)
+	return c
+}
+
+// cutsItself: it is left to the planner where the window is cut.
+func (m *task) cutsItself() bool {
+	return m.file.Build == plans.Auto && m.file.Migrations.BehindFenceFrom == nil && m.migrations != nil && m.plan.ToVersion != nil
+}
+
 // understood are the files before the fence, behind those after the cut.
 func (m *task) understood() []migrations.File {
 	all := m.migrations.Between(m.plan.FromVersion, *m.plan.ToVersion)
@@ -79,7 +90,7 @@ func (m *task) wishedCut(window []migrations.File) error {
 	switch {
 	case m.cut.from != 0 || len(window) == 0:
 	case first != nil:
-		m.cut = cut{from: *first, deferred: m.cut.deferred, whyWaits: m.cut.whyWaits, why: []plans.Reason{{Where: m.file.Where("migrations.behind_fence_from"), Message: "the plan file says so"}}}
+		m.cut.from, m.cut.why = *first, []plans.Reason{{Where: m.file.Where("migrations.behind_fence_from"), Message: "the plan file says so"}}
 		if !m.migrations.Has(*first) || *first > *m.plan.ToVersion {
 			m.find(plans.Finding{Level: plans.Blocker, Code: "version-unknown", Object: fmt.Sprint(*first), Where: m.file.Where("migrations.behind_fence_from"),
 				Message: fmt.Sprintf("version %d is not one of those that this run goes through", *first), Fix: "correct migrations.behind_fence_from"})
@@ -114,8 +125,8 @@ func (m *site) keepScripts(files []migrations.File) error {
 // understood. One without a place may be anywhere. Not ok: there is nothing to
 // gain by another cut.
 func (m *task) earlier() (cut, bool) {
-	next := cut{why: m.cut.why, deferred: m.cut.deferred, whyWaits: m.cut.whyWaits}
-	if m.file.Build != plans.Auto || m.migrations == nil || m.plan.ToVersion == nil || m.file.Migrations.BehindFenceFrom != nil {
+	next := m.cut
+	if !m.cutsItself() {
 		return next, false
 	}
 	files := m.understood()
@@ -144,22 +155,17 @@ var lacksShape = []string{pgerrcode.InvalidColumnReference, pgerrcode.InvalidFor
 // where statements of earlier ones wait: it may need what these make, as ON CONFLICT in a
 // function does a unique constraint. Behind the fence they have run.
 func (m *task) beforeFailure() (cut, bool) {
-	next := m.cut
-	if m.file.Build != plans.Auto || m.file.Migrations.BehindFenceFrom != nil || m.migrations == nil || m.plan.ToVersion == nil {
-		return next, false
+	if !m.cutsItself() || !slices.Contains(lacksShape, m.failedState) {
+		return m.cut, false
 	}
 	for _, f := range m.plan.Findings {
 		i := m.fileNumber(fileOf(f.Where))
-		waits := slices.ContainsFunc(m.cut.deferred, func(p syntax.Place) bool {
-			return m.fileNumber(p.File) < i && plans.AtSwap{SQL: p.SQL}.Shapes()
-		})
-		if f.Code == "migration-failed" && i >= 0 && waits && slices.Contains(lacksShape, m.failedState) {
-			next.from = m.understood()[i].Version
-			next.why = append(slices.Clone(m.cut.why), plans.Reason{Where: f.Where, Object: f.Object, Message: "it may need what waits for the swap: " + f.Message})
-			return next, true
+		waits := slices.ContainsFunc(m.cut.deferred, func(p syntax.Place) bool { return m.fileNumber(p.File) < i && plans.Shapes(p.SQL) })
+		if f.Code == "migration-failed" && i >= 0 && waits {
+			return m.cut.before(m.understood()[i], plans.Reason{Where: f.Where, Object: f.Object, Message: "it may need what waits for the swap: " + f.Message}), true
 		}
 	}
-	return next, false
+	return m.cut, false
 }
 
 // fileOf is the file of a place, which may name a line, too.

@@ -38,16 +38,14 @@ func (m *task) deferMore() (cut, bool) {
 		}
 	}
 	more := len(next.deferred) > len(m.cut.deferred)
-	shapes := slices.ContainsFunc(next.deferred, func(p syntax.Place) bool { return plans.AtSwap{SQL: p.SQL}.Shapes() })
+	shapes := slices.ContainsFunc(next.deferred, func(p syntax.Place) bool { return plans.Shapes(p.SQL) })
 	if m.sees == nil || !more || !shapes {
 		return next, more
 	}
-	if m.file.Build != plans.Auto || m.file.Migrations.BehindFenceFrom != nil {
+	if !m.cutsItself() {
 		return m.cut, false
 	}
-	next.from = m.understood()[until].Version
-	next.why = append(slices.Clone(m.cut.why), plans.Reason{Where: m.sees.Where, Object: m.sees.Object, Message: m.sees.Message})
-	return next, true
+	return next.before(m.understood()[until], plans.Reason{Where: m.sees.Where, Object: m.sees.Object, Message: m.sees.Message}), true
 }
 
 // notDeferrable is the first file, by its number among those before the fence, with a

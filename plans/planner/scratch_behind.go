@@ -87,7 +87,7 @@ func (m *trial) tryBehind(ctx context.Context) error {
 // tryDeferred puts the rows there that the files may build on, as far as they go in beside
 // none of production's, and makes of tables what they will be.
 func (m *trial) tryDeferred(ctx context.Context, tx pgx.Tx) error {
-	shapes := slices.ContainsFunc(m.plan.AtSwapTexts(), func(sql string) bool { return plans.AtSwap{SQL: sql}.Shapes() })
+	shapes := slices.ContainsFunc(m.plan.AtSwapTexts(), plans.Shapes)
 	if len(m.plan.Behind.Files) == 0 && !shapes {
 		return nil
 	}

@@ -78,8 +78,8 @@ func preparedSQL(p *plans.Plan) []string {
 
 func watchingRemote(p *plans.Plan) []plans.Step {
 	triggers := []string{"-- on the shadow", SlotAfter, "-- in production", SlotCapture}
-	for i := range p.Tables {
-		triggers = append(triggers, fmt.Sprintf("DROP TABLE %s CASCADE -- of the skeleton", p.Tables[i].Shadow.Quoted()))
+	for _, name := range p.ShadowRelations() {
+		triggers = append(triggers, fmt.Sprintf("DROP TABLE %s CASCADE -- of the skeleton", name.Quoted()))
 	}
 	for _, s := range p.Schemas {
 		triggers = append(triggers, fmt.Sprintf("DROP SCHEMA %s CASCADE -- the skeleton", pg.Ident(s.Shadow)))

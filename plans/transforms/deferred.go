@@ -65,10 +65,8 @@ func (s *step) whyNotDeferred() (d Deferral, in syntax.Change, why string) {
 			d.Reads = append(d.Reads, read.OID)
 		}
 	}
-	for _, call := range in.Calls {
-		if !s.portable(call) {
-			return d, in, "it calls " + ast.Qualified(ast.Strings(call.GetFuncname()))
-		}
+	if why := s.whyNotPortable(in.Calls); why != "" {
+		return d, in, why
 	}
 	if c := s.unportableDefault(rel); c != "" {
 		return d, in, "the default of " + c + " calls a function"
@@ -103,6 +101,16 @@ func leadsToChanged(rel *syntax.Relation, in syntax.Change) bool {
 // alone: a plain table that no other one inherits from, and that lasts.
 func (s *step) alone(r *syntax.Relation) bool {
 	return r.Kind == "r" && !r.Partition && len(r.Parents) == 0 && len(s.family(s.before, r.OID, true)) == 1 && !strings.HasPrefix(r.Schema, "pg_")
+}
+
+// whyNotPortable names the first of some calls that may give something else in the swap.
+func (s *step) whyNotPortable(calls []*pgq.FuncCall) string {
+	for _, call := range calls {
+		if !s.portable(call) {
+			return "it calls " + ast.Qualified(ast.Strings(call.GetFuncname()))
+		}
+	}
+	return ""
 }
 
 // portable reports whether a call gives the same in the swap.

@@ -35,10 +35,8 @@ func (s *step) whyNotShaped() (d Deferral, shaping syntax.Shaping, why string) {
 		}
 		d.Reads = append(d.Reads, to.OID)
 	}
-	for _, call := range shaping.Calls {
-		if !s.portable(call) {
-			return d, shaping, "it calls " + ast.Qualified(ast.Strings(call.GetFuncname()))
-		}
+	if why := s.whyNotPortable(shaping.Calls); why != "" {
+		return d, shaping, why
 	}
 	return d, shaping, s.settingsChange()
 }
