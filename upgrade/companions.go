@@ -133,7 +133,12 @@ func (w *worker) assemble(ctx context.Context) (with cutover.Companions, alone b
 func (w *worker) attemptWith(ctx context.Context, with cutover.Companions) (cutover.Outcome, error) {
 	w.swapping.cutover.With = with
 	defer func() { w.swapping.cutover.With = nil }()
+	if err := control.KeepOutcomes(ctx, w.sides.Record(), w.run); err != nil {
+		leave(with, "no attempt was made")
+		return cutover.Outcome{}, err
+	}
 	outcome, err := w.attempt(ctx)
+	w.swapping.taken = outcome.Taken
 	if !outcome.Swapped {
 		leave(with, "no attempt was made")
 	}

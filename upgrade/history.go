@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/pgumbra/pgumbra/cutover"
@@ -19,21 +20,27 @@ type History struct {
 
 // PastRun is a run as its record says, over or not.
 type PastRun struct {
-	Run              string           `json:"run"`
-	Phase            control.Phase    `json:"phase"`
-	FromVersion      *int64           `json:"from_version"`
-	ToVersion        *int64           `json:"to_version"`
-	StartedAt        time.Time        `json:"started_at"`
-	EndedAt          *time.Time       `json:"ended_at"`
-	ReadyAfter       *float64         `json:"ready_after_seconds"` // from its start until a cutover could be tried first
-	Rows             int64            `json:"rows"`                // as the dry run counted them
-	Bytes            int64            `json:"bytes"`
-	EstimatedSeconds float64          `json:"estimated_seconds"` // of copy and indexes, by the dry run
-	Phases           []PhaseTime      `json:"phases"`
-	Cutover          *Outcome         `json:"cutover"`  // null: none
-	Rollback         *Outcome         `json:"rollback"` // null: none
-	Failure          string           `json:"failure"`  // why it stopped; empty: it did not
-	Samples          []control.Sample `json:"samples,omitempty"`
+	Run              string        `json:"run"`
+	Phase            control.Phase `json:"phase"`
+	FromVersion      *int64        `json:"from_version"`
+	ToVersion        *int64        `json:"to_version"`
+	StartedAt        time.Time     `json:"started_at"`
+	EndedAt          *time.Time    `json:"ended_at"`
+	ReadyAfter       *float64      `json:"ready_after_seconds"` // from its start until a cutover could be tried first
+	Rows             int64         `json:"rows"`                // as the dry run counted them
+	Bytes            int64         `json:"bytes"`
+	EstimatedSeconds float64       `json:"estimated_seconds"` // of copy and indexes, by the dry run
+	Phases           []PhaseTime   `json:"phases"`
+	Cutover          *Outcome      `json:"cutover"`  // null: none
+	Rollback         *Outcome      `json:"rollback"` // null: none
+	// Swaps are all cutovers and rollbacks of the run, the first one first.
+	Swaps []Swap `json:"swaps"`
+	// Taken is what attempts at swaps have taken from clients.
+	Taken Taken `json:"taken"`
+	// Refused are the attempts that came to nothing, and the looks before one.
+	Refused []control.Refused `json:"refused"`
+	Failure string            `json:"failure"` // why it stopped; empty: it did not
+	Samples []control.Sample  `json:"samples,omitempty"`
 
 	id int64
 }
@@ -43,6 +50,18 @@ type PhaseTime struct {
 	Phase   control.Phase `json:"phase"`
 	At      time.Time     `json:"at"`
 	Seconds *float64      `json:"seconds"` // null: it is in it
+}
+
+// Swap is a cutover or a rollback, and how it went.
+type Swap struct {
+	Kind string `json:"swap"` // cutover or rollback
+	Outcome
+}
+
+// Taken is what attempts, those that swapped too, have taken from clients.
+type Taken struct {
+	Attempts int     `json:"attempts"` // that asked for a lock or held clients
+	HeldMS   float64 `json:"held_ms"`  // for how long in all
 }
 
 // BackAgain reports whether the last swap of the run was its rollback.
@@ -95,7 +114,8 @@ func ReadHistory(ctx context.Context, file *planfile.File) (History, error) {
 
 func pastRun(ctx context.Context, db pg.Querier, p control.Past) (PastRun, error) {
 	r := PastRun{Run: p.Name, Phase: p.Phase, FromVersion: p.FromVersion, ToVersion: p.ToVersion, StartedAt: p.CreatedAt, EndedAt: p.EndedAt,
-		Rows: p.Rows, Bytes: p.Bytes, EstimatedSeconds: p.EstimatedSeconds, Failure: p.Failure, Phases: []PhaseTime{}, id: p.ID}
+		Rows: p.Rows, Bytes: p.Bytes, EstimatedSeconds: p.EstimatedSeconds, Failure: p.Failure, Phases: []PhaseTime{}, id: p.ID,
+		Taken: Taken{p.Attempts, p.HeldMS}}
 	if p.ReadyAt != nil {
 		after := p.ReadyAt.Sub(p.CreatedAt).Seconds()
 		r.ReadyAfter = &after
@@ -112,6 +132,14 @@ func pastRun(ctx context.Context, db pg.Querier, p control.Past) (PastRun, error
 			return r, fmt.Errorf("read the outcome of run %s: %w", p.Name, err)
 		}
 	}
+	if err := r.readSwaps(p.Earlier); err != nil {
+		return r, fmt.Errorf("read the earlier swaps of run %s: %w", p.Name, err)
+	}
+	refused, err := control.ReadRefused(ctx, db, p.ID)
+	if err != nil {
+		return r, err
+	}
+	r.Refused = append([]control.Refused{}, refused...)
 	entries, err := control.Entries(ctx, db, p.ID)
 	for i, e := range entries {
 		t := PhaseTime{Phase: e.Phase, At: e.At}
@@ -122,6 +150,25 @@ func pastRun(ctx context.Context, db pg.Querier, p control.Past) (PastRun, error
 		r.Phases = append(r.Phases, t)
 	}
 	return r, err
+}
+
+// readSwaps puts the run's swaps in their order: those that were kept before the next
+// attempt, then what came since. By that, and not by their times, which are a server's.
+func (r *PastRun) readSwaps(earlier []byte) error {
+	r.Swaps = []Swap{}
+	if err := json.Unmarshal(earlier, &r.Swaps); err != nil {
+		return err
+	}
+	last := []Swap{}
+	for kind, o := range map[string]*Outcome{"cutover": r.Cutover, "rollback": r.Rollback} {
+		kept := func(s Swap) bool { return s.Kind == kind && s.At.Equal(o.At) }
+		if o != nil && !o.At.IsZero() && !slices.ContainsFunc(r.Swaps, kept) {
+			last = append(last, Swap{kind, *o})
+		}
+	}
+	slices.SortFunc(last, func(a, b Swap) int { return a.At.Compare(b.At) })
+	r.Swaps = append(r.Swaps, last...)
+	return nil
 }
 
 // ReadPast reads the record of the newest run of the plan file's name, with its

@@ -103,8 +103,10 @@ func (w *worker) sayNotNow(ctx context.Context, why *NotNow, pause *backoff.Expo
 	}
 	w.log.Warn(w.run.Plan.Swapping()+" not possible now", //nolint:sloglint // one of two
 		"attempt", s.tried, "reason", why.Reason)
+	held := float64(s.taken.Microseconds()) / 1000
+	s.taken = 0
 	return control.Event(ctx, w.sides.Record(), w.run, control.CutoverRefused,
-		map[string]any{"reason": why.Reason, "attempt": s.tried, "accept_loss": why.AcceptLoss})
+		map[string]any{"reason": why.Reason, "attempt": s.tried, "held_ms": held, "accept_loss": why.AcceptLoss})
 }
 
 // Pauses between two attempts grow up to these. Who waits for a cutover by command

@@ -28,10 +28,11 @@ type swapping struct {
 	look     *backoff.ExponentialBackOff // after a look that came to nothing
 	next     time.Time
 	tried    int
-	ended    bool   // this attempt is the series' last, whatever it comes to
-	changing int    // attempts that met a structure which changed meanwhile
-	said     string // why the last look came to nothing, as it was told
-	hooked   bool   // hooks.before_cutover ended well in this series
+	taken    time.Duration // from clients, by the attempt that is told of next
+	ended    bool          // this attempt is the series' last, whatever it comes to
+	changing int           // attempts that met a structure which changed meanwhile
+	said     string        // why the last look came to nothing, as it was told
+	hooked   bool          // hooks.before_cutover ended well in this series
 }
 
 // cutOver makes one attempt, if the pause after the last one is over; following

@@ -12,6 +12,7 @@ import (
 
 	"github.com/pgumbra/pgumbra/internal/human"
 	"github.com/pgumbra/pgumbra/upgrade"
+	"github.com/pgumbra/pgumbra/upgrade/report"
 )
 
 func (a *app) historyCommand() *cobra.Command {
@@ -20,9 +21,9 @@ func (a *app) historyCommand() *cobra.Command {
 		Short: "All runs of this production database, with their times and stalls",
 		Long: `Reads what the control schema recorded of all runs, whatever their names: when
 each began, how long its phases took, when it was ready, how long writers waited
-in its cutover. abort --purge and finish --purge remove a run's record.`,
+in its cutovers and rollbacks, and in all attempts together. abort --purge and finish --purge remove a run's record.`,
 		Example: `  pgumbra history
-  pgumbra history --json | jq '.runs[].cutover.stall_ms'`,
+  pgumbra history --json | jq '.runs[].swaps[].stall_ms'`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			file, err := a.load()
 			if err != nil {
@@ -45,23 +46,69 @@ func printHistory(w io.Writer, h upgrade.History) error {
 		_, err := fmt.Fprintln(w, "No run is recorded.\nNext: pgumbra plan")
 		return err
 	}
-	c := human.Columns{Heads: []string{"RUN", "VERSIONS", "BEGAN", "PHASE", "ROWS", "READY AFTER", "STALL"}, Spare: []string{"ROWS", "VERSIONS", "READY AFTER"}}
+	c := human.Columns{Heads: []string{"RUN", "VERSIONS", "BEGAN", "PHASE", "ROWS", "READY AFTER", "STALL", "IN ALL"}, Spare: []string{"ROWS", "VERSIONS", "READY AFTER", "IN ALL"}}
 	for _, r := range h.Runs {
-		ready, stall := "-", "-"
+		ready := "-"
 		if r.ReadyAfter != nil {
 			ready = spent(time.Duration(*r.ReadyAfter * float64(time.Second)))
 		}
-		if r.Cutover != nil {
-			stall = milliseconds(r.Cutover.StallMS)
-		}
 		c.Add(r.Run, versionOf(r.FromVersion)+" → "+versionOf(r.ToVersion), r.StartedAt.Local().Format("2006-01-02 15:04"),
-			strings.ReplaceAll(string(r.Phase), "_", " "), human.Count(r.Rows), ready, stall)
+			strings.ReplaceAll(string(r.Phase), "_", " "), human.Count(r.Rows), ready, stalls(r), takenText(r))
 	}
 	c.Fit(widthOfWriter(w))
 	if err := c.Write(w); err != nil {
 		return err
 	}
-	return printPhases(w, h.Runs[0])
+	if err := printPhases(w, h.Runs[0]); err != nil {
+		return err
+	}
+	return printSwaps(w, h.Runs[0])
+}
+
+// stalls are those of a run's last cutover and, where it was taken back, its rollback.
+func stalls(r upgrade.PastRun) string {
+	switch {
+	case r.BackAgain():
+		return milliseconds(r.Rollback.StallMS) + " back"
+	case r.Cutover != nil:
+		return milliseconds(r.Cutover.StallMS)
+	}
+	return "-"
+}
+
+// takenText is what all attempts have taken from clients.
+func takenText(r upgrade.PastRun) string {
+	if r.Taken.Attempts == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%s (%d)", human.Took(r.Taken.HeldMS), r.Taken.Attempts)
+}
+
+// printSwaps shows the newest run's cutovers and rollbacks, and the attempts that came to
+// nothing.
+func printSwaps(w io.Writer, r upgrade.PastRun) error {
+	swaps := report.Swaps(r)
+	refused, more := report.Refused(r)
+	if len(swaps)+len(refused) == 0 {
+		return nil
+	}
+	lines := []string{""}
+	for _, s := range swaps {
+		lines = append(lines, fmt.Sprintf("%-15s %s: %s", s.Name, s.At.Local().Format("2006-01-02 15:04:05 MST"), s.Text))
+	}
+	if taken := report.Taken(r); taken != "" {
+		lines = append(lines, taken)
+	}
+	if len(refused) > 0 {
+		lines = append(lines, "Attempts that came to nothing:")
+	}
+	if more > 0 {
+		lines = append(lines, fmt.Sprintf("  %d more before these, in --json", more))
+	}
+	for _, f := range refused {
+		lines = append(lines, fmt.Sprintf("  %s  %s: %s", f.At.Local().Format(time.TimeOnly), f.Name, f.Text))
+	}
+	return sayOn(w, strings.Join(lines, "\n"))
 }
 
 // printPhases shows where the newest run's time went.

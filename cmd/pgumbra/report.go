@@ -12,7 +12,7 @@ import (
 )
 
 // runFormats are those of a run's report.
-var runFormats = []string{"text", "json", "html"}
+var runFormats = []string{"text", "json", "markdown", "html"}
 
 func (a *app) reportCommand() *cobra.Command {
 	var format string
@@ -21,7 +21,8 @@ func (a *app) reportCommand() *cobra.Command {
 		Use:   "report",
 		Short: "How a run went: verdict, phases, plots of copy rate, backlog and proof",
 		Long: `Reads the record of the newest run of the plan file's name, under way or over: when
-it was ready, how long writers waited, how long each phase took, and how fast it
+it was ready, each cutover and rollback with its stall, attempts that came to nothing
+and why, how long writers waited in all, how long each phase took, and how fast it
 copied, replayed and compared. As a page it needs no other file.`,
 		Example: `  pgumbra report
   pgumbra report --format html -o upgrade.html`,
@@ -49,8 +50,8 @@ copied, replayed and compared. As a page it needs no other file.`,
 			return nil
 		},
 	}
-	c.Flags().StringVar(&format, "format", "text", "text, json or html"+formatHelp)
-	c.Flags().StringArrayVarP(&paths, "output", "o", nil, severalHelp+".txt, .json, .html")
+	c.Flags().StringVar(&format, "format", "text", "text, json, markdown or html"+formatHelp)
+	c.Flags().StringArrayVarP(&paths, "output", "o", nil, severalHelp+".txt, .json, .md, .html")
 	complete(c, "format", runFormats...)
 	return c
 }
@@ -59,6 +60,8 @@ func writeRun(w io.Writer, past upgrade.PastRun, format string) error {
 	switch format {
 	case "json":
 		return json.NewEncoder(w).Encode(past)
+	case "markdown":
+		return report.WriteMarkdown(w, past, report.Options{Version: versionText(), Now: time.Now()})
 	case "html":
 		return report.WriteHTML(w, past, report.Options{Version: versionText(), Now: time.Now()})
 	}

@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/pgumbra/pgumbra/testcontainers"
+	"github.com/pgumbra/pgumbra/upgrade"
 )
 
 // There is no way back before a cutover, nor after finish, nor, unless told so, for
@@ -46,7 +48,7 @@ func TestRollbackByCommand(t *testing.T) {
 	o.sql("UPDATE shop.a SET n = -6 WHERE id = 3; INSERT INTO shop.streets VALUES (3, 'again')")
 	wants(o.do(ctx, exitDone, "cutover"), "The shadow is production now")
 	wants(o.do(ctx, exitDone, "status"), "phase    watching", "cutover  ")
-	wants(o.do(ctx, exitDone, "history"), "following", "watching")
+	wants(o.do(ctx, exitDone, "history"), "following", "watching", "second cutover")
 	if got := o.query(ctx, `SELECT (SELECT string_agg(place, ' ' ORDER BY id) FROM shop.places) || (SELECT n FROM shop.a WHERE id = 3)`); got != "A AGAIN-6" {
 		t.Errorf("after the second cutover: %s", got)
 	}
@@ -58,9 +60,32 @@ func TestRollbackByCommand(t *testing.T) {
 	wants(o.do(ctx, exitDone, "status"), "phase    rolled back", "back     The old side is production again", "left     the new side")
 	wants(o.do(ctx, exitError, "cutover"), "the run was cut over and rolled back: there is nothing to cut over to any more", "pgumbra run begins another one")
 	o.do(ctx, exitDone, "finish", "--drop-old")
+	for _, format := range []string{"text", "markdown", "html"} {
+		wants(o.do(ctx, exitDone, "report", "--format", format), "second cutover", "second rollback", "attempt 1, ", "drained", " swapped")
+	}
+	swapsAreTold(t, o.do(ctx, exitDone, "report", "--json").out.String())
 	o.do(ctx, exitDone, "run", "--cutover")
 	o.do(ctx, exitDone, "finish", "--drop-old")
 	wants(o.do(ctx, exitError, "rollback"), "finish has ended the watch", "Next: the run is over; once there are new migrations, pgumbra run begins another one")
+}
+
+// swapsAreTold: each of two cutovers and two rollbacks is there with its own stall, and
+// what they took is in the sum.
+func swapsAreTold(t *testing.T, report string) {
+	t.Helper()
+	var r upgrade.PastRun
+	must(t, json.Unmarshal([]byte(report), &r))
+	var kinds []string
+	sum := 0.0
+	for _, s := range r.Swaps {
+		kinds, sum = append(kinds, s.Kind), sum+s.StallMS
+		if s.StallMS <= 0 || s.At.IsZero() {
+			t.Errorf("the %s has no stall or moment: %s", s.Kind, report)
+		}
+	}
+	if got := strings.Join(kinds, " "); got != "cutover rollback cutover rollback" || r.Taken.Attempts < 4 || r.Taken.HeldMS < sum*0.9 {
+		t.Errorf("swaps %s, %.0f ms in all, told %+v", got, sum, r.Taken)
+	}
 }
 
 // A process that is killed at any statement of a rollback has done it or not: what

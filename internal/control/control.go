@@ -142,6 +142,13 @@ const adoptedSince = 2
 // flowSince is the one that knows which way rows go.
 const flowSince = 11
 
+// earlierSince is the one that keeps swaps before the last of their kind, attemptsSince
+// what attempts took from clients.
+const (
+	earlierSince  = 26
+	attemptsSince = 7
+)
+
 func find(ctx context.Context, db pg.Querier, name, which string) (*Run, error) {
 	run, plan, err := findRow(ctx, db, name, which, "plan")
 	if err != nil {

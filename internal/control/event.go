@@ -17,7 +17,7 @@ type EventKind string
 // The kinds of event.
 const (
 	PhaseEntered       EventKind = "phase"
-	CutoverRefused     EventKind = "refused"              // detail: reason, attempt, accept_loss
+	CutoverRefused     EventKind = "refused"              // detail: reason, attempt, held_ms, accept_loss
 	StructureChanged   EventKind = "structure-changed"    // detail: changes
 	StructureAsPlanned EventKind = "structure-as-planned" // once more
 	RecopyBegun        EventKind = "recopy"               // detail: table, reason
@@ -68,6 +68,14 @@ func kindColumn(schema int64) string {
 		return "message"
 	}
 	return "kind"
+}
+
+// refusedKind is what [CutoverRefused] is found by in [kindColumn].
+func refusedKind(schema int64) string {
+	if schema < kindSince {
+		return CutoverRefused.String()
+	}
+	return string(CutoverRefused)
 }
 
 // LastHook is the hook that was begun last, if nothing was said since of why a cutover

@@ -23,6 +23,9 @@ type Past struct {
 	EndedAt                *time.Time
 	Cutover                json.RawMessage // as [Outcome]; nil: none
 	Rollback               json.RawMessage // likewise
+	Earlier                json.RawMessage // those before the last of their kind, and perhaps those: see [KeepOutcomes]
+	Attempts               int             // that held clients
+	HeldMS                 float64         // for how long in all
 	Failure                string
 	ReadyAt                *time.Time // first; nil: never, or an older pgumbra led it
 	Rows, Bytes            int64      // that the plan wanted to copy
@@ -52,7 +55,14 @@ func History(ctx context.Context, db pg.Querier) ([]Past, error) {
 	if now < flowSince {
 		rollback = "NULL::json"
 	}
-	rows, err := db.Query(ctx, `SELECT r.id, r.name, r.phase, r.from_version, r.to_version, r.created_at, r.ended_at, r.cutover, `+rollback+`, r.failure,
+	earlier, attempts := "r.earlier", "r.attempts, r.held_ms"
+	if now < earlierSince {
+		earlier = "'[]'::jsonb"
+	}
+	if now < attemptsSince {
+		attempts = "0, 0::float8"
+	}
+	rows, err := db.Query(ctx, `SELECT r.id, r.name, r.phase, r.from_version, r.to_version, r.created_at, r.ended_at, r.cutover, `+rollback+`, `+earlier+`, `+attempts+`, r.failure,
 		       coalesce((r.plan->'estimates'->>'rows')::bigint, 0), coalesce((r.plan->'estimates'->>'bytes')::bigint, 0),
 		       coalesce((r.plan->'estimates'->>'copy_seconds')::float8, 0), coalesce((r.plan->'estimates'->>'locks')::int, 0),
 		       (SELECT min(at) FROM pgumbra.event e WHERE e.run_id = r.id AND e.`+kindColumn(now)+` = $1)
@@ -62,7 +72,7 @@ func History(ctx context.Context, db pg.Querier) ([]Past, error) {
 	}
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (Past, error) {
 		var p Past
-		err := row.Scan(&p.ID, &p.Name, &p.Phase, &p.FromVersion, &p.ToVersion, &p.CreatedAt, &p.EndedAt, &p.Cutover, &p.Rollback, &p.Failure,
+		err := row.Scan(&p.ID, &p.Name, &p.Phase, &p.FromVersion, &p.ToVersion, &p.CreatedAt, &p.EndedAt, &p.Cutover, &p.Rollback, &p.Earlier, &p.Attempts, &p.HeldMS, &p.Failure,
 			&p.Rows, &p.Bytes, &p.EstimatedSeconds, &p.Locks, &p.ReadyAt)
 		p.Failure = pg.FromASCII(p.Failure)
 		return p, err
@@ -100,6 +110,32 @@ func Entries(ctx context.Context, db pg.Querier, runID int64) ([]Entry, error) {
 		return nil, fmt.Errorf("read when the run entered its phases: %w", err)
 	}
 	return pgx.CollectRows(rows, pgx.RowToStructByPos[Entry])
+}
+
+// Refused is an attempt at a swap, or a look before one, that came to nothing.
+type Refused struct {
+	At time.Time `json:"at"`
+	// Swap is what was tried: cutover or rollback.
+	Swap    string  `json:"swap"`
+	Attempt int     `json:"attempt"` // of its series, looks counted too
+	HeldMS  float64 `json:"held_ms"` // what it took from clients; 0: nothing, or an older pgumbra made it
+	Reason  string  `json:"reason"`
+}
+
+// ReadRefused reads which attempts came to nothing, the first one first, of an older
+// control schema too.
+func ReadRefused(ctx context.Context, db pg.Querier, runID int64) ([]Refused, error) {
+	now, _, err := version(ctx, db)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := db.Query(ctx, `SELECT at, CASE phase WHEN 'watching' THEN 'rollback' ELSE 'cutover' END, coalesce((detail->>'attempt')::int, 0),
+		       coalesce((detail->>'held_ms')::float8, 0), coalesce(detail->>'reason', '')
+		FROM pgumbra.event WHERE run_id = $1 AND `+kindColumn(now)+` = $2 ORDER BY id`, runID, refusedKind(now))
+	if err != nil {
+		return nil, fmt.Errorf("read which attempts came to nothing: %w", err)
+	}
+	return pgx.CollectRows(rows, pgx.RowToStructByPos[Refused])
 }
 
 // Sample is where a run stood at a moment.

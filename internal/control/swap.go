@@ -253,6 +253,22 @@ func CountAttempt(ctx context.Context, db pg.Querier, run *Run, held time.Durati
 	return err
 }
 
+// KeepOutcomes keeps what came of the run's last cutover and rollback, for [History]: the
+// next swap of their kind writes over it. To be called before an attempt, while nobody waits
+// yet; what is kept already is not kept again.
+func KeepOutcomes(ctx context.Context, db pg.Querier, run *Run) error {
+	_, err := db.Exec(ctx, `UPDATE pgumbra.run SET earlier = earlier || kept.outcomes
+		FROM (SELECT jsonb_agg(o.outcome ORDER BY (o.outcome->>'at')::timestamptz) AS outcomes
+			FROM pgumbra.run r, LATERAL (VALUES (r.cutover::jsonb || '{"swap": "cutover"}'), (r.rollback::jsonb || '{"swap": "rollback"}')) o (outcome)
+			WHERE r.id = $1 AND o.outcome->>'at' IS NOT NULL
+			  AND NOT r.earlier @> jsonb_build_array(jsonb_build_object('at', o.outcome->'at', 'swap', o.outcome->'swap'))) kept
+		WHERE id = $1 AND kept.outcomes IS NOT NULL`, run.ID)
+	if err != nil {
+		return fmt.Errorf("keep what came of the swap before: %w", err)
+	}
+	return nil
+}
+
 // Attempts are how many attempts held clients, and for how long in all.
 func Attempts(ctx context.Context, db pg.Querier, run *Run) (n int, held time.Duration, err error) {
 	var ms float64

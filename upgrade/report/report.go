@@ -32,7 +32,10 @@ type view struct {
 	Verdict  string
 	Made     string
 	Facts    []fact
-	Phases   []fact
+	Timed    []fact // phases, and how long each took
+	Swapped  []Line
+	Failed   []Line // attempts
+	Before   int    // more of them, which are not listed
 	Drawings []drawing
 }
 
@@ -45,7 +48,12 @@ type drawing struct {
 
 // WriteHTML writes one page that needs no other file and no script.
 func WriteHTML(w io.Writer, r upgrade.PastRun, o Options) error {
-	v := view{PastRun: r, Verdict: Verdict(r), Facts: facts(r), Drawings: drawings(r)}
+	return pageTemplate.Execute(w, viewOf(r, o))
+}
+
+func viewOf(r upgrade.PastRun, o Options) view {
+	v := view{PastRun: r, Verdict: Verdict(r), Facts: facts(r), Swapped: Swaps(r), Drawings: drawings(r)}
+	v.Failed, v.Before = Refused(r)
 	v.Made = fmt.Sprintf("Began %s, read %s, pgumbra %s", moment(r.StartedAt), moment(o.Now), o.Version)
 	for _, p := range r.Phases {
 		took := "since " + moment(p.At)
@@ -55,9 +63,9 @@ func WriteHTML(w io.Writer, r upgrade.PastRun, o Options) error {
 		if p.Phase.Over() {
 			took = moment(p.At)
 		}
-		v.Phases = append(v.Phases, fact{Name: strings.ReplaceAll(string(p.Phase), "_", " "), Value: took})
+		v.Timed = append(v.Timed, fact{Name: strings.ReplaceAll(string(p.Phase), "_", " "), Value: took})
 	}
-	return pageTemplate.Execute(w, v)
+	return v
 }
 
 // Verdict is what a reader has to know who reads one sentence.
@@ -87,6 +95,9 @@ func facts(r upgrade.PastRun) []fact {
 	}
 	if b := r.Rollback; b != nil {
 		all = append(all, fact{"Writers waited for the rollback", fmt.Sprintf("%.1f ms", b.StallMS), fmt.Sprintf("at %s; %s changes were drained", moment(b.At), human.Count(b.Drained)) + spent(b)})
+	}
+	if t := r.Taken; t.Attempts > 1 {
+		all = append(all, fact{"All attempts", human.Took(t.HeldMS), fmt.Sprintf("that writers waited in %d attempts; %d of them swapped", t.Attempts, len(r.Swaps))})
 	}
 	var most int64
 	for _, s := range r.Samples {
