@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"regexp"
 	"slices"
 
 	"github.com/pgumbra/pgumbra/internal/human"
@@ -178,7 +179,7 @@ func (m *lineage) filledBefore() error {
 		}
 		for _, k := range m.plan.NewFKs {
 			i := slices.IndexFunc(m.tables, func(d *tableDraft) bool { return d.plan.Shadow == k.Table })
-			if m.plan.Final(k.References) != s.Table || i < 0 || m.tables[i].plan.Feed == plans.Carried {
+			if m.plan.Final(k.References) != s.Table || i < 0 || m.tables[i].plan.Feed == plans.Carried || emptyKey(&m.tables[i].plan, k) {
 				continue
 			}
 			m.opaque(transforms.CodeBackfill, s.Table.String(), s.Where(),
@@ -188,6 +189,15 @@ func (m *lineage) filledBefore() error {
 	}
 	return nil
 }
+
+// emptyKey: no row refers to another by this foreign key until the swap.
+func emptyKey(t *plans.Table, k plans.ForeignKey) bool {
+	return slices.ContainsFunc(t.Columns, func(c plans.Column) bool {
+		return slices.Contains(k.Columns, c.Shadow) && nothing.MatchString(c.Expression)
+	})
+}
+
+var nothing = regexp.MustCompile(`^NULL(::[\w "()\[\].]+)?$`)
 
 // deferredTold says what runs in the swap by itself.
 func (m *task) deferredTold() {

@@ -79,7 +79,7 @@ func TestMakeCutsBeforeWhatNeedsRowsOfTheSwap(t *testing.T) {
 		{"renames the table", `ALTER TABLE roles RENAME TO parts`},
 		{"another type", `ALTER TABLE roles ALTER COLUMN name TYPE varchar(50)`},
 		{"a unique index", `CREATE UNIQUE INDEX ON roles (lower(name))`},
-		{"drops the index", `ALTER TABLE users ADD COLUMN x int; ALTER TABLE roles DROP CONSTRAINT roles_name_key`},
+		{"drops the key", `ALTER TABLE users ADD COLUMN x int; ALTER TABLE roles DROP CONSTRAINT roles_pkey CASCADE`},
 		{"a trigger", `CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'; CREATE TRIGGER t BEFORE INSERT ON roles FOR EACH ROW EXECUTE FUNCTION f()`},
 		{"code that names nothing", `DO $$ DECLARE t text; BEGIN FOR t IN SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'shop'::regnamespace AND relname LIKE 'rol%' LOOP EXECUTE format('ALTER TABLE %I ADD COLUMN z int', t); END LOOP; END $$`},
 		{"its numbers", `SELECT setval('roles_id_seq', 1000)`},

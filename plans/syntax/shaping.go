@@ -11,12 +11,13 @@ import (
 )
 
 // Shaping is a statement that says what rows of one table must be like, and nothing else:
-// a constraint, NOT NULL, a unique index. It may run later than it stands, if nothing in
-// between has to do with that.
+// a constraint, NOT NULL, a unique index, that there is a column no more. It may run later
+// than it stands, if nothing in between has to do with that.
 type Shaping struct {
 	Target *pgq.RangeVar
 	Made   []string        // names of what it makes
-	Gone   []string        // and of what it drops
+	Gone   []string        // and of constraints that it drops
+	Lost   []string        // columns that it drops
 	Leads  []*pgq.RangeVar // tables that its foreign keys lead to
 	Unique bool            // it makes a unique index
 	Calls  []*pgq.FuncCall // of what it makes
@@ -62,6 +63,12 @@ func (s *Shaping) command(c *pgq.AlterTableCmd) (why string) {
 		s.Gone = append(s.Gone, c.GetName())
 		if c.GetBehavior() == pgq.DropBehavior_DROP_CASCADE {
 			return "it drops what depends on a constraint"
+		}
+		return ""
+	case pgq.AlterTableType_AT_DropColumn:
+		s.Lost = append(s.Lost, c.GetName())
+		if c.GetBehavior() == pgq.DropBehavior_DROP_CASCADE {
+			return "it drops what depends on a column"
 		}
 		return ""
 	case pgq.AlterTableType_AT_AddConstraint:

@@ -191,7 +191,7 @@ func (s *step) orWait(r *reason) *reason {
 	if d, change, why := s.whyNotDeferred(); why == "" {
 		s.coming.add(s.inference, s.before.Relation(d.Target), d, change)
 		rel := s.before.Relation(d.Target)
-		s.mightWait = append(s.mightWait, waiting{d, r != nil, change.Inserts, func() bool { return s.otherShape(rel) == "" }})
+		s.mightWait = append(s.mightWait, waiting{Deferral: d, opaque: r != nil, inserts: change.Inserts, lasts: func() bool { return s.otherShape(rel) == "" }})
 	}
 	return r
 }
@@ -202,6 +202,7 @@ type waiting struct {
 	opaque  bool        // it is not understood as a whole
 	inserts bool        // rows
 	lasts   func() bool // its table is in the end what it is there; nil: it changes no rows
+	lost    []string    // columns that it drops
 }
 
 // must: a statement is not understood, so that it shall wait. What changes rows that are
@@ -275,6 +276,9 @@ func (in *inference) otherShape(rel *syntax.Relation) string {
 	}
 	for _, c := range rel.Columns {
 		now, there := final.Column(c.Num)
+		if !there && in.lostLater(rel.OID, c.Name) {
+			continue
+		}
 		if !there || now.Name != c.Name || now.TypeOID != c.Type.OID || now.Default != c.Default || now.Identity != c.Identity || now.Generated != c.Generated {
 			return "column " + c.Name + " is another one then"
 		}

@@ -25,6 +25,7 @@ type coming struct {
 type toCome struct {
 	written map[string]bool            // tables that rows come into, or are changed of
 	passes  map[string]bool            // those of them where unique indexes decide about rows
+	changed map[string]map[string]bool // columns of them that rows which are there get anew; "": such rows are removed
 	read    map[string]bool            // tables that are read for it
 	parents map[string]map[string]bool // tables that foreign keys lead to, with the columns these refer to
 	objects map[string]bool            // indexes and sequences of the first
@@ -34,6 +35,7 @@ type toCome struct {
 	unique  map[string]bool            // those of them that get a unique index
 	led     map[string]bool            // tables that their new foreign keys lead to
 	made    map[string]bool            // names of what these statements make and drop
+	lost    map[string]map[string]bool // columns that they drop, by table
 }
 
 // add gathers that of one statement.
@@ -45,6 +47,10 @@ func (c *coming) add(in *inference, target *syntax.Relation, d Deferral, change 
 	t.written[target.Name] = true
 	if change.Passes {
 		t.passes[target.Name] = true
+	}
+	t.changed[target.Name] = columnSet(change.Assigned)
+	if change.Removes {
+		t.changed[target.Name][""] = true
 	}
 	for _, r := range change.Reads {
 		if r.GetRelname() != target.Name {
@@ -128,8 +134,9 @@ func nameOnly(typ string) string {
 }
 
 func nothingToCome() toCome {
-	return toCome{written: map[string]bool{}, passes: map[string]bool{}, read: map[string]bool{}, parents: map[string]map[string]bool{},
-		objects: map[string]bool{}, types: map[string]bool{}, bare: map[string]bool{}, shaped: map[string]bool{}, unique: map[string]bool{}, led: map[string]bool{}, made: map[string]bool{}}
+	return toCome{written: map[string]bool{}, passes: map[string]bool{}, changed: map[string]map[string]bool{}, read: map[string]bool{}, parents: map[string]map[string]bool{},
+		objects: map[string]bool{}, types: map[string]bool{}, bare: map[string]bool{}, shaped: map[string]bool{}, unique: map[string]bool{}, led: map[string]bool{}, made: map[string]bool{},
+		lost: map[string]map[string]bool{}}
 }
 
 func (t *toCome) merge(other toCome) {
@@ -143,11 +150,25 @@ func (t *toCome) merge(other toCome) {
 	maps.Copy(t.unique, other.unique)
 	maps.Copy(t.led, other.led)
 	maps.Copy(t.made, other.made)
-	for name, columns := range other.parents {
-		if t.parents[name] == nil {
-			t.parents[name] = map[string]bool{}
+	mergeColumns(t.parents, other.parents)
+	mergeColumns(t.lost, other.lost)
+	mergeColumns(t.changed, other.changed)
+}
+
+func columnSet(names []string) map[string]bool {
+	set := map[string]bool{}
+	for _, name := range names {
+		set[name] = true
+	}
+	return set
+}
+
+func mergeColumns(all, more map[string]map[string]bool) {
+	for name, columns := range more {
+		if all[name] == nil {
+			all[name] = map[string]bool{}
 		}
-		maps.Copy(t.parents[name], columns)
+		maps.Copy(all[name], columns)
 	}
 }
 
@@ -170,6 +191,9 @@ func (in *inference) concerns(t toCome, sql string) string {
 		return "it fills a materialized view"
 	}
 	text := text{lower: strings.ToLower(sql), words: wordSet(sql)}
+	if dropsIndex.MatchString(sql) {
+		return in.takesIndex(t, sql)
+	}
 	if !slices.ContainsFunc(t.names(), text.has) {
 		return ""
 	}
@@ -178,7 +202,7 @@ func (in *inference) concerns(t toCome, sql string) string {
 		return r.why("it cannot be read")
 	}
 	n := tree.GetStmts()[0].GetStmt()
-	if why := text.names(sorted(t.objects)); why != "" && n.GetCommentStmt() == nil {
+	if why := text.names(sorted(t.objects)); why != "" && n.GetCommentStmt() == nil && n.GetIndexStmt() == nil {
 		return why
 	}
 	if why := text.names(sorted(t.made)); why != "" {
@@ -191,7 +215,14 @@ func (in *inference) concerns(t toCome, sql string) string {
 // not known here each name counts.
 func (t *toCome) concernedBy(n *pgq.Node, text text) string {
 	switch s := n.GetNode().(type) {
-	case *pgq.Node_CommentStmt, *pgq.Node_ViewStmt, *pgq.Node_CreateFunctionStmt:
+	case *pgq.Node_CommentStmt:
+		return ""
+	case *pgq.Node_ViewStmt:
+		return text.names(sorted(t.lost)) // with all of its columns, perhaps
+	case *pgq.Node_CreateFunctionStmt:
+		if s.CreateFunctionStmt.GetSqlBody() != nil {
+			return text.names(sorted(t.lost))
+		}
 		return ""
 	case *pgq.Node_GrantStmt:
 		if s.GrantStmt.GetIsGrant() {
@@ -264,76 +295,7 @@ func (t text) names(all []string) string {
 	return ""
 }
 
-func sorted(names map[string]bool) []string { return slices.Sorted(maps.Keys(names)) }
-
-// alters: further columns that hold one value, or none, are fine.
-func (t *toCome) alters(s *pgq.AlterTableStmt) string {
-	name := s.GetRelation().GetRelname()
-	if t.read[name] || t.written[name] {
-		for _, c := range s.GetCmds() {
-			if !addsPlainColumn(c.GetAlterTableCmd()) || t.bare[c.GetAlterTableCmd().GetDef().GetColumnDef().GetColname()] {
-				return "it alters " + name
-			}
-		}
-		return ""
-	}
-	why := t.leads(&pgq.Node{Node: &pgq.Node_AlterTableStmt{AlterTableStmt: s}})
-	for _, c := range s.GetCmds() {
-		if t.led[name] && !addsPlainColumn(c.GetAlterTableCmd()) && c.GetAlterTableCmd().GetSubtype() != pgq.AlterTableType_AT_AddConstraint {
-			why = "it alters " + name + ", which new foreign keys lead to"
-		}
-	}
-	for _, c := range s.GetCmds() {
-		ast.Visit(c, func(m proto.Message) bool {
-			if _, key := m.(*pgq.Constraint); key {
-				return false // a foreign key that leads there
-			}
-			if r, ok := m.(*pgq.RangeVar); ok && (t.written[r.GetRelname()] || t.read[r.GetRelname()]) {
-				why = "it names " + r.GetRelname()
-			}
-			return true
-		})
-	}
-	return why
-}
-
-// leads: a foreign key needs a unique index that is not there yet, or a table is made like
-// one that is not yet what it will be.
-func (t *toCome) leads(n *pgq.Node) (why string) {
-	ast.Visit(n, func(m proto.Message) bool {
-		switch m := m.(type) {
-		case *pgq.Constraint:
-			if name := m.GetPktable().GetRelname(); t.unique[name] {
-				why = "its foreign key leads to " + name
-			}
-		case *pgq.TableLikeClause:
-			if name := m.GetRelation().GetRelname(); t.shaped[name] {
-				why = "it is like " + name
-			}
-		}
-		return true
-	})
-	return why
-}
-
-// addsPlainColumn: ADD COLUMN of a value that any row would have got, NULL or a literal.
-func addsPlainColumn(c *pgq.AlterTableCmd) bool {
-	if c.GetSubtype() != pgq.AlterTableType_AT_AddColumn {
-		return false
-	}
-	for _, n := range c.GetDef().GetColumnDef().GetConstraints() {
-		switch k := n.GetConstraint(); k.GetContype() {
-		case pgq.ConstrType_CONSTR_NULL, pgq.ConstrType_CONSTR_NOTNULL:
-		case pgq.ConstrType_CONSTR_DEFAULT:
-			if ast.Uncast(k.GetRawExpr()).GetAConst() == nil {
-				return false
-			}
-		default:
-			return false
-		}
-	}
-	return !isSerial(c.GetDef().GetColumnDef())
-}
+func sorted[V any](names map[string]V) []string { return slices.Sorted(maps.Keys(names)) }
 
 func (t *toCome) named(what string, relations ...*pgq.RangeVar) string {
 	for _, r := range relations {

@@ -9,8 +9,9 @@ import (
 )
 
 // What says of a table which rows it may hold stands behind the statement that makes them such:
-// an UPDATE, then SET NOT NULL. Where the first waits for the swap the second must as well, and
-// may: until the swap the shadow's table only holds more than it will.
+// an UPDATE, then SET NOT NULL, or the column dropped that it read. Where the first waits for the
+// swap the second must as well, and may: until the swap the shadow's table only holds more than it
+// will. A unique constraint that is dropped there is one of production's, or was passed in place.
 
 // whyNotShaped is what keeps such a statement from running in the swap.
 func (s *step) whyNotShaped() (d Deferral, shaping syntax.Shaping, why string) {
@@ -26,7 +27,7 @@ func (s *step) whyNotShaped() (d Deferral, shaping syntax.Shaping, why string) {
 	case !s.alone(rel):
 		return d, shaping, "its table is of a tree"
 	case slices.ContainsFunc(shaping.Gone, func(name string) bool { return s.needsConstraint(rel.OID, name) }):
-		return d, shaping, "it drops a unique index"
+		return d, shaping, "it drops a key, or what is no constraint"
 	}
 	for _, r := range shaping.Leads {
 		to := s.before.Relation(s.before.Tables[ast.TableName(r)])
@@ -34,6 +35,9 @@ func (s *step) whyNotShaped() (d Deferral, shaping syntax.Shaping, why string) {
 			return d, shaping, "its foreign key leads to " + nameOf(r) + ", which is no plain table"
 		}
 		d.Reads = append(d.Reads, to.OID)
+	}
+	if why := s.loses(rel, shaping.Lost); why != "" {
+		return d, shaping, why
 	}
 	if why := s.whyNotPortable(shaping.Calls); why != "" {
 		return d, shaping, why
@@ -44,10 +48,32 @@ func (s *step) whyNotShaped() (d Deferral, shaping syntax.Shaping, why string) {
 // needsConstraint: a table's constraint is more than what its rows must be like.
 func (in *inference) needsConstraint(table uint32, name string) bool {
 	return slices.ContainsFunc(slices.Concat(in.before.Constraints, in.after.Constraints), func(k *catalog.Constraint) bool {
-		return k.Table == table && k.Name == name && k.Kind != "c" && k.Kind != "f"
+		return k.Table == table && k.Name == name && k.Kind != "c" && k.Kind != "f" && k.Kind != "u"
 	}) || slices.ContainsFunc(slices.Concat(in.before.Indexes, in.after.Indexes), func(i *catalog.Index) bool {
-		return i.Table == table && i.Name.Name == name
+		return i.Table == table && i.Name.Name == name && i.Constraint == 0
 	})
+}
+
+// loses is why a column cannot be dropped in the swap; empty: it can. What goes with it is
+// of its table alone.
+func (s *step) loses(rel *syntax.Relation, names []string) string {
+	for _, name := range names {
+		c := rel.Column(name)
+		if c == nil {
+			continue // IF EXISTS
+		}
+		for _, k := range slices.Concat(s.inference.before.Constraints, s.inference.after.Constraints) {
+			if k.Table == rel.OID && k.Kind == "p" && slices.Contains(k.Columns, c.Num) || k.References == rel.OID && slices.Contains(k.RefColumns, c.Num) {
+				return "column " + name + " is of a key"
+			}
+		}
+	}
+	return ""
+}
+
+// lostLater: a column is dropped by a statement that may wait, too.
+func (in *inference) lostLater(table uint32, name string) bool {
+	return slices.ContainsFunc(in.mightWait, func(w waiting) bool { return w.Target == table && slices.Contains(w.lost, name) })
 }
 
 // mayShapeLater notes a statement that might run in the swap.
@@ -57,7 +83,7 @@ func (s *step) mayShapeLater() {
 	}
 	if d, shaping, why := s.whyNotShaped(); why == "" {
 		s.coming.addShaping(s, d, shaping)
-		s.mightWait = append(s.mightWait, waiting{Deferral: d})
+		s.mightWait = append(s.mightWait, waiting{Deferral: d, lost: shaping.Lost})
 	}
 }
 
@@ -92,6 +118,12 @@ func (c *coming) addShaping(s *step, d Deferral, shaping syntax.Shaping) {
 	}
 	for _, name := range slices.Concat(shaping.Made, shaping.Gone) {
 		t.made[name] = true
+	}
+	if len(shaping.Lost) > 0 {
+		t.lost[target.Name] = columnSet(shaping.Lost)
+		for _, name := range s.indexesUntil(target, d.Place) { // some go with the column
+			t.made[name] = true
+		}
 	}
 	for _, oid := range d.Reads {
 		to := s.before.Relation(oid)

@@ -1,0 +1,10 @@
+ALTER TABLE app.snaps ADD COLUMN IF NOT EXISTS config int REFERENCES app.configs ON DELETE SET NULL;
+UPDATE app.snaps SET config = c.id FROM app.configs c WHERE c.repo = snaps.repo AND c.org = snaps.org;
+CREATE INDEX IF NOT EXISTS snaps_config ON app.snaps (config);
+ALTER TABLE app.snaps DROP COLUMN repo, DROP COLUMN no;
+ALTER TABLE app.snaps DROP COLUMN IF EXISTS org, DROP COLUMN IF EXISTS never;
+ALTER TABLE app.configs ADD COLUMN deleted_at timestamptz;
+ALTER TABLE app.configs DROP CONSTRAINT name_and_org;
+CREATE UNIQUE INDEX configs_name_org ON app.configs (name, org) WHERE deleted_at IS NULL;
+ALTER TABLE app.configs DROP CONSTRAINT repo_and_org;
+CREATE INDEX configs_org ON app.configs (org);
