@@ -70,6 +70,7 @@ type Cutover struct {
 	Log *slog.Logger
 
 	attempts  int
+	slow      int                // of them, that ended by a step's own work
 	trying    pg.Backends        // the attempt's sessions in production
 	held      time.Duration      // for how long clients were held, in all attempts
 	views     map[pg.Name]filled // by the shadow's name
@@ -191,9 +192,20 @@ func (c *Cutover) attempt(ctx context.Context, out *Outcome) error {
 // ownWork are the steps that take their time by themselves.
 var ownWork = []string{"swap", "run the migrations"}
 
+// takesAsLong reports whether the next attempt would come no further: nobody was waited for,
+// and a step's own work took more than half of the stall, for the second time. Once may have
+// been a busy machine, and what was left for it may have been next to nothing.
+func (a *attempt) takesAsLong(step string, took time.Duration) bool {
+	if !slices.Contains(ownWork, step) || 2*took < a.c.settings().MaxStall {
+		return false
+	}
+	a.c.slow++
+	return a.c.slow > 1
+}
+
 // classify turns what a budget, a lock or a deadlock ended into a notNow: the
-// transaction is gone and nothing has changed. Other errors pass.
-func (a *attempt) classify(ctx context.Context, step string, err error) error {
+// transaction is gone and nothing has changed. Other errors pass. began is when the step did.
+func (a *attempt) classify(ctx context.Context, step string, began time.Time, err error) error {
 	var no *notNow
 	if err == nil || errors.As(err, &no) || errors.Is(err, control.ErrFencedOff) {
 		return err
@@ -211,7 +223,7 @@ func (a *attempt) classify(ctx context.Context, step string, err error) error {
 	if len(blockers) == 0 {
 		blockers = []Blocker{{Code: "over-budget", Message: fmt.Sprintf("the step %q took longer than it may: %v", step, err),
 			Fix:     "try when production is quieter, or raise cutover.max_stall or cutover.lock_timeout",
-			Lasting: slices.Contains(ownWork, step)}} // nobody was waited for: it takes as long the next time
+			Lasting: a.takesAsLong(step, time.Since(began))}}
 	}
 	return refuse(blockers...)
 }

@@ -209,7 +209,7 @@ func (a *attempt) take(ctx context.Context, s step) error {
 	}
 	a.waitedOn = nil
 	if err := a.c.hooked(ctx, a, s); err != nil {
-		return a.classify(ctx, s.name, err)
+		return a.classify(ctx, s.name, began, err)
 	}
 	a.spend(s, began)
 	a.c.Log.Debug("step of the cutover", "step", s.name, "took", time.Since(began))

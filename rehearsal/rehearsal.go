@@ -274,7 +274,8 @@ func (r *rehearsal) throughCutover(ctx context.Context) (err error) {
 		return err
 	}
 	r.clients.ForgetLongest()
-	if err := upgrade.Cutover(ctx, r.file, upgrade.Options{Log: r.o.Log}); err != nil {
+	// What becomes of it the leader tells, with the same log.
+	if err := upgrade.Cutover(ctx, r.file, upgrade.Options{Log: slog.New(slog.DiscardHandler)}); err != nil {
 		return err
 	}
 	if err := wait(ctx, after); err != nil {

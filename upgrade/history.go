@@ -135,7 +135,7 @@ func pastRun(ctx context.Context, db pg.Querier, p control.Past) (PastRun, error
 	if err := r.readSwaps(p.Earlier); err != nil {
 		return r, fmt.Errorf("read the earlier swaps of run %s: %w", p.Name, err)
 	}
-	refused, err := control.ReadRefused(ctx, db, p.ID)
+	refused, err := control.ReadRefused(ctx, db, p.ID, 0)
 	if err != nil {
 		return r, err
 	}

@@ -105,6 +105,7 @@ func takeBack(ctx context.Context, file *planfile.File, run *control.Run) {
 // what its predecessor was asked. done tells by the phase whether it did.
 func waitForLeader(ctx context.Context, conn *pgx.Conn, run *control.Run, file *planfile.File, o Options, what string, done func(control.Phase) (bool, error)) (bool, error) {
 	var asked int64 // the epoch that was asked
+	leader := hearing{conn: conn, run: run, file: file, log: o.Log, what: what}
 	for {
 		now, err := control.ReadLeadership(ctx, conn, run, lease.LiveFor)
 		if err != nil {
@@ -113,6 +114,10 @@ func waitForLeader(ctx context.Context, conn *pgx.Conn, run *control.Run, file *
 		reached, err := done(now.Phase)
 		answered := asked == now.Epoch && !now.Requested
 		underWay := now.Phase == control.Cutover // an attempt, which is waited for
+		if answered {
+			leader.hear(ctx)
+		}
+		leader.listen(ctx)
 		switch {
 		case err != nil || reached:
 			return reached, err
@@ -131,10 +136,15 @@ func waitForLeader(ctx context.Context, conn *pgx.Conn, run *control.Run, file *
 		case asked != now.Epoch:
 			// Asked by the phase in which the command was typed: a leader that has gone back and
 			// follows again under a new epoch would take it for a request to cut over.
+			seen, err := control.NewestEvent(ctx, conn, run)
+			if err != nil {
+				return false, err
+			}
 			if noted, err := control.Request(ctx, conn, run, o.As, run.Phase); err != nil {
 				return false, err
 			} else if noted {
 				asked = now.Epoch
+				leader.begin(seen)
 			}
 		}
 		select {

@@ -73,7 +73,7 @@ func requestRollback(ctx context.Context, file *planfile.File, o Options) (serve
 	for _, r := range unfit {
 		o.Log.Warn("the old side cannot hold this row as it is", "row", r.String())
 	}
-	served, err = waitForLeader(ctx, conn, run, file, Options{As: o.As}, "rollback", func(p control.Phase) (bool, error) {
+	served, err = waitForLeader(ctx, conn, run, file, Options{As: o.As, Log: o.Log}, "rollback", func(p control.Phase) (bool, error) {
 		switch {
 		case p == control.Watching:
 			return false, nil

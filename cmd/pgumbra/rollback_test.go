@@ -42,6 +42,9 @@ func TestRollbackByCommand(t *testing.T) {
 	wants(o.do(ctx, exitDone, "verify"), "shop.a", "equal")
 	wants(o.do(ctx, exitUsage, "rollback", "--follow", "--drop"), "choose one")
 	wants(o.do(ctx, exitUsage, "rollback", "shop.a"), "rollback takes no tables", "write a migration")
+	o.sql("CREATE TABLE shop.made (id int)")
+	wants(o.do(ctx, exitNotNow, "rollback", "--accept-loss", "--follow"), "the process that leads is asked", "rollback not possible now", "attempt=1", "was made after the cutover")
+	o.sql("DROP TABLE shop.made")
 	wants(o.do(ctx, exitDone, "rollback", "--accept-loss", "--follow"), "The old side is production again", "ms stall", "Next: ")
 	wants(o.do(ctx, exitDone, "status"), "phase    following", "back     The old side is production again")
 	o.do(ctx, exitDone, "rollback", "--follow") // done already

@@ -78,6 +78,15 @@ func refusedKind(schema int64) string {
 	return string(CutoverRefused)
 }
 
+// NewestEvent is the number of the run's newest event; 0: it has none.
+func NewestEvent(ctx context.Context, db pg.Querier, run *Run) (id int64, err error) {
+	err = db.QueryRow(ctx, `SELECT coalesce(max(id), 0) FROM pgumbra.event WHERE run_id = $1`, run.ID).Scan(&id)
+	if err != nil {
+		return 0, fmt.Errorf("read the newest event: %w", err)
+	}
+	return id, nil
+}
+
 // LastHook is the hook that was begun last, if nothing was said since of why a cutover
 // was refused, and how long ago that was; "": there is none.
 func LastHook(ctx context.Context, db pg.Querier, run *Run) (hook string, ago time.Duration, err error) {

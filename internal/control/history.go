@@ -120,18 +120,20 @@ type Refused struct {
 	Attempt int     `json:"attempt"` // of its series, looks counted too
 	HeldMS  float64 `json:"held_ms"` // what it took from clients; 0: nothing, or an older pgumbra made it
 	Reason  string  `json:"reason"`
+
+	ID int64 `json:"-"` // of its event
 }
 
-// ReadRefused reads which attempts came to nothing, the first one first, of an older
-// control schema too.
-func ReadRefused(ctx context.Context, db pg.Querier, runID int64) ([]Refused, error) {
+// ReadRefused reads which attempts came to nothing after an event, 0 for all, the first one
+// first, of an older control schema too.
+func ReadRefused(ctx context.Context, db pg.Querier, runID, after int64) ([]Refused, error) {
 	now, _, err := version(ctx, db)
 	if err != nil {
 		return nil, err
 	}
 	rows, err := db.Query(ctx, `SELECT at, CASE phase WHEN 'watching' THEN 'rollback' ELSE 'cutover' END, coalesce((detail->>'attempt')::int, 0),
-		       coalesce((detail->>'held_ms')::float8, 0), coalesce(detail->>'reason', '')
-		FROM pgumbra.event WHERE run_id = $1 AND `+kindColumn(now)+` = $2 ORDER BY id`, runID, refusedKind(now))
+		       coalesce((detail->>'held_ms')::float8, 0), coalesce(detail->>'reason', ''), id
+		FROM pgumbra.event WHERE run_id = $1 AND `+kindColumn(now)+` = $2 AND id > $3 ORDER BY id`, runID, refusedKind(now), after)
 	if err != nil {
 		return nil, fmt.Errorf("read which attempts came to nothing: %w", err)
 	}

@@ -87,7 +87,7 @@ var cutoverSection = Section{
 		},
 		{
 			Code: "over-budget", Level: "blocker",
-			Means: "a step took longer than `cutover.max_stall` or `cutover.lock_timeout`. Where nobody was waited for, the swap itself takes that long: it ends the command at the first attempt, and names the part",
+			Means: "a step took longer than `cutover.max_stall` or `cutover.lock_timeout`. Where nobody was waited for, and the swap or the migrations behind the fence took more than half of `cutover.max_stall` by themselves, twice, the command ends; else it is tried again",
 			Do:    "a quieter moment, or larger budgets",
 		},
 		{
