@@ -168,6 +168,7 @@ func (a *attempt) readSequences(ctx context.Context) (err error) {
 	for i := range a.sequences {
 		s := &a.sequences[i]
 		if was, closed := a.closed.before(s.target.OID); closed {
+			s.opened = s.target.openedSince(was)
 			s.target, s.reopens = was, true
 			s.placed = a.closed.placedAt(s.old.OID)
 		}

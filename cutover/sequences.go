@@ -83,6 +83,7 @@ type succession struct {
 	old     counter    // production's
 	target  counter    // the shadow's
 	reopens bool       // target is as it was before a swap closed it
+	opened  *counter   // target as it is where somebody opened it since, or it handed out what was reserved; nil: closed
 	placed  *placement // where that swap put old; nil: it is not known
 	waiting int64      // nextval calls that wait for the old one
 }
@@ -106,6 +107,16 @@ func successions(ctx context.Context, plan *plans.Plan, production, shadow pg.Qu
 		all[i].old, all[i].target = before[old[i]], after[targets[i]]
 	}
 	return all, err
+}
+
+// openedSince is a sequence that a swap closed, where it does not stand any more as closing it has
+// left it: somebody has let it go on for rows that are replayed, or calls that waited for the
+// swap got what was reserved for them. nil: closed, or one whose numbers come again anyway.
+func (s counter) openedSince(was counter) *counter {
+	if _, end := was.ends(); was.Cycle || s.Last == end && s.Called {
+		return nil
+	}
+	return &s
 }
 
 // beyond: a comes after b in the direction of a sequence.
@@ -171,6 +182,9 @@ func (s succession) place() (last int64, called bool) {
 		last, called = s.old.after(n)
 	}
 	moved := s.movedSince(last, called)
+	if o := s.opened; o != nil && moved >= 0 { // its numbers are in rows of the side that it is on
+		s.target = s.target.raised(o.Last, o.Called)
+	}
 	if moved == 0 {
 		return s.target.Last, s.target.Called
 	}
@@ -291,9 +305,15 @@ func (a *attempt) reopenAlone(ctx context.Context, db pg.Querier) ([]string, err
 		if err != nil {
 			return nil, fmt.Errorf("look for a sequence that the cutover closed: %w", err)
 		}
-		if name != nil {
-			script = append(script, succession{old: was, target: was, reopens: true}.proceed(*name)...)
+		if name == nil {
+			continue
 		}
+		now, err := countersOf(ctx, db, []uint32{was.OID})
+		if err != nil {
+			return nil, err
+		}
+		opened := now[was.OID].openedSince(was)
+		script = append(script, succession{old: was, target: was, reopens: true, opened: opened}.proceed(*name)...)
 	}
 	return script, nil
 }

@@ -3,6 +3,7 @@ package upgrade
 import (
 	"context"
 	"errors"
+	"regexp"
 	"strings"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/pgumbra/pgumbra/capture"
 	"github.com/pgumbra/pgumbra/cutover"
 	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/replay"
 )
 
@@ -22,6 +24,9 @@ func (w *worker) goBack(ctx context.Context) (bool, error) {
 	}
 	if time.Now().Before(w.swapping.next) {
 		return false, nil
+	}
+	if err := w.tryRefused(ctx); err != nil {
+		return false, err
 	}
 	proved, err := w.verified(ctx)
 	if err != nil || !proved && len(w.watching.differ)+len(w.watching.refused) == 0 {
@@ -88,7 +93,7 @@ func (w *worker) againstGoingBack(ctx context.Context) ([]cutover.Blocker, error
 		return against, nil
 	}
 	if against, err = w.proveRest(ctx); errors.Is(err, replay.ErrConflict) {
-		return []cutover.Blocker{refusing(err.Error())}, nil
+		return []cutover.Blocker{refusedBy(err)}, nil
 	}
 	if err != nil {
 		return nil, err
@@ -140,7 +145,7 @@ func againstRows(rows []RefusedRow, as control.RollbackAs) (against []cutover.Bl
 	for _, r := range rows {
 		switch {
 		case r.Flow == flowWaits:
-			against = append(against, refusing(r.Why))
+			against = append(against, refusing(r.Why, r.old))
 		case !as.AcceptLoss && !told[r.Table]:
 			told[r.Table] = true
 			unfit = append(unfit, r.String())
@@ -153,16 +158,44 @@ func againstRows(rows []RefusedRow, as control.RollbackAs) (against []cutover.Bl
 	return against
 }
 
-// refusing: what stands against a rollback while the old side refuses a row. Where a column
-// that only the old side has draws from a sequence which the cutover closed, no change of the row
-// helps.
-func refusing(why string) cutover.Blocker {
+// refusedBy is [refusing] of a batch, or a proof, that met the row just now.
+func refusedBy(err error) cutover.Blocker {
+	var old pg.Name
+	var conflict *replay.Conflict
+	if errors.As(err, &conflict) {
+		old = conflict.Table
+	}
+	return refusing(err.Error(), old)
+}
+
+// refusing: what stands against a rollback while a table of the old side refuses a row.
+// Where a column that only the old side has draws from a sequence which the cutover closed, the
+// row may as well get its number from there, if somebody opens it.
+func refusing(why string, old pg.Name) cutover.Blocker {
 	if strings.Contains(why, "SQLSTATE "+pgerrcode.SequenceGeneratorLimitExceeded) {
 		return cutover.Blocker{Code: "row-refused", Message: "the old side cannot number a row: " + why, Lasting: true,
-			Fix: "let that sequence of the old schema go on at a number from which on all are free: ALTER SEQUENCE ... NO MAXVALUE RESTART WITH ...; the table goes on within seconds"}
+			Fix: "let that sequence of the old schema go on at a number from which on all are free: " + openSequence(why, old) + "; or change or delete that row where it is now; then pgumbra rollback again"}
 	}
 	return cutover.Blocker{Code: "row-refused", Message: "the old side refuses a row: " + why, Lasting: true,
-		Fix: "change or delete that row where it is now; its table goes on within seconds"}
+		Fix: "change or delete that row where it is now; then pgumbra rollback again"}
+}
+
+// spent is how the server says, in English, that a sequence is at its end.
+var spent = regexp.MustCompile(`reached (m..imum) value of sequence "(.+?)" \(`)
+
+// openSequence is the statement that lets a sequence which the swap closed go on. The server names
+// it without a schema: closed ones are in those of the tables.
+func openSequence(why string, old pg.Name) string {
+	name, bound := "...", "MAXVALUE"
+	if said := spent.FindStringSubmatch(why); said != nil {
+		if !old.IsZero() {
+			name = pg.Name{Schema: old.Schema, Name: said[2]}.Quoted()
+		}
+		if said[1] == "minimum" {
+			bound = "MINVALUE"
+		}
+	}
+	return "ALTER SEQUENCE " + name + " NO " + bound + " RESTART WITH ..."
 }
 
 // newRollback is the cutover of the reversed run, as somebody wants it now: whether the new
@@ -188,7 +221,7 @@ func (w *worker) newRollback() *cutover.Cutover {
 func (w *worker) drainBack(ctx context.Context) (int64, error) {
 	changes, err := w.drain(ctx)
 	if errors.Is(err, replay.ErrConflict) {
-		return changes, cutover.NotNow(refusing(err.Error()))
+		return changes, cutover.NotNow(refusedBy(err))
 	}
 	if err != nil {
 		return changes, err

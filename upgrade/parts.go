@@ -103,7 +103,7 @@ func (p backParts) Drain(ctx context.Context) (int64, error) { return p.w.drainB
 func (p backParts) Approach(ctx context.Context) error {
 	err := p.w.approach(ctx)
 	if errors.Is(err, replay.ErrConflict) {
-		return cutover.NotNow(refusing(err.Error()))
+		return cutover.NotNow(refusedBy(err))
 	}
 	return err
 }

@@ -41,6 +41,8 @@ type RefusedRow struct {
 	Flow string `json:"flow"`
 	// OfTable is how many rows of its table are like it.
 	OfTable int64 `json:"of_table"`
+
+	old pg.Name // the old table as it is called now, of a row that its table waits for
 }
 
 func (s *Status) readTables(ctx context.Context, tx pgx.Tx, run *control.Run) error {

@@ -21,7 +21,8 @@ func refusedRows(ctx context.Context, db pg.Querier, back *control.Run, most int
 	refusals, err := control.Refusals(ctx, db, back)
 	for _, r := range refusals {
 		if r.N < len(back.Plan.Tables) {
-			all = append(all, RefusedRow{Table: back.Plan.Tables[r.N].Final.String(), Key: r.Key, Why: r.Why, Flow: flowWaits, OfTable: 1})
+			all = append(all, RefusedRow{Table: back.Plan.Tables[r.N].Final.String(), Key: r.Key, Why: r.Why, Flow: flowWaits, OfTable: 1,
+				old: back.Plan.Tables[r.N].Shadow})
 		}
 	}
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/pgumbra/pgumbra/capture"
 	"github.com/pgumbra/pgumbra/cutover"
 	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
 	"github.com/pgumbra/pgumbra/replay"
 	"github.com/pgumbra/pgumbra/shadow"
@@ -54,6 +55,16 @@ func (w *worker) proveAgain() {
 	defer w.watching.mu.Unlock()
 	maps.DeleteFunc(w.watching.leftOut, func(_ int, until time.Time) bool { return !until.IsZero() && time.Now().After(until) })
 	w.tellProver()
+}
+
+// proveNow lets the prover have a table again that only waited for a row.
+func (w *worker) proveNow(n int) {
+	w.watching.mu.Lock()
+	defer w.watching.mu.Unlock()
+	if until, out := w.watching.leftOut[n]; out && !until.IsZero() {
+		delete(w.watching.leftOut, n)
+		w.tellProver()
+	}
 }
 
 func (w *worker) tellProver() {
@@ -147,7 +158,10 @@ func (w *worker) turned(ctx context.Context) (*worker, error) {
 		return nil, err
 	}
 	run.Plan.Belongings = back.watching.belongings
-	back.watching.refused, back.watching.differ, back.watching.leftOut = map[int]time.Time{}, map[int][]string{}, map[int]time.Time{}
+	if back.watching.refused, err = refusedBefore(ctx, back.sides.Record(), run); err != nil {
+		return nil, err
+	}
+	back.watching.differ, back.watching.leftOut = map[int][]string{}, map[int]time.Time{}
 	back.replayer = &replay.Replayer{Sides: back.sides, Run: run, Log: w.log, ApplyWorkers: run.Plan.Settings.Copy.Workers,
 		RangeRows: run.Plan.Settings.Copy.ChunkRows}
 	back.replayer.Replica, err = shadow.Quiet(ctx, back.sides, run)
@@ -251,6 +265,38 @@ func (w *worker) roundBack(ctx context.Context) (int64, error) {
 		err = errors.Join(err, w.noteRefused(ctx, &w.run.Plan.Tables[n], refused[n]))
 	}
 	return sum, err
+}
+
+// refusedBefore are the tables whose flow stood still when the last leader ended. Each is
+// tried at once: the row may have been mended since.
+func refusedBefore(ctx context.Context, db pg.Querier, back *control.Run) (map[int]time.Time, error) {
+	refusals, err := control.Refusals(ctx, db, back)
+	if err != nil {
+		return nil, err
+	}
+	all := map[int]time.Time{}
+	for _, r := range refusals {
+		all[r.N] = time.Time{}
+	}
+	return all, nil
+}
+
+// tryRefused replays before a rollback what there is now, and tries at once the tables that
+// wait for a row, so that none is held against it that somebody has mended or deleted.
+func (w *worker) tryRefused(ctx context.Context) error {
+	waited := slices.Collect(maps.Keys(w.watching.refused))
+	for _, n := range waited {
+		w.watching.refused[n] = time.Time{}
+	}
+	if err := w.keepUp(ctx); err != nil {
+		return err
+	}
+	for _, n := range waited {
+		if _, waits := w.watching.refused[n]; !waits {
+			w.proveNow(n)
+		}
+	}
+	return nil
 }
 
 // noteRefused keeps for status what stops a table, or that nothing does any more.

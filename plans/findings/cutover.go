@@ -118,7 +118,7 @@ var cutoverSection = Section{
 		{
 			Code: "row-refused", Level: "blocker",
 			Means: "of a rollback: the old table does not take a row that is in the new one, by its key, and types and checks did not tell (a duplicate, say). It is not left out: it would be lost",
-			Do:    "change or delete the row where it is now; its table goes on within seconds",
+			Do:    "change or delete the row where it is now, then roll back again: its table is tried at once; where a sequence of the old side is at its end, `ALTER SEQUENCE` as the message says",
 		},
 		{
 			Code: "row-unfit", Level: "blocker",

@@ -21,6 +21,11 @@ END $$;`,
 			Good: `ALTER TABLE orders ADD COLUMN big boolean;`,
 		},
 		{
+			Code: "numbers-twice", Level: "blocker",
+			Means: "a new column's default draws from a sequence that production has, and the shadow has a copy of it (another database, or the migrations change it): rows that are copied would get numbers that production's clients get meanwhile",
+			Do:    "with `build: auto` the statement runs behind the fence; else let the column draw from a sequence of its own",
+		},
+		{
 			Code: "transform-differs", Level: "blocker, or a warning on what the plan file says",
 			Means: "on a sample of production's rows, what the plan makes is not what the migrations made: the column, one row's key, production's value, the plan's and the migrations' are named",
 			Do:    "with `build: auto` the statement runs behind the fence; else write what the migrations make under `tables:`",

@@ -169,6 +169,7 @@ func (m *site) pipeline(ctx context.Context) error {
 		step{"write the tables", pure(d.fillTables)},
 		step{"take the way back from queries", pure(d.backQueries)},
 		step{"write what belongs to the tables", pure(d.fillBelongings)},
+		step{"look for numbers that production hands out, too", d.numbersTwice},
 		step{"hold foreign keys against what runs in the swap", pure(d.filledBefore)},
 		step{"check the transforms", d.validate},
 		step{"look for what depends on production", d.lookForDependencies},
