@@ -90,7 +90,7 @@ func (s AtSwap) Shapes() bool { return Shapes(s.SQL) }
 // Shapes is [AtSwap.Shapes] of a statement's text.
 func Shapes(sql string) bool { return shapes.MatchString(syntax.StripComments(sql)) }
 
-var shapes = regexp.MustCompile(`(?i)^\s*(alter\s+table|create\s+unique\s+index)\b`)
+var shapes = regexp.MustCompile(`(?i)^\s*(alter\s+table|create\s+(?:unique\s+)?index)\b`)
 
 // Verb is what the statement does, in upper case: its first words, or that behind WITH.
 func (s AtSwap) Verb() string {

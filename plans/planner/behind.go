@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -155,18 +156,25 @@ var lacksShape = []string{pgerrcode.InvalidColumnReference, pgerrcode.InvalidFor
 // where statements of earlier ones wait: it may need what these make, as ON CONFLICT in a
 // function does a unique constraint. Behind the fence they have run.
 func (m *task) beforeFailure() (cut, bool) {
-	if !m.cutsItself() || !slices.Contains(lacksShape, m.failedState) {
+	if !m.cutsItself() || !slices.Contains(lacksShape, m.failedState) && m.failedState != pgerrcode.UndefinedColumn {
 		return m.cut, false
 	}
 	for _, f := range m.plan.Findings {
 		i := m.fileNumber(fileOf(f.Where))
-		waits := slices.ContainsFunc(m.cut.deferred, func(p syntax.Place) bool { return m.fileNumber(p.File) < i && plans.Shapes(p.SQL) })
+		waits := slices.ContainsFunc(m.cut.deferred, func(p syntax.Place) bool { return m.fileNumber(p.File) < i && m.mayLack(p.SQL) })
 		if f.Code == "migration-failed" && i >= 0 && waits {
 			return m.cut.before(m.understood()[i], plans.Reason{Where: f.Where, Object: f.Object, Message: "it may need what waits for the swap: " + f.Message}), true
 		}
 	}
 	return m.cut, false
 }
+
+// mayLack: what failed may want what a statement that waits makes.
+func (m *task) mayLack(waits string) bool {
+	return plans.Shapes(waits) && (m.failedState != pgerrcode.UndefinedColumn || addsColumn.MatchString(waits))
+}
+
+var addsColumn = regexp.MustCompile(`(?i)\badd\s+column\b`)
 
 // fileOf is the file of a place, which may name a line, too.
 func fileOf(where string) string {

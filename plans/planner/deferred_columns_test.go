@@ -28,6 +28,28 @@ func TestMakeDefersColumnsThatGo(t *testing.T) {
 	}
 }
 
+// So does a column that comes, with what is said of it: it is not there until the swap.
+func TestMakeDefersColumnsThatCome(t *testing.T) {
+	testcontainers.InTurn(t, 1)
+	t.Parallel()
+	come := `; ALTER TABLE users ADD COLUMN role_id text NOT NULL DEFAULT 'x', ADD COLUMN role int DEFAULT 1 REFERENCES roles; ALTER TABLE users ALTER COLUMN role DROP DEFAULT;
+		CREATE INDEX by_role ON users (role); ALTER TABLE users ADD COLUMN last text`
+	s := newShop(t, seededShop, columnsGo+come, `ALTER TABLE roles ADD COLUMN note text; UPDATE grants SET word = lower(word)`)
+	s.file.Build = plans.Auto
+	p := s.runnable(t)
+	if b := p.Behind; p.Build != plans.Direct || b == nil || len(b.Files) != 0 || len(p.AtSwap()) != 8 {
+		t.Fatalf("%s, %+v: %+v", p.Build, p.Behind, p.Findings)
+	}
+	for _, sql := range []string{`COMMENT ON COLUMN users.role IS 'x'`, `CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT role FROM users LIMIT 1'`,
+		`CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS 'BEGIN EXECUTE ''SELECT ro'' || ''le FROM use'' || ''rs''; END'; SELECT f()`} {
+		s := newShop(t, seededShop, columnsGo+come, `ALTER TABLE roles ADD COLUMN note text`, sql)
+		s.file.Build = plans.Auto
+		if p := s.runnable(t); p.Behind == nil || p.Behind.From != 4 {
+			t.Errorf("%s: %+v: %+v", sql, p.Behind, p.Findings)
+		}
+	}
+}
+
 // What would be something else while such a column is there still cuts the window, and so does what
 // took a unique index away that decided about rows where these were put.
 func TestMakeCutsBeforeWhatSeesColumnsThatGo(t *testing.T) {
@@ -35,11 +57,11 @@ func TestMakeCutsBeforeWhatSeesColumnsThatGo(t *testing.T) {
 	t.Parallel()
 	all := []seedCase{
 		{"a view of all columns", `CREATE VIEW v AS SELECT * FROM users`},
-		{"the same name", `ALTER TABLE users ADD COLUMN role_id text`},
-		{"an index that went with it", `CREATE INDEX IF NOT EXISTS by_role ON users (mail)`},
+		{"the same name", `ALTER TABLE users ADD COLUMN role_id text DEFAULT upper('x')`},
+		{"an index that went with it", `CREATE INDEX CONCURRENTLY IF NOT EXISTS by_role ON users (mail)`},
 		{"a function that holds its columns", `CREATE FUNCTION one() RETURNS int LANGUAGE sql BEGIN ATOMIC SELECT u.id FROM users u LIMIT 1; END`},
 		{"a table like it", `CREATE TABLE others (LIKE users)`},
-		{"a foreign key that acts on rows", `ALTER TABLE grants ADD COLUMN mail text REFERENCES users (mail) ON UPDATE CASCADE`},
+		{"a foreign key that acts on rows", `ALTER TABLE grants ADD COLUMN mail text DEFAULT upper('x') REFERENCES users (mail) ON UPDATE CASCADE`},
 		{"a unique index that was there for a while", `DROP INDEX for_a_while`},
 	}
 	for _, c := range testcontainers.Some(t, all, 3) {
@@ -52,5 +74,25 @@ func TestMakeCutsBeforeWhatSeesColumnsThatGo(t *testing.T) {
 				t.Errorf("%+v: %+v", p.Behind, p.Findings)
 			}
 		})
+	}
+}
+
+// What gives rows of a table other keys is told before the cutover: the old side would not find them.
+func TestMakeTellsOfRowsThatGetOtherKeys(t *testing.T) {
+	t.Parallel()
+	s := newShop(t, `CREATE TABLE a (id int PRIMARY KEY, v text); CREATE TABLE b (id int PRIMARY KEY, v text); CREATE TABLE c (id int PRIMARY KEY, v text); CREATE TABLE d (id int PRIMARY KEY, v text)`,
+		`UPDATE a SET id = (SELECT x.id FROM (SELECT a.id + 100 AS id UNION SELECT a.id + 100) x ORDER BY 1 LIMIT 1)`,
+		`ALTER TABLE d ADD COLUMN w int`,
+		`DO $$ DECLARE r record; BEGIN FOR r IN SELECT id FROM b ORDER BY v LOOP UPDATE b SET id = -r.id WHERE id = r.id; END LOOP; END $$;
+		INSERT INTO c VALUES (1, 'x') ON CONFLICT (id) DO UPDATE SET id = c.id + 1000; UPDATE d SET v = id`)
+	s.file.Build = plans.Auto
+	p := s.runnable(t)
+	if b := p.Behind; b == nil || b.From != 4 || len(b.Deferred) != 1 {
+		t.Fatalf("%+v: %+v", p.Behind, p.Findings)
+	}
+	for table, lost := range map[string]bool{"shop.a": true, "shop.b": true, "shop.c": true, "shop.d": false} {
+		if has(p, plans.Warning, "not-reversible", table) != lost {
+			t.Errorf("%s: %+v", table, p.Findings)
+		}
 	}
 }

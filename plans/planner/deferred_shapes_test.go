@@ -62,10 +62,10 @@ func TestMakeCutsBeforeWhatSeesThatOthersWait(t *testing.T) {
 	all := []seedCase{
 		{"a comment", `COMMENT ON CONSTRAINT one_mail ON users IS 'x'`},
 		{"a foreign key to it", `CREATE TABLE mails (mail text REFERENCES users (mail))`},
-		{"another foreign key to it", `ALTER TABLE grants ADD COLUMN mail text, ADD FOREIGN KEY (mail) REFERENCES users (mail)`},
+		{"another foreign key to it", `ALTER TABLE grants ADD COLUMN mail text, ADD FOREIGN KEY (mail) REFERENCES users (mail) NOT VALID`},
 		{"a table like it", `CREATE TABLE others (LIKE users INCLUDING ALL)`},
 		{"its index", `ALTER INDEX one_mail RENAME TO other`},
-		{"a column that it names otherwise", `ALTER TABLE roles ADD COLUMN mail text`},
+		{"a column that it names otherwise", `ALTER TABLE roles ADD COLUMN mail text DEFAULT upper('x')`},
 		{"the key that it leads to", `ALTER TABLE roles DROP CONSTRAINT roles_name_key CASCADE`},
 		{"a column that it leads to", `ALTER TABLE roles RENAME COLUMN name TO word`},
 		{"what it reads, by code", `DO $$ BEGIN UPDATE roles SET name = upper(name); END $$`},

@@ -121,10 +121,29 @@ func (m *afterFence) lostBehind(d *tableDraft, t *plans.Table, now *catalog.Tabl
 			return "migrations behind the fence change " + k.Shadow + ", which is of its key"
 		}
 	}
+	if where := m.rekeyedBehind(d, t, a); where != "" {
+		return where + " gives rows other keys, so that none would be found again"
+	}
 	if d.index == nil || !slices.ContainsFunc(m.behind.catalog.Indexes, func(i *catalog.Index) bool {
 		return i.OID == d.index.OID && i.Unique && i.Valid && !i.Partial
 	}) {
 		return "migrations behind the fence drop the index of its key"
+	}
+	return ""
+}
+
+// rekeyedBehind names a statement that gives rows other values in the columns of their key:
+// the old side has them by the old ones, and a change would make a second row.
+func (m *afterFence) rekeyedBehind(d *tableDraft, t *plans.Table, a plans.AfterFence) string {
+	for _, s := range m.readStatements() {
+		for _, w := range s.effect().Updates {
+			table := w.Table.GetRelname()
+			if (table == d.after.Name.Name || table == a.Final.Name) && slices.ContainsFunc(t.Key, func(k plans.Pair) bool {
+				return slices.Contains(w.Columns, k.Shadow) || slices.Contains(w.Columns, a.Renamed[k.Shadow])
+			}) {
+				return s.where
+			}
+		}
 	}
 	return ""
 }

@@ -2,7 +2,9 @@ package syntax
 
 import (
 	pgq "github.com/pganalyze/pg_query_go/v6"
+	"google.golang.org/protobuf/proto"
 
+	"github.com/pgumbra/pgumbra/plans/syntax/ast"
 	"github.com/pgumbra/pgumbra/plans/syntax/parser"
 )
 
@@ -13,6 +15,9 @@ type Effect struct {
 	Schema, Table string   // that it writes; empty: none
 	Columns       []string // that it sets, of UPDATE; empty: whole rows
 	Opaque        bool     // it may write each table that it names
+	// Updates are all that it says of rows which get other values, in WITH, ON CONFLICT and
+	// DO blocks, too.
+	Updates []Write
 }
 
 // EffectOf reads one statement. One that cannot be parsed may do anything.
@@ -21,7 +26,35 @@ func EffectOf(sql string) Effect {
 	if err != nil || len(tree.GetStmts()) != 1 {
 		return Effect{Opaque: true}
 	}
-	switch s := tree.GetStmts()[0].GetStmt().GetNode().(type) {
+	n := tree.GetStmts()[0].GetStmt()
+	e := effectOf(n)
+	e.Updates = updatesOf(n, sql)
+	return e
+}
+
+func updatesOf(n *pgq.Node, sql string) (all []Write) {
+	var c Code
+	if do := n.GetDoStmt(); do != nil {
+		c, _ = ReadBlock(sql, do) // what cannot be read is opaque
+	} else {
+		c.Add(n)
+	}
+	for _, w := range c.Writes {
+		if w.Kind == Update {
+			all = append(all, w)
+		}
+	}
+	ast.Visit(n, func(m proto.Message) bool {
+		if in, ok := m.(*pgq.InsertStmt); ok && in.GetOnConflictClause() != nil {
+			all = append(all, Write{Update, in.GetRelation(), targetNames(in.GetOnConflictClause().GetTargetList())})
+		}
+		return true
+	})
+	return all
+}
+
+func effectOf(n *pgq.Node) Effect {
+	switch s := n.GetNode().(type) {
 	case *pgq.Node_UpdateStmt:
 		return effectOn(s.UpdateStmt.GetRelation(), s.UpdateStmt.GetWithClause(), targetNames(s.UpdateStmt.GetTargetList()))
 	case *pgq.Node_InsertStmt:

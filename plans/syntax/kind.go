@@ -31,7 +31,7 @@ func kindOf(n *pgq.Node) Kind {
 	case *pgq.Node_CopyStmt:
 		return Opaque
 	case *pgq.Node_IndexStmt:
-		if s.IndexStmt.GetUnique() && !s.IndexStmt.GetConcurrent() {
+		if !s.IndexStmt.GetConcurrent() {
 			return Index
 		}
 	case *pgq.Node_AlterEnumStmt:

@@ -11,13 +11,14 @@ import (
 )
 
 // Shaping is a statement that says what rows of one table must be like, and nothing else:
-// a constraint, NOT NULL, a unique index, that there is a column no more. It may run later
-// than it stands, if nothing in between has to do with that.
+// a constraint, NOT NULL, a default, an index, a further column, that there is a column no more.
+// It may run later than it stands, if nothing in between has to do with that.
 type Shaping struct {
 	Target *pgq.RangeVar
 	Made   []string        // names of what it makes
 	Gone   []string        // and of constraints that it drops
 	Lost   []string        // columns that it drops
+	Added  []string        // and adds
 	Leads  []*pgq.RangeVar // tables that its foreign keys lead to
 	Unique bool            // it makes a unique index
 	Calls  []*pgq.FuncCall // of what it makes
@@ -27,9 +28,9 @@ type Shaping struct {
 func ShapingOf(n *pgq.Node) (s Shaping, why string) {
 	switch x := n.GetNode().(type) {
 	case *pgq.Node_IndexStmt:
-		s.Target, s.Unique = x.IndexStmt.GetRelation(), true
-		if why = s.made(x.IndexStmt.GetIdxname()); !x.IndexStmt.GetUnique() || x.IndexStmt.GetConcurrent() {
-			why = "it makes no unique index, or beside others"
+		s.Target, s.Unique = x.IndexStmt.GetRelation(), x.IndexStmt.GetUnique()
+		if why = s.made(x.IndexStmt.GetIdxname()); x.IndexStmt.GetConcurrent() {
+			why = "it makes an index beside others"
 		}
 	case *pgq.Node_AlterTableStmt:
 		s.Target = x.AlterTableStmt.GetRelation()
@@ -57,8 +58,10 @@ func (s *Shaping) made(name string) (why string) {
 
 func (s *Shaping) command(c *pgq.AlterTableCmd) (why string) {
 	switch c.GetSubtype() {
-	case pgq.AlterTableType_AT_SetNotNull, pgq.AlterTableType_AT_DropNotNull:
+	case pgq.AlterTableType_AT_SetNotNull, pgq.AlterTableType_AT_DropNotNull, pgq.AlterTableType_AT_ColumnDefault:
 		return ""
+	case pgq.AlterTableType_AT_AddColumn:
+		return s.column(c.GetDef().GetColumnDef())
 	case pgq.AlterTableType_AT_DropConstraint:
 		s.Gone = append(s.Gone, c.GetName())
 		if c.GetBehavior() == pgq.DropBehavior_DROP_CASCADE {
@@ -75,6 +78,33 @@ func (s *Shaping) command(c *pgq.AlterTableCmd) (why string) {
 		return s.constraint(c.GetDef().GetConstraint())
 	}
 	return "it alters more than what rows must be like"
+}
+
+// column reads a further one: its value is a literal, or NULL.
+func (s *Shaping) column(c *pgq.ColumnDef) (why string) {
+	s.Added = append(s.Added, c.GetColname())
+	if strings.Contains(ast.Last(ast.Strings(c.GetTypeName().GetNames())), "serial") {
+		return "it adds a column of numbers"
+	}
+	for _, n := range c.GetConstraints() {
+		k := n.GetConstraint()
+		switch k.GetContype() {
+		case pgq.ConstrType_CONSTR_NULL, pgq.ConstrType_CONSTR_NOTNULL:
+		case pgq.ConstrType_CONSTR_DEFAULT:
+			if ast.Uncast(k.GetRawExpr()).GetAConst() == nil {
+				return "it adds a column that is computed"
+			}
+		case pgq.ConstrType_CONSTR_FOREIGN:
+			k = proto.Clone(k).(*pgq.Constraint)
+			k.FkAttrs = []*pgq.Node{pgq.MakeStrNode(c.GetColname())}
+			if why := s.constraint(k); why != "" {
+				return why
+			}
+		default:
+			return "it adds a column that is more than a value"
+		}
+	}
+	return ""
 }
 
 func (s *Shaping) constraint(k *pgq.Constraint) (why string) {
@@ -108,7 +138,7 @@ func (s *Shaping) expressions(n *pgq.Node) (why string) {
 		switch m := m.(type) {
 		case *pgq.FuncCall:
 			s.Calls = append(s.Calls, m)
-		case *pgq.AlterTableStmt, *pgq.AlterTableCmd, *pgq.IndexStmt, *pgq.Constraint:
+		case *pgq.AlterTableStmt, *pgq.AlterTableCmd, *pgq.IndexStmt, *pgq.Constraint, *pgq.ColumnDef:
 			return true
 		}
 		if why == "" {

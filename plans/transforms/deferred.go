@@ -53,6 +53,10 @@ func (s *step) whyNotDeferred() (d Deferral, in syntax.Change, why string) {
 	}
 	for _, r := range in.Reads {
 		read := s.before.Relation(s.before.Tables[ast.TableName(r)])
+		if read != nil && read.Kind == "S" && !strings.Contains(strings.ToLower(s.fact.SQL), "log_cnt") {
+			in.Draws = append(in.Draws, read.Name) // where it stands
+			continue
+		}
 		if query := r.GetSchemaname() == "" && slices.Contains(in.Queries, r.GetRelname()); query && read == nil {
 			continue
 		} else if query {
@@ -208,11 +212,14 @@ type waiting struct {
 // must: a statement is not understood, so that it shall wait. What changes rows that are
 // there shall if that is seen in the end (why), and can be helped by it.
 func (in *inference) must(w waiting) (why string, must bool) {
-	if w.inserts || w.lasts == nil {
+	if w.lasts == nil || w.inserts && w.opaque {
 		return "", w.opaque
 	}
 	where := fmt.Sprintf("%s:%d", w.Place.File, w.Place.Line)
 	i := slices.IndexFunc(in.notices, func(n syntax.Notice) bool { return n.Opaque && n.Where == where })
+	if w.inserts {
+		return "", i >= 0
+	}
 	if i < 0 || !w.lasts() {
 		return "", false
 	}

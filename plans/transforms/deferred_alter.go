@@ -18,7 +18,7 @@ func (t *toCome) alters(s *pgq.AlterTableStmt) string {
 	if t.read[name] || t.written[name] {
 		for _, c := range s.GetCmds() {
 			column := c.GetAlterTableCmd().GetDef().GetColumnDef().GetColname()
-			if !addsPlainColumn(c.GetAlterTableCmd()) || t.bare[column] || t.lost[name][column] {
+			if !addsPlainColumn(c.GetAlterTableCmd()) || t.bare[column] || t.lost[name][column] || len(t.added[name]) > 0 {
 				return "it alters " + name
 			}
 		}

@@ -36,6 +36,7 @@ type toCome struct {
 	led     map[string]bool            // tables that their new foreign keys lead to
 	made    map[string]bool            // names of what these statements make and drop
 	lost    map[string]map[string]bool // columns that they drop, by table
+	added   map[string]map[string]bool // and add: further ones come behind these
 }
 
 // add gathers that of one statement.
@@ -136,7 +137,7 @@ func nameOnly(typ string) string {
 func nothingToCome() toCome {
 	return toCome{written: map[string]bool{}, passes: map[string]bool{}, changed: map[string]map[string]bool{}, read: map[string]bool{}, parents: map[string]map[string]bool{},
 		objects: map[string]bool{}, types: map[string]bool{}, bare: map[string]bool{}, shaped: map[string]bool{}, unique: map[string]bool{}, led: map[string]bool{}, made: map[string]bool{},
-		lost: map[string]map[string]bool{}}
+		lost: map[string]map[string]bool{}, added: map[string]map[string]bool{}}
 }
 
 func (t *toCome) merge(other toCome) {
@@ -152,6 +153,7 @@ func (t *toCome) merge(other toCome) {
 	maps.Copy(t.made, other.made)
 	mergeColumns(t.parents, other.parents)
 	mergeColumns(t.lost, other.lost)
+	mergeColumns(t.added, other.added)
 	mergeColumns(t.changed, other.changed)
 }
 
@@ -214,14 +216,17 @@ func (in *inference) concerns(t toCome, sql string) string {
 // concernedBy is the same of a statement that has some of the names in its text. Of what is
 // not known here each name counts.
 func (t *toCome) concernedBy(n *pgq.Node, text text) string {
+	if why := t.namesAdded(text); why != "" {
+		return why
+	}
 	switch s := n.GetNode().(type) {
 	case *pgq.Node_CommentStmt:
 		return ""
 	case *pgq.Node_ViewStmt:
-		return text.names(sorted(t.lost)) // with all of its columns, perhaps
+		return cmp.Or(text.names(sorted(t.lost)), text.names(sorted(t.added))) // with all of its columns, perhaps
 	case *pgq.Node_CreateFunctionStmt:
 		if s.CreateFunctionStmt.GetSqlBody() != nil {
-			return text.names(sorted(t.lost))
+			return cmp.Or(text.names(sorted(t.lost)), text.names(sorted(t.added)))
 		}
 		return ""
 	case *pgq.Node_GrantStmt:
@@ -267,6 +272,16 @@ func (t *toCome) concernedBy(n *pgq.Node, text text) string {
 		return text.names(sorted(t.written))
 	}
 	return text.names(t.names())
+}
+
+// namesAdded: of what is not there until the swap.
+func (t *toCome) namesAdded(text text) string {
+	for _, table := range sorted(t.added) {
+		if why := text.names(sorted(t.added[table])); why != "" && text.has(table) {
+			return why + " of " + table
+		}
+	}
+	return ""
 }
 
 func (r *reason) why(otherwise string) string {

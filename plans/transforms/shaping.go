@@ -119,6 +119,9 @@ func (c *coming) addShaping(s *step, d Deferral, shaping syntax.Shaping) {
 	for _, name := range slices.Concat(shaping.Made, shaping.Gone) {
 		t.made[name] = true
 	}
+	if len(shaping.Added) > 0 {
+		t.added[target.Name] = columnSet(shaping.Added)
+	}
 	if len(shaping.Lost) > 0 {
 		t.lost[target.Name] = columnSet(shaping.Lost)
 		for _, name := range s.indexesUntil(target, d.Place) { // some go with the column

@@ -1,0 +1,13 @@
+CREATE SCHEMA app;
+CREATE SEQUENCE app.scripts_seq;
+CREATE SEQUENCE app.untouched_seq START 7;
+CREATE TABLE app.nodes (id int PRIMARY KEY, eui text NOT NULL);
+CREATE TABLE app.scripts (id int PRIMARY KEY, text text NOT NULL);
+CREATE TABLE app.steps (id serial PRIMARY KEY, script int REFERENCES app.scripts, stands bigint);
+CREATE TABLE app.flags (name text PRIMARY KEY, value text NOT NULL DEFAULT 'x');
+CREATE TABLE app.lines (id int PRIMARY KEY, name text);
+INSERT INTO app.nodes SELECT n, 'e' || n % 20 FROM generate_series(1, 120) n;
+INSERT INTO app.scripts SELECT nextval('app.scripts_seq'), 'script ' || n FROM generate_series(1, 50) n;
+INSERT INTO app.steps (script) SELECT n FROM generate_series(1, 50) n;
+INSERT INTO app.flags VALUES ('a', '1');
+INSERT INTO app.lines SELECT n, 'Line ' || n FROM generate_series(1, 200) n;
