@@ -229,16 +229,17 @@ func (p *Plan) wayBack(n int, s *Source, t *Table) Table {
 // leaveOutUnfit lets the way back go on without rows that the old table refuses: they
 // are noted by their keys, and what the old side has of them stays as it is. Rows
 // that it would alter are noted, and go back altered.
-// Where rows have no key, or one that the old row does not tell, or the two sides are
-// on two servers, such a row stops its table.
+// Where rows have no key, or one that the old row does not tell, such a row stops its
+// table; apart also where it takes types or functions of the schemas' own, which another
+// server may not have.
 func (p *Plan) leaveOutUnfit(back, t *Table) {
-	if t.Unfit == "" || p.Remote || len(t.Key) == 0 || len(back.Key) != len(t.Key) {
+	if t.Unfit == "" || len(t.Key) == 0 || len(back.Key) != len(t.Key) || p.Remote && p.namesOwn(t.Unfit) {
 		return
 	}
 	var noted []string
 	for _, k := range t.Key {
 		i := slices.IndexFunc(t.Columns, func(c Column) bool { return c.Shadow == k.Shadow })
-		if i < 0 || t.Columns[i].Means != "" || t.Columns[i].Looks { // evaluated by a function that is gone after the swap
+		if i < 0 || t.Columns[i].Means != "" || t.Columns[i].Looks || p.Remote && p.namesOwn(k.Type) { // evaluated by a function that is gone after the swap
 			return
 		}
 		noted = append(noted, "("+p.AfterSwap(k.Expression, back.Final.Name)+")::"+p.AfterSwap(k.Type, "")+"::text")
@@ -250,6 +251,15 @@ func (p *Plan) leaveOutUnfit(back, t *Table) {
 	if t.Refuses != "" {
 		back.Where = "(" + t.Refuses + "\n) IS NULL"
 	}
+}
+
+// namesOwn reports whether SQL text names something in the schemas that move, or might.
+func (p *Plan) namesOwn(text string) bool {
+	return slices.ContainsFunc(p.Schemas, func(s Schema) bool {
+		return slices.ContainsFunc([]string{s.Production, s.Shadow}, func(schema string) bool {
+			return strings.Contains(text, schema+".") || strings.Contains(text, pg.Ident(schema)+".")
+		})
+	})
 }
 
 // Keyed reports whether a column is of the key.

@@ -3,6 +3,7 @@ package replay
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -50,7 +51,7 @@ func (f *applier) apply(ctx context.Context, e ends, s scope, n pending) error {
 	}
 	w := f.writer(e)
 	if n.whole || n.member && f.kind() != keyed {
-		return f.bring(ctx, e, anyWay, append(f.takenSets(group{}), f.wholeSet()), w.rebuild())
+		return f.bring(ctx, e, anyWay, slices.Concat(f.allUnfitSets(), f.takenSets(group{}), []set{f.wholeSet()}), w.rebuild())
 	}
 	switch f.kind() {
 	case derived:
@@ -60,11 +61,11 @@ func (f *applier) apply(ctx context.Context, e ends, s scope, n pending) error {
 	}
 	if n.member {
 		s.reread = true
-		if err := f.bring(ctx, e, anyWay, []set{f.keysWithinSet(group{})}, append(w.noteAll(), w.deleteAbsent())); err != nil {
+		if err := f.bring(ctx, e, anyWay, append(f.allUnfitSets(), f.keysWithinSet(group{})), append(w.noteAll(), w.deleteAbsent())); err != nil {
 			return err
 		}
 	}
-	return f.bring(ctx, e, f.preferred(n.changes), []set{f.keyedSet(s)}, w.applyKeyed(s.on(e)))
+	return f.bring(ctx, e, f.preferred(n.changes), append(f.unfitSets(s), f.keyedSet(s)), w.applyKeyed(s.on(e)))
 }
 
 // bring stages sets, where it must, and runs the statements that read them.

@@ -210,7 +210,11 @@ func (f *applier) inPiece(s scope, key func(i int) string) string {
 	if s.pieces <= 1 {
 		return ""
 	}
-	return fmt.Sprintf(" AND (%s & 9223372036854775807) %% %s::bigint = %s::bigint", f.hash(key), s.value(2), s.value(3))
+	hash := f.hash(key)
+	if refused := f.refusesKey(key); len(refused) > 0 { // no cast of what cannot be cast
+		hash = fmt.Sprintf("(CASE WHEN %s THEN 0 ELSE %s END)", strings.Join(refused, " OR "), hash)
+	}
+	return fmt.Sprintf(" AND (%s & 9223372036854775807) %% %s::bigint = %s::bigint", hash, s.value(2), s.value(3))
 }
 
 func (f *applier) hash(key func(i int) string) string {

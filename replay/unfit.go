@@ -14,25 +14,75 @@ import (
 // schema in the batch that meets them, and the old rows of these keys are not
 // replay's to write, delete or compare, until the new row fits again or is gone. Rows
 // that the old table holds otherwise, rounded, say, are noted too, and go back.
+//
+// The condition is asked where the new rows are. Apart, what it answers of the batch's
+// keys is staged like rows, and noted beside the old ones, where the record is.
 
 // notes reports whether the table has rows noted.
-func (f *applier) notes() bool { return len(f.t.Noted) > 0 && !f.onShadow }
+func (f *applier) notes() bool { return len(f.t.Noted) > 0 }
 
 // note renews what is noted of the touched keys. Before anything else of the batch.
 func (f *applier) note(s scope) []statement {
 	if !f.notes() {
 		return nil
 	}
+	if f.onShadow {
+		staged := f.staged(unfitSet)
+		return []statement{
+			{forgetUnfit, control.ForgetUnfit(f.run, f.t.N, "", staged+" AS g", "g.key"), nil},
+			{noteUnfit, f.noting(stagedMisfits(staged)), nil},
+		}
+	}
 	s.everyKey = true
-	touched, named := f.touched(s), f.own+"_t"
-	if f.respelt {
-		named = f.own + "_e" // each spelling may have been noted
-	}
-	keys := list(len(f.src.Key), func(i int) string { return named + "." + f.k(i) + "::text" })
 	return []statement{
-		{"forget which rows do not fit", control.ForgetUnfit(f.run, f.t.N, touched, named, "ARRAY["+keys+"]"), s.args()},
-		{"note which rows do not fit", touched + " " + f.noting(fmt.Sprintf(" JOIN %s_t ON %s", f.own, f.sameKey(f.alias(), f.own+"_t"))), s.args()},
+		{forgetUnfit, control.ForgetUnfit(f.run, f.t.N, f.touched(s), f.touchedNames(), f.touchedKey()), s.args()},
+		{noteUnfit, f.touched(s) + " " + f.noting(f.touchedMisfits()), s.args()},
 	}
+}
+
+// What statements on notes do, for errors.
+const (
+	forgetUnfit = "forget which rows do not fit"
+	noteUnfit   = "note which rows do not fit"
+)
+
+// unfitSet is what note and noteAll read on another server: each touched key, and once
+// more with the reason if its row does not fit.
+const unfitSet = "unfit"
+
+// touchedNames are the touched keys as they may have been noted: in each spelling.
+func (f *applier) touchedNames() string {
+	if f.respelt {
+		return f.own + "_e"
+	}
+	return f.own + "_t"
+}
+
+// touchedKey is one of them as notes have it.
+func (f *applier) touchedKey() string {
+	return "ARRAY[" + list(len(f.src.Key), func(i int) string { return f.touchedNames() + "." + f.k(i) + "::text" }) + "]"
+}
+
+// unfitSets is what note needs to know.
+func (f *applier) unfitSets(s scope) []set {
+	if !f.notes() {
+		return nil
+	}
+	s.everyKey = true
+	return []set{{unfitSet, unfitTypes(), fmt.Sprintf("%s SELECT %s AS key, NULL AS why, NULL AS left_out FROM %s UNION ALL %s",
+		f.touched(s.inlined()), f.touchedKey(), f.touchedNames(), f.touchedMisfits().selecting())}}
+}
+
+// allUnfitSets is what noteAll needs to know.
+func (f *applier) allUnfitSets() []set {
+	if !f.notes() {
+		return nil
+	}
+	return []set{{unfitSet, unfitTypes(), f.misfits("").selecting()}}
+}
+
+func unfitTypes() []pg.ColumnType {
+	return []pg.ColumnType{builtIn("key", "text[]"), textColumn("why"), builtIn("left_out", "boolean")}
 }
 
 // noteAll renews what is noted of the whole table.
@@ -41,19 +91,47 @@ func (f *applier) noteAll() []statement {
 		return nil
 	}
 	return []statement{
-		{"forget which rows do not fit", control.ForgetUnfit(f.run, f.t.N, "", "", ""), nil},
-		{"note which rows do not fit", f.noting(""), nil},
+		{forgetUnfit, control.ForgetUnfit(f.run, f.t.N, "", "", ""), nil},
+		{noteUnfit, f.noting(f.allMisfits()), nil},
 	}
 }
 
-func (f *applier) noting(join string) string {
+func (f *applier) allMisfits() misfits {
+	if f.onShadow {
+		return stagedMisfits(f.staged(unfitSet))
+	}
+	return f.misfits("")
+}
+
+// misfits is a query of rows that do not fit: the parts of what it selects, and what
+// stands after FROM.
+type misfits struct{ key, why, leftOut, from string }
+
+func (m misfits) selecting() string {
+	return fmt.Sprintf("SELECT %s AS key, %s AS why, %s AS left_out FROM %s", m.key, m.why, m.leftOut, m.from)
+}
+
+func stagedMisfits(staged string) misfits {
+	return misfits{"g.key", "g.why", "g.left_out", staged + " AS g WHERE g.why IS NOT NULL"}
+}
+
+func (f *applier) noting(m misfits) string {
+	return control.NoteUnfit(f.run, f.t.N, m.key, m.why, m.leftOut, m.from)
+}
+
+// touchedMisfits stands after touched.
+func (f *applier) touchedMisfits() misfits {
+	return f.misfits(fmt.Sprintf(" JOIN %s_t ON %s", f.own, f.sameKey(f.alias(), f.own+"_t")))
+}
+
+func (f *applier) misfits(join string) misfits {
 	refused := "false"
 	if f.t.Refuses != "" {
 		refused = "(" + f.t.Refuses + "\n) IS NOT NULL"
 	}
 	key := list(len(f.src.Key), func(i int) string { return f.alias() + "." + pg.Ident(f.src.Key[i].Name) + "::text" })
-	return control.NoteUnfit(f.run, f.t.N, "ARRAY["+key+"]", f.own+"_u.why", refused, fmt.Sprintf("%s AS %s%s CROSS JOIN LATERAL (SELECT %s\n AS why) AS %s_u WHERE %[5]s_u.why IS NOT NULL",
-		f.production(), f.alias(), join, f.t.Unfit, f.own))
+	return misfits{"ARRAY[" + key + "]", f.own + "_u.why", refused, fmt.Sprintf("%s AS %s%s CROSS JOIN LATERAL (SELECT %s\n AS why) AS %s_u WHERE %[5]s_u.why IS NOT NULL",
+		f.production(), f.alias(), join, f.t.Unfit, f.own)}
 }
 
 // unnoted adds to a condition over the shadow's rows s that they are not left out.
@@ -77,10 +155,18 @@ func (f *applier) held(s scope, key func(int) string) string {
 		return ""
 	}
 	var all strings.Builder
-	for i, k := range f.src.Key {
-		if p, ok := f.pair(k.Name); ok && p.Refused != "" && f.notes() {
-			all.WriteString(" AND (" + strings.ReplaceAll(p.Refused, "{}", "("+key(i)+")") + ") IS NOT TRUE")
-		}
+	for _, refused := range f.refusesKey(key) {
+		all.WriteString(" AND (" + refused + ") IS NOT TRUE")
 	}
 	return all.String()
+}
+
+// refusesKey are the conditions by which the shadow's columns cannot hold a key.
+func (f *applier) refusesKey(key func(int) string) (all []string) {
+	for i, k := range f.src.Key {
+		if p, ok := f.pair(k.Name); ok && p.Refused != "" && f.notes() {
+			all = append(all, strings.ReplaceAll(p.Refused, "{}", "("+key(i)+")"))
+		}
+	}
+	return all
 }

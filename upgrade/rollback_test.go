@@ -257,22 +257,31 @@ func schemaDump(t *testing.T, dsn string) string {
 func TestRowsThatTheOldSideCannotHoldStopTheRollback(t *testing.T) {
 	testcontainers.InTurn(t, 5)
 	t.Parallel()
+	eachPlace(t, rowsThatTheOldSideCannotHold)
+}
+
+func rowsThatTheOldSideCannotHold(t *testing.T, remote string) {
 	ctx := limited(t, 3*time.Minute)
 	w := build(t, history{
 		structure: `CREATE SCHEMA shop; CREATE TABLE shop.a (id int PRIMARY KEY, v int, u int CONSTRAINT one UNIQUE); CREATE TABLE shop.b (id int PRIMARY KEY, v int);
-			CREATE TABLE shop.c (id int, day int, v int CHECK (v < 100), p numeric(6,2), PRIMARY KEY (id, day));
-			INSERT INTO shop.a VALUES (1, 1, 1), (2, 2, 2); INSERT INTO shop.b VALUES (1, 1); INSERT INTO shop.c SELECT n, n, n, n FROM generate_series(1, 9) n;`,
+			CREATE TABLE shop.c (id int, day int, v int CHECK (v < 100), p numeric(6,2), n int, PRIMARY KEY (id, day));
+			INSERT INTO shop.a VALUES (1, 1, 1), (2, 2, 2); INSERT INTO shop.b VALUES (1, 1); INSERT INTO shop.c SELECT n, n, n, n, n FROM generate_series(1, 9) n;`,
 		migrations: []string{`ALTER TABLE shop.a ALTER COLUMN id TYPE bigint, ALTER COLUMN v TYPE bigint, DROP CONSTRAINT one; ALTER TABLE shop.b ADD COLUMN w int;
-			ALTER TABLE shop.c DROP CONSTRAINT c_v_check, ALTER COLUMN p TYPE numeric(8,4);`},
+			ALTER TABLE shop.c DROP CONSTRAINT c_v_check, ALTER COLUMN p TYPE numeric(8,4), ALTER COLUMN n TYPE numeric;`},
+		remote: remote,
 	})
+	old := "shop"
+	if remote == "" {
+		old = "pgumbra_up_old_shop"
+	}
 	w.run(ctx, upgrade.Options{Cutover: true})
 	leader := w.leads(ctx)
 	w.keptCurrent(ctx)
-	exec(t, w.production, `UPDATE shop.a SET v = 3000000000 WHERE id = 2; UPDATE shop.a SET v = 5 WHERE id = 1; INSERT INTO shop.a VALUES (5000000000, 1, 9); UPDATE shop.b SET v = 5;
-		UPDATE shop.c SET v = 500 WHERE id = 3; UPDATE shop.c SET v = 600 WHERE id = 4; DELETE FROM shop.c WHERE id = 4; UPDATE shop.c SET p = 1.2345 WHERE id = 5; UPDATE shop.c SET v = 7 WHERE id = 6`)
-	w.unfit(ctx, "shop.a id=2 goes on", "shop.a id=5000000000 goes on", "shop.c id=3, day=3 goes on", "shop.c id=5, day=5 altered")
-	await(ctx, t, w.production, `SELECT (SELECT v FROM pgumbra_up_old_shop.b) = 5 AND (SELECT string_agg(v::text, ' ' ORDER BY id) FROM pgumbra_up_old_shop.a) = '5 2'
-		AND (SELECT string_agg(v || '/' || p, ' ' ORDER BY id) FROM pgumbra_up_old_shop.c) = '1/1.00 2/2.00 3/3.00 5/1.23 7/6.00 7/7.00 8/8.00 9/9.00'`)
+	exec(t, w.served, `UPDATE shop.a SET v = 3000000000 WHERE id = 2; UPDATE shop.a SET v = 5 WHERE id = 1; INSERT INTO shop.a VALUES (5000000000, 1, 9); UPDATE shop.b SET v = 5;
+		UPDATE shop.c SET v = 500 WHERE id = 3; UPDATE shop.c SET v = 600 WHERE id = 4; DELETE FROM shop.c WHERE id = 4; UPDATE shop.c SET p = 1.2345 WHERE id = 5; UPDATE shop.c SET v = 7 WHERE id = 6; UPDATE shop.c SET n = 1.5 WHERE id = 7; INSERT INTO shop.c VALUES (9, 5000, 1, 1, 2.5)`)
+	w.unfit(ctx, "shop.a id=2 goes on", "shop.a id=5000000000 goes on", "shop.c id=3, day=3 goes on", "shop.c id=5, day=5 altered", "shop.c id=7, day=7 altered", "shop.c id=9, day=5000 altered")
+	await(ctx, t, w.production, strings.ReplaceAll(`SELECT (SELECT v FROM {old}.b) = 5 AND (SELECT string_agg(v::text, ' ' ORDER BY id) FROM {old}.a) = '5 2'
+		AND (SELECT string_agg(v || '/' || p || '/' || n, ' ' ORDER BY id, day) FROM {old}.c) = '1/1.00/1 2/2.00/2 3/3.00/3 5/1.23/5 7/6.00/6 7/7.00/2 8/8.00/8 9/9.00/9 1/1.00/3'`, "{old}", old))
 	verdicts, err := upgrade.Verify(ctx, w.file(), w.log)
 	must(t, err)
 	if !upgrade.AllEqual(verdicts) {
@@ -288,11 +297,11 @@ func TestRowsThatTheOldSideCannotHoldStopTheRollback(t *testing.T) {
 	if !errors.Is(err, upgrade.ErrNotNow) || !errors.As(err, &notNow) || !notNow.AcceptLoss || !strings.Contains(err.Error(), "shop.c, id=3, day=3") || !strings.Contains(err.Error(), "--accept-loss") {
 		t.Error("the rollback:", err)
 	}
-	exec(t, w.production, "UPDATE shop.a SET v = 30, u = 9 WHERE id = 2; UPDATE shop.c SET p = 2 WHERE id = 5; DELETE FROM shop.a WHERE id > 9")
+	exec(t, w.served, "UPDATE shop.a SET v = 30, u = 9 WHERE id = 2; UPDATE shop.c SET p = 2 WHERE id = 5; UPDATE shop.c SET n = 7 WHERE id = 7; DELETE FROM shop.c WHERE day = 5000; DELETE FROM shop.a WHERE id > 9")
 	w.unfit(ctx, "shop.c id=3, day=3 goes on")
-	exec(t, w.production, "INSERT INTO shop.a VALUES (3, 3, 9)")
+	exec(t, w.served, "INSERT INTO shop.a VALUES (3, 3, 9)")
 	w.unfit(ctx, "shop.a u=9 waits", "shop.c id=3, day=3 goes on")
-	exec(t, w.production, "UPDATE shop.a SET u = 10 WHERE id = 3")
+	exec(t, w.served, "UPDATE shop.a SET u = 10 WHERE id = 3")
 	w.keptCurrent(ctx)
 	w.unfit(ctx, "shop.c id=3, day=3 goes on")
 	must(t, upgrade.Rollback(ctx, w.file(), upgrade.Options{As: control.RollbackAs{AcceptLoss: true}, Log: w.log}))

@@ -33,6 +33,9 @@ func (m *wayBack) unfitColumn(d *tableDraft, t *plans.Table, c plans.Column) rev
 		back, _ := invertOf(d, was)
 		out.Conversion = reverse.Of(back.Type, c.Type, m.server())
 	}
+	if m.plan.Remote && strings.Contains(c.Type, ".") { // another server need not have the type: the old one's input function is asked
+		out.Conversion = reverse.Conversion{}
+	}
 	if out.Conversion.Altered || c.Origin == plans.FromPlan {
 		out.Back = wayThere(t, c.Shadow)
 	}
