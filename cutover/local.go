@@ -3,9 +3,11 @@ package cutover
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/plans"
 )
 
 // local swaps within one database. All of it is one transaction, on production's tables
@@ -181,7 +183,8 @@ func (l local) swap(ctx context.Context) error {
 }
 
 // swapped is the script, with sequences by the names that they have then. Migrations
-// behind the fence write golang-migrate's row themselves.
+// behind the fence write golang-migrate's row themselves, and a sequence that they drop is
+// open again on the old side, see [attempt.standingsBehind].
 func (l local) swapped() []stage {
 	all := l.script()
 	if l.plan.Behind != nil {
@@ -189,7 +192,11 @@ func (l local) swapped() []stage {
 	}
 	var succession []string
 	for _, s := range l.sequences {
-		succession = append(append(succession, s.close(l.plan.Old(s.plan.Production).Quoted())...), s.proceed(l.plan.Final(s.plan.Shadow).Quoted())...)
+		old := l.plan.Old(s.plan.Production).Quoted()
+		succession = append(append(succession, s.close(old)...), s.proceed(l.plan.Final(s.plan.Shadow).Quoted())...)
+		if l.plan.Behind != nil && slices.Contains(l.plan.Behind.Renamed, plans.Renaming{From: l.plan.Final(s.plan.Shadow)}) {
+			succession = append(succession, reopened(s.old).proceed(old)...)
+		}
 	}
 	return append(all, stage{"succession", succession})
 }

@@ -86,7 +86,7 @@ func (a *attempt) standingsBehind(ctx context.Context) (all []placement, err err
 		if err := a.locker.QueryRow(ctx, `SELECT $1::oid::regclass::text`, s.old.OID).Scan(&name); err != nil {
 			return nil, fmt.Errorf("name a sequence: %w", err)
 		}
-		script = append(script, succession{old: s.old, target: s.old, reopens: true}.proceed(name)...)
+		script = append(script, reopened(s.old).proceed(name)...)
 	}
 	a.sequences = slices.DeleteFunc(a.sequences, gone)
 	if err := a.play(ctx, a.pair, []stage{{"sequences that none goes on for", script}}); err != nil {
@@ -98,6 +98,9 @@ func (a *attempt) standingsBehind(ctx context.Context) (all []placement, err err
 	}
 	return a.standElse(ctx, all)
 }
+
+// reopened is a sequence that none goes on for: it stands where it stood.
+func reopened(was counter) succession { return succession{old: was, target: was, reopens: true} }
 
 // passed tells whether clients have left behind them where the migrations set a
 // sequence, RESTART WITH 1000, say, by what they drew from production's since the
