@@ -8,10 +8,6 @@ import (
 	"github.com/pgumbra/pgumbra/internal/pg"
 )
 
-// graceFor is by how much the server waits longer than ourselves: then we have
-// given up already, unless we cannot.
-func graceFor(stall time.Duration) time.Duration { return max(stall/10, 50*time.Millisecond) }
-
 // setAlarm makes the server end locker's session if it is still in its
 // present transaction after d, whatever becomes of this process: a stopped one,
 // or a network that swallows us, holds nobody up beyond that. The statement is

@@ -119,7 +119,7 @@ func (a *attempt) startRound(ctx context.Context) time.Time {
 	if !a.held.IsZero() { // clients wait since then
 		a.deadline = a.held.Add(s.MaxStall)
 	}
-	a.setAlarm(ctx, time.Until(a.deadline)+graceFor(s.MaxStall))
+	a.setAlarm(ctx, time.Until(a.deadline)+s.Grace())
 	limit := a.began.Add(min(s.LockTimeout, s.MaxStall))
 	if limit.After(a.deadline) {
 		limit = a.deadline

@@ -39,6 +39,13 @@ type CutoverSettings struct {
 	RecycleSessions string        `json:"recycle_sessions"` // none | idle
 }
 
+// Grace is by how much the server waits longer than max_stall before it ends an attempt whose
+// process does not: then that has given up already, unless it cannot.
+func (c CutoverSettings) Grace() time.Duration { return max(c.MaxStall/10, 50*time.Millisecond) }
+
+// Longest is what an attempt takes from writers at the most.
+func (c CutoverSettings) Longest() time.Duration { return c.MaxStall + c.Grace() }
+
 // Total is what all attempts of a run together may take from clients; never less
 // than one attempt may.
 func (c CutoverSettings) Total() time.Duration {

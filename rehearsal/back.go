@@ -31,6 +31,7 @@ func (r *rehearsal) thereAndBack(ctx context.Context) error {
 	if err := wait(ctx, after); err != nil {
 		return err
 	}
+	r.o.Log.Info("rehearsing", "step", "go back")
 	if err := upgrade.Rollback(ctx, r.file, upgrade.Options{As: control.RollbackAs{AcceptLoss: true}, Log: r.o.Log}); err != nil {
 		return backError{err}
 	}

@@ -261,6 +261,7 @@ func (r *rehearsal) throughCutover(ctx context.Context) (err error) {
 	if r.result.Traffic.Following, err = r.throughput(ctx); err != nil {
 		return err
 	}
+	r.o.Log.Info("rehearsing", "step", "compare every row while clients work")
 	verdicts, err := upgrade.Verify(ctx, r.file, r.o.Log)
 	if err != nil {
 		return err
@@ -274,6 +275,7 @@ func (r *rehearsal) throughCutover(ctx context.Context) (err error) {
 		return err
 	}
 	r.clients.ForgetLongest()
+	r.o.Log.Info("rehearsing", "step", "cut over")
 	// What becomes of it the leader tells, with the same log.
 	if err := upgrade.Cutover(ctx, r.file, upgrade.Options{Log: slog.New(slog.DiscardHandler)}); err != nil {
 		return err
@@ -298,6 +300,7 @@ func (r *rehearsal) stillThere(ctx context.Context) error {
 
 // throughput is how many transactions the clients end in a second.
 func (r *rehearsal) throughput(ctx context.Context) (float64, error) {
+	r.o.Log.Info("rehearsing", "step", "measure how many transactions clients end in a second")
 	before, began := r.clients.Count().Done(), time.Now()
 	if err := wait(ctx, cmp.Or(r.o.Window, standardWindow)); err != nil {
 		return 0, err

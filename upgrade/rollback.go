@@ -13,6 +13,7 @@ import (
 
 	"github.com/pgumbra/pgumbra/cutover"
 	"github.com/pgumbra/pgumbra/internal/control"
+	"github.com/pgumbra/pgumbra/internal/human"
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
 	"github.com/pgumbra/pgumbra/plans/planfile"
@@ -57,13 +58,13 @@ func requestRollback(ctx context.Context, file *planfile.File, o Options) (serve
 	if err := mayGoBack(run, o.As); err != nil {
 		return false, err
 	}
-	for _, text := range run.Plan.LostColumns() {
+	for _, text := range human.Together(run.Plan.LostColumns()) {
 		o.Log.Warn("a rollback loses this", "what", text)
 	}
 	for _, n := range run.Plan.Lost() {
 		o.Log.Warn("a rollback loses this", "what", n.String()+": what was written to it since the cutover")
 	}
-	for _, text := range run.Plan.LeftBehind() {
+	for _, text := range human.Together(run.Plan.LeftBehind()) {
 		o.Log.Warn("the old side has no place for this", "what", text)
 	}
 	unfit, err := unfitRows(ctx, conn, run.Reversed(), shownUnfit)

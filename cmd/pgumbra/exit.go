@@ -361,7 +361,7 @@ func afterInterrupt(p string, s *upgrade.Status) string {
 	case s.Phase.Swapped():
 		return goesOn + "; pgumbra finish" + p + " ends the watch"
 	case *s.Phase == control.Building:
-		return goesOn + "; pgumbra abort" + p + " undoes it"
+		return goesOn + "; pgumbra abort" + p + undoes(s, "it")
 	}
-	return goesOn + "; pgumbra abort" + p + " undoes it. Until then the triggers stay, and each write costs a little more"
+	return goesOn + "; pgumbra abort" + p + undoes(s, "it") + ". Until then the triggers stay, and each write costs a little more"
 }

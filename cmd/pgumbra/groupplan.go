@@ -27,11 +27,7 @@ func (a *app) planGroup(ctx context.Context, g *group.Group, file *planfile.File
 	if slices.ContainsFunc(outputs, func(to output) bool { return to.format == "html" }) {
 		return &usageError{&chooseError{"plan --format html", file.MemberNames()}}
 	}
-	var all []*plans.Plan
-	err := a.patiently(ctx, planning, func(ctx context.Context) (err error) {
-		all, err = g.Plan(ctx)
-		return err
-	})
+	all, err := g.Plan(ctx)
 	if err != nil {
 		return err
 	}

@@ -14,9 +14,6 @@ const (
 	still   = 30 * time.Second
 )
 
-// planning is what a dry run, and the beginning of a run, are at.
-const planning = "planning: the migrations run in scratch, then on a sample of production's rows"
-
 // patiently runs f, and says what it is at where that takes longer than a moment.
 func (a *app) patiently(ctx context.Context, doing string, f func(context.Context) error) error {
 	group, ctx := errgroup.WithContext(ctx)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"os"
@@ -44,11 +43,7 @@ reports what a run would do. Changes nothing in production.`,
 			if g != nil {
 				return a.planGroup(c.Context(), g, file, outputs, options)
 			}
-			var plan *plans.Plan
-			err = a.patiently(c.Context(), planning, func(ctx context.Context) (err error) {
-				plan, err = upgrade.Plan(ctx, file, a.log)
-				return err
-			})
+			plan, err := upgrade.Plan(c.Context(), file, a.log)
 			if err != nil {
 				return err
 			}

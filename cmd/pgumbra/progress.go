@@ -73,17 +73,12 @@ func (a *app) show(ctx context.Context, file *planfile.File, to place, done <-ch
 	defer a.screen.show(nil)
 	tick := time.NewTicker(every)
 	defer tick.Stop()
-	quiet := time.After(silence)
 	for {
 		select {
 		case <-done:
 			return
 		case <-ctx.Done():
 			return
-		case <-quiet:
-			if s, err := upgrade.ReadStatus(ctx, databases(file)[0]); err == nil && (s.Phase == nil || s.Phase.Over()) {
-				a.log.Info(planning + " …")
-			}
 		case now := <-tick.C:
 			for _, f := range databases(file) {
 				s, err := upgrade.ReadStatus(ctx, f)

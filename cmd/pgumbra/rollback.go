@@ -190,10 +190,10 @@ func (a *app) writeWayBack(line func(label, format string, values ...any), s *up
 		line("back", "yes: pgumbra rollback%s", a.planFlag())
 	}
 	writeRefused(line, s)
-	for _, lost := range s.WayBack.Lost {
+	for _, lost := range human.Together(s.WayBack.Lost) {
 		line("lost", "%s", lost)
 	}
-	for _, text := range s.WayBack.MayLose {
+	for _, text := range human.Together(s.WayBack.MayLose) {
 		line("may lose", "%s", text)
 	}
 }

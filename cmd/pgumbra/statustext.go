@@ -219,7 +219,7 @@ func (a *app) nextOf(s *upgrade.Status) string {
 	case s.Ready:
 		return "pgumbra cutover" + p
 	case s.Failure != "":
-		return "correct what stopped it, then pgumbra run" + p + "; pgumbra abort" + p + " undoes it"
+		return "correct what stopped it, then pgumbra run" + p + "; pgumbra abort" + p + undoes(s, "it")
 	case s.TrialTooLong:
 		return a.afterTrial(s)
 	case s.Leader == nil && s.PausedAt != nil && s.Copies():
@@ -227,9 +227,17 @@ func (a *app) nextOf(s *upgrade.Status) string {
 	case s.Leader == nil:
 		return "pgumbra run" + p + " goes on; pgumbra abort" + p + " undoes it"
 	case s.PausedAt != nil && s.Copies():
-		return "pgumbra resume" + p + "; pgumbra abort" + p + " undoes the run"
+		return "pgumbra resume" + p + "; pgumbra abort" + p + undoes(s, "the run")
 	}
 	return "wait: pgumbra status" + p + " --watch; pgumbra abort" + p + " undoes it"
+}
+
+// undoes is what abort does before a swap; after a rollback production is as it was already.
+func undoes(s *upgrade.Status, what string) string {
+	if isBack(s) {
+		return " drops the new side"
+	}
+	return " undoes " + what
 }
 
 // afterTrial is what to do about a swap that takes longer than it may.
@@ -238,7 +246,7 @@ func (a *app) afterTrial(s *upgrade.Status) string {
 	if s.Leader != nil {
 		stop = "stop the process that leads, "
 	}
-	return "raise cutover.max_stall, if writers can wait that long: " + stop + "change the plan file, then pgumbra run" + p + "; pgumbra abort" + p + " undoes the run"
+	return "raise cutover.max_stall, if writers can wait that long: " + stop + "change the plan file, then pgumbra run" + p + "; pgumbra abort" + p + undoes(s, "the run")
 }
 
 // trialText says what the swap took when it was tried and rolled back.

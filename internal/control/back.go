@@ -70,7 +70,8 @@ func ReadForwardRows(ctx context.Context, db pg.Querier, run *Run) (*TurnedRows,
 
 // TurnAround makes the rows of a run's tables those of the other direction, in the
 // swapping transaction: both sides are equal at a snapshot of it, since the drain
-// made it so and the fence has kept it so. taken is what the swap took from the side
+// made it so and the fence has kept it so. No proof counts any more, nor what they went by:
+// the swap itself exchanges functions. taken is what the swap took from the side
 // that production was.
 func TurnAround(ctx context.Context, tx pg.Querier, run *Run, rows *TurnedRows, taken any) error {
 	noted, err := pg.JSON(taken)
@@ -89,7 +90,7 @@ func TurnAround(ctx context.Context, tx pg.Querier, run *Run, rows *TurnedRows, 
 		err = markUnlogged(ctx, tx, run, rows)
 	}
 	if err == nil {
-		_, err = tx.Exec(ctx, `UPDATE pgumbra.run SET flow = $3, taken = $2 WHERE id = $1`, run.ID, noted, string(rows.flow))
+		_, err = tx.Exec(ctx, `UPDATE pgumbra.run SET flow = $3, taken = $2, meaning = '' WHERE id = $1`, run.ID, noted, string(rows.flow))
 	}
 	if err != nil {
 		return fmt.Errorf("turn the flow around: %w", err)
@@ -158,7 +159,7 @@ func (t *Turned) Record(ctx context.Context, tx pg.Querier, run *Run) error {
 		_, err = tx.Exec(ctx, `INSERT INTO pgumbra.unlogged (run_id, n) SELECT $1, n FROM pg_catalog.unnest($2::integer[]) AS t (n)`, run.ID, t.unlogged)
 	}
 	if err == nil {
-		_, err = tx.Exec(ctx, `UPDATE pgumbra.run SET flow = $2, taken = $3, `+originOf(t.Flow)+` = $4 WHERE id = $1`, run.ID, string(t.Flow), t.taken, t.origin)
+		_, err = tx.Exec(ctx, `UPDATE pgumbra.run SET flow = $2, taken = $3, meaning = '', `+originOf(t.Flow)+` = $4 WHERE id = $1`, run.ID, string(t.Flow), t.taken, t.origin)
 	}
 	if err != nil {
 		return fmt.Errorf("turn the flow around: %w", err)

@@ -96,3 +96,20 @@ func Duration(d time.Duration) string {
 	}
 	return fmt.Sprintf("%d ms", d.Milliseconds())
 }
+
+// Together puts lines "name: text" with the same text on one, in the place of the first:
+// "name, name: text".
+func Together(lines []string) (all []string) {
+	at := map[string]int{}
+	for _, line := range lines {
+		name, text, _ := strings.Cut(line, ": ")
+		if i, before := at[text]; before && text != "" {
+			names, _, _ := strings.Cut(all[i], ": ")
+			all[i] = names + ", " + name + ": " + text
+			continue
+		}
+		at[text] = len(all)
+		all = append(all, line)
+	}
+	return all
+}

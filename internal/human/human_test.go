@@ -1,6 +1,7 @@
 package human
 
 import (
+	"slices"
 	"testing"
 	"time"
 )
@@ -40,5 +41,13 @@ func TestFoldBreaksBetweenWordsUnderTheText(t *testing.T) {
 		if got := Fold(c.text, c.width); got != c.want {
 			t.Errorf("%q at %d:\n%s\nwant\n%s", c.text, c.width, got, c.want)
 		}
+	}
+}
+
+func TestTogetherGroupsByText(t *testing.T) {
+	t.Parallel()
+	got := Together([]string{"a.x: gone: at once", "a.y: kept", "b.z: gone: at once", "alone", "alone too"})
+	if want := []string{"a.x, b.z: gone: at once", "a.y: kept", "alone", "alone too"}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
 	}
 }

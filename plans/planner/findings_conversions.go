@@ -95,8 +95,9 @@ func (m *draft) probeConversions(ctx context.Context) error {
 // converted are the tables of which production's rows are asked.
 func (m *draft) converted() iter.Seq[*converting] {
 	return func(yield func(*converting) bool) {
-		for _, d := range m.tables {
+		for i, d := range m.tables {
 			t := m.planned(d)
+			m.pulse.within(fmt.Sprintf("%d of %s", i+1, human.Plural(len(m.tables), "table")))
 			if t != nil && m.asked(d, t) && !yield(&converting{draft: m, draftOf: d, table: t, values: map[string]string{}}) {
 				return
 			}

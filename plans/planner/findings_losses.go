@@ -3,6 +3,7 @@ package planner
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -28,6 +29,8 @@ type returningColumn struct {
 	column *plans.Column
 	lost   int64  // rows
 	key    string // of one of them
+	// greatest is the number that is furthest from nought, as far as that was asked.
+	greatest *int64
 }
 
 // probeLosses asks production. ACCESS SHARE on the tables, for lossesTime in all;
@@ -41,6 +44,9 @@ func (m *draft) probeLosses(ctx context.Context) error {
 		columns := mayLose(c.table)
 		if len(columns) == 0 {
 			continue
+		}
+		if err := c.lookHowFar(ctx, columns, until); err != nil {
+			return err
 		}
 		made, err := c.columnsMade(ctx)
 		if err != nil {
@@ -216,6 +222,8 @@ func (c *converting) tellSpared(r *returningColumn, rows string) bool {
 	}
 	f.Message = "Each row of today comes back as it is" + rows + ". Values that " + r.column.Loss
 	switch {
+	case r.greatest != nil:
+		c.tellHowFar(f, r)
 	case !c.draftOf.onTheWayThere[r.column.Shadow]:
 		f.Message += ", if some are written after the cutover, do not: the old column is " + human.OneLine(r.column.Type)
 	case c.plan.Sources[c.table.Source].Keyed(r.column.Shadow):
@@ -226,6 +234,42 @@ func (c *converting) tellSpared(r *returningColumn, rows string) bool {
 		c.noteLoss(c.table, r.column.Shadow, func(column *plans.Column) { column.Spared = true })
 	}
 	return true
+}
+
+// lastOf is the last number of each type that a wider one takes the place of.
+var lastOf = map[string]int64{"smallint": math.MaxInt16, "integer": math.MaxInt32}
+
+// lookHowFar asks for the greatest number of columns that became wider ones, for probeTime
+// each at the most: a key that is near its end is upgraded because it will go past it.
+func (c *converting) lookHowFar(ctx context.Context, columns []*returningColumn, until time.Time) error {
+	for _, r := range columns {
+		limit := min(time.Until(until), probeTime)
+		if lastOf[r.column.Type] == 0 || r.column.Loss != "are beyond the range of "+r.column.Type || plainReference(r.column.Expression) == "" || limit < leastLook {
+			continue
+		}
+		column := pg.Ident(r.column.Shadow) + "::bigint"
+		query := "SELECT coalesce(greatest(max(" + column + "), -min(" + column + ")), 0) FROM " + c.table.Production.Quoted()
+		var failed *pgconn.PgError
+		var greatest int64
+		if err := c.read(ctx, limit, query, &failed, &greatest); err != nil {
+			return err
+		}
+		if failed == nil {
+			r.greatest = &greatest
+		}
+	}
+	return nil
+}
+
+// tellHowFar: numbers that the old type cannot hold are to come, if they come at all. While
+// there is half of its range yet, that is to be known and nothing to be done.
+func (c *converting) tellHowFar(f *plans.Finding, r *returningColumn) {
+	last := lastOf[r.column.Type]
+	f.Message += fmt.Sprintf(", if some are written after the cutover, do not: the old column is %s, whose last is %s, and the greatest of today is %s. pgumbra status names such rows as soon as they are written",
+		r.column.Type, human.Count(last), human.Count(*r.greatest))
+	if f.Level == plans.Warning && *r.greatest <= last/2 {
+		f.Level = plans.Info
+	}
 }
 
 // noteLoss notes what rows have told of a column, also of the way back that goes on

@@ -47,6 +47,7 @@ type task struct {
 	sees        *syntax.Notice          // what may fail once some of these do; nil: nothing
 	failedState string                  // the SQLSTATE by which a migration failed in scratch; empty: none did
 	plan        *plans.Plan
+	pulse       *pulse // what is said of the work; nil: nothing
 }
 
 // catalogs are what was read, in this order.
@@ -207,6 +208,7 @@ func pure(do func() error) func(context.Context) error {
 func (m *task) run(ctx context.Context, steps ...step) error {
 	for _, s := range steps {
 		m.log.Debug("plan", "step", s.act)
+		m.pulse.at(s.act)
 		started := time.Now()
 		if err := s.do(ctx); errors.Is(err, errBlocked) {
 			return err
@@ -229,20 +231,29 @@ func makeOnce(ctx context.Context, f *planfile.File, log *slog.Logger, at cut) (
 		}
 		t.plan.Findings = append(t.plan.Findings, t.migrations.Warnings...)
 	}
-	s := &site{survey: &survey{task: t, catalogs: &catalogs{}}}
-	if err := s.connect(ctx); err != nil {
-		return nil, err
-	}
-	defer func() { _ = s.db.Close(context.WithoutCancel(ctx)) }()
-	if err := s.connectShadow(ctx); err != nil {
-		return nil, err
-	}
-	defer s.side.close(ctx)
-	if err := s.blockedByEncoding(s.pipeline(ctx)); err != nil && !errors.Is(err, errBlocked) {
+	t.pulse = &pulse{step: "connect to production"}
+	if err := t.pulse.during(log, func() error { return t.look(ctx) }); err != nil {
 		return nil, err
 	}
 	t.plan.Conclude()
 	return t, nil
+}
+
+// look goes the whole way on sessions of its own.
+func (m *task) look(ctx context.Context) error {
+	s := &site{survey: &survey{task: m, catalogs: &catalogs{}}}
+	if err := s.connect(ctx); err != nil {
+		return err
+	}
+	defer func() { _ = s.db.Close(context.WithoutCancel(ctx)) }()
+	if err := s.connectShadow(ctx); err != nil {
+		return err
+	}
+	defer s.side.close(ctx)
+	if err := s.blockedByEncoding(s.pipeline(ctx)); err != nil && !errors.Is(err, errBlocked) {
+		return err
+	}
+	return nil
 }
 
 func newPlan(f *planfile.File) *plans.Plan {

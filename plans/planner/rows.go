@@ -1,6 +1,7 @@
 package planner
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -106,13 +107,14 @@ func (p *proof) unproved(err error) error {
 // tellSample says how much of production was taken.
 func (p *proof) tellSample() {
 	var rows int64
-	tables := 0
+	tables := map[uint32]bool{} // as people count them: a partition tree is one
 	for _, t := range p.sample.ordered() {
 		if t.count > 0 {
-			rows, tables = rows+t.count, tables+1
+			rows += t.count
+			tables[cmp.Or(t.table.PartitionOf, t.table.OID)] = true
 		}
 	}
-	p.info("sampled", p.session.Database, fmt.Sprintf("the migrations ran on %s of %s, too, and what they made of them was compared with what this plan makes", human.Plural(int(rows), "row"), human.Plural(tables, "table")), "")
+	p.info("sampled", p.session.Database, fmt.Sprintf("the migrations ran on %s of %s, too, and what they made of them was compared with what this plan makes", human.Plural(int(rows), "row"), human.Plural(len(tables), "table")), "")
 }
 
 // tellMissing says what was not taken, and why.

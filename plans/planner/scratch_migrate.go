@@ -145,7 +145,10 @@ func (m *trial) runFrom(ctx context.Context, db *sql.DB, texts map[int64]string,
 		}
 	}
 	run, err := migrate.NewWithInstance("memory", newMemorySource(m.migrations, texts), m.scratch.name,
-		&watched{Driver: target, ran: func(version int64) { m.fileRan(ctx, version) }})
+		&watched{Driver: target, ran: func(version int64) {
+			m.pulse.within(fmt.Sprintf("version %d is done", version))
+			m.fileRan(ctx, version)
+		}})
 	if err != nil {
 		return nil, fmt.Errorf("prepare golang-migrate: %w", err)
 	}

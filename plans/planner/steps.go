@@ -151,8 +151,8 @@ func followingSteps(p *plans.Plan) []plans.Step {
 func cutoverSteps(p *plans.Plan) []plans.Step {
 	c := p.Settings.Cutover
 	mode, waiters := fenceMode(p)
-	stall := fmt.Sprintf("%s from here to the commit wait for at most %s (cutover.max_stall); past it all is undone and tried again, up to %d times",
-		waiters, human.Duration(c.MaxStall), c.Attempts)
+	stall := fmt.Sprintf("%s from here to the commit wait for at most %s (cutover.max_stall and a tenth); past it all is undone and tried again, up to %d times",
+		waiters, human.Duration(c.Longest()), c.Attempts)
 	held := "as at the fence, which holds until the commit"
 	return []plans.Step{
 		wayBackStep(),

@@ -35,8 +35,8 @@ func buildingRemote(p *plans.Plan) []plans.Step {
 func cutoverRemote(p *plans.Plan) []plans.Step {
 	const mode = "EXCLUSIVE"
 	c := p.Settings.Cutover
-	stall := fmt.Sprintf("writers and SELECT FOR UPDATE (plain readers never) wait for at most %s from here on (cutover.max_stall); past it all is undone and tried again, up to %d times",
-		human.Duration(c.MaxStall), c.Attempts)
+	stall := fmt.Sprintf("writers and SELECT FOR UPDATE (plain readers never) wait for at most %s from here on (cutover.max_stall and a tenth); past it all is undone and tried again, up to %d times",
+		human.Duration(c.Longest()), c.Attempts)
 	queued := "clients that come through the pool queue; others that write wait, and are refused later"
 	return []plans.Step{
 		wayBackStep(),

@@ -42,7 +42,7 @@ func TestStepsFollowTheRunAndNameTheirLocks(t *testing.T) {
 		}
 	}
 	fence := find(t, all, "Fence")
-	if fence.Lock != "EXCLUSIVE" || !strings.Contains(fence.Waits, "at most 200 ms for") || !strings.Contains(fence.Waits, "at most 1 s (") || !strings.Contains(fence.Waits, "plain readers never") {
+	if fence.Lock != "EXCLUSIVE" || !strings.Contains(fence.Waits, "at most 200 ms for") || !strings.Contains(fence.Waits, "at most 1.1 s (") || !strings.Contains(fence.Waits, "plain readers never") {
 		t.Errorf("fence: %+v", fence)
 	}
 	if fence.SQL[len(fence.SQL)-1] != SlotFence {

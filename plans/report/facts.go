@@ -15,10 +15,11 @@ type fact struct{ Name, Value, Note string }
 // stall is how long writers wait in the cutover.
 func stall(p *plans.Plan) string {
 	allowed := p.Settings.Cutover.MaxStall
-	limit := "at most " + human.Duration(allowed)
+	longest := human.Duration(p.Settings.Cutover.Longest())
+	limit := "at most " + longest
 	low, high := guessedStall(p.Estimates)
 	if p.Behind != nil {
-		return stallBehind(low, high, p.Behind, allowed)
+		return stallBehind(low, high, p.Behind, allowed, longest)
 	}
 	if low > 0 && low < allowed {
 		return "about " + between(low, min(high, allowed)) + ", " + limit
@@ -41,7 +42,7 @@ func between(low, high time.Duration) string {
 
 // stallBehind: of migrations that run for real nothing but the sizes of their tables is
 // known, until their trial.
-func stallBehind(low, high time.Duration, b *plans.Behind, allowed time.Duration) string {
+func stallBehind(low, high time.Duration, b *plans.Behind, allowed time.Duration, longest string) string {
 	behind, what := time.Duration(b.EstimateMS)*time.Millisecond, "migrations behind the fence"
 	if len(b.Files) == 0 {
 		what = human.Plural(len(b.AtSwap), "statement") + " at the swap"
@@ -50,7 +51,7 @@ func stallBehind(low, high time.Duration, b *plans.Behind, allowed time.Duration
 	if low+behind >= allowed {
 		return text + ", more than the " + human.Duration(allowed) + " that cutover.max_stall allows"
 	}
-	return text + ", at most " + human.Duration(allowed)
+	return text + ", at most " + longest
 }
 
 // behindFiles are the migrations behind the fence, and whether it is known what they

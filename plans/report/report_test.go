@@ -227,7 +227,7 @@ func TestVerdictIsOneSentenceThatDecides(t *testing.T) {
 	p.Findings = append(p.Findings[:0], plans.Finding{Level: plans.Warning, Code: "client-breaks", Object: "shop.orders.total", Message: "gone", Fix: "first the application"})
 	for _, format := range []string{"text", "markdown", "html"} {
 		text := written(t, p, format)
-		want := "Can run. Writers wait at most 1 s; everything can be undone until the cutover; 1 warning to read."
+		want := "Can run. Writers wait at most 1.1 s; everything can be undone until the cutover; 1 warning to read."
 		if !strings.Contains(text, want) {
 			t.Errorf("%s does not say %q", format, want)
 		}
@@ -253,8 +253,8 @@ func TestStallIsTheLastRunsAndWhatHasBeenAdded(t *testing.T) {
 		e    plans.Estimates
 		want string
 	}{
-		{few, "about 40 to 160 ms, at most 1 s"}, {many, "about 490 ms to 1 s, at most 1 s"}, {after, "about 150 ms, at most 1 s"}, {busy, "about 150 to 600 ms, at most 1 s"}, {remote, "at most 1 s"},
-		{plans.Estimates{StallMS: 2000}, "at most 1 s"}, // an attempt gives up before
+		{few, "about 40 to 160 ms, at most 1.1 s"}, {many, "about 490 ms to 1 s, at most 1.1 s"}, {after, "about 150 ms, at most 1.1 s"}, {busy, "about 150 to 600 ms, at most 1.1 s"}, {remote, "at most 1.1 s"},
+		{plans.Estimates{StallMS: 2000}, "at most 1.1 s"}, // an attempt gives up before
 	} {
 		p := &plans.Plan{Estimates: c.e}
 		p.Settings.Cutover.MaxStall = time.Second

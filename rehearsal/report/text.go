@@ -41,20 +41,26 @@ func table(b *bytes.Buffer, fill func(*tabwriter.Writer)) {
 	_ = tab.Flush() // a bytes.Buffer takes everything
 }
 
+// gateWidth is how wide the lines of gates are where nobody says otherwise: a log of CI.
+const gateWidth = 120
+
 func textGates(b *bytes.Buffer, r *rehearsal.Result) {
 	b.WriteString("\nGATES\n")
-	table(b, func(tab *tabwriter.Writer) {
-		for _, g := range r.Gates {
-			word := "ok"
-			if !g.Passed {
-				word = "FAILED"
-			}
-			fmt.Fprintf(tab, "  %s\t%s\t%s\n", word, g.Name, human.OneLine(g.Message))
-			if !g.Passed && g.Fix != "" {
-				fmt.Fprintf(tab, "\t\tfix: %s\n", human.OneLine(g.Fix))
-			}
+	longest := 0
+	for _, g := range r.Gates {
+		longest = max(longest, len(g.Name))
+	}
+	for _, g := range r.Gates {
+		word := "ok"
+		if !g.Passed {
+			word = "FAILED"
 		}
-	})
+		head := fmt.Sprintf("  %-6s  %-*s  ", word, longest, g.Name)
+		fmt.Fprintln(b, human.FoldAt(head+human.OneLine(g.Message), gateWidth, len(head)))
+		if !g.Passed && g.Fix != "" {
+			fmt.Fprintln(b, human.FoldAt(strings.Repeat(" ", len(head))+"fix: "+human.OneLine(g.Fix), gateWidth, len(head)))
+		}
+	}
 }
 
 func textDifferences(b *bytes.Buffer, v view) {
