@@ -59,6 +59,10 @@ type Told struct {
 // fence make: by names that only rows hold they may make others.
 const ToldOfRows = "-- likewise each table that the migrations make of rows; it is vacuumed after the swap"
 
+// ToldUnseen stands there where migrations fail on the structure without rows, so that
+// nobody knows what they make.
+const ToldUnseen = "-- likewise each table and materialized view that the migrations make: which, the trial shows; it is vacuumed after the swap"
+
 // Describe tells what a cutover of a plan sends: what the steps of the protocol tell, and
 // what comes before and after them. entries and reverse are what [Parts] will give the
 // swap to run. It looks at production, and changes nothing.
@@ -68,10 +72,14 @@ func Describe(ctx context.Context, db pg.Querier, plan *plans.Plan, entries []pl
 		return nil, fmt.Errorf("tell what a cutover does: %w", err)
 	}
 	run := &control.Run{ID: untoldRun, Name: plan.Run, Plan: plan}
+	dropped, err := dropTold(ctx, db, plan, f)
+	if err != nil {
+		return nil, fmt.Errorf("tell what finish drops: %w", err)
+	}
 	t := &Told{
 		Sessions:   control.DescribeOurs(run, "<of the process that leads>"),
 		WriteBlock: append(functionsTold(closedWriteBlock(run), writeBlockName(run)), writeBlocks(run, f.shadow)...),
-		DropOld:    dropTold(plan, f),
+		DropOld:    dropped,
 	}
 	a := &attempt{c: &Cutover{Upgrade: run, Parts: toldParts{entries: entries, reverse: reverse}}, plan: plan, facts: f,
 		mark: "<xid of the drain>", sequences: untoldSuccessions(plan)}
@@ -239,12 +247,14 @@ func untoldMoves(ctx context.Context, db pg.Querier, plan *plans.Plan, s plans.S
 	if err != nil {
 		return nil, err
 	}
+	one := move{schema: s, method: objectByObject, enter: s.MoveIn,
+		carry: append([]string{"-- with the schema before this: where one of them cannot, object by object"}, apart...)}
+	if err := one.leaving(ctx, db, plan); err != nil {
+		return nil, err
+	}
 	return []move{
 		{schema: s, extensions: extensions, carry: append([]string{"-- where all extensions of " + pg.Ident(s.Production) + " can go along"}, along...)},
-		{schema: s, method: objectByObject,
-			carry: append([]string{"-- with the schema before this: where one of them cannot, object by object"}, apart...),
-			leave: []string{"-- each object of ours in " + pg.Ident(s.Production) + ": ALTER ... SET SCHEMA " + pg.Ident(s.Old)},
-			enter: []string{"-- each object of the shadow: ALTER ... SET SCHEMA " + pg.Ident(s.Production)}},
+		one,
 	}, nil
 }
 
@@ -273,6 +283,9 @@ func (t *Told) describeRemote(run *control.Run, f *facts) {
 		t.Trial = append([]string{"LOCK TABLE " + only(f.shadow) + " IN EXCLUSIVE MODE", opened(fenceName(run))}, remoteFence(run, f.shadow)...)
 		t.Trial = append(t.Trial, "ROLLBACK")
 	}
+	if quiet := f.taken.silence(f.production); len(quiet) > 0 {
+		t.OldSide = append(append(t.OldSide, "-- after the cutover, before anything is replayed there"), quiet...)
+	}
 	t.After = t.dropWriteBlocks(run, f)
 	t.Finish = []string{closedFence(run, untoldPlace, passNobody), control.DescribeDisown(run), control.DescribePurge}
 }
@@ -292,7 +305,7 @@ func (t *Told) dropWriteBlocks(run *control.Run, f *facts) []string {
 }
 
 // dropTold drops the old side, as in [dropTables]: groups of tables, then what is left.
-func dropTold(plan *plans.Plan, f *facts) []string {
+func dropTold(ctx context.Context, db pg.Querier, plan *plans.Plan, f *facts) ([]string, error) {
 	var all, schemas []string
 	for group := range slices.Chunk(f.production, dropGroup) {
 		old := slices.Clone(group)
@@ -309,7 +322,11 @@ func dropTold(plan *plans.Plan, f *facts) []string {
 		case !plan.Remote:
 			schemas = append(schemas, s.Old)
 		case s.Swap == plans.Move || s.Production == "public":
-			all = append(all, "-- each object that is left in "+pg.Ident(s.Production)+", but extensions: DROP ... CASCADE")
+			drops, err := emptying(ctx, db, s.Production)
+			if err != nil {
+				return nil, err
+			}
+			all = append(append(all, "-- of these what is left by then"), drops...)
 		default:
 			schemas = append(schemas, s.Production)
 		}
@@ -318,7 +335,7 @@ func dropTold(plan *plans.Plan, f *facts) []string {
 		all = append(all, dropSchemasStatement(schemas))
 	}
 	all = append(all, dropFunction(fenceName(&control.Run{ID: untoldRun, Name: plan.Run, Plan: plan})))
-	return append([]string{"-- the rest only with --drop-old"}, all...)
+	return append([]string{"-- the rest only with --drop-old"}, all...), nil
 }
 
 // untoldSuccessions are of sequences that nobody has looked at.

@@ -279,19 +279,8 @@ func foreignMembers(ctx context.Context, db pg.Querier, schema string) (bool, er
 
 // objects lists the statements that move everything but what is shared.
 func (m *move) objects(ctx context.Context, db pg.Querier, plan *plans.Plan) error {
-	shared := map[pg.Name]bool{}
-	for _, s := range plan.Shared {
-		shared[s.Name] = true
-	}
-	old, err := catalog.Movables(ctx, db, m.schema.Production)
-	if err != nil {
+	if err := m.leaving(ctx, db, plan); err != nil {
 		return err
-	}
-	for _, o := range old {
-		if isType(o.Kind) && shared[o.Name] {
-			continue
-		}
-		m.leave = append(m.leave, o.SetSchema(m.schema.Old))
 	}
 	targets, err := catalog.Movables(ctx, db, m.schema.Shadow)
 	if err != nil {
@@ -303,6 +292,13 @@ func (m *move) objects(ctx context.Context, db pg.Querier, plan *plans.Plan) err
 	return nil
 }
 
-// isType tells the kinds that may be shared: a type and a function may have
-// the same name.
-func isType(kind string) bool { return kind == "TYPE" || kind == "DOMAIN" || kind == "SEQUENCE" }
+// leaving lists those that move production's.
+func (m *move) leaving(ctx context.Context, db pg.Querier, plan *plans.Plan) error {
+	old, err := catalog.Movables(ctx, db, m.schema.Production)
+	for _, o := range old {
+		if !plan.IsShared(o) {
+			m.leave = append(m.leave, o.SetSchema(m.schema.Old))
+		}
+	}
+	return err
+}

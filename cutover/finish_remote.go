@@ -68,15 +68,21 @@ func (c *Cutover) dropProduction(ctx context.Context) error {
 // empty drops what is left in a schema that stays.
 func (c *Cutover) empty(ctx context.Context, schema string, inside []string) error {
 	var drops []string
-	err := pinned(ctx, c.Sides.Production, func(tx pgx.Tx) error {
-		objects, err := catalog.Movables(ctx, tx, schema)
-		for _, o := range objects {
-			drops = append(drops, "DROP "+o.Kind+" IF EXISTS "+o.Identity+" CASCADE")
-		}
+	err := pinned(ctx, c.Sides.Production, func(tx pgx.Tx) (err error) {
+		drops, err = emptying(ctx, tx, schema)
 		return err
 	})
 	if err != nil || len(drops) == 0 {
 		return err
 	}
 	return cleared(ctx, c.Sides.Production, inside, "SELECT", strings.Join(drops, ";\n"))
+}
+
+// emptying are the statements that drop all that a schema holds but extensions.
+func emptying(ctx context.Context, db pg.Querier, schema string) (all []string, err error) {
+	objects, err := catalog.Movables(ctx, db, schema)
+	for _, o := range objects {
+		all = append(all, "DROP "+o.Kind+" IF EXISTS "+o.Identity+" CASCADE")
+	}
+	return all, err
 }

@@ -171,7 +171,11 @@ func (l local) guardsOf(tables, views []relation) []stage {
 
 // guarded tells of what is known.
 func (l local) guarded() []stage {
-	return append(l.guardsOf(afterMigrations(l.plan, l.facts.shadow), viewsAfterMigrations(l.plan)), stage{"guard", []string{ToldOfRows}})
+	others := ToldOfRows
+	if l.plan.Behind.Unseen != "" {
+		others = ToldUnseen
+	}
+	return append(l.guardsOf(afterMigrations(l.plan, l.facts.shadow), viewsAfterMigrations(l.plan)), stage{"guard", []string{others}})
 }
 
 // swap runs the script, and then lets sequences go on.

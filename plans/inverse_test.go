@@ -48,7 +48,7 @@ func TestInverseExchangesTheEnds(t *testing.T) {
 	if !back.Backwards() || back.FromVersion == nil || back.ToVersion != nil || back.Reversible() != true {
 		t.Errorf("%+v", back)
 	}
-	if s := back.Schemas[0]; s != (Schema{Production: "shop", Shadow: "pgumbra_up_old_shop", Old: "pgumbra_up_shop", Swap: Rename}) {
+	if s := back.Schemas[0]; !cmp.Equal(s, Schema{Production: "shop", Shadow: "pgumbra_up_old_shop", Old: "pgumbra_up_shop", Swap: Rename}) {
 		t.Errorf("schema: %+v", s)
 	}
 	want := []Table{

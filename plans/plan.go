@@ -105,6 +105,9 @@ type Schema struct {
 	Shadow     string `json:"shadow"`     // pgumbra_shop_v2_shop
 	Old        string `json:"old"`        // pgumbra_shop_v2_old_shop
 	Swap       Swap   `json:"swap"`
+	// MoveIn are the statements that bring each object of the shadow under the true name
+	// where the schema cannot be renamed.
+	MoveIn []string `json:"move_in,omitempty"`
 }
 
 // Kind is how a production table's statements reach its rows.

@@ -101,43 +101,12 @@ func (w *worker) inStep(ctx context.Context, src *plans.Source) (bool, error) {
 }
 
 func (w *worker) regroupSource(ctx context.Context, src *plans.Source, tree, came, went, gone []plans.Member) error {
-	changes, err := capture.Check(ctx, w.sides.Production, w.run, src)
+	untold, err := w.untoldMembers(ctx, src)
 	if err != nil {
 		return err
 	}
-	untold := ""
-	for _, c := range changes {
-		switch c.Kind {
-		case capture.Structure:
-			return fmt.Errorf("%w: the structure of %s changed: %s", ErrStopped, src.Name, c.Detail)
-		case capture.Members:
-			untold = c.Detail
-		}
-	}
-	if err := w.noteArrivals(ctx, src, came); err != nil {
+	if waits, err := w.regroupShadow(ctx, src, tree, came, gone, untold != ""); err != nil || waits {
 		return err
-	}
-	made, err := shadow.AddPartitions(ctx, w.sides, w.run, src, came)
-	if errors.Is(err, shadow.ErrShape) {
-		return fmt.Errorf("%w: %w", ErrStopped, err)
-	}
-	if err != nil {
-		return w.later(ctx, err)
-	}
-	for _, m := range gone {
-		if slices.ContainsFunc(tree, func(now plans.Member) bool { return now.Name == m.Name }) {
-			continue // another one has its place and its name
-		}
-		empty, err := shadow.DropPartition(ctx, w.sides, w.run, m)
-		if err != nil {
-			return w.later(ctx, err)
-		}
-		if !empty && untold == "" { // replay has yet to take its rows away
-			if made { // a batch that found no place for others has one now
-				return errLater
-			}
-			return nil
-		}
 	}
 	before := *src
 	src.Members, src.Detached = known(tree, src.Members), missing(went, gone)
@@ -156,6 +125,53 @@ func (w *worker) regroupSource(ctx context.Context, src *plans.Source, tree, cam
 		} // else one more came or went meanwhile: the next look takes it, and all is copied then
 	}
 	return errAnew
+}
+
+// untoldMembers is what came or went without a word from the capture's triggers, so that
+// rows may be in no journal; empty: nothing. Another change of the structure stops the run.
+func (w *worker) untoldMembers(ctx context.Context, src *plans.Source) (untold string, err error) {
+	changes, err := capture.Check(ctx, w.sides.Production, w.run, src)
+	for _, c := range changes {
+		switch c.Kind {
+		case capture.Structure:
+			return "", fmt.Errorf("%w: the structure of %s changed: %s", ErrStopped, src.Name, c.Detail)
+		case capture.Members:
+			untold = c.Detail
+		}
+	}
+	return untold, err
+}
+
+// regroupShadow makes the shadow's partitions of those that came and drops those of the
+// gone. It waits for replay to take the rows of one that is gone away, unless all is
+// copied again.
+func (w *worker) regroupShadow(ctx context.Context, src *plans.Source, tree, came, gone []plans.Member, anew bool) (waits bool, err error) {
+	if err := w.noteArrivals(ctx, src, came); err != nil {
+		return false, err
+	}
+	made, err := shadow.AddPartitions(ctx, w.sides, w.run, src, came)
+	if errors.Is(err, shadow.ErrShape) {
+		return false, fmt.Errorf("%w: %w", ErrStopped, err)
+	}
+	if err != nil {
+		return false, w.later(ctx, err)
+	}
+	for _, m := range gone {
+		if slices.ContainsFunc(tree, func(now plans.Member) bool { return now.Name == m.Name }) {
+			continue // another one has its place and its name
+		}
+		empty, err := shadow.DropPartition(ctx, w.sides, w.run, m)
+		switch {
+		case err != nil:
+			return false, w.later(ctx, err)
+		case empty || anew:
+		case made: // a batch that found no place for others has one now
+			return true, errLater
+		default:
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // noteArrivals records partitions before they are made in the shadow: one that goes again

@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans"
@@ -109,8 +112,7 @@ type leftRows struct {
 	count int64
 }
 
-// readRows reads them under the true names: planning a query may call functions
-// that an index's expressions name, and these call others by name.
+// readRows reads them under the true names.
 func (m *trial) readRows(ctx context.Context) error {
 	m.rows = map[uint32]leftRows{}
 	for _, t := range m.after.Tables {
@@ -123,20 +125,36 @@ func (m *trial) readRows(ctx context.Context) error {
 				names = append(names, c.Name)
 			}
 		}
-		only := "ONLY "
-		if t.Kind == "p" {
-			only = ""
-		}
 		var rows bytes.Buffer
-		tag, err := m.scratch.db.PgConn().CopyTo(ctx, &rows, "COPY (SELECT "+pg.Idents(names)+" FROM "+only+t.Name.Quoted()+") TO STDOUT")
+		count, err := copyLeft(ctx, m.scratch.db, &rows, t, names, m.session.Path)
 		if err != nil {
 			return fmt.Errorf("read rows of %s in scratch: %w", t.Name, err)
 		}
-		if tag.RowsAffected() > 0 {
-			m.rows[t.OID] = leftRows{text: m.scratch.unmask(rows.String()), count: tag.RowsAffected()}
+		if count > 0 {
+			m.rows[t.OID] = leftRows{text: m.scratch.unmask(rows.String()), count: count}
 		}
 	}
 	return nil
+}
+
+// copyLeft sends a table's own rows, all of a partition tree's. Planning a query looks into
+// the functions that expressions of indexes and partition keys call, and these name others
+// as their search_path has it; COPY of a table by its name plans nothing.
+func copyLeft(ctx context.Context, db *pgx.Conn, to io.Writer, t *catalog.Table, columns []string, path string) (count int64, err error) {
+	if t.Kind != "p" && len(columns) > 0 {
+		tag, err := db.PgConn().CopyTo(ctx, to, "COPY "+t.Name.Quoted()+" ("+pg.Idents(columns)+") TO STDOUT")
+		return tag.RowsAffected(), err
+	}
+	only := map[bool]string{false: "ONLY "}[t.Kind == "p"]
+	err = pgx.BeginFunc(ctx, db, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, "SELECT pg_catalog.set_config('search_path', $1, true)", path); err != nil {
+			return err
+		}
+		tag, err := tx.Conn().PgConn().CopyTo(ctx, to, "COPY (SELECT "+pg.Idents(columns)+" FROM "+only+t.Name.Quoted()+") TO STDOUT")
+		count = tag.RowsAffected()
+		return err
+	})
+	return count, err
 }
 
 // carry takes the rows that the migrations left in scratch along.

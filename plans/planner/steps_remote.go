@@ -2,6 +2,7 @@ package planner
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/pgumbra/pgumbra/internal/human"
@@ -41,7 +42,7 @@ func cutoverRemote(p *plans.Plan) []plans.Step {
 	return []plans.Step{
 		wayBackStep(),
 		{Phase: "cutover", Title: readyTitle(p),
-			Lock: noLock, Waits: nobody, SQL: []string{SlotReady}},
+			Lock: noLock, Waits: nobody, SQL: append([]string{SlotReady}, triedSQL(p)...)},
 		{Phase: "cutover", Title: holdTitle, Lock: noLock, Waits: queued, SQL: []string{"-- by hand: neither traffic.pgbouncer nor traffic.command is given"}},
 		{Phase: "cutover", Title: "Fence: stop writes to production", Lock: mode, SQL: append(viewLocks(p), SlotFence),
 			Waits: fmt.Sprintf("we wait for open transactions that wrote, at most %s for all tables together (cutover.lock_timeout); %s", human.Duration(c.LockTimeout), stall)},
@@ -63,12 +64,23 @@ func readyTitle(p *plans.Plan) string {
 	return title
 }
 
+// triedSQL looks whether a schema that is there already is empty.
+func triedSQL(p *plans.Plan) (all []string) {
+	for _, s := range p.Schemas {
+		if s.Swap == plans.Move {
+			all = append(all, "SAVEPOINT empty; -- on the shadow\nDROP SCHEMA "+pg.Ident(s.Production)+";\nROLLBACK TO empty")
+		}
+	}
+	return all
+}
+
 func preparedSQL(p *plans.Plan) []string {
 	all := append([]string{SlotSequences, SlotSuccession, SlotStructure, SlotReverse}, openSQL(p)...)
 	all = append(all, SlotVersion)
 	for _, s := range p.Schemas {
 		if s.Swap == plans.Move {
-			all = append(all, fmt.Sprintf("-- each object of %s: ALTER … SET SCHEMA %s, which is there already", s.Shadow, pg.Ident(s.Production)))
+			all = append(all, fmt.Sprintf("-- %s is there already; where it is empty, it is dropped, and %s renamed", pg.Ident(s.Production), pg.Ident(s.Shadow)))
+			all = append(append(all, s.MoveIn...), "DROP SCHEMA "+pg.Ident(s.Shadow))
 			continue
 		}
 		all = append(all, fmt.Sprintf("ALTER SCHEMA %s RENAME TO %s", pg.Ident(s.Shadow), pg.Ident(s.Production)))
@@ -83,6 +95,11 @@ func watchingRemote(p *plans.Plan) []plans.Step {
 	}
 	for _, s := range p.Schemas {
 		triggers = append(triggers, fmt.Sprintf("DROP SCHEMA %s CASCADE -- the skeleton", pg.Ident(s.Shadow)))
+	}
+	for _, e := range slices.Backward(p.Entries) {
+		if e.Tag == "EXTENSION" {
+			triggers = append(triggers, fmt.Sprintf("DROP EXTENSION IF EXISTS %s -- if the skeleton brought it, and nothing else needs it", pg.Ident(e.Name.Name)))
+		}
 	}
 	return []plans.Step{
 		{Phase: "watching", Title: "Drop the write block, the skeleton and the capture of the old tables", Lock: "ACCESS EXCLUSIVE",

@@ -46,6 +46,9 @@ func intoShadow(p *plans.Plan, t *plans.Table, from string) string {
 		columns = " (" + pg.Idents(names) + ")"
 	}
 	query := fmt.Sprintf("SELECT %s\nFROM %s", strings.Join(expressions, "\n     , "), from)
+	if p.Remote && len(names) == 0 {
+		return fmt.Sprintf("SELECT count(*) FROM %s; -- in production\nINSERT INTO %s SELECT FROM generate_series(1, '<that many>'::bigint) -- on the shadow", from, t.Shadow.Quoted())
+	}
 	if p.Remote {
 		return fmt.Sprintf("COPY (%s) TO STDOUT; -- in production, each value as the shadow column's type\nCOPY %s%s FROM STDIN -- on the shadow", query, t.Shadow.Quoted(), columns)
 	}

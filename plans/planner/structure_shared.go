@@ -180,9 +180,9 @@ func (m *draft) rename(ctx context.Context) error {
 	if err := m.freeShared(ctx); err != nil {
 		return err
 	}
-	for _, s := range m.plan.Schemas {
-		if err := m.renameSchema(ctx, s); err != nil {
-			return fmt.Errorf("schema %s: %w", s.Production, err)
+	for i := range m.plan.Schemas {
+		if err := m.renameSchema(ctx, &m.plan.Schemas[i]); err != nil {
+			return fmt.Errorf("schema %s: %w", m.plan.Schemas[i].Production, err)
 		}
 	}
 	var err error
@@ -211,7 +211,7 @@ func (m *trial) freeShared(ctx context.Context) error {
 
 // renameSchema. public is never renamed here: pg_dump leaves out privileges that
 // it knows public by its oid to have from the start.
-func (m *trial) renameSchema(ctx context.Context, s plans.Schema) error {
+func (m *trial) renameSchema(ctx context.Context, s *plans.Schema) error {
 	if s.Swap == plans.Move || s.Production == "public" {
 		return m.moveAway(ctx, s)
 	}
@@ -227,7 +227,7 @@ func (m *trial) renameSchema(ctx context.Context, s plans.Schema) error {
 	return pg.ExecScript(ctx, m.scratch.db, script)
 }
 
-func (m *trial) moveAway(ctx context.Context, s plans.Schema) error {
+func (m *trial) moveAway(ctx context.Context, s *plans.Schema) error {
 	all, err := catalog.Movables(ctx, m.scratch.db, s.Production)
 	if err != nil {
 		return err
@@ -246,5 +246,12 @@ func (m *trial) moveAway(ctx context.Context, s plans.Schema) error {
 			return err
 		}
 	}
-	return nil
+	if s.Swap != plans.Move {
+		return nil
+	}
+	moved, err := catalog.Movables(ctx, m.scratch.db, s.Shadow)
+	for _, o := range moved {
+		s.MoveIn = append(s.MoveIn, o.SetSchema(s.Production))
+	}
+	return err
 }
