@@ -104,7 +104,7 @@ func makeStructure(ctx context.Context, pool *pgxpool.Pool, run *control.Run,
 			if err := resetPrivileges(ctx, tx, run, nil); err != nil {
 				return err
 			}
-			if err := runAll(ctx, tx, run, acl); err != nil {
+			if err := runAll(ctx, tx, run, acl, runEntry); err != nil {
 				return err
 			}
 			if err := secureRows(ctx, tx, run); err != nil {
@@ -162,8 +162,13 @@ func makeObjects(ctx context.Context, conn *pgx.Conn, run *control.Run, entries 
 	for len(entries) > 0 {
 		n := min(piece, len(entries))
 		err := pg.ReadCommitted(ctx, conn, func(tx pgx.Tx) error {
-			return runAll(ctx, tx, run, entries[:n])
+			return runAll(ctx, tx, run, entries[:n], runEntry)
 		})
+		if namesNothing(err) {
+			err = pg.ReadCommitted(ctx, conn, func(tx pgx.Tx) error {
+				return runAll(ctx, tx, run, entries[:n], entryUnderPath(run))
+			})
+		}
 		if err != nil {
 			return err
 		}
@@ -172,7 +177,7 @@ func makeObjects(ctx context.Context, conn *pgx.Conn, run *control.Run, entries 
 	return nil
 }
 
-func runAll(ctx context.Context, tx pgx.Tx, run *control.Run, entries []*plans.Entry) error {
+func runAll(ctx context.Context, tx pgx.Tx, run *control.Run, entries []*plans.Entry, plainly func(context.Context, pgx.Tx, *plans.Entry) error) error {
 	if err := control.CheckEpoch(ctx, tx, run); err != nil {
 		return err
 	}
@@ -187,7 +192,7 @@ func runAll(ctx context.Context, tx pgx.Tx, run *control.Run, entries []*plans.E
 		return err
 	}
 	for _, e := range entries {
-		act := runEntry
+		act := plainly
 		if e.Tag == extensionTag {
 			act = installExtension
 		}

@@ -143,6 +143,9 @@ func (c *Copier) recordChunks(ctx context.Context, e ends, t *plans.Table, leave
 			continue
 		}
 		if l.rows < 0 {
+			if err := setAll(ctx, e.production, productionPath(c.Run)...); err != nil {
+				return 0, 0, err
+			}
 			if l.rows, err = sample(ctx, e.production, l); err != nil {
 				return 0, 0, err
 			}

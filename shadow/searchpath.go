@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -45,6 +46,31 @@ func underPath(ctx context.Context, pool *pgxpool.Pool, run *control.Run, sql st
 		_, err := conn.Exec(ctx, sql)
 		return err
 	})
+}
+
+// entryUnderPath makes an object whose expressions call functions that name others as
+// production's search_path has them: PostgreSQL puts such a function's text in the place of
+// its call when it reads the expression. pg_dump's own restore fails there. The path is in
+// force for such an entry alone: under it a name of pg_catalog may lead elsewhere.
+func entryUnderPath(run *control.Run) func(context.Context, pgx.Tx, *plans.Entry) error {
+	return func(ctx context.Context, tx pgx.Tx, e *plans.Entry) error {
+		err := pgx.BeginFunc(ctx, tx, func(inner pgx.Tx) error { return runEntry(ctx, inner, e) })
+		if !namesNothing(err) {
+			return err
+		}
+		if err := setAll(ctx, tx, pathOnShadow(run)...); err != nil {
+			return err
+		}
+		if err := runEntry(ctx, tx, e); err != nil {
+			return err
+		}
+		return setAll(ctx, tx, setting{"search_path", ""})
+	}
+}
+
+// namesNothing: a name in a statement leads to nothing.
+func namesNothing(err error) bool {
+	return slices.Contains([]string{pgerrcode.UndefinedFunction, pgerrcode.UndefinedTable, pgerrcode.UndefinedObject, pgerrcode.InvalidSchemaName}, pg.State(err))
 }
 
 // shadowPath puts before each schema that moves the one that will replace it. The

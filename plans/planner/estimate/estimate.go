@@ -96,7 +96,7 @@ func readSizes(ctx context.Context, conn *pgx.Conn, p *plans.Plan) (map[uint32]m
 		return nil, err
 	}
 	for i := range p.Sources {
-		if err := fillSource(ctx, conn, &p.Sources[i], sizes); err != nil {
+		if err := fillSource(ctx, conn, &p.Sources[i], sizes, p.SearchPath); err != nil {
 			return nil, err
 		}
 	}
@@ -115,13 +115,13 @@ func memberOIDs(p *plans.Plan) []uint32 {
 
 // fillSource adds up a source's members. A table that was never analyzed has
 // no count; the planner's own guess, from its pages, stands in.
-func fillSource(ctx context.Context, conn *pgx.Conn, s *plans.Source, sizes map[uint32]memberSize) error {
+func fillSource(ctx context.Context, conn *pgx.Conn, s *plans.Source, sizes map[uint32]memberSize, path string) error {
 	s.Rows, s.Bytes = 0, 0
 	for _, m := range s.Members {
 		size := sizes[m.OID]
 		if size.rows < 0 {
 			var err error
-			if size.rows, err = guessRows(ctx, conn, m.Name); err != nil {
+			if size.rows, err = guessRows(ctx, conn, m.Name, path); err != nil {
 				return err
 			}
 			sizes[m.OID] = size
@@ -132,13 +132,20 @@ func fillSource(ctx context.Context, conn *pgx.Conn, s *plans.Source, sizes map[
 	return nil
 }
 
-func guessRows(ctx context.Context, conn *pgx.Conn, n pg.Name) (int64, error) {
+// guessRows asks the planner, which looks into the functions of indexes' expressions: these
+// name others as production's search_path has it.
+func guessRows(ctx context.Context, conn *pgx.Conn, n pg.Name, path string) (int64, error) {
 	var plan []struct {
 		Plan struct {
 			Rows float64 `json:"Plan Rows"`
 		}
 	}
-	err := conn.QueryRow(ctx, "EXPLAIN (FORMAT JSON) SELECT 1 FROM ONLY "+n.Quoted()).Scan(&plan)
+	err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, "SELECT pg_catalog.set_config('search_path', $1, true)", path); err != nil {
+			return err
+		}
+		return tx.QueryRow(ctx, "EXPLAIN (FORMAT JSON) SELECT 1 FROM ONLY "+n.Quoted()).Scan(&plan)
+	})
 	if err != nil || len(plan) == 0 {
 		return 0, err
 	}
