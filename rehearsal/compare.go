@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans/catalog"
 )
 
 // Difference is something that the shadow has otherwise than the migrations make
@@ -228,9 +229,14 @@ func inOrder(tables map[pg.Name][]string) []pg.Name {
 type pair struct{ inPlace, upgraded *pgx.Conn }
 
 // open takes bytes as they are: a database in SQL_ASCII holds some that are no
-// UTF-8.
+// UTF-8. Functions of indexes' expressions, which planning looks into, name others as the
+// database's search_path has it.
 func (o Oracle) open(ctx context.Context, inPlace, upgraded string) (*pair, error) {
-	options := pg.Options{Component: "oracle", Settings: map[string]string{"client_encoding": "SQL_ASCII"}}
+	session, err := catalog.ReadSession(ctx, inPlace, nil)
+	if err != nil {
+		return nil, err
+	}
+	options := pg.Options{Component: "oracle", SearchPath: session.Path, Settings: map[string]string{"client_encoding": "SQL_ASCII"}}
 	one, err := pg.Connect(ctx, inPlace, options)
 	if err != nil {
 		return nil, err
