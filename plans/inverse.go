@@ -229,11 +229,16 @@ func (p *Plan) wayBack(n int, s *Source, t *Table) Table {
 // leaveOutUnfit lets the way back go on without rows that the old table refuses: they
 // are noted by their keys, and what the old side has of them stays as it is. Rows
 // that it would alter are noted, and go back altered.
-// Where rows have no key, or one that the old row does not tell, such a row stops its
+// Where rows have no key those that it would alter are noted by their content. What it
+// refuses of such a table, or of one with a key that the old row does not tell, stops the
 // table; apart also where it takes types or functions of the schemas' own, which another
 // server may not have.
 func (p *Plan) leaveOutUnfit(back, t *Table) {
-	if t.Unfit == "" || len(t.Key) == 0 || len(back.Key) != len(t.Key) || p.Remote && p.namesOwn(t.Unfit) {
+	switch {
+	case t.Unfit == "" || len(back.Key) != len(t.Key) || p.Remote && p.namesOwn(t.Unfit):
+		return
+	case len(t.Key) == 0:
+		back.Unfit = t.Unfit
 		return
 	}
 	var noted []string

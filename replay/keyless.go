@@ -44,7 +44,7 @@ func (f *applier) shadowImage(row string) string {
 // applyKeyless adds and removes as many copies of each row as the unread
 // entries come to.
 func (f *applier) applyKeyless(ctx context.Context, e ends, s scope) error {
-	sets := []set{f.netSet(s), f.copiesSet(s)}
+	sets := append(f.contentSets(s), f.netSet(s), f.copiesSet(s))
 	if err := f.stage(ctx, e, anyWay, sets...); err != nil {
 		return err
 	}
@@ -58,7 +58,7 @@ func (f *applier) applyKeyless(ctx context.Context, e ends, s scope) error {
 		return &Conflict{Table: f.t.Shadow, Action: remove.what, Statement: remove.sql,
 			Message: fmt.Sprintf("%d rows that production deleted, of %d, are not in the shadow", expected-removed, expected)}
 	}
-	return f.finish(ctx, e, anyWay, []statement{w.addCopies(s)}, sets...)
+	return f.finish(ctx, e, anyWay, append(w.noteContent(s), w.addCopies(s)), sets...)
 }
 
 // entryName names one entry of a keyless journal; its number alone does not.

@@ -27,16 +27,21 @@ func (f *applier) note(s scope) []statement {
 		return nil
 	}
 	if f.onShadow {
-		staged := f.staged(unfitSet)
-		return []statement{
-			{forgetUnfit, control.ForgetUnfit(f.run, f.t.N, "", staged+" AS g", "g.key"), nil},
-			{noteUnfit, f.noting(stagedMisfits(staged)), nil},
-		}
+		return f.noteStaged()
 	}
 	s.everyKey = true
 	return []statement{
 		{forgetUnfit, control.ForgetUnfit(f.run, f.t.N, f.touched(s), f.touchedNames(), f.touchedKey()), s.args()},
 		{noteUnfit, f.touched(s) + " " + f.noting(f.touchedMisfits()), s.args()},
+	}
+}
+
+// noteStaged notes what was found out on another server.
+func (f *applier) noteStaged() []statement {
+	staged := f.staged(unfitSet)
+	return []statement{
+		{forgetUnfit, control.ForgetUnfit(f.run, f.t.N, "", staged+" AS g", "g.key"), nil},
+		{noteUnfit, f.noting(stagedMisfits(staged)), nil},
 	}
 }
 
@@ -75,10 +80,10 @@ func (f *applier) unfitSets(s scope) []set {
 
 // allUnfitSets is what noteAll needs to know.
 func (f *applier) allUnfitSets() []set {
-	if !f.notes() {
+	if !f.notes() && !f.notesContent() {
 		return nil
 	}
-	return []set{{unfitSet, unfitTypes(), f.misfits("").selecting()}}
+	return []set{{unfitSet, unfitTypes(), f.allMisfits().selecting()}}
 }
 
 func unfitTypes() []pg.ColumnType {
@@ -87,7 +92,7 @@ func unfitTypes() []pg.ColumnType {
 
 // noteAll renews what is noted of the whole table.
 func (f *applier) noteAll() []statement {
-	if !f.notes() {
+	if !f.notes() && !f.notesContent() {
 		return nil
 	}
 	return []statement{
@@ -97,8 +102,11 @@ func (f *applier) noteAll() []statement {
 }
 
 func (f *applier) allMisfits() misfits {
-	if f.onShadow {
+	switch {
+	case f.onShadow:
 		return stagedMisfits(f.staged(unfitSet))
+	case f.notesContent():
+		return f.contentMisfits()
 	}
 	return f.misfits("")
 }

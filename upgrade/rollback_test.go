@@ -265,9 +265,11 @@ func rowsThatTheOldSideCannotHold(t *testing.T, remote string) {
 	w := build(t, history{
 		structure: `CREATE SCHEMA shop; CREATE TABLE shop.a (id int PRIMARY KEY, v int, u int CONSTRAINT one UNIQUE); CREATE TABLE shop.b (id int PRIMARY KEY, v int);
 			CREATE TABLE shop.c (id int, day int, v int CHECK (v < 100), p numeric(6,2), n int, PRIMARY KEY (id, day));
+			CREATE TABLE shop.l (n int, v text); INSERT INTO shop.l VALUES (3, 'l');
 			INSERT INTO shop.a VALUES (1, 1, 1), (2, 2, 2); INSERT INTO shop.b VALUES (1, 1); INSERT INTO shop.c SELECT n, n, n, n, n FROM generate_series(1, 9) n;`,
 		migrations: []string{`ALTER TABLE shop.a ALTER COLUMN id TYPE bigint, ALTER COLUMN v TYPE bigint, DROP CONSTRAINT one; ALTER TABLE shop.b ADD COLUMN w int;
-			ALTER TABLE shop.c DROP CONSTRAINT c_v_check, ALTER COLUMN p TYPE numeric(8,4), ALTER COLUMN n TYPE numeric;`},
+			ALTER TABLE shop.c DROP CONSTRAINT c_v_check, ALTER COLUMN p TYPE numeric(8,4), ALTER COLUMN n TYPE numeric;
+			ALTER TABLE shop.l ALTER COLUMN n TYPE numeric;`},
 		remote: remote,
 	})
 	old := "shop"
@@ -304,12 +306,21 @@ func rowsThatTheOldSideCannotHold(t *testing.T, remote string) {
 	exec(t, w.served, "UPDATE shop.a SET u = 10 WHERE id = 3")
 	w.keptCurrent(ctx)
 	w.unfit(ctx, "shop.c id=3, day=3 goes on")
+	exec(t, w.served, "INSERT INTO shop.l VALUES (1.5, 'a'), (1.5, 'a'), (2.5, repeat('b', 4000)), (7, 'c'); DELETE FROM shop.l WHERE n = 2.5; UPDATE shop.l SET n = 3.5 WHERE n = 3")
+	w.unfit(ctx, "shop.c id=3, day=3 goes on", "shop.l (1.5,a) altered", "shop.l (3.5,l) altered")
+	exec(t, w.served, "UPDATE shop.l SET n = 4 WHERE n = 3.5; DELETE FROM shop.l WHERE ctid = (SELECT min(ctid) FROM shop.l WHERE n = 1.5)")
+	w.unfit(ctx, "shop.c id=3, day=3 goes on", "shop.l (1.5,a) altered")
+	exec(t, w.served, "TRUNCATE shop.l; INSERT INTO shop.l VALUES (4.5, 'd'), (4.5, 'd'), (9, 'e')")
+	w.unfit(ctx, "shop.c id=3, day=3 goes on", "shop.l (4.5,d) altered")
 	must(t, upgrade.Rollback(ctx, w.file(), upgrade.Options{As: control.RollbackAs{AcceptLoss: true}, Log: w.log}))
 	must(t, leader.Wait())
+	if got := text(t, w.production, "SELECT string_agg(n || v, ' ' ORDER BY n, v) FROM shop.l"); got != "5d 5d 9e" {
+		t.Error("rows without a key:", got)
+	}
 	if got := text(t, w.production, "SELECT (SELECT string_agg(id || ' ' || v, ', ' ORDER BY id) FROM shop.a) || (SELECT string_agg(', ' || v, '' ORDER BY id) FROM shop.c)"); got != "1 5, 2 30, 3 3, 1, 2, 3, 5, 7, 7, 8, 9" {
 		t.Error(got)
 	}
-	w.unfit(ctx, "shop.c id=3, day=3 goes on") // what was left behind
+	w.unfit(ctx, "shop.c id=3, day=3 goes on", "shop.l (4.5,d) altered") // what was left behind
 	must(t, upgrade.Finish(ctx, w.file(), cutover.DropOld, upgrade.Purge, w.log))
 	if left := text(t, w.production, "SELECT coalesce(string_agg(nspname, ' '), '') FROM pg_namespace WHERE nspname LIKE 'pgumbra%'"); left != "" {
 		t.Error("left:", left)

@@ -272,8 +272,10 @@ func (s *Status) read(ctx context.Context, tx pgx.Tx, run *control.Run) error {
 	if err := s.readWayBack(ctx, tx, run); err != nil {
 		return err
 	}
-	if err := s.readUnled(ctx, tx, run); err != nil {
-		return err
+	if !run.Phase.Swapped() || s.journalsHere(run) {
+		if err := s.readUnled(ctx, tx, run); err != nil {
+			return err
+		}
 	}
 	if run.Phase == control.Following || run.Phase == control.Cutover {
 		changes, err := structureEvent(ctx, tx, run)
@@ -329,8 +331,9 @@ func (s *Status) readStandbys(ctx context.Context, tx pgx.Tx, run *control.Run) 
 	return nil
 }
 
-func (s *Status) readUnled(ctx context.Context, tx pgx.Tx, run *control.Run) error {
-	if s.Leader != nil || run.Phase.Over() || run.Phase.Swapped() {
+// readUnled asks the database of the journals what it pays while nobody leads.
+func (s *Status) readUnled(ctx context.Context, tx pg.Querier, run *control.Run) error {
+	if s.Leader != nil || run.Phase.Over() {
 		return nil
 	}
 	u := Unled{Since: s.beat, Recorded: s.Journal.Pending}

@@ -31,8 +31,14 @@ func (s *Status) readThere(ctx context.Context, file *planfile.File, run *contro
 		defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
 		err = s.readJournals(ctx, conn, run)
 	}
+	if s.WayBack != nil && s.WayBack.Open && s.Journal.Closed != "" {
+		s.WayBack.Open, s.WayBack.Why = false, s.Journal.Closed
+	}
 	if err == nil && run.GoesBack() {
 		err = s.readPending(ctx, conn, run.Now())
+	}
+	if err == nil {
+		err = s.readUnled(ctx, conn, run)
 	}
 	if err == nil && s.WayBack != nil && s.WayBack.Open {
 		err = s.readConditionsBack(ctx, conn, run.Reversed())

@@ -45,6 +45,9 @@ func unfitRows(ctx context.Context, db pg.Querier, back *control.Run, most int) 
 			row.Flow = "goes on"
 		}
 		var key []string
+		if len(t.Key) == 0 { // the row itself
+			key, u.Key = u.Key, nil
+		}
 		for i, value := range u.Key {
 			key = append(key, t.Key[min(i, len(t.Key)-1)].Production+"="+value)
 		}

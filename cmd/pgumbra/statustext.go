@@ -108,7 +108,7 @@ func (a *app) statusText(s *upgrade.Status, width int) string {
 		line("journal", "%s", journalText(s))
 	}
 	if s.Unled != nil {
-		line("unled", "%s", unledText(s.Unled))
+		line("unled", "%s", unledText(s))
 	}
 	if s.ShadowBytes != nil {
 		line("disk", "the shadow takes %s", human.Bytes(*s.ShadowBytes))
@@ -286,13 +286,17 @@ func leaderText(s *upgrade.Status) string {
 }
 
 // unledText says what a run costs that nobody leads.
-func unledText(u *upgrade.Unled) string {
-	since := ""
+func unledText(s *upgrade.Status) string {
+	u, since := s.Unled, ""
 	if u.Since != nil {
 		since = " since " + u.Since.Local().Format("2006-01-02 15:04:05 MST")
 	}
-	return fmt.Sprintf("nobody leads the run%s; %s on %s record each write, which costs it a little more: %s so far",
-		since, human.Plural(u.Triggers, "trigger"), human.Plural(u.Tables, "table"), human.Plural(int(u.Recorded), "change"))
+	led, what := "run", "so far"
+	if s.Phase != nil && s.Phase.Swapped() {
+		led, what = "watch", "that the old side lacks so far"
+	}
+	return fmt.Sprintf("nobody leads the %s%s; %s on %s record each write, which costs it a little more: %s "+what,
+		led, since, human.Plural(u.Triggers, "trigger"), human.Plural(u.Tables, "table"), human.Plural(int(u.Recorded), "change"))
 }
 
 // writeStandbys says who waits to lead, and what would keep it from that.
