@@ -223,13 +223,13 @@ func (a *app) nextOf(s *upgrade.Status) string {
 	case s.TrialTooLong:
 		return a.afterTrial(s)
 	case s.Leader == nil && s.PausedAt != nil && s.Copies():
-		return "pgumbra resume" + p + ", then pgumbra run" + p + " goes on; pgumbra abort" + p + " undoes it"
+		return "pgumbra resume" + p + ", then pgumbra run" + p + " goes on; pgumbra abort" + p + undoes(s, "it")
 	case s.Leader == nil:
-		return "pgumbra run" + p + " goes on; pgumbra abort" + p + " undoes it"
+		return "pgumbra run" + p + " goes on; pgumbra abort" + p + undoes(s, "it")
 	case s.PausedAt != nil && s.Copies():
 		return "pgumbra resume" + p + "; pgumbra abort" + p + undoes(s, "the run")
 	}
-	return "wait: pgumbra status" + p + " --watch; pgumbra abort" + p + " undoes it"
+	return "wait: pgumbra status" + p + " --watch; pgumbra abort" + p + undoes(s, "it")
 }
 
 // undoes is what abort does before a swap; after a rollback production is as it was already.
