@@ -34,7 +34,7 @@ upgrade has a migration that runs behind the fence. Prints what happened and
 leaves nothing behind.
 
 --shadow MAJOR upgrades to another server of that PostgreSQL version instead,
-with the clients behind a PgBouncer, forward alone; PgBouncer and a server of that
+with the clients behind a PgBouncer, without the second upgrade; PgBouncer and a server of that
 version must be installed (make demo SHADOW=17 sees to it).`,
 		Example: `  pgumbra demo
   pgumbra demo --shadow 17`,
@@ -169,10 +169,10 @@ func (d *demo) commands(ctx context.Context, report *demoReport) error {
 		return err
 	}
 	report.read(s)
-	if err := d.lets(ctx, "The clients work on, in the new shop, for three seconds …", 3*time.Second); err != nil || d.shadow != 0 {
+	if err := d.lets(ctx, "The clients work on, in the new shop, for three seconds …", 3*time.Second); err != nil {
 		return err
 	}
-	if err := d.thereAgain(ctx, report); err != nil {
+	if err := d.thereAgain(ctx, report); err != nil || d.shadow != 0 {
 		return err
 	}
 	return d.behindTheFence(ctx, report)
@@ -345,10 +345,11 @@ Report
 }
 
 func (r *demoReport) stalls() string {
-	if r.BackMS == 0 {
-		return fmt.Sprintf("%.1f ms", r.StallMS)
+	text := fmt.Sprintf("%.1f ms; rollback %.1f ms, second cutover %.1f ms", r.StallMS, r.BackMS, r.AgainMS)
+	if r.BehindMS > 0 {
+		text += fmt.Sprintf("; with a migration behind the fence %.1f ms", r.BehindMS)
 	}
-	return fmt.Sprintf("%.1f ms; rollback %.1f ms, second cutover %.1f ms; with a migration behind the fence %.1f ms", r.StallMS, r.BackMS, r.AgainMS, r.BehindMS)
+	return text
 }
 
 func ledgerText(wrong []string) string {
