@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgerrcode"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pgumbra/pgumbra/internal/control"
@@ -162,7 +163,11 @@ func only(relations []relation) string {
 
 // readSequences, which nobody draws from until the swap is done or given up.
 func (a *attempt) readSequences(ctx context.Context) (err error) {
-	if a.sequences, err = successions(ctx, a.plan, a.locker, a.shadow.locker); err != nil {
+	a.sequences, err = successions(ctx, a.plan, a.locker, a.shadow.locker)
+	if pg.State(err) == pgerrcode.UndefinedTable { // since the look before the fence
+		return refuse(sequenceGone(err.Error(), "..."))
+	}
+	if err != nil {
 		return err
 	}
 	for i := range a.sequences {

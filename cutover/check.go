@@ -60,6 +60,8 @@ var questions = []question{
 	{ofShadow, remoteOnly, (*Cutover).checkShadowConditions},
 	{ofProduction, inAll, (*Cutover).checkVersion},
 	{ofProduction, (*Cutover).backwards, (*Cutover).checkMadeSince},
+	{ofProduction, inAll, (*Cutover).checkSequences},
+	{ofShadow, inAll, (*Cutover).checkSuccessors},
 	{ofRun, forwardOnly, (*Cutover).checkTotal},
 	{ofRun, inAll, (*Cutover).checkLag},
 	{ofRun, inAll, (*Cutover).checkStructure},

@@ -12,6 +12,7 @@ func TestLong(t *testing.T) {
 	testcontainers.Long(t, func(t *testing.T) {
 		t.Run("in place", TestUpgradeUnderTrafficEqualsMigrationInPlace)
 		t.Run("through the cutover", TestCutoverUnderTrafficLosesNothingAndFailsNobody)
+		t.Run("numbers there and back", TestNumbersAreHandedOutOnceThereAndBack)
 		t.Run("behind the fence", TestMigrationsBehindTheFenceUnderTrafficLoseNothing)
 		t.Run("another server", TestTrafficToAnotherServerEqualsMigrationInPlace)
 		t.Run("through a pool", TestTrafficThroughPgBouncerLosesNothing)

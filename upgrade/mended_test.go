@@ -67,6 +67,8 @@ func mended(t *testing.T, h history, led bool) {
 		must(t, upgrade.Cutover(ctx, w.file(), upgrade.Options{Log: w.log}))
 	}
 	follow := control.RollbackAs{Follow: true}
+	refuses("DROP SEQUENCE shop.changed", "CREATE SEQUENCE", "changed")
+	exec(t, w.served, "CREATE SEQUENCE shop.changed INCREMENT 2")
 	refuses("INSERT INTO shop.numbered VALUES (1); INSERT INTO shop.singles VALUES (2, 'a'); INSERT INTO shop.small VALUES (2, 5000000000)")
 	exec(t, w.served, "DELETE FROM shop.numbered WHERE id = 1; DELETE FROM shop.singles WHERE id = 2; DELETE FROM shop.small WHERE id = 2")
 	goesBack(follow)

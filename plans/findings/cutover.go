@@ -126,6 +126,11 @@ var cutoverSection = Section{
 			Do:    "change or delete such rows where they are now, or rollback --accept-loss, which leaves them behind: the old side keeps what it had of them",
 		},
 		{
+			Code: "sequence-gone", Level: "blocker",
+			Means: "a sequence was dropped or renamed since the plan was made, or since the cutover, and its numbers go on on the other side",
+			Do:    "give it its name back, or make it again with the next number as START",
+		},
+		{
 			Code: "made-since", Level: "blocker",
 			Means: "of a rollback: a table was made in the new schemas after the cutover, and the old side has nothing like it",
 			Do:    "drop it, or move it to a schema that stays",
