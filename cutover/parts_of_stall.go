@@ -6,33 +6,21 @@ import (
 	"time"
 )
 
-// partOf is what people call the steps of the stall. What is not named here is looked at,
-// noted and agreed about at last.
-var partOf = map[string]string{
-	"fence":                               "fence",
-	"compare the tables behind the fence": "drain",
-	"drain":                               "drain",
-	"fill materialized views":             "drain",
-	"mark the drain":                      "drain",
-	"read sequences":                      "sequences",
-	"wait for old snapshots":              "old snapshots",
-	"keep readers out":                    "old snapshots",
-	"swap":                                "swap",
-	"list the foreign keys to validate":   "behind the fence",
-	"mark the swap":                       "behind the fence",
-	"run the migrations":                  "behind the fence",
-	"wait for snapshots from before":      "behind the fence",
-	"guard":                               "behind the fence",
-	"refuse writes to production":         "clients",
-	"redirect clients":                    "clients",
-	"meet the others behind the fence":    "others of the group",
-	"meet the others before the commit":   "others of the group",
-	"commit":                              "commit",
-}
-
+// Parts of a stall, as people call them. What looks, notes and agrees at last is the last
+// look.
 const (
-	partLook    = "last look"
-	partRelease = "release" // of clients that a pool holds
+	uncounted     = "" // before it, or after
+	partFence     = "fence"
+	partDrain     = "drain"
+	partSequences = "sequences"
+	partSnapshots = "old snapshots"
+	partSwap      = "swap"
+	partBehind    = "behind the fence"
+	partClients   = "clients"
+	partOthers    = "others of the group"
+	partLook      = "last look"
+	partCommit    = "commit"
+	partRelease   = "release" // of clients that a pool holds
 )
 
 // Spent says to people what a stall was spent on; empty: it is not known.
@@ -49,14 +37,14 @@ func Spent(parts []PartTime) string {
 // spend counts what a step took of the stall, which began with the first lock request
 // of the round that succeeded.
 func (a *attempt) spend(s step, began time.Time) {
-	if a.began.IsZero() || s.part == ahead || s.name == "release" { // it ends the stall
+	if a.began.IsZero() || s.of == uncounted {
 		return
 	}
-	name, named := partOf[s.name]
-	if !named {
+	name := s.of
+	switch {
+	case name == partOthers && a.c.With == nil: // of a group
 		name = partLook
-	}
-	if s.name == "fence" {
+	case name == partFence:
 		began = a.began
 	}
 	a.addPart(name, time.Since(began))

@@ -10,55 +10,55 @@ import (
 )
 
 // protocol is a cutover, or a rollback, in one database or to another: the steps in
-// their order, what undoes each, and what the dry run tells of it. [attempt.run] goes
-// through them. via: the [transport] does it, in one database otherwise than to another.
+// their order, what undoes each, what the dry run tells of it, and what of the stall it is
+// counted to. [attempt.run] goes through them. via: the [transport] does it, in one database otherwise than to another.
 //
 // What is undone by ROLLBACK is undone by whoever ends the sessions: we, the server, a
 // crash. The rest is undone by [Cutover.back], from the last row to the first, in the
 // process that did it or in the next one.
 var protocol = []step{
 	// Nobody waits and nobody notices. What is made is made again by the next attempt.
-	{"prepare", ahead, whenever, via(transport.prepare), (*retreat).dropFence, telling(transport.prepared)},
-	{"open sessions", ahead, whenever, via(transport.open), byRollback, untold},
-	{"look", ahead, whenever, via(transport.look), byRollback, untold},
-	{"warm up", ahead, whenever, via(transport.warmUp), byRollback, untold},
+	{"prepare", ahead, whenever, via(transport.prepare), (*retreat).dropFence, telling(transport.prepared), uncounted},
+	{"open sessions", ahead, whenever, via(transport.open), byRollback, untold, uncounted},
+	{"look", ahead, whenever, via(transport.look), byRollback, untold, uncounted},
+	{"warm up", ahead, whenever, via(transport.warmUp), byRollback, untold, uncounted},
 
 	// The shadow is kept still, then clients are: each step has a budget of its own.
-	{"begin", holding, whenever, via(transport.begin), byRollback, telling(transport.begun)},
-	{"keep REFRESH off the materialized views", holding, whenever, (*attempt).holdViews, byRollback, untold},
-	{"see that the shadow is closed", holding, whenever, (*attempt).shadowClosed, byRollback, untold},
-	{"approach", holding, whenever, (*attempt).approach, byRollback, untold},
-	{"meet the others before the fence", holding, whenever, (*attempt).meetBeforeFence, byRollback, untold},
-	{"hold clients", holding, whenever, via(transport.hold), (*retreat).letGo, untold},
-	{"fence", holding, whenever, (*attempt).fence, byRollback, (*attempt).tellFence},
+	{"begin", holding, whenever, via(transport.begin), byRollback, telling(transport.begun), uncounted},
+	{"keep REFRESH off the materialized views", holding, whenever, (*attempt).holdViews, byRollback, untold, uncounted},
+	{"see that the shadow is closed", holding, whenever, (*attempt).shadowClosed, byRollback, untold, uncounted},
+	{"approach", holding, whenever, (*attempt).approach, byRollback, untold, uncounted},
+	{"meet the others before the fence", holding, whenever, (*attempt).meetBeforeFence, byRollback, untold, uncounted},
+	{"hold clients", holding, whenever, via(transport.hold), (*retreat).letGo, untold, uncounted},
+	{"fence", holding, whenever, (*attempt).fence, byRollback, (*attempt).tellFence, partFence},
 
 	// Behind the fence, within what is left of max_stall.
-	{"compare the tables behind the fence", stalling, whenever, (*attempt).compare, byRollback, untold},
-	{"drain", stalling, whenever, (*attempt).drain, byRollback, untold},
-	{"fill materialized views", stalling, whenever, (*attempt).fillMade, byRollback, untold},
-	{"mark the drain", stalling, complete, via(transport.markDrain), byRollback, untold},
-	{"read sequences", stalling, whenever, (*attempt).readSequences, byRollback, untold},
-	{"wait for old snapshots", stalling, complete, via(transport.outwait), byRollback, untold},
-	{"keep readers out", stalling, whenever, (*attempt).blockReaders, byRollback, (*attempt).tellReaders},
-	{"swap", stalling, whenever, via(transport.swap), byRollback, telling(transport.swapped)},
-	{"list the foreign keys to validate", stalling, migrating, (*attempt).listUnvalidated, byRollback, untold},
-	{"mark the swap", stalling, migrating, via(transport.markSwap), byRollback, untold},
-	{"run the migrations", stalling, migrating, (*attempt).migrate, byRollback, untold},
-	{"wait for snapshots from before", stalling, migrating, via(transport.outwait), byRollback, untold},
-	{"guard", stalling, migrating, via(transport.guard), byRollback, telling(transport.guarded)},
-	{"record the swap", stalling, whenever, via(transport.record), byRollback, untold},
-	{"meet the others behind the fence", stalling, whenever, (*attempt).meetBehindFence, byRollback, untold},
-	{"look again", stalling, whenever, (*attempt).lookAgain, byRollback, untold},
-	{"refuse writes to production", stalling, whenever, via(transport.refuseWrites), (*retreat).openFence, telling(transport.refused)},
-	{"redirect clients", stalling, whenever, via(transport.redirect), withTheirRelease, untold},
-	{"look at the last", stalling, whenever, via(transport.lookAtTheLast), byRollback, untold},
-	{"note the decision", stalling, whenever, via(transport.noteDecision), byRollback, untold},
+	{"compare the tables behind the fence", stalling, whenever, (*attempt).compare, byRollback, untold, partDrain},
+	{"drain", stalling, whenever, (*attempt).drain, byRollback, untold, partDrain},
+	{"fill materialized views", stalling, whenever, (*attempt).fillMade, byRollback, untold, partDrain},
+	{"mark the drain", stalling, complete, via(transport.markDrain), byRollback, untold, partDrain},
+	{"read sequences", stalling, whenever, (*attempt).readSequences, byRollback, untold, partSequences},
+	{"wait for old snapshots", stalling, complete, via(transport.outwait), byRollback, untold, partSnapshots},
+	{"keep readers out", stalling, whenever, (*attempt).blockReaders, byRollback, (*attempt).tellReaders, partSnapshots},
+	{"swap", stalling, whenever, via(transport.swap), byRollback, telling(transport.swapped), partSwap},
+	{"list the foreign keys to validate", stalling, migrating, (*attempt).listUnvalidated, byRollback, untold, partBehind},
+	{"mark the swap", stalling, migrating, via(transport.markSwap), byRollback, untold, partBehind},
+	{"run the migrations", stalling, migrating, (*attempt).migrate, byRollback, untold, partBehind},
+	{"wait for snapshots from before", stalling, migrating, via(transport.outwait), byRollback, untold, partBehind},
+	{"guard", stalling, migrating, via(transport.guard), byRollback, telling(transport.guarded), partBehind},
+	{"record the swap", stalling, whenever, via(transport.record), byRollback, untold, partLook},
+	{"meet the others behind the fence", stalling, whenever, (*attempt).meetBehindFence, byRollback, untold, partOthers},
+	{"look again", stalling, whenever, (*attempt).lookAgain, byRollback, untold, partLook},
+	{"refuse writes to production", stalling, whenever, via(transport.refuseWrites), (*retreat).openFence, telling(transport.refused), partClients},
+	{"redirect clients", stalling, whenever, via(transport.redirect), withTheirRelease, untold, partClients},
+	{"look at the last", stalling, whenever, via(transport.lookAtTheLast), byRollback, untold, partLook},
+	{"note the decision", stalling, whenever, via(transport.noteDecision), byRollback, untold, partLook},
 
-	{"meet the others before the commit", stalling, whenever, (*attempt).meetBeforeCommit, byRollback, untold},
+	{"meet the others before the commit", stalling, whenever, (*attempt).meetBeforeCommit, byRollback, untold, partOthers},
 
 	// It happened, or it did not. Nothing is undone from here on.
-	{"commit", decided, whenever, (*attempt).commit, byNobody, untold},
-	{"release", decided, whenever, via(transport.release), byNobody, untold},
+	{"commit", decided, whenever, (*attempt).commit, byNobody, untold, partCommit},
+	{"release", decided, whenever, via(transport.release), byNobody, untold, uncounted},
 }
 
 // step of the protocol.
@@ -69,6 +69,7 @@ type step struct {
 	do   action
 	undo undo
 	tell func(*attempt) []stage
+	of   string // the stall's part that its time is counted to
 }
 
 type action = func(*attempt, context.Context) error
