@@ -1,6 +1,7 @@
 package upgrade_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -42,8 +43,18 @@ func mended(t *testing.T, h history, led bool) {
 	w := build(t, h)
 	w.run(ctx, upgrade.Options{Cutover: true})
 	if led {
-		leader := w.leads(ctx)
-		defer func() { must(t, leader.Wait()) }()
+		leading, end := context.WithCancel(ctx)
+		leader := w.leads(leading)
+		defer func() { // as long as it may take only where all went well
+			if t.Failed() {
+				end()
+			}
+			err := leader.Wait()
+			end()
+			if !t.Failed() {
+				must(t, err)
+			}
+		}()
 	}
 	refuses := func(rows string, says ...string) {
 		t.Helper()
