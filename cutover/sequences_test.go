@@ -166,7 +166,7 @@ func TestNumbersAreHandedOutOnceThroughManyCutovers(t *testing.T) {
 func TestSequenceGoesOnAsProductionsWould(t *testing.T) {
 	t.Parallel()
 	f := shop(t, plans.Rename, "")
-	f.settle(300*time.Millisecond, 200*time.Millisecond)
+	f.settle(time.Second, 200*time.Millisecond)
 	f.exec("SELECT setval('shop.entry_id_seq', 5000)")
 	reader := f.client()
 	run(t, reader, "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1")

@@ -39,7 +39,11 @@ func (w *world) provingUntil(done func() bool, afterRange func(context.Context))
 	p := NewProver(w.r, time.Second)
 	p.afterRange = afterRange
 	ended := make(chan error, 1)
-	go func() { ended <- p.Run(ctx, 2) }()
+	workers := 2
+	if afterRange != nil { // another one might be through with the table before it looks
+		workers = 1
+	}
+	go func() { ended <- p.Run(ctx, workers) }()
 	var found []Found
 	for ctx.Err() == nil {
 		for n := range w.run.Plan.Tables {
