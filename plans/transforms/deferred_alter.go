@@ -95,7 +95,7 @@ func addsPlainColumn(c *pgq.AlterTableCmd) bool {
 			return false
 		}
 	}
-	return !isSerial(c.GetDef().GetColumnDef()) && !(filled && refers)
+	return !isSerial(c.GetDef().GetColumnDef()) && (!filled || !refers)
 }
 
 var (

@@ -219,6 +219,9 @@ func (t *toCome) concernedBy(n *pgq.Node, text text) string {
 	if why := t.namesAdded(text); why != "" {
 		return why
 	}
+	if why, asked := t.asksRows(n, text); asked {
+		return why
+	}
 	switch s := n.GetNode().(type) {
 	case *pgq.Node_CommentStmt:
 		return ""
@@ -236,22 +239,12 @@ func (t *toCome) concernedBy(n *pgq.Node, text text) string {
 	case *pgq.Node_AlterTableStmt:
 		return t.alters(s.AlterTableStmt)
 	case *pgq.Node_CreateStmt:
-		var parents []*pgq.RangeVar
-		for _, n := range s.CreateStmt.GetInhRelations() {
-			parents = append(parents, n.GetRangeVar())
-		}
-		return cmp.Or(t.named("it inherits from ", parents...), t.leads(n))
+		return cmp.Or(t.named("it inherits from ", parents(s.CreateStmt)...), t.leads(n))
 	case *pgq.Node_IndexStmt:
 		if name := s.IndexStmt.GetRelation().GetRelname(); s.IndexStmt.GetUnique() && t.passes[name] {
 			return "it makes a unique index of " + name
 		}
 		return ""
-	case *pgq.Node_UpdateStmt:
-		return t.changes(n, s.UpdateStmt.GetRelation(), s.UpdateStmt.GetWithClause(), syntax.Targets(s.UpdateStmt.GetTargetList()))
-	case *pgq.Node_DeleteStmt:
-		return t.changes(n, s.DeleteStmt.GetRelation(), s.DeleteStmt.GetWithClause(), nil)
-	case *pgq.Node_InsertStmt:
-		return t.changes(n, s.InsertStmt.GetRelation(), s.InsertStmt.GetWithClause(), nil)
 	case *pgq.Node_CreateTrigStmt:
 		return t.named("it is a trigger of ", s.CreateTrigStmt.GetRelation())
 	case *pgq.Node_RenameStmt:
@@ -268,10 +261,30 @@ func (t *toCome) concernedBy(n *pgq.Node, text text) string {
 		if s.AlterEnumStmt.GetOldVal() == "" {
 			return ""
 		}
-	case *pgq.Node_SelectStmt, *pgq.Node_CreateTableAsStmt:
-		return text.names(sorted(t.written))
 	}
 	return text.names(t.names())
+}
+
+func parents(s *pgq.CreateStmt) (all []*pgq.RangeVar) {
+	for _, n := range s.GetInhRelations() {
+		all = append(all, n.GetRangeVar())
+	}
+	return all
+}
+
+// asksRows is the same of a statement that changes rows or reads them; false: it is none.
+func (t *toCome) asksRows(n *pgq.Node, text text) (why string, asked bool) {
+	switch s := n.GetNode().(type) {
+	case *pgq.Node_UpdateStmt:
+		return t.changes(n, s.UpdateStmt.GetRelation(), s.UpdateStmt.GetWithClause(), syntax.Targets(s.UpdateStmt.GetTargetList())), true
+	case *pgq.Node_DeleteStmt:
+		return t.changes(n, s.DeleteStmt.GetRelation(), s.DeleteStmt.GetWithClause(), nil), true
+	case *pgq.Node_InsertStmt:
+		return t.changes(n, s.InsertStmt.GetRelation(), s.InsertStmt.GetWithClause(), nil), true
+	case *pgq.Node_SelectStmt, *pgq.Node_CreateTableAsStmt:
+		return text.names(sorted(t.written)), true
+	}
+	return "", false
 }
 
 // namesAdded: of what is not there until the swap.

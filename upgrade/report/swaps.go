@@ -31,10 +31,10 @@ func Swaps(r upgrade.PastRun) (lines []Line) {
 
 // Taken says what all attempts together have taken from clients; empty: none was made.
 func Taken(r upgrade.PastRun) string {
-	switch t := r.Taken; {
-	case t.Attempts == 0:
+	switch t := r.Taken; t.Attempts {
+	case 0:
 		return ""
-	case t.Attempts == 1:
+	case 1:
 		return fmt.Sprintf("Writers waited %s in all, in one attempt.", human.Took(t.HeldMS))
 	default:
 		return fmt.Sprintf("Writers waited %s in all, in %d attempts: %d of them swapped.", human.Took(t.HeldMS), t.Attempts, len(r.Swaps))
