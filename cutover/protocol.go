@@ -11,7 +11,8 @@ import (
 
 // protocol is a cutover, or a rollback, in one database or to another: the steps in
 // their order, what undoes each, what the dry run tells of it, and what of the stall it is
-// counted to. [attempt.run] goes through them. via: the [transport] does it, in one database otherwise than to another.
+// counted to. [attempt.run] goes through them. via: the [transport] does it, in one
+// database otherwise than to another.
 //
 // What is undone by ROLLBACK is undone by whoever ends the sessions: we, the server, a
 // crash. The rest is undone by [Cutover.back], from the last row to the first, in the

@@ -312,8 +312,9 @@ func (a *attempt) reopenAlone(ctx context.Context, db pg.Querier) ([]string, err
 		if err != nil {
 			return nil, err
 		}
-		opened := now[was.OID].openedSince(was)
-		script = append(script, succession{old: was, target: was, reopens: true, opened: opened}.proceed(*name)...)
+		s := reopened(was)
+		s.opened = now[was.OID].openedSince(was)
+		script = append(script, s.proceed(*name)...)
 	}
 	return script, nil
 }

@@ -8,35 +8,26 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans"
 )
 
 // checkSequences asks whether the sequences are there from which those of the shadow go on. Clients
 // may have dropped or renamed one, as no lock and no plan of the watch keeps them from it.
 func (c *Cutover) checkSequences(ctx context.Context, db pg.Querier) ([]Blocker, error) {
-	var names []pg.Name
-	for _, s := range c.Upgrade.Plan.Sequences {
-		if !s.Production.IsZero() {
-			names = append(names, s.Production)
-		}
-	}
-	return sequencesGone(ctx, db, names)
+	return c.sequencesGone(ctx, db, func(s plans.Sequence) pg.Name { return s.Production })
 }
 
 // checkSuccessors asks the same of the shadow's own.
 func (c *Cutover) checkSuccessors(ctx context.Context, db pg.Querier) ([]Blocker, error) {
-	var names []pg.Name
-	for _, s := range c.Upgrade.Plan.Sequences {
-		if !s.Production.IsZero() {
-			names = append(names, s.Shadow)
-		}
-	}
-	return sequencesGone(ctx, db, names)
+	return c.sequencesGone(ctx, db, func(s plans.Sequence) pg.Name { return s.Shadow })
 }
 
-func sequencesGone(ctx context.Context, db pg.Querier, names []pg.Name) ([]Blocker, error) {
+func (c *Cutover) sequencesGone(ctx context.Context, db pg.Querier, name func(plans.Sequence) pg.Name) ([]Blocker, error) {
 	var quoted []string
-	for _, n := range names {
-		quoted = append(quoted, n.Quoted())
+	for _, s := range c.Upgrade.Plan.Sequences {
+		if !s.Production.IsZero() {
+			quoted = append(quoted, name(s).Quoted())
+		}
 	}
 	rows, err := db.Query(ctx, `SELECT n FROM pg_catalog.unnest($1::text[]) n
 		WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_sequence WHERE seqrelid OPERATOR(pg_catalog.=) pg_catalog.to_regclass(n))`, quoted)
