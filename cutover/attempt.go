@@ -178,7 +178,11 @@ func (a *attempt) readSequences(ctx context.Context) (err error) {
 			s.placed = a.closed.placedAt(s.old.OID)
 		}
 	}
-	return nil
+	turned, err := a.closed.turned(ctx, a.locker)
+	if err == nil && len(turned) > 0 {
+		err = refuse(turned...)
+	}
+	return err
 }
 
 // compare looks whether tables came or went between the attempt's facts and

@@ -62,6 +62,7 @@ var questions = []question{
 	{ofProduction, (*Cutover).backwards, (*Cutover).checkMadeSince},
 	{ofProduction, inAll, (*Cutover).checkSequences},
 	{ofShadow, inAll, (*Cutover).checkSuccessors},
+	{ofProduction, returning, (*Cutover).checkTurned},
 	{ofRun, forwardOnly, (*Cutover).checkTotal},
 	{ofRun, inAll, (*Cutover).checkLag},
 	{ofRun, inAll, (*Cutover).checkStructure},
@@ -71,6 +72,7 @@ var questions = []question{
 func inAll(*Cutover) bool           { return true }
 func forwardOnly(c *Cutover) bool   { return !c.backwards() }
 func remoteOnly(c *Cutover) bool    { return c.Sides.Remote() }
+func returning(c *Cutover) bool     { return c.backwards() || c.Upgrade.Again }
 func remoteForward(c *Cutover) bool { return remoteOnly(c) && forwardOnly(c) }
 
 // Check names what stands against a cutover, or a rollback, now. It takes no locks. An

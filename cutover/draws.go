@@ -177,7 +177,7 @@ func (a *attempt) raise(ctx context.Context, db pg.Querier, was, own map[uint32]
 			return nil, fmt.Errorf("name a sequence: %w", err)
 		}
 		script = append(script, s.stand(name, "")...)
-		a.raised = append(a.raised, placement{OID: oid, Last: s.Last, Called: s.Called})
+		a.raised = append(a.raised, s.placed())
 	}
 	return script, nil
 }

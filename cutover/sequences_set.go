@@ -10,9 +10,15 @@ import (
 
 // placement is where a swap put a sequence.
 type placement struct {
-	OID    uint32 `json:"oid"`
-	Last   int64  `json:"last"`
-	Called bool   `json:"called"`
+	OID       uint32 `json:"oid"`
+	Last      int64  `json:"last"`
+	Called    bool   `json:"called"`
+	Increment int64  `json:"increment,omitempty"` // 0: an older pgumbra did not note it
+}
+
+// placed is where a sequence stands as it is, or is being put.
+func (s counter) placed() placement {
+	return placement{OID: s.OID, Last: s.Last, Called: s.Called, Increment: s.Increment}
 }
 
 // movedSince tells how production's sequence has moved since the swap that closed the
@@ -33,7 +39,7 @@ func (a *attempt) standings(ctx context.Context) ([]placement, error) {
 	}
 	var all []placement
 	for _, s := range a.sequences {
-		at := placement{OID: s.target.OID}
+		at := s.target.placed()
 		at.Last, at.Called = s.place()
 		if i := slices.IndexFunc(a.raised, func(r placement) bool { return r.OID == at.OID }); i >= 0 {
 			at = a.raised[i]
@@ -55,7 +61,7 @@ func (a *attempt) standElse(ctx context.Context, placed []placement) ([]placemen
 		delete(now, p.OID)
 	}
 	for _, oid := range slices.Sorted(maps.Keys(now)) {
-		placed = append(placed, placement{OID: oid, Last: now[oid].Last, Called: now[oid].Called})
+		placed = append(placed, now[oid].placed())
 	}
 	return placed, err
 }
@@ -76,8 +82,7 @@ func (a *attempt) standingsBehind(ctx context.Context) (all []placement, err err
 	for _, s := range a.sequences {
 		var name string
 		if !gone(s) {
-			t := now[s.target.OID]
-			all = append(all, placement{OID: t.OID, Last: t.Last, Called: t.Called})
+			all = append(all, now[s.target.OID].placed())
 			continue
 		}
 		if a.plan.Remote { // on another server they are closed after this

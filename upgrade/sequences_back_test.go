@@ -1,6 +1,7 @@
 package upgrade_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -69,6 +70,12 @@ func TestSequencesGoBackAndForthAsTheyWereDrawn(t *testing.T) {
 		w := build(t, h)
 		w.run(ctx, upgrade.Options{Cutover: true})
 		exec(t, w.served, drawn)
+		exec(t, w.served, "ALTER SEQUENCE shop.cached INCREMENT -2")
+		err := upgrade.Rollback(ctx, w.file(), upgrade.Options{As: control.RollbackAs{Follow: true}, Log: w.log})
+		if !errors.Is(err, upgrade.ErrNotNow) || !strings.Contains(err.Error(), "shop.cached counts by -2 since the last swap, by 2 before") {
+			t.Errorf("with a sequence that clients turned: %v", err)
+		}
+		exec(t, w.served, "ALTER SEQUENCE shop.cached INCREMENT 2")
 		must(t, upgrade.Rollback(ctx, w.file(), upgrade.Options{As: control.RollbackAs{Follow: true}, Log: w.log}))
 		w.stand(w.production, `never 55 f; unused 1 f; restarted 92 t; set_back 5000 t; down -7 t; down_still -1 t; cached 30 t; cached_still 10 t; turns 2 t; turns_still 19 t; as_it_was 78 t;
 			emptied_id_seq 1 t; own_id_seq 7 t; ahead_id_seq 5 t; free 101 t; dropped 7 t; led_id_seq 1001 t; unticketed_ticket_seq 6 t`)

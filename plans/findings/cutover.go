@@ -131,6 +131,11 @@ var cutoverSection = Section{
 			Do:    "give it its name back, or make it again with the next number as START",
 		},
 		{
+			Code: "sequence-turned", Level: "blocker",
+			Means: "clients have turned a sequence since the last swap (`INCREMENT` of another sign): how far it had come before is not known, and the other side would hand its numbers out again",
+			Do:    "turn it again, and set it behind the numbers that it has handed out",
+		},
+		{
 			Code: "made-since", Level: "blocker",
 			Means: "of a rollback: a table was made in the new schemas after the cutover, and the old side has nothing like it",
 			Do:    "drop it, or move it to a schema that stays",
