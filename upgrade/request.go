@@ -105,7 +105,6 @@ func takeBack(ctx context.Context, file *planfile.File, run *control.Run) {
 // what its predecessor was asked. done tells by the phase whether it did.
 func waitForLeader(ctx context.Context, conn *pgx.Conn, run *control.Run, file *planfile.File, o Options, what string, done func(control.Phase) (bool, error)) (bool, error) {
 	var asked int64 // the epoch that was asked
-	var lost int    // what was asked
 	leader := hearing{conn: conn, run: run, file: file, log: o.Log, what: what}
 	for {
 		now, err := control.ReadLeadership(ctx, conn, run, lease.LiveFor)
@@ -126,10 +125,6 @@ func waitForLeader(ctx context.Context, conn *pgx.Conn, run *control.Run, file *
 			return false, nil
 		case answered:
 			reason, accept := lastReason(ctx, conn, run, file)
-			if reason == notHeard && lost < asksAgain {
-				asked, lost = 0, lost+1
-				continue
-			}
 			return false, &NotNow{Swapping: what, Reason: reason, AcceptLoss: accept}
 		case time.Now().Before(o.NotBefore):
 		case o.over() && !underWay:
@@ -160,13 +155,6 @@ func waitForLeader(ctx context.Context, conn *pgx.Conn, run *control.Run, file *
 	}
 }
 
-// A leader that has just swapped takes away what it was asked, and with it what it is asked
-// in that very moment: then it says nothing, and is asked again, so many times.
-const (
-	notHeard  = "the process that leads the run did not come to it in time"
-	asksAgain = 3
-)
-
 // over reports whether the window for a cutover is over.
 func (o Options) over() bool { return !o.NotAfter.IsZero() && time.Now().After(o.NotAfter) }
 
@@ -196,5 +184,5 @@ func lastReason(ctx context.Context, conn pg.Querier, run *control.Run, file *pl
 	if s, err := readStatus(ctx, file); err == nil && len(s.Blockers) > 0 {
 		return strings.Join(s.Blockers, "; "), false
 	}
-	return notHeard, false
+	return "the process that leads the run did not come to it in time", false
 }

@@ -79,7 +79,7 @@ func (w *worker) notNow(ctx context.Context, against []cutover.Blocker, pause *b
 		again.pause, again.next = s.pause, later(s.next, time.Now().Add(betweenSeries))
 	}
 	w.swapping = again
-	if err := w.served(ctx); err != nil {
+	if err := control.Answered(ctx, w.sides.Record(), w.run, w.run.Phase); err != nil {
 		return err
 	}
 	if w.once {
@@ -117,13 +117,6 @@ const (
 	longestAsked   = 5 * time.Second
 	longestUnasked = 5 * time.Minute
 )
-
-// served takes the request away that was answered, by a swap or by a reason. Left
-// standing after a swap it would be taken for one to go back: a leader that went on
-// to keep the old side current undid the cutover it had just been asked for.
-func (w *worker) served(ctx context.Context) error {
-	return control.Withdraw(ctx, w.sides.Record(), w.run)
-}
 
 // unattended: nobody waits for the cutover, so that attempts may take their time.
 func (w *worker) unattended() bool { return w.cutover && !w.once && !w.asked && !w.closing }

@@ -270,7 +270,7 @@ func (w *worker) reason(ctx context.Context) error {
 	if err := control.Event(ctx, w.sides.Production, w.run, control.CutoverRefused, map[string]any{"reason": shadowAway}); err != nil {
 		return err
 	}
-	return control.Withdraw(ctx, w.sides.Production, w.run)
+	return control.Answered(ctx, w.sides.Production, w.run, w.run.Phase)
 }
 
 // mirrored runs f while production's copy of the shadow's positions is kept.

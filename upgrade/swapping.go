@@ -70,7 +70,7 @@ func (w *worker) cutOver(ctx context.Context) (bool, error) {
 	if outcome.Swapped {
 		w.run.Entered(control.Watching)
 		w.tellSwapped(ctx, outcome)
-		return true, w.served(ctx)
+		return true, control.Answered(ctx, w.sides.Record(), w.run, control.Cutover)
 	}
 	if err := w.enter(ctx, control.Following); err != nil {
 		return false, err

@@ -19,17 +19,27 @@ type RollbackAs struct {
 	AcceptLoss bool `json:"accept_loss"`
 }
 
-// Requested reports whether somebody asks the leader for a swap, and how.
+// request is what the leader is asked for, as it is stored.
+type request struct {
+	RollbackAs
+	// Swapped is on which side of the swap the run was: it tells a request for a cutover from
+	// one to go back. nil: an older pgumbra asks.
+	Swapped *bool `json:"swapped,omitempty"`
+}
+
+// Requested reports whether somebody asks the leader for the swap that is next in run's
+// phase, and how.
 func Requested(ctx context.Context, db pg.Querier, run *Run) (asked bool, as RollbackAs, err error) {
 	var text []byte
 	err = db.QueryRow(ctx, `SELECT cutover_requested IS NOT NULL, coalesce(rollback_as, '{}') FROM pgumbra.leader WHERE run_id = $1`, run.ID).Scan(&asked, &text)
+	var r request
 	if err == nil {
-		err = json.Unmarshal(text, &as)
+		err = json.Unmarshal(text, &r)
 	}
 	if err != nil {
 		return false, as, fmt.Errorf("look whether a swap is asked for: %w", err)
 	}
-	return asked, as, nil
+	return asked && (r.Swapped == nil || *r.Swapped == run.Phase.Swapped()), r.RollbackAs, nil
 }
 
 // HoldRequest is [Requested] under the lock of the leader's row: until the end of
@@ -49,9 +59,9 @@ var ErrOlderLeader = errors.New("the run is led by an older pgumbra than this on
 // asSince is the control schema's version in which a request says how.
 const asSince = 19
 
-// request is the statement that asks, in whatever version the control schema has: a
+// requesting is the statement that asks, in whatever version the control schema has: a
 // leader of an older pgumbra may be alive, and only who leads migrates.
-func request(ctx context.Context, tx pgx.Tx, as RollbackAs) (string, error) {
+func requesting(ctx context.Context, tx pgx.Tx, as RollbackAs) (string, error) {
 	now, dirty, err := version(ctx, tx)
 	switch {
 	case err != nil:
@@ -72,7 +82,8 @@ func request(ctx context.Context, tx pgx.Tx, as RollbackAs) (string, error) {
 //
 // as is how a rollback is to be done. [ErrOlderLeader] where a leader knows no such thing.
 func Request(ctx context.Context, db pg.Beginner, run *Run, as RollbackAs, seen Phase) (noted bool, err error) {
-	text, err := pg.JSON(as)
+	swapped := seen.Swapped()
+	text, err := pg.JSON(request{as, &swapped})
 	if err != nil {
 		return false, err
 	}
@@ -87,7 +98,7 @@ func Request(ctx context.Context, db pg.Beginner, run *Run, as RollbackAs, seen 
 		if noted = !now.Over() && now.Swapped() == seen.Swapped(); !noted {
 			return nil
 		}
-		sql, err := request(ctx, tx, as)
+		sql, err := requesting(ctx, tx, as)
 		if err == nil {
 			_, err = tx.Exec(ctx, sql, run.ID, text)
 		}
@@ -99,8 +110,19 @@ func Request(ctx context.Context, db pg.Beginner, run *Run, as RollbackAs, seen 
 	return noted, nil
 }
 
+// Answered takes away what the leader was asked while the run was in phase asked, or on the
+// same side of the swap. What it is asked from the swap's commit on is left: it is the next one.
+func Answered(ctx context.Context, db pg.Querier, run *Run, asked Phase) error {
+	_, err := db.Exec(ctx, `UPDATE pgumbra.leader SET cutover_requested = NULL WHERE run_id = $1
+		AND coalesce((rollback_as ->> 'swapped')::boolean, $2) = $2`, run.ID, asked.Swapped())
+	if err != nil {
+		return fmt.Errorf("note that a request is answered: %w", err)
+	}
+	return nil
+}
+
 // Withdraw takes away what was asked of the leader: by whoever does not wait for it
-// any more, or once it was answered.
+// any more.
 func Withdraw(ctx context.Context, db pg.Querier, run *Run) error {
 	_, err := db.Exec(ctx, `UPDATE pgumbra.leader SET cutover_requested = NULL WHERE run_id = $1`, run.ID)
 	if err != nil {

@@ -116,6 +116,35 @@ func TestOlderLeaderIsAskedForWhatItKnows(t *testing.T) {
 	}
 }
 
+// Who asks for a rollback in the moment in which the leader ends a cutover asks for the next
+// swap: the leader, which then notes that it was answered, has not seen it.
+func TestRequestThatCameAfterTheSwapIsNotTakenForAnswered(t *testing.T) {
+	t.Parallel()
+	_, conn := recorded(t)
+	run, err := control.Find(t.Context(), conn, "up")
+	must(t, err)
+	must(t, pg.ExecScript(t.Context(), conn, `UPDATE pgumbra.run SET phase = 'watching'`))
+	run.Entered(control.Watching)
+	asks := func(want bool) {
+		t.Helper()
+		asked, as, err := control.Requested(t.Context(), conn, run)
+		if must(t, err); asked != want || asked && !as.Follow {
+			t.Errorf("asked: %t, %+v", asked, as)
+		}
+	}
+	noted, err := control.Request(t.Context(), conn, run, control.RollbackAs{Follow: true}, control.Watching)
+	if must(t, err); !noted {
+		t.Fatal("the request was not noted")
+	}
+	must(t, control.Answered(t.Context(), conn, run, control.Cutover))
+	asks(true)
+	run.Entered(control.Following) // one that is left standing is none for a cutover
+	asks(false)
+	run.Entered(control.Watching)
+	must(t, control.Answered(t.Context(), conn, run, control.Watching))
+	asks(false)
+}
+
 func inTx(t *testing.T, conn *pgx.Conn) pgx.Tx {
 	t.Helper()
 	tx, err := conn.Begin(t.Context())
