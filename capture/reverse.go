@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -187,12 +188,30 @@ func spelt(sql string, run *control.Run, d Direction) string {
 }
 
 // RecordReverse records the fingerprints of the new tables after the swap, under
-// their final names. Does nothing where nothing is recorded for a way back.
+// their final names, once: what is changed of them later, by whomever and whoever
+// leads then, differs from that record. Does nothing where nothing is recorded for a
+// way back, or it is recorded already. Returns [ErrChanged] where a trigger is gone or
+// silent already.
 func RecordReverse(ctx context.Context, pool *pgxpool.Pool, run *control.Run) error {
 	if !run.Plan.Reversible() {
 		return nil
 	}
-	return recordSwapped(ctx, pool, run, ToOld)
+	return pg.ReadCommitted(ctx, pool, func(tx pgx.Tx) error {
+		var missing bool
+		err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM `+control.Captured(run.ID, ToOld)+` k WHERE fingerprint->>'swapped' IS NULL)`).Scan(&missing)
+		if err != nil {
+			return fmt.Errorf("look whether the tables are recorded: %w", err)
+		}
+		if !missing {
+			return nil
+		}
+		if _, err := tx.Exec(ctx, triggersThere(run, ToOld, capturedFromSwap(run))); pg.State(err) == pgerrcode.RaiseException {
+			return fmt.Errorf("%w: %w", ErrChanged, err)
+		} else if err != nil {
+			return fmt.Errorf("look for the triggers: %w", err)
+		}
+		return recordSwapped(ctx, tx, run, ToOld)
+	})
 }
 
 // RecordForward records those of production's tables after a rollback.
@@ -200,8 +219,8 @@ func RecordForward(ctx context.Context, pool *pgxpool.Pool, run *control.Run) er
 	return recordSwapped(ctx, pool, run, ToShadow)
 }
 
-func recordSwapped(ctx context.Context, pool *pgxpool.Pool, run *control.Run, d Direction) error {
-	_, err := pool.Exec(ctx, control.SetFingerprint(run.ID, d, "", fingerprintFunction(run.ID).Quoted()+`((fingerprint->>'root')::oid)::json`))
+func recordSwapped(ctx context.Context, db pg.Querier, run *control.Run, d Direction) error {
+	_, err := db.Exec(ctx, control.SetFingerprint(run.ID, d, "", "("+fingerprintFunction(run.ID).Quoted()+`((fingerprint->>'root')::oid) || '{"swapped": true}')::json`))
 	if err != nil {
 		return fmt.Errorf("record the tables under their names: %w", err)
 	}

@@ -19,10 +19,15 @@ import (
 // that no position is ahead of production. (Whose database this is, and whether the
 // shadow has what production knows of it, was asked when it was opened.) What the run
 // repairs by itself is told; what it cannot repair stops it here rather than later.
-// Earlier phases are repeated from their beginning and rest on nothing; after the
-// swap the shadow is on its own.
+// Earlier phases are repeated from their beginning and rest on nothing; in the watch
+// it is [worker.agreeBack], once what the swap left to do is done.
 func (w *worker) agree(ctx context.Context, cause lease.Cause) error {
-	if w.run.Phase != control.Copying && w.run.Phase != control.Following {
+	switch w.run.Phase {
+	case control.Copying, control.Following:
+	case control.Watching:
+		w.untold = cause
+		return nil
+	default:
 		return w.noteTakeover(ctx, cause, 0)
 	}
 	if err := w.guardSize(ctx); err != nil {
@@ -36,10 +41,50 @@ func (w *worker) agree(ctx context.Context, cause lease.Cause) error {
 			return err
 		}
 	}
-	if err := w.agreeOnPositions(ctx); err != nil {
+	if err := w.agreeOnPositions(ctx, ErrStopped); err != nil {
 		return err
 	}
 	return w.noteTakeover(ctx, cause, len(w.run.Plan.Sources))
+}
+
+// agreeBack is [worker.agree] before a new leader keeps the old side current, of the
+// reversed run: nothing of it can be repaired, so that what does not agree closes the way
+// back ([ErrClosed]).
+func (w *worker) agreeBack(ctx context.Context, cause lease.Cause) error {
+	if err := w.agreeOnPhase(ctx); err != nil {
+		return err
+	}
+	if err := w.recordsAll(ctx); err != nil {
+		return err
+	}
+	if err := w.tellUnled(ctx); err != nil {
+		return err
+	}
+	captured := 0
+	for i := range w.run.Plan.Sources {
+		src := &w.run.Plan.Sources[i]
+		if !w.run.Plan.Feeds(src.N) {
+			continue
+		}
+		if err := w.agreeOnJournals(ctx, src, ErrClosed); err != nil {
+			return err
+		}
+		captured++
+	}
+	if err := w.agreeOnPositions(ctx, ErrClosed); err != nil {
+		return err
+	}
+	return w.noteTakeover(ctx, cause, captured)
+}
+
+// agreeOnPhase: a new server that was put back to before the swap, or to after a
+// rollback, knows of another phase than the record.
+func (w *worker) agreeOnPhase(ctx context.Context) error {
+	there, err := control.CurrentPhase(ctx, w.sides.Production, w.run)
+	if err != nil || there == w.run.Phase {
+		return err
+	}
+	return fmt.Errorf("%w: the new side is in phase %s by its own record, and the run is in phase %s", ErrClosed, there, w.run.Phase)
 }
 
 // tellUnled says what the triggers recorded while nobody led.
@@ -79,6 +124,12 @@ func (w *worker) agreeOn(ctx context.Context, src *plans.Source) error {
 	if src.Frozen {
 		return nil
 	}
+	return w.agreeOnJournals(ctx, src, ErrStopped)
+}
+
+// agreeOnJournals makes sure that the journals of a source are there; ends is what it
+// means that one is not.
+func (w *worker) agreeOnJournals(ctx context.Context, src *plans.Source, ends error) error {
 	for _, journal := range capture.JournalOf(w.run, src).Tables() {
 		var there bool
 		err := w.sides.Production.QueryRow(ctx, `SELECT pg_catalog.to_regclass($1) IS NOT NULL`, journal.Quoted()).Scan(&there)
@@ -86,7 +137,7 @@ func (w *worker) agreeOn(ctx context.Context, src *plans.Source) error {
 			return fmt.Errorf("look for the journals of %s: %w", src.Name, err)
 		}
 		if !there {
-			return fmt.Errorf("%w: the journal %s of %s is gone, and changes with it", ErrStopped, journal, src.Name)
+			return fmt.Errorf("%w: the journal %s of %s is gone, and changes with it", ends, journal, src.Name)
 		}
 	}
 	return nil
@@ -94,23 +145,28 @@ func (w *worker) agreeOn(ctx context.Context, src *plans.Source) error {
 
 // agreeOnPositions: a database that was restored elsewhere counts its transactions
 // anew, and a position in it would be of the future.
-func (w *worker) agreeOnPositions(ctx context.Context) error {
-	table, err := control.AheadOfProduction(ctx, w.sides.Production, w.run)
+func (w *worker) agreeOnPositions(ctx context.Context, ends error) error {
+	table, err := control.AheadOfProduction(ctx, w.sides, w.run)
 	if err != nil || table == "" {
 		return err
 	}
-	return fmt.Errorf("%w: the position of %s is ahead of production, which was restored or exchanged", ErrStopped, table)
+	return fmt.Errorf("%w: the position of %s is ahead of the server that its rows come from, which was restored or exchanged", ends, table)
 }
 
-// noteTakeover tells that a standby leads now, and what it looked at.
+// noteTakeover tells that a standby leads now, and of how many tables it compared the
+// record with the servers; 0: the phase rests on none.
 func (w *worker) noteTakeover(ctx context.Context, cause lease.Cause, tables int) error {
 	if cause == "" {
 		return nil
 	}
 	self := control.Standby{Host: lease.Hostname(), PID: os.Getpid()}
-	if err := control.ForgetStandby(ctx, w.sides.Production, w.run, self, lease.LiveFor); err != nil {
+	if err := control.ForgetStandby(ctx, w.sides.Record(), w.run, self, lease.LiveFor); err != nil {
 		return err
 	}
-	w.log.Info("leading; the record agrees with the servers", "phase", string(w.run.Phase), "captured", tables)
-	return control.Event(ctx, w.sides.Production, w.run, control.TakenOver, map[string]any{"because": string(cause), "captured": tables})
+	says := "leading; the record agrees with the servers"
+	if tables == 0 {
+		says = "leading"
+	}
+	w.log.Info(says, "phase", string(w.run.Phase), "captured", tables)
+	return control.Event(ctx, w.sides.Record(), w.run, control.TakenOver, map[string]any{"because": string(cause), "captured": tables})
 }

@@ -369,5 +369,5 @@ func (w *worker) afterSwap(ctx context.Context) error {
 	if w.run.Phase != control.Watching {
 		return nil
 	}
-	return capture.RecordReverse(ctx, w.sides.Shadow, w.run)
+	return closedUnless(capture.RecordReverse(ctx, w.sides.Shadow, w.run))
 }

@@ -108,6 +108,7 @@ type worker struct {
 	traffic  *traffic.Traffic
 	run      *control.Run
 	forward  *control.Run // of a worker of the reversed run: the run itself
+	untold   lease.Cause  // why a standby leads, until it is told once the record was looked at
 	log      *slog.Logger
 	with     Companions // nil: the run is in no group
 	copier   *shadow.Copier

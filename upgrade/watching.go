@@ -102,14 +102,23 @@ func (w *worker) watch(ctx context.Context) error {
 	mayGoOn := w.run.Phase == control.Watching && w.run.GoesBack()
 	wasToEnd := w.until != "" || w.cutover && !w.back // with the cutover
 	if !mayGoOn || wasToEnd && !w.groupWentBack(ctx) {
+		if err := w.noteTakeover(ctx, w.untold, 0); err != nil {
+			return err
+		}
 		return errStop
 	}
 	back, err := w.turned(ctx)
 	if errors.Is(err, shadow.ErrTriggersFire) && !w.back {
 		w.log.Warn("the old side is not kept current", "error", err)
+		if err := w.noteTakeover(ctx, w.untold, 0); err != nil {
+			return err
+		}
 		return errStop
 	}
 	if err != nil {
+		return err
+	}
+	if err := back.agreeBack(ctx, w.untold); err != nil {
 		return err
 	}
 	w.log.Info("keeping the old side current; pgumbra rollback goes back to it, pgumbra finish ends this")
@@ -197,9 +206,8 @@ func (w *worker) keepOldCurrent(ctx context.Context) error {
 		&chore{every: rerouteEvery, do: func(ctx context.Context) error { return w.newCutover().Reroute(ctx) }})
 }
 
-// inspectBack makes sure that the reverse journals hold everything, and keeps them
-// small.
-func (w *worker) inspectBack(ctx context.Context) error {
+// recordsAll makes sure that the reverse journals hold everything that was written.
+func (w *worker) recordsAll(ctx context.Context) error {
 	if err := capture.Guard(ctx, w.sides.Production, w.run, capture.ToOld); err != nil {
 		return err
 	}
@@ -216,6 +224,15 @@ func (w *worker) inspectBack(ctx context.Context) error {
 	}
 	if len(changed) > 0 {
 		return fmt.Errorf("%w: a table that it starts from was changed since the cutover: %s", ErrClosed, changed[0])
+	}
+	return nil
+}
+
+// inspectBack makes sure that the reverse journals hold everything, and keeps them
+// small.
+func (w *worker) inspectBack(ctx context.Context) error {
+	if err := w.recordsAll(ctx); err != nil {
+		return err
 	}
 	lost, err := shadow.Lost(ctx, w.sides, w.run)
 	if err != nil {

@@ -155,11 +155,16 @@ func States(ctx context.Context, db pg.Querier, run *Run) (map[int]State, error)
 	return states, err
 }
 
-// AheadOfProduction names a table whose position counts transactions that production
-// has not begun: it was restored, or exchanged. "": there is none.
-func AheadOfProduction(ctx context.Context, production pg.Querier, run *Run) (table string, err error) {
-	err = production.QueryRow(ctx, `SELECT production FROM pgumbra.shadow_table
-		WHERE run_id = $1 AND pg_catalog.pg_snapshot_xmax(position) > pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot()) LIMIT 1`, run.ID).Scan(&table)
+// AheadOfProduction names a table whose position counts transactions that the server its
+// rows come from has not begun: that was restored, or exchanged. "": there is none. The
+// positions are read where they are written: a copy is as old as the server that it is on.
+func AheadOfProduction(ctx context.Context, sides Sides, run *Run) (table string, err error) {
+	var next string
+	err = sides.Production.QueryRow(ctx, `SELECT pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())::text`).Scan(&next)
+	if err == nil {
+		err = sides.Shadow.QueryRow(ctx, `SELECT production FROM pgumbra.shadow_table
+			WHERE run_id = $1 AND pg_catalog.pg_snapshot_xmax(position) > $2::text::xid8 LIMIT 1`, run.ID, next).Scan(&table)
+	}
 	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
 		return "", fmt.Errorf("compare the positions with production: %w", err)
 	}
