@@ -1,6 +1,7 @@
 package planner
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/pgumbra/pgumbra/plans"
@@ -46,6 +47,31 @@ func TestMakeDefersColumnsThatCome(t *testing.T) {
 		s.file.Build = plans.Auto
 		if p := s.runnable(t); p.Behind == nil || p.Behind.From != 4 {
 			t.Errorf("%s: %+v: %+v", sql, p.Behind, p.Findings)
+		}
+	}
+}
+
+// So does another name of a column, once and again; it has the old one until the swap. A key's cuts the window.
+func TestMakeDefersColumnsThatAreRenamed(t *testing.T) {
+	testcontainers.InTurn(t, 1)
+	t.Parallel()
+	const renamed = `; ALTER TABLE users RENAME COLUMN mail TO x; ALTER TABLE users RENAME role_id TO mail; ALTER TABLE users RENAME x TO role_id; UPDATE users SET role_id = mail || 'x'`
+	all := []struct {
+		from int64 // the cut; 0: none
+		sql  string
+	}{
+		{0, `UPDATE grants SET word = lower(word)`}, {4, `CREATE VIEW v AS SELECT mail FROM users`}, {4, `COMMENT ON COLUMN users.mail IS 'x'`},
+		{4, `ALTER TABLE users RENAME id TO nr`}, {4, `ALTER TABLE users RENAME TO people`},
+	}
+	for _, c := range testcontainers.Some(t, all, 3) {
+		s := newShop(t, seededShop, strings.Replace(columnsGo, "; ALTER TABLE users DROP COLUMN role_id, DROP COLUMN IF EXISTS never", renamed, 1), `ALTER TABLE roles ADD COLUMN note text`, c.sql)
+		s.file.Build = plans.Auto
+		p := s.runnable(t)
+		if b := p.Behind; b == nil || int64(b.From) != c.from || len(b.Deferred) != 1 || len(b.Deferred[0].Statements) != 7 {
+			t.Fatalf("%s: %+v: %+v", c.sql, p.Behind, p.Findings)
+		}
+		if c := column(tableNamed(p, t, "shop.users"), "role_id"); c.Expression != "role_id" {
+			t.Errorf("until the swap it is what it was: %+v", c)
 		}
 	}
 }

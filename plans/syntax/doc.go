@@ -69,6 +69,7 @@ const (
 	Opaque   Kind = "opaque"  // code, COPY, MERGE, EXECUTE: followed only as far as its text tells
 	Relabel  Kind = "relabel" // ALTER TYPE … RENAME VALUE
 	Index    Kind = "index"   // CREATE UNIQUE INDEX: rows must be such that it can be made
+	Rename   Kind = "rename"  // ALTER TABLE … RENAME COLUMN
 	Unread   Kind = "unread"  // a whole file that the parser cannot read
 )
 

@@ -38,8 +38,16 @@ func kindOf(n *pgq.Node) Kind {
 		if s.AlterEnumStmt.GetOldVal() != "" {
 			return Relabel
 		}
+	case *pgq.Node_RenameStmt:
+		if renamesColumn(s.RenameStmt) {
+			return Rename
+		}
 	}
 	return ""
+}
+
+func renamesColumn(s *pgq.RenameStmt) bool {
+	return s.GetRenameType() == pgq.ObjectType_OBJECT_COLUMN && s.GetRelationType() == pgq.ObjectType_OBJECT_TABLE
 }
 
 // selectKind: SELECT INTO makes a table; one that calls functions or holds

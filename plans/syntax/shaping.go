@@ -11,7 +11,8 @@ import (
 )
 
 // Shaping is a statement that says what rows of one table must be like, and nothing else:
-// a constraint, NOT NULL, a default, an index, a further column, that there is a column no more.
+// a constraint, NOT NULL, a default, an index, a further column, that there is a column no more, or
+// by another name.
 // It may run later than it stands, if nothing in between has to do with that.
 type Shaping struct {
 	Target *pgq.RangeVar
@@ -19,6 +20,7 @@ type Shaping struct {
 	Gone   []string        // and of constraints that it drops
 	Lost   []string        // columns that it drops
 	Added  []string        // and adds
+	Named  bool            // the one that it drops goes by the added one's name, and is there
 	Leads  []*pgq.RangeVar // tables that its foreign keys lead to
 	Unique bool            // it makes a unique index
 	Calls  []*pgq.FuncCall // of what it makes
@@ -38,6 +40,11 @@ func ShapingOf(n *pgq.Node) (s Shaping, why string) {
 			if why == "" {
 				why = s.command(c.GetAlterTableCmd())
 			}
+		}
+	case *pgq.Node_RenameStmt:
+		s.Target, s.Named = x.RenameStmt.GetRelation(), true
+		if s.Lost, s.Added = []string{x.RenameStmt.GetSubname()}, []string{x.RenameStmt.GetNewname()}; !renamesColumn(x.RenameStmt) {
+			why = "it renames more than a column"
 		}
 	default:
 		why = "it does not say what rows must be like"
@@ -138,7 +145,7 @@ func (s *Shaping) expressions(n *pgq.Node) (why string) {
 		switch m := m.(type) {
 		case *pgq.FuncCall:
 			s.Calls = append(s.Calls, m)
-		case *pgq.AlterTableStmt, *pgq.AlterTableCmd, *pgq.IndexStmt, *pgq.Constraint, *pgq.ColumnDef:
+		case *pgq.AlterTableStmt, *pgq.AlterTableCmd, *pgq.IndexStmt, *pgq.Constraint, *pgq.ColumnDef, *pgq.RenameStmt:
 			return true
 		}
 		if why == "" {

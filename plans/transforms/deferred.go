@@ -173,7 +173,7 @@ func (in *inference) settingsChange() string {
 
 // wait notes a statement that runs in the swap. It did not run in scratch.
 func (s *step) wait() {
-	if s.fact.Kind == syntax.Alter || s.fact.Kind == syntax.Index {
+	if slices.Contains([]syntax.Kind{syntax.Alter, syntax.Index, syntax.Rename}, s.fact.Kind) {
 		s.shapeLater()
 		return
 	}
@@ -283,10 +283,11 @@ func (in *inference) otherShape(rel *syntax.Relation) string {
 	}
 	for _, c := range rel.Columns {
 		now, there := final.Column(c.Num)
-		if !there && in.lostLater(rel.OID, c.Name) {
+		lost := (!there || now.Name != c.Name) && in.lostLater(rel.OID, c.Name)
+		if !there && lost {
 			continue
 		}
-		if !there || now.Name != c.Name || now.TypeOID != c.Type.OID || now.Default != c.Default || now.Identity != c.Identity || now.Generated != c.Generated {
+		if !there || now.Name != c.Name && !lost || now.TypeOID != c.Type.OID || now.Default != c.Default || now.Identity != c.Identity || now.Generated != c.Generated {
 			return "column " + c.Name + " is another one then"
 		}
 	}

@@ -247,7 +247,7 @@ func (s *step) follow() (r *reason) {
 	case *pgq.Node_AlterTableStmt:
 		s.alter(n.AlterTableStmt)
 		s.mayShapeLater()
-	case *pgq.Node_IndexStmt:
+	case *pgq.Node_IndexStmt, *pgq.Node_RenameStmt:
 		s.mayShapeLater()
 	case *pgq.Node_UpdateStmt:
 		r = s.orWait(s.update(n.UpdateStmt))

@@ -54,7 +54,7 @@ func (in *inference) needsConstraint(table uint32, name string) bool {
 	})
 }
 
-// loses is why a column cannot be dropped in the swap; empty: it can. What goes with it is
+// loses is why a column cannot be dropped or renamed in the swap; empty: it can. What goes with it is
 // of its table alone.
 func (s *step) loses(rel *syntax.Relation, names []string) string {
 	for _, name := range names {
@@ -71,7 +71,7 @@ func (s *step) loses(rel *syntax.Relation, names []string) string {
 	return ""
 }
 
-// lostLater: a column is dropped by a statement that may wait, too.
+// lostLater: a column is dropped or renamed by a statement that may wait, too.
 func (in *inference) lostLater(table uint32, name string) bool {
 	return slices.ContainsFunc(in.mightWait, func(w waiting) bool { return w.Target == table && slices.Contains(w.lost, name) })
 }
@@ -124,6 +124,8 @@ func (c *coming) addShaping(s *step, d Deferral, shaping syntax.Shaping) {
 	}
 	if len(shaping.Lost) > 0 {
 		t.lost[target.Name] = columnSet(shaping.Lost)
+	}
+	if len(shaping.Lost) > 0 && !shaping.Named {
 		for _, name := range s.indexesUntil(target, d.Place) { // some go with the column
 			t.made[name] = true
 		}

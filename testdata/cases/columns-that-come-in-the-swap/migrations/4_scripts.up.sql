@@ -4,3 +4,7 @@ CREATE TABLE IF NOT EXISTS app.flags (name text PRIMARY KEY, value text NOT NULL
 INSERT INTO app.flags (name, value) SELECT 'b', 'text' WHERE NOT EXISTS (SELECT 1 FROM app.flags WHERE name = 'b');
 ALTER TABLE app.flags ALTER COLUMN value SET DEFAULT 'y';
 INSERT INTO app.flags (name) VALUES ('c');
+ALTER TABLE app.steps RENAME COLUMN stands TO last_number;
+ALTER TABLE app.scripts RENAME text TO body;
+ALTER TABLE app.scripts ADD COLUMN text varchar(9) DEFAULT 'new';
+UPDATE app.steps SET last_number = -s.id FROM app.scripts s WHERE s.id = steps.script AND s.body = 'later';
