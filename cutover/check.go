@@ -139,6 +139,16 @@ func (c *Cutover) checkPrivileges(ctx context.Context, db pg.Querier) ([]Blocker
 	return nil, nil
 }
 
+// InTheWay names the transactions alone that stand against a cutover now. It waits for no
+// lock of any table.
+func (c *Cutover) InTheWay(ctx context.Context) (all []Blocker, err error) {
+	err = pinned(ctx, c.Sides.Production, func(tx pgx.Tx) (err error) {
+		all, err = c.checkSessions(ctx, tx)
+		return err
+	})
+	return all, err
+}
+
 func (c *Cutover) checkTables(ctx context.Context, db pg.Querier) ([]Blocker, error) {
 	rows, err := control.Tables(ctx, db, c.Upgrade)
 	if err != nil {

@@ -15,6 +15,9 @@ import (
 //go:embed sql/blocking.sql
 var blockingSQL string
 
+//go:embed sql/waits.sql
+var waitsSQL string
+
 //go:embed sql/holders.sql
 var snapshotHoldersSQL string
 
@@ -76,6 +79,27 @@ func head(query string) string {
 	}
 	return string(line)
 }
+
+// Holder is a session that holds a lock, and what there is to say of it.
+type Holder struct {
+	PID  int32
+	Text string
+}
+
+// Waits names whoever holds a lock that a session of pgumbra's in this database, whichever
+// process has it, has waited for for longer than a moment. Takes no lock.
+func Waits(ctx context.Context, db pg.Querier) (holders []Holder, err error) {
+	found, err := sessions(ctx, db, waitsSQL, moment.Seconds())
+	if err != nil {
+		return nil, fmt.Errorf("look who holds locks: %w", err)
+	}
+	for _, s := range found {
+		holders = append(holders, Holder{s.PID, s.String()})
+	}
+	return holders, nil
+}
+
+const moment = 2 * time.Second // without a word
 
 // blockersOf names sessions; how says what they hold: a lock or a snapshot.
 func blockersOf(how string, found []session) []Blocker {

@@ -10,7 +10,6 @@ import (
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans/planfile"
-	"github.com/pgumbra/pgumbra/plans/planner"
 	"github.com/pgumbra/pgumbra/replay"
 	"github.com/pgumbra/pgumbra/upgrade/lease"
 )
@@ -82,11 +81,17 @@ func (w *worker) check(ctx context.Context, leads pg.Backends) (against []cutove
 	if w.structure.signature, err = w.schemasSignature(ctx, w.sides.Production); err != nil {
 		return nil, err
 	}
-	if w.structure.changes, err = planner.Drift(ctx, w.file.Production.DSN, w.run.Plan); err != nil {
-		return nil, err
-	}
 	c := w.newCutover()
 	c.Own = func() pg.Backends { return leads }
+	var compared bool
+	if w.structure.changes, compared, err = w.drift(ctx); err != nil {
+		return nil, err
+	}
+	if !compared { // whoever holds the lock would keep us waiting for as long
+		if against, err = c.InTheWay(ctx); err != nil || len(against) > 0 {
+			return against, err
+		}
+	}
 	if against, err = c.Check(ctx); err != nil {
 		return nil, err
 	}

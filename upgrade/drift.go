@@ -36,14 +36,10 @@ func (w *worker) compareStructure(ctx context.Context) error {
 	if err := w.compareMeaning(ctx, signature); err != nil {
 		return err
 	}
-	changes, err := planner.Drift(ctx, w.file.Production.DSN, w.run.Plan)
-	if err != nil {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		w.structure.changes = []string{err.Error()} // somebody holds a lock: asked again at the next look
-		w.log.Warn("structure not compared", "error", err)
-		return nil
+	changes, compared, err := w.drift(ctx)
+	if err != nil || !compared {
+		w.structure.changes = changes
+		return err
 	}
 	told := w.structure.signature != "" && slices.Equal(changes, w.structure.changes)
 	w.structure.signature, w.structure.changes = signature, changes
@@ -51,6 +47,20 @@ func (w *worker) compareStructure(ctx context.Context) error {
 		return nil
 	}
 	return w.tellStructure(ctx)
+}
+
+// drift is what changed since the plan was made. Where the structure could not be compared,
+// since somebody holds a lock, say, that is what there is to say of it: it is asked again.
+func (w *worker) drift(ctx context.Context) (changes []string, compared bool, err error) {
+	changes, err = planner.Drift(ctx, w.file.Production.DSN, w.run.Plan)
+	if ctx.Err() != nil {
+		return nil, false, ctx.Err()
+	}
+	if err != nil {
+		w.log.Debug("structure not compared", "error", err)
+		return []string{"it could not be compared, as where somebody holds a lock on a table: " + err.Error()}, false, nil
+	}
+	return changes, true, nil
 }
 
 func (w *worker) tellStructure(ctx context.Context) error {

@@ -38,6 +38,8 @@ type Status struct {
 	Rate          Rate            `json:"rate"`
 	ETASeconds    *float64        `json:"eta_seconds"` // null: measuring, or never
 	Throttled     string          `json:"throttled"`
+	// Waits are the sessions for whose locks in production pgumbra waits.
+	Waits []string `json:"waits"`
 	// Suspended is why the run stands still with its group; empty: it does not.
 	Suspended string `json:"suspended,omitempty"`
 	// Work is what the run is busy with; null: it follows, or is past that.
@@ -199,8 +201,25 @@ func lookOptions() pg.Options {
 // the process that had opened it.
 var looking pg.Register
 
+// openLook opens one of them; closeLook ends it.
+func openLook(ctx context.Context, file *planfile.File) (*pgx.Conn, error) {
+	conn, err := pg.Connect(ctx, file.Production.DSN, lookOptions())
+	if err == nil {
+		if err = looking.Opened(ctx, conn); err == nil {
+			return conn, nil
+		}
+		_ = conn.Close(context.WithoutCancel(ctx))
+	}
+	return nil, fmt.Errorf("production: %w", err)
+}
+
+func closeLook(ctx context.Context, conn *pgx.Conn) {
+	_ = conn.Close(context.WithoutCancel(ctx))
+	looking.Closed(conn)
+}
+
 func newStatus(file *planfile.File) *Status {
-	return &Status{Run: file.Name, Member: file.Member, Standbys: []StandbyStatus{}, Tables: []TableStatus{}, Blockers: []string{}}
+	return &Status{Run: file.Name, Member: file.Member, Standbys: []StandbyStatus{}, Waits: []string{}, Tables: []TableStatus{}, Blockers: []string{}}
 }
 
 // Unreached is the status of a database that could not be asked.
@@ -211,14 +230,11 @@ func Unreached(file *planfile.File, cause error) *Status {
 }
 
 func readStatus(ctx context.Context, file *planfile.File) (*Status, error) {
-	conn, err := pg.Connect(ctx, file.Production.DSN, lookOptions())
+	conn, err := openLook(ctx, file)
 	if err != nil {
-		return nil, fmt.Errorf("production: %w", err)
+		return nil, err
 	}
-	defer func() { _ = conn.Close(context.WithoutCancel(ctx)); looking.Closed(conn) }()
-	if err := looking.Opened(ctx, conn); err != nil {
-		return nil, fmt.Errorf("production: %w", err)
-	}
+	defer closeLook(ctx, conn)
 	s := newStatus(file)
 	var run *control.Run
 	err = pg.RepeatableRead(ctx, conn, func(tx pgx.Tx) error {
@@ -235,6 +251,9 @@ func readStatus(ctx context.Context, file *planfile.File) (*Status, error) {
 			return err
 		}
 		if err := s.readAttempts(ctx, tx, run, file); err != nil {
+			return err
+		}
+		if err := s.readWaits(ctx, tx); err != nil {
 			return err
 		}
 		if err := s.read(ctx, tx, run); err != nil {
@@ -254,6 +273,14 @@ func readStatus(ctx context.Context, file *planfile.File) (*Status, error) {
 		s.readThere(ctx, file, run)
 	}
 	return s, err
+}
+
+func (s *Status) readWaits(ctx context.Context, tx pgx.Tx) error {
+	holders, err := cutover.Waits(ctx, tx)
+	for _, h := range holders {
+		s.Waits = append(s.Waits, h.Text)
+	}
+	return err
 }
 
 func (s *Status) read(ctx context.Context, tx pgx.Tx, run *control.Run) error {

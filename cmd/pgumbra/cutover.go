@@ -42,6 +42,7 @@ hook, may stand against it still.
 			if err != nil {
 				return err
 			}
+			defer a.tellWaits(c.Context(), file)()
 			if check {
 				return a.check(c.Context(), file, g)
 			}

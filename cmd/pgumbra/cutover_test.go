@@ -90,6 +90,7 @@ type statusAnswer struct {
 	Run, Phase string
 	Ready      bool
 	Blockers   []string
+	Waits      []string
 	Tables     []struct{ Production, State string }
 	Cutover    struct {
 		Attempts int
@@ -177,6 +178,38 @@ func TestCutoverThatIsNotPossibleChangesNothing(t *testing.T) {
 	}
 	if told, err := os.ReadFile(filepath.Join(o.dir, "told")); err != nil || !regexp.MustCompile(`^after_cutover of up to 2: [0-9.]+\n$`).Match(told) {
 		t.Errorf("the hook after the cutover was told %q, %v", told, err)
+	}
+}
+
+// Who holds a lock for which pgumbra waits is named, by what waits and by status; a look
+// before a cutover does not wait for it.
+func TestWhoHoldsALockIsNamed(t *testing.T) {
+	testcontainers.InTurn(t, 3)
+	t.Parallel()
+	ctx := limited(t, 2*time.Minute)
+	o := operatorOf(t, small)
+	o.do(ctx, exitDone, "run", "--until", "following")
+	holder := o.connect(ctx)
+	defer holder.Close(ctx)
+	tx, err := holder.Begin(ctx)
+	must(t, err)
+	_, err = tx.Exec(ctx, "LOCK TABLE shop.a")
+	must(t, err)
+	o.wait(ctx, `SELECT 'x' FROM pg_stat_activity WHERE xact_start < clock_timestamp() - interval '2 seconds' AND query = 'LOCK TABLE shop.a'`)
+	if said := o.do(ctx, exitNotNow, "cutover", "--check").out.String(); !strings.Contains(said, "LOCK TABLE shop.a holds a lock") {
+		t.Errorf("cutover --check says:\n%s", said)
+	}
+	waits := o.start(ctx, "verify")
+	for len(o.status(t).Waits) == 0 && ctx.Err() == nil {
+	}
+	if said := o.do(ctx, exitDone, "status").out.String(); !regexp.MustCompile(`waits +for a lock that session \d+ .*LOCK TABLE shop.a holds`).MatchString(said) {
+		t.Errorf("status says:\n%s", said)
+	}
+	o.wait(ctx, `SELECT 'x' FROM pg_stat_activity looks, pg_stat_activity waits WHERE looks.query LIKE '-- Sessions that hold a lock%' AND looks.state = 'idle'
+		AND waits.application_name LIKE 'pgumbra/%' AND waits.wait_event = 'relation' AND looks.query_start > waits.query_start + interval '2.1 seconds'`)
+	must(t, tx.Rollback(ctx))
+	if got, said := waits.code(), waits.err.String(); got != exitDone || !strings.Contains(said, "waiting for a lock in production") {
+		t.Errorf("verify: exit code %d\n%s", got, said)
 	}
 }
 

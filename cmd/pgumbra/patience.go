@@ -5,6 +5,9 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/pgumbra/pgumbra/plans/planfile"
+	"github.com/pgumbra/pgumbra/upgrade"
 )
 
 // How long a command may say nothing before a line says what it does, and how often
@@ -36,4 +39,20 @@ func (a *app) patiently(ctx context.Context, doing string, f func(context.Contex
 		}
 	})
 	return group.Wait()
+}
+
+// tellWaits says for whose locks pgumbra waits in the databases of file, until it is stopped.
+func (a *app) tellWaits(ctx context.Context, file *planfile.File) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var group errgroup.Group
+	for _, f := range databases(file) {
+		group.Go(func() error {
+			upgrade.TellWaits(ctx, f, a.log)
+			return nil
+		})
+	}
+	return func() {
+		cancel()
+		_ = group.Wait()
+	}
 }

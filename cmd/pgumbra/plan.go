@@ -40,6 +40,7 @@ reports what a run would do. Changes nothing in production.`,
 			if err != nil {
 				return err
 			}
+			defer a.tellWaits(c.Context(), file)()
 			if g != nil {
 				return a.planGroup(c.Context(), g, file, outputs, options)
 			}

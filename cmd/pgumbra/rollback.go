@@ -81,6 +81,7 @@ func (a *app) rollbackCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			defer a.tellWaits(c.Context(), file)()
 			if drop && as.Follow {
 				return &usageError{errors.New("--follow goes on with the new side and --drop drops it: choose one")}
 			}

@@ -49,6 +49,7 @@ shows it, and whether it could lead. It ends when the run is over.`,
 			if err != nil {
 				return err
 			}
+			defer a.tellWaits(c.Context(), file)()
 			a.ends = until != "" || cutover
 			o := upgrade.Options{Until: phase, Cutover: cutover, Program: versionText(), Log: a.log}
 			if g != nil {
@@ -100,6 +101,7 @@ defaults, sequences) are left out, by name. Exit code 3 when rows differ.`,
 			if err != nil {
 				return err
 			}
+			defer a.tellWaits(c.Context(), file)()
 			if g != nil {
 				return a.verifyGroup(c.Context(), g, file)
 			}

@@ -62,6 +62,9 @@ func writeWork(line func(label, format string, values ...any), s *upgrade.Status
 	if s.Work != nil {
 		line("work", "%s", workText(s.Work))
 	}
+	for _, w := range s.Waits {
+		line("waits", "for a lock that %s holds", w)
+	}
 	if s.Throttled != "" {
 		line("paused", "%s", s.Throttled)
 	} else if s.PausedAt != nil && s.Leader != nil && s.Copies() {

@@ -41,6 +41,7 @@ run stays unless --purge.`,
 			if err != nil {
 				return err
 			}
+			defer a.tellWaits(c.Context(), file)()
 			if g != nil {
 				return a.abortGroup(c.Context(), g, file, leftovers(purge))
 			}
@@ -121,6 +122,7 @@ terminal before it drops; --yes answers that.`,
 			if err != nil {
 				return err
 			}
+			defer a.tellWaits(c.Context(), file)()
 			old := cutover.KeepOld
 			if drop {
 				old = cutover.DropOld
