@@ -43,6 +43,24 @@ func (p *Plan) shares(n pg.Name) bool {
 	return slices.ContainsFunc(p.Shared, func(s Shared) bool { return s.Name == n })
 }
 
+// Unnoted are the upgraded tables of which rows that the old one cannot hold as they are
+// may be written, and are not noted in the watch: the old row does not tell the key, or the
+// condition names something of the schemas that move, which another server may not have.
+// What is refused stops the table; what is altered only [Table.UnfitSQL] finds.
+func (p *Plan) Unnoted() (all []*Table) {
+	final, back := p.afterFence(), p.Inverse()
+	for i := range back.Tables {
+		b := &back.Tables[i]
+		if b.Source < 0 || len(b.Noted) > 0 || b.Unfit != "" {
+			continue
+		}
+		if t := &final.Tables[b.Source]; t.Unfit != "" {
+			all = append(all, t)
+		}
+	}
+	return all
+}
+
 // UnfitSQL asks which rows of an upgraded table the old one cannot hold, after the
 // swap: the key of each, for people, and why. from stands after FROM and gives such
 // rows: the table itself, or those of it that were touched. Empty: each row fits.

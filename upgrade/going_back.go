@@ -92,6 +92,9 @@ func (w *worker) againstGoingBack(ctx context.Context) ([]cutover.Blocker, error
 	if against = append(against, w.againstDiffering()...); len(against) > 0 {
 		return against, nil
 	}
+	if against, err = w.againstUnnoted(ctx); err != nil || len(against) > 0 {
+		return against, err
+	}
 	if against, err = w.proveRest(ctx); errors.Is(err, replay.ErrConflict) {
 		return []cutover.Blocker{refusedBy(err)}, nil
 	}

@@ -2,9 +2,13 @@ package upgrade
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgumbra/pgumbra/cutover"
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
 )
@@ -55,6 +59,35 @@ func unfitRows(ctx context.Context, db pg.Querier, back *control.Run, most int) 
 		all = append(all, row)
 	}
 	return all, err
+}
+
+// againstUnnoted looks for rows that the old side cannot hold as they are in the tables of
+// which none are noted: it reads each, where clients are, and sees what was committed by
+// then. Where the server cannot say, that stands against going back as well.
+func (w *worker) againstUnnoted(ctx context.Context) (against []cutover.Blocker, err error) {
+	if w.as.AcceptLoss || w.forward == nil {
+		return nil, nil
+	}
+	for _, t := range w.forward.Plan.Unnoted() {
+		said := "the old side cannot hold rows as they are: " + t.Final.String()
+		var key, why string
+		err := w.sides.Production.QueryRow(ctx, t.UnfitSQL(t.Final.Quoted())+" LIMIT 1").Scan(&key, &why)
+		switch {
+		case errors.Is(err, pgx.ErrNoRows):
+			continue
+		case err != nil && (pg.State(err) == "" || pg.Unreachable(err) || ctx.Err() != nil):
+			return nil, fmt.Errorf("look for rows of %s that the old side cannot hold: %w", t.Final, err)
+		case err != nil:
+			said = "whether the old side can hold rows of " + t.Final.String() + " as they are cannot be asked: " + pg.Redact(err.Error())
+		case key != "":
+			said += ", " + key + ": " + why
+		default:
+			said += ": " + why
+		}
+		against = append(against, cutover.Blocker{Code: "row-unfit", Lasting: true, AcceptLoss: true, Message: said,
+			Fix: "change or delete such rows where they are now; pgumbra rollback --accept-loss leaves behind what does not fit"})
+	}
+	return against, nil
 }
 
 func (r RefusedRow) String() string {

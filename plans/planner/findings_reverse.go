@@ -34,6 +34,10 @@ func (m *losses) tellReverse() error {
 			m.tellNoWay(t)
 		}
 	}
+	for _, t := range m.plan.Unnoted() {
+		m.warning("reverse-lossy", t.Production.String(), "rows that the old table cannot hold as they are, are not named by status as they are written: which they are only a statement over things of the schemas tells. pgumbra rollback looks through the table for them, and refuses if there is one",
+			"nothing, if no such rows will be written, or pgumbra rollback may take the time to read the table; pgumbra rollback --accept-loss does not look")
+	}
 	m.tellMadeBehind()
 	return nil
 }
