@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -45,6 +46,19 @@ func Break(ctx context.Context, pool *pgxpool.Pool, run *control.Run, reason str
 		}
 	}
 	return unfreeze(ctx, pool, run)
+}
+
+// BreakReverse is [Break] in the watch: what the new side writes is not taken back any
+// more, so that the way back is closed, and its server has its disk for itself. Nothing
+// is dropped but triggers.
+func BreakReverse(ctx context.Context, pool *pgxpool.Pool, run *control.Run) error {
+	if err := closeJournals(ctx, pool, run, ToOld); err != nil {
+		return err
+	}
+	if err := silence(ctx, pool, run, ToOld); err != nil && pg.State(err) != pgerrcode.DiskFull { // what is closed records nothing
+		return fmt.Errorf("break off the reverse capture: %w", err)
+	}
+	return dropAllTriggers(ctx, removal(pool), run, prefixOf(run, ToOld))
 }
 
 // once is one attempt without tables to lock.

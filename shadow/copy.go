@@ -81,7 +81,7 @@ const lockWait = "5s"
 func (c *Copier) Copy(ctx context.Context) error {
 	c.begin.Do(func() {
 		if c.Throttle == nil {
-			c.Throttle = NewThrottle(c.Sides.Production, c.Run, c.Log)
+			c.Throttle = NewThrottle(c.Sides, c.Run, c.Log)
 		}
 	})
 	if err := c.recopyLost(ctx); err != nil {

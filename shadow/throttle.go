@@ -26,20 +26,24 @@ const busyShare = 0.75
 
 // NewThrottle makes a function that returns once production can bear more work:
 // standbys replay within max_replica_lag, slots retain no more WAL than
-// max_retained_wal, the disk has min_free_disk left, and not most of its connections are busy. Why it holds back
-// is noted for status, and in the log.
+// max_retained_wal, and not most of its connections are busy; and the disks of both
+// servers have min_free_disk left. Why it holds back is noted for status, and in the log.
 //
 // Lag and activity of others are visible to members of pg_read_all_stats only;
 // without it only the slots count.
-func NewThrottle(pool *pgxpool.Pool, run *control.Run, log *slog.Logger) func(context.Context) error {
-	t := &throttle{pool: pool, run: run, log: log}
+func NewThrottle(sides control.Sides, run *control.Run, log *slog.Logger) func(context.Context) error {
+	t := &throttle{pool: sides.Production, run: run, log: log}
+	if sides.Remote() {
+		t.shadow = sides.Shadow
+	}
 	return t.wait
 }
 
 type throttle struct {
-	pool *pgxpool.Pool
-	run  *control.Run
-	log  *slog.Logger
+	pool   *pgxpool.Pool
+	shadow *pgxpool.Pool // nil: it is in production's database
+	run    *control.Run
+	log    *slog.Logger
 
 	mu     sync.Mutex
 	looked time.Time
@@ -144,11 +148,20 @@ func (t *throttle) disk(ctx context.Context) (string, error) {
 	if limit <= 0 {
 		return "", nil
 	}
-	free, err := disk.Look(ctx, t.pool)
+	reason, err := roomOn(ctx, t.pool, "the disk", limit)
+	if err != nil || reason != "" || t.shadow == nil {
+		return reason, err
+	}
+	return roomOn(ctx, t.shadow, "the disk of the shadow's server", limit)
+}
+
+// roomOn says that a server's disk has less left than the limit, where it can be seen.
+func roomOn(ctx context.Context, server pg.Querier, what string, limit int64) (string, error) {
+	free, err := disk.Look(ctx, server)
 	if err != nil || !free.Known || free.Bytes >= limit {
 		return "", err
 	}
-	return fmt.Sprintf("the disk at %s has %s left (copy.min_free_disk: %s)", free.Where, human.Bytes(free.Bytes), human.Bytes(limit)), nil
+	return fmt.Sprintf("%s at %s has %s left (copy.min_free_disk: %s)", what, free.Where, human.Bytes(free.Bytes), human.Bytes(limit)), nil
 }
 
 func (t *throttle) activity(ctx context.Context) (string, error) {

@@ -1,6 +1,7 @@
 package upgrade_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pgumbra/pgumbra/cutover"
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/testcontainers"
 	"github.com/pgumbra/pgumbra/upgrade"
@@ -73,19 +75,7 @@ func TestNearlyFullDiskPausesTheCopyAndEndsCapture(t *testing.T) {
 		planFile:   "copy: {min_free_disk: 40MB, workers: 1}\n",
 		here:       dsn,
 	})
-	free := leave(t, folder, 30<<20)
-	ended := make(chan error, 1)
-	go func() { ended <- upgrade.Run(ctx, w.file(), upgrade.Options{Until: control.Following, Log: w.log}) }()
-	for throttled := ""; !strings.Contains(throttled, "copy.min_free_disk"); {
-		select {
-		case err := <-ended:
-			t.Fatalf("the run ended: %v", err)
-		case <-time.After(50 * time.Millisecond):
-		}
-		_ = one(dsn, "SELECT throttled FROM pgumbra.leader", &throttled) // there is none yet
-	}
-	free()
-	must(t, <-ended)
+	w.copyWaitsForRoom(ctx, folder, "the disk at ")
 	leave(t, folder, 5<<20)
 	err := upgrade.Run(ctx, w.file(), upgrade.Options{Log: w.log})
 	if !errors.Is(err, upgrade.ErrStopped) || !strings.Contains(err.Error(), "less than a quarter of copy.min_free_disk") {
@@ -95,6 +85,62 @@ func TestNearlyFullDiskPausesTheCopyAndEndsCapture(t *testing.T) {
 	if _, err := upgrade.Abort(ctx, w.file(), upgrade.Purge, w.log); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// TestNearlyFullDiskOfTheNewServer: the copy waits for room there, too; in the watch, where
+// clients are and the journals of the way back grow, that is closed before clients fail.
+func TestNearlyFullDiskOfTheNewServer(t *testing.T) {
+	testcontainers.InTurn(t, 8)
+	t.Parallel()
+	ctx := limited(t, 3*time.Minute)
+	folder, dsn := smallDisk(t, 96)
+	w := build(t, history{
+		structure:  `CREATE SCHEMA shop; CREATE TABLE shop.a (id int PRIMARY KEY, v text); INSERT INTO shop.a SELECT n, n FROM generate_series(1, 10000) n`,
+		migrations: []string{"ALTER TABLE shop.a ADD COLUMN w int;"},
+		planFile:   "copy: {min_free_disk: 40MB, workers: 1}\n",
+		remote:     dsn,
+	})
+	w.copyWaitsForRoom(ctx, folder, "the disk of the shadow's server at ")
+	w.run(ctx, upgrade.Options{Cutover: true})
+	free := leave(t, folder, 5<<20)
+	exec(t, dsn, "UPDATE shop.a SET v = 'at last' WHERE id <= 10")
+	err := upgrade.Run(ctx, w.file(), upgrade.Options{Log: w.log})
+	if !errors.Is(err, upgrade.ErrClosed) || !strings.Contains(err.Error(), "less than a quarter of copy.min_free_disk") {
+		t.Errorf("the watch on a disk that is nearly full: %v", err)
+	}
+	if left := text(t, dsn, "SELECT count(*)::text FROM pg_trigger WHERE tgname LIKE '!pgumbra%'"); left != "0" {
+		t.Errorf("%s triggers are left", left)
+	}
+	exec(t, dsn, "UPDATE shop.a SET v = 'after' WHERE id <= 100")
+	if err := upgrade.Rollback(ctx, w.file(), upgrade.Options{Log: w.log}); !errors.Is(err, upgrade.ErrClosed) {
+		t.Errorf("rollback over the gap: %v, want %v", err, upgrade.ErrClosed)
+	}
+	s, err := upgrade.ReadStatus(ctx, w.file())
+	must(t, err)
+	if s.WayBack == nil || s.WayBack.Open || !strings.Contains(s.Failure, "copy.min_free_disk") {
+		t.Errorf("the way back: %+v, failed for: %s", s.WayBack, s.Failure)
+	}
+	free()
+	must(t, upgrade.Finish(ctx, w.file(), cutover.DropOld, upgrade.Purge, w.log))
+}
+
+// copyWaitsForRoom brings a run to following; meanwhile the copy pauses, since a disk has
+// less left than copy.min_free_disk, and says so.
+func (w *world) copyWaitsForRoom(ctx context.Context, folder, says string) {
+	w.t.Helper()
+	free := leave(w.t, folder, 30<<20)
+	ended := make(chan error, 1)
+	go func() { ended <- upgrade.Run(ctx, w.file(), upgrade.Options{Until: control.Following, Log: w.log}) }()
+	for throttled := ""; !strings.HasPrefix(throttled, says) || !strings.Contains(throttled, "copy.min_free_disk"); {
+		select {
+		case err := <-ended:
+			w.t.Fatalf("the run ended: %v", err)
+		case <-time.After(50 * time.Millisecond):
+		}
+		_ = one(w.production, "SELECT throttled FROM pgumbra.leader", &throttled) // there is none yet
+	}
+	free()
+	must(w.t, <-ended)
 }
 
 // leave fills a file system but for so many bytes, until free is called.

@@ -59,6 +59,20 @@ func (w *worker) diskNearlyFull(ctx context.Context) (reason string, err error) 
 		free.Where, human.Bytes(free.Bytes), human.Bytes(w.run.Plan.Settings.Copy.MinFreeDisk)), nil
 }
 
+// guardDiskBack is what [worker.guardSize] is before the swap, of the new side's server in
+// the watch: there the reverse journals grow, which hold their own size. A disk that is
+// nearly full closes the way back, and clients go on.
+func (w *worker) guardDiskBack(ctx context.Context) error {
+	reason, err := w.diskNearlyFull(ctx)
+	if err != nil || reason == "" {
+		return err
+	}
+	if err := capture.BreakReverse(ctx, w.sides.Production, w.run); err != nil {
+		return err
+	}
+	return fmt.Errorf("%w: %s", ErrClosed, reason)
+}
+
 // guarded looks after the journals' size beside long work.
 func (w *worker) guarded(ctx context.Context, f func(context.Context) error) error {
 	return beside(ctx, inspectEvery, w.guardSize, f)

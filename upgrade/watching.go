@@ -234,6 +234,9 @@ func (w *worker) inspectBack(ctx context.Context) error {
 	if err := w.recordsAll(ctx); err != nil {
 		return err
 	}
+	if err := w.guardDiskBack(ctx); err != nil {
+		return err
+	}
 	lost, err := shadow.Lost(ctx, w.sides, w.run)
 	if err != nil {
 		return err
