@@ -85,7 +85,7 @@ type Aborted struct {
 const deposeTries = 5
 
 // depose takes the lead, from a process that has it, too, once end has ended that one's
-// sessions.
+// sessions. Standbys are held back meanwhile.
 func depose(ctx context.Context, file *planfile.File, end func(led error) error) (*lease.Lease, error) {
 	for tries := 0; ; tries++ {
 		l, err := lease.Take(ctx, file.Production.DSN, file.Name)
@@ -93,7 +93,12 @@ func depose(ctx context.Context, file *planfile.File, end func(led error) error)
 		if !errors.As(err, &led) || tries == deposeTries {
 			return l, err
 		}
-		if err := end(err); err != nil {
+		release, err := lease.HoldBack(ctx, file.Production.DSN, file.Name)
+		if err != nil {
+			return nil, err
+		}
+		defer release()
+		if err := end(led); err != nil {
 			return nil, err
 		}
 	}

@@ -167,6 +167,20 @@ func (l *Lease) succession(ctx context.Context, how share) (got bool, err error)
 	return got, nil
 }
 
+// HoldBack keeps standbys from taking the lead until the function that it returns is
+// called: for who ends a leader to lead after it, and would find one in its place.
+func HoldBack(ctx context.Context, dsn, name string) (release func(), err error) {
+	l, err := open(ctx, "production", dsn, name)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := l.succession(ctx, shared); err != nil { // not got: one takes the lead now, and is met as the leader
+		l.Release(ctx)
+		return nil, err
+	}
+	return func() { l.Release(ctx) }, nil
+}
+
 // endSuccession lets others look who leads.
 func (l *Lease) endSuccession(ctx context.Context) error {
 	if l.succeeds == nil {
