@@ -252,7 +252,7 @@ var errNoAnswer = errors.New("it does not answer, or does not know the run")
 func ControlOwner(ctx context.Context, file *planfile.File, within time.Duration) (role string) {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	conn, err := pg.Connect(ctx, file.Production.DSN, pg.Options{Component: "status"})
+	conn, err := connect(ctx, file, "status")
 	if err != nil {
 		return ""
 	}

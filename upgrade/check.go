@@ -2,7 +2,6 @@ package upgrade
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 
 	"github.com/pgumbra/pgumbra/cutover"
@@ -22,9 +21,9 @@ import (
 // Whether the locks are got in time only the attempt shows. [ErrWrongPhase] before
 // following and after the swap.
 func CheckCutover(ctx context.Context, file *planfile.File, log *slog.Logger) ([]cutover.Blocker, error) {
-	conn, err := pg.Connect(ctx, file.Production.DSN, pg.Options{Component: "cutover"})
+	conn, err := connect(ctx, file, "cutover")
 	if err != nil {
-		return nil, fmt.Errorf("production: %w", err)
+		return nil, err
 	}
 	run, err := control.Find(ctx, conn, file.Name)
 	if err == nil && run.Phase != control.Following && run.Phase != control.Cutover {

@@ -93,9 +93,9 @@ func (o Outcome) Spent() string { return cutover.Spent(o.Parts) }
 // nothing.
 func ReadHistory(ctx context.Context, file *planfile.File) (History, error) {
 	h := History{Runs: []PastRun{}}
-	conn, err := pg.Connect(ctx, file.Production.DSN, pg.Options{Component: "status"})
+	conn, err := connect(ctx, file, "status")
 	if err != nil {
-		return h, fmt.Errorf("production: %w", err)
+		return h, err
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
 	past, err := control.History(ctx, conn)
@@ -182,9 +182,9 @@ func ReadPast(ctx context.Context, file *planfile.File) (PastRun, error) {
 		if r.Run != file.Name {
 			continue
 		}
-		conn, err := pg.Connect(ctx, file.Production.DSN, pg.Options{Component: "status"})
+		conn, err := connect(ctx, file, "status")
 		if err != nil {
-			return r, fmt.Errorf("production: %w", err)
+			return r, err
 		}
 		defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
 		r.Samples, err = control.Samples(ctx, conn, r.id)

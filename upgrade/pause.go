@@ -2,14 +2,12 @@ package upgrade
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgumbra/pgumbra/internal/control"
-	"github.com/pgumbra/pgumbra/internal/pg"
 	"github.com/pgumbra/pgumbra/plans/planfile"
 )
 
@@ -50,9 +48,9 @@ func SetWorkers(ctx context.Context, file *planfile.File, workers int) error {
 
 // ofCopy notes something of a run's copy, before its swap.
 func ofCopy(ctx context.Context, file *planfile.File, note func(*pgx.Conn, *control.Run) error) error {
-	conn, err := pg.Connect(ctx, file.Production.DSN, pg.Options{Component: "status"})
+	conn, err := connect(ctx, file, "status")
 	if err != nil {
-		return fmt.Errorf("production: %w", err)
+		return err
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
 	run, err := control.Find(ctx, conn, file.Name)

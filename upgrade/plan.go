@@ -44,7 +44,7 @@ func Plan(ctx context.Context, file *planfile.File, log *slog.Logger) (*plans.Pl
 	if err := planner.Lead(ctx, plan, clients); err != nil {
 		return nil, err
 	}
-	db, err := pg.Connect(ctx, file.Production.DSN, pg.Options{Component: "plan"})
+	db, err := connect(ctx, file, "plan")
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +55,7 @@ func Plan(ctx context.Context, file *planfile.File, log *slog.Logger) (*plans.Pl
 
 // measured is what the last run of this database took that became ready.
 func measured(ctx context.Context, file *planfile.File) (*plans.Measured, error) {
-	conn, err := pg.Connect(ctx, file.Production.DSN, pg.Options{Component: "plan"})
+	conn, err := connect(ctx, file, "plan")
 	if err != nil {
 		return nil, err
 	}
@@ -149,7 +149,7 @@ func planAlone(ctx context.Context, file *planfile.File, o Options) (*plans.Plan
 func tidy(ctx context.Context, file *planfile.File) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
-	conn, err := pg.Connect(ctx, file.Production.DSN, pg.Options{Component: "control"})
+	conn, err := connect(ctx, file, "control")
 	if err != nil {
 		return err
 	}

@@ -61,7 +61,7 @@ func askOrLead(ctx context.Context, file *planfile.File, o Options, request func
 // requestCutover asks a live leader for a cutover and waits for its outcome.
 // False: there is no live leader (any more).
 func requestCutover(ctx context.Context, file *planfile.File, o Options) (bool, error) {
-	conn, err := pg.Connect(ctx, file.Production.DSN, pg.Options{Component: "cutover"})
+	conn, err := connect(ctx, file, "cutover")
 	if err != nil {
 		return false, err
 	}
@@ -93,7 +93,7 @@ func requestCutover(ctx context.Context, file *planfile.File, o Options) (bool, 
 func takeBack(ctx context.Context, file *planfile.File, run *control.Run) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
-	conn, err := pg.Connect(ctx, file.Production.DSN, pg.Options{Component: "cutover"})
+	conn, err := connect(ctx, file, "cutover")
 	if err != nil {
 		return
 	}

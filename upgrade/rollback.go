@@ -42,7 +42,7 @@ func Rollback(ctx context.Context, file *planfile.File, o Options) error {
 
 // requestRollback is requestCutover for the way back.
 func requestRollback(ctx context.Context, file *planfile.File, o Options) (served bool, err error) {
-	conn, err := pg.Connect(ctx, file.Production.DSN, pg.Options{Component: "rollback"})
+	conn, err := connect(ctx, file, "rollback")
 	if err != nil {
 		return false, err
 	}
@@ -134,7 +134,7 @@ func mayGoBack(run *control.Run, as control.RollbackAs) error {
 
 // swapped reports whether the run's cutover is done.
 func swapped(ctx context.Context, file *planfile.File) bool {
-	conn, err := pg.Connect(ctx, file.Production.DSN, pg.Options{Component: "leader"})
+	conn, err := connect(ctx, file, "leader")
 	if err != nil {
 		return false
 	}
@@ -159,7 +159,7 @@ func dropped(err error) bool {
 func endedByCommand(ctx context.Context, file *planfile.File, id int64, cause error) error {
 	deadline := time.Now().Add(endPatience)
 	for time.Now().Before(deadline) {
-		conn, err := pg.Connect(ctx, file.Production.DSN, pg.Options{Component: "leader"})
+		conn, err := connect(ctx, file, "leader")
 		if err != nil {
 			return cause
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/pgumbra/pgumbra/cutover"
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
+	"github.com/pgumbra/pgumbra/plans/planfile"
 	"github.com/pgumbra/pgumbra/replay"
 	"github.com/pgumbra/pgumbra/shadow"
 )
@@ -295,4 +296,13 @@ func (w *worker) mirror(ctx context.Context) error {
 		return nil
 	}
 	return control.Mirror(ctx, w.sides, w.run)
+}
+
+// connect opens a session of its own in production, for one command or look.
+func connect(ctx context.Context, file *planfile.File, component string) (*pgx.Conn, error) {
+	conn, err := pg.Connect(ctx, file.Production.DSN, pg.Options{Component: component})
+	if err != nil {
+		return nil, fmt.Errorf("production: %w", err)
+	}
+	return conn, nil
 }

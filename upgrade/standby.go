@@ -221,7 +221,7 @@ func (s *standby) check(ctx context.Context) {
 // CouldLead is what keeps this process from leading a run, as a standby finds it out;
 // empty: nothing, or there is no run.
 func CouldLead(ctx context.Context, file *planfile.File, o Options) []string {
-	conn, err := pg.Connect(ctx, file.Production.DSN, pg.Options{Component: "standby"})
+	conn, err := connect(ctx, file, "standby")
 	if err != nil {
 		return []string{"production: " + pg.Redact(err.Error())}
 	}

@@ -18,9 +18,9 @@ func (s *Status) ReadShadowSize(ctx context.Context, file *planfile.File) error 
 	if s.Phase == nil || s.Phase.Over() || s.Phase.Swapped() || s.Away != "" {
 		return nil
 	}
-	production, err := pg.Connect(ctx, file.Production.DSN, pg.Options{Component: "status"})
+	production, err := connect(ctx, file, "status")
 	if err != nil {
-		return fmt.Errorf("production: %w", err)
+		return err
 	}
 	defer func() { _ = production.Close(context.WithoutCancel(ctx)) }()
 	run, err := control.Find(ctx, production, file.Name)

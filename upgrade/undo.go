@@ -107,7 +107,7 @@ func depose(ctx context.Context, file *planfile.File, end func(led error) error)
 // endLive ends the sessions of a leader, dead or alive. A live process finds its
 // connections gone and, once they are, its run aborted, and stops.
 func endLive(ctx context.Context, file *planfile.File) error {
-	conn, err := pg.Connect(ctx, file.Production.DSN, pg.Options{Component: "abort"})
+	conn, err := connect(ctx, file, "abort")
 	if err != nil {
 		return err
 	}
@@ -245,7 +245,7 @@ func mayFinish(run *control.Run) error {
 // its run finished, and ends as it should. [*lease.ErrLed] where the run is in another
 // phase: its leader is let be.
 func endWatch(ctx context.Context, file *planfile.File, led error) error {
-	conn, err := pg.Connect(ctx, file.Production.DSN, pg.Options{Component: "finish"})
+	conn, err := connect(ctx, file, "finish")
 	if err != nil {
 		return errors.Join(err, led)
 	}

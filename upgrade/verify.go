@@ -40,7 +40,7 @@ func AllEqual(verdicts []TableVerdict) bool {
 // It reads at snapshots of its own; where changes are pending it replays them
 // under the position's row lock, for which it and the leader take turns.
 func Verify(ctx context.Context, file *planfile.File, log *slog.Logger) ([]TableVerdict, error) {
-	conn, err := pg.Connect(ctx, file.Production.DSN, pg.Options{Component: "verify"})
+	conn, err := connect(ctx, file, "verify")
 	if err != nil {
 		return nil, err
 	}

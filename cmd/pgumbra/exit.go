@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -102,7 +103,7 @@ func (a *app) report(err error) int {
 		a.reportJSON(err, code, s)
 		return code
 	}
-	complain("pgumbra: " + pg.Redact(a.what(err)))
+	complain("pgumbra: " + strings.ReplaceAll(pg.Redact(a.what(err)), "\n", "\n         "))
 	if a.file != nil && a.file.Grouped() && code != exitUsage {
 		complain(a.whereGroupStands())
 	}
@@ -128,12 +129,14 @@ func (a *app) what(err error) string {
 		return pg.CauseFirst(err)
 	}
 	var names []string
+	count := 0
 	for _, f := range blocked.Plan.Findings {
 		if f.Level == plans.Blocker {
+			count++
 			names = append(names, fmt.Sprintf("%s (%s)", f.Code, f.Object))
 		}
 	}
-	return fmt.Sprintf("the plan cannot run yet: %s: %s", human.Plural(len(names), "blocker"), strings.Join(names, ", "))
+	return fmt.Sprintf("the plan cannot run yet: %s: %s", human.Plural(count, "blocker"), strings.Join(slices.Compact(names), ", "))
 }
 
 // standing asks the control schema, briefly: the error may be that the server is

@@ -59,8 +59,10 @@ func (a *app) printStatus(w io.Writer, s *upgrade.Status) error {
 
 // writeWork says what is under way, or why nothing is.
 func writeWork(line func(label, format string, values ...any), s *upgrade.Status) {
-	if s.Work != nil {
+	if s.Work != nil && s.Leader != nil {
 		line("work", "%s", workText(s.Work))
+	} else if s.Work != nil {
+		line("work", "%s; it stands still without a leader", workText(s.Work))
 	}
 	for _, w := range s.Waits {
 		line("waits", "for a lock that %s holds", w)
@@ -71,6 +73,8 @@ func writeWork(line func(label, format string, values ...any), s *upgrade.Status
 		line("paused", "by pgumbra pause, once the chunks under way are copied; pgumbra resume goes on")
 	} else if s.PausedAt != nil && s.Copies() {
 		line("paused", "by pgumbra pause: whichever process leads next copies nothing until pgumbra resume")
+	} else if s.PausedAt != nil && s.Phase != nil && !s.Phase.Over() && !s.Phase.Swapped() {
+		line("paused", "by pgumbra pause: a table that has to be copied again waits for pgumbra resume")
 	}
 	if s.Workers != nil && s.Copies() {
 		line("workers", "%d, by pgumbra workers; pgumbra workers 0 takes copy.workers again", *s.Workers)

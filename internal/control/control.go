@@ -174,7 +174,7 @@ func findRow(ctx context.Context, db pg.Querier, name, which, column string) (ru
 	run, plan, err = readRow(ctx, db, name, which, column)
 	if pg.State(err) != "" { // of the table, the schema, or a lookup of what was there a moment ago
 		if there, lookErr := Exists(ctx, db); lookErr == nil && !there {
-			return nil, nil, ErrNoRun
+			return nil, nil, fmt.Errorf("%w: %s", ErrNoRun, name)
 		}
 	}
 	return run, plan, err
@@ -186,7 +186,7 @@ func readRow(ctx context.Context, db pg.Querier, name, which, column string) (ru
 		return nil, nil, err
 	}
 	if !there {
-		return nil, nil, ErrNoRun
+		return nil, nil, fmt.Errorf("%w: %s", ErrNoRun, name)
 	}
 	now, dirty, err := version(ctx, db)
 	if err != nil {
@@ -211,7 +211,7 @@ func readRow(ctx context.Context, db pg.Querier, name, which, column string) (ru
 	err = db.QueryRow(ctx, `SELECT id, phase, epoch, `+flow+`, `+again+`, `+group+`, `+column+` FROM pgumbra.run WHERE name = $1 AND `+which+`
 		ORDER BY id DESC LIMIT 1`, name).Scan(&run.ID, &run.Phase, &run.Epoch, &run.Flow, &run.Again, &in, &plan)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return nil, nil, ErrNoRun
+		return nil, nil, fmt.Errorf("%w: %s", ErrNoRun, name)
 	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("read run %s: %w", name, err)

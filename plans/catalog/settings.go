@@ -34,6 +34,25 @@ func Settings(ctx context.Context, conn *pgx.Conn, also []string) (map[string]st
 	return all, nil
 }
 
+// AsGiven are the settings, by name, that the session has not changed since it began. Those
+// of a library that was loaded meanwhile, as of PL/pgSQL by the first DO, are among them.
+func AsGiven(ctx context.Context, conn *pgx.Conn) (map[string]bool, error) {
+	rows, err := conn.Query(ctx, `SELECT name FROM pg_catalog.pg_settings WHERE setting OPERATOR(pg_catalog.=) reset_val`, pgx.QueryExecModeExec)
+	if err != nil {
+		return nil, fmt.Errorf("read the settings of the migrations' session: %w", err)
+	}
+	all := map[string]bool{}
+	var name string
+	_, err = pgx.ForEachRow(rows, []any{&name}, func() error {
+		all[name] = true
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the settings of the migrations' session: %w", err)
+	}
+	return all, nil
+}
+
 var customSetting = regexp.MustCompile(`(?i)\b[a-z_][a-z0-9_]*\.[a-z_][a-z0-9_]*\b`)
 
 // CustomSettings are names in a text that may be settings which only the user's functions

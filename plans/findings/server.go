@@ -24,6 +24,11 @@ var serverSection = Section{
 			Do:    "type it, plan again",
 		},
 		{
+			Code: "way-back-privilege", Level: "warning",
+			Means: "the role may not set `session_replication_role`, and old tables have triggers or foreign keys, which would act on rows that come back: after the cutover the old side is not kept current, and there is no rollback",
+			Do:    "type the GRANT before the cutover; before PostgreSQL 15, run pgumbra as a superuser, or set `watch.enabled: false`",
+		},
+		{
 			Code: "schema-absent", Level: "blocker",
 			Means: "a schema of `production.schemas` does not exist",
 			Do:    "correct the plan file",

@@ -1,6 +1,7 @@
 package planfile
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"slices"
@@ -106,7 +107,13 @@ func loadGroup(path string, root, list *yaml.Node, overrides map[string]any) (*F
 }
 
 func sorted(failures []*plans.FileError) []*plans.FileError {
-	slices.SortStableFunc(failures, func(a, b *plans.FileError) int { return a.Line - b.Line })
+	last := func(f *plans.FileError) int { // what stands nowhere in the file may come of what does
+		if f.Line == 0 {
+			return 1
+		}
+		return 0
+	}
+	slices.SortStableFunc(failures, func(a, b *plans.FileError) int { return cmp.Or(last(a)-last(b), a.Line-b.Line) })
 	return failures
 }
 

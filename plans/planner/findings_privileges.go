@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
 )
 
@@ -35,7 +36,37 @@ func (m *survey) checkPrivileges(ctx context.Context) error {
 	if names := m.rowSecured(); len(names) > 0 && !bypass {
 		m.missing("row security is forced on "+strings.Join(names, ", ")+": rows would be hidden from copy and verification", "ALTER ROLE "+us+" BYPASSRLS; and after pgumbra finish ALTER ROLE "+us+" NOBYPASSRLS;")
 	}
+	if err := m.checkQuiet(ctx, us); err != nil {
+		return err
+	}
 	return m.checkOwners(ctx)
+}
+
+// checkQuiet: what comes back to old tables that have triggers or foreign keys is written as a
+// replica, see [shadow.Quiet], which would be found after the cutover only. On another
+// server it is the same role's to have.
+func (m *survey) checkQuiet(ctx context.Context, us string) error {
+	var loud, allowed bool
+	var major int
+	err := m.db.QueryRow(ctx, `SELECT current_setting('server_version_num')::int / 10000, EXISTS (SELECT FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
+		JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_proc p ON p.oid = t.tgfoid JOIN pg_namespace f ON f.oid = p.pronamespace
+		WHERE n.nspname = ANY ($1) AND f.nspname <> $2 AND t.tgenabled <> 'D')`, m.file.Production.Schemas, control.Schema).Scan(&major, &loud)
+	if err != nil {
+		return fmt.Errorf("look for triggers: %w", err)
+	}
+	if !m.file.Watch.Enabled || !loud {
+		return nil
+	}
+	grant := "GRANT SET ON PARAMETER session_replication_role TO " + us + ";"
+	if major < 15 {
+		grant = "run pgumbra as a superuser: before PostgreSQL 15 nobody else may set session_replication_role"
+	} else if err := m.db.QueryRow(ctx, `SELECT has_parameter_privilege('session_replication_role', 'SET')`).Scan(&allowed); err != nil {
+		return fmt.Errorf("read the role's rights: %w", err)
+	}
+	if !allowed {
+		m.warning("way-back-privilege", m.session.User, "the old side cannot be kept current after the cutover, and there is no rollback: its triggers and foreign keys would act on rows that come back, and the role may not keep them still", grant)
+	}
+	return nil
 }
 
 func (m *survey) missing(message, grant string) {

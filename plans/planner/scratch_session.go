@@ -63,9 +63,13 @@ func (m *trial) noteSession(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	asGiven, err := catalog.AsGiven(ctx, m.client.conn)
+	if err != nil {
+		return err
+	}
 	left := sessionLeft{settings: map[string]string{}}
 	for name, value := range now {
-		if was, known := m.client.begun[name]; !known || was != value {
+		if was, known := m.client.begun[name]; known && was != value || !known && !asGiven[name] {
 			left.settings[name] = value
 		}
 	}
