@@ -104,6 +104,8 @@ var instants = []instant{
 	{name: "cutover: decide", place: remote, sends: then(text("", `"step":"deciding"`))},
 	{name: "cutover: RESUME", place: remote, sends: then(text("", `"step":"swapped"`))},
 	{name: "watching", when: `SELECT 'x' FROM pgumbra.run WHERE phase = 'watching'`},
+	{name: "watching: a batch is carried back", sends: then(text("pgumbra/work", "reverse_1_0"), text("pgumbra/work", ""))},
+	{name: "watching: a proof", sends: then(text("pgumbra/work", "INSERT INTO pgumbra.proof"), text("pgumbra/work", ""))},
 	{name: "rollback: fence", place: inPlace, sends: then(text("pgumbra/cutover", " IN EXCLUSIVE MODE"))},
 	{name: "rollback: drain", place: inPlace, sends: then(text("pgumbra/cutover", " IN EXCLUSIVE MODE"), text("pgumbra/work", ""))},
 	{name: "rollback: sequences and snapshots", place: inPlace, sends: then(text("pgumbra/cutover", " IN EXCLUSIVE MODE"), text("pgumbra/work", ""), text("pgumbra/cutover", ""))},
@@ -146,6 +148,7 @@ type fault struct {
 	needs func() bool // whether it can be made here; nil: anywhere
 	disk  heldOn      // what is on a disk of its own for that
 	clock bool        // production's server has a clock of its own
+	there bool        // the shadow has a server of its own
 }
 
 // heldOn is what a small disk holds in a cell.
@@ -166,6 +169,11 @@ var faults = slices.Concat([]fault{
 	{name: "the server crashes", do: func(ctx context.Context, w *faulty, p *process) {
 		must(w.t, w.server.Crash(ctx))
 		must(w.t, w.server.Restart(ctx))
+		must(w.t, p.Process.Signal(syscall.SIGCONT))
+	}},
+	{name: "the new server crashes", place: remote, there: true, do: func(ctx context.Context, w *faulty, p *process) {
+		must(w.t, w.newServer.Crash(ctx))
+		must(w.t, w.newServer.Restart(ctx))
 		must(w.t, p.Process.Signal(syscall.SIGCONT))
 	}},
 	{name: "the connections break", do: func(_ context.Context, w *faulty, p *process) {
@@ -221,10 +229,12 @@ type faulty struct {
 	clock   *clock                 // of the server
 	proxies []*testcontainers.Proxy
 	sides   *writers
-	cutover bool              // it is at a moment of the cutover
-	back    bool              // or of the rollback
-	next    *process          // that leads from then on; nil: none
-	hidden  []<-chan struct{} // closed once an answer was kept back
+	cutover bool // it is at a moment of the cutover
+	back    bool // or of the rollback, or of the watch before it
+
+	newServer *testcontainers.Server // the shadow's; nil: one for all
+	next      *process               // that leads from then on; nil: none
+	hidden    []<-chan struct{}      // closed once an answer was kept back
 }
 
 func (w *faulty) each(f func(*testcontainers.Proxy)) {
@@ -296,11 +306,14 @@ func (w *faulty) own(ctx context.Context, o testcontainers.Options) (*testcontai
 // shadowOf is the other server's database.
 func (w *faulty) shadowOf(ctx context.Context, f fault) (dsn string) {
 	w.t.Helper()
-	if f.disk != shadowsDisk {
+	if f.disk != shadowsDisk && !f.there {
 		return testcontainers.Database(w.t)
 	}
-	there, _ := w.own(ctx, testcontainers.Options{})
-	return w.disk.databaseOn(ctx, w.t, there)
+	w.newServer, dsn = w.own(ctx, testcontainers.Options{})
+	if f.there {
+		return dsn
+	}
+	return w.disk.databaseOn(ctx, w.t, w.newServer)
 }
 
 // run goes through the cell, and says what became of it.
@@ -310,21 +323,29 @@ func (c cell) run(t *testing.T) string {
 	w := newFaulty(ctx, t, c)
 	command := []string{"run", "--cutover"}
 	p := w.start(ctx, command...)
-	if c.moment.back() { // and forward again, since the new side is followed
+	if c.moment.back() || c.moment.watched() { // and forward again, since the new side is followed
 		if code := p.code(); code != exitDone {
 			t.Fatalf("the cutover: exit code %d\n%s", code, &p.err)
 		}
 		command = []string{"rollback", "--follow"}
+		if c.moment.watched() {
+			command = []string{"run"}
+		}
 		p = w.start(ctx, command...)
 	}
 	if !w.standsAt(ctx, p, c.moment) {
 		t.Fatalf("%s was never reached\n%s", c.moment.name, &p.err)
 	}
-	w.back = c.moment.back()
-	w.cutover = strings.HasPrefix(c.moment.name, "cutover") || w.back
+	w.back = c.moment.back() || c.moment.watched()
+	w.cutover = strings.HasPrefix(c.moment.name, "cutover") || c.moment.back()
 	c.fault.do(ctx, w, p)
-	outcome := w.became(ctx, p, command)
-	if c.moment.back() {
+	var outcome string
+	if c.moment.watched() {
+		outcome = w.wentBack(ctx, p)
+	} else {
+		outcome = w.became(ctx, p, command)
+	}
+	if w.back {
 		w.do(ctx, exitDone, w.direct("cutover")...)
 	}
 	if len(w.hidden) > 0 && !slices.ContainsFunc(w.hidden, closed) {
@@ -342,7 +363,7 @@ func (c cell) run(t *testing.T) string {
 
 // swapsOf is how often the clients' side changes in a cell.
 func swapsOf(at instant) int {
-	if at.back() { // there, back, and there again
+	if at.back() || at.watched() { // there, back, and there again
 		return 3
 	}
 	return 1

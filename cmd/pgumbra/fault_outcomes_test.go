@@ -76,7 +76,8 @@ gone through; in each, every acknowledged write was there at the end, once, and 
 froze for two times ` + "`cutover.max_stall`" + `. Where another one leads, a standby took over meanwhile; before a cutover it led the run to its end. A
 full disk had room again after two seconds, or, where it held the WAL, once the server had died of it; in one database journals and shadow are
 on one disk. Clocks that jump are those of production's server: the process counts time by one that never does. A rollback was one with
-` + "`--follow`" + `, and a second cutover came after it. A cell that is empty was not gone through.
+` + "`--follow`" + `, and a second cutover came after it. In the watch, after the cutover, ` + "`run`" + ` was typed again and met the fault while it kept the old side current; then
+` + "`rollback`" + ` was typed. A cell that is empty was not gone through.
 `
 
 func (o *outcomes) markdown() string {
