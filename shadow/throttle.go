@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"sync"
 	"time"
 
@@ -45,9 +46,10 @@ type throttle struct {
 	run    *control.Run
 	log    *slog.Logger
 
-	mu     sync.Mutex
-	looked time.Time
-	reason string
+	mu      sync.Mutex
+	looked  time.Time
+	reason  string
+	written []walAt // at earlier looks, oldest first
 }
 
 func (t *throttle) wait(ctx context.Context) error {
@@ -118,16 +120,69 @@ func (t *throttle) asked(ctx context.Context) (string, error) {
 	return "paused by pgumbra pause since " + since + "; pgumbra resume goes on", nil
 }
 
+// lag: a standby is further behind than it may be. Its replay_lag alone does not tell: the
+// server measures it when the standby has replayed something, so that of one whose replay
+// stands still, or whose network does, it says what was. So what was written by the time of
+// earlier looks is remembered.
 func (t *throttle) lag(ctx context.Context) (string, error) {
 	limit := t.run.Plan.Settings.Copy.MaxReplicaLag
 	if limit <= 0 {
 		return "", nil
 	}
-	return t.ask(ctx, `
-		SELECT pg_catalog.format('standby %s is %s s behind (copy.max_replica_lag: %s s)', application_name,
-		       pg_catalog.round(extract(epoch FROM replay_lag), 1), $1::numeric)
-		FROM pg_catalog.pg_stat_replication WHERE replay_lag > pg_catalog.make_interval(secs => $1::float8)
-		ORDER BY replay_lag DESC LIMIT 1`, limit.Seconds())
+	now := walAt{at: time.Now()}
+	rows, err := t.pool.Query(ctx, `
+		SELECT pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_lsn(), '0/0')::bigint, coalesce(s.application_name, ''),
+		       coalesce(pg_catalog.pg_wal_lsn_diff(s.replay_lsn, '0/0')::bigint, -1), coalesce(extract(epoch FROM s.replay_lag), 0)::float8
+		FROM (VALUES (1)) AS one LEFT JOIN pg_catalog.pg_stat_replication s ON s.replay_lsn IS NOT NULL`)
+	if err != nil {
+		return "", err
+	}
+	var name, worst string
+	var replayed int64
+	var measured float64
+	most := limit
+	_, err = pgx.ForEachRow(rows, []any{&now.lsn, &name, &replayed, &measured}, func() error {
+		behind := time.Duration(measured * float64(time.Second))
+		if replayed >= 0 {
+			behind = max(behind, t.behind(replayed, now.at))
+		}
+		if behind > most {
+			worst, most = name, behind
+		}
+		return nil
+	})
+	if err != nil {
+		return "", err
+	}
+	t.remember(now, limit)
+	if most == limit {
+		return "", nil
+	}
+	return fmt.Sprintf("standby %s is %.1f s behind (copy.max_replica_lag: %s s)", worst, most.Seconds(), strconv.FormatFloat(limit.Seconds(), 'f', -1, 64)), nil
+}
+
+// walAt is how far WAL was written at a moment, in bytes.
+type walAt struct {
+	at  time.Time
+	lsn int64
+}
+
+// behind is for how long a standby that has replayed so much has lacked something.
+func (t *throttle) behind(replayed int64, now time.Time) time.Duration {
+	for _, w := range t.written {
+		if w.lsn > replayed {
+			return now.Sub(w.at)
+		}
+	}
+	return 0
+}
+
+// remember keeps looks as far back as the limit asks for, and the one before.
+func (t *throttle) remember(now walAt, limit time.Duration) {
+	t.written = append(t.written, now)
+	for len(t.written) > 2 && now.at.Sub(t.written[1].at) > 2*limit {
+		t.written = t.written[1:]
+	}
 }
 
 func (t *throttle) retained(ctx context.Context) (string, error) {
