@@ -176,8 +176,8 @@ func (s *scratch) drop(ctx context.Context, log *slog.Logger) {
 		return
 	}
 	if s.name != "" {
-		if _, err := s.admin.Exec(ctx, "DROP DATABASE IF EXISTS "+pg.Ident(s.name)+" WITH (FORCE)"); err != nil {
-			log.Warn("scratch database was left behind", "database", s.name, "error", err)
+		if err := s.dropDatabase(ctx, s.name); err != nil {
+			log.Warn("scratch database was left behind; the next plan of this name drops it", "database", s.name, "error", err, "type", "DROP DATABASE "+pg.Ident(s.name))
 		}
 		if err := s.dropGuest(ctx); err != nil {
 			log.Warn("roles of the scratch database were left behind", "database", s.name, "error", err)

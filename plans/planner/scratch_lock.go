@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgumbra/pgumbra/internal/pg"
@@ -96,6 +97,25 @@ func (s *scratch) clearDatabase(ctx context.Context, name string) (taken bool, e
 	case !isOurs(comment, limit):
 		return true, nil
 	}
-	_, err = s.admin.Exec(ctx, "DROP DATABASE "+pg.Ident(name)+" WITH (FORCE)")
-	return false, err
+	return false, s.dropDatabase(ctx, name)
+}
+
+// dropTries bounds how often a database is dropped anew that others are in.
+const dropTries = 3
+
+// dropDatabase drops a database of ours, whoever is in it. FORCE asks for the right to end each
+// session in it, and nobody but a superuser has that of an autovacuum worker: the statement ends
+// with 42501, and ends nobody. Without FORCE the server ends such workers by itself, and waits five
+// seconds for the others (CountOtherDBBackends in procarray.c).
+func (s *scratch) dropDatabase(ctx context.Context, name string) (err error) {
+	drop := "DROP DATABASE IF EXISTS " + pg.Ident(name)
+	for range dropTries {
+		if _, err = s.admin.Exec(ctx, drop+" WITH (FORCE)"); pg.State(err) != pgerrcode.InsufficientPrivilege {
+			return err
+		}
+		if _, err = s.admin.Exec(ctx, drop); pg.State(err) != pgerrcode.ObjectInUse {
+			return err
+		}
+	}
+	return err
 }
