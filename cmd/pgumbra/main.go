@@ -165,7 +165,7 @@ func (a *app) flagError(c *cobra.Command, err error) error {
 	if !found {
 		return &usageError{err}
 	}
-	near, distance := "", 3
+	near, distance := "", min(3, len(wrong)/2+1) // of a short word nearly all is another one
 	c.Flags().VisitAll(func(f *pflag.Flag) {
 		d := levenshtein.ComputeDistance(wrong, f.Name)
 		if len(wrong) >= 3 && strings.HasPrefix(f.Name, wrong) { // --drop for --drop-old

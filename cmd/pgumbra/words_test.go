@@ -12,6 +12,7 @@ import (
 
 	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/spf13/cobra"
 
 	"github.com/pgumbra/pgumbra/cutover"
 	"github.com/pgumbra/pgumbra/internal/control"
@@ -348,5 +349,21 @@ func TestAStoppedCommandSaysWhatItKeeps(t *testing.T) {
 	}
 	if got := (&app{command: "plan"}).next(errInterrupted, exitInterrupted, &upgrade.Status{Run: "up"}); got != "pgumbra plan again; it changes nothing, and keeps nothing" {
 		t.Error(got)
+	}
+}
+
+// A flag is suggested where it is near what was typed, and not the nearest of all.
+func TestOnlyAFlagThatIsNearIsSuggested(t *testing.T) {
+	t.Parallel()
+	a := &app{}
+	for wrong, want := range map[string]string{"yes": "", "sett": "did you mean --set?", "drop": "did you mean --drop-old?", "jsno": "did you mean --json?"} {
+		c := &cobra.Command{Use: "abort"}
+		for _, name := range []string{"set", "json", "drop-old"} {
+			c.Flags().String(name, "", "")
+		}
+		got := a.flagError(c, errors.New("unknown flag: --"+wrong)).Error()
+		if want == "" && strings.Contains(got, "did you mean") || !strings.Contains(got, want) {
+			t.Errorf("--%s: %s", wrong, got)
+		}
 	}
 }

@@ -247,7 +247,7 @@ func (l *loader) layer() {
 			continue
 		}
 		if !known(path) {
-			l.doc.note(0, "there is no key "+path, Nearest(path, allPaths()))
+			l.doc.noteOf(0, "--set "+path+": there is no such key", Nearest(path, allPaths()))
 			continue
 		}
 		v.Set(path, value)
@@ -290,7 +290,7 @@ func (l *loader) complain(k key, err error) {
 	name, shown, line := k.path, l.doc.written[k.path], l.doc.lines[k.path]
 	fail := l.doc.fail
 	if _, flag := l.overrides[k.path]; flag {
-		shown, line, fail = fmt.Sprint(l.overrides[k.path]), 0, l.doc.note
+		name, shown, line, fail = "--set "+k.path, fmt.Sprint(l.overrides[k.path]), 0, l.doc.noteOf
 	} else if value, ok := os.LookupEnv(Env(k.path)); ok && value != "" {
 		name, shown, line, fail = Env(k.path), value, 0, l.doc.note
 	}

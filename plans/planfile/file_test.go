@@ -298,6 +298,19 @@ func TestLoadNamesAllMistakesInOrder(t *testing.T) {
 	}
 }
 
+// The file is not to blame for what --set says.
+func TestMistakesOfSetNameSet(t *testing.T) {
+	t.Parallel()
+	for path, want := range map[string]string{
+		"cutover.max_stal":  "--set cutover.max_stal: there is no such key; did you mean cutover.max_stall?",
+		"cutover.max_stall": `--set cutover.max_stall: "soon" is not a duration; write a number with its unit: 200ms, 10s, 15m, 2h`,
+	} {
+		if _, err := Load(write(t, minimal), map[string]any{path: "soon"}); err == nil || err.Error() != want {
+			t.Errorf("%v, want %s", err, want)
+		}
+	}
+}
+
 func TestBadValueOfAVariableOrFlagNamesItAndNoSecret(t *testing.T) {
 	t.Setenv("PGUMBRA_COPY_WORKERS", "many")
 	wantFailure(t, minimal+"copy: {workers: 3}\n", 0, "PGUMBRA_COPY_WORKERS", `"many"`)

@@ -89,6 +89,12 @@ func (d *document) note(line int, message, fix string) {
 	d.failures = append(d.failures, &plans.FileError{File: d.path, Line: line, Message: message, Fix: fix})
 }
 
+// noteOf is [document.note] for what is wrong with a flag: the message names that, and the file is
+// not to blame.
+func (d *document) noteOf(_ int, message, fix string) {
+	d.failures = append(d.failures, &plans.FileError{Message: message, Fix: fix})
+}
+
 // failure is what was noted, in the order of the file; nil if nothing.
 func (d *document) failure() error {
 	sorted(d.failures)

@@ -17,7 +17,11 @@ const textStatements = 25
 // what changes, findings, tables, estimates, steps.
 func writeText(v view) ([]byte, error) {
 	b := new(bytes.Buffer)
-	fmt.Fprintf(b, "Run %s: version %s → %s, %s build\n", v.Run, v.From, v.To, v.Build)
+	if v.From == "" {
+		fmt.Fprintf(b, "Run %s\n", v.Run)
+	} else {
+		fmt.Fprintf(b, "Run %s: version %s → %s, %s build\n", v.Run, v.From, v.To, v.Build)
+	}
 	fmt.Fprintln(b, v.Verdict)
 	textGroups(b, "BLOCKERS", v.Blocking)
 	if v.NothingToDo {

@@ -90,10 +90,10 @@ func viewOf(p *plans.Plan, o Options) view {
 	return v
 }
 
-// versions as people read them. A plan that stopped early did not come to them.
+// versions as people read them; empty: a plan that stopped early did not come to them.
 func versions(p *plans.Plan) (from, to string) {
 	if p.ToVersion == nil && len(p.Steps) == 0 {
-		return "unknown", "unknown"
+		return "", ""
 	}
 	return versionText(p.FromVersion), versionText(p.ToVersion)
 }
