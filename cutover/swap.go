@@ -147,6 +147,17 @@ func (a *attempt) play(ctx context.Context, where *pair, stages []stage) error {
 // be no limit at all.
 func (a *attempt) left() int64 { return max(time.Until(a.deadline).Milliseconds(), 1) }
 
+// accepted are the tables that a rollback leaves as they are, although they differ from what
+// the new ones make of them.
+func (c *Cutover) accepted() (names []string) {
+	for n := range c.Upgrade.Plan.Tables {
+		if c.Upgrade.Accepted[n] {
+			names = append(names, c.Upgrade.Plan.Tables[n].Final.String())
+		}
+	}
+	return names
+}
+
 // report is the outcome as status shows it. The mark is for [Cutover.After].
 func (a *attempt) report(stall time.Duration) []byte {
 	ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
@@ -162,6 +173,9 @@ func (a *attempt) report(stall time.Duration) []byte {
 	}
 	if len(a.out.Migrations) > 0 {
 		told["migrations"], told["unvalidated"] = a.out.Migrations, a.out.unvalidated
+	}
+	if left := a.c.accepted(); len(left) > 0 {
+		told["accepted"] = left
 	}
 	if a.mark != "" {
 		told["guard"] = a.mark

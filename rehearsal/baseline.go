@@ -6,10 +6,13 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"slices"
+	"strconv"
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/pgumbra/pgumbra/internal/human"
 	"github.com/pgumbra/pgumbra/plans"
 	"github.com/pgumbra/pgumbra/plans/findings"
 	"github.com/pgumbra/pgumbra/plans/planfile"
@@ -38,13 +41,37 @@ func ReadBaseline(path string) (*Baseline, error) {
 	d := yaml.NewDecoder(bytes.NewReader(text))
 	d.KnownFields(true)
 	if err := d.Decode(b); err != nil && !errors.Is(err, io.EOF) {
-		return nil, &plans.FileError{File: path, Message: "not a baseline: " + err.Error(), Fix: "write accepted: [{code: client-breaks, object: shop.customers.mail, why: …}]"}
+		return nil, notABaseline(path, err)
 	}
 	if err := b.check(path, text); err != nil {
 		return nil, err
 	}
 	b.used = make([]bool, len(b.Accepted))
 	return b, nil
+}
+
+// unknownKey and wrongKind are how the parser says that a key is none of ours, and that a value is
+// of another kind than its key wants.
+var (
+	unknownKey = regexp.MustCompile(`line (\d+): field (.+?) not found in type rehearsal\.(\w+)`)
+	wrongKind  = regexp.MustCompile(`line (\d+): cannot unmarshal`)
+)
+
+// notABaseline says where a file is none, and what was meant.
+func notABaseline(path string, err error) error {
+	mistake := &plans.FileError{File: path, Message: "not a baseline: " + human.OneLine(err.Error()), Fix: "write accepted: [{code: client-breaks, object: shop.customers.mail, why: …}]"}
+	if m := unknownKey.FindStringSubmatch(err.Error()); m != nil {
+		known := []string{"accepted"}
+		if m[3] == "Accepted" {
+			known = []string{"code", "object", "why"}
+		}
+		mistake.Line, _ = strconv.Atoi(m[1])
+		mistake.Message, mistake.Fix = fmt.Sprintf("not a baseline: unknown key %q", m[2]), planfile.Nearest(m[2], known)
+	} else if m := wrongKind.FindStringSubmatch(err.Error()); m != nil {
+		mistake.Line, _ = strconv.Atoi(m[1])
+		mistake.Message = "not a baseline: accepted is a list of findings, each with code, object and why, which are texts"
+	}
+	return mistake
 }
 
 // notGenerated is accepted of a table of which no rows could be made; it is no finding.

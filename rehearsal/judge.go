@@ -198,6 +198,9 @@ func (r *rehearsal) judge() {
 		r.judgeSlowdown()
 	}
 	r.judgeRollback()
+	if unused := r.o.Gates.Baseline.unused(); len(unused) > 0 && r.plan != nil {
+		r.result.Notes = append(r.result.Notes, "accepted by the baseline, but not found: "+strings.Join(unused, ", "))
+	}
 	r.result.Passed = !slices.ContainsFunc(r.result.Gates, func(g Gate) bool { return !g.Passed })
 }
 
@@ -207,33 +210,54 @@ func (r *rehearsal) judgeRollback() {
 	case !r.o.Gates.RequireRollback || r.result.gateOf("require-rollback"):
 	case back == nil:
 		r.gate("require-rollback", false, "it did not come to a way back", "")
-	case len(r.leftBehind()) > 0:
-		r.gate("require-rollback", false, "rows of "+strings.Join(r.leftBehind(), ", ")+" do not come back: in production pgumbra rollback would ask for --accept-loss",
-			"do what the plan's finding not-reversible says, or accept it in the baseline")
 	default:
-		r.gate("require-rollback", true, fmt.Sprintf("cutover, %s in the new structure, rollback in %.1f ms, cutover again",
-			human.Plural(int(back.Committed), "commit"), back.StallMS), "")
+		r.judgeLosses(back)
 	}
 }
 
-// leftBehind are production's tables whose rows do not come back, but for those of which
-// the baseline accepts that.
-func (r *rehearsal) leftBehind() (names []string) {
-	for _, lost := range r.plan.Lost() {
-		known := []string{lost.String()}
-		for i := range r.plan.Tables {
-			if t := &r.plan.Tables[i]; t.Production == lost {
-				known = append(known, t.Final.String())
-			}
-		}
-		accepted := slices.ContainsFunc(r.result.Settled, func(f plans.Finding) bool {
-			return f.Code == "not-reversible" && slices.ContainsFunc(known, func(n string) bool { return f.Object == n || strings.HasPrefix(f.Object, n+".") })
-		})
-		if !accepted {
-			names = append(names, lost.String())
+// judgeLosses: a way back that wants --accept-loss passes where the baseline accepts each loss.
+func (r *rehearsal) judgeLosses(back *Rollback) {
+	var lost, accepted []string
+	for i := range back.Losses {
+		l := &back.Losses[i]
+		if l.Accepted = r.accepts(*l); l.Accepted {
+			accepted = append(accepted, l.String())
+		} else {
+			lost = append(lost, l.String())
 		}
 	}
-	return names
+	if len(lost) > 0 {
+		r.gate("require-rollback", false, "in production pgumbra rollback would be refused without --accept-loss, and lose with it: "+strings.Join(lost, "; "),
+			"do what the plan's findings "+strings.Join(aboutLoss, ", ")+" of it say, or accept them in the baseline")
+		return
+	}
+	message := fmt.Sprintf("cutover, %s in the new structure, rollback in %.1f ms, cutover again", human.Plural(int(back.Committed), "commit"), back.StallMS)
+	if len(accepted) > 0 {
+		message += "; with --accept-loss, for what the baseline accepts: " + strings.Join(accepted, "; ")
+	}
+	r.gate("require-rollback", true, message, "")
+}
+
+// aboutLoss are the findings that tell beforehand what a way back loses.
+var aboutLoss = []string{"not-reversible", "reverse-lossy", "reverse-written-behind"}
+
+// accepts reports whether the baseline accepts, or a finding that it accepts told of, the loss
+// of a table, by either name, or of a column of it.
+func (r *rehearsal) accepts(l Loss) bool {
+	if l.Object == "" {
+		return false
+	}
+	known := []string{l.Object}
+	for i := range r.plan.Tables {
+		if names := []string{r.plan.Tables[i].Production.String(), r.plan.Tables[i].Final.String()}; slices.Contains(names, l.Object) {
+			known = append(known, names...)
+		}
+	}
+	of := func(object string) bool {
+		return slices.ContainsFunc(known, func(n string) bool { return object == n || strings.HasPrefix(object, n+".") })
+	}
+	return slices.ContainsFunc(r.result.Settled, func(f plans.Finding) bool { return slices.Contains(aboutLoss, f.Code) && of(f.Object) }) ||
+		slices.ContainsFunc(aboutLoss, func(code string) bool { return r.o.Gates.Baseline.accepts(code, l.Object) })
 }
 
 func (r *Result) gateOf(name string) bool {
@@ -255,19 +279,18 @@ func (r *rehearsal) judgeFindings() {
 		}
 	}
 	r.result.Found = append([]plans.Finding{}, left...)
-	if unused := r.o.Gates.Baseline.unused(); len(unused) > 0 && r.plan != nil {
-		r.result.Notes = append(r.result.Notes, "accepted by the baseline, but not found: "+strings.Join(unused, ", "))
-	}
 	if !r.o.Gates.FailOnWarning {
 		return
 	}
 	warnings := r.named(plans.Warning)
-	message := "no warnings but accepted ones"
+	message := "no warnings"
 	switch {
+	case r.plan == nil: // the rehearsal ended before it was asked
+		return
 	case len(warnings) > 0:
 		message = human.Plural(len(warnings), "warning") + ": " + strings.Join(warnings, ", ")
-	case r.plan == nil:
-		message = "not asked: there is no plan"
+	case slices.ContainsFunc(r.result.Settled, func(f plans.Finding) bool { return f.Level == plans.Warning }):
+		message = "no warnings but accepted ones"
 	}
 	r.gate("fail-on warning", len(warnings) == 0, message, "do what they say, or accept them in the baseline")
 }
@@ -290,7 +313,27 @@ func (r *rehearsal) judgeData() {
 		r.gate("data", false, "no rows could be made for "+strings.Join(empty, "; "), fix)
 		return
 	}
-	r.gate("data", true, fmt.Sprintf("%s rows in %s", human.Count(r.result.Data.Rows()), human.Plural(len(r.result.Data.Tables), "table")), "")
+	message := fmt.Sprintf("%s rows in %s", human.Count(r.result.Data.Rows()), human.Plural(len(r.result.Data.Tables), "table"))
+	if made := r.madeToFit(); len(made) > 0 {
+		message += ", some made so that the migrations go well: " + strings.Join(made, "; ")
+		r.result.Notes = append(r.result.Notes, "warning: generated rows were made so that the migrations go well on them: "+strings.Join(made, "; ")+
+			". Production's rows may break that; only they prove it: pgumbra plan with production.dsn, or a rehearsal of a sample of them")
+	}
+	r.gate("data", true, message, "")
+}
+
+// madeToFit is what generated rows keep since the migrations ask it of them, and no constraint of
+// production's does yet.
+func (r *rehearsal) madeToFit() (made []string) {
+	if r.from() == fromProduction {
+		return nil
+	}
+	for _, a := range r.asks {
+		if slices.ContainsFunc(r.result.Data.Tables, func(f generate.Filled) bool { return f.Table == a.Table && !f.Kept }) {
+			made = append(made, a.String())
+		}
+	}
+	return made
 }
 
 func (r *rehearsal) judgeTraffic() {
@@ -334,12 +377,13 @@ func (d Difference) Name() string {
 }
 
 func (r *rehearsal) judgeStall() {
-	limit := r.o.Gates.MaxStall
+	limit, allow := r.o.Gates.MaxStall, "--max-stall"
 	if limit == 0 {
-		limit = r.file.Cutover.MaxStall
+		limit, allow = r.file.Cutover.MaxStall, "cutover.max_stall"
 	}
 	c := r.result.Cutover
-	r.gate("max-stall", c.StallMS <= float64(limit.Microseconds())/1000, fmt.Sprintf("the stall was %.1f ms, at most %s", c.StallMS, human.Duration(limit)), "")
+	r.gate("max-stall", c.StallMS <= float64(limit.Microseconds())/1000, fmt.Sprintf("the stall was %.1f ms, at most %s", c.StallMS, human.Duration(limit)),
+		"see in what was measured which step took it (stall by steps), or allow more: "+allow)
 }
 
 func (r *rehearsal) judgeSlowdown() {

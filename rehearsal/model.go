@@ -13,9 +13,11 @@ import (
 type Result struct {
 	Run    string `json:"run"`
 	Passed bool   `json:"passed"`
-	Gates  []Gate `json:"gates"`
-	Seed   uint64 `json:"seed"`
-	Server string `json:"server"` // its version
+	// Nothing: no migration is newer than production's version, and nothing was rehearsed.
+	Nothing bool   `json:"nothing_to_do,omitempty"`
+	Gates   []Gate `json:"gates"`
+	Seed    uint64 `json:"seed"`
+	Server  string `json:"server"` // its version
 	// ShadowServer is the version of the shadow's, where it is another one.
 	ShadowServer string  `json:"shadow_server,omitempty"`
 	FromVersion  int64   `json:"from_version"`

@@ -84,11 +84,15 @@ type rehearsal struct {
 
 // Run rehearses what a plan file says. A result that did not pass is no error; an
 // error is that there is none: a [*plans.FileError] of plan file or migrations,
-// [*NoServerError], [*NoRoomError], [*StructureError], [upgrade.ErrNothingToDo], or the context's.
+// [*NoServerError], [*NoRoomError], [*StructureError], or the context's. With
+// [upgrade.ErrNothingToDo] comes a result that says so.
 func Run(ctx context.Context, file *planfile.File, o Options) (*Result, error) {
 	began := time.Now()
 	r := &rehearsal{o: o, result: newResult(file.Name, o.Seed, began)}
 	if err := r.choose(file); err != nil {
+		return r.unlessNothing(err)
+	}
+	if err := r.reachProduction(ctx); err != nil {
 		return nil, err
 	}
 	err := r.goThrough(ctx)
@@ -99,7 +103,7 @@ func Run(ctx context.Context, file *planfile.File, o Options) (*Result, error) {
 		r.unbound()
 	}
 	if err = errors.Join(err, r.servers.stop(ctx)); err != nil {
-		return nil, err
+		return r.unlessNothing(err)
 	}
 	r.result.Seconds = time.Since(began).Seconds()
 	if busy := estimate.Busy(); busy != "" {
@@ -107,6 +111,27 @@ func Run(ctx context.Context, file *planfile.File, o Options) (*Result, error) {
 	}
 	r.judge()
 	return r.result, nil
+}
+
+// reachProduction is an error where rows are to come from production, and it does not answer:
+// before any server is started.
+func (r *rehearsal) reachProduction(ctx context.Context) error {
+	if r.from() != fromProduction {
+		return nil
+	}
+	if err := (Oracle{}).reading(ctx, r.given.Production.DSN, func(*pgx.Conn) error { return nil }); err != nil {
+		return fmt.Errorf("production: %w", err)
+	}
+	return nil
+}
+
+// unlessNothing is the result where an error says that there is nothing to do; no result otherwise.
+func (r *rehearsal) unlessNothing(err error) (*Result, error) {
+	if !errors.Is(err, upgrade.ErrNothingToDo) {
+		return nil, err
+	}
+	r.result.Nothing, r.result.Passed = true, true
+	return r.result, err
 }
 
 // goThrough is the whole of it on one screen. What fails as an upgrade may, ends

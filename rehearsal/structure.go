@@ -76,10 +76,10 @@ func (r *rehearsal) choose(file *planfile.File) (err error) {
 
 // chosen: the versions are known.
 func (r *rehearsal) chosen() error {
+	r.result.FromVersion, r.result.ToVersion = r.window.from, r.window.to
 	if len(r.folder.Between(&r.window.from, r.window.to)) == 0 {
 		return upgrade.ErrNothingToDo
 	}
-	r.result.FromVersion, r.result.ToVersion = r.window.from, r.window.to
 	return nil
 }
 

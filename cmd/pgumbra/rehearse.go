@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -123,11 +124,11 @@ func (a *app) rehearse(c *cobra.Command, f *rehearseFlags) error {
 		rehearse = func() (*rehearsal.Result, error) { return readResult(f.result) }
 	}
 	result, err := rehearse()
-	if err != nil {
+	if result == nil {
 		return err
 	}
-	if err := a.writeReports(outputs, result, filepath.ToSlash(file.Migrations.Path)); err != nil {
-		return err
+	if writing := a.writeReports(outputs, result, filepath.ToSlash(file.Migrations.Path)); writing != nil || err != nil {
+		return cmp.Or(writing, err) // err: nothing to do
 	}
 	if !result.Passed {
 		return &notPassed{failedGates(result)}
@@ -181,6 +182,11 @@ func (f *rehearseFlags) options() (rehearsal.Options, error) {
 		o.Major, o.ShadowMajor = f.majors[0], f.majors[len(f.majors)-1]
 	default:
 		return o, &usageError{errors.New("--server-version takes two at most, production's and the shadow's")}
+	}
+	for _, major := range f.majors {
+		if major < oldestServer || major > newestServer {
+			return o, &usageError{fmt.Errorf("--server-version %d: pgumbra knows PostgreSQL %s", major, supported)}
+		}
 	}
 	switch {
 	case f.failOn != "blocker" && f.failOn != "warning":

@@ -229,22 +229,29 @@ func TestRehearseSaysWhatIsMissing(t *testing.T) {
 		{[]string{"--format", "pdf"}, "", exitUsage, "use text, json, markdown, html, junit, sarif"},
 		{[]string{"-o", "-", "-o", "nowhere/report.html"}, "", exitUsage, "there is no folder nowhere"},
 		{[]string{"--fail-on", "info"}, "", exitUsage, "use blocker or warning"},
-		{[]string{"--baseline", "odd.yaml"}, "", exitUsage, "odd.yaml: not a baseline"},
+		{[]string{"--baseline", "odd.yaml"}, "", exitUsage, `odd.yaml:1: not a baseline: unknown key "acepted"; did you mean accepted?`},
 		{[]string{"--baseline", "typo.yaml"}, "", exitUsage, `typo.yaml:2: there is no finding "client-break"; did you mean client-breaks?`},
 		{[]string{"-o", "report.pdf"}, "", exitUsage, "use .txt, .json, .md, .html, .xml, .sarif, or say --format"},
 		{[]string{"--baseline", "none.yaml"}, "", exitUsage, "none.yaml"},
 		{[]string{"--set", "migrations.from=7"}, "", exitUsage, "holds no migration 7"},
 		{[]string{"--set", "migrations.from=0"}, "", exitUsage, "there would be nothing to upgrade"},
-		{[]string{"--set", "migrations.from=2"}, "", exitDone, "nothing to do"},
+		{[]string{"--set", "migrations.from=2", "-o", "nothing.txt", "-o", "nothing.md", "-o", "nothing.html", "-o", "nothing.json", "-o", "nothing.xml", "-o", "nothing.sarif"}, "", exitDone, "nothing to do"},
+		{[]string{"--set", "production.dsn=postgres://nobody@127.0.0.1:1/shop"}, "PGUMBRA_PG_BIN=/nowhere", exitError, "production: "}, // before a server is looked for
 		{[]string{"--git-base", "HEAD"}, "", exitDone, "nothing to do"},
 		{[]string{"--git-base", "nowhere"}, "", exitUsage, "--git-base nowhere: "},
 		{nil, "PGUMBRA_PG_BIN=/nowhere", exitUsage, "a rehearsal needs a disposable server"},
-		{[]string{"--server-version", "9"}, "", exitUsage, "PostgreSQL 9 is not installed"},
+		{[]string{"--server-version", "9"}, "", exitUsage, "--server-version 9: pgumbra knows PostgreSQL 14 to 18"},
 	} {
 		o.env = []string{c.env}
 		p := o.do(t.Context(), c.code, append([]string{"rehearse"}, c.args...)...)
 		if !strings.Contains(p.err.String(), c.says) {
 			t.Errorf("%v: %s", c.args, p.err.String())
+		}
+	}
+	for form, is := range map[string]string{"txt": "Nothing to do", "md": "Nothing to do", "html": "Nothing to do", "json": `"nothing_to_do": true`, "xml": "Nothing to do", "sarif": `"results": []`} {
+		text, err := os.ReadFile(filepath.Join(o.dir, "nothing."+form))
+		if err != nil || !strings.Contains(string(text), is) || strings.Contains(string(text), "MEASURED") {
+			t.Errorf("the report as %s of nothing: %v\n%s", form, err, text)
 		}
 	}
 }

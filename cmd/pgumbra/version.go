@@ -13,7 +13,11 @@ import (
 // version is set by the linker; a plain go build takes it from the build info.
 var version = ""
 
-const supported = "14 to 18"
+const (
+	supported    = "14 to 18"
+	oldestServer = 14
+	newestServer = 18
+)
 
 func versionText() string {
 	if version != "" {

@@ -66,9 +66,13 @@ func writeJUnit(w io.Writer, r *rehearsal.Result, o Options) error {
 		}
 		gates.add(c)
 	}
+	ended := "the rehearsal ended before it"
+	if r.Nothing {
+		ended = verdict(r)
+	}
 	for _, name := range rehearsal.EachTime {
 		if !slices.ContainsFunc(r.Gates, func(g rehearsal.Gate) bool { return g.Name == name }) {
-			gates.add(testCase{Name: name, Class: "gates", Time: "0", Skipped: &skipped{"the rehearsal ended before it"}})
+			gates.add(testCase{Name: name, Class: "gates", Time: "0", Skipped: &skipped{ended}})
 		}
 	}
 	v := viewOf(r, o)

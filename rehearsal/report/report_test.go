@@ -65,6 +65,25 @@ func TestReportsForPeopleNameWhatDiffers(t *testing.T) {
 	}
 }
 
+func TestTextSaysWhatToDoAboutAFinding(t *testing.T) {
+	t.Parallel()
+	if text := written(t, failed(), "text"); !strings.Contains(text, "    it is renamed\n    fix: deploy\n") {
+		t.Error(text)
+	}
+}
+
+// Each form says that there was nothing to do, and nothing of what was not done.
+func TestEachFormSaysThatNothingWasToBeDone(t *testing.T) {
+	t.Parallel()
+	r := &rehearsal.Result{Run: "up", Nothing: true, Passed: true, FromVersion: 7, ToVersion: 7}
+	for _, format := range Formats {
+		text := written(t, r, format)
+		if format != "json" && format != "sarif" && !strings.Contains(text, "nothing newer than version 7") || strings.Contains(text, "PostgreSQL ,") || strings.Contains(strings.ToLower(text), "measured") {
+			t.Errorf("%s:\n%s", format, text)
+		}
+	}
+}
+
 // A rehearsal that ends before its rows were made has measured none.
 func TestNothingIsMeasuredOfWhatWasNotReached(t *testing.T) {
 	t.Parallel()

@@ -17,6 +17,10 @@ import (
 func writeText(w io.Writer, r *rehearsal.Result, o Options) error {
 	v := viewOf(r, o)
 	b := new(bytes.Buffer)
+	if r.Nothing {
+		_, err := fmt.Fprintf(w, "Rehearsal of %s: version %d\n%s\n", r.Run, r.FromVersion, v.Verdict)
+		return err
+	}
 	fmt.Fprintf(b, "Rehearsal of %s: version %d → %d on PostgreSQL %s, %s build, seed %d\n%s\n", r.Run, r.FromVersion, r.ToVersion, r.Versions(), r.Build, r.Seed, v.Verdict)
 	for _, n := range r.Notes {
 		fmt.Fprintf(b, "Note: %s.\n", human.OneLine(n))
@@ -125,5 +129,8 @@ func textFindings(b *bytes.Buffer, v view) {
 			fmt.Fprintf(b, "  (%s)", human.Plain(f.Where))
 		}
 		fmt.Fprintf(b, "\n    %s\n", human.OneLine(f.Message))
+		if f.Fix != "" {
+			fmt.Fprintf(b, "    fix: %s\n", human.OneLine(f.Fix))
+		}
 	}
 }

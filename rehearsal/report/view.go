@@ -45,6 +45,9 @@ func viewOf(r *rehearsal.Result, o Options) view {
 }
 
 func verdict(r *rehearsal.Result) string {
+	if r.Nothing {
+		return fmt.Sprintf("Nothing to do: the migrations have nothing newer than version %d.", r.FromVersion)
+	}
 	var failed []string
 	for _, g := range r.Gates {
 		if !g.Passed {
