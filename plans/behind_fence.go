@@ -92,8 +92,13 @@ func Shapes(sql string) bool { return shapes.MatchString(syntax.StripComments(sq
 
 var shapes = regexp.MustCompile(`(?i)^\s*(alter\s+table|create\s+(?:unique\s+)?index)\b`)
 
+var block = regexp.MustCompile(`(?i)^\s*do\b`)
+
 // Verb is what the statement does, in upper case: its first words, or that behind WITH.
 func (s AtSwap) Verb() string {
+	if block.MatchString(syntax.StripComments(s.SQL)) {
+		return "DO block"
+	}
 	if shaping := shapes.FindString(syntax.StripComments(s.SQL)); shaping != "" {
 		return strings.ToUpper(strings.Join(strings.Fields(shaping), " "))
 	}

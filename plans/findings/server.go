@@ -75,7 +75,7 @@ var serverSection = Section{
 		},
 		{
 			Code: "at-swap", Level: "info",
-			Means: "an INSERT beside production's rows, or an UPDATE or a DELETE that is not understood, with what has to do with such rows, runs for real in the transaction of the swap, and all else of its file before the fence: nothing else that stands behind it in the migrations has to do with these rows. Writers wait for it; the trial on the followed shadow tries it",
+			Means: "an INSERT beside production's rows, or an UPDATE, a DELETE or a DO block that is not understood, with what has to do with such rows, runs for real in the transaction of the swap, and all else of its file before the fence: nothing else that stands behind it in the migrations has to do with these rows. Writers wait for it; the trial on the followed shadow tries it",
 			Do:    "nothing",
 		},
 		{

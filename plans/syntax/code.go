@@ -155,13 +155,9 @@ func collectQueries(v any, out *[]PLQuery) {
 var assignment = regexp.MustCompile(`^[^=]*?:?=`)
 
 func (c *Code) query(q PLQuery) error {
-	sql := q.Query
-	switch {
-	case q.Mode == 2:
-		sql = "SELECT " + sql
-	case q.Mode > 2:
-		c.Assigns = append(c.Assigns, sql)
-		sql = "SELECT " + sql[len(assignment.FindString(sql)):]
+	sql := q.statement()
+	if q.Mode > 2 {
+		c.Assigns = append(c.Assigns, q.Query)
 	}
 	err := c.Statements(sql)
 	if refused := new(parser.Refusal); errors.As(err, &refused) {

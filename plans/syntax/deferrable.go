@@ -32,21 +32,32 @@ type Change struct {
 
 // ChangeOf reads a statement as one. why: it is none, or may be another one elsewhere.
 func ChangeOf(n *pgq.Node) (in Change, why string) {
+	in, returning := changeOf(n)
+	switch {
+	case in.Target == nil:
+		return in, "it changes no rows, or more than that"
+	case len(returning) > 0:
+		return in, "it has RETURNING"
+	}
+	return in, in.look(n, starsOfExists(n), namesOfTables(n))
+}
+
+// changeOf is what a statement changes, and what it returns.
+func changeOf(n *pgq.Node) (in Change, returning []*pgq.Node) {
 	switch x := n.GetNode().(type) {
 	case *pgq.Node_InsertStmt:
 		conflict := x.InsertStmt.GetOnConflictClause()
-		in = Change{Target: x.InsertStmt.GetRelation(), Inserts: true, Passes: conflict != nil, Assigned: Targets(conflict.GetTargetList())}
-		why = whyReturns(x.InsertStmt.GetReturningList())
+		return Change{Target: x.InsertStmt.GetRelation(), Inserts: true, Passes: conflict != nil, Assigned: Targets(conflict.GetTargetList())}, x.InsertStmt.GetReturningList()
 	case *pgq.Node_UpdateStmt:
-		in = Change{Target: x.UpdateStmt.GetRelation(), Passes: true, Assigned: Targets(x.UpdateStmt.GetTargetList())}
-		why = whyReturns(x.UpdateStmt.GetReturningList())
+		return Change{Target: x.UpdateStmt.GetRelation(), Passes: true, Assigned: Targets(x.UpdateStmt.GetTargetList())}, x.UpdateStmt.GetReturningList()
 	case *pgq.Node_DeleteStmt:
-		in = Change{Target: x.DeleteStmt.GetRelation(), Passes: true, Removes: true}
-		why = whyReturns(x.DeleteStmt.GetReturningList())
-	default:
-		return in, "it changes no rows, or more than that"
+		return Change{Target: x.DeleteStmt.GetRelation(), Passes: true, Removes: true}, x.DeleteStmt.GetReturningList()
 	}
-	fine, tables := starsOfExists(n), namesOfTables(n)
+	return Change{}, nil
+}
+
+// look gathers what a statement asks and calls, apart from what is fine. why: it may be another one elsewhere.
+func (in *Change) look(n *pgq.Node, fine map[proto.Message]bool, tables map[string]bool) (why string) {
 	ast.Visit(n, func(m proto.Message) bool {
 		if why != "" || fine[m] {
 			return false
@@ -80,14 +91,7 @@ func ChangeOf(n *pgq.Node) (in Change, why string) {
 		}
 		return why == ""
 	})
-	return in, why
-}
-
-func whyReturns(list []*pgq.Node) string {
-	if len(list) > 0 {
-		return "it has RETURNING"
-	}
-	return ""
+	return why
 }
 
 // ReadInsertion reads a text as one that inserts rows; not ok: it is none.

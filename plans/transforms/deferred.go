@@ -31,12 +31,24 @@ type Deferral struct {
 }
 
 // whyNotDeferred is what keeps a statement from running in the swap, as far as it is
-// known where it stands.
-func (s *step) whyNotDeferred() (d Deferral, in syntax.Change, why string) {
-	in, why = syntax.ChangeOf(s.node)
-	if why != "" {
-		return d, in, why
+// known where it stands. A block has one Deferral for each table that it writes.
+func (s *step) whyNotDeferred() (all []Deferral, changes []syntax.Change, why string) {
+	if do := s.node.GetDoStmt(); do != nil {
+		changes, why = syntax.BlockChanges(s.fact.SQL, do)
+	} else {
+		changes = make([]syntax.Change, 1)
+		changes[0], why = syntax.ChangeOf(s.node)
 	}
+	for i := 0; i < len(changes) && why == ""; i++ {
+		var d Deferral
+		d, changes[i], why = s.whyNotChanged(changes[i])
+		all = append(all, d)
+	}
+	return all, changes, why
+}
+
+// whyNotChanged is the same of what it does to one table.
+func (s *step) whyNotChanged(in syntax.Change) (d Deferral, _ syntax.Change, why string) {
 	d = Deferral{Place: s.fact.Place(), Target: s.before.Tables[ast.TableName(in.Target)]}
 	rel := s.before.Relation(d.Target)
 	switch {
@@ -177,14 +189,16 @@ func (s *step) wait() {
 		s.shapeLater()
 		return
 	}
-	d, change, why := s.whyNotDeferred()
+	all, changes, why := s.whyNotDeferred()
 	if why != "" {
 		s.taintStatement(unsupported("%s, so that it cannot wait for the swap either", why))
 		return
 	}
-	s.deferred = append(s.deferred, d)
-	s.coming.add(s.inference, s.before.Relation(d.Target), d, change)
-	s.shapes = append(s.shapes, func() { s.checkShape(s.before.Relation(d.Target)) })
+	for i, d := range all {
+		s.deferred = append(s.deferred, d)
+		s.coming.add(s.inference, s.before.Relation(d.Target), d, changes[i])
+		s.shapes = append(s.shapes, func() { s.checkShape(s.before.Relation(d.Target)) })
+	}
 }
 
 // orWait notes a statement that might run in the swap, and why it cannot be followed; nil: it is.
@@ -192,11 +206,17 @@ func (s *step) orWait(r *reason) *reason {
 	if s.part {
 		return r
 	}
-	if d, change, why := s.whyNotDeferred(); why == "" {
-		s.coming.add(s.inference, s.before.Relation(d.Target), d, change)
-		rel := s.before.Relation(d.Target)
-		s.mightWait = append(s.mightWait, waiting{Deferral: d, opaque: r != nil, inserts: change.Inserts, lasts: func() bool { return s.otherShape(rel) == "" }})
+	all, changes, why := s.whyNotDeferred()
+	if why != "" {
+		return r
 	}
+	for i, d := range all {
+		s.coming.add(s.inference, s.before.Relation(d.Target), d, changes[i])
+	}
+	lasts := func() bool {
+		return !slices.ContainsFunc(all, func(d Deferral) bool { return s.otherShape(s.before.Relation(d.Target)) != "" })
+	}
+	s.mightWait = append(s.mightWait, waiting{Deferral: all[0], opaque: r != nil, inserts: changes[0].Inserts && s.node.GetDoStmt() == nil, lasts: lasts})
 	return r
 }
 

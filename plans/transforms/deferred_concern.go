@@ -39,17 +39,20 @@ type toCome struct {
 	added   map[string]map[string]bool // and add: further ones come behind these
 }
 
-// add gathers that of one statement.
+// add gathers that of one statement, for a table that it writes.
 func (c *coming) add(in *inference, target *syntax.Relation, d Deferral, change syntax.Change) {
 	if c.of == nil {
 		c.of, c.parents = map[syntax.Place]toCome{}, map[uint32][]uint32{}
 	}
-	t := nothingToCome()
+	t, more := c.of[d.Place]
+	if !more {
+		t = nothingToCome()
+	}
 	t.written[target.Name] = true
 	if change.Passes {
 		t.passes[target.Name] = true
 	}
-	t.changed[target.Name] = columnSet(change.Assigned)
+	mergeColumns(t.changed, map[string]map[string]bool{target.Name: columnSet(change.Assigned)})
 	if change.Removes {
 		t.changed[target.Name][""] = true
 	}

@@ -205,7 +205,7 @@ func (in *inference) fact(f syntax.Fact, marks []syntax.Mark) {
 	} else {
 		s.run()
 	}
-	if f.Kind == syntax.Opaque {
+	if f.Kind == syntax.Opaque && !f.Deferred {
 		s.codeConcerns()
 	}
 	in.merge(after, absorption{where: where(f), hints: hints(s.node), marked: f.Kind == syntax.Alter, own: f.Kind == syntax.Opaque && f.Marked})
@@ -269,6 +269,7 @@ func (s *step) follow() (r *reason) {
 		if !s.followBlock(n.DoStmt) {
 			s.opaque()
 		}
+		_ = s.orWait(nil) // what cannot be followed is told already
 	default:
 		s.opaque()
 	}
