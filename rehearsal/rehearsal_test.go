@@ -80,14 +80,18 @@ func TestRehearsalFindsWhatThePlanGetsWrong(t *testing.T) {
 		rehearsal.ByThemselves: another,
 		rehearsal.ByPgBouncer:  another + "traffic: {pgbouncer: {admin_dsn: postgres://nobody@127.0.0.1:1/pgbouncer, database: shop, config: /nowhere}}\n",
 	}
+	accepted := filepath.Join(t.TempDir(), "accepted.yaml")
+	must(t, os.WriteFile(accepted, []byte("accepted: [{code: not-reversible}, {code: reverse-lossy}, {code: reverse-written-behind}]\n"), 0o600))
 	for way, lines := range testcontainers.SomeOf(t, ways, 1) {
 		t.Run("redirected by "+way, func(t *testing.T) {
 			t.Parallel()
+			baseline, err := rehearsal.ReadBaseline(accepted)
+			must(t, err)
 			r, err := rehearse(t, "", lines+`scratch: {rows: 0}
 tables:
   app.orders: {columns: {cents: total::bigint, currency: "'EUR'", label: "(state || ' of ' || country)::varchar(8)"}}
   app.customers: {columns: {first: family, last: given}}
-`, rehearsal.Options{ShadowMajor: 17, Gates: rehearsal.Gates{RequireRollback: true}})
+`, rehearsal.Options{ShadowMajor: 17, Gates: rehearsal.Gates{RequireRollback: true, Baseline: baseline}})
 			must(t, err)
 			if r.Oracle == nil {
 				t.Fatalf("%+v", r.Gates)
