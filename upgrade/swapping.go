@@ -90,7 +90,10 @@ func (w *worker) cutOver(ctx context.Context) (bool, error) {
 // back meanwhile and been told that nothing will change.
 func (w *worker) enterCutover(ctx context.Context) (entered bool, err error) {
 	err = pg.ReadCommitted(ctx, w.sides.Production, func(tx pgx.Tx) error {
-		asked, err := control.HoldRequest(ctx, tx, w.run)
+		if err := control.HoldRequest(ctx, tx, w.run); err != nil {
+			return err
+		}
+		asked, _, err := control.Requested(ctx, tx, w.run)
 		if entered = asked || w.cutover || w.closing; err != nil || !entered {
 			return err
 		}

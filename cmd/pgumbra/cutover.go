@@ -18,9 +18,10 @@ func (a *app) cutoverCommand() *cobra.Command {
 		Use:   "cutover",
 		Short: "Put the shadow in production's place",
 		Long: `Locks production for milliseconds, replays what is left, and swaps the names. Where
-pgumbra run leads, it does the work and this command waits for it; otherwise
-this command catches up first. When it is not possible now, nothing has changed
-and the exit code is 6.
+pgumbra run leads, it does the work and this command waits for it; once this
+command has ended, in whatever way, nothing is asked for any more. Otherwise it
+catches up first. When it is not possible now, nothing has changed and the exit
+code is 6.
 
 --check only looks, at what an attempt looks at before it asks for a lock, and
 changes nothing. Exit code 0 when one would be made now, else 6 with what stands

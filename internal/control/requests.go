@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -25,13 +26,22 @@ type request struct {
 	// Swapped is on which side of the swap the run was: it tells a request for a cutover from
 	// one to go back. nil: an older pgumbra asks.
 	Swapped *bool `json:"swapped,omitempty"`
+	// PID and Started are the session of who asks and waits: with it ends what it asked for,
+	// however it ended. 0: an older pgumbra asks.
+	PID     int32     `json:"pid,omitempty"`
+	Started time.Time `json:"started,omitzero"`
 }
 
+// requestedSQL: a role that may not see another one's sessions sees their number.
+const requestedSQL = `SELECT cutover_requested IS NOT NULL AND (rollback_as ->> 'pid' IS NULL OR EXISTS (SELECT FROM pg_catalog.pg_stat_activity a
+	WHERE a.pid = (rollback_as ->> 'pid')::int AND (a.backend_start IS NULL OR a.backend_start = (rollback_as ->> 'started')::timestamptz))),
+	coalesce(rollback_as, '{}') FROM pgumbra.leader WHERE run_id = $1`
+
 // Requested reports whether somebody asks the leader for the swap that is next in run's
-// phase, and how.
+// phase, and waits for it, and how.
 func Requested(ctx context.Context, db pg.Querier, run *Run) (asked bool, as RollbackAs, err error) {
 	var text []byte
-	err = db.QueryRow(ctx, `SELECT cutover_requested IS NOT NULL, coalesce(rollback_as, '{}') FROM pgumbra.leader WHERE run_id = $1`, run.ID).Scan(&asked, &text)
+	err = db.QueryRow(ctx, requestedSQL, run.ID).Scan(&asked, &text)
 	var r request
 	if err == nil {
 		err = json.Unmarshal(text, &r)
@@ -42,14 +52,13 @@ func Requested(ctx context.Context, db pg.Querier, run *Run) (asked bool, as Rol
 	return asked && (r.Swapped == nil || *r.Swapped == run.Phase.Swapped()), r.RollbackAs, nil
 }
 
-// HoldRequest is [Requested] under the lock of the leader's row: until the end of
-// the transaction nobody asks, and nobody takes back what was asked.
-func HoldRequest(ctx context.Context, tx pgx.Tx, run *Run) (asked bool, err error) {
-	err = tx.QueryRow(ctx, `SELECT cutover_requested IS NOT NULL FROM pgumbra.leader WHERE run_id = $1 FOR UPDATE`, run.ID).Scan(&asked)
-	if err != nil {
-		return false, fmt.Errorf("look whether a cutover is asked for: %w", err)
+// HoldRequest locks the leader's row: until the end of the transaction nobody asks, and
+// nobody takes back what was asked.
+func HoldRequest(ctx context.Context, tx pgx.Tx, run *Run) error {
+	if _, err := tx.Exec(ctx, `SELECT FROM pgumbra.leader WHERE run_id = $1 FOR UPDATE`, run.ID); err != nil {
+		return fmt.Errorf("look whether a cutover is asked for: %w", err)
 	}
-	return asked, nil
+	return nil
 }
 
 // ErrOlderLeader says that the process that leads the run is an older pgumbra, which does
@@ -83,12 +92,17 @@ func requesting(ctx context.Context, tx pgx.Tx, as RollbackAs) (string, error) {
 // as is how a rollback is to be done. [ErrOlderLeader] where a leader knows no such thing.
 func Request(ctx context.Context, db pg.Beginner, run *Run, as RollbackAs, seen Phase) (noted bool, err error) {
 	swapped := seen.Swapped()
-	text, err := pg.JSON(request{as, &swapped})
-	if err != nil {
-		return false, err
-	}
+	r := request{RollbackAs: as, Swapped: &swapped}
 	err = pg.ReadCommitted(ctx, db, func(tx pgx.Tx) error {
-		if _, err := HoldRequest(ctx, tx, run); err != nil {
+		if err := HoldRequest(ctx, tx, run); err != nil {
+			return err
+		}
+		err := tx.QueryRow(ctx, `SELECT pid, backend_start FROM pg_catalog.pg_stat_activity WHERE pid = pg_catalog.pg_backend_pid()`).Scan(&r.PID, &r.Started)
+		if err != nil {
+			return err
+		}
+		text, err := pg.JSON(r)
+		if err != nil {
 			return err
 		}
 		var now Phase
