@@ -36,7 +36,7 @@ func TestScratchGoesWhileAutovacuumIsInIt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := in.Exec(ctx, "CREATE TABLE t AS SELECT n, repeat('x', 500) AS x FROM generate_series(1, 60000) n"); err != nil {
+	if _, err := in.Exec(ctx, "CREATE TABLE public.t AS SELECT n, repeat('x', 500) AS x FROM generate_series(1, 60000) n"); err != nil {
 		t.Fatal(err)
 	}
 	_ = in.Close(ctx)
