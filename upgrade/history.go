@@ -112,6 +112,17 @@ func ReadHistory(ctx context.Context, file *planfile.File) (History, error) {
 	return h, nil
 }
 
+// underWay names the runs of a database that are not over, with their phases.
+func underWay(ctx context.Context, db pg.Querier) (names []string, err error) {
+	past, err := control.History(ctx, db)
+	for _, p := range past {
+		if !p.Phase.Over() {
+			names = append(names, fmt.Sprintf("%s (%s)", p.Name, p.Phase))
+		}
+	}
+	return names, err
+}
+
 func pastRun(ctx context.Context, db pg.Querier, p control.Past) (PastRun, error) {
 	r := PastRun{Run: p.Name, Phase: p.Phase, FromVersion: p.FromVersion, ToVersion: p.ToVersion, StartedAt: p.CreatedAt, EndedAt: p.EndedAt,
 		Rows: p.Rows, Bytes: p.Bytes, EstimatedSeconds: p.EstimatedSeconds, Failure: p.Failure, Phases: []PhaseTime{}, id: p.ID,

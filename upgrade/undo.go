@@ -50,6 +50,9 @@ func Abort(ctx context.Context, file *planfile.File, leftovers Leftovers, log *s
 		if err := planner.DropScratch(ctx, file); err != nil {
 			return a, err
 		}
+		if a.Others, err = underWay(ctx, l.Conn); err != nil {
+			return a, err
+		}
 		return a, purge(ctx, l, nil, leftovers)
 	}
 	if err != nil {
@@ -74,6 +77,8 @@ func Abort(ctx context.Context, file *planfile.File, leftovers Leftovers, log *s
 // Aborted is what [Abort] found.
 type Aborted struct {
 	Existed bool // there was a run
+	// Others are the runs that are under way where there was none of that name.
+	Others []string
 	// Looked is how many captured tables were compared with what they were when
 	// the run began; Remains is what others changed there meanwhile.
 	Looked  int

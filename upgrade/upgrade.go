@@ -174,6 +174,8 @@ func lead(ctx context.Context, file *planfile.File, o Options, s *leases) error 
 			return nil // and its leader keeps the old side current
 		case s.watching && deposed(err):
 			return endedByCommand(ctx, file, s.id, err)
+		case dropped(err) && abortedMeanwhile(ctx, file, s.id):
+			return WrongPhase("somebody aborted the run")
 		case errors.Is(err, errStop):
 			return nil
 		case errors.Is(err, errAnew):
@@ -197,6 +199,31 @@ func lead(ctx context.Context, file *planfile.File, o Options, s *leases) error 
 		}
 	}
 }
+
+// abortedMeanwhile: what a leader worked on is gone since another command aborted its run,
+// which frees production first and says so last.
+func abortedMeanwhile(ctx context.Context, file *planfile.File, id int64) bool {
+	for deadline := time.Now().Add(abortPatience); time.Now().Before(deadline); {
+		conn, err := connect(ctx, file, "leader")
+		if err != nil {
+			return false
+		}
+		run, err := control.Look(ctx, conn, file.Name)
+		_ = conn.Close(ctx)
+		if errors.Is(err, control.ErrNoRun) || err == nil && run.ID == id && run.Phase == control.Aborted {
+			return true
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+	return false
+}
+
+// abortPatience is how long an abort that is under way may take to say so.
+const abortPatience = 5 * time.Second
 
 // deposed: another process leads, or drops what this one works on.
 func deposed(err error) bool {

@@ -90,6 +90,9 @@ func remaining(done upgrade.Aborted) []map[string]string {
 }
 
 func abortedText(run string, done upgrade.Aborted) string {
+	if !done.Existed && len(done.Others) > 0 {
+		return fmt.Sprintf("There is no run %s, and nothing of it to undo. Under way in this database: %s; --plan names the plan file of a run.", run, strings.Join(done.Others, ", "))
+	}
 	if !done.Existed {
 		return fmt.Sprintf("There is no run %s: nothing to undo.", run)
 	}
