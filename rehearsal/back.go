@@ -28,6 +28,9 @@ type Loss struct {
 	Object   string `json:"object,omitempty"` // a table; empty: what the whole rollback was refused for
 	Why      string `json:"why"`
 	Accepted bool   `json:"accepted"` // by the baseline
+	// Written: of rows that the rehearsal's clients wrote in the new structure. An
+	// application may never write such; whether it does status tells in time.
+	Written bool `json:"written"`
 }
 
 func (l Loss) String() string {
@@ -116,7 +119,7 @@ func (r *rehearsal) readRollback(ctx context.Context) error {
 			continue
 		}
 		told[row.Table] = true
-		back.Losses = append(back.Losses, Loss{Object: row.Table, Why: "the old side cannot hold rows as they are: " + row.String()})
+		back.Losses = append(back.Losses, Loss{Object: row.Table, Why: "the old side cannot hold rows as they are: " + row.String(), Written: true})
 	}
 	if len(back.Losses) == 0 {
 		back.Losses = []Loss{{Why: back.Refused}}

@@ -215,14 +215,18 @@ func (r *rehearsal) judgeRollback() {
 	}
 }
 
-// judgeLosses: a way back that wants --accept-loss passes where the baseline accepts each loss.
+// judgeLosses: a way back that wants --accept-loss passes where the baseline accepts each loss,
+// or these are rows that clients need not write.
 func (r *rehearsal) judgeLosses(back *Rollback) {
-	var lost, accepted []string
+	var lost, written, accepted []string
 	for i := range back.Losses {
 		l := &back.Losses[i]
-		if l.Accepted = r.accepts(*l); l.Accepted {
+		switch l.Accepted = r.accepts(*l); {
+		case l.Accepted:
 			accepted = append(accepted, l.String())
-		} else {
+		case l.Written:
+			written = append(written, l.String())
+		default:
 			lost = append(lost, l.String())
 		}
 	}
@@ -234,6 +238,10 @@ func (r *rehearsal) judgeLosses(back *Rollback) {
 	message := fmt.Sprintf("cutover, %s in the new structure, rollback in %.1f ms, cutover again", human.Plural(int(back.Committed), "commit"), back.StallMS)
 	if len(accepted) > 0 {
 		message += "; with --accept-loss, for what the baseline accepts: " + strings.Join(accepted, "; ")
+	}
+	if len(written) > 0 {
+		r.result.Notes = append(r.result.Notes, "warning: of what the rehearsal's clients wrote in the new structure the old side cannot hold all. Where your application writes such rows, pgumbra status names them, and pgumbra rollback is refused without --accept-loss: "+strings.Join(written, "; "))
+		message += "; with --accept-loss, for rows that the old side cannot hold"
 	}
 	r.gate("require-rollback", true, message, "")
 }
