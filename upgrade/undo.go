@@ -262,6 +262,9 @@ func endWatch(ctx context.Context, file *planfile.File, led error) error {
 	if err != nil {
 		return errors.Join(err, led)
 	}
+	if err := mayFinish(run); err != nil && run.Phase != control.RolledBack { // whoever leads it
+		return err
+	}
 	watched, err := control.FenceOff(ctx, conn, run, control.Watching)
 	if err != nil || !watched {
 		return errors.Join(err, led)

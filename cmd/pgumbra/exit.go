@@ -299,6 +299,8 @@ func (a *app) nextByCode(err error, code int, s *upgrade.Status) string {
 		return fmt.Sprintf("pgumbra status%s; the run goes on, led by pid %d on %s", p, s.Leader.PID, s.Leader.Host)
 	case code == exitInterrupted:
 		return afterInterrupt(p, s)
+	case errors.Is(err, upgrade.ErrWrongPhase) && s != nil && s.Phase != nil && a.command == "rollback" && !s.Phase.Swapped() && !s.Phase.Over():
+		return "pgumbra abort" + p + undoes(s, "the run") + "; pgumbra status" + p + " shows where it stands"
 	case errors.Is(err, upgrade.ErrWrongPhase) && s != nil && s.Phase != nil:
 		return a.nextOf(s)
 	case errors.Is(err, control.ErrNoRun) && s != nil && s.PlanningSince != nil:

@@ -29,6 +29,9 @@ func TestSecondRunIsRefusedWhileOneLeads(t *testing.T) {
 	if text := second.err.String(); !strings.Contains(text, "another live process leads this run: pid") || !strings.Contains(text, "Next: ") {
 		t.Errorf("the refusal says:\n%s", text)
 	}
+	if text := o.do(ctx, exitError, "finish").err.String(); !strings.Contains(text, "finish is for after the cutover") {
+		t.Errorf("finish before the cutover of a run that is led says:\n%s", text)
+	}
 	o.wait(ctx, following)
 	must(t, first.Process.Signal(os.Interrupt))
 	if got := first.code(); got != exitInterrupted {
@@ -40,7 +43,12 @@ func TestSecondRunIsRefusedWhileOneLeads(t *testing.T) {
 	if text := o.do(ctx, exitDone, "status").out.String(); !strings.Contains(text, "unled    nobody leads the run; ") || !strings.Contains(text, " triggers on 2 tables record each write") {
 		t.Errorf("status of a run that nobody leads:\n%s", text)
 	}
-	o.do(ctx, exitDone, "run", "--until", "following")
+	third := o.start(ctx, "run")
+	o.wait(ctx, led)
+	o.do(ctx, exitDone, "abort")
+	if code, text := third.code(), third.err.String(); code == exitDone || !strings.Contains(text, "aborted") {
+		t.Errorf("a leader whose run is aborted: exit code %d\n%s", code, text)
+	}
 	o.do(ctx, exitDone, "abort", "--purge")
 	if o.dumpAll() != before {
 		t.Error("abort --purge left production changed")

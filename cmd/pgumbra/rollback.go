@@ -101,7 +101,7 @@ func (a *app) rollbackCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.sayRolledBack(c.Context(), file)
+			return a.sayRolledBack(c.Context(), file, drop)
 		},
 	}
 	c.Flags().BoolVar(&as.AcceptLoss, "accept-loss", false, "leave behind what the old side cannot hold, and tables whose rows do not come back")
@@ -120,7 +120,7 @@ func (a *app) wholeRollback(c *cobra.Command, args []string) error {
 		"to have one table as it was and keep the rest, write a migration that makes it so and upgrade to that", strings.Join(args, " "))}
 }
 
-func (a *app) sayRolledBack(ctx context.Context, file *planfile.File) error {
+func (a *app) sayRolledBack(ctx context.Context, file *planfile.File, dropped bool) error {
 	s, err := upgrade.ReadStatus(ctx, file)
 	if err != nil {
 		return err
@@ -128,7 +128,11 @@ func (a *app) sayRolledBack(ctx context.Context, file *planfile.File) error {
 	if a.json {
 		return json.NewEncoder(os.Stdout).Encode(s)
 	}
-	return say(rollbackText(s) + spentText(s.Rollback) + "\nNext: " + a.nextOf(s))
+	next := a.nextOf(s)
+	if dropped {
+		next = "pgumbra run" + a.planFlag() + " begins another one"
+	}
+	return say(rollbackText(s) + spentText(s.Rollback) + "\nNext: " + next)
 }
 
 // spentText is a line about what a stall was spent on; empty: it is not known.

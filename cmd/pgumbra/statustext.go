@@ -221,6 +221,8 @@ func (a *app) nextOf(s *upgrade.Status) string {
 		return "pgumbra finish" + p + " ends the watch (--drop-old drops the old side); pgumbra rollback" + p + " goes back to it"
 	case s.Phase.Swapped():
 		return "pgumbra finish" + p + " ends the watch (--drop-old drops the old side)"
+	case *s.Phase == control.Cutover && s.Leader == nil:
+		return "pgumbra run" + p + " looks what became of the cutover, and goes on"
 	case *s.Phase == control.Cutover:
 		return "wait: pgumbra status" + p + " --watch"
 	case s.Ready:
