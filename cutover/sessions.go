@@ -105,7 +105,7 @@ const moment = 2 * time.Second // without a word
 func blockersOf(how string, found []session) []Blocker {
 	var all []Blocker
 	for _, s := range found {
-		b := Blocker{Code: "open-transaction", Message: s.String() + " holds a " + how + " that the cutover waits for",
+		b := Blocker{Code: "open-transaction", Message: s.String() + " holds a " + how + " that the swap waits for",
 			Fix: fmt.Sprintf("wait for it, or end it: SELECT pg_terminate_backend(%d)", s.PID)}
 		switch {
 		case s.Backup:

@@ -149,7 +149,7 @@ func ping(ctx context.Context, conn *pgxpool.Conn, limit time.Duration, log *slo
 		case <-tick.C:
 		}
 		if silent := time.Since(last); silent > limit {
-			log.Warn("this process did not run for a while; sessions of its that somebody waited for were ended by their server", "silent", silent.Round(time.Millisecond))
+			log.Warn("this process did not run for a while; the server ended those of its sessions that somebody waited for", "silent", silent.Round(time.Millisecond))
 		}
 		last = time.Now()
 		_, err := conn.Exec(ctx, fmt.Sprintf("SELECT pg_catalog.pg_advisory_lock(%[1]d, %[3]d), pg_catalog.pg_advisory_unlock(%[2]d, %[3]d)", pingLocks[n%2], pingLocks[(n+1)%2], mark))

@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgumbra/pgumbra/internal/human"
 	"github.com/pgumbra/pgumbra/plans/conditions"
 )
 
@@ -109,7 +110,7 @@ func (m *draft) otherOIDs() {
 		}
 	}
 	if len(names) > 0 {
-		m.info("type-oids", strings.Join(names[:min(len(names), 5)], ", "), fmt.Sprintf("%d types of your own have other oids on the shadow: a driver that keeps oids for the life of a connection, behind a pool that goes on with it, may not know them after the cutover", len(names)),
+		m.info("type-oids", strings.Join(names[:min(len(names), 5)], ", "), fmt.Sprintf("%s of your own: oids on the shadow are other ones. A driver that keeps oids for the life of a connection, behind a pool that goes on with it, may not know them after the cutover", human.Plural(len(names), "type")),
 			"if clients use such a driver (binary formats of enums and composite types), have them reconnect after the cutover")
 	}
 }
