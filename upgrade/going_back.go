@@ -126,7 +126,7 @@ func (w *worker) againstDiffering() (against []cutover.Blocker) {
 // somebody wants to go back to.
 func differing(back *control.Run, n int, behind bool) cutover.Blocker {
 	b := cutover.Blocker{Code: "differs", Lasting: true, Message: "the old " + back.Plan.Tables[n].Final.String() + " differs from what the new one makes of it",
-		Fix: "see what pgumbra verify shows of it; if the old side may have what the new one makes of these rows, touch them (UPDATE ... SET id = id), then stop pgumbra run and start it again to compare it anew"}
+		Fix: "see what pgumbra verify shows of it; if the old side may have what the new one makes of these rows, touch them (UPDATE ... SET a column = itself), then stop pgumbra run and start it again to compare it anew"}
 	if behind {
 		b.Message += ": migrations behind the fence wrote rows of it, which keep the values of before in the old table unless a client changed them since"
 		b.Fix += "; pgumbra rollback --accept-loss goes back to the values of before"

@@ -32,7 +32,7 @@ tables:
 		{
 			Code: "reverse-written-behind", Level: "warning, or blocker with `watch.require_reverse`",
 			Means: "a statement that runs behind the fence may write rows of a table in columns that go back. Old rows keep what they had of these until a client changes the new ones. The proof of the old side finds such rows after the cutover, if there are any; `rollback` names the table then, and asks for `--accept-loss`",
-			Do:    "nothing, if old rows may keep the values of before; `reverse:` under `tables` accepts it",
+			Do:    "nothing, if old rows may keep the values of before; otherwise touch the rows after the cutover, which takes them back. `reverse:` under `tables` silences the finding, and changes nothing else",
 		},
 	},
 }

@@ -26,7 +26,7 @@ func (m *losses) tellAfterFence(d *tableDraft, t *plans.Table) {
 	if a.Writes != "" && len(d.rules.Reverse) == 0 {
 		m.find(plans.Finding{Level: m.lossLevel(), Code: "reverse-written-behind", Object: t.Final.String(), Where: a.Writes,
 			Message: "a migration behind the fence may write rows of this table in columns that go back. The old rows keep what they had until a client changes the new ones; the proof of the old side finds such rows after the cutover, and a rollback asks for --accept-loss then",
-			Fix:     "nothing, if old rows may keep the values of before; reverse: under tables: " + t.Production.String() + " accepts it"})
+			Fix:     "nothing, if old rows may keep the values of before, and rollback --accept-loss leaves out those that were made; otherwise touch these rows after the cutover (UPDATE ... SET a column = itself), which takes them back. reverse: under tables: " + t.Production.String() + " silences this, and changes nothing else"})
 	}
 }
 
