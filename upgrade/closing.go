@@ -2,6 +2,7 @@ package upgrade
 
 import (
 	"context"
+	"strings"
 
 	"github.com/pgumbra/pgumbra/internal/control"
 	"github.com/pgumbra/pgumbra/internal/pg"
@@ -30,11 +31,13 @@ func (w *worker) recopyOpened(ctx context.Context) error {
 	if err != nil || len(opened) == 0 {
 		return err
 	}
-	w.log.Warn("somebody took the write block off tables of the shadow; copying them again", "tables", opened)
 	roots := map[pg.Name]bool{}
+	var names []string
 	for _, t := range opened {
 		roots[t.Root] = true
+		names = append(names, t.Table.String())
 	}
+	w.log.Warn("somebody took the write block off tables of the shadow; copying them again", "tables", strings.Join(names, ", "))
 	for i := range w.run.Plan.Tables {
 		t := &w.run.Plan.Tables[i]
 		if !roots[t.Shadow] || t.Feed == plans.Skipped || t.Feed == plans.Version { // emptied, or written before each attempt

@@ -104,6 +104,7 @@ func (a *app) writePlanFile(path string, text []byte) error {
 	if a.json {
 		return json.NewEncoder(os.Stdout).Encode(map[string]string{"plan": path})
 	}
-	_, err = fmt.Printf("Wrote %s.\nNext: read it, then pgumbra plan\n", path)
+	a.planPath = path
+	_, err = fmt.Printf("Wrote %s.\nNext: read it, then pgumbra plan%s\n", path, a.planFlag())
 	return err
 }

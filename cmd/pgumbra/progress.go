@@ -167,9 +167,12 @@ func (p *progress) line(s *upgrade.Status, now time.Time) string {
 		if s.TryingSince != nil && s.AsOf != nil {
 			parts = append(parts, "trying the migrations behind the fence for "+spent(s.AsOf.Sub(*s.TryingSince)))
 		}
-		if s.Ready {
+		if s.Ready && len(s.Waits) == 0 {
 			parts = append(parts, "ready")
 		}
+	}
+	if len(s.Waits) > 0 {
+		parts = append(parts, "waiting for a lock in production")
 	}
 	if s.Throttled != "" {
 		parts = append(parts, "paused: "+s.Throttled)

@@ -36,7 +36,7 @@ func (s *stopping) rollbackRefused(ctx context.Context) {
 	}
 	wants(s.do(ctx, exitError, "rollback"), "no such run", "Next: ")
 	s.do(ctx, exitDone, "run", "--until", "following")
-	wants(s.do(ctx, exitError, "rollback"), "rollback is for after the cutover", "Next: pgumbra cutover")
+	wants(s.do(ctx, exitError, "rollback"), "rollback is for after the cutover", "Next: pgumbra abort undoes the run")
 	s.do(ctx, exitDone, "run", "--cutover")
 	s.onNewSide(ctx, "INSERT INTO shop.a (id, b, m) VALUES (5000000000, 'beyond', 1)")
 	wants(s.do(ctx, exitNotNow, "rollback"), "the old side cannot hold rows as they are", "shop.a, id=5000000000", "Next: pgumbra verify", "--accept-loss")

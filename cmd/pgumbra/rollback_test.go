@@ -31,7 +31,7 @@ func TestRollbackByCommand(t *testing.T) {
 	}
 	wants(o.do(ctx, exitError, "rollback"), "no such run", "Next: ")
 	o.do(ctx, exitDone, "run", "--until", "following")
-	wants(o.do(ctx, exitError, "rollback"), "the run follows production, and is not cut over yet: rollback is for after the cutover", "is in phase following", "Next: pgumbra cutover")
+	wants(o.do(ctx, exitError, "rollback"), "the run follows production, and is not cut over yet: rollback is for after the cutover", "is in phase following", "Next: pgumbra abort undoes the run")
 	wants(o.do(ctx, exitDone, "run", "--cutover"), "Next: pgumbra finish", "pgumbra rollback")
 	o.sql("UPDATE shop.a SET n = -5 WHERE id = 3; INSERT INTO shop.places VALUES (2, 'LOST')")
 	wants(o.do(ctx, exitError, "abort"), "pgumbra: the cutover is done: abort is for before the cutover", "is in phase watching", "Next: pgumbra finish")
