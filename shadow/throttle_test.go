@@ -69,7 +69,7 @@ func TestCopyPausesWhileAStandbyIsBehind(t *testing.T) {
 	t.Cleanup(func() { _ = standby.Discard(context.WithoutCancel(ctx)) })
 	replica, err := pgx.Connect(ctx, standby.DSN("postgres"))
 	must(t, err)
-	defer replica.Close(ctx)
+	defer func() { _ = replica.Close(ctx) }()
 	replay := func(what string) {
 		_, err := replica.Exec(ctx, "SELECT pg_catalog.pg_wal_replay_"+what+"()")
 		must(t, err)

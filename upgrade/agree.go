@@ -167,6 +167,7 @@ func (w *worker) noteTakeover(ctx context.Context, cause lease.Cause, tables int
 	if tables == 0 {
 		says = "leading"
 	}
-	w.log.Info(says, "phase", string(w.run.Phase), "captured", tables)
+	w.log.Info(says, //nolint:sloglint // one of two
+		"phase", string(w.run.Phase), "captured", tables)
 	return control.Event(ctx, w.sides.Record(), w.run, control.TakenOver, map[string]any{"because": string(cause), "captured": tables})
 }

@@ -67,7 +67,7 @@ func TestMakeDefersColumnsThatAreRenamed(t *testing.T) {
 		s := newShop(t, seededShop, strings.Replace(columnsGo, "; ALTER TABLE users DROP COLUMN role_id, DROP COLUMN IF EXISTS never", renamed, 1), `ALTER TABLE roles ADD COLUMN note text`, c.sql)
 		s.file.Build = plans.Auto
 		p := s.runnable(t)
-		if b := p.Behind; b == nil || int64(b.From) != c.from || len(b.Deferred) != 1 || len(b.Deferred[0].Statements) != 7 {
+		if b := p.Behind; b == nil || b.From != c.from || len(b.Deferred) != 1 || len(b.Deferred[0].Statements) != 7 {
 			t.Fatalf("%s: %+v: %+v", c.sql, p.Behind, p.Findings)
 		}
 		if c := column(tableNamed(p, t, "shop.users"), "role_id"); c.Expression != "role_id" {
