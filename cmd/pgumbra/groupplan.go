@@ -91,7 +91,11 @@ func (a *app) writePlans(w io.Writer, file *planfile.File, all []*plans.Plan, op
 
 // verifyGroup compares all databases and says which differ.
 func (a *app) verifyGroup(ctx context.Context, g *group.Group, file *planfile.File) error {
-	all, err := g.Verify(ctx)
+	var all map[string][]upgrade.TableVerdict
+	err := a.patiently(ctx, "comparing every row of each database", func(ctx context.Context) (err error) {
+		all, err = g.Verify(ctx)
+		return err
+	})
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -105,7 +106,11 @@ defaults, sequences) are left out, by name. Exit code 3 when rows differ.`,
 			if g != nil {
 				return a.verifyGroup(c.Context(), g, file)
 			}
-			verdicts, err := upgrade.Verify(c.Context(), file, a.log)
+			var verdicts []upgrade.TableVerdict
+			err = a.patiently(c.Context(), "comparing every row", func(ctx context.Context) (err error) {
+				verdicts, err = upgrade.Verify(ctx, file, a.log)
+				return err
+			})
 			if err != nil {
 				return err
 			}

@@ -131,13 +131,13 @@ terminal before it drops; --yes answers that.`,
 				old = cutover.DropOld
 			}
 			if g != nil {
-				return a.finishGroup(c.Context(), g, file, old, leftovers(purge), func(side upgrade.OldSide) bool { return !drop || yes || a.confirmed(side) })
+				return a.finishGroup(c.Context(), g, file, old, leftovers(purge), func(side upgrade.OldSide) bool { return !drop || yes || a.confirmed(c.Context(), side) })
 			}
 			side, err := upgrade.ReadOldSide(c.Context(), file)
 			if err != nil {
 				a.log.Debug("what is left of the old side is not known", "error", err) // finish itself says what is wrong
 			}
-			if drop && !yes && !a.confirmed(side) {
+			if drop && !yes && !a.confirmed(c.Context(), side) {
 				return errDeclined
 			}
 			err = a.patiently(c.Context(), "ending the watch", func(ctx context.Context) error {
@@ -159,7 +159,7 @@ terminal before it drops; --yes answers that.`,
 var errDeclined = &usageError{errors.New("nothing was dropped, and the run is as it was")}
 
 // confirmed asks before the old side is dropped. Nothing is asked without a terminal.
-func (a *app) confirmed(side upgrade.OldSide) bool {
+func (a *app) confirmed(ctx context.Context, side upgrade.OldSide) bool {
 	if a.json || len(side.Schemas) == 0 || !term.IsTerminal(int(os.Stdin.Fd())) || !term.IsTerminal(int(os.Stderr.Fd())) {
 		return true
 	}
@@ -168,9 +168,20 @@ func (a *app) confirmed(side upgrade.OldSide) bool {
 		question += " Without it there is no way back."
 	}
 	fmt.Fprint(os.Stderr, human.Fold(question+" [y/N]", widthOf(os.Stderr))+" ")
-	answer, err := bufio.NewReader(os.Stdin).ReadString('\n')
-	answer = strings.ToLower(strings.TrimSpace(answer))
-	return err == nil && (answer == "y" || answer == "yes")
+	answered := make(chan string, 1)
+	go func() { // which nothing but an answer ends: the process does
+		answer, err := bufio.NewReader(os.Stdin).ReadString('\n')
+		if err != nil {
+			answer = ""
+		}
+		answered <- strings.ToLower(strings.TrimSpace(answer))
+	}()
+	select {
+	case <-ctx.Done():
+		return false
+	case answer := <-answered:
+		return answer == "y" || answer == "yes"
+	}
 }
 
 // finishedText says what stays, how large it is, and what to type to be rid of it.
