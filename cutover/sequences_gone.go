@@ -66,6 +66,9 @@ func (c *Cutover) checkTurned(ctx context.Context, db pg.Querier) ([]Blocker, er
 // they were. How far they had come before clients turned them nobody can tell, so that numbers
 // that they handed out would come again on the other side, which counts as it did.
 func (t taken) turned(ctx context.Context, db pg.Querier) (found []Blocker, err error) {
+	if len(t.Placed) == 0 { // the first swap, within its stall
+		return nil, nil
+	}
 	rows, err := db.Query(ctx, `SELECT seqrelid::regclass::text, p.increment, seqincrement
 		FROM ROWS FROM (pg_catalog.unnest($1::oid[]), pg_catalog.unnest($2::bigint[])) p (oid, increment)
 		JOIN pg_catalog.pg_sequence ON seqrelid OPERATOR(pg_catalog.=) p.oid

@@ -57,7 +57,7 @@ func (w *worker) drift(ctx context.Context) (changes []string, compared bool, er
 		return nil, false, ctx.Err()
 	}
 	if err != nil {
-		w.log.Debug("structure not compared", "error", err)
+		w.log.Warn("structure not compared", "error", err)
 		return []string{"it could not be compared, as where somebody holds a lock on a table: " + err.Error()}, false, nil
 	}
 	return changes, true, nil

@@ -61,6 +61,13 @@ func fill(t *testing.T, folder string) {
 	}
 }
 
+// onSmallDisk is what is upgraded with one of its servers on a disk that others fill.
+var onSmallDisk = history{
+	structure:  `CREATE SCHEMA shop; CREATE TABLE shop.a (id int PRIMARY KEY, v text); INSERT INTO shop.a SELECT n, n FROM generate_series(1, 10000) n`,
+	migrations: []string{"ALTER TABLE shop.a ADD COLUMN w int;"},
+	planFile:   "copy: {min_free_disk: 40MB, workers: 1}\n",
+}
+
 // TestNearlyFullDiskPausesTheCopyAndEndsCapture: others fill the disk. Copying waits
 // until there is room again; later, when there is next to none, capture ends before
 // clients fail, and abort undoes the run.
@@ -69,12 +76,9 @@ func TestNearlyFullDiskPausesTheCopyAndEndsCapture(t *testing.T) {
 	t.Parallel()
 	ctx := limited(t, 3*time.Minute)
 	folder, dsn := smallDisk(t, 96)
-	w := build(t, history{
-		structure:  `CREATE SCHEMA shop; CREATE TABLE shop.a (id int PRIMARY KEY, v text); INSERT INTO shop.a SELECT n, n FROM generate_series(1, 10000) n`,
-		migrations: []string{"ALTER TABLE shop.a ADD COLUMN w int;"},
-		planFile:   "copy: {min_free_disk: 40MB, workers: 1}\n",
-		here:       dsn,
-	})
+	h := onSmallDisk
+	h.here = dsn
+	w := build(t, h)
 	w.copyWaitsForRoom(ctx, folder, "the disk at ")
 	leave(t, folder, 5<<20)
 	err := upgrade.Run(ctx, w.file(), upgrade.Options{Log: w.log})
@@ -94,12 +98,9 @@ func TestNearlyFullDiskOfTheNewServer(t *testing.T) {
 	t.Parallel()
 	ctx := limited(t, 3*time.Minute)
 	folder, dsn := smallDisk(t, 96)
-	w := build(t, history{
-		structure:  `CREATE SCHEMA shop; CREATE TABLE shop.a (id int PRIMARY KEY, v text); INSERT INTO shop.a SELECT n, n FROM generate_series(1, 10000) n`,
-		migrations: []string{"ALTER TABLE shop.a ADD COLUMN w int;"},
-		planFile:   "copy: {min_free_disk: 40MB, workers: 1}\n",
-		remote:     dsn,
-	})
+	h := onSmallDisk
+	h.remote = dsn
+	w := build(t, h)
 	w.copyWaitsForRoom(ctx, folder, "the disk of the shadow's server at ")
 	w.run(ctx, upgrade.Options{Cutover: true})
 	free := leave(t, folder, 5<<20)

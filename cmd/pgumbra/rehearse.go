@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/pgumbra/pgumbra/plans/planner"
 	"github.com/pgumbra/pgumbra/rehearsal"
 	"github.com/pgumbra/pgumbra/rehearsal/report"
 )
@@ -184,7 +185,7 @@ func (f *rehearseFlags) options() (rehearsal.Options, error) {
 		return o, &usageError{errors.New("--server-version takes two at most, production's and the shadow's")}
 	}
 	for _, major := range f.majors {
-		if major < oldestServer || major > newestServer {
+		if major < planner.OldestServer || major > planner.NewestServer {
 			return o, &usageError{fmt.Errorf("--server-version %d: pgumbra knows PostgreSQL %s", major, supported)}
 		}
 	}

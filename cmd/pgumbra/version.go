@@ -8,16 +8,14 @@ import (
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
+
+	"github.com/pgumbra/pgumbra/plans/planner"
 )
 
 // version is set by the linker; a plain go build takes it from the build info.
 var version = ""
 
-const (
-	supported    = "14 to 18"
-	oldestServer = 14
-	newestServer = 18
-)
+var supported = fmt.Sprintf("%d to %d", planner.OldestServer, planner.NewestServer)
 
 func versionText() string {
 	if version != "" {

@@ -46,19 +46,21 @@ func (m *survey) checkPrivileges(ctx context.Context) error {
 // replica, see [shadow.Quiet], which would be found after the cutover only. On another
 // server it is the same role's to have.
 func (m *survey) checkQuiet(ctx context.Context, us string) error {
+	if !m.file.Watch.Enabled {
+		return nil
+	}
 	var loud, allowed bool
-	var major int
-	err := m.db.QueryRow(ctx, `SELECT current_setting('server_version_num')::int / 10000, EXISTS (SELECT FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
+	err := m.db.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
 		JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_proc p ON p.oid = t.tgfoid JOIN pg_namespace f ON f.oid = p.pronamespace
-		WHERE n.nspname = ANY ($1) AND f.nspname <> $2 AND t.tgenabled <> 'D')`, m.file.Production.Schemas, control.Schema).Scan(&major, &loud)
+		WHERE n.nspname = ANY ($1) AND f.nspname <> $2 AND t.tgenabled <> 'D')`, m.file.Production.Schemas, control.Schema).Scan(&loud)
 	if err != nil {
 		return fmt.Errorf("look for triggers: %w", err)
 	}
-	if !m.file.Watch.Enabled || !loud {
+	if !loud {
 		return nil
 	}
 	grant := "GRANT SET ON PARAMETER session_replication_role TO " + us + ";"
-	if major < 15 {
+	if m.session.Server < 150000 {
 		grant = "run pgumbra as a superuser: before PostgreSQL 15 nobody else may set session_replication_role"
 	} else if err := m.db.QueryRow(ctx, `SELECT has_parameter_privilege('session_replication_role', 'SET')`).Scan(&allowed); err != nil {
 		return fmt.Errorf("read the role's rights: %w", err)

@@ -39,8 +39,8 @@ func (m *site) lookAtShadow(ctx context.Context) error {
 func (m *site) checkShadowServer(ctx context.Context) error {
 	ours, theirs := m.session.Server/10000, m.side.server/10000
 	switch {
-	case theirs < oldestServer || theirs > newestServer:
-		m.blocker("shadow-version", m.side.database, fmt.Sprintf("the shadow's server is PostgreSQL %d; %d to %d are supported", theirs, oldestServer, newestServer),
+	case theirs < OldestServer || theirs > NewestServer:
+		m.blocker("shadow-version", m.side.database, fmt.Sprintf("the shadow's server is PostgreSQL %d; %d to %d are supported", theirs, OldestServer, NewestServer),
 			"name another server by shadow.dsn")
 		return errBlocked
 	case theirs < ours:

@@ -19,8 +19,8 @@ import (
 
 // Versions of PostgreSQL that a run works on, as server_version_num / 10000.
 const (
-	oldestServer = 14
-	newestServer = 18
+	OldestServer = 14
+	NewestServer = 18
 )
 
 // standing is where production stands in the migrations.
@@ -60,8 +60,8 @@ func (m *survey) lookAtProduction(ctx context.Context) error {
 		m.plan.Schemas = append(m.plan.Schemas, plans.Schema{Production: s, Shadow: shadowSchema(m.file.Name, s),
 			Old: oldSchema(m.file.Name, 1, s), Swap: plans.Rename})
 	}
-	if major := m.session.Server / 10000; major < oldestServer || major > newestServer {
-		m.blocker("server-version", m.session.Database, fmt.Sprintf("the server is PostgreSQL %d; %d to %d are supported", major, oldestServer, newestServer), "upgrade the server first")
+	if major := m.session.Server / 10000; major < OldestServer || major > NewestServer {
+		m.blocker("server-version", m.session.Database, fmt.Sprintf("the server is PostgreSQL %d; %d to %d are supported", major, OldestServer, NewestServer), "upgrade the server first")
 		return errBlocked
 	}
 	if err := m.readProduction(ctx); err != nil {
